@@ -1,0 +1,38 @@
+"""The score: the sum of the points of all rules that fired, within 0 to 100, and what follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from domain.fraud.rules import RULES, Reason, Signals
+
+
+class Decision(StrEnum):
+    """What the score means for the charge."""
+
+    APPROVE = "approve"
+    VERIFY = "verify"
+    REVIEW = "review"
+    BLOCK = "block"
+
+
+# Lower bound of each band, highest first: 0-29 approve, 30-49 verify, 50-69 manual review, 70+ block.
+_BANDS = ((70, Decision.BLOCK), (50, Decision.REVIEW), (30, Decision.VERIFY), (0, Decision.APPROVE))
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """A decision that can be explained: the score is exactly the capped sum of the reasons' points."""
+
+    score: int
+    decision: Decision
+    reasons: tuple[Reason, ...]
+
+
+def assess(signals: Signals) -> Assessment:
+    """Score a payment. A missing signal adds nothing."""
+    reasons = tuple(reason for rule in RULES if (reason := rule(signals)) is not None)
+    score = max(0, min(100, sum(reason.points for reason in reasons)))
+    decision = next(decision for bound, decision in _BANDS if score >= bound)
+    return Assessment(score, decision, reasons)

@@ -1,0 +1,78 @@
+"""Money: integer minor units and an ISO 4217 code. No float ever holds an amount."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+
+from iso4217 import Currency
+
+from domain.errors import InvalidAmount, UnknownCurrency
+
+# A plain decimal: no exponent, no sign, no thousands separator. 15 digits keep every amount inside a BIGINT.
+_PLAIN = re.compile(r"\d{1,15}(?:\.\d{1,6})?", re.ASCII)
+
+
+@cache
+def exponent(currency: str) -> int:
+    """Return how many decimals ISO 4217 gives the currency.
+
+    >>> exponent("EUR"), exponent("JPY"), exponent("KWD")
+    (2, 0, 3)
+    """
+    try:
+        digits = Currency(currency).exponent
+    except ValueError:
+        digits = None
+    if digits is None:
+        raise UnknownCurrency("currency is not an ISO 4217 code of money; send three letters such as EUR")
+    return int(digits)
+
+
+@dataclass(frozen=True, slots=True, order=False)
+class Money:
+    """An amount in minor units (cents, fils, yen) of one currency."""
+
+    minor: int
+    currency: str
+
+    @classmethod
+    def parse(cls, amount: str | int | Decimal, currency: str) -> Money:
+        """Read a decimal string, an integer or a Decimal; refuse what the currency cannot express.
+
+        >>> Money.parse("12.30", "EUR")
+        Money(minor=1230, currency='EUR')
+        >>> Money.parse("12.5", "JPY")
+        Traceback (most recent call last):
+        ...
+        domain.errors.InvalidAmount: amount has more decimals than JPY has (0)
+        """
+        digits = exponent(currency)
+        text = format(amount, "f") if isinstance(amount, Decimal) else str(amount)
+        if isinstance(amount, bool | float) or not _PLAIN.fullmatch(text):
+            raise InvalidAmount('amount must be a positive decimal such as "12.30"')
+        whole, _, fraction = text.partition(".")
+        if len(fraction.rstrip("0")) > digits:
+            raise InvalidAmount(f"amount has more decimals than {currency} has ({digits})")
+        minor = int(whole + fraction[:digits].ljust(digits, "0"))
+        if minor <= 0:
+            raise InvalidAmount("amount must be above zero")
+        return cls(minor, currency)
+
+    def __str__(self) -> str:
+        return decimal_text(self.minor, self.currency)
+
+
+def decimal_text(minor: int, currency: str) -> str:
+    """Write minor units as the decimal string that the API speaks.
+
+    >>> decimal_text(1230, "EUR"), decimal_text(5, "JPY"), decimal_text(1, "KWD")
+    ('12.30', '5', '0.001')
+    """
+    digits = exponent(currency)
+    if not digits:
+        return str(minor)
+    whole, fraction = divmod(minor, 10**digits)
+    return f"{whole}.{fraction:0{digits}d}"

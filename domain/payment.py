@@ -1,0 +1,254 @@
+"""The payment state machine: states, events, the transition table, and what a payment and its attempts are.
+
+`step` (in `domain.settlement`) decides; this file says what can be decided. docs/states.md is drawn from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from domain.dunning import CaseState
+
+
+class State(StrEnum):
+    """Where a payment stands."""
+
+    ACCEPTED = "accepted"
+    PROCESSING = "processing"
+    REQUIRES_ACTION = "requires_action"
+    PENDING = "pending"
+    IN_DOUBT = "in_doubt"
+    REVIEW = "review"
+    AUTHORIZED = "authorized"
+    CAPTURED = "captured"
+    PARTIALLY_REFUNDED = "partially_refunded"
+    REFUNDED = "refunded"
+    VOIDED = "voided"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    DECLINED = "declined"
+    BLOCKED = "blocked"
+    FAILED = "failed"
+    PAST_DUE = "past_due"
+    IN_GRACE = "in_grace"
+    UNCOLLECTIBLE = "uncollectible"
+
+
+# A live payment is collecting its invoice: the database lets an invoice have one of them at most.
+LIVE = frozenset(
+    {
+        State.ACCEPTED,
+        State.PROCESSING,
+        State.REQUIRES_ACTION,
+        State.PENDING,
+        State.IN_DOUBT,
+        State.REVIEW,
+        State.AUTHORIZED,
+    }
+)
+# The payment moves on by itself within moments; in every other state it waits for somebody or for a date.
+MOVING = frozenset({State.ACCEPTED, State.PROCESSING, State.IN_DOUBT})
+# Money of the customer is with us.
+COLLECTED = frozenset({State.CAPTURED, State.PARTIALLY_REFUNDED, State.REFUNDED})
+# Dunning owns the payment: not live, so the customer can pay the invoice in another way meanwhile.
+IN_DUNNING = frozenset({State.PAST_DUE, State.IN_GRACE})
+# Nothing was collected and nothing more is planned; a charge that surfaces late is still taken into the books.
+GIVEN_UP = frozenset({State.DECLINED, State.FAILED, State.CANCELED, State.EXPIRED, State.VOIDED, State.UNCOLLECTIBLE})
+
+
+class Event(StrEnum):
+    """What happened, in the past tense."""
+
+    PAYMENT_ACCEPTED = "payment_accepted"
+    CHARGE_STARTED = "charge_started"
+    CHARGE_APPROVED = "charge_approved"
+    CHARGE_AUTHORIZED = "charge_authorized"
+    CHARGE_DECLINED = "charge_declined"
+    CHARGE_PENDING = "charge_pending"
+    CHARGE_IN_DOUBT = "charge_in_doubt"
+    CHARGE_NOT_SENT = "charge_not_sent"
+    CHARGE_FAILED = "charge_failed"
+    ACTION_REQUIRED = "action_required"
+    FRAUD_BLOCKED = "fraud_blocked"
+    REVIEW_REQUIRED = "review_required"
+    REVIEW_APPROVED = "review_approved"
+    REVIEW_REJECTED = "review_rejected"
+    PAYMENT_CANCELED = "payment_canceled"
+    PAYMENT_EXPIRED = "payment_expired"
+    AUTHORIZATION_EXPIRED = "authorization_expired"
+    CAPTURE_REQUESTED = "capture_requested"
+    CAPTURE_SUCCEEDED = "capture_succeeded"
+    CAPTURE_FAILED = "capture_failed"
+    CAPTURE_IN_DOUBT = "capture_in_doubt"
+    VOID_REQUESTED = "void_requested"
+    VOID_SUCCEEDED = "void_succeeded"
+    VOID_FAILED = "void_failed"
+    VOID_IN_DOUBT = "void_in_doubt"
+    REFUND_REQUESTED = "refund_requested"
+    REFUND_PENDING = "refund_pending"
+    REFUND_IN_DOUBT = "refund_in_doubt"
+    REFUND_FAILED = "refund_failed"
+    REFUNDED_PARTLY = "refunded_partly"
+    REFUNDED_FULLY = "refunded_fully"
+    REFUND_REVERSED_PARTLY = "refund_reversed_partly"
+    REFUND_REVERSED_FULLY = "refund_reversed_fully"
+    RETRY_SCHEDULED = "retry_scheduled"
+    RETRY_STARTED = "retry_started"
+    GRACE_STARTED = "grace_started"
+    GRACE_EXPIRED = "grace_expired"
+    CONSENT_WITHDRAWN = "consent_withdrawn"
+    DEBT_SETTLED_OTHERWISE = "debt_settled_otherwise"
+
+
+_COLLECTING = (State.PROCESSING, State.REQUIRES_ACTION, State.PENDING, State.IN_DOUBT)
+
+
+def _from(states: tuple[State, ...] | frozenset[State], event: Event, to: State) -> dict[tuple[State, Event], State]:
+    return {(state, event): to for state in sorted(states)}
+
+
+def _staying(states: tuple[State, ...], *events: Event) -> dict[tuple[State, Event], State]:
+    return {(state, event): state for state in states for event in events}
+
+
+TRANSITIONS: dict[tuple[State, Event], State] = {
+    # screening
+    (State.ACCEPTED, Event.FRAUD_BLOCKED): State.BLOCKED,
+    (State.ACCEPTED, Event.REVIEW_REQUIRED): State.REVIEW,
+    (State.REVIEW, Event.REVIEW_APPROVED): State.ACCEPTED,
+    (State.REVIEW, Event.REVIEW_REJECTED): State.CANCELED,
+    # collecting: the same answers may come from the call, a look-up or a webhook, in any of these states
+    (State.ACCEPTED, Event.CHARGE_STARTED): State.PROCESSING,
+    (State.PAST_DUE, Event.CHARGE_STARTED): State.PROCESSING,
+    **_from((*_COLLECTING, State.ACCEPTED), Event.CHARGE_APPROVED, State.CAPTURED),
+    **_from((*_COLLECTING, State.ACCEPTED), Event.CHARGE_AUTHORIZED, State.AUTHORIZED),
+    **_from((*_COLLECTING, State.ACCEPTED), Event.CHARGE_DECLINED, State.DECLINED),
+    **_from((*_COLLECTING, State.ACCEPTED), Event.CHARGE_FAILED, State.FAILED),
+    **_from((State.PROCESSING, State.IN_DOUBT, State.ACCEPTED), Event.ACTION_REQUIRED, State.REQUIRES_ACTION),
+    **_from(
+        (State.PROCESSING, State.IN_DOUBT, State.REQUIRES_ACTION, State.ACCEPTED),
+        Event.CHARGE_PENDING,
+        State.PENDING,
+    ),
+    (State.PROCESSING, Event.CHARGE_IN_DOUBT): State.IN_DOUBT,
+    **_from((State.PROCESSING, State.IN_DOUBT), Event.CHARGE_NOT_SENT, State.ACCEPTED),
+    # the provider's books win: money that surfaces late is ours to know of
+    **_from(GIVEN_UP | IN_DUNNING, Event.CHARGE_APPROVED, State.CAPTURED),
+    # ending without money
+    **_from((State.ACCEPTED, State.REVIEW, *_COLLECTING), Event.PAYMENT_CANCELED, State.CANCELED),
+    **_from((State.ACCEPTED, State.REVIEW, *_COLLECTING), Event.PAYMENT_EXPIRED, State.EXPIRED),
+    # authorized money
+    **_staying(
+        (State.AUTHORIZED,),
+        Event.CAPTURE_REQUESTED,
+        Event.CAPTURE_FAILED,
+        Event.CAPTURE_IN_DOUBT,
+        Event.VOID_IN_DOUBT,
+        Event.VOID_FAILED,
+    ),
+    **_staying((State.AUTHORIZED, State.REQUIRES_ACTION, State.ACCEPTED), Event.VOID_REQUESTED),
+    **_staying((State.REQUIRES_ACTION, State.ACCEPTED), Event.VOID_IN_DOUBT, Event.VOID_FAILED),
+    (State.AUTHORIZED, Event.CAPTURE_SUCCEEDED): State.CAPTURED,
+    (State.AUTHORIZED, Event.VOID_SUCCEEDED): State.VOIDED,
+    (State.AUTHORIZED, Event.AUTHORIZATION_EXPIRED): State.EXPIRED,
+    # refunds
+    **_staying(
+        (State.CAPTURED, State.PARTIALLY_REFUNDED),
+        Event.REFUND_REQUESTED,
+        Event.REFUND_PENDING,
+        Event.REFUND_IN_DOUBT,
+        Event.REFUND_FAILED,
+    ),
+    **_from((State.CAPTURED, State.PARTIALLY_REFUNDED), Event.REFUNDED_PARTLY, State.PARTIALLY_REFUNDED),
+    **_from((State.CAPTURED, State.PARTIALLY_REFUNDED), Event.REFUNDED_FULLY, State.REFUNDED),
+    **_from((State.REFUNDED, State.PARTIALLY_REFUNDED), Event.REFUND_REVERSED_PARTLY, State.PARTIALLY_REFUNDED),
+    **_from((State.REFUNDED, State.PARTIALLY_REFUNDED), Event.REFUND_REVERSED_FULLY, State.CAPTURED),
+    # dunning
+    **_from((*_COLLECTING, State.ACCEPTED), Event.RETRY_SCHEDULED, State.PAST_DUE),
+    **_from((*_COLLECTING, State.ACCEPTED), Event.GRACE_STARTED, State.IN_GRACE),
+    **_from((*_COLLECTING, State.ACCEPTED), Event.CONSENT_WITHDRAWN, State.UNCOLLECTIBLE),
+    (State.PAST_DUE, Event.RETRY_STARTED): State.PAST_DUE,
+    (State.IN_GRACE, Event.GRACE_EXPIRED): State.UNCOLLECTIBLE,
+    **_from(IN_DUNNING, Event.DEBT_SETTLED_OTHERWISE, State.CANCELED),
+    **_from(IN_DUNNING, Event.PAYMENT_CANCELED, State.CANCELED),
+}
+
+
+class Verb(StrEnum):
+    """What an attempt asks of the provider."""
+
+    CHARGE = "charge"
+    AUTHORIZE = "authorize"
+    CAPTURE = "capture"
+    VOID = "void"
+    REFUND = "refund"
+
+    @property
+    def is_collecting(self) -> bool:
+        """Whether the verb takes or holds the customer's money."""
+        return self in (Verb.CHARGE, Verb.AUTHORIZE)
+
+
+class AttemptStatus(StrEnum):
+    """Where one try stands. The first five are unfinished."""
+
+    DUE = "due"
+    OPEN = "open"
+    IN_DOUBT = "in_doubt"
+    PENDING = "pending"
+    ACTION_REQUIRED = "action_required"
+    SUCCEEDED = "succeeded"
+    DECLINED = "declined"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+# In flight: the provider may be moving money for it right now. One such attempt at most, refunds aside.
+IN_FLIGHT = frozenset({AttemptStatus.DUE, AttemptStatus.OPEN, AttemptStatus.IN_DOUBT})
+UNFINISHED = IN_FLIGHT | {AttemptStatus.PENDING, AttemptStatus.ACTION_REQUIRED}
+
+
+@dataclass(frozen=True, slots=True)
+class DunningCase:
+    """One run of the retry policy. `retry` is the number of the retry that is planned or was made last."""
+
+    state: CaseState
+    first_failed_at: datetime
+    retry: int
+    due_at: datetime | None = None
+    grace_ends_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """What the state machine needs to know of a payment. Amounts in minor units."""
+
+    id: str
+    state: State
+    amount: int
+    authorized: int
+    captured: int
+    refunded: int
+    is_off_session: bool
+    is_client_confirmed: bool
+    subscription_id: str | None
+    created_at: datetime
+    authorization_expires_at: datetime | None = None
+    case: DunningCase | None = None
+    has_unpaid_sibling: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What the state machine needs to know of one try. `checks` counts looks, `retries` calls that were
+    proven not executed, `claims` the times it was begun without an answer being recorded."""
+
+    id: str
+    verb: Verb
+    status: AttemptStatus
+    amount: int
+    checks: int
+    retries: int
+    claims: int
+    reason: str | None = None

@@ -1,0 +1,1 @@
+"""The providers, each behind one file and one contract."""

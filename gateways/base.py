@@ -1,0 +1,105 @@
+"""The contract that every gateway keeps: verbs in, `Outcome` values out, never an exception for an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from domain.methods import PaymentMethod
+from domain.money import Money
+from domain.outcome import Outcome
+from domain.payment import Verb
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One attempt, as a gateway sees it.
+
+    `reference`: the provider's object of this attempt, once it is stored. `charge_reference`: that of the
+    payment's money, for capture, void and refund. `retries`: calls of this attempt that were proven not executed."""
+
+    payment_id: str
+    attempt_id: str
+    verb: Verb
+    money: Money
+    method: PaymentMethod
+    method_token: str | None
+    customer_token: str | None
+    is_off_session: bool
+    wants_authentication: bool
+    return_url: str | None
+    reference: str | None
+    charge_reference: str | None
+    retries: int
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A webhook whose signature is good."""
+
+    event_id: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a stored webhook says: which object it is about, and how that stood when it was written.
+
+    `charge_reference`: for a refund, the charge that it gives back from."""
+
+    reference: str
+    attempt_id: str | None
+    outcome: Outcome
+    charge_reference: str | None = None
+
+
+Remember = Callable[[str], None]
+
+
+class Gateway(Protocol):
+    """Adapter of one provider. Safe to share between threads."""
+
+    provider: str
+
+    def charge(self, order: Order, remember: Remember) -> Outcome:
+        """Charge or authorize. `remember` is called with the provider's reference before money can move."""
+        ...
+
+    def capture(self, order: Order) -> Outcome:
+        """Take authorized money."""
+        ...
+
+    def void(self, order: Order) -> Outcome:
+        """Release an authorization or close an unfinished charge."""
+        ...
+
+    def refund(self, order: Order) -> Outcome:
+        """Give captured money back."""
+        ...
+
+    def retrieve(self, order: Order) -> Outcome:
+        """Ask how the attempt stands. NotSent: the provider shows that it was not executed."""
+        ...
+
+    def open_intent(self, order: Order, remember: Remember) -> str:
+        """Create an intent that a front end confirms; return its client secret."""
+        ...
+
+    def client_secret(self, reference: str) -> str:
+        """Return the client secret of an open intent. It is a credential: never stored, never logged."""
+        ...
+
+    def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime) -> Delivery:
+        """Check signature and age on the raw body; raise WebhookRefused. Header names are in Title-Case."""
+        ...
+
+    def read_webhook(self, payload: str) -> Notice | None:
+        """Say what a stored event is about; None for one that tells nothing about a payment."""
+        ...
+
+
+class GatewayError(Exception):
+    """The provider did not give what a front end needs now; nothing was charged."""

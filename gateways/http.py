@@ -1,0 +1,39 @@
+"""One pooled HTTP session per provider and process: explicit time-outs, no hidden retries, no cookies."""
+
+from __future__ import annotations
+
+from http.cookiejar import DefaultCookiePolicy
+
+import requests
+import urllib3.exceptions
+from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
+
+# A TCP connection that takes longer than this is not coming.
+CONNECT_SECONDS = 3.05
+# As many idle connections as a worker may have calls in flight; a new TLS handshake costs more than a call.
+_POOL_SIZE = 256
+
+
+def make_session(base_url: str) -> requests.Session:
+    """Return a session for one provider's host, safe to share between threads.
+
+    The environment's proxies are read once, here: reading them on every call costs more than the call."""
+    session = requests.Session()
+    session.trust_env = False
+    session.proxies = get_environ_proxies(base_url, no_proxy=None)
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    adapter = HTTPAdapter(pool_connections=2, pool_maxsize=_POOL_SIZE, max_retries=0)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+def was_never_sent(error: BaseException | None) -> bool:
+    """Tell whether the failure proves that no byte of the request reached the provider."""
+    if isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError):
+        return True
+    if not isinstance(error, requests.ConnectionError) or not error.args:
+        return False
+    reason = getattr(error.args[0], "reason", error.args[0])
+    return isinstance(reason, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)

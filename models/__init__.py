@@ -1,0 +1,1 @@
+"""Storage: tables, the two durable front doors, and the only writer of payment state."""

@@ -1,0 +1,159 @@
+"""What an application may ask for, whichever door it comes through: checked here, before anything is stored."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from domain.card_number import contains_card_number, strings_of
+from domain.errors import CardNumberRefused, InvalidRequest
+from domain.methods import PaymentMethod
+from domain.money import Money, exponent
+
+
+def _no_float(value: Any) -> Any:
+    if isinstance(value, float):
+        raise ValueError('send the amount as a decimal string such as "12.30"')
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        raise ValueError('must be a decimal string such as "12.30" or a number')
+    return value
+
+
+def _currency(value: Any) -> Any:
+    if isinstance(value, str):
+        exponent(value.upper())
+        return value.upper()
+    return value
+
+
+Text = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200)]
+Token = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
+Amount = Annotated[str | int | Decimal, BeforeValidator(_no_float)]
+CurrencyCode = Annotated[str, BeforeValidator(_currency), StringConstraints(strict=True, max_length=3)]
+MetadataValue = Annotated[str, StringConstraints(strict=True, max_length=500)] | bool | int | None
+
+
+class Command(BaseModel):
+    """A request with no unknown fields. `parse` is the only way in."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def parse(cls, raw: Any) -> Self:
+        """Check a decoded JSON value; raise InvalidRequest with one sentence per field, never the values."""
+        if not isinstance(raw, dict):
+            raise InvalidRequest("the body must be a JSON object")
+        for text in strings_of(raw):
+            if "\x00" in text:
+                raise InvalidRequest("a text holds a NUL byte; remove it")
+            if contains_card_number(text):
+                raise CardNumberRefused(
+                    "the request holds what looks like a card number; send the provider's token instead"
+                )
+        try:
+            return cls.model_validate(raw)
+        except ValidationError as error:
+            raise InvalidRequest("; ".join(_sentence(dict(detail)) for detail in error.errors())) from None
+
+    def fingerprint(self, operation: str) -> str:
+        """Return the hash by which a repeated Idempotency-Key is recognised as the same request."""
+        canonical = json.dumps([operation, self.model_dump(mode="json")], sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _sentence(detail: dict[str, Any]) -> str:
+    field = ".".join(str(part) for part in detail["loc"][:1]) or "body"
+    if detail["type"] == "extra_forbidden":
+        return f"{field[:100]}: unknown field"
+    if detail["type"] == "missing":
+        return f"{field}: required"
+    return f"{field}: {detail['msg'].removeprefix('Value error, ')}"
+
+
+class ProcessPayment(Command):
+    """Collect an amount for an invoice with a payment method that the provider has tokenised."""
+
+    invoice_id: Text
+    user_id: Text
+    amount: Amount
+    currency: CurrencyCode
+    payment_method: PaymentMethod
+    payment_method_token: Token
+    # The provider's customer that the token belongs to: needed to charge a saved card again.
+    customer_token: Token | None = None
+    capture: Annotated[bool, Field(strict=True)] = True
+    subscription_id: Text | None = None
+    # The customer is not there to authenticate; so it is for a subscription unless the request says otherwise.
+    off_session: Annotated[bool, Field(strict=True)] | None = None
+    ip_address: Annotated[str, StringConstraints(strict=True, max_length=45)] | None = None
+    device_fingerprint: Text | None = None
+    email: Annotated[str, StringConstraints(strict=True, max_length=254)] | None = None
+    billing_address: dict[str, Annotated[str, StringConstraints(max_length=300)] | None] | None = None
+    return_url: Annotated[str, StringConstraints(strict=True, max_length=2000, pattern=r"^https?://\S+$")] | None = None
+    metadata: Annotated[dict[str, MetadataValue], Field(max_length=50)] | None = None
+
+    @model_validator(mode="after")
+    def _subscriptions_capture_at_once(self) -> Self:
+        if self.subscription_id and not self.capture:
+            raise ValueError("capture must be true for a payment with a subscription_id")
+        return self
+
+    @property
+    def money(self) -> Money:
+        """The amount in minor units."""
+        return Money.parse(self.amount, self.currency)
+
+    @property
+    def is_off_session(self) -> bool:
+        """Whether the customer is away."""
+        return self.subscription_id is not None if self.off_session is None else self.off_session
+
+    @property
+    def payer(self) -> dict[str, Any] | None:
+        """The personal data, to be stored apart."""
+        fields = {"ip_address", "device_fingerprint", "email", "billing_address"}
+        return self.model_dump(mode="json", include=fields, exclude_none=True) or None
+
+
+class UpsertInvoice(Command):
+    """What a user owes."""
+
+    user_id: Text
+    amount: Amount
+    currency: CurrencyCode
+    due_at: datetime | None = None
+    description: Annotated[str, StringConstraints(strict=True, max_length=500)] | None = None
+
+
+class CreateIntent(Command):
+    """Open an intent for a front end; the amount is the stored invoice's."""
+
+    invoice_id: Text
+
+
+class CapturePayment(Command):
+    """Take authorized money, all of it unless an amount is given."""
+
+    amount: Amount | None = None
+
+
+class CancelPayment(Command):
+    """Stop a payment or release an authorization."""
+
+
+class RefundPayment(Command):
+    """Give money back, all that is left unless an amount is given."""
+
+    amount: Amount | None = None
+    reason: Literal["duplicate", "fraudulent", "requested_by_customer"] | None = None
+
+
+class ReviewPayment(Command):
+    """An operator's decision on a payment that waits for review."""
+
+    decision: Literal["approve", "reject"]

@@ -1,0 +1,542 @@
+"""The durable front doors: a payment is accepted, an operation requested, a webhook kept, in one commit each.
+
+HTTP and the Celery task come through here with the same idempotency. Nothing here calls a provider."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from domain.dunning import SubscriptionStatus
+from domain.errors import (
+    AmountAboveOpen,
+    CollectionInProgress,
+    Conflict,
+    IdempotencyKeyInUse,
+    IdempotencyKeyReused,
+    InvoiceMismatch,
+    NotFound,
+)
+from domain.methods import PaymentMethod, capability
+from domain.money import Money, decimal_text
+from domain.payment import IN_DUNNING, IN_FLIGHT, Event, State, Verb
+from domain.settlement import CancelRequested, Policy, Requested, ReviewDecided, Started
+from models import transition
+from models.base import new_id
+from models.commands import (
+    CancelPayment,
+    CapturePayment,
+    Command,
+    CreateIntent,
+    ProcessPayment,
+    RefundPayment,
+    ReviewPayment,
+    UpsertInvoice,
+)
+from models.debts import invoices, subscriptions
+from models.history import idempotency_keys, webhook_events
+from models.payments import attempts, payments
+from models.queries import invoice_position, payment_view, show_invoice, show_payment
+from models.rings import WEBHOOK, Ring, ring_attempt
+from models.session import insert_new
+
+# The bell is rung right after the commit; beat rings what is still waiting this much later.
+_UNHEARD_AFTER = timedelta(seconds=4)
+# Owner of what comes through the broker for an invoice that is new and names no application.
+DEFAULT_APPLICATION = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. `application` None: an operator, who sees the payments of all applications."""
+
+    application: str | None
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the caller gets, now and for every repetition. `rings`: what to announce after the commit."""
+
+    status: int
+    body: dict[str, Any]
+    payment_id: str | None = None
+    rings: tuple[Ring, ...] = ()
+    is_replay: bool = False
+
+
+def accept_payment(
+    connection: Connection, command: ProcessPayment, caller: Caller, key: str | None, now: datetime
+) -> Answer:
+    """Store the payment, its first attempt and its event, due now; the answer is 202 with the payment.
+
+    Raises Conflict when the invoice is being collected, is another user's, or has less open."""
+    money = command.money
+    provider = capability(command.payment_method, money, is_capture_later=not command.capture).provider
+    application = caller.application or _invoice_application(connection, command.invoice_id) or DEFAULT_APPLICATION
+    payment_id, attempt_id = new_id("pay", now), new_id("at", now)
+    payment = _new_payment(
+        payment_id,
+        application,
+        money,
+        now,
+        invoice_id=command.invoice_id,
+        subscription_id=command.subscription_id,
+        user_id=command.user_id,
+        method=command.payment_method,
+        provider=provider,
+        method_token=command.payment_method_token,
+        customer_token=command.customer_token,
+        is_captured_later=not command.capture,
+        is_off_session=command.is_off_session,
+        return_url=command.return_url,
+        payer=command.payer,
+        metadata=command.metadata,
+    )
+    verb = Verb.CHARGE if command.capture else Verb.AUTHORIZE
+    attempt = transition.new_attempt(
+        attempt_id, payment_id, verb, provider, money.minor, now=now, actor=caller.actor
+    ) | {"due_at": now + _UNHEARD_AFTER}
+    body = payment_view(payment, [attempt]) | {"fraud": None, "dunning": None}
+    answer = Answer(202, body, payment_id, (ring_attempt(attempt_id, verb),))
+    replay = _reserve(connection, application, key, command.fingerprint("process"), now, answer)
+    if replay is not None:
+        return replay
+    _claim_invoice(connection, command, money, application, now)
+    if command.subscription_id is not None:
+        _know_subscription(connection, command, application, now)
+    _store_payment(connection, payment, attempt, caller.actor, now)
+    return answer
+
+
+def _new_payment(payment_id: str, application: str, money: Money, now: datetime, **columns: Any) -> dict[str, Any]:
+    blank = {
+        "subscription_id": None,
+        "method_token": None,
+        "customer_token": None,
+        "is_captured_later": False,
+        "is_off_session": False,
+        "is_client_confirmed": False,
+        "return_url": None,
+        "payer": None,
+        "metadata": None,
+        "authorization_expires_at": None,
+        "next_action": None,
+        "failure_code": None,
+    }
+    fixed = {
+        "id": payment_id,
+        "application": application,
+        "amount": money.minor,
+        "currency": money.currency,
+        "state": State.ACCEPTED,
+        "authorized": 0,
+        "captured": 0,
+        "refunded": 0,
+        "created_at": now,
+        "updated_at": now,
+    }
+    return blank | fixed | columns
+
+
+def _store_payment(
+    connection: Connection, payment: dict[str, Any], attempt: dict[str, Any], actor: str, now: datetime
+) -> None:
+    connection.execute(insert(payments), payment)
+    connection.execute(insert(attempts), attempt)
+    accepted = (payment["id"], Event.PAYMENT_ACCEPTED, None, State.ACCEPTED, actor, now, None, attempt["id"])
+    transition.record_event(connection, *accepted)
+
+
+def _invoice_application(connection: Connection, invoice_id: str) -> str | None:
+    return connection.scalar(select(invoices.c.application).where(invoices.c.id == invoice_id))
+
+
+def _claim_invoice(
+    connection: Connection, command: ProcessPayment, money: Money, application: str, now: datetime
+) -> None:
+    """Create the invoice, or lock it and check that this amount may be collected on it now."""
+    created = {
+        "id": command.invoice_id,
+        "application": application,
+        "user_id": command.user_id,
+        "amount": money.minor,
+        "currency": money.currency,
+        "created_at": now,
+        "updated_at": now,
+    }
+    if insert_new(connection, invoices, created):
+        return
+    invoice = lock_invoice(connection, command.invoice_id, application)
+    if invoice.user_id != command.user_id:
+        raise InvoiceMismatch("the invoice belongs to another user_id; send the one it was made with")
+    if invoice.currency != money.currency:
+        raise InvoiceMismatch(f"the invoice is in {invoice.currency}; send that currency")
+    require_open(connection, invoice, money.minor)
+
+
+def lock_invoice(connection: Connection, invoice_id: str, application: str | None) -> Row[Any]:
+    """Lock an invoice of the application, so that collections of it are decided one after the other."""
+    row = connection.execute(select(invoices).where(invoices.c.id == invoice_id).with_for_update()).one_or_none()
+    if row is None or (application is not None and row.application != application):
+        raise NotFound("no such invoice; check the id and the API key")
+    return row
+
+
+def require_open(connection: Connection, invoice: Row[Any], minor: int) -> None:
+    """Refuse a second live collection, and more than is open on a locked invoice."""
+    position = invoice_position(connection, invoice.id)
+    if position.live is not None:
+        raise CollectionInProgress(f"payment {position.live} is collecting this invoice; wait for it or cancel it")
+    if minor > position.rest:
+        left = decimal_text(position.rest, invoice.currency)
+        raise AmountAboveOpen(f"{left} {invoice.currency} is open on this invoice; send that or less")
+
+
+def _know_subscription(connection: Connection, command: ProcessPayment, application: str, now: datetime) -> None:
+    created = {
+        "id": command.subscription_id,
+        "application": application,
+        "user_id": command.user_id,
+        "status": SubscriptionStatus.ACTIVE,
+        "created_at": now,
+        "updated_at": now,
+    }
+    if insert_new(connection, subscriptions, created):
+        return
+    query = select(subscriptions).where(subscriptions.c.id == command.subscription_id)
+    known = connection.execute(query).one()
+    if known.application != application or known.user_id != command.user_id:
+        raise InvoiceMismatch("the subscription belongs to another user_id; send the one it was made with")
+    if known.status == SubscriptionStatus.CANCELED:
+        raise Conflict("the subscription is canceled; start a new one")
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A payment that a front end confirms. `reference` None: the provider's intent is still to be made."""
+
+    payment_id: str
+    attempt_id: str
+    epoch: int
+    money: Money
+    reference: str | None
+    actor: str
+
+
+def accept_intent(
+    connection: Connection,
+    command: CreateIntent,
+    caller: Caller,
+    key: str | None,
+    now: datetime,
+    policy: Policy,
+    provider: str,
+) -> Intent:
+    """Store a payment over what is open on an invoice and claim its attempt, or find the one that is open.
+
+    A customer who comes back to the checkout gets the same intent again, not a second collection."""
+    invoice = lock_invoice(connection, command.invoice_id, caller.application)
+    scope = invoice.application
+    replay = _reserve(connection, scope, key, command.fingerprint("intent"), now, None)
+    position = invoice_position(connection, invoice.id)
+    known = replay.payment_id if replay is not None else position.live
+    if known is not None:
+        found = _open_intent_of(connection, known, caller)
+        if found is None or found.reference is None:
+            raise CollectionInProgress(f"payment {known} is collecting this invoice; wait for it or cancel it")
+        keep_answer(connection, scope, key, Answer(201, {}, known))
+        return found
+    if not position.rest:
+        raise AmountAboveOpen("nothing is open on this invoice")
+    money = Money(position.rest, invoice.currency)
+    capability(PaymentMethod.STRIPE, money, is_capture_later=False)
+    payment_id, attempt_id = new_id("pay", now), new_id("at", now)
+    payment = _new_payment(
+        payment_id,
+        invoice.application,
+        money,
+        now,
+        invoice_id=invoice.id,
+        user_id=invoice.user_id,
+        method=PaymentMethod.STRIPE,
+        provider=provider,
+        is_client_confirmed=True,
+    )
+    charge = (attempt_id, payment_id, Verb.CHARGE, provider, money.minor)
+    _store_payment(connection, payment, transition.new_attempt(*charge, now=now, actor=caller.actor), caller.actor, now)
+    started = transition.apply(connection, attempt_id, Started(), now=now, policy=policy, actor=caller.actor)
+    keep_answer(connection, scope, key, Answer(201, {}, payment_id))
+    return Intent(payment_id, attempt_id, started.epoch, money, None, caller.actor)
+
+
+def _open_intent_of(connection: Connection, payment_id: str, caller: Caller) -> Intent | None:
+    row = connection.execute(
+        select(payments, attempts.c.id.label("attempt_id"), attempts.c.epoch, attempts.c.provider_reference)
+        .join(attempts, attempts.c.payment_id == payments.c.id)
+        .where(payments.c.id == payment_id, payments.c.is_client_confirmed, attempts.c.number == 1)
+    ).one_or_none()
+    if row is None:
+        return None
+    money = Money(row.amount, row.currency)
+    return Intent(payment_id, row.attempt_id, row.epoch, money, row.provider_reference, caller.actor)
+
+
+def upsert_invoice(
+    connection: Connection, invoice_id: str, command: UpsertInvoice, caller: Caller, now: datetime
+) -> Answer:
+    """Create or change an invoice. Its currency stays, its user stays, and it never falls below what is collected."""
+    money = Money.parse(command.amount, command.currency)
+    application = caller.application or DEFAULT_APPLICATION
+    values = {
+        "user_id": command.user_id,
+        "amount": money.minor,
+        "currency": money.currency,
+        "due_at": command.due_at,
+        "description": command.description,
+        "updated_at": now,
+    }
+    is_new = insert_new(
+        connection, invoices, values | {"id": invoice_id, "application": application, "created_at": now}
+    )
+    if not is_new:
+        row = lock_invoice(connection, invoice_id, caller.application)
+        if (row.user_id, row.currency) != (command.user_id, money.currency):
+            raise InvoiceMismatch("user_id and currency of an invoice cannot change; make a new invoice")
+        position = invoice_position(connection, invoice_id)
+        if money.minor != row.amount and position.live is not None:
+            raise CollectionInProgress(f"payment {position.live} is collecting this invoice; wait until it rests")
+        if money.minor < position.collected:
+            least = decimal_text(position.collected, row.currency)
+            raise AmountAboveOpen(f"{least} {row.currency} is collected already; send that or more")
+        connection.execute(update(invoices).where(invoices.c.id == invoice_id).values(values))
+    return Answer(201 if is_new else 200, show_invoice(connection, invoice_id, caller.application))
+
+
+def request_capture(
+    connection: Connection,
+    payment_id: str,
+    command: CapturePayment,
+    caller: Caller,
+    key: str | None,
+    now: datetime,
+    policy: Policy,
+) -> Answer:
+    """Open a capture of an authorized payment, in part or whole; what is not captured is released."""
+
+    def work() -> tuple[Ring, ...]:
+        row = _lock(connection, payment_id, caller)
+        _require(row, State.AUTHORIZED, "captured")
+        minor = _amount(command.amount, row, row.authorized, "authorized")
+        return (_open(connection, row, Verb.CAPTURE, minor, caller, now, policy),)
+
+    return _operate(connection, f"capture {payment_id}", payment_id, command, caller, key, now, work)
+
+
+def request_cancel(
+    connection: Connection,
+    payment_id: str,
+    command: CancelPayment,
+    caller: Caller,
+    key: str | None,
+    now: datetime,
+    policy: Policy,
+) -> Answer:
+    """Cancel at once what never reached the provider; otherwise open a void of what it holds."""
+
+    def work() -> tuple[Ring, ...]:
+        row = _lock(connection, payment_id, caller)
+        if row.state in (State.AUTHORIZED, State.REQUIRES_ACTION):
+            amount = row.authorized or row.amount
+            return (_open(connection, row, Verb.VOID, amount, caller, now, policy),)
+        if row.state in (State.ACCEPTED, State.REVIEW, *IN_DUNNING):
+            transition.apply_to_payment(
+                connection, payment_id, CancelRequested(), now=now, policy=policy, actor=caller.actor
+            )
+            return ()
+        raise Conflict(f"a payment that is {row.state} cannot be canceled; a captured one can be refunded")
+
+    return _operate(connection, f"cancel {payment_id}", payment_id, command, caller, key, now, work)
+
+
+def request_refund(
+    connection: Connection,
+    payment_id: str,
+    command: RefundPayment,
+    caller: Caller,
+    key: str | None,
+    now: datetime,
+    policy: Policy,
+) -> Answer:
+    """Open a refund of captured money; refunds that are under way count as given."""
+
+    def work() -> tuple[Ring, ...]:
+        row = _lock(connection, payment_id, caller)
+        if row.state not in (State.CAPTURED, State.PARTIALLY_REFUNDED):
+            raise Conflict(f"a payment that is {row.state} cannot be refunded; only captured money can")
+        under_way = _refunds_under_way(connection, payment_id)
+        minor = _amount(command.amount, row, row.captured - row.refunded - under_way, "left to refund")
+        return (_open(connection, row, Verb.REFUND, minor, caller, now, policy, reason=command.reason),)
+
+    return _operate(connection, f"refund {payment_id}", payment_id, command, caller, key, now, work)
+
+
+def decide_review(
+    connection: Connection,
+    payment_id: str,
+    command: ReviewPayment,
+    caller: Caller,
+    key: str | None,
+    now: datetime,
+    policy: Policy,
+) -> Answer:
+    """Let a payment that waits for review go on, or cancel it."""
+
+    def work() -> tuple[Ring, ...]:
+        row = _lock(connection, payment_id, caller)
+        _require(row, State.REVIEW, "reviewed")
+        held = connection.execute(
+            select(attempts.c.id, attempts.c.verb).where(
+                attempts.c.payment_id == payment_id, attempts.c.status.in_(sorted(IN_FLIGHT))
+            )
+        ).one()
+        cause = ReviewDecided(is_approved=command.decision == "approve")
+        transition.apply(connection, held.id, cause, now=now, policy=policy, actor=caller.actor)
+        return (ring_attempt(held.id, held.verb),) if cause.is_approved else ()
+
+    return _operate(connection, f"review {payment_id}", payment_id, command, caller, key, now, work)
+
+
+def _operate(
+    connection: Connection,
+    operation: str,
+    payment_id: str,
+    command: Command,
+    caller: Caller,
+    key: str | None,
+    now: datetime,
+    work: Callable[[], tuple[Ring, ...]],
+) -> Answer:
+    scope = caller.application or caller.actor
+    replay = _reserve(connection, scope, key, command.fingerprint(operation), now, None)
+    if replay is not None:
+        return replay
+    rings = work()
+    answer = Answer(202, show_payment(connection, payment_id, caller.application), payment_id, rings)
+    keep_answer(connection, scope, key, answer)
+    return answer
+
+
+def _lock(connection: Connection, payment_id: str, caller: Caller) -> Row[Any]:
+    row = connection.execute(select(payments).where(payments.c.id == payment_id).with_for_update()).one_or_none()
+    if row is None or (caller.application is not None and row.application != caller.application):
+        raise NotFound("no such payment; check the id and the API key")
+    return row
+
+
+def _require(row: Row[Any], state: State, participle: str) -> None:
+    if row.state != state:
+        raise Conflict(f"a payment that is {row.state} cannot be {participle}; it must be {state}")
+
+
+def _amount(asked: Any, row: Row[Any], most: int, what: str) -> int:
+    minor = most if asked is None else Money.parse(asked, row.currency).minor
+    if minor > most or most <= 0:
+        left = decimal_text(max(most, 0), row.currency)
+        raise AmountAboveOpen(f"{left} {row.currency} is {what}; send that or less")
+    return minor
+
+
+def _open(
+    connection: Connection,
+    row: Row[Any],
+    verb: Verb,
+    minor: int,
+    caller: Caller,
+    now: datetime,
+    policy: Policy,
+    reason: str | None = None,
+) -> Ring:
+    if verb is not Verb.REFUND and _is_in_flight(connection, row.id):
+        raise Conflict("another operation on this payment is under way; wait until it rests")
+    ring = transition.open_attempt(connection, row, verb, minor, now=now, actor=caller.actor, reason=reason)
+    data = {"amount": decimal_text(minor, row.currency)}
+    transition.apply(connection, ring.row_id, Requested(), now=now, policy=policy, actor=caller.actor, data=data)
+    return ring
+
+
+def _is_in_flight(connection: Connection, payment_id: str) -> bool:
+    found = select(attempts.c.id).where(
+        attempts.c.payment_id == payment_id,
+        attempts.c.status.in_(sorted(IN_FLIGHT)),
+        attempts.c.verb != Verb.REFUND,
+    )
+    return connection.execute(found.limit(1)).first() is not None
+
+
+def _refunds_under_way(connection: Connection, payment_id: str) -> int:
+    found = select(attempts.c.amount).where(
+        attempts.c.payment_id == payment_id,
+        attempts.c.verb == Verb.REFUND,
+        attempts.c.status.in_(["due", "open", "in_doubt", "pending"]),
+    )
+    return sum(connection.scalars(found))
+
+
+def _reserve(
+    connection: Connection, application: str, key: str | None, fingerprint: str, now: datetime, answer: Answer | None
+) -> Answer | None:
+    """Take the key for this request; return the first request's answer when the key is taken already."""
+    if key is None:
+        return None
+    values = {
+        "application": application,
+        "key": key,
+        "fingerprint": fingerprint,
+        "created_at": now,
+        "status": answer and answer.status,
+        "body": answer and answer.body,
+        "payment_id": answer and answer.payment_id,
+    }
+    if insert_new(connection, idempotency_keys, values):
+        return None
+    query = select(idempotency_keys).where(idempotency_keys.c.application == application, idempotency_keys.c.key == key)
+    first = connection.execute(query).one()
+    if first.fingerprint != fingerprint:
+        raise IdempotencyKeyReused("this Idempotency-Key came with another request before; use a new one")
+    if first.status is None:
+        raise IdempotencyKeyInUse("the first request with this Idempotency-Key is still running; repeat it later")
+    return Answer(first.status, first.body, first.payment_id, is_replay=True)
+
+
+def keep_answer(connection: Connection, application: str, key: str | None, answer: Answer) -> None:
+    """Store the answer for repetitions of the key."""
+    if key is not None:
+        connection.execute(
+            update(idempotency_keys)
+            .where(idempotency_keys.c.application == application, idempotency_keys.c.key == key)
+            .values(status=answer.status, body=answer.body, payment_id=answer.payment_id)
+        )
+
+
+def keep_webhook(
+    connection: Connection, provider: str, event_id: str, event_type: str, payload: str, now: datetime
+) -> Ring | None:
+    """Store a verified event once; return its ring, or None when the provider has delivered it before."""
+    row_id = new_id("wh", now)
+    values = {
+        "id": row_id,
+        "provider": provider,
+        "event_id": event_id,
+        "type": event_type,
+        "payload": payload,
+        "status": "stored",
+        "tries": 0,
+        "due_at": now + _UNHEARD_AFTER,
+        "received_at": now,
+    }
+    return Ring(WEBHOOK, row_id) if insert_new(connection, webhook_events, values) else None

@@ -1,0 +1,191 @@
+"""Reads, and the one shape in which a payment is shown to applications and operators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, case, func, select
+
+from domain.errors import NotFound
+from domain.money import decimal_text
+from domain.payment import COLLECTED, LIVE, AttemptStatus
+from models.debts import dunning_cases, invoices, subscriptions
+from models.history import assessments, events
+from models.payments import attempts, payments
+
+
+def find_payment(connection: Connection, payment_id: str, application: str | None) -> Row[Any]:
+    """Return the payment; one of another application is not found. None as application sees everything."""
+    row = connection.execute(select(payments).where(payments.c.id == payment_id)).one_or_none()
+    if row is None or (application is not None and row.application != application):
+        raise NotFound("no such payment; check the id and the API key")
+    return row
+
+
+def show_payment(connection: Connection, payment_id: str, application: str | None) -> dict[str, Any]:
+    """Return a payment with its attempts, assessment and dunning case, as the API shows it."""
+    row = find_payment(connection, payment_id, application)
+    tries = connection.execute(
+        select(attempts).where(attempts.c.payment_id == payment_id).order_by(attempts.c.number)
+    ).all()
+    found = connection.execute(select(assessments).where(assessments.c.payment_id == payment_id)).one_or_none()
+    dunning = (
+        connection.execute(select(dunning_cases).where(dunning_cases.c.payment_id == payment_id)).one_or_none()
+        if row.subscription_id
+        else None
+    )
+    return payment_view(row._mapping, [attempt._mapping for attempt in tries]) | {
+        "fraud": found and {"score": found.score, "decision": found.decision, "reasons": found.reasons},
+        "dunning": dunning
+        and {
+            "status": dunning.state,
+            "retry": dunning.retry,
+            "next_retry_at": _text(dunning.due_at) if dunning.state == "retrying" else None,
+            "grace_ends_at": _text(dunning.grace_ends_at),
+        },
+    }
+
+
+def list_payments(
+    connection: Connection, application: str | None, invoice_id: str | None, after: str | None, limit: int
+) -> list[dict[str, Any]]:
+    """Return up to `limit` payments, oldest first, that come after the id `after`."""
+    query = select(payments).order_by(payments.c.id).limit(limit)
+    if application is not None:
+        query = query.where(payments.c.application == application)
+    if invoice_id is not None:
+        query = query.where(payments.c.invoice_id == invoice_id)
+    if after is not None:
+        query = query.where(payments.c.id > after)
+    rows = connection.execute(query).all()
+    tries: dict[str, list[Any]] = {row.id: [] for row in rows}
+    ordered = select(attempts).where(attempts.c.payment_id.in_(tries)).order_by(attempts.c.number)
+    for attempt in connection.execute(ordered):
+        tries[attempt.payment_id].append(attempt._mapping)
+    return [payment_view(row._mapping, tries[row.id]) for row in rows]
+
+
+def payment_view(row: Any, tries: Iterable[Any]) -> dict[str, Any]:
+    """Return the public shape of a payment's row. Personal data and tokens stay inside."""
+    currency = row["currency"]
+    return {
+        "id": row["id"],
+        "status": row["state"],
+        "invoice_id": row["invoice_id"],
+        "subscription_id": row["subscription_id"],
+        "user_id": row["user_id"],
+        "amount": decimal_text(row["amount"], currency),
+        "currency": currency,
+        "payment_method": row["method"],
+        "provider": row["provider"],
+        "capture": not row["is_captured_later"],
+        "off_session": row["is_off_session"],
+        "authorized_amount": decimal_text(row["authorized"], currency),
+        "captured_amount": decimal_text(row["captured"], currency),
+        "refunded_amount": decimal_text(row["refunded"], currency),
+        "authorization_expires_at": _text(row["authorization_expires_at"]),
+        "next_action": row["next_action"],
+        "failure_code": row["failure_code"],
+        "metadata": row["metadata"] or {},
+        "attempts": [attempt_view(attempt, currency) for attempt in tries],
+        "created_at": _text(row["created_at"]),
+        "updated_at": _text(row["updated_at"]),
+    }
+
+
+def attempt_view(row: Any, currency: str) -> dict[str, Any]:
+    """Return the public shape of one try, with the provider's codes as they came."""
+    codes = ("code", "decline_class", "decline_code", "advice_code", "network_advice_code", "network_decline_code")
+    return {
+        "id": row["id"],
+        "number": row["number"],
+        "verb": row["verb"],
+        "provider": row["provider"],
+        "status": row["status"],
+        "amount": decimal_text(row["amount"], currency),
+        "provider_reference": row.get("provider_reference"),
+        "created_at": _text(row["created_at"]),
+        "settled_at": _text(row.get("settled_at")),
+        **{code: row[code] for code in codes if row.get(code)},
+    }
+
+
+def show_invoice(connection: Connection, invoice_id: str, application: str | None) -> dict[str, Any]:
+    """Return an invoice with what is collected and what is still open on it."""
+    row = connection.execute(select(invoices).where(invoices.c.id == invoice_id)).one_or_none()
+    if row is None or (application is not None and row.application != application):
+        raise NotFound("no such invoice; check the id and the API key")
+    position = invoice_position(connection, invoice_id)
+    return {
+        "invoice_id": row.id,
+        "user_id": row.user_id,
+        "amount": decimal_text(row.amount, row.currency),
+        "collected_amount": decimal_text(position.collected, row.currency),
+        "open_amount": decimal_text(position.rest, row.currency),
+        "currency": row.currency,
+        "due_at": _text(row.due_at),
+        "description": row.description,
+        "created_at": _text(row.created_at),
+        "updated_at": _text(row.updated_at),
+    }
+
+
+class InvoicePosition(NamedTuple):
+    """How an invoice stands, in minor units: captured so far (refunded or not), the rest, and the live payment."""
+
+    collected: int
+    rest: int
+    live: str | None
+
+
+def invoice_position(connection: Connection, invoice_id: str) -> InvoicePosition:
+    """Return what has been collected on an invoice and what is open."""
+    captured = func.coalesce(func.sum(case((payments.c.state.in_(sorted(COLLECTED)), payments.c.captured), else_=0)), 0)
+    live = func.max(case((payments.c.state.in_(sorted(LIVE)), payments.c.id)))
+    row = connection.execute(
+        select(invoices.c.amount, captured, live)
+        .join(payments, payments.c.invoice_id == invoices.c.id, isouter=True)
+        .where(invoices.c.id == invoice_id)
+        .group_by(invoices.c.amount)
+    ).one()
+    return InvoicePosition(int(row[1]), max(0, row[0] - int(row[1])), row[2])
+
+
+def show_subscription(connection: Connection, subscription_id: str, application: str | None) -> dict[str, Any]:
+    """Return a subscription and how its payment stands."""
+    row = connection.execute(select(subscriptions).where(subscriptions.c.id == subscription_id)).one_or_none()
+    if row is None or (application is not None and row.application != application):
+        raise NotFound("no such subscription; check the id and the API key")
+    return {"id": row.id, "user_id": row.user_id, "status": row.status, "updated_at": _text(row.updated_at)}
+
+
+def timeline(connection: Connection, payment_id: str) -> list[Row[Any]]:
+    """Return the payment's events, oldest first."""
+    return list(connection.execute(select(events).where(events.c.payment_id == payment_id).order_by(events.c.id)).all())
+
+
+def what_happens_next(connection: Connection, payment_id: str) -> list[tuple[datetime, str]]:
+    """Return the due dates of a payment, soonest first, each with what will be done then."""
+    asks = {
+        AttemptStatus.DUE: "is sent to the provider",
+        AttemptStatus.OPEN: "is looked up at the provider if the worker has not answered",
+    }
+    due = connection.execute(
+        select(attempts).where(attempts.c.payment_id == payment_id, attempts.c.due_at.is_not(None))
+    ).all()
+    found = [
+        (row.due_at, f"{row.verb} {row.number} {asks.get(row.status, 'is looked up at the provider')}") for row in due
+    ]
+    dunning = connection.execute(
+        select(dunning_cases).where(dunning_cases.c.payment_id == payment_id, dunning_cases.c.due_at.is_not(None))
+    ).one_or_none()
+    if dunning is not None:
+        what = f"retry {dunning.retry}" if dunning.state == "retrying" else "grace ends, the subscription is canceled"
+        found.append((dunning.due_at, what))
+    return sorted(found)
+
+
+def _text(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,29 @@
+"""Which bell announces which row. The names are wire format: `tasks` registers under them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from domain.payment import AttemptStatus, Verb
+
+CHARGE = "payments.charge"
+SETTLE = "payments.settle"
+RECONCILE = "payments.reconcile"
+WEBHOOK = "payments.webhook"
+DUNNING = "payments.dunning"
+PROCESS = "payments.process"
+SWEEP = "payments.sweep"
+
+
+class Ring(NamedTuple):
+    """A message to be: the task and the id of the row that it should look at."""
+
+    task: str
+    row_id: str
+
+
+def ring_attempt(attempt_id: str, verb: str, status: str = AttemptStatus.DUE) -> Ring:
+    """Return the ring for an attempt: due ones are carried out, all others looked up at the provider."""
+    if status != AttemptStatus.DUE:
+        return Ring(RECONCILE, attempt_id)
+    return Ring(CHARGE if Verb(verb).is_collecting else SETTLE, attempt_id)

@@ -1,0 +1,116 @@
+"""The engine and its transactions. The only place that knows which database is below."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+
+T = TypeVar("T")
+
+# Server-side bounds: a statement that waits longer than this is a fault, not patience.
+_POSTGRES_OPTIONS = "-c statement_timeout=15s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s"
+_POSTGRES_CONNECT = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "tcp_user_timeout": 10_000,
+    "options": _POSTGRES_OPTIONS,
+}
+# Threads wait for providers without a connection, so far fewer connections than threads are enough.
+# Parameters stay out of error texts: they hold personal data and tokens.
+_ENGINE: dict[str, Any] = {
+    "pool_size": 16,
+    "max_overflow": 16,
+    "pool_timeout": 10,
+    "pool_recycle": 1800,
+    "hide_parameters": True,
+}
+# PostgreSQL: serialization failure, deadlock, lock time-out, admin shutdown, cannot connect now.
+_TRANSIENT = {"40001", "40P01", "55P03", "57P01", "57P03"}
+_TRIES = 3
+
+
+def make_engine(url: str) -> Engine:
+    """Return an engine for PostgreSQL (`postgresql://`, always with psycopg) or SQLite."""
+    parsed = make_url(url)
+    if parsed.drivername in ("postgres", "postgresql"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.get_backend_name() == "sqlite":
+        engine = create_engine(parsed, **_ENGINE)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    return create_engine(parsed, connect_args=_POSTGRES_CONNECT, **_ENGINE)
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # pysqlite must not open transactions by itself: a deferred one that later writes fails at once
+    # with "database is locked", whatever the busy time-out says.
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A writer takes the write lock at once; readers see a snapshot and stop nobody.
+    is_reading = connection.get_execution_options().get("is_reading", False)
+    connection.exec_driver_sql("BEGIN" if is_reading else "BEGIN IMMEDIATE")
+
+
+def transact(engine: Engine, work: Callable[[Connection], T]) -> T:
+    """Run `work` in one transaction and commit it.
+
+    Begun again, a few times, when the database says that nothing was committed: a dead pooled connection,
+    a deadlock, a busy lock. An error of COMMIT itself is raised, because then nobody knows."""
+    for left in reversed(range(_TRIES)):
+        with engine.connect() as connection:
+            transaction = connection.begin()
+            try:
+                result = work(connection)
+            except DBAPIError as error:
+                transaction.rollback()
+                if not left or not _is_transient(error):
+                    raise
+            except BaseException:
+                transaction.rollback()
+                raise
+            else:
+                transaction.commit()
+                return result
+        time.sleep(random.uniform(0.01, 0.05) * (_TRIES - left))  # noqa: S311
+    raise AssertionError("bug: the last try either returns or raises")
+
+
+def _is_transient(error: DBAPIError) -> bool:
+    return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _TRANSIENT
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Give a connection for reads that are not locked and not written."""
+    with engine.connect() as connection:
+        yield connection.execution_options(is_reading=True)
+
+
+def insert_new(connection: Connection, table: Table, values: dict[str, Any]) -> bool:
+    """Insert a row unless its key is there already; tell whether it was inserted.
+
+    A concurrent insert of the same key is waited for."""
+    dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(table).on_conflict_do_nothing()
+    return connection.execute(statement, values).rowcount == 1
+
+
+def database_now(connection: Connection) -> datetime:
+    """Return the database's clock: one clock for all hosts."""
+    if connection.dialect.name == "sqlite":
+        return datetime.now(UTC)
+    return connection.execute(select(func.clock_timestamp())).scalar_one()

@@ -1,0 +1,394 @@
+"""The only writer of payment state: lock the row, let the domain decide, write state, event and effects.
+
+Everything happens in the caller's transaction. Payment and attempt are locked together and in that order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, case, exists, func, insert, literal, select, update
+
+from domain.dunning import CaseState, SubscriptionStatus
+from domain.errors import LeaseLost, NotFound
+from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
+from domain.payment import (
+    IN_DUNNING,
+    UNFINISHED,
+    Attempt,
+    AttemptStatus,
+    DunningCase,
+    Payment,
+    State,
+    Verb,
+)
+from domain.settlement import (
+    LEASE,
+    Cause,
+    CloseOtherAttempts,
+    DebtSettledOtherwise,
+    MarkSubscription,
+    OpenAttempt,
+    Policy,
+    SaveCase,
+    SettleSiblings,
+    Started,
+    Step,
+    step,
+    target,
+)
+from models.base import new_id
+from models.debts import dunning_cases, subscriptions
+from models.history import events
+from models.payments import attempts, payments
+from models.queries import invoice_position
+from models.rings import Ring, ring_attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What was written. `rings`: what to announce after the commit."""
+
+    payment: Row[Any]
+    attempt: Row[Any] | None
+    step: Step | None
+    epoch: int
+    rings: tuple[Ring, ...] = ()
+
+    @property
+    def state(self) -> State:
+        """The payment's state after this."""
+        before = State(self.payment.state)
+        return before if self.step is None or self.step.event is None else target(before, self.step.event)
+
+
+_other = attempts.alias("other")
+_has_others = exists().where(
+    _other.c.payment_id == payments.c.id, _other.c.id != attempts.c.id, _other.c.due_at.is_not(None)
+)
+_has_unpaid_sibling = exists().where(
+    dunning_cases.c.invoice_id == payments.c.invoice_id,
+    dunning_cases.c.payment_id != payments.c.id,
+    dunning_cases.c.state.in_([CaseState.RETRYING, CaseState.IN_GRACE]),
+)
+_attempt_columns = [column.label(f"attempt_{column.name}") for column in attempts.c]
+_lock_attempt = (
+    select(
+        payments,
+        *_attempt_columns,
+        _has_others.label("has_others"),
+        _has_unpaid_sibling.label("has_unpaid_sibling"),
+    )
+    .join(attempts, attempts.c.payment_id == payments.c.id)
+    .where(attempts.c.id == bindparam("attempt_id"))
+    .with_for_update(of=(payments, attempts))
+)
+_lock_payment = (
+    select(
+        payments,
+        literal(True).label("has_others"),
+        _has_unpaid_sibling.label("has_unpaid_sibling"),
+    )
+    .where(payments.c.id == bindparam("payment_id"))
+    .with_for_update(of=payments)
+)
+# The case is read by itself after the lock: in one statement PostgreSQL would show it as it was before waiting.
+_find_case = select(dunning_cases).where(dunning_cases.c.payment_id == bindparam("payment_id"))
+_update_payment = update(payments).where(payments.c.id == bindparam("row_id"))
+_update_attempt = update(attempts).where(attempts.c.id == bindparam("row_id"))
+_insert_event = insert(events)
+
+
+def lock_attempt(connection: Connection, attempt_id: str) -> Row[Any]:
+    """Lock an attempt and its payment; the attempt's columns are called `attempt_…`. Raises NotFound."""
+    row = connection.execute(_lock_attempt, {"attempt_id": attempt_id}).one_or_none()
+    if row is None:
+        raise NotFound(f"no attempt {attempt_id}")
+    return row
+
+
+def apply(
+    connection: Connection,
+    locked: Row[Any] | str,
+    cause: Cause,
+    *,
+    now: datetime,
+    policy: Policy,
+    actor: str,
+    epoch: int | None = None,
+    data: dict[str, Any] | None = None,
+) -> Applied:
+    """Apply an outcome or command to an attempt, locked or named by its id, and to its payment.
+
+    With `epoch`, only if the caller still holds the attempt's lease: raises LeaseLost otherwise.
+    `Applied.step` is None when it was so already. Raises NotFound, IllegalTransition."""
+    row = lock_attempt(connection, locked) if isinstance(locked, str) else locked
+    if epoch is not None and row.attempt_epoch != epoch:
+        raise LeaseLost(f"attempt {row.attempt_id} is held by another worker")
+    return _write(connection, row, row.attempt_id, cause, now, policy, actor, data)
+
+
+def changes_anything(connection: Connection, locked: Row[Any], outcome: Outcome, now: datetime, policy: Policy) -> bool:
+    """Tell whether the outcome would be news for a locked attempt; writes nothing."""
+    decided = step(_payment(connection, locked), _attempt(locked), outcome, now, policy)
+    return decided is not None and decided.event is not None
+
+
+def take_lease(connection: Connection, locked: Row[Any], now: datetime) -> int:
+    """Take a locked attempt for a look-up; return the epoch to write with."""
+    epoch: int = locked.attempt_epoch + 1
+    connection.execute(_update_attempt, {"row_id": locked.attempt_id, "epoch": epoch, "due_at": now + LEASE})
+    return epoch
+
+
+def apply_to_payment(
+    connection: Connection,
+    payment_id: str,
+    cause: Cause,
+    *,
+    now: datetime,
+    policy: Policy,
+    actor: str,
+    data: dict[str, Any] | None = None,
+) -> Applied:
+    """Apply a command or a date that concerns the payment and none of its attempts."""
+    row = connection.execute(_lock_payment, {"payment_id": payment_id}).one_or_none()
+    if row is None:
+        raise NotFound(f"no payment {payment_id}")
+    return _write(connection, row, None, cause, now, policy, actor, data)
+
+
+def open_attempt(
+    connection: Connection, payment: Row[Any], verb: Verb, amount: int, *, now: datetime, actor: str, **columns: Any
+) -> Ring:
+    """Store a new attempt of a locked payment, due now; return its ring. Its id is its idempotency key."""
+    attempt_id = new_id("re" if verb is Verb.REFUND else "at", now)
+    number = select(func.coalesce(func.max(attempts.c.number), 0) + 1).where(attempts.c.payment_id == payment.id)
+    values = new_attempt(attempt_id, payment.id, verb, payment.provider, amount, now=now, actor=actor) | columns
+    connection.execute(insert(attempts).values(values | {"number": number.scalar_subquery()}))
+    return ring_attempt(attempt_id, verb)
+
+
+def new_attempt(
+    attempt_id: str, payment_id: str, verb: Verb, provider: str, amount: int, *, now: datetime, actor: str
+) -> dict[str, Any]:
+    """Return the columns of a fresh attempt, due now."""
+    return {
+        "id": attempt_id,
+        "payment_id": payment_id,
+        "number": 1,
+        "verb": verb,
+        "provider": provider,
+        "amount": amount,
+        "status": AttemptStatus.DUE,
+        "epoch": 0,
+        "claims": 0,
+        "retries": 0,
+        "checks": 0,
+        "due_at": now,
+        "actor": actor,
+        "created_at": now,
+    }
+
+
+def _write(
+    connection: Connection,
+    row: Row[Any],
+    attempt_id: str | None,
+    cause: Cause,
+    now: datetime,
+    policy: Policy,
+    actor: str,
+    data: dict[str, Any] | None,
+) -> Applied:
+    payment = _payment(connection, row)
+    decided = step(payment, _attempt(row) if attempt_id else None, cause, now, policy)
+    epoch = row.attempt_epoch if attempt_id else 0
+    if decided is None:
+        return Applied(row, row if attempt_id else None, None, epoch)
+    if attempt_id and decided.attempt:
+        # Whoever writes takes the lease: a holder that was overtaken finds another epoch.
+        epoch += 1 if isinstance(cause, Started) or row.attempt_status != decided.attempt.get("status") else 0
+        connection.execute(_update_attempt, {"row_id": attempt_id, "epoch": epoch, **decided.attempt})
+    if decided.event is not None:
+        state = target(payment.state, decided.event)
+        changes = {"state": state, "updated_at": now, **decided.payment}
+        connection.execute(_update_payment, {"row_id": row.id, **changes})
+        note = data if data is not None else _facts(cause)
+        record_event(connection, row.id, decided.event, payment.state, state, actor, now, note, attempt_id)
+    elif decided.payment:
+        connection.execute(_update_payment, {"row_id": row.id, "updated_at": now, **decided.payment})
+    rings = [
+        ring
+        for effect in decided.effects
+        if (ring := _carry_out(connection, row, attempt_id, payment, effect, now, policy, actor))
+    ]
+    return Applied(row, row if attempt_id else None, decided, epoch, tuple(rings))
+
+
+def record_event(
+    connection: Connection,
+    payment_id: str | None,
+    name: str,
+    from_state: str | None,
+    to_state: str | None,
+    actor: str,
+    now: datetime,
+    data: dict[str, Any] | None = None,
+    attempt_id: str | None = None,
+) -> None:
+    """Append to the audit trail. `data` holds codes and references only, never personal data or secrets."""
+    connection.execute(
+        _insert_event,
+        {
+            "payment_id": payment_id,
+            "attempt_id": attempt_id,
+            "name": name,
+            "from_state": from_state,
+            "to_state": to_state,
+            "actor": actor,
+            "data": data or None,
+            "at": now,
+        },
+    )
+
+
+def _carry_out(
+    connection: Connection,
+    row: Row[Any],
+    attempt_id: str | None,
+    payment: Payment,
+    effect: Any,
+    now: datetime,
+    policy: Policy,
+    actor: str,
+) -> Ring | None:
+    match effect:
+        case SaveCase(case=saved):
+            _save_case(connection, row, payment, saved, now)
+        case MarkSubscription(status=status):
+            _mark_subscription(connection, row, status, now, actor)
+        case OpenAttempt(verb=Verb.VOID) if row.has_others:
+            return None  # an operator was faster
+        case OpenAttempt(verb=verb, reason=reason):
+            return open_attempt(connection, row, verb, row.amount, now=now, actor=actor, reason=reason)
+        case CloseOtherAttempts() if row.has_others:
+            _close_other_attempts(connection, row.id, attempt_id, now)
+        case SettleSiblings():
+            _settle_siblings(connection, row, now, policy, actor)
+    return None
+
+
+def _save_case(connection: Connection, row: Row[Any], payment: Payment, saved: DunningCase, now: datetime) -> None:
+    values = {
+        "state": saved.state,
+        "first_failed_at": saved.first_failed_at,
+        "retry": saved.retry,
+        "due_at": saved.due_at,
+        "grace_ends_at": saved.grace_ends_at,
+        "updated_at": now,
+    }
+    if payment.case is None:
+        keys = {"payment_id": row.id, "subscription_id": row.subscription_id, "invoice_id": row.invoice_id}
+        connection.execute(insert(dunning_cases).values(keys | values))
+    else:
+        connection.execute(update(dunning_cases).where(dunning_cases.c.payment_id == row.id).values(values))
+
+
+def _mark_subscription(
+    connection: Connection, row: Row[Any], status: SubscriptionStatus, now: datetime, actor: str
+) -> None:
+    changed = connection.execute(
+        update(subscriptions)
+        .where(
+            subscriptions.c.id == row.subscription_id,
+            subscriptions.c.status.not_in([status, SubscriptionStatus.CANCELED]),
+        )
+        .values(status=status, updated_at=now)
+    )
+    if changed.rowcount:
+        data = {"subscription_id": row.subscription_id}
+        record_event(connection, row.id, f"subscription_{status}", None, None, actor, now, data)
+
+
+def _close_other_attempts(connection: Connection, payment_id: str, attempt_id: str | None, now: datetime) -> None:
+    is_unfinished = attempts.c.status.in_(sorted(UNFINISHED))
+    connection.execute(
+        update(attempts)
+        .where(
+            attempts.c.payment_id == payment_id,
+            attempts.c.id != (attempt_id or ""),
+            attempts.c.verb != Verb.REFUND,
+            attempts.c.due_at.is_not(None) | is_unfinished,
+        )
+        .values(
+            status=case((is_unfinished, AttemptStatus.CANCELED), else_=attempts.c.status),
+            settled_at=func.coalesce(attempts.c.settled_at, literal(now, attempts.c.settled_at.type)),
+            epoch=attempts.c.epoch + 1,
+            due_at=None,
+        )
+    )
+
+
+def _settle_siblings(connection: Connection, row: Row[Any], now: datetime, policy: Policy, actor: str) -> None:
+    rest = invoice_position(connection, row.invoice_id).rest
+    siblings = connection.scalars(
+        select(payments.c.id).where(
+            payments.c.invoice_id == row.invoice_id,
+            payments.c.id != row.id,
+            payments.c.state.in_(sorted(IN_DUNNING)),
+            payments.c.amount > rest,
+        )
+    ).all()
+    for sibling in siblings:
+        cause, data = DebtSettledOtherwise(), {"settled_by": row.id}
+        apply_to_payment(connection, sibling, cause, now=now, policy=policy, actor=actor, data=data)
+
+
+def _payment(connection: Connection, row: Row[Any]) -> Payment:
+    found = connection.execute(_find_case, {"payment_id": row.id}).one_or_none() if row.subscription_id else None
+    return Payment(
+        id=row.id,
+        state=State(row.state),
+        amount=row.amount,
+        authorized=row.authorized,
+        captured=row.captured,
+        refunded=row.refunded,
+        is_off_session=row.is_off_session,
+        is_client_confirmed=row.is_client_confirmed,
+        subscription_id=row.subscription_id,
+        created_at=row.created_at,
+        authorization_expires_at=row.authorization_expires_at,
+        case=None if found is None else _case(found),
+        has_unpaid_sibling=row.has_unpaid_sibling,
+    )
+
+
+def _case(row: Row[Any]) -> DunningCase:
+    return DunningCase(CaseState(row.state), row.first_failed_at, row.retry, row.due_at, row.grace_ends_at)
+
+
+def _attempt(row: Row[Any]) -> Attempt:
+    return Attempt(
+        id=row.attempt_id,
+        verb=Verb(row.attempt_verb),
+        status=AttemptStatus(row.attempt_status),
+        amount=row.attempt_amount,
+        checks=row.attempt_checks,
+        retries=row.attempt_retries,
+        claims=row.attempt_claims,
+        reason=row.attempt_reason,
+    )
+
+
+def _facts(cause: Cause | Outcome) -> dict[str, Any] | None:
+    match cause:
+        case Declined(decline=decline) | AuthenticationRequired(decline=decline):
+            codes = {"code": decline.code, "decline_code": decline.decline_code, "class": decline.decline_class}
+            return {name: value for name, value in codes.items() if value}
+        case InDoubt(reason=reason) | NotSent(reason=reason):
+            return {"reason": reason}
+        case Approved(reference=reference):
+            return {"reference": reference}
+    return None

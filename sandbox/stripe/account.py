@@ -1,0 +1,140 @@
+"""Owns the objects of the one imitated Stripe account, and finds them. It holds no rule of payment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from sandbox.ledger import MovementKind
+from sandbox.state import Sandbox
+from sandbox.stripe.errors import Json, missing
+from sandbox.stripe.events import Cause, EventLog
+from sandbox.stripe.instruments import Behaviour
+
+PROVIDER = "stripe"
+
+
+@dataclass
+class Method:
+    """A PaymentMethod and what Stripe knows of it without showing it.
+
+    A reusable method (scripted cards) may be used any number of times with any customer or none.
+    """
+
+    body: Json
+    behaviour: Behaviour
+    script: Iterator[Behaviour] | None = None
+    is_reusable: bool = False
+    is_used: bool = False
+    is_detached: bool = False
+    is_set_up: bool = False
+    mandate: str | None = None
+
+    def next_behaviour(self) -> Behaviour:
+        """Return how the method answers this confirm; a script moves on by one entry."""
+        return self.behaviour if self.script is None else next(self.script)
+
+
+@dataclass
+class Trial:
+    """One confirm under way: how the instrument will answer, and whose request it was."""
+
+    method: Method
+    behaviour: Behaviour
+    cause: Cause
+    is_off_session: bool
+    flow: str | None = None
+
+
+@dataclass
+class Intent:
+    """A PaymentIntent, its charges and refunds, and the confirm that waits for the customer or the bank."""
+
+    body: Json
+    created_at: float
+    charges: list[Json] = field(default_factory=list)
+    refunds: list[Json] = field(default_factory=list)
+    trial: Trial | None = None
+
+    @property
+    def charge(self) -> Json:
+        """Return the latest charge; asking before there is one is a bug."""
+        return self.charges[-1]
+
+
+class Account:
+    """The account's objects by id, oldest first; guarded by the state's lock."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.log = EventLog(sandbox)
+        self.intents: dict[str, Intent] = {}
+        self.charges: dict[str, Json] = {}
+        self.refunds: dict[str, Json] = {}
+        self.customers: dict[str, Json] = {}
+        self.methods: dict[str, Method] = {}
+        self.mandates: dict[str, Json] = {}
+
+    @property
+    def now(self) -> int:
+        """Return the sandbox's time in whole seconds, as Stripe writes instants."""
+        return int(self.sandbox.clock.now())
+
+    def intent(self, id: str, *, param: str = "intent", status: int = 404) -> Intent:
+        """Return an intent or refuse."""
+        if id not in self.intents:
+            raise missing("payment_intent", id, param=param, status=status)
+        return self.intents[id]
+
+    def customer(self, id: str, *, param: str = "customer", status: int = 400) -> Json:
+        """Return a customer that is not deleted, or refuse."""
+        customer = self.customers.get(id)
+        if customer is None or customer.get("deleted"):
+            raise missing("customer", id, param=param, status=status)
+        return customer
+
+    def method(self, id: str, *, param: str = "payment_method", status: int = 400) -> Method:
+        """Return a stored payment method or refuse."""
+        if id not in self.methods:
+            raise missing("PaymentMethod", id, param=param, status=status)
+        return self.methods[id]
+
+    def find(self, id: str) -> Json | None:
+        """Return any object that another one may refer to."""
+        if id in self.intents:
+            return self.intents[id].body
+        if id in self.methods:
+            return self.methods[id].body
+        stores: Iterable[dict[str, Json]] = (self.charges, self.customers, self.refunds, self.mandates)
+        return next((store[id] for store in stores if id in store), None)
+
+    def emit(self, type: str, obj: Json, cause: Cause, *, previous: Json | None = None) -> None:
+        """Write an event."""
+        self.log.emit(type, obj, cause, previous=previous)
+
+    def record(
+        self, kind: MovementKind, intent: Intent, amount: int, cause: Cause, *, refund: Json | None = None
+    ) -> None:
+        """Write a movement of money into the books; a refund stands under its own id and metadata."""
+        subject = refund or intent.body
+        self.sandbox.ledger.record(
+            self.sandbox.clock.now(),
+            PROVIDER,
+            kind,
+            object=subject["id"],
+            parent=intent.body["id"],
+            amount=amount,
+            currency=intent.body["currency"],
+            metadata=subject["metadata"],
+            idempotency_key=cause.idempotency_key,
+        )
+
+    def record_attempt(self, intent: Intent, result: str, cause: Cause) -> None:
+        """Write into the books that the issuer was asked."""
+        self.sandbox.ledger.attempt(
+            self.sandbox.clock.now(),
+            object=intent.body["id"],
+            result=result,
+            idempotency_key=cause.idempotency_key,
+            metadata=intent.body["metadata"],
+        )

@@ -1,0 +1,218 @@
+"""Owns the way of a request through Stripe: key, parameters, idempotency, faults, execution, answer.
+
+The order is Stripe's: what is refused before execution (401, 429, validation, a key in use) is never kept
+under the idempotency key; what was executed is kept, whatever came of it
+(https://docs.stripe.com/api/idempotent_requests).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask, Response, request
+
+from sandbox import ledger
+from sandbox.faults import Fault
+from sandbox.state import Sandbox
+from sandbox.stripe import API_VERSION, control, params
+from sandbox.stripe.account import PROVIDER, Account
+from sandbox.stripe.errors import (
+    InvalidRequest,
+    Json,
+    StripeError,
+    rate_limited,
+    server_error,
+    unauthenticated,
+)
+from sandbox.stripe.events import Cause
+from sandbox.stripe.idempotency import Answer, IdempotencyKeys
+from sandbox.stripe.ids import new_id
+from sandbox.stripe.listing import expanded, fingerprint
+from sandbox.stripe.operations import OPERATIONS, Call, Operation
+
+TEST_KEY_PREFIXES = ("sk_test_", "rk_test_")
+
+
+@dataclass(frozen=True)
+class _Request:
+    """One request on its way, before its parameters are read."""
+
+    operation: Operation
+    ids: Mapping[str, str]
+    raw: Mapping[str, Any]
+    cause: Cause
+    base_url: str
+
+
+class Stripe:
+    """The imitated Stripe account behind its HTTP API."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self.account = Account(sandbox)
+        self._keys = IdempotencyKeys(sandbox.clock.now)
+        if sandbox.settings.webhook_url is not None:
+            self.account.log.add_endpoint(
+                sandbox.settings.webhook_url, ["*"], secret=sandbox.settings.webhook_secret
+            )
+
+    def register(self, app: Flask) -> None:
+        """Add every operation's route, and Stripe's own answer for addresses that it does not know."""
+        for operation in OPERATIONS:
+            app.add_url_rule(
+                operation.rule, operation.name, self._view(operation), methods=[operation.method]
+            )
+        app.add_url_rule(
+            "/v1/<path:rest>",
+            "stripe.unknown",
+            self._unknown,
+            methods=["GET", "POST", "DELETE", "PUT", "PATCH"],
+        )
+
+        app.register_blueprint(control.blueprint(self.account))
+
+    def accounts(self) -> Iterator[ledger.Account]:
+        """Yield every intent for the books."""
+        for intent in self.account.intents.values():
+            body = intent.body
+            yield ledger.Account(body["id"], PROVIDER, body["currency"], body["metadata"], body["status"])
+
+    def endpoints(self) -> Iterator[Json]:
+        """Yield the webhook endpoints, without their secrets."""
+        for endpoint in self.account.log.endpoints.values():
+            yield {
+                "provider": PROVIDER,
+                "id": endpoint.body["id"],
+                "url": endpoint.body["url"],
+                "enabled_events": endpoint.body["enabled_events"],
+            }
+
+    def _view(self, operation: Operation) -> Callable[..., Response]:
+        def view(**ids: str) -> Response:
+            return self._serve(operation, ids)
+
+        return view
+
+    def _unknown(self, rest: str) -> Response:
+        refusal = InvalidRequest(
+            f"Unrecognized request URL ({request.method}: {request.path}). If you are trying to "
+            "list objects, remove the trailing slash. If you are trying to retrieve an object, "
+            "make sure you passed a valid (non-empty) identifier in your code.",
+            status=404,
+        )
+        request_id = new_id("req_")
+        return _response(_refusal(refusal, request_id), request_id)
+
+    def _serve(self, operation: Operation, ids: Mapping[str, str]) -> Response:
+        request_id = new_id("req_")
+        try:
+            answer = self._answer(operation, ids, request_id)
+        except StripeError as refusal:
+            answer = _refusal(refusal, request_id)
+        return _response(answer, request_id)
+
+    def _answer(self, operation: Operation, ids: Mapping[str, str], request_id: str) -> Answer:
+        _authenticate(request.headers.get("Authorization", ""))
+        raw = _raw_parameters()
+        key = request.headers.get("Idempotency-Key") if request.method == "POST" else None
+        asked = _Request(operation, ids, raw, Cause(request_id, key), request.host_url.rstrip("/"))
+        with self._sandbox.lock:
+            kept = self._keys.begin(key, fingerprint(request.method, request.path, raw))
+            # A kept answer is final: no fault may turn it into another one.
+            fault = self._sandbox.faults.draw(operation.name, without={"error_after"} if kept else ())
+        try:
+            self._pause(fault)
+            _fail_before(fault)
+            answer = kept or self._execute(
+                asked, is_spoiled=fault is not None and fault.fault == "error_after"
+            )
+        finally:
+            with self._sandbox.lock:
+                self._keys.release(key)
+        if fault is not None:
+            fault.lose_answer("after")
+        return answer
+
+    def _pause(self, fault: Fault | None) -> None:
+        seconds = self._sandbox.settings.latency_seconds + (fault.delay_seconds if fault else 0.0)
+        if seconds > 0:
+            time.sleep(seconds)
+
+    def _execute(self, asked: _Request, *, is_spoiled: bool) -> Answer:
+        operation, cause = asked.operation, asked.cause
+        given = params.read(operation.fields, asked.raw, required=operation.required)
+        operation.check(given)
+        with self._sandbox.lock:
+            self._sandbox.agenda.run_due()
+            try:
+                body = operation.run(self.account, Call(asked.ids, given, cause, asked.base_url))
+                body = expanded(body, given.get("expand", []), self.account.find)
+                answer = Answer(200, json.dumps(body).encode(), str(cause.request_id))
+            except StripeError as refusal:
+                if not refusal.is_stored:
+                    raise
+                answer = _refusal(refusal, str(cause.request_id))
+            if is_spoiled:
+                answer = _refusal(server_error(), str(cause.request_id))
+            self._keys.finish(cause.idempotency_key, answer)
+        return answer
+
+
+def _fail_before(fault: Fault | None) -> None:
+    if fault is None:
+        return
+    fault.lose_answer("before")
+    if fault.fault == "rate_limit":
+        raise rate_limited()
+    if fault.fault == "error_before":
+        raise server_error()
+
+
+def _raw_parameters() -> dict[str, Any]:
+    encoded = request.query_string.decode() if request.method == "GET" else request.get_data(as_text=True)
+    return params.decode(encoded)
+
+
+def _authenticate(header: str) -> None:
+    scheme, _, credentials = header.partition(" ")
+    key = _basic_user(credentials) if scheme.lower() == "basic" else credentials.strip()
+    if not key:
+        raise unauthenticated(
+            "You did not provide an API key. You need to provide your API key in the Authorization "
+            "header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY')."
+        )
+    if not key.startswith(TEST_KEY_PREFIXES) or key in TEST_KEY_PREFIXES:
+        raise unauthenticated("Invalid API Key provided.")
+
+
+def _basic_user(credentials: str) -> str:
+    try:
+        return base64.b64decode(credentials, validate=True).decode().partition(":")[0]
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+
+
+def _refusal(refusal: StripeError, request_id: str) -> Answer:
+    return Answer(
+        refusal.status, json.dumps(refusal.body()).encode(), request_id, tuple(refusal.headers.items())
+    )
+
+
+def _response(answer: Answer, request_id: str) -> Response:
+    response = Response(answer.body, answer.status, content_type="application/json")
+    response.headers["Request-Id"] = request_id
+    response.headers["Stripe-Version"] = request.headers.get("Stripe-Version", API_VERSION)
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and request.method == "POST":
+        response.headers["Idempotency-Key"] = key
+    if answer.original != request_id:
+        response.headers["Original-Request"] = answer.original
+        response.headers["Idempotent-Replayed"] = "true"
+    response.headers.extend(answer.headers)
+    return response

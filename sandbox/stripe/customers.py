@@ -1,0 +1,110 @@
+"""Owns customers. A deleted one still reads 200 with only id, object and `deleted` [run].
+
+https://docs.stripe.com/api/customers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sandbox.stripe import objects, payment_methods
+from sandbox.stripe.account import Account
+from sandbox.stripe.errors import Json, missing
+from sandbox.stripe.events import Cause
+from sandbox.stripe.ids import new_id
+from sandbox.stripe.listing import expansion
+from sandbox.stripe.params import (
+    Schema,
+    integer,
+    mapping,
+    merge_metadata,
+    metadata,
+    one_of,
+    opaque,
+    text,
+    unsettable_text,
+)
+
+_ADDRESS = mapping(dict.fromkeys(objects.EMPTY_ADDRESS, unsettable_text))
+SHARED_FIELDS: Schema = {
+    "address": _ADDRESS,
+    "balance": integer,
+    "business_name": unsettable_text,
+    "cash_balance": opaque,
+    "description": unsettable_text,
+    "email": unsettable_text,
+    "expand": expansion,
+    "individual_name": unsettable_text,
+    "invoice_prefix": text,
+    "invoice_settings": opaque,
+    "metadata": metadata,
+    "name": unsettable_text,
+    "next_invoice_sequence": integer,
+    "phone": unsettable_text,
+    "preferred_locales": opaque,
+    "shipping": opaque,
+    "source": text,
+    "tax": opaque,
+    "tax_exempt": one_of("exempt", "none", "reverse"),
+    "validate": opaque,
+}
+UPDATE_FIELDS: Schema = {**SHARED_FIELDS, "default_source": text}
+CREATE_FIELDS: Schema = {**SHARED_FIELDS, "payment_method": text, "tax_id_data": opaque, "test_clock": text}
+
+# Parameters that are shown as they were given; the rest has no effect on payments.
+SHOWN = (
+    "address",
+    "balance",
+    "business_name",
+    "description",
+    "email",
+    "individual_name",
+    "name",
+    "phone",
+    "preferred_locales",
+    "shipping",
+    "tax_exempt",
+)
+
+
+def create(account: Account, given: Mapping[str, Any], cause: Cause) -> Json:
+    """Store a customer, with a payment method attached if one is given."""
+    customer = objects.customer(new_id("cus_"), account.now, **_shown(given))
+    customer["metadata"] = merge_metadata({}, given.get("metadata", {}))
+    account.customers[customer["id"]] = customer
+    if "payment_method" in given:
+        payment_methods.attach(account, given["payment_method"], customer["id"], cause)
+    account.emit("customer.created", customer, cause)
+    return customer
+
+
+def retrieve(account: Account, id: str) -> Json:
+    """Return a customer, deleted or not, or refuse."""
+    if id not in account.customers:
+        raise missing("customer", id, status=404)
+    return account.customers[id]
+
+
+def update(account: Account, id: str, given: Mapping[str, Any], cause: Cause) -> Json:
+    """Change what is shown of a customer."""
+    customer = account.customer(id, param="id", status=404)
+    changes = _shown(given) | {"metadata": merge_metadata(customer["metadata"], given.get("metadata", {}))}
+    previous = {name: customer.get(name) for name, value in changes.items() if customer.get(name) != value}
+    customer.update(changes)
+    account.emit("customer.updated", customer, cause, previous=previous)
+    return customer
+
+
+def delete(account: Account, id: str, cause: Cause) -> Json:
+    """Delete a customer; its payment methods are detached for ever."""
+    customer = account.customer(id, param="id", status=404)
+    for method in payment_methods.owned_by(account, id):
+        payment_methods.detach(account, method["id"], cause)
+    account.emit("customer.deleted", customer, cause)
+    account.customers[id] = {"id": id, "object": "customer", "deleted": True}
+    return account.customers[id]
+
+
+def _shown(given: Mapping[str, Any]) -> Json:
+    return {name: given[name] for name in SHOWN if name in given}

@@ -1,0 +1,125 @@
+"""Owns the refusals of Stripe's API: HTTP status and error body, one class a family.
+
+Body: https://docs.stripe.com/api/errors. Many refusals omit `code` and `param` [run].
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Json = dict[str, Any]
+
+
+class StripeError(Exception):
+    """A refusal. `is_stored` tells whether the idempotency layer keeps it: only once execution had begun
+    [docs]."""
+
+    is_stored = True
+
+    def __init__(
+        self, status: int, type: str, message: str, *, headers: dict[str, str] | None = None, **fields: Any
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers or {}
+        self.fields = {"type": type, "message": message, **fields}
+
+    def body(self) -> Json:
+        """Return the JSON body; fields without a value are left out."""
+        error = {name: value for name, value in self.fields.items() if value is not None}
+        if "code" in error:
+            error["doc_url"] = doc_url(error["code"])
+        return {"error": error}
+
+
+class InvalidRequest(StripeError):
+    """400: the request makes no sense for the state in which the objects are."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        status: int = 400,
+        **fields: Any,
+    ) -> None:
+        super().__init__(status, "invalid_request_error", message, code=code, param=param, **fields)
+
+
+class InvalidParameter(InvalidRequest):
+    """400: the parameters fail validation, so nothing was executed and nothing is stored [docs]."""
+
+    is_stored = False
+
+
+class CardError(StripeError):
+    """402: the issuer, the bank or Radar said no."""
+
+    def __init__(self, error: Json, *, payment_intent: Json | None = None) -> None:
+        fields = {name: value for name, value in error.items() if name not in ("type", "message", "doc_url")}
+        super().__init__(402, "card_error", error["message"], payment_intent=payment_intent, **fields)
+
+
+class NotStored(StripeError):
+    """A refusal from the layers before execution: authentication, limits, failures, idempotency itself."""
+
+    is_stored = False
+
+
+def unauthenticated(message: str) -> NotStored:
+    """Return the refusal of a missing or wrong key."""
+    return NotStored(
+        401, "invalid_request_error", message, headers={"WWW-Authenticate": 'Bearer realm="Stripe"'}
+    )
+
+
+def rate_limited() -> NotStored:
+    """Return 429; the SDK does not retry it by itself [sdk]."""
+    return NotStored(
+        429,
+        "invalid_request_error",
+        "Request rate limit exceeded. Please slow down.",
+        code="rate_limit",
+        headers={"Stripe-Rate-Limited-Reason": "endpoint-rate"},
+    )
+
+
+def server_error() -> NotStored:
+    """Return a 500 whose cause the client cannot know."""
+    return NotStored(500, "api_error", "An unknown error occurred. Please try again later.")
+
+
+def idempotency_mismatch() -> NotStored:
+    """Return the refusal of a key that was used for something else: no code, no param [run]."""
+    return NotStored(
+        400,
+        "idempotency_error",
+        "Keys for idempotent requests can only be used with the same "
+        "endpoint and the same parameters they were first used with. Try using a different key.",
+    )
+
+
+def idempotency_in_use() -> NotStored:
+    """Return the refusal of the second of two simultaneous requests with one key [spec]."""
+    return NotStored(
+        409,
+        "invalid_request_error",
+        "There is currently another in-progress request using this Idempotency-Key. Please try again later.",
+        code="idempotency_key_in_use",
+    )
+
+
+def missing(kind: str, id: str, *, param: str = "id", status: int = 400) -> InvalidRequest:
+    """Return the refusal of an id that names nothing: 404 for the object of the address, 400 for one in the
+    body."""
+    return InvalidRequest(f"No such {kind}: '{id}'", code="resource_missing", param=param, status=status)
+
+
+def doc_url(code: str) -> str:
+    """Return the page that explains an error code.
+
+    >>> doc_url("card_declined")
+    'https://docs.stripe.com/error-codes#card-declined'
+    """
+    return f"https://docs.stripe.com/error-codes#{code.replace('_', '-')}"

@@ -1,0 +1,176 @@
+"""Owns the test instruments: which token answers how. Pure data; nothing here knows of intents.
+
+https://docs.stripe.com/testing (cards, 3-D Secure, refunds, Radar),
+https://docs.stripe.com/payments/sepa-debit and https://docs.stripe.com/payments/ach-direct-debit (test
+accounts; numbers partly unverified).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from sandbox.stripe.declines import BLOCKED, Decline, decline
+
+# When a card asks its holder for 3-D Secure. "optional": only if the merchant asks for a challenge.
+Authentication = Literal["unsupported", "optional", "always", "unless_set_up", "on_session"]
+RefundCourse = Literal["succeeds", "pending", "fails_later"]
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How an instrument answers one confirm."""
+
+    decline: Decline | None = None
+    authentication: Authentication = "optional"
+    risk_level: str = "normal"
+    checks: Mapping[str, str] = field(default_factory=dict)
+    refund: RefundCourse = "succeeds"
+    is_attachable: bool = True
+    bank_failure: str | None = None
+    is_verified: bool = True
+
+
+SUCCESS = Behaviour()
+
+
+def _declined(code: str, *, is_attachable: bool = False) -> Behaviour:
+    # Declining test cards cannot be attached to a customer either, except chargeCustomerFail [docs].
+    return Behaviour(decline=decline(code), is_attachable=is_attachable)
+
+
+def _checks(address: str | None = None, zip_code: str | None = None, cvc: str | None = None) -> Behaviour:
+    given = {"address_line1_check": address, "address_postal_code_check": zip_code, "cvc_check": cvc}
+    return Behaviour(checks={name: result for name, result in given.items() if result})
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is printed on a test card."""
+
+    brand: str = "visa"
+    last4: str = "4242"
+    funding: str = "credit"
+
+
+# Names without `pm_card_` or `tok_`, and without `visa_` before a behaviour.
+CARDS: dict[str, tuple[Card, Behaviour]] = {
+    "visa": (Card(), SUCCESS),
+    "visa_debit": (Card(last4="5556", funding="debit"), SUCCESS),
+    "mastercard": (Card("mastercard", "4444"), SUCCESS),
+    "mastercard_debit": (Card("mastercard", "3222", "debit"), SUCCESS),
+    "amex": (Card("amex", "8431"), SUCCESS),
+    "discover": (Card("discover", "9424"), SUCCESS),
+    "chargeDeclined": (Card(last4="0002"), _declined("generic_decline")),
+    "chargeDeclinedInsufficientFunds": (Card(last4="9995"), _declined("insufficient_funds")),
+    "chargeDeclinedLostCard": (Card(last4="9987"), _declined("lost_card")),
+    "chargeDeclinedStolenCard": (Card(last4="9979"), _declined("stolen_card")),
+    "chargeDeclinedExpiredCard": (Card(last4="0069"), _declined("expired_card")),
+    "chargeDeclinedIncorrectCvc": (Card(last4="0127"), _declined("incorrect_cvc")),
+    "chargeDeclinedProcessingError": (Card(last4="0119"), _declined("processing_error")),
+    "chargeDeclinedFraudulent": (Card(last4="0019"), _declined("fraudulent")),
+    "chargeDeclinedVelocityLimitExceeded": (Card(last4="6975"), _declined("card_velocity_exceeded")),
+    "chargeCustomerFail": (Card(last4="0341"), _declined("generic_decline", is_attachable=True)),
+    "radarBlock": (Card(last4="0019"), Behaviour(decline=BLOCKED, risk_level="highest")),
+    "riskLevelHighest": (Card(last4="4954"), Behaviour(decline=BLOCKED, risk_level="highest")),
+    "riskLevelElevated": (Card(last4="9235"), Behaviour(risk_level="elevated")),
+    "cvcCheckFail": (Card(last4="0101"), _checks(cvc="fail")),
+    "avsZipFail": (Card(last4="0036"), _checks(zip_code="fail")),
+    "avsLine1Fail": (Card(last4="0028"), _checks(address="fail")),
+    "avsFail": (Card(last4="0010"), _checks(address="fail", zip_code="fail")),
+    "avsUnchecked": (Card(last4="0044"), _checks(address="unavailable", zip_code="unavailable")),
+    "authenticationRequired": (Card(last4="3184"), Behaviour(authentication="always")),
+    "authenticationRequiredOnSetup": (Card(last4="3155"), Behaviour(authentication="unless_set_up")),
+    "authenticationRequiredSetupForOffSession": (Card(last4="0446"), Behaviour(authentication="on_session")),
+    "authenticationRequiredChargeDeclinedInsufficientFunds": (
+        Card(last4="3178"),
+        Behaviour(decline=decline("insufficient_funds"), authentication="always"),
+    ),
+    "threeDSecure2Required": (Card(last4="3220"), Behaviour(authentication="always")),
+    "threeDSecureOptional": (Card(last4="3055"), SUCCESS),
+    "amex_threeDSecureNotSupported": (Card("amex", "0005"), Behaviour(authentication="unsupported")),
+    "createDispute": (Card(last4="0259"), SUCCESS),
+    "createDisputeInquiry": (Card(last4="1976"), SUCCESS),
+    "createDisputeProductNotReceived": (Card(last4="2685"), SUCCESS),
+    "pendingRefund": (Card(last4="7726"), Behaviour(refund="pending")),
+    "refundFail": (Card(last4="5126"), Behaviour(refund="fails_later")),
+}
+
+PM_CARD = "pm_card_"
+TOKEN = "tok_"
+
+_UNVERIFIED = Behaviour(is_verified=False)
+
+# Routing number 110000000. A number that is not listed succeeds.
+US_ACCOUNTS: dict[str, Behaviour] = {
+    "000123456789": _UNVERIFIED,
+    "000111111113": replace(_UNVERIFIED, bank_failure="account_closed"),
+    "000111111116": replace(_UNVERIFIED, bank_failure="no_account"),
+    "000222222227": replace(_UNVERIFIED, bank_failure="insufficient_funds"),
+    "000333333335": replace(_UNVERIFIED, bank_failure="debit_not_authorized"),
+}
+
+# Magic methods need no micro-deposits
+# (https://docs.stripe.com/payments/ach-direct-debit/accept-a-payment#test).
+US_METHODS: dict[str, tuple[str, Behaviour]] = {
+    f"pm_usBankAccount_{name}": (number, replace(US_ACCOUNTS[number], is_verified=True))
+    for name, number in (
+        ("success", "000123456789"),
+        ("accountClosed", "000111111113"),
+        ("noAccount", "000111111116"),
+        ("insufficientFunds", "000222222227"),
+        ("debitNotAuthorized", "000333333335"),
+    )
+}
+
+# Every country has a pair of numbers, in which the one ending …202 fails later (numbers unverified).
+SEPA_FAILING_SUFFIX = "202"
+
+
+def magic_card(token: str) -> tuple[Card, Behaviour] | None:
+    """Return what a `pm_card_…` or `tok_…` token stands for.
+
+    >>> magic_card("pm_card_visa_chargeDeclinedLostCard") == magic_card("tok_chargeDeclinedLostCard")
+    True
+    >>> magic_card("pm_1abc") is None
+    True
+    """
+    for prefix in (PM_CARD, TOKEN):
+        if token.startswith(prefix):
+            name = token.removeprefix(prefix)
+            return CARDS.get(name) or CARDS.get(name.removeprefix("visa_"))
+    return None
+
+
+def iban_behaviour(iban: str) -> Behaviour:
+    """Return how a SEPA test account answers once the debit settles."""
+    return Behaviour(bank_failure="insufficient_funds") if iban.endswith(SEPA_FAILING_SUFFIX) else SUCCESS
+
+
+def script_step(entry: str | Mapping[str, Any]) -> Behaviour:
+    """Return what one entry of a scripted card means: "success", "authentication_required" or a decline.
+
+    A mapping names a `decline_code` and may replace `advice_code`, `network_advice_code`,
+    `network_decline_code`.
+    """
+    if isinstance(entry, Mapping):
+        overrides = dict(entry)
+        return Behaviour(decline=decline(overrides.pop("decline_code"), **overrides))
+    if entry == "success":
+        return SUCCESS
+    if entry == "authentication_required":
+        return Behaviour(authentication="always")
+    return Behaviour(decline=decline(entry))
+
+
+def script(entries: list[str | Mapping[str, Any]]) -> Iterator[Behaviour]:
+    """Return the behaviour of each successive confirm, without end: the last entry repeats.
+
+    >>> steps = script(["insufficient_funds", "success"])
+    >>> [step.decline.decline_code if step.decline else None for step in itertools.islice(steps, 4)]
+    ['insufficient_funds', None, None, None]
+    """
+    steps = [script_step(entry) for entry in entries]
+    return itertools.chain(steps, itertools.repeat(steps[-1]))

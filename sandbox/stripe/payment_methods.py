@@ -1,0 +1,268 @@
+"""Owns PaymentMethods: making them from tokens and bank accounts, attaching, detaching, and who may use one.
+
+https://docs.stripe.com/api/payment_methods. A detached method is dead: attaching it again and detaching it
+twice are refused without a code [run]. Raw card numbers are refused with 402 and type invalid_request_error
+[run].
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sandbox.stripe import objects
+from sandbox.stripe.account import Account, Method
+from sandbox.stripe.errors import CardError, InvalidParameter, InvalidRequest, Json, missing
+from sandbox.stripe.events import Cause
+from sandbox.stripe.ids import new_fingerprint, new_id
+from sandbox.stripe.instruments import (
+    PM_CARD,
+    US_ACCOUNTS,
+    US_METHODS,
+    Behaviour,
+    iban_behaviour,
+    magic_card,
+    script,
+)
+from sandbox.stripe.listing import expansion
+from sandbox.stripe.params import (
+    Schema,
+    integer,
+    mapping,
+    merge_metadata,
+    metadata,
+    one_of,
+    opaque,
+    text,
+    unsettable_text,
+)
+
+RAW_CARD_MESSAGE = (
+    "Sending credit card numbers directly to the Stripe API is generally unsafe. To continue processing "
+    "use Stripe.js, the Stripe mobile bindings, or Stripe Elements."
+)
+SPENT_MESSAGE = (
+    "The provided PaymentMethod was previously used with a PaymentIntent without Customer attachment, "
+    "shared with a connected account without Customer attachment, or was detached from a Customer. It may "
+    "not be used again. To use a PaymentMethod multiple times, you must attach it to a Customer first."
+)
+# Methods that send the customer to another site; they have no details of their own here.
+REDIRECT_TYPES = ("klarna", "afterpay_clearpay")
+TYPES = ("card", "sepa_debit", "us_bank_account", *REDIRECT_TYPES)
+
+BILLING_DETAILS = mapping(
+    {
+        "address": mapping(dict.fromkeys(objects.EMPTY_ADDRESS, unsettable_text)),
+        "email": unsettable_text,
+        "name": unsettable_text,
+        "phone": unsettable_text,
+        "tax_id": unsettable_text,
+    }
+)
+_CARD = mapping(
+    {
+        "token": text,
+        "number": text,
+        "cvc": text,
+        "exp_month": integer,
+        "exp_year": integer,
+        "networks": opaque,
+    }
+)
+_SEPA_DEBIT = mapping({"iban": text}, required=("iban",))
+_US_BANK_ACCOUNT = mapping(
+    {
+        "account_holder_type": one_of("company", "individual"),
+        "account_number": text,
+        "account_type": one_of("checking", "savings"),
+        "financial_connections_account": text,
+        "routing_number": text,
+    }
+)
+# `payment_method_data` of an intent knows no `card` [sdk]: card data comes as a token or a PaymentMethod.
+DATA_FIELDS: Schema = {
+    "type": one_of(*TYPES),
+    "allow_redisplay": text,
+    "billing_details": BILLING_DETAILS,
+    "metadata": metadata,
+    "radar_options": opaque,
+    "sepa_debit": _SEPA_DEBIT,
+    "us_bank_account": _US_BANK_ACCOUNT,
+    **dict.fromkeys(REDIRECT_TYPES, opaque),
+}
+PAYMENT_METHOD_DATA = mapping(DATA_FIELDS, required=("type",))
+CREATE_FIELDS: Schema = {**DATA_FIELDS, "card": _CARD, "expand": expansion}
+
+
+def create(account: Account, data: Mapping[str, Any]) -> Method:
+    """Store a new method from the data of a create or of `payment_method_data`."""
+    if data.get("type") is None:
+        raise InvalidParameter("Missing required param: type.", code="parameter_missing", param="type")
+    type = data["type"]
+    shown = {
+        "billing_details": objects.billing_details(data.get("billing_details")),
+        "metadata": merge_metadata({}, data.get("metadata", {})),
+        "allow_redisplay": data.get("allow_redisplay", "unspecified"),
+    }
+    if type == "card":
+        return _from_card(account, data.get("card", {}), shown)
+    if type == "sepa_debit":
+        return _from_iban(account, data.get("sepa_debit", {}), shown)
+    if type == "us_bank_account":
+        return _from_us_account(account, data.get("us_bank_account", {}), shown)
+    return _store(account, type, {}, Behaviour(authentication="always"), **shown)
+
+
+def from_token(account: Account, token: str) -> Method | None:
+    """Make a fresh method from a magic token such as `pm_card_visa`, or return None for any other id."""
+    if token in US_METHODS:
+        number, behaviour = US_METHODS[token]
+        details = objects.us_bank_account(number, "110000000", new_fingerprint())
+        return _store(account, "us_bank_account", details, behaviour)
+    if not token.startswith(PM_CARD) or magic_card(token) is None:
+        return None
+    return _from_card(account, {"token": token}, {})
+
+
+def scripted(account: Account, entries: list[str | Mapping[str, Any]]) -> Method:
+    """Store a reusable card that answers each successive confirm with the next entry."""
+    method = _from_card(account, {"token": f"{PM_CARD}visa"}, {})
+    method.script = script(entries)
+    method.is_reusable = True
+    return method
+
+
+def resolve(account: Account, id: str) -> Method:
+    """Return the method that an id or a magic token stands for; a token makes a fresh one each time."""
+    return from_token(account, id) or account.method(id)
+
+
+def check_usable(method: Method, customer: str | None) -> None:
+    """Refuse a method that may not pay for an intent of this customer (None: of nobody)."""
+    if method.is_reusable:
+        return
+    owner = method.body["customer"]
+    if method.is_detached or (method.is_used and owner is None):
+        raise InvalidRequest(SPENT_MESSAGE, param="payment_method")
+    if owner is not None and customer is None:
+        raise InvalidRequest(
+            f"The provided PaymentMethod belongs to the Customer {owner}. Please include the Customer "
+            "in the `customer` parameter on the PaymentIntent.",
+            param="payment_method",
+        )
+    if owner is not None and customer != owner:
+        raise InvalidRequest(
+            f"The customer does not have a payment method with the ID {method.body['id']}. The "
+            "payment method must be attached to the customer.",
+            param="payment_method",
+        )
+
+
+def attach(account: Account, id: str, customer: str, cause: Cause) -> Method:
+    """Give a method to a customer. A token and a scripted card give the customer a fresh method of the same
+    kind."""
+    account.customer(customer)
+    method = from_token(account, id) or account.method(id, status=404)
+    if method.is_reusable:
+        method = _copy(account, method)
+    if method.is_detached or (method.is_used and method.body["customer"] is None):
+        raise InvalidRequest(
+            "This PaymentMethod was previously used without being attached to a Customer or was "
+            "detached from a Customer, and may not be used again."
+        )
+    if method.body["customer"] not in (None, customer):
+        raise InvalidRequest("The payment method you provided has already been attached to a customer.")
+    decline = method.behaviour.decline
+    if decline is not None and not method.behaviour.is_attachable:
+        raise CardError(decline.error(charge=None, payment_method=None))
+    method.body["customer"] = customer
+    account.emit("payment_method.attached", method.body, cause)
+    return method
+
+
+def detach(account: Account, id: str, cause: Cause) -> Method:
+    """Take a method from its customer, for ever."""
+    method = account.method(id, status=404)
+    customer = method.body["customer"]
+    if customer is None:
+        raise InvalidRequest(
+            "The payment method you provided is not attached to a customer so detachment is impossible."
+        )
+    method.body["customer"] = None
+    method.is_detached = True
+    account.emit("payment_method.detached", method.body, cause, previous={"customer": customer})
+    return method
+
+
+def owned_by(account: Account, customer: str) -> list[Json]:
+    """Return the methods of a customer, oldest first."""
+    return [method.body for method in account.methods.values() if method.body["customer"] == customer]
+
+
+def _from_card(account: Account, data: Mapping[str, Any], shown: Json) -> Method:
+    if "number" in data:
+        raise InvalidRequest(RAW_CARD_MESSAGE, status=402)
+    token = str(data.get("token", ""))
+    if not token:
+        raise InvalidParameter(
+            "Missing required param: card[token].", code="parameter_missing", param="card[token]"
+        )
+    found = magic_card(token)
+    if found is None:
+        raise missing("token", token, param="card[token]")
+    printed, behaviour = found
+    details = objects.card(
+        printed.brand,
+        printed.last4,
+        printed.funding,
+        new_fingerprint(),
+        checks=dict(behaviour.checks),
+        is_3ds_supported=behaviour.authentication != "unsupported",
+    )
+    return _store(account, "card", details, behaviour, **shown)
+
+
+def _from_iban(account: Account, data: Mapping[str, Any], shown: Json) -> Method:
+    iban = re.sub(r"\s", "", str(data.get("iban", ""))).upper()
+    if not re.fullmatch(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}", iban):
+        raise InvalidParameter(
+            "The IBAN you provided is not valid.", code="invalid_bank_account_iban", param="sepa_debit[iban]"
+        )
+    for detail in ("name", "email"):
+        if shown["billing_details"][detail] is None:
+            raise InvalidParameter(
+                f"Missing required param: billing_details[{detail}].",
+                code="parameter_missing",
+                param=f"billing_details[{detail}]",
+            )
+    return _store(
+        account, "sepa_debit", objects.sepa_debit(iban, new_fingerprint()), iban_behaviour(iban), **shown
+    )
+
+
+def _from_us_account(account: Account, data: Mapping[str, Any], shown: Json) -> Method:
+    fields = dict(data)
+    number, routing = fields.pop("account_number", None), fields.pop("routing_number", None)
+    if number is None or routing is None:
+        raise InvalidParameter(
+            "Missing required param: us_bank_account[account_number].",
+            code="parameter_missing",
+            param="us_bank_account[account_number]",
+        )
+    details = objects.us_bank_account(number, routing, new_fingerprint(), **fields)
+    behaviour = US_ACCOUNTS.get(number, Behaviour(is_verified=False))
+    return _store(account, "us_bank_account", details, behaviour, **shown)
+
+
+def _store(account: Account, type: str, details: Json, behaviour: Behaviour, **shown: Any) -> Method:
+    method = Method(objects.payment_method(new_id("pm_"), account.now, type, details, **shown), behaviour)
+    account.methods[method.body["id"]] = method
+    return method
+
+
+def _copy(account: Account, method: Method) -> Method:
+    copy = _store(account, "card", method.body["card"], method.behaviour)
+    copy.script = method.script
+    copy.is_reusable = True
+    return copy

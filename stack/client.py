@@ -1,0 +1,140 @@
+"""The demo's two views from outside: the merchant's and the provider's.
+
+The merchant speaks the public API only; the provider is the sandbox with its controls and its books.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import requests
+
+from stack.process import wait_until
+
+Json = dict[str, Any]
+REST_SECONDS = 30
+POLL_SECONDS = 0.2
+REQUEST_SECONDS = 30
+
+
+class DemoError(Exception):
+    """Something did not go as the scenario says; the message tells which payment and how."""
+
+
+class Merchant:
+    """One merchant's client of the public API."""
+
+    def __init__(self, api_url: str, key: str) -> None:
+        self._api = api_url
+        self._session = requests.Session()
+        self._session.headers["Authorization"] = f"Bearer {key}"
+
+    def process(self, order: Json) -> Json:
+        """Enqueue a payment."""
+        return self._call("POST", "/process", order)
+
+    def payment(self, payment_id: str) -> Json:
+        """Read a payment."""
+        return self._call("GET", f"/{payment_id}")
+
+    def capture(self, payment_id: str, amount: str) -> None:
+        """Take a part of what was authorized."""
+        self._call("POST", f"/{payment_id}/capture", {"amount": amount})
+
+    def cancel(self, payment_id: str) -> None:
+        """Give back what was authorized."""
+        self._call("POST", f"/{payment_id}/cancel")
+
+    def refund(self, payment_id: str, amount: str) -> None:
+        """Give back a part of what was captured, or all of it."""
+        self._call("POST", f"/{payment_id}/refunds", {"amount": amount})
+
+    def subscription(self, subscription_id: str) -> Json:
+        """Read a subscription."""
+        return self._call("GET", f"/subscriptions/{subscription_id}")
+
+    def wait_for(self, payment_id: str, condition: Callable[[Json], bool], what: str) -> Json:
+        """Read a payment until `condition` holds of it and return it; raise DemoError when it never does."""
+        payment: Json = {}
+
+        def holds() -> bool:
+            payment.update(self.payment(payment_id))
+            return condition(payment)
+
+        if not wait_until(holds, REST_SECONDS, POLL_SECONDS):
+            raise DemoError(f"payment {payment_id} is {payment['status']} instead of {what}")
+        return payment
+
+    def wait_status(self, payment_id: str, *statuses: str) -> Json:
+        """Wait until a payment has one of the statuses."""
+        return self.wait_for(payment_id, lambda payment: payment["status"] in statuses, " or ".join(statuses))
+
+    def _call(self, method: str, path: str, body: Json | None = None) -> Json:
+        headers = {"Idempotency-Key": str(uuid.uuid4())} if method == "POST" else {}
+        return call(self._session, method, self._api + path, json=body, headers=headers)
+
+
+class Provider:
+    """The sandbox, as its own back office sees it."""
+
+    def __init__(self, url: str, secret_key: str) -> None:
+        self._url = url
+        self._session = requests.Session()
+        self._session.auth = (secret_key, "")
+
+    def card(self, *script: str) -> str:
+        """Issue a card that answers its charges as scripted; return its token."""
+        token: str = self._post("/_sandbox/cards", {"script": list(script)})["id"]
+        return token
+
+    def bank_account(self, iban: str) -> str:
+        """Store a SEPA mandate as a front end would; return its token."""
+        form = {
+            "type": "sepa_debit",
+            "sepa_debit[iban]": iban,
+            "billing_details[name]": "Ada Example",
+            "billing_details[email]": "ada@example.com",
+        }
+        token: str = call(self._session, "POST", f"{self._url}/v1/payment_methods", data=form)["id"]
+        return token
+
+    def authenticate(self, payment: Json) -> None:
+        """Let the customer pass 3D Secure."""
+        self._post(f"/_sandbox/intents/{reference(payment)}/authenticate", {"result": "success"})
+
+    def settle(self, payment: Json) -> None:
+        """Let the bank debit arrive."""
+        self._post(f"/_sandbox/intents/{reference(payment)}/settle", {"result": "success"})
+
+    def lose_next_answer(self) -> None:
+        """Charge once without answering."""
+        fault = {"operation": "payment_intents.confirm", "fault": "timeout_after", "times": 1, "seconds": 1}
+        self._post("/_sandbox/faults", fault)
+
+    def books(self) -> list[Json]:
+        """Return the provider's own record of every charge."""
+        books: list[Json] = call(self._session, "GET", f"{self._url}/_sandbox/books")["books"]
+        return books
+
+    def _post(self, path: str, body: Json) -> Json:
+        return call(self._session, "POST", self._url + path, json=body)
+
+
+def call(session: requests.Session, method: str, url: str, **options: Any) -> Json:
+    """Return the JSON answer; raise DemoError for an answer that is none, or an error."""
+    try:
+        answer = session.request(method, url, timeout=REQUEST_SECONDS, **options)
+        if not answer.ok:
+            raise DemoError(f"{method} {url} answered {answer.status_code}: {answer.text[:300]}")
+        result: Json = answer.json()
+    except requests.RequestException as error:
+        raise DemoError(f"{method} {url} failed: {error}") from error
+    return result
+
+
+def reference(payment: Json) -> str:
+    """Return the provider's id of a payment's first attempt."""
+    result: str = payment["attempts"][0]["provider_reference"]
+    return result

@@ -1,0 +1,143 @@
+"""The way of every attempt: claim and commit, call the provider with no transaction open, record and commit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, Row, case, select, update
+
+from domain.errors import LeaseLost
+from domain.fraud import Decision
+from domain.methods import PaymentMethod
+from domain.money import Money
+from domain.outcome import Outcome
+from domain.payment import AttemptStatus, State, Verb
+from domain.settlement import Started
+from gateways.base import Gateway, Order, Remember
+from models import transition
+from models.failpoint import reach
+from models.history import assessments
+from models.payments import attempts
+from models.session import transact
+from tasks.base import ACTOR, Runtime
+from tasks.lease import Lease
+
+_log = logging.getLogger(__name__)
+
+# Called with the locked row before the claim; False: do not go on.
+Screen = Callable[[Connection, Row[Any]], bool]
+Call = Callable[[Gateway, Order, Remember], Outcome]
+
+
+def carry_out(runtime: Runtime, attempt_id: str, stage: str, call: Call, screen: Screen | None = None) -> None:
+    """Carry out a due attempt once, whoever else was told of it. `stage` names the failpoints."""
+    now = runtime.clock.now()
+    claimed = transact(runtime.engine, lambda connection: _claim(connection, runtime, attempt_id, now, screen))
+    if claimed is None:
+        return
+    order, epoch, provider = claimed
+    reach(f"{stage}.claimed")
+    with runtime.leases.hold(attempt_id, epoch) as lease:
+        try:
+            outcome = call(runtime.gateways[provider], order, _rememberer(runtime, attempt_id, epoch, lease))
+        except LeaseLost:
+            _log.warning("lease of %s lost before anything was sent", attempt_id)
+            return
+        reach(f"{stage}.answered")
+        record(runtime, attempt_id, epoch, outcome)
+    reach(f"{stage}.settled")
+
+
+def _claim(
+    connection: Connection, runtime: Runtime, attempt_id: str, now: Any, screen: Screen | None
+) -> tuple[Order, int, str] | None:
+    row = transition.lock_attempt(connection, attempt_id)
+    if row.attempt_status != AttemptStatus.DUE or row.state == State.REVIEW:
+        return None
+    if screen is not None and not screen(connection, row):
+        return None
+    applied = transition.apply(connection, row, Started(), now=now, policy=runtime.policy, actor=ACTOR)
+    return order_of(connection, row), applied.epoch, row.attempt_provider
+
+
+def _rememberer(runtime: Runtime, attempt_id: str, epoch: int, lease: Lease) -> Remember:
+    def remember(reference: str) -> None:
+        reach("charge.created")
+        transact(runtime.engine, lambda connection: _store_reference(connection, attempt_id, epoch, reference))
+        reach("charge.remembered")
+        if not lease.is_held:
+            raise LeaseLost(f"attempt {attempt_id} was paused for longer than its lease")
+
+    return remember
+
+
+def _store_reference(connection: Connection, attempt_id: str, epoch: int, reference: str) -> None:
+    stored = connection.execute(
+        update(attempts)
+        .where(attempts.c.id == attempt_id, attempts.c.epoch == epoch)
+        .values(provider_reference=reference)
+    )
+    if stored.rowcount != 1:
+        raise LeaseLost(f"attempt {attempt_id} is held by another worker")
+
+
+def record(runtime: Runtime, attempt_id: str, epoch: int, outcome: Outcome) -> transition.Applied | None:
+    """Write what the provider answered, unless somebody with newer knowledge has written before."""
+    now = runtime.clock.now()
+    try:
+        applied = transact(
+            runtime.engine,
+            lambda connection: transition.apply(
+                connection, attempt_id, outcome, now=now, policy=runtime.policy, actor=ACTOR, epoch=epoch
+            ),
+        )
+    except LeaseLost:
+        _log.info("attempt %s was settled by somebody else", attempt_id)
+        return None
+    runtime.ring(applied.rings)
+    return applied
+
+
+def order_of(connection: Connection, row: Row[Any]) -> Order:
+    """Return what a gateway has to know of a locked attempt."""
+    verb = Verb(row.attempt_verb)
+    return Order(
+        payment_id=row.id,
+        attempt_id=row.attempt_id,
+        verb=verb,
+        money=Money(row.attempt_amount, row.currency),
+        method=PaymentMethod(row.method),
+        method_token=row.method_token,
+        customer_token=row.customer_token,
+        is_off_session=row.is_off_session,
+        wants_authentication=verb.is_collecting and _is_to_be_verified(connection, row),
+        return_url=row.return_url,
+        reference=row.attempt_provider_reference,
+        charge_reference=None if verb.is_collecting else _charge_reference(connection, row.id),
+        retries=row.attempt_retries,
+        reason=row.attempt_reason,
+    )
+
+
+def _is_to_be_verified(connection: Connection, row: Row[Any]) -> bool:
+    if row.is_off_session:
+        return False
+    decision = select(assessments.c.decision).where(assessments.c.payment_id == row.id)
+    return connection.scalar(decision) == Decision.VERIFY
+
+
+def _charge_reference(connection: Connection, payment_id: str) -> str | None:
+    succeeded_first = case((attempts.c.status == AttemptStatus.SUCCEEDED, 0), else_=1)
+    found: str | None = connection.scalar(
+        select(attempts.c.provider_reference)
+        .where(
+            attempts.c.payment_id == payment_id,
+            attempts.c.verb.in_([Verb.CHARGE, Verb.AUTHORIZE]),
+            attempts.c.provider_reference.is_not(None),
+        )
+        .order_by(succeeded_first, attempts.c.number.desc())
+        .limit(1)
+    )
+    return found

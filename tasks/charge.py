@@ -1,0 +1,129 @@
+"""The one charge path: screen for fraud, claim, create, remember, confirm, record. Retries of dunning too."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from celery import shared_task
+from sqlalchemy import Connection, Row, case, func, select, update
+
+from domain.fraud import RULE_SET, Decision, Signals, assess
+from domain.money import Money
+from domain.payment import State
+from domain.settlement import Blocked, DebtSettledOtherwise, ReviewRequired
+from models import transition
+from models.commands import ProcessPayment
+from models.history import assessments
+from models.intake import Caller, accept_payment
+from models.payments import attempts, payments
+from models.queries import invoice_position
+from models.rings import CHARGE, PROCESS
+from models.session import insert_new, transact
+from tasks.attempt import carry_out
+from tasks.base import ACTOR, PaymentTask, Runtime
+
+# A retry that finds another payment collecting the invoice looks again after this.
+_OTHER_COLLECTION_PAUSE = timedelta(minutes=1)
+
+
+@shared_task(bind=True, base=PaymentTask, name=PROCESS)
+def process(
+    self: PaymentTask, *, idempotency_key: str | None = None, application: str | None = None, **fields: Any
+) -> str:
+    """Accept a payment from an application that speaks Celery: the intake of POST /process, the same fields.
+
+    `application` names the owner of a new invoice; a known invoice keeps its own."""
+    runtime = self.runtime
+    command = ProcessPayment.parse(fields)
+    key = idempotency_key or self.request.id
+    caller = Caller(application, f"celery:{application or 'task'}")
+    now = runtime.clock.now()
+    answer = transact(runtime.engine, lambda connection: accept_payment(connection, command, caller, key, now))
+    runtime.ring(answer.rings)
+    return str(answer.payment_id)
+
+
+@shared_task(bind=True, base=PaymentTask, name=CHARGE)
+def charge(self: PaymentTask, attempt_id: str) -> None:
+    """Charge or authorize one due attempt."""
+    runtime = self.runtime
+    now = runtime.clock.now()
+    carry_out(
+        runtime,
+        attempt_id,
+        "charge",
+        lambda gateway, order, remember: gateway.charge(order, remember),
+        lambda connection, row: _may_charge(connection, runtime, row, now),
+    )
+
+
+def _may_charge(connection: Connection, runtime: Runtime, row: Row[Any], now: datetime) -> bool:
+    if row.state == State.PAST_DUE:
+        return _is_still_owed(connection, runtime, row, now)
+    if row.attempt_number > 1 or row.attempt_claims or row.attempt_retries:
+        return True
+    return _passes_screening(connection, runtime, row, now)
+
+
+def _is_still_owed(connection: Connection, runtime: Runtime, row: Row[Any], now: datetime) -> bool:
+    position = invoice_position(connection, row.invoice_id)
+    if position.live is not None:
+        later = now + _OTHER_COLLECTION_PAUSE
+        connection.execute(update(attempts).where(attempts.c.id == row.attempt_id).values(due_at=later))
+        return False
+    if position.rest < row.amount:
+        transition.apply_to_payment(
+            connection, row.id, DebtSettledOtherwise(), now=now, policy=runtime.policy, actor=ACTOR
+        )
+        return False
+    return True
+
+
+def _passes_screening(connection: Connection, runtime: Runtime, row: Row[Any], now: datetime) -> bool:
+    assessment = assess(_signals(connection, row, now))
+    stored = {
+        "payment_id": row.id,
+        "score": assessment.score,
+        "decision": assessment.decision,
+        "reasons": [asdict(reason) for reason in assessment.reasons],
+        "rule_set": RULE_SET,
+        "at": now,
+    }
+    if not insert_new(connection, assessments, stored):
+        return True  # a person has let it pass
+    if assessment.decision not in (Decision.BLOCK, Decision.REVIEW):
+        return True
+    transition.apply(
+        connection,
+        row,
+        Blocked() if assessment.decision is Decision.BLOCK else ReviewRequired(),
+        now=now,
+        policy=runtime.policy,
+        actor=ACTOR,
+        data={"score": assessment.score, "reasons": [reason.rule for reason in assessment.reasons]},
+    )
+    return False
+
+
+def _signals(connection: Connection, row: Row[Any], now: datetime) -> Signals:
+    in_hour = payments.c.created_at > now - timedelta(hours=1)
+    is_declined = payments.c.state.in_([State.DECLINED, State.BLOCKED])
+    counts = connection.execute(
+        select(
+            func.count().label("day"),
+            func.coalesce(func.sum(case((in_hour, 1), else_=0)), 0).label("hour"),
+            func.coalesce(func.sum(case((in_hour & is_declined, 1), else_=0)), 0).label("declines"),
+        ).where(
+            payments.c.user_id == row.user_id,
+            payments.c.created_at > now - timedelta(days=1),
+            payments.c.id != row.id,
+        )
+    ).one()
+    return Signals(
+        money=Money(row.amount, row.currency),
+        payments_hour=counts.hour,
+        payments_day=counts.day,
+        declines_hour=counts.declines,
+    )

@@ -1,0 +1,79 @@
+"""Leases on attempts whose call is in flight: one thread renews all of a process's at once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine, tuple_, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from domain.settlement import LEASE
+from models.clock import Clock
+from models.payments import attempts
+from models.session import transact
+
+# Two renewals may fail before a living worker loses its lease.
+_RENEW_SECONDS = LEASE.total_seconds() / 3
+
+_log = logging.getLogger(__name__)
+
+
+class Lease:
+    """The right to call the provider for one attempt, for a while."""
+
+    def __init__(self) -> None:
+        self.renewed_at = time.monotonic()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the lease still runs by the monotonic clock: false after a long pause of the process."""
+        return time.monotonic() - self.renewed_at < LEASE.total_seconds()
+
+
+class LeaseKeeper:
+    """Renews every lease of the process every five seconds, in one statement."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._held: dict[tuple[str, int], Lease] = {}
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def hold(self, attempt_id: str, epoch: int) -> Iterator[Lease]:
+        """Keep the lease of a claimed attempt alive while the block runs."""
+        lease = Lease()
+        with self._lock:
+            self._held[attempt_id, epoch] = lease
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._renew_for_ever, name="leases", daemon=True)
+                self._thread.start()
+        try:
+            yield lease
+        finally:
+            with self._lock:
+                del self._held[attempt_id, epoch]
+
+    def _renew_for_ever(self) -> None:
+        while True:
+            time.sleep(_RENEW_SECONDS)
+            with self._lock:
+                held = dict(self._held)
+            if held:
+                try:
+                    self._renew(held)
+                except SQLAlchemyError as error:
+                    _log.warning("leases not renewed: %s", type(error).__name__)
+
+    def _renew(self, held: dict[tuple[str, int], Lease]) -> None:
+        now, renewed_at = self._clock.now(), time.monotonic()
+        is_mine = tuple_(attempts.c.id, attempts.c.epoch).in_(list(held))
+        renewal = update(attempts).where(is_mine).values(due_at=now + LEASE)
+        transact(self._engine, lambda connection: connection.execute(renewal).rowcount)
+        for lease in held.values():
+            lease.renewed_at = renewed_at

@@ -1,0 +1,53 @@
+"""Settles doubt, and looks after what waits: asks the provider how an attempt stands and records the answer."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from celery import shared_task
+from sqlalchemy import Connection
+
+from domain.outcome import InDoubt, NotSent
+from domain.payment import AttemptStatus
+from gateways.base import Order
+from models import transition
+from models.failpoint import reach
+from models.rings import RECONCILE, ring_attempt
+from models.session import transact
+from tasks.attempt import order_of, record
+from tasks.base import ACTOR, PaymentTask, Runtime
+
+
+@shared_task(bind=True, base=PaymentTask, name=RECONCILE)
+def reconcile(self: PaymentTask, attempt_id: str) -> None:
+    """Look an attempt up whose lease has ended, whose outcome is in doubt, or that waits for bank or customer."""
+    runtime = self.runtime
+    now = runtime.clock.now()
+    claimed = transact(runtime.engine, lambda connection: _claim(connection, runtime, attempt_id, now))
+    if claimed is None:
+        return
+    order, epoch, provider = claimed
+    reach("reconcile.claimed")
+    with runtime.leases.hold(attempt_id, epoch):
+        outcome = runtime.gateways[provider].retrieve(order)
+        reach("reconcile.asked")
+        applied = record(runtime, attempt_id, epoch, outcome)
+    reach("reconcile.settled")
+    if applied and isinstance(outcome, NotSent) and order.retries == 0 and _is_due_again(applied):
+        # Proven not executed, for the first time: no reason to wait for the sweep.
+        runtime.ring([ring_attempt(attempt_id, order.verb)])
+
+
+def _claim(connection: Connection, runtime: Runtime, attempt_id: str, now: datetime) -> tuple[Order, int, str] | None:
+    row = transition.lock_attempt(connection, attempt_id)
+    if row.attempt_due_at is None or row.attempt_due_at > now or row.attempt_status == AttemptStatus.DUE:
+        return None
+    if row.attempt_status == AttemptStatus.OPEN:
+        lost = InDoubt("worker_lost")
+        transition.apply(connection, row, lost, now=now, policy=runtime.policy, actor=ACTOR)
+        row = transition.lock_attempt(connection, attempt_id)
+    return order_of(connection, row), transition.take_lease(connection, row, now), row.attempt_provider
+
+
+def _is_due_again(applied: transition.Applied) -> bool:
+    return applied.step is not None and applied.step.attempt.get("status") is AttemptStatus.DUE

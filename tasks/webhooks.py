@@ -1,0 +1,159 @@
+"""Applies stored webhooks: each is a hint that an object changed, and the provider is asked how it stands now."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from celery import shared_task
+from sqlalchemy import Connection, Row, select, update
+
+from domain.outcome import Approved, InDoubt
+from domain.payment import IN_FLIGHT, AttemptStatus, Verb
+from gateways.base import Notice
+from models import transition
+from models.failpoint import reach
+from models.history import webhook_events
+from models.payments import attempts, payments
+from models.rings import WEBHOOK
+from models.session import transact
+from tasks.attempt import order_of
+from tasks.base import PaymentTask, Runtime
+
+# A worker is talking to the provider about this very payment: its own answer will be in by then.
+_BUSY_PAUSE = timedelta(seconds=1)
+# The provider could not be asked: again after 2, 4, 8 ... seconds, at most every five minutes.
+_MOST_PAUSE = timedelta(minutes=5)
+
+
+@shared_task(bind=True, base=PaymentTask, name=WEBHOOK)
+def webhook(self: PaymentTask, event_row_id: str) -> None:
+    """Apply one stored event, once."""
+    runtime = self.runtime
+    now = runtime.clock.now()
+    asked = transact(runtime.engine, lambda connection: _examine(connection, runtime, event_row_id, now))
+    if asked is None:
+        reach("webhook.applied")
+        return
+    row, order = asked
+    outcome = runtime.gateways[row.attempt_provider].retrieve(order)
+    reach("webhook.looked_up")
+    now = runtime.clock.now()
+    applied = transact(
+        runtime.engine,
+        lambda connection: _apply(connection, runtime, event_row_id, row.attempt_id, outcome, now),
+    )
+    if applied is not None:
+        runtime.ring(applied.rings)
+    reach("webhook.applied")
+
+
+def _examine(connection: Connection, runtime: Runtime, event_row_id: str, now: datetime) -> tuple[Row[Any], Any] | None:
+    """Settle the event if it is no news; otherwise return the attempt that has to be looked up."""
+    event = _lock_event(connection, event_row_id)
+    if event is None:
+        return None
+    notice = runtime.gateways[event.provider].read_webhook(event.payload)
+    if notice is None:
+        _close(connection, event, "ignored", None, now)
+        return None
+    attempt_id = _find_attempt(connection, runtime, event, notice, now)
+    if attempt_id is None:
+        _close(connection, event, "ignored", None, now)
+        return None
+    row = transition.lock_attempt(connection, attempt_id)
+    if row.attempt_status == AttemptStatus.OPEN and row.attempt_due_at > now:
+        _postpone(connection, event, now, _BUSY_PAUSE)
+        return None
+    if not transition.changes_anything(connection, row, notice.outcome, now, runtime.policy):
+        _close(connection, event, "applied", row.id, now)
+        return None
+    return row, order_of(connection, row)
+
+
+def _apply(
+    connection: Connection, runtime: Runtime, event_row_id: str, attempt_id: str, outcome: Any, now: datetime
+) -> transition.Applied | None:
+    event = _lock_event(connection, event_row_id)
+    if event is None:
+        return None
+    if isinstance(outcome, InDoubt):
+        _postpone(connection, event, now, min(timedelta(seconds=2**event.tries), _MOST_PAUSE))
+        return None
+    applied = transition.apply(
+        connection,
+        attempt_id,
+        outcome,
+        now=now,
+        policy=runtime.policy,
+        actor=f"webhook:{event.provider}",
+        data={"event": event.event_id, "type": event.type},
+    )
+    _close(connection, event, "applied", applied.payment.id, now)
+    return applied
+
+
+def _lock_event(connection: Connection, event_row_id: str) -> Row[Any] | None:
+    return connection.execute(
+        select(webhook_events)
+        .where(webhook_events.c.id == event_row_id, webhook_events.c.status == "stored")
+        .with_for_update()
+    ).one_or_none()
+
+
+def _find_attempt(
+    connection: Connection, runtime: Runtime, event: Row[Any], notice: Notice, now: datetime
+) -> str | None:
+    """Return the attempt that the notice is about: the operation in flight on that money, or the charge itself."""
+    is_named = attempts.c.provider_reference == notice.reference
+    if notice.attempt_id is not None:
+        is_named = is_named | (attempts.c.id == notice.attempt_id)
+    named = connection.execute(
+        select(attempts.c.id, attempts.c.payment_id, attempts.c.verb)
+        .where(is_named, attempts.c.provider == event.provider)
+        .order_by(attempts.c.number)
+    ).first()
+    if named is None:
+        return _adopt_refund(connection, event, notice, now)
+    if named.verb == Verb.REFUND:
+        return str(named.id)
+    operation: str | None = connection.scalar(
+        select(attempts.c.id).where(
+            attempts.c.payment_id == named.payment_id,
+            attempts.c.verb.in_([Verb.CAPTURE, Verb.VOID]),
+            attempts.c.status.in_(sorted(IN_FLIGHT)),
+        )
+    )
+    return operation or str(named.id)
+
+
+def _adopt_refund(connection: Connection, event: Row[Any], notice: Notice, now: datetime) -> str | None:
+    """Take a refund into the books that was made in the provider's dashboard."""
+    if notice.charge_reference is None or not isinstance(notice.outcome, Approved):
+        return None
+    owner = attempts.c.payment_id
+    found = select(owner).where(attempts.c.provider_reference == notice.charge_reference).limit(1).scalar_subquery()
+    payment = connection.execute(select(payments).where(payments.c.id == found).with_for_update()).one_or_none()
+    if payment is None:
+        return None
+    ring = transition.open_attempt(
+        connection,
+        payment,
+        Verb.REFUND,
+        notice.outcome.refunded,
+        now=now,
+        actor=f"webhook:{event.provider}",
+        provider_reference=notice.reference,
+        status=AttemptStatus.IN_DOUBT,
+    )
+    return ring.row_id
+
+
+def _close(connection: Connection, event: Row[Any], status: str, payment_id: str | None, now: datetime) -> None:
+    values = {"status": status, "due_at": None, "payment_id": payment_id, "settled_at": now}
+    connection.execute(update(webhook_events).where(webhook_events.c.id == event.id).values(values))
+
+
+def _postpone(connection: Connection, event: Row[Any], now: datetime, pause: timedelta) -> None:
+    values = {"due_at": now + pause, "tries": event.tries + 1}
+    connection.execute(update(webhook_events).where(webhook_events.c.id == event.id).values(values))

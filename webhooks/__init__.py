@@ -1,0 +1,1 @@
+"""The HTTP edge: accepts payments, reads them, and receives the providers' webhooks."""

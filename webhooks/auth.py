@@ -1,0 +1,51 @@
+"""Who calls, by Bearer API key, and what the key's role allows."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from flask import g, request
+
+from models.intake import Caller
+from models.keys import Role, find_key
+from models.session import reading
+from webhooks.problems import Forbidden, Unauthorized
+from webhooks.services import services
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def allow(*roles: Role) -> Callable[[View], View]:
+    """Let only keys of these roles through; admin always."""
+
+    def decorate(view: View) -> View:
+        @functools.wraps(view)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            g.caller = _authenticate(roles)
+            return view(*args, **kwargs)
+
+        return cast(View, guarded)
+
+    return decorate
+
+
+def caller() -> Caller:
+    """Return who calls."""
+    found: Caller = g.caller
+    return found
+
+
+def _authenticate(roles: tuple[Role, ...]) -> Caller:
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        raise Unauthorized("send the header Authorization: Bearer <API key>")
+    with reading(services().engine) as connection:
+        found = find_key(connection, key.strip())
+    if found is None:
+        raise Unauthorized("this API key is unknown or revoked; ask an operator for another")
+    role = Role(found.role)
+    if role is not Role.ADMIN and role not in roles:
+        raise Forbidden(f"a key with the role {role} may not do this; use one with the role {roles[0]}")
+    return Caller(found.name if role is Role.APP else None, f"{role}:{found.name}")

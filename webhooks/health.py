@@ -1,0 +1,42 @@
+"""Is the process alive (healthz), and can it do its work (readyz)?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Blueprint, Response, jsonify
+from sqlalchemy import select
+
+from models.payments import payments
+from models.session import reading
+from webhooks.services import services
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/healthz")
+def healthz() -> Response:
+    """The process answers."""
+    return jsonify({"status": "ok"})
+
+
+@blueprint.get("/readyz")
+def readyz() -> Response:
+    """Database (migrated) and broker answer. Without the broker payments are still accepted, and wait."""
+    checks = {"database": _is_up(_check_database), "broker": _is_up(services().check_broker)}
+    response = jsonify({"status": "ready" if all(checks.values()) else "unavailable", "checks": checks})
+    response.status_code = 200 if all(checks.values()) else 503
+    return response
+
+
+def _check_database() -> None:
+    with reading(services().engine) as connection:
+        connection.execute(select(payments.c.id).limit(1)).first()
+
+
+def _is_up(check: Callable[[], None]) -> bool:
+    try:
+        check()
+    except Exception:
+        return False
+    return True

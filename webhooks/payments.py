@@ -1,0 +1,168 @@
+"""Collecting: the enqueue endpoint, invoices, front-end intents, and reads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request, url_for
+
+from domain.errors import InvalidRequest
+from domain.payment import MOVING, State
+from models import intake
+from models.commands import CreateIntent, ProcessPayment, UpsertInvoice
+from models.failpoint import reach
+from models.intake import Answer
+from models.keys import Role
+from models.queries import find_payment, list_payments, show_invoice, show_payment, show_subscription
+from models.session import reading, transact
+from webhooks import intents
+from webhooks.auth import allow, caller
+from webhooks.problems import problem
+from webhooks.requests import idempotency_key, json_body, wait_seconds
+from webhooks.services import services
+
+blueprint = Blueprint("payments", __name__)
+
+_PAGE = 50
+_MOST_PAGE = 200
+# The first look comes soon, because most cards are charged within a blink; then the looks thin out.
+_FIRST_LOOK_SECONDS = 0.02
+_LAST_LOOK_SECONDS = 0.25
+
+_DECLINED = (400, "payment_declined", "the payment was declined; offer the customer another way to pay")
+_REFUSALS: dict[State, tuple[int, str, str]] = {
+    State.DECLINED: _DECLINED,
+    State.PAST_DUE: (400, "payment_declined", "the payment was declined; it is tried again by itself"),
+    State.IN_GRACE: _DECLINED,
+    State.UNCOLLECTIBLE: _DECLINED,
+    State.BLOCKED: (403, "fraud_blocked", "the payment was blocked by the fraud rules; do not try it again"),
+    State.REVIEW: (403, "review_required", "the payment waits for an operator's review; ask for it later"),
+    State.FAILED: (500, "provider_error", "the provider refused the request; nothing was charged"),
+}
+
+
+@blueprint.post("/process")
+@allow(Role.APP)
+def process() -> Response:
+    """Accept a payment: 202, or with `Prefer: wait=N` its rest."""
+    command = ProcessPayment.parse(json_body())
+    key, now = idempotency_key(), services().clock.now()
+    answer = transact(
+        services().engine, lambda connection: intake.accept_payment(connection, command, caller(), key, now)
+    )
+    reach("accept.committed")
+    services().ring(answer.rings)
+    return answered(answer, lambda shown: State(shown["status"]) not in MOVING)
+
+
+def answered(answer: Answer, is_at_rest: Callable[[dict[str, Any]], bool]) -> Response:
+    """Answer at once, or as soon as the payment rests if the caller wants to wait for that."""
+    seconds = wait_seconds()
+    shown = _wait(str(answer.payment_id), seconds, is_at_rest) if seconds and answer.payment_id else None
+    response = _rested(shown) if shown is not None else _json(answer.status, answer.body)
+    response.headers["Location"] = url_for("payments.show", payment_id=answer.payment_id)
+    if seconds:
+        response.headers["Preference-Applied"] = f"wait={seconds}"
+    if answer.is_replay:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response
+
+
+def _wait(payment_id: str, seconds: int, is_at_rest: Callable[[dict[str, Any]], bool]) -> dict[str, Any] | None:
+    deadline, pause = time.monotonic() + seconds, _FIRST_LOOK_SECONDS
+    while time.monotonic() < deadline:
+        time.sleep(pause)
+        with reading(services().engine) as connection:
+            state = find_payment(connection, payment_id, None).state
+            shown = show_payment(connection, payment_id, None) if State(state) not in MOVING else None
+        if shown is not None and is_at_rest(shown):
+            return shown
+        pause = min(pause * 1.5, _LAST_LOOK_SECONDS)
+    return None
+
+
+def _rested(shown: dict[str, Any]) -> Response:
+    refusal = _REFUSALS.get(State(shown["status"]))
+    if refusal is None:
+        return _json(200, shown)
+    status, kind, detail = refusal
+    code = shown["failure_code"]
+    return problem(status, kind, detail, payment_id=shown["id"], code=code, payment=shown)
+
+
+def _json(status: int, body: Any) -> Response:
+    response = jsonify(body)
+    response.status_code = status
+    return response
+
+
+@blueprint.put("/invoices/<invoice_id>")
+@allow(Role.APP)
+def put_invoice(invoice_id: str) -> Response:
+    """Create or change an invoice."""
+    command = UpsertInvoice.parse(json_body())
+    if not 1 <= len(invoice_id) <= 200 or "\x00" in invoice_id:
+        raise InvalidRequest("invoice_id must be 1 to 200 characters")
+    now = services().clock.now()
+    answer = transact(
+        services().engine,
+        lambda connection: intake.upsert_invoice(connection, invoice_id, command, caller(), now),
+    )
+    return _json(answer.status, answer.body)
+
+
+@blueprint.get("/invoices/<invoice_id>")
+@allow(Role.APP, Role.OPERATOR)
+def get_invoice(invoice_id: str) -> Response:
+    """Show an invoice and what is open on it."""
+    with reading(services().engine) as connection:
+        return _json(200, show_invoice(connection, invoice_id, caller().application))
+
+
+@blueprint.get("/subscriptions/<subscription_id>")
+@allow(Role.APP, Role.OPERATOR)
+def get_subscription(subscription_id: str) -> Response:
+    """Show how the payment of a subscription stands."""
+    with reading(services().engine) as connection:
+        return _json(200, show_subscription(connection, subscription_id, caller().application))
+
+
+@blueprint.post("/stripe-intent")
+@allow(Role.APP)
+def stripe_intent() -> Response:
+    """Open a PaymentIntent over what is open on an invoice, for a front end to confirm."""
+    command = CreateIntent.parse(json_body())
+    return _json(201, intents.open_intent(services(), command, caller(), idempotency_key()))
+
+
+@blueprint.get("/<payment_id>")
+@allow(Role.APP, Role.OPERATOR)
+def show(payment_id: str) -> Response:
+    """Show one payment."""
+    with reading(services().engine) as connection:
+        return _json(200, show_payment(connection, payment_id, caller().application))
+
+
+@blueprint.get("/")
+@allow(Role.APP, Role.OPERATOR)
+def index() -> Response:
+    """List payments, oldest first; `next_cursor` continues."""
+    unknown = set(request.args) - {"invoice_id", "cursor", "limit"}
+    if unknown:
+        raise InvalidRequest(f"unknown parameter; send invoice_id, cursor or limit, not {len(unknown)} others")
+    text = request.args.get("limit", str(_PAGE))
+    limit = int(text) if text.isascii() and text.isdigit() else 0
+    if not 1 <= limit <= _MOST_PAGE:
+        raise InvalidRequest(f"limit must be a number from 1 to {_MOST_PAGE}")
+    with reading(services().engine) as connection:
+        found = list_payments(
+            connection,
+            caller().application,
+            request.args.get("invoice_id"),
+            request.args.get("cursor"),
+            limit + 1,
+        )
+    page = found[:limit]
+    return _json(200, {"payments": page, "next_cursor": page[-1]["id"] if len(found) > limit else None})

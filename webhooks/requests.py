@@ -1,0 +1,58 @@
+"""Reads requests: JSON without floats, the Idempotency-Key, how long the caller wants to wait."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from typing import Any
+
+from flask import request
+
+from domain.card_number import contains_card_number
+from domain.errors import CardNumberRefused, InvalidRequest
+from webhooks.problems import BodyTooLarge, IdempotencyKeyRequired, InvalidJson
+
+_MOST_BYTES = 64 * 1024
+_MOST_WAIT_SECONDS = 30
+_KEY = re.compile(r"[\x20-\x7e]{1,255}")
+
+
+def json_body() -> Any:
+    """Return the decoded body, numbers with a fraction as Decimal. An empty body is an empty object."""
+    if (request.content_length or 0) > _MOST_BYTES:
+        raise BodyTooLarge(f"the body is above {_MOST_BYTES} bytes; send less")
+    raw = request.get_data(cache=False)
+    if len(raw) > _MOST_BYTES:
+        raise BodyTooLarge(f"the body is above {_MOST_BYTES} bytes; send less")
+    if not raw:
+        return {}
+    try:
+        return json.loads(raw, parse_float=Decimal, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise InvalidJson("the body is not JSON; send a JSON object in UTF-8") from None
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+def idempotency_key(*, is_required: bool = False) -> str | None:
+    """Return the Idempotency-Key, bare or as the quoted string of the IETF draft."""
+    given = request.headers.get("Idempotency-Key")
+    if given is None:
+        if is_required:
+            raise IdempotencyKeyRequired("send an Idempotency-Key header, a new one for each refund you mean")
+        return None
+    key = given[1:-1] if len(given) > 2 and given[0] == given[-1] == '"' else given
+    if not _KEY.fullmatch(key):
+        raise InvalidRequest("Idempotency-Key must be 1 to 255 printable ASCII characters")
+    if contains_card_number(key):
+        raise CardNumberRefused("Idempotency-Key looks like a card number; use a random one")
+    return key
+
+
+def wait_seconds() -> int:
+    """Return how long the caller wants to wait (RFC 7240, `Prefer: wait=N`), 0 to 30 seconds."""
+    found = re.search(r"(?:^|[,;\s])wait\s*=\s*(\d{1,6})", request.headers.get("Prefer", ""))
+    return min(int(found[1]), _MOST_WAIT_SECONDS) if found else 0

@@ -1,0 +1,34 @@
+"""What the HTTP edge works with, handed in by whoever starts it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from flask import current_app
+from sqlalchemy import Engine
+
+from domain.settlement import Policy
+from gateways.base import Gateway
+from models.clock import Clock
+from models.rings import Ring
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """`ring` announces rows after a commit, best effort and bounded in time. `check_broker` raises when the
+    broker does not answer. `publishable_key`: the key that a front end may see."""
+
+    engine: Engine
+    clock: Clock
+    gateways: dict[str, Gateway]
+    policy: Policy
+    ring: Callable[[Iterable[Ring]], None]
+    check_broker: Callable[[], None]
+    publishable_key: str | None = None
+
+
+def services() -> Services:
+    """Return the services of the application that handles this request."""
+    found: Services = current_app.extensions["celeriac"]
+    return found

@@ -1,0 +1,46 @@
+"""The last guard of the logs: masks secrets, card numbers and e-mail addresses in whatever is written."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from domain.card_number import contains_card_number
+
+_SECRETS = re.compile(
+    r"\b(?:(?:sk|rk)_(?:test|live)_|whsec_|ck_|pm_|tok_|src_|cus_)[A-Za-z0-9_-]{4,}"
+    r"|\b\w+_secret_\w+"
+    r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"
+    r"|[\w.+-]+@[\w-]+\.[\w.-]+",
+    re.ASCII,
+)
+_NUMBERS = re.compile(r"\d(?:[ -]?\d){12,18}", re.ASCII)
+
+
+def redact(text: str) -> str:
+    """Return the text with everything secret or personal masked.
+
+    >>> redact("key sk_test_abcdef for jo@example.org")
+    'key [masked] for [masked]'
+    """
+    masked = _SECRETS.sub("[masked]", text)
+    return _NUMBERS.sub(lambda found: "[masked]" if contains_card_number(found[0]) else found[0], masked)
+
+
+class RedactingFormatter(logging.Formatter):
+    """Formats as the wrapped formatter does, then redacts, tracebacks included."""
+
+    def __init__(self, inner: logging.Formatter | None) -> None:
+        super().__init__()
+        self._inner = inner or logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line to be written."""
+        return redact(self._inner.format(record))
+
+
+def redact_handlers(logger: logging.Logger) -> None:
+    """Make every handler of a logger redact."""
+    for handler in logger.handlers:
+        if not isinstance(handler.formatter, RedactingFormatter):
+            handler.setFormatter(RedactingFormatter(handler.formatter))

@@ -1,0 +1,65 @@
+"""From settings to what a process works with: engine, clock, gateways, bell. Made once per process."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from celery import Celery
+
+from gateways.base import Gateway
+from gateways.stripe import StripeGateway
+from models.clock import Clock
+from models.session import make_engine
+from tasks.base import Runtime
+from tasks.lease import LeaseKeeper
+from worker.bell import Bell
+from worker.sandbox_clock import SandboxClock
+from worker.settings import Settings, load_settings
+
+_made: Runtime | None = None
+_lock = threading.Lock()
+
+
+def make_runtime(app: Celery) -> Runtime:
+    """Return this process's runtime. Nothing of it is made before a fork, and nothing crosses one."""
+    global _made
+    if _made is None:
+        with _lock:
+            if _made is None:
+                _made = _build(app, load_settings())
+    return _made
+
+
+def _forget() -> None:
+    global _made, _lock
+    _made, _lock = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
+def _build(app: Celery, settings: Settings) -> Runtime:
+    engine = make_engine(settings.database_url)
+    clock = Clock(engine, SandboxClock(settings.stripe_api_base) if settings.is_sandbox else None)
+    return Runtime(
+        engine=engine,
+        clock=clock,
+        gateways=make_gateways(settings),
+        policy=settings.policy,
+        leases=LeaseKeeper(engine, clock),
+        ring=Bell(app).ring,
+    )
+
+
+def make_gateways(settings: Settings) -> dict[str, Gateway]:
+    """Return the gateways of the providers that have settings."""
+    gateways: dict[str, Gateway] = {}
+    if settings.stripe_secret_key is not None:
+        gateways["stripe"] = StripeGateway(
+            settings.stripe_secret_key.get_secret_value(),
+            tuple(secret.get_secret_value() for secret in settings.stripe_webhook_secret),
+            settings.stripe_api_base,
+            settings.provider_read_timeout_seconds,
+        )
+    return gateways

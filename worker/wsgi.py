@@ -1,0 +1,46 @@
+"""The HTTP process: `gunicorn worker.wsgi:app`."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Flask
+
+from webhooks.app import create_app
+from webhooks.services import Services
+from worker.celery import app as celery_app
+from worker.redaction import redact_handlers
+from worker.runtime import make_runtime
+from worker.settings import load_settings
+
+# A request waits for a broker that does not answer no longer than this.
+_BROKER_SECONDS = 0.5
+
+
+def make_app() -> Flask:
+    """Return the WSGI application with the runtime of this process."""
+    if not logging.getLogger().handlers:
+        logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    redact_handlers(logging.getLogger())
+    impatient = {"socket_timeout", "read_timeout", "write_timeout"} & celery_app.conf.broker_transport_options.keys()
+    celery_app.conf.broker_transport_options |= dict.fromkeys(impatient, _BROKER_SECONDS)
+    runtime = make_runtime(celery_app)
+    return create_app(
+        Services(
+            engine=runtime.engine,
+            clock=runtime.clock,
+            gateways=runtime.gateways,
+            policy=runtime.policy,
+            ring=runtime.ring,
+            check_broker=_check_broker,
+            publishable_key=load_settings().stripe_publishable_key,
+        )
+    )
+
+
+def _check_broker() -> None:
+    with celery_app.connection_for_write(connect_timeout=1) as connection:
+        connection.ensure_connection(max_retries=1, timeout=1)
+
+
+app = make_app()
