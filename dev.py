@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, STDOUT
 from typing import NoReturn
@@ -20,7 +21,7 @@ from typing import NoReturn
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
-STAMP = VENV / "installed"
+PIP_INSTALL = [str(PYTHON), *"-m pip install --quiet --no-input --disable-pip-version-check".split()]
 OLDEST_PYTHON = (3, 11)
 COMMANDS = {
     "demo": ("stack.demo", "[--json FILE]", "real payments through the whole system, on a stack of its own"),
@@ -65,32 +66,34 @@ def make_venv() -> None:
     # Held until exec or exit: a second command started meanwhile waits instead of building the same folder.
     lock = os.open(__file__, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    wanted = fingerprint()
-    if not (PYTHON.exists() and STAMP.exists() and STAMP.read_text() == wanted):
-        print("Making .venv from constraints.txt; this happens once and takes about a minute ...", flush=True)
-        shutil.rmtree(VENV, ignore_errors=True)
-        install()
-        STAMP.write_text(wanted)
+    # The folder's own path counts, because the scripts inside name it.
+    once(VENV / "packages", f"{sys.version} {sys.base_prefix} {ROOT}", ["constraints.txt"], install_packages)
+    once(VENV / "project", "", ["setup.cfg", "pyproject.toml"], install_project)
     os.close(lock)
 
 
-def fingerprint() -> str:
-    """Return what the environment depends on; the folder's own path is in it, as scripts inside name it."""
-    digest = hashlib.sha256(f"{sys.version}\n{sys.base_prefix}\n{ROOT}\n".encode())
-    for name in ("constraints.txt", "setup.cfg", "pyproject.toml"):
+def once(stamp: Path, text: str, files: list[str], install: Callable[[], None]) -> None:
+    """Run `install` unless its stamp says that it came to its end with this text and these files."""
+    digest = hashlib.sha256(text.encode())
+    for name in files:
         digest.update((ROOT / name).read_bytes())
-    return digest.hexdigest()
+    if not (PYTHON.exists() and stamp.exists() and stamp.read_text() == digest.hexdigest()):
+        install()
+        stamp.write_text(digest.hexdigest())
 
 
-def install() -> None:
-    """Install the pinned packages, then the project in place."""
-    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+def install_packages() -> None:
+    """Make the environment anew, with the pinned packages in it."""
+    print("Making .venv from constraints.txt; this happens once and takes about a minute ...", flush=True)
+    shutil.rmtree(VENV, ignore_errors=True)
     step("make the virtual environment", [sys.executable, "-m", "venv", str(VENV)])
-    step(
-        "install the packages of constraints.txt",
-        [*pip, "--no-compile", "--only-binary", ":all:", "--require-hashes", "-r", "constraints.txt"],
-    )
-    step("install the project", [*pip, "--no-deps", "--no-build-isolation", "--editable", "."])
+    options = ["--no-compile", "--only-binary", ":all:", "--require-hashes"]
+    step("install the packages of constraints.txt", [*PIP_INSTALL, *options, "-r", "constraints.txt"])
+
+
+def install_project() -> None:
+    """Install the project in place, so that its entry points are found."""
+    step("install the project", [*PIP_INSTALL, "--no-deps", "--no-build-isolation", "--editable", "."])
 
 
 def step(purpose: str, command: list[str]) -> None:

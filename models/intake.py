@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from domain.causes import CancelRequested, Requested, ReviewDecided, Started
 from domain.dunning import SubscriptionStatus
 from domain.errors import (
     AmountAboveOpen,
@@ -24,7 +25,7 @@ from domain.errors import (
 from domain.methods import PaymentMethod, capability
 from domain.money import Money, decimal_text
 from domain.payment import IN_DUNNING, IN_FLIGHT, Event, State, Verb
-from domain.settlement import CancelRequested, Policy, Requested, ReviewDecided, Started
+from domain.step import Policy
 from models import transition
 from models.base import new_id
 from models.commands import (

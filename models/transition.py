@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, case, exists, func, insert, literal, select, update
 
+from domain.causes import Cause, DebtSettledOtherwise, Started
 from domain.dunning import CaseState, SubscriptionStatus
 from domain.errors import LeaseLost, NotFound
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
@@ -23,21 +24,8 @@ from domain.payment import (
     State,
     Verb,
 )
-from domain.settlement import (
-    LEASE,
-    Cause,
-    CloseOtherAttempts,
-    DebtSettledOtherwise,
-    MarkSubscription,
-    OpenAttempt,
-    Policy,
-    SaveCase,
-    SettleSiblings,
-    Started,
-    Step,
-    step,
-    target,
-)
+from domain.settlement import step, target
+from domain.step import LEASE, CloseOtherAttempts, MarkSubscription, OpenAttempt, Policy, SaveCase, SettleSiblings, Step
 from models.base import new_id
 from models.debts import dunning_cases, subscriptions
 from models.history import events

@@ -8,13 +8,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, case, select, update
 
+from domain.causes import Started
 from domain.errors import LeaseLost
 from domain.fraud import Decision
 from domain.methods import PaymentMethod
 from domain.money import Money
 from domain.outcome import Outcome
 from domain.payment import AttemptStatus, State, Verb
-from domain.settlement import Started
 from gateways.base import Gateway, Order, Remember
 from models import transition
 from models.failpoint import reach

@@ -11,7 +11,7 @@ from celery.worker.request import Request
 from sqlalchemy import Engine
 
 from domain.errors import CeleriacError
-from domain.settlement import Policy
+from domain.step import Policy
 from gateways.base import Gateway
 from models.clock import Clock
 from models.rings import PROCESS, Ring

@@ -9,10 +9,10 @@ from typing import Any
 from celery import shared_task
 from sqlalchemy import Connection, Row, case, func, select, update
 
+from domain.causes import Blocked, DebtSettledOtherwise, ReviewRequired
 from domain.fraud import RULE_SET, Decision, Signals, assess
 from domain.money import Money
 from domain.payment import State
-from domain.settlement import Blocked, DebtSettledOtherwise, ReviewRequired
 from models import transition
 from models.commands import ProcessPayment
 from models.history import assessments

@@ -7,8 +7,8 @@ from datetime import datetime
 from celery import shared_task
 from sqlalchemy import Connection, select
 
+from domain.causes import DebtSettledOtherwise, GraceEnded, RetryDue
 from domain.dunning import CaseState
-from domain.settlement import DebtSettledOtherwise, GraceEnded, RetryDue
 from models import transition
 from models.debts import dunning_cases
 from models.failpoint import reach

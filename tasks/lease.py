@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from sqlalchemy import Engine, tuple_, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from domain.settlement import LEASE
+from domain.step import LEASE
 from models.clock import Clock
 from models.payments import attempts
 from models.session import transact

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from flask import current_app
 from sqlalchemy import Engine
 
-from domain.settlement import Policy
+from domain.step import Policy
 from gateways.base import Gateway
 from models.clock import Clock
 from models.rings import Ring

@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from domain.dunning import DunningPolicy
-from domain.settlement import Policy
+from domain.step import Policy
 from gateways.stripe import DEFAULT_BASE
 
 # Keys that the sandbox hands out begin like this; the real Stripe has none of them.

@@ -1,0 +1,217 @@
+"""What follows from a provider's answer to a charge or an authorization, dunning included."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from domain.backoff import waiting_delay
+from domain.decline import Decline, DeclineClass
+from domain.dunning import CaseState, SubscriptionStatus, may_retry
+from domain.outcome import (
+    ActionRequired,
+    Approved,
+    AuthenticationRequired,
+    Declined,
+    InDoubt,
+    NotSent,
+    Outcome,
+    Pending,
+)
+from domain.payment import COLLECTED, GIVEN_UP, IN_DUNNING, AttemptStatus, DunningCase, Event, State, Verb
+from domain.step import (
+    CloseOtherAttempts,
+    Effect,
+    MarkSubscription,
+    OpenAttempt,
+    SaveCase,
+    SettleSiblings,
+    Situation,
+    Step,
+)
+
+# Retries of one card stay this far apart even when the system was down for days (card networks' rules).
+_LEAST_RETRY_GAP = timedelta(hours=20)
+# An authorization is looked at after it should have ended, in case the provider's webhook was lost.
+_AFTER_EXPIRY = timedelta(hours=1)
+# Nothing has been decided about the money yet.
+_UNDECIDED = (State.ACCEPTED, State.PROCESSING, State.IN_DOUBT)
+
+
+def collect(at: Situation, outcome: Outcome) -> Step | None:
+    """Decide on the outcome of a charge or an authorization."""
+    match outcome:
+        case Approved():
+            return collected(at, outcome)
+        case (
+            Declined(reference=reference, decline=decline)
+            | AuthenticationRequired(reference=reference, decline=decline)
+        ):
+            return _declined(at, decline, reference)
+        case ActionRequired():
+            return _action_required(at, outcome)
+        case Pending():
+            return _pending(at, outcome)
+        case InDoubt():
+            return None if at.state in COLLECTED else at.in_doubt(Event.CHARGE_IN_DOUBT)
+        case NotSent():
+            return _not_sent(at, outcome)
+
+
+def collected(at: Situation, outcome: Approved) -> Step | None:
+    """Take what the provider's books show into ours."""
+    if outcome.voided:
+        return ended_by_provider(at)
+    if at.state in COLLECTED:
+        return None
+    if outcome.captured:
+        return captured(at, outcome)
+    if at.state is State.AUTHORIZED:
+        return _look_again_after_expiry(at)
+    if outcome.authorized != at.attempt.amount or at.state in GIVEN_UP | IN_DUNNING:
+        return at.in_doubt(Event.CHARGE_IN_DOUBT)
+    expires_at = outcome.authorization_expires_at
+    changes = {
+        "authorized": outcome.authorized,
+        "authorization_expires_at": expires_at,
+        "next_action": None,
+        "failure_code": None,
+    }
+    look_at = expires_at and expires_at + _AFTER_EXPIRY
+    closing = at.done(AttemptStatus.SUCCEEDED, outcome.reference, due_at=look_at)
+    return Step(Event.CHARGE_AUTHORIZED, changes, closing)
+
+
+def captured(at: Situation, outcome: Approved) -> Step:
+    """Record captured money: all that was asked, or part of what was authorized before."""
+    is_part = at.state is State.AUTHORIZED and outcome.captured < at.attempt.amount
+    if outcome.captured != at.attempt.amount and not is_part:
+        return at.in_doubt(Event.CHARGE_IN_DOUBT)
+    siblings = (SettleSiblings(),) if at.payment.has_unpaid_sibling else ()
+    changes = {
+        "authorized": outcome.authorized,
+        "captured": outcome.captured,
+        "next_action": None,
+        "failure_code": None,
+    }
+    return Step(
+        Event.CAPTURE_SUCCEEDED if at.state is State.AUTHORIZED else Event.CHARGE_APPROVED,
+        changes,
+        at.done(AttemptStatus.SUCCEEDED, outcome.reference),
+        (CloseOtherAttempts(), *recovered(at), *siblings),
+    )
+
+
+def recovered(at: Situation) -> tuple[Effect, ...]:
+    """Return the effects that end a dunning case with success, if there is one."""
+    if at.payment.case is None or at.payment.case.state is CaseState.RECOVERED:
+        return ()
+    closed = replace(at.payment.case, state=CaseState.RECOVERED, due_at=None)
+    return (SaveCase(closed), MarkSubscription(SubscriptionStatus.ACTIVE))
+
+
+def ended_by_provider(at: Situation) -> Step | None:
+    """Record that the provider's object was canceled: by our void, by expiry, or by somebody there."""
+    if at.state in GIVEN_UP | COLLECTED | IN_DUNNING | {State.BLOCKED}:
+        return None
+    if at.state is State.AUTHORIZED:
+        expiry = at.payment.authorization_expires_at
+        is_expiry = expiry is not None and at.now >= expiry - _AFTER_EXPIRY
+        event = Event.AUTHORIZATION_EXPIRED if is_expiry else Event.VOID_SUCCEEDED
+    else:
+        event = Event.PAYMENT_EXPIRED if at.attempt.reason == "expired" else Event.PAYMENT_CANCELED
+    status = AttemptStatus.SUCCEEDED if at.attempt.verb is Verb.VOID else AttemptStatus.CANCELED
+    return Step(event, {"next_action": None}, at.done(status), (CloseOtherAttempts(),))
+
+
+def _look_again_after_expiry(at: Situation) -> Step | None:
+    expiry = at.payment.authorization_expires_at
+    if at.attempt.verb is not Verb.AUTHORIZE or expiry is None or at.now < expiry:
+        return None
+    checks = at.attempt.checks
+    return Step(None, attempt={"due_at": at.now + waiting_delay(checks), "checks": checks + 1})
+
+
+def _declined(at: Situation, decline: Decline, reference: str | None) -> Step | None:
+    if at.state in COLLECTED | GIVEN_UP | IN_DUNNING | {State.AUTHORIZED}:
+        return None
+    if at.payment.is_client_confirmed:
+        # The front end may try another card on the same intent, so the payment stays open.
+        return _action_required(at, ActionRequired(reference or ""))
+    closing = at.done(
+        AttemptStatus.DECLINED,
+        reference,
+        code=decline.code,
+        decline_class=decline.decline_class,
+        decline_code=decline.decline_code,
+        advice_code=decline.advice_code,
+        network_advice_code=decline.network_advice_code,
+        network_decline_code=decline.network_decline_code,
+    )
+    code = decline.decline_code or decline.code
+    return _refused(at, closing, decline.decline_class, code, Event.CHARGE_DECLINED)
+
+
+def _refused(at: Situation, closing: dict[str, Any], decline_class: DeclineClass, code: str, event: Event) -> Step:
+    """End the attempt without money; a subscription's payment goes to dunning, any other ends with `event`."""
+    changes = {"failure_code": code, "next_action": None}
+    if not (at.payment.is_off_session and at.payment.subscription_id):
+        return Step(event, changes, closing)
+    event, case = _dunned(at, decline_class)
+    status = SubscriptionStatus.PAST_DUE if case.due_at else SubscriptionStatus.CANCELED
+    return Step(event, changes, closing, (SaveCase(case), MarkSubscription(status)))
+
+
+def _dunned(at: Situation, decline_class: DeclineClass) -> tuple[Event, DunningCase]:
+    """A soft decline is tried again while retries are planned; after the last, or a harder one, grace begins."""
+    known = at.payment.case or DunningCase(CaseState.RETRYING, first_failed_at=at.now, retry=0)
+    if decline_class is DeclineClass.CONSENT_WITHDRAWN:
+        return Event.CONSENT_WITHDRAWN, replace(known, state=CaseState.UNCOLLECTIBLE, due_at=None)
+    planned = _next_retry(at, known) if may_retry(decline_class) else None
+    if planned is not None:
+        retry, due_at = planned
+        return Event.RETRY_SCHEDULED, replace(known, state=CaseState.RETRYING, retry=retry, due_at=due_at)
+    ends_at = at.policy.dunning.grace_ends_at(at.now)
+    return Event.GRACE_STARTED, replace(known, state=CaseState.IN_GRACE, due_at=ends_at, grace_ends_at=ends_at)
+
+
+def _next_retry(at: Situation, case: DunningCase) -> tuple[int, datetime] | None:
+    """Return the next planned retry that is far enough away: days that were missed are not made up for."""
+    plan = at.policy.dunning
+    for retry in range(case.retry + 1, plan.attempts + 1):
+        due_at = plan.retry_at(case.first_failed_at, retry)
+        if due_at is not None and due_at >= at.now + _LEAST_RETRY_GAP:
+            return retry, due_at
+    return None
+
+
+def _action_required(at: Situation, outcome: ActionRequired) -> Step | None:
+    if at.state is State.REQUIRES_ACTION:
+        waiting = at.waiting(AttemptStatus.ACTION_REQUIRED, waiting_delay(at.attempt.checks))
+        is_abandoned = at.now >= at.payment.created_at + at.policy.action_expires_after
+        return Step(None, attempt=waiting, effects=(OpenAttempt(Verb.VOID, "expired"),) if is_abandoned else ())
+    if at.state not in _UNDECIDED:
+        return None
+    waiting = at.waiting(AttemptStatus.ACTION_REQUIRED, waiting_delay(0), outcome.reference)
+    return Step(Event.ACTION_REQUIRED, {"next_action": outcome.next_action}, waiting)
+
+
+def _pending(at: Situation, outcome: Pending) -> Step | None:
+    if at.state is State.PENDING:
+        return Step(None, attempt=at.waiting(AttemptStatus.PENDING, waiting_delay(at.attempt.checks)))
+    if not at.allows(Event.CHARGE_PENDING):
+        return None
+    waiting = at.waiting(AttemptStatus.PENDING, waiting_delay(0), outcome.reference)
+    return Step(Event.CHARGE_PENDING, {"next_action": None}, waiting)
+
+
+def _not_sent(at: Situation, outcome: NotSent) -> Step | None:
+    if at.payment.is_client_confirmed and outcome.reference is not None:
+        return _action_required(at, ActionRequired(outcome.reference))
+    if at.state not in _UNDECIDED:
+        return None
+    if outcome.is_retryable and not at.is_exhausted and not at.payment.is_client_confirmed:
+        return Step(None if at.state is State.ACCEPTED else Event.CHARGE_NOT_SENT, attempt=at.again())
+    closing = at.done(AttemptStatus.FAILED, outcome.reference, code=outcome.reason)
+    return _refused(at, closing, DeclineClass.HARD, outcome.reason, Event.CHARGE_FAILED)

@@ -1,0 +1,92 @@
+"""What follows from a provider's answer to a capture, a void or a refund."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from domain.backoff import waiting_delay
+from domain.collection import captured, collected, ended_by_provider
+from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome, Pending
+from domain.payment import IN_FLIGHT, AttemptStatus, Event, State
+from domain.step import Situation, Step
+
+# The provider still shows the money as it was before: the operation was not executed.
+_NOT_EXECUTED = NotSent("not_executed")
+
+
+def capture(at: Situation, outcome: Outcome) -> Step | None:
+    """Decide on the outcome of a capture."""
+    match outcome:
+        case Approved(voided=True):
+            return ended_by_provider(at)
+        case Approved(captured=amount) if amount:
+            if at.state is not State.AUTHORIZED:
+                return _close_quietly(at)
+            return captured(at, replace(outcome, authorized=at.payment.authorized))
+        case Approved():
+            return _not_done(at, _NOT_EXECUTED, Event.CAPTURE_FAILED)
+    return _otherwise(at, outcome, Event.CAPTURE_IN_DOUBT, Event.CAPTURE_FAILED)
+
+
+def void(at: Situation, outcome: Outcome) -> Step | None:
+    """Decide on the outcome of a void. Money that was captured meanwhile is taken into the books."""
+    match outcome:
+        case Approved(voided=True):
+            return ended_by_provider(at) or _close_quietly(at)
+        case Approved(captured=amount) if amount:
+            whole = replace(at, given_attempt=replace(at.attempt, amount=at.payment.amount))
+            step, closing = collected(whole, outcome), at.done(AttemptStatus.FAILED, code="already_captured")
+            return replace(step, attempt=closing) if step else Step(None, attempt=closing)
+        case NotSent(is_retryable=True):
+            return _not_done(at, outcome, Event.VOID_FAILED)
+        case InDoubt() | NotSent():
+            return _otherwise(at, outcome, Event.VOID_IN_DOUBT, Event.VOID_FAILED)
+    return _not_done(at, _NOT_EXECUTED, Event.VOID_FAILED)
+
+
+def refund(at: Situation, outcome: Outcome) -> Step | None:
+    """Decide on the outcome of a refund, which may still fail at the bank after it succeeded."""
+    is_given = at.attempt.status is AttemptStatus.SUCCEEDED
+    match outcome:
+        case Approved(refunded=amount):
+            return None if is_given else _refunded(at, amount, outcome.reference)
+        case Pending(reference=reference):
+            waiting = at.waiting(AttemptStatus.PENDING, waiting_delay(at.attempt.checks), reference)
+            is_news = at.attempt.status is not AttemptStatus.PENDING
+            return Step(Event.REFUND_PENDING if is_news else None, attempt=waiting)
+        case Declined() if is_given:
+            left = at.payment.refunded - at.attempt.amount
+            event = Event.REFUND_REVERSED_PARTLY if left else Event.REFUND_REVERSED_FULLY
+            return Step(event, {"refunded": left}, at.done(AttemptStatus.FAILED, code=outcome.decline.code))
+    return _otherwise(at, outcome, Event.REFUND_IN_DOUBT, Event.REFUND_FAILED)
+
+
+def _refunded(at: Situation, amount: int, reference: str) -> Step:
+    if amount != at.attempt.amount:
+        return at.in_doubt(Event.REFUND_IN_DOUBT)
+    total = at.payment.refunded + amount
+    event = Event.REFUNDED_FULLY if total == at.payment.captured else Event.REFUNDED_PARTLY
+    return Step(event, {"refunded": total}, at.done(AttemptStatus.SUCCEEDED, reference))
+
+
+def _otherwise(at: Situation, outcome: Outcome, in_doubt: Event, failed: Event) -> Step | None:
+    match outcome:
+        case NotSent():
+            return _not_done(at, outcome, failed)
+        case Declined(decline=decline) | AuthenticationRequired(decline=decline):
+            return _not_done(at, NotSent(decline.code, is_retryable=False), failed)
+    return at.in_doubt(in_doubt)
+
+
+def _not_done(at: Situation, outcome: NotSent, failed: Event) -> Step | None:
+    if at.attempt.status not in IN_FLIGHT | {AttemptStatus.PENDING}:
+        return None
+    if outcome.is_retryable and not at.is_exhausted:
+        return Step(None, attempt=at.again())
+    closing = at.done(AttemptStatus.FAILED, code=outcome.reason)
+    return Step(failed if at.allows(failed) else None, attempt=closing)
+
+
+def _close_quietly(at: Situation) -> Step | None:
+    is_closed = at.attempt.status is AttemptStatus.SUCCEEDED
+    return None if is_closed else Step(None, attempt=at.done(AttemptStatus.SUCCEEDED))
