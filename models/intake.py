@@ -4,7 +4,7 @@ HTTP and the Celery task come through here with the same idempotency. Nothing he
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,6 +21,7 @@ from domain.errors import (
     IdempotencyKeyReused,
     InvoiceMismatch,
     NotFound,
+    UnsupportedMethod,
 )
 from domain.methods import PaymentMethod, capability
 from domain.money import Money, decimal_text
@@ -71,13 +72,21 @@ class Answer:
 
 
 def accept_payment(
-    connection: Connection, command: ProcessPayment, caller: Caller, key: str | None, now: datetime
+    connection: Connection,
+    command: ProcessPayment,
+    caller: Caller,
+    key: str | None,
+    now: datetime,
+    providers: Container[str],
 ) -> Answer:
     """Store the payment, its first attempt and its event, due now; the answer is 202 with the payment.
 
-    Raises Conflict when the invoice is being collected, is another user's, or has less open."""
+    `providers`: those that are configured. Raises UnsupportedMethod when none of them takes the method, and
+    Conflict when the invoice is being collected, is another user's, or has less open."""
     money = command.money
     provider = capability(command.payment_method, money, is_capture_later=not command.capture).provider
+    if provider not in providers:
+        raise UnsupportedMethod(f"{command.payment_method} needs {provider}, which is not configured here")
     application = caller.application or _invoice_application(connection, command.invoice_id) or DEFAULT_APPLICATION
     payment_id, attempt_id = new_id("pay", now), new_id("at", now)
     payment = _new_payment(

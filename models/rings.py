@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import NamedTuple
 
 from domain.payment import AttemptStatus, Verb
@@ -20,6 +21,13 @@ class Ring(NamedTuple):
 
     task: str
     row_id: str
+
+
+def is_due(due_at: datetime | None, rung_at: datetime | None, now: datetime) -> bool:
+    """Tell whether a row is due: by this process's clock, or by that of the sweep that rang for it.
+
+    Clocks of two hosts differ by milliseconds; a ring must not be lost on that."""
+    return due_at is not None and (due_at <= now or (rung_at is not None and rung_at >= due_at))
 
 
 def ring_attempt(attempt_id: str, verb: str, status: str = AttemptStatus.DUE) -> Ring:

@@ -18,7 +18,6 @@ from domain.payment import AttemptStatus, State, Verb
 from gateways.base import Gateway, Order, Remember
 from models import transition
 from models.failpoint import reach
-from models.history import assessments
 from models.payments import attempts
 from models.session import transact
 from tasks.base import ACTOR, Runtime
@@ -26,8 +25,8 @@ from tasks.lease import Lease
 
 _log = logging.getLogger(__name__)
 
-# Called with the locked row before the claim; False: do not go on.
-Screen = Callable[[Connection, Row[Any]], bool]
+# Called with the locked row before the claim; None: do not go on.
+Screen = Callable[[Connection, Row[Any]], Decision | None]
 Call = Callable[[Gateway, Order, Remember], Outcome]
 
 
@@ -56,10 +55,14 @@ def _claim(
     row = transition.lock_attempt(connection, attempt_id)
     if row.attempt_status != AttemptStatus.DUE or row.state == State.REVIEW:
         return None
-    if screen is not None and not screen(connection, row):
+    if row.attempt_provider not in runtime.gateways:
+        _log.error("attempt %s waits: %s is not configured in this worker", attempt_id, row.attempt_provider)
+        return None
+    decision = screen(connection, row) if screen is not None else Decision.APPROVE
+    if decision is None:
         return None
     applied = transition.apply(connection, row, Started(), now=now, policy=runtime.policy, actor=ACTOR)
-    return order_of(connection, row), applied.epoch, row.attempt_provider
+    return order_of(connection, row, decision), applied.epoch, row.attempt_provider
 
 
 def _rememberer(runtime: Runtime, attempt_id: str, epoch: int, lease: Lease) -> Remember:
@@ -100,8 +103,8 @@ def record(runtime: Runtime, attempt_id: str, epoch: int, outcome: Outcome) -> t
     return applied
 
 
-def order_of(connection: Connection, row: Row[Any]) -> Order:
-    """Return what a gateway has to know of a locked attempt."""
+def order_of(connection: Connection, row: Row[Any], decision: Decision = Decision.APPROVE) -> Order:
+    """Return what a gateway has to know of a locked attempt. `decision`: what the fraud rules said of it."""
     verb = Verb(row.attempt_verb)
     return Order(
         payment_id=row.id,
@@ -112,20 +115,13 @@ def order_of(connection: Connection, row: Row[Any]) -> Order:
         method_token=row.method_token,
         customer_token=row.customer_token,
         is_off_session=row.is_off_session,
-        wants_authentication=verb.is_collecting and _is_to_be_verified(connection, row),
+        wants_authentication=decision is Decision.VERIFY and not row.is_off_session,
         return_url=row.return_url,
         reference=row.attempt_provider_reference,
         charge_reference=None if verb.is_collecting else _charge_reference(connection, row.id),
         retries=row.attempt_retries,
         reason=row.attempt_reason,
     )
-
-
-def _is_to_be_verified(connection: Connection, row: Row[Any]) -> bool:
-    if row.is_off_session:
-        return False
-    decision = select(assessments.c.decision).where(assessments.c.payment_id == row.id)
-    return connection.scalar(decision) == Decision.VERIFY
 
 
 def _charge_reference(connection: Connection, payment_id: str) -> str | None:

@@ -40,7 +40,9 @@ def process(
     key = idempotency_key or self.request.id
     caller = Caller(application, f"celery:{application or 'task'}")
     now = runtime.clock.now()
-    answer = transact(runtime.engine, lambda connection: accept_payment(connection, command, caller, key, now))
+    answer = transact(
+        runtime.engine, lambda connection: accept_payment(connection, command, caller, key, now, runtime.gateways)
+    )
     runtime.ring(answer.rings)
     return str(answer.payment_id)
 
@@ -55,16 +57,21 @@ def charge(self: PaymentTask, attempt_id: str) -> None:
         attempt_id,
         "charge",
         lambda gateway, order, remember: gateway.charge(order, remember),
-        lambda connection, row: _may_charge(connection, runtime, row, now),
+        lambda connection, row: _screen(connection, runtime, row, now),
     )
 
 
-def _may_charge(connection: Connection, runtime: Runtime, row: Row[Any], now: datetime) -> bool:
+def _screen(connection: Connection, runtime: Runtime, row: Row[Any], now: datetime) -> Decision | None:
+    """Return what the fraud rules say, once for every payment; None when this attempt must not be made now."""
     if row.state == State.PAST_DUE:
-        return _is_still_owed(connection, runtime, row, now)
-    if row.attempt_number > 1 or row.attempt_claims or row.attempt_retries:
-        return True
-    return _passes_screening(connection, runtime, row, now)
+        return Decision.APPROVE if _is_still_owed(connection, runtime, row, now) else None
+    is_first_look = not (row.attempt_claims or row.attempt_retries)
+    return (_assess if is_first_look else _known_decision)(connection, runtime, row, now)
+
+
+def _known_decision(connection: Connection, runtime: Runtime, row: Row[Any], now: datetime) -> Decision:
+    stored = select(assessments.c.decision).where(assessments.c.payment_id == row.id)
+    return Decision(connection.scalar(stored) or Decision.APPROVE)
 
 
 def _is_still_owed(connection: Connection, runtime: Runtime, row: Row[Any], now: datetime) -> bool:
@@ -81,7 +88,7 @@ def _is_still_owed(connection: Connection, runtime: Runtime, row: Row[Any], now:
     return True
 
 
-def _passes_screening(connection: Connection, runtime: Runtime, row: Row[Any], now: datetime) -> bool:
+def _assess(connection: Connection, runtime: Runtime, row: Row[Any], now: datetime) -> Decision | None:
     assessment = assess(_signals(connection, row, now))
     stored = {
         "payment_id": row.id,
@@ -92,9 +99,9 @@ def _passes_screening(connection: Connection, runtime: Runtime, row: Row[Any], n
         "at": now,
     }
     if not insert_new(connection, assessments, stored):
-        return True  # a person has let it pass
+        return Decision.APPROVE  # a person has let it pass
     if assessment.decision not in (Decision.BLOCK, Decision.REVIEW):
-        return True
+        return assessment.decision
     transition.apply(
         connection,
         row,
@@ -104,7 +111,7 @@ def _passes_screening(connection: Connection, runtime: Runtime, row: Row[Any], n
         actor=ACTOR,
         data={"score": assessment.score, "reasons": [reason.rule for reason in assessment.reasons]},
     )
-    return False
+    return None
 
 
 def _signals(connection: Connection, row: Row[Any], now: datetime) -> Signals:

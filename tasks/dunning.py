@@ -14,7 +14,7 @@ from models.debts import dunning_cases
 from models.failpoint import reach
 from models.payments import payments
 from models.queries import invoice_position
-from models.rings import DUNNING
+from models.rings import DUNNING, is_due
 from models.session import transact
 from tasks.base import PaymentTask, Runtime
 
@@ -39,7 +39,7 @@ def _advance(connection: Connection, runtime: Runtime, payment_id: str, now: dat
         select(payments.c.invoice_id, payments.c.amount).where(payments.c.id == payment_id).with_for_update()
     ).one()
     case = connection.execute(select(dunning_cases).where(dunning_cases.c.payment_id == payment_id)).one_or_none()
-    if case is None or case.due_at is None or case.due_at > now:
+    if case is None or not is_due(case.due_at, case.rung_at, now):
         return None
     if invoice_position(connection, payment.invoice_id).rest < payment.amount:
         cause: DebtSettledOtherwise | RetryDue | GraceEnded = DebtSettledOtherwise()

@@ -12,7 +12,7 @@ from domain.payment import AttemptStatus
 from gateways.base import Order
 from models import transition
 from models.failpoint import reach
-from models.rings import RECONCILE, ring_attempt
+from models.rings import RECONCILE, is_due, ring_attempt
 from models.session import transact
 from tasks.attempt import order_of, record
 from tasks.base import ACTOR, PaymentTask, Runtime
@@ -40,7 +40,7 @@ def reconcile(self: PaymentTask, attempt_id: str) -> None:
 
 def _claim(connection: Connection, runtime: Runtime, attempt_id: str, now: datetime) -> tuple[Order, int, str] | None:
     row = transition.lock_attempt(connection, attempt_id)
-    if row.attempt_due_at is None or row.attempt_due_at > now or row.attempt_status == AttemptStatus.DUE:
+    if row.attempt_status == AttemptStatus.DUE or not is_due(row.attempt_due_at, row.attempt_rung_at, now):
         return None
     if row.attempt_status == AttemptStatus.OPEN:
         lost = InDoubt("worker_lost")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 from typing import Any
 
 from celery import shared_task
 from sqlalchemy import Connection, Row, select, update
 
+from domain.errors import IllegalTransition
 from domain.outcome import Approved, InDoubt
 from domain.payment import IN_FLIGHT, AttemptStatus, Verb
 from gateways.base import Notice
@@ -24,6 +26,8 @@ from tasks.base import PaymentTask, Runtime
 _BUSY_PAUSE = timedelta(seconds=1)
 # The provider could not be asked: again after 2, 4, 8 ... seconds, at most every five minutes.
 _MOST_PAUSE = timedelta(minutes=5)
+
+_log = logging.getLogger(__name__)
 
 
 @shared_task(bind=True, base=PaymentTask, name=WEBHOOK)
@@ -53,7 +57,13 @@ def _examine(connection: Connection, runtime: Runtime, event_row_id: str, now: d
     event = _lock_event(connection, event_row_id)
     if event is None:
         return None
-    notice = runtime.gateways[event.provider].read_webhook(event.payload)
+    try:
+        notice = runtime.gateways[event.provider].read_webhook(event.payload)
+    except (LookupError, TypeError, ValueError) as error:
+        # Signed by the provider, and yet not what its documents say: kept for a person to read.
+        _log.error("webhook %s cannot be read: %s", event.id, type(error).__name__)
+        _close(connection, event, "unreadable", None, now)
+        return None
     if notice is None:
         _close(connection, event, "ignored", None, now)
         return None
@@ -80,15 +90,20 @@ def _apply(
     if isinstance(outcome, InDoubt):
         _postpone(connection, event, now, min(timedelta(seconds=2**event.tries), _MOST_PAUSE))
         return None
-    applied = transition.apply(
-        connection,
-        attempt_id,
-        outcome,
-        now=now,
-        policy=runtime.policy,
-        actor=f"webhook:{event.provider}",
-        data={"event": event.event_id, "type": event.type},
-    )
+    try:
+        applied = transition.apply(
+            connection,
+            attempt_id,
+            outcome,
+            now=now,
+            policy=runtime.policy,
+            actor=f"webhook:{event.provider}",
+            data={"event": event.event_id, "type": event.type},
+        )
+    except IllegalTransition as error:
+        _log.error("webhook %s contradicts our books: %s", event.id, error)
+        _close(connection, event, "contradicting", None, now)
+        return None
     _close(connection, event, "applied", applied.payment.id, now)
     return applied
 

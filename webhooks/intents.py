@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from domain.errors import UnsupportedMethod
 from domain.methods import PaymentMethod
 from domain.money import Money, decimal_text
 from domain.outcome import ActionRequired, NotSent, Outcome
@@ -21,6 +22,8 @@ _PROVIDER = "stripe"
 
 def open_intent(services: Services, command: CreateIntent, caller: Caller, key: str | None) -> dict[str, Any]:
     """Return the payment's id and the client secret, for an open intent of this invoice or a new one."""
+    if _PROVIDER not in services.gateways:
+        raise UnsupportedMethod(f"{_PROVIDER} is not configured here")
     now = services.clock.now()
     intent = transact(
         services.engine,

@@ -50,7 +50,8 @@ def process() -> Response:
     command = ProcessPayment.parse(json_body())
     key, now = idempotency_key(), services().clock.now()
     answer = transact(
-        services().engine, lambda connection: intake.accept_payment(connection, command, caller(), key, now)
+        services().engine,
+        lambda connection: intake.accept_payment(connection, command, caller(), key, now, services().gateways),
     )
     reach("accept.committed")
     services().ring(answer.rings)

@@ -9,6 +9,9 @@ from celery.signals import after_setup_logger, after_setup_task_logger
 
 from worker.redaction import redact_handlers
 
+# The SDK tells of every call at INFO; what came of it stands in the audit trail.
+logging.getLogger("stripe").setLevel(logging.WARNING)
+
 
 @after_setup_logger.connect
 @after_setup_task_logger.connect

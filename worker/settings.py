@@ -33,8 +33,12 @@ class Settings(BaseSettings):
         default="redis://127.0.0.1:6379/0",
         description="amqp://user:password@host// (recommended) or redis://host:6379/0",
     )
-    celery_queue_prefix: str = Field(default="", description="Put before every queue name, to share a broker")
-    worker_concurrency: int = Field(default=100, ge=1, le=1000, description="Threads, that is provider calls in flight")
+    celery_queue_prefix: str = Field(
+        default="", description="Put before every queue name, so that two systems can share a broker"
+    )
+    worker_concurrency: int = Field(
+        default=100, ge=1, le=1000, description="Threads of a worker, that is provider calls in flight"
+    )
     stripe_secret_key: SecretStr | None = Field(default=None, description="sk_… or rk_…; without it Stripe is off")
     stripe_publishable_key: str | None = Field(default=None, description="pk_…, handed to front ends")
     stripe_webhook_secret: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
@@ -47,11 +51,15 @@ class Settings(BaseSettings):
     dunning_retry_delays_days: Annotated[tuple[int, ...], NoDecode] = Field(
         default=(3, 7, 14), description="Days after the first failure on which a soft decline is tried again"
     )
-    dunning_retry_attempts: int = Field(default=3, ge=0, le=8, description="How many; beyond the list days double")
-    dunning_grace_period_days: int = Field(
-        default=7, ge=0, le=365, description="Days from last failure to cancellation"
+    dunning_retry_attempts: int = Field(
+        default=3, ge=0, le=8, description="Number of retries; days beyond the list double"
     )
-    action_expires_hours: int = Field(default=24, ge=1, le=720, description="When an unfinished action is given up")
+    dunning_grace_period_days: int = Field(
+        default=7, ge=0, le=365, description="Days from the last failed retry to cancellation"
+    )
+    action_expires_hours: int = Field(
+        default=24, ge=1, le=720, description="When a customer's unfinished action is given up"
+    )
 
     @field_validator("stripe_webhook_secret", "dunning_retry_delays_days", mode="before")
     @classmethod
@@ -120,3 +128,18 @@ def load_settings() -> Settings:
             name = str(detail["loc"][0]).upper() if detail["loc"] else "configuration"
             sys.stderr.write(f"{name}: {detail['msg'].removeprefix('Value error, ')}\n")
         raise SystemExit(2) from None
+
+
+def example() -> str:
+    """Return .env.example: every variable with its meaning and default."""
+    blocks = [
+        f"# {field.description}\n{name.upper()}={_text(field.default)}\n"
+        for name, field in Settings.model_fields.items()
+    ]
+    return "\n".join(blocks)
+
+
+def _text(default: object) -> str:
+    if isinstance(default, tuple):
+        return ",".join(str(part) for part in default)
+    return "" if default is None else str(default)
