@@ -12,8 +12,8 @@ import secrets
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -24,7 +24,9 @@ from sqlalchemy import make_url
 
 from stack.process import ROOT
 from stack.servers import Servers, brought_postgres, brought_redis, discover
+from tests.acceptance.harness import APPLICATION, House
 
+OpenHouse = Callable[..., AbstractContextManager[House]]
 SERVERS = pytest.StashKey[Servers]()
 QUEUES = ("charges", "webhooks", "dunning", "mail", "upkeep")
 RESERVED_REDIS_DATABASES = range(9, 16)
@@ -118,9 +120,8 @@ def redis_server(servers: Servers) -> Iterator[str]:
 @pytest.fixture
 def redis_url(redis_server: str) -> Iterator[str]:
     """The URL of an empty Redis database, claimed for this test among those reserved for tests."""
-    server = make_url(redis_server)
-    with claimed_database(redis_server) as number:
-        yield server.set(database=str(number)).render_as_string(hide_password=False)
+    with claimed_database(redis_server) as url:
+        yield url
 
 
 @pytest.fixture
@@ -138,6 +139,62 @@ def amqp_url(servers: Servers, queue_prefix: str) -> Iterator[str]:
     delete_queues(servers.amqp, queue_prefix)
 
 
+@pytest.fixture(scope="session")
+def merchant_template(postgres_server: str, postgres_template: str) -> Iterator[tuple[str, str]]:
+    """The name of a migrated database that knows one application, and that application's API key."""
+    with new_database(postgres_server, template=postgres_template) as url:
+        key = payments_command(url, "keys", "create", "--role", "app", "--name", APPLICATION).split()[-1]
+        yield make_url(url).database or "", key
+
+
+@pytest.fixture(scope="session")
+def shared_redis_url(redis_server: str) -> Iterator[str]:
+    """The URL of a Redis database that tests share; each has queues of its own in it."""
+    with claimed_database(redis_server) as number:
+        yield make_url(redis_server).set(database=str(number)).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def open_house(
+    postgres_server: str,
+    merchant_template: tuple[str, str],
+    shared_redis_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> OpenHouse:
+    """Open a house: its own database and sandbox, on the broker that is named or the shared one."""
+    template, key = merchant_template
+
+    @contextmanager
+    def opened(broker_url: str = shared_redis_url, prefix: str = "", **env: str) -> Iterator[House]:
+        prefix = prefix or f"test-{secrets.token_hex(4)}-"
+        directory = tmp_path_factory.mktemp("house")
+        with (
+            new_database(postgres_server, template=template) as database_url,
+            House(directory, database_url, broker_url, key, prefix, **env) as house,
+        ):
+            yield house
+
+    return opened
+
+
+@pytest.fixture(scope="session")
+def running_house(open_house: OpenHouse) -> Iterator[House]:
+    """A house with everything running, for the tests that neither kill nor flush; use `house`."""
+    with open_house() as house:
+        house.start_sandbox().worker()
+        house.beat()
+        house.web()
+        yield house
+
+
+@pytest.fixture
+def house(running_house: House) -> Iterator[House]:
+    """The running house, with a provider that behaves before and after."""
+    running_house.provider.behave()
+    yield running_house
+    running_house.provider.behave()
+
+
 @contextmanager
 def new_database(server: str, template: str = "template1") -> Iterator[str]:
     """Create a PostgreSQL database, yield its URL, drop it whoever is still connected."""
@@ -153,6 +210,11 @@ def new_database(server: str, template: str = "template1") -> Iterator[str]:
 
 def migrate(database_url: str) -> None:
     """Bring a database to the newest migration, as an operator does."""
+    payments_command(database_url, "db", "upgrade")
+
+
+def payments_command(database_url: str, *arguments: str) -> str:
+    """Run `celery -A worker payments …` on a database, with nothing else there; return what it printed."""
     settings = {
         "DATABASE_URL": database_url,
         "CELERY_BROKER_URL": "redis://127.0.0.1:9/0",
@@ -161,24 +223,27 @@ def migrate(database_url: str) -> None:
         "STRIPE_WEBHOOK_SECRET": "whsec_unused",
         "STRIPE_API_BASE": "http://127.0.0.1:9",
     }
-    command = [sys.executable, "-m", "celery", "-A", "worker", "payments", "db", "upgrade"]
+    command = [sys.executable, "-m", "celery", "-A", "worker", "payments", *arguments]
     result = subprocess.run(command, cwd=ROOT, env={**os.environ, **settings}, capture_output=True, text=True)
     if result.returncode:
-        pytest.fail(f"the migration of {database_url} failed:\n{result.stdout}{result.stderr}", pytrace=False)
+        pytest.fail(f"`payments {' '.join(arguments)}` failed:\n{result.stdout}{result.stderr}", pytrace=False)
+    return result.stdout
 
 
 @contextmanager
-def claimed_database(server: str) -> Iterator[int]:
-    """Empty one of the reserved Redis databases and keep other test runs of this machine off it."""
+def claimed_database(server: str) -> Iterator[str]:
+    """Empty one of the reserved Redis databases, keep other test runs of this machine off it, yield its URL."""
     for number in RESERVED_REDIS_DATABASES:
         with (Path(tempfile.gettempdir()) / f"celeriac-redis-{number}.lock").open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue
-            with redis.Redis.from_url(server, db=number) as client:
+            # The number goes into the URL: one that stands there wins over redis-py's `db` argument.
+            url = make_url(server).set(database=str(number)).render_as_string(hide_password=False)
+            with redis.Redis.from_url(url) as client:
                 client.flushdb()
-                yield number
+                yield url
                 client.flushdb()
             return
     pytest.fail(f"all reserved databases of {server} are in use by other test runs")

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 import requests
@@ -28,6 +28,7 @@ from stack.books import our_sums, provider_sums
 from stack.process import Process, free_port, wait_until
 
 Json = dict[str, Any]
+T = TypeVar("T")
 API = "/api/v1/payments"
 APPLICATION = "acceptance"
 WEBHOOK_SECRET = "whsec_acceptance"
@@ -319,14 +320,16 @@ class House:
     def assert_books_agree(self, payment_id: str) -> Json:
         """Assert that our amounts of a payment are the provider's; return the payment."""
         shown = self.merchant.payment(payment_id)
-        assert our_sums(shown) == provider_sums(self.provider.books(), payment_id)
+        ours, theirs = our_sums(shown), provider_sums(self.provider.books(), payment_id)
+        assert ours == theirs, f"we say {ours}, the provider says {theirs}"
         return shown
 
     def assert_charged_once(self, payment_id: str) -> Json:
         """Assert that a payment is captured, by exactly one charge, as the provider's books say."""
-        assert self.provider.movements(payment_id) == ["charge"]
+        moved = self.provider.movements(payment_id)
+        assert moved == ["charge"], f"the ledger shows {moved}"
         shown = self.assert_books_agree(payment_id)
-        assert shown["status"] == "captured"
+        assert shown["status"] == "captured", f"the payment is {shown['status']}"
         return shown
 
 
@@ -363,7 +366,7 @@ def reference(payment: Json) -> str:
     return str(payment["attempts"][0]["provider_reference"])
 
 
-def at_once[T](work: Callable[[int], T], times: int) -> list[T]:
+def at_once(work: Callable[[int], T], times: int) -> list[T]:
     """Call `work(0)`, `work(1)` … from as many threads; return the results in order."""
     with ThreadPoolExecutor(times) as pool:
         return list(pool.map(work, range(times)))

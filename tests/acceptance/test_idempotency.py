@@ -1,0 +1,108 @@
+"""One Idempotency-Key is one payment, and one invoice is collected once, however many ask at the same moment."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.acceptance.harness import APPLICATION, House, at_once, eventually, order, unique
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.postgres]
+AT_ONCE = 50
+
+
+def test_fifty_requests_with_one_key_are_one_payment(house: House) -> None:
+    body, key = order(), unique("key")
+    answers = at_once(lambda _: house.merchant.send("POST", "/process", body, idempotency_key=key), AT_ONCE)
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.text for answer in answers}) == 1
+    assert sum(answer.headers.get("Idempotent-Replayed") == "true" for answer in answers) == AT_ONCE - 1
+    payment_id = answers[0].json()["id"]
+    house.merchant.wait(payment_id, "captured")
+    house.assert_charged_once(payment_id)
+    assert [shown["id"] for shown in house.merchant.payments_of(body["invoice_id"])] == [payment_id]
+
+
+def test_a_late_repetition_gets_the_first_answer(house: House) -> None:
+    body, key = order(), unique("key")
+    first = house.merchant.send("POST", "/process", body, idempotency_key=key)
+    house.merchant.wait(first.json()["id"], "captured")
+    again = house.merchant.send("POST", "/process", body, idempotency_key=key)
+    assert (again.status_code, again.json()) == (202, first.json())
+    house.assert_charged_once(first.json()["id"])
+
+
+def test_a_key_with_another_body_is_refused(house: House) -> None:
+    body, key = order(), unique("key")
+    first = house.merchant.process(body, idempotency_key=key)
+    other = house.merchant.send("POST", "/process", body | {"amount": "24.91"}, idempotency_key=key)
+    assert (other.status_code, other.json()["type"]) == (422, "idempotency_key_reused")
+    house.merchant.wait(first["id"], "captured")
+    house.assert_charged_once(first["id"])
+
+
+def test_fifty_payments_of_one_invoice_are_one_live_collection(house: House) -> None:
+    body = order()
+    answers = at_once(
+        lambda number: house.merchant.send("POST", "/process", body, idempotency_key=unique(f"key-{number}")), AT_ONCE
+    )
+    accepted = [answer.json()["id"] for answer in answers if answer.status_code == 202]
+    refused = [answer for answer in answers if answer.status_code != 202]
+    assert len(accepted) == 1
+    assert {answer.status_code for answer in refused} <= {409, 422}
+    assert {answer.json()["type"] for answer in refused} <= {"collection_in_progress", "amount_above_open"}
+    house.merchant.wait(accepted[0], "captured")
+    house.assert_charged_once(accepted[0])
+    assert len(house.merchant.payments_of(body["invoice_id"])) == 1
+
+
+def test_while_an_invoice_is_collected_all_others_are_told_409(house: House) -> None:
+    house.provider.fault("payment_intents.create", "latency", seconds=1.5)
+    body = order()
+    payment_id = house.merchant.process(body)["id"]
+    answers = at_once(lambda _: house.merchant.send("POST", "/process", body), 10)
+    assert {answer.status_code for answer in answers} == {409}
+    assert {answer.json()["type"] for answer in answers} == {"collection_in_progress"}
+    house.merchant.wait(payment_id, "captured")
+    house.assert_charged_once(payment_id)
+
+
+def test_fifty_messages_with_one_key_are_one_payment(house: House) -> None:
+    body, before = order(), _processed(house)
+    fields = body | {"idempotency_key": unique("key"), "application": APPLICATION}
+    with house.celery() as elsewhere:
+        for _ in range(AT_ONCE):
+            elsewhere.send_task("payments.process", kwargs=fields)
+    eventually(lambda: _processed(house) == before + AT_ONCE, "an end of fifty messages")
+    [payment] = house.merchant.payments_of(body["invoice_id"])
+    house.merchant.wait(payment["id"], "captured")
+    house.assert_charged_once(payment["id"])
+
+
+def test_a_key_is_one_payment_over_http_and_celery_together(house: House) -> None:
+    body, key, before = order(), unique("key"), _processed(house)
+    with house.celery() as elsewhere:
+        elsewhere.send_task("payments.process", kwargs=body | {"idempotency_key": key, "application": APPLICATION})
+        answer = house.merchant.process(body, idempotency_key=key)
+    house.merchant.wait(answer["id"], "captured")
+    eventually(lambda: _processed(house) == before + 1, "an end of the message")
+    house.assert_charged_once(answer["id"])
+    assert [shown["id"] for shown in house.merchant.payments_of(body["invoice_id"])] == [answer["id"]]
+
+
+def test_a_repeated_refund_request_gives_money_back_once(house: House) -> None:
+    payment = house.merchant.pay(order())
+    key = unique("key")
+    path = f"/{payment['id']}/refunds"
+    answers = at_once(lambda _: house.merchant.send("POST", path, {"amount": "5.00"}, idempotency_key=key), 10)
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.text for answer in answers}) == 1
+    house.merchant.wait(payment["id"], "partially_refunded")
+    assert house.provider.movements(payment["id"]) == ["charge", "refund"]
+    house.assert_books_agree(payment["id"])
+
+
+def _processed(house: House) -> int:
+    """Return how many messages of `payments.process` the worker is through with."""
+    worker = next(process for process in house.processes if process.name == "worker")
+    lines = worker.log_text().splitlines()
+    return sum("payments.process[" in line and "succeeded" in line for line in lines)

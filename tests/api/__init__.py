@@ -1,0 +1,1 @@
+"""The HTTP edge, through Flask's test client, on SQLite and PostgreSQL."""

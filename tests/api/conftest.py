@@ -1,0 +1,63 @@
+"""One application a database for all tests of the edge: each test uses invoices and users of its own."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from sandbox.server import RunningSandbox
+from sandbox.state import Settings
+
+from .edge import Edge
+
+
+@pytest.fixture(scope="session")
+def provider() -> Iterator[RunningSandbox]:
+    """A sandbox that answers over a socket and delivers no webhooks."""
+    with RunningSandbox(Settings(seed=1)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def on_sqlite(
+    provider: RunningSandbox, sqlite_template: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Edge]:
+    """The application on SQLite."""
+    file: Path = tmp_path_factory.mktemp("api") / "celeriac.db"
+    file.write_bytes(sqlite_template)
+    yield from _serving(f"sqlite:///{file}", provider)
+
+
+@pytest.fixture(scope="session")
+def on_postgres(provider: RunningSandbox, postgres_server: str, postgres_template: str) -> Iterator[Edge]:
+    """The application on PostgreSQL, in a database of its own for the whole session."""
+    name = f"celeriac_test_api_{secrets.token_hex(6)}"
+    address = make_url(postgres_server)
+    plain = address.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(plain, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {postgres_template}".encode())
+        try:
+            yield from _serving(address.set(database=name).render_as_string(hide_password=False), provider)
+        finally:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def edge(request: pytest.FixtureRequest) -> Iterator[Edge]:
+    """The application, with no worker and no faults."""
+    found: Edge = request.getfixturevalue(f"on_{request.param}")
+    found.rings.clear()
+    yield found
+    found.is_worker_up, found.broker_error = False, None
+    found.sandbox.state.faults.clear()
+
+
+def _serving(url: str, provider: RunningSandbox) -> Iterator[Edge]:
+    edge = Edge.on(url, provider)
+    yield edge
+    edge.engine.dispose()

@@ -1,0 +1,1 @@
+"""Pure rules, one file a module: no server, no network, no clock."""
