@@ -10,6 +10,11 @@ _RUN = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)", re.ASCII)
 # First digits of Visa, Mastercard, Amex, Discover, Diners, JCB, UnionPay and Maestro: one random
 # 16-digit number in ten passes Luhn, so the prefix keeps order numbers from being refused.
 _PREFIX = re.compile(r"4|5[0-8]|2[2-7]|3[0-9]|6", re.ASCII)
+# One random UUID in a thousand holds a run of digits that passes: ids in hexadecimal are no card numbers.
+_HEX_ID = re.compile(
+    r"(?<![0-9a-z])(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=\d*[a-f])[0-9a-f]{20,})(?![0-9a-z])",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 def contains_card_number(text: str) -> bool:
@@ -24,21 +29,23 @@ def contains_card_number(text: str) -> bool:
         return False
     return any(
         _PREFIX.match(digits) and _passes_luhn(digits)
-        for digits in (re.sub(r"\D", "", run) for run in _RUN.findall(text))
+        for digits in (re.sub(r"\D", "", run) for run in _RUN.findall(_HEX_ID.sub("#", text)))
     )
 
 
 def strings_of(value: object) -> Iterator[str]:
     """Yield every string, key and number of a JSON value, as text."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield str(key)
-            yield from strings_of(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from strings_of(item)
-    elif value is not None and not isinstance(value, bool):
-        yield str(value)
+    # No recursion: how deep a request is nested is up to its sender.
+    left = [value]
+    while left:
+        item = left.pop()
+        if isinstance(item, dict):
+            yield from map(str, item)
+            left.extend(item.values())
+        elif isinstance(item, list):
+            left.extend(item)
+        elif item is not None and not isinstance(item, bool):
+            yield str(item)
 
 
 def _passes_luhn(digits: str) -> bool:

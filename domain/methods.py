@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from domain.errors import InvalidAmount, UnsupportedMethod
@@ -24,18 +25,24 @@ class PaymentMethod(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Capability:
     """What a provider can do with a method. `currencies` None: every currency that has a minor unit.
-    `maximum`: in the minor unit of the currency."""
+    `maximum`: in the minor unit of the currency; `maxima` of currencies where it differs; `steps`: the
+    multiple that an amount must be, where that is not one minor unit."""
 
     provider: str
     currencies: frozenset[str] | None
     maximum: int
     is_capturable_later: bool
+    maxima: Mapping[str, int] = field(default_factory=dict)
+    steps: Mapping[str, int] = field(default_factory=dict)
 
 
 # Stripe takes at most eight digits (API reference, amount, read 2026-11-23). Bank debits settle in one
 # step: there is no authorization to capture later.
 _STRIPE_MAXIMUM = 99_999_999
-_CARD = Capability("stripe", None, _STRIPE_MAXIMUM, is_capturable_later=True)
+# Krona and shilling travel with two decimals, ariary whole, three decimals in tens (docs.stripe.com/currencies).
+_STRIPE_MAXIMA = {"ISK": 999_999, "UGX": 999_999}
+_STRIPE_STEPS = {"MGA": 100, **dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 10)}
+_CARD = Capability("stripe", None, _STRIPE_MAXIMUM, True, _STRIPE_MAXIMA, _STRIPE_STEPS)
 CAPABILITIES: dict[PaymentMethod, Capability] = {
     PaymentMethod.CREDIT_CARD: _CARD,
     PaymentMethod.DEBIT_CARD: _CARD,
@@ -54,7 +61,10 @@ def capability(method: PaymentMethod, money: Money, *, is_capture_later: bool) -
         raise UnsupportedMethod(f"{method} works only in {', '.join(sorted(found.currencies))}")
     if is_capture_later and not found.is_capturable_later:
         raise UnsupportedMethod(f"{method} cannot be authorized now and captured later; send capture: true")
-    if money.minor > found.maximum:
-        most = decimal_text(found.maximum, money.currency)
+    if money.minor % (step := found.steps.get(money.currency, 1)):
+        raise InvalidAmount(f"{found.provider} takes {money.currency} in steps of {decimal_text(step, money.currency)}")
+    maximum = found.maxima.get(money.currency, found.maximum)
+    if money.minor > maximum:
+        most = decimal_text(maximum, money.currency)
         raise InvalidAmount(f"amount is above {most} {money.currency}, the most that {found.provider} takes")
     return found

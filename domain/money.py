@@ -50,7 +50,9 @@ class Money:
         domain.errors.InvalidAmount: amount has more decimals than JPY has (0)
         """
         digits = exponent(currency)
-        text = format(amount, "f") if isinstance(amount, Decimal) else str(amount)
+        # 1e999999999 written out would fill the memory; what is that large or small is refused in its short form.
+        is_written_out = isinstance(amount, Decimal) and abs(amount.adjusted()) < 20
+        text = format(amount, "f") if is_written_out else str(amount)
         if isinstance(amount, bool | float) or not _PLAIN.fullmatch(text):
             raise InvalidAmount('amount must be a positive decimal such as "12.30"')
         whole, _, fraction = text.partition(".")

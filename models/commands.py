@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from domain.card_number import contains_card_number, strings_of
-from domain.errors import CardNumberRefused, InvalidRequest
+from domain.errors import CardNumberRefused, InvalidRequest, UnsupportedMethod
 from domain.methods import PaymentMethod
 from domain.money import Money, exponent
 
@@ -28,6 +28,12 @@ def _currency(value: Any) -> Any:
     if isinstance(value, str):
         exponent(value.upper())
         return value.upper()
+    return value
+
+
+def _method(value: Any) -> Any:
+    if isinstance(value, str) and value not in list(PaymentMethod):
+        raise UnsupportedMethod(f"payment_method must be one of: {', '.join(PaymentMethod)}")
     return value
 
 
@@ -82,7 +88,7 @@ class ProcessPayment(Command):
     user_id: Text
     amount: Amount
     currency: CurrencyCode
-    payment_method: PaymentMethod
+    payment_method: Annotated[PaymentMethod, BeforeValidator(_method)]
     payment_method_token: Token
     # The provider's customer that the token belongs to: needed to charge a saved card again.
     customer_token: Token | None = None

@@ -105,7 +105,8 @@ def insert_new(connection: Connection, table: Table, values: dict[str, Any]) -> 
 
     A concurrent insert of the same key is waited for."""
     dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(table).on_conflict_do_nothing()
+    # Without the option SQLAlchemy does not keep the row count of an INSERT.
+    statement = dialect.insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
     return connection.execute(statement, values).rowcount == 1
 
 

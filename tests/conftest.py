@@ -150,8 +150,8 @@ def merchant_template(postgres_server: str, postgres_template: str) -> Iterator[
 @pytest.fixture(scope="session")
 def shared_redis_url(redis_server: str) -> Iterator[str]:
     """The URL of a Redis database that tests share; each has queues of its own in it."""
-    with claimed_database(redis_server) as number:
-        yield make_url(redis_server).set(database=str(number)).render_as_string(hide_password=False)
+    with claimed_database(redis_server) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

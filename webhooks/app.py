@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from webhooks import health, operations, payments, problems, providers
+from webhooks.requests import refuse_nul_in_address
 from webhooks.services import Services
 
 PREFIX = "/api/v1/payments"
@@ -21,5 +22,6 @@ def create_app(services: Services) -> Flask:
     app.register_blueprint(health.blueprint)
     for blueprint in (payments.blueprint, operations.blueprint, providers.blueprint):
         app.register_blueprint(blueprint, url_prefix=PREFIX)
+    app.before_request(refuse_nul_in_address)
     problems.register(app)
     return app

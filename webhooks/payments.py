@@ -8,7 +8,8 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request, url_for
 
-from domain.errors import InvalidRequest
+from domain.card_number import contains_card_number
+from domain.errors import CardNumberRefused, InvalidRequest
 from domain.payment import MOVING, State
 from models import intake
 from models.commands import CreateIntent, ProcessPayment, UpsertInvoice
@@ -104,8 +105,10 @@ def _json(status: int, body: Any) -> Response:
 def put_invoice(invoice_id: str) -> Response:
     """Create or change an invoice."""
     command = UpsertInvoice.parse(json_body())
-    if not 1 <= len(invoice_id) <= 200 or "\x00" in invoice_id:
+    if not 1 <= len(invoice_id) <= 200:
         raise InvalidRequest("invoice_id must be 1 to 200 characters")
+    if contains_card_number(invoice_id):
+        raise CardNumberRefused("invoice_id looks like a card number; use another")
     now = services().clock.now()
     answer = transact(
         services().engine,

@@ -55,7 +55,6 @@ class IdempotencyKeyRequired(InvalidRequest):
     type = "idempotency_key_required"
 
 
-_TITLES = {400: "Bad request", 401: "Unauthorized", 403: "Forbidden", 404: "Not found", 409: "Conflict"}
 _STATUSES: dict[type[CeleriacError], int] = {
     InvalidJson: 400,
     IdempotencyKeyRequired: 400,
@@ -75,7 +74,7 @@ _STATUSES: dict[type[CeleriacError], int] = {
 
 def problem(status: int, kind: str, detail: str, **members: Any) -> Response:
     """Return a problem+json response."""
-    title = _TITLES.get(status, kind.replace("_", " ").capitalize())
+    title = kind.replace("_", " ").capitalize()
     response = jsonify({"type": kind, "title": title, "status": status, "detail": detail, **members})
     response.status_code = status
     response.content_type = "application/problem+json"

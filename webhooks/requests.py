@@ -33,6 +33,12 @@ def json_body() -> Any:
         raise InvalidJson("the body is not JSON; send a JSON object in UTF-8") from None
 
 
+def refuse_nul_in_address() -> None:
+    """Refuse a NUL byte in path or query: PostgreSQL would answer it with an error."""
+    if any("\x00" in text for text in (request.path, *request.args.values())):
+        raise InvalidRequest("the address holds a NUL byte; remove it")
+
+
 def _refuse_constant(name: str) -> Any:
     raise ValueError(name)
 

@@ -20,6 +20,7 @@ import psycopg
 import requests
 from celery import Celery
 from psycopg.rows import dict_row
+from requests.adapters import HTTPAdapter
 from sqlalchemy import make_url
 
 from sandbox.server import RunningSandbox
@@ -38,6 +39,7 @@ SECRET_KEY = "sk_test_sandbox_acceptance"
 REST_SECONDS = 40.0
 READY_SECONDS = 60.0
 HTTP_SECONDS = 45.0
+MOST_AT_ONCE = 64
 DAY_SECONDS = 86_400
 MOVING = ("accepted", "processing", "in_doubt")
 
@@ -142,6 +144,7 @@ class Merchant:
         self.api_url = web_url + API
         self._key = key
         self._session = requests.Session()
+        self._session.mount("http://", HTTPAdapter(pool_maxsize=MOST_AT_ONCE))
 
     def close(self) -> None:
         """Close the connections."""

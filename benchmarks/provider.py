@@ -1,0 +1,103 @@
+"""A fake provider that costs next to nothing: answers PaymentIntents in Stripe's shape, after a delay.
+
+`python -m benchmarks.provider PORT DELAY_MS`. It keeps no state, so every intent has the same amount, and it sends
+no webhooks. The sandbox is no substitute: it imitates so much that it would use up the processor that is measured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import sys
+from typing import Any
+
+# What every benchmarked payment owes, in minor units.
+AMOUNT = 1000
+
+# An intent of a card payment as Stripe answers it, with every field, because parsing it is part of the cost.
+_NULL_FIELDS = (
+    "application application_fee_amount automatic_payment_methods canceled_at cancellation_reason customer "
+    "customer_account description excluded_payment_method_types last_payment_error latest_charge managed_payments "
+    "next_action on_behalf_of payment_method_configuration_details processing receipt_email review "
+    "setup_future_usage shipping source statement_descriptor statement_descriptor_suffix transfer_data transfer_group"
+)
+_INTENT: dict[str, Any] = dict.fromkeys(_NULL_FIELDS.split()) | {
+    "id": "pi_ID",
+    "object": "payment_intent",
+    "allowed_payment_method_types": ["card"],
+    "amount": AMOUNT,
+    "amount_capturable": 0,
+    "amount_details": {"tip": {}},
+    "amount_received": 0,
+    "capture_method": "automatic",
+    "client_secret": "pi_ID_secret_O5WZpqffDYHvE3qvPBJPkI2LE",
+    "confirmation_method": "automatic",
+    "created": 1_795_417_696,
+    "currency": "eur",
+    "livemode": False,
+    "metadata": {"payment_id": "pay_" + 32 * "0", "attempt_id": "at_" + 32 * "0"},
+    "payment_method": "pm_9VMPjNG9PjGAw1V4CeipDLfP",
+    "payment_method_options": {"card": {"installments": None, "network": None, "request_three_d_secure": "automatic"}},
+    "payment_method_types": ["card"],
+    "status": "requires_confirmation",
+}
+_CREATED = json.dumps(_INTENT, indent=2)
+_CONFIRMED = json.dumps(
+    _INTENT | {"status": "succeeded", "amount_received": AMOUNT, "latest_charge": "ch_UFleOe2TwGUJQPKkYlfoLtpW"},
+    indent=2,
+)
+# The processes of a stack with a sandbox follow its clock; this one stands still.
+_CLOCK = json.dumps({"offset_seconds": 0})
+_HEAD = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nRequest-Id: req_vcojpPWxDvmXK8tKWGsRnLdp\r\n"
+
+_numbers = itertools.count()
+
+
+class Provider(asyncio.Protocol):
+    """One connection: requests come one after the other, kept alive. Understands only what it has to."""
+
+    def __init__(self, delay_seconds: float) -> None:
+        self._delay_seconds = delay_seconds
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the connection."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Answer once the whole request is there."""
+        self._received += data
+        head, end, body = self._received.partition(b"\r\n\r\n")
+        if not end or len(body) < _length(head):
+            return
+        self._received = b""
+        path = head.split(b" ", 2)[1].decode()
+        delay = self._delay_seconds if path.startswith("/v1/") else 0
+        asyncio.get_running_loop().call_later(delay, self._answer, path)
+
+    def _answer(self, path: str) -> None:
+        if path == "/v1/payment_intents":
+            body = _CREATED.replace("ID", f"{next(_numbers):024}")
+        elif path.endswith("/confirm"):
+            body = _CONFIRMED.replace("pi_ID", path.split("/")[3])
+        else:
+            body = _CLOCK
+        self._transport.write(f"{_HEAD}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+
+
+def _length(head: bytes) -> int:
+    _, found, rest = head.lower().partition(b"content-length:")
+    return int(rest.split(b"\r\n", 1)[0]) if found else 0
+
+
+async def serve(port: int, delay_seconds: float) -> None:
+    """Serve on 127.0.0.1 until killed."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Provider(delay_seconds), "127.0.0.1", port, backlog=1024)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(int(sys.argv[1]), float(sys.argv[2]) / 1000))

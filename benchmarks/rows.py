@@ -1,0 +1,101 @@
+"""The rows that a worker is fed with: accepted payments, and for the floor the barest imitation of them."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Protocol
+
+import psycopg
+from sqlalchemy import func, select
+
+from benchmarks import floor
+from benchmarks.provider import AMOUNT
+from domain.money import decimal_text
+from domain.payment import State
+from models.commands import ProcessPayment
+from models.intake import Caller, accept_payment
+from models.payments import payments
+from models.session import database_now, make_engine, reading, transact
+
+_CALLER = Caller("bench", "bench")
+
+
+class Rows(Protocol):
+    """What a contender works on."""
+
+    def __init__(self, database: str) -> None: ...
+
+    def add(self, count: int) -> list[str]:
+        """Store rows that are due; return what the task is given for each."""
+        ...
+
+    def unfinished(self) -> int:
+        """Count the rows that have not come to their good end."""
+        ...
+
+    def close(self) -> None:
+        """Leave the database."""
+        ...
+
+
+class Payments:
+    """Payments as the system's front door stores them; each of another payer, so that none looks like fraud."""
+
+    def __init__(self, database: str) -> None:
+        self._engine = make_engine(database)
+
+    def add(self, count: int) -> list[str]:
+        """Accept payments; return the ids of their attempts."""
+        return transact(self._engine, lambda connection: [_accept(connection) for _ in range(count)])
+
+    def unfinished(self) -> int:
+        """Count the payments that are not captured."""
+        with reading(self._engine) as connection:
+            query = select(func.count()).select_from(payments).where(payments.c.state != State.CAPTURED)
+            return connection.scalar(query) or 0
+
+    def close(self) -> None:
+        """Leave the database."""
+        self._engine.dispose()
+
+
+def _accept(connection) -> str:
+    person = secrets.token_hex(8)
+    command = ProcessPayment.parse(
+        {
+            "invoice_id": f"inv_{person}",
+            "user_id": f"user_{person}",
+            "amount": decimal_text(AMOUNT, "EUR"),
+            "currency": "EUR",
+            "payment_method": "card",
+            "payment_method_token": "pm_card_visa",
+            "email": f"{person}@example.com",
+        }
+    )
+    answer = accept_payment(connection, command, _CALLER, None, database_now(connection))
+    return answer.rings[0].row_id
+
+
+class FloorRows:
+    """Rows of three columns."""
+
+    def __init__(self, database: str) -> None:
+        self._connection = psycopg.connect(database, autocommit=True)
+        self._connection.execute(floor.SCHEMA)
+
+    def add(self, count: int) -> list[str]:
+        """Store rows; return their ids."""
+        ids = [f"pay_{secrets.token_hex(16)}" for _ in range(count)]
+        with self._connection.cursor() as cursor:
+            cursor.executemany("INSERT INTO floor_payments VALUES (%s, 'due')", [(row_id,) for row_id in ids])
+        return ids
+
+    def unfinished(self) -> int:
+        """Count the rows that are not captured."""
+        row = self._connection.execute(floor.UNFINISHED).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def close(self) -> None:
+        """Leave the database."""
+        self._connection.close()
