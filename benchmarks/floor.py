@@ -20,7 +20,7 @@ from celery import Celery
 
 ONE_CALL = "floor.one_call"
 THREE_STEPS = "floor.create_store_confirm"
-SCHEMA = "CREATE TABLE floor_payments (id text PRIMARY KEY, status text NOT NULL, reference text)"
+SCHEMA = "CREATE TABLE IF NOT EXISTS floor_payments (id text PRIMARY KEY, status text NOT NULL, reference text)"
 UNFINISHED = "SELECT count(*) FROM floor_payments WHERE status <> 'captured'"
 
 app = Celery("floor")

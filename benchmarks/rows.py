@@ -6,7 +6,7 @@ import secrets
 from typing import Protocol
 
 import psycopg
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from benchmarks import floor
 from benchmarks.provider import AMOUNT
@@ -59,7 +59,7 @@ class Payments:
         self._engine.dispose()
 
 
-def _accept(connection) -> str:
+def _accept(connection: Connection) -> str:
     person = secrets.token_hex(8)
     command = ProcessPayment.parse(
         {
@@ -67,12 +67,12 @@ def _accept(connection) -> str:
             "user_id": f"user_{person}",
             "amount": decimal_text(AMOUNT, "EUR"),
             "currency": "EUR",
-            "payment_method": "card",
+            "payment_method": "credit_card",
             "payment_method_token": "pm_card_visa",
             "email": f"{person}@example.com",
         }
     )
-    answer = accept_payment(connection, command, _CALLER, None, database_now(connection))
+    answer = accept_payment(connection, command, _CALLER, None, database_now(connection), {"stripe"})
     return answer.rings[0].row_id
 
 

@@ -161,7 +161,7 @@ def sandbox(
         port=port,
         webhook_url=webhook_url,
         webhook_secret=webhook_secret or next(iter(known), None),
-        latency_ms=latency_ms,
+        latency_seconds=latency_ms / 1000,
         seed=seed,
     )
 

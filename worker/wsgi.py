@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from flask import Flask
 
@@ -22,8 +23,7 @@ def make_app() -> Flask:
     if not logging.getLogger().handlers:
         logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     redact_handlers(logging.getLogger())
-    impatient = {"socket_timeout", "read_timeout", "write_timeout"} & celery_app.conf.broker_transport_options.keys()
-    celery_app.conf.broker_transport_options |= dict.fromkeys(impatient, _BROKER_SECONDS)
+    celery_app.conf.broker_transport_options |= _impatient(celery_app.conf.broker_transport_options)
     runtime = make_runtime(celery_app)
     return create_app(
         Services(
@@ -36,6 +36,12 @@ def make_app() -> Flask:
             publishable_key=load_settings().stripe_publishable_key,
         )
     )
+
+
+def _impatient(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the transport options that keep a request from waiting for a dead or frozen broker."""
+    timeouts = {name for name in options if name.endswith("_timeout") and name != "visibility_timeout"}
+    return dict.fromkeys(timeouts, _BROKER_SECONDS) | {"max_retries": 0}
 
 
 def _check_broker() -> None:

@@ -1,0 +1,139 @@
+"""Whatever happens to an answer of the provider: never failed wrongly, never charged twice, settled by look-up."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.acceptance.harness import House, eventually, order, reference, unique
+from tests.conftest import OpenHouse
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.postgres]
+
+# What may happen to a call, and how often: the answer is lost after the provider has acted, or it never acted.
+LOST_ANSWERS = {
+    "timeout_after": {"seconds": 3},
+    "reset_after": {},
+    "error_after": {},
+    "latency": {"seconds": 3},
+}
+NOT_EXECUTED = {"error_before": {"times": 2}, "reset_before": {"times": 2}, "rate_limit": {"times": 2}}
+FAULTS = LOST_ANSWERS | NOT_EXECUTED
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("operation", ["payment_intents.create", "payment_intents.confirm"])
+def test_a_charge_is_made_once(house: House, operation: str, fault: str) -> None:
+    house.provider.fault(operation, fault, **FAULTS[fault])
+    payment = house.merchant.pay(order())
+    house.assert_charged_once(payment["id"])
+    assert house.provider.fault_hits() >= 1
+    assert not {"charge_failed", "charge_declined"} & set(house.events(payment["id"]))
+
+
+@pytest.mark.parametrize("fault", LOST_ANSWERS)
+def test_a_lost_answer_is_doubt_until_the_look_up(house: House, fault: str) -> None:
+    house.provider.fault("payment_intents.retrieve", "error_before", times=2)
+    house.provider.disturb(paused=True)
+    house.provider.fault("payment_intents.confirm", fault, **LOST_ANSWERS[fault])
+    payment = house.merchant.process(order())
+    house.merchant.wait(payment["id"], "in_doubt")
+    house.merchant.wait(payment["id"], "captured")
+    house.assert_charged_once(payment["id"])
+    events = house.events(payment["id"])
+    assert events.index("charge_in_doubt") < events.index("charge_approved")
+
+
+def test_doubt_blocks_every_other_collection_of_the_debt(house: House) -> None:
+    house.provider.disturb(paused=True)
+    house.provider.fault("payment_intents.confirm", "reset_after")
+    house.provider.fault("payment_intents.retrieve", "error_before", times=2)
+    body = order()
+    payment = house.merchant.process(body)
+    house.merchant.wait(payment["id"], "in_doubt")
+    refused = house.merchant.send("POST", "/process", body, idempotency_key=unique("key"))
+    assert (refused.status_code, refused.json()["type"]) == (409, "collection_in_progress")
+    house.merchant.wait(payment["id"], "captured")
+    house.assert_charged_once(payment["id"])
+
+
+def test_a_decline_whose_answer_was_lost_is_a_decline(house: House) -> None:
+    house.provider.fault("payment_intents.confirm", "reset_after")
+    payment = house.merchant.pay(order("pm_card_chargeDeclined"), "declined")
+    assert house.provider.movements(payment["id"]) == []
+    assert len(house.provider.tries(payment["id"])) == 1
+    house.assert_books_agree(payment["id"])
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_refund_is_made_once(house: House, fault: str) -> None:
+    payment = house.merchant.pay(order(amount="30.00"))
+    house.provider.fault("refunds.create", fault, **FAULTS[fault])
+    house.merchant.operate(payment["id"], "refunds", {"amount": "12.00"})
+    _wait_until_nothing_is_in_flight(house, payment["id"])
+    assert house.provider.movements(payment["id"]) == ["charge", "refund"]
+    shown = house.assert_books_agree(payment["id"])
+    assert (shown["status"], shown["refunded_amount"]) == ("partially_refunded", "12.00")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_capture_is_made_once(house: House, fault: str) -> None:
+    payment = house.merchant.pay(order(amount="80.00", capture=False), "authorized")
+    house.provider.fault("payment_intents.capture", fault, **FAULTS[fault])
+    house.merchant.operate(payment["id"], "capture", {"amount": "55.00"})
+    _wait_until_nothing_is_in_flight(house, payment["id"])
+    assert house.provider.movements(payment["id"]).count("capture") == 1
+    shown = house.assert_books_agree(payment["id"])
+    assert (shown["status"], shown["captured_amount"]) == ("captured", "55.00")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_cancellation_releases_once(house: House, fault: str) -> None:
+    payment = house.merchant.pay(order(capture=False), "authorized")
+    house.provider.fault("payment_intents.cancel", fault, **FAULTS[fault])
+    house.merchant.operate(payment["id"], "cancel")
+    house.merchant.wait(payment["id"], "voided")
+    assert house.provider.movements(payment["id"]) == ["authorization", "void"]
+    house.assert_books_agree(payment["id"])
+
+
+def test_two_refunds_whose_answers_were_lost_are_two_refunds(house: House) -> None:
+    payment = house.merchant.pay(order(amount="30.00"))
+    house.provider.fault("refunds.create", "reset_after", times=2)
+    for amount in ("10.00", "5.00"):
+        house.merchant.operate(payment["id"], "refunds", {"amount": amount})
+    _wait_until_nothing_is_in_flight(house, payment["id"])
+    assert house.provider.movements(payment["id"]) == ["charge", "refund", "refund"]
+    assert house.assert_books_agree(payment["id"])["refunded_amount"] == "15.00"
+
+
+def test_a_provider_that_is_down_is_waited_for(open_house: OpenHouse) -> None:
+    with open_house() as house:
+        house.worker_with_beat()
+        house.web()
+        payment = house.merchant.process(order())
+        eventually(lambda: "charge_not_sent" in house.events(payment["id"]), "a call that reached nobody")
+        assert house.merchant.payment(payment["id"])["status"] in ("accepted", "processing")
+        house.start_sandbox()
+        house.merchant.wait(payment["id"], "captured")
+        house.assert_charged_once(payment["id"])
+
+
+def test_an_intent_of_a_lost_create_is_never_confirmed(house: House) -> None:
+    house.provider.fault("payment_intents.create", "reset_after")
+    payment = house.merchant.pay(order())
+    charged = [row for row in house.provider.books() if row["captured"] and _is_of(row, payment["id"])]
+    assert [row["object"] for row in charged] == [reference(payment)]
+    house.assert_charged_once(payment["id"])
+
+
+def _is_of(row: dict, payment_id: str) -> bool:
+    return row["metadata"].get("payment_id") == payment_id
+
+
+def _wait_until_nothing_is_in_flight(house: House, payment_id: str) -> None:
+    moving = {"due", "open", "in_doubt", "pending"}
+    house.merchant.wait_for(
+        payment_id,
+        lambda shown: not moving & {attempt["status"] for attempt in shown["attempts"]},
+        "at rest with every attempt",
+    )

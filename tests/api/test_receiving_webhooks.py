@@ -1,0 +1,183 @@
+"""The receiver: verify on the raw body, store once, ring; of a forgery only the fact stays."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from models.history import events, webhook_events
+from models.session import reading
+
+from .edge import WEBHOOK_SECRETS, Edge, assert_problem, unique
+
+PATH = "/webhooks/stripe"
+
+
+@pytest.fixture(autouse=True)
+def _every_refusal_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The note of a refusal is made once a second; a test must not hide another one's."""
+    monkeypatch.setattr("webhooks.providers._last_refusal", {})
+
+
+def event(**changes: Any) -> bytes:
+    body = {"id": unique("evt"), "type": "customer.created", "livemode": False, "data": {"object": {}}}
+    return json.dumps(body | changes).encode()
+
+
+def sign(body: bytes, at: float, secret: str = WEBHOOK_SECRETS[0]) -> str:
+    stamp = int(at)
+    digest = hmac.new(secret.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={stamp},v1={digest}"
+
+
+def send(edge: Edge, body: bytes, *, secret: str = WEBHOOK_SECRETS[0], seconds: float = 0) -> Any:
+    signature = sign(body, edge.now().timestamp() + seconds, secret)
+    return edge.post(PATH, body, caller=None, Stripe_Signature=signature)
+
+
+def stored(edge: Edge, body: bytes) -> list[Any]:
+    with reading(edge.engine) as connection:
+        return list(
+            connection.execute(select(webhook_events).where(webhook_events.c.event_id == json.loads(body)["id"]))
+        )
+
+
+def last_event(edge: Edge) -> Any:
+    with reading(edge.engine) as connection:
+        return connection.execute(select(events).order_by(events.c.id.desc()).limit(1)).one()
+
+
+@pytest.mark.parametrize("secret", WEBHOOK_SECRETS)
+def test_a_verified_event_is_stored_as_it_came_and_rung(edge: Edge, secret: str) -> None:
+    body = event()
+    answer = send(edge, body, secret=secret)
+    assert (answer.status_code, answer.json) == (200, {"received": True})
+    (row,) = stored(edge, body)
+    assert (row.provider, row.type, row.status, row.payload) == ("stripe", "customer.created", "stored", body.decode())
+    assert row.due_at is not None
+    assert edge.rings == [("payments.webhook", row.id)]
+
+
+def test_a_duplicate_is_one_row_and_one_ring(edge: Edge) -> None:
+    body = event()
+    assert [send(edge, body).status_code for _ in range(3)] == [200, 200, 200]
+    assert len(stored(edge, body)) == 1
+    assert len(edge.rings) == 1
+
+
+def test_the_provider_needs_no_api_key(edge: Edge) -> None:
+    body = event()
+    signature = sign(body, edge.now().timestamp())
+    answer = edge.post(PATH, body, caller=None, Authorization="Bearer nonsense", Stripe_Signature=signature)
+    assert answer.status_code == 200
+
+
+FORGERIES = {
+    "wrong secret": lambda body, now: sign(body, now, "whsec_wrong"),
+    "other body": lambda body, now: sign(body + b" ", now),
+    "too old": lambda body, now: sign(body, now - 301),
+    "from the future": lambda body, now: sign(body, now + 301),
+    "no signature": lambda body, now: None,
+    "empty": lambda body, now: "",
+    "nonsense": lambda body, now: "nonsense",
+    "no stamp": lambda body, now: sign(body, now).split(",")[1],
+    "stamp is no number": lambda body, now: "t=x,v1=" + "0" * 64,
+    "huge stamp": lambda body, now: f"t={10**30},v1=" + "0" * 64,
+    "only v0": lambda body, now: sign(body, now).replace("v1=", "v0="),
+    "not ASCII": lambda body, now: "t=1,v1=ü",
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_of_a_forgery_only_the_fact_stays(edge: Edge, forgery: str, caplog: pytest.LogCaptureFixture) -> None:
+    body, before = event(secret="canary"), edge.rows()
+    signature = FORGERIES[forgery](body, edge.now().timestamp())
+    headers = {} if signature is None else {"Stripe_Signature": signature}
+    with caplog.at_level("WARNING"):
+        answer = edge.post(PATH, body, caller=None, **headers)
+
+    assert_problem(answer, 400, "webhook_refused")
+    assert edge.rows() == before | {"events": before["events"] + 1}
+    noted = last_event(edge)
+    assert (noted.name, noted.payment_id, noted.actor) == ("webhook_refused", None, "web")
+    assert "canary" not in str(noted.data)
+    assert "canary" not in caplog.text
+    assert "security" in caplog.text
+    assert edge.rings == []
+
+
+def test_a_flood_of_forgeries_does_not_fill_the_trail(edge: Edge) -> None:
+    before = edge.rows()["events"]
+    for _ in range(20):
+        assert edge.post(PATH, event(), caller=None).status_code == 400
+    assert before + 1 <= edge.rows()["events"] <= before + 3
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"not JSON",
+        b"[]",
+        b'"text"',
+        b"null",
+        b'{"type": "x", "livemode": false}',
+        b'{"id": "evt_1", "livemode": false}',
+        b'{"id": "evt_1", "type": "x", "livemode": true}',
+        b"\xff\xfe\xff",
+        b"",
+        b"[" * 100_000,
+    ],
+    ids=lambda body: repr(body[:40]),
+)
+def test_signed_but_no_event_of_ours(edge: Edge, body: bytes) -> None:
+    before = edge.rows()
+    assert_problem(send(edge, body), 400, "webhook_refused")
+    assert edge.rows()["webhook_events"] == before["webhook_events"]
+    assert edge.rings == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"id": "e" * 300},
+        {"type": "t" * 200},
+        {"id": 17},
+        {"id": "evt\x00"},
+        {"id": "evt\ud800"},
+        {"data": {"object": {"note": "\x00"}}},
+        {"data": {"object": {"note": "\ud800"}}},
+    ],
+    ids=lambda changes: repr(changes)[:40],
+)
+def test_odd_events_are_stored_or_refused_but_never_an_error(edge: Edge, changes: dict[str, Any]) -> None:
+    """A 5xx would make the provider deliver it again for days."""
+    assert send(edge, event(**changes)).status_code in (200, 400)
+
+
+def test_an_unknown_type_is_stored(edge: Edge) -> None:
+    body = event(type="invented.tomorrow")
+    assert send(edge, body).status_code == 200
+    assert len(stored(edge, body)) == 1
+
+
+def test_an_event_above_64_kib_is_stored(edge: Edge) -> None:
+    body = event(data={"object": {"padding": "x" * 100_000}})
+    assert send(edge, body).status_code == 200
+    assert len(stored(edge, body)) == 1
+
+
+def test_a_giant_body_is_refused_unread(edge: Edge) -> None:
+    before = edge.rows()
+    assert_problem(send(edge, b" " * (1024 * 1024 + 1)), 413, "body_too_large")
+    assert edge.rows() == before
+
+
+def test_an_unknown_provider(edge: Edge) -> None:
+    before = edge.rows()
+    assert_problem(edge.post("/webhooks/acme", event(), caller=None), 404, "not_found")
+    assert edge.rows() == before
