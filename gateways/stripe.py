@@ -159,8 +159,11 @@ class StripeGateway:
         try:
             event = json.loads(body)
             delivery = Delivery(str(event["id"]), str(event["type"]))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise WebhookRefused("not a Stripe event") from None
+        names = (delivery.event_id, delivery.type)
+        if not all(len(name) <= 100 and name.isascii() and name.isprintable() for name in names):
+            raise WebhookRefused("not a Stripe event")
         if bool(event.get("livemode")) != self._is_live:
             raise WebhookRefused("event of the other mode (live or test)")
         return delivery
@@ -426,5 +429,5 @@ def _reason(error: stripe.StripeError) -> str:
 def _is_signed(body: bytes, header: str, secret: str) -> bool:
     try:
         return bool(stripe.WebhookSignature.verify_header(body, header, secret))
-    except (stripe.SignatureVerificationError, ValueError):
-        return False
+    except (stripe.SignatureVerificationError, ValueError, TypeError):
+        return False  # TypeError: a signature that is not ASCII

@@ -8,7 +8,16 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from domain.card_number import contains_card_number, strings_of
 from domain.errors import CardNumberRefused, InvalidRequest, UnsupportedMethod
@@ -39,7 +48,8 @@ def _method(value: Any) -> Any:
 
 Text = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200)]
 Token = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
-Amount = Annotated[str | int | Decimal, BeforeValidator(_no_float)]
+# Plain: pydantic would try a Decimal as an integer, and 1e999999999 written out fills the memory.
+Amount = Annotated[str | int | Decimal, PlainValidator(_no_float)]
 CurrencyCode = Annotated[str, BeforeValidator(_currency), StringConstraints(strict=True, max_length=3)]
 MetadataValue = Annotated[str, StringConstraints(strict=True, max_length=500)] | bool | int | None
 

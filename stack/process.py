@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -65,6 +66,10 @@ class Process:
     def is_running(self) -> bool:
         """Tell whether it was started and has not ended."""
         return self._child is not None and self._child.poll() is None
+
+    def exit_code(self) -> int | None:
+        """Return how it ended, minus the signal's number if a signal did it; None while it runs."""
+        return None if self._child is None else self._child.poll()
 
     def wait_for(self, condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
         """Wait until `condition` holds; raise ProcessError if the process ends first or the time is over."""
@@ -157,6 +162,10 @@ def unguard(group: int) -> None:
     _tell_reaper(f"-{group}")
 
 
+# Two threads must not start two reapers: the one that is dropped would kill what it was told to guard.
+_reaper_lock = threading.Lock()
+
+
 @functools.cache
 def _reaper() -> subprocess.Popen[bytes]:
     """Start the reaper of this process; the pipe to it closes when this process ends."""
@@ -165,7 +174,8 @@ def _reaper() -> subprocess.Popen[bytes]:
 
 
 def _tell_reaper(line: str) -> None:
-    pipe = _reaper().stdin
-    if pipe is None:
-        raise ProcessError("bug: the reaper was started without a pipe")
-    pipe.write(f"{line}\n".encode())
+    with _reaper_lock:
+        pipe = _reaper().stdin
+        if pipe is None:
+            raise ProcessError("bug: the reaper was started without a pipe")
+        pipe.write(f"{line}\n".encode())

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import psycopg
 import requests
 from celery import Celery
+from kombu import Queue
 from psycopg.rows import dict_row
 from requests.adapters import HTTPAdapter
 from sqlalchemy import make_url
@@ -39,6 +40,7 @@ SECRET_KEY = "sk_test_sandbox_acceptance"
 # What nobody has to wait for longer than this is broken.
 REST_SECONDS = 40.0
 READY_SECONDS = 60.0
+POLL_SECONDS = 0.2
 HTTP_SECONDS = 45.0
 MOST_AT_ONCE = 64
 DAY_SECONDS = 86_400
@@ -47,7 +49,7 @@ MOVING = ("accepted", "processing", "in_doubt")
 
 def eventually(condition: Callable[[], bool], what: str, seconds: float = REST_SECONDS) -> None:
     """Wait until `condition` holds; fail, saying what never became true, after `seconds`."""
-    assert wait_until(condition, seconds), f"not within {seconds:g} seconds: {what}"
+    assert wait_until(condition, seconds, POLL_SECONDS), f"not within {seconds:g} seconds: {what}"
 
 
 class Provider:
@@ -161,6 +163,11 @@ class Merchant:
         """Enqueue a payment; the answer must be 202."""
         return self._accepted(self.send("POST", "/process", body, **headers))
 
+    def process_all(self, bodies: list[Json]) -> list[str]:
+        """Enqueue payments, several at once; return their ids."""
+        with ThreadPoolExecutor(8) as pool:
+            return [accepted["id"] for accepted in pool.map(self.process, bodies)]
+
     def pay(self, body: Json, *statuses: str, seconds: float = REST_SECONDS) -> Json:
         """Enqueue a payment and wait until it has one of the statuses (default captured)."""
         return self.wait(self.process(body)["id"], *statuses or ("captured",), seconds=seconds)
@@ -204,7 +211,7 @@ class Merchant:
             shown.update(self.payment(payment_id))
             return condition(shown)
 
-        is_so = wait_until(holds, seconds, 0.1)
+        is_so = wait_until(holds, seconds, POLL_SECONDS)
         assert is_so, f"payment is {shown['status']}, not {what}, after {seconds:g} seconds: {shown['attempts']}"
         return shown
 
@@ -267,17 +274,16 @@ class House:
         self._open.enter_context(RunningSandbox(settings, port=self._sandbox_port))
         return self
 
-    def web(self, **env: str) -> Process:
+    def web(self, name: str = "web", **env: str) -> Process:
         """Start the HTTP process and wait until it is ready."""
         command = ["-m", "gunicorn", "worker.wsgi:app", "--bind", f"127.0.0.1:{self._web_port}"]
-        process = self._start("web", [*command, "--workers", "1", "--threads", "32", "--log-level", "info"], env)
+        process = self._start(name, [*command, "--workers", "1", "--threads", "32", "--log-level", "info"], env)
         process.wait_for(lambda: _answers(f"{self.web_url}/readyz"), "a 200 from /readyz", READY_SECONDS)
         return process
 
     def worker(self, name: str = "worker", *options: str, **env: str) -> Process:
-        """Start a worker; it is ready as soon as its log says so."""
-        host = f"{self.prefix}{name}@%h"
-        return self._start(name, ["-m", "celery", "-A", "worker", "worker", "-l", "info", "-n", host, *options], env)
+        """Start a worker; it begins with what waits as soon as it is up."""
+        return self.celery_process(name, "worker", "-l", "info", "-n", f"{self.prefix}{name}@%h", *options, **env)
 
     def worker_with_beat(self, name: str = "worker", **env: str) -> Process:
         """Start a worker with a beat of its own inside, to save a process."""
@@ -285,15 +291,17 @@ class House:
 
     def beat(self, name: str = "beat") -> Process:
         """Start a beat."""
-        schedule = str(self.directory / f"{name}-schedule")
-        return self._start(name, ["-m", "celery", "-A", "worker", "beat", "-l", "info", "-s", schedule], {})
+        return self.celery_process(name, "beat", "-l", "info", "-s", str(self.directory / f"{name}-schedule"))
 
     def command(self, *arguments: str) -> str:
         """Run `celery -A worker payments …`; return what it printed."""
-        name = f"command-{secrets.token_hex(4)}"
-        process = self._start(name, ["-m", "celery", "-A", "worker", "payments", *arguments], {})
+        process = self.celery_process(unique("command"), "payments", *arguments)
         eventually(lambda: not process.is_running(), f"the end of payments {' '.join(arguments)}")
         return process.log_text()
+
+    def celery_process(self, name: str, *arguments: str, **env: str) -> Process:
+        """Start `celery -A worker …`."""
+        return self._start(name, ["-m", "celery", "-A", "worker", *arguments], env)
 
     def _start(self, name: str, arguments: list[str], env: Mapping[str, str]) -> Process:
         log = self.directory / f"{name}.log"
@@ -305,7 +313,9 @@ class House:
     def celery(self) -> Iterator[Celery]:
         """Give an application of somebody else's that knows the broker and the task names, and nothing of ours."""
         app = Celery("elsewhere", broker=self.broker_url, set_as_current=False)
-        app.conf.update(task_ignore_result=True, task_default_queue=f"{self.prefix}charges")
+        # The queue is ours to declare: RabbitMQ refuses who describes it in another way.
+        queue = Queue(f"{self.prefix}charges", no_declare=True)
+        app.conf.update(task_ignore_result=True, task_queues=[queue], task_default_queue=queue.name)
         try:
             yield app
         finally:

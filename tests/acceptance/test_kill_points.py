@@ -1,0 +1,266 @@
+"""Kill -9 at every named point between accepting a payment and settling it: charged once, at rest, as the ledger says.
+
+All points play at the same time, each in a house of its own; each test then looks at what became of its point.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pytest
+import requests
+
+from models.failpoint import POINTS
+from stack.process import Process
+from tests.acceptance.harness import (
+    House,
+    Json,
+    eventually,
+    order,
+    reference,
+    sepa_order,
+    subscription_order,
+    unique,
+)
+from tests.conftest import OpenHouse
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.postgres, pytest.mark.timeout(300)]
+
+# So many houses at once: each has a web process, a worker and a beat.
+HOUSES_AT_ONCE = 10
+# A lease of 15 seconds, or a ring of 30 that nobody heard; and the start of a process on a busy machine.
+RECOVERY_SECONDS = 45.0
+DEATH_SECONDS = 60.0
+# What a worker logs that wakes up to find its attempt in other hands.
+AWAKE = re.compile(r"lost before anything was sent|was settled by somebody else")
+
+
+@dataclass
+class Outcome:
+    """What became of a payment whose process was killed."""
+
+    shown: Json
+    movements: list[str]
+    recovery_seconds: float
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """How a point is reached. `prepare` runs before anything is armed, `drive` makes the armed process die."""
+
+    drive: Callable[[House, str], str]
+    rests: str
+    movements: tuple[str, ...]
+    prepare: Callable[[House], str] | None = None
+    is_in_web: bool = False
+
+
+def process_once(house: House, prepared: str) -> str:
+    """Enqueue a card payment."""
+    return str(house.merchant.process(order())["id"])
+
+
+def process_and_lose_the_answer(house: House, prepared: str) -> str:
+    """Enqueue; the process dies before it answers, and the merchant repeats the request later."""
+    body, key = order(), unique("key")
+    with pytest.raises(requests.ConnectionError):
+        house.merchant.process(body, idempotency_key=key)
+    [row] = house.rows("SELECT id FROM payments WHERE invoice_id = %s", body["invoice_id"])
+    return str(row["id"])
+
+
+def process_in_doubt(house: House, prepared: str) -> str:
+    """Enqueue; the provider charges and does not answer."""
+    house.provider.disturb(drop_rate=1)
+    house.provider.fault("payment_intents.confirm", "timeout_after", seconds=3)
+    return process_once(house, prepared)
+
+
+def authorized(house: House) -> str:
+    """Authorize."""
+    return str(house.merchant.pay(order(capture=False), "authorized")["id"])
+
+
+def captured(house: House) -> str:
+    """Charge."""
+    return str(house.merchant.pay(order())["id"])
+
+
+def capture(house: House, prepared: str) -> str:
+    """Capture what is authorized."""
+    return str(house.merchant.operate(prepared, "capture")["id"])
+
+
+def refund(house: House, prepared: str) -> str:
+    """Refund a part."""
+    return str(house.merchant.operate(prepared, "refunds", {"amount": "4.00"})["id"])
+
+
+def cancel(house: House, prepared: str) -> str:
+    """Release what is authorized."""
+    return str(house.merchant.operate(prepared, "cancel")["id"])
+
+
+def pending(house: House) -> str:
+    """Debit a bank account; what the provider tells of it until it settles is lost."""
+    house.provider.disturb(drop_rate=1)
+    payment = house.merchant.pay(sepa_order(house.provider), "pending")
+    house.provider.disturb(drop_rate=0)
+    return str(payment["id"])
+
+
+def settle(house: House, prepared: str) -> str:
+    """Let the bank settle, which a webhook tells."""
+    house.provider.settle(reference(house.merchant.payment(prepared)))
+    return prepared
+
+
+def past_due(house: House) -> str:
+    """Decline a subscription's payment once."""
+    body = subscription_order(house.provider.card("insufficient_funds", "success"))
+    return str(house.merchant.pay(body, "past_due")["id"])
+
+
+def let_days_pass(house: House, prepared: str) -> str:
+    """Come to the day of the first retry."""
+    house.provider.advance(days=3)
+    return prepared
+
+
+CHARGE = Scenario(process_once, "captured", ("charge",))
+DOUBT = Scenario(process_in_doubt, "captured", ("charge",))
+SETTLE = Scenario(settle, "captured", ("charge",), pending)
+DUNNING = Scenario(let_days_pass, "captured", ("charge",), past_due)
+SCENARIOS = {
+    "accept.committed": Scenario(process_and_lose_the_answer, "captured", ("charge",), is_in_web=True),
+    "charge.claimed": CHARGE,
+    "charge.created": CHARGE,
+    "charge.remembered": CHARGE,
+    "charge.answered": CHARGE,
+    "charge.settled": CHARGE,
+    "operation.claimed": Scenario(capture, "captured", ("authorization", "capture"), authorized),
+    "operation.answered": Scenario(refund, "partially_refunded", ("charge", "refund"), captured),
+    "operation.settled": Scenario(cancel, "voided", ("authorization", "void"), authorized),
+    "webhook.stored": Scenario(settle, "captured", ("charge",), pending, is_in_web=True),
+    "webhook.looked_up": SETTLE,
+    "webhook.applied": SETTLE,
+    "reconcile.claimed": DOUBT,
+    "reconcile.asked": DOUBT,
+    "reconcile.settled": DOUBT,
+    "dunning.swept": DUNNING,
+    "dunning.advanced": DUNNING,
+}
+
+
+def play(house: House, point: str, scenario: Scenario) -> Outcome:
+    """Let a process die at the point, start a clean one, and wait for the payment to rest."""
+    house.start_sandbox()
+    victim, bystander = house.worker_with_beat, house.web
+    if scenario.is_in_web:
+        victim, bystander = bystander, victim
+    bystander("bystander")
+    prepared = ""
+    if scenario.prepare is not None:
+        first = victim("first")
+        prepared = scenario.prepare(house)
+        first.kill()
+    armed = victim("armed", CELERIAC_FAILPOINT=point)
+    payment_id = scenario.drive(house, prepared)
+    eventually(lambda: was_killed(armed), f"a death at {point}\n{armed.log_tail()}", DEATH_SECONDS)
+    return recover(house, armed, lambda: victim("clean"), payment_id, scenario.rests)
+
+
+def recover(
+    house: House, dead: Process, start_clean: Callable[[], Process], payment_id: str, rests: str = "captured"
+) -> Outcome:
+    """Make sure that the dead stay dead, start a clean process, and wait for the payment to rest."""
+    dead.kill()
+    died_at = time.monotonic()
+    start_clean()
+    house.merchant.wait(payment_id, rests, seconds=RECOVERY_SECONDS)
+    recovery_seconds = time.monotonic() - died_at
+    return Outcome(house.assert_books_agree(payment_id), house.provider.movements(payment_id), recovery_seconds)
+
+
+def was_killed(process: Process) -> bool:
+    """Tell whether kill -9 ended the worker, or a worker of gunicorn, which says so and starts another."""
+    return process.exit_code() == -signal.SIGKILL or "was sent SIGKILL" in process.log_text()
+
+
+def kill_in_flight(house: House) -> Outcome:
+    """Kill -9 a worker while the provider is busy with its call, which then charges."""
+    house.start_sandbox().web()
+    house.provider.fault("payment_intents.confirm", "latency", seconds=1.5)
+    worker = house.worker_with_beat("first")
+    payment_id = process_once(house, "")
+    eventually(lambda: house.provider.fault_hits() == 1, "the call")
+    worker.kill()
+    return recover(house, worker, lambda: house.worker_with_beat("clean"), payment_id)
+
+
+def freeze(house: House, operation: str) -> Outcome:
+    """Stop a worker in a call for longer than its lease, let another one take over, and wake the first."""
+    house.start_sandbox().web()
+    house.provider.fault(operation, "latency", seconds=1.5)
+    frozen = house.worker("frozen")
+    payment_id = process_once(house, "")
+    eventually(lambda: house.provider.fault_hits() == 1, "the call")
+    frozen.send(signal.SIGSTOP)
+    stopped_at = time.monotonic()
+    house.worker_with_beat("other")
+    house.merchant.wait(payment_id, "captured", seconds=RECOVERY_SECONDS)
+    recovery_seconds = time.monotonic() - stopped_at
+    frozen.send(signal.SIGCONT)
+    eventually(lambda: AWAKE.search(frozen.log_text()) is not None, f"a sign of the woken\n{frozen.log_tail()}")
+    return Outcome(house.assert_books_agree(payment_id), house.provider.movements(payment_id), recovery_seconds)
+
+
+PLAYS: dict[str, Callable[[House], Outcome]] = {
+    **{point: functools.partial(play, point=point, scenario=scenario) for point, scenario in SCENARIOS.items()},
+    "killed in flight": kill_in_flight,
+    "frozen in create": functools.partial(freeze, operation="payment_intents.create"),
+    "frozen in confirm": functools.partial(freeze, operation="payment_intents.confirm"),
+}
+
+
+@pytest.fixture(scope="module")
+def outcomes(open_house: OpenHouse) -> Iterator[dict[str, Future[Outcome]]]:
+    """What becomes of each play; all begin at once."""
+
+    def perform(name: str) -> Outcome:
+        with open_house() as house:
+            return PLAYS[name](house)
+
+    with ThreadPoolExecutor(HOUSES_AT_ONCE) as stage:
+        yield {name: stage.submit(perform, name) for name in PLAYS}
+
+
+def test_every_point_is_played() -> None:
+    assert set(SCENARIOS) == POINTS
+
+
+@pytest.mark.parametrize("point", sorted(SCENARIOS))
+def test_a_kill_at(point: str, outcomes: dict[str, Future[Outcome]], record_property: Callable[..., None]) -> None:
+    scenario, outcome = SCENARIOS[point], outcomes[point].result()
+    record_property("recovery_seconds", round(outcome.recovery_seconds, 1))
+    assert tuple(outcome.movements) == scenario.movements
+    assert outcome.shown["status"] == scenario.rests
+    assert {attempt["status"] for attempt in outcome.shown["attempts"]} <= {"succeeded", "declined"}
+
+
+@pytest.mark.parametrize("name", sorted(set(PLAYS) - set(SCENARIOS)))
+def test_a_worker_that_is(name: str, outcomes: dict[str, Future[Outcome]]) -> None:
+    outcome = outcomes[name].result()
+    assert outcome.movements == ["charge"]
+    assert outcome.shown["status"] == "captured"
+
+
+def test_recovery_is_soon(outcomes: dict[str, Future[Outcome]]) -> None:
+    seconds = {name: future.result().recovery_seconds for name, future in outcomes.items()}
+    assert max(seconds.values()) <= RECOVERY_SECONDS, seconds

@@ -1,0 +1,218 @@
+"""Every gateway: capture, void, refund and their look-ups, against the provider's books."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from domain.money import Money
+from domain.outcome import Approved, Declined, InDoubt, NotSent, Outcome, Pending
+from domain.payment import Verb
+from gateways.base import Gateway, Order
+
+from .bench import Bench, Books, order
+
+LOST = ("timeout_after", "error_after", "reset_after")
+CHARGED = ("charge", 1000)
+HELD = ("authorization", 1000)
+
+
+def charged(provider: Bench, gateway: Gateway, verb: Verb = Verb.CHARGE, card: str = "good") -> Order:
+    """Return the order of a charge or authorization that went well."""
+    asked, remembered = order(provider, verb, card=card), []
+    assert isinstance(gateway.charge(asked, remembered.append), Approved)
+    return replace(asked, reference=remembered[0])
+
+
+def operation(first: Order, verb: Verb, minor: int = 1000, **changes: Any) -> Order:
+    """Return the order of an operation on that money."""
+    return replace(
+        first,
+        attempt_id=f"at_{secrets.token_hex(8)}",
+        verb=verb,
+        money=Money(minor, first.money.currency),
+        method_token=None,
+        reference=None,
+        charge_reference=first.reference,
+        **changes,
+    )
+
+
+def call(gateway: Gateway, asked: Order) -> Outcome:
+    """Carry an operation out."""
+    verbs = {Verb.CAPTURE: gateway.capture, Verb.VOID: gateway.void, Verb.REFUND: gateway.refund}
+    return verbs[asked.verb](asked)
+
+
+@pytest.mark.parametrize(
+    ("minor", "movements"), [(1000, [("capture", 1000)]), (400, [("capture", 400), ("void", 600)])]
+)
+def test_capture_takes_what_is_asked_and_releases_the_rest(
+    provider: Bench, gateway: Gateway, books: Books, minor: int, movements: list[Any]
+) -> None:
+    asked = operation(charged(provider, gateway, Verb.AUTHORIZE), Verb.CAPTURE, minor)
+    outcome = gateway.capture(asked)
+    assert isinstance(outcome, Approved)
+    assert outcome.captured == minor
+    assert books.movements(asked.payment_id) == [HELD, *movements]
+    assert gateway.retrieve(asked) == outcome
+
+
+def test_void_releases_an_authorization(provider: Bench, gateway: Gateway, books: Books) -> None:
+    asked = operation(charged(provider, gateway, Verb.AUTHORIZE), Verb.VOID)
+    outcome = gateway.void(asked)
+    assert isinstance(outcome, Approved)
+    assert (outcome.voided, outcome.captured) == (True, 0)
+    assert books.movements(asked.payment_id) == [HELD, ("void", 1000)]
+    assert gateway.retrieve(asked) == outcome
+
+
+def test_void_closes_what_waits_for_its_customer(provider: Bench, gateway: Gateway, books: Books) -> None:
+    first, remembered = order(provider, card="authentication"), []
+    gateway.charge(first, remembered.append)
+    outcome = gateway.void(operation(replace(first, reference=remembered[0]), Verb.VOID, reason="expired"))
+    assert isinstance(outcome, Approved)
+    assert outcome.voided
+    assert books.movements(first.payment_id) == []
+
+
+@pytest.mark.parametrize("verb", [Verb.CAPTURE, Verb.VOID, Verb.REFUND])
+def test_a_repeated_operation_is_one(provider: Bench, gateway: Gateway, books: Books, verb: Verb) -> None:
+    first = charged(provider, gateway, Verb.CHARGE if verb is Verb.REFUND else Verb.AUTHORIZE)
+    asked = operation(first, verb)
+    outcomes = [call(gateway, asked) for _ in range(3)]
+    assert outcomes[0] == outcomes[1] == outcomes[2]
+    assert isinstance(outcomes[0], Approved)
+    assert len(books.movements(asked.payment_id)) == 2
+
+
+@pytest.mark.parametrize("verb", [Verb.CAPTURE, Verb.VOID, Verb.REFUND])
+@pytest.mark.parametrize("fault", LOST)
+def test_a_lost_answer_is_doubt_and_the_look_up_ends_it(
+    provider: Bench, gateway: Gateway, books: Books, verb: Verb, fault: str
+) -> None:
+    first = charged(provider, gateway, Verb.CHARGE if verb is Verb.REFUND else Verb.AUTHORIZE)
+    asked = operation(first, verb)
+    books.fail(provider.calls[verb], fault)
+    assert isinstance(call(gateway, asked), InDoubt)
+    found = gateway.retrieve(asked)
+    assert isinstance(found, Approved)
+    assert (found.captured, found.voided, found.refunded) == {
+        Verb.CAPTURE: (1000, False, 0),
+        Verb.VOID: (0, True, 0),
+        Verb.REFUND: (0, False, 1000),
+    }[verb]
+    assert len(books.movements(asked.payment_id)) == 2
+
+
+@pytest.mark.parametrize("verb", [Verb.CAPTURE, Verb.VOID, Verb.REFUND])
+@pytest.mark.parametrize("fault", ["error_before", "reset_before"])
+def test_an_operation_that_was_not_executed_can_be_made_again(
+    provider: Bench, gateway: Gateway, books: Books, verb: Verb, fault: str
+) -> None:
+    first = charged(provider, gateway, Verb.CHARGE if verb is Verb.REFUND else Verb.AUTHORIZE)
+    asked = operation(first, verb)
+    books.fail(provider.calls[verb], fault)
+    assert isinstance(call(gateway, asked), InDoubt)
+    assert len(books.movements(asked.payment_id)) == 1
+    again = call(gateway, replace(asked, retries=1))
+    assert isinstance(again, Approved)
+    assert len(books.movements(asked.payment_id)) == 2
+
+
+@pytest.mark.parametrize("verb", [Verb.CAPTURE, Verb.VOID, Verb.REFUND])
+def test_a_rate_limited_operation_was_not_sent(provider: Bench, gateway: Gateway, books: Books, verb: Verb) -> None:
+    first = charged(provider, gateway, Verb.CHARGE if verb is Verb.REFUND else Verb.AUTHORIZE)
+    asked = operation(first, verb)
+    books.fail(provider.calls[verb], "rate_limit")
+    outcome = call(gateway, asked)
+    assert isinstance(outcome, NotSent)
+    assert outcome.is_retryable
+    assert len(books.movements(asked.payment_id)) == 1
+
+
+def test_no_more_is_captured_than_authorized(provider: Bench, gateway: Gateway, books: Books) -> None:
+    asked = operation(charged(provider, gateway, Verb.AUTHORIZE), Verb.CAPTURE, 1001)
+    outcome = gateway.capture(asked)
+    assert isinstance(outcome, NotSent)
+    assert not outcome.is_retryable
+    assert books.movements(asked.payment_id) == [HELD]
+
+
+@pytest.mark.parametrize(("verb", "first_verb"), [(Verb.CAPTURE, Verb.VOID), (Verb.VOID, Verb.CAPTURE)])
+def test_an_operation_that_came_too_late_is_looked_up(
+    provider: Bench, gateway: Gateway, books: Books, verb: Verb, first_verb: Verb
+) -> None:
+    first = charged(provider, gateway, Verb.AUTHORIZE)
+    done = call(gateway, operation(first, first_verb))
+    late = operation(first, verb)
+    assert isinstance(call(gateway, late), InDoubt)
+    assert gateway.retrieve(late) == done
+    assert len(books.movements(first.payment_id)) == 2
+
+
+# --- refunds ---
+
+
+def test_a_refund_gives_everything_back(provider: Bench, gateway: Gateway, books: Books) -> None:
+    asked = operation(charged(provider, gateway), Verb.REFUND, reason="requested_by_customer")
+    outcome = gateway.refund(asked)
+    assert isinstance(outcome, Approved)
+    assert (outcome.refunded, outcome.captured) == (1000, 0)
+    assert outcome.reference != asked.charge_reference
+    assert books.movements(asked.payment_id) == [CHARGED, ("refund", 1000)]
+    assert gateway.retrieve(replace(asked, reference=outcome.reference)) == outcome
+    assert gateway.retrieve(asked) == outcome
+
+
+def test_partial_refunds_add_up_and_are_told_apart(provider: Bench, gateway: Gateway, books: Books) -> None:
+    first = charged(provider, gateway)
+    asked = [operation(first, Verb.REFUND, minor) for minor in (300, 300, 400)]
+    outcomes = [gateway.refund(each) for each in asked]
+    assert [outcome.refunded for outcome in outcomes] == [300, 300, 400]
+    assert len({outcome.reference for outcome in outcomes}) == 3
+    assert [gateway.retrieve(each) for each in asked] == outcomes
+    assert sum(amount for kind, amount in books.movements(first.payment_id) if kind == "refund") == 1000
+
+
+def test_no_more_is_refunded_than_captured(provider: Bench, gateway: Gateway, books: Books) -> None:
+    first = charged(provider, gateway)
+    gateway.refund(operation(first, Verb.REFUND, 600))
+    outcome = gateway.refund(operation(first, Verb.REFUND, 401))
+    assert isinstance(outcome, NotSent)
+    assert not outcome.is_retryable
+    assert books.movements(first.payment_id) == [CHARGED, ("refund", 600)]
+
+
+def test_a_refund_that_was_never_made_is_not_found(provider: Bench, gateway: Gateway) -> None:
+    first = charged(provider, gateway)
+    gateway.refund(operation(first, Verb.REFUND, 600))
+    assert isinstance(gateway.retrieve(operation(first, Verb.REFUND, 100)), NotSent)
+
+
+def test_a_refund_that_cannot_be_looked_up_stays_in_doubt(provider: Bench, gateway: Gateway, books: Books) -> None:
+    asked = operation(charged(provider, gateway), Verb.REFUND)
+    gateway.refund(asked)
+    books.fail(provider.calls["retrieve_refund"], "error_before")
+    assert isinstance(gateway.retrieve(asked), InDoubt)
+
+
+def test_a_refund_that_takes_its_time(provider: Bench, gateway: Gateway) -> None:
+    asked = operation(charged(provider, gateway, card="refund_later"), Verb.REFUND)
+    outcome = gateway.refund(asked)
+    assert isinstance(outcome, Pending)
+    known = replace(asked, reference=outcome.reference)
+    assert gateway.retrieve(known) == outcome
+    provider.let_bank_answer(outcome.reference, is_good=True)
+    assert gateway.retrieve(known) == Approved(outcome.reference, refunded=1000)
+
+
+def test_a_refund_that_comes_back(provider: Bench, gateway: Gateway) -> None:
+    asked = operation(charged(provider, gateway, card="refund_fails"), Verb.REFUND)
+    outcome = gateway.refund(asked)
+    assert isinstance(outcome, Approved)
+    provider.let_bank_answer(outcome.reference, is_good=False)
+    assert isinstance(gateway.retrieve(replace(asked, reference=outcome.reference)), Declined)

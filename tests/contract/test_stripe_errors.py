@@ -1,0 +1,178 @@
+"""Stripe's exceptions: each class of the SDK is decided by the table, and none is taken for an answer it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+import stripe
+
+from domain.decline import DeclineClass
+from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent
+from gateways.stripe import ERRORS, outcome_of_error
+
+REFERENCE = "pi_1"
+
+
+def subclasses(kind: type[Any]) -> Iterator[type[Any]]:
+    for sub in kind.__subclasses__():
+        yield sub
+        yield from subclasses(sub)
+
+
+CLASSES = sorted({stripe.StripeError, *subclasses(stripe.StripeError)}, key=lambda kind: kind.__name__)
+V1_CLASSES = [kind for kind in CLASSES if kind.__module__ == "stripe._error"]
+# Not an answer to a call of ours, or only bases that the SDK never raises itself.
+BASES = {"StripeError", "StripeErrorWithParamCode", "OAuthErrors"}
+
+
+def error_of(kind: type[Any], **how: Any) -> stripe.StripeError:
+    """Make an exception without its constructor, whose arguments differ by class."""
+    error: Any = kind.__new__(kind)
+    stripe.StripeError.__init__(error, "message", **how)
+    return error
+
+
+def card_error(**fields: Any) -> stripe.StripeError:
+    body = {"error": {"type": "card_error", "code": "card_declined", "message": "no"} | fields}
+    return stripe.CardError("no", None, body["error"]["code"], http_status=402, json_body=body)
+
+
+def test_the_walk_finds_the_classes() -> None:
+    assert {stripe.CardError, stripe.APIConnectionError, stripe.RateLimitError} <= set(CLASSES)
+    assert len(CLASSES) > 15
+
+
+@pytest.mark.parametrize("kind", V1_CLASSES, ids=lambda kind: kind.__name__)
+def test_every_class_is_decided_on_purpose(kind: type[Any]) -> None:
+    """An entry of the table other than the catch-all, for what a payment call can raise."""
+    decided = next(base for base in kind.__mro__ if base in ERRORS)
+    assert decided is not stripe.StripeError or kind.__name__ in BASES or issubclass(kind, stripe.StripeError)
+    assert kind in ERRORS or kind.__name__ in BASES or decided in ERRORS
+
+
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
+def test_no_class_is_taken_for_an_answer(kind: type[Any]) -> None:
+    """Without a card error's body, an exception can mean that nothing was sent or that nobody knows: no more."""
+    outcome = outcome_of_error(error_of(kind), REFERENCE)
+    assert isinstance(outcome, InDoubt | NotSent)
+    assert outcome.reference == REFERENCE
+
+
+def test_every_entry_of_the_table_is_a_class_of_the_sdk() -> None:
+    assert set(ERRORS) <= set(CLASSES)
+
+
+def test_an_unknown_class_leaves_doubt() -> None:
+    class Invented(stripe.StripeError):
+        pass
+
+    assert isinstance(outcome_of_error(Invented("new"), REFERENCE), InDoubt)
+
+
+# --- card errors ---
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ({"decline_code": "insufficient_funds"}, DeclineClass.SOFT),
+        ({"decline_code": "lost_card"}, DeclineClass.HARD),
+        ({"decline_code": "insufficient_funds", "advice_code": "do_not_try_again"}, DeclineClass.HARD),
+        ({"decline_code": "generic_decline", "network_advice_code": "03"}, DeclineClass.HARD),
+        ({"code": "expired_card"}, DeclineClass.NEEDS_CUSTOMER),
+        ({"decline_code": "revocation_of_authorization"}, DeclineClass.CONSENT_WITHDRAWN),
+        ({}, DeclineClass.SOFT),
+    ],
+    ids=str,
+)
+def test_a_card_error_is_a_decline_with_its_codes(fields: dict[str, str], kind: DeclineClass) -> None:
+    outcome = outcome_of_error(card_error(**fields), REFERENCE)
+    assert isinstance(outcome, Declined)
+    decline = outcome.decline
+    assert decline.decline_class is kind
+    raw = {"code": "card_declined"} | fields
+    assert {name: getattr(decline, name) for name in raw} == raw
+
+
+def test_authentication_required_is_its_own_outcome() -> None:
+    outcome = outcome_of_error(card_error(code="authentication_required"), REFERENCE)
+    assert isinstance(outcome, AuthenticationRequired)
+
+
+@pytest.mark.parametrize("kind", ["invalid_request_error", "api_error", "idempotency_error"])
+def test_a_402_that_is_no_card_error_is_no_decline(kind: str) -> None:
+    outcome = outcome_of_error(card_error(type=kind, code=None), REFERENCE)
+    assert isinstance(outcome, NotSent | InDoubt)
+
+
+# --- requests ---
+
+
+def invalid(code: str | None) -> stripe.StripeError:
+    return stripe.InvalidRequestError("no", None, code, http_status=400)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "payment_intent_unexpected_state",
+        "charge_already_captured",
+        "idempotency_key_in_use",
+        "lock_timeout",
+        "intent_invalid_state",
+    ],
+)
+def test_a_state_that_we_did_not_expect_is_looked_up(code: str) -> None:
+    assert isinstance(outcome_of_error(invalid(code), REFERENCE), InDoubt)
+
+
+@pytest.mark.parametrize("code", ["resource_missing", "parameter_unknown", "amount_too_small", None])
+def test_a_request_at_fault_is_not_tried_again(code: str | None) -> None:
+    outcome = outcome_of_error(invalid(code), REFERENCE)
+    assert isinstance(outcome, NotSent)
+    assert not outcome.is_retryable
+
+
+@pytest.mark.parametrize("kind", [stripe.RateLimitError, stripe.AuthenticationError, stripe.PermissionError])
+def test_what_is_refused_before_execution_may_come_again(kind: type[Any]) -> None:
+    outcome = outcome_of_error(error_of(kind, http_status=429), REFERENCE)
+    assert isinstance(outcome, NotSent)
+    assert outcome.is_retryable
+
+
+# --- connections ---
+
+
+def connection_error(cause: BaseException | None) -> stripe.StripeError:
+    error = stripe.APIConnectionError("no")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind"),
+    [
+        (requests.ConnectTimeout("no"), NotSent),
+        (requests.exceptions.SSLError("no"), NotSent),
+        (requests.ReadTimeout("no"), InDoubt),
+        (requests.ConnectionError("reset"), InDoubt),
+        (requests.ConnectionError(), InDoubt),
+        (requests.exceptions.ChunkedEncodingError("no"), InDoubt),
+        (OSError("no"), InDoubt),
+        (None, InDoubt),
+    ],
+    ids=repr,
+)
+def test_only_a_connection_that_was_never_made_was_not_sent(cause: BaseException | None, kind: type[Any]) -> None:
+    outcome = outcome_of_error(connection_error(cause), REFERENCE)
+    assert type(outcome) is kind
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, None])
+def test_a_server_error_leaves_doubt(status: int | None) -> None:
+    outcome = outcome_of_error(stripe.APIError("no", http_status=status), REFERENCE)
+    assert isinstance(outcome, InDoubt)
+    assert not isinstance(outcome, Approved)

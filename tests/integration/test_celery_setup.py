@@ -1,0 +1,151 @@
+"""The running worker is set up as promised: names, queues, limits, JSON only, and events without personal data."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kombu import Producer
+
+from tests.acceptance.harness import APPLICATION, House, Json, eventually, order, unique
+
+pytestmark = [pytest.mark.postgres, pytest.mark.redis]
+
+TASKS = {
+    "payments.process",
+    "payments.charge",
+    "payments.settle",
+    "payments.reconcile",
+    "payments.webhook",
+    "payments.dunning",
+    "payments.sweep",
+}
+QUEUES = {"charges", "webhooks", "dunning", "mail", "upkeep"}
+# Longer than a worker may take for any task: the provider's time-out and what surrounds it.
+LONGEST_TASK_SECONDS = 120
+
+
+def test_the_worker_knows_every_task_by_its_name(house: House) -> None:
+    assert _inspect(house, "registered") >= TASKS
+
+
+def test_the_worker_listens_to_every_queue(house: House) -> None:
+    found = {queue["name"].removeprefix(house.prefix) for queue in _inspect(house, "active_queues", list)}
+    assert found == QUEUES
+
+
+def test_the_settings_are_those_of_the_reliability_rules(house: House) -> None:
+    conf = _inspect(house, "conf", dict)
+    expected = {
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "worker_prefetch_multiplier": 1,
+        "task_ignore_result": True,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "worker_send_task_events": True,
+        "task_send_sent_event": True,
+    }
+    assert {name: conf[name] for name in expected} == expected
+    assert conf["broker_transport_options"]["visibility_timeout"] > LONGEST_TASK_SECONDS
+
+
+class Bomb:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.write_text, (self.target, "unpickled")
+
+
+def test_what_is_not_json_is_never_read(house: House, tmp_path: Path) -> None:
+    target = tmp_path / "bomb"
+    with house.celery() as elsewhere, elsewhere.connection() as connection, connection.channel() as channel:
+        Producer(channel).publish(
+            pickle.dumps([[Bomb(target)], {}, {}]),
+            routing_key=f"{house.prefix}charges",
+            content_type="application/x-python-serialize",
+            content_encoding="binary",
+            headers={"task": "payments.charge", "id": unique("task"), "lang": "py"},
+        )
+    worker = next(process for process in house.processes if process.name == "worker")
+    eventually(lambda: "Refusing to deserialize" in worker.log_text(), "a refused message")
+    house.assert_charged_once(house.merchant.pay(order())["id"])
+    assert not target.exists()
+
+
+def test_events_and_logs_show_no_personal_data(house: House) -> None:
+    canaries = {
+        "payment_method_token": house.provider.card("success"),
+        "email": f"{unique('canary')}@example.org",
+        "ip_address": "203.0.113.77",
+        "device_fingerprint": unique("fingerprint"),
+        "billing_address": {"line1": unique("street")},
+        "metadata": {"note": unique("note")},
+    }
+    with _events(house) as seen, house.celery() as elsewhere:
+        over_http = house.merchant.process(order() | canaries)["id"]
+        over_celery = order() | canaries | {"application": APPLICATION}
+        elsewhere.send_task("payments.process", kwargs=over_celery)
+        elsewhere.send_task("payments.process", kwargs=over_celery | {"amount": unique("amount"), "currency": "EUR"})
+        house.merchant.wait(over_http, "captured")
+        eventually(lambda: _ended(seen, "payments.process") == {"task-succeeded", "task-failed"}, "both ends")
+        eventually(lambda: "task-succeeded" in _ended(seen, "payments.charge"), "the end of a charge")
+    told = json.dumps(seen, default=str) + "".join(process.log_text() for process in house.processes)
+    secrets = [*_texts(canaries), "canary-", "street-", "amount-", "fingerprint-"]
+    assert [secret for secret in secrets if secret in told] == []
+
+
+def test_events_name_the_row_that_a_task_is_about(house: House) -> None:
+    with _events(house) as seen:
+        payment = house.merchant.pay(order())
+        attempt_id = payment["attempts"][0]["id"]
+        eventually(lambda: any(attempt_id in str(event.get("args")) for event in seen), "an event of the charge")
+
+
+def _inspect(house: House, what: str, kind: type = set) -> Any:
+    """Ask the running worker over the broker, as `celery inspect` does."""
+    name = f"{house.prefix}worker@{socket.gethostname()}"
+    answers: Json = {}
+    with house.celery() as elsewhere:
+        inspect = elsewhere.control.inspect([name], timeout=5)
+
+        def has_answered() -> bool:
+            answers.update(getattr(inspect, what)() or {})
+            return name in answers
+
+        eventually(has_answered, f"an answer of {name}")
+    return kind(answers[name])
+
+
+@contextmanager
+def _events(house: House) -> Iterator[list[Json]]:
+    """Collect every event on the broker, as Flower does."""
+    seen: list[Json] = []
+    with house.celery() as elsewhere, elsewhere.connection() as connection:
+        receiver = elsewhere.events.Receiver(connection, handlers={"*": seen.append})
+        thread = threading.Thread(target=receiver.capture)
+        thread.start()
+        eventually(lambda: bool(seen), "a first event")
+        yield seen
+        receiver.should_stop = True
+        thread.join()
+
+
+def _ended(seen: list[Json], task: str) -> set[str]:
+    ids = {event["uuid"] for event in seen if event.get("name") == task}
+    ends = ("task-succeeded", "task-failed")
+    return {event["type"] for event in seen if event.get("uuid") in ids and event["type"] in ends}
+
+
+def _texts(value: Any) -> list[str]:
+    return [text for part in value.values() for text in _texts(part)] if isinstance(value, dict) else [value]

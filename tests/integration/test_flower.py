@@ -1,0 +1,68 @@
+"""Flower, started as an operator starts it, shows the worker, its queues and the tasks, and nobody's data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from stack.process import free_port
+from tests.acceptance.harness import House, eventually, order, unique
+from tests.integration.test_celery_setup import QUEUES
+
+pytestmark = [pytest.mark.postgres, pytest.mark.redis]
+USER = ("operator", "let-me-see")
+
+
+class Flower:
+    """The pages of a running Flower."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+
+    def get(self, path: str) -> requests.Response:
+        return requests.get(self.url + path, auth=USER, timeout=20)
+
+    def is_up(self) -> bool:
+        try:
+            return self.get("/workers").ok
+        except requests.ConnectionError:
+            return False
+
+
+@pytest.fixture(scope="module")
+def flower(running_house: House) -> Iterator[Flower]:
+    """Flower against the broker of the running house."""
+    port = free_port()
+    process = running_house.celery_process("flower", "flower", f"--port={port}", f"--basic-auth={':'.join(USER)}")
+    found = Flower(port)
+    process.wait_for(found.is_up, "Flower's page of workers", 60)
+    yield found
+    process.kill()
+
+
+def test_flower_lists_the_worker_its_queues_and_the_tasks(house: House, flower: Flower) -> None:
+    worker = f"{house.prefix}worker@"
+    eventually(lambda: worker in flower.get("/workers").text, "the worker on Flower's page")
+    email = f"{unique('canary')}@example.org"
+    payment = house.merchant.pay(order(email=email))
+    attempt_id = payment["attempts"][0]["id"]
+    eventually(lambda: attempt_id in flower.get("/api/tasks").text, "the charge in Flower")
+    told = flower.get("/api/tasks")
+    assert {task["name"] for task in told.json().values()} >= {"payments.charge", "payments.sweep"}
+    assert "canary" not in told.text
+    assert flower.get("/tasks").status_code == 200
+    eventually(lambda: {f"{house.prefix}{name}" for name in QUEUES} <= _queues(flower, worker), "the queues in Flower")
+    assert flower.get("/broker").status_code == 200
+
+
+def test_flower_asks_for_a_password(flower: Flower) -> None:
+    assert requests.get(f"{flower.url}/api/workers", timeout=20).status_code == 401
+
+
+def _queues(flower: Flower, worker: str) -> set[str]:
+    answer = flower.get("/api/workers?refresh=1")
+    assert answer.status_code == 200
+    [found] = [about for name, about in answer.json().items() if name.startswith(worker)]
+    return {queue["name"] for queue in found.get("active_queues", [])}

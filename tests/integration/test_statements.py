@@ -1,0 +1,193 @@
+"""What one successful card payment costs the database, from accept to rest, its webhook included.
+
+The numbers are exact: whoever adds a statement or a commit to the hot path has to come here and justify it.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import requests
+from sqlalchemy import Connection, Engine, event
+
+import tasks
+from domain.settlement import Policy
+from gateways.stripe import StripeGateway
+from models.clock import Clock
+from models.keys import Role, create_key
+from models.rings import CHARGE, WEBHOOK, Ring
+from models.session import make_engine, transact
+from sandbox.server import RunningSandbox
+from sandbox.stripe.events import signature
+from tasks.base import Runtime
+from tasks.lease import LeaseKeeper
+from webhooks.app import PREFIX, create_app
+from webhooks.services import Services
+from worker.celery import app
+
+pytestmark = pytest.mark.postgres
+SECRET_KEY = "sk_test_sandbox_statements"
+WEBHOOK_SECRET = "whsec_statements"
+BODY = {
+    "invoice_id": "inv_1",
+    "user_id": "user_1",
+    "amount": "12.30",
+    "currency": "EUR",
+    "payment_method": "credit_card",
+    "payment_method_token": "pm_card_visa",
+}
+
+
+@dataclass
+class Stage:
+    """What the database was asked for meanwhile."""
+
+    statements: list[tuple[str, Any]] = field(default_factory=list)
+    commits: int = 0
+
+    @property
+    def summary(self) -> list[str]:
+        """The statements in short, such as `UPDATE attempts`."""
+        return [_shorten(statement) for statement, _ in self.statements]
+
+
+class Counter:
+    """Listens to an engine; every statement belongs to the stage that runs at the time."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._stage = Stage()
+        event.listen(engine, "before_cursor_execute", self._on_statement)
+        event.listen(engine, "commit", self._on_commit)
+
+    @contextmanager
+    def stage(self) -> Iterator[Stage]:
+        """Count what happens inside."""
+        self._stage = Stage()
+        yield self._stage
+        self._stage = Stage()
+
+    def _on_statement(
+        self, _connection: Connection, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool
+    ) -> None:
+        self._stage.statements.append((statement, parameters))
+
+    def _on_commit(self, _connection: Connection) -> None:
+        self._stage.commits += 1
+
+
+@dataclass
+class House:
+    """The HTTP edge and the tasks in this process, on PostgreSQL and a sandbox in a thread."""
+
+    engine: Engine
+    sandbox: RunningSandbox
+    runtime: Runtime
+    rings: list[Ring]
+    api_key: str
+
+    def __post_init__(self) -> None:
+        runtime = self.runtime
+        services = Services(
+            runtime.engine, runtime.clock, runtime.gateways, runtime.policy, runtime.ring, check_broker=lambda: None
+        )
+        self.client = create_app(services).test_client()
+
+    def process(self) -> None:
+        """Send the payment."""
+        headers = {"Authorization": f"Bearer {self.api_key}", "Idempotency-Key": "order-1"}
+        answer = self.client.post(f"{PREFIX}/process", json=BODY, headers=headers)
+        assert answer.status_code == 202, answer.text
+
+    def work(self, task: str) -> None:
+        """Carry out the one ring that there is."""
+        [ring] = self.rings
+        self.rings.clear()
+        assert ring.task == task
+        app.tasks[task](ring.row_id)
+
+    def sent_event(self, event_type: str) -> bytes:
+        """Return the body of the one event of a type that the provider has written."""
+        params = {"type": event_type}
+        answer = requests.get(f"{self.sandbox.url}/v1/events", params=params, auth=(SECRET_KEY, ""), timeout=10)
+        [found] = answer.json()["data"]
+        return json.dumps(found).encode()
+
+    def deliver(self, body: bytes) -> None:
+        """Deliver a webhook."""
+        headers = {"Stripe-Signature": signature(body, WEBHOOK_SECRET, int(time.time()))}
+        answer = self.client.post(f"{PREFIX}/webhooks/stripe", data=body, headers=headers)
+        assert answer.status_code == 200, answer.text
+
+
+@pytest.fixture
+def house(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    engine = make_engine(postgres_url)
+    with RunningSandbox() as sandbox:
+        rings: list[Ring] = []
+        clock = Clock(engine)
+        runtime = Runtime(
+            engine=engine,
+            clock=clock,
+            gateways={"stripe": StripeGateway(SECRET_KEY, (WEBHOOK_SECRET,), sandbox.url)},
+            policy=Policy(),
+            leases=LeaseKeeper(engine, clock),
+            ring=rings.extend,
+        )
+        monkeypatch.setattr(app, "runtime", lambda: runtime)
+        now = clock.now()
+        api_key = transact(engine, lambda connection: create_key(connection, Role.APP, "shop", "test", now))
+        yield House(engine, sandbox, runtime, rings, api_key)
+    engine.dispose()
+
+
+def test_every_statement_and_commit_of_a_card_payment_is_counted(house: House) -> None:
+    counter = Counter(house.engine)
+    with counter.stage() as accept:
+        house.process()
+    with counter.stage() as charge:
+        house.work(CHARGE)
+    body = house.sent_event("payment_intent.succeeded")
+    with counter.stage() as receive:
+        house.deliver(body)
+    with counter.stage() as webhook:
+        house.work(WEBHOOK)
+    print(accept.summary, accept.commits, charge.summary, charge.commits, receive.summary, receive.commits, webhook.summary, webhook.commits)
+    for stage in (accept, charge, receive, webhook):
+        for statement, parameters in stage.statements:
+            _assert_served_by_an_index(house.engine, statement, parameters)
+    assert 0
+
+
+def _shorten(statement: str) -> str:
+    words = statement.split()
+    match words[0]:
+        case "SELECT":
+            lock = " FOR UPDATE" if "FOR UPDATE" in statement else ""
+            return f"SELECT {words[words.index('FROM') + 1]}{lock}"
+        case "INSERT":
+            return f"INSERT {words[2]}"
+        case verb:
+            return f"{verb} {words[1]}"
+
+
+def _assert_served_by_an_index(engine: Engine, statement: str, parameters: Any) -> None:
+    with engine.connect() as connection:
+        # The tables are nearly empty: without this PostgreSQL would rightly read them whole.
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        explained = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
+        for node in _nodes(explained.scalar_one()[0]["Plan"]):
+            is_scan = node["Node Type"].endswith("Scan") and node["Node Type"] != "Bitmap Heap Scan"
+            assert not is_scan or "Index Cond" in node, f"{node['Node Type']} of {node.get('Relation Name')}: {statement}"
+
+
+def _nodes(plan: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from _nodes(child)
