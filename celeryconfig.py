@@ -67,7 +67,7 @@ enable_utc = True
 worker_pool = "threads"
 worker_concurrency = _settings.worker_concurrency
 worker_cancel_long_running_tasks_on_connection_loss = False
-worker_soft_shutdown_timeout = 10
+worker_soft_shutdown_timeout = 30
 worker_enable_soft_shutdown_on_idle = True
 worker_eta_task_limit = 1000
 

@@ -37,10 +37,23 @@ _LEAST_RETRY_GAP = timedelta(hours=20)
 _AFTER_EXPIRY = timedelta(hours=1)
 # Nothing has been decided about the money yet.
 _UNDECIDED = (State.ACCEPTED, State.PROCESSING, State.IN_DOUBT)
+# Why we void what was never charged: nothing could be sent, or the customer did not come back.
+NOT_SENT = "not_sent"
+_ENDS = {NOT_SENT: (NOT_SENT, Event.CHARGE_FAILED), "expired": ("action_expired", Event.PAYMENT_EXPIRED)}
+_CLOSED = (AttemptStatus.DECLINED, AttemptStatus.FAILED, AttemptStatus.CANCELED)
+# Actions that a bank takes days for; they are not given up with the checkout.
+_SLOW_ACTIONS = frozenset({"verify_with_microdeposits", "display_bank_transfer_instructions"})
+_SLOW_ACTION_EXPIRES_AFTER = timedelta(days=14)
 
 
 def collect(at: Situation, outcome: Outcome) -> Step | None:
-    """Decide on the outcome of a charge or an authorization."""
+    """Decide on the outcome of a charge or an authorization.
+
+    An attempt that is closed says nothing more about its payment, which may be on its next attempt; unless it
+    turns out to have taken money after all."""
+    has_money = isinstance(outcome, Approved) and not outcome.voided
+    if at.attempt.status in _CLOSED and not has_money:
+        return None
     match outcome:
         case Approved():
             return collected(at, outcome)
@@ -63,13 +76,16 @@ def collected(at: Situation, outcome: Approved) -> Step | None:
     """Take what the provider's books show into ours."""
     if outcome.voided:
         return ended_by_provider(at)
+    is_known = at.attempt.status is AttemptStatus.SUCCEEDED
     if at.state in COLLECTED:
-        return None
+        return None if is_known else _collected_twice(at, outcome)
     if outcome.captured:
         return captured(at, outcome)
     if at.state is State.AUTHORIZED:
         return _look_again_after_expiry(at)
-    if outcome.authorized != at.attempt.amount or at.state in GIVEN_UP | IN_DUNNING:
+    if at.state in GIVEN_UP | IN_DUNNING:
+        return None if is_known else _release(at, outcome)
+    if outcome.authorized != at.attempt.amount:
         return at.in_doubt(Event.CHARGE_IN_DOUBT)
     expires_at = outcome.authorization_expires_at
     changes = {
@@ -81,6 +97,19 @@ def collected(at: Situation, outcome: Approved) -> Step | None:
     look_at = expires_at and expires_at + _AFTER_EXPIRY
     closing = at.done(AttemptStatus.SUCCEEDED, outcome.reference, due_at=look_at)
     return Step(Event.CHARGE_AUTHORIZED, changes, closing)
+
+
+def _collected_twice(at: Situation, outcome: Approved) -> Step | None:
+    """A second attempt took the money as well: kept in the audit trail for an operator to give it back."""
+    if not outcome.captured:
+        return _release(at, outcome)
+    return Step(Event.CHARGE_DUPLICATED, attempt=at.done(AttemptStatus.SUCCEEDED, outcome.reference))
+
+
+def _release(at: Situation, outcome: Approved) -> Step:
+    """An authorization surfaced that nobody waits for any more: let it go."""
+    closing = at.done(AttemptStatus.SUCCEEDED, outcome.reference)
+    return Step(None, attempt=closing, effects=(OpenAttempt(Verb.VOID, "late_authorization"),))
 
 
 def captured(at: Situation, outcome: Approved) -> Step:
@@ -115,14 +144,27 @@ def ended_by_provider(at: Situation) -> Step | None:
     """Record that the provider's object was canceled: by our void, by expiry, or by somebody there."""
     if at.state in GIVEN_UP | COLLECTED | IN_DUNNING | {State.BLOCKED}:
         return None
+    is_ours = at.attempt.verb is Verb.VOID
+    closing = at.done(AttemptStatus.SUCCEEDED if is_ours else AttemptStatus.CANCELED)
     if at.state is State.AUTHORIZED:
         expiry = at.payment.authorization_expires_at
         is_expiry = expiry is not None and at.now >= expiry - _AFTER_EXPIRY
         event = Event.AUTHORIZATION_EXPIRED if is_expiry else Event.VOID_SUCCEEDED
-    else:
-        event = Event.PAYMENT_EXPIRED if at.attempt.reason == "expired" else Event.PAYMENT_CANCELED
-    status = AttemptStatus.SUCCEEDED if at.attempt.verb is Verb.VOID else AttemptStatus.CANCELED
-    return Step(event, {"next_action": None}, at.done(status), (CloseOtherAttempts(),))
+        return Step(event, {"next_action": None}, closing, (CloseOtherAttempts(),))
+    if is_ours and at.attempt.reason is None:
+        return Step(Event.PAYMENT_CANCELED, {"next_action": None}, closing, (CloseOtherAttempts(), *abandoned(at)))
+    decline_class = DeclineClass.SOFT if at.attempt.reason == NOT_SENT else DeclineClass.HARD
+    code, event = _ENDS.get(at.attempt.reason or "", ("canceled_at_provider", Event.PAYMENT_CANCELED))
+    refused = _refused(at, closing, decline_class, code, event)
+    return replace(refused, effects=(CloseOtherAttempts(), *refused.effects))
+
+
+def abandoned(at: Situation) -> tuple[Effect, ...]:
+    """Return the effects that end a dunning case because somebody stopped the payment, if there is one."""
+    if at.payment.case is None:
+        return ()
+    closed = replace(at.payment.case, state=CaseState.UNCOLLECTIBLE, due_at=None)
+    return (SaveCase(closed), MarkSubscription(SubscriptionStatus.CANCELED))
 
 
 def _look_again_after_expiry(at: Situation) -> Step | None:
@@ -189,9 +231,12 @@ def _next_retry(at: Situation, case: DunningCase) -> tuple[int, datetime] | None
 def _action_required(at: Situation, outcome: ActionRequired) -> Step | None:
     if at.state is State.REQUIRES_ACTION:
         waiting = at.waiting(AttemptStatus.ACTION_REQUIRED, waiting_delay(at.attempt.checks))
-        is_abandoned = at.now >= at.payment.created_at + at.policy.action_expires_after
+        is_slow = outcome.next_action.get("type") in _SLOW_ACTIONS
+        patience = _SLOW_ACTION_EXPIRES_AFTER if is_slow else at.policy.action_expires_after
+        is_abandoned = at.now >= at.payment.created_at + patience
         return Step(None, attempt=waiting, effects=(OpenAttempt(Verb.VOID, "expired"),) if is_abandoned else ())
-    if at.state not in _UNDECIDED:
+    is_open_again = at.state is State.PENDING and at.payment.is_client_confirmed
+    if at.state not in _UNDECIDED and not is_open_again:
         return None
     waiting = at.waiting(AttemptStatus.ACTION_REQUIRED, waiting_delay(0), outcome.reference)
     return Step(Event.ACTION_REQUIRED, {"next_action": outcome.next_action}, waiting)
@@ -211,7 +256,12 @@ def _not_sent(at: Situation, outcome: NotSent) -> Step | None:
         return _action_required(at, ActionRequired(outcome.reference))
     if at.state not in _UNDECIDED:
         return None
+    waiting = None if at.state is State.ACCEPTED else Event.CHARGE_NOT_SENT
     if outcome.is_retryable and not at.is_exhausted and not at.payment.is_client_confirmed:
-        return Step(None if at.state is State.ACCEPTED else Event.CHARGE_NOT_SENT, attempt=at.again())
+        return Step(waiting, attempt=at.again())
     closing = at.done(AttemptStatus.FAILED, outcome.reference, code=outcome.reason)
-    return _refused(at, closing, DeclineClass.HARD, outcome.reason, Event.CHARGE_FAILED)
+    if outcome.is_retryable and outcome.reference is not None:
+        # A confirm of ours may still be on its way: only a canceled intent can never be charged.
+        return Step(waiting, attempt=closing, effects=(OpenAttempt(Verb.VOID, NOT_SENT),))
+    decline_class = DeclineClass.SOFT if outcome.is_retryable else DeclineClass.HARD
+    return _refused(at, closing, decline_class, outcome.reason, Event.CHARGE_FAILED)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from domain.backoff import waiting_delay
 from domain.collection import captured, collected, ended_by_provider
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome, Pending
-from domain.payment import IN_FLIGHT, AttemptStatus, Event, State
+from domain.payment import COLLECTED, IN_FLIGHT, UNFINISHED, AttemptStatus, Event, State
 from domain.step import Situation, Step
 
 # The provider still shows the money as it was before: the operation was not executed.
@@ -18,10 +19,12 @@ def capture(at: Situation, outcome: Outcome) -> Step | None:
     """Decide on the outcome of a capture."""
     match outcome:
         case Approved(voided=True):
-            return ended_by_provider(at)
+            ended = ended_by_provider(at)
+            closing = at.done(AttemptStatus.FAILED, code="authorization_ended")
+            return replace(ended, attempt=closing) if ended else _closed(at, closing)
         case Approved(captured=amount) if amount:
             if at.state is not State.AUTHORIZED:
-                return _close_quietly(at)
+                return _closed(at, at.done(AttemptStatus.SUCCEEDED))
             return captured(at, replace(outcome, authorized=at.payment.authorized))
         case Approved():
             return _not_done(at, _NOT_EXECUTED, Event.CAPTURE_FAILED)
@@ -32,11 +35,14 @@ def void(at: Situation, outcome: Outcome) -> Step | None:
     """Decide on the outcome of a void. Money that was captured meanwhile is taken into the books."""
     match outcome:
         case Approved(voided=True):
-            return ended_by_provider(at) or _close_quietly(at)
+            return ended_by_provider(at) or _closed(at, at.done(AttemptStatus.SUCCEEDED))
         case Approved(captured=amount) if amount:
+            closing = at.done(AttemptStatus.FAILED, code="already_captured")
+            if at.state in COLLECTED:
+                return _closed(at, closing)
             whole = replace(at, given_attempt=replace(at.attempt, amount=at.payment.amount))
-            step, closing = collected(whole, outcome), at.done(AttemptStatus.FAILED, code="already_captured")
-            return replace(step, attempt=closing) if step else Step(None, attempt=closing)
+            step = collected(whole, outcome)
+            return replace(step, attempt=closing) if step else _closed(at, closing)
         case NotSent(is_retryable=True):
             return _not_done(at, outcome, Event.VOID_FAILED)
         case InDoubt() | NotSent():
@@ -50,6 +56,8 @@ def refund(at: Situation, outcome: Outcome) -> Step | None:
     match outcome:
         case Approved(refunded=amount):
             return None if is_given else _refunded(at, amount, outcome.reference)
+        case Pending() if is_given:
+            return None
         case Pending(reference=reference):
             waiting = at.waiting(AttemptStatus.PENDING, waiting_delay(at.attempt.checks), reference)
             is_news = at.attempt.status is not AttemptStatus.PENDING
@@ -81,12 +89,13 @@ def _otherwise(at: Situation, outcome: Outcome, in_doubt: Event, failed: Event) 
 def _not_done(at: Situation, outcome: NotSent, failed: Event) -> Step | None:
     if at.attempt.status not in IN_FLIGHT | {AttemptStatus.PENDING}:
         return None
-    if outcome.is_retryable and not at.is_exhausted:
+    # A void in place of a charge that may still be on its way is asked for until it is answered.
+    if at.state is State.ACCEPTED or (outcome.is_retryable and not at.is_exhausted):
         return Step(None, attempt=at.again())
     closing = at.done(AttemptStatus.FAILED, code=outcome.reason)
     return Step(failed if at.allows(failed) else None, attempt=closing)
 
 
-def _close_quietly(at: Situation) -> Step | None:
-    is_closed = at.attempt.status is AttemptStatus.SUCCEEDED
-    return None if is_closed else Step(None, attempt=at.done(AttemptStatus.SUCCEEDED))
+def _closed(at: Situation, closing: dict[str, Any]) -> Step | None:
+    """Close an attempt that changes nothing about its payment any more."""
+    return Step(None, attempt=closing) if at.attempt.status in UNFINISHED else None

@@ -69,6 +69,7 @@ class Event(StrEnum):
     CHARGE_IN_DOUBT = "charge_in_doubt"
     CHARGE_NOT_SENT = "charge_not_sent"
     CHARGE_FAILED = "charge_failed"
+    CHARGE_DUPLICATED = "charge_duplicated"
     ACTION_REQUIRED = "action_required"
     FRAUD_BLOCKED = "fraud_blocked"
     REVIEW_REQUIRED = "review_required"
@@ -125,7 +126,11 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     **_from((*_COLLECTING, State.ACCEPTED), Event.CHARGE_AUTHORIZED, State.AUTHORIZED),
     **_from((*_COLLECTING, State.ACCEPTED), Event.CHARGE_DECLINED, State.DECLINED),
     **_from((*_COLLECTING, State.ACCEPTED), Event.CHARGE_FAILED, State.FAILED),
-    **_from((State.PROCESSING, State.IN_DOUBT, State.ACCEPTED), Event.ACTION_REQUIRED, State.REQUIRES_ACTION),
+    **_from(
+        (State.PROCESSING, State.IN_DOUBT, State.PENDING, State.ACCEPTED),
+        Event.ACTION_REQUIRED,
+        State.REQUIRES_ACTION,
+    ),
     **_from(
         (State.PROCESSING, State.IN_DOUBT, State.REQUIRES_ACTION, State.ACCEPTED),
         Event.CHARGE_PENDING,
@@ -135,9 +140,10 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     **_from((State.PROCESSING, State.IN_DOUBT), Event.CHARGE_NOT_SENT, State.ACCEPTED),
     # the provider's books win: money that surfaces late is ours to know of
     **_from(GIVEN_UP | IN_DUNNING, Event.CHARGE_APPROVED, State.CAPTURED),
+    **_staying(tuple(sorted(COLLECTED)), Event.CHARGE_DUPLICATED),
     # ending without money
     **_from((State.ACCEPTED, State.REVIEW, *_COLLECTING), Event.PAYMENT_CANCELED, State.CANCELED),
-    **_from((State.ACCEPTED, State.REVIEW, *_COLLECTING), Event.PAYMENT_EXPIRED, State.EXPIRED),
+    **_from((State.ACCEPTED, *_COLLECTING), Event.PAYMENT_EXPIRED, State.EXPIRED),
     # authorized money
     **_staying(
         (State.AUTHORIZED,),

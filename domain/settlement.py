@@ -19,8 +19,7 @@ from domain.causes import (
     ReviewRequired,
     Started,
 )
-from domain.collection import collect, recovered
-from domain.dunning import CaseState, SubscriptionStatus
+from domain.collection import abandoned, collect, recovered
 from domain.errors import IllegalTransition
 from domain.operations import capture, refund, void
 from domain.outcome import Outcome
@@ -28,8 +27,6 @@ from domain.payment import IN_DUNNING, TRANSITIONS, Attempt, AttemptStatus, Even
 from domain.step import (
     LEASE,
     CloseOtherAttempts,
-    Effect,
-    MarkSubscription,
     OpenAttempt,
     Policy,
     SaveCase,
@@ -106,11 +103,7 @@ def _request(at: Situation, cause: Command) -> Step:
 
 
 def _cancel(at: Situation, cause: Command) -> Step:
-    effects: tuple[Effect, ...] = (CloseOtherAttempts(),)
-    if at.payment.case is not None:
-        closed = replace(at.payment.case, state=CaseState.UNCOLLECTIBLE, due_at=None)
-        effects += (SaveCase(closed), MarkSubscription(SubscriptionStatus.CANCELED))
-    return Step(Event.PAYMENT_CANCELED, {"next_action": None}, effects=effects)
+    return Step(Event.PAYMENT_CANCELED, {"next_action": None}, effects=(CloseOtherAttempts(), *abandoned(at)))
 
 
 def _retry(at: Situation, cause: Command) -> Step | None:
@@ -123,8 +116,7 @@ def _retry(at: Situation, cause: Command) -> Step | None:
 def _end_grace(at: Situation, cause: Command) -> Step | None:
     if at.state is not State.IN_GRACE or at.payment.case is None:
         return None
-    closed = replace(at.payment.case, state=CaseState.UNCOLLECTIBLE, due_at=None)
-    return Step(Event.GRACE_EXPIRED, effects=(SaveCase(closed), MarkSubscription(SubscriptionStatus.CANCELED)))
+    return Step(Event.GRACE_EXPIRED, effects=abandoned(at))
 
 
 def _settle_otherwise(at: Situation, cause: Command) -> Step | None:

@@ -114,16 +114,20 @@ class Situation:
 
     def again(self) -> dict[str, Any]:
         """Return the columns of an attempt that was proven not executed and is to be sent once more."""
+        attempt = self.attempt
         return {
             "status": AttemptStatus.DUE,
-            "due_at": self.now + not_sent_delay(self.attempt.retries, self.attempt.id),
-            "retries": self.attempt.retries + 1,
+            "due_at": self.now + not_sent_delay(attempt.retries, attempt.id),
+            "retries": attempt.retries + 1,
+            # An answer was recorded: the attempt does not kill its workers.
+            "claims": 0 if attempt.status is AttemptStatus.OPEN else attempt.claims,
         }
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether sending once more is pointless."""
-        return self.attempt.retries + 1 >= NOT_SENT_TRIES or self.attempt.claims >= self.policy.max_claims
+        """Whether sending once more is pointless: too many tries, or too many workers that died of it."""
+        is_deadly = self.attempt.status is not AttemptStatus.OPEN and self.attempt.claims >= self.policy.max_claims
+        return is_deadly or self.attempt.retries + 1 >= NOT_SENT_TRIES
 
     def in_doubt(self, event: Event) -> Step:
         """Keep the attempt in doubt and plan the next look; `event` is recorded the first time."""

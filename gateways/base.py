@@ -18,7 +18,7 @@ class Order:
     """One attempt, as a gateway sees it.
 
     `reference`: the provider's object of this attempt, once it is stored. `charge_reference`: that of the
-    payment's money, for capture, void and refund. `retries`: calls of this attempt that were proven not executed."""
+    payment's money, for capture, void and refund. `retries`: how often it was proven not executed."""
 
     payment_id: str
     attempt_id: str
@@ -38,10 +38,11 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A webhook whose signature is good."""
+    """A webhook whose signature is good. `payload`: what may be stored of it, without credentials."""
 
     event_id: str
     type: str
+    payload: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from http.cookiejar import DefaultCookiePolicy
 
 import requests
@@ -31,9 +32,12 @@ def make_session(base_url: str) -> requests.Session:
 
 def was_never_sent(error: BaseException | None) -> bool:
     """Tell whether the failure proves that no byte of the request reached the provider."""
-    if isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError):
+    if isinstance(error, requests.ConnectTimeout):
         return True
     if not isinstance(error, requests.ConnectionError) or not error.args:
         return False
     reason = getattr(error.args[0], "reason", error.args[0])
+    if isinstance(reason, urllib3.exceptions.SSLError):
+        # A refused certificate ends the handshake; any other TLS error may come after the request.
+        return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in (*reason.args, reason.__cause__))
     return isinstance(reason, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)

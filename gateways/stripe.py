@@ -74,7 +74,8 @@ class StripeGateway:
                 reference = self._create(order, _create_params(order))["id"]
             except stripe.StripeError as error:
                 return _nothing_moved(error)
-            remember(reference)
+        # Also when it is known already: whoever lost the lease meanwhile must not confirm.
+        remember(reference)
         return self._answer(
             order.verb,
             reference,
@@ -158,7 +159,7 @@ class StripeGateway:
             raise WebhookRefused("signed too long ago or in the future")
         try:
             event = json.loads(body)
-            delivery = Delivery(str(event["id"]), str(event["type"]))
+            delivery = Delivery(str(event["id"]), str(event["type"]), _without_secrets(body, event))
         except (ValueError, KeyError, TypeError, RecursionError):
             raise WebhookRefused("not a Stripe event") from None
         names = (delivery.event_id, delivery.type)
@@ -180,7 +181,9 @@ class StripeGateway:
         return None
 
     def _create(self, order: Order, params: Any) -> Any:
-        return self._client.v1.payment_intents.create(params=params, options=_key(order, "create"))
+        # A stored 500 is replayed for a day. An unconfirmed intent moves nothing, so a second one does no harm.
+        options: Any = {"idempotency_key": f"{order.attempt_id}-create-{order.retries}"}
+        return self._client.v1.payment_intents.create(params=params, options=options)
 
     def _answer(self, verb: Verb, reference: str, call: Callable[[], Any]) -> Outcome:
         try:
@@ -233,7 +236,7 @@ def _confirm_params(order: Order) -> Any:
     if order.method in _METHOD_TYPES:
         # The application has shown the mandate text and taken the customer's consent.
         params["mandate_data"] = {"customer_acceptance": {"type": "offline"}}
-    elif order.wants_authentication and not order.is_off_session:
+    elif order.wants_authentication:
         params["payment_method_options"] = {"card": {"request_three_d_secure": "any"}}
     if order.verb is Verb.AUTHORIZE:
         params["expand"] = ["latest_charge"]
@@ -245,9 +248,8 @@ def _metadata(order: Order) -> dict[str, str]:
 
 
 def _key(order: Order, call: str) -> Any:
-    # A stored 500 is replayed for a day, so a call that was proven not executed gets a new key. An intent can
-    # be confirmed, captured or canceled once only, so two keys cannot move money twice.
-    return {"idempotency_key": f"{order.attempt_id}-{call}-{order.retries}"}
+    # Never another key for the same call: while the first is still running at Stripe, the second is refused.
+    return {"idempotency_key": f"{order.attempt_id}-{call}"}
 
 
 def _charge_reference(order: Order) -> str:
@@ -375,14 +377,16 @@ def _refused_by_issuer(error: stripe.StripeError, reference: str | None) -> Outc
 
 
 def _refused_as_invalid(error: stripe.StripeError, reference: str | None) -> Outcome:
-    if error.code in _LOOK_UP_CODES:
+    if _code(error) in _LOOK_UP_CODES:
         return InDoubt(_reason(error), reference)
-    if error.code == "rate_limit":
+    if _code(error) == "rate_limit":
         return NotSent(_reason(error), reference=reference)
     return NotSent(_reason(error), is_retryable=False, reference=reference)
 
 
 def _refused_before_execution(error: stripe.StripeError, reference: str | None) -> Outcome:
+    if _code(error) in _LOOK_UP_CODES:
+        return InDoubt(_reason(error), reference)
     return NotSent(_reason(error), reference=reference)
 
 
@@ -422,8 +426,27 @@ def _unanswered(error: stripe.StripeError, reference: str | None) -> Outcome:
     return InDoubt(_reason(error), reference)
 
 
+def _code(error: stripe.StripeError) -> str | None:
+    # Most of the SDK's exceptions keep the code only in the error object that came with the answer.
+    code: str | None = error.code or _field(error.error, "code")
+    return code
+
+
 def _reason(error: stripe.StripeError) -> str:
-    return str(error.code or (f"http_{error.http_status}" if error.http_status else "no_answer"))
+    return str(_code(error) or (f"http_{error.http_status}" if error.http_status else "no_answer"))
+
+
+def _without_secrets(body: bytes, event: Any) -> str:
+    """Return the event as text; a client secret in it is a credential and is not kept."""
+    if b"client_secret" in body:
+        return json.dumps(_strip(event))
+    return body.decode()
+
+
+def _strip(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _strip(item) for key, item in value.items() if key != "client_secret"}
+    return [_strip(item) for item in value] if isinstance(value, list) else value
 
 
 def _is_signed(body: bytes, header: str, secret: str) -> bool:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
 
-from models.session import database_now, reading
+from models.session import database_now, read
 
 # Between two looks at the database a host's monotonic clock drifts by microseconds only.
 _CALIBRATE_SECONDS = 30
@@ -35,6 +35,5 @@ class Clock:
         with self._lock:
             if self._calibrated is not known and self._calibrated is not None:
                 return self._calibrated
-            with reading(self._engine) as connection:
-                self._calibrated = (database_now(connection), time.monotonic())
+            self._calibrated = (read(self._engine, database_now), time.monotonic())
             return self._calibrated

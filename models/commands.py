@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from domain.card_number import contains_card_number, strings_of
+from domain.card_number import contains_card_number, keys_of, names_security_code, strings_of
 from domain.errors import CardNumberRefused, InvalidRequest, UnsupportedMethod
 from domain.methods import PaymentMethod
 from domain.money import Money, exponent
@@ -64,6 +64,8 @@ class Command(BaseModel):
         """Check a decoded JSON value; raise InvalidRequest with one sentence per field, never the values."""
         if not isinstance(raw, dict):
             raise InvalidRequest("the body must be a JSON object")
+        if any(names_security_code(key) for key in keys_of(raw)):
+            raise CardNumberRefused("the request holds a card security code; it must never be sent here")
         for text in strings_of(raw):
             if "\x00" in text:
                 raise InvalidRequest("a text holds a NUL byte; remove it")

@@ -49,3 +49,4 @@ dunning_cases = Table(
 _is_due = dunning_cases.c.due_at.is_not(None)
 Index("ix_dunning_cases_due", dunning_cases.c.due_at, postgresql_where=_is_due, sqlite_where=_is_due)
 Index("ix_dunning_cases_invoice", dunning_cases.c.invoice_id)
+Index("ix_dunning_cases_subscription", dunning_cases.c.subscription_id)

@@ -40,7 +40,7 @@ webhook_events = Table(
     Column("provider", String(40), nullable=False),
     Column("event_id", String(255), nullable=False),
     Column("type", String(100), nullable=False),
-    # The body as it was signed. It may name the payer: erased with the payment's personal data.
+    # What came, without credentials. It may name the payer.
     Column("payload", Text, nullable=False),
     Column("status", String(20), nullable=False),
     Column("tries", Integer, nullable=False),

@@ -25,7 +25,7 @@ from domain.errors import (
 )
 from domain.methods import PaymentMethod, capability
 from domain.money import Money, decimal_text
-from domain.payment import IN_DUNNING, IN_FLIGHT, Event, State, Verb
+from domain.payment import IN_DUNNING, IN_FLIGHT, UNFINISHED, AttemptStatus, Event, State, Verb
 from domain.step import Policy
 from models import transition
 from models.base import new_id
@@ -202,6 +202,9 @@ def require_open(connection: Connection, invoice: Row[Any], minor: int) -> None:
     position = invoice_position(connection, invoice.id)
     if position.live is not None:
         raise CollectionInProgress(f"payment {position.live} is collecting this invoice; wait for it or cancel it")
+    if position.is_dunned and minor != position.rest:
+        left = decimal_text(position.rest, invoice.currency)
+        raise AmountAboveOpen(f"this invoice is past due; pay all that is open, {left} {invoice.currency}")
     if minor > position.rest:
         left = decimal_text(position.rest, invoice.currency)
         raise AmountAboveOpen(f"{left} {invoice.currency} is open on this invoice; send that or less")
@@ -254,13 +257,13 @@ def accept_intent(
     scope = invoice.application
     replay = _reserve(connection, scope, key, command.fingerprint("intent"), now, None)
     position = invoice_position(connection, invoice.id)
-    known = replay.payment_id if replay is not None else position.live
-    if known is not None:
-        found = _open_intent_of(connection, known, caller)
-        if found is None or found.reference is None:
-            raise CollectionInProgress(f"payment {known} is collecting this invoice; wait for it or cancel it")
-        keep_answer(connection, scope, key, Answer(201, {}, known))
-        return found
+    for known in (replay.payment_id if replay else None, position.live):
+        found = _intent_of(connection, known, caller) if known else None
+        if found is not None and found.reference is not None:
+            keep_answer(connection, scope, key, Answer(201, {}, known))
+            return found
+    if position.live is not None:
+        raise CollectionInProgress(f"payment {position.live} is collecting this invoice; wait for it or cancel it")
     if not position.rest:
         raise AmountAboveOpen("nothing is open on this invoice")
     money = Money(position.rest, invoice.currency)
@@ -284,7 +287,7 @@ def accept_intent(
     return Intent(payment_id, attempt_id, started.epoch, money, None, caller.actor)
 
 
-def _open_intent_of(connection: Connection, payment_id: str, caller: Caller) -> Intent | None:
+def _intent_of(connection: Connection, payment_id: str, caller: Caller) -> Intent | None:
     row = connection.execute(
         select(payments, attempts.c.id.label("attempt_id"), attempts.c.epoch, attempts.c.provider_reference)
         .join(attempts, attempts.c.payment_id == payments.c.id)
@@ -318,6 +321,8 @@ def upsert_invoice(
         if (row.user_id, row.currency) != (command.user_id, money.currency):
             raise InvoiceMismatch("user_id and currency of an invoice cannot change; make a new invoice")
         position = invoice_position(connection, invoice_id)
+        if money.minor != row.amount and position.is_dunned:
+            raise Conflict("a payment of this invoice is in dunning; cancel it before changing the amount")
         if money.minor != row.amount and position.live is not None:
             raise CollectionInProgress(f"payment {position.live} is collecting this invoice; wait until it rests")
         if money.minor < position.collected:
@@ -360,6 +365,8 @@ def request_cancel(
 
     def work() -> tuple[Ring, ...]:
         row = _lock(connection, payment_id, caller)
+        if row.state == State.ACCEPTED and _take_back(connection, payment_id, now):
+            return (_open(connection, row, Verb.VOID, row.amount, caller, now, policy),)
         if row.state in (State.AUTHORIZED, State.REQUIRES_ACTION):
             amount = row.authorized or row.amount
             return (_open(connection, row, Verb.VOID, amount, caller, now, policy),)
@@ -488,11 +495,28 @@ def _is_in_flight(connection: Connection, payment_id: str) -> bool:
     return connection.execute(found.limit(1)).first() is not None
 
 
+def _take_back(connection: Connection, payment_id: str, now: datetime) -> bool:
+    """Close the due charge of an intent that the provider knows; tell whether there was one.
+
+    A confirm of it that we gave up on may still be on its way: only the provider can cancel it."""
+    closed = connection.execute(
+        update(attempts)
+        .where(
+            attempts.c.payment_id == payment_id,
+            attempts.c.status == AttemptStatus.DUE,
+            attempts.c.verb.in_([Verb.CHARGE, Verb.AUTHORIZE]),
+            attempts.c.provider_reference.is_not(None),
+        )
+        .values(status=AttemptStatus.CANCELED, due_at=None, settled_at=now, epoch=attempts.c.epoch + 1)
+    )
+    return bool(closed.rowcount)
+
+
 def _refunds_under_way(connection: Connection, payment_id: str) -> int:
     found = select(attempts.c.amount).where(
         attempts.c.payment_id == payment_id,
         attempts.c.verb == Verb.REFUND,
-        attempts.c.status.in_(["due", "open", "in_doubt", "pending"]),
+        attempts.c.status.in_(sorted(UNFINISHED)),
     )
     return sum(connection.scalars(found))
 

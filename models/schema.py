@@ -7,13 +7,12 @@ from importlib.resources import files
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 from models import debts, history, payments
 from models.base import metadata
 
-__all__ = ["current_revision", "head_revision", "metadata", "upgrade"]
+__all__ = ["current_revision", "metadata", "upgrade"]
 
 # Every table is registered by importing its module.
 _TABLES = (payments.payments, debts.invoices, history.events)
@@ -35,12 +34,7 @@ def current_revision(engine: Engine) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
-def head_revision() -> str | None:
-    """Return the newest revision."""
-    return ScriptDirectory.from_config(_config(None)).get_current_head()
-
-
-def _config(connection: Connection | None) -> Config:
+def _config(connection: Connection) -> Config:
     config = Config()
     config.set_main_option("script_location", str(files("models") / "migrations"))
     config.attributes["connection"] = connection

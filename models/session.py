@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -33,8 +32,8 @@ _ENGINE: dict[str, Any] = {
     "pool_recycle": 1800,
     "hide_parameters": True,
 }
-# PostgreSQL: serialization failure, deadlock, lock time-out, admin shutdown, cannot connect now.
-_TRANSIENT = {"40001", "40P01", "55P03", "57P01", "57P03"}
+# PostgreSQL: serialization failure, deadlock, lock time-out, admin shutdown.
+_TRANSIENT = {"40001", "40P01", "55P03", "57P01"}
 _TRIES = 3
 
 
@@ -70,8 +69,18 @@ def transact(engine: Engine, work: Callable[[Connection], T]) -> T:
 
     Begun again, a few times, when the database says that nothing was committed: a dead pooled connection,
     a deadlock, a busy lock. An error of COMMIT itself is raised, because then nobody knows."""
+    return _persevere(engine, work, is_reading=False)
+
+
+def read(engine: Engine, work: Callable[[Connection], T]) -> T:
+    """Run `work`, which only reads and locks nothing; begun again like `transact`."""
+    return _persevere(engine, work, is_reading=True)
+
+
+def _persevere(engine: Engine, work: Callable[[Connection], T], *, is_reading: bool) -> T:
     for left in reversed(range(_TRIES)):
-        with engine.connect() as connection:
+        with engine.connect() as pooled:
+            connection = pooled.execution_options(is_reading=is_reading)
             transaction = connection.begin()
             try:
                 result = work(connection)
@@ -83,7 +92,7 @@ def transact(engine: Engine, work: Callable[[Connection], T]) -> T:
                 transaction.rollback()
                 raise
             else:
-                transaction.commit()
+                (transaction.rollback if is_reading else transaction.commit)()
                 return result
         time.sleep(random.uniform(0.01, 0.05) * (_TRIES - left))  # noqa: S311
     raise AssertionError("bug: the last try either returns or raises")
@@ -91,13 +100,6 @@ def transact(engine: Engine, work: Callable[[Connection], T]) -> T:
 
 def _is_transient(error: DBAPIError) -> bool:
     return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _TRANSIENT
-
-
-@contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
-    """Give a connection for reads that are not locked and not written."""
-    with engine.connect() as connection:
-        yield connection.execution_options(is_reading=True)
 
 
 def insert_new(connection: Connection, table: Table, values: dict[str, Any]) -> bool:

@@ -8,8 +8,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, case, exists, func, insert, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    bindparam,
+    case,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    true,
+    update,
+)
 
+from domain.backoff import waiting_delay
 from domain.causes import Cause, DebtSettledOtherwise, Started
 from domain.dunning import CaseState, SubscriptionStatus
 from domain.errors import LeaseLost, NotFound
@@ -36,19 +50,12 @@ from models.rings import Ring, ring_attempt
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What was written. `rings`: what to announce after the commit."""
+    """What was written, on the row as it was before. `rings`: what to announce after the commit."""
 
     payment: Row[Any]
-    attempt: Row[Any] | None
     step: Step | None
     epoch: int
     rings: tuple[Ring, ...] = ()
-
-    @property
-    def state(self) -> State:
-        """The payment's state after this."""
-        before = State(self.payment.state)
-        return before if self.step is None or self.step.event is None else target(before, self.step.event)
 
 
 _other = attempts.alias("other")
@@ -82,6 +89,7 @@ _lock_payment = (
     .with_for_update(of=payments)
 )
 # The case is read by itself after the lock: in one statement PostgreSQL would show it as it was before waiting.
+# So it may show `has_others` and `has_unpaid_sibling`: what they miss then ends by itself when it is looked at.
 _find_case = select(dunning_cases).where(dunning_cases.c.payment_id == bindparam("payment_id"))
 _update_payment = update(payments).where(payments.c.id == bindparam("row_id"))
 _update_attempt = update(attempts).where(attempts.c.id == bindparam("row_id"))
@@ -128,6 +136,16 @@ def take_lease(connection: Connection, locked: Row[Any], now: datetime) -> int:
     epoch: int = locked.attempt_epoch + 1
     connection.execute(_update_attempt, {"row_id": locked.attempt_id, "epoch": epoch, "due_at": now + LEASE})
     return epoch
+
+
+def look_again(connection: Connection, attempt_id: str, epoch: int, now: datetime) -> None:
+    """Plan the next look at an attempt that its holder's answer left as it was; none at a closed one."""
+    row = connection.execute(
+        select(attempts.c.status, attempts.c.checks).where(attempts.c.id == attempt_id, attempts.c.epoch == epoch)
+    ).one_or_none()
+    if row is not None:
+        due_at = now + waiting_delay(row.checks) if row.status in UNFINISHED else None
+        connection.execute(_update_attempt, {"row_id": attempt_id, "due_at": due_at, "checks": row.checks + 1})
 
 
 def apply_to_payment(
@@ -194,7 +212,7 @@ def _write(
     decided = step(payment, _attempt(row) if attempt_id else None, cause, now, policy)
     epoch = row.attempt_epoch if attempt_id else 0
     if decided is None:
-        return Applied(row, row if attempt_id else None, None, epoch)
+        return Applied(row, None, epoch)
     if attempt_id and decided.attempt:
         # Whoever writes takes the lease: a holder that was overtaken finds another epoch.
         epoch += 1 if isinstance(cause, Started) or row.attempt_status != decided.attempt.get("status") else 0
@@ -212,7 +230,7 @@ def _write(
         for effect in decided.effects
         if (ring := _carry_out(connection, row, attempt_id, payment, effect, now, policy, actor))
     ]
-    return Applied(row, row if attempt_id else None, decided, epoch, tuple(rings))
+    return Applied(row, decided, epoch, tuple(rings))
 
 
 def record_event(
@@ -292,12 +310,22 @@ def _mark_subscription(
         .where(
             subscriptions.c.id == row.subscription_id,
             subscriptions.c.status.not_in([status, SubscriptionStatus.CANCELED]),
+            # Another unpaid invoice keeps the subscription past due.
+            ~_has_other_open_case(row) if status is SubscriptionStatus.ACTIVE else true(),
         )
         .values(status=status, updated_at=now)
     )
     if changed.rowcount:
         data = {"subscription_id": row.subscription_id}
         record_event(connection, row.id, f"subscription_{status}", None, None, actor, now, data)
+
+
+def _has_other_open_case(row: Row[Any]) -> ColumnElement[bool]:
+    return exists().where(
+        dunning_cases.c.subscription_id == row.subscription_id,
+        dunning_cases.c.payment_id != row.id,
+        dunning_cases.c.state.in_([CaseState.RETRYING, CaseState.IN_GRACE]),
+    )
 
 
 def _close_other_attempts(connection: Connection, payment_id: str, attempt_id: str | None, now: datetime) -> None:

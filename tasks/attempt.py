@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, case, select, update
 
 from domain.causes import Started
-from domain.errors import LeaseLost
+from domain.errors import IllegalTransition, LeaseLost
 from domain.fraud import Decision
 from domain.methods import PaymentMethod
 from domain.money import Money
@@ -39,6 +39,8 @@ def carry_out(runtime: Runtime, attempt_id: str, stage: str, call: Call, screen:
     order, epoch, provider = claimed
     reach(f"{stage}.claimed")
     with runtime.leases.hold(attempt_id, epoch) as lease:
+        if not lease.is_held:
+            return
         try:
             outcome = call(runtime.gateways[provider], order, _rememberer(runtime, attempt_id, epoch, lease))
         except LeaseLost:
@@ -99,6 +101,12 @@ def record(runtime: Runtime, attempt_id: str, epoch: int, outcome: Outcome) -> t
     except LeaseLost:
         _log.info("attempt %s was settled by somebody else", attempt_id)
         return None
+    except IllegalTransition as error:
+        _log.error("attempt %s: the provider contradicts our books: %s", attempt_id, error)
+        transact(runtime.engine, lambda connection: transition.look_again(connection, attempt_id, epoch, now))
+        return None
+    if applied.step is None:
+        transact(runtime.engine, lambda connection: transition.look_again(connection, attempt_id, epoch, now))
     runtime.ring(applied.rings)
     return applied
 

@@ -42,6 +42,10 @@ class QuietRequest(Request):
             self._request_dict.update(hidden)  # type: ignore[attr-defined]
             self._argsrepr, self._kwargsrepr = hidden.values()
 
+    def info(self, safe: bool = False) -> Any:
+        """Describe the request to `celery inspect` and Flower, `process` without its arguments."""
+        return super().info(safe=safe or self.task.name == PROCESS)
+
 
 class PaymentTask(Task):
     """Base of all tasks. Arguments are row ids; running one twice at once does no harm."""

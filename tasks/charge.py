@@ -8,8 +8,9 @@ from typing import Any
 
 from celery import shared_task
 from sqlalchemy import Connection, Row, case, func, select, update
+from sqlalchemy.exc import DBAPIError, TimeoutError
 
-from domain.causes import Blocked, DebtSettledOtherwise, ReviewRequired
+from domain.causes import Blocked, CancelRequested, DebtSettledOtherwise, ReviewRequired
 from domain.fraud import RULE_SET, Decision, Signals, assess
 from domain.money import Money
 from domain.payment import State
@@ -18,14 +19,14 @@ from models.commands import ProcessPayment
 from models.history import assessments
 from models.intake import Caller, accept_payment
 from models.payments import attempts, payments
-from models.queries import invoice_position
+from models.queries import invoice_position, is_subscription_canceled
 from models.rings import CHARGE, PROCESS
 from models.session import insert_new, transact
 from tasks.attempt import carry_out
 from tasks.base import ACTOR, PaymentTask, Runtime
+from tasks.dunning import OTHER_COLLECTION_PAUSE
 
-# A retry that finds another payment collecting the invoice looks again after this.
-_OTHER_COLLECTION_PAUSE = timedelta(minutes=1)
+_DATABASE_PAUSE_SECONDS = 10
 
 
 @shared_task(bind=True, base=PaymentTask, name=PROCESS)
@@ -39,10 +40,14 @@ def process(
     command = ProcessPayment.parse(fields)
     key = idempotency_key or self.request.id
     caller = Caller(application, f"celery:{application or 'task'}")
-    now = runtime.clock.now()
-    answer = transact(
-        runtime.engine, lambda connection: accept_payment(connection, command, caller, key, now, runtime.gateways)
-    )
+    try:
+        now = runtime.clock.now()
+        answer = transact(
+            runtime.engine, lambda connection: accept_payment(connection, command, caller, key, now, runtime.gateways)
+        )
+    except (DBAPIError, TimeoutError) as error:
+        # Nothing else knows of this payment yet: the message is all there is until the database is back.
+        raise self.retry(exc=error, countdown=_DATABASE_PAUSE_SECONDS, max_retries=None) from None
     runtime.ring(answer.rings)
     return str(answer.payment_id)
 
@@ -77,15 +82,18 @@ def _known_decision(connection: Connection, runtime: Runtime, row: Row[Any], now
 def _is_still_owed(connection: Connection, runtime: Runtime, row: Row[Any], now: datetime) -> bool:
     position = invoice_position(connection, row.invoice_id)
     if position.live is not None:
-        later = now + _OTHER_COLLECTION_PAUSE
+        later = now + OTHER_COLLECTION_PAUSE
         connection.execute(update(attempts).where(attempts.c.id == row.attempt_id).values(due_at=later))
         return False
+    cause: DebtSettledOtherwise | CancelRequested
     if position.rest < row.amount:
-        transition.apply_to_payment(
-            connection, row.id, DebtSettledOtherwise(), now=now, policy=runtime.policy, actor=ACTOR
-        )
-        return False
-    return True
+        cause = DebtSettledOtherwise()
+    elif is_subscription_canceled(connection, row.subscription_id):
+        cause = CancelRequested()
+    else:
+        return True
+    transition.apply_to_payment(connection, row.id, cause, now=now, policy=runtime.policy, actor=ACTOR)
+    return False
 
 
 def _assess(connection: Connection, runtime: Runtime, row: Row[Any], now: datetime) -> Decision | None:
@@ -123,6 +131,7 @@ def _signals(connection: Connection, row: Row[Any], now: datetime) -> Signals:
             func.coalesce(func.sum(case((in_hour, 1), else_=0)), 0).label("hour"),
             func.coalesce(func.sum(case((in_hour & is_declined, 1), else_=0)), 0).label("declines"),
         ).where(
+            payments.c.application == row.application,
             payments.c.user_id == row.user_id,
             payments.c.created_at > now - timedelta(days=1),
             payments.c.id != row.id,

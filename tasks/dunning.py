@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 from celery import shared_task
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select, update
 
-from domain.causes import DebtSettledOtherwise, GraceEnded, RetryDue
+from domain.causes import CancelRequested, Command, DebtSettledOtherwise, GraceEnded, RetryDue
 from domain.dunning import CaseState
 from models import transition
 from models.debts import dunning_cases
 from models.failpoint import reach
 from models.payments import payments
-from models.queries import invoice_position
+from models.queries import InvoicePosition, invoice_position, is_subscription_canceled
 from models.rings import DUNNING, is_due
 from models.session import transact
 from tasks.base import PaymentTask, Runtime
 
 _ACTOR = "dunning"
+
+
+# How long a retry or the end of grace waits when another payment is collecting the invoice.
+OTHER_COLLECTION_PAUSE = timedelta(minutes=1)
 
 
 @shared_task(bind=True, base=PaymentTask, name=DUNNING)
@@ -35,14 +40,23 @@ def dunning(self: PaymentTask, payment_id: str) -> None:
 
 def _advance(connection: Connection, runtime: Runtime, payment_id: str, now: datetime) -> transition.Applied | None:
     # The payment first, as everywhere; the case is then read as the last holder of the lock left it.
-    payment = connection.execute(
-        select(payments.c.invoice_id, payments.c.amount).where(payments.c.id == payment_id).with_for_update()
-    ).one()
+    payment = connection.execute(select(payments).where(payments.c.id == payment_id).with_for_update()).one()
     case = connection.execute(select(dunning_cases).where(dunning_cases.c.payment_id == payment_id)).one_or_none()
     if case is None or not is_due(case.due_at, case.rung_at, now):
         return None
-    if invoice_position(connection, payment.invoice_id).rest < payment.amount:
-        cause: DebtSettledOtherwise | RetryDue | GraceEnded = DebtSettledOtherwise()
-    else:
-        cause = RetryDue() if case.state == CaseState.RETRYING else GraceEnded()
+    position = invoice_position(connection, payment.invoice_id)
+    if position.live is not None:
+        # Another payment is collecting this debt: what is due here waits for how that ends.
+        later = update(dunning_cases).where(dunning_cases.c.payment_id == payment_id)
+        connection.execute(later.values(due_at=now + OTHER_COLLECTION_PAUSE))
+        return None
+    cause = _what_is_due(connection, case, payment, position)
     return transition.apply_to_payment(connection, payment_id, cause, now=now, policy=runtime.policy, actor=_ACTOR)
+
+
+def _what_is_due(connection: Connection, case: Row[Any], payment: Row[Any], position: InvoicePosition) -> Command:
+    if position.rest < payment.amount:
+        return DebtSettledOtherwise()
+    if is_subscription_canceled(connection, payment.subscription_id):
+        return CancelRequested()
+    return RetryDue() if case.state == CaseState.RETRYING else GraceEnded()

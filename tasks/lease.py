@@ -8,8 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Engine, tuple_, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Engine, select, tuple_, update
 
 from domain.step import LEASE
 from models.clock import Clock
@@ -67,13 +66,20 @@ class LeaseKeeper:
             if held:
                 try:
                     self._renew(held)
-                except SQLAlchemyError as error:
+                except Exception as error:  # whatever it is: without this thread every call loses its lease
                     _log.warning("leases not renewed: %s", type(error).__name__)
 
     def _renew(self, held: dict[tuple[str, int], Lease]) -> None:
         now, renewed_at = self._clock.now(), time.monotonic()
         is_mine = tuple_(attempts.c.id, attempts.c.epoch).in_(list(held))
-        renewal = update(attempts).where(is_mine).values(due_at=now + LEASE)
-        transact(self._engine, lambda connection: connection.execute(renewal).rowcount)
-        for lease in held.values():
-            lease.renewed_at = renewed_at
+        # A row that somebody is writing right now is left for the next round: it must not hold up the others.
+        free = select(attempts.c.id).where(is_mine).with_for_update(skip_locked=True)
+        renewal = (
+            update(attempts)
+            .where(attempts.c.id.in_(free))
+            .values(due_at=now + LEASE)
+            .returning(attempts.c.id, attempts.c.epoch)
+        )
+        renewed = transact(self._engine, lambda connection: connection.execute(renewal).all())
+        for key in renewed:
+            held[key.id, key.epoch].renewed_at = renewed_at

@@ -9,7 +9,7 @@ from typing import Any
 from celery import shared_task
 from sqlalchemy import Connection, Row, select, update
 
-from domain.errors import IllegalTransition
+from domain.errors import IllegalTransition, LeaseLost
 from domain.outcome import Approved, InDoubt
 from domain.payment import IN_FLIGHT, AttemptStatus, Verb
 from gateways.base import Notice
@@ -26,6 +26,7 @@ from tasks.base import PaymentTask, Runtime
 _BUSY_PAUSE = timedelta(seconds=1)
 # The provider could not be asked: again after 2, 4, 8 ... seconds, at most every five minutes.
 _MOST_PAUSE = timedelta(minutes=5)
+_MOST_TRIES = 10
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ def webhook(self: PaymentTask, event_row_id: str) -> None:
     now = runtime.clock.now()
     applied = transact(
         runtime.engine,
-        lambda connection: _apply(connection, runtime, event_row_id, row.attempt_id, outcome, now),
+        lambda connection: _apply(connection, runtime, event_row_id, row, outcome, now),
     )
     if applied is not None:
         runtime.ring(applied.rings)
@@ -57,9 +58,12 @@ def _examine(connection: Connection, runtime: Runtime, event_row_id: str, now: d
     event = _lock_event(connection, event_row_id)
     if event is None:
         return None
+    if event.provider not in runtime.gateways:
+        _log.error("webhook %s waits: %s is not configured in this worker", event.id, event.provider)
+        return None
     try:
         notice = runtime.gateways[event.provider].read_webhook(event.payload)
-    except (LookupError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         # Signed by the provider, and yet not what its documents say: kept for a person to read.
         _log.error("webhook %s cannot be read: %s", event.id, type(error).__name__)
         _close(connection, event, "unreadable", None, now)
@@ -75,34 +79,43 @@ def _examine(connection: Connection, runtime: Runtime, event_row_id: str, now: d
     if row.attempt_status == AttemptStatus.OPEN and row.attempt_due_at > now:
         _postpone(connection, event, now, _BUSY_PAUSE)
         return None
-    if not transition.changes_anything(connection, row, notice.outcome, now, runtime.policy):
+    try:
+        is_news = transition.changes_anything(connection, row, notice.outcome, now, runtime.policy)
+    except IllegalTransition as error:
+        _contradict(connection, event, error, now)
+        return None
+    if not is_news:
         _close(connection, event, "applied", row.id, now)
         return None
     return row, order_of(connection, row)
 
 
 def _apply(
-    connection: Connection, runtime: Runtime, event_row_id: str, attempt_id: str, outcome: Any, now: datetime
+    connection: Connection, runtime: Runtime, event_row_id: str, asked: Row[Any], outcome: Any, now: datetime
 ) -> transition.Applied | None:
     event = _lock_event(connection, event_row_id)
     if event is None:
         return None
     if isinstance(outcome, InDoubt):
-        _postpone(connection, event, now, min(timedelta(seconds=2**event.tries), _MOST_PAUSE))
+        _postpone(connection, event, now, _pause(event))
         return None
     try:
         applied = transition.apply(
             connection,
-            attempt_id,
+            asked.attempt_id,
             outcome,
             now=now,
             policy=runtime.policy,
             actor=f"webhook:{event.provider}",
+            epoch=asked.attempt_epoch,
             data={"event": event.event_id, "type": event.type},
         )
+    except LeaseLost:
+        # Somebody else wrote while the provider was asked: the answer may be older than what they knew.
+        _postpone(connection, event, now, _BUSY_PAUSE)
+        return None
     except IllegalTransition as error:
-        _log.error("webhook %s contradicts our books: %s", event.id, error)
-        _close(connection, event, "contradicting", None, now)
+        _contradict(connection, event, error, now)
         return None
     _close(connection, event, "applied", applied.payment.id, now)
     return applied
@@ -148,9 +161,13 @@ def _adopt_refund(connection: Connection, event: Row[Any], notice: Notice, now: 
         return None
     owner = attempts.c.payment_id
     found = select(owner).where(attempts.c.provider_reference == notice.charge_reference).limit(1).scalar_subquery()
+    is_named = attempts.c.provider_reference == notice.reference
     payment = connection.execute(select(payments).where(payments.c.id == found).with_for_update()).one_or_none()
     if payment is None:
         return None
+    known: str | None = connection.scalar(select(attempts.c.id).where(attempts.c.payment_id == payment.id, is_named))
+    if known is not None:
+        return known  # the same refund's other event was faster
     ring = transition.open_attempt(
         connection,
         payment,
@@ -162,6 +179,18 @@ def _adopt_refund(connection: Connection, event: Row[Any], notice: Notice, now: 
         status=AttemptStatus.IN_DOUBT,
     )
     return ring.row_id
+
+
+def _contradict(connection: Connection, event: Row[Any], error: IllegalTransition, now: datetime) -> None:
+    """An event may come before what it follows on is in our books; one that never fits is kept for a person."""
+    if event.tries < _MOST_TRIES:
+        return _postpone(connection, event, now, _pause(event))
+    _log.error("webhook %s contradicts our books: %s", event.id, error)
+    return _close(connection, event, "contradicting", None, now)
+
+
+def _pause(event: Row[Any]) -> timedelta:
+    return min(timedelta(seconds=2 ** min(event.tries, 9)), _MOST_PAUSE)
 
 
 def _close(connection: Connection, event: Row[Any], status: str, payment_id: str | None, now: datetime) -> None:

@@ -10,7 +10,7 @@ from flask import g, request
 
 from models.intake import Caller
 from models.keys import Role, find_key
-from models.session import reading
+from models.session import read
 from webhooks.problems import Forbidden, Unauthorized
 from webhooks.services import services
 
@@ -41,8 +41,7 @@ def _authenticate(roles: tuple[Role, ...]) -> Caller:
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         raise Unauthorized("send the header Authorization: Bearer <API key>")
-    with reading(services().engine) as connection:
-        found = find_key(connection, key.strip())
+    found = read(services().engine, lambda connection: find_key(connection, key.strip()))
     if found is None:
         raise Unauthorized("this API key is unknown or revoked; ask an operator for another")
     role = Role(found.role)

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, jsonify
 from sqlalchemy import select
 
 from models.payments import payments
-from models.session import reading
+from models.session import read
 from webhooks.services import services
 
 blueprint = Blueprint("health", __name__)
@@ -30,8 +30,7 @@ def readyz() -> Response:
 
 
 def _check_database() -> None:
-    with reading(services().engine) as connection:
-        connection.execute(select(payments.c.id).limit(1)).first()
+    read(services().engine, lambda connection: connection.execute(select(payments.c.id).limit(1)).first())
 
 
 def _is_up(check: Callable[[], None]) -> bool:

@@ -43,17 +43,16 @@ def _secret(services: Services, intent: Intent) -> str:
     gateway = services.gateways[_PROVIDER]
     if intent.reference is not None:
         return gateway.client_secret(intent.reference)
-    references: list[str] = []
 
     def remember(reference: str) -> None:
-        references.append(reference)
         _record(services, intent, ActionRequired(reference, {"type": "confirm_in_front_end"}))
 
     try:
-        return gateway.open_intent(_order(intent), remember)
+        with services.hold(intent.attempt_id, intent.epoch):
+            return gateway.open_intent(_order(intent), remember)
     except GatewayError as error:
-        if not references:
-            _record(services, intent, NotSent(str(error), is_retryable=False))
+        # Nobody has seen a client secret, so nothing can be charged.
+        _record(services, intent, NotSent(str(error), is_retryable=False))
         raise
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request, url_for
+from sqlalchemy import Connection
 
 from domain.card_number import contains_card_number
 from domain.errors import CardNumberRefused, InvalidRequest
@@ -17,7 +18,7 @@ from models.failpoint import reach
 from models.intake import Answer
 from models.keys import Role
 from models.queries import find_payment, list_payments, show_invoice, show_payment, show_subscription
-from models.session import reading, transact
+from models.session import read, transact
 from webhooks import intents
 from webhooks.auth import allow, caller
 from webhooks.problems import problem
@@ -76,13 +77,16 @@ def _wait(payment_id: str, seconds: int, is_at_rest: Callable[[dict[str, Any]], 
     deadline, pause = time.monotonic() + seconds, _FIRST_LOOK_SECONDS
     while time.monotonic() < deadline:
         time.sleep(pause)
-        with reading(services().engine) as connection:
-            state = find_payment(connection, payment_id, None).state
-            shown = show_payment(connection, payment_id, None) if State(state) not in MOVING else None
+        shown = read(services().engine, lambda connection: _show_resting(connection, payment_id))
         if shown is not None and is_at_rest(shown):
             return shown
         pause = min(pause * 1.5, _LAST_LOOK_SECONDS)
     return None
+
+
+def _show_resting(connection: Connection, payment_id: str) -> dict[str, Any] | None:
+    is_moving = State(find_payment(connection, payment_id, None).state) in MOVING
+    return None if is_moving else show_payment(connection, payment_id, None)
 
 
 def _rested(shown: dict[str, Any]) -> Response:
@@ -121,16 +125,18 @@ def put_invoice(invoice_id: str) -> Response:
 @allow(Role.APP, Role.OPERATOR)
 def get_invoice(invoice_id: str) -> Response:
     """Show an invoice and what is open on it."""
-    with reading(services().engine) as connection:
-        return _json(200, show_invoice(connection, invoice_id, caller().application))
+    application = caller().application
+    return _json(200, read(services().engine, lambda connection: show_invoice(connection, invoice_id, application)))
 
 
 @blueprint.get("/subscriptions/<subscription_id>")
 @allow(Role.APP, Role.OPERATOR)
 def get_subscription(subscription_id: str) -> Response:
     """Show how the payment of a subscription stands."""
-    with reading(services().engine) as connection:
-        return _json(200, show_subscription(connection, subscription_id, caller().application))
+    application = caller().application
+    return _json(
+        200, read(services().engine, lambda connection: show_subscription(connection, subscription_id, application))
+    )
 
 
 @blueprint.post("/stripe-intent")
@@ -145,8 +151,8 @@ def stripe_intent() -> Response:
 @allow(Role.APP, Role.OPERATOR)
 def show(payment_id: str) -> Response:
     """Show one payment."""
-    with reading(services().engine) as connection:
-        return _json(200, show_payment(connection, payment_id, caller().application))
+    application = caller().application
+    return _json(200, read(services().engine, lambda connection: show_payment(connection, payment_id, application)))
 
 
 @blueprint.get("/")
@@ -160,13 +166,7 @@ def index() -> Response:
     limit = int(text) if text.isascii() and text.isdigit() else 0
     if not 1 <= limit <= _MOST_PAGE:
         raise InvalidRequest(f"limit must be a number from 1 to {_MOST_PAGE}")
-    with reading(services().engine) as connection:
-        found = list_payments(
-            connection,
-            caller().application,
-            request.args.get("invoice_id"),
-            request.args.get("cursor"),
-            limit + 1,
-        )
+    asked = (caller().application, request.args.get("invoice_id"), request.args.get("cursor"), limit + 1)
+    found = read(services().engine, lambda connection: list_payments(connection, *asked))
     page = found[:limit]
     return _json(200, {"payments": page, "next_cursor": page[-1]["id"] if len(found) > limit else None})

@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from flask import Flask, Response, jsonify
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, TimeoutError
 from werkzeug.exceptions import HTTPException
 
 from domain.errors import (
@@ -88,11 +88,12 @@ def register(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(IntegrityError, _raced)
     app.register_error_handler(DBAPIError, _database)
+    app.register_error_handler(TimeoutError, _busy)
     app.register_error_handler(Exception, _unexpected)
 
 
 def _refused(error: CeleriacError) -> Response:
-    status = next(_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
+    status = next((_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES), 500)
     response = problem(status, error.type, str(error))
     if status == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="payments"'
@@ -110,15 +111,22 @@ def _http(error: HTTPException) -> Response:
 
 
 def _raced(error: IntegrityError) -> Response:
-    # The partial unique index on live collections is the last guard when two requests slip past the check.
-    return problem(409, "collection_in_progress", "another payment is collecting this invoice; wait for it")
+    # The unique indexes are the last guard when two requests slip past the checks.
+    if "one_live_collection" in str(error.orig) or "payments.invoice_id" in str(error.orig):
+        return problem(409, "collection_in_progress", "another payment is collecting this invoice; wait for it")
+    return problem(409, "conflict", "the same object is being changed by another request; repeat yours")
 
 
 def _database(error: DBAPIError) -> Response:
     if getattr(error.orig, "sqlstate", None) == "55P03":
         return problem(409, "idempotency_key_in_use", "the same object is being changed; repeat the request")
-    _log.error("database unavailable: %s", type(error.orig).__name__)
-    response = problem(503, "unavailable", "the database does not answer; nothing was accepted, repeat the request")
+    return _busy(error)
+
+
+def _busy(error: Exception) -> Response:
+    _log.error("database unavailable: %s", type(error).__name__)
+    detail = "the database does not answer; repeat the request with the same Idempotency-Key"
+    response = problem(503, "unavailable", detail)
     response.headers["Retry-After"] = "2"
     return response
 

@@ -32,13 +32,15 @@ def receive(provider: str) -> Response:
     body, now = request.get_data(cache=False), found.clock.now()
     try:
         delivery = gateway.verify_webhook(body, dict(request.headers), now)
-        payload = _text(body)
+        _refuse_nul(delivery.payload)
     except WebhookRefused as error:
         _note_refusal(found, provider, str(error))
         raise
     ring = transact(
         found.engine,
-        lambda connection: intake.keep_webhook(connection, provider, delivery.event_id, delivery.type, payload, now),
+        lambda connection: intake.keep_webhook(
+            connection, provider, delivery.event_id, delivery.type, delivery.payload, now
+        ),
     )
     reach("webhook.stored")
     if ring is not None:
@@ -46,11 +48,9 @@ def receive(provider: str) -> Response:
     return jsonify({"received": True})
 
 
-def _text(body: bytes) -> str:
-    text = body.decode()
-    if "\x00" in text:
+def _refuse_nul(payload: str) -> None:
+    if "\x00" in payload:
         raise WebhookRefused("holds a NUL byte")
-    return text
 
 
 def _note_refusal(found: Services, provider: str, reason: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from flask import current_app
@@ -17,7 +18,8 @@ from models.rings import Ring
 @dataclass(frozen=True, slots=True)
 class Services:
     """`ring` announces rows after a commit, best effort and bounded in time. `check_broker` raises when the
-    broker does not answer. `publishable_key`: the key that a front end may see."""
+    broker does not answer. `hold` keeps the lease of a claimed attempt while the provider is called.
+    `publishable_key`: the key that a front end may see."""
 
     engine: Engine
     clock: Clock
@@ -25,6 +27,7 @@ class Services:
     policy: Policy
     ring: Callable[[Iterable[Ring]], None]
     check_broker: Callable[[], None]
+    hold: Callable[[str, int], AbstractContextManager[object]]
     publishable_key: str | None = None
 
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable
 
 from celery import Celery
-from kombu.exceptions import OperationalError
 
 from models.rings import Ring
 
@@ -30,6 +29,6 @@ class Bell:
                 return
             try:
                 self._app.send_task(task, args=(row_id,), retry=False, confirm_timeout=2)
-            except (OperationalError, OSError) as error:
+            except Exception as error:  # the row is stored: no failure of the broker may reach the caller
                 self._silent_until = time.monotonic() + _SILENT_SECONDS
                 _log.warning("broker does not take messages, the sweep will: %s", type(error).__name__)

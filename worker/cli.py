@@ -9,11 +9,12 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 import requests
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from domain.errors import CeleriacError
 from models import keys, queries, schema
-from models.session import make_engine, reading, transact
+from models.session import make_engine, read, transact
 from worker.runtime import make_runtime
 from worker.settings import load_settings
 
@@ -64,12 +65,7 @@ def keys_create(role: str, name: str) -> None:
 @keys_group.command("list")
 def keys_list() -> None:
     """List API keys."""
-
-    def read() -> list[Any]:
-        with reading(_engine()) as connection:
-            return keys.list_keys(connection)
-
-    for row in _say(read):
+    for row in _say(lambda: read(_engine(), keys.list_keys)):
         state = f"revoked {_instant(row.revoked_at)}" if row.revoked_at else "active"
         click.echo(f"{row.id}  {row.role:<8}  {row.name:<20}  made {_instant(row.created_at)}  {state}")
 
@@ -88,16 +84,11 @@ def keys_revoke(key_id: str) -> None:
 def show(payment_id: str) -> None:
     """Show a payment, its attempts, its events as a timeline, and what happens next."""
 
-    def read() -> tuple[dict[str, Any], list[Any], list[Any]]:
-        with reading(_engine()) as connection:
-            shown = queries.show_payment(connection, payment_id, None)
-            return (
-                shown,
-                queries.timeline(connection, payment_id),
-                queries.what_happens_next(connection, payment_id),
-            )
+    def story(connection: Connection) -> tuple[dict[str, Any], list[Any], list[Any]]:
+        shown = queries.show_payment(connection, payment_id, None)
+        return shown, queries.timeline(connection, payment_id), queries.what_happens_next(connection, payment_id)
 
-    shown, events, coming = _say(read)
+    shown, events, coming = _say(lambda: read(_engine(), story))
     _print_payment(shown)
     click.echo("timeline")
     for event in events:

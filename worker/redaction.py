@@ -14,7 +14,7 @@ _SECRETS = re.compile(
     r"|[\w.+-]+@[\w-]+\.[\w.-]+",
     re.ASCII,
 )
-_NUMBERS = re.compile(r"\d(?:[ -]?\d){12,18}", re.ASCII)
+_NUMBERS = re.compile(r"\d(?:[\s.\-/]{0,2}\d){12,}", re.ASCII)
 
 
 def redact(text: str) -> str:

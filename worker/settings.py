@@ -98,6 +98,8 @@ class Settings(BaseSettings):
         key, is_stripe = self.stripe_secret_key.get_secret_value(), self.stripe_api_base.rstrip("/") == DEFAULT_BASE
         if not is_stripe and "_live_" in key:
             raise ValueError("STRIPE_SECRET_KEY is a live key but STRIPE_API_BASE is not Stripe; use a test key")
+        if not self.stripe_webhook_secret:
+            raise ValueError("STRIPE_WEBHOOK_SECRET is missing; without it no webhook can be trusted")
         if is_stripe and key.startswith(SANDBOX_KEY_PREFIX):
             raise ValueError("STRIPE_SECRET_KEY is a sandbox key but STRIPE_API_BASE is Stripe; set the sandbox's URL")
         return self

@@ -33,6 +33,7 @@ def make_app() -> Flask:
             policy=runtime.policy,
             ring=runtime.ring,
             check_broker=_check_broker,
+            hold=runtime.leases.hold,
             publishable_key=load_settings().stripe_publishable_key,
         )
     )

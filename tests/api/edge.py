@@ -62,6 +62,7 @@ class Edge:
             policy=self._runtime.policy,
             ring=self._ring,
             check_broker=self._check_broker,
+            hold=self._runtime.leases.hold,
             publishable_key="pk_test_shown",
         )
         self.client = create_app(services).test_client()

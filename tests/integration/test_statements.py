@@ -6,7 +6,6 @@ The numbers are exact: whoever adds a statement or a commit to the hot path has 
 from __future__ import annotations
 
 import json
-import secrets
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,6 @@ import pytest
 import requests
 from sqlalchemy import Connection, Engine, event
 
-import tasks
 from domain.settlement import Policy
 from gateways.stripe import StripeGateway
 from models.clock import Clock
@@ -95,7 +93,13 @@ class House:
     def __post_init__(self) -> None:
         runtime = self.runtime
         services = Services(
-            runtime.engine, runtime.clock, runtime.gateways, runtime.policy, runtime.ring, check_broker=lambda: None
+            runtime.engine,
+            runtime.clock,
+            runtime.gateways,
+            runtime.policy,
+            runtime.ring,
+            check_broker=lambda: None,
+            hold=runtime.leases.hold,
         )
         self.client = create_app(services).test_client()
 

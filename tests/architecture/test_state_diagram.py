@@ -1,0 +1,27 @@
+"""The state diagram in the documentation is the one that the transition table draws."""
+
+from __future__ import annotations
+
+from domain.diagram import mermaid
+from domain.payment import TRANSITIONS, State
+
+from .source import ROOT
+
+PAGE = (ROOT / "docs" / "states.md").read_text(encoding="utf-8")
+
+
+def test_the_page_holds_the_diagram() -> None:
+    assert mermaid() in PAGE, "renew it: python -m domain.diagram > docs/states.md"
+
+
+def test_the_diagram_shows_every_state_and_every_move() -> None:
+    arrows = [line.split(":")[0].split(" --> ") for line in mermaid().splitlines() if " --> " in line]
+    drawn = {(left.strip(), right.strip()) for left, right in arrows}
+    assert {(str(state), str(to)) for (state, _), to in TRANSITIONS.items() if state is not to} == drawn - {
+        ("[*]", "accepted")
+    }
+    assert {name for arrow in drawn for name in arrow} >= set(State)
+
+
+def test_every_event_of_the_table_is_on_the_page() -> None:
+    assert not [event for _, event in TRANSITIONS if event not in PAGE]

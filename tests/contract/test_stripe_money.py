@@ -1,0 +1,58 @@
+"""Stripe's minor units where they are not ISO 4217's, both ways."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.errors import InvalidAmount
+from domain.methods import PaymentMethod, capability
+from domain.money import Money
+from domain.outcome import Approved
+from gateways.base import Gateway
+from gateways.stripe import _from_stripe, _to_stripe
+
+from .bench import Bench, Books, order
+
+AMOUNTS = [
+    ("500", "EUR", 50_000),
+    ("500", "JPY", 500),
+    ("500", "ISK", 50_000),
+    ("500", "UGX", 50_000),
+    ("500", "MGA", 500),
+    ("1.230", "KWD", 1230),
+]
+
+
+@pytest.mark.parametrize(("text", "currency", "sent"), AMOUNTS)
+def test_both_ways(text: str, currency: str, sent: int) -> None:
+    money = Money.parse(text, currency)
+    assert _to_stripe(money) == sent
+    assert _from_stripe(sent, currency.lower()) == money.minor
+
+
+@given(st.integers(1, 10**9), st.sampled_from(["EUR", "JPY", "ISK", "UGX", "MGA", "KWD", "CLP", "VND"]))
+def test_what_is_accepted_is_never_rounded(minor: int, currency: str) -> None:
+    money = Money(minor, currency)
+    try:
+        capability(PaymentMethod.CREDIT_CARD, money, is_capture_later=False)
+    except InvalidAmount:
+        return
+    sent = _to_stripe(money)
+    assert _from_stripe(sent, currency) == minor
+    assert 0 < sent <= 99_999_999
+
+
+@pytest.mark.parametrize(
+    ("text", "currency", "sent"), [("12000", "ISK", 1_200_000), ("50000", "MGA", 50_000), ("9000", "JPY", 9000)]
+)
+def test_the_provider_takes_what_was_meant(
+    provider: Bench, gateway: Gateway, books: Books, text: str, currency: str, sent: int
+) -> None:
+    money = Money.parse(text, currency)
+    asked = order(provider, money=money)
+    outcome = gateway.charge(asked, lambda _: None)
+    assert isinstance(outcome, Approved)
+    assert outcome.captured == money.minor
+    assert books.movements(asked.payment_id) == [("charge", sent)]

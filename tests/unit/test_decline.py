@@ -1,0 +1,60 @@
+"""Declines: the strictest class that any code asks for wins."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.decline import DeclineClass, classify
+from domain.dunning import may_retry
+
+ORDER = [DeclineClass.SOFT, DeclineClass.NEEDS_CUSTOMER, DeclineClass.HARD, DeclineClass.CONSENT_WITHDRAWN]
+CODES = {
+    "insufficient_funds": DeclineClass.SOFT,
+    "never_heard_of": DeclineClass.SOFT,
+    "expired_card": DeclineClass.NEEDS_CUSTOMER,
+    "lost_card": DeclineClass.HARD,
+    "stop_payment_order": DeclineClass.CONSENT_WITHDRAWN,
+}
+ADVICE = {
+    None: DeclineClass.SOFT,
+    "try_again_later": DeclineClass.SOFT,
+    "confirm_card_data": DeclineClass.NEEDS_CUSTOMER,
+    "do_not_try_again": DeclineClass.HARD,
+}
+NETWORK = {
+    None: DeclineClass.SOFT,
+    "02": DeclineClass.SOFT,
+    "01": DeclineClass.NEEDS_CUSTOMER,
+    "03": DeclineClass.HARD,
+    "21": DeclineClass.CONSENT_WITHDRAWN,
+}
+
+
+@pytest.mark.parametrize(("code", "decline_code", "advice", "network"), list(product(CODES, CODES, ADVICE, NETWORK)))
+def test_the_strictest_wins(code: str, decline_code: str, advice: str | None, network: str | None) -> None:
+    asked = [CODES[code], CODES[decline_code], ADVICE[advice], NETWORK[network]]
+    assert classify(code, decline_code, advice, network) is max(asked, key=ORDER.index)
+
+
+@given(st.text(), st.none() | st.text(), st.none() | st.text(), st.none() | st.text())
+def test_every_answer_has_a_class(code: str, decline_code: str | None, advice: str | None, network: str | None) -> None:
+    assert classify(code, decline_code, advice, network) in ORDER
+
+
+@given(st.sampled_from(sorted(CODES)), st.sampled_from(sorted(CODES)))
+def test_it_does_not_matter_which_field_says_it(one: str, other: str) -> None:
+    assert classify(one, other) is classify(other, one)
+
+
+@pytest.mark.parametrize("decline_class", DeclineClass)
+def test_only_a_soft_decline_is_tried_again(decline_class: DeclineClass) -> None:
+    assert may_retry(decline_class) is (decline_class is DeclineClass.SOFT)
+
+
+@pytest.mark.parametrize("code", ["pickup_card", "stolen_card", "fraudulent", "restricted_card", "security_violation"])
+def test_codes_that_no_card_comes_back_from(code: str) -> None:
+    assert not may_retry(classify("card_declined", code))
