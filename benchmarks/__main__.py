@@ -51,11 +51,11 @@ def main() -> None:
     """Hold the races; print the table."""
     parser = argparse.ArgumentParser(prog="dev.py bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short lap each: to see that it runs, not to quote")
-    parser.add_argument("--payments", type=int, help="payments of a lap; default 1000, quick 200")
-    parser.add_argument("--laps", type=int, help="laps of each contender, of which the median counts; default 5")
+    parser.add_argument("--payments", type=int, help="payments of a lap; default 600, quick 200")
+    parser.add_argument("--laps", type=int, help="laps of each contender, of which the median counts; default 3")
     options = parser.parse_args()
-    payments = options.payments or (200 if options.quick else 1000)
-    laps = options.laps or (1 if options.quick else 5)
+    payments = options.payments or (200 if options.quick else 600)
+    laps = options.laps or (1 if options.quick else 3)
     interrupt_on_signals()
     lines = [HEAD, "|---:" * 2 + "|---" + "|---:" * 5 + "|"]
     with ExitStack() as running:

@@ -12,10 +12,11 @@ from benchmarks import floor
 from benchmarks.provider import AMOUNT
 from domain.money import decimal_text
 from domain.payment import State
+from models.answers import Caller
 from models.commands import ProcessPayment
-from models.intake import Caller, accept_payment
+from models.intake import accept_payment
 from models.payments import payments
-from models.session import database_now, make_engine, reading, transact
+from models.session import database_now, make_engine, read, transact
 
 _CALLER = Caller("bench", "bench")
 
@@ -50,9 +51,8 @@ class Payments:
 
     def unfinished(self) -> int:
         """Count the payments that are not captured."""
-        with reading(self._engine) as connection:
-            query = select(func.count()).select_from(payments).where(payments.c.state != State.CAPTURED)
-            return connection.scalar(query) or 0
+        query = select(func.count()).select_from(payments).where(payments.c.state != State.CAPTURED)
+        return read(self._engine, lambda connection: connection.scalar(query) or 0)
 
     def close(self) -> None:
         """Leave the database."""

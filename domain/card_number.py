@@ -13,6 +13,11 @@ _LENGTHS = range(13, 20)
 # First digits of Visa, Mastercard, Amex, Discover, Diners, JCB, UnionPay and Maestro: one random
 # 16-digit number in ten passes Luhn, so the prefix keeps order numbers from being refused.
 _PREFIX = re.compile(r"4|5[0-8]|2[2-7]|3[0-9]|6", re.ASCII)
+# One random UUID in a thousand holds digits that pass: an id in hexadecimal is no card number.
+_HEX_ID = re.compile(
+    r"(?<![0-9a-z])(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=\d*[a-f])[0-9a-f]{20,})(?![0-9a-z])",
+    re.ASCII | re.IGNORECASE,
+)
 _SECURITY_CODES = frozenset({"cvc", "cvc2", "cvv", "cvv2", "cid", "csc", "cvn", "pin", "securitycode"})
 
 
@@ -24,9 +29,8 @@ def contains_card_number(text: str) -> bool:
     >>> contains_card_number("order 4242424242424241")
     False
     """
-    return any(
-        _PREFIX.match(digits) and _passes_luhn(digits) for run in _RUN.findall(text) for digits in _candidates(run)
-    )
+    runs = _RUN.findall(_HEX_ID.sub("#", text))
+    return any(_PREFIX.match(digits) and _passes_luhn(digits) for run in runs for digits in _candidates(run))
 
 
 def names_security_code(key: str) -> bool:
@@ -40,24 +44,28 @@ def names_security_code(key: str) -> bool:
 
 def strings_of(value: object) -> Iterator[str]:
     """Yield every string, key and number of a JSON value, as text."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield str(key)
-            yield from strings_of(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from strings_of(item)
-    elif value is not None and not isinstance(value, bool):
-        yield str(value)
+    for item in _parts_of(value):
+        if isinstance(item, dict):
+            yield from map(str, item)
+        elif not isinstance(item, list | bool) and item is not None:
+            yield str(item)
 
 
 def keys_of(value: object) -> Iterator[str]:
     """Yield every key of a JSON value."""
-    if isinstance(value, dict):
-        yield from map(str, value)
-    if isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from keys_of(item)
+    for item in _parts_of(value):
+        if isinstance(item, dict):
+            yield from map(str, item)
+
+
+def _parts_of(value: object) -> Iterator[object]:
+    """Yield the value and everything in it, without recursion: how deep a request is nested is up to its sender."""
+    left = [value]
+    while left:
+        item = left.pop()
+        yield item
+        if isinstance(item, dict | list):
+            left.extend(item.values() if isinstance(item, dict) else item)
 
 
 def _candidates(run: str) -> Iterator[str]:

@@ -11,8 +11,9 @@ from iso4217 import Currency
 
 from domain.errors import InvalidAmount, UnknownCurrency
 
-# A plain decimal: no exponent, no sign, no thousands separator. 15 digits keep every amount inside a BIGINT.
-_PLAIN = re.compile(r"\d{1,15}(?:\.\d{1,6})?", re.ASCII)
+# A plain decimal: no exponent, no sign, no thousands separator.
+# 14 digits keep every amount, with up to four decimals, inside a BIGINT.
+_PLAIN = re.compile(r"\d{1,14}(?:\.\d{1,6})?", re.ASCII)
 
 
 @cache

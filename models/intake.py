@@ -4,45 +4,39 @@ HTTP and the Celery task come through here with the same idempotency. Nothing he
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from domain.causes import CancelRequested, Requested, ReviewDecided, Started
+from domain.causes import Started
 from domain.dunning import SubscriptionStatus
 from domain.errors import (
     AmountAboveOpen,
     CollectionInProgress,
     Conflict,
-    IdempotencyKeyInUse,
-    IdempotencyKeyReused,
     InvoiceMismatch,
     NotFound,
     UnsupportedMethod,
 )
 from domain.methods import PaymentMethod, capability
 from domain.money import Money, decimal_text
-from domain.payment import IN_DUNNING, IN_FLIGHT, UNFINISHED, AttemptStatus, Event, State, Verb
+from domain.payment import Event, State, Verb
 from domain.step import Policy
 from models import transition
+from models.answers import Answer, Caller, keep_answer, reserve
 from models.base import new_id
 from models.commands import (
-    CancelPayment,
-    CapturePayment,
-    Command,
     CreateIntent,
     ProcessPayment,
-    RefundPayment,
-    ReviewPayment,
     UpsertInvoice,
 )
 from models.debts import invoices, subscriptions
-from models.history import idempotency_keys, webhook_events
+from models.history import webhook_events
 from models.payments import attempts, payments
-from models.queries import invoice_position, payment_view, show_invoice, show_payment
+from models.queries import invoice_position, payment_view, show_invoice
 from models.rings import WEBHOOK, Ring, ring_attempt
 from models.session import insert_new
 
@@ -50,25 +44,6 @@ from models.session import insert_new
 _UNHEARD_AFTER = timedelta(seconds=4)
 # Owner of what comes through the broker for an invoice that is new and names no application.
 DEFAULT_APPLICATION = "default"
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks. `application` None: an operator, who sees the payments of all applications."""
-
-    application: str | None
-    actor: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the caller gets, now and for every repetition. `rings`: what to announce after the commit."""
-
-    status: int
-    body: dict[str, Any]
-    payment_id: str | None = None
-    rings: tuple[Ring, ...] = ()
-    is_replay: bool = False
 
 
 def accept_payment(
@@ -113,7 +88,7 @@ def accept_payment(
     ) | {"due_at": now + _UNHEARD_AFTER}
     body = payment_view(payment, [attempt]) | {"fraud": None, "dunning": None}
     answer = Answer(202, body, payment_id, (ring_attempt(attempt_id, verb),))
-    replay = _reserve(connection, application, key, command.fingerprint("process"), now, answer)
+    replay = reserve(connection, application, key, command.fingerprint("process"), now, answer)
     if replay is not None:
         return replay
     _claim_invoice(connection, command, money, application, now)
@@ -255,7 +230,7 @@ def accept_intent(
     A customer who comes back to the checkout gets the same intent again, not a second collection."""
     invoice = lock_invoice(connection, command.invoice_id, caller.application)
     scope = invoice.application
-    replay = _reserve(connection, scope, key, command.fingerprint("intent"), now, None)
+    replay = reserve(connection, scope, key, command.fingerprint("intent"), now, None)
     position = invoice_position(connection, invoice.id)
     for known in (replay.payment_id if replay else None, position.live):
         found = _intent_of(connection, known, caller) if known else None
@@ -330,231 +305,6 @@ def upsert_invoice(
             raise AmountAboveOpen(f"{least} {row.currency} is collected already; send that or more")
         connection.execute(update(invoices).where(invoices.c.id == invoice_id).values(values))
     return Answer(201 if is_new else 200, show_invoice(connection, invoice_id, caller.application))
-
-
-def request_capture(
-    connection: Connection,
-    payment_id: str,
-    command: CapturePayment,
-    caller: Caller,
-    key: str | None,
-    now: datetime,
-    policy: Policy,
-) -> Answer:
-    """Open a capture of an authorized payment, in part or whole; what is not captured is released."""
-
-    def work() -> tuple[Ring, ...]:
-        row = _lock(connection, payment_id, caller)
-        _require(row, State.AUTHORIZED, "captured")
-        minor = _amount(command.amount, row, row.authorized, "authorized")
-        return (_open(connection, row, Verb.CAPTURE, minor, caller, now, policy),)
-
-    return _operate(connection, f"capture {payment_id}", payment_id, command, caller, key, now, work)
-
-
-def request_cancel(
-    connection: Connection,
-    payment_id: str,
-    command: CancelPayment,
-    caller: Caller,
-    key: str | None,
-    now: datetime,
-    policy: Policy,
-) -> Answer:
-    """Cancel at once what never reached the provider; otherwise open a void of what it holds."""
-
-    def work() -> tuple[Ring, ...]:
-        row = _lock(connection, payment_id, caller)
-        if row.state == State.ACCEPTED and _take_back(connection, payment_id, now):
-            return (_open(connection, row, Verb.VOID, row.amount, caller, now, policy),)
-        if row.state in (State.AUTHORIZED, State.REQUIRES_ACTION):
-            amount = row.authorized or row.amount
-            return (_open(connection, row, Verb.VOID, amount, caller, now, policy),)
-        if row.state in (State.ACCEPTED, State.REVIEW, *IN_DUNNING):
-            transition.apply_to_payment(
-                connection, payment_id, CancelRequested(), now=now, policy=policy, actor=caller.actor
-            )
-            return ()
-        raise Conflict(f"a payment that is {row.state} cannot be canceled; a captured one can be refunded")
-
-    return _operate(connection, f"cancel {payment_id}", payment_id, command, caller, key, now, work)
-
-
-def request_refund(
-    connection: Connection,
-    payment_id: str,
-    command: RefundPayment,
-    caller: Caller,
-    key: str | None,
-    now: datetime,
-    policy: Policy,
-) -> Answer:
-    """Open a refund of captured money; refunds that are under way count as given."""
-
-    def work() -> tuple[Ring, ...]:
-        row = _lock(connection, payment_id, caller)
-        if row.state not in (State.CAPTURED, State.PARTIALLY_REFUNDED):
-            raise Conflict(f"a payment that is {row.state} cannot be refunded; only captured money can")
-        under_way = _refunds_under_way(connection, payment_id)
-        minor = _amount(command.amount, row, row.captured - row.refunded - under_way, "left to refund")
-        return (_open(connection, row, Verb.REFUND, minor, caller, now, policy, reason=command.reason),)
-
-    return _operate(connection, f"refund {payment_id}", payment_id, command, caller, key, now, work)
-
-
-def decide_review(
-    connection: Connection,
-    payment_id: str,
-    command: ReviewPayment,
-    caller: Caller,
-    key: str | None,
-    now: datetime,
-    policy: Policy,
-) -> Answer:
-    """Let a payment that waits for review go on, or cancel it."""
-
-    def work() -> tuple[Ring, ...]:
-        row = _lock(connection, payment_id, caller)
-        _require(row, State.REVIEW, "reviewed")
-        held = connection.execute(
-            select(attempts.c.id, attempts.c.verb).where(
-                attempts.c.payment_id == payment_id, attempts.c.status.in_(sorted(IN_FLIGHT))
-            )
-        ).one()
-        cause = ReviewDecided(is_approved=command.decision == "approve")
-        transition.apply(connection, held.id, cause, now=now, policy=policy, actor=caller.actor)
-        return (ring_attempt(held.id, held.verb),) if cause.is_approved else ()
-
-    return _operate(connection, f"review {payment_id}", payment_id, command, caller, key, now, work)
-
-
-def _operate(
-    connection: Connection,
-    operation: str,
-    payment_id: str,
-    command: Command,
-    caller: Caller,
-    key: str | None,
-    now: datetime,
-    work: Callable[[], tuple[Ring, ...]],
-) -> Answer:
-    scope = caller.application or caller.actor
-    replay = _reserve(connection, scope, key, command.fingerprint(operation), now, None)
-    if replay is not None:
-        return replay
-    rings = work()
-    answer = Answer(202, show_payment(connection, payment_id, caller.application), payment_id, rings)
-    keep_answer(connection, scope, key, answer)
-    return answer
-
-
-def _lock(connection: Connection, payment_id: str, caller: Caller) -> Row[Any]:
-    row = connection.execute(select(payments).where(payments.c.id == payment_id).with_for_update()).one_or_none()
-    if row is None or (caller.application is not None and row.application != caller.application):
-        raise NotFound("no such payment; check the id and the API key")
-    return row
-
-
-def _require(row: Row[Any], state: State, participle: str) -> None:
-    if row.state != state:
-        raise Conflict(f"a payment that is {row.state} cannot be {participle}; it must be {state}")
-
-
-def _amount(asked: Any, row: Row[Any], most: int, what: str) -> int:
-    minor = most if asked is None else Money.parse(asked, row.currency).minor
-    if minor > most or most <= 0:
-        left = decimal_text(max(most, 0), row.currency)
-        raise AmountAboveOpen(f"{left} {row.currency} is {what}; send that or less")
-    return minor
-
-
-def _open(
-    connection: Connection,
-    row: Row[Any],
-    verb: Verb,
-    minor: int,
-    caller: Caller,
-    now: datetime,
-    policy: Policy,
-    reason: str | None = None,
-) -> Ring:
-    if verb is not Verb.REFUND and _is_in_flight(connection, row.id):
-        raise Conflict("another operation on this payment is under way; wait until it rests")
-    ring = transition.open_attempt(connection, row, verb, minor, now=now, actor=caller.actor, reason=reason)
-    data = {"amount": decimal_text(minor, row.currency)}
-    transition.apply(connection, ring.row_id, Requested(), now=now, policy=policy, actor=caller.actor, data=data)
-    return ring
-
-
-def _is_in_flight(connection: Connection, payment_id: str) -> bool:
-    found = select(attempts.c.id).where(
-        attempts.c.payment_id == payment_id,
-        attempts.c.status.in_(sorted(IN_FLIGHT)),
-        attempts.c.verb != Verb.REFUND,
-    )
-    return connection.execute(found.limit(1)).first() is not None
-
-
-def _take_back(connection: Connection, payment_id: str, now: datetime) -> bool:
-    """Close the due charge of an intent that the provider knows; tell whether there was one.
-
-    A confirm of it that we gave up on may still be on its way: only the provider can cancel it."""
-    closed = connection.execute(
-        update(attempts)
-        .where(
-            attempts.c.payment_id == payment_id,
-            attempts.c.status == AttemptStatus.DUE,
-            attempts.c.verb.in_([Verb.CHARGE, Verb.AUTHORIZE]),
-            attempts.c.provider_reference.is_not(None),
-        )
-        .values(status=AttemptStatus.CANCELED, due_at=None, settled_at=now, epoch=attempts.c.epoch + 1)
-    )
-    return bool(closed.rowcount)
-
-
-def _refunds_under_way(connection: Connection, payment_id: str) -> int:
-    found = select(attempts.c.amount).where(
-        attempts.c.payment_id == payment_id,
-        attempts.c.verb == Verb.REFUND,
-        attempts.c.status.in_(sorted(UNFINISHED)),
-    )
-    return sum(connection.scalars(found))
-
-
-def _reserve(
-    connection: Connection, application: str, key: str | None, fingerprint: str, now: datetime, answer: Answer | None
-) -> Answer | None:
-    """Take the key for this request; return the first request's answer when the key is taken already."""
-    if key is None:
-        return None
-    values = {
-        "application": application,
-        "key": key,
-        "fingerprint": fingerprint,
-        "created_at": now,
-        "status": answer and answer.status,
-        "body": answer and answer.body,
-        "payment_id": answer and answer.payment_id,
-    }
-    if insert_new(connection, idempotency_keys, values):
-        return None
-    query = select(idempotency_keys).where(idempotency_keys.c.application == application, idempotency_keys.c.key == key)
-    first = connection.execute(query).one()
-    if first.fingerprint != fingerprint:
-        raise IdempotencyKeyReused("this Idempotency-Key came with another request before; use a new one")
-    if first.status is None:
-        raise IdempotencyKeyInUse("the first request with this Idempotency-Key is still running; repeat it later")
-    return Answer(first.status, first.body, first.payment_id, is_replay=True)
-
-
-def keep_answer(connection: Connection, application: str, key: str | None, answer: Answer) -> None:
-    """Store the answer for repetitions of the key."""
-    if key is not None:
-        connection.execute(
-            update(idempotency_keys)
-            .where(idempotency_keys.c.application == application, idempotency_keys.c.key == key)
-            .values(status=answer.status, body=answer.body, payment_id=answer.payment_id)
-        )
 
 
 def keep_webhook(

@@ -15,9 +15,10 @@ from domain.fraud import RULE_SET, Decision, Signals, assess
 from domain.money import Money
 from domain.payment import State
 from models import transition
+from models.answers import Caller
 from models.commands import ProcessPayment
 from models.history import assessments
-from models.intake import Caller, accept_payment
+from models.intake import accept_payment
 from models.payments import attempts, payments
 from models.queries import invoice_position, is_subscription_canceled
 from models.rings import CHARGE, PROCESS

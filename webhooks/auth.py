@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 from flask import g, request
 
-from models.intake import Caller
+from models.answers import Caller
 from models.keys import Role, find_key
 from models.session import read
 from webhooks.problems import Forbidden, Unauthorized

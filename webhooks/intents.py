@@ -12,8 +12,9 @@ from domain.outcome import ActionRequired, NotSent, Outcome
 from domain.payment import Verb
 from gateways.base import GatewayError, Order
 from models import intake, transition
+from models.answers import Caller
 from models.commands import CreateIntent
-from models.intake import Caller, Intent
+from models.intake import Intent
 from models.session import transact
 from webhooks.services import Services
 

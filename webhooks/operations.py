@@ -8,9 +8,11 @@ from typing import Any
 from flask import Blueprint, Response
 
 from domain.payment import IN_FLIGHT
-from models import intake
+from models import operations
+from models.answers import Answer
 from models.commands import CancelPayment, CapturePayment, RefundPayment, ReviewPayment
 from models.keys import Role
+from models.operations import Asked
 from models.session import transact
 from webhooks.auth import allow, caller
 from webhooks.payments import answered
@@ -24,14 +26,14 @@ blueprint = Blueprint("operations", __name__)
 @allow(Role.APP, Role.OPERATOR)
 def capture(payment_id: str) -> Response:
     """Take authorized money, in part or whole."""
-    return _operate(intake.request_capture, payment_id, CapturePayment.parse(json_body()))
+    return _operate(operations.request_capture, payment_id, CapturePayment.parse(json_body()))
 
 
 @blueprint.post("/<payment_id>/cancel")
 @allow(Role.APP, Role.OPERATOR)
 def cancel(payment_id: str) -> Response:
     """Stop a payment or release its authorization."""
-    return _operate(intake.request_cancel, payment_id, CancelPayment.parse(json_body()))
+    return _operate(operations.request_cancel, payment_id, CancelPayment.parse(json_body()))
 
 
 @blueprint.post("/<payment_id>/refunds")
@@ -39,24 +41,22 @@ def cancel(payment_id: str) -> Response:
 def refund(payment_id: str) -> Response:
     """Give captured money back, in part or whole."""
     command = RefundPayment.parse(json_body())
-    return _operate(intake.request_refund, payment_id, command, is_key_required=True)
+    return _operate(operations.request_refund, payment_id, command, is_key_required=True)
 
 
 @blueprint.post("/<payment_id>/review")
 @allow(Role.OPERATOR)
 def review(payment_id: str) -> Response:
     """Decide on a payment that waits for review."""
-    return _operate(intake.decide_review, payment_id, ReviewPayment.parse(json_body()))
+    return _operate(operations.decide_review, payment_id, ReviewPayment.parse(json_body()))
 
 
 def _operate(
-    request: Callable[..., intake.Answer], payment_id: str, command: Any, *, is_key_required: bool = False
+    request: Callable[..., Answer], payment_id: str, command: Any, *, is_key_required: bool = False
 ) -> Response:
-    key, now = idempotency_key(is_required=is_key_required), services().clock.now()
-    answer = transact(
-        services().engine,
-        lambda connection: request(connection, payment_id, command, caller(), key, now, services().policy),
-    )
+    key = idempotency_key(is_required=is_key_required)
+    asked = Asked(caller(), key, services().clock.now(), services().policy)
+    answer = transact(services().engine, lambda connection: request(connection, payment_id, command, asked))
     services().ring(answer.rings)
     return answered(answer, _has_nothing_in_flight)
 

@@ -13,9 +13,9 @@ from domain.card_number import contains_card_number
 from domain.errors import CardNumberRefused, InvalidRequest
 from domain.payment import MOVING, State
 from models import intake
+from models.answers import Answer
 from models.commands import CreateIntent, ProcessPayment, UpsertInvoice
 from models.failpoint import reach
-from models.intake import Answer
 from models.keys import Role
 from models.queries import find_payment, list_payments, show_invoice, show_payment, show_subscription
 from models.session import read, transact

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, literal, select, union_all
 from werkzeug.test import TestResponse
 
 from domain.settlement import Policy
@@ -19,7 +19,7 @@ from models.history import api_keys
 from models.keys import Role, create_key, hash_key, revoke_key
 from models.rings import CHARGE, SETTLE, Ring
 from models.schema import metadata
-from models.session import make_engine, reading, transact
+from models.session import make_engine, read, transact
 from sandbox.server import RunningSandbox
 from tasks.attempt import carry_out
 from tasks.base import Runtime
@@ -134,17 +134,16 @@ class Edge:
 
     def rows(self) -> dict[str, int]:
         """Return how many rows each table has."""
-        with reading(self.engine) as connection:
-            return {
-                table.name: connection.scalar(select(func.count()).select_from(table))
-                for table in metadata.sorted_tables
-            }
+        counts = [select(literal(table.name), func.count()).select_from(table) for table in metadata.sorted_tables]
+        return dict(self.found(union_all(*counts)))
 
     def dump(self) -> str:
         """Return everything that is stored, as text."""
-        with reading(self.engine) as connection:
-            tables = [connection.execute(select(table)).all() for table in metadata.sorted_tables]
-        return "\n".join(str(tuple(row)) for rows in tables for row in rows)
+        return "\n".join(str(tuple(row)) for table in metadata.sorted_tables for row in self.found(select(table)))
+
+    def found(self, query: Any) -> list[Any]:
+        """Return the rows of a query."""
+        return read(self.engine, lambda connection: list(connection.execute(query)))
 
     def _ring(self, rings: Iterable[Ring]) -> None:
         for ring in rings:

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from domain.settlement import Blocked, Policy, ReviewRequired
 from models import transition
 from models.history import events, idempotency_keys
-from models.session import reading, transact
+from models.session import transact
 
 from .edge import Edge, assert_problem, payment, unique
 
@@ -43,8 +43,7 @@ def test_a_payment_is_accepted_and_announced_once(edge: Edge) -> None:
 
 def test_each_acceptance_writes_its_event(edge: Edge) -> None:
     shown = edge.pay().json
-    with reading(edge.engine) as connection:
-        event = connection.execute(select(events).where(events.c.payment_id == shown["id"])).one()
+    (event,) = edge.found(select(events).where(events.c.payment_id == shown["id"]))
     assert (event.name, event.from_state, event.to_state) == ("payment_accepted", None, "accepted")
     assert (event.actor, event.attempt_id) == ("app:shop", shown["attempts"][0]["id"])
 

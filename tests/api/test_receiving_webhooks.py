@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy import select
 
 from models.history import events, webhook_events
-from models.session import reading
 
 from .edge import WEBHOOK_SECRETS, Edge, assert_problem, unique
 
@@ -41,15 +40,11 @@ def send(edge: Edge, body: bytes, *, secret: str = WEBHOOK_SECRETS[0], seconds: 
 
 
 def stored(edge: Edge, body: bytes) -> list[Any]:
-    with reading(edge.engine) as connection:
-        return list(
-            connection.execute(select(webhook_events).where(webhook_events.c.event_id == json.loads(body)["id"]))
-        )
+    return edge.found(select(webhook_events).where(webhook_events.c.event_id == json.loads(body)["id"]))
 
 
 def last_event(edge: Edge) -> Any:
-    with reading(edge.engine) as connection:
-        return connection.execute(select(events).order_by(events.c.id.desc()).limit(1)).one()
+    return edge.found(select(events).order_by(events.c.id.desc()).limit(1))[0]
 
 
 @pytest.mark.parametrize("secret", WEBHOOK_SECRETS)

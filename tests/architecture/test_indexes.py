@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import Connection, Engine, event, func, select
 
 from models import intake, queries, transition
+from models.answers import Caller
 from models.commands import ProcessPayment
 from models.debts import dunning_cases, invoices
 from models.history import webhook_events
-from models.intake import Caller
 from models.keys import find_key
 from models.payments import attempts, payments
 from models.session import make_engine

@@ -12,10 +12,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect
 
-from models.schema import current_revision, head_revision, metadata, upgrade
+from models.schema import current_revision, metadata, upgrade
 from models.session import make_engine
 
+from .source import migrations
+
 TABLES = set(metadata.tables) | {"alembic_version"}
+# Migrations are numbered files: 0001_the_first_schema.py is revision 0001.
+NEWEST = max(file.stem for file in migrations() if file.stem != "__init__").split("_")[0]
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -36,7 +40,7 @@ def differences(engine: Engine) -> list[Any]:
 def test_an_empty_database_gets_the_schema(engine: Engine) -> None:
     assert current_revision(engine) is None
     upgrade(engine)
-    assert current_revision(engine) == head_revision() is not None
+    assert current_revision(engine) == NEWEST
     assert set(inspect(engine).get_table_names()) == TABLES
     assert differences(engine) == []
 
@@ -63,7 +67,7 @@ def test_every_partial_index_has_its_condition(engine: Engine) -> None:
 def test_twice_is_once(engine: Engine) -> None:
     upgrade(engine)
     upgrade(engine)
-    assert current_revision(engine) == head_revision()
+    assert current_revision(engine) == NEWEST
     assert differences(engine) == []
 
 
@@ -72,7 +76,7 @@ def test_four_at_once_are_once(empty_postgres_url: str) -> None:
     engines = [make_engine(empty_postgres_url) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(upgrade, engines)) == [None] * 4
-    assert current_revision(engines[0]) == head_revision()
+    assert current_revision(engines[0]) == NEWEST
     assert differences(engines[0]) == []
     for engine in engines:
         engine.dispose()

@@ -23,6 +23,7 @@ SANDBOX = "http://127.0.0.1:4242"
 def _empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("STRIPE_WEBHOOK_SECRET", "whsec_x")
     monkeypatch.chdir(tmp_path)
     load_settings.cache_clear()
     yield
@@ -105,6 +106,16 @@ def test_several_webhook_secrets_so_that_they_can_rotate(monkeypatch: pytest.Mon
     assert [secret.get_secret_value() for secret in settings.stripe_webhook_secret] == ["whsec_new", "whsec_old"]
 
 
+def test_without_a_webhook_secret_no_provider_is_served(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("STRIPE_WEBHOOK_SECRET")
+    monkeypatch.setenv("STRIPE_SECRET_KEY", "sk_test_x")
+    with pytest.raises(SystemExit):
+        load_settings()
+    assert "STRIPE_WEBHOOK_SECRET" in capsys.readouterr().err
+
+
 def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = read(monkeypatch, STRIPE_SECRET_KEY="sk_test_canary", STRIPE_WEBHOOK_SECRET="whsec_canary")
     assert "canary" not in repr(settings) + str(settings) + settings.model_dump_json()
@@ -167,7 +178,8 @@ def test_the_example_says_what_a_variable_means_and_its_default(name: str) -> No
     assert blocks()[name.upper()] == (field.description, default_text(field.default))
 
 
-def test_the_example_is_a_working_configuration(tmp_path: Path) -> None:
+def test_the_example_is_a_working_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("STRIPE_WEBHOOK_SECRET")
     (tmp_path / ".env").write_text(EXAMPLE)
     from_example = Settings()
     (tmp_path / ".env").unlink()

@@ -185,7 +185,8 @@ class World:
         if state is State.DECLINED and before.state is not state:
             assert isinstance(cause, Declined | AuthenticationRequired)
         if state is State.FAILED and before.state is not state:
-            assert isinstance(cause, NotSent)
+            is_closed = isinstance(cause, Approved) and cause.voided
+            assert is_closed or isinstance(cause, NotSent)
         if isinstance(cause, Approved) and row is not None and row.attempt.verb.is_collecting:
             is_whole = cause.captured == row.attempt.amount
             assert not is_whole or state in COLLECTED

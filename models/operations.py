@@ -1,0 +1,187 @@
+"""What may be asked of a stored payment: capture, cancel, refund, review. Each opens an attempt, or ends one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
+
+from domain.causes import CancelRequested, Requested, ReviewDecided
+from domain.errors import AmountAboveOpen, Conflict, NotFound
+from domain.money import Money, decimal_text
+from domain.payment import IN_DUNNING, IN_FLIGHT, UNFINISHED, AttemptStatus, State, Verb
+from domain.step import Policy
+from models import transition
+from models.answers import Answer, Caller, keep_answer, reserve
+from models.commands import CancelPayment, CapturePayment, Command, RefundPayment, ReviewPayment
+from models.payments import attempts, payments
+from models.queries import show_payment
+from models.rings import Ring, ring_attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The circumstances of a request: who, with which Idempotency-Key, when, under which policy."""
+
+    caller: Caller
+    key: str | None
+    now: datetime
+    policy: Policy
+
+
+def request_capture(connection: Connection, payment_id: str, command: CapturePayment, asked: Asked) -> Answer:
+    """Open a capture of an authorized payment, in part or whole; what is not captured is released."""
+
+    def work() -> tuple[Ring, ...]:
+        row = _lock(connection, payment_id, asked.caller)
+        _require(row, State.AUTHORIZED, "captured")
+        minor = _amount(command.amount, row, row.authorized, "authorized")
+        return (_open(connection, row, Verb.CAPTURE, minor, asked),)
+
+    return _operate(connection, f"capture {payment_id}", payment_id, command, asked, work)
+
+
+def request_cancel(connection: Connection, payment_id: str, command: CancelPayment, asked: Asked) -> Answer:
+    """Cancel at once what never reached the provider; otherwise open a void of what it holds."""
+
+    def work() -> tuple[Ring, ...]:
+        row = _lock(connection, payment_id, asked.caller)
+        if row.state == State.ACCEPTED and _take_back(connection, payment_id, asked.now):
+            return (_open(connection, row, Verb.VOID, row.amount, asked),)
+        if row.state in (State.AUTHORIZED, State.REQUIRES_ACTION):
+            amount = row.authorized or row.amount
+            return (_open(connection, row, Verb.VOID, amount, asked),)
+        if row.state in (State.ACCEPTED, State.REVIEW, *IN_DUNNING):
+            transition.apply_to_payment(
+                connection, payment_id, CancelRequested(), now=asked.now, policy=asked.policy, actor=asked.caller.actor
+            )
+            return ()
+        raise Conflict(f"a payment that is {row.state} cannot be canceled; a captured one can be refunded")
+
+    return _operate(connection, f"cancel {payment_id}", payment_id, command, asked, work)
+
+
+def request_refund(connection: Connection, payment_id: str, command: RefundPayment, asked: Asked) -> Answer:
+    """Open a refund of captured money; refunds that are under way count as given."""
+
+    def work() -> tuple[Ring, ...]:
+        row = _lock(connection, payment_id, asked.caller)
+        if row.state not in (State.CAPTURED, State.PARTIALLY_REFUNDED):
+            raise Conflict(f"a payment that is {row.state} cannot be refunded; only captured money can")
+        under_way = _refunds_under_way(connection, payment_id)
+        minor = _amount(command.amount, row, row.captured - row.refunded - under_way, "left to refund")
+        return (_open(connection, row, Verb.REFUND, minor, asked, reason=command.reason),)
+
+    return _operate(connection, f"refund {payment_id}", payment_id, command, asked, work)
+
+
+def decide_review(connection: Connection, payment_id: str, command: ReviewPayment, asked: Asked) -> Answer:
+    """Let a payment that waits for review go on, or cancel it."""
+
+    def work() -> tuple[Ring, ...]:
+        row = _lock(connection, payment_id, asked.caller)
+        _require(row, State.REVIEW, "reviewed")
+        held = connection.execute(
+            select(attempts.c.id, attempts.c.verb).where(
+                attempts.c.payment_id == payment_id, attempts.c.status.in_(sorted(IN_FLIGHT))
+            )
+        ).one()
+        cause = ReviewDecided(is_approved=command.decision == "approve")
+        transition.apply(connection, held.id, cause, now=asked.now, policy=asked.policy, actor=asked.caller.actor)
+        return (ring_attempt(held.id, held.verb),) if cause.is_approved else ()
+
+    return _operate(connection, f"review {payment_id}", payment_id, command, asked, work)
+
+
+def _operate(
+    connection: Connection,
+    operation: str,
+    payment_id: str,
+    command: Command,
+    asked: Asked,
+    work: Callable[[], tuple[Ring, ...]],
+) -> Answer:
+    scope = asked.caller.application or asked.caller.actor
+    replay = reserve(connection, scope, asked.key, command.fingerprint(operation), asked.now, None)
+    if replay is not None:
+        return replay
+    rings = work()
+    answer = Answer(202, show_payment(connection, payment_id, asked.caller.application), payment_id, rings)
+    keep_answer(connection, scope, asked.key, answer)
+    return answer
+
+
+def _lock(connection: Connection, payment_id: str, caller: Caller) -> Row[Any]:
+    row = connection.execute(select(payments).where(payments.c.id == payment_id).with_for_update()).one_or_none()
+    if row is None or (caller.application is not None and row.application != caller.application):
+        raise NotFound("no such payment; check the id and the API key")
+    return row
+
+
+def _require(row: Row[Any], state: State, participle: str) -> None:
+    if row.state != state:
+        raise Conflict(f"a payment that is {row.state} cannot be {participle}; it must be {state}")
+
+
+def _amount(asked: Any, row: Row[Any], most: int, what: str) -> int:
+    minor = most if asked is None else Money.parse(asked, row.currency).minor
+    if minor > most or most <= 0:
+        left = decimal_text(max(most, 0), row.currency)
+        raise AmountAboveOpen(f"{left} {row.currency} is {what}; send that or less")
+    return minor
+
+
+def _open(
+    connection: Connection,
+    row: Row[Any],
+    verb: Verb,
+    minor: int,
+    asked: Asked,
+    reason: str | None = None,
+) -> Ring:
+    if verb is not Verb.REFUND and _is_in_flight(connection, row.id):
+        raise Conflict("another operation on this payment is under way; wait until it rests")
+    ring = transition.open_attempt(connection, row, verb, minor, now=asked.now, actor=asked.caller.actor, reason=reason)
+    data = {"amount": decimal_text(minor, row.currency)}
+    transition.apply(
+        connection, ring.row_id, Requested(), now=asked.now, policy=asked.policy, actor=asked.caller.actor, data=data
+    )
+    return ring
+
+
+def _is_in_flight(connection: Connection, payment_id: str) -> bool:
+    found = select(attempts.c.id).where(
+        attempts.c.payment_id == payment_id,
+        attempts.c.status.in_(sorted(IN_FLIGHT)),
+        attempts.c.verb != Verb.REFUND,
+    )
+    return connection.execute(found.limit(1)).first() is not None
+
+
+def _take_back(connection: Connection, payment_id: str, now: datetime) -> bool:
+    """Close the due charge of an intent that the provider knows; tell whether there was one.
+
+    A confirm of it that we gave up on may still be on its way: only the provider can cancel it."""
+    closed = connection.execute(
+        update(attempts)
+        .where(
+            attempts.c.payment_id == payment_id,
+            attempts.c.status == AttemptStatus.DUE,
+            attempts.c.verb.in_([Verb.CHARGE, Verb.AUTHORIZE]),
+            attempts.c.provider_reference.is_not(None),
+        )
+        .values(status=AttemptStatus.CANCELED, due_at=None, settled_at=now, epoch=attempts.c.epoch + 1)
+    )
+    return bool(closed.rowcount)
+
+
+def _refunds_under_way(connection: Connection, payment_id: str) -> int:
+    found = select(attempts.c.amount).where(
+        attempts.c.payment_id == payment_id,
+        attempts.c.verb == Verb.REFUND,
+        attempts.c.status.in_(sorted(UNFINISHED)),
+    )
+    return sum(connection.scalars(found))

@@ -1,0 +1,429 @@
+"""What follows from each cause, one example each, and that the table of transitions promises nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache
+from itertools import product
+from typing import Any
+
+import pytest
+
+from domain.causes import (
+    Blocked,
+    CancelRequested,
+    Cause,
+    DebtSettledOtherwise,
+    GraceEnded,
+    Requested,
+    RetryDue,
+    ReviewDecided,
+    ReviewRequired,
+    Started,
+)
+from domain.decline import DeclineClass
+from domain.dunning import CaseState, SubscriptionStatus
+from domain.errors import IllegalTransition
+from domain.outcome import (
+    ActionRequired,
+    Approved,
+    AuthenticationRequired,
+    InDoubt,
+    NotSent,
+    Outcome,
+    Pending,
+)
+from domain.payment import (
+    COLLECTED,
+    GIVEN_UP,
+    IN_DUNNING,
+    LIVE,
+    MOVING,
+    TRANSITIONS,
+    Attempt,
+    AttemptStatus,
+    DunningCase,
+    Event,
+    Payment,
+    State,
+    Verb,
+)
+from domain.settlement import step, target
+from domain.step import LEASE, CloseOtherAttempts, MarkSubscription, OpenAttempt, SaveCase, SettleSiblings, Step
+
+from .world import NOW, POLICY, declined, new_attempt, new_payment
+
+WHOLE = Approved("pi_1", authorized=1000, captured=1000)
+HELD = Approved("pi_1", authorized=1000, authorization_expires_at=NOW + timedelta(days=7))
+VOIDED = Approved("pi_1", voided=True)
+AWAY = AuthenticationRequired("pi_1", declined(DeclineClass.NEEDS_CUSTOMER).decline)
+ACTION = ActionRequired("pi_1", {"type": "redirect_to_url", "redirect_url": "https://bank.example"})
+RETRYING = DunningCase(CaseState.RETRYING, NOW - timedelta(days=3), retry=1, due_at=NOW)
+GRACE = DunningCase(CaseState.IN_GRACE, NOW - timedelta(days=21), 3, due_at=NOW, grace_ends_at=NOW)
+
+
+def decide(cause: Cause, attempt: Any = ..., **payment: Any) -> Step:
+    """Return what follows for a payment that is being processed."""
+    given = new_payment(**({"state": State.PROCESSING} | payment))
+    decided = step(given, new_attempt() if attempt is ... else attempt, cause, NOW, POLICY)
+    assert decided is not None
+    return decided
+
+
+def lead(cause: Cause, attempt: Any = ..., **payment: Any) -> State:
+    """Return the state that follows."""
+    decided = decide(cause, attempt, **payment)
+    state = payment.get("state", State.PROCESSING)
+    return state if decided.event is None else target(state, decided.event)
+
+
+# --- charging ---
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "status"),
+    [
+        (WHOLE, State.CAPTURED, AttemptStatus.SUCCEEDED),
+        (HELD, State.AUTHORIZED, AttemptStatus.SUCCEEDED),
+        (declined(), State.DECLINED, AttemptStatus.DECLINED),
+        (declined(DeclineClass.HARD), State.DECLINED, AttemptStatus.DECLINED),
+        (AWAY, State.DECLINED, AttemptStatus.DECLINED),
+        (ACTION, State.REQUIRES_ACTION, AttemptStatus.ACTION_REQUIRED),
+        (Pending("pi_1"), State.PENDING, AttemptStatus.PENDING),
+        (InDoubt("no_answer"), State.IN_DOUBT, AttemptStatus.IN_DOUBT),
+        (NotSent("unreachable"), State.ACCEPTED, AttemptStatus.DUE),
+        (NotSent("resource_missing", is_retryable=False), State.FAILED, AttemptStatus.FAILED),
+    ],
+    ids=repr,
+)
+def test_each_outcome_of_a_charge(outcome: Outcome, state: State, status: AttemptStatus) -> None:
+    for before in (State.PROCESSING, State.IN_DOUBT):
+        status_before = AttemptStatus.OPEN if before is State.PROCESSING else AttemptStatus.IN_DOUBT
+        attempt = new_attempt(status=status_before)
+        assert lead(outcome, attempt, state=before) is state
+        assert decide(outcome, attempt, state=before).attempt["status"] is status
+
+
+def test_a_capture_is_written_whole() -> None:
+    decided = decide(WHOLE)
+    assert decided.payment["captured"] == decided.payment["authorized"] == 1000
+    assert decided.attempt["due_at"] is None
+    assert CloseOtherAttempts() in decided.effects
+
+
+def test_a_decline_keeps_its_codes() -> None:
+    decided = decide(declined(DeclineClass.HARD))
+    assert decided.payment["failure_code"] == "insufficient_funds"
+    assert (decided.attempt["code"], decided.attempt["decline_class"]) == ("card_declined", "hard")
+
+
+@pytest.mark.parametrize("amount", [1, 999, 1001, 10**9])
+def test_another_amount_than_asked_is_doubt(amount: int) -> None:
+    assert lead(Approved("pi_1", authorized=amount, captured=amount)) is State.IN_DOUBT
+
+
+@pytest.mark.parametrize("state", sorted(GIVEN_UP | IN_DUNNING))
+def test_money_that_surfaces_late_is_taken_into_the_books(state: State) -> None:
+    attempt = new_attempt(status=AttemptStatus.DECLINED)
+    assert lead(WHOLE, attempt, state=state) is State.CAPTURED
+
+
+@pytest.mark.parametrize("state", sorted(COLLECTED))
+@pytest.mark.parametrize("outcome", [WHOLE, declined(), InDoubt("x"), NotSent("x"), Pending("pi_1"), ACTION], ids=repr)
+def test_an_echo_about_collected_money_changes_nothing(state: State, outcome: Outcome) -> None:
+    attempt = new_attempt(status=AttemptStatus.SUCCEEDED)
+    payment = new_payment(state=state, authorized=1000, captured=1000)
+    decided = step(payment, attempt, outcome, NOW, POLICY)
+    assert decided is None or (decided.event is None and not decided.payment)
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - COLLECTED))
+def test_doubt_ends_nothing(state: State) -> None:
+    for verb, status in product(Verb, AttemptStatus):
+        decided = step(new_payment(state=state), new_attempt(verb, status), InDoubt("x"), NOW, POLICY)
+        assert decided is None or decided.event is None or target(state, decided.event) in {state, State.IN_DOUBT}
+
+
+def test_doubt_is_looked_at_again_and_again() -> None:
+    attempt = new_attempt(status=AttemptStatus.IN_DOUBT, checks=50)
+    decided = decide(InDoubt("still"), attempt, state=State.IN_DOUBT)
+    assert decided.event is None
+    assert NOW < decided.attempt["due_at"] <= NOW + timedelta(minutes=5)
+
+
+def test_the_same_call_is_made_only_so_often() -> None:
+    assert lead(NotSent("unreachable"), new_attempt(retries=11)) is State.ACCEPTED
+    assert lead(NotSent("unreachable"), new_attempt(retries=12)) is State.FAILED
+
+
+def test_an_attempt_that_kills_its_workers_is_given_up() -> None:
+    deadly = new_attempt(status=AttemptStatus.IN_DOUBT, claims=POLICY.max_claims)
+    assert lead(NotSent("not_created"), deadly, state=State.IN_DOUBT) is State.FAILED
+    assert lead(NotSent("unreachable"), new_attempt(claims=POLICY.max_claims)) is State.ACCEPTED
+
+
+def test_an_intent_that_may_still_be_confirmed_is_voided_before_the_charge_fails() -> None:
+    exhausted = new_attempt(status=AttemptStatus.IN_DOUBT, retries=12)
+    decided = decide(NotSent("not_confirmed", reference="pi_1"), exhausted, state=State.IN_DOUBT)
+    assert decided.effects == (OpenAttempt(Verb.VOID, "not_sent"),)
+    assert target(State.IN_DOUBT, decided.event) is State.ACCEPTED
+    assert lead(VOIDED, new_attempt(Verb.VOID, reason="not_sent"), state=State.ACCEPTED) is State.FAILED
+
+
+def test_a_front_end_may_try_another_card() -> None:
+    attempt = new_attempt(status=AttemptStatus.ACTION_REQUIRED)
+    decided = decide(declined(), attempt, state=State.REQUIRES_ACTION, is_client_confirmed=True)
+    assert (decided.event, decided.attempt["status"]) == (None, AttemptStatus.ACTION_REQUIRED)
+
+
+def test_an_unfinished_action_is_given_up_in_the_end() -> None:
+    attempt = new_attempt(status=AttemptStatus.ACTION_REQUIRED)
+    day = {"state": State.REQUIRES_ACTION, "created_at": NOW - timedelta(hours=24)}
+    assert OpenAttempt(Verb.VOID, "expired") in decide(ACTION, attempt, **day).effects
+    assert decide(ACTION, attempt, **(day | {"created_at": NOW})).effects == ()
+
+
+def test_a_provider_that_ended_it() -> None:
+    assert lead(VOIDED, state=State.REQUIRES_ACTION) is State.CANCELED
+    expired = {"state": State.AUTHORIZED, "authorized": 1000, "authorization_expires_at": NOW}
+    assert lead(VOIDED, new_attempt(Verb.AUTHORIZE, AttemptStatus.SUCCEEDED), **expired) is State.EXPIRED
+    early = expired | {"authorization_expires_at": NOW + timedelta(days=3)}
+    assert lead(VOIDED, new_attempt(Verb.AUTHORIZE, AttemptStatus.SUCCEEDED), **early) is State.VOIDED
+
+
+# --- capture, void, refund ---
+
+AUTHORIZED = {"state": State.AUTHORIZED, "authorized": 1000}
+CAPTURED = {"state": State.CAPTURED, "authorized": 1000, "captured": 1000}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "status"),
+    [
+        (Approved("pi_1", authorized=1000, captured=400), State.CAPTURED, AttemptStatus.SUCCEEDED),
+        (VOIDED, State.VOIDED, AttemptStatus.FAILED),
+        (HELD, State.AUTHORIZED, AttemptStatus.DUE),
+        (InDoubt("x"), State.AUTHORIZED, AttemptStatus.IN_DOUBT),
+        (NotSent("x"), State.AUTHORIZED, AttemptStatus.DUE),
+        (NotSent("x", is_retryable=False), State.AUTHORIZED, AttemptStatus.FAILED),
+        (declined(), State.AUTHORIZED, AttemptStatus.FAILED),
+    ],
+    ids=repr,
+)
+def test_each_outcome_of_a_capture(outcome: Outcome, state: State, status: AttemptStatus) -> None:
+    attempt = new_attempt(Verb.CAPTURE, amount=400)
+    assert lead(outcome, attempt, **AUTHORIZED) is state
+    assert decide(outcome, attempt, **AUTHORIZED).attempt["status"] is status
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "status"),
+    [
+        (VOIDED, State.VOIDED, AttemptStatus.SUCCEEDED),
+        (WHOLE, State.CAPTURED, AttemptStatus.FAILED),
+        (HELD, State.AUTHORIZED, AttemptStatus.DUE),
+        (InDoubt("x"), State.AUTHORIZED, AttemptStatus.IN_DOUBT),
+        (NotSent("x"), State.AUTHORIZED, AttemptStatus.DUE),
+        (NotSent("x", is_retryable=False), State.AUTHORIZED, AttemptStatus.FAILED),
+    ],
+    ids=repr,
+)
+def test_each_outcome_of_a_void(outcome: Outcome, state: State, status: AttemptStatus) -> None:
+    attempt = new_attempt(Verb.VOID)
+    assert lead(outcome, attempt, **AUTHORIZED) is state
+    assert decide(outcome, attempt, **AUTHORIZED).attempt["status"] is status
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "refunded"),
+    [
+        (Approved("re_1", refunded=400), State.PARTIALLY_REFUNDED, 400),
+        (Pending("re_1"), State.CAPTURED, None),
+        (InDoubt("x"), State.CAPTURED, None),
+        (NotSent("x"), State.CAPTURED, None),
+        (NotSent("x", is_retryable=False), State.CAPTURED, None),
+        (declined(), State.CAPTURED, None),
+        (Approved("re_1", refunded=399), State.CAPTURED, None),
+    ],
+    ids=repr,
+)
+def test_each_outcome_of_a_refund(outcome: Outcome, state: State, refunded: int | None) -> None:
+    attempt = new_attempt(Verb.REFUND, amount=400)
+    assert lead(outcome, attempt, **CAPTURED) is state
+    assert decide(outcome, attempt, **CAPTURED).payment.get("refunded") == refunded
+
+
+def test_the_last_refund_and_one_that_comes_back() -> None:
+    attempt = new_attempt(Verb.REFUND, amount=400)
+    rest = CAPTURED | {"state": State.PARTIALLY_REFUNDED, "refunded": 600}
+    assert lead(Approved("re_1", refunded=400), attempt, **rest) is State.REFUNDED
+
+    given = replace(attempt, status=AttemptStatus.SUCCEEDED)
+    all_given = CAPTURED | {"state": State.REFUNDED, "refunded": 1000}
+    assert lead(declined(), given, **all_given) is State.PARTIALLY_REFUNDED
+    assert decide(declined(), given, **all_given).payment["refunded"] == 600
+    whole = replace(given, amount=1000)
+    assert lead(declined(), whole, **all_given) is State.CAPTURED
+
+
+# --- commands and dates ---
+
+
+def test_a_claim_takes_a_lease() -> None:
+    decided = decide(Started(), new_attempt(status=AttemptStatus.DUE, claims=0), state=State.ACCEPTED)
+    assert (decided.event, decided.attempt["claims"]) == (Event.CHARGE_STARTED, 1)
+    assert decided.attempt["due_at"] == NOW + LEASE
+    assert decide(Started(), new_attempt(Verb.CAPTURE, AttemptStatus.DUE), **AUTHORIZED).event is None
+
+
+@pytest.mark.parametrize(
+    ("cause", "before", "after"),
+    [
+        (Blocked(), State.ACCEPTED, State.BLOCKED),
+        (ReviewRequired(), State.ACCEPTED, State.REVIEW),
+        (ReviewDecided(is_approved=True), State.REVIEW, State.ACCEPTED),
+        (ReviewDecided(is_approved=False), State.REVIEW, State.CANCELED),
+        (CancelRequested(), State.ACCEPTED, State.CANCELED),
+        (CancelRequested(), State.REVIEW, State.CANCELED),
+    ],
+    ids=repr,
+)
+def test_commands(cause: Cause, before: State, after: State) -> None:
+    assert lead(cause, new_attempt(status=AttemptStatus.DUE), state=before) is after
+
+
+def test_a_retry_opens_a_new_charge_once() -> None:
+    decided = decide(RetryDue(), None, state=State.PAST_DUE, case=RETRYING)
+    assert OpenAttempt(Verb.CHARGE) in decided.effects
+    assert SaveCase(replace(RETRYING, due_at=None)) in decided.effects
+    assert step(new_payment(state=State.PROCESSING, case=RETRYING), None, RetryDue(), NOW, POLICY) is None
+
+
+def test_the_end_of_grace_cancels_the_subscription_once() -> None:
+    decided = decide(GraceEnded(), None, state=State.IN_GRACE, case=GRACE)
+    assert decided.event is Event.GRACE_EXPIRED
+    assert MarkSubscription(SubscriptionStatus.CANCELED) in decided.effects
+    assert step(new_payment(state=State.UNCOLLECTIBLE, case=GRACE), None, GraceEnded(), NOW, POLICY) is None
+
+
+@pytest.mark.parametrize(("state", "case"), [(State.PAST_DUE, RETRYING), (State.IN_GRACE, GRACE)])
+def test_a_debt_that_was_paid_otherwise_keeps_the_subscription(state: State, case: DunningCase) -> None:
+    decided = decide(DebtSettledOtherwise(), None, state=state, case=case)
+    assert target(state, decided.event) is State.CANCELED
+    assert MarkSubscription(SubscriptionStatus.ACTIVE) in decided.effects
+
+
+def test_a_retry_that_succeeds_ends_the_case() -> None:
+    decided = decide(WHOLE, case=RETRYING, subscription_id="sub_1", is_off_session=True)
+    assert MarkSubscription(SubscriptionStatus.ACTIVE) in decided.effects
+    assert SaveCase(replace(RETRYING, state=CaseState.RECOVERED, due_at=None)) in decided.effects
+
+
+def test_a_collection_ends_the_dunning_of_its_siblings() -> None:
+    assert SettleSiblings() in decide(WHOLE, has_unpaid_sibling=True).effects
+    assert SettleSiblings() not in decide(WHOLE).effects
+
+
+def test_a_command_that_needs_an_attempt_says_so() -> None:
+    with pytest.raises(IllegalTransition):
+        step(new_payment(), None, WHOLE, NOW, POLICY)
+
+
+# --- the table ---
+
+PAYMENTS: list[dict[str, Any]] = [
+    {"authorized": 1000},
+    {"authorized": 1000, "captured": 1000, "refunded": 0},
+    {"authorized": 1000, "captured": 1000, "refunded": 600},
+    {"authorized": 1000, "captured": 1000, "refunded": 1000},
+    {"is_off_session": True, "subscription_id": "sub_1"},
+    {"is_off_session": True, "subscription_id": "sub_1", "case": RETRYING},
+    {"is_off_session": True, "subscription_id": "sub_1", "case": GRACE},
+    {"authorized": 1000, "authorization_expires_at": NOW},
+    {"authorized": 1000, "captured": 1000, "refunded": 400},
+    {"is_client_confirmed": True},
+]
+OUTCOMES: list[Outcome] = [
+    WHOLE,
+    HELD,
+    VOIDED,
+    Approved("re_1", refunded=400),
+    *(declined(kind) for kind in DeclineClass),
+    AWAY,
+    ACTION,
+    Pending("pi_1"),
+    InDoubt("x"),
+    NotSent("x"),
+    NotSent("x", is_retryable=False),
+]
+COMMANDS: list[Cause] = [
+    *(Started(), Blocked(), ReviewRequired(), ReviewDecided(True), ReviewDecided(False), Requested()),
+    *(CancelRequested(), RetryDue(), GraceEnded(), DebtSettledOtherwise()),
+]
+
+
+def situations() -> Iterator[tuple[Payment, Any]]:
+    """Yield payments in every state with attempts of every kind."""
+    for state, columns in product(State, PAYMENTS):
+        payment = new_payment(state=state, **columns)
+        for verb, status, reason in product(Verb, AttemptStatus, (None, "expired", "not_sent")):
+            amount = 400 if verb is Verb.REFUND else 1000
+            yield payment, new_attempt(verb, status, amount=amount, reason=reason)
+
+
+@cache
+def produced() -> frozenset[tuple[State, Event]]:
+    """Return every arrow that `step` takes in any situation."""
+    found = set()
+    for (payment, attempt), cause in product(list(situations()), [*OUTCOMES, *COMMANDS]):
+        if isinstance(cause, Requested) and attempt.verb.is_collecting:
+            continue
+        try:
+            decided = step(payment, attempt, cause, NOW, POLICY)
+        except IllegalTransition:
+            continue
+        if decided is not None and decided.event is not None:
+            found.add((payment.state, decided.event))
+    return frozenset(found)
+
+
+def test_every_arrow_of_the_table_can_be_taken() -> None:
+    assert set(TRANSITIONS) - produced() == set()
+
+
+def is_possible(payment: Payment, attempt: Attempt) -> bool:
+    """Tell whether the product lets such an attempt be: refunds of captured money, captures of authorizations."""
+    if attempt.verb is Verb.REFUND:
+        is_given = attempt.status is AttemptStatus.SUCCEEDED
+        given = {State.PARTIALLY_REFUNDED, State.REFUNDED}
+        asked = {State.CAPTURED, State.PARTIALLY_REFUNDED}
+        has_amount = (
+            payment.refunded >= attempt.amount if is_given else payment.captured - payment.refunded >= attempt.amount
+        )
+        return payment.state in (given if is_given else asked) and has_amount
+    return payment.state in {
+        Verb.CAPTURE: {State.AUTHORIZED, State.VOIDED, State.EXPIRED, *COLLECTED},
+        Verb.VOID: {State.AUTHORIZED, State.REQUIRES_ACTION, *COLLECTED, *GIVEN_UP},
+    }.get(attempt.verb, set(State) - {State.BLOCKED, State.REVIEW})
+
+
+def test_no_answer_of_a_provider_is_ever_an_error() -> None:
+    """An answer, a look-up or a webhook may come at any time; what makes no sense must be None or doubt."""
+    errors = set()
+    for (payment, attempt), outcome in product(list(situations()), OUTCOMES):
+        try:
+            if is_possible(payment, attempt):
+                step(payment, attempt, outcome, NOW, POLICY)
+        except IllegalTransition as error:
+            errors.add((attempt.verb, attempt.status, str(error)))
+    assert not errors
+
+
+def test_every_state_can_be_reached_and_left_or_is_an_end() -> None:
+    reached = {State.ACCEPTED, *TRANSITIONS.values()}
+    left = {state for (state, _), to in TRANSITIONS.items() if state is not to}
+    assert reached == set(State)
+    assert set(State) - left == {State.BLOCKED}
+    assert MOVING <= LIVE <= left
