@@ -27,6 +27,7 @@ from domain.payment import Event, State, Verb
 from domain.step import Policy
 from models import transition
 from models.answers import Answer, Caller, keep_answer, reserve
+from models.audit import record_event
 from models.base import new_id
 from models.commands import (
     CreateIntent,
@@ -34,6 +35,7 @@ from models.commands import (
     UpsertInvoice,
 )
 from models.debts import invoices, subscriptions
+from models.effects import new_attempt
 from models.history import webhook_events
 from models.payments import attempts, payments
 from models.queries import invoice_position, payment_view, show_invoice
@@ -83,9 +85,9 @@ def accept_payment(
         metadata=command.metadata,
     )
     verb = Verb.CHARGE if command.capture else Verb.AUTHORIZE
-    attempt = transition.new_attempt(
-        attempt_id, payment_id, verb, provider, money.minor, now=now, actor=caller.actor
-    ) | {"due_at": now + _UNHEARD_AFTER}
+    attempt = new_attempt(attempt_id, payment_id, verb, provider, money.minor, now=now, actor=caller.actor) | {
+        "due_at": now + _UNHEARD_AFTER
+    }
     body = payment_view(payment, [attempt]) | {"fraud": None, "dunning": None}
     answer = Answer(202, body, payment_id, (ring_attempt(attempt_id, verb),))
     replay = reserve(connection, application, key, command.fingerprint("process"), now, answer)
@@ -134,7 +136,7 @@ def _store_payment(
     connection.execute(insert(payments), payment)
     connection.execute(insert(attempts), attempt)
     accepted = (payment["id"], Event.PAYMENT_ACCEPTED, None, State.ACCEPTED, actor, now, None, attempt["id"])
-    transition.record_event(connection, *accepted)
+    record_event(connection, *accepted)
 
 
 def _invoice_application(connection: Connection, invoice_id: str) -> str | None:
@@ -256,7 +258,7 @@ def accept_intent(
         is_client_confirmed=True,
     )
     charge = (attempt_id, payment_id, Verb.CHARGE, provider, money.minor)
-    _store_payment(connection, payment, transition.new_attempt(*charge, now=now, actor=caller.actor), caller.actor, now)
+    _store_payment(connection, payment, new_attempt(*charge, now=now, actor=caller.actor), caller.actor, now)
     started = transition.apply(connection, attempt_id, Started(), now=now, policy=policy, actor=caller.actor)
     keep_answer(connection, scope, key, Answer(201, {}, payment_id))
     return Intent(payment_id, attempt_id, started.epoch, money, None, caller.actor)

@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select, update
 
 from domain.errors import NotFound
+from models.audit import record_event
 from models.base import new_id
 from models.history import api_keys
-from models.transition import record_event
 
 
 class Role(StrEnum):

@@ -17,6 +17,7 @@ from domain.step import Policy
 from models import transition
 from models.answers import Answer, Caller, keep_answer, reserve
 from models.commands import CancelPayment, CapturePayment, Command, RefundPayment, ReviewPayment
+from models.effects import open_attempt
 from models.payments import attempts, payments
 from models.queries import show_payment
 from models.rings import Ring, ring_attempt
@@ -144,7 +145,7 @@ def _open(
 ) -> Ring:
     if verb is not Verb.REFUND and _is_in_flight(connection, row.id):
         raise Conflict("another operation on this payment is under way; wait until it rests")
-    ring = transition.open_attempt(connection, row, verb, minor, now=asked.now, actor=asked.caller.actor, reason=reason)
+    ring = open_attempt(connection, row, verb, minor, now=asked.now, actor=asked.caller.actor, reason=reason)
     data = {"amount": decimal_text(minor, row.currency)}
     transition.apply(
         connection, ring.row_id, Requested(), now=asked.now, policy=asked.policy, actor=asked.caller.actor, data=data

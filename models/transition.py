@@ -9,23 +9,18 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Row,
     bindparam,
-    case,
     exists,
-    func,
-    insert,
     literal,
     select,
-    true,
     update,
 )
 
 from domain.backoff import waiting_delay
 from domain.causes import Cause, DebtSettledOtherwise, Started
-from domain.dunning import CaseState, SubscriptionStatus
+from domain.dunning import CaseState
 from domain.errors import LeaseLost, NotFound
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
 from domain.payment import (
@@ -40,12 +35,12 @@ from domain.payment import (
 )
 from domain.settlement import step, target
 from domain.step import LEASE, CloseOtherAttempts, MarkSubscription, OpenAttempt, Policy, SaveCase, SettleSiblings, Step
-from models.base import new_id
-from models.debts import dunning_cases, subscriptions
-from models.history import events
+from models.audit import record_event
+from models.debts import dunning_cases
+from models.effects import close_other_attempts, mark_subscription, open_attempt, save_case
 from models.payments import attempts, payments
 from models.queries import invoice_position
-from models.rings import Ring, ring_attempt
+from models.rings import Ring
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +88,6 @@ _lock_payment = (
 _find_case = select(dunning_cases).where(dunning_cases.c.payment_id == bindparam("payment_id"))
 _update_payment = update(payments).where(payments.c.id == bindparam("row_id"))
 _update_attempt = update(attempts).where(attempts.c.id == bindparam("row_id"))
-_insert_event = insert(events)
 
 
 def lock_attempt(connection: Connection, attempt_id: str) -> Row[Any]:
@@ -165,39 +159,6 @@ def apply_to_payment(
     return _write(connection, row, None, cause, now, policy, actor, data)
 
 
-def open_attempt(
-    connection: Connection, payment: Row[Any], verb: Verb, amount: int, *, now: datetime, actor: str, **columns: Any
-) -> Ring:
-    """Store a new attempt of a locked payment, due now; return its ring. Its id is its idempotency key."""
-    attempt_id = new_id("re" if verb is Verb.REFUND else "at", now)
-    number = select(func.coalesce(func.max(attempts.c.number), 0) + 1).where(attempts.c.payment_id == payment.id)
-    values = new_attempt(attempt_id, payment.id, verb, payment.provider, amount, now=now, actor=actor) | columns
-    connection.execute(insert(attempts).values(values | {"number": number.scalar_subquery()}))
-    return ring_attempt(attempt_id, verb)
-
-
-def new_attempt(
-    attempt_id: str, payment_id: str, verb: Verb, provider: str, amount: int, *, now: datetime, actor: str
-) -> dict[str, Any]:
-    """Return the columns of a fresh attempt, due now."""
-    return {
-        "id": attempt_id,
-        "payment_id": payment_id,
-        "number": 1,
-        "verb": verb,
-        "provider": provider,
-        "amount": amount,
-        "status": AttemptStatus.DUE,
-        "epoch": 0,
-        "claims": 0,
-        "retries": 0,
-        "checks": 0,
-        "due_at": now,
-        "actor": actor,
-        "created_at": now,
-    }
-
-
 def _write(
     connection: Connection,
     row: Row[Any],
@@ -233,33 +194,6 @@ def _write(
     return Applied(row, decided, epoch, tuple(rings))
 
 
-def record_event(
-    connection: Connection,
-    payment_id: str | None,
-    name: str,
-    from_state: str | None,
-    to_state: str | None,
-    actor: str,
-    now: datetime,
-    data: dict[str, Any] | None = None,
-    attempt_id: str | None = None,
-) -> None:
-    """Append to the audit trail. `data` holds codes and references only, never personal data or secrets."""
-    connection.execute(
-        _insert_event,
-        {
-            "payment_id": payment_id,
-            "attempt_id": attempt_id,
-            "name": name,
-            "from_state": from_state,
-            "to_state": to_state,
-            "actor": actor,
-            "data": data or None,
-            "at": now,
-        },
-    )
-
-
 def _carry_out(
     connection: Connection,
     row: Row[Any],
@@ -272,79 +206,18 @@ def _carry_out(
 ) -> Ring | None:
     match effect:
         case SaveCase(case=saved):
-            _save_case(connection, row, payment, saved, now)
+            save_case(connection, row, payment, saved, now)
         case MarkSubscription(status=status):
-            _mark_subscription(connection, row, status, now, actor)
+            mark_subscription(connection, row, status, now, actor)
         case OpenAttempt(verb=Verb.VOID) if row.has_others:
             return None  # an operator was faster
         case OpenAttempt(verb=verb, reason=reason):
             return open_attempt(connection, row, verb, row.amount, now=now, actor=actor, reason=reason)
         case CloseOtherAttempts() if row.has_others:
-            _close_other_attempts(connection, row.id, attempt_id, now)
+            close_other_attempts(connection, row.id, attempt_id, now)
         case SettleSiblings():
             _settle_siblings(connection, row, now, policy, actor)
     return None
-
-
-def _save_case(connection: Connection, row: Row[Any], payment: Payment, saved: DunningCase, now: datetime) -> None:
-    values = {
-        "state": saved.state,
-        "first_failed_at": saved.first_failed_at,
-        "retry": saved.retry,
-        "due_at": saved.due_at,
-        "grace_ends_at": saved.grace_ends_at,
-        "updated_at": now,
-    }
-    if payment.case is None:
-        keys = {"payment_id": row.id, "subscription_id": row.subscription_id, "invoice_id": row.invoice_id}
-        connection.execute(insert(dunning_cases).values(keys | values))
-    else:
-        connection.execute(update(dunning_cases).where(dunning_cases.c.payment_id == row.id).values(values))
-
-
-def _mark_subscription(
-    connection: Connection, row: Row[Any], status: SubscriptionStatus, now: datetime, actor: str
-) -> None:
-    changed = connection.execute(
-        update(subscriptions)
-        .where(
-            subscriptions.c.id == row.subscription_id,
-            subscriptions.c.status.not_in([status, SubscriptionStatus.CANCELED]),
-            # Another unpaid invoice keeps the subscription past due.
-            ~_has_other_open_case(row) if status is SubscriptionStatus.ACTIVE else true(),
-        )
-        .values(status=status, updated_at=now)
-    )
-    if changed.rowcount:
-        data = {"subscription_id": row.subscription_id}
-        record_event(connection, row.id, f"subscription_{status}", None, None, actor, now, data)
-
-
-def _has_other_open_case(row: Row[Any]) -> ColumnElement[bool]:
-    return exists().where(
-        dunning_cases.c.subscription_id == row.subscription_id,
-        dunning_cases.c.payment_id != row.id,
-        dunning_cases.c.state.in_([CaseState.RETRYING, CaseState.IN_GRACE]),
-    )
-
-
-def _close_other_attempts(connection: Connection, payment_id: str, attempt_id: str | None, now: datetime) -> None:
-    is_unfinished = attempts.c.status.in_(sorted(UNFINISHED))
-    connection.execute(
-        update(attempts)
-        .where(
-            attempts.c.payment_id == payment_id,
-            attempts.c.id != (attempt_id or ""),
-            attempts.c.verb != Verb.REFUND,
-            attempts.c.due_at.is_not(None) | is_unfinished,
-        )
-        .values(
-            status=case((is_unfinished, AttemptStatus.CANCELED), else_=attempts.c.status),
-            settled_at=func.coalesce(attempts.c.settled_at, literal(now, attempts.c.settled_at.type)),
-            epoch=attempts.c.epoch + 1,
-            due_at=None,
-        )
-    )
 
 
 def _settle_siblings(connection: Connection, row: Row[Any], now: datetime, policy: Policy, actor: str) -> None:

@@ -14,6 +14,7 @@ from domain.outcome import Approved, InDoubt
 from domain.payment import IN_FLIGHT, AttemptStatus, Verb
 from gateways.base import Notice
 from models import transition
+from models.effects import open_attempt
 from models.failpoint import reach
 from models.history import webhook_events
 from models.payments import attempts, payments
@@ -168,7 +169,7 @@ def _adopt_refund(connection: Connection, event: Row[Any], notice: Notice, now: 
     known: str | None = connection.scalar(select(attempts.c.id).where(attempts.c.payment_id == payment.id, is_named))
     if known is not None:
         return known  # the same refund's other event was faster
-    ring = transition.open_attempt(
+    ring = open_attempt(
         connection,
         payment,
         Verb.REFUND,

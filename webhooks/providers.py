@@ -9,9 +9,9 @@ from flask import Blueprint, Response, jsonify, request
 
 from domain.errors import NotFound, WebhookRefused
 from models import intake
+from models.audit import record_event
 from models.failpoint import reach
 from models.session import transact
-from models.transition import record_event
 from webhooks.services import Services, services
 
 blueprint = Blueprint("webhooks", __name__)

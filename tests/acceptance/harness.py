@@ -329,7 +329,9 @@ class House:
 
     def events(self, payment_id: str) -> list[str]:
         """Return the names of a payment's events, in order."""
-        return [row["name"] for row in self.rows("SELECT name FROM events WHERE payment_id = %s ORDER BY id", payment_id)]
+        return [
+            row["name"] for row in self.rows("SELECT name FROM events WHERE payment_id = %s ORDER BY id", payment_id)
+        ]
 
     def assert_books_agree(self, payment_id: str) -> Json:
         """Assert that our amounts of a payment are the provider's; return the payment."""

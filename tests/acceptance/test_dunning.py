@@ -64,7 +64,6 @@ def test_three_weeks(dunning_house: House) -> None:
 
     _advance(house, 7)
     in_grace = house.merchant.wait(lost["id"], "in_grace")
-    print(in_grace, house.events(lost["id"]))
     last_failed_at = _parsed(in_grace["attempts"][-1]["settled_at"])
     ends_at = _parsed(in_grace["dunning"]["grace_ends_at"])
     assert ends_at - last_failed_at == timedelta(days=7)

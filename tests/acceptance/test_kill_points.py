@@ -230,15 +230,17 @@ PLAYS: dict[str, Callable[[House], Outcome]] = {
 
 
 @pytest.fixture(scope="module")
-def outcomes(open_house: OpenHouse) -> Iterator[dict[str, Future[Outcome]]]:
-    """What becomes of each play; all begin at once."""
+def outcomes(open_house: OpenHouse, request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Outcome]]]:
+    """What becomes of each play that a selected test is about; all begin at once."""
+    nodes = [item.name for item in request.session.items]
+    wanted = [name for name in PLAYS if any(node.endswith(f"[{name}]") for node in nodes)]
 
     def perform(name: str) -> Outcome:
         with open_house() as house:
             return PLAYS[name](house)
 
     with ThreadPoolExecutor(HOUSES_AT_ONCE) as stage:
-        yield {name: stage.submit(perform, name) for name in PLAYS}
+        yield {name: stage.submit(perform, name) for name in wanted}
 
 
 def test_every_point_is_played() -> None:

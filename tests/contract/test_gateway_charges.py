@@ -139,7 +139,7 @@ def test_repeating_a_doubtful_charge_moves_nothing_more(
     for retries in (0, 1):
         again, twice = charge(gateway, replace(asked, reference=remembered[0], retries=retries))
         assert isinstance(again, Approved | InDoubt)
-        assert twice == []
+        assert set(twice) <= set(remembered)
     assert books.movements(asked.payment_id) == [("charge", 1000)]
 
 
