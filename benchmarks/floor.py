@@ -27,7 +27,8 @@ app = Celery("floor")
 app.config_from_object("celeryconfig")
 app.conf.worker_send_task_events = app.conf.task_send_sent_event = "FLOOR_WITHOUT_EVENTS" not in os.environ
 
-_POOL_SIZE = 16
+# Enough for as many commits as one process can have under way; the server's connections are shared.
+_POOL_SIZE = 8
 _pool: queue.LifoQueue[psycopg.Connection | None] = queue.LifoQueue()
 for _ in range(_POOL_SIZE):
     _pool.put(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -32,13 +33,13 @@ Call = Callable[[Gateway, Order, Remember], Outcome]
 
 def carry_out(runtime: Runtime, attempt_id: str, stage: str, call: Call, screen: Screen | None = None) -> None:
     """Carry out a due attempt once, whoever else was told of it. `stage` names the failpoints."""
-    now = runtime.clock.now()
+    claimed_at, now = time.monotonic(), runtime.clock.now()
     claimed = transact(runtime.engine, lambda connection: _claim(connection, runtime, attempt_id, now, screen))
     if claimed is None:
         return
     order, epoch, provider = claimed
     reach(f"{stage}.claimed")
-    with runtime.leases.hold(attempt_id, epoch) as lease:
+    with runtime.leases.hold(attempt_id, epoch, claimed_at) as lease:
         if not lease.is_held:
             return
         try:

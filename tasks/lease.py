@@ -24,8 +24,8 @@ _log = logging.getLogger(__name__)
 class Lease:
     """The right to call the provider for one attempt, for a while."""
 
-    def __init__(self) -> None:
-        self.renewed_at = time.monotonic()
+    def __init__(self, claimed_at: float) -> None:
+        self.renewed_at = claimed_at
 
     @property
     def is_held(self) -> bool:
@@ -44,9 +44,9 @@ class LeaseKeeper:
         self._thread: threading.Thread | None = None
 
     @contextmanager
-    def hold(self, attempt_id: str, epoch: int) -> Iterator[Lease]:
-        """Keep the lease of a claimed attempt alive while the block runs."""
-        lease = Lease()
+    def hold(self, attempt_id: str, epoch: int, claimed_at: float | None = None) -> Iterator[Lease]:
+        """Keep the lease of a claimed attempt alive while the block runs. `claimed_at`: monotonic, now if not given."""
+        lease = Lease(time.monotonic() if claimed_at is None else claimed_at)
         with self._lock:
             self._held[attempt_id, epoch] = lease
             if self._thread is None:

@@ -252,6 +252,8 @@ class House:
             "STRIPE_API_BASE": f"http://127.0.0.1:{self._sandbox_port}",
             # Long enough for a loaded machine, short enough to wait for in a test.
             "PROVIDER_READ_TIMEOUT_SECONDS": "2",
+            # Threads hold database connections, of which a stock PostgreSQL has a hundred for all houses.
+            "WORKER_CONCURRENCY": "8",
             "PYTHONUNBUFFERED": "1",
         }
 
@@ -277,7 +279,9 @@ class House:
     def web(self, name: str = "web", **env: str) -> Process:
         """Start the HTTP process and wait until it is ready."""
         command = ["-m", "gunicorn", "worker.wsgi:app", "--bind", f"127.0.0.1:{self._web_port}"]
-        process = self._start(name, [*command, "--workers", "1", "--threads", "32", "--log-level", "info"], env)
+        # An idle connection must not be closed at the moment when a test uses it again.
+        command += ["--keep-alive", "75", "--workers", "1", "--threads", "32", "--log-level", "info"]
+        process = self._start(name, command, env)
         process.wait_for(lambda: _answers(f"{self.web_url}/readyz"), "a 200 from /readyz", READY_SECONDS)
         return process
 

@@ -38,6 +38,8 @@ WEBHOOK_SECRET = "whsec_scene"
 POOR = "pm_card_visa_chargeDeclinedInsufficientFunds"
 LOST = "pm_card_visa_chargeDeclinedLostCard"
 READ_SECONDS = 1.0
+# What `order` asks for, in minor units.
+WHOLE = 1230
 # Banks answer when a test says so, whatever the clock shows.
 BANKS_ARE_SILENT = Settings(async_settle_seconds=1e9)
 Json = dict[str, Any]
@@ -181,6 +183,12 @@ class Scene:
         owner = {"billing_details[name]": "Jo", "billing_details[email]": "jo@example.org"}
         iban = {"type": "sepa_debit", "sepa_debit[iban]": "DE89370400440532013000"}
         return str(self.provider("POST", "/v1/payment_methods", iban | owner)["id"])
+
+    def saved_bank_account(self) -> Json:
+        """Return the fields of a request that debits a customer's bank account, any number of times."""
+        card, customer = self.bank_account(), str(self.provider("POST", "/v1/customers")["id"])
+        self.provider("POST", f"/v1/payment_methods/{card}/attach", {"customer": customer})
+        return {"card": card, "customer_token": customer, "payment_method": "sepa_debit"}
 
     def told(self, event_type: str, reference: str) -> Json:
         """Return the newest event of a type about an object, as the provider would deliver it."""
