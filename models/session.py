@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, func, select
@@ -106,10 +107,14 @@ def insert_new(connection: Connection, table: Table, values: dict[str, Any]) -> 
     """Insert a row unless its key is there already; tell whether it was inserted.
 
     A concurrent insert of the same key is waited for."""
-    dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
+    return connection.execute(_insert_if_new(connection.dialect.name, table), values).rowcount == 1
+
+
+@cache
+def _insert_if_new(dialect_name: str, table: Table) -> Any:
+    dialect: Any = sqlite if dialect_name == "sqlite" else postgresql
     # Without the option SQLAlchemy does not keep the row count of an INSERT.
-    statement = dialect.insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
-    return connection.execute(statement, values).rowcount == 1
+    return dialect.insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 
 
 def database_now(connection: Connection) -> datetime:

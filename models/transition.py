@@ -9,11 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Row,
     bindparam,
     exists,
     literal,
+    or_,
     select,
     update,
 )
@@ -60,12 +62,22 @@ _has_others = exists().where(
 _has_unpaid_sibling = exists().where(
     dunning_cases.c.invoice_id == payments.c.invoice_id,
     dunning_cases.c.payment_id != payments.c.id,
-    dunning_cases.c.state.in_([CaseState.RETRYING, CaseState.IN_GRACE]),
+    # Not IN: SQLAlchemy writes its text anew for every execution.
+    or_(dunning_cases.c.state == CaseState.RETRYING, dunning_cases.c.state == CaseState.IN_GRACE),
 )
-_attempt_columns = [column.label(f"attempt_{column.name}") for column in attempts.c]
-_lock_attempt = (
+# Decisions and orders need no more. A column that nobody reads still costs, and personal data stays where it is.
+_UNREAD = {"payer", "metadata", "next_action", "failure_code", "is_captured_later", "updated_at"}
+_UNREAD_OF_ATTEMPT = {
+    *("payment_id", "actor", "code", "decline_class", "decline_code", "advice_code", "network_advice_code"),
+    *("network_decline_code", "created_at", "settled_at"),
+}
+_payment_columns: list[ColumnElement[Any]] = [column for column in payments.c if column.name not in _UNREAD]
+_attempt_columns: list[ColumnElement[Any]] = [
+    column.label(f"attempt_{column.name}") for column in attempts.c if column.name not in _UNREAD_OF_ATTEMPT
+]
+_lock_attempt: Any = (
     select(
-        payments,
+        *_payment_columns,
         *_attempt_columns,
         _has_others.label("has_others"),
         _has_unpaid_sibling.label("has_unpaid_sibling"),
@@ -74,9 +86,9 @@ _lock_attempt = (
     .where(attempts.c.id == bindparam("attempt_id"))
     .with_for_update(of=(payments, attempts))
 )
-_lock_payment = (
+_lock_payment: Any = (
     select(
-        payments,
+        *_payment_columns,
         literal(True).label("has_others"),
         _has_unpaid_sibling.label("has_unpaid_sibling"),
     )

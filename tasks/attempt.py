@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, select, update
+from sqlalchemy import Connection, Row, bindparam, case, select, update
 
 from domain.causes import Started
 from domain.errors import IllegalTransition, LeaseLost
@@ -25,6 +25,11 @@ from tasks.base import ACTOR, Runtime
 from tasks.lease import Lease
 
 _log = logging.getLogger(__name__)
+
+# Built once: to build a statement costs more than to run it.
+_set_reference = update(attempts).where(
+    attempts.c.id == bindparam("attempt_id"), attempts.c.epoch == bindparam("held_epoch")
+)
 
 # Called with the locked row before the claim; None: do not go on.
 Screen = Callable[[Connection, Row[Any]], Decision | None]
@@ -81,9 +86,7 @@ def _rememberer(runtime: Runtime, attempt_id: str, epoch: int, lease: Lease) -> 
 
 def _store_reference(connection: Connection, attempt_id: str, epoch: int, reference: str) -> None:
     stored = connection.execute(
-        update(attempts)
-        .where(attempts.c.id == attempt_id, attempts.c.epoch == epoch)
-        .values(provider_reference=reference)
+        _set_reference, {"attempt_id": attempt_id, "held_epoch": epoch, "provider_reference": reference}
     )
     if stored.rowcount != 1:
         raise LeaseLost(f"attempt {attempt_id} is held by another worker")

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from celery import shared_task
-from sqlalchemy import Connection, Row, case, func, select, update
+from sqlalchemy import Connection, Row, bindparam, case, func, or_, select, update
 from sqlalchemy.exc import DBAPIError, TimeoutError
 
 from domain.causes import Blocked, CancelRequested, DebtSettledOtherwise, ReviewRequired
@@ -123,21 +123,30 @@ def _assess(connection: Connection, runtime: Runtime, row: Row[Any], now: dateti
     return None
 
 
+# Built once: to build a statement costs more than to run it. Not IN, whose text is written anew each time.
+_is_in_hour = payments.c.created_at > bindparam("hour_ago")
+_is_declined = or_(payments.c.state == State.DECLINED, payments.c.state == State.BLOCKED)
+_velocity = select(
+    func.count().label("day"),
+    func.coalesce(func.sum(case((_is_in_hour, 1), else_=0)), 0).label("hour"),
+    func.coalesce(func.sum(case((_is_in_hour & _is_declined, 1), else_=0)), 0).label("declines"),
+).where(
+    payments.c.application == bindparam("application"),
+    payments.c.user_id == bindparam("user_id"),
+    payments.c.created_at > bindparam("day_ago"),
+    payments.c.id != bindparam("payment_id"),
+)
+
+
 def _signals(connection: Connection, row: Row[Any], now: datetime) -> Signals:
-    in_hour = payments.c.created_at > now - timedelta(hours=1)
-    is_declined = payments.c.state.in_([State.DECLINED, State.BLOCKED])
-    counts = connection.execute(
-        select(
-            func.count().label("day"),
-            func.coalesce(func.sum(case((in_hour, 1), else_=0)), 0).label("hour"),
-            func.coalesce(func.sum(case((in_hour & is_declined, 1), else_=0)), 0).label("declines"),
-        ).where(
-            payments.c.application == row.application,
-            payments.c.user_id == row.user_id,
-            payments.c.created_at > now - timedelta(days=1),
-            payments.c.id != row.id,
-        )
-    ).one()
+    known = {
+        "application": row.application,
+        "user_id": row.user_id,
+        "payment_id": row.id,
+        "hour_ago": now - timedelta(hours=1),
+        "day_ago": now - timedelta(days=1),
+    }
+    counts = connection.execute(_velocity, known).one()
     return Signals(
         money=Money(row.amount, row.currency),
         payments_hour=counts.hour,

@@ -92,16 +92,19 @@ class Settings(BaseSettings):
         return url
 
     @model_validator(mode="after")
-    def _keys_match_the_host(self) -> Settings:
+    def _stripe_is_whole(self) -> Settings:
         if self.stripe_secret_key is None:
             return self
-        key, is_stripe = self.stripe_secret_key.get_secret_value(), self.stripe_api_base.rstrip("/") == DEFAULT_BASE
+        key, is_stripe = self.stripe_secret_key.get_secret_value(), not self.is_sandbox
+        wrong = []
         if not is_stripe and "_live_" in key:
-            raise ValueError("STRIPE_SECRET_KEY is a live key but STRIPE_API_BASE is not Stripe; use a test key")
-        if not self.stripe_webhook_secret:
-            raise ValueError("STRIPE_WEBHOOK_SECRET is missing; without it no webhook can be trusted")
+            wrong.append("STRIPE_SECRET_KEY is a live key but STRIPE_API_BASE is not Stripe; use a test key")
         if is_stripe and key.startswith(SANDBOX_KEY_PREFIX):
-            raise ValueError("STRIPE_SECRET_KEY is a sandbox key but STRIPE_API_BASE is Stripe; set the sandbox's URL")
+            wrong.append("STRIPE_SECRET_KEY is a sandbox key but STRIPE_API_BASE is Stripe; set the sandbox's URL")
+        if not self.stripe_webhook_secret:
+            wrong.append("STRIPE_WEBHOOK_SECRET is missing; without it no webhook can be trusted")
+        if wrong:
+            raise ValueError("; ".join(wrong))
         return self
 
     @property

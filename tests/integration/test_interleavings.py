@@ -18,7 +18,7 @@ from domain.outcome import Approved, InDoubt
 from domain.step import LEASE
 from gateways.base import Order
 from models.rings import CHARGE, DUNNING, RECONCILE, WEBHOOK
-from tests.integration.scene import LOST, POOR, WHOLE, Scene
+from tests.integration.scene import LOST, POOR, WHOLE, Scene, order
 from worker.celery import app
 
 pytestmark = pytest.mark.postgres
@@ -325,7 +325,7 @@ def _at_once(works: list[Callable[[], None]]) -> None:
 
 def test_who_pays_during_dunning_pays_all_that_is_open(scene: Scene) -> None:
     dunned = scene.subscribe("inv", POOR)
-    part = scene.call("POST", "/process", _part_of("inv"))
+    part = scene.call("POST", "/process", order("inv", "pm_card_visa") | {"amount": "1.00"})
     assert (part.status_code, part.json["type"]) == (422, "amount_above_open")
     lowered = scene.call("PUT", "/invoices/inv", {"user_id": "user", "amount": "1.00", "currency": "EUR"})
     assert lowered.status_code == 409
@@ -337,11 +337,6 @@ def test_who_pays_during_dunning_pays_all_that_is_open(scene: Scene) -> None:
     assert scene.subscription() == "active"
     scene.pass_time(days=30)
     assert scene.moved() == [("charge", WHOLE)]
-
-
-def _part_of(invoice: str) -> dict[str, str]:
-    method = {"payment_method": "credit_card", "payment_method_token": "pm_card_visa"}
-    return {"invoice_id": invoice, "user_id": "user", "amount": "1.00", "currency": "EUR"} | method
 
 
 def test_grace_does_not_end_while_another_payment_is_live(scene: Scene) -> None:
@@ -393,11 +388,12 @@ def test_a_retry_that_is_open_already_is_not_charged_once_the_subscription_is_ca
 
 def test_a_subscription_stays_past_due_until_its_last_case_has_recovered(scene: Scene) -> None:
     first = scene.subscribe("first", scene.scripted_card("insufficient_funds", "success"))
-    second = scene.subscribe("second", scene.scripted_card("insufficient_funds", "insufficient_funds", "success"))
-    scene.pass_time(days=3, minutes=1)
+    scene.pass_time(days=1)
+    second = scene.subscribe("second", scene.scripted_card("insufficient_funds", "success"))
+    scene.pass_time(days=2, minutes=1)
     assert (scene.state(first), scene.state(second)) == ("captured", "past_due")
     assert scene.subscription() == "past_due"
 
-    scene.pass_time(days=4)
+    scene.pass_time(days=1)
     assert (scene.state(second), scene.subscription()) == ("captured", "active")
     assert scene.moved() == [("charge", WHOLE)] * 2
