@@ -252,7 +252,8 @@ def _pending(at: Situation, outcome: Pending) -> Step | None:
 
 
 def _not_sent(at: Situation, outcome: NotSent) -> Step | None:
-    if at.payment.is_client_confirmed and outcome.reference is not None:
+    is_waiting = at.payment.is_client_confirmed or at.state is State.REQUIRES_ACTION
+    if is_waiting and outcome.reference is not None:
         return _action_required(at, ActionRequired(outcome.reference))
     if at.state not in _UNDECIDED:
         return None

@@ -255,7 +255,8 @@ def test_a_stale_answer_about_a_refund_does_not_count_it_twice(scene: Scene) -> 
 
     # The first worker learns "pending"; before it writes that, the second one writes "succeeded".
     scene.meanwhile("retrieve", settle_and_tell, after_answer=True)
-    scene.deliver_and_rest(scene.told("refund.created", refund_id))
+    stale = scene.deliver_and_rest(scene.told("refund.created", refund_id))
+    assert (stale.status, stale.tries) == ("stored", 1)
     for _ in range(3):
         scene.pass_time(minutes=5)
     assert (scene.payment(payment_id).refunded, scene.attempts(payment_id)[-1].status) == (400, "succeeded")

@@ -7,7 +7,6 @@ import contextlib
 import json
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -159,14 +158,10 @@ def test_an_answer_that_does_not_come_proves_nothing() -> None:
     assert not was_never_sent(failure)
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def certificate() -> Path:
     """A certificate for 127.0.0.1 that nobody trusts, and its key, in one file."""
-    file = tmp_path_factory.mktemp("tls") / "both.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(file), "-out", str(file)]
-    subprocess.run([*command.split(), *names], check=True, capture_output=True)
-    return file
+    return Path(__file__).parents[1] / "fixtures" / "untrusted.pem"
 
 
 def _handshake(client: socket.socket, certificate: Path) -> ssl.SSLSocket:
