@@ -27,8 +27,8 @@ _POSTGRES_CONNECT = {
 # Threads wait for providers without a connection, so far fewer connections than threads are enough.
 # Parameters stay out of error texts: they hold personal data and tokens.
 _ENGINE: dict[str, Any] = {
-    "pool_size": 16,
-    "max_overflow": 16,
+    "pool_size": 32,
+    "max_overflow": 0,
     "pool_timeout": 10,
     "pool_recycle": 1800,
     "hide_parameters": True,
