@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from celery import shared_task
 from sqlalchemy import Column, Connection, Table, or_, select, update
@@ -15,50 +15,59 @@ from models.rings import DUNNING, SWEEP, WEBHOOK, Ring, ring_attempt
 from models.session import transact
 from tasks.base import PaymentTask, Runtime
 
-# A row that was announced and is still waiting in a long queue is announced again after this.
-_RING_AGAIN_AFTER = timedelta(seconds=30)
 # Few enough to be one short transaction; the sweep goes on until nothing is left.
 _BATCH = 500
+
+
+class _Due(NamedTuple):
+    """A table with due rows, the columns that make a ring, the key first, and how long a row that was rung for may
+    wait before it is rung for again."""
+
+    table: Table
+    columns: tuple[Column[Any], ...]
+    again_after: timedelta
+
+
+# Charges may queue for a while when many come at once, and must not be rung for over and over.
+_DUE = (
+    _Due(attempts, (attempts.c.id, attempts.c.verb, attempts.c.status), timedelta(seconds=30)),
+    _Due(webhook_events, (webhook_events.c.id,), timedelta(seconds=10)),
+    _Due(dunning_cases, (dunning_cases.c.payment_id,), timedelta(seconds=10)),
+)
 
 
 @shared_task(bind=True, base=PaymentTask, name=SWEEP)
 def sweep(self: PaymentTask) -> None:
     """Announce overdue attempts, webhooks and dunning cases. Any number of sweeps may run at once."""
     runtime = self.runtime
-    for table, key in ((attempts, attempts.c.id), (webhook_events, webhook_events.c.id), _DUNNING):
-        while len(rings := _overdue(runtime, table, key)) == _BATCH:
+    for due in _DUE:
+        while len(rings := _overdue(runtime, due)) == _BATCH:
             runtime.ring(rings)
         runtime.ring(rings)
 
 
-_DUNNING = (dunning_cases, dunning_cases.c.payment_id)
-
-
-def _overdue(runtime: Runtime, table: Table, key: Column[Any]) -> list[Ring]:
+def _overdue(runtime: Runtime, due: _Due) -> list[Ring]:
     now = runtime.clock.now()
-    return transact(runtime.engine, lambda connection: _mark_rung(connection, table, key, now))
+    return transact(runtime.engine, lambda connection: _mark_rung(connection, due, now))
 
 
-def _mark_rung(connection: Connection, table: Table, key: Column[Any], now: datetime) -> list[Ring]:
+def _mark_rung(connection: Connection, due: _Due, now: datetime) -> list[Ring]:
+    table, key = due.table, due.columns[0]
+    is_unheard = or_(
+        table.c.rung_at.is_(None), table.c.rung_at < table.c.due_at, table.c.rung_at <= now - due.again_after
+    )
     overdue = (
         select(key)
-        .where(
-            table.c.due_at <= now,
-            or_(
-                table.c.rung_at.is_(None),
-                table.c.rung_at < table.c.due_at,
-                table.c.rung_at <= now - _RING_AGAIN_AFTER,
-            ),
-        )
+        .where(table.c.due_at <= now, is_unheard)
         .order_by(table.c.due_at)
         .limit(_BATCH)
         .with_for_update(skip_locked=True)
     )
-    rows = connection.execute(update(table).where(key.in_(overdue)).values(rung_at=now).returning(table))
-    return [_ring(table, row._mapping) for row in rows]
+    rows = connection.execute(update(table).where(key.in_(overdue)).values(rung_at=now).returning(*due.columns))
+    return [_ring(table, *row) for row in rows]
 
 
-def _ring(table: Table, row: Any) -> Ring:
+def _ring(table: Table, row_id: str, *verb_and_status: str) -> Ring:
     if table is attempts:
-        return ring_attempt(row["id"], row["verb"], row["status"])
-    return Ring(WEBHOOK, row["id"]) if table is webhook_events else Ring(DUNNING, row["payment_id"])
+        return ring_attempt(row_id, *verb_and_status)
+    return Ring(WEBHOOK if table is webhook_events else DUNNING, row_id)

@@ -12,8 +12,7 @@ from sqlalchemy import Connection, Engine, event, func, select
 from models import intake, queries, transition
 from models.answers import Caller
 from models.commands import ProcessPayment
-from models.debts import dunning_cases, invoices
-from models.history import webhook_events
+from models.debts import invoices
 from models.keys import find_key
 from models.payments import attempts, payments
 from models.session import make_engine
@@ -74,9 +73,8 @@ def payment_id(connection: Connection) -> str:
 
 
 def sweep_all(connection: Connection) -> None:
-    for table, key in ((attempts, attempts.c.id), (webhook_events, webhook_events.c.id)):
-        sweep._mark_rung(connection, table, key, NOW + timedelta(days=1))
-    sweep._mark_rung(connection, dunning_cases, dunning_cases.c.payment_id, NOW + timedelta(days=1))
+    for due in sweep._DUE:
+        sweep._mark_rung(connection, due, NOW + timedelta(days=1))
 
 
 def find_by_reference(connection: Connection) -> None:
