@@ -36,6 +36,9 @@ _WEBHOOK_TOLERANCE = timedelta(minutes=5)
 # Card authorizations last seven days when the charge does not say (docs: place a hold on a payment method).
 _AUTHORIZATION_WINDOW = timedelta(days=7)
 
+# What reading an answer raises that is not what Stripe documents: nothing can be concluded from it.
+_MALFORMED = (KeyError, TypeError, ValueError, AttributeError)
+
 _METHOD_TYPES = {
     PaymentMethod.SEPA_DEBIT: "sepa_debit",
     PaymentMethod.ACH_DEBIT: "us_bank_account",
@@ -71,9 +74,11 @@ class StripeGateway:
         reference = order.reference
         if reference is None:
             try:
-                reference = self._create(order, _create_params(order))["id"]
+                reference = str(self._create(order, _create_params(order))["id"])
             except stripe.StripeError as error:
                 return _nothing_moved(error)
+            except _MALFORMED:
+                return NotSent("malformed_answer")
         # Also when it is known already: whoever lost the lease meanwhile must not confirm.
         remember(reference)
         return self._answer(
@@ -115,9 +120,11 @@ class StripeGateway:
             params["reason"] = order.reason
         try:
             refund = self._client.v1.refunds.create(params=params, options={"idempotency_key": order.attempt_id})
+            return _outcome_of_refund(refund)
         except stripe.StripeError as error:
             return outcome_of_error(error, None)
-        return _outcome_of_refund(refund)
+        except _MALFORMED:
+            return InDoubt("malformed_answer")
 
     def retrieve(self, order: Order) -> Outcome:
         """Look the intent or refund up. Without a stored reference nothing can have moved, refunds aside."""
@@ -127,10 +134,13 @@ class StripeGateway:
         if reference is None:
             return NotSent("not_created")
         try:
-            intent = self._client.v1.payment_intents.retrieve(reference, params={"expand": ["latest_charge"]})
+            return outcome_of_intent(
+                self._client.v1.payment_intents.retrieve(reference, params={"expand": ["latest_charge"]})
+            )
         except stripe.StripeError as error:
             return _unanswered(error, reference)
-        return outcome_of_intent(intent)
+        except _MALFORMED:
+            return InDoubt("malformed_answer", reference)
 
     def open_intent(self, order: Order, remember: Remember) -> str:
         """Create an intent that the front end confirms with any method the account offers."""
@@ -195,6 +205,8 @@ class StripeGateway:
             return outcome_of_intent(call())
         except stripe.StripeError as error:
             return outcome_of_error(error, reference)
+        except _MALFORMED:
+            return InDoubt("malformed_answer", reference)
 
     def _retrieve_refund(self, order: Order) -> Outcome:
         refunds = self._client.v1.refunds
@@ -207,6 +219,8 @@ class StripeGateway:
                     return _outcome_of_refund(refund)
         except stripe.StripeError as error:
             return _unanswered(error, order.reference)
+        except _MALFORMED:
+            return InDoubt("malformed_answer", order.reference)
         return NotSent("not_created")
 
 
@@ -301,8 +315,8 @@ def outcome_of_intent(intent: Any) -> Outcome:
         case "processing":
             return Pending(reference)
         case "requires_action":
-            return ActionRequired(reference, _next_action(intent["next_action"]))
-        case "requires_payment_method" if intent["last_payment_error"]:
+            return ActionRequired(reference, _next_action(_field(intent, "next_action")))
+        case "requires_payment_method" if _field(intent, "last_payment_error"):
             return _declined(reference, intent["last_payment_error"])
         case "requires_payment_method" | "requires_confirmation":
             return NotSent("not_confirmed", reference=reference)
@@ -311,10 +325,10 @@ def outcome_of_intent(intent: Any) -> Outcome:
 
 def _capture_before(intent: Any) -> datetime:
     fallback = datetime.fromtimestamp(intent["created"], UTC) + _AUTHORIZATION_WINDOW
-    charge = intent["latest_charge"]
+    charge = _field(intent, "latest_charge")
     if charge is None or isinstance(charge, str):
         return fallback
-    details = charge["payment_method_details"]
+    details = _field(charge, "payment_method_details")
     stamp = _field(_field(details, "card"), "capture_before")
     return datetime.fromtimestamp(stamp, UTC) if stamp else fallback
 

@@ -1,0 +1,79 @@
+"""A provider that answers 200 with something else than it documents: nothing is concluded from it, nothing breaks."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from domain.methods import PaymentMethod
+from domain.money import Money
+from domain.outcome import InDoubt, NotSent
+from domain.payment import Verb
+from gateways.base import Order
+from gateways.stripe import StripeGateway
+
+ORDER = Order(
+    payment_id="pay_1",
+    attempt_id="at_1",
+    verb=Verb.CHARGE,
+    money=Money(1000, "EUR"),
+    method=PaymentMethod.CREDIT_CARD,
+    method_token="pm_card_visa",
+    customer_token=None,
+    is_off_session=False,
+    wants_authentication=False,
+    return_url=None,
+    reference="pi_1",
+    charge_reference="pi_1",
+    retries=0,
+)
+
+
+@pytest.fixture(params=[b"{}", b'{"id": "pi_1"}', b'{"id": "pi_1", "status": "succeeded", "currency": null}', b"[]"])
+def gateway(request: pytest.FixtureRequest) -> Iterator[StripeGateway]:
+    """A gateway whose provider answers every call with the same nonsense."""
+
+    class Nonsense(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(request.param)))
+            self.end_headers()
+            self.wfile.write(request.param)
+
+        do_POST = do_GET
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Nonsense)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield StripeGateway("sk_test_sandbox", ("whsec_x",), f"http://127.0.0.1:{server.server_port}", read_seconds=2)
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_confirm_is_in_doubt(gateway: StripeGateway) -> None:
+    assert isinstance(gateway.charge(ORDER, lambda reference: None), InDoubt)
+
+
+def test_nothing_is_remembered_of_an_intent_without_an_id(gateway: StripeGateway) -> None:
+    remembered: list[str] = []
+    outcome = gateway.charge(replace(ORDER, reference=None), remembered.append)
+    assert isinstance(outcome, InDoubt) if remembered else isinstance(outcome, NotSent)
+    assert all(remembered)
+
+
+@pytest.mark.parametrize("verb", [Verb.CAPTURE, Verb.VOID, Verb.REFUND])
+def test_an_operation_is_in_doubt(gateway: StripeGateway, verb: Verb) -> None:
+    order = replace(ORDER, verb=verb, reference=None)
+    assert isinstance(getattr(gateway, verb)(order), InDoubt)
+
+
+@pytest.mark.parametrize("verb", [Verb.CHARGE, Verb.REFUND])
+def test_a_look_up_says_nothing(gateway: StripeGateway, verb: Verb) -> None:
+    assert isinstance(gateway.retrieve(replace(ORDER, verb=verb)), InDoubt)
