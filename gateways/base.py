@@ -49,11 +49,12 @@ class Delivery:
 class Notice:
     """What a stored webhook says: which object it is about, and how that stood when it was written.
 
-    `charge_reference`: for a refund, the charge that it gives back from."""
+    `outcome` None: the event does not say enough, the provider has to be asked. `charge_reference`: for a refund, the
+    charge that it gives back from."""
 
     reference: str
     attempt_id: str | None
-    outcome: Outcome
+    outcome: Outcome | None
     charge_reference: str | None = None
 
 

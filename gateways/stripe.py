@@ -185,9 +185,9 @@ class StripeGateway:
         thing = event.get("data", {}).get("object", {})
         attempt_id = (thing.get("metadata") or {}).get("attempt_id")
         if event["type"].startswith("payment_intent.") and thing.get("object") == "payment_intent":
-            return Notice(thing["id"], attempt_id, outcome_of_intent(thing))
+            return Notice(thing["id"], attempt_id, _told(outcome_of_intent, thing))
         if event["type"].startswith("refund.") and thing.get("object") == "refund":
-            return Notice(thing["id"], attempt_id, _outcome_of_refund(thing), thing.get("payment_intent"))
+            return Notice(thing["id"], attempt_id, _told(_outcome_of_refund, thing), thing.get("payment_intent"))
         return None
 
     def _create(self, order: Order, params: Any) -> Any:
@@ -321,6 +321,14 @@ def outcome_of_intent(intent: Any) -> Outcome:
         case "requires_payment_method" | "requires_confirmation":
             return NotSent("not_confirmed", reference=reference)
     return InDoubt(f"unknown intent status {status}", reference)
+
+
+def _told(read: Callable[[Any], Outcome], thing: Any) -> Outcome | None:
+    """Return what an event says of its object; None when it says too little."""
+    try:
+        return read(thing)
+    except _MALFORMED:
+        return None
 
 
 def _capture_before(intent: Any) -> datetime:

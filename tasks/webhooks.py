@@ -81,7 +81,9 @@ def _examine(connection: Connection, runtime: Runtime, event_row_id: str, now: d
         _postpone(connection, event, now, _BUSY_PAUSE)
         return None
     try:
-        is_news = transition.changes_anything(connection, row, notice.outcome, now, runtime.policy)
+        is_news = notice.outcome is None or transition.changes_anything(
+            connection, row, notice.outcome, now, runtime.policy
+        )
     except IllegalTransition as error:
         _contradict(connection, event, error, now)
         return None

@@ -276,6 +276,17 @@ def test_a_worker_without_settings_leaves_webhooks_to_others(scene: Scene) -> No
     assert scene.hook(row_id).status == "applied"
 
 
+def test_an_event_that_says_too_little_sends_us_to_the_provider(scene: Scene) -> None:
+    payment_id = scene.pay(**scene.saved_bank_account())
+    scene.rest()
+    reference = scene.attempts(payment_id)[0].provider_reference
+    scene.bank_says(reference, "success")
+    thing = {"id": reference, "object": "payment_intent", "status": "succeeded"}
+    event = {"id": "evt_thin", "type": "payment_intent.succeeded", "livemode": False, "data": {"object": thing}}
+    assert scene.deliver_and_rest(event).status == "applied"
+    assert scene.state(payment_id) == "captured"
+
+
 @pytest.mark.parametrize("data", [None, {"object": None}, {"object": []}, {"object": {"object": "payment_intent"}}, 7])
 def test_a_signed_event_that_makes_no_sense_is_kept_and_not_tried_again(scene: Scene, data: Any) -> None:
     event = {"id": "evt_1", "type": "payment_intent.succeeded", "livemode": False, "data": data}
