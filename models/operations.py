@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import ColumnElement, Connection, Row, select, update
 
 from domain.causes import CancelRequested, Requested, ReviewDecided
 from domain.errors import AmountAboveOpen, Conflict, NotFound
@@ -21,6 +21,8 @@ from models.effects import open_attempt
 from models.payments import attempts, payments
 from models.queries import show_payment
 from models.rings import Ring, ring_attempt
+
+_BUSY = "another operation on this payment is under way; wait until it rests"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ def request_cancel(connection: Connection, payment_id: str, command: CancelPayme
 
     def work() -> tuple[Ring, ...]:
         row = _lock(connection, payment_id, asked.caller)
+        if row.state == State.ACCEPTED and _is_being_voided(connection, payment_id):
+            raise Conflict(_BUSY)
         if row.state == State.ACCEPTED and _take_back(connection, payment_id, asked.now):
             return (_open(connection, row, Verb.VOID, row.amount, asked),)
         if row.state in (State.AUTHORIZED, State.REQUIRES_ACTION):
@@ -144,7 +148,7 @@ def _open(
     reason: str | None = None,
 ) -> Ring:
     if verb is not Verb.REFUND and _is_in_flight(connection, row.id):
-        raise Conflict("another operation on this payment is under way; wait until it rests")
+        raise Conflict(_BUSY)
     ring = open_attempt(connection, row, verb, minor, now=asked.now, actor=asked.caller.actor, reason=reason)
     data = {"amount": decimal_text(minor, row.currency)}
     transition.apply(
@@ -154,10 +158,16 @@ def _open(
 
 
 def _is_in_flight(connection: Connection, payment_id: str) -> bool:
+    return _has_in_flight(connection, payment_id, attempts.c.verb != Verb.REFUND)
+
+
+def _is_being_voided(connection: Connection, payment_id: str) -> bool:
+    return _has_in_flight(connection, payment_id, attempts.c.verb == Verb.VOID)
+
+
+def _has_in_flight(connection: Connection, payment_id: str, is_meant: ColumnElement[bool]) -> bool:
     found = select(attempts.c.id).where(
-        attempts.c.payment_id == payment_id,
-        attempts.c.status.in_(sorted(IN_FLIGHT)),
-        attempts.c.verb != Verb.REFUND,
+        attempts.c.payment_id == payment_id, attempts.c.status.in_(sorted(IN_FLIGHT)), is_meant
     )
     return connection.execute(found.limit(1)).first() is not None
 

@@ -32,6 +32,7 @@ def test_a_confirm_that_arrives_after_the_cancel_takes_no_money(scene: Scene) ->
     first = _doubted_and_not_found(scene)
 
     scene.post(f"/{first}/cancel")
+    assert scene.call("POST", f"/{first}/cancel", {}).status_code == 409  # not ended here while it is there
     scene.rest()  # the message of the retry is among it, and finds nothing to do
     assert (scene.state(first), scene.intent_status(first)) == ("canceled", "canceled")
     second = scene.pay()
