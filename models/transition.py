@@ -66,7 +66,7 @@ _has_unpaid_sibling = exists().where(
     or_(dunning_cases.c.state == CaseState.RETRYING, dunning_cases.c.state == CaseState.IN_GRACE),
 )
 # Decisions and orders need no more. A column that nobody reads still costs, and personal data stays where it is.
-_UNREAD = {"payer", "metadata", "next_action", "failure_code", "is_captured_later", "updated_at"}
+_UNREAD = {"payer", "metadata", "next_action", "failure_code", "is_captured_later"}
 _UNREAD_OF_ATTEMPT = {
     *("payment_id", "actor", "code", "decline_class", "decline_code", "advice_code", "network_advice_code"),
     *("network_decline_code", "created_at", "settled_at"),
@@ -181,6 +181,8 @@ def _write(
     actor: str,
     data: dict[str, Any] | None,
 ) -> Applied:
+    # A host's clock may lag behind the one that wrote before: a payment's history never runs backwards.
+    now = max(now, row.updated_at)
     payment = _payment(connection, row)
     decided = step(payment, _attempt(row) if attempt_id else None, cause, now, policy)
     epoch = row.attempt_epoch if attempt_id else 0

@@ -325,6 +325,20 @@ def _at_once(works: list[Callable[[], None]]) -> None:
 # --- dunning beside other payments ----------------------------------------------------------------------
 
 
+def test_a_worker_whose_clock_lags_behind_keeps_the_days(scene: Scene) -> None:
+    payment_id = scene.subscribe("inv", scene.scripted_card("insufficient_funds", "insufficient_funds", "success"))
+    first_failed_at = scene.case(payment_id).first_failed_at
+    scene.move_clock(days=6.9)
+    scene.sweep()
+    scene.work()
+    scene.offset -= timedelta(days=6.9)  # the worker that charges has not heard of it
+    scene.rest()
+
+    retry = scene.attempts(payment_id)[1]
+    assert retry.settled_at >= retry.created_at
+    assert scene.case(payment_id).due_at - first_failed_at == timedelta(days=14)
+
+
 def test_who_pays_during_dunning_pays_all_that_is_open(scene: Scene) -> None:
     dunned = scene.subscribe("inv", POOR)
     part = scene.call("POST", "/process", order("inv", "pm_card_visa") | {"amount": "1.00"})
