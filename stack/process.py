@@ -6,6 +6,7 @@ children in order; a reaper kills the groups of an owner that was itself killed.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import os
@@ -168,9 +169,12 @@ _reaper_lock = threading.Lock()
 
 @functools.cache
 def _reaper() -> subprocess.Popen[bytes]:
-    """Start the reaper of this process; the pipe to it closes when this process ends."""
+    """Start the reaper of this process; the pipe to it closes when this process ends, however it does."""
     command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("reaper.py"))]
-    return subprocess.Popen(command, stdin=PIPE, stdout=DEVNULL, start_new_session=True, bufsize=0)
+    reaper = subprocess.Popen(command, stdin=PIPE, stdout=DEVNULL, start_new_session=True, bufsize=0)
+    # An orderly end waits for it: an interpreter that leaves a child behind warns of it.
+    atexit.register(reaper.communicate)
+    return reaper
 
 
 def _tell_reaper(line: str) -> None:
