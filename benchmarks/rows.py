@@ -12,6 +12,7 @@ from benchmarks import floor
 from benchmarks.provider import AMOUNT
 from domain.money import decimal_text
 from domain.payment import State
+from domain.routing import Choice
 from models.answers import Caller
 from models.commands import ProcessPayment
 from models.intake import accept_payment
@@ -19,6 +20,7 @@ from models.payments import payments
 from models.session import database_now, make_engine, read, transact
 
 _CALLER = Caller("bench", "bench")
+_CHOICE = (Choice("stripe", "preferred"),)
 
 
 class Rows(Protocol):
@@ -72,7 +74,7 @@ def _accept(connection: Connection) -> str:
             "email": f"{person}@example.com",
         }
     )
-    answer = accept_payment(connection, command, _CALLER, None, database_now(connection), {"stripe"})
+    answer = accept_payment(connection, command, _CALLER, None, database_now(connection), lambda _: _CHOICE)
     return answer.rings[0].row_id
 
 

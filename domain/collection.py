@@ -18,6 +18,7 @@ from domain.outcome import (
     NotSent,
     Outcome,
     Pending,
+    Ready,
 )
 from domain.payment import COLLECTED, GIVEN_UP, IN_DUNNING, AttemptStatus, DunningCase, Event, State, Verb
 from domain.step import (
@@ -64,6 +65,8 @@ def collect(at: Situation, outcome: Outcome) -> Step | None:
             return _declined(at, decline, reference)
         case ActionRequired():
             return _action_required(at, outcome)
+        case Ready(reference=reference):
+            return _resumed(at, reference)
         case Pending():
             return _pending(at, outcome)
         case InDoubt():
@@ -238,8 +241,18 @@ def _action_required(at: Situation, outcome: ActionRequired) -> Step | None:
     is_open_again = at.state is State.PENDING and at.payment.is_client_confirmed
     if at.state not in _UNDECIDED and not is_open_again:
         return None
-    waiting = at.waiting(AttemptStatus.ACTION_REQUIRED, waiting_delay(0), outcome.reference)
+    delay = waiting_delay(at.attempt.checks if at.waits_on(AttemptStatus.ACTION_REQUIRED) else 0)
+    waiting = at.waiting(AttemptStatus.ACTION_REQUIRED, delay, outcome.reference)
     return Step(Event.ACTION_REQUIRED, {"next_action": outcome.next_action}, waiting)
+
+
+def _resumed(at: Situation, reference: str) -> Step | None:
+    if at.is_exhausted:
+        return _not_sent(at, NotSent("not_completed", reference=reference))
+    if not at.allows(Event.CHARGE_RESUMED) or at.payment.is_client_confirmed or at.payment.has_others:
+        # A void of it is under way: what comes of that decides.
+        return None
+    return Step(Event.CHARGE_RESUMED, {"next_action": None}, at.resumed(reference))
 
 
 def _pending(at: Situation, outcome: Pending) -> Step | None:
@@ -257,6 +270,8 @@ def _not_sent(at: Situation, outcome: NotSent) -> Step | None:
         return _action_required(at, ActionRequired(outcome.reference))
     if at.state not in _UNDECIDED:
         return None
+    if _may_go_elsewhere(at, outcome):
+        return _rerouted(at, outcome)
     waiting = None if at.state is State.ACCEPTED else Event.CHARGE_NOT_SENT
     if outcome.is_retryable and not at.is_exhausted and not at.payment.is_client_confirmed:
         return Step(waiting, attempt=at.again())
@@ -266,3 +281,16 @@ def _not_sent(at: Situation, outcome: NotSent) -> Step | None:
         return Step(waiting, attempt=closing, effects=(OpenAttempt(Verb.VOID, NOT_SENT),))
     decline_class = DeclineClass.SOFT if outcome.is_retryable else DeclineClass.HARD
     return _refused(at, closing, decline_class, outcome.reason, Event.CHARGE_FAILED)
+
+
+def _may_go_elsewhere(at: Situation, outcome: NotSent) -> bool:
+    """Only what is proven to be unknown to this provider goes to another; never out of doubt."""
+    is_untouched = outcome.reference is None and not at.attempt.is_known_to_provider
+    is_own_answer = at.attempt.status is AttemptStatus.OPEN and at.allows(Event.CHARGE_REROUTED)
+    return at.payment.next_provider is not None and is_untouched and is_own_answer
+
+
+def _rerouted(at: Situation, outcome: NotSent) -> Step:
+    closing = at.done(AttemptStatus.FAILED, code=outcome.reason)
+    elsewhere = OpenAttempt(at.attempt.verb, provider=at.payment.next_provider)
+    return Step(Event.CHARGE_REROUTED, {"provider": at.payment.next_provider}, closing, (elsewhere,))

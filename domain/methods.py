@@ -1,8 +1,8 @@
-"""Payment methods and where each can be used: one dated capability table."""
+"""Payment methods, and who can charge each where: one dated capability table, in order of preference."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -19,52 +19,123 @@ class PaymentMethod(StrEnum):
     GOOGLE_PAY = "google_pay"
     SEPA_DEBIT = "sepa_debit"
     ACH_DEBIT = "ach_debit"
+    WIRE_TRANSFER = "wire_transfer"
+    BANK_TRANSFER = "bank_transfer"
     STRIPE = "stripe"
+    PAYPAL = "paypal"
+    CRYPTOCURRENCY = "cryptocurrency"
+    BITCOIN = "bitcoin"
+    ETHEREUM = "ethereum"
+    USDT = "usdt"
+    KLARNA = "klarna"
+    AFTERPAY = "afterpay"
+    INVOICE = "invoice"
+
+
+# The day on which the providers' documents were read for the table below.
+TABLE_DATE = "2026-11-23"
 
 
 @dataclass(frozen=True, slots=True)
 class Capability:
-    """What a provider can do with a method. `currencies` None: every currency that has a minor unit.
-    `maximum`: in the minor unit of the currency; `maxima` of currencies where it differs; `steps`: the
-    multiple that an amount must be, where that is not one minor unit."""
+    """What one provider can do with one method.
 
+    `currencies` None: every currency that has a minor unit. `regions`: those of the provider's account in which the
+    method and these currencies are sold, None for all. `minimum` and `maximum`: in minor units; `minima` and `maxima`
+    of currencies where they differ; `steps`: the multiple that an amount must be, where that is not one minor unit.
+    `needs`: fields of the request that this provider cannot do without. `is_reusable`: can be charged again while
+    the customer is away, as dunning does. `is_asynchronous`: known only days or minutes later.
+    `is_portable`: the instrument is the customer's, not a token of this provider."""
+
+    method: PaymentMethod
     provider: str
     currencies: frozenset[str] | None
-    maximum: int
-    is_capturable_later: bool
+    minimum: int = 1
+    maximum: int = 99_999_999
+    minima: Mapping[str, int] = field(default_factory=dict)
     maxima: Mapping[str, int] = field(default_factory=dict)
     steps: Mapping[str, int] = field(default_factory=dict)
+    regions: frozenset[str] | None = None
+    needs: tuple[str, ...] = ()
+    is_capturable_later: bool = False
+    is_reusable: bool = False
+    is_asynchronous: bool = False
+    is_portable: bool = False
+
+    def problem(self, money: Money, *, is_capture_later: bool) -> UnsupportedMethod | InvalidAmount | None:
+        """Return why this provider cannot take the amount in this way, saying what to send instead; None if it can."""
+        currency = money.currency
+        if self.currencies is not None and currency not in self.currencies:
+            return UnsupportedMethod(f"{self.method} works only in {', '.join(sorted(self.currencies))}")
+        if is_capture_later and not self.is_capturable_later:
+            return UnsupportedMethod(f"{self.method} cannot be authorized now and captured later; send capture: true")
+        if money.minor % (step := self.steps.get(currency, 1)):
+            return InvalidAmount(f"{self.provider} takes {currency} in steps of {decimal_text(step, currency)}")
+        least, most = self.minima.get(currency, self.minimum), self.maxima.get(currency, self.maximum)
+        if money.minor > most:
+            text = decimal_text(most, currency)
+            return InvalidAmount(f"amount is above {text} {currency}, the most that {self.provider} takes")
+        if money.minor < least:
+            text = decimal_text(least, currency)
+            return InvalidAmount(f"amount is below {text} {currency}, the least that {self.provider} takes")
+        return None
 
 
-# Stripe takes at most eight digits (API reference, amount, read 2026-11-23). Bank debits settle in one
-# step: there is no authorization to capture later.
-_STRIPE_MAXIMUM = 99_999_999
-# Krona and shilling travel with two decimals, ariary whole, three decimals in tens (docs.stripe.com/currencies).
+# Stripe takes at most eight digits (API reference, amount). Krona and shilling travel with two decimals, ariary whole,
+# three decimals in tens (docs.stripe.com/currencies).
 _STRIPE_MAXIMA = {"ISK": 999_999, "UGX": 999_999}
 _STRIPE_STEPS = {"MGA": 100, **dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 10)}
-_CARD = Capability("stripe", None, _STRIPE_MAXIMUM, True, _STRIPE_MAXIMA, _STRIPE_STEPS)
-CAPABILITIES: dict[PaymentMethod, Capability] = {
-    PaymentMethod.CREDIT_CARD: _CARD,
-    PaymentMethod.DEBIT_CARD: _CARD,
-    PaymentMethod.APPLE_PAY: _CARD,
-    PaymentMethod.GOOGLE_PAY: _CARD,
-    PaymentMethod.STRIPE: _CARD,
-    PaymentMethod.SEPA_DEBIT: Capability("stripe", frozenset({"EUR"}), _STRIPE_MAXIMUM, False),
-    PaymentMethod.ACH_DEBIT: Capability("stripe", frozenset({"USD"}), _STRIPE_MAXIMUM, False),
+_CARDS = (
+    PaymentMethod.CREDIT_CARD,
+    PaymentMethod.DEBIT_CARD,
+    PaymentMethod.APPLE_PAY,
+    PaymentMethod.GOOGLE_PAY,
+    PaymentMethod.STRIPE,
+)
+# docs.stripe.com/payments/klarna and /payments/afterpay-clearpay: currencies of the customer's country.
+_STRIPE_KLARNA = frozenset("AUD CAD CHF CZK DKK EUR GBP NOK NZD PLN RON SEK USD".split())
+_AFTERPAY = frozenset({"AUD", "CAD", "GBP", "NZD", "USD"})
+# developer.paypal.com/reference/currency-codes; HUF, JPY and TWD without decimals.
+_PAYPAL = frozenset(
+    "AUD BRL CAD CHF CNY CZK DKK EUR GBP HKD HUF ILS JPY MXN MYR NOK NZD PHP PLN SEK SGD THB TWD USD".split()
+)
+# Coinbase Business converts these to USDC (Checkouts API); Commerce priced charges in any local currency.
+_COINBASE = frozenset({"EUR", "GBP", "SGD", "USD"})
+_KLARNA = {
+    "eu": frozenset("CHF CZK DKK EUR GBP HUF NOK PLN RON SEK".split()),
+    "na": frozenset({"CAD", "MXN", "USD"}),
+    "oc": frozenset({"AUD", "NZD"}),
 }
+_AFTERPAY_OF = {"au": "AUD", "nz": "NZD", "us": "USD", "ca": "CAD", "uk": "GBP"}
+_ADDRESS = ("email", "billing_address")
 
 
-def capability(method: PaymentMethod, money: Money, *, is_capture_later: bool) -> Capability:
-    """Return who can charge this, or refuse with what to send instead."""
-    found = CAPABILITIES[method]
-    if found.currencies is not None and money.currency not in found.currencies:
-        raise UnsupportedMethod(f"{method} works only in {', '.join(sorted(found.currencies))}")
-    if is_capture_later and not found.is_capturable_later:
-        raise UnsupportedMethod(f"{method} cannot be authorized now and captured later; send capture: true")
-    if money.minor % (step := found.steps.get(money.currency, 1)):
-        raise InvalidAmount(f"{found.provider} takes {money.currency} in steps of {decimal_text(step, money.currency)}")
-    maximum = found.maxima.get(money.currency, found.maximum)
-    if money.minor > maximum:
-        most = decimal_text(maximum, money.currency)
-        raise InvalidAmount(f"amount is above {most} {money.currency}, the most that {found.provider} takes")
-    return found
+def _card(method: PaymentMethod) -> Capability:
+    return Capability(
+        method,
+        "stripe",
+        None,
+        maxima=_STRIPE_MAXIMA,
+        steps=_STRIPE_STEPS,
+        needs=("payment_method_token",),
+        is_capturable_later=True,
+        is_reusable=True,
+    )
+
+
+def _debit(method: PaymentMethod, currency: str) -> Capability:
+    # Bank debits settle in one step: there is no authorization to capture later.
+    needs = ("payment_method_token",)
+    return Capability(method, "stripe", frozenset({currency}), needs=needs, is_reusable=True, is_asynchronous=True)
+
+
+CAPABILITIES: tuple[Capability, ...] = (
+    *(_card(method) for method in _CARDS),
+    _debit(PaymentMethod.SEPA_DEBIT, "EUR"),
+    _debit(PaymentMethod.ACH_DEBIT, "USD"),
+)
+
+
+def capabilities(method: PaymentMethod, table: Iterable[Capability] = CAPABILITIES) -> list[Capability]:
+    """Return who can charge a method at all, the preferred provider first."""
+    return [capability for capability in table if capability.method is method]

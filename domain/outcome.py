@@ -39,10 +39,18 @@ class AuthenticationRequired:
 
 @dataclass(frozen=True, slots=True)
 class ActionRequired:
-    """The customer has to do something first (3-D Secure redirect, confirm in the front end)."""
+    """The customer has to do something first (3-D Secure, approve at the provider, confirm in the front end)."""
 
     reference: str
     next_action: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The customer has agreed at the provider, or only a charge can tell whether he has: the charge goes on
+    with the same object. Nothing has moved yet."""
+
+    reference: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,4 +80,4 @@ class NotSent:
     reference: str | None = None
 
 
-Outcome = Approved | Declined | AuthenticationRequired | ActionRequired | Pending | InDoubt | NotSent
+Outcome = Approved | Declined | AuthenticationRequired | ActionRequired | Ready | Pending | InDoubt | NotSent

@@ -62,6 +62,8 @@ class Event(StrEnum):
 
     PAYMENT_ACCEPTED = "payment_accepted"
     CHARGE_STARTED = "charge_started"
+    CHARGE_RESUMED = "charge_resumed"
+    CHARGE_REROUTED = "charge_rerouted"
     CHARGE_APPROVED = "charge_approved"
     CHARGE_AUTHORIZED = "charge_authorized"
     CHARGE_DECLINED = "charge_declined"
@@ -122,6 +124,8 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     # collecting: the same answers may come from the call, a look-up or a webhook, in any of these states
     (State.ACCEPTED, Event.CHARGE_STARTED): State.PROCESSING,
     (State.PAST_DUE, Event.CHARGE_STARTED): State.PROCESSING,
+    **_from(_COLLECTING, Event.CHARGE_RESUMED, State.ACCEPTED),
+    (State.PROCESSING, Event.CHARGE_REROUTED): State.ACCEPTED,
     **_from((*_COLLECTING, State.ACCEPTED), Event.CHARGE_APPROVED, State.CAPTURED),
     **_from((*_COLLECTING, State.ACCEPTED), Event.CHARGE_AUTHORIZED, State.AUTHORIZED),
     **_from((*_COLLECTING, State.ACCEPTED), Event.CHARGE_DECLINED, State.DECLINED),
@@ -229,7 +233,9 @@ class DunningCase:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """What the state machine needs to know of a payment. Amounts in minor units."""
+    """What the state machine needs to know of a payment. Amounts in minor units. `has_others`: something is due on
+    another of its attempts, such as a void. `next_provider`: who may charge
+    it instead, if nothing was charged: only for instruments that another provider can charge."""
 
     id: str
     state: State
@@ -244,12 +250,15 @@ class Payment:
     authorization_expires_at: datetime | None = None
     case: DunningCase | None = None
     has_unpaid_sibling: bool = False
+    has_others: bool = False
+    next_provider: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """What the state machine needs to know of one try. `checks` counts looks, `retries` calls that were
-    proven not executed, `claims` the times it was begun without an answer being recorded."""
+    proven not executed, `claims` the times it was begun without an answer being recorded.
+    `is_known_to_provider`: an object was made for it there."""
 
     id: str
     verb: Verb
@@ -259,3 +268,4 @@ class Attempt:
     retries: int
     claims: int
     reason: str | None = None
+    is_known_to_provider: bool = False

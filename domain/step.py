@@ -41,10 +41,11 @@ class MarkSubscription:
 
 @dataclass(frozen=True, slots=True)
 class OpenAttempt:
-    """Store a new attempt of the payment, due now."""
+    """Store a new attempt of the payment, due now, at its provider unless another is named."""
 
     verb: Verb
     reason: str | None = None
+    provider: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +108,27 @@ class Situation:
         looked = {
             "status": status,
             "due_at": self.now + delay,
-            "checks": self.attempt.checks + 1 if status is self.attempt.status else 0,
+            "checks": self.attempt.checks + 1 if self.waits_on(status) else 0,
             "claims": 0,
         }
         return looked if reference is None else looked | {"provider_reference": reference}
+
+    def waits_on(self, status: AttemptStatus) -> bool:
+        """Whether it waited like this before: a charge that went on, only to wait again, begins no new ladder."""
+        is_resumed = self.attempt.status is AttemptStatus.OPEN and self.attempt.checks > 0
+        return is_resumed or status is self.attempt.status
+
+    def resumed(self, reference: str) -> dict[str, Any]:
+        """Return the columns of an attempt whose charge goes on now."""
+        attempt = self.attempt
+        is_waiting = attempt.status is AttemptStatus.ACTION_REQUIRED
+        return {
+            "status": AttemptStatus.DUE,
+            "due_at": self.now,
+            "provider_reference": reference,
+            # Looks at a customer's action go on being counted; those at a doubt that is over do not.
+            "checks": attempt.checks + 1 if is_waiting else 0,
+        }
 
     def again(self) -> dict[str, Any]:
         """Return the columns of an attempt that was proven not executed and is to be sent once more."""
@@ -119,6 +137,7 @@ class Situation:
             "status": AttemptStatus.DUE,
             "due_at": self.now + not_sent_delay(attempt.retries, attempt.id),
             "retries": attempt.retries + 1,
+            "checks": 0,
             # An answer was recorded: the attempt does not kill its workers.
             "claims": 0 if attempt.status is AttemptStatus.OPEN else attempt.claims,
         }

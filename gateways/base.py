@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from domain.methods import PaymentMethod
 from domain.money import Money
@@ -18,7 +18,9 @@ class Order:
     """One attempt, as a gateway sees it.
 
     `reference`: the provider's object of this attempt, once it is stored. `charge_reference`: that of the
-    payment's money, for capture, void and refund. `retries`: how often it was proven not executed."""
+    payment's money, for capture, void and refund. `retries`: how often it was proven not executed. `return_url`:
+    where the application wants its customer back. `payer`: personal data that the provider asks for (email,
+    billing_address), never to be logged."""
 
     payment_id: str
     attempt_id: str
@@ -34,6 +36,7 @@ class Order:
     charge_reference: str | None
     retries: int
     reason: str | None = None
+    payer: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +65,16 @@ Remember = Callable[[str], None]
 
 
 class Gateway(Protocol):
-    """Adapter of one provider. Safe to share between threads."""
+    """Adapter of one provider. Safe to share between threads. `region`: that of the account, where it has one."""
 
     provider: str
+    region: str | None
 
     def charge(self, order: Order, remember: Remember) -> Outcome:
-        """Charge or authorize. `remember` is called with the provider's reference before money can move."""
+        """Charge or authorize. `remember` is called with the provider's reference before money can move.
+
+        With `order.reference` set the object is known already, and the charge goes on with it: after `Ready`, or
+        when it is sent once more."""
         ...
 
     def capture(self, order: Order) -> Outcome:
@@ -86,20 +93,27 @@ class Gateway(Protocol):
         """Ask how the attempt stands. NotSent: the provider shows that it was not executed."""
         ...
 
+    def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> Delivery:
+        """Check signature and age on the raw body; raise WebhookRefused. Header names are in Title-Case.
+
+        `url`: the public address that it came to, which some providers sign and others hide a secret in."""
+        ...
+
+    def read_webhook(self, payload: str) -> Notice | None:
+        """Say what a stored event is about; None for one that tells nothing about a payment."""
+        ...
+
+
+@runtime_checkable
+class FrontEndGateway(Gateway, Protocol):
+    """A provider whose front-end library confirms a charge in the customer's browser."""
+
     def open_intent(self, order: Order, remember: Remember) -> str:
         """Create an intent that a front end confirms; return its client secret."""
         ...
 
     def client_secret(self, reference: str) -> str:
         """Return the client secret of an open intent. It is a credential: never stored, never logged."""
-        ...
-
-    def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime) -> Delivery:
-        """Check signature and age on the raw body; raise WebhookRefused. Header names are in Title-Case."""
-        ...
-
-    def read_webhook(self, payload: str) -> Notice | None:
-        """Say what a stored event is about; None for one that tells nothing about a payment."""
         ...
 
 

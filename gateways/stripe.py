@@ -52,6 +52,7 @@ class StripeGateway:
     """One pooled session a process; every call carries a key that is the attempt's own."""
 
     provider = "stripe"
+    region: str | None = None
 
     def __init__(
         self,
@@ -159,7 +160,7 @@ class StripeGateway:
         except stripe.StripeError as error:
             raise GatewayError(_reason(error)) from None
 
-    def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime) -> Delivery:
+    def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> Delivery:
         """Accept a body signed with any of the secrets, at most five minutes from now, of our mode."""
         header = headers.get("Stripe-Signature", "")
         if not any(_is_signed(body, header, secret) for secret in self._webhook_secrets):

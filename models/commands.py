@@ -23,6 +23,7 @@ from domain.card_number import contains_card_number, keys_of, names_security_cod
 from domain.errors import CardNumberRefused, InvalidRequest, UnsupportedMethod
 from domain.methods import PaymentMethod
 from domain.money import Money, exponent
+from domain.routing import Wish
 
 
 def _no_float(value: Any) -> Any:
@@ -101,7 +102,8 @@ class ProcessPayment(Command):
     amount: Amount
     currency: CurrencyCode
     payment_method: Annotated[PaymentMethod, BeforeValidator(_method)]
-    payment_method_token: Token
+    # The provider's token of card or account; not for methods that the customer approves at the provider.
+    payment_method_token: Token | None = None
     # The provider's customer that the token belongs to: needed to charge a saved card again.
     customer_token: Token | None = None
     capture: Annotated[bool, Field(strict=True)] = True
@@ -130,6 +132,14 @@ class ProcessPayment(Command):
     def is_off_session(self) -> bool:
         """Whether the customer is away."""
         return self.subscription_id is not None if self.off_session is None else self.off_session
+
+    @property
+    def wish(self) -> Wish:
+        """What routing has to know."""
+        given = frozenset(name for name, value in self if value not in (None, "", {}))
+        country = (self.billing_address or {}).get("country")
+        money, is_later = self.money, not self.capture
+        return Wish(self.payment_method, money, country and country.upper(), is_later, given, self.user_id)
 
     @property
     def payer(self) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ HTTP and the Celery task come through here with the same idempotency. Nothing he
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,11 +19,11 @@ from domain.errors import (
     Conflict,
     InvoiceMismatch,
     NotFound,
-    UnsupportedMethod,
 )
-from domain.methods import PaymentMethod, capability
+from domain.methods import PaymentMethod
 from domain.money import Money, decimal_text
 from domain.payment import Event, State, Verb
+from domain.routing import Choice, Wish
 from domain.step import Policy
 from models import transition
 from models.answers import Answer, Caller, keep_answer, reserve
@@ -44,6 +44,8 @@ from models.session import insert_new
 
 # The bell is rung right after the commit; beat rings what is still waiting this much later.
 _UNHEARD_AFTER = timedelta(seconds=4)
+# Tells who charges a wish, in order of preference.
+Choose = Callable[[Wish], Sequence[Choice]]
 # Owner of what comes through the broker for an invoice that is new and names no application.
 DEFAULT_APPLICATION = "default"
 
@@ -54,16 +56,15 @@ def accept_payment(
     caller: Caller,
     key: str | None,
     now: datetime,
-    providers: Container[str],
+    choose: Choose,
 ) -> Answer:
     """Store the payment, its first attempt and its event, due now; the answer is 202 with the payment.
 
-    `providers`: those that are configured. Raises UnsupportedMethod when none of them takes the method, and
-    Conflict when the invoice is being collected, is another user's, or has less open."""
+    `choose` says who charges it, and raises UnsupportedMethod when nobody does. Raises Conflict when the invoice is
+    being collected, is another user's, or has less open."""
     money = command.money
-    provider = capability(command.payment_method, money, is_capture_later=not command.capture).provider
-    if provider not in providers:
-        raise UnsupportedMethod(f"{command.payment_method} needs {provider}, which is not configured here")
+    choices = choose(command.wish)
+    provider = choices[0].provider
     application = caller.application or _invoice_application(connection, command.invoice_id) or DEFAULT_APPLICATION
     payment_id, attempt_id = new_id("pay", now), new_id("at", now)
     payment = _new_payment(
@@ -76,6 +77,8 @@ def accept_payment(
         user_id=command.user_id,
         method=command.payment_method,
         provider=provider,
+        # Where there is no choice there is nothing to remember.
+        route=[[choice.provider, choice.reason] for choice in choices] if len(choices) > 1 else None,
         method_token=command.payment_method_token,
         customer_token=command.customer_token,
         is_captured_later=not command.capture,
@@ -103,6 +106,7 @@ def accept_payment(
 def _new_payment(payment_id: str, application: str, money: Money, now: datetime, **columns: Any) -> dict[str, Any]:
     blank = {
         "subscription_id": None,
+        "route": None,
         "method_token": None,
         "customer_token": None,
         "is_captured_later": False,
@@ -225,7 +229,7 @@ def accept_intent(
     key: str | None,
     now: datetime,
     policy: Policy,
-    provider: str,
+    choose: Choose,
 ) -> Intent:
     """Store a payment over what is open on an invoice and claim its attempt, or find the one that is open.
 
@@ -244,7 +248,8 @@ def accept_intent(
     if not position.rest:
         raise AmountAboveOpen("nothing is open on this invoice")
     money = Money(position.rest, invoice.currency)
-    capability(PaymentMethod.STRIPE, money, is_capture_later=False)
+    given = frozenset({"payment_method_token"})  # the front end brings the instrument
+    provider = choose(Wish(PaymentMethod.STRIPE, money, given=given))[0].provider
     payment_id, attempt_id = new_id("pay", now), new_id("at", now)
     payment = _new_payment(
         payment_id,

@@ -19,6 +19,8 @@ payments = Table(
     Column("currency", String(3), nullable=False),
     Column("method", String(40), nullable=False),
     Column("provider", String(40), nullable=False),
+    # Who may charge it, in order, each with the reason: [["klarna", "preferred"], ["stripe", "fallback"]].
+    Column("route", Json),
     # The provider's tokens of instrument and customer: worthless elsewhere, still never logged.
     Column("method_token", String(255)),
     Column("customer_token", String(255)),

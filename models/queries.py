@@ -81,6 +81,7 @@ def payment_view(row: Any, tries: Iterable[Any]) -> dict[str, Any]:
         "currency": currency,
         "payment_method": row["method"],
         "provider": row["provider"],
+        "route": [{"provider": name, "reason": reason} for name, reason in row["route"] or [[row["provider"], "only"]]],
         "capture": not row["is_captured_later"],
         "off_session": row["is_off_session"],
         "authorized_amount": decimal_text(row["authorized"], currency),

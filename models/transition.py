@@ -31,6 +31,7 @@ from domain.payment import (
     Attempt,
     AttemptStatus,
     DunningCase,
+    Event,
     Payment,
     State,
     Verb,
@@ -42,7 +43,7 @@ from models.debts import dunning_cases
 from models.effects import close_other_attempts, mark_subscription, open_attempt, save_case
 from models.payments import attempts, payments
 from models.queries import invoice_position
-from models.rings import Ring
+from models.rings import Ring, ring_attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +206,8 @@ def _write(
         for effect in decided.effects
         if (ring := _carry_out(connection, row, attempt_id, payment, effect, now, policy, actor))
     ]
+    if attempt_id and decided.event is Event.CHARGE_RESUMED:
+        rings.append(ring_attempt(attempt_id, row.attempt_verb))
     return Applied(row, decided, epoch, tuple(rings))
 
 
@@ -225,8 +228,9 @@ def _carry_out(
             mark_subscription(connection, row, status, now, actor)
         case OpenAttempt(verb=Verb.VOID) if row.has_others:
             return None  # an operator was faster
-        case OpenAttempt(verb=verb, reason=reason):
-            return open_attempt(connection, row, verb, row.amount, now=now, actor=actor, reason=reason)
+        case OpenAttempt(verb=verb, reason=reason, provider=provider):
+            columns = {"reason": reason} | ({"provider": provider} if provider else {})
+            return open_attempt(connection, row, verb, row.amount, now=now, actor=actor, **columns)
         case CloseOtherAttempts() if row.has_others:
             close_other_attempts(connection, row.id, attempt_id, now)
         case SettleSiblings():
@@ -265,7 +269,16 @@ def _payment(connection: Connection, row: Row[Any]) -> Payment:
         authorization_expires_at=row.authorization_expires_at,
         case=None if found is None else _case(found),
         has_unpaid_sibling=row.has_unpaid_sibling,
+        has_others=row.has_others,
+        next_provider=_next_provider(row),
     )
+
+
+def _next_provider(row: Row[Any]) -> str | None:
+    """Return who comes after the present provider on the payment's route."""
+    names = [name for name, _ in row.route or ()]
+    later = names[names.index(row.provider) + 1 :] if row.provider in names else []
+    return later[0] if later else None
 
 
 def _case(row: Row[Any]) -> DunningCase:
@@ -282,6 +295,7 @@ def _attempt(row: Row[Any]) -> Attempt:
         retries=row.attempt_retries,
         claims=row.attempt_claims,
         reason=row.attempt_reason,
+        is_known_to_provider=row.attempt_provider_reference is not None,
     )
 
 

@@ -11,6 +11,7 @@ from celery.worker.request import Request
 from sqlalchemy import Engine
 
 from domain.errors import CeleriacError
+from domain.routing import Router
 from domain.step import Policy
 from gateways.base import Gateway
 from models.clock import Clock
@@ -27,6 +28,7 @@ class Runtime:
     engine: Engine
     clock: Clock
     gateways: dict[str, Gateway]
+    router: Router
     policy: Policy
     leases: LeaseKeeper
     ring: Callable[[Iterable[Ring]], None]

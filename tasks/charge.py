@@ -44,7 +44,7 @@ def process(
     try:
         now = runtime.clock.now()
         answer = transact(
-            runtime.engine, lambda connection: accept_payment(connection, command, caller, key, now, runtime.gateways)
+            runtime.engine, lambda connection: accept_payment(connection, command, caller, key, now, runtime.router)
         )
     except (DBAPIError, TimeoutError) as error:
         # Nothing else knows of this payment yet: the message is all there is until the database is back.

@@ -10,7 +10,7 @@ from domain.methods import PaymentMethod
 from domain.money import Money, decimal_text
 from domain.outcome import ActionRequired, NotSent, Outcome
 from domain.payment import Verb
-from gateways.base import GatewayError, Order
+from gateways.base import FrontEndGateway, GatewayError, Order
 from models import intake, transition
 from models.answers import Caller
 from models.commands import CreateIntent
@@ -28,7 +28,9 @@ def open_intent(services: Services, command: CreateIntent, caller: Caller, key: 
     now = services.clock.now()
     intent = transact(
         services.engine,
-        lambda connection: intake.accept_intent(connection, command, caller, key, now, services.policy, _PROVIDER),
+        lambda connection: intake.accept_intent(
+            connection, command, caller, key, now, services.policy, services.router
+        ),
     )
     secret = _secret(services, intent)
     return {
@@ -42,6 +44,8 @@ def open_intent(services: Services, command: CreateIntent, caller: Caller, key: 
 
 def _secret(services: Services, intent: Intent) -> str:
     gateway = services.gateways[_PROVIDER]
+    if not isinstance(gateway, FrontEndGateway):
+        raise AssertionError(f"bug: {_PROVIDER} has no front-end intents")
     if intent.reference is not None:
         return gateway.client_secret(intent.reference)
 

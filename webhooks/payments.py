@@ -53,7 +53,7 @@ def process() -> Response:
     key, now = idempotency_key(), services().clock.now()
     answer = transact(
         services().engine,
-        lambda connection: intake.accept_payment(connection, command, caller(), key, now, services().gateways),
+        lambda connection: intake.accept_payment(connection, command, caller(), key, now, services().router),
     )
     reach("accept.committed")
     services().ring(answer.rings)

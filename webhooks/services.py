@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from flask import current_app
 from sqlalchemy import Engine
 
+from domain.routing import Router
 from domain.step import Policy
 from gateways.base import Gateway
 from models.clock import Clock
@@ -24,6 +25,7 @@ class Services:
     engine: Engine
     clock: Clock
     gateways: dict[str, Gateway]
+    router: Router
     policy: Policy
     ring: Callable[[Iterable[Ring]], None]
     check_broker: Callable[[], None]

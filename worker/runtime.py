@@ -7,6 +7,7 @@ import threading
 
 from celery import Celery
 
+from domain.routing import Router
 from gateways.base import Gateway
 from gateways.stripe import StripeGateway
 from models.clock import Clock
@@ -42,10 +43,12 @@ os.register_at_fork(after_in_child=_forget)
 def _build(app: Celery, settings: Settings) -> Runtime:
     engine = make_engine(settings.database_url)
     clock = Clock(engine, SandboxClock(settings.stripe_api_base) if settings.is_sandbox else None)
+    gateways = make_gateways(settings)
     return Runtime(
         engine=engine,
         clock=clock,
-        gateways=make_gateways(settings),
+        gateways=gateways,
+        router=Router(gateways),
         policy=settings.policy,
         leases=LeaseKeeper(engine, clock),
         ring=Bell(app).ring,

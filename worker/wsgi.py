@@ -30,6 +30,7 @@ def make_app() -> Flask:
             engine=runtime.engine,
             clock=runtime.clock,
             gateways=runtime.gateways,
+            router=runtime.router,
             policy=runtime.policy,
             ring=runtime.ring,
             check_broker=_check_broker,

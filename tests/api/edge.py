@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Engine, func, literal, select, union_all
 from werkzeug.test import TestResponse
 
+from domain.routing import Router
 from domain.settlement import Policy
 from gateways.stripe import StripeGateway
 from models.clock import Clock
@@ -50,7 +51,8 @@ class Edge:
         self._runtime = Runtime(
             engine=self.engine,
             clock=self.clock,
-            gateways={"stripe": gateway},
+            gateways=(gateways := {"stripe": gateway}),
+            router=Router(gateways),
             policy=Policy(),
             leases=LeaseKeeper(self.engine, self.clock),
             ring=self._ring,
@@ -59,6 +61,7 @@ class Edge:
             engine=self.engine,
             clock=self.clock,
             gateways=self._runtime.gateways,
+            router=self._runtime.router,
             policy=self._runtime.policy,
             ring=self._ring,
             check_broker=self._check_broker,

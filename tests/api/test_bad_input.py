@@ -252,7 +252,8 @@ def test_a_body_that_is_no_object(edge: Edge, body: str) -> None:
 
 def test_no_body_at_all(edge: Edge) -> None:
     detail = assert_problem(edge.post("/process"), 422, "invalid_request")
-    assert all(f"{field}: required" in detail for field in REQUIRED)
+    # Which token is needed depends on the method.
+    assert all(f"{field}: required" in detail for field in REQUIRED if field != "payment_method_token")
 
 
 @pytest.mark.parametrize("depth", [*range(800, 1001, 10), 2000, 5000, 10_000])

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event, func, select
 
+from domain.routing import Choice
 from models import intake, queries, transition
 from models.answers import Caller
 from models.commands import ProcessPayment
@@ -19,6 +20,7 @@ from models.session import make_engine
 from tasks import charge, sweep, webhooks
 
 pytestmark = pytest.mark.postgres
+CHOICES = (Choice("stripe", "preferred"),)
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
@@ -59,7 +61,7 @@ def explained(engine: Engine) -> Iterator[Explained]:
                 "payment_method_token": "pm_x",
             }
         )
-        intake.accept_payment(connection, command, Caller("shop", "app:shop"), None, NOW, {"stripe"})
+        intake.accept_payment(connection, command, Caller("shop", "app:shop"), None, NOW, lambda _: CHOICES)
         yield Explained(connection)
         connection.rollback()
 

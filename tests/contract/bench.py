@@ -1,62 +1,124 @@
 """What the contract suite needs of a provider: a gateway, its sandbox's books, and a way to make things go wrong.
 
-A new provider is one class like `StripeBench` and one line in `conftest.PROVIDERS`."""
+A new provider is one file in `benches`, whose class `ProviderBench` the suite finds by itself."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
-
-import requests
 
 from domain.methods import PaymentMethod
 from domain.money import Money
 from domain.payment import Verb
 from gateways.base import Gateway, Order
-from gateways.stripe import StripeGateway
 from sandbox.server import RunningSandbox
 
 SECONDS = 10.0
 # How long a gateway of the suite waits for an answer, and how much longer a lost one takes.
 READ_SECONDS = 1.0
 LOST_SECONDS = 5.0
+# Where a gateway of the suite says that providers reach us.
+API_URL = "https://pay.example/api/v1/payments"
+PAYER = {
+    "email": "jo@example.org",
+    "billing_address": {
+        "given_name": "Jo",
+        "family_name": "Example",
+        "line1": "1 High Street",
+        "city": "Springfield",
+        "postal_code": "12345",
+        "country": "US",
+    },
+}
 
 
 class Bench(Protocol):
-    """One provider, as the suite sees it. Tokens and faults are named by what they do."""
+    """One provider, as the suite sees it. `provider` names it, `method` is what the suite pays with.
+
+    `features` are what the provider can do at all, out of FEATURES. `tokens`: instruments by what comes of them, at
+    least "good"; other names are those of DeclineClass, and "unknown", "authentication", "refund_later",
+    "refund_fails" where the provider has such a thing. `calls`: the sandbox's operations by what the suite calls
+    them: "create", "charge", "retrieve", "capture", "void", "refund", "retrieve_refund". `credentials`: what a
+    gateway with wrong ones is made with."""
 
     provider: str
     currency: str
-    tokens: dict[str, str]
-    calls: dict[str, str]
+    method: PaymentMethod
+    features: frozenset[str]
+    tokens: Mapping[str, str | None]
+    calls: Mapping[str, str]
+    credentials: Mapping[str, Any]
 
     def gateway(self, **changes: Any) -> Gateway:
         """Return a gateway that talks to the sandbox; changes are arguments of its constructor."""
         ...
 
-    def pending_token(self, *, is_good: bool) -> tuple[PaymentMethod, str]:
-        """Return a method that the bank answers later."""
-        ...
-
-    def let_bank_answer(self, reference: str, *, is_good: bool) -> None:
-        """Bring a pending charge to its end."""
+    def ready(self, gateway: Gateway, asked: Order, card: str) -> Order:
+        """Bring a new order to where the next `gateway.charge` moves its money: for a provider whose customer
+        approves first, with a created and approved object as its reference. `card`: a name in `tokens`."""
         ...
 
     def let_customer_act(self, reference: str, *, is_good: bool) -> None:
-        """Bring a charge that waits for its customer to its end."""
+        """Bring a charge that waits for its customer on: approved, or refused by him or his bank."""
+        ...
+
+    def let_bank_answer(self, reference: str, *, is_good: bool) -> None:
+        """Bring a pending charge or refund to its end. Feature "pending" or "refund_later"."""
+        ...
+
+    def pending_token(self, *, is_good: bool) -> tuple[PaymentMethod, str]:
+        """Return a method that the bank answers later. Feature "pending"."""
         ...
 
     def event(self, reference: str) -> dict[str, Any]:
-        """Return the last event about an object, as the provider sends it."""
+        """Return the last event about an object, as the provider sends it. Feature "webhooks"."""
         ...
 
-    def headers(self, body: bytes, at: float, secret: str) -> dict[str, str]:
-        """Return the headers of a delivery signed at that moment."""
+    def signed(self, event: Any, *, seconds: float = 0, is_forged: bool = False) -> Webhook:
+        """Return an event (JSON, or raw bytes) as the provider delivers it, stamped that many seconds from now."""
         ...
+
+    def strange_events(self) -> Iterable[Any]:
+        """Return signed events of types or shapes that nobody knows, which tell nothing about a payment."""
+        ...
+
+
+# charge: a call of ours moves the money. authorize: hold now, capture or void later. partial_capture: less than was
+# held. action: the customer acts at the provider. void_unfinished: a charge that waits for him can be closed.
+# pending: the bank answers later. refund: by a call. webhooks:
+# about payments. refund_webhooks: about refunds too. signed: over the body. stamped: with the time. secrets: several
+# verify. front_end: a browser confirms.
+FEATURES = frozenset(
+    {
+        "charge",
+        "authorize",
+        "partial_capture",
+        "action",
+        "void_unfinished",
+        "pending",
+        "off_session",
+        "refund",
+        "webhooks",
+        "refund_webhooks",
+        "signed",
+        "stamped",
+        "secrets",
+        "front_end",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """One delivery, as a gateway is shown it."""
+
+    body: bytes
+    headers: Mapping[str, str]
+    url: str = ""
 
 
 class Books:
@@ -79,84 +141,23 @@ class Books:
         self._sandbox.state.faults.add(call, fault, times=times, seconds=LOST_SECONDS)
 
 
-class StripeBench:
-    """Stripe's sandbox."""
-
-    provider = "stripe"
-    currency = "EUR"
-    secrets = ("whsec_new", "whsec_old")
-    tokens = {
-        "good": "pm_card_visa",
-        "soft": "pm_card_visa_chargeDeclinedInsufficientFunds",
-        "hard": "pm_card_visa_chargeDeclinedLostCard",
-        "needs_customer": "pm_card_chargeDeclinedExpiredCard",
-        "authentication": "pm_card_authenticationRequired",
-        "refund_later": "pm_card_pendingRefund",
-        "refund_fails": "pm_card_refundFail",
-        "unknown": "pm_none",
-    }
-    calls = {
-        "create": "payment_intents.create",
-        "charge": "payment_intents.confirm",
-        "retrieve": "payment_intents.retrieve",
-        "capture": "payment_intents.capture",
-        "void": "payment_intents.cancel",
-        "refund": "refunds.create",
-        "retrieve_refund": "refunds.list",
-    }
-
-    def __init__(self, sandbox: RunningSandbox) -> None:
-        self._url = sandbox.url
-
-    def gateway(self, **changes: Any) -> Gateway:
-        given = {
-            "secret_key": "sk_test_sandbox",
-            "webhook_secrets": self.secrets,
-            "base": self._url,
-            "read_seconds": READ_SECONDS,
-        }
-        return StripeGateway(**(given | changes))
-
-    def pending_token(self, *, is_good: bool) -> tuple[PaymentMethod, str]:
-        iban = "DE89370400440532013000" if is_good else "DE62370400440532013202"
-        data = {"type": "sepa_debit", "sepa_debit[iban]": iban}
-        owner = {"billing_details[name]": "Jo", "billing_details[email]": "jo@example.org"}
-        return PaymentMethod.SEPA_DEBIT, self._call("POST", "/v1/payment_methods", data | owner)["id"]
-
-    def let_bank_answer(self, reference: str, *, is_good: bool) -> None:
-        kind = "refunds" if reference.startswith("re_") else "intents"
-        self._control(f"{kind}/{reference}/settle", is_good)
-
-    def let_customer_act(self, reference: str, *, is_good: bool) -> None:
-        self._control(f"intents/{reference}/authenticate", is_good)
-
-    def event(self, reference: str) -> dict[str, Any]:
-        found = self._call("GET", "/v1/events?limit=100")["data"]
-        return next(event for event in found if event["data"]["object"]["id"] == reference)
-
-    def headers(self, body: bytes, at: float, secret: str) -> dict[str, str]:
-        digest = hmac.new(secret.encode(), f"{int(at)}.".encode() + body, hashlib.sha256).hexdigest()
-        return {"Stripe-Signature": f"t={int(at)},v1={digest}"}
-
-    def _control(self, path: str, is_good: bool) -> None:
-        result = {"result": "success" if is_good else "failure"}
-        requests.post(f"{self._url}/_sandbox/{path}", json=result, timeout=SECONDS).raise_for_status()
-
-    def _call(self, method: str, path: str, data: Any = None) -> Any:
-        answer = requests.request(method, self._url + path, data=data, auth=("sk_test_sandbox", ""), timeout=SECONDS)
-        answer.raise_for_status()
-        return answer.json()
-
-
 def order(bench: Bench, verb: Verb = Verb.CHARGE, *, minor: int = 1000, card: str = "good", **changes: Any) -> Order:
-    """Return an order of a new payment; `card` is one of the bench's names."""
+    """Return an order of a new payment, brought to where the next `gateway.charge` moves its money.
+
+    `card` is one of the bench's names."""
+    gateway: Gateway = changes.pop("gateway", None) or bench.gateway()
+    return bench.ready(gateway, new_order(bench, verb, minor=minor, **changes), card)
+
+
+def new_order(bench: Bench, verb: Verb = Verb.CHARGE, *, minor: int = 1000, **changes: Any) -> Order:
+    """Return an order of a new payment, of which the provider knows nothing."""
     given: dict[str, Any] = {
-        "payment_id": f"pay_{secrets.token_hex(8)}",
-        "attempt_id": f"at_{secrets.token_hex(8)}",
+        "payment_id": f"pay_{secrets.token_hex(16)}",
+        "attempt_id": f"at_{secrets.token_hex(16)}",
         "verb": verb,
         "money": Money(minor, bench.currency),
-        "method": PaymentMethod.CREDIT_CARD,
-        "method_token": bench.tokens.get(card, card),
+        "method": bench.method,
+        "method_token": bench.tokens["good"],
         "customer_token": None,
         "is_off_session": False,
         "wants_authentication": False,
@@ -164,13 +165,14 @@ def order(bench: Bench, verb: Verb = Verb.CHARGE, *, minor: int = 1000, card: st
         "reference": None,
         "charge_reference": None,
         "retries": 0,
+        "payer": PAYER,
     }
     return Order(**(given | changes))
 
 
 def body_of(event: Any) -> bytes:
     """Return an event as it travels."""
-    return json.dumps(event).encode()
+    return event if isinstance(event, bytes) else json.dumps(event).encode()
 
 
 def now() -> datetime:

@@ -1,18 +1,49 @@
-"""The providers of the contract suite: one line each."""
+"""The providers of the contract suite: whatever has a bench, each with the cases that it can do."""
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Iterator
 
 import pytest
 
+from domain.payment import Verb
 from gateways.base import Gateway
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 
-from .bench import Bench, Books, StripeBench
+from . import benches
+from .bench import Bench, Books
 
-PROVIDERS = (StripeBench,)
+PROVIDERS = tuple(
+    importlib.import_module(f"{benches.__name__}.{module.name}").ProviderBench
+    for module in pkgutil.iter_modules(benches.__path__)
+)
+
+# What a provider has to have for an operation.
+_OPERATIONS = {Verb.CAPTURE: "authorize", Verb.VOID: "authorize", Verb.REFUND: "refund"}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a case with every provider that has what it `needs`, for each of the `cards` or `operations` that it has."""
+    if "provider" not in metafunc.fixturenames:
+        return
+    needed = {name for marker in metafunc.definition.iter_markers("needs") for name in marker.args}
+    able = [kind for kind in PROVIDERS if needed <= kind.features | kind.tokens.keys()]
+    verbs = [verb for marker in metafunc.definition.iter_markers("operations") for verb in marker.args]
+    if verbs:
+        possible = [(kind, verb) for kind in able for verb in verbs if _OPERATIONS[verb] in kind.features]
+        ids = [f"{kind.provider}-{verb}" for kind, verb in possible]
+        metafunc.parametrize(("provider", "verb"), possible, indirect=["provider"], ids=ids)
+        return
+    names = [name for marker in metafunc.definition.iter_markers("cards") for name in marker.args]
+    if not names:
+        metafunc.parametrize("provider", able, indirect=True, ids=[kind.provider for kind in able])
+        return
+    pairs = [(kind, card) for kind in able for card in names if card in kind.tokens]
+    ids = [f"{kind.provider}-{card}" for kind, card in pairs]
+    metafunc.parametrize(("provider", "card"), pairs, indirect=["provider"], ids=ids)
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +53,7 @@ def sandbox() -> Iterator[RunningSandbox]:
         yield running
 
 
-@pytest.fixture(params=PROVIDERS, ids=lambda kind: kind.provider)
+@pytest.fixture
 def provider(request: pytest.FixtureRequest, sandbox: RunningSandbox) -> Iterator[Bench]:
     """Each provider in turn, without faults."""
     yield request.param(sandbox)

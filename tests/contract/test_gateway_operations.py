@@ -13,7 +13,7 @@ from domain.outcome import Approved, Declined, InDoubt, NotSent, Outcome, Pendin
 from domain.payment import Verb
 from gateways.base import Gateway, Order
 
-from .bench import Bench, Books, order
+from .bench import Bench, Books, new_order, order
 
 LOST = ("timeout_after", "error_after", "reset_after")
 CHARGED = ("charge", 1000)
@@ -22,9 +22,10 @@ HELD = ("authorization", 1000)
 
 def charged(provider: Bench, gateway: Gateway, verb: Verb = Verb.CHARGE, card: str = "good") -> Order:
     """Return the order of a charge or authorization that went well."""
-    asked, remembered = order(provider, verb, card=card), []
-    assert isinstance(gateway.charge(asked, remembered.append), Approved)
-    return replace(asked, reference=remembered[0])
+    asked = order(provider, verb, card=card, gateway=gateway)
+    outcome = gateway.charge(asked, lambda _: None)
+    assert isinstance(outcome, Approved)
+    return replace(asked, reference=outcome.reference)
 
 
 def operation(first: Order, verb: Verb, minor: int = 1000, **changes: Any) -> Order:
@@ -47,6 +48,7 @@ def call(gateway: Gateway, asked: Order) -> Outcome:
     return verbs[asked.verb](asked)
 
 
+@pytest.mark.needs("authorize", "partial_capture")
 @pytest.mark.parametrize(
     ("minor", "movements"), [(1000, [("capture", 1000)]), (400, [("capture", 400), ("void", 600)])]
 )
@@ -61,6 +63,7 @@ def test_capture_takes_what_is_asked_and_releases_the_rest(
     assert gateway.retrieve(asked) == outcome
 
 
+@pytest.mark.needs("authorize")
 def test_void_releases_an_authorization(provider: Bench, gateway: Gateway, books: Books) -> None:
     asked = operation(charged(provider, gateway, Verb.AUTHORIZE), Verb.VOID)
     outcome = gateway.void(asked)
@@ -70,8 +73,9 @@ def test_void_releases_an_authorization(provider: Bench, gateway: Gateway, books
     assert gateway.retrieve(asked) == outcome
 
 
+@pytest.mark.needs("action", "void_unfinished")
 def test_void_closes_what_waits_for_its_customer(provider: Bench, gateway: Gateway, books: Books) -> None:
-    first, remembered = order(provider, card="authentication"), []
+    first, remembered = new_order(provider, method_token=provider.tokens.get("authentication")), []
     gateway.charge(first, remembered.append)
     outcome = gateway.void(operation(replace(first, reference=remembered[0]), Verb.VOID, reason="expired"))
     assert isinstance(outcome, Approved)
@@ -79,7 +83,7 @@ def test_void_closes_what_waits_for_its_customer(provider: Bench, gateway: Gatew
     assert books.movements(first.payment_id) == []
 
 
-@pytest.mark.parametrize("verb", [Verb.CAPTURE, Verb.VOID, Verb.REFUND])
+@pytest.mark.operations(Verb.CAPTURE, Verb.VOID, Verb.REFUND)
 def test_a_repeated_operation_is_one(provider: Bench, gateway: Gateway, books: Books, verb: Verb) -> None:
     first = charged(provider, gateway, Verb.CHARGE if verb is Verb.REFUND else Verb.AUTHORIZE)
     asked = operation(first, verb)
@@ -89,7 +93,7 @@ def test_a_repeated_operation_is_one(provider: Bench, gateway: Gateway, books: B
     assert len(books.movements(asked.payment_id)) == 2
 
 
-@pytest.mark.parametrize("verb", [Verb.CAPTURE, Verb.VOID, Verb.REFUND])
+@pytest.mark.operations(Verb.CAPTURE, Verb.VOID, Verb.REFUND)
 @pytest.mark.parametrize("fault", LOST)
 def test_a_lost_answer_is_doubt_and_the_look_up_ends_it(
     provider: Bench, gateway: Gateway, books: Books, verb: Verb, fault: str
@@ -108,7 +112,7 @@ def test_a_lost_answer_is_doubt_and_the_look_up_ends_it(
     assert len(books.movements(asked.payment_id)) == 2
 
 
-@pytest.mark.parametrize("verb", [Verb.CAPTURE, Verb.VOID, Verb.REFUND])
+@pytest.mark.operations(Verb.CAPTURE, Verb.VOID, Verb.REFUND)
 @pytest.mark.parametrize("fault", ["error_before", "reset_before"])
 def test_an_operation_that_was_not_executed_can_be_made_again(
     provider: Bench, gateway: Gateway, books: Books, verb: Verb, fault: str
@@ -123,7 +127,7 @@ def test_an_operation_that_was_not_executed_can_be_made_again(
     assert len(books.movements(asked.payment_id)) == 2
 
 
-@pytest.mark.parametrize("verb", [Verb.CAPTURE, Verb.VOID, Verb.REFUND])
+@pytest.mark.operations(Verb.CAPTURE, Verb.VOID, Verb.REFUND)
 def test_a_rate_limited_operation_was_not_sent(provider: Bench, gateway: Gateway, books: Books, verb: Verb) -> None:
     first = charged(provider, gateway, Verb.CHARGE if verb is Verb.REFUND else Verb.AUTHORIZE)
     asked = operation(first, verb)
@@ -134,6 +138,7 @@ def test_a_rate_limited_operation_was_not_sent(provider: Bench, gateway: Gateway
     assert len(books.movements(asked.payment_id)) == 1
 
 
+@pytest.mark.needs("authorize")
 def test_no_more_is_captured_than_authorized(provider: Bench, gateway: Gateway, books: Books) -> None:
     asked = operation(charged(provider, gateway, Verb.AUTHORIZE), Verb.CAPTURE, 1001)
     outcome = gateway.capture(asked)
@@ -142,6 +147,7 @@ def test_no_more_is_captured_than_authorized(provider: Bench, gateway: Gateway, 
     assert books.movements(asked.payment_id) == [HELD]
 
 
+@pytest.mark.needs("authorize")
 @pytest.mark.parametrize(("verb", "first_verb"), [(Verb.CAPTURE, Verb.VOID), (Verb.VOID, Verb.CAPTURE)])
 def test_an_operation_that_came_too_late_is_looked_up(
     provider: Bench, gateway: Gateway, books: Books, verb: Verb, first_verb: Verb
@@ -157,6 +163,7 @@ def test_an_operation_that_came_too_late_is_looked_up(
 # --- refunds ---
 
 
+@pytest.mark.needs("refund")
 def test_a_refund_gives_everything_back(provider: Bench, gateway: Gateway, books: Books) -> None:
     asked = operation(charged(provider, gateway), Verb.REFUND, reason="requested_by_customer")
     outcome = gateway.refund(asked)
@@ -168,6 +175,7 @@ def test_a_refund_gives_everything_back(provider: Bench, gateway: Gateway, books
     assert gateway.retrieve(asked) == outcome
 
 
+@pytest.mark.needs("refund")
 def test_partial_refunds_add_up_and_are_told_apart(provider: Bench, gateway: Gateway, books: Books) -> None:
     first = charged(provider, gateway)
     asked = [operation(first, Verb.REFUND, minor) for minor in (300, 300, 400)]
@@ -178,6 +186,7 @@ def test_partial_refunds_add_up_and_are_told_apart(provider: Bench, gateway: Gat
     assert sum(amount for kind, amount in books.movements(first.payment_id) if kind == "refund") == 1000
 
 
+@pytest.mark.needs("refund")
 def test_no_more_is_refunded_than_captured(provider: Bench, gateway: Gateway, books: Books) -> None:
     first = charged(provider, gateway)
     gateway.refund(operation(first, Verb.REFUND, 600))
@@ -187,12 +196,14 @@ def test_no_more_is_refunded_than_captured(provider: Bench, gateway: Gateway, bo
     assert books.movements(first.payment_id) == [CHARGED, ("refund", 600)]
 
 
+@pytest.mark.needs("refund")
 def test_a_refund_that_was_never_made_is_not_found(provider: Bench, gateway: Gateway) -> None:
     first = charged(provider, gateway)
     gateway.refund(operation(first, Verb.REFUND, 600))
     assert isinstance(gateway.retrieve(operation(first, Verb.REFUND, 100)), NotSent)
 
 
+@pytest.mark.needs("refund")
 def test_a_refund_that_cannot_be_looked_up_stays_in_doubt(provider: Bench, gateway: Gateway, books: Books) -> None:
     asked = operation(charged(provider, gateway), Verb.REFUND)
     gateway.refund(asked)
@@ -200,6 +211,7 @@ def test_a_refund_that_cannot_be_looked_up_stays_in_doubt(provider: Bench, gatew
     assert isinstance(gateway.retrieve(asked), InDoubt)
 
 
+@pytest.mark.needs("refund_later")
 def test_a_refund_that_takes_its_time(provider: Bench, gateway: Gateway) -> None:
     asked = operation(charged(provider, gateway, card="refund_later"), Verb.REFUND)
     outcome = gateway.refund(asked)
@@ -210,6 +222,7 @@ def test_a_refund_that_takes_its_time(provider: Bench, gateway: Gateway) -> None
     assert gateway.retrieve(known) == Approved(outcome.reference, refunded=1000)
 
 
+@pytest.mark.needs("refund_fails")
 def test_a_refund_that_comes_back(provider: Bench, gateway: Gateway) -> None:
     asked = operation(charged(provider, gateway, card="refund_fails"), Verb.REFUND)
     outcome = gateway.refund(asked)

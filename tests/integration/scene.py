@@ -15,7 +15,9 @@ import requests
 from sqlalchemy import Row, Table, select
 from werkzeug.test import TestResponse
 
+from domain.routing import Router
 from domain.settlement import Policy
+from gateways.base import Gateway
 from gateways.stripe import StripeGateway
 from models.clock import Clock
 from models.debts import dunning_cases, subscriptions
@@ -55,10 +57,12 @@ class Scene:
         self.offset = timedelta()
         self.clock = Clock(self.engine, lambda: self.offset)
         self.gateway = make_gateway(sandbox.url)
+        gateways: dict[str, Gateway] = {"stripe": self.gateway}
         self.runtime = Runtime(
             engine=self.engine,
             clock=self.clock,
-            gateways={"stripe": self.gateway},
+            gateways=gateways,
+            router=Router(gateways),
             policy=Policy(),
             leases=LeaseKeeper(self.engine, self.clock),
             ring=self.rings.extend,
@@ -76,6 +80,7 @@ class Scene:
             runtime.engine,
             runtime.clock,
             runtime.gateways,
+            runtime.router,
             runtime.policy,
             runtime.ring,
             check_broker=lambda: None,

@@ -16,6 +16,7 @@ import pytest
 import requests
 from sqlalchemy import Connection, Engine, event
 
+from domain.routing import Router
 from domain.settlement import Policy
 from gateways.stripe import StripeGateway
 from models.clock import Clock
@@ -96,6 +97,7 @@ class House:
             runtime.engine,
             runtime.clock,
             runtime.gateways,
+            runtime.router,
             runtime.policy,
             runtime.ring,
             check_broker=lambda: None,
@@ -139,7 +141,8 @@ def house(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]
         runtime = Runtime(
             engine=engine,
             clock=clock,
-            gateways={"stripe": StripeGateway(SECRET_KEY, (WEBHOOK_SECRET,), sandbox.url)},
+            gateways=(gateways := {"stripe": StripeGateway(SECRET_KEY, (WEBHOOK_SECRET,), sandbox.url)}),
+            router=Router(gateways),
             policy=Policy(),
             leases=LeaseKeeper(engine, clock),
             ring=rings.extend,

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from domain.backoff import waiting_delay
 from domain.causes import (
     Blocked,
     CancelRequested,
@@ -34,6 +35,7 @@ from domain.outcome import (
     NotSent,
     Outcome,
     Pending,
+    Ready,
 )
 from domain.payment import (
     COLLECTED,
@@ -170,6 +172,55 @@ def test_an_intent_that_may_still_be_confirmed_is_voided_before_the_charge_fails
     assert decided.effects == (OpenAttempt(Verb.VOID, "not_sent"),)
     assert target(State.IN_DOUBT, decided.event) is State.ACCEPTED
     assert lead(VOIDED, new_attempt(Verb.VOID, reason="not_sent"), state=State.ACCEPTED) is State.FAILED
+
+
+def test_a_customer_who_has_agreed_lets_the_charge_go_on() -> None:
+    waiting = new_attempt(status=AttemptStatus.ACTION_REQUIRED, checks=2, claims=0)
+    decided = step(new_payment(state=State.REQUIRES_ACTION), waiting, Ready("o_1"), NOW, POLICY)
+    assert decided is not None
+    assert target(State.REQUIRES_ACTION, decided.event) is State.ACCEPTED
+    assert decided.attempt == {
+        "status": AttemptStatus.DUE,
+        "due_at": NOW,
+        "provider_reference": "o_1",
+        "checks": 3,
+    }
+    # It was not so after all: the ladder of looks goes on where it was, instead of from its first rung again.
+    again = new_attempt(status=AttemptStatus.OPEN, checks=3)
+    decided = step(new_payment(state=State.PROCESSING), again, ActionRequired("o_1"), NOW, POLICY)
+    assert decided is not None
+    assert (decided.attempt["checks"], decided.attempt["due_at"]) == (4, NOW + waiting_delay(3))
+
+
+@pytest.mark.parametrize("is_retryable", [True, False])
+def test_what_one_provider_was_never_told_goes_to_the_next(is_retryable: bool) -> None:
+    payment = new_payment(state=State.PROCESSING, next_provider="other")
+    decided = step(payment, new_attempt(), NotSent("unreachable", is_retryable), NOW, POLICY)
+    assert decided is not None
+    assert decided.event is Event.CHARGE_REROUTED
+    assert decided.payment == {"provider": "other"}
+    assert (decided.attempt["status"], decided.attempt["code"]) == (AttemptStatus.FAILED, "unreachable")
+    assert decided.effects == (OpenAttempt(Verb.CHARGE, provider="other"),)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "outcome"),
+    [
+        ({}, NotSent("not_confirmed", reference="pi_1")),
+        ({"is_known_to_provider": True}, NotSent("unreachable")),
+        ({"status": AttemptStatus.IN_DOUBT}, NotSent("not_created")),
+        ({}, InDoubt("no_answer")),
+        ({}, declined()),
+        ({}, declined(DeclineClass.HARD)),
+    ],
+    ids=str,
+)
+def test_what_a_provider_may_know_of_goes_to_no_other(attempt: dict[str, Any], outcome: Outcome) -> None:
+    state = State.IN_DOUBT if attempt.get("status") else State.PROCESSING
+    decided = step(new_payment(state=state, next_provider="other"), new_attempt(**attempt), outcome, NOW, POLICY)
+    assert decided is not None
+    assert decided.event is not Event.CHARGE_REROUTED
+    assert not [effect for effect in decided.effects if isinstance(effect, OpenAttempt) and effect.provider]
 
 
 def test_a_front_end_may_try_another_card() -> None:
@@ -344,6 +395,7 @@ PAYMENTS: list[dict[str, Any]] = [
     {"authorized": 1000, "authorization_expires_at": NOW},
     {"authorized": 1000, "captured": 1000, "refunded": 400},
     {"is_client_confirmed": True},
+    {"next_provider": "other"},
 ]
 OUTCOMES: list[Outcome] = [
     WHOLE,
@@ -353,6 +405,7 @@ OUTCOMES: list[Outcome] = [
     *(declined(kind) for kind in DeclineClass),
     AWAY,
     ACTION,
+    Ready("pi_1"),
     Pending("pi_1"),
     InDoubt("x"),
     NotSent("x"),

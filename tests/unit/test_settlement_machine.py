@@ -178,12 +178,12 @@ class Settlement(RuleBasedStateMachine):
         return [row for row in self.world.rows if row.attempt.id in waiting]
 
     def somebody_decides(self) -> None:
-        row, result = self.choose(self.undecided()), self.choose(["good", "declined"])
+        row, result = self.choose(self.undecided()), self.choose(["good", "declined", "approved"])
         if row.attempt.id in self.world.intents:
             intent = self.world.intents[row.attempt.id]
             self.world.confirm(intent, row.attempt.verb, result, self.choose(DeclineClass))
         else:
-            self.world.refunds[row.attempt.id].status = "refunded" if result == "good" else "declined"
+            self.world.refunds[row.attempt.id].status = "declined" if result == "declined" else "refunded"
 
     # --- commands ---
 

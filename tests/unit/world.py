@@ -20,6 +20,7 @@ from domain.outcome import (
     NotSent,
     Outcome,
     Pending,
+    Ready,
 )
 from domain.payment import (
     COLLECTED,
@@ -106,6 +107,8 @@ class Object:
                 return Approved(reference, voided=True)
             case "refunded":
                 return Approved(reference, refunded=self.amount)
+            case "approved":
+                return Ready(reference)
             case "processing":
                 return Pending(reference)
             case "requires_action":
@@ -142,7 +145,7 @@ class World:
 
     def apply(self, row: Row | None, cause: Cause) -> Step | None:
         """Write what `step` decides and check what must hold of every single step."""
-        before = self.payment
+        before = replace(self.payment, has_others=any(other.due_at for other in self.rows if other is not row))
         decided = step(before, row and row.attempt, cause, self.now, POLICY)
         if decided is None:
             return None
@@ -221,8 +224,8 @@ class World:
         intent = self.intents.setdefault(owner.attempt.id, Object(amount=row.attempt.amount))
         possible = {
             Verb.CAPTURE: ("authorized",),
-            Verb.VOID: ("created", "requires_action", "authorized", "declined", "unauthenticated"),
-        }.get(row.attempt.verb, ("created",))
+            Verb.VOID: ("created", "requires_action", "approved", "authorized", "declined", "unauthenticated"),
+        }.get(row.attempt.verb, ("created", "approved"))
         if intent.status not in possible:
             return InDoubt("unexpected_state")
         if row.attempt.verb is Verb.VOID:

@@ -1,0 +1,158 @@
+"""Which provider charges a payment, and who comes next: pure, from the capability table, rules, and health."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from domain.errors import InvalidRequest, UnsupportedMethod
+from domain.methods import CAPABILITIES, Capability, PaymentMethod, capabilities
+from domain.money import Money
+
+# Configured providers, each with the region of its account if it has one.
+Configured = Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody wants to pay. `country`: the customer's, ISO 3166-1 alpha-2. `given`: names of the fields that
+    the request brings. `seed`: what decides about shares, so that one customer always gets the same provider."""
+
+    method: PaymentMethod
+    money: Money
+    country: str | None = None
+    is_capture_later: bool = False
+    given: frozenset[str] = frozenset()
+    seed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A provider that can charge it, and why it stands where it does."""
+
+    provider: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """An operator's rule: for these payments these providers, with shares. Empty sets: every one. The first rule
+    that fits decides; providers that it does not name come after those that it names."""
+
+    shares: Mapping[str, int]
+    name: str = "rule"
+    methods: frozenset[str] = frozenset()
+    currencies: frozenset[str] = frozenset()
+    countries: frozenset[str] = frozenset()
+    minimum: int = 0
+    maximum: int | None = None
+
+    def fits(self, wish: Wish) -> bool:
+        """Tell whether the rule is about this payment."""
+        return (
+            (not self.methods or wish.method in self.methods)
+            and (not self.currencies or wish.money.currency in self.currencies)
+            and (not self.countries or (wish.country or "") in self.countries)
+            and self.minimum <= wish.money.minor
+            and (self.maximum is None or wish.money.minor <= self.maximum)
+        )
+
+
+def route(
+    wish: Wish,
+    configured: Configured,
+    *,
+    down: Container[str] = (),
+    rules: Iterable[Rule] = (),
+    table: Sequence[Capability] = CAPABILITIES,
+) -> tuple[Choice, ...]:
+    """Return who can charge it, in the order in which they are to be asked. `down`: providers that fail right now.
+
+    Raises UnsupportedMethod, InvalidAmount or InvalidRequest when nobody can, saying what to send instead."""
+    able = _able(wish, configured, table)
+    rule = next((rule for rule in rules if rule.fits(wish)), None)
+    ranked = _preferred(able) if rule is None else _by_rule(able, rule, wish.seed)
+    healthy = [choice for choice in ranked if choice.provider not in down]
+    failing = [Choice(choice.provider, f"{choice.reason}; fails now") for choice in ranked if choice.provider in down]
+    return (*healthy, *failing)
+
+
+def _able(wish: Wish, configured: Configured, table: Sequence[Capability]) -> list[str]:
+    known = capabilities(wish.method, table)
+    offered = [one for one in known if _is_sold(one, configured)]
+    if not offered:
+        names = " or ".join(dict.fromkeys(one.provider for one in known)) or "a provider"
+        others = ", ".join(dict.fromkeys(one.method for one in table if _is_sold(one, configured))) or "nothing"
+        reason = f"{wish.method} needs {names}, which is not configured here"
+        raise UnsupportedMethod(f"{reason}; payment_method may be: {others}")
+    problems = [(one, _problem(one, wish)) for one in offered]
+    able = list(dict.fromkeys(one.provider for one, problem in problems if problem is None))
+    if not able:
+        # The last to be asked has the widest reach: what it says is what would help.
+        raise next(problem for _, problem in reversed(problems) if problem is not None)
+    return able
+
+
+def _is_sold(one: Capability, configured: Configured) -> bool:
+    return one.provider in configured and (one.regions is None or configured[one.provider] in one.regions)
+
+
+def _problem(one: Capability, wish: Wish) -> InvalidRequest | None:
+    problem = one.problem(wish.money, is_capture_later=wish.is_capture_later)
+    if problem is not None:
+        return problem
+    missing = [name for name in one.needs if name not in wish.given]
+    return InvalidRequest(f"{', '.join(missing)}: required for {wish.method}") if missing else None
+
+
+def _preferred(able: list[str]) -> list[Choice]:
+    return [Choice(name, "preferred" if place == 0 else "fallback") for place, name in enumerate(able)]
+
+
+def _by_rule(able: list[str], rule: Rule, seed: str) -> list[Choice]:
+    """Let a stable hash of the seed draw the first by the shares; the others follow, the larger share first."""
+    named = {name: share for name, share in rule.shares.items() if name in able and share > 0}
+    drawn = _drawn(named, f"{rule.name}:{seed}")
+    rest = sorted(named, key=lambda name: -named[name])
+    ordered = dict.fromkeys([*([drawn] if drawn else []), *rest, *able])
+    return [
+        Choice(name, f"{rule.name}: share {named[name]}" if name in named else f"{rule.name}: fallback")
+        for name in ordered
+    ]
+
+
+def _drawn(shares: Mapping[str, int], seed: str) -> str | None:
+    total = sum(shares.values())
+    if not total:
+        return None
+    point = zlib.crc32(seed.encode()) % total
+    for name in sorted(shares):
+        point -= shares[name]
+        if point < 0:
+            return name
+    raise AssertionError("bug: the shares do not add up")
+
+
+class Provider(Protocol):
+    """What routing has to know of a configured provider: the region of its account, if it has one."""
+
+    @property
+    def region(self) -> str | None:
+        """Return the region."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """Routes by what is configured, the operator's rules, and which providers fail right now."""
+
+    providers: Mapping[str, Provider]
+    rules: tuple[Rule, ...] = ()
+    down: Callable[[], Container[str]] = frozenset
+
+    def __call__(self, wish: Wish) -> tuple[Choice, ...]:
+        """Return who can charge it, in order. Raises as `route` does."""
+        configured = {name: provider.region for name, provider in self.providers.items()}
+        return route(wish, configured, down=self.down(), rules=self.rules)

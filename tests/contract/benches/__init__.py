@@ -1,0 +1,1 @@
+"""One bench a provider, each found by the suite by itself."""
