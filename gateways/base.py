@@ -117,5 +117,39 @@ class FrontEndGateway(Gateway, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class SharedToken:
+    """An access token as it is stored: sealed by its owner, and valid so many seconds more."""
+
+    sealed: str
+    seconds_left: float
+
+
+class TokenStore(Protocol):
+    """Access tokens that all processes share, by name. Nothing in clear is stored."""
+
+    def find(self, name: str) -> SharedToken | None:
+        """Return the token, if there is one, however old."""
+        ...
+
+    def claim(self, name: str, seconds: float) -> bool:
+        """Take the right to renew it, for that long; false while another process has it."""
+        ...
+
+    def put(self, name: str, sealed: str, seconds: float) -> None:
+        """Store a renewed token that is valid that long, and give the right back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What every gateway of a process is made with. `api_url`: our public address, to which customers and callbacks
+    come: customers to `{api_url}/returns/{attempt_id}`, webhooks to `{api_url}/webhooks/{provider}`."""
+
+    api_url: str
+    read_seconds: float
+    tokens: TokenStore
+
+
 class GatewayError(Exception):
     """The provider did not give what a front end needs now; nothing was charged."""
