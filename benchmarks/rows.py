@@ -74,7 +74,7 @@ def _accept(connection: Connection) -> str:
             "email": f"{person}@example.com",
         }
     )
-    answer = accept_payment(connection, command, _CALLER, None, database_now(connection), lambda _: _CHOICE)
+    answer = accept_payment(connection, command, _CALLER, None, database_now(connection), _CHOICE)
     return answer.rings[0].row_id
 
 

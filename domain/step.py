@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from domain.backoff import NOT_SENT_TRIES, doubt_delay, not_sent_delay
+from domain.breaker import BreakerPolicy
 from domain.dunning import DunningPolicy, SubscriptionStatus
 from domain.errors import IllegalTransition
 from domain.payment import TRANSITIONS, Attempt, AttemptStatus, DunningCase, Event, Payment, State, Verb
@@ -21,6 +22,7 @@ class Policy:
     without an answer being recorded kills its worker, and is not begun again."""
 
     dunning: DunningPolicy = field(default_factory=DunningPolicy)
+    breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     action_expires_after: timedelta = timedelta(hours=24)
     max_claims: int = 5
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
+from typing import Any
 
 import requests
 import urllib3.exceptions
@@ -16,6 +21,42 @@ CONNECT_SECONDS = 3.05
 _POOL_SIZE = 256
 
 
+
+@dataclass(slots=True)
+class Trouble:
+    """Whether the provider failed technically: no connection, no answer, or a 5xx. A decline is no trouble."""
+
+    is_seen: bool = False
+
+
+_watched: ContextVar[Trouble | None] = ContextVar("watched", default=None)
+
+
+@contextmanager
+def watch() -> Iterator[Trouble]:
+    """See whether the calls of this thread inside the block meet trouble."""
+    trouble = Trouble()
+    token = _watched.set(trouble)
+    try:
+        yield trouble
+    finally:
+        _watched.reset(token)
+
+
+class _WatchedAdapter(HTTPAdapter):
+    def send(self, *given: Any, **options: Any) -> requests.Response:
+        trouble = _watched.get()
+        try:
+            answer = super().send(*given, **options)
+        except requests.RequestException:
+            if trouble is not None:
+                trouble.is_seen = True
+            raise
+        if trouble is not None and answer.status_code >= 500:
+            trouble.is_seen = True
+        return answer
+
+
 def make_session(base_url: str) -> requests.Session:
     """Return a session for one provider's host, safe to share between threads.
 
@@ -24,7 +65,7 @@ def make_session(base_url: str) -> requests.Session:
     session.trust_env = False
     session.proxies = get_environ_proxies(base_url, no_proxy=None)
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    adapter = HTTPAdapter(pool_connections=2, pool_maxsize=_POOL_SIZE, max_retries=0)
+    adapter = _WatchedAdapter(pool_connections=2, pool_maxsize=_POOL_SIZE, max_retries=0)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session

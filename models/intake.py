@@ -56,14 +56,13 @@ def accept_payment(
     caller: Caller,
     key: str | None,
     now: datetime,
-    choose: Choose,
+    choices: Sequence[Choice],
 ) -> Answer:
     """Store the payment, its first attempt and its event, due now; the answer is 202 with the payment.
 
-    `choose` says who charges it, and raises UnsupportedMethod when nobody does. Raises Conflict when the invoice is
-    being collected, is another user's, or has less open."""
+    `choices`: who charges it, in order, as routing has it. Raises Conflict when the invoice is being collected, is
+    another user's, or has less open."""
     money = command.money
-    choices = choose(command.wish)
     provider = choices[0].provider
     application = caller.application or _invoice_application(connection, command.invoice_id) or DEFAULT_APPLICATION
     payment_id, attempt_id = new_id("pay", now), new_id("at", now)

@@ -39,6 +39,7 @@ from domain.payment import (
 from domain.settlement import step, target
 from domain.step import LEASE, CloseOtherAttempts, MarkSubscription, OpenAttempt, Policy, SaveCase, SettleSiblings, Step
 from models.audit import record_event
+from models.breakers import breakers
 from models.debts import dunning_cases
 from models.effects import close_other_attempts, mark_subscription, open_attempt, save_case
 from models.payments import attempts, payments
@@ -80,10 +81,15 @@ _lock_attempt: Any = (
     select(
         *_payment_columns,
         *_attempt_columns,
+        breakers.c.failures.label("breaker_failures"),
+        breakers.c.opened_at.label("breaker_opened_at"),
         _has_others.label("has_others"),
         _has_unpaid_sibling.label("has_unpaid_sibling"),
     )
     .join(attempts, attempts.c.payment_id == payments.c.id)
+    .outerjoin(
+        breakers, (breakers.c.provider == attempts.c.provider) & (breakers.c.verb == attempts.c.verb)
+    )
     .where(attempts.c.id == bindparam("attempt_id"))
     .with_for_update(of=(payments, attempts))
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, case, select, update
@@ -14,10 +15,12 @@ from domain.errors import IllegalTransition, LeaseLost
 from domain.fraud import Decision
 from domain.methods import PaymentMethod
 from domain.money import Money
-from domain.outcome import Outcome
+from domain.outcome import NotSent, Outcome
 from domain.payment import AttemptStatus, State, Verb
 from gateways.base import Gateway, Order, Remember
+from gateways.http import watch
 from models import transition
+from models.breakers import lets_through, note_failure, note_success
 from models.failpoint import reach
 from models.payments import attempts
 from models.session import transact
@@ -42,13 +45,13 @@ def carry_out(runtime: Runtime, attempt_id: str, stage: str, call: Call, screen:
     claimed = transact(runtime.engine, lambda connection: _claim(connection, runtime, attempt_id, now, screen))
     if claimed is None:
         return
-    order, epoch, provider = claimed
+    epoch = claimed.epoch
     reach(f"{stage}.claimed")
     with runtime.leases.hold(attempt_id, epoch, claimed_at) as lease:
         if not lease.is_held:
             return
         try:
-            outcome = call(runtime.gateways[provider], order, _rememberer(runtime, attempt_id, epoch, lease))
+            outcome = _ask(runtime, claimed, call, _rememberer(runtime, attempt_id, epoch, lease))
         except LeaseLost:
             _log.warning("lease of %s lost before anything was sent", attempt_id)
             return
@@ -57,9 +60,44 @@ def carry_out(runtime: Runtime, attempt_id: str, stage: str, call: Call, screen:
     reach(f"{stage}.settled")
 
 
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    """An attempt that is ours to carry out, at this provider. `is_barred`: its breaker is open, and this is no probe.
+    `has_failed`: the provider failed others before."""
+
+    order: Order
+    epoch: int
+    provider: str
+    is_barred: bool
+    has_failed: bool
+
+
+def _ask(runtime: Runtime, claimed: _Claimed, call: Call, remember: Remember) -> Outcome:
+    """Call the provider, unless it is known to be down, and count how it went."""
+    if claimed.is_barred:
+        return NotSent("breaker_open")
+    with watch() as trouble:
+        outcome = call(runtime.gateways[claimed.provider], claimed.order, remember)
+    if trouble.is_seen or claimed.has_failed:
+        _note(runtime, claimed.provider, claimed.order.verb, is_failure=trouble.is_seen)
+    return outcome
+
+
+def _note(runtime: Runtime, provider: str, verb: Verb, *, is_failure: bool) -> None:
+    now, policy = runtime.clock.now(), runtime.policy.breaker
+
+    def note(connection: Connection) -> None:
+        if is_failure:
+            note_failure(connection, provider, verb, now, policy)
+        else:
+            note_success(connection, provider, verb, now)
+
+    transact(runtime.engine, note)
+
+
 def _claim(
     connection: Connection, runtime: Runtime, attempt_id: str, now: Any, screen: Screen | None
-) -> tuple[Order, int, str] | None:
+) -> _Claimed | None:
     row = transition.lock_attempt(connection, attempt_id)
     if row.attempt_status != AttemptStatus.DUE or row.state == State.REVIEW:
         return None
@@ -70,7 +108,9 @@ def _claim(
     if decision is None:
         return None
     applied = transition.apply(connection, row, Started(), now=now, policy=runtime.policy, actor=ACTOR)
-    return order_of(connection, row, decision), applied.epoch, row.attempt_provider
+    is_barred = not lets_through(connection, row, now, runtime.policy.breaker)
+    order = order_of(connection, row, decision)
+    return _Claimed(order, applied.epoch, row.attempt_provider, is_barred, bool(row.breaker_failures))
 
 
 def _rememberer(runtime: Runtime, attempt_id: str, epoch: int, lease: Lease) -> Remember:

@@ -42,9 +42,9 @@ def process(
     key = idempotency_key or self.request.id
     caller = Caller(application, f"celery:{application or 'task'}")
     try:
-        now = runtime.clock.now()
+        now, choices = runtime.clock.now(), runtime.router(command.wish)
         answer = transact(
-            runtime.engine, lambda connection: accept_payment(connection, command, caller, key, now, runtime.router)
+            runtime.engine, lambda connection: accept_payment(connection, command, caller, key, now, choices)
         )
     except (DBAPIError, TimeoutError) as error:
         # Nothing else knows of this payment yet: the message is all there is until the database is back.

@@ -51,9 +51,10 @@ def process() -> Response:
     """Accept a payment: 202, or with `Prefer: wait=N` its rest."""
     command = ProcessPayment.parse(json_body())
     key, now = idempotency_key(), services().clock.now()
+    choices = services().router(command.wish)
     answer = transact(
         services().engine,
-        lambda connection: intake.accept_payment(connection, command, caller(), key, now, services().router),
+        lambda connection: intake.accept_payment(connection, command, caller(), key, now, choices),
     )
     reach("accept.committed")
     services().ring(answer.rings)

@@ -61,7 +61,7 @@ def explained(engine: Engine) -> Iterator[Explained]:
                 "payment_method_token": "pm_x",
             }
         )
-        intake.accept_payment(connection, command, Caller("shop", "app:shop"), None, NOW, lambda _: CHOICES)
+        intake.accept_payment(connection, command, Caller("shop", "app:shop"), None, NOW, CHOICES)
         yield Explained(connection)
         connection.rollback()
 

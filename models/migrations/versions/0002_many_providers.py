@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+import models.base
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
@@ -14,8 +16,19 @@ depends_on = None
 def upgrade() -> None:
     """Apply."""
     op.add_column("payments", sa.Column("route", sa.JSON(none_as_null=True), nullable=True))
+    op.create_table(
+        "breakers",
+        sa.Column("provider", sa.String(length=40), nullable=False),
+        sa.Column("verb", sa.String(length=20), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("opened_at", models.base.Instant(timezone=True), nullable=True),
+        sa.Column("probe_until", models.base.Instant(timezone=True), nullable=True),
+        sa.Column("failed_at", models.base.Instant(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("provider", "verb", name=op.f("pk_breakers")),
+    )
 
 
 def downgrade() -> None:
     """Take back."""
+    op.drop_table("breakers")
     op.drop_column("payments", "route")

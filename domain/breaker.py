@@ -1,0 +1,27 @@
+"""When a provider counts as down: enough technical failures in a row, until a probe succeeds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerPolicy:
+    """`failures` in a row open the breaker; after `reset_after` one call at a time probes, and has `probe_lasts` to
+    come back before the next one may."""
+
+    failures: int = 10
+    reset_after: timedelta = timedelta(seconds=10)
+    probe_lasts: timedelta = timedelta(seconds=45)
+
+    def is_open(self, opened_at: datetime | None, now: datetime) -> bool:
+        """Tell whether calls are refused, a probe aside.
+
+        >>> from datetime import UTC
+        >>> at = datetime(2026, 11, 24, tzinfo=UTC)
+        >>> policy = BreakerPolicy()
+        >>> policy.is_open(None, at), policy.is_open(at, at), policy.is_open(at, at + policy.reset_after)
+        (False, True, False)
+        """
+        return opened_at is not None and now < opened_at + self.reset_after
