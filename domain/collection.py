@@ -42,9 +42,12 @@ _UNDECIDED = (State.ACCEPTED, State.PROCESSING, State.IN_DOUBT)
 NOT_SENT = "not_sent"
 _ENDS = {NOT_SENT: (NOT_SENT, Event.CHARGE_FAILED), "expired": ("action_expired", Event.PAYMENT_EXPIRED)}
 _CLOSED = (AttemptStatus.DECLINED, AttemptStatus.FAILED, AttemptStatus.CANCELED)
-# Actions that a bank takes days for; they are not given up with the checkout.
-_SLOW_ACTIONS = frozenset({"verify_with_microdeposits", "display_bank_transfer_instructions"})
-_SLOW_ACTION_EXPIRES_AFTER = timedelta(days=14)
+# Actions that take longer than a checkout. An invoice is payable until somebody cancels it.
+_PATIENCE: dict[str, timedelta] = {
+    "verify_with_microdeposits": timedelta(days=14),
+    "display_bank_transfer_instructions": timedelta(days=14),
+    "pay_by_invoice": timedelta.max,
+}
 
 
 def collect(at: Situation, outcome: Outcome) -> Step | None:
@@ -234,9 +237,8 @@ def _next_retry(at: Situation, case: DunningCase) -> tuple[int, datetime] | None
 def _action_required(at: Situation, outcome: ActionRequired) -> Step | None:
     if at.state is State.REQUIRES_ACTION:
         waiting = at.waiting(AttemptStatus.ACTION_REQUIRED, waiting_delay(at.attempt.checks))
-        is_slow = outcome.next_action.get("type") in _SLOW_ACTIONS
-        patience = _SLOW_ACTION_EXPIRES_AFTER if is_slow else at.policy.action_expires_after
-        is_abandoned = at.now >= at.payment.created_at + patience
+        patience = _PATIENCE.get(outcome.next_action.get("type", ""), at.policy.action_expires_after)
+        is_abandoned = at.now - at.payment.created_at >= patience
         return Step(None, attempt=waiting, effects=(OpenAttempt(Verb.VOID, "expired"),) if is_abandoned else ())
     is_open_again = at.state is State.PENDING and at.payment.is_client_confirmed
     if at.state not in _UNDECIDED and not is_open_again:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 
 from domain.errors import InvalidAmount, UnsupportedMethod
 from domain.money import Money, decimal_text
@@ -62,21 +63,32 @@ class Capability:
     is_asynchronous: bool = False
     is_portable: bool = False
 
+    def takes(self, currency: str) -> bool:
+        """Tell whether the provider takes the currency with this method."""
+        return self.currencies is None or currency in self.currencies
+
+    def least(self, currency: str) -> int:
+        """Return the smallest amount that can be charged, in minor units."""
+        return max(self.minima.get(currency, self.minimum), self.steps.get(currency, 1))
+
+    def most(self, currency: str) -> int:
+        """Return the largest amount that can be charged, in minor units."""
+        return self.maxima.get(currency, self.maximum)
+
     def problem(self, money: Money, *, is_capture_later: bool) -> UnsupportedMethod | InvalidAmount | None:
         """Return why this provider cannot take the amount in this way, saying what to send instead; None if it can."""
         currency = money.currency
-        if self.currencies is not None and currency not in self.currencies:
-            return UnsupportedMethod(f"{self.method} works only in {', '.join(sorted(self.currencies))}")
+        if not self.takes(currency):
+            return UnsupportedMethod(f"{self.method} works only in {', '.join(sorted(self.currencies or ()))}")
         if is_capture_later and not self.is_capturable_later:
             return UnsupportedMethod(f"{self.method} cannot be authorized now and captured later; send capture: true")
         if money.minor % (step := self.steps.get(currency, 1)):
             return InvalidAmount(f"{self.provider} takes {currency} in steps of {decimal_text(step, currency)}")
-        least, most = self.minima.get(currency, self.minimum), self.maxima.get(currency, self.maximum)
-        if money.minor > most:
-            text = decimal_text(most, currency)
+        if money.minor > self.most(currency):
+            text = decimal_text(self.most(currency), currency)
             return InvalidAmount(f"amount is above {text} {currency}, the most that {self.provider} takes")
-        if money.minor < least:
-            text = decimal_text(least, currency)
+        if money.minor < self.least(currency):
+            text = decimal_text(self.least(currency), currency)
             return InvalidAmount(f"amount is below {text} {currency}, the least that {self.provider} takes")
         return None
 
@@ -133,7 +145,14 @@ CAPABILITIES: tuple[Capability, ...] = (
     *(_card(method) for method in _CARDS),
     _debit(PaymentMethod.SEPA_DEBIT, "EUR"),
     _debit(PaymentMethod.ACH_DEBIT, "USD"),
+    Capability(PaymentMethod.INVOICE, "manual", None, maximum=10**14, is_asynchronous=True),
 )
+
+
+@cache
+def needs_payer(method: PaymentMethod) -> bool:
+    """Tell whether providers want to know who pays, beyond a token."""
+    return any(name in one.needs for one in capabilities(method) for name in _ADDRESS)
 
 
 def capabilities(method: PaymentMethod, table: Iterable[Capability] = CAPABILITIES) -> list[Capability]:

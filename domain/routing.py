@@ -156,3 +156,32 @@ class Router:
         """Return who can charge it, in order. Raises as `route` does."""
         configured = {name: provider.region for name, provider in self.providers.items()}
         return route(wish, configured, down=self.down(), rules=self.rules)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a customer can be offered: a method, who would charge it and with which limits; or why it is not there."""
+
+    method: PaymentMethod
+    route: tuple[Choice, ...]
+    capability: Capability | None
+    refusal: str | None
+
+
+def offers(router: Router, currency: str, country: str | None, minor: int | None) -> list[Offer]:
+    """Return every method in the order of the enum, for an amount in minor units or, without one, for any that fits.
+
+    Raises UnknownCurrency."""
+    return [_offer(router, method, currency, country, minor) for method in PaymentMethod]
+
+
+def _offer(router: Router, method: PaymentMethod, currency: str, country: str | None, minor: int | None) -> Offer:
+    known = capabilities(method)
+    given = frozenset(name for one in known for name in one.needs)
+    fitting = minor if minor is not None else max((one.least(currency) for one in known), default=1)
+    try:
+        choices = router(Wish(method, Money(fitting, currency), country, given=given))
+    except InvalidRequest as refusal:
+        return Offer(method, (), None, str(refusal))
+    chosen = next(one for one in known if one.provider == choices[0].provider and one.takes(currency))
+    return Offer(method, choices, chosen, None)

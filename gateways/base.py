@@ -117,6 +117,15 @@ class FrontEndGateway(Gateway, Protocol):
         ...
 
 
+@runtime_checkable
+class ChainGateway(Gateway, Protocol):
+    """A provider of payments on a blockchain, which can show how far one has come."""
+
+    def timeline(self, reference: str) -> list[dict[str, str]]:
+        """Return what happened to a charge, oldest first: status, time, and confirmations where there are any."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class SharedToken:
     """An access token as it is stored: sealed by its owner, and valid so many seconds more."""

@@ -181,6 +181,16 @@ class RefundPayment(Command):
     reason: Literal["duplicate", "fraudulent", "requested_by_customer"] | None = None
 
 
+class RecordPayment(Command):
+    """What an operator has seen of a payment by invoice: money that came, or money that was given back.
+
+    `reference`: where it can be found again, such as the bank statement's line."""
+
+    kind: Literal["payment", "refund"] = "payment"
+    amount: Amount | None = None
+    reference: Text
+
+
 class ReviewPayment(Command):
     """An operator's decision on a payment that waits for review."""
 

@@ -12,16 +12,19 @@ from sqlalchemy import ColumnElement, Connection, Row, select, update
 from domain.causes import CancelRequested, Requested, ReviewDecided
 from domain.errors import AmountAboveOpen, Conflict, NotFound
 from domain.money import Money, decimal_text
+from domain.outcome import Approved
 from domain.payment import IN_DUNNING, IN_FLIGHT, UNFINISHED, AttemptStatus, State, Verb
 from domain.step import Policy
 from models import transition
 from models.answers import Answer, Caller, keep_answer, reserve
-from models.commands import CancelPayment, CapturePayment, Command, RefundPayment, ReviewPayment
+from models.commands import CancelPayment, CapturePayment, Command, RecordPayment, RefundPayment, ReviewPayment
 from models.effects import open_attempt
 from models.payments import attempts, payments
 from models.queries import show_payment
 from models.rings import Ring, ring_attempt
 
+# The provider of payments that only an operator sees.
+_MANUAL = "manual"
 _BUSY = "another operation on this payment is under way; wait until it rests"
 
 
@@ -76,6 +79,8 @@ def request_refund(connection: Connection, payment_id: str, command: RefundPayme
         row = _lock(connection, payment_id, asked.caller)
         if row.state not in (State.CAPTURED, State.PARTIALLY_REFUNDED):
             raise Conflict(f"a payment that is {row.state} cannot be refunded; only captured money can")
+        if row.provider == _MANUAL:
+            raise Conflict("give the money back by bank, then let an operator record it with kind: refund")
         under_way = _refunds_under_way(connection, payment_id)
         minor = _amount(command.amount, row, row.captured - row.refunded - under_way, "left to refund")
         return (_open(connection, row, Verb.REFUND, minor, asked, reason=command.reason),)
@@ -99,6 +104,79 @@ def decide_review(connection: Connection, payment_id: str, command: ReviewPaymen
         return (ring_attempt(held.id, held.verb),) if cause.is_approved else ()
 
     return _operate(connection, f"review {payment_id}", payment_id, command, asked, work)
+
+
+def record_payment(connection: Connection, payment_id: str, command: RecordPayment, asked: Asked) -> Answer:
+    """Take into the books what an operator has seen of a payment by invoice."""
+
+    def work() -> tuple[Ring, ...]:
+        row = _lock(connection, payment_id, asked.caller)
+        if row.provider != _MANUAL:
+            raise Conflict(f"{row.provider} keeps the books of this payment; only payments by invoice are recorded")
+        note = {"reference": command.reference}
+        if command.kind == "refund":
+            _record_refund(connection, row, command, asked, note)
+        else:
+            _record_payment(connection, row, command, asked, note)
+        return ()
+
+    return _operate(connection, f"record {payment_id}", payment_id, command, asked, work)
+
+
+def _record_payment(
+    connection: Connection, row: Row[Any], command: RecordPayment, asked: Asked, note: dict[str, Any]
+) -> None:
+    _require(row, State.REQUIRES_ACTION, "recorded as paid")
+    minor = _amount(command.amount, row, row.amount, "asked for")
+    if minor != row.amount:
+        whole = decimal_text(row.amount, row.currency)
+        raise AmountAboveOpen(f"{whole} {row.currency} is asked for; cancel this payment and make one for what came")
+    waiting = connection.execute(
+        select(attempts.c.id, attempts.c.provider_reference).where(
+            attempts.c.payment_id == row.id, attempts.c.status == AttemptStatus.ACTION_REQUIRED
+        )
+    ).one()
+    outcome = Approved(waiting.provider_reference, authorized=minor, captured=minor)
+    _settle(connection, waiting.id, outcome, asked, note)
+
+
+def _record_refund(
+    connection: Connection, row: Row[Any], command: RecordPayment, asked: Asked, note: dict[str, Any]
+) -> None:
+    if row.state not in (State.CAPTURED, State.PARTIALLY_REFUNDED):
+        raise Conflict(f"a payment that is {row.state} cannot be refunded; only captured money can")
+    minor = _amount(command.amount, row, row.captured - row.refunded, "left to refund")
+    ring = _open(connection, row, Verb.REFUND, minor, asked)
+    _settle(connection, ring.row_id, Approved(ring.row_id, refunded=minor), asked, note)
+
+
+def _settle(connection: Connection, attempt_id: str, outcome: Approved, asked: Asked, note: dict[str, Any]) -> None:
+    actor = asked.caller.actor
+    transition.apply(connection, attempt_id, outcome, now=asked.now, policy=asked.policy, actor=actor, data=note)
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """Where a customer who comes back from a provider belongs, and what to announce after the commit."""
+
+    payment_id: str
+    return_url: str | None
+    rings: tuple[Ring, ...]
+
+
+def look_now(connection: Connection, attempt_id: str, now: datetime) -> Back:
+    """Make the next look at an attempt that waits for its customer or bank due at once. Raises NotFound."""
+    row = connection.execute(
+        select(payments.c.id, payments.c.return_url, attempts.c.verb, attempts.c.status)
+        .join(attempts, attempts.c.payment_id == payments.c.id)
+        .where(attempts.c.id == attempt_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFound("no such payment")
+    waits = (AttemptStatus.ACTION_REQUIRED, AttemptStatus.PENDING)
+    sooner = update(attempts).where(attempts.c.id == attempt_id, attempts.c.status.in_(waits), attempts.c.due_at > now)
+    is_sooner = bool(connection.execute(sooner.values(due_at=now)).rowcount)
+    return Back(row.id, row.return_url, (ring_attempt(attempt_id, row.verb, row.status),) if is_sooner else ())
 
 
 def _operate(

@@ -49,6 +49,22 @@ def show_payment(connection: Connection, payment_id: str, application: str | Non
     }
 
 
+def find_attempt(
+    connection: Connection, providers: Iterable[str], reference: str, application: str | None
+) -> Row[Any]:
+    """Return the attempt, with `application`, that one of these providers knows by its reference. Raises NotFound."""
+    row = connection.execute(
+        select(attempts, payments.c.application, payments.c.state)
+        .join(payments, payments.c.id == attempts.c.payment_id)
+        .where(attempts.c.provider_reference == reference, attempts.c.provider.in_(sorted(providers)))
+        .order_by(attempts.c.number)
+        .limit(1)
+    ).one_or_none()
+    if row is None or (application is not None and row.application != application):
+        raise NotFound("no such order or charge; check the id and the API key")
+    return row
+
+
 def list_payments(
     connection: Connection, application: str | None, invoice_id: str | None, after: str | None, limit: int
 ) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, bindparam, case, select, update
 from domain.causes import Started
 from domain.errors import IllegalTransition, LeaseLost
 from domain.fraud import Decision
-from domain.methods import PaymentMethod
+from domain.methods import PaymentMethod, needs_payer
 from domain.money import Money
 from domain.outcome import NotSent, Outcome
 from domain.payment import AttemptStatus, State, Verb
@@ -22,7 +22,7 @@ from gateways.http import watch
 from models import transition
 from models.breakers import lets_through, note_failure, note_success
 from models.failpoint import reach
-from models.payments import attempts
+from models.payments import attempts, payments
 from models.session import transact
 from tasks.base import ACTOR, Runtime
 from tasks.lease import Lease
@@ -173,7 +173,15 @@ def order_of(connection: Connection, row: Row[Any], decision: Decision = Decisio
         charge_reference=None if verb.is_collecting else _charge_reference(connection, row.id),
         retries=row.attempt_retries,
         reason=row.attempt_reason,
+        payer=_payer(connection, row),
     )
+
+
+def _payer(connection: Connection, row: Row[Any]) -> dict[str, Any]:
+    """Return who pays, for providers that have to be told when their object is made."""
+    if row.attempt_provider_reference is not None or not needs_payer(PaymentMethod(row.method)):
+        return {}
+    return connection.scalar(select(payments.c.payer).where(payments.c.id == row.id)) or {}
 
 
 def _charge_reference(connection: Connection, payment_id: str) -> str | None:

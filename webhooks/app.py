@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from flask import Flask
 
-from webhooks import health, operations, payments, problems, providers
+from webhooks import admin, health, hosted, methods, operations, payments, problems, providers, returns
 from webhooks.requests import refuse_nul_in_address
-from webhooks.services import Services
+from webhooks.services import PREFIX, Services
 
-PREFIX = "/api/v1/payments"
 # Providers' events are larger than requests, which have a limit of their own.
 _MOST_BYTES = 1024 * 1024
+_ROOMS = (
+    returns.blueprint,
+    admin.blueprint,
+    methods.blueprint,
+    hosted.blueprint,
+    payments.blueprint,
+    operations.blueprint,
+    providers.blueprint,
+)
 
 
 def create_app(services: Services) -> Flask:
@@ -20,7 +28,7 @@ def create_app(services: Services) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = _MOST_BYTES
     app.url_map.strict_slashes = False
     app.register_blueprint(health.blueprint)
-    for blueprint in (payments.blueprint, operations.blueprint, providers.blueprint):
+    for blueprint in _ROOMS:
         app.register_blueprint(blueprint, url_prefix=PREFIX)
     app.before_request(refuse_nul_in_address)
     problems.register(app)

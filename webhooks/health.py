@@ -24,7 +24,9 @@ def healthz() -> Response:
 def readyz() -> Response:
     """Database (migrated) and broker answer. Without the broker payments are still accepted, and wait."""
     checks = {"database": _is_up(_check_database), "broker": _is_up(services().check_broker)}
-    response = jsonify({"status": "ready" if all(checks.values()) else "unavailable", "checks": checks})
+    providers = sorted(services().gateways)
+    status = "ready" if all(checks.values()) else "unavailable"
+    response = jsonify({"status": status, "checks": checks, "providers": providers})
     response.status_code = 200 if all(checks.values()) else 503
     return response
 

@@ -26,14 +26,14 @@ blueprint = Blueprint("operations", __name__)
 @allow(Role.APP, Role.OPERATOR)
 def capture(payment_id: str) -> Response:
     """Take authorized money, in part or whole."""
-    return _operate(operations.request_capture, payment_id, CapturePayment.parse(json_body()))
+    return operate(operations.request_capture, payment_id, CapturePayment.parse(json_body()))
 
 
 @blueprint.post("/<payment_id>/cancel")
 @allow(Role.APP, Role.OPERATOR)
 def cancel(payment_id: str) -> Response:
     """Stop a payment or release its authorization."""
-    return _operate(operations.request_cancel, payment_id, CancelPayment.parse(json_body()))
+    return operate(operations.request_cancel, payment_id, CancelPayment.parse(json_body()))
 
 
 @blueprint.post("/<payment_id>/refunds")
@@ -41,19 +41,20 @@ def cancel(payment_id: str) -> Response:
 def refund(payment_id: str) -> Response:
     """Give captured money back, in part or whole."""
     command = RefundPayment.parse(json_body())
-    return _operate(operations.request_refund, payment_id, command, is_key_required=True)
+    return operate(operations.request_refund, payment_id, command, is_key_required=True)
 
 
 @blueprint.post("/<payment_id>/review")
 @allow(Role.OPERATOR)
 def review(payment_id: str) -> Response:
     """Decide on a payment that waits for review."""
-    return _operate(operations.decide_review, payment_id, ReviewPayment.parse(json_body()))
+    return operate(operations.decide_review, payment_id, ReviewPayment.parse(json_body()))
 
 
-def _operate(
+def operate(
     request: Callable[..., Answer], payment_id: str, command: Any, *, is_key_required: bool = False
 ) -> Response:
+    """Ask for an operation in one transaction, ring, and answer."""
     key = idempotency_key(is_required=is_key_required)
     asked = Asked(caller(), key, services().clock.now(), services().policy)
     answer = transact(services().engine, lambda connection: request(connection, payment_id, command, asked))

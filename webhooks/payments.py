@@ -49,7 +49,12 @@ _REFUSALS: dict[State, tuple[int, str, str]] = {
 @allow(Role.APP)
 def process() -> Response:
     """Accept a payment: 202, or with `Prefer: wait=N` its rest."""
-    command = ProcessPayment.parse(json_body())
+    answer = accept(ProcessPayment.parse(json_body()))
+    return answered(answer, lambda shown: State(shown["status"]) not in MOVING)
+
+
+def accept(command: ProcessPayment) -> Answer:
+    """Store a payment and ring for it."""
     key, now = idempotency_key(), services().clock.now()
     choices = services().router(command.wish)
     answer = transact(
@@ -58,14 +63,14 @@ def process() -> Response:
     )
     reach("accept.committed")
     services().ring(answer.rings)
-    return answered(answer, lambda shown: State(shown["status"]) not in MOVING)
+    return answer
 
 
 def answered(answer: Answer, is_at_rest: Callable[[dict[str, Any]], bool]) -> Response:
     """Answer at once, or as soon as the payment rests if the caller wants to wait for that."""
     seconds = wait_seconds()
-    shown = _wait(str(answer.payment_id), seconds, is_at_rest) if seconds and answer.payment_id else None
-    response = _rested(shown) if shown is not None else _json(answer.status, answer.body)
+    shown = wait(str(answer.payment_id), seconds, is_at_rest) if seconds and answer.payment_id else None
+    response = rested(shown) if shown is not None else _json(answer.status, answer.body)
     response.headers["Location"] = url_for("payments.show", payment_id=answer.payment_id)
     if seconds:
         response.headers["Preference-Applied"] = f"wait={seconds}"
@@ -74,7 +79,8 @@ def answered(answer: Answer, is_at_rest: Callable[[dict[str, Any]], bool]) -> Re
     return response
 
 
-def _wait(payment_id: str, seconds: int, is_at_rest: Callable[[dict[str, Any]], bool]) -> dict[str, Any] | None:
+def wait(payment_id: str, seconds: int, is_at_rest: Callable[[dict[str, Any]], bool]) -> dict[str, Any] | None:
+    """Return a payment as soon as it rests, None when it does not in that time."""
     deadline, pause = time.monotonic() + seconds, _FIRST_LOOK_SECONDS
     while time.monotonic() < deadline:
         time.sleep(pause)
@@ -90,7 +96,8 @@ def _show_resting(connection: Connection, payment_id: str) -> dict[str, Any] | N
     return None if is_moving else show_payment(connection, payment_id, None)
 
 
-def _rested(shown: dict[str, Any]) -> Response:
+def rested(shown: dict[str, Any]) -> Response:
+    """Answer with a payment at rest, or with the problem that it came to."""
     refusal = _REFUSALS.get(State(shown["status"]))
     if refusal is None:
         return _json(200, shown)

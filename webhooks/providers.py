@@ -22,16 +22,21 @@ _REFUSALS_APART_SECONDS = 1.0
 _last_refusal: dict[str, float] = {}
 
 
-@blueprint.post("/webhooks/<provider>")
-def receive(provider: str) -> Response:
-    """Store a verified event once and acknowledge it."""
+@blueprint.route("/webhooks/<provider>", methods=["POST", "HEAD"])
+@blueprint.route("/webhooks/<provider>/<secret>", methods=["POST", "HEAD"])
+def receive(provider: str, secret: str = "") -> Response:
+    """Store a verified event once and acknowledge it. HEAD: some providers look whether somebody is there.
+
+    `secret`: for providers that sign nothing; the gateway reads it out of the address."""
     found = services()
     gateway = found.gateways.get(provider)
     if gateway is None:
         raise NotFound("no such provider here")
+    if request.method == "HEAD":
+        return jsonify({})
     body, now = request.get_data(cache=False), found.clock.now()
     try:
-        delivery = gateway.verify_webhook(body, dict(request.headers), now)
+        delivery = gateway.verify_webhook(body, dict(request.headers), now, _address(found))
         _refuse_nul(delivery.payload)
     except WebhookRefused as error:
         _note_refusal(found, provider, str(error))
@@ -46,6 +51,12 @@ def receive(provider: str) -> Response:
     if ring is not None:
         found.ring([ring])
     return jsonify({"received": True})
+
+
+def _address(found: Services) -> str:
+    """Return the address that the webhook came to, as the provider knows it."""
+    base = found.public_url.rstrip("/") or request.host_url.rstrip("/")
+    return base + request.full_path.rstrip("?")
 
 
 def _refuse_nul(payload: str) -> None:

@@ -48,7 +48,7 @@ def idempotency_key(*, is_required: bool = False) -> str | None:
     given = request.headers.get("Idempotency-Key")
     if given is None:
         if is_required:
-            raise IdempotencyKeyRequired("send an Idempotency-Key header, a new one for each refund you mean")
+            raise IdempotencyKeyRequired("send an Idempotency-Key header, a new one for each refund or record you mean")
         return None
     key = given[1:-1] if len(given) > 2 and given[0] == given[-1] == '"' else given
     if not _KEY.fullmatch(key):

@@ -15,12 +15,15 @@ from gateways.base import Gateway
 from models.clock import Clock
 from models.rings import Ring
 
+PREFIX = "/api/v1/payments"
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
     """`ring` announces rows after a commit, best effort and bounded in time. `check_broker` raises when the
     broker does not answer. `hold` keeps the lease of a claimed attempt while the provider is called.
-    `publishable_key`: the key that a front end may see."""
+    `publishable_key`: the key that a front end may see. `public_url`: our address as providers reach it, empty when
+    it is the one that they send."""
 
     engine: Engine
     clock: Clock
@@ -31,6 +34,7 @@ class Services:
     check_broker: Callable[[], None]
     hold: Callable[[str, int], AbstractContextManager[object]]
     publishable_key: str | None = None
+    public_url: str = ""
 
 
 def services() -> Services:

@@ -9,6 +9,7 @@ from celery import Celery
 
 from domain.routing import Router
 from gateways.base import Gateway
+from gateways.manual import ManualGateway
 from gateways.stripe import StripeGateway
 from models.clock import Clock
 from models.session import make_engine
@@ -57,7 +58,7 @@ def _build(app: Celery, settings: Settings) -> Runtime:
 
 def make_gateways(settings: Settings) -> dict[str, Gateway]:
     """Return the gateways of the providers that have settings."""
-    gateways: dict[str, Gateway] = {}
+    gateways: dict[str, Gateway] = {"manual": ManualGateway()}
     if settings.stripe_secret_key is not None:
         gateways["stripe"] = StripeGateway(
             settings.stripe_secret_key.get_secret_value(),

@@ -36,6 +36,11 @@ class Settings(BaseSettings):
     celery_queue_prefix: str = Field(
         default="", description="Put before every queue name, so that two systems can share a broker"
     )
+    public_url: str = Field(
+        default="",
+        description="Our own address, https://pay.example.com: where customers and callbacks of PayPal, Klarna, "
+        "Afterpay and Coinbase come back to",
+    )
     worker_concurrency: int = Field(
         default=100, ge=1, le=1000, description="Threads of a worker, that is provider calls in flight"
     )
@@ -90,6 +95,13 @@ class Settings(BaseSettings):
         if url.split(":", 1)[0] not in ("redis", "rediss", "redis+socket", "amqp", "amqps"):
             raise ValueError("must begin with amqp:// or redis://")
         return url
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_address(cls, url: str) -> str:
+        if url and not url.startswith(("https://", "http://")):
+            raise ValueError("must begin with https:// (or http:// for trying out)")
+        return url.rstrip("/")
 
     @model_validator(mode="after")
     def _stripe_is_whole(self) -> Settings:

@@ -36,6 +36,7 @@ def make_app() -> Flask:
             check_broker=_check_broker,
             hold=runtime.leases.hold,
             publishable_key=load_settings().stripe_publishable_key,
+            public_url=load_settings().public_url,
         )
     )
 

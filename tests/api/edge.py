@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 
 from domain.routing import Router
 from domain.settlement import Policy
+from gateways.manual import ManualGateway
 from gateways.stripe import StripeGateway
 from models.clock import Clock
 from models.history import api_keys
@@ -51,7 +52,7 @@ class Edge:
         self._runtime = Runtime(
             engine=self.engine,
             clock=self.clock,
-            gateways=(gateways := {"stripe": gateway}),
+            gateways=(gateways := {"stripe": gateway, "manual": ManualGateway()}),
             router=Router(gateways),
             policy=Policy(),
             leases=LeaseKeeper(self.engine, self.clock),

@@ -1,0 +1,59 @@
+"""Payments that nobody but a person sees: an invoice paid by bank, in cash, by cheque. No network, no books of its own.
+
+The payment waits until an operator records what came; nothing here ever says that money moved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from domain.errors import WebhookRefused
+from domain.outcome import ActionRequired, Approved, NotSent, Outcome
+from domain.payment import Verb
+from gateways.base import Delivery, Notice, Order, Remember
+
+PAY_BY_INVOICE = {"type": "pay_by_invoice"}
+
+
+class ManualGateway:
+    """The operator's record in place of a provider."""
+
+    provider = "manual"
+    region: str | None = None
+
+    def charge(self, order: Order, remember: Remember) -> Outcome:
+        """Wait for the record of a payment. There is nothing to hold, so nothing can be captured later."""
+        if order.verb is Verb.AUTHORIZE:
+            return _NOT_SUPPORTED
+        reference = order.reference or f"invoice_{order.attempt_id}"
+        remember(reference)
+        return ActionRequired(reference, PAY_BY_INVOICE)
+
+    def capture(self, order: Order) -> Outcome:
+        """Refuse: see `charge`."""
+        return _NOT_SUPPORTED
+
+    def void(self, order: Order) -> Outcome:
+        """Wait no longer."""
+        return Approved(order.charge_reference or order.attempt_id, voided=True)
+
+    def refund(self, order: Order) -> Outcome:
+        """Refuse: money that a person took, a person gives back, and an operator records it."""
+        return NotSent("refund_by_hand", is_retryable=False)
+
+    def retrieve(self, order: Order) -> Outcome:
+        """Say that it waits: what an operator records is in our books already."""
+        if order.verb.is_collecting and order.reference is not None:
+            return ActionRequired(order.reference, PAY_BY_INVOICE)
+        return NotSent("not_created")
+
+    def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> Delivery:
+        """Refuse: nobody calls."""
+        raise WebhookRefused("nobody sends webhooks for payments by invoice")
+
+    def read_webhook(self, payload: str) -> Notice | None:
+        """Tell nothing."""
+        return None
+
+
+_NOT_SUPPORTED = NotSent("not_supported", is_retryable=False)

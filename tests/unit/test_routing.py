@@ -1,0 +1,160 @@
+"""Who charges a payment: by the table, by an operator's rules, by health; the same for the same customer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.errors import InvalidAmount, InvalidRequest, UnsupportedMethod
+from domain.methods import CAPABILITIES, Capability, PaymentMethod
+from domain.money import Money
+from domain.routing import Choice, Router, Rule, Wish, offers, route
+
+KLARNA, CARD = PaymentMethod.KLARNA, PaymentMethod.CREDIT_CARD
+TABLE = (
+    Capability(CARD, "stripe", None, needs=("payment_method_token",), is_capturable_later=True),
+    Capability(KLARNA, "own", frozenset({"EUR"}), regions=frozenset({"eu"}), maximum=100_000),
+    Capability(KLARNA, "own", frozenset({"USD"}), regions=frozenset({"na"}), steps={"USD": 100}),
+    Capability(KLARNA, "stripe", frozenset({"EUR", "USD"}), minimum=100, is_capturable_later=True),
+    Capability(KLARNA, "third", frozenset({"EUR"})),
+)
+ALL = {"stripe": None, "own": "eu", "third": None}
+names = st.sampled_from(["stripe", "own", "third"])
+
+
+def wish(minor: int = 1000, currency: str = "EUR", **changes: Any) -> Wish:
+    return Wish(KLARNA, Money(minor, currency), **changes)
+
+
+def ways(asked: Wish, configured: Any = ALL, **how: Any) -> list[str]:
+    return [choice.provider for choice in route(asked, configured, table=TABLE, **how)]
+
+
+def test_the_order_of_the_table() -> None:
+    assert route(wish(), ALL, table=TABLE) == (
+        Choice("own", "preferred"),
+        Choice("stripe", "fallback"),
+        Choice("third", "fallback"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (wish(100_001), ["stripe", "third"]),
+        (wish(99), ["own", "third"]),
+        (wish(1000, "USD"), ["stripe"]),
+        (wish(is_capture_later=True), ["stripe"]),
+    ],
+    ids=["above its limit", "below its limit", "another region's currency", "capture later"],
+)
+def test_who_cannot_take_it_is_not_asked(asked: Wish, expected: list[str]) -> None:
+    assert ways(asked) == expected
+
+
+def test_only_what_is_configured_is_asked() -> None:
+    assert ways(wish(), {"third": None}) == ["third"]
+    assert ways(wish(1000, "USD"), {"own": "na"}) == ["own"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "configured", "error", "said"),
+    [
+        (wish(), {}, UnsupportedMethod, "own or stripe or third, which is not configured here"),
+        (wish(), {"own": "na"}, UnsupportedMethod, "USD"),
+        (wish(1000, "JPY"), ALL, UnsupportedMethod, "EUR"),
+        (wish(150, "USD"), {"own": "na"}, InvalidAmount, "steps of 1.00"),
+        (wish(10**9), {"stripe": None}, InvalidAmount, "most that stripe takes"),
+        (wish(99), {"stripe": None}, InvalidAmount, "least that stripe takes"),
+        (Wish(CARD, Money(1, "EUR")), ALL, InvalidRequest, "payment_method_token: required for credit_card"),
+        (wish(is_capture_later=True), {"own": "eu"}, UnsupportedMethod, "capture: true"),
+    ],
+)
+def test_nobody_can_take_it(asked: Wish, configured: Any, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        ways(asked, configured)
+
+
+def test_who_fails_now_is_asked_last() -> None:
+    found = route(wish(), ALL, down={"own"}, table=TABLE)
+    assert [choice.provider for choice in found] == ["stripe", "third", "own"]
+    assert "fails now" in found[-1].reason
+
+
+@pytest.mark.parametrize(
+    ("rule", "fits"),
+    [
+        ({}, True),
+        ({"methods": frozenset({"klarna"})}, True),
+        ({"methods": frozenset({"credit_card"})}, False),
+        ({"currencies": frozenset({"USD"})}, False),
+        ({"countries": frozenset({"DE"})}, True),
+        ({"countries": frozenset({"AT"})}, False),
+        ({"minimum": 1001}, False),
+        ({"maximum": 999}, False),
+        ({"minimum": 1000, "maximum": 1000}, True),
+    ],
+    ids=str,
+)
+def test_the_first_rule_that_fits_decides(rule: dict[str, Any], fits: bool) -> None:
+    rules = [Rule({"third": 1}, **rule), Rule({"stripe": 1})]
+    assert ways(wish(country="DE"), rules=rules)[0] == ("third" if fits else "stripe")
+
+
+def test_who_is_not_named_comes_after_who_is() -> None:
+    assert ways(wish(), rules=[Rule({"third": 1, "unknown": 9})]) == ["third", "own", "stripe"]
+
+
+def test_shares_are_kept_over_many_customers() -> None:
+    rules = [Rule({"own": 80, "stripe": 20}, name="trial")]
+    first = Counter(ways(wish(seed=f"user{number}"), rules=rules)[0] for number in range(5000))
+    assert 0.77 < first["own"] / 5000 < 0.83
+    assert first["own"] + first["stripe"] == 5000
+
+
+@given(st.text(max_size=20), st.dictionaries(names, st.integers(0, 100)), st.sets(names))
+def test_everybody_who_can_is_asked_once_and_the_same_customer_alike(
+    seed: str, shares: dict[str, int], down: set[str]
+) -> None:
+    asked = wish(seed=seed)
+    found = ways(asked, rules=[Rule(shares)], down=down)
+    assert sorted(found) == ["own", "stripe", "third"]
+    assert found == ways(replace(asked), rules=[Rule(shares)], down=down)
+    healthy = [name for name in found if name not in down]
+    assert found[: len(healthy)] == healthy
+    drawable = [name for name, share in shares.items() if share and name not in down]
+    if drawable and not any(name in down for name in shares):
+        assert found[0] in drawable
+
+
+class Configured:
+    """A provider with an account."""
+
+    def __init__(self, region: str | None = None) -> None:
+        self.region = region
+
+
+@given(st.sampled_from(["EUR", "USD", "JPY", "KWD"]), st.none() | st.integers(1, 10**8))
+def test_what_is_offered_can_be_bought(currency: str, minor: int | None) -> None:
+    router = Router({"stripe": Configured(), "manual": Configured()})
+    found = offers(router, currency, None, minor)
+    assert [offer.method for offer in found] == list(PaymentMethod)
+    for offer in found:
+        assert (offer.capability is None) == bool(offer.refusal)
+        if offer.capability is not None:
+            amount = Money(minor or offer.capability.least(currency), currency)
+            asked = Wish(offer.method, amount, given=frozenset(offer.capability.needs))
+            assert router(asked) == offer.route
+
+
+def test_the_table_is_sound() -> None:
+    for one in CAPABILITIES:
+        assert 0 < one.minimum <= one.maximum
+        assert all(one.takes(currency) for currency in (*one.minima, *one.maxima, *one.steps))
+        assert not (one.is_capturable_later and one.is_asynchronous)
+    assert {one.method for one in CAPABILITIES} >= {PaymentMethod.CREDIT_CARD, PaymentMethod.INVOICE}
