@@ -64,19 +64,23 @@ def route(
     wish: Wish,
     configured: Configured,
     *,
-    down: Container[str] = (),
+    down: Callable[[], Container[str]] = frozenset,
     rules: Iterable[Rule] = (),
     table: Sequence[Capability] = CAPABILITIES,
 ) -> tuple[Choice, ...]:
-    """Return who can charge it, in the order in which they are to be asked. `down`: providers that fail right now.
+    """Return who can charge it, in the order in which they are to be asked. `down` tells which providers fail right
+    now; it is asked only where there is a choice.
 
     Raises UnsupportedMethod, InvalidAmount or InvalidRequest when nobody can, saying what to send instead."""
     able = _able(wish, configured, table)
     rule = next((rule for rule in rules if rule.fits(wish)), None)
     ranked = _preferred(able) if rule is None else _by_rule(able, rule, wish.seed)
-    healthy = [choice for choice in ranked if choice.provider not in down]
-    failing = [Choice(choice.provider, f"{choice.reason}; fails now") for choice in ranked if choice.provider in down]
-    return (*healthy, *failing)
+    if len(ranked) == 1:
+        return tuple(ranked)
+    failing = down()
+    healthy = [choice for choice in ranked if choice.provider not in failing]
+    others = [Choice(choice.provider, f"{choice.reason}; fails now") for choice in ranked if choice.provider in failing]
+    return (*healthy, *others)
 
 
 def _able(wish: Wish, configured: Configured, table: Sequence[Capability]) -> list[str]:
@@ -155,7 +159,7 @@ class Router:
     def __call__(self, wish: Wish) -> tuple[Choice, ...]:
         """Return who can charge it, in order. Raises as `route` does."""
         configured = {name: provider.region for name, provider in self.providers.items()}
-        return route(wish, configured, down=self.down(), rules=self.rules)
+        return route(wish, configured, down=self.down, rules=self.rules)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,16 @@ nothing fails. Only technical failures are counted, never declines."""
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, Integer, Row, String, Table, case, or_, select, update
+from sqlalchemy import Column, Connection, Engine, Integer, Row, String, Table, case, or_, select, update
 
 from domain.breaker import BreakerPolicy
 from models.audit import record_event
 from models.base import Instant, metadata
-from models.session import insert_new
+from models.session import insert_new, read
 
 breakers = Table(
     "breakers",
@@ -87,3 +88,20 @@ def _is_of(provider: str, verb: str) -> Any:
 
 def _tell(connection: Connection, name: str, provider: str, verb: str, now: datetime) -> None:
     record_event(connection, None, name, None, None, "worker", now, {"provider": provider, "verb": verb})
+
+
+class Health:
+    """Which providers fail right now, as routing needs it: read at most once a second by a process."""
+
+    _SECONDS = 1.0
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._read_at = float("-inf")
+        self._down: frozenset[str] = frozenset()
+
+    def down(self) -> frozenset[str]:
+        """Return the providers whose charges are barred or probed."""
+        if time.monotonic() - self._read_at > self._SECONDS:
+            self._down, self._read_at = read(self._engine, find_down), time.monotonic()
+        return self._down

@@ -11,6 +11,7 @@ from domain.routing import Router
 from gateways.base import Gateway
 from gateways.manual import ManualGateway
 from gateways.stripe import StripeGateway
+from models.breakers import Health
 from models.clock import Clock
 from models.session import make_engine
 from tasks.base import Runtime
@@ -49,7 +50,7 @@ def _build(app: Celery, settings: Settings) -> Runtime:
         engine=engine,
         clock=clock,
         gateways=gateways,
-        router=Router(gateways),
+        router=Router(gateways, settings.rules, Health(engine).down),
         policy=settings.policy,
         leases=LeaseKeeper(engine, clock),
         ring=Bell(app).ring,

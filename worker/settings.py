@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import timedelta
 from functools import cache
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -13,8 +14,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from domain.dunning import DunningPolicy
+from domain.routing import Rule
 from domain.step import Policy
 from gateways.stripe import DEFAULT_BASE
+from worker.routing_file import read_rules
 
 # Keys that the sandbox hands out begin like this; the real Stripe has none of them.
 SANDBOX_KEY_PREFIX = "sk_test_sandbox"
@@ -40,6 +43,9 @@ class Settings(BaseSettings):
         default="",
         description="Our own address, https://pay.example.com: where customers and callbacks of PayPal, Klarna, "
         "Afterpay and Coinbase come back to",
+    )
+    routing_file: str = Field(
+        default="", description="A TOML file of routing rules: which provider for which payments, with shares"
     )
     worker_concurrency: int = Field(
         default=100, ge=1, le=1000, description="Threads of a worker, that is provider calls in flight"
@@ -96,6 +102,13 @@ class Settings(BaseSettings):
             raise ValueError("must begin with amqp:// or redis://")
         return url
 
+    @field_validator("routing_file")
+    @classmethod
+    def _readable_rules(cls, file: str) -> str:
+        if file:
+            read_rules(Path(file))
+        return file
+
     @field_validator("public_url")
     @classmethod
     def _is_address(cls, url: str) -> str:
@@ -123,6 +136,11 @@ class Settings(BaseSettings):
     def is_sandbox(self) -> bool:
         """Whether the provider is an imitation, so that its clock may be followed."""
         return self.stripe_secret_key is not None and self.stripe_api_base.rstrip("/") != DEFAULT_BASE
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The operator's routing rules."""
+        return read_rules(Path(self.routing_file)) if self.routing_file else ()
 
     @property
     def policy(self) -> Policy:

@@ -1,0 +1,77 @@
+"""Reads the operator's routing rules from a TOML file; every error says which rule and what to change.
+
+    [[rule]]
+    name = "Klarna direct, a fifth of it on trial through Stripe"
+    methods = ["klarna"]
+    countries = ["DE", "AT"]
+    shares = { klarna = 80, stripe = 20 }
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+
+from domain.errors import CeleriacError
+from domain.methods import CAPABILITIES, PaymentMethod
+from domain.money import exponent
+from domain.routing import Rule
+
+_PROVIDERS = sorted({capability.provider for capability in CAPABILITIES})
+
+
+class _RuleInFile(BaseModel):
+    """One rule as it is written. Amounts are in minor units of the payment's currency."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    shares: dict[str, Annotated[int, Field(ge=0)]]
+    methods: frozenset[PaymentMethod] = frozenset()
+    currencies: frozenset[str] = frozenset()
+    countries: frozenset[Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]] = frozenset()
+    minimum: Annotated[int, Field(ge=0)] = 0
+    maximum: Annotated[int, Field(ge=0)] | None = None
+
+    @field_validator("shares")
+    @classmethod
+    def _known_providers(cls, shares: dict[str, int]) -> dict[str, int]:
+        unknown = [name for name in shares if name not in _PROVIDERS]
+        if unknown or not any(shares.values()):
+            raise ValueError(f"must give a share above 0 to one of: {', '.join(_PROVIDERS)}")
+        return shares
+
+    @field_validator("currencies")
+    @classmethod
+    def _known_currencies(cls, currencies: frozenset[str]) -> frozenset[str]:
+        for currency in currencies:
+            exponent(currency)
+        return currencies
+
+
+def read_rules(file: Path) -> tuple[Rule, ...]:
+    """Return the rules in the order of the file. Raises ValueError with one sentence."""
+    try:
+        given = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"is not TOML: {error}") from None
+    if set(given) - {"rule"} or not isinstance(given.get("rule", []), list):
+        raise ValueError("must hold nothing but [[rule]] tables")
+    return tuple(_rule(number, each) for number, each in enumerate(given.get("rule", []), start=1))
+
+
+def _rule(number: int, given: object) -> Rule:
+    try:
+        read = _RuleInFile.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"][:1]) or "table"
+        raise ValueError(f"rule {number}: {field}: {first['msg'].removeprefix('Value error, ')}") from None
+    except CeleriacError as error:
+        raise ValueError(f"rule {number}: {error}") from None
+    return Rule(**read.model_dump())
