@@ -19,6 +19,7 @@ from domain.outcome import (
     Outcome,
     Pending,
     Ready,
+    Unresolved,
 )
 from domain.payment import COLLECTED, GIVEN_UP, IN_DUNNING, AttemptStatus, DunningCase, Event, State, Verb
 from domain.step import (
@@ -55,7 +56,7 @@ def collect(at: Situation, outcome: Outcome) -> Step | None:
 
     An attempt that is closed says nothing more about its payment, which may be on its next attempt; unless it
     turns out to have taken money after all."""
-    has_money = isinstance(outcome, Approved) and not outcome.voided
+    has_money = isinstance(outcome, Unresolved) or (isinstance(outcome, Approved) and not outcome.voided)
     if at.attempt.status in _CLOSED and not has_money:
         return None
     match outcome:
@@ -72,6 +73,8 @@ def collect(at: Situation, outcome: Outcome) -> Step | None:
             return _resumed(at, reference)
         case Pending():
             return _pending(at, outcome)
+        case Unresolved():
+            return _unresolved(at, outcome)
         case InDoubt():
             return None if at.state in COLLECTED else at.in_doubt(Event.CHARGE_IN_DOUBT)
         case NotSent():
@@ -119,9 +122,11 @@ def _release(at: Situation, outcome: Approved) -> Step:
 
 
 def captured(at: Situation, outcome: Approved) -> Step:
-    """Record captured money: all that was asked, or part of what was authorized before."""
+    """Record captured money: all that was asked, part of what was authorized before, or what a person accepted."""
     is_part = at.state is State.AUTHORIZED and outcome.captured < at.attempt.amount
-    if outcome.captured != at.attempt.amount and not is_part:
+    is_held = at.attempt.status is AttemptStatus.SUCCEEDED
+    expected = at.payment.authorized if is_held else at.attempt.amount
+    if outcome.captured != expected and not is_part:
         return at.in_doubt(Event.CHARGE_IN_DOUBT)
     siblings = (SettleSiblings(),) if at.payment.has_unpaid_sibling else ()
     changes = {
@@ -131,7 +136,7 @@ def captured(at: Situation, outcome: Approved) -> Step:
         "failure_code": None,
     }
     return Step(
-        Event.CAPTURE_SUCCEEDED if at.state is State.AUTHORIZED else Event.CHARGE_APPROVED,
+        Event.CAPTURE_SUCCEEDED if at.state in (State.AUTHORIZED, State.REVIEW) else Event.CHARGE_APPROVED,
         changes,
         at.done(AttemptStatus.SUCCEEDED, outcome.reference),
         (CloseOtherAttempts(), *recovered(at), *siblings),
@@ -264,6 +269,17 @@ def _pending(at: Situation, outcome: Pending) -> Step | None:
         return None
     waiting = at.waiting(AttemptStatus.PENDING, waiting_delay(0), outcome.reference)
     return Step(Event.CHARGE_PENDING, {"next_action": None}, waiting)
+
+
+def _unresolved(at: Situation, outcome: Unresolved) -> Step | None:
+    """Hold money that does not match what was asked until a person accepts it or gives it back."""
+    if at.attempt.status is AttemptStatus.SUCCEEDED:
+        is_more = at.state is State.REVIEW and outcome.received != at.payment.authorized
+        return Step(None, {"authorized": outcome.received}) if is_more else None
+    if not at.allows(Event.PAYMENT_UNRESOLVED):
+        return None
+    changes = {"authorized": outcome.received, "failure_code": outcome.reason, "next_action": None}
+    return Step(Event.PAYMENT_UNRESOLVED, changes, at.done(AttemptStatus.SUCCEEDED, outcome.reference))
 
 
 def _not_sent(at: Situation, outcome: NotSent) -> Step | None:

@@ -23,7 +23,7 @@ def capture(at: Situation, outcome: Outcome) -> Step | None:
             closing = at.done(AttemptStatus.FAILED, code="authorization_ended")
             return replace(ended, attempt=closing) if ended else _closed(at, closing)
         case Approved(captured=amount) if amount:
-            if at.state is not State.AUTHORIZED:
+            if at.state not in (State.AUTHORIZED, State.REVIEW):
                 return _closed(at, at.done(AttemptStatus.SUCCEEDED))
             return captured(at, replace(outcome, authorized=at.payment.authorized))
         case Approved():

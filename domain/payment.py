@@ -73,6 +73,7 @@ class Event(StrEnum):
     CHARGE_FAILED = "charge_failed"
     CHARGE_DUPLICATED = "charge_duplicated"
     ACTION_REQUIRED = "action_required"
+    PAYMENT_UNRESOLVED = "payment_unresolved"
     FRAUD_BLOCKED = "fraud_blocked"
     REVIEW_REQUIRED = "review_required"
     REVIEW_APPROVED = "review_approved"
@@ -145,6 +146,11 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     # the provider's books win: money that surfaces late is ours to know of
     **_from(GIVEN_UP | IN_DUNNING, Event.CHARGE_APPROVED, State.CAPTURED),
     **_staying(tuple(sorted(COLLECTED)), Event.CHARGE_DUPLICATED),
+    # money that does not match what was asked
+    **_from((*_COLLECTING, State.ACCEPTED), Event.PAYMENT_UNRESOLVED, State.REVIEW),
+    **_staying(tuple(sorted(GIVEN_UP)), Event.PAYMENT_UNRESOLVED),
+    **_staying((State.REVIEW,), Event.CAPTURE_REQUESTED, Event.CAPTURE_FAILED, Event.CAPTURE_IN_DOUBT),
+    (State.REVIEW, Event.CAPTURE_SUCCEEDED): State.CAPTURED,
     # ending without money
     **_from((State.ACCEPTED, State.REVIEW, *_COLLECTING), Event.PAYMENT_CANCELED, State.CANCELED),
     **_from((State.ACCEPTED, *_COLLECTING), Event.PAYMENT_EXPIRED, State.EXPIRED),

@@ -5,6 +5,7 @@ nothing fails. Only technical failures are counted, never declines."""
 
 from __future__ import annotations
 
+import math
 import time
 from datetime import datetime
 from typing import Any
@@ -97,7 +98,7 @@ class Health:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._read_at = float("-inf")
+        self._read_at = -math.inf
         self._down: frozenset[str] = frozenset()
 
     def down(self) -> frozenset[str]:

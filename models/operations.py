@@ -94,6 +94,8 @@ def decide_review(connection: Connection, payment_id: str, command: ReviewPaymen
     def work() -> tuple[Ring, ...]:
         row = _lock(connection, payment_id, asked.caller)
         _require(row, State.REVIEW, "reviewed")
+        if row.authorized:
+            return _decide_unresolved(connection, row, command, asked)
         held = connection.execute(
             select(attempts.c.id, attempts.c.verb).where(
                 attempts.c.payment_id == payment_id, attempts.c.status.in_(sorted(IN_FLIGHT))
@@ -177,6 +179,19 @@ def look_now(connection: Connection, attempt_id: str, now: datetime) -> Back:
     sooner = update(attempts).where(attempts.c.id == attempt_id, attempts.c.status.in_(waits), attempts.c.due_at > now)
     is_sooner = bool(connection.execute(sooner.values(due_at=now)).rowcount)
     return Back(row.id, row.return_url, (ring_attempt(attempt_id, row.verb, row.status),) if is_sooner else ())
+
+
+def _decide_unresolved(
+    connection: Connection, row: Row[Any], command: ReviewPayment, asked: Asked
+) -> tuple[Ring, ...]:
+    """Accept money that does not match what was asked, or give up on it; a person then gives it back."""
+    if command.decision == "approve":
+        return (_open(connection, row, Verb.CAPTURE, row.authorized, asked),)
+    if _is_in_flight(connection, row.id):
+        raise Conflict(_BUSY)
+    cause, policy, actor = CancelRequested(), asked.policy, asked.caller.actor
+    transition.apply_to_payment(connection, row.id, cause, now=asked.now, policy=policy, actor=actor)
+    return ()
 
 
 def _operate(

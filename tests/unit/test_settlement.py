@@ -36,6 +36,7 @@ from domain.outcome import (
     Outcome,
     Pending,
     Ready,
+    Unresolved,
 )
 from domain.payment import (
     COLLECTED,
@@ -223,6 +224,45 @@ def test_what_a_provider_may_know_of_goes_to_no_other(attempt: dict[str, Any], o
     assert not [effect for effect in decided.effects if isinstance(effect, OpenAttempt) and effect.provider]
 
 
+@pytest.mark.parametrize("received", [1, 999, 1001])
+def test_money_that_does_not_match_waits_for_a_person_who_accepts_it_as_it_is(received: int) -> None:
+    waiting = new_attempt(status=AttemptStatus.ACTION_REQUIRED)
+    held = step(new_payment(state=State.REQUIRES_ACTION), waiting, Unresolved("c", received, "odd"), NOW, POLICY)
+    assert held is not None
+    assert target(State.REQUIRES_ACTION, held.event) is State.REVIEW
+    assert (held.payment["authorized"], held.payment["failure_code"]) == (received, "odd")
+    assert held.attempt["status"] is AttemptStatus.SUCCEEDED
+
+    in_review = new_payment(state=State.REVIEW, authorized=received)
+    accepting = new_attempt(Verb.CAPTURE, amount=received)
+    accepted = step(in_review, accepting, Approved("c", authorized=received, captured=received), NOW, POLICY)
+    assert accepted is not None
+    assert target(State.REVIEW, accepted.event) is State.CAPTURED
+    assert accepted.payment["captured"] == received
+
+
+def test_more_of_it_may_come_and_the_dashboard_may_decide() -> None:
+    in_review = new_payment(state=State.REVIEW, authorized=600)
+    held = new_attempt(status=AttemptStatus.SUCCEEDED)
+    assert step(in_review, held, Unresolved("c", 600, "underpaid"), NOW, POLICY) is None
+    more = step(in_review, held, Unresolved("c", 900, "underpaid"), NOW, POLICY)
+    assert more is not None
+    assert (more.event, more.payment) == (None, {"authorized": 900})
+    resolved = step(in_review, held, Approved("c", authorized=600, captured=600), NOW, POLICY)
+    assert resolved is not None
+    assert target(State.REVIEW, resolved.event) is State.CAPTURED
+
+
+@pytest.mark.parametrize("state", sorted(GIVEN_UP))
+def test_money_that_does_not_match_and_comes_too_late_is_told_once(state: State) -> None:
+    closed = new_attempt(status=AttemptStatus.CANCELED)
+    told = step(new_payment(state=state), closed, Unresolved("c", 1000, "delayed"), NOW, POLICY)
+    assert told is not None
+    assert (told.event, target(state, told.event)) == (Event.PAYMENT_UNRESOLVED, state)
+    known = new_attempt(status=AttemptStatus.SUCCEEDED)
+    assert step(new_payment(state=state, authorized=1000), known, Unresolved("c", 1000, "delayed"), NOW, POLICY) is None
+
+
 def test_a_front_end_may_try_another_card() -> None:
     attempt = new_attempt(status=AttemptStatus.ACTION_REQUIRED)
     decided = decide(declined(), attempt, state=State.REQUIRES_ACTION, is_client_confirmed=True)
@@ -406,6 +446,7 @@ OUTCOMES: list[Outcome] = [
     AWAY,
     ACTION,
     Ready("pi_1"),
+    Unresolved("pi_1", 999, "underpaid"),
     Pending("pi_1"),
     InDoubt("x"),
     NotSent("x"),
