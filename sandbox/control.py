@@ -125,6 +125,8 @@ def _add_webhook_routes(routes: Blueprint, sandbox: Sandbox) -> None:
             Mischief(
                 paused=bool(body.get("paused", now.paused)),
                 duplicate=duplicate,
+                duplicate_rate=number(body, "duplicate_rate", now.duplicate_rate, most=1.0),
+                hold_rate=number(body, "hold_rate", now.hold_rate, most=1.0),
                 reorder=bool(body.get("reorder", now.reorder)),
                 delay_seconds=number(body, "delay_seconds", now.delay_seconds),
                 drop_rate=number(body, "drop_rate", now.drop_rate, most=1.0),

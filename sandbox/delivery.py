@@ -21,6 +21,8 @@ import urllib3
 FIRST_RETRY_SECONDS = 0.2
 LONGEST_RETRY_SECONDS = 5.0
 MOST_TRIES = 200
+# Long enough for what comes after to be delivered before.
+HELD_SECONDS = 3.0
 # A receiver that takes longer than this is treated as one that failed.
 RECEIVER_TIMEOUT_SECONDS = 10.0
 
@@ -41,10 +43,12 @@ class Message:
 @dataclass
 class Mischief:
     """How delivery is disturbed. `drop_rate` loses a message for good; `duplicate` is the number of copies
-    sent."""
+    sent of a message that is struck at `duplicate_rate`; at `hold_rate` one is overtaken by those after it."""
 
     paused: bool = False
     duplicate: int = 1
+    duplicate_rate: float = 1.0
+    hold_rate: float = 0.0
     reorder: bool = False
     delay_seconds: float = 0.0
     drop_rate: float = 0.0
@@ -85,10 +89,13 @@ class Delivery:
             if self._dice.random() < self.mischief.drop_rate:
                 self.dropped += 1
                 return
-            due_at = time.monotonic() + self.mischief.delay_seconds
-            for _ in range(self.mischief.duplicate):
+            mischief = self.mischief
+            is_held = self._dice.random() < mischief.hold_rate
+            due_at = time.monotonic() + mischief.delay_seconds + (HELD_SECONDS if is_held else 0.0)
+            copies = mischief.duplicate if self._dice.random() < mischief.duplicate_rate else 1
+            for _ in range(copies):
                 heapq.heappush(self._queue, (due_at, next(self._order), 0, message))
-            self._changed.notify(self.mischief.duplicate)
+            self._changed.notify(copies)
 
     def disturb(self, mischief: Mischief) -> None:
         """Change the mischief; what waited during a pause goes out newest first if `reorder` is set."""
