@@ -1,7 +1,8 @@
 # The same commands as `python3 dev.py`, for habit; pass arguments as ARGS="...".
-.PHONY: help demo up test bench
+.PHONY: help demo up test books bench
 help: ; @python3 dev.py
 demo: ; @python3 dev.py demo $(ARGS)
 up: ; @python3 dev.py up $(ARGS)
 test: ; @python3 dev.py test $(ARGS)
+books: ; @python3 dev.py books $(ARGS)
 bench: ; @python3 dev.py bench $(ARGS)

@@ -30,7 +30,7 @@ class AnswerLost(Exception):
 
 @dataclass
 class Fault:
-    """One order to go wrong: on `operation` ("*" is every one), `times` times (None is for ever), at
+    """One order to go wrong: on `operation` ("*" is every one, "klarna.*" all of a provider), `times` times (None is for ever), at
     `rate`."""
 
     id: str
@@ -43,7 +43,10 @@ class Fault:
 
     def covers(self, operation: str) -> bool:
         """Tell whether this fault still applies to the operation."""
-        return self.operation in ("*", operation) and (self.times is None or self.hits < self.times)
+        is_meant = self.operation == operation or (
+            self.operation.endswith("*") and operation.startswith(self.operation[:-1])
+        )
+        return is_meant and (self.times is None or self.hits < self.times)
 
     @property
     def delay_seconds(self) -> float:

@@ -26,8 +26,9 @@ class DemoError(Exception):
 class Merchant:
     """One merchant's client of the public API."""
 
-    def __init__(self, api_url: str, key: str) -> None:
+    def __init__(self, api_url: str, key: str, rest_seconds: float = REST_SECONDS) -> None:
         self._api = api_url
+        self._rest_seconds = rest_seconds
         self._session = requests.Session()
         self._session.headers["Authorization"] = f"Bearer {key}"
 
@@ -51,6 +52,22 @@ class Merchant:
         """Give back a part of what was captured, or all of it."""
         self._call("POST", f"/{payment_id}/refunds", {"amount": amount})
 
+    def record(self, payment_id: str, reference: str) -> None:
+        """Record as an operator that a payment by invoice has come."""
+        self._call("POST", f"/admin/payments/{payment_id}/record", {"reference": reference})
+
+    def review(self, payment_id: str, decision: str) -> None:
+        """Decide as an operator on a payment that waits for review."""
+        self._call("POST", f"/{payment_id}/review", {"decision": decision})
+
+    def refuses(self, payment_id: str, operation: str, body: Json) -> None:
+        """Ask for what must be refused; raise DemoError when it is not."""
+        headers = {"Idempotency-Key": str(uuid.uuid4())}
+        address = f"{self._api}/{payment_id}{operation}"
+        answer = self._session.post(address, json=body, headers=headers, timeout=REQUEST_SECONDS)
+        if not 400 <= answer.status_code < 500:
+            raise DemoError(f"{operation} of {payment_id} with {body} answered {answer.status_code}")
+
     def subscription(self, subscription_id: str) -> Json:
         """Read a subscription."""
         return self._call("GET", f"/subscriptions/{subscription_id}")
@@ -63,7 +80,7 @@ class Merchant:
             payment.update(self.payment(payment_id))
             return condition(payment)
 
-        if not wait_until(holds, REST_SECONDS, POLL_SECONDS):
+        if not wait_until(holds, self._rest_seconds, POLL_SECONDS):
             raise DemoError(f"payment {payment_id} is {payment['status']} instead of {what}")
         return payment
 
@@ -100,13 +117,49 @@ class Provider:
         token: str = call(self._session, "POST", f"{self._url}/v1/payment_methods", data=form)["id"]
         return token
 
-    def authenticate(self, payment: Json) -> None:
-        """Let the customer pass 3D Secure."""
-        self._post(f"/_sandbox/intents/{reference(payment)}/authenticate", {"result": "success"})
+    def authenticate(self, payment: Json, result: str = "success") -> None:
+        """Let the customer pass 3D Secure, or fail it."""
+        self._post(f"/_sandbox/intents/{reference(payment)}/authenticate", {"result": result})
 
-    def settle(self, payment: Json) -> None:
-        """Let the bank debit arrive."""
-        self._post(f"/_sandbox/intents/{reference(payment)}/settle", {"result": "success"})
+    def settle(self, payment: Json, result: str = "success") -> None:
+        """Let the bank debit arrive, or fail."""
+        self._post(f"/_sandbox/intents/{reference(payment)}/settle", {"result": result})
+
+    def visit(self, page: str, decision: str) -> None:
+        """Be the customer on a provider's page: decide, and go where the provider sends him, as far as our own
+        address; the application's page is not visited."""
+        try:
+            answer = requests.post(page, data={"decision": decision}, allow_redirects=False, timeout=REQUEST_SECONDS)
+            way = answer.headers.get("Location", "")
+            if "/returns/" in way:
+                requests.get(way, allow_redirects=False, timeout=REQUEST_SECONDS)
+        except requests.RequestException as error:
+            raise DemoError(f"{page} failed: {error}") from error
+        if answer.status_code >= 400:
+            raise DemoError(f"{page} answered {answer.status_code}: {answer.text[:300]}")
+
+    def trouble(self, rate: float, seconds: float) -> None:
+        """Let a share of all calls go wrong in each way, and a share of the webhooks come doubled or late."""
+        for fault in ("timeout_after", "error_after", "error_before", "reset_after", "reset_before"):
+            order = {"operation": "*", "fault": fault, "times": None, "rate": rate, "seconds": seconds}
+            self._post("/_sandbox/faults", order)
+        self._post("/_sandbox/webhooks", {"duplicate": 2, "duplicate_rate": rate, "hold_rate": rate})
+
+    def heal(self) -> int:
+        """End all trouble; return how many calls it struck."""
+        faults = call(self._session, "GET", f"{self._url}/_sandbox/faults")["faults"]
+        call(self._session, "DELETE", f"{self._url}/_sandbox/faults")
+        self._post("/_sandbox/webhooks", {"duplicate": 1, "duplicate_rate": 1, "hold_rate": 0})
+        return sum(fault["hits"] for fault in faults)
+
+    def webhooks(self) -> Json:
+        """Return how many webhooks are pending and delivered."""
+        return call(self._session, "GET", f"{self._url}/_sandbox/webhooks")
+
+    def movements(self) -> list[Json]:
+        """Return every movement of money in the provider's ledger."""
+        movements: list[Json] = call(self._session, "GET", f"{self._url}/_sandbox/ledger")["movements"]
+        return movements
 
     def lose_next_answer(self) -> None:
         """Charge once without answering."""

@@ -29,10 +29,10 @@ class Stack:
     """Valkey, sandbox, web, worker and beat in one folder, from entering the context until leaving it.
 
     A `DATABASE_URL` or `CELERY_BROKER_URL` of the caller is used instead of SQLite or Valkey. The provider is
-    always the sandbox: provider settings of the caller never reach the processes.
+    always the sandbox: provider settings of the caller never reach the processes. `settings` are added.
     """
 
-    def __init__(self, directory: Path, environment: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, directory: Path, environment: Mapping[str, str] = os.environ, **settings: str) -> None:
         web, sandbox, self._broker_port = free_port(), free_port(), free_port()
         self.directory = directory
         self.web_url = f"http://127.0.0.1:{web}"
@@ -47,6 +47,7 @@ class Stack:
             "STRIPE_WEBHOOK_SECRET": f"whsec_{secrets.token_hex(16)}",
             "STRIPE_API_BASE": self.sandbox_url,
             "PYTHONUNBUFFERED": "1",
+            **settings,
         }
         is_embedded = "CELERY_BROKER_URL" not in environment
         self.broker = valkey(directory / "valkey", self._broker_port) if is_embedded else None
