@@ -30,8 +30,8 @@ class AnswerLost(Exception):
 
 @dataclass
 class Fault:
-    """One order to go wrong: on `operation` ("*" is every one, "klarna.*" all of a provider), `times` times (None is for ever), at
-    `rate`."""
+    """One order to go wrong: on `operation` ("*" is every one, "klarna.*" all of a provider), `times` times
+    (None is for ever), at `rate`."""
 
     id: str
     operation: str
