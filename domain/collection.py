@@ -19,6 +19,7 @@ from domain.outcome import (
     Outcome,
     Pending,
     Ready,
+    Unresolved,
 )
 from domain.payment import COLLECTED, GIVEN_UP, IN_DUNNING, AttemptStatus, DunningCase, Event, State, Verb
 from domain.step import (
@@ -69,6 +70,8 @@ def collect(at: Situation, outcome: Outcome) -> Step | None:
             return _resumed(at, reference)
         case Pending():
             return _pending(at, outcome)
+        case Unresolved():
+            return None
         case InDoubt():
             return None if at.state in COLLECTED else at.in_doubt(Event.CHARGE_IN_DOUBT)
         case NotSent():

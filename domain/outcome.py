@@ -61,6 +61,17 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
+class Unresolved:
+    """The provider holds money that does not match what was asked (too little, too much, too late); a person decides.
+
+    `received`: in minor units of the payment's currency. `reason`: underpaid, overpaid, delayed, multiple, …"""
+
+    reference: str
+    received: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class InDoubt:
     """Sent, and not known whether money moved: time-out, reset, 5xx, an answer that makes no sense."""
 
@@ -80,4 +91,6 @@ class NotSent:
     reference: str | None = None
 
 
-Outcome = Approved | Declined | AuthenticationRequired | ActionRequired | Ready | Pending | InDoubt | NotSent
+Outcome = (
+    Approved | Declined | AuthenticationRequired | ActionRequired | Ready | Pending | Unresolved | InDoubt | NotSent
+)
