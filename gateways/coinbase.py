@@ -135,7 +135,8 @@ class CoinbaseGateway:
         """Accept a checkout with its event type, signed with any of the secrets at most five minutes from now."""
         signature = hook0.verify(body, headers, self._webhook_secrets, now)
         try:
-            event = json.loads(body)
+            payload = body.decode()
+            event = json.loads(payload)
             kind, derived = event["eventType"], _event_id(event)
         except (*MALFORMED, RecursionError):
             raise WebhookRefused("not a Coinbase event") from None
@@ -143,7 +144,7 @@ class CoinbaseGateway:
         event_id = headers.get("X-Event-Id", "") if signature.covers("X-Event-Id") else derived
         if not (is_name(event_id, 255) and is_name(kind, 100)):
             raise WebhookRefused("not a Coinbase event")
-        return Delivery(event_id, kind, body.decode())
+        return Delivery(event_id, kind, payload)
 
     def read_webhook(self, payload: str) -> Notice | None:
         """Name the checkout or refund that an event is about; Coinbase is then asked how it stands."""

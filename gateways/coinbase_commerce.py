@@ -115,13 +115,14 @@ class CoinbaseCommerceGateway:
         if not any(_is_signed(body, code, secret) for secret in self._webhook_secrets):
             raise WebhookRefused("bad signature")
         try:
-            event = json.loads(body)["event"]
+            payload = body.decode()
+            event = json.loads(payload)["event"]
             event_id, kind = event["id"], event["type"]
         except (*MALFORMED, RecursionError):
             raise WebhookRefused("not a Commerce event") from None
         if not (is_name(event_id, 255) and is_name(kind, 100)):
             raise WebhookRefused("not a Commerce event")
-        return Delivery(event_id, kind, body.decode())
+        return Delivery(event_id, kind, payload)
 
     def read_webhook(self, payload: str) -> Notice | None:
         """Name the charge that an event is about; Commerce is then asked how it stands."""
@@ -155,7 +156,7 @@ class CoinbaseCommerceGateway:
     def _find(self, order: Order) -> Any:
         """Return the charge that an earlier try of this attempt made, if its answer was lost.
 
-        Only a repeat looks: the answer to a first try cannot have been lost."""
+        The first try looks for nothing: the newest charges are asked for only where one may be among them."""
         if not order.retries:
             return None
         for charge in self._call("GET", "/charges", query={"limit": _PAGE, "order": "desc"}):
@@ -258,10 +259,11 @@ class CoinbaseCommerceSettings(CryptoSettings):
         """Return what is wrong, each naming its variable and what to do."""
         if not self.crypto_payment_enabled or self.coinbase_commerce_api_key is None:
             return []
-        is_sandbox_key = "sandbox" in self.coinbase_commerce_api_key.get_secret_value()
+        secret = self.coinbase_commerce_api_key.get_secret_value()
+        is_sandbox_key = "sandbox" in secret
         is_commerce = self.coinbase_commerce_api_base.rstrip("/") == DEFAULT_BASE
         key, base = "COINBASE_COMMERCE_API_KEY", "COINBASE_COMMERCE_API_BASE"
-        found = []
+        found = [] if is_name(secret, 255) else [f"{key} is not a key; it has to be printable ASCII"]
         if is_commerce and is_sandbox_key:
             found.append(f"{key} is a sandbox key but {base} is Coinbase Commerce; set the sandbox's URL")
         if not is_commerce and not is_sandbox_key:

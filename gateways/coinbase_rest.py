@@ -121,7 +121,7 @@ def segment(reference: str) -> str:
 
 
 def is_name(value: object, longest: int) -> bool:
-    """Tell whether a value can be stored as the id or type of an event."""
+    """Tell whether a value is printable ASCII, neither empty nor too long: fit for an id, a type or a header."""
     return isinstance(value, str) and 0 < len(value) <= longest and value.isascii() and value.isprintable()
 
 

@@ -71,7 +71,7 @@ def _read(header: str) -> Signature | None:
             return None
         fields[name] = value
     stamp = fields.get("t", "")
-    # Longer ones are no date; and int() refuses to read thousands of digits.
-    if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 12):
+    # Longer ones are no date; and it is signed as it is written, so that another way of writing it is refused.
+    if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 12 and stamp == str(int(stamp))):
         return None
     return Signature(int(stamp), fields.get("v0"), fields.get("h", ""), fields.get("v1"))

@@ -74,7 +74,7 @@ def blueprint(
         if page is None:
             abort(404)
         shown = {name: escape(value) for name, value in vars(page).items()}
-        return PAGE.format(provider=provider.capitalize(), more=buttons, **shown)
+        return PAGE.format(provider=provider.replace("_", " ").title(), more=buttons, **shown)
 
     @routes.post(f"/{provider}/hosted/<id>")
     def decide_on_page(id: str) -> AnyResponse:

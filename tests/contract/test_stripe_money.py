@@ -10,7 +10,6 @@ from domain.methods import PaymentMethod, capabilities
 from domain.money import Money
 from domain.outcome import Approved
 from gateways.stripe import _from_stripe, _to_stripe
-
 from sandbox.server import RunningSandbox
 
 from .bench import Books, order

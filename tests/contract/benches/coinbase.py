@@ -19,8 +19,8 @@ from gateways.coinbase import CoinbaseGateway
 from sandbox.server import RunningSandbox
 from tests.contract.bench import API_URL, READ_SECONDS, SECONDS, Webhook, body_of, now
 
-_KEY = Ed25519PrivateKey.generate()
-SECRET = base64.b64encode(_KEY.private_bytes_raw() + _KEY.public_key().public_bytes_raw()).decode()
+KEY = Ed25519PrivateKey.generate()
+SECRET = base64.b64encode(KEY.private_bytes_raw() + KEY.public_key().public_bytes_raw()).decode()
 SIGNED = "content-type x-event-id x-event-type"
 
 
@@ -56,6 +56,7 @@ class ProviderBench:
     }
 
     def __init__(self, sandbox: RunningSandbox) -> None:
+        self.sandbox = sandbox
         self.url = sandbox.url
         self._ids: dict[bytes, str] = {}
 
