@@ -288,7 +288,7 @@ def _amount(thing: Any, currency: str) -> int | None:
 def _find_refund(checkout: Any, order: Order) -> Any:
     """Return the refund with the order's reference, or the one that names its attempt; None if there is none."""
     for refund in checkout.get("refunds") or ():
-        if refund["id"] == order.reference or (order.reference is None and refund.get("reason") == order.attempt_id):
+        if refund["id"] == order.reference or refund.get("reason") == order.attempt_id:
             return refund
     return None
 

@@ -13,7 +13,7 @@ from domain.payment import Verb
 from gateways import coinbase, coinbase_commerce
 from gateways.coinbase_rest import Fate
 from sandbox.server import RunningSandbox
-from stack.process import ROOT
+from stack.process import ROOT, free_port
 
 from .bench import Bench, new_order
 from .benches.coinbase import ProviderBench as Business
@@ -81,6 +81,15 @@ def test_a_refusal_by_its_status(bench: Bench, status: int) -> None:
     wanted = expected(table.get(status, Fate.UNKNOWN), f"http_{status}")
     for body in (b"", b"<html>", {}, [], {"error": PRIVATE}, {"errorType": PRIVATE}, {"error": {"type": PRIVATE}}):
         assert without_refund(bench, outcomes(bench, status, body)) == without_refund(bench, wanted)
+
+
+def test_what_never_left_was_not_executed(bench: Bench) -> None:
+    asked = replace(new_order(bench), reference=ID)
+    gateway = bench.gateway(base=f"http://127.0.0.1:{free_port()}")
+    assert gateway.void(operation(asked, Verb.VOID)) == NotSent("unreachable", reference=ID)
+    if "refund" in bench.features:
+        assert gateway.refund(operation(asked, Verb.REFUND)) == NotSent("unreachable")
+    assert gateway.retrieve(asked) == InDoubt("unreachable", ID)
 
 
 @pytest.mark.parametrize("kind", sorted(TYPES))

@@ -105,6 +105,12 @@ def test_a_signed_header_that_is_missing_or_changed(headers: dict[str, str]) -> 
     assert not accepts(f"t={STAMP},v0={V0},h={NAMES},v1={V1}", headers)
 
 
+def test_a_header_that_did_not_arrive_is_not_left_out() -> None:
+    signed = f"{STAMP}.x-test x-missing.val1.".encode() + BODY
+    code = hmac.new(SECRET.encode(), signed, hashlib.sha256).hexdigest()
+    assert not accepts(f"t={STAMP},h=x-test x-missing,v1={code}")
+
+
 @pytest.mark.parametrize(("seconds", "is_good"), [(-301, False), (-300, True), (0, True), (300, True), (301, False)])
 def test_five_minutes_both_ways_exactly(seconds: int, is_good: bool) -> None:
     assert accepts(f"t={STAMP},h={NAMES},v1={V1}", at=AT + timedelta(seconds=seconds)) is is_good
