@@ -5,7 +5,7 @@ What a decision means is the provider's own; this shows the page, passes the dec
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -32,7 +32,7 @@ PAGE = """<!doctype html>
 <p>Pay <strong>{amount} {currency}</strong> ({id}), now {status}.</p>
 <form method="post">
   <button name="decision" value="approve">Approve</button>
-  <button name="decision" value="decline">Decline</button>
+  <button name="decision" value="decline">Decline</button>{more}
   <button name="decision" value="cancel">Cancel and go back</button>
 </form>
 <p>Or close this window and walk away.</p>
@@ -54,11 +54,17 @@ def blueprint(
     provider: str,
     show: Callable[[str], Page | None],
     decide: Callable[[str, str], str | None],
+    more: Mapping[str, str] | None = None,
 ) -> Blueprint:
     """Return the pages of a provider: `/<provider>/hosted/<id>` for people, `/_sandbox/<provider>/<id>` for tests.
 
     `show` returns None for an unknown id. `decide` is called under the lock with the id and a decision, and returns
-    where the customer is sent."""
+    where the customer is sent. `more`: what else a customer can do there, as decision and the text of its button."""
+    decisions = (*DECISIONS, *(more or {}))
+    buttons = "".join(
+        f'\n  <button name="decision" value="{escape(decision)}">{escape(text)}</button>'
+        for decision, text in (more or {}).items()
+    )
     routes = Blueprint(f"{provider}_hosted", __name__)
 
     @routes.get(f"/{provider}/hosted/<id>")
@@ -68,7 +74,7 @@ def blueprint(
         if page is None:
             abort(404)
         shown = {name: escape(value) for name, value in vars(page).items()}
-        return PAGE.format(provider=provider.capitalize(), **shown)
+        return PAGE.format(provider=provider.replace("_", " ").title(), more=buttons, **shown)
 
     @routes.post(f"/{provider}/hosted/<id>")
     def decide_on_page(id: str) -> AnyResponse:
@@ -80,8 +86,8 @@ def blueprint(
         return jsonify(sent_to=_decide(id, str(body_of_request().get("decision", ""))))
 
     def _decide(id: str, decision: str) -> str | None:
-        if decision not in DECISIONS:
-            refuse(f"decision must be one of {', '.join(DECISIONS)}")
+        if decision not in decisions:
+            refuse(f"decision must be one of {', '.join(decisions)}")
         with sandbox.lock:
             if show(id) is None:
                 abort(404)

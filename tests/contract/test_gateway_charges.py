@@ -108,7 +108,7 @@ def test_an_action_of_the_customer(provider: Bench, gateway: Gateway, books: Boo
 @pytest.mark.parametrize("is_good", [True, False])
 def test_a_bank_that_answers_later(provider: Bench, gateway: Gateway, books: Books, is_good: bool) -> None:
     method, token = provider.pending_token(is_good=is_good)
-    asked = new_order(provider, method_token=token, method=method)
+    asked = order(provider, card=token, method=method)
     outcome, remembered = charge(gateway, asked)
     assert outcome == Pending(remembered[0])
     known = replace(asked, reference=remembered[0])

@@ -1,0 +1,394 @@
+"""Coinbase Business: checkouts in USDC on Base, priced in the payment's currency and paid on Coinbase's page.
+
+The customer moves the money, so a charge creates, shows the page, and from then on only looks.
+Sources: docs.cdp.coinbase.com (coinbase-business/checkout-apis), read 2026-11-23."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field, SecretStr
+
+from domain.decline import Decline, DeclineClass
+from domain.errors import InvalidAmount, UnknownCurrency, WebhookRefused
+from domain.money import Money
+from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Outcome, Pending
+from domain.payment import Verb
+from gateways import hook0
+from gateways.base import Delivery, GatewayError, Notice, Order, Remember, Shared
+from gateways.coinbase_jwt import Signer, read_key
+from gateways.coinbase_rest import (
+    MALFORMED,
+    Api,
+    CallFailed,
+    Fate,
+    body_of,
+    is_name,
+    json_of,
+    segment,
+    split_secrets,
+    word,
+)
+from gateways.crypto import CryptoSettings
+
+DEFAULT_BASE = "https://business.coinbase.com/api/v1"
+_HOST = "https://business.coinbase.com/"
+# What Coinbase converts to USDC; all of them have two decimals, and an amount may have no more.
+CURRENCIES = frozenset({"EUR", "GBP", "SGD", "USD"})
+# Ours for ever: another one would make other keys of the same attempts.
+_KEYS = uuid.UUID("7b9d4f0e-6a55-4c0d-9a0b-6f3f5f0c9d11")
+_NOT_SUPPORTED = NotSent("not_supported", is_retryable=False)
+
+
+class CoinbaseGateway:
+    """One pooled session a process, one token a request, one idempotency key an attempt."""
+
+    provider = "coinbase"
+    region: str | None = None
+
+    def __init__(
+        self,
+        *,
+        api_key_name: str,
+        api_key_secret: str,
+        webhook_secrets: tuple[str, ...] = (),
+        base: str = DEFAULT_BASE,
+        api_url: str = "",
+        read_seconds: float = 30,
+    ) -> None:
+        self._signer = Signer(api_key_name, api_key_secret)
+        self._webhook_secrets = webhook_secrets
+        self._api_url = api_url.rstrip("/")
+        self._api = Api(base, read_seconds)
+
+    def charge(self, order: Order, remember: Remember) -> Outcome:
+        """Create the checkout and send the customer to its page; one that is known already is looked up."""
+        if order.verb is Verb.AUTHORIZE:
+            return _NOT_SUPPORTED
+        if order.reference is not None:
+            remember(order.reference)
+            return self.retrieve(order)
+        if order.money.currency not in CURRENCIES:
+            return NotSent("currency_not_supported", is_retryable=False)
+        try:
+            checkout = self._call("POST", "/checkouts", self._checkout_of(order), _key(order.attempt_id))
+            reference = str(checkout["id"])
+        except CallFailed as failure:
+            return failure.before_money()
+        except MALFORMED:
+            return NotSent("malformed_answer")
+        remember(reference)
+        return _read(outcome_of_checkout, checkout, order, reference)
+
+    def capture(self, order: Order) -> Outcome:
+        """Checkouts have no authorization."""
+        return _NOT_SUPPORTED
+
+    def void(self, order: Order) -> Outcome:
+        """Deactivate a checkout that nobody has paid yet."""
+        reference = _charge_reference(order)
+        try:
+            checkout = self._call("POST", f"/checkouts/{segment(reference)}/deactivate")
+        except CallFailed as failure:
+            return failure.of_transition(reference)
+        return _read(outcome_of_checkout, checkout, order, reference)
+
+    def refund(self, order: Order) -> Outcome:
+        """Send part or all of a paid checkout back. The key never changes: a repeat is the same refund."""
+        # Refunds have no metadata: the reason tells two of the same amount apart.
+        amount = {"amount": str(order.money), "currency": order.money.currency, "reason": order.attempt_id}
+        path = f"/checkouts/{segment(_charge_reference(order))}/refund"
+        try:
+            answer = self._call("POST", path, amount, _key(order.attempt_id))
+            refund = _find_refund(answer.get("checkout", answer), order)
+        except CallFailed as failure:
+            return failure.of_operation(None)
+        except MALFORMED:
+            return InDoubt("malformed_answer")
+        return InDoubt("malformed_answer") if refund is None else _read(_outcome_of_refund, refund, order, None)
+
+    def retrieve(self, order: Order) -> Outcome:
+        """Look the checkout up, and a refund in it. Without a stored reference nobody was shown a page."""
+        is_refund = order.verb is Verb.REFUND
+        reference = _charge_reference(order) if is_refund else order.reference or order.charge_reference
+        if reference is None:
+            return NotSent("not_created")
+        known = order.reference if is_refund else reference
+        try:
+            checkout = self._call("GET", f"/checkouts/{segment(reference)}")
+            if not is_refund:
+                return outcome_of_checkout(checkout, order)
+            refund = _find_refund(checkout, order)
+            if refund is None:
+                return NotSent("not_created") if known is None else InDoubt("refund_not_found", known)
+            return _outcome_of_refund(refund, order)
+        except CallFailed as failure:
+            return failure.of_look_up(known)
+        except MALFORMED:
+            return InDoubt("malformed_answer", known)
+
+    def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> Delivery:
+        """Accept a checkout with its event type, signed with any of the secrets at most five minutes from now."""
+        signature = hook0.verify(body, headers, self._webhook_secrets, now)
+        try:
+            payload = body.decode()
+            event = json.loads(payload)
+            kind, derived = event["eventType"], _event_id(event)
+        except (*MALFORMED, RecursionError):
+            raise WebhookRefused("not a Coinbase event") from None
+        # The body has no id of the event. One in a header is as good as the body only where it is signed too.
+        event_id = headers.get("X-Event-Id", "") if signature.covers("X-Event-Id") else derived
+        if not (is_name(event_id, 255) and is_name(kind, 100)):
+            raise WebhookRefused("not a Coinbase event")
+        return Delivery(event_id, kind, payload)
+
+    def read_webhook(self, payload: str) -> Notice | None:
+        """Name the checkout or refund that an event is about; Coinbase is then asked how it stands."""
+        event = json.loads(payload)
+        try:
+            if event["eventType"] in _PAYMENT_EVENTS:
+                return Notice(event["id"], _attempt_of(event), None)
+            if event["eventType"] in _REFUND_EVENTS:
+                refund = _last_refund(event, _REFUND_EVENTS[event["eventType"]])
+                return Notice(refund["id"], refund.get("reason"), None, event["id"])
+        except MALFORMED:
+            return None
+        return None
+
+    def timeline(self, reference: str) -> list[dict[str, str]]:
+        """Return how a checkout went: `status` (lower-case), `time` (RFC 3339), `context`; oldest first.
+
+        Coinbase tells only when it was created and when it last changed. `context` is empty, or "refund". A row may
+        have `transaction`, the hash on the network, and `network`. Raises GatewayError."""
+        try:
+            checkout = self._call("GET", f"/checkouts/{segment(reference)}")
+            rows = [_row("ACTIVE", checkout["createdAt"])]
+            if checkout["status"] != "ACTIVE":
+                rows.append(_row(checkout["status"], checkout["updatedAt"], checkout.get("transactionHash")))
+            for refund in checkout.get("refunds") or ():
+                at = refund.get("completedAt") or checkout["updatedAt"]
+                rows.append(_row(refund["status"], at, refund.get("transactionHash"), "refund"))
+            return rows
+        except CallFailed as failure:
+            raise GatewayError(failure.reason) from None
+        except MALFORMED:
+            raise GatewayError("malformed_answer") from None
+
+    def check(self) -> str:
+        """Say in one line that the credentials are accepted; raise GatewayError if they are not."""
+        try:
+            self._call("GET", "/checkouts", query={"pageSize": 1})
+        except CallFailed as failure:
+            raise GatewayError(f"Coinbase does not accept the API key: {failure.reason}") from None
+        return f"Coinbase Business accepts the API key at {self._api.base}"
+
+    def _checkout_of(self, order: Order) -> dict[str, Any]:
+        back = f"{self._api_url}/returns/{order.attempt_id}"
+        return {
+            "amount": str(order.money),
+            "currency": order.money.currency,
+            "description": f"Payment {order.payment_id}",
+            "metadata": {"payment_id": order.payment_id, "attempt_id": order.attempt_id},
+            "successRedirectUrl": back,
+            "failRedirectUrl": back,
+        }
+
+    def _call(self, method: str, path: str, body: Any = None, key: str | None = None, query: Any = None) -> Any:
+        headers = {"Authorization": f"Bearer {self._signer.token(method, self._api.base + path)}"}
+        if key is not None:
+            headers["X-Idempotency-Key"] = key
+        answer = self._api.send(method, path, headers, body=body, query=query)
+        if not 200 <= answer.status_code < 300:
+            reason = word(body_of(answer).get("errorType"), f"http_{answer.status_code}")
+            raise CallFailed(reason, FATES.get(answer.status_code, Fate.UNKNOWN))
+        return json_of(answer)
+
+
+# --- requests ---------------------------------------------------------------------------------------
+
+
+def _key(attempt_id: str) -> str:
+    """Return the attempt's idempotency key: always the same, and in the form of the random UUIDs that are documented.
+
+    >>> _key("at_1") == _key("at_1") != _key("at_2"), uuid.UUID(_key("at_1")).version
+    (True, 4)
+    """
+    return str(uuid.UUID(bytes=uuid.uuid5(_KEYS, attempt_id).bytes, version=4))
+
+
+def _charge_reference(order: Order) -> str:
+    if order.charge_reference is None:
+        raise AssertionError(f"bug: {order.verb} of a payment that never reached Coinbase")
+    return order.charge_reference
+
+
+# --- answers ----------------------------------------------------------------------------------------
+
+
+def outcome_of_checkout(checkout: Any, order: Order) -> Outcome:
+    """Return what a checkout says about its payment; refunds are told apart from it."""
+    reference = str(checkout["id"])
+    match checkout["status"]:
+        case "ACTIVE":
+            return ActionRequired(reference, {"type": "redirect", "redirect_url": str(checkout["url"])})
+        case "PROCESSING":
+            return Pending(reference)
+        case "COMPLETED" | "PARTIALLY_REFUNDED" | "REFUNDED":
+            paid = _amount(checkout, order.money.currency)
+            # A void asks for no amount: what was paid is then taken into the books as it is.
+            if paid is None or (order.verb is Verb.CHARGE and paid != order.money.minor):
+                return InDoubt("amount_differs", reference)
+            return Approved(reference, authorized=paid, captured=paid)
+        case "FAILED":
+            return Declined(reference, Decline("payment_failed", DeclineClass.HARD))
+        case "EXPIRED" | "DEACTIVATED":
+            return Approved(reference, voided=True)
+    return InDoubt("unknown_status", reference)
+
+
+def _outcome_of_refund(refund: Any, order: Order) -> Outcome:
+    reference = str(refund["id"])
+    match refund["status"]:
+        case "PENDING":
+            return Pending(reference)
+        case "COMPLETED":
+            given = _amount(refund, order.money.currency)
+            if given != order.money.minor:
+                return InDoubt("amount_differs", reference)
+            return Approved(reference, refunded=given)
+        case "FAILED":
+            return Declined(reference, Decline("refund_failed", DeclineClass.HARD))
+    return InDoubt("unknown_status", reference)
+
+
+def _read(outcome_of: Any, thing: Any, order: Order, reference: str | None) -> Outcome:
+    """Read the answer to a call that was executed: one that makes no sense leaves doubt."""
+    try:
+        outcome: Outcome = outcome_of(thing, order)
+    except MALFORMED:
+        return InDoubt("malformed_answer", reference)
+    return outcome
+
+
+def _amount(thing: Any, currency: str) -> int | None:
+    """Return the minor units of a checkout or refund in its price's currency, which USDC stands beside."""
+    for amount, code in (("fiatAmount", "fiatCurrency"), ("amount", "currency")):
+        if thing.get(code) == currency:
+            try:
+                return Money.parse(thing[amount], currency).minor
+            except (InvalidAmount, UnknownCurrency):
+                return None
+    return None
+
+
+def _find_refund(checkout: Any, order: Order) -> Any:
+    """Return the refund with the order's reference, or the one that names its attempt; None if there is none."""
+    for refund in checkout.get("refunds") or ():
+        if refund["id"] == order.reference or refund.get("reason") == order.attempt_id:
+            return refund
+    return None
+
+
+def _row(status: str, time: str, transaction: str | None = None, context: str = "") -> dict[str, str]:
+    row = {"status": str(status).lower(), "time": str(time), "context": context}
+    return row | {"transaction": str(transaction), "network": "base"} if transaction else row
+
+
+# --- events -----------------------------------------------------------------------------------------
+
+_PAYMENT_EVENTS = frozenset({"checkout.payment.success", "checkout.payment.failed", "checkout.payment.expired"})
+# The status that the refund of an event has.
+_REFUND_EVENTS = {"checkout.refund.success": "COMPLETED", "checkout.refund.failed": "FAILED"}
+
+
+def _event_id(event: Any) -> str:
+    # The time of the change tells two partial refunds apart, after which the status is the same.
+    parts = (event["id"], event["eventType"], event["status"], event.get("updatedAt", ""))
+    return ":".join(str(part) for part in parts)
+
+
+def _attempt_of(checkout: Any) -> str | None:
+    attempt_id = (checkout.get("metadata") or {}).get("attempt_id")
+    return attempt_id if isinstance(attempt_id, str) else None
+
+
+def _last_refund(checkout: Any, status: str) -> Any:
+    """Return the refund that such an event is most likely about, which does not say so itself."""
+    ended = [refund for refund in checkout["refunds"] if refund["status"] == status]
+    return max(ended, key=lambda refund: refund.get("completedAt") or "")
+
+
+# --- errors -----------------------------------------------------------------------------------------
+
+# The documented statuses, and 409 for a key whose first request is still running. Any other proves nothing.
+FATES: dict[int, Fate] = {
+    400: Fate.AT_FAULT,
+    401: Fate.NOT_EXECUTED,
+    403: Fate.NOT_EXECUTED,
+    404: Fate.AT_FAULT,
+    409: Fate.NOT_EXECUTED,
+    429: Fate.NOT_EXECUTED,
+    500: Fate.UNKNOWN,
+}
+
+
+# --- settings ---------------------------------------------------------------------------------------
+
+
+class CoinbaseSettings(CryptoSettings):
+    """What the environment says of Coinbase Business."""
+
+    coinbase_api_key_name: str | None = Field(
+        default=None, description="Name (id) of a CDP API key; without it Coinbase Business is off"
+    )
+    coinbase_api_key_secret: SecretStr | None = Field(
+        default=None, description="Its secret: base64 (Ed25519) or PEM (EC P-256)"
+    )
+    coinbase_webhook_secret: SecretStr | None = Field(
+        default=None, description="Secret of the webhook subscription; several, comma-separated, all verify"
+    )
+    coinbase_api_base: str = Field(
+        default=DEFAULT_BASE, description="Coinbase's API, https://business.coinbase.com/sandbox/api/v1, or a sandbox's"
+    )
+
+    def problems(self) -> list[str]:
+        """Return what is wrong, each naming its variable and what to do."""
+        name, secret = self.coinbase_api_key_name, self.coinbase_api_key_secret
+        if not self.crypto_payment_enabled or (name is None and secret is None):
+            return []
+        if name is None or secret is None:
+            missing = "COINBASE_API_KEY_NAME" if name is None else "COINBASE_API_KEY_SECRET"
+            return [f"{missing} is missing; set both parts of the API key, or neither"]
+        found = []
+        try:
+            read_key(secret.get_secret_value())
+        except ValueError as error:
+            found.append(f"COINBASE_API_KEY_SECRET {error}")
+        is_coinbase = self.coinbase_api_base.startswith(_HOST)
+        if is_coinbase and "sandbox" in name:
+            found.append(
+                "COINBASE_API_KEY_NAME is a sandbox key but COINBASE_API_BASE is Coinbase; set the sandbox's URL"
+            )
+        if not is_coinbase and "sandbox" not in name:
+            found.append("COINBASE_API_KEY_NAME is a real key but COINBASE_API_BASE is not Coinbase; use a sandbox key")
+        if self.coinbase_webhook_secret is None:
+            found.append("COINBASE_WEBHOOK_SECRET is missing; without it no webhook can be trusted")
+        return found
+
+    def make(self, shared: Shared) -> CoinbaseGateway | None:
+        """Return the gateway, or None where it is off."""
+        name, secret = self.coinbase_api_key_name, self.coinbase_api_key_secret
+        if not self.crypto_payment_enabled or name is None or secret is None:
+            return None
+        return CoinbaseGateway(
+            api_key_name=name,
+            api_key_secret=secret.get_secret_value(),
+            webhook_secrets=split_secrets(self.coinbase_webhook_secret),
+            base=self.coinbase_api_base,
+            api_url=shared.api_url,
+            read_seconds=shared.read_seconds,
+        )

@@ -1,0 +1,285 @@
+"""Coinbase Commerce, the older Charge API: coins of many networks, paid to addresses that a hosted page shows.
+
+The customer moves the money. Commerce has no idempotency keys and gives nothing back by API. It was folded into
+Coinbase Business in 2026; keys that still work keep working here. Sources: docs.cdp.coinbase.com/commerce and the
+official package coinbase-commerce, API version 2018-03-22, read 2026-11-23."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field, SecretStr
+
+from domain.errors import WebhookRefused
+from domain.methods import PaymentMethod
+from domain.outcome import InDoubt, NotSent, Outcome
+from domain.payment import Verb
+from gateways.base import Delivery, GatewayError, Notice, Order, Remember, Shared
+from gateways.coinbase_charges import outcome_of_charge, timeline_of_charge
+from gateways.coinbase_rest import (
+    MALFORMED,
+    Api,
+    CallFailed,
+    Fate,
+    body_of,
+    is_name,
+    json_of,
+    segment,
+    split_secrets,
+    word,
+)
+from gateways.crypto import CryptoSettings
+
+DEFAULT_BASE = "https://api.commerce.coinbase.com"
+_VERSION = "2018-03-22"
+_SIGNATURE = "X-Cc-Webhook-Signature"
+_NOT_SUPPORTED = NotSent("not_supported", is_retryable=False)
+# What one page of the list may hold.
+_PAGE = 100
+_COINS = {PaymentMethod.BITCOIN: "Bitcoin", PaymentMethod.ETHEREUM: "Ethereum", PaymentMethod.USDT: "USDT"}
+
+
+class CoinbaseCommerceGateway:
+    """One pooled session a process. Every charge names its attempt, for that is how a lost one is found again."""
+
+    provider = "coinbase_commerce"
+    region: str | None = None
+
+    def __init__(
+        self,
+        *,
+        api_key: str,
+        webhook_secrets: tuple[str, ...] = (),
+        base: str = DEFAULT_BASE,
+        api_url: str = "",
+        read_seconds: float = 30,
+    ) -> None:
+        self._headers = {"X-CC-Api-Key": api_key, "X-CC-Version": _VERSION}
+        self._webhook_secrets = webhook_secrets
+        self._api_url = api_url.rstrip("/")
+        self._api = Api(base, read_seconds)
+
+    def charge(self, order: Order, remember: Remember) -> Outcome:
+        """Create the charge and send the customer to its page; one that is known already is looked up.
+
+        A repeat may leave a second charge behind. That moves nothing: the customer is shown, and pays, one only."""
+        if order.verb is Verb.AUTHORIZE:
+            return _NOT_SUPPORTED
+        if order.reference is not None:
+            remember(order.reference)
+            return self.retrieve(order)
+        try:
+            charge = self._find(order) or self._call("POST", "/charges", self._charge_of(order))
+            reference = str(charge["id"])
+        except CallFailed as failure:
+            return failure.before_money()
+        except MALFORMED:
+            return NotSent("malformed_answer")
+        remember(reference)
+        return _read(charge, order, reference)
+
+    def capture(self, order: Order) -> Outcome:
+        """Accept what came for an unresolved charge, however much that is: a person has decided so."""
+        return self._change("resolve", order)
+
+    def void(self, order: Order) -> Outcome:
+        """Cancel a charge that nobody has paid yet."""
+        return self._change("cancel", order)
+
+    def refund(self, order: Order) -> Outcome:
+        """Commerce refunds nothing: a transfer on the network has to be made by hand."""
+        return NotSent("refund_by_hand", is_retryable=False)
+
+    def retrieve(self, order: Order) -> Outcome:
+        """Look the charge up. Without a stored reference nobody was shown a page."""
+        if order.verb is Verb.REFUND:
+            return NotSent("refund_by_hand", is_retryable=False)
+        reference = order.reference or order.charge_reference
+        if reference is None:
+            return NotSent("not_created")
+        try:
+            return outcome_of_charge(self._call("GET", f"/charges/{segment(reference)}"), order)
+        except CallFailed as failure:
+            return failure.of_look_up(reference)
+        except MALFORMED:
+            return InDoubt("malformed_answer", reference)
+
+    def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> Delivery:
+        """Accept an event signed with any of the secrets. There is no time in it: a replay is known by its id."""
+        code = next((value for name, value in headers.items() if name.title() == _SIGNATURE), "")
+        if not any(_is_signed(body, code, secret) for secret in self._webhook_secrets):
+            raise WebhookRefused("bad signature")
+        try:
+            payload = body.decode()
+            event = json.loads(payload)["event"]
+            event_id, kind = event["id"], event["type"]
+        except (*MALFORMED, RecursionError):
+            raise WebhookRefused("not a Commerce event") from None
+        if not (is_name(event_id, 255) and is_name(kind, 100)):
+            raise WebhookRefused("not a Commerce event")
+        return Delivery(event_id, kind, payload)
+
+    def read_webhook(self, payload: str) -> Notice | None:
+        """Name the charge that an event is about; Commerce is then asked how it stands."""
+        try:
+            event = json.loads(payload)["event"]
+            if event["type"] not in _EVENTS:
+                return None
+            charge = event["data"]
+            attempt_id = (charge.get("metadata") or {}).get("attempt_id")
+            return Notice(str(charge["id"]), attempt_id if isinstance(attempt_id, str) else None, None)
+        except MALFORMED:
+            return None
+
+    def timeline(self, reference: str) -> list[dict[str, str]]:
+        """Return how a charge went, oldest first; see `timeline_of_charge`. Raises GatewayError."""
+        try:
+            return timeline_of_charge(self._call("GET", f"/charges/{segment(reference)}"))
+        except CallFailed as failure:
+            raise GatewayError(failure.reason) from None
+        except MALFORMED:
+            raise GatewayError("malformed_answer") from None
+
+    def check(self) -> str:
+        """Say in one line that the key is accepted; raise GatewayError if it is not."""
+        try:
+            self._call("GET", "/charges", query={"limit": 1})
+        except CallFailed as failure:
+            raise GatewayError(f"Coinbase Commerce does not accept the API key: {failure.reason}") from None
+        return f"Coinbase Commerce accepts the API key at {self._api.base}"
+
+    def _find(self, order: Order) -> Any:
+        """Return the charge that an earlier try of this attempt made, if its answer was lost.
+
+        The first try looks for nothing: the newest charges are asked for only where one may be among them."""
+        if not order.retries:
+            return None
+        for charge in self._call("GET", "/charges", query={"limit": _PAGE, "order": "desc"}):
+            if (charge.get("metadata") or {}).get("attempt_id") == order.attempt_id:
+                return charge
+        return None
+
+    def _charge_of(self, order: Order) -> dict[str, Any]:
+        back = f"{self._api_url}/returns/{order.attempt_id}"
+        coin = _COINS.get(order.method)
+        return {
+            "name": "Payment",
+            "description": f"Payment {order.payment_id}" + (f" in {coin}" if coin else ""),
+            "pricing_type": "fixed_price",
+            "local_price": {"amount": str(order.money), "currency": order.money.currency},
+            "metadata": {"payment_id": order.payment_id, "attempt_id": order.attempt_id},
+            "redirect_url": back,
+            "cancel_url": back,
+        }
+
+    def _change(self, action: str, order: Order) -> Outcome:
+        if order.charge_reference is None:
+            raise AssertionError(f"bug: {order.verb} of a payment that never reached Commerce")
+        reference = order.charge_reference
+        try:
+            charge = self._call("POST", f"/charges/{segment(reference)}/{action}")
+        except CallFailed as failure:
+            return failure.of_transition(reference)
+        return _read(charge, order, reference)
+
+    def _call(self, method: str, path: str, body: Any = None, query: Any = None) -> Any:
+        answer = self._api.send(method, path, self._headers, body=body, query=query)
+        if 200 <= answer.status_code < 300:
+            return json_of(answer).get("data")
+        error = body_of(answer).get("error")
+        kind = error.get("type") if isinstance(error, dict) else None
+        by_status = STATUSES.get(answer.status_code, Fate.UNKNOWN)
+        raise CallFailed(word(kind, f"http_{answer.status_code}"), ERRORS.get(str(kind), by_status))
+
+
+def _read(charge: Any, order: Order, reference: str) -> Outcome:
+    """Read the answer to a call that was executed: one that makes no sense leaves doubt."""
+    try:
+        return outcome_of_charge(charge, order)
+    except MALFORMED:
+        return InDoubt("malformed_answer", reference)
+
+
+# --- events -----------------------------------------------------------------------------------------
+
+# Today's first, then those of the years before.
+_EVENTS = frozenset(f"charge:{name}" for name in "created pending confirmed failed delayed resolved".split())
+
+
+def _is_signed(body: bytes, code: str, secret: str) -> bool:
+    digest = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    return hmac.compare_digest(digest.encode(), code.encode())
+
+
+# --- errors -----------------------------------------------------------------------------------------
+
+# The types that the official package knows.
+ERRORS: dict[str, Fate] = {
+    "not_found": Fate.AT_FAULT,
+    "param_required": Fate.AT_FAULT,
+    "validation_error": Fate.AT_FAULT,
+    "invalid_request": Fate.AT_FAULT,
+    "authentication_error": Fate.NOT_EXECUTED,
+    "rate_limit_exceeded": Fate.NOT_EXECUTED,
+    "internal_server_error": Fate.UNKNOWN,
+}
+# For an answer without a known type. 410: Coinbase has switched the API off. Any other proves nothing.
+STATUSES: dict[int, Fate] = {
+    400: Fate.AT_FAULT,
+    401: Fate.NOT_EXECUTED,
+    403: Fate.NOT_EXECUTED,
+    404: Fate.AT_FAULT,
+    410: Fate.AT_FAULT,
+    429: Fate.NOT_EXECUTED,
+    500: Fate.UNKNOWN,
+    503: Fate.UNKNOWN,
+}
+
+
+# --- settings ---------------------------------------------------------------------------------------
+
+
+class CoinbaseCommerceSettings(CryptoSettings):
+    """What the environment says of Coinbase Commerce."""
+
+    coinbase_commerce_api_key: SecretStr | None = Field(
+        default=None, description="Key of the Commerce API; without it Coinbase Commerce is off"
+    )
+    coinbase_commerce_webhook_secret: SecretStr | None = Field(
+        default=None, description="Shared secret of its webhooks; several, comma-separated, all verify"
+    )
+    coinbase_commerce_api_base: str = Field(default=DEFAULT_BASE, description="Coinbase Commerce, or a sandbox's URL")
+
+    def problems(self) -> list[str]:
+        """Return what is wrong, each naming its variable and what to do."""
+        if not self.crypto_payment_enabled or self.coinbase_commerce_api_key is None:
+            return []
+        secret = self.coinbase_commerce_api_key.get_secret_value()
+        is_sandbox_key = "sandbox" in secret
+        is_commerce = self.coinbase_commerce_api_base.rstrip("/") == DEFAULT_BASE
+        key, base = "COINBASE_COMMERCE_API_KEY", "COINBASE_COMMERCE_API_BASE"
+        found = [] if is_name(secret, 255) else [f"{key} is not a key; it has to be printable ASCII"]
+        if is_commerce and is_sandbox_key:
+            found.append(f"{key} is a sandbox key but {base} is Coinbase Commerce; set the sandbox's URL")
+        if not is_commerce and not is_sandbox_key:
+            found.append(f"{key} is a real key but {base} is not Coinbase Commerce; use a sandbox key")
+        if self.coinbase_commerce_webhook_secret is None:
+            found.append("COINBASE_COMMERCE_WEBHOOK_SECRET is missing; without it no webhook can be trusted")
+        return found
+
+    def make(self, shared: Shared) -> CoinbaseCommerceGateway | None:
+        """Return the gateway, or None where it is off."""
+        if not self.crypto_payment_enabled or self.coinbase_commerce_api_key is None:
+            return None
+        return CoinbaseCommerceGateway(
+            api_key=self.coinbase_commerce_api_key.get_secret_value(),
+            webhook_secrets=split_secrets(self.coinbase_commerce_webhook_secret),
+            base=self.coinbase_commerce_api_base,
+            api_url=shared.api_url,
+            read_seconds=shared.read_seconds,
+        )

@@ -1,0 +1,190 @@
+"""Owns Coinbase Business as its callers see it: the Checkouts API, its answers, its refusals, its controls.
+
+POST /checkouts · GET /checkouts[/{id}] · POST /checkouts/{id}/deactivate · POST /checkouts/{id}/refund [docs].
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from flask import Blueprint, Flask, Response, abort, jsonify, request
+
+from sandbox import hosted, ledger
+from sandbox.coinbase.checkouts import EVENTS, Checkout, Checkouts, Invalid
+from sandbox.coinbase.signatures import token_problem
+from sandbox.control import body_of_request
+from sandbox.service import Answer, Call, Json, Operation, Refusal, Service
+from sandbox.state import Sandbox
+
+# Page sizes of the list are unverified.
+_PAGE = 25
+
+
+class CoinbaseBusiness(Service):
+    """The imitated merchant account behind the Checkouts API."""
+
+    provider = "coinbase"
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        super().__init__(sandbox)
+        self.checkouts = Checkouts(sandbox)
+        self._kept: dict[tuple[str, str], tuple[str, Answer]] = {}
+
+    def operations(self) -> Iterable[Operation]:
+        """Return the five operations of the API."""
+        return (
+            Operation("create", "POST", "/checkouts", self._create),
+            Operation("list", "GET", "/checkouts", self._list),
+            Operation("read", "GET", "/checkouts/<id>", self._read),
+            Operation("deactivate", "POST", "/checkouts/<id>/deactivate", self._deactivate),
+            Operation("refund", "POST", "/checkouts/<id>/refund", self._refund),
+        )
+
+    def authenticate(self, call: Call) -> None:
+        """Refuse a request whose token is not for it."""
+        line = f"{request.method} {request.host}{request.path}"
+        problem = token_problem(call.headers.get("Authorization", ""), line)
+        if problem is not None:
+            raise _refusal(401, "unauthorized", problem)
+
+    def server_error(self) -> Refusal:
+        """Return the 500."""
+        return _refusal(500, "internal_server_error", "An internal server error occurred.")
+
+    def rate_limited(self) -> Refusal:
+        """Return the 429."""
+        return _refusal(429, "rate_limit_exceeded", "Too many requests.")
+
+    def malformed(self) -> Refusal:
+        """Return the refusal of a body that is not a JSON object."""
+        return _refusal(400, "malformed_request", "The request body is not valid JSON.")
+
+    def accounts(self) -> Iterator[ledger.Account]:
+        """Yield every checkout for the books."""
+        for checkout in self.checkouts.all():
+            currency, metadata = checkout.currency, checkout.body["metadata"]
+            yield ledger.Account(checkout.id, self.provider, currency, metadata, checkout.body["status"])
+
+    def endpoints(self) -> Iterable[Json]:
+        """Yield the webhook subscription."""
+        return self.checkouts.log.endpoints(EVENTS)
+
+    def register(self, app: Flask) -> None:
+        """Add the API, the hosted page and the controls."""
+        super().register(app)
+        app.register_blueprint(_controls(self.sandbox, self.checkouts))
+        more = {"pay_slowly": "Pay, confirmed later"}
+        app.register_blueprint(hosted.blueprint(self.sandbox, self.provider, self._page, self.checkouts.decide, more))
+
+    def _page(self, id: str) -> hosted.Page | None:
+        checkout = self.checkouts.find(id)
+        if checkout is None:
+            return None
+        return hosted.Page(id, checkout.body["fiatAmount"], checkout.currency, checkout.body["status"])
+
+    def _create(self, call: Call) -> Answer:
+        return self._once(call, lambda: Answer(201, self.checkouts.create(call.body, f"{call.base_url}/hosted")))
+
+    def _read(self, call: Call) -> Answer:
+        return Answer(200, self._found(call).body)
+
+    def _list(self, call: Call) -> Answer:
+        status = call.query.get("status")
+        found = [c.body for c in self.checkouts.all() if status in (None, c.body["status"])]
+        size, start = _number(call, "pageSize", _PAGE), _number(call, "pageToken", 0)
+        page, end = list(reversed(found))[start : start + size], start + size
+        return Answer(200, {"checkouts": page, "nextPageToken": str(end) if end < len(found) else ""})
+
+    def _deactivate(self, call: Call) -> Answer:
+        try:
+            return Answer(200, self.checkouts.deactivate(self._found(call)))
+        except Invalid as problem:
+            raise _refusal(400, "invalid_request", str(problem)) from None
+
+    def _refund(self, call: Call) -> Answer:
+        # The answer wraps the checkout, whose last refund is the new one [docs].
+        checkout = self._found(call)
+        return self._once(call, lambda: Answer(200, {"checkout": self.checkouts.refund(checkout, call.body)}))
+
+    def _found(self, call: Call) -> Checkout:
+        checkout = self.checkouts.find(call.ids["id"])
+        if checkout is None:
+            raise _refusal(404, "not_found", "Checkout not found.")
+        return checkout
+
+    def _once(self, call: Call, execute: Any) -> Answer:
+        """Execute under the idempotency key, a UUID: the same key gets the same answer [docs].
+
+        Unverified: how long a key is kept (here for ever), and that another body under it is refused."""
+        key = call.headers.get("X-Idempotency-Key")
+        if key is not None and not _is_uuid(key):
+            raise _refusal(400, "invalid_request", "X-Idempotency-Key must be a UUID v4.")
+        name, asked = (request.path, key or ""), json.dumps(call.body, sort_keys=True)
+        if key is not None and name in self._kept:
+            before, answer = self._kept[name]
+            if before != asked:
+                raise _refusal(400, "idempotency_error", "The idempotency key was used with another request.")
+            return answer
+        try:
+            answer = execute()
+        except Invalid as problem:
+            raise _refusal(400, "invalid_request", str(problem)) from None
+        # The checkout goes on changing; the answer that was given does not.
+        frozen = Answer(answer.status, json.loads(json.dumps(answer.body)))
+        if key is not None:
+            self._kept[name] = (asked, frozen)
+        return frozen
+
+
+def _controls(sandbox: Sandbox, checkouts: Checkouts) -> Blueprint:
+    routes = Blueprint("coinbase_control", __name__, url_prefix="/_sandbox/coinbase")
+
+    @routes.post("/<id>/settle")
+    def settle(id: str) -> Response:
+        """End what is under way: a payment, by the checkout's id, or a refund by its own."""
+        with sandbox.lock:
+            if not checkouts.settle(id, is_good=body_of_request().get("result") != "failure"):
+                abort(404)
+        return jsonify(settled=id)
+
+    @routes.post("/<id>/refund_slowly")
+    def refund_slowly(id: str) -> Response:
+        """Let refunds of this checkout wait until they are settled."""
+        with sandbox.lock:
+            checkout = checkouts.find(id)
+            if checkout is None:
+                abort(404)
+            checkout.is_refunded_slowly = True
+        return jsonify(slow=id)
+
+    @routes.get("/events")
+    def events() -> Response:
+        """Show the events about an object, the last one last."""
+        about = request.args.get("about")
+        with sandbox.lock:
+            found = [event for event in checkouts.log.events if about is None or about in event.about]
+        return jsonify(events=[{"id": event.id, "body": json.loads(event.body)} for event in found])
+
+    return routes
+
+
+def _refusal(status: int, kind: str, message: str) -> Refusal:
+    body = {"errorType": kind, "errorMessage": message, "correlationId": uuid.uuid4().hex[:16]}
+    return Refusal(status, body)
+
+
+def _number(call: Call, name: str, default: int) -> int:
+    text = call.query.get(name, "") or str(default)
+    if not (text.isascii() and text.isdigit() and len(text) < 9):
+        raise _refusal(400, "invalid_request", f"{name} is invalid.")
+    return int(text)
+
+
+def _is_uuid(key: str) -> bool:
+    try:
+        return str(uuid.UUID(key)) == key.lower() and uuid.UUID(key).version == 4
+    except ValueError:
+        return False

@@ -1,0 +1,160 @@
+"""Owns Coinbase Commerce as its callers see it: the Charge API of version 2018-03-22, its refusals, its controls.
+
+POST /charges · GET /charges[/{id or code}] · POST /charges/{id}/cancel · POST /charges/{id}/resolve · GET /events
+[sdk]. There are no idempotency keys and no refunds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from flask import Blueprint, Flask, Response, abort, jsonify
+
+from sandbox import hosted, ledger
+from sandbox.coinbase.charges import EVENTS, Charge, Charges, Invalid
+from sandbox.coinbase.signatures import is_sandbox_key
+from sandbox.control import body_of_request
+from sandbox.service import Answer, Call, Json, Operation, Refusal, Service
+from sandbox.state import Sandbox
+
+# What a list shows when the caller does not say, and at most [docs].
+_PAGE, _LARGEST_PAGE = 25, 100
+_WAYS = {
+    "pay_slowly": "Pay, confirmed later",
+    "pay_too_little": "Pay too little",
+    "pay_too_much": "Pay too much",
+    "pay_too_late": "Pay after the end",
+}
+
+
+class CoinbaseCommerce(Service):
+    """The imitated merchant account behind the Charge API."""
+
+    provider = "coinbase_commerce"
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        super().__init__(sandbox)
+        self.charges = Charges(sandbox)
+
+    def operations(self) -> Iterable[Operation]:
+        """Return the operations of the API."""
+        return (
+            Operation("create", "POST", "/charges", self._create),
+            Operation("list", "GET", "/charges", self._list),
+            Operation("read", "GET", "/charges/<id>", self._read),
+            Operation("cancel", "POST", "/charges/<id>/cancel", lambda call: self._change(call, self.charges.cancel)),
+            Operation(
+                "resolve", "POST", "/charges/<id>/resolve", lambda call: self._change(call, self.charges.resolve)
+            ),
+            Operation("list_events", "GET", "/events", self._list_events),
+            Operation("read_event", "GET", "/events/<id>", self._read_event),
+        )
+
+    def authenticate(self, call: Call) -> None:
+        """Refuse a request without a key of the sandbox. Unverified: what an unknown version gets."""
+        if not is_sandbox_key(call.headers):
+            raise _refusal(401, "authentication_error", "Invalid API key.")
+        if not call.headers.get("X-Cc-Version"):
+            raise _refusal(400, "invalid_request", "X-CC-Version is missing.")
+
+    def server_error(self) -> Refusal:
+        """Return the 500."""
+        return _refusal(500, "internal_server_error", "Something went wrong.")
+
+    def rate_limited(self) -> Refusal:
+        """Return the 429."""
+        return _refusal(429, "rate_limit_exceeded", "Rate limit exceeded.")
+
+    def malformed(self) -> Refusal:
+        """Return the refusal of a body that is not a JSON object."""
+        return _refusal(400, "invalid_request", "Invalid JSON.")
+
+    def accounts(self) -> Iterator[ledger.Account]:
+        """Yield every charge for the books."""
+        for charge in self.charges.all():
+            yield ledger.Account(charge.id, self.provider, charge.currency, charge.body["metadata"], charge.status)
+
+    def endpoints(self) -> Iterable[Json]:
+        """Yield the webhook endpoint."""
+        return self.charges.log.endpoints(EVENTS)
+
+    def register(self, app: Flask) -> None:
+        """Add the API, the hosted page and the controls."""
+        super().register(app)
+        app.register_blueprint(_controls(self.sandbox, self.charges))
+        app.register_blueprint(hosted.blueprint(self.sandbox, self.provider, self._page, self.charges.decide, _WAYS))
+
+    def _page(self, id: str) -> hosted.Page | None:
+        charge = self.charges.find(id)
+        if charge is None:
+            return None
+        price = charge.body["pricing"]["local"]
+        return hosted.Page(charge.body["code"], price["amount"], price["currency"], charge.status)
+
+    def _create(self, call: Call) -> Answer:
+        try:
+            return Answer(201, {"data": self.charges.create(call.body, f"{call.base_url}/hosted")})
+        except Invalid as problem:
+            raise _refusal(400, "invalid_request", str(problem)) from None
+
+    def _read(self, call: Call) -> Answer:
+        return Answer(200, {"data": self._found(call).body})
+
+    def _list(self, call: Call) -> Answer:
+        return _page_of(call, [charge.body for charge in self.charges.all()])
+
+    def _change(self, call: Call, change: Any) -> Answer:
+        try:
+            return Answer(200, {"data": change(self._found(call))})
+        except Invalid as problem:
+            raise _refusal(400, "invalid_request", str(problem)) from None
+
+    def _list_events(self, call: Call) -> Answer:
+        return _page_of(call, [json.loads(event.body)["event"] for event in self.charges.log.events])
+
+    def _read_event(self, call: Call) -> Answer:
+        for event in self.charges.log.events:
+            if event.id == call.ids["id"]:
+                return Answer(200, {"data": json.loads(event.body)["event"]})
+        raise _refusal(404, "not_found", "Event not found.")
+
+    def _found(self, call: Call) -> Charge:
+        charge = self.charges.find(call.ids["id"])
+        if charge is None:
+            raise _refusal(404, "not_found", "Charge not found.")
+        return charge
+
+
+def _page_of(call: Call, things: list[Json]) -> Answer:
+    """Return a page of a list, the newest first unless it is asked in the other order."""
+    newest_first = things if call.query.get("order") == "asc" else things[::-1]
+    after, limit = call.query.get("starting_after"), call.query.get("limit", "")
+    ids = [thing["id"] for thing in newest_first]
+    start = ids.index(after) + 1 if after in ids else 0
+    size = min(int(limit), _LARGEST_PAGE) if limit.isascii() and limit.isdigit() and len(limit) < 9 else _PAGE
+    page = newest_first[start : start + size]
+    cursor = [page[0]["id"], page[-1]["id"]] if page else []
+    pagination = {"order": call.query.get("order", "desc"), "total": len(things), "limit": size, "yielded": len(page)}
+    return Answer(200, {"pagination": pagination | {"cursor_range": cursor, "starting_after": after}, "data": page})
+
+
+def _controls(sandbox: Sandbox, charges: Charges) -> Blueprint:
+    routes = Blueprint("coinbase_commerce_control", __name__, url_prefix="/_sandbox/coinbase_commerce")
+
+    @routes.post("/<id>/settle")
+    def settle(id: str) -> Response:
+        """End a payment that is under way: confirmed on its network, or lost."""
+        with sandbox.lock:
+            charge = charges.find(id)
+            if charge is None or not charges.settle(charge, is_good=body_of_request().get("result") != "failure"):
+                abort(404)
+        return jsonify(settled=id)
+
+    return routes
+
+
+def _refusal(status: int, kind: str, message: str) -> Refusal:
+    error: Mapping[str, str] = {"type": kind, "message": message}
+    return Refusal(status, {"error": error})

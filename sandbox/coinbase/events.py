@@ -1,0 +1,77 @@
+"""Owns the events of one Coinbase product: what happened, kept as it was then, and its delivery to the endpoint."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sandbox.delivery import Message
+from sandbox.state import Sandbox
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event, with its body as delivered. `about`: the ids of the objects that it tells of."""
+
+    id: str
+    type: str
+    about: tuple[str, ...]
+    body: bytes
+
+
+Sign = Callable[[Event, bytes, str, int], Mapping[str, str]]
+
+
+class EventLog:
+    """All events, oldest first, and the one endpoint, which gets them all.
+
+    Its address is that of the product's receivers with this provider as the last segment; its secret is the one that
+    the sandbox was started with. `sign` makes the headers of an event from its body, the secret and the seconds."""
+
+    def __init__(self, sandbox: Sandbox, provider: str, sign: Sign) -> None:
+        self._sandbox = sandbox
+        self._provider = provider
+        self._sign = sign
+        self._secret = sandbox.settings.webhook_secret or uuid.uuid4().hex
+        address = sandbox.settings.webhook_url
+        self.url = None if address is None else f"{address.rsplit('/', 1)[0]}/{provider}"
+        self.events: list[Event] = []
+
+    def emit(self, type: str, about: Iterable[str], body: Callable[[str], Json]) -> None:
+        """Write down that something happened, and tell. `body` makes the event's body from its id."""
+        id = str(uuid.uuid4())
+        event = Event(id, type, tuple(about), json.dumps(body(id)).encode())
+        self.events.append(event)
+        if self.url is not None:
+            self._sandbox.delivery.post(self._message(event, self.url))
+
+    def endpoints(self, types: Iterable[str]) -> Iterable[Json]:
+        """Yield the endpoint, if there is one, without its secret."""
+        if self.url is not None:
+            yield {"provider": self._provider, "id": "subscription", "url": self.url, "enabled_events": list(types)}
+
+    def _message(self, event: Event, url: str) -> Message:
+        return Message(
+            event=event.id,
+            endpoint="subscription",
+            url=url,
+            body=lambda: event.body,
+            headers=lambda body: self._sign(event, body, self._secret, int(self._sandbox.clock.now())),
+            is_wanted=lambda: True,
+            delivered=lambda: None,
+        )
+
+
+def rfc3339(seconds: float) -> str:
+    """Return an instant as Coinbase writes it.
+
+    >>> rfc3339(0.0)
+    '1970-01-01T00:00:00Z'
+    """
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

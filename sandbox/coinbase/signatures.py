@@ -1,0 +1,64 @@
+"""Owns the proofs: how both products sign their webhooks, and which bearer tokens Business believes."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from collections.abc import Mapping
+
+import jwt
+
+from sandbox.coinbase.events import Event
+
+# Tokens may not live longer [sdk].
+MOST_SECONDS = 120
+# Clocks of two machines differ a little.
+LEEWAY_SECONDS = 5
+_SIGNED = ("content-type", "x-event-id", "x-event-type")
+
+
+def hook0_headers(event: Event, body: bytes, secret: str, seconds: int) -> dict[str, str]:
+    """Return the headers of a Business webhook: both versions of the signature [hook0]."""
+    headers = {"Content-Type": "application/json", "X-Event-Id": event.id, "X-Event-Type": event.type}
+    values = {name.lower(): value for name, value in headers.items()}
+    names = " ".join(_SIGNED)
+    stamped = f"{seconds}.{names}.{'.'.join(values[name] for name in _SIGNED)}.".encode()
+    old = _digest(secret, f"{seconds}.".encode() + body)
+    return headers | {"X-Hook0-Signature": f"t={seconds},v0={old},h={names},v1={_digest(secret, stamped + body)}"}
+
+
+def commerce_headers(event: Event, body: bytes, secret: str, seconds: int) -> dict[str, str]:
+    """Return the headers of a Commerce webhook, whose signature knows no time [sdk]."""
+    return {"Content-Type": "application/json", "X-CC-Webhook-Signature": _digest(secret, body)}
+
+
+def token_problem(authorization: str, request_line: str) -> str | None:
+    """Return why a bearer token is not believed; None if it is. `request_line`: method, host and path.
+
+    The sandbox knows no public keys, so that the signature is not looked at: whose name contains "sandbox" is
+    believed. The times are by the host's clock, which a test cannot move, for that is what callers sign by."""
+    scheme, _, token = authorization.partition(" ")
+    try:
+        claims = jwt.decode(token, options={"verify_signature": False})
+        is_good_name = "sandbox" in claims["sub"] and claims["iss"] == "cdp"
+        starts, ends = int(claims["nbf"]), int(claims["exp"])
+        is_for_this = request_line in claims["uris"]
+    except (jwt.InvalidTokenError, KeyError, TypeError, ValueError):
+        return "no token"
+    now = time.time()
+    if scheme != "Bearer" or not is_good_name:
+        return "unknown key"
+    if not is_for_this:
+        return "token of another request"
+    is_in_time = starts - LEEWAY_SECONDS <= now <= ends + LEEWAY_SECONDS and ends - starts <= MOST_SECONDS
+    return None if is_in_time else "token of another time"
+
+
+def is_sandbox_key(headers: Mapping[str, str]) -> bool:
+    """Tell whether a request to Commerce carries a key that the sandbox believes."""
+    return "sandbox" in headers.get("X-Cc-Api-Key", "")
+
+
+def _digest(secret: str, signed: bytes) -> str:
+    return hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()

@@ -1,0 +1,119 @@
+"""Coinbase Business: the customer pays a checkout on a page, and refunds are calls of ours."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import requests
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from domain.methods import PaymentMethod
+from gateways.base import Order
+from gateways.coinbase import CoinbaseGateway
+from sandbox.server import RunningSandbox
+from tests.contract.bench import API_URL, READ_SECONDS, SECONDS, Webhook, body_of, now
+
+KEY = Ed25519PrivateKey.generate()
+SECRET = base64.b64encode(KEY.private_bytes_raw() + KEY.public_key().public_bytes_raw()).decode()
+SIGNED = "content-type x-event-id x-event-type"
+
+
+class ProviderBench:
+    """Coinbase Business's sandbox."""
+
+    provider = "coinbase"
+    currency = "EUR"
+    method = PaymentMethod.CRYPTOCURRENCY
+    features = frozenset(
+        {
+            "action",
+            "void_unfinished",
+            "pending",
+            "refund",
+            "webhooks",
+            "refund_webhooks",
+            "signed",
+            "stamped",
+            "secrets",
+        }
+    )
+    secrets = ("new-secret", "old-secret")
+    credentials: Mapping[str, Any] = {"api_key_name": "organizations/unknown/apiKeys/1"}
+    # The customer decides on the page; no token says what comes of it.
+    tokens: Mapping[str, str | None] = {"good": None, "hard": None, "refund_later": None}
+    calls: Mapping[str, str] = {
+        "create": "coinbase.create",
+        "retrieve": "coinbase.read",
+        "void": "coinbase.deactivate",
+        "refund": "coinbase.refund",
+        "retrieve_refund": "coinbase.read",
+    }
+
+    def __init__(self, sandbox: RunningSandbox) -> None:
+        self.sandbox = sandbox
+        self.url = sandbox.url
+        self._ids: dict[bytes, str] = {}
+
+    def gateway(self, **changes: Any) -> CoinbaseGateway:
+        given = {
+            "api_key_name": "organizations/sandbox/apiKeys/1",
+            "api_key_secret": SECRET,
+            "webhook_secrets": self.secrets,
+            "base": f"{self.url}/coinbase",
+            "api_url": API_URL,
+            "read_seconds": READ_SECONDS,
+        }
+        return CoinbaseGateway(**(given | changes))
+
+    def ready(self, gateway: CoinbaseGateway, asked: Order, card: str) -> Order:
+        """Return the order with a checkout that its customer has paid, or failed to pay."""
+        references: list[str] = []
+        gateway.charge(asked, references.append)
+        reference = references[0]
+        if card == "refund_later":
+            self.control(f"{reference}/refund_slowly")
+        self.decide(reference, {"hard": "decline", "slow": "pay_slowly"}.get(card, "approve"))
+        return replace(asked, reference=reference)
+
+    def pending_token(self, *, is_good: bool) -> tuple[PaymentMethod, str]:
+        return self.method, "slow"
+
+    def let_bank_answer(self, reference: str, *, is_good: bool) -> None:
+        self.control(f"{reference}/settle", result="success" if is_good else "failure")
+
+    def let_customer_act(self, reference: str, *, is_good: bool) -> None:
+        self.decide(reference, "approve" if is_good else "decline")
+
+    def event(self, reference: str) -> dict[str, Any]:
+        answer = requests.get(f"{self.url}/_sandbox/coinbase/events?about={reference}", timeout=SECONDS)
+        last = answer.json()["events"][-1]
+        self._ids[body_of(last["body"])] = last["id"]
+        return dict(last["body"])
+
+    def signed(self, event: Any, *, seconds: float = 0, is_forged: bool = False, secret: str | None = None) -> Webhook:
+        body, stamp = body_of(event), int(now().timestamp() + seconds)
+        key = "wrong" if is_forged else self.secrets[0] if secret is None else secret
+        event_id = self._ids.get(body) or str(uuid.uuid4())
+        signed = f"{stamp}.{SIGNED}.application/json.{event_id}.type.".encode() + body
+        digest = hmac.new(key.encode(), signed, hashlib.sha256).hexdigest()
+        headers = {"Content-Type": "application/json", "X-Event-Id": event_id, "X-Event-Type": "type"}
+        return Webhook(body, headers | {"X-Hook0-Signature": f"t={stamp},h={SIGNED},v1={digest}"})
+
+    def strange_events(self) -> list[Any]:
+        tomorrow = {"id": "68f7a946db0529ea9b6d3a12", "eventType": "checkout.invented.tomorrow", "status": "ACTIVE"}
+        refunded = tomorrow | {"eventType": "checkout.refund.success"}
+        return [tomorrow, {}, refunded, refunded | {"refunds": []}, {"eventType": "checkout.payment.success"}]
+
+    def decide(self, reference: str, decision: str) -> None:
+        """Let the customer decide on the hosted page."""
+        self.control(reference, decision=decision)
+
+    def control(self, path: str, **body: Any) -> None:
+        """Post to the sandbox's control routes."""
+        requests.post(f"{self.url}/_sandbox/coinbase/{path}", json=body, timeout=SECONDS).raise_for_status()
