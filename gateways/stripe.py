@@ -1,4 +1,4 @@
-"""Stripe through its official SDK: cards, SEPA and ACH debits as PaymentIntents.
+"""Stripe through its official SDK: cards, debits, transfers, Klarna and Afterpay as PaymentIntents.
 
 Create, remember the id, then confirm: until the confirm no money can move, and after it the intent
 can always be looked up. Sources: docs.stripe.com/api and the SDK 16.1.0, read 2026-11-23."""
@@ -6,6 +6,7 @@ can always be looked up. Sources: docs.stripe.com/api and the SDK 16.1.0, read 2
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -19,13 +20,17 @@ from gateways.http import CONNECT_SECONDS, make_session
 from gateways.stripe_answers import MALFORMED, outcome_of_intent, outcome_of_refund
 from gateways.stripe_errors import nothing_moved, outcome_of_error, reason, unanswered
 from gateways.stripe_money import to_stripe
+from gateways.stripe_payer import customer_params
 from gateways.stripe_requests import (
     base_params,
     charge_reference,
     confirm_params,
+    create_key,
     create_params,
+    fault_of,
     key,
     metadata,
+    needs_new_customer,
 )
 
 DEFAULT_BASE = "https://api.stripe.com"
@@ -57,8 +62,10 @@ class StripeGateway:
         """Create the intent, remember it, confirm it."""
         reference = order.reference
         if reference is None:
+            if (fault := fault_of(order)) is not None:
+                return NotSent(fault, is_retryable=False)
             try:
-                reference = str(self._create(order, create_params(order))["id"])
+                reference = str(self._create(order, create_params(self._with_customer(order)))["id"])
             except stripe.StripeError as error:
                 return nothing_moved(error)
             except MALFORMED:
@@ -152,9 +159,14 @@ class StripeGateway:
         return stripe_webhooks.read(payload)
 
     def _create(self, order: Order, params: Any) -> Any:
-        # A stored 500 is replayed for a day. An unconfirmed intent moves nothing, so a second one does no harm.
-        options: Any = {"idempotency_key": f"{order.attempt_id}-create-{order.retries}"}
-        return self._post("/v1/payment_intents", params, options)
+        return self._post("/v1/payment_intents", params, create_key(order))
+
+    def _with_customer(self, order: Order) -> Order:
+        if not needs_new_customer(order):
+            return order
+        params = customer_params(order.payer, metadata(order))
+        customer = self._post("/v1/customers", params, create_key(order, "customer"))
+        return replace(order, customer_token=str(customer["id"]))
 
     def _post(self, path: str, params: Any, options: Any) -> Any:
         # The SDK's services wrap the answer, field by field, in objects that nobody asks for here; that takes

@@ -16,6 +16,7 @@ from domain.outcome import (
     Outcome,
     Pending,
 )
+from gateways.stripe_actions import field, next_action
 from gateways.stripe_money import from_stripe
 
 # Card authorizations last seven days when the charge does not say (docs: place a hold on a payment method).
@@ -39,7 +40,7 @@ def outcome_of_intent(intent: Any) -> Outcome:
         case "processing":
             return Pending(reference)
         case "requires_action":
-            return ActionRequired(reference, _next_action(field(intent, "next_action")))
+            return ActionRequired(reference, next_action(field(intent, "next_action")))
         case "requires_payment_method" if field(intent, "last_payment_error"):
             return decline_of(reference, intent["last_payment_error"])
         case "requires_payment_method" | "requires_confirmation":
@@ -55,17 +56,6 @@ def _capture_before(intent: Any) -> datetime:
     details = field(charge, "payment_method_details")
     stamp = field(field(details, "card"), "capture_before")
     return datetime.fromtimestamp(stamp, UTC) if stamp else fallback
-
-
-def _next_action(action: Any) -> dict[str, str]:
-    found = {"type": str(action["type"])} if action else {"type": "unknown"}
-    url = field(field(action, "redirect_to_url"), "url")
-    return found | {"redirect_url": url} if url else found
-
-
-def field(thing: Any, name: str) -> Any:
-    """Return a field that may be missing, of an object that may be missing."""
-    return thing[name] if thing is not None and name in thing else None
 
 
 def outcome_of_refund(refund: Any) -> Outcome:

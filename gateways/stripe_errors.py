@@ -8,7 +8,8 @@ import stripe
 
 from domain.outcome import InDoubt, NotSent, Outcome
 from gateways.http import was_never_sent
-from gateways.stripe_answers import decline_of, field
+from gateways.stripe_actions import field
+from gateways.stripe_answers import decline_of
 
 # An intent that is not in the state we thought: somebody was faster, or an answer of ours was lost. Look.
 _LOOK_UP_CODES = frozenset(

@@ -48,13 +48,18 @@ class Trial:
 
 @dataclass
 class Intent:
-    """A PaymentIntent, its charges and refunds, and the confirm that waits for the customer or the bank."""
+    """A PaymentIntent, what came of it, and the confirm that waits for the customer or the bank.
+
+    `funded`: what of a customer's cash balance was put towards it, in minor units.
+    """
 
     body: Json
     created_at: float
     charges: list[Json] = field(default_factory=list)
     refunds: list[Json] = field(default_factory=list)
+    disputes: list[Json] = field(default_factory=list)
     trial: Trial | None = None
+    funded: int = 0
 
     @property
     def charge(self) -> Json:
@@ -74,6 +79,8 @@ class Account:
         self.customers: dict[str, Json] = {}
         self.methods: dict[str, Method] = {}
         self.mandates: dict[str, Json] = {}
+        self.cash: dict[str, dict[str, int]] = {}
+        self.cash_transactions: list[Json] = []
 
     @property
     def now(self) -> int:

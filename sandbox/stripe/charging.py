@@ -43,6 +43,14 @@ def ask_issuer(account: Account, intent: Intent, trial: Trial) -> Decline | None
     return None
 
 
+def charge_balance(account: Account, intent: Intent, trial: Trial) -> None:
+    """Charge the customer's cash balance, in which enough was put aside for the intent."""
+    account.record_attempt(intent, "success", trial.cause)
+    charge = _new_charge(account, intent, trial, objects.approved_outcome("not_assessed"))
+    charge.update(paid=True, status="succeeded")
+    _succeed(account, intent, trial, charge)
+
+
 def ask_bank(account: Account, intent: Intent, trial: Trial) -> None:
     """Send a debit to the bank, which answers later by the sandbox clock."""
     account.record_attempt(intent, "processing", trial.cause)

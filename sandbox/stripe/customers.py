@@ -10,7 +10,7 @@ from typing import Any
 
 from sandbox.stripe import objects, payment_methods
 from sandbox.stripe.account import Account
-from sandbox.stripe.errors import Json, missing
+from sandbox.stripe.errors import InvalidRequest, Json, missing
 from sandbox.stripe.events import Cause
 from sandbox.stripe.ids import new_id
 from sandbox.stripe.listing import expansion
@@ -99,6 +99,8 @@ def update(account: Account, id: str, given: Mapping[str, Any], cause: Cause) ->
 def delete(account: Account, id: str, cause: Cause) -> Json:
     """Delete a customer; its payment methods are detached for ever."""
     customer = account.customer(id, param="id", status=404)
+    if any(account.cash.get(id, {}).values()):
+        raise InvalidRequest("This customer cannot be deleted because it has a positive cash balance.")
     for method in payment_methods.owned_by(account, id):
         payment_methods.detach(account, method["id"], cause)
     account.emit("customer.deleted", customer, cause)

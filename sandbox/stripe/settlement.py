@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sandbox.stripe import cash_balances
 from sandbox.stripe.account import Account, Intent
 from sandbox.stripe.errors import InvalidRequest
 from sandbox.stripe.events import BY_ITSELF, Cause
@@ -73,6 +74,7 @@ def _close(account: Account, intent: Intent, reason: str | None, cause: Cause, *
         intent.charge.update(refunded=True, amount_refunded=intent.charge["amount"])
         account.record("void", intent, body["amount_capturable"], cause)
         account.emit(told_as, intent.charge, cause)
+    cash_balances.give_back(account, intent, cause)
     intent.trial = None
     body.update(
         status="canceled",
