@@ -49,16 +49,27 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that happened to a payment and changes no state of it, such as `dispute_opened`.
+
+    `name`: in the past tense. `data`: codes, references, amounts as decimal text; no personal data."""
+
+    name: str
+    data: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """What a stored webhook says: which object it is about, and how that stood when it was written.
 
     `outcome` None: the event does not say enough, the provider has to be asked. `charge_reference`: for a refund, the
-    charge that it gives back from."""
+    charge that it gives back from. `fact`: what is to be recorded and nothing else: the provider need not be asked."""
 
     reference: str
     attempt_id: str | None
     outcome: Outcome | None
     charge_reference: str | None = None
+    fact: Fact | None = None
 
 
 Remember = Callable[[str], None]

@@ -155,7 +155,7 @@ class StripeGateway:
         return stripe_webhooks.verify(body, headers, now, self._webhook_secrets, is_live=self._is_live)
 
     def read_webhook(self, payload: str) -> Notice | None:
-        """Read intents and refunds; every other object tells nothing that those do not."""
+        """Read intents, refunds and disputes; every other object tells nothing that those do not."""
         return stripe_webhooks.read(payload)
 
     def _create(self, order: Order, params: Any) -> Any:

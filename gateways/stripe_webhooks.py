@@ -13,6 +13,7 @@ from domain.errors import WebhookRefused
 from domain.outcome import Outcome
 from gateways.base import Delivery, Notice
 from gateways.stripe_answers import MALFORMED, outcome_of_intent, outcome_of_refund
+from gateways.stripe_disputes import fact_of
 
 # Stripe allows five minutes between signing and receiving; a stamp from the future is as wrong as an old one.
 _TOLERANCE = timedelta(minutes=5)
@@ -42,7 +43,7 @@ def verify(
 
 
 def read(payload: str) -> Notice | None:
-    """Read intents and refunds; every other object tells nothing that those do not."""
+    """Read intents, refunds and disputes; every other object tells nothing that those do not."""
     event = json.loads(payload)
     thing = event.get("data", {}).get("object", {})
     attempt_id = (thing.get("metadata") or {}).get("attempt_id")
@@ -50,7 +51,14 @@ def read(payload: str) -> Notice | None:
         return Notice(thing["id"], attempt_id, _told(outcome_of_intent, thing))
     if event["type"].startswith("refund.") and thing.get("object") == "refund":
         return Notice(thing["id"], attempt_id, _told(outcome_of_refund, thing), thing.get("payment_intent"))
+    if thing.get("object") == "dispute" and thing.get("payment_intent"):
+        fact = fact_of(event["type"], thing)
+        return Notice(_id(thing["payment_intent"]), None, None, fact=fact) if fact else None
     return None
+
+
+def _id(thing: Any) -> str:
+    return str(thing if isinstance(thing, str) else thing["id"])
 
 
 def _told(read: Callable[[Any], Outcome], thing: Any) -> Outcome | None:

@@ -76,6 +76,7 @@ class Account:
         self.intents: dict[str, Intent] = {}
         self.charges: dict[str, Json] = {}
         self.refunds: dict[str, Json] = {}
+        self.disputes: dict[str, Json] = {}
         self.customers: dict[str, Json] = {}
         self.methods: dict[str, Method] = {}
         self.mandates: dict[str, Json] = {}
@@ -112,7 +113,13 @@ class Account:
             return self.intents[id].body
         if id in self.methods:
             return self.methods[id].body
-        stores: Iterable[dict[str, Json]] = (self.charges, self.customers, self.refunds, self.mandates)
+        stores: Iterable[dict[str, Json]] = (
+            self.charges,
+            self.customers,
+            self.refunds,
+            self.disputes,
+            self.mandates,
+        )
         return next((store[id] for store in stores if id in store), None)
 
     def emit(self, type: str, obj: Json, cause: Cause, *, previous: Json | None = None) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, jsonify
 
 from sandbox.control import body_of_request, refuse
-from sandbox.stripe import bank_transfers, charging, confirmation, payment_methods, refunds
+from sandbox.stripe import bank_transfers, charging, confirmation, disputes, payment_methods, refunds
 from sandbox.stripe.account import Account
 from sandbox.stripe.errors import StripeError
 
@@ -77,6 +77,24 @@ def blueprint(account: Account) -> Blueprint:
                 refuse(f"the refund is {refund['status']}")
             refunds.settle(account, refund, is_success=is_success)
             return jsonify(refund)
+
+    @routes.post("/intents/<id>/dispute")
+    def dispute_intent(id: str) -> Response:
+        body = body_of_request()
+        with account.sandbox.lock:
+            intent = account.intent(id)
+            if not intent.charges:
+                refuse(f"the intent is {intent.body['status']} and has no charge")
+            reason = str(body.get("reason", "fraudulent"))
+            return jsonify(disputes.open_dispute(account, intent, reason, is_inquiry=bool(body.get("inquiry"))))
+
+    @routes.post("/disputes/<id>/close")
+    def close_dispute(id: str) -> Response:
+        result = body_of_request().get("result")
+        if result not in ("won", "lost"):
+            refuse("result must be won or lost")
+        with account.sandbox.lock:
+            return jsonify(disputes.end(account, id, is_won=result == "won"))
 
     return routes
 

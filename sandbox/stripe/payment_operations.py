@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.stripe import intents, refunds
+from sandbox.stripe import disputes, intents, refunds
 from sandbox.stripe.account import Account
 from sandbox.stripe.confirmation import verify_microdeposits
 from sandbox.stripe.errors import Json, missing
@@ -77,7 +77,12 @@ def _list_refunds(account: Account, call: Call) -> Json:
     return listed(found, call.given, "/v1/refunds", "payment_intent", "charge")
 
 
+def _list_disputes(account: Account, call: Call) -> Json:
+    return listed(account.disputes.values(), call.given, "/v1/disputes", "payment_intent", "charge")
+
+
 _INTENT = "/v1/payment_intents/<intent>"
+_DISPUTE = "/v1/disputes/<dispute>"
 
 OPERATIONS = (
     Operation(
@@ -154,6 +159,34 @@ OPERATIONS = (
         "/v1/charges",
         _list_charges,
         {**LIST_FIELDS, "payment_intent": text, "customer": text, "transfer_group": text},
+    ),
+    Operation(
+        "disputes.list",
+        "GET",
+        "/v1/disputes",
+        _list_disputes,
+        {**LIST_FIELDS, "payment_intent": text, "charge": text},
+    ),
+    Operation(
+        "disputes.retrieve",
+        "GET",
+        _DISPUTE,
+        lambda account, call: disputes.retrieve(account, call.ids["dispute"]),
+        READ,
+    ),
+    Operation(
+        "disputes.update",
+        "POST",
+        _DISPUTE,
+        lambda account, call: disputes.update(account, call.ids["dispute"], call.given, call.cause),
+        disputes.UPDATE_FIELDS,
+    ),
+    Operation(
+        "disputes.close",
+        "POST",
+        f"{_DISPUTE}/close",
+        lambda account, call: disputes.end(account, call.ids["dispute"], is_won=False, cause=call.cause),
+        READ,
     ),
     Operation("charges.retrieve", "GET", "/v1/charges/<charge>", _retrieve_charge, READ),
 )

@@ -44,7 +44,11 @@ def create(account: Account, given: Mapping[str, Any], cause: Cause) -> Json:
     """Give back the rest of a captured charge, or the given part of it."""
     intent = _refunded_intent(account, given)
     charge = intent.charge
-    amount = _refundable_amount(charge, given.get("amount"))
+    amount = _refundable_amount(
+        charge,
+        given.get("amount"),
+        is_refundable=all(dispute["is_charge_refundable"] for dispute in intent.disputes),
+    )
     course = _course(account, charge, given)
     refund = objects.refund(
         new_id("re_"),
@@ -123,12 +127,16 @@ def _refunded_intent(account: Account, given: Mapping[str, Any]) -> Intent:
     return intent
 
 
-def _refundable_amount(charge: Json, asked: int | None) -> int:
+def _refundable_amount(charge: Json, asked: int | None, *, is_refundable: bool) -> int:
     if not charge["captured"]:
         raise InvalidRequest(
             f"Charge {charge['id']} has not been captured; cancel its PaymentIntent instead."
         )
     rest: int = charge["amount_captured"] - charge["amount_refunded"]
+    if charge["disputed"] and not is_refundable:
+        raise InvalidRequest(
+            f"Charge {charge['id']} has been charged back; cannot issue a refund.", code="charge_disputed"
+        )
     if rest == 0:
         raise InvalidRequest(
             f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded"
