@@ -21,6 +21,7 @@ from gateways.stripe_answers import MALFORMED, outcome_of_intent, outcome_of_ref
 from gateways.stripe_errors import nothing_moved, outcome_of_error, reason, unanswered
 from gateways.stripe_money import to_stripe
 from gateways.stripe_payer import customer_params
+from gateways.stripe_report import describe
 from gateways.stripe_requests import (
     base_params,
     charge_reference,
@@ -32,11 +33,12 @@ from gateways.stripe_requests import (
     metadata,
     needs_new_customer,
 )
+from gateways.stripe_wallet import StripeWallet
 
 DEFAULT_BASE = "https://api.stripe.com"
 
 
-class StripeGateway:
+class StripeGateway(StripeWallet):
     """One pooled session a process; every call carries a key that is the attempt's own."""
 
     provider = "stripe"
@@ -157,6 +159,22 @@ class StripeGateway:
     def read_webhook(self, payload: str) -> Notice | None:
         """Read intents, refunds and disputes; every other object tells nothing that those do not."""
         return stripe_webhooks.read(payload)
+
+    def check(self) -> str:
+        """Ask Stripe whether it takes our key; one line for an operator. Raises GatewayError."""
+        try:
+            account = self._read("/v1/account")
+            endpoints = self._read("/v1/webhook_endpoints?limit=100")
+        except stripe.StripeError as error:
+            raise GatewayError(reason(error)) from None
+        return describe(account, endpoints, is_live=self._is_live)
+
+    def _read(self, path: str) -> Any:
+        """Return the object, or None where a restricted key may not read it."""
+        try:
+            return self._client.raw_request("get", path).data
+        except stripe.PermissionError:
+            return None
 
     def _create(self, order: Order, params: Any) -> Any:
         return self._post("/v1/payment_intents", params, create_key(order))

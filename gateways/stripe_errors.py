@@ -12,7 +12,7 @@ from gateways.stripe_actions import field
 from gateways.stripe_answers import decline_of
 
 # An intent that is not in the state we thought: somebody was faster, or an answer of ours was lost. Look.
-_LOOK_UP_CODES = frozenset(
+LOOK_UP_CODES = frozenset(
     {
         "charge_already_captured",
         "idempotency_key_in_use",
@@ -39,7 +39,7 @@ def _refused_by_issuer(error: stripe.StripeError, reference: str | None) -> Outc
 
 
 def _refused_as_invalid(error: stripe.StripeError, reference: str | None) -> Outcome:
-    if code_of(error) in _LOOK_UP_CODES:
+    if code_of(error) in LOOK_UP_CODES:
         return InDoubt(reason(error), reference)
     if code_of(error) == "rate_limit":
         return NotSent(reason(error), reference=reference)
@@ -47,7 +47,7 @@ def _refused_as_invalid(error: stripe.StripeError, reference: str | None) -> Out
 
 
 def _refused_before_execution(error: stripe.StripeError, reference: str | None) -> Outcome:
-    if code_of(error) in _LOOK_UP_CODES:
+    if code_of(error) in LOOK_UP_CODES:
         return InDoubt(reason(error), reference)
     return NotSent(reason(error), reference=reference)
 

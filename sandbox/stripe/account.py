@@ -67,6 +67,14 @@ class Intent:
         return self.charges[-1]
 
 
+@dataclass
+class Setup:
+    """A SetupIntent and the method that it makes fit for later."""
+
+    body: Json
+    method: Method | None = None
+
+
 class Account:
     """The account's objects by id, oldest first; guarded by the state's lock."""
 
@@ -80,6 +88,7 @@ class Account:
         self.customers: dict[str, Json] = {}
         self.methods: dict[str, Method] = {}
         self.mandates: dict[str, Json] = {}
+        self.setups: dict[str, Setup] = {}
         self.cash: dict[str, dict[str, int]] = {}
         self.cash_transactions: list[Json] = []
 
@@ -111,6 +120,8 @@ class Account:
         """Return any object that another one may refer to."""
         if id in self.intents:
             return self.intents[id].body
+        if id in self.setups:
+            return self.setups[id].body
         if id in self.methods:
             return self.methods[id].body
         stores: Iterable[dict[str, Json]] = (

@@ -1,4 +1,4 @@
-"""Owns the operations on the account itself: its events, its webhook endpoints, its mandates."""
+"""Owns the operations on the account itself: who it is, its events, its webhook endpoints, its mandates."""
 
 from __future__ import annotations
 
@@ -76,6 +76,30 @@ def _retrieve_mandate(account: Account, call: Call) -> Json:
     return account.mandates[id]
 
 
+def _show_account(account: Account, call: Call) -> Json:
+    return {
+        "id": "acct_sandbox",
+        "object": "account",
+        "business_profile": {"name": "Celeriac Sandbox", "url": None},
+        "business_type": None,
+        "capabilities": {"card_payments": "active", "transfers": "active"},
+        "charges_enabled": True,
+        "country": "US",
+        "default_currency": "usd",
+        "details_submitted": True,
+        "email": None,
+        "metadata": {},
+        "payouts_enabled": True,
+        "settings": {"payments": {"statement_descriptor": "CELERIAC SANDBOX"}},
+        "type": "standard",
+    }
+
+
+def _show_balance(account: Account, call: Call) -> Json:
+    nothing = [{"amount": 0, "currency": "usd", "source_types": {"card": 0}}]
+    return {"object": "balance", "available": nothing, "livemode": False, "pending": nothing}
+
+
 _ENDPOINT = "/v1/webhook_endpoints/<endpoint>"
 _ENDPOINT_FIELDS: Schema = {
     "description": text,
@@ -86,6 +110,8 @@ _ENDPOINT_FIELDS: Schema = {
 }
 
 OPERATIONS = (
+    Operation("accounts.retrieve_current", "GET", "/v1/account", _show_account, READ),
+    Operation("balance.retrieve", "GET", "/v1/balance", _show_balance, READ),
     Operation(
         "events.list",
         "GET",

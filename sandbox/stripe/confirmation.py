@@ -94,7 +94,7 @@ def confirm(account: Account, intent: Intent, given: Mapping[str, Any], cause: C
     intent.trial = None
     body.update(payment_method=method.body["id"], status="requires_confirmation", next_action=None)
     if method.body["type"] in BANK_DEBITS:
-        _settle_mandate(account, method, given, is_off_session)
+        settle_mandate(account, method, given, is_off_session=is_off_session)
         trial = Trial(method, method.next_behaviour(), cause, is_off_session)
         _confirm_debit(account, intent, trial, base_url)
     elif method.body["type"] == "customer_balance":
@@ -176,7 +176,7 @@ def _check_redirect(body: Json, method: Method, given: Mapping[str, Any], is_off
         )
 
 
-def _settle_mandate(account: Account, method: Method, given: Mapping[str, Any], is_off_session: bool) -> None:
+def settle_mandate(account: Account, method: Method, given: Mapping[str, Any], *, is_off_session: bool) -> None:
     """Keep the customer's consent to a debit; without any the intent stays in requires_confirmation [run]."""
     if "mandate_data" in given:
         mandate = objects.mandate(

@@ -7,9 +7,18 @@ from __future__ import annotations
 from flask import Blueprint, Response, jsonify
 
 from sandbox.control import body_of_request, refuse
-from sandbox.stripe import bank_transfers, charging, confirmation, disputes, payment_methods, refunds
+from sandbox.stripe import (
+    bank_transfers,
+    charging,
+    confirmation,
+    disputes,
+    payment_methods,
+    refunds,
+    setup_intents,
+)
 from sandbox.stripe.account import Account
 from sandbox.stripe.errors import StripeError
+from sandbox.stripe.events import BY_ITSELF
 
 
 def blueprint(account: Account) -> Blueprint:
@@ -26,8 +35,7 @@ def blueprint(account: Account) -> Blueprint:
         if not isinstance(entries, list) or not entries:
             refuse("script must be a list of at least one entry")
         if not all(
-            isinstance(entry, str) or (isinstance(entry, dict) and "decline_code" in entry)
-            for entry in entries
+            isinstance(entry, str) or (isinstance(entry, dict) and "decline_code" in entry) for entry in entries
         ):
             refuse("an entry is a word or an object with a decline_code")
         with account.sandbox.lock:
@@ -51,6 +59,14 @@ def blueprint(account: Account) -> Blueprint:
             confirmation.authenticate(account, intent, is_success=is_success)
             return jsonify(intent.body)
 
+    @routes.post("/setups/<id>/authenticate")
+    def authenticate_setup(id: str) -> Response:
+        is_success = _result()
+        with account.sandbox.lock:
+            setup = setup_intents.retrieve(account, id)
+            setup_intents.authenticate(account, setup, is_success=is_success, cause=BY_ITSELF)
+            return jsonify(setup.body)
+
     @routes.post("/intents/<id>/fund")
     def fund_intent(id: str) -> Response:
         amount = body_of_request().get("amount")
@@ -71,9 +87,7 @@ def blueprint(account: Account) -> Blueprint:
         is_success = _result()
         with account.sandbox.lock:
             refund = refunds.retrieve(account, id)
-            if refund["status"] not in ("pending", "succeeded") or (
-                is_success and refund["status"] == "succeeded"
-            ):
+            if refund["status"] not in ("pending", "succeeded") or (is_success and refund["status"] == "succeeded"):
                 refuse(f"the refund is {refund['status']}")
             refunds.settle(account, refund, is_success=is_success)
             return jsonify(refund)

@@ -81,7 +81,7 @@ _METHOD_OPTIONS = mapping(
         **dict.fromkeys(payment_methods.REDIRECT_TYPES, opaque),
     }
 )
-_MANDATE_DATA = mapping(
+MANDATE_DATA = mapping(
     {
         "customer_acceptance": mapping(
             {
@@ -130,7 +130,7 @@ _CREATE_OR_UPDATE: Schema = {
 _WITH_CONFIRM: Schema = {
     "error_on_requires_action": boolean,
     "mandate": text,
-    "mandate_data": _MANDATE_DATA,
+    "mandate_data": MANDATE_DATA,
     "off_session": _off_session,
     "return_url": text,
 }

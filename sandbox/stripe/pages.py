@@ -12,7 +12,7 @@ from flask import Blueprint, Response, abort, jsonify, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from sandbox.control import refuse
-from sandbox.stripe import bank_transfers, confirmation
+from sandbox.stripe import bank_transfers, confirmation, setup_intents
 from sandbox.stripe.account import Account, Intent
 from sandbox.stripe.errors import StripeError
 from sandbox.stripe.events import BY_ITSELF
@@ -20,6 +20,9 @@ from sandbox.stripe.events import BY_ITSELF
 PAGE = """<!doctype html><html lang="en"><title>{title} test page</title>
 <h1>{title} test page</h1><p>{amount} {currency}, payment {id}, status {status}</p>
 <form method="post">{form}</form></html>
+"""
+SETUP_PAGE = """<!doctype html><html lang="en"><title>Setup test page</title>
+<h1>Setup test page</h1><p>{id}, status {status}</p><form method="post">{form}</form></html>
 """
 DECISION = """<button name="result" value="success">Approve</button>
 <button name="result" value="failure">Fail</button>"""
@@ -85,6 +88,29 @@ def blueprint(account: Account) -> Blueprint:
             confirmation.verify_microdeposits(account, intent, request.form, BY_ITSELF)
             return jsonify(status=intent.body["status"])
 
+    @routes.get("/setups/<id>")
+    def show_setup(id: str) -> str:
+        with account.sandbox.lock:
+            body = setup_intents.retrieve(account, id).body
+            is_bank = (body["next_action"] or {}).get("type") == "verify_with_microdeposits"
+            form = STATEMENT.format(code=confirmation.MICRODEPOSIT_DESCRIPTOR) if is_bank else DECISION
+            return SETUP_PAGE.format(id=body["id"], status=body["status"], form=form)
+
+    @routes.post("/setups/<id>")
+    def decide_setup(id: str) -> AnyResponse:
+        with account.sandbox.lock:
+            setup = setup_intents.retrieve(account, id)
+            action = setup.body["next_action"] or {}
+            if "descriptor_code" in request.form:
+                setup_intents.verify_microdeposits(account, setup, request.form, BY_ITSELF)
+            else:
+                is_success = request.form.get("result") == "success"
+                setup_intents.authenticate(account, setup, is_success=is_success, cause=BY_ITSELF)
+            return_url = action.get("redirect_to_url", {}).get("return_url")
+            if return_url is None:
+                return jsonify(status=setup.body["status"])
+            return redirect(_with_query(return_url, setup_intent=setup.body["id"]), code=303)
+
     return routes
 
 
@@ -117,11 +143,13 @@ def _awaited(account: Account, id: str) -> tuple[Intent, dict[str, Any]]:
 
 def _with_result(return_url: str, intent: Intent) -> str:
     is_paid = intent.body["status"] in ("succeeded", "requires_capture")
-    query = urlencode(
-        {
-            "payment_intent": intent.body["id"],
-            "payment_intent_client_secret": intent.body["client_secret"],
-            "redirect_status": "succeeded" if is_paid else "failed",
-        }
+    return _with_query(
+        return_url,
+        payment_intent=intent.body["id"],
+        payment_intent_client_secret=intent.body["client_secret"],
+        redirect_status="succeeded" if is_paid else "failed",
     )
-    return f"{return_url}{'&' if '?' in return_url else '?'}{query}"
+
+
+def _with_query(return_url: str, **query: str) -> str:
+    return f"{return_url}{'&' if '?' in return_url else '?'}{urlencode(query)}"

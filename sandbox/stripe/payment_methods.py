@@ -202,7 +202,24 @@ def detach(account: Account, id: str, cause: Cause) -> Method:
         )
     method.body["customer"] = None
     method.is_detached = True
+    settings = account.customers[customer].get("invoice_settings", {})
+    if settings.get("default_payment_method") == id:
+        settings["default_payment_method"] = None
     account.emit("payment_method.detached", method.body, cause, previous={"customer": customer})
+    return method
+
+
+def owned(account: Account, customer: str, id: str, *, param: str, status: int = 400) -> Method:
+    """Return a method of that customer, or refuse."""
+    method = account.methods.get(id)
+    if method is None or method.body["customer"] != customer:
+        raise InvalidRequest(
+            f"The customer does not have a payment method with the ID {id}. The payment method must be attached to "
+            "the customer.",
+            code="resource_missing",
+            param=param,
+            status=status,
+        )
     return method
 
 
