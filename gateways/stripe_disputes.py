@@ -47,6 +47,7 @@ def fact_of(type: str, dispute: Any) -> Fact | None:
         "status": str(dispute["status"]),
         "amount": decimal_text(from_stripe(dispute["amount"], currency), currency),
         "currency": currency,
+        "network_reason_code": _network_code(dispute),
         "funds": _FUNDS.get(type, ""),
         "evidence_due_at": datetime.fromtimestamp(due_by, UTC).isoformat() if due_by else "",
     }
@@ -59,6 +60,12 @@ def _name(type: str, dispute: Any) -> str:
     if type == "charge.dispute.created" and _is_return(dispute):
         return "debit_returned"
     return _NAMES[type]
+
+
+def _network_code(dispute: Any) -> str:
+    """Return the card network's or the bank's own code, where there is one."""
+    card = field(field(dispute, "payment_method_details"), "card")
+    return str(field(dispute, "network_reason_code") or field(card, "network_reason_code") or "")
 
 
 def _is_return(dispute: Any) -> bool:

@@ -97,7 +97,7 @@ def test_what_a_fact_says(bench: StripeBench, stripe_gateway: Gateway) -> None:
     due_at = fact.data.pop("evidence_due_at")
     assert due_at > now().isoformat()
     data = {"reference": dispute["id"], "reason": "product_not_received", "status": "needs_response"}
-    assert fact == Fact("dispute_opened", data | {"amount": "12.30", "currency": "EUR"})
+    assert fact == Fact("dispute_opened", data | {"amount": "12.30", "currency": "EUR", "network_reason_code": "10.4"})
 
 
 def test_an_inquiry_takes_no_money(bench: StripeBench, stripe_gateway: Gateway) -> None:

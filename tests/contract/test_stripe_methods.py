@@ -272,8 +272,8 @@ def test_a_wallet_is_a_card(bench: StripeBench, stripe_gateway: Gateway, books: 
 @pytest.mark.parametrize(
     ("name", "code", "kind"),
     [
-        ("accountClosed", "account_closed", DeclineClass.SOFT),
-        ("noAccount", "no_account", DeclineClass.SOFT),
+        ("accountClosed", "account_closed", DeclineClass.HARD),
+        ("noAccount", "no_account", DeclineClass.HARD),
         ("insufficientFunds", "insufficient_funds", DeclineClass.SOFT),
         ("debitNotAuthorized", "debit_not_authorized", DeclineClass.HARD),
     ],
