@@ -36,6 +36,11 @@ _CLASSES: dict[DeclineClass, frozenset[str]] = {
     ),
     DeclineClass.HARD: frozenset(
         {
+            "account_closed",
+            "account_invalid",
+            "account_number_invalid",
+            "bank_account_restricted",
+            "bank_account_unusable",
             "card_not_supported",
             "currency_not_supported",
             "debit_not_authorized",
@@ -45,11 +50,14 @@ _CLASSES: dict[DeclineClass, frozenset[str]] = {
             "invalid_account",
             "lost_card",
             "merchant_blacklist",
+            "no_account",
             "not_permitted",
+            "payment_method_bank_account_blocked",
             "pickup_card",
             "pin_try_exceeded",
             "restricted_card",
             "security_violation",
+            "sepa_unsupported_account",
             "stolen_card",
             "testmode_decline",
             "transaction_not_allowed",
@@ -74,6 +82,7 @@ _CLASSES: dict[DeclineClass, frozenset[str]] = {
             "offline_pin_required",
             "online_or_offline_pin_required",
             "payment_intent_authentication_failure",
+            "payment_method_customer_decline",
         }
     ),
 }

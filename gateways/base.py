@@ -49,16 +49,27 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that happened to a payment and changes no state of it, such as `dispute_opened`.
+
+    `name`: in the past tense. `data`: codes, references, amounts as decimal text; no personal data."""
+
+    name: str
+    data: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """What a stored webhook says: which object it is about, and how that stood when it was written.
 
     `outcome` None: the event does not say enough, the provider has to be asked. `charge_reference`: for a refund, the
-    charge that it gives back from."""
+    charge that it gives back from. `fact`: what is to be recorded and nothing else: the provider need not be asked."""
 
     reference: str
     attempt_id: str | None
     outcome: Outcome | None
     charge_reference: str | None = None
+    fact: Fact | None = None
 
 
 Remember = Callable[[str], None]
@@ -127,6 +138,62 @@ class ChainGateway(Gateway, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Setup:
+    """An open wish to save a payment method. `client_secret` is a credential: never stored, never logged."""
+
+    reference: str
+    client_secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class SavedMethod:
+    """A payment method that a provider keeps for a customer, as far as it may be shown.
+
+    `token`: what it is charged with. `kind`: a PaymentMethod, or the provider's word for what we do not charge.
+    `brand`: of the card, or the bank's name. `expires`: as 2030-12."""
+
+    token: str
+    kind: str
+    brand: str | None
+    last4: str | None
+    expires: str | None
+    is_default: bool
+
+
+@runtime_checkable
+class WalletGateway(Gateway, Protocol):
+    """A provider that keeps customers and their payment methods.
+
+    Every call raises GatewayError when the provider did not answer, NotFound for a customer or a method that there is
+    not, or that is another customer's, and InvalidRequest when the request is at fault. `key`: the same for the same
+    call, so that a repeat makes nothing twice."""
+
+    def create_customer(self, key: str, payer: Mapping[str, Any], metadata: Mapping[str, str]) -> str:
+        """Create a customer; return the provider's name for him."""
+        ...
+
+    def open_setup(self, customer: str, method: PaymentMethod, key: str) -> Setup:
+        """Begin to save a method, which a front end then completes, for charges while the customer is away."""
+        ...
+
+    def list_methods(self, customer: str) -> list[SavedMethod]:
+        """Return the customer's saved methods."""
+        ...
+
+    def attach_method(self, customer: str, token: str, key: str) -> SavedMethod:
+        """Save a method for the customer; its token from then on is the one that is returned."""
+        ...
+
+    def detach_method(self, customer: str, token: str) -> None:
+        """Forget a method of this customer."""
+        ...
+
+    def make_default(self, customer: str, token: str) -> None:
+        """Let a method of this customer be the first choice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class SharedToken:
     """An access token as it is stored: sealed by its owner, and valid so many seconds more."""
 
@@ -161,4 +228,4 @@ class Shared:
 
 
 class GatewayError(Exception):
-    """The provider did not give what a front end needs now; nothing was charged."""
+    """The provider did not give what is needed now; nothing was charged."""

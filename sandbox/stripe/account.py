@@ -48,18 +48,31 @@ class Trial:
 
 @dataclass
 class Intent:
-    """A PaymentIntent, its charges and refunds, and the confirm that waits for the customer or the bank."""
+    """A PaymentIntent, what came of it, and the confirm that waits for the customer or the bank.
+
+    `funded`: what of a customer's cash balance was put towards it, in minor units.
+    """
 
     body: Json
     created_at: float
     charges: list[Json] = field(default_factory=list)
     refunds: list[Json] = field(default_factory=list)
+    disputes: list[Json] = field(default_factory=list)
     trial: Trial | None = None
+    funded: int = 0
 
     @property
     def charge(self) -> Json:
         """Return the latest charge; asking before there is one is a bug."""
         return self.charges[-1]
+
+
+@dataclass
+class Setup:
+    """A SetupIntent and the method that it makes fit for later."""
+
+    body: Json
+    method: Method | None = None
 
 
 class Account:
@@ -71,9 +84,13 @@ class Account:
         self.intents: dict[str, Intent] = {}
         self.charges: dict[str, Json] = {}
         self.refunds: dict[str, Json] = {}
+        self.disputes: dict[str, Json] = {}
         self.customers: dict[str, Json] = {}
         self.methods: dict[str, Method] = {}
         self.mandates: dict[str, Json] = {}
+        self.setups: dict[str, Setup] = {}
+        self.cash: dict[str, dict[str, int]] = {}
+        self.cash_transactions: list[Json] = []
 
     @property
     def now(self) -> int:
@@ -103,9 +120,17 @@ class Account:
         """Return any object that another one may refer to."""
         if id in self.intents:
             return self.intents[id].body
+        if id in self.setups:
+            return self.setups[id].body
         if id in self.methods:
             return self.methods[id].body
-        stores: Iterable[dict[str, Json]] = (self.charges, self.customers, self.refunds, self.mandates)
+        stores: Iterable[dict[str, Json]] = (
+            self.charges,
+            self.customers,
+            self.refunds,
+            self.disputes,
+            self.mandates,
+        )
         return next((store[id] for store in stores if id in store), None)
 
     def emit(self, type: str, obj: Json, cause: Cause, *, previous: Json | None = None) -> None:

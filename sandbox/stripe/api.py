@@ -20,7 +20,7 @@ from flask import Flask, Response, request
 from sandbox import ledger
 from sandbox.faults import Fault
 from sandbox.state import Sandbox
-from sandbox.stripe import API_VERSION, control, params
+from sandbox.stripe import API_VERSION, control, pages, params
 from sandbox.stripe.account import PROVIDER, Account
 from sandbox.stripe.errors import (
     InvalidRequest,
@@ -34,7 +34,8 @@ from sandbox.stripe.events import Cause
 from sandbox.stripe.idempotency import Answer, IdempotencyKeys
 from sandbox.stripe.ids import new_id
 from sandbox.stripe.listing import expanded, fingerprint
-from sandbox.stripe.operations import OPERATIONS, Call, Operation
+from sandbox.stripe.operation import Call, Operation
+from sandbox.stripe.operations import OPERATIONS
 
 TEST_KEY_PREFIXES = ("sk_test_", "rk_test_")
 
@@ -76,6 +77,7 @@ class Stripe:
         )
 
         app.register_blueprint(control.blueprint(self.account))
+        app.register_blueprint(pages.blueprint(self.account))
 
     def accounts(self) -> Iterator[ledger.Account]:
         """Yield every intent for the books."""

@@ -14,7 +14,7 @@ from sandbox.stripe.account import Account, Intent, Trial
 from sandbox.stripe.declines import AUTHENTICATION_FAILURE, AUTHENTICATION_FAILURE_MESSAGE, Decline, decline
 from sandbox.stripe.errors import Json, doc_url
 from sandbox.stripe.ids import new_id
-from sandbox.stripe.settlement import expire
+from sandbox.stripe.settlement import complain, expire
 
 # https://docs.stripe.com/payments/extended-authorization: a Visa authorization that the merchant starts is
 # shorter.
@@ -41,6 +41,14 @@ def ask_issuer(account: Account, intent: Intent, trial: Trial) -> Decline | None
     else:
         _succeed(account, intent, trial, charge)
     return None
+
+
+def charge_balance(account: Account, intent: Intent, trial: Trial) -> None:
+    """Charge the customer's cash balance, in which enough was put aside for the intent."""
+    account.record_attempt(intent, "success", trial.cause)
+    charge = _new_charge(account, intent, trial, objects.approved_outcome("not_assessed"))
+    charge.update(paid=True, status="succeeded")
+    _succeed(account, intent, trial, charge)
 
 
 def ask_bank(account: Account, intent: Intent, trial: Trial) -> None:
@@ -184,6 +192,7 @@ def _succeed(account: Account, intent: Intent, trial: Trial, charge: Json) -> No
     account.record("charge", intent, amount, trial.cause)
     account.emit("charge.succeeded", charge, trial.cause)
     account.emit("payment_intent.succeeded", intent.body, trial.cause)
+    complain(account, intent)
 
 
 def _mark_failed(charge: Json, refusal: Decline) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.stripe import objects, payment_methods
+from sandbox.stripe import bank_transfers, objects, payment_methods
 from sandbox.stripe.account import Account, Intent, Method, Trial
 from sandbox.stripe.charging import (
     ask_bank,
@@ -88,13 +88,18 @@ def confirm(account: Account, intent: Intent, given: Mapping[str, Any], cause: C
             code="payment_intent_unexpected_state",
             payment_intent=body,
         )
+    is_off_session = given.get("off_session") not in (None, False)
+    if method.body["type"] in payment_methods.REDIRECT_TYPES:
+        _check_redirect(body, method, given, is_off_session)
     intent.trial = None
     body.update(payment_method=method.body["id"], status="requires_confirmation", next_action=None)
-    is_off_session = given.get("off_session") not in (None, False)
     if method.body["type"] in BANK_DEBITS:
-        _settle_mandate(account, method, given, is_off_session)
+        settle_mandate(account, method, given, is_off_session=is_off_session)
         trial = Trial(method, method.next_behaviour(), cause, is_off_session)
         _confirm_debit(account, intent, trial, base_url)
+    elif method.body["type"] == "customer_balance":
+        trial = Trial(method, method.next_behaviour(), cause, is_off_session)
+        bank_transfers.begin(account, intent, trial, base_url)
     else:
         trial = Trial(method, method.next_behaviour(), cause, is_off_session)
         refusal = _confirm_at_once(account, intent, trial, given, base_url)
@@ -145,13 +150,33 @@ def _check_type(method: Method, body: Json) -> None:
             f"PaymentMethod of one of the following types: {', '.join(body['payment_method_types'])}.",
             param="payment_method",
         )
-    if type in BANK_DEBITS and body["capture_method"] == "manual":
+    if type in (*BANK_DEBITS, "customer_balance") and body["capture_method"] == "manual":
         raise InvalidRequest(
             f"The payment method type {type} does not support manual capture.", param="capture_method"
         )
 
 
-def _settle_mandate(account: Account, method: Method, given: Mapping[str, Any], is_off_session: bool) -> None:
+def _check_redirect(body: Json, method: Method, given: Mapping[str, Any], is_off_session: bool) -> None:
+    type = method.body["type"]
+    if is_off_session:
+        raise InvalidRequest(
+            f"The payment method type {type} cannot be used without its customer.", param="off_session"
+        )
+    if not given.get("return_url"):
+        raise InvalidRequest(
+            f"A `return_url` must be provided when confirming with the payment method type {type}.",
+            code="parameter_missing",
+            param="return_url",
+        )
+    if type == "afterpay_clearpay" and not body["shipping"]:
+        raise InvalidRequest(
+            f"Missing required param: shipping. {type} needs a shipping address.",
+            code="parameter_missing",
+            param="shipping",
+        )
+
+
+def settle_mandate(account: Account, method: Method, given: Mapping[str, Any], *, is_off_session: bool) -> None:
     """Keep the customer's consent to a debit; without any the intent stays in requires_confirmation [run]."""
     if "mandate_data" in given:
         mandate = objects.mandate(

@@ -1,27 +1,24 @@
-"""Owns the part of the control API that is Stripe's: scripted cards, the customer's part of 3-D Secure, the
-bank's answer.
-
-Also the page to which a customer is redirected, so that a person can play the customer in a browser.
+"""Owns the part of the control API that is Stripe's: scripted cards, the customer's part of 3-D Secure, what banks do:
+answers, transfers, returned debits, disputes.
 """
 
 from __future__ import annotations
 
-from html import escape
-from urllib.parse import urlencode
-
-from flask import Blueprint, Response, abort, jsonify, redirect, request
-from werkzeug.wrappers import Response as AnyResponse
+from flask import Blueprint, Response, jsonify
 
 from sandbox.control import body_of_request, refuse
-from sandbox.stripe import charging, confirmation, payment_methods, refunds
-from sandbox.stripe.account import Account, Intent
+from sandbox.stripe import (
+    bank_transfers,
+    charging,
+    confirmation,
+    disputes,
+    payment_methods,
+    refunds,
+    setup_intents,
+)
+from sandbox.stripe.account import Account
 from sandbox.stripe.errors import StripeError
-
-PAGE = """<!doctype html><html lang="en"><title>3-D Secure test page</title>
-<h1>3-D Secure test page</h1><p>{amount} {currency}, payment {id}, status {status}</p>
-<form method="post"><button name="result" value="success">Approve</button>
-<button name="result" value="failure">Fail</button></form></html>
-"""
+from sandbox.stripe.events import BY_ITSELF
 
 
 def blueprint(account: Account) -> Blueprint:
@@ -38,8 +35,7 @@ def blueprint(account: Account) -> Blueprint:
         if not isinstance(entries, list) or not entries:
             refuse("script must be a list of at least one entry")
         if not all(
-            isinstance(entry, str) or (isinstance(entry, dict) and "decline_code" in entry)
-            for entry in entries
+            isinstance(entry, str) or (isinstance(entry, dict) and "decline_code" in entry) for entry in entries
         ):
             refuse("an entry is a word or an object with a decline_code")
         with account.sandbox.lock:
@@ -63,37 +59,56 @@ def blueprint(account: Account) -> Blueprint:
             confirmation.authenticate(account, intent, is_success=is_success)
             return jsonify(intent.body)
 
+    @routes.post("/setups/<id>/authenticate")
+    def authenticate_setup(id: str) -> Response:
+        is_success = _result()
+        with account.sandbox.lock:
+            setup = setup_intents.retrieve(account, id)
+            setup_intents.authenticate(account, setup, is_success=is_success, cause=BY_ITSELF)
+            return jsonify(setup.body)
+
+    @routes.post("/intents/<id>/fund")
+    def fund_intent(id: str) -> Response:
+        amount = body_of_request().get("amount")
+        with account.sandbox.lock:
+            intent = account.intent(id)
+            shown = bank_transfers.instructions(intent)
+            if shown is None:
+                refuse(f"the intent is {intent.body['status']} and waits for no transfer")
+            amount = shown["amount_remaining"] if amount is None else amount
+            if not isinstance(amount, int) or amount < 1:
+                refuse("amount must be a whole number of minor units from 1")
+            given = {"amount": amount, "currency": intent.body["currency"], "reference": shown["reference"]}
+            bank_transfers.fund(account, intent.body["customer"], given)
+            return jsonify(intent.body)
+
     @routes.post("/refunds/<id>/settle")
     def settle_refund(id: str) -> Response:
         is_success = _result()
         with account.sandbox.lock:
             refund = refunds.retrieve(account, id)
-            if refund["status"] not in ("pending", "succeeded") or (
-                is_success and refund["status"] == "succeeded"
-            ):
+            if refund["status"] not in ("pending", "succeeded") or (is_success and refund["status"] == "succeeded"):
                 refuse(f"the refund is {refund['status']}")
             refunds.settle(account, refund, is_success=is_success)
             return jsonify(refund)
 
-    @routes.get("/3ds/<id>")
-    def show_challenge(id: str) -> str:
+    @routes.post("/intents/<id>/dispute")
+    def dispute_intent(id: str) -> Response:
+        body = body_of_request()
         with account.sandbox.lock:
-            body = _challenged(account, id).body
-            return PAGE.format(
-                **{name: escape(str(body[name])) for name in ("amount", "currency", "id", "status")}
-            )
+            intent = account.intent(id)
+            if not intent.charges:
+                refuse(f"the intent is {intent.body['status']} and has no charge")
+            reason = str(body.get("reason", "fraudulent"))
+            return jsonify(disputes.open_dispute(account, intent, reason, is_inquiry=bool(body.get("inquiry"))))
 
-    @routes.post("/3ds/<id>")
-    def decide_challenge(id: str) -> AnyResponse:
-        is_success = request.form.get("result") == "success"
+    @routes.post("/disputes/<id>/close")
+    def close_dispute(id: str) -> Response:
+        result = body_of_request().get("result")
+        if result not in ("won", "lost"):
+            refuse("result must be won or lost")
         with account.sandbox.lock:
-            intent = _challenged(account, id)
-            action = intent.body["next_action"] or {}
-            confirmation.authenticate(account, intent, is_success=is_success)
-            return_url = action.get("redirect_to_url", {}).get("return_url")
-            if return_url is None:
-                return jsonify(intent.body)
-            return redirect(_with_result(return_url, intent), code=303)
+            return jsonify(disputes.end(account, id, is_won=result == "won"))
 
     return routes
 
@@ -103,22 +118,3 @@ def _result() -> bool:
     if result not in ("success", "failure"):
         refuse("result must be success or failure")
     return result == "success"
-
-
-def _challenged(account: Account, id: str) -> Intent:
-    intent = account.intents.get(id)
-    if intent is None or request.args.get("payment_intent_client_secret") != intent.body["client_secret"]:
-        abort(404)
-    return intent
-
-
-def _with_result(return_url: str, intent: Intent) -> str:
-    is_paid = intent.body["status"] in ("succeeded", "requires_capture")
-    query = urlencode(
-        {
-            "payment_intent": intent.body["id"],
-            "payment_intent_client_secret": intent.body["client_secret"],
-            "redirect_status": "succeeded" if is_paid else "failed",
-        }
-    )
-    return f"{return_url}{'&' if '?' in return_url else '?'}{query}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from sandbox.stripe import objects, payment_methods
 from sandbox.stripe.account import Account
-from sandbox.stripe.errors import Json, missing
+from sandbox.stripe.errors import InvalidRequest, Json, missing
 from sandbox.stripe.events import Cause
 from sandbox.stripe.ids import new_id
 from sandbox.stripe.listing import expansion
@@ -37,7 +37,14 @@ SHARED_FIELDS: Schema = {
     "expand": expansion,
     "individual_name": unsettable_text,
     "invoice_prefix": text,
-    "invoice_settings": opaque,
+    "invoice_settings": mapping(
+        {
+            "custom_fields": opaque,
+            "default_payment_method": unsettable_text,
+            "footer": unsettable_text,
+            "rendering_options": opaque,
+        }
+    ),
     "metadata": metadata,
     "name": unsettable_text,
     "next_invoice_sequence": integer,
@@ -75,6 +82,7 @@ def create(account: Account, given: Mapping[str, Any], cause: Cause) -> Json:
     account.customers[customer["id"]] = customer
     if "payment_method" in given:
         payment_methods.attach(account, given["payment_method"], customer["id"], cause)
+    customer["invoice_settings"] |= _settings(account, customer["id"], given)
     account.emit("customer.created", customer, cause)
     return customer
 
@@ -89,7 +97,10 @@ def retrieve(account: Account, id: str) -> Json:
 def update(account: Account, id: str, given: Mapping[str, Any], cause: Cause) -> Json:
     """Change what is shown of a customer."""
     customer = account.customer(id, param="id", status=404)
-    changes = _shown(given) | {"metadata": merge_metadata(customer["metadata"], given.get("metadata", {}))}
+    changes = _shown(given) | {
+        "metadata": merge_metadata(customer["metadata"], given.get("metadata", {})),
+        "invoice_settings": customer["invoice_settings"] | _settings(account, id, given),
+    }
     previous = {name: customer.get(name) for name, value in changes.items() if customer.get(name) != value}
     customer.update(changes)
     account.emit("customer.updated", customer, cause, previous=previous)
@@ -99,11 +110,21 @@ def update(account: Account, id: str, given: Mapping[str, Any], cause: Cause) ->
 def delete(account: Account, id: str, cause: Cause) -> Json:
     """Delete a customer; its payment methods are detached for ever."""
     customer = account.customer(id, param="id", status=404)
+    if any(account.cash.get(id, {}).values()):
+        raise InvalidRequest("This customer cannot be deleted because it has a positive cash balance.")
     for method in payment_methods.owned_by(account, id):
         payment_methods.detach(account, method["id"], cause)
     account.emit("customer.deleted", customer, cause)
     account.customers[id] = {"id": id, "object": "customer", "deleted": True}
     return account.customers[id]
+
+
+def _settings(account: Account, id: str, given: Mapping[str, Any]) -> Json:
+    settings: Json = given.get("invoice_settings", {})
+    if (default := settings.get("default_payment_method")) is not None:
+        name = "invoice_settings[default_payment_method]"
+        payment_methods.owned(account, id, default, param=name)
+    return settings
 
 
 def _shown(given: Mapping[str, Any]) -> Json:

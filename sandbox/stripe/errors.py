@@ -54,11 +54,11 @@ class InvalidParameter(InvalidRequest):
 
 
 class CardError(StripeError):
-    """402: the issuer, the bank or Radar said no."""
+    """402: the issuer, the bank or Radar said no; it carries the `payment_intent` or `setup_intent`."""
 
-    def __init__(self, error: Json, *, payment_intent: Json | None = None) -> None:
+    def __init__(self, error: Json, **intent: Json | None) -> None:
         fields = {name: value for name, value in error.items() if name not in ("type", "message", "doc_url")}
-        super().__init__(402, "card_error", error["message"], payment_intent=payment_intent, **fields)
+        super().__init__(402, "card_error", error["message"], **intent, **fields)
 
 
 class NotStored(StripeError):

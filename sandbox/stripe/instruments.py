@@ -20,6 +20,14 @@ RefundCourse = Literal["succeeds", "pending", "fails_later"]
 
 
 @dataclass(frozen=True)
+class Complaint:
+    """A dispute that is opened once the money was taken; an inquiry takes none back yet."""
+
+    reason: str
+    is_inquiry: bool = False
+
+
+@dataclass(frozen=True)
 class Behaviour:
     """How an instrument answers one confirm."""
 
@@ -29,6 +37,7 @@ class Behaviour:
     checks: Mapping[str, str] = field(default_factory=dict)
     refund: RefundCourse = "succeeds"
     is_attachable: bool = True
+    complaint: Complaint | None = None
     bank_failure: str | None = None
     is_verified: bool = True
 
@@ -91,9 +100,15 @@ CARDS: dict[str, tuple[Card, Behaviour]] = {
     "threeDSecure2Required": (Card(last4="3220"), Behaviour(authentication="always")),
     "threeDSecureOptional": (Card(last4="3055"), SUCCESS),
     "amex_threeDSecureNotSupported": (Card("amex", "0005"), Behaviour(authentication="unsupported")),
-    "createDispute": (Card(last4="0259"), SUCCESS),
-    "createDisputeInquiry": (Card(last4="1976"), SUCCESS),
-    "createDisputeProductNotReceived": (Card(last4="2685"), SUCCESS),
+    "createDispute": (Card(last4="0259"), Behaviour(complaint=Complaint("fraudulent"))),
+    "createDisputeInquiry": (
+        Card(last4="1976"),
+        Behaviour(complaint=Complaint("fraudulent", is_inquiry=True)),
+    ),
+    "createDisputeProductNotReceived": (
+        Card(last4="2685"),
+        Behaviour(complaint=Complaint("product_not_received")),
+    ),
     "pendingRefund": (Card(last4="7726"), Behaviour(refund="pending")),
     "refundFail": (Card(last4="5126"), Behaviour(refund="fails_later")),
 }
@@ -110,6 +125,7 @@ US_ACCOUNTS: dict[str, Behaviour] = {
     "000111111116": replace(_UNVERIFIED, bank_failure="no_account"),
     "000222222227": replace(_UNVERIFIED, bank_failure="insufficient_funds"),
     "000333333335": replace(_UNVERIFIED, bank_failure="debit_not_authorized"),
+    "000555555559": replace(_UNVERIFIED, complaint=Complaint("debit_not_authorized")),
 }
 
 # Magic methods need no micro-deposits
@@ -122,11 +138,14 @@ US_METHODS: dict[str, tuple[str, Behaviour]] = {
         ("noAccount", "000111111116"),
         ("insufficientFunds", "000222222227"),
         ("debitNotAuthorized", "000333333335"),
+        ("dispute", "000555555559"),
     )
 }
 
 # Every country has a pair of numbers, in which the one ending …202 fails later (numbers unverified).
 SEPA_FAILING_SUFFIX = "202"
+# And one that succeeds and is taken back at once.
+SEPA_DISPUTED_SUFFIX = "203"
 
 
 def magic_card(token: str) -> tuple[Card, Behaviour] | None:
@@ -146,6 +165,8 @@ def magic_card(token: str) -> tuple[Card, Behaviour] | None:
 
 def iban_behaviour(iban: str) -> Behaviour:
     """Return how a SEPA test account answers once the debit settles."""
+    if iban.endswith(SEPA_DISPUTED_SUFFIX):
+        return Behaviour(complaint=Complaint("customer_initiated"))
     return Behaviour(bank_failure="insufficient_funds") if iban.endswith(SEPA_FAILING_SUFFIX) else SUCCESS
 
 

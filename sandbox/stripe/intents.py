@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.stripe import objects, payment_methods
+from sandbox.stripe import bank_transfers, objects, payment_methods
 from sandbox.stripe.account import Account, Intent
 from sandbox.stripe.confirmation import check_return_url, choose_method, confirm
 from sandbox.stripe.currencies import check_amount, read_currency
@@ -63,6 +63,7 @@ _METHOD_OPTIONS = mapping(
                 "three_d_secure": opaque,
             }
         ),
+        "customer_balance": bank_transfers.METHOD_OPTIONS,
         "sepa_debit": mapping(
             {"mandate_options": opaque, "setup_future_usage": _USAGE_OF_METHOD, "target_date": text}
         ),
@@ -80,7 +81,7 @@ _METHOD_OPTIONS = mapping(
         **dict.fromkeys(payment_methods.REDIRECT_TYPES, opaque),
     }
 )
-_MANDATE_DATA = mapping(
+MANDATE_DATA = mapping(
     {
         "customer_acceptance": mapping(
             {
@@ -129,7 +130,7 @@ _CREATE_OR_UPDATE: Schema = {
 _WITH_CONFIRM: Schema = {
     "error_on_requires_action": boolean,
     "mandate": text,
-    "mandate_data": _MANDATE_DATA,
+    "mandate_data": MANDATE_DATA,
     "off_session": _off_session,
     "return_url": text,
 }

@@ -18,6 +18,7 @@ from sandbox.stripe.events import Cause
 from sandbox.stripe.ids import new_fingerprint, new_id
 from sandbox.stripe.instruments import (
     PM_CARD,
+    SUCCESS,
     US_ACCOUNTS,
     US_METHODS,
     Behaviour,
@@ -49,7 +50,12 @@ SPENT_MESSAGE = (
 )
 # Methods that send the customer to another site; they have no details of their own here.
 REDIRECT_TYPES = ("klarna", "afterpay_clearpay")
-TYPES = ("card", "sepa_debit", "us_bank_account", *REDIRECT_TYPES)
+TYPES = ("card", "customer_balance", "sepa_debit", "us_bank_account", *REDIRECT_TYPES)
+# What a redirect method has to know of its customer (its page in the documentation).
+NEEDED_DETAILS = {
+    "klarna": ("email", "address.country"),
+    "afterpay_clearpay": ("email", "name", "address.line1", "address.postal_code", "address.country"),
+}
 
 BILLING_DETAILS = mapping(
     {
@@ -84,6 +90,7 @@ _US_BANK_ACCOUNT = mapping(
 DATA_FIELDS: Schema = {
     "type": one_of(*TYPES),
     "allow_redisplay": text,
+    "customer_balance": opaque,
     "billing_details": BILLING_DETAILS,
     "metadata": metadata,
     "radar_options": opaque,
@@ -111,6 +118,10 @@ def create(account: Account, data: Mapping[str, Any]) -> Method:
         return _from_iban(account, data.get("sepa_debit", {}), shown)
     if type == "us_bank_account":
         return _from_us_account(account, data.get("us_bank_account", {}), shown)
+    if type == "customer_balance":
+        return _store(account, type, {}, SUCCESS, **shown)
+    for detail in NEEDED_DETAILS[type]:
+        _require(shown["billing_details"], detail)
     return _store(account, type, {}, Behaviour(authentication="always"), **shown)
 
 
@@ -191,7 +202,24 @@ def detach(account: Account, id: str, cause: Cause) -> Method:
         )
     method.body["customer"] = None
     method.is_detached = True
+    settings = account.customers[customer].get("invoice_settings", {})
+    if settings.get("default_payment_method") == id:
+        settings["default_payment_method"] = None
     account.emit("payment_method.detached", method.body, cause, previous={"customer": customer})
+    return method
+
+
+def owned(account: Account, customer: str, id: str, *, param: str, status: int = 400) -> Method:
+    """Return a method of that customer, or refuse."""
+    method = account.methods.get(id)
+    if method is None or method.body["customer"] != customer:
+        raise InvalidRequest(
+            f"The customer does not have a payment method with the ID {id}. The payment method must be attached to "
+            "the customer.",
+            code="resource_missing",
+            param=param,
+            status=status,
+        )
     return method
 
 
@@ -230,15 +258,19 @@ def _from_iban(account: Account, data: Mapping[str, Any], shown: Json) -> Method
             "The IBAN you provided is not valid.", code="invalid_bank_account_iban", param="sepa_debit[iban]"
         )
     for detail in ("name", "email"):
-        if shown["billing_details"][detail] is None:
-            raise InvalidParameter(
-                f"Missing required param: billing_details[{detail}].",
-                code="parameter_missing",
-                param=f"billing_details[{detail}]",
-            )
+        _require(shown["billing_details"], detail)
     return _store(
         account, "sepa_debit", objects.sepa_debit(iban, new_fingerprint()), iban_behaviour(iban), **shown
     )
+
+
+def _require(details: Json, path: str) -> None:
+    value: Any = details
+    for name in path.split("."):
+        value = value[name]
+    if value is None:
+        full = f"billing_details[{path.replace('.', '][')}]"
+        raise InvalidParameter(f"Missing required param: {full}.", code="parameter_missing", param=full)
 
 
 def _from_us_account(account: Account, data: Mapping[str, Any], shown: Json) -> Method:

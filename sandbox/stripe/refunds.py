@@ -16,6 +16,7 @@ from sandbox.stripe.account import Account, Intent
 from sandbox.stripe.errors import InvalidParameter, InvalidRequest, Json, missing
 from sandbox.stripe.events import BY_ITSELF, Cause
 from sandbox.stripe.ids import new_id
+from sandbox.stripe.instruments import RefundCourse
 from sandbox.stripe.listing import expansion
 from sandbox.stripe.params import Schema, merge_metadata, metadata, one_of, opaque, positive, text
 
@@ -43,8 +44,12 @@ def create(account: Account, given: Mapping[str, Any], cause: Cause) -> Json:
     """Give back the rest of a captured charge, or the given part of it."""
     intent = _refunded_intent(account, given)
     charge = intent.charge
-    amount = _refundable_amount(charge, given.get("amount"))
-    course = account.methods[charge["payment_method"]].behaviour.refund
+    amount = _refundable_amount(
+        charge,
+        given.get("amount"),
+        is_refundable=all(dispute["is_charge_refundable"] for dispute in intent.disputes),
+    )
+    course = _course(account, charge, given)
     refund = objects.refund(
         new_id("re_"),
         account.now,
@@ -122,12 +127,16 @@ def _refunded_intent(account: Account, given: Mapping[str, Any]) -> Intent:
     return intent
 
 
-def _refundable_amount(charge: Json, asked: int | None) -> int:
+def _refundable_amount(charge: Json, asked: int | None, *, is_refundable: bool) -> int:
     if not charge["captured"]:
         raise InvalidRequest(
             f"Charge {charge['id']} has not been captured; cancel its PaymentIntent instead."
         )
     rest: int = charge["amount_captured"] - charge["amount_refunded"]
+    if charge["disputed"] and not is_refundable:
+        raise InvalidRequest(
+            f"Charge {charge['id']} has been charged back; cannot issue a refund.", code="charge_disputed"
+        )
     if rest == 0:
         raise InvalidRequest(
             f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded"
@@ -137,6 +146,18 @@ def _refundable_amount(charge: Json, asked: int | None) -> int:
             f"Refund amount ({asked}) is greater than unrefunded amount on charge ({rest})", param="amount"
         )
     return rest if asked is None else asked
+
+
+def _course(account: Account, charge: Json, given: Mapping[str, Any]) -> RefundCourse:
+    if charge["payment_method_details"]["type"] != "customer_balance":
+        return account.methods[charge["payment_method"]].behaviour.refund
+    # Money that came by transfer is sent to the customer's bank, and he is told so by e-mail
+    # (https://docs.stripe.com/payments/customer-balance/refunding).
+    if not (given.get("instructions_email") or account.customers[charge["customer"]].get("email")):
+        raise InvalidRequest(
+            "The customer has no email address, which is needed to refund a bank transfer.", param="instructions_email"
+        )
+    return "pending"
 
 
 def _count(charge: Json, amount: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sandbox.stripe import cash_balances, disputes
 from sandbox.stripe.account import Account, Intent
 from sandbox.stripe.errors import InvalidRequest
 from sandbox.stripe.events import BY_ITSELF, Cause
@@ -52,6 +53,14 @@ def capture(account: Account, intent: Intent, given: Mapping[str, Any], cause: C
         account.record("void", intent, released, cause)
     account.emit("charge.captured", intent.charge, cause)
     account.emit("payment_intent.succeeded", body, cause)
+    complain(account, intent)
+
+
+def complain(account: Account, intent: Intent) -> None:
+    """Open the dispute that the instrument is made for, once its money was taken."""
+    complaint = account.methods[intent.charge["payment_method"]].behaviour.complaint
+    if complaint is not None:
+        disputes.open_dispute(account, intent, complaint.reason, is_inquiry=complaint.is_inquiry)
 
 
 def cancel(account: Account, intent: Intent, reason: str | None, cause: Cause) -> None:
@@ -73,6 +82,7 @@ def _close(account: Account, intent: Intent, reason: str | None, cause: Cause, *
         intent.charge.update(refunded=True, amount_refunded=intent.charge["amount"])
         account.record("void", intent, body["amount_capturable"], cause)
         account.emit(told_as, intent.charge, cause)
+    cash_balances.give_back(account, intent, cause)
     intent.trial = None
     body.update(
         status="canceled",

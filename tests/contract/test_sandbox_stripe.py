@@ -24,6 +24,11 @@ CARD = {"allowed_payment_method_types": ["card"]}
 ONLINE_MANDATE = {
     "customer_acceptance": {"type": "online", "online": {"ip_address": "127.0.0.1", "user_agent": "test"}}
 }
+PAYER = {
+    "email": "jo@example.org",
+    "name": "Jo Example",
+    "address": {"line1": "1 High Street", "city": "Springfield", "postal_code": "12345", "country": "US"},
+}
 RETURN_URL = "https://shop.example/return?order=7"
 
 
@@ -529,7 +534,8 @@ def test_a_card_set_up_once_needs_no_further_authentication(bench: Bench) -> Non
 def test_redirect_methods_are_paid_on_the_page(bench: Bench, type: str) -> None:
     intent = bench.create(
         allowed_payment_method_types=[type],
-        payment_method_data={"type": type},
+        payment_method_data={"type": type, "billing_details": PAYER},
+        shipping={"name": PAYER["name"], "address": PAYER["address"]},
         confirm=True,
         return_url=RETURN_URL,
     )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from domain.methods import PaymentMethod, capabilities
 from domain.money import Money
 from domain.outcome import Approved
-from gateways.stripe import _from_stripe, _to_stripe
+from gateways.stripe_money import from_stripe, to_stripe
 from sandbox.server import RunningSandbox
 
 from .bench import Books, order
@@ -28,8 +28,8 @@ AMOUNTS = [
 @pytest.mark.parametrize(("text", "currency", "sent"), AMOUNTS)
 def test_both_ways(text: str, currency: str, sent: int) -> None:
     money = Money.parse(text, currency)
-    assert _to_stripe(money) == sent
-    assert _from_stripe(sent, currency.lower()) == money.minor
+    assert to_stripe(money) == sent
+    assert from_stripe(sent, currency.lower()) == money.minor
 
 
 @given(st.integers(1, 10**9), st.sampled_from(["EUR", "JPY", "ISK", "UGX", "MGA", "KWD", "CLP", "VND"]))
@@ -37,8 +37,8 @@ def test_what_is_accepted_is_never_rounded(minor: int, currency: str) -> None:
     money = Money(minor, currency)
     if capabilities(PaymentMethod.CREDIT_CARD)[0].problem(money, is_capture_later=False):
         return
-    sent = _to_stripe(money)
-    assert _from_stripe(sent, currency) == minor
+    sent = to_stripe(money)
+    assert from_stripe(sent, currency) == minor
     assert 0 < sent <= 99_999_999
 
 

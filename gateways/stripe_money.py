@@ -1,0 +1,34 @@
+"""Stripe's minor units, which are not ISO 4217's for every currency."""
+
+from __future__ import annotations
+
+from domain.money import Money, exponent
+
+# Stripe's minor units that differ from ISO 4217 (docs.stripe.com/currencies): Ariary is sent whole, Krona
+# and Shilling with two decimals that must be zero.
+_STRIPE_DECIMALS = {"MGA": 0, "ISK": 2, "UGX": 2}
+
+
+def _stripe_decimals(currency: str) -> int:
+    return _STRIPE_DECIMALS.get(currency, exponent(currency))
+
+
+def to_stripe(money: Money) -> int:
+    """Return Stripe's minor units.
+
+    >>> to_stripe(Money(500, "ISK")), to_stripe(Money(500, "MGA")), to_stripe(Money(500, "EUR"))
+    (50000, 5, 500)
+    """
+    shift = _stripe_decimals(money.currency) - exponent(money.currency)
+    return money.minor * 10**shift if shift >= 0 else money.minor // 10**-shift
+
+
+def from_stripe(amount: int, currency: str) -> int:
+    """Return our minor units of an amount as Stripe writes it; the currency in either case.
+
+    >>> from_stripe(50000, "isk"), from_stripe(5, "mga"), from_stripe(500, "eur")
+    (500, 500, 500)
+    """
+    code = currency.upper()
+    shift = _stripe_decimals(code) - exponent(code)
+    return amount // 10**shift if shift >= 0 else amount * 10**-shift

@@ -1,0 +1,71 @@
+"""Stripe's part of the configuration: the variables, what is wrong with them, and the gateway that they make."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic_settings import NoDecode
+
+from domain.methods import PaymentMethod
+from gateways.base import Shared
+from gateways.stripe import DEFAULT_BASE, StripeGateway
+
+# Keys that the sandbox hands out begin like this; the real Stripe has none of them.
+SANDBOX_KEY_PREFIX = "sk_test_sandbox"
+
+
+class StripeSettings(BaseModel):
+    """Every variable of Stripe, with its default."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    stripe_secret_key: SecretStr | None = Field(default=None, description="sk_… or rk_…; without it Stripe is off")
+    stripe_publishable_key: str | None = Field(default=None, description="pk_…, handed to front ends")
+    stripe_webhook_secret: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(), description="whsec_…; several, comma-separated, all verify, so that secrets can rotate"
+    )
+    stripe_api_base: str = Field(default=DEFAULT_BASE, description="Stripe's host, or a sandbox's")
+    sepa_enabled: bool = Field(default=True, description="false: no SEPA debits, though Stripe could take them")
+    ach_enabled: bool = Field(default=True, description="false: no ACH debits, though Stripe could take them")
+
+    @field_validator("stripe_webhook_secret", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether the provider is an imitation."""
+        return self.stripe_secret_key is not None and self.stripe_api_base.rstrip("/") != DEFAULT_BASE
+
+    @property
+    def disabled_methods(self) -> frozenset[PaymentMethod]:
+        """What the operator does not want, whatever Stripe could take."""
+        switches = {PaymentMethod.SEPA_DEBIT: self.sepa_enabled, PaymentMethod.ACH_DEBIT: self.ach_enabled}
+        return frozenset(method for method, is_enabled in switches.items() if not is_enabled)
+
+    def problems(self) -> list[str]:
+        """Return what is wrong, each by the variable's name and with what to do, never by value."""
+        if self.stripe_secret_key is None:
+            return []
+        key, is_stripe = self.stripe_secret_key.get_secret_value(), not self.is_sandbox
+        wrong = []
+        if not is_stripe and "_live_" in key:
+            wrong.append("STRIPE_SECRET_KEY is a live key but STRIPE_API_BASE is not Stripe; use a test key")
+        if is_stripe and key.startswith(SANDBOX_KEY_PREFIX):
+            wrong.append("STRIPE_SECRET_KEY is a sandbox key but STRIPE_API_BASE is Stripe; set the sandbox's URL")
+        if not self.stripe_webhook_secret:
+            wrong.append("STRIPE_WEBHOOK_SECRET is missing; without it no webhook can be trusted")
+        return wrong
+
+    def make(self, shared: Shared) -> StripeGateway | None:
+        """Return the gateway, or None while Stripe is off."""
+        if self.stripe_secret_key is None:
+            return None
+        return StripeGateway(
+            self.stripe_secret_key.get_secret_value(),
+            tuple(secret.get_secret_value() for secret in self.stripe_webhook_secret),
+            self.stripe_api_base,
+            shared.read_seconds,
+        )

@@ -1,0 +1,142 @@
+"""Owns the operations on the account itself: who it is, its events, its webhook endpoints, its mandates."""
+
+from __future__ import annotations
+
+from sandbox.stripe import API_VERSION
+from sandbox.stripe.account import Account
+from sandbox.stripe.errors import Json, missing
+from sandbox.stripe.listing import LIST_FIELDS, PAGE_FIELDS, expansion, listed
+from sandbox.stripe.operation import READ, Call, Operation
+from sandbox.stripe.params import Schema, boolean, list_of, merge_metadata, metadata, text
+
+
+def _list_events(account: Account, call: Call) -> Json:
+    given = dict(call.given)
+    types = given.pop("types", None) or ([given["type"]] if "type" in given else None)
+    is_delivered = given.get("delivery_success")
+    found = (
+        {"id": event.id, "created": event.created}
+        for event in account.log.events.values()
+        if (types is None or event.type in types)
+        and (is_delivered is None or is_delivered == (not event.undelivered))
+    )
+    page = listed(found, given, "/v1/events")
+    # Only what the page shows is unpacked: a long run has very many events.
+    return page | {"data": [account.log.events[entry["id"]].body(API_VERSION) for entry in page["data"]]}
+
+
+def _retrieve_event(account: Account, call: Call) -> Json:
+    event = account.log.events.get(call.ids["event"])
+    if event is None:
+        raise missing("event", call.ids["event"], status=404)
+    return event.body(API_VERSION)
+
+
+def _create_endpoint(account: Account, call: Call) -> Json:
+    shown = {name: call.given[name] for name in ("api_version", "description") if name in call.given}
+    shown["metadata"] = merge_metadata({}, call.given.get("metadata", {}))
+    endpoint = account.log.add_endpoint(call.given["url"], call.given["enabled_events"], **shown)
+    return endpoint.body | {"secret": endpoint.secret}
+
+
+def _endpoint(account: Account, call: Call) -> Json:
+    id = call.ids["endpoint"]
+    if id not in account.log.endpoints:
+        raise missing("webhook endpoint", id, param="webhook_endpoint", status=404)
+    return account.log.endpoints[id].body
+
+
+def _update_endpoint(account: Account, call: Call) -> Json:
+    body = _endpoint(account, call)
+    body.update(
+        {name: call.given[name] for name in ("description", "enabled_events", "url") if name in call.given}
+    )
+    body["metadata"] = merge_metadata(body["metadata"], call.given.get("metadata", {}))
+    if "disabled" in call.given:
+        body["status"] = "disabled" if call.given["disabled"] else "enabled"
+    return body
+
+
+def _delete_endpoint(account: Account, call: Call) -> Json:
+    id = _endpoint(account, call)["id"]
+    del account.log.endpoints[id]
+    return {"id": id, "object": "webhook_endpoint", "deleted": True}
+
+
+def _list_endpoints(account: Account, call: Call) -> Json:
+    return listed(
+        (endpoint.body for endpoint in account.log.endpoints.values()), call.given, "/v1/webhook_endpoints"
+    )
+
+
+def _retrieve_mandate(account: Account, call: Call) -> Json:
+    id = call.ids["mandate"]
+    if id not in account.mandates:
+        raise missing("mandate", id, status=404)
+    return account.mandates[id]
+
+
+def _show_account(account: Account, call: Call) -> Json:
+    return {
+        "id": "acct_sandbox",
+        "object": "account",
+        "business_profile": {"name": "Celeriac Sandbox", "url": None},
+        "business_type": None,
+        "capabilities": {"card_payments": "active", "transfers": "active"},
+        "charges_enabled": True,
+        "country": "US",
+        "default_currency": "usd",
+        "details_submitted": True,
+        "email": None,
+        "metadata": {},
+        "payouts_enabled": True,
+        "settings": {"payments": {"statement_descriptor": "CELERIAC SANDBOX"}},
+        "type": "standard",
+    }
+
+
+def _show_balance(account: Account, call: Call) -> Json:
+    nothing = [{"amount": 0, "currency": "usd", "source_types": {"card": 0}}]
+    return {"object": "balance", "available": nothing, "livemode": False, "pending": nothing}
+
+
+_ENDPOINT = "/v1/webhook_endpoints/<endpoint>"
+_ENDPOINT_FIELDS: Schema = {
+    "description": text,
+    "enabled_events": list_of(text),
+    "expand": expansion,
+    "metadata": metadata,
+    "url": text,
+}
+
+OPERATIONS = (
+    Operation("accounts.retrieve_current", "GET", "/v1/account", _show_account, READ),
+    Operation("balance.retrieve", "GET", "/v1/balance", _show_balance, READ),
+    Operation(
+        "events.list",
+        "GET",
+        "/v1/events",
+        _list_events,
+        {**LIST_FIELDS, "delivery_success": boolean, "type": text, "types": list_of(text)},
+    ),
+    Operation("events.retrieve", "GET", "/v1/events/<event>", _retrieve_event, READ),
+    Operation(
+        "webhook_endpoints.create",
+        "POST",
+        "/v1/webhook_endpoints",
+        _create_endpoint,
+        {**_ENDPOINT_FIELDS, "api_version": text, "connect": boolean},
+        ("enabled_events", "url"),
+    ),
+    Operation("webhook_endpoints.list", "GET", "/v1/webhook_endpoints", _list_endpoints, PAGE_FIELDS),
+    Operation("webhook_endpoints.retrieve", "GET", _ENDPOINT, _endpoint, READ),
+    Operation(
+        "webhook_endpoints.update",
+        "POST",
+        _ENDPOINT,
+        _update_endpoint,
+        {**_ENDPOINT_FIELDS, "disabled": boolean},
+    ),
+    Operation("webhook_endpoints.delete", "DELETE", _ENDPOINT, _delete_endpoint, {}),
+    Operation("mandates.retrieve", "GET", "/v1/mandates/<mandate>", _retrieve_mandate, READ),
+)

@@ -1,0 +1,80 @@
+"""Owns the money that customers sent by bank transfer: each one's cash balance, and every change of it.
+
+https://docs.stripe.com/payments/customer-balance. What is left over stays for later payments of the same customer.
+It must not decide which payment gets the money.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sandbox.stripe.account import Account, Intent
+from sandbox.stripe.errors import Json
+from sandbox.stripe.events import Cause
+from sandbox.stripe.ids import new_id
+
+
+def balance(account: Account, customer: str) -> Json:
+    """Return the CashBalance of a customer."""
+    available = account.cash.get(customer, {})
+    return {
+        "object": "cash_balance",
+        "available": {currency: amount for currency, amount in available.items() if amount} or None,
+        "customer": customer,
+        "customer_account": None,
+        "livemode": False,
+        "settings": {"reconciliation_mode": "automatic", "using_merchant_default": True},
+    }
+
+
+def available(account: Account, customer: str, currency: str) -> int:
+    """Return what a customer has in a currency, in minor units."""
+    return account.cash.get(customer, {}).get(currency, 0)
+
+
+def deposit(account: Account, customer: str, amount: int, currency: str, transfer: Json, cause: Cause) -> Json:
+    """Take in a transfer; returns the transaction."""
+    return _change(account, customer, amount, currency, cause, type="funded", funded={"bank_transfer": transfer})
+
+
+def apply(account: Account, intent: Intent, cause: Cause) -> int:
+    """Put what the customer has towards an intent, at most what it still needs; returns how much that was."""
+    body = intent.body
+    amount = min(available(account, body["customer"], body["currency"]), body["amount"] - intent.funded)
+    if amount:
+        intent.funded += amount
+        _move(account, intent, -amount, "applied_to_payment", cause)
+    return amount
+
+
+def give_back(account: Account, intent: Intent, cause: Cause) -> None:
+    """Return to the balance what was put towards an intent that is closed unpaid."""
+    amount, intent.funded = intent.funded, 0
+    if amount:
+        _move(account, intent, amount, "unapplied_from_payment", cause)
+
+
+def _move(account: Account, intent: Intent, amount: int, type: str, cause: Cause) -> None:
+    body = intent.body
+    named = {type: {"payment_intent": body["id"]}}
+    _change(account, body["customer"], amount, body["currency"], cause, type=type, **named)
+
+
+def _change(account: Account, customer: str, amount: int, currency: str, cause: Cause, **fields: Any) -> Json:
+    balances = account.cash.setdefault(customer, {})
+    balances[currency] = balances.get(currency, 0) + amount
+    transaction = {
+        "id": new_id("ccsbtxn_"),
+        "object": "customer_cash_balance_transaction",
+        "created": account.now,
+        "currency": currency,
+        "customer": customer,
+        "customer_account": None,
+        "ending_balance": balances[currency],
+        "livemode": False,
+        "net_amount": amount,
+        **fields,
+    }
+    account.cash_transactions.append(transaction)
+    account.emit("customer_cash_balance_transaction.created", transaction, cause)
+    return transaction

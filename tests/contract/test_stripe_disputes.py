@@ -1,0 +1,182 @@
+"""Stripe's disputes: each step of one is a fact about the payment, and a debit that comes back is one of its own."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import requests
+
+from domain.methods import PaymentMethod
+from domain.outcome import Approved, NotSent
+from domain.payment import Verb
+from gateways.base import Fact, Gateway, Notice, Order
+from sandbox.server import RunningSandbox
+
+from .bench import SECONDS, Books, Webhook, new_order, now
+from .benches.stripe import ProviderBench as StripeBench
+from .test_gateway_operations import operation
+
+
+@pytest.fixture
+def bench(sandbox: RunningSandbox) -> StripeBench:
+    """Stripe's bench."""
+    return StripeBench(sandbox)
+
+
+@pytest.fixture
+def stripe_gateway(bench: StripeBench) -> Gateway:
+    """Stripe's gateway."""
+    return bench.gateway()
+
+
+def charged(bench: StripeBench, gateway: Gateway, token: str, verb: Verb = Verb.CHARGE) -> Order:
+    asked = new_order(bench, verb, minor=1230, method_token=token)
+    outcome = gateway.charge(asked, lambda _: None)
+    assert isinstance(outcome, Approved)
+    return replace(asked, reference=outcome.reference)
+
+
+def dispute_of(bench: StripeBench, reference: str | None) -> dict[str, Any]:
+    """Return the one dispute of an intent."""
+    [dispute] = bench._call("GET", f"/v1/disputes?payment_intent={reference}")["data"]
+    return dispute
+
+
+def facts(bench: StripeBench, gateway: Gateway, reference: str | None) -> list[tuple[str, str, str]]:
+    """Return name, status and funds of each fact about an intent, oldest first, as delivered and read."""
+    events = bench._call("GET", "/v1/events?limit=100")["data"][::-1]
+    about = [event for event in events if event["data"]["object"].get("payment_intent") == reference]
+    notices = [read(bench, gateway, event) for event in about if event["type"].startswith("charge.dispute.")]
+    assert {(notice.reference, notice.attempt_id, notice.outcome) for notice in notices} == {(reference, None, None)}
+    told = [notice.fact for notice in notices if notice.fact]
+    return [(fact.name, fact.data["status"], fact.data.get("funds", "")) for fact in told]
+
+
+def read(bench: StripeBench, gateway: Gateway, event: dict[str, Any]) -> Notice:
+    sent: Webhook = bench.signed(event)
+    notice = gateway.read_webhook(gateway.verify_webhook(sent.body, sent.headers, now()).payload)
+    assert notice is not None
+    return notice
+
+
+OPENED = [("dispute_opened", "needs_response", ""), ("dispute_updated", "needs_response", "withdrawn")]
+
+
+@pytest.mark.parametrize(
+    ("result", "ending"),
+    [
+        ("won", [("dispute_updated", "won", "reinstated"), ("dispute_won", "won", "")]),
+        ("lost", [("dispute_lost", "lost", "")]),
+    ],
+)
+def test_a_dispute_from_its_beginning_to_its_end(
+    bench: StripeBench, stripe_gateway: Gateway, result: str, ending: list[tuple[str, str, str]]
+) -> None:
+    known = charged(bench, stripe_gateway, "pm_card_createDispute")
+    assert facts(bench, stripe_gateway, known.reference) == OPENED
+    dispute = dispute_of(bench, known.reference)
+    url = f"{bench._url}/_sandbox/disputes/{dispute['id']}/close"
+    requests.post(url, json={"result": result}, timeout=SECONDS).raise_for_status()
+    assert facts(bench, stripe_gateway, known.reference) == [*OPENED, *ending]
+    assert requests.post(url, json={"result": result}, timeout=SECONDS).status_code == 400
+
+
+def test_what_a_fact_says(bench: StripeBench, stripe_gateway: Gateway) -> None:
+    known = charged(bench, stripe_gateway, "pm_card_createDisputeProductNotReceived")
+    dispute = dispute_of(bench, known.reference)
+    event = next(
+        event
+        for event in bench._call("GET", "/v1/events?limit=100&type=charge.dispute.created")["data"]
+        if event["data"]["object"]["id"] == dispute["id"]
+    )
+    fact = read(bench, stripe_gateway, event).fact
+    assert fact is not None
+    due_at = fact.data.pop("evidence_due_at")
+    assert due_at > now().isoformat()
+    data = {"reference": dispute["id"], "reason": "product_not_received", "status": "needs_response"}
+    assert fact == Fact("dispute_opened", data | {"amount": "12.30", "currency": "EUR", "network_reason_code": "10.4"})
+
+
+def test_an_inquiry_takes_no_money(bench: StripeBench, stripe_gateway: Gateway) -> None:
+    known = charged(bench, stripe_gateway, "pm_card_createDisputeInquiry")
+    dispute = dispute_of(bench, known.reference)
+    requests.post(
+        f"{bench._url}/_sandbox/disputes/{dispute['id']}/close", json={"result": "won"}, timeout=SECONDS
+    ).raise_for_status()
+    assert facts(bench, stripe_gateway, known.reference) == [
+        ("dispute_opened", "warning_needs_response", ""),
+        ("dispute_closed", "warning_closed", ""),
+    ]
+
+
+def test_evidence_is_reviewed(bench: StripeBench, stripe_gateway: Gateway) -> None:
+    known = charged(bench, stripe_gateway, "pm_card_createDispute")
+    path = f"/v1/disputes/{dispute_of(bench, known.reference)['id']}"
+    reviewed = bench._call("POST", path, {"evidence[product_description]": "A hat"})
+    assert (reviewed["status"], reviewed["evidence_details"]["submission_count"]) == ("under_review", 1)
+    assert bench._call("POST", path, {"evidence[uncategorized_text]": "winning_evidence"})["status"] == "won"
+    assert [name for name, _, _ in facts(bench, stripe_gateway, known.reference)] == [
+        "dispute_opened",
+        "dispute_updated",
+        "dispute_updated",
+        "dispute_updated",
+        "dispute_updated",
+        "dispute_won",
+    ]
+
+
+def test_held_money_is_disputed_once_it_is_taken(bench: StripeBench, stripe_gateway: Gateway) -> None:
+    known = charged(bench, stripe_gateway, "pm_card_createDispute", Verb.AUTHORIZE)
+    assert bench._call("GET", f"/v1/disputes?payment_intent={known.reference}")["data"] == []
+    stripe_gateway.capture(operation(known, Verb.CAPTURE, 1000))
+    assert dispute_of(bench, known.reference)["amount"] == 1000
+
+
+def test_disputed_money_is_not_refunded_too(bench: StripeBench, stripe_gateway: Gateway, books: Books) -> None:
+    known = charged(bench, stripe_gateway, "pm_card_createDispute")
+    outcome = stripe_gateway.refund(operation(known, Verb.REFUND, 1230))
+    assert outcome == NotSent("charge_disputed", is_retryable=False)
+    assert books.movements(known.payment_id) == [("charge", 1230)]
+
+
+@pytest.mark.parametrize("method", [PaymentMethod.ACH_DEBIT, PaymentMethod.SEPA_DEBIT])
+def test_a_debit_that_comes_back_after_it_succeeded(
+    bench: StripeBench, stripe_gateway: Gateway, method: PaymentMethod
+) -> None:
+    is_ach = method is PaymentMethod.ACH_DEBIT
+    token = "pm_usBankAccount_success" if is_ach else bench.pending_token(is_good=True)[1]
+    currency_of = replace(new_order(bench), method=method, method_token=token)
+    money = replace(currency_of.money, currency="USD") if is_ach else currency_of.money
+    asked = replace(currency_of, money=money)
+    reference = stripe_gateway.charge(asked, lambda _: None).reference
+    bench.let_bank_answer(reference, is_good=True)
+    url = f"{bench._url}/_sandbox/intents/{reference}/dispute"
+    requests.post(url, json={"reason": "insufficient_funds"}, timeout=SECONDS).raise_for_status()
+    assert facts(bench, stripe_gateway, reference) == [
+        ("debit_returned", "lost", ""),
+        ("dispute_updated", "lost", "withdrawn"),
+        ("dispute_lost", "lost", ""),
+    ]
+
+
+def test_a_test_account_that_takes_its_debit_back(bench: StripeBench, stripe_gateway: Gateway) -> None:
+    iban = {"type": "sepa_debit", "sepa_debit[iban]": "AT591904300235473203"}
+    owner = {"billing_details[name]": "Jo", "billing_details[email]": "jo@example.org"}
+    token = bench._call("POST", "/v1/payment_methods", iban | owner)["id"]
+    asked = new_order(bench, method=PaymentMethod.SEPA_DEBIT, method_token=token)
+    reference = stripe_gateway.charge(asked, lambda _: None).reference
+    bench.let_bank_answer(reference, is_good=True)
+    assert facts(bench, stripe_gateway, reference)[0] == ("debit_returned", "lost", "")
+
+
+def test_disputes_that_are_not_ours_or_not_known(stripe_gateway: Gateway) -> None:
+    dispute = {"object": "dispute", "id": "dp_1", "payment_intent": "pi_1"}
+    for type, thing in (
+        ("charge.dispute.created", dispute | {"payment_intent": None}),
+        ("charge.dispute.invented", dispute),
+    ):
+        event = {"id": "evt_1", "type": type, "data": {"object": thing}}
+        assert stripe_gateway.read_webhook(json.dumps(event)) is None

@@ -1,0 +1,358 @@
+"""Stripe's other methods: transfers that wait for a bank, Klarna and Afterpay, debits that fail late, wallets."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from domain.decline import DeclineClass
+from domain.methods import PaymentMethod
+from domain.money import Money
+from domain.outcome import ActionRequired, Approved, Declined, NotSent, Pending
+from domain.payment import Verb
+from gateways.base import Gateway, Order
+from gateways.stripe_actions import next_action
+from gateways.stripe_requests import confirm_params, create_params
+from sandbox.server import RunningSandbox
+from stack.process import ROOT
+
+from .bench import SECONDS, Books, new_order, now
+from .benches.stripe import ProviderBench as StripeBench
+from .test_gateway_operations import operation
+
+TRANSFERS = (PaymentMethod.WIRE_TRANSFER, PaymentMethod.BANK_TRANSFER)
+REDIRECTS = (PaymentMethod.KLARNA, PaymentMethod.AFTERPAY)
+ACCOUNTS = {
+    "EUR": {"iban_iban", "iban_bic", "iban_bank_address", "iban_networks"},
+    "GBP": {"sort_code_sort_code", "sort_code_account_number", "sort_code_networks"},
+    "JPY": {"zengin_bank_code", "zengin_branch_code", "zengin_account_number"},
+    "MXN": {"spei_clabe", "spei_bank_code"},
+    "USD": {"aba_routing_number", "aba_account_number", "swift_swift_code", "swift_account_number"},
+}
+SPECIFICATIONS = sorted((ROOT.parent / "shared" / "specs" / "stripe").glob("stripe-sdk-*.json"))
+
+
+@pytest.fixture
+def bench(sandbox: RunningSandbox) -> StripeBench:
+    """Stripe's bench."""
+    return StripeBench(sandbox)
+
+
+@pytest.fixture
+def stripe_gateway(bench: StripeBench) -> Gateway:
+    """Stripe's gateway."""
+    return bench.gateway()
+
+
+def order_of(bench: StripeBench, method: PaymentMethod, amount: str, currency: str, **changes: Any) -> Order:
+    given = {"method": method, "method_token": None, "money": Money.parse(amount, currency)}
+    return new_order(bench, **(given | changes))
+
+
+def waiting(gateway: Gateway, asked: Order) -> tuple[Order, ActionRequired]:
+    """Charge, and return the order with its reference, and what the customer has to do."""
+    remembered: list[str] = []
+    outcome = gateway.charge(asked, remembered.append)
+    assert isinstance(outcome, ActionRequired)
+    assert [outcome.reference] == remembered
+    return replace(asked, reference=outcome.reference), outcome
+
+
+def control(sandbox: RunningSandbox, path: str, **body: Any) -> Any:
+    answer = requests.post(f"{sandbox.url}/_sandbox/{path}", json=body, timeout=SECONDS)
+    answer.raise_for_status()
+    return answer.json()
+
+
+# --- transfers ---
+
+
+@pytest.mark.parametrize("method", TRANSFERS)
+@pytest.mark.parametrize("currency", sorted(ACCOUNTS))
+def test_a_transfer_says_where_to_send_how_much(
+    bench: StripeBench, stripe_gateway: Gateway, books: Books, method: PaymentMethod, currency: str
+) -> None:
+    asked = order_of(bench, method, "1500", currency)
+    known, outcome = waiting(stripe_gateway, asked)
+    shown = outcome.next_action
+    assert shown["type"] == "display_bank_transfer_instructions"
+    assert Money.parse(shown["amount_remaining"], shown["currency"]) == asked.money
+    assert shown["reference"]
+    assert shown["hosted_instructions_url"].startswith("http")
+    assert ACCOUNTS[currency] <= shown.keys()
+    assert all(isinstance(text, str) and text for text in shown.values())
+    assert books.movements(asked.payment_id) == []
+    assert stripe_gateway.retrieve(known) == outcome
+
+
+def test_a_transfer_in_parts(
+    bench: StripeBench, stripe_gateway: Gateway, books: Books, sandbox: RunningSandbox
+) -> None:
+    known, first = waiting(stripe_gateway, order_of(bench, PaymentMethod.WIRE_TRANSFER, "100.00", "USD"))
+    control(sandbox, f"intents/{known.reference}/fund", amount=4000)
+    then = stripe_gateway.retrieve(known)
+    assert isinstance(then, ActionRequired)
+    assert then.next_action == first.next_action | {"amount_remaining": "60.00"}
+    assert books.movements(known.payment_id) == []
+    event = bench.event(known.reference or "")
+    assert event["type"] == "payment_intent.partially_funded"
+    told = stripe_gateway.read_webhook(json.dumps(event))
+    assert (told.reference, told.attempt_id, told.outcome) == (known.reference, known.attempt_id, then)
+
+    control(sandbox, f"intents/{known.reference}/fund")
+    paid = stripe_gateway.retrieve(known)
+    assert paid == Approved(known.reference, authorized=10_000, captured=10_000)
+    assert stripe_gateway.charge(known, lambda _: None) == first
+    assert books.movements(known.payment_id) == [("charge", 10_000)]
+
+
+def test_what_was_sent_too_much_pays_the_next_one_at_once(
+    bench: StripeBench, stripe_gateway: Gateway, books: Books, sandbox: RunningSandbox
+) -> None:
+    customer = bench._call("POST", "/v1/customers", {"email": "jo@example.org"})["id"]
+    asked = order_of(bench, PaymentMethod.BANK_TRANSFER, "100", "GBP", customer_token=customer)
+    known, _ = waiting(stripe_gateway, asked)
+    control(sandbox, f"intents/{known.reference}/fund", amount=15_000)
+    assert isinstance(stripe_gateway.retrieve(known), Approved)
+    second = order_of(bench, PaymentMethod.BANK_TRANSFER, "50", "GBP", customer_token=customer)
+    assert isinstance(stripe_gateway.charge(second, lambda _: None), Approved)
+    assert books.movements(second.payment_id) == [("charge", 5000)]
+
+
+def test_a_transfer_that_is_given_up_goes_back_to_the_customer(
+    bench: StripeBench, stripe_gateway: Gateway, books: Books, sandbox: RunningSandbox
+) -> None:
+    known, _ = waiting(stripe_gateway, order_of(bench, PaymentMethod.BANK_TRANSFER, "100", "EUR"))
+    control(sandbox, f"intents/{known.reference}/fund", amount=4000)
+    outcome = stripe_gateway.void(operation(known, Verb.VOID, reason="expired"))
+    assert outcome == Approved(known.reference, voided=True)
+    customer = bench._call("GET", f"/v1/payment_intents/{known.reference}")["customer"]
+    assert bench._call("GET", f"/v1/customers/{customer}/cash_balance")["available"] == {"eur": 4000}
+    assert books.movements(known.payment_id) == []
+
+
+def test_a_refund_of_a_transfer_takes_the_banks_time(
+    bench: StripeBench, stripe_gateway: Gateway, sandbox: RunningSandbox
+) -> None:
+    known, _ = waiting(stripe_gateway, order_of(bench, PaymentMethod.WIRE_TRANSFER, "100", "USD"))
+    control(sandbox, f"intents/{known.reference}/fund")
+    asked = operation(known, Verb.REFUND, 4000)
+    outcome = stripe_gateway.refund(asked)
+    assert isinstance(outcome, Pending)
+    bench.let_bank_answer(outcome.reference, is_good=True)
+    assert stripe_gateway.retrieve(asked) == Approved(outcome.reference, refunded=4000)
+
+
+@pytest.mark.parametrize("fault", ["timeout_after", "error_after", "error_before", "rate_limit"])
+def test_a_customer_that_could_not_be_made_is_nothing_sent(
+    bench: StripeBench, stripe_gateway: Gateway, books: Books, fault: str
+) -> None:
+    asked = order_of(bench, PaymentMethod.WIRE_TRANSFER, "100", "USD")
+    remembered: list[str] = []
+    books.fail("customers.create", fault)
+    outcome = stripe_gateway.charge(asked, remembered.append)
+    assert isinstance(outcome, NotSent)
+    assert outcome.is_retryable
+    assert remembered == []
+    assert isinstance(stripe_gateway.charge(replace(asked, retries=1), remembered.append), ActionRequired)
+
+
+def test_a_redelivered_transfer_is_the_same_one(bench: StripeBench, stripe_gateway: Gateway) -> None:
+    asked = order_of(bench, PaymentMethod.WIRE_TRANSFER, "100", "USD")
+    assert waiting(stripe_gateway, asked) == waiting(stripe_gateway, asked)
+
+
+def test_euros_come_to_the_customers_country_where_that_can_be_had(bench: StripeBench) -> None:
+    asked = order_of(bench, PaymentMethod.BANK_TRANSFER, "100", "EUR")
+    countries = []
+    for home in ("fr", "IT", None):
+        params = create_params(replace(asked, payer={"billing_address": {"country": home}}))
+        transfer = params["payment_method_options"]["customer_balance"]["bank_transfer"]
+        countries.append(transfer["eu_bank_transfer"]["country"])
+    assert countries == ["FR", "DE", "DE"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"money": Money(1000, "CHF")}, {"verb": Verb.AUTHORIZE}, {"is_off_session": True}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_transfers_that_there_are_not(bench: StripeBench, stripe_gateway: Gateway, changes: dict[str, Any]) -> None:
+    asked = replace(order_of(bench, PaymentMethod.BANK_TRANSFER, "10", "EUR"), **changes)
+    assert stripe_gateway.charge(asked, _never) == NotSent("not_supported", is_retryable=False)
+
+
+def _never(reference: str) -> None:
+    raise AssertionError(reference)
+
+
+# --- Klarna and Afterpay ---
+
+
+def press(outcome: ActionRequired, result: str) -> str:
+    """Decide on the page that the customer is sent to; return where he is sent back to."""
+    url = outcome.next_action["redirect_url"]
+    page = requests.get(url, timeout=SECONDS)
+    assert page.status_code == 200
+    assert 'name="result"' in page.text
+    answer = requests.post(url, data={"result": result}, timeout=SECONDS, allow_redirects=False)
+    assert answer.status_code == 303
+    return answer.headers["Location"]
+
+
+@pytest.mark.parametrize("method", REDIRECTS)
+@pytest.mark.parametrize("result", ["success", "failure"])
+def test_a_redirect_and_back(
+    bench: StripeBench, stripe_gateway: Gateway, books: Books, method: PaymentMethod, result: str
+) -> None:
+    known, outcome = waiting(stripe_gateway, order_of(bench, method, "50", "USD"))
+    assert outcome.next_action["type"] == "redirect_to_url"
+    assert press(outcome, result).startswith("https://shop.example/return?")
+    acted = stripe_gateway.retrieve(known)
+    if result == "success":
+        assert acted == Approved(known.reference, authorized=5000, captured=5000)
+    else:
+        assert isinstance(acted, Declined)
+        assert acted.decline.decline_class is DeclineClass.NEEDS_CUSTOMER
+    assert books.movements(known.payment_id) == ([("charge", 5000)] if result == "success" else [])
+    assert stripe_gateway.retrieve(known) == acted
+
+
+@pytest.mark.parametrize("method", REDIRECTS)
+def test_a_redirect_may_hold_and_take_a_part_later(
+    bench: StripeBench, stripe_gateway: Gateway, books: Books, method: PaymentMethod
+) -> None:
+    known, outcome = waiting(stripe_gateway, order_of(bench, method, "50", "USD", verb=Verb.AUTHORIZE))
+    press(outcome, "success")
+    held = stripe_gateway.retrieve(known)
+    assert isinstance(held, Approved)
+    assert (held.authorized, held.captured) == (5000, 0)
+    assert held.authorization_expires_at is not None
+    assert held.authorization_expires_at > now()
+    assert stripe_gateway.capture(operation(known, Verb.CAPTURE, 3000)).captured == 3000
+    assert books.movements(known.payment_id) == [("authorization", 5000), ("capture", 3000), ("void", 2000)]
+
+
+@pytest.mark.parametrize("method", REDIRECTS)
+def test_a_redirect_needs_a_way_back_and_a_customer(
+    bench: StripeBench, stripe_gateway: Gateway, method: PaymentMethod
+) -> None:
+    asked = order_of(bench, method, "50", "USD")
+    without = stripe_gateway.charge(replace(asked, return_url=None), _never)
+    assert without == NotSent("return_url_missing", is_retryable=False)
+    away = stripe_gateway.charge(replace(asked, is_off_session=True), _never)
+    assert away == NotSent("not_supported", is_retryable=False)
+    nobody = stripe_gateway.charge(replace(asked, payer={}), _never)
+    assert nobody == NotSent("parameter_missing", is_retryable=False)
+
+
+@pytest.mark.parametrize("method", REDIRECTS)
+def test_a_token_of_another_provider_is_not_shown_to_stripe(bench: StripeBench, method: PaymentMethod) -> None:
+    assert "payment_method" not in create_params(order_of(bench, method, "50", "USD", method_token="foreign"))
+
+
+# --- wallets ---
+
+
+@pytest.mark.parametrize("method", [PaymentMethod.APPLE_PAY, PaymentMethod.GOOGLE_PAY, PaymentMethod.STRIPE])
+def test_a_wallet_is_a_card(bench: StripeBench, stripe_gateway: Gateway, books: Books, method: PaymentMethod) -> None:
+    asked = order_of(bench, method, "50", "USD", method_token="pm_card_visa")
+    assert isinstance(stripe_gateway.charge(asked, lambda _: None), Approved)
+    assert books.movements(asked.payment_id) == [("charge", 5000)]
+
+
+# --- debits ---
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "kind"),
+    [
+        ("accountClosed", "account_closed", DeclineClass.HARD),
+        ("noAccount", "no_account", DeclineClass.HARD),
+        ("insufficientFunds", "insufficient_funds", DeclineClass.SOFT),
+        ("debitNotAuthorized", "debit_not_authorized", DeclineClass.HARD),
+    ],
+)
+def test_a_debit_fails_days_later(
+    bench: StripeBench, stripe_gateway: Gateway, books: Books, name: str, code: str, kind: DeclineClass
+) -> None:
+    asked = order_of(bench, PaymentMethod.ACH_DEBIT, "50", "USD", method_token=f"pm_usBankAccount_{name}")
+    outcome = stripe_gateway.charge(asked, lambda _: None)
+    assert isinstance(outcome, Pending)
+    bench.let_bank_answer(outcome.reference, is_good=False)
+    failed = stripe_gateway.retrieve(replace(asked, reference=outcome.reference))
+    assert isinstance(failed, Declined)
+    assert (failed.decline.code, failed.decline.decline_class) == (code, kind)
+    assert books.movements(asked.payment_id) == []
+
+
+def test_microdeposits_are_verified_on_the_page(
+    bench: StripeBench, stripe_gateway: Gateway, sandbox: RunningSandbox
+) -> None:
+    data = {
+        "type": "us_bank_account",
+        "us_bank_account[account_number]": "000123456789",
+        "us_bank_account[routing_number]": "110000000",
+        "billing_details[name]": "Jo Example",
+    }
+    token = bench._call("POST", "/v1/payment_methods", data)["id"]
+    asked = order_of(bench, PaymentMethod.ACH_DEBIT, "50", "USD", method_token=token)
+    known, outcome = waiting(stripe_gateway, asked)
+    shown = outcome.next_action
+    assert shown["type"] == "verify_with_microdeposits"
+    assert (shown["microdeposit_type"], len(shown["arrives_on"])) == ("descriptor_code", 10)
+    page = shown["hosted_verification_url"]
+    assert "SM11AA" in requests.get(page, timeout=SECONDS).text
+    assert requests.post(page, data={"descriptor_code": "SM0000"}, timeout=SECONDS).status_code == 400
+    assert requests.post(page, data={"descriptor_code": "SM11AA"}, timeout=SECONDS).json() == {"status": "processing"}
+    assert isinstance(stripe_gateway.retrieve(known), Pending)
+
+
+# --- pure reading ---
+
+
+@pytest.mark.parametrize(
+    ("action", "shown"),
+    [
+        (None, {"type": "unknown"}),
+        ({"type": "invented"}, {"type": "invented"}),
+        ({"type": "redirect_to_url"}, {"type": "redirect_to_url"}),
+        ({"type": "use_stripe_sdk", "use_stripe_sdk": {"client_secret": "x"}}, {"type": "use_stripe_sdk"}),
+        (
+            {"type": "display_bank_transfer_instructions", "display_bank_transfer_instructions": {}},
+            {"type": "display_bank_transfer_instructions"},
+        ),
+    ],
+)
+def test_actions_that_say_little(action: Any, shown: dict[str, str]) -> None:
+    assert next_action(action) == shown
+
+
+# --- against the SDK's own annotations ---
+
+
+@pytest.mark.parametrize("method", [*TRANSFERS, *REDIRECTS, PaymentMethod.SEPA_DEBIT, PaymentMethod.CREDIT_CARD])
+def test_every_parameter_is_one_that_the_sdk_knows(bench: StripeBench, method: PaymentMethod) -> None:
+    asked = order_of(bench, method, "50", "EUR", method_token="pm_1", wants_authentication=True)
+    for file in SPECIFICATIONS:
+        operations = json.loads(Path(file).read_text(encoding="utf-8"))["operations"]
+        for name, params in (("create", create_params(asked)), ("confirm", confirm_params(asked))):
+            assert unknown(params, operations[f"payment_intents.{name}"]["params"]) == []
+
+
+def unknown(params: Any, schema: Any, path: str = "") -> list[str]:
+    """Return the paths of the parameters that a schema does not name; free objects name nothing."""
+    options = [schema, *schema.get("anyOf", ()), *schema.get("oneOf", ())]
+    known = {name: inner for option in options for name, inner in option.get("properties", {}).items()}
+    if not isinstance(params, dict) or not known:
+        return []
+    return [
+        found
+        for name, value in params.items()
+        for found in (unknown(value, known[name], f"{path}.{name}") if name in known else [f"{path}.{name}"])
+    ]
