@@ -244,7 +244,10 @@ def _action_required(at: Situation, outcome: ActionRequired) -> Step | None:
         waiting = at.waiting(AttemptStatus.ACTION_REQUIRED, waiting_delay(at.attempt.checks))
         patience = _PATIENCE.get(outcome.next_action.get("type", ""), at.policy.action_expires_after)
         is_abandoned = at.now - at.payment.created_at >= patience
-        return Step(None, attempt=waiting, effects=(OpenAttempt(Verb.VOID, "expired"),) if is_abandoned else ())
+        effects = (OpenAttempt(Verb.VOID, "expired"),) if is_abandoned else ()
+        # What is left of a transfer changes with every part that comes.
+        changes = {"next_action": outcome.next_action} if outcome.next_action.get("type") in _PATIENCE else {}
+        return Step(None, changes, waiting, effects)
     is_open_again = at.state is State.PENDING and at.payment.is_client_confirmed
     if at.state not in _UNDECIDED and not is_open_again:
         return None

@@ -141,10 +141,51 @@ def _debit(method: PaymentMethod, currency: str) -> Capability:
     return Capability(method, "stripe", frozenset({currency}), needs=needs, is_reusable=True, is_asynchronous=True)
 
 
+def _transfer(method: PaymentMethod, currencies: frozenset[str]) -> Capability:
+    # An e-mail address: without one Stripe gives a transfer back to nobody (docs: customer balance, refunding).
+    return Capability(method, "stripe", currencies, needs=("email",), is_asynchronous=True, is_portable=True)
+
+
 CAPABILITIES: tuple[Capability, ...] = (
     *(_card(method) for method in _CARDS),
     _debit(PaymentMethod.SEPA_DEBIT, "EUR"),
     _debit(PaymentMethod.ACH_DEBIT, "USD"),
+    _transfer(PaymentMethod.WIRE_TRANSFER, frozenset({"EUR", "GBP", "USD"})),
+    _transfer(PaymentMethod.BANK_TRANSFER, frozenset({"EUR", "GBP", "JPY", "MXN", "USD"})),
+    Capability(
+        PaymentMethod.KLARNA,
+        "stripe",
+        _STRIPE_KLARNA,
+        needs=(*_ADDRESS, "return_url"),
+        is_capturable_later=True,
+        is_portable=True,
+    ),
+    Capability(
+        PaymentMethod.AFTERPAY,
+        "stripe",
+        _AFTERPAY,
+        minimum=100,
+        needs=(*_ADDRESS, "return_url"),
+        is_capturable_later=True,
+        is_portable=True,
+    ),
+    Capability(
+        PaymentMethod.CRYPTOCURRENCY,
+        "coinbase",
+        _COINBASE,
+        maximum=10_000_000_000,
+        is_asynchronous=True,
+        is_portable=True,
+    ),
+    *(
+        Capability(method, "coinbase_commerce", None, is_asynchronous=True, is_portable=True)
+        for method in (
+            PaymentMethod.CRYPTOCURRENCY,
+            PaymentMethod.BITCOIN,
+            PaymentMethod.ETHEREUM,
+            PaymentMethod.USDT,
+        )
+    ),
     Capability(PaymentMethod.INVOICE, "manual", None, maximum=10**14, is_asynchronous=True),
 )
 

@@ -68,19 +68,26 @@ def route(
     rules: Iterable[Rule] = (),
     table: Sequence[Capability] = CAPABILITIES,
 ) -> tuple[Choice, ...]:
-    """Return who can charge it, in the order in which they are to be asked. `down` tells which providers fail right
+    """Return who can charge it, in the order in which they are to be asked; others than the first only for an
+    instrument that is the customer's own. `down` tells which providers fail right
     now; it is asked only where there is a choice.
 
     Raises UnsupportedMethod, InvalidAmount or InvalidRequest when nobody can, saying what to send instead."""
     able = _able(wish, configured, table)
+    portable = {one.provider for one in capabilities(wish.method, table) if one.is_portable}
     rule = next((rule for rule in rules if rule.fits(wish)), None)
     ranked = _preferred(able) if rule is None else _by_rule(able, rule, wish.seed)
     if len(ranked) == 1:
         return tuple(ranked)
-    failing = down()
+    first, *others = _by_health(ranked, down())
+    # A token of one provider is worth nothing to the next.
+    return (first, *(choice for choice in others if {first.provider, choice.provider} <= portable))
+
+
+def _by_health(ranked: list[Choice], failing: Container[str]) -> list[Choice]:
     healthy = [choice for choice in ranked if choice.provider not in failing]
     others = [Choice(choice.provider, f"{choice.reason}; fails now") for choice in ranked if choice.provider in failing]
-    return (*healthy, *others)
+    return [*healthy, *others]
 
 
 def _able(wish: Wish, configured: Configured, table: Sequence[Capability]) -> list[str]:
@@ -150,14 +157,17 @@ class Provider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """Routes by what is configured, the operator's rules, and which providers fail right now."""
+    """Routes by what is configured and not switched off, the operator's rules, and which providers fail right now."""
 
     providers: Mapping[str, Provider]
     rules: tuple[Rule, ...] = ()
     down: Callable[[], Container[str]] = frozenset
+    switched_off: frozenset[PaymentMethod] = frozenset()
 
     def __call__(self, wish: Wish) -> tuple[Choice, ...]:
         """Return who can charge it, in order. Raises as `route` does."""
+        if wish.method in self.switched_off:
+            raise UnsupportedMethod(f"{wish.method} is switched off here; offer another payment_method")
         configured = {name: provider.region for name, provider in self.providers.items()}
         return route(wish, configured, down=self.down, rules=self.rules)
 

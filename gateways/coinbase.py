@@ -355,6 +355,12 @@ class CoinbaseSettings(CryptoSettings):
         default=DEFAULT_BASE, description="Coinbase's API, https://business.coinbase.com/sandbox/api/v1, or a sandbox's"
     )
 
+    @property
+    def is_on(self) -> bool:
+        """Whether Coinbase Business is served."""
+        has_key = self.coinbase_api_key_name is not None and self.coinbase_api_key_secret is not None
+        return self.crypto_payment_enabled and has_key
+
     def problems(self) -> list[str]:
         """Return what is wrong, each naming its variable and what to do."""
         name, secret = self.coinbase_api_key_name, self.coinbase_api_key_secret

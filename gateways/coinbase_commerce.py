@@ -255,6 +255,11 @@ class CoinbaseCommerceSettings(CryptoSettings):
     )
     coinbase_commerce_api_base: str = Field(default=DEFAULT_BASE, description="Coinbase Commerce, or a sandbox's URL")
 
+    @property
+    def is_on(self) -> bool:
+        """Whether Coinbase Commerce is served."""
+        return self.crypto_payment_enabled and self.coinbase_commerce_api_key is not None
+
     def problems(self) -> list[str]:
         """Return what is wrong, each naming its variable and what to do."""
         if not self.crypto_payment_enabled or self.coinbase_commerce_api_key is None:

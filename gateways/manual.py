@@ -7,10 +7,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from pydantic import BaseModel
+
 from domain.errors import WebhookRefused
 from domain.outcome import ActionRequired, Approved, NotSent, Outcome
 from domain.payment import Verb
-from gateways.base import Delivery, Notice, Order, Remember
+from gateways.base import Delivery, Notice, Order, Remember, Shared
 
 PAY_BY_INVOICE = {"type": "pay_by_invoice"}
 
@@ -57,3 +59,20 @@ class ManualGateway:
 
 
 _NOT_SUPPORTED = NotSent("not_supported", is_retryable=False)
+
+
+class ManualSettings(BaseModel):
+    """Nothing has to be configured for an operator's record."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it is served: always."""
+        return True
+
+    def problems(self) -> list[str]:
+        """Return nothing."""
+        return []
+
+    def make(self, shared: Shared) -> ManualGateway:
+        """Return the gateway."""
+        return ManualGateway()

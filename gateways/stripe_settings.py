@@ -35,6 +35,11 @@ class StripeSettings(BaseModel):
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @property
+    def is_on(self) -> bool:
+        """Whether Stripe is served."""
+        return self.stripe_secret_key is not None
+
+    @property
     def is_sandbox(self) -> bool:
         """Whether the provider is an imitation."""
         return self.stripe_secret_key is not None and self.stripe_api_base.rstrip("/") != DEFAULT_BASE

@@ -164,6 +164,34 @@ class CreateIntent(Command):
     invoice_id: Text
 
 
+class _Payer(Command):
+    """Personal data that the provider keeps with a customer; we store none of it."""
+
+    email: Annotated[str, StringConstraints(strict=True, max_length=254)] | None = None
+    billing_address: dict[str, Annotated[str, StringConstraints(max_length=300)] | None] | None = None
+
+    @property
+    def payer(self) -> dict[str, Any]:
+        """The personal data."""
+        return self.model_dump(mode="json", include={"email", "billing_address"}, exclude_none=True)
+
+
+class OpenSetup(_Payer):
+    """Save a payment method in a front end. `reference`: the caller's own name of this setup, so that the same
+    request, repeated, opens no second one."""
+
+    user_id: Text
+    payment_method: Annotated[PaymentMethod, BeforeValidator(_method)] = PaymentMethod.CREDIT_CARD
+    reference: Text = "default"
+
+
+class AttachMethod(_Payer):
+    """Save a payment method that the front end has tokenised."""
+
+    payment_method_token: Token
+    default: Annotated[bool, Field(strict=True)] = False
+
+
 class CapturePayment(Command):
     """Take authorized money, all of it unless an amount is given."""
 

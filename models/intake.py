@@ -90,7 +90,7 @@ def accept_payment(
     attempt = new_attempt(attempt_id, payment_id, verb, provider, money.minor, now=now, actor=caller.actor) | {
         "due_at": now + _UNHEARD_AFTER
     }
-    body = payment_view(payment, [attempt]) | {"fraud": None, "dunning": None}
+    body = payment_view(payment, [attempt]) | {"fraud": None, "disputes": [], "dunning": None}
     answer = Answer(202, body, payment_id, (ring_attempt(attempt_id, verb),))
     replay = reserve(connection, application, key, command.fingerprint("process"), now, answer)
     if replay is not None:

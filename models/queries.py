@@ -16,6 +16,11 @@ from models.debts import dunning_cases, invoices, subscriptions
 from models.history import assessments, events
 from models.payments import attempts, payments
 
+_DISPUTE_EVENTS = (
+    *("dispute_opened", "dispute_updated", "dispute_won", "dispute_lost", "dispute_closed"),
+    "debit_returned",
+)
+
 
 def find_payment(connection: Connection, payment_id: str, application: str | None) -> Row[Any]:
     """Return the payment; one of another application is not found. None as application sees everything."""
@@ -39,6 +44,7 @@ def show_payment(connection: Connection, payment_id: str, application: str | Non
     )
     return payment_view(row._mapping, [attempt._mapping for attempt in tries]) | {
         "fraud": found and {"score": found.score, "decision": found.decision, "reasons": found.reasons},
+        "disputes": [] if not row.captured else _disputes(connection, payment_id),
         "dunning": dunning
         and {
             "status": dunning.state,
@@ -47,6 +53,15 @@ def show_payment(connection: Connection, payment_id: str, application: str | Non
             "grace_ends_at": _text(dunning.grace_ends_at),
         },
     }
+
+
+def _disputes(connection: Connection, payment_id: str) -> list[dict[str, Any]]:
+    """Return what was heard of disputes and returned debits of a payment, oldest first."""
+    told = select(events).where(events.c.payment_id == payment_id, events.c.name.in_(_DISPUTE_EVENTS))
+    return [
+        {"event": row.name, "at": _text(row.at), **(row.data or {})}
+        for row in connection.execute(told.order_by(events.c.id))
+    ]
 
 
 def find_attempt(

@@ -141,7 +141,7 @@ def apply(
 def changes_anything(connection: Connection, locked: Row[Any], outcome: Outcome, now: datetime, policy: Policy) -> bool:
     """Tell whether the outcome would be news for a locked attempt; writes nothing."""
     decided = step(_payment(connection, locked), _attempt(locked), outcome, now, policy)
-    return decided is not None and decided.event is not None
+    return decided is not None and bool(decided.event or decided.payment)
 
 
 def take_lease(connection: Connection, locked: Row[Any], now: datetime) -> int:

@@ -14,6 +14,7 @@ from domain.outcome import Approved, InDoubt
 from domain.payment import IN_FLIGHT, AttemptStatus, Verb
 from gateways.base import Notice
 from models import transition
+from models.audit import record_event
 from models.effects import open_attempt
 from models.failpoint import reach
 from models.history import webhook_events
@@ -77,6 +78,12 @@ def _examine(connection: Connection, runtime: Runtime, event_row_id: str, now: d
         _close(connection, event, "ignored", None, now)
         return None
     row = transition.lock_attempt(connection, attempt_id)
+    if notice.fact is not None:
+        # Something that the payment's state does not show, such as a dispute: a line in its history.
+        name, data = notice.fact.name, notice.fact.data
+        record_event(connection, row.id, name, None, None, f"webhook:{event.provider}", now, data, attempt_id)
+        _close(connection, event, "applied", row.id, now)
+        return None
     if row.attempt_status == AttemptStatus.OPEN and row.attempt_due_at > now:
         _postpone(connection, event, now, _BUSY_PAUSE)
         return None

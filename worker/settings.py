@@ -6,9 +6,9 @@ import sys
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -16,14 +16,17 @@ from sqlalchemy.exc import ArgumentError
 from domain.dunning import DunningPolicy
 from domain.routing import Rule
 from domain.step import Policy
-from gateways.stripe import DEFAULT_BASE
+from gateways.base import Gateway, Shared, TokenStore
+from gateways.registry import PROVIDERS, ProviderSettings
 from worker.routing_file import read_rules
 
-# Keys that the sandbox hands out begin like this; the real Stripe has none of them.
-SANDBOX_KEY_PREFIX = "sk_test_sandbox"
+API_PATH = "/api/v1/payments"
+# Providers that send nobody back to us and call only the address that an operator registers with them.
+_NEED_NO_ADDRESS = ("stripe", "manual")
+_PARTS: Any = tuple(PROVIDERS.values())
 
 
-class Settings(BaseSettings):
+class Settings(*_PARTS, BaseSettings):  # type: ignore[misc]
     """Every variable, with its default. The descriptions make .env.example."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
@@ -50,12 +53,6 @@ class Settings(BaseSettings):
     worker_concurrency: int = Field(
         default=100, ge=1, le=1000, description="Threads of a worker, that is provider calls in flight"
     )
-    stripe_secret_key: SecretStr | None = Field(default=None, description="sk_… or rk_…; without it Stripe is off")
-    stripe_publishable_key: str | None = Field(default=None, description="pk_…, handed to front ends")
-    stripe_webhook_secret: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
-        default=(), description="whsec_…; several, comma-separated, all verify, so that secrets can rotate"
-    )
-    stripe_api_base: str = Field(default=DEFAULT_BASE, description="Stripe's host, or a sandbox's")
     provider_read_timeout_seconds: float = Field(
         default=30, gt=0, le=120, description="How long a provider may take to answer before the attempt is in doubt"
     )
@@ -72,9 +69,9 @@ class Settings(BaseSettings):
         default=24, ge=1, le=720, description="When a customer's unfinished action is given up"
     )
 
-    @field_validator("stripe_webhook_secret", "dunning_retry_delays_days", mode="before")
+    @field_validator("dunning_retry_delays_days", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
+    def _split_days(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("dunning_retry_delays_days")
@@ -117,25 +114,28 @@ class Settings(BaseSettings):
         return url.rstrip("/")
 
     @model_validator(mode="after")
-    def _stripe_is_whole(self) -> Settings:
-        if self.stripe_secret_key is None:
-            return self
-        key, is_stripe = self.stripe_secret_key.get_secret_value(), not self.is_sandbox
-        wrong = []
-        if not is_stripe and "_live_" in key:
-            wrong.append("STRIPE_SECRET_KEY is a live key but STRIPE_API_BASE is not Stripe; use a test key")
-        if is_stripe and key.startswith(SANDBOX_KEY_PREFIX):
-            wrong.append("STRIPE_SECRET_KEY is a sandbox key but STRIPE_API_BASE is Stripe; set the sandbox's URL")
-        if not self.stripe_webhook_secret:
-            wrong.append("STRIPE_WEBHOOK_SECRET is missing; without it no webhook can be trusted")
+    def _providers_are_whole(self) -> Self:
+        wrong = [problem for provider in self.providers.values() for problem in provider.problems()]
+        served = [name for name, provider in self.providers.items() if provider.is_on and name not in _NEED_NO_ADDRESS]
+        if served and not self.public_url:
+            wrong.append(f"PUBLIC_URL is missing; customers and callbacks of {', '.join(served)} come back to it")
         if wrong:
             raise ValueError("; ".join(wrong))
         return self
 
     @property
-    def is_sandbox(self) -> bool:
-        """Whether the provider is an imitation, so that its clock may be followed."""
-        return self.stripe_secret_key is not None and self.stripe_api_base.rstrip("/") != DEFAULT_BASE
+    def providers(self) -> dict[str, ProviderSettings]:
+        """Each provider's part of the configuration."""
+        return {
+            name: kind(**{field: getattr(self, field) for field in kind.model_fields})
+            for name, kind in PROVIDERS.items()
+        }
+
+    def gateways(self, tokens: TokenStore) -> dict[str, Gateway]:
+        """Make the gateways of the providers that are on."""
+        shared = Shared(self.public_url + API_PATH, self.provider_read_timeout_seconds, tokens)
+        made = {name: provider.make(shared) for name, provider in self.providers.items()}
+        return {name: gateway for name, gateway in made.items() if gateway is not None}
 
     @property
     def rules(self) -> tuple[Rule, ...]:

@@ -18,10 +18,10 @@ from domain.routing import Choice, Router, Rule, Wish, offers, route
 KLARNA, CARD = PaymentMethod.KLARNA, PaymentMethod.CREDIT_CARD
 TABLE = (
     Capability(CARD, "stripe", None, needs=("payment_method_token",), is_capturable_later=True),
-    Capability(KLARNA, "own", frozenset({"EUR"}), regions=frozenset({"eu"}), maximum=100_000),
-    Capability(KLARNA, "own", frozenset({"USD"}), regions=frozenset({"na"}), steps={"USD": 100}),
-    Capability(KLARNA, "stripe", frozenset({"EUR", "USD"}), minimum=100, is_capturable_later=True),
-    Capability(KLARNA, "third", frozenset({"EUR"})),
+    Capability(KLARNA, "own", frozenset({"EUR"}), regions=frozenset({"eu"}), maximum=100_000, is_portable=True),
+    Capability(KLARNA, "own", frozenset({"USD"}), regions=frozenset({"na"}), steps={"USD": 100}, is_portable=True),
+    Capability(KLARNA, "stripe", frozenset({"EUR", "USD"}), minimum=100, is_capturable_later=True, is_portable=True),
+    Capability(KLARNA, "third", frozenset({"EUR"}), is_portable=True),
 )
 ALL = {"stripe": None, "own": "eu", "third": None}
 names = st.sampled_from(["stripe", "own", "third"])
@@ -78,6 +78,13 @@ def test_only_what_is_configured_is_asked() -> None:
 def test_nobody_can_take_it(asked: Wish, configured: Any, error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=said):
         ways(asked, configured)
+
+
+def test_a_token_of_one_provider_goes_to_no_other() -> None:
+    bound = tuple(replace(one, is_portable=one.provider != "own") for one in TABLE)
+    assert [choice.provider for choice in route(wish(), ALL, table=bound)] == ["own"]
+    assert [choice.provider for choice in route(wish(99), ALL, table=bound)] == ["own"]
+    assert [choice.provider for choice in route(wish(200_000), ALL, table=bound)] == ["stripe", "third"]
 
 
 def test_who_fails_now_is_asked_last() -> None:

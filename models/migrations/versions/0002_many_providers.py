@@ -17,6 +17,15 @@ def upgrade() -> None:
     """Apply."""
     op.add_column("payments", sa.Column("route", sa.JSON(none_as_null=True), nullable=True))
     op.create_table(
+        "customers",
+        sa.Column("application", sa.String(length=100), nullable=False),
+        sa.Column("user_id", sa.String(length=200), nullable=False),
+        sa.Column("provider", sa.String(length=40), nullable=False),
+        sa.Column("token", sa.String(length=255), nullable=False),
+        sa.Column("created_at", models.base.Instant(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("application", "user_id", "provider", name=op.f("pk_customers")),
+    )
+    op.create_table(
         "breakers",
         sa.Column("provider", sa.String(length=40), nullable=False),
         sa.Column("verb", sa.String(length=20), nullable=False),
@@ -31,4 +40,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Take back."""
     op.drop_table("breakers")
+    op.drop_table("customers")
     op.drop_column("payments", "route")

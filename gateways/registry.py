@@ -1,0 +1,36 @@
+"""The providers there are: one line each. What each can do stands in `domain.methods`."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from gateways.base import Gateway, Shared
+from gateways.coinbase import CoinbaseSettings
+from gateways.coinbase_commerce import CoinbaseCommerceSettings
+from gateways.manual import ManualSettings
+from gateways.stripe_settings import StripeSettings
+
+
+class ProviderSettings(Protocol):
+    """A provider's part of the configuration."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is enough to serve this provider."""
+        ...
+
+    def problems(self) -> list[str]:
+        """Return what is wrong, each by the variable's name and with what to do, never by value."""
+        ...
+
+    def make(self, shared: Shared) -> Gateway | None:
+        """Return the gateway, or None while the provider is off."""
+        ...
+
+
+PROVIDERS: dict[str, Any] = {
+    "stripe": StripeSettings,
+    "coinbase": CoinbaseSettings,
+    "coinbase_commerce": CoinbaseCommerceSettings,
+    "manual": ManualSettings,
+}

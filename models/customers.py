@@ -1,0 +1,40 @@
+"""Which customer of a provider an application's user is: made once, remembered, never personal data."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Column, Connection, String, Table, select
+
+from models.base import Instant, metadata
+from models.session import insert_new
+
+customers = Table(
+    "customers",
+    metadata,
+    Column("application", String(100), primary_key=True),
+    Column("user_id", String(200), primary_key=True),
+    Column("provider", String(40), primary_key=True),
+    # The provider's id of the customer: worthless elsewhere, still never logged.
+    Column("token", String(255), nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+
+def find_customer(connection: Connection, application: str, user_id: str, provider: str) -> str | None:
+    """Return the provider's id of a user, if the provider knows him."""
+    return connection.scalar(
+        select(customers.c.token).where(
+            customers.c.application == application, customers.c.user_id == user_id, customers.c.provider == provider
+        )
+    )
+
+
+def remember_customer(
+    connection: Connection, application: str, user_id: str, provider: str, token: str, now: datetime
+) -> str:
+    """Store the provider's id of a user, unless another request was faster; return the one that counts."""
+    values = {"application": application, "user_id": user_id, "provider": provider, "token": token, "created_at": now}
+    if insert_new(connection, customers, values):
+        return token
+    return find_customer(connection, application, user_id, provider) or token
