@@ -30,7 +30,14 @@ from gateways.paypal_orders import (
     payments_of,
     waiting_for_buyer,
 )
-from gateways.paypal_requests import capture_request, from_paypal, order_request, pay_request, refund_request
+from gateways.paypal_requests import (
+    DecimalsNotSupported,
+    capture_request,
+    from_paypal,
+    order_request,
+    pay_request,
+    refund_request,
+)
 from gateways.paypal_token import AccessToken, TokenUnavailable
 from gateways.paypal_webhooks import Webhooks, notice_of
 from gateways.rest import MALFORMED, Answer, NoAnswer, NotReached, Rest
@@ -193,7 +200,7 @@ class PayPalGateway:
         """Create the order. It moves nothing, so that an answer that got lost is no doubt."""
         try:
             request = order_request(order, self._api_url)
-        except ValueError:
+        except DecimalsNotSupported:
             return NotSent("decimals_not_supported", is_retryable=False)
         path = "/v2/checkout/orders"
         outcome = self._calls.move(order.attempt_id, path, request, None, lambda body: outcome_of_order(body, order))
@@ -244,6 +251,8 @@ class PayPalGateway:
             if not answer.is_good:
                 return NotSent(issue_of(answer), reference=reference)
             return act(answer.body, reference)
+        except DecimalsNotSupported:
+            return NotSent("decimals_not_supported", is_retryable=False, reference=reference)
         except TokenUnavailable as error:
             return NotSent(str(error), reference=reference)
         except (NotReached, NoAnswer):

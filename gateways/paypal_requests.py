@@ -15,8 +15,12 @@ from gateways.base import Order
 _WHOLE = frozenset({"HUF", "JPY", "TWD"})
 
 
+class DecimalsNotSupported(Exception):
+    """An amount with decimals in a currency of which PayPal takes none."""
+
+
 def to_paypal(money: Money) -> dict[str, str]:
-    """Return an amount as PayPal takes it. Raises ValueError for decimals that it does not take.
+    """Return an amount as PayPal takes it. Raises DecimalsNotSupported.
 
     >>> to_paypal(Money(1050, "EUR"))["value"], to_paypal(Money(200_000, "HUF"))["value"]
     ('10.50', '2000')
@@ -25,7 +29,7 @@ def to_paypal(money: Money) -> dict[str, str]:
         return {"currency_code": money.currency, "value": str(money)}
     whole, rest = divmod(money.minor, 10 ** exponent(money.currency))
     if rest:
-        raise ValueError(f"PayPal takes no decimals of {money.currency}")
+        raise DecimalsNotSupported(money.currency)
     return {"currency_code": money.currency, "value": str(whole)}
 
 
@@ -35,7 +39,7 @@ def from_paypal(amount: Mapping[str, Any]) -> Money:
 
 
 def order_request(order: Order, api_url: str) -> dict[str, Any]:
-    """Return the request of an order. Raises ValueError for decimals that PayPal does not take."""
+    """Return the request of an order. Raises DecimalsNotSupported."""
     request: dict[str, Any] = {
         "intent": "AUTHORIZE" if order.verb is Verb.AUTHORIZE else "CAPTURE",
         "purchase_units": [
