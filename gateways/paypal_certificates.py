@@ -4,12 +4,12 @@ Whoever sends a webhook chooses the address, so that it is compared part by part
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
@@ -26,6 +26,7 @@ PAYPAL_HOSTS = frozenset(
     {"api.paypal.com", "api-m.paypal.com", "api.sandbox.paypal.com", "api-m.sandbox.paypal.com"}
 )
 _PATH = "/v1/notifications/certs/"
+_ISSUER = "DigiCert Inc"
 _NAMES = ("messageverificationcerts.paypal.com", "messageverificationcerts.sandbox.paypal.com")
 # A chain of certificates has a few thousand bytes.
 _MOST_BYTES = 65_536
@@ -62,8 +63,12 @@ class Place:
 
 @cache
 def trusted_roots() -> tuple[x509.Certificate, ...]:
-    """Return the authorities that TLS trusts."""
-    return tuple(x509.load_pem_x509_certificates(Path(where()).read_bytes()))
+    """Return the authorities of the issuer of PayPal's certificates, out of those that TLS trusts."""
+    context = ssl.create_default_context(cafile=where())
+    # Others of the bundle have serial numbers that may no longer be read.
+    known = zip(context.get_ca_certs(), context.get_ca_certs(binary_form=True), strict=True)
+    issuer = (("organizationName", _ISSUER),)
+    return tuple(x509.load_der_x509_certificate(der) for shown, der in known if issuer in shown["subject"])
 
 
 def paypal_place() -> Place:
@@ -88,35 +93,37 @@ class Certificates:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._kept: dict[str, list[x509.Certificate]] = {}
+        self._kept: dict[str, x509.Certificate] = {}
         self._lock = threading.Lock()
 
     def key(self, url: str, now: datetime) -> RSAPublicKey:
         """Return the key of the certificate at an address. Raises WebhookRefused and Unchecked."""
         if not self._place.allows(url):
             raise WebhookRefused("certificate from elsewhere than PayPal")
-        chain = self._kept.get(url) or self._fetched(url)
-        leaf = chain[0]
-        if not leaf.not_valid_before_utc <= now <= leaf.not_valid_after_utc:
-            raise WebhookRefused("certificate not valid now")
-        names = [name.value for name in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-        if len(names) != 1 or names[0] not in _NAMES:
-            raise WebhookRefused("certificate of somebody else")
-        self._check_chain(chain, str(names[0]), now)
+        leaf = self._kept.get(url)
+        if leaf is None:
+            leaf = self._checked(_chain_at(url), now)
+            self._keep(url, leaf)
+        _check_dates(leaf, now)
         key = leaf.public_key()
         if not isinstance(key, RSAPublicKey):
             raise WebhookRefused("certificate without an RSA key")
+        return key
+
+    def _checked(self, chain: list[x509.Certificate], now: datetime) -> x509.Certificate:
+        leaf = chain[0]
+        names = [name.value for name in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+        if len(names) != 1 or names[0] not in _NAMES:
+            raise WebhookRefused("certificate of somebody else")
+        _check_dates(leaf, now)
+        self._check_chain(chain, str(names[0]), now)
+        return leaf
+
+    def _keep(self, url: str, leaf: x509.Certificate) -> None:
         with self._lock:
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()
-            self._kept[url] = chain
-        return key
-
-    def _fetched(self, url: str) -> list[x509.Certificate]:
-        try:
-            return x509.load_pem_x509_certificates(_fetch(url))
-        except ValueError:
-            raise Unchecked("not a certificate") from None
+            self._kept[url] = leaf
 
     def _check_chain(self, chain: list[x509.Certificate], name: str, now: datetime) -> None:
         at = now.astimezone(UTC).replace(tzinfo=None)
@@ -125,6 +132,18 @@ class Certificates:
             policy.build_server_verifier(x509.DNSName(name)).verify(chain[0], chain[1:])
         except (VerificationError, ValueError):
             raise Unchecked("chain does not lead to a trusted authority") from None
+
+
+def _check_dates(leaf: x509.Certificate, now: datetime) -> None:
+    if not leaf.not_valid_before_utc <= now <= leaf.not_valid_after_utc:
+        raise WebhookRefused("certificate not valid now")
+
+
+def _chain_at(url: str) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(_fetch(url))
+    except ValueError:
+        raise Unchecked("not a certificate") from None
 
 
 def _fetch(url: str) -> bytes:

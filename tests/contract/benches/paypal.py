@@ -13,7 +13,7 @@ from domain.methods import PaymentMethod
 from domain.outcome import ActionRequired
 from gateways.base import Gateway, Order
 from gateways.paypal import PayPalGateway
-from sandbox.paypal import signing
+from sandbox.paypal import PayPal, signing
 from sandbox.paypal.events import WEBHOOK_ID
 from sandbox.server import RunningSandbox
 from tests.contract.bench import API_URL, READ_SECONDS, SECONDS, Webhook, body_of, now
@@ -92,6 +92,8 @@ class ProviderBench:
 
     def __init__(self, sandbox: RunningSandbox) -> None:
         self.url = sandbox.url
+        self.imitation = next(each for each in sandbox.state.providers if isinstance(each, PayPal))
+        self.account = self.imitation.account
         self.store = MemoryTokens()
 
     def gateway(self, **changes: Any) -> Gateway:
