@@ -193,12 +193,14 @@ class WalletGateway(Gateway, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class SharedToken:
+class SharedToken(Protocol):
     """An access token as it is stored: sealed by its owner, and valid so many seconds more."""
 
-    sealed: str
-    seconds_left: float
+    @property
+    def sealed(self) -> str: ...
+
+    @property
+    def seconds_left(self) -> float: ...
 
 
 class TokenStore(Protocol):

@@ -9,13 +9,20 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Engine, text
 
-from models import breakers, customers, debts, history, payments
+from models import breakers, customers, debts, history, payments, tokens
 from models.base import metadata
 
 __all__ = ["current_revision", "metadata", "upgrade"]
 
 # Every table is registered by importing its module.
-_TABLES = (payments.payments, debts.invoices, history.events, breakers.breakers, customers.customers)
+_TABLES = (
+    payments.payments,
+    debts.invoices,
+    history.events,
+    breakers.breakers,
+    customers.customers,
+    tokens.provider_tokens,
+)
 # Any constant: two migrations at once take turns.
 _LOCK = 7_061_991
 

@@ -11,6 +11,7 @@ from flask import Flask
 
 from sandbox import control
 from sandbox.coinbase import CoinbaseBusiness, CoinbaseCommerce
+from sandbox.paypal import PayPal
 from sandbox.state import Sandbox, Settings
 from sandbox.stripe.api import Stripe
 from sandbox.wsgi import Server
@@ -27,7 +28,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions[STATE] = sandbox
     sandbox.providers.append(Stripe(sandbox))
-    sandbox.providers += [CoinbaseBusiness(sandbox), CoinbaseCommerce(sandbox)]
+    sandbox.providers += [CoinbaseBusiness(sandbox), CoinbaseCommerce(sandbox), PayPal(sandbox)]
     app.register_blueprint(control.blueprint(sandbox))
     for provider in sandbox.providers:
         provider.register(app)

@@ -35,10 +35,19 @@ def upgrade() -> None:
         sa.Column("failed_at", models.base.Instant(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("provider", "verb", name=op.f("pk_breakers")),
     )
+    op.create_table(
+        "provider_tokens",
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("sealed", sa.Text(), nullable=True),
+        sa.Column("expires_at", models.base.Instant(timezone=True), nullable=True),
+        sa.Column("claimed_until", models.base.Instant(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_provider_tokens")),
+    )
 
 
 def downgrade() -> None:
     """Take back."""
+    op.drop_table("provider_tokens")
     op.drop_table("breakers")
     op.drop_table("customers")
     op.drop_column("payments", "route")

@@ -1,0 +1,383 @@
+"""PayPal: the buyer approves an order there, or has left an account to be charged again, and we capture it.
+
+Create, remember the order's id, then capture or authorize: an order moves nothing by itself, also one that the buyer
+has approved. Sources: PayPal's Orders v2 and Payments v2 (OpenAPI), developer.paypal.com, read 2026-11-23."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Literal
+from urllib.parse import quote, urlsplit
+
+from pydantic import BaseModel, Field, SecretStr
+
+from domain.errors import WebhookRefused
+from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome, Pending
+from domain.payment import Verb
+from gateways.base import Delivery, GatewayError, Notice, Order, Remember, Shared, TokenStore
+from gateways.paypal_calls import UNANSWERED, Calls
+from gateways.paypal_certificates import PAYPAL_HOSTS, Certificates, paypal_place, sandbox_place
+from gateways.paypal_errors import SEND_BACK, issue_of, outcome_of_refusal
+from gateways.paypal_orders import (
+    approve_link,
+    authorization_of,
+    capture_of,
+    made_by,
+    outcome_of_capture,
+    outcome_of_order,
+    outcome_of_refund,
+    payments_of,
+    waiting_for_buyer,
+)
+from gateways.paypal_requests import (
+    DecimalsNotSupported,
+    capture_request,
+    from_paypal,
+    order_request,
+    pay_request,
+    refund_request,
+)
+from gateways.paypal_token import AccessToken, TokenUnavailable
+from gateways.paypal_webhooks import Webhooks, notice_of
+from gateways.rest import MALFORMED, Answer, NoAnswer, NotReached, Rest
+
+BASES = {"sandbox": "https://api-m.sandbox.paypal.com", "live": "https://api-m.paypal.com"}
+# PayPal forgets an order that nobody approved within hours.
+_FORGOTTEN = 404
+
+
+class PayPalGateway:
+    """One pooled session a process; every call carries an id that is the attempt's own."""
+
+    provider = "paypal"
+    region: str | None = None
+
+    def __init__(
+        self,
+        client_id: str,
+        client_secret: str,
+        tokens: TokenStore,
+        webhook_id: str | None = None,
+        base: str = BASES["sandbox"],
+        api_url: str = "",
+        read_seconds: float = 30,
+        is_live: bool = False,
+    ) -> None:
+        rest = Rest(base, read_seconds)
+        self._calls = Calls(rest, AccessToken(rest, client_id, client_secret, tokens, read_seconds))
+        self._api_url = api_url.rstrip("/")
+        self._webhook_id = webhook_id
+        # Only an imitation may bring its own certificates, and it never holds live credentials.
+        is_imitated = not is_live and urlsplit(base).hostname not in PAYPAL_HOSTS
+        place = sandbox_place(base) if is_imitated else paypal_place()
+        self._webhooks = Webhooks(webhook_id, Certificates(place), self._is_known_to_paypal)
+
+    def charge(self, order: Order, remember: Remember) -> Outcome:
+        """Create the order and remember it; capture or authorize it once the buyer has agreed."""
+        reference = order.reference
+        if reference is None:
+            created = self._create(order)
+            if created.reference is None:
+                return created
+            reference = created.reference
+            remember(reference)
+            if order.method_token is None:
+                return created
+        else:
+            # Whoever lost the lease meanwhile must not capture.
+            remember(reference)
+        return self._pay(order, reference)
+
+    def capture(self, order: Order) -> Outcome:
+        """Take the amount of an authorization; the rest is released."""
+
+        def capture(body: Any, reference: str) -> Outcome:
+            held = authorization_of(body)
+            if held is None:
+                return NotSent("not_authorized", is_retryable=False, reference=reference)
+            if made_by(order.attempt_id, payments_of(body, "captures")):
+                return outcome_of_order(body, order)
+            most = from_paypal(held["amount"])
+            if most.currency != order.money.currency or order.money.minor > most.minor:
+                # PayPal itself would take up to 15 percent more than was authorized.
+                return NotSent("amount_above_authorized", is_retryable=False, reference=reference)
+            return self._calls.move(
+                order.attempt_id,
+                f"/v2/payments/authorizations/{_quoted(held['id'])}/capture",
+                capture_request(order),
+                reference,
+                lambda answer: outcome_of_capture(answer, order, reference, most.minor),
+            )
+
+        return self._with_order(order, capture)
+
+    def void(self, order: Order) -> Outcome:
+        """Release an authorization, or leave an order that was not paid: only a call of ours could capture it.
+
+        PayPal cannot cancel an order. Also one that the buyer has approved is closed by leaving it: nothing of ours
+        is under way for it, and PayPal lets the approval lapse within hours."""
+
+        def void(body: Any, reference: str) -> Outcome:
+            held = authorization_of(body)
+            if held is None or held["status"] == "VOIDED":
+                return _closed(outcome_of_order(body, order))
+            path = f"/v2/payments/authorizations/{_quoted(held['id'])}/void"
+            return self._calls.move(order.attempt_id, path, None, reference, lambda answer: _voided(answer, reference))
+
+        return self._with_order(order, void)
+
+    def refund(self, order: Order) -> Outcome:
+        """Give part or all of a capture back. A refund that is there already is not asked for again."""
+
+        def refund(body: Any, reference: str) -> Outcome:
+            made = made_by(order.attempt_id, payments_of(body, "refunds"))
+            if made is not None:
+                return outcome_of_refund(made, order.money)
+            capture = capture_of(body)
+            if capture is None:
+                return NotSent("not_captured", is_retryable=False)
+            path = f"/v2/payments/captures/{_quoted(capture['id'])}/refund"
+            return self._calls.move(
+                order.attempt_id, path, refund_request(order), None, lambda made: outcome_of_refund(made, order.money)
+            )
+
+        outcome = self._with_order(order, refund)
+        # The order is not what the refund is known by.
+        return _without_reference(outcome) if isinstance(outcome, NotSent | InDoubt) else outcome
+
+    def retrieve(self, order: Order) -> Outcome:
+        """Look the order or refund up. Without a stored reference nothing can have moved, refunds aside."""
+        if order.verb is Verb.REFUND:
+            return self._retrieve_refund(order)
+        reference = order.charge_reference or order.reference
+        if reference is None:
+            return NotSent("not_created")
+        try:
+            answer = self._get_order(reference)
+            if answer.status == _FORGOTTEN and _is_for_buyer(order):
+                # Forgotten because nobody approved it: he has until the payment expires here.
+                return waiting_for_buyer(reference, None)
+            if not answer.is_good:
+                return InDoubt(issue_of(answer), reference)
+            outcome = outcome_of_order(answer.body, order)
+            return _closed(outcome) if order.verb is Verb.VOID else outcome
+        except UNANSWERED:
+            return InDoubt("no_answer", reference)
+        except MALFORMED:
+            return InDoubt("malformed_answer", reference)
+
+    def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> Delivery:
+        """Accept what PayPal signed for our webhook within the three days that it tries for."""
+        return self._webhooks.verify(body, headers, now)
+
+    def read_webhook(self, payload: str) -> Notice | None:
+        """Read orders, authorizations, captures and refunds; everything else is only stored."""
+        return notice_of(payload)
+
+    def check(self) -> str:
+        """Try the credentials and the webhook registration; return one line. Raises GatewayError."""
+        try:
+            self._calls.authenticate()
+            if not self._webhook_id:
+                return "credentials accepted; PAYPAL_WEBHOOK_ID is not set"
+            answer = self._calls.get(f"/v1/notifications/webhooks/{_quoted(self._webhook_id)}")
+            if not answer.is_good:
+                raise GatewayError(f"webhook {self._webhook_id} cannot be read: {issue_of(answer)}")
+            names = [event["name"] for event in answer.body["event_types"]]
+        except TokenUnavailable as error:
+            raise GatewayError(f"credentials not accepted: {error}") from None
+        except (NotReached, NoAnswer):
+            raise GatewayError("PayPal gave no answer") from None
+        except MALFORMED:
+            raise GatewayError("PayPal answered with something else than its documents say") from None
+        count = "all" if "*" in names else str(len(names))
+        return f"credentials accepted; webhook {self._webhook_id} registered for {count} events"
+
+    # --- steps ---
+
+    def _create(self, order: Order) -> Outcome:
+        """Create the order. It moves nothing, so that an answer that got lost is no doubt."""
+        try:
+            request = order_request(order, self._api_url)
+        except DecimalsNotSupported:
+            return NotSent("decimals_not_supported", is_retryable=False)
+        path = "/v2/checkout/orders"
+        outcome = self._calls.move(order.attempt_id, path, request, None, lambda body: outcome_of_order(body, order))
+        if isinstance(outcome, InDoubt):
+            return NotSent(outcome.reason)
+        if isinstance(outcome, Declined | AuthenticationRequired) and outcome.reference is None:
+            return NotSent(outcome.decline.code, is_retryable=False)
+        return outcome
+
+    def _pay(self, order: Order, reference: str) -> Outcome:
+        """Capture or authorize: the call that moves the money."""
+        name = "authorize" if order.verb is Verb.AUTHORIZE else "capture"
+        path = f"/v2/checkout/orders/{_quoted(reference)}/{name}"
+
+        def refused(answer: Answer) -> Outcome:
+            outcome = outcome_of_refusal(answer, reference)
+            if issue_of(answer) in SEND_BACK and order.method_token is None and answer.status == 422:
+                return self._send_back(answer, reference) or outcome
+            return outcome
+
+        return self._calls.move(
+            order.attempt_id,
+            path,
+            pay_request(order),
+            reference,
+            lambda body: outcome_of_order(body, order),
+            refused,
+        )
+
+    def _send_back(self, refusal: Answer, reference: str) -> Outcome | None:
+        """Return that the buyer chooses other funding at PayPal, if there is a link for him."""
+        try:
+            link = approve_link(refusal.body) or approve_link(self._get_order(reference).body)
+        except (*UNANSWERED, *MALFORMED):
+            return InDoubt(issue_of(refusal), reference)
+        return waiting_for_buyer(reference, link) if link else None
+
+    def _with_order(self, order: Order, act: Callable[[Any, str], Outcome]) -> Outcome:
+        """Act on the order as PayPal shows it; what could not be read was not acted upon."""
+        reference = order.charge_reference
+        if reference is None:
+            raise AssertionError(f"bug: {order.verb} of a payment that never reached PayPal")
+        try:
+            answer = self._get_order(reference)
+            if answer.status == _FORGOTTEN and order.verb is Verb.VOID:
+                # Forgotten because nobody approved it: it can never be captured.
+                return Approved(reference, voided=True)
+            if not answer.is_good:
+                return NotSent(issue_of(answer), reference=reference)
+            return act(answer.body, reference)
+        except DecimalsNotSupported:
+            return NotSent("decimals_not_supported", is_retryable=False, reference=reference)
+        except TokenUnavailable as error:
+            return NotSent(str(error), reference=reference)
+        except (NotReached, NoAnswer):
+            return NotSent("not_looked_up", reference=reference)
+        except MALFORMED:
+            return InDoubt("malformed_answer", reference)
+
+    def _retrieve_refund(self, order: Order) -> Outcome:
+        try:
+            if order.reference is not None:
+                answer = self._calls.get(f"/v2/payments/refunds/{_quoted(order.reference)}")
+                made = answer.body
+            else:
+                answer = self._get_order(order.charge_reference or "")
+                made = made_by(order.attempt_id, payments_of(answer.body, "refunds")) if answer.is_good else None
+            if not answer.is_good:
+                return InDoubt(issue_of(answer), order.reference)
+            return NotSent("not_created") if made is None else outcome_of_refund(made, order.money)
+        except UNANSWERED:
+            return InDoubt("no_answer", order.reference)
+        except MALFORMED:
+            return InDoubt("malformed_answer", order.reference)
+
+    def _get_order(self, reference: str) -> Answer:
+        return self._calls.get(f"/v2/checkout/orders/{_quoted(reference)}")
+
+    def _is_known_to_paypal(self, question: bytes) -> bool:
+        try:
+            answer = self._calls.post("/v1/notifications/verify-webhook-signature", question)
+        except UNANSWERED:
+            raise WebhookRefused("neither the certificate nor PayPal can be asked") from None
+        body = answer.body if answer.is_good and isinstance(answer.body, dict) else {}
+        return body.get("verification_status") == "SUCCESS"
+
+
+def _quoted(reference: str) -> str:
+    return quote(reference, safe="")
+
+
+# --- answers ----------------------------------------------------------------------------------------
+
+
+def _is_for_buyer(order: Order) -> bool:
+    """Whether the buyer has to approve the order at PayPal."""
+    return order.verb.is_collecting and order.method_token is None
+
+
+def _closed(outcome: Outcome) -> Outcome:
+    """Return what leaving an order means: nothing moves any more, unless something has or may."""
+    if isinstance(outcome, Approved | Pending | InDoubt):
+        return outcome
+    return Approved(outcome.reference or "", voided=True)
+
+
+def _voided(body: Any, reference: str) -> Outcome:
+    if body is None or body["status"] == "VOIDED":
+        return Approved(reference, voided=True)
+    return InDoubt("not_voided", reference)
+
+
+def _without_reference(outcome: NotSent | InDoubt) -> Outcome:
+    if isinstance(outcome, InDoubt):
+        return InDoubt(outcome.reason)
+    return NotSent(outcome.reason, outcome.is_retryable)
+
+
+# --- settings ---------------------------------------------------------------------------------------
+
+
+class PayPalSettings(BaseModel):
+    """What PayPal needs. The field names are the environment's variables in lower case."""
+
+    paypal_client_id: str | None = Field(default=None, description="Client id of the app; without it PayPal is off")
+    paypal_client_secret: SecretStr | None = Field(default=None, description="Secret of the app")
+    paypal_mode: Literal["sandbox", "live"] = Field(default="sandbox", description="sandbox or live")
+    paypal_webhook_id: str | None = Field(
+        default=None, description="Id of the webhook registration, from the app's page or the webhooks API"
+    )
+    paypal_api_base: str | None = Field(default=None, description="PayPal's host, by mode, or a sandbox's")
+
+    def problems(self) -> list[str]:
+        """Return what is wrong, each in a line that says what to do."""
+        secret = self.paypal_client_secret.get_secret_value() if self.paypal_client_secret else ""
+        if not self.paypal_client_id and not secret:
+            return []
+        wrong = []
+        if not self.paypal_client_id:
+            wrong.append("PAYPAL_CLIENT_ID is missing; set it beside PAYPAL_CLIENT_SECRET")
+        if not secret:
+            wrong.append("PAYPAL_CLIENT_SECRET is missing; set it beside PAYPAL_CLIENT_ID")
+        if not self.paypal_webhook_id:
+            wrong.append("PAYPAL_WEBHOOK_ID is missing; without it no webhook can be trusted")
+        return [*wrong, *self._problems_of_base(secret)]
+
+    def _problems_of_base(self, secret: str) -> list[str]:
+        parts = urlsplit(self.base)
+        host, is_paypal = parts.hostname or "", parts.hostname in PAYPAL_HOSTS
+        is_live_host = is_paypal and ".sandbox." not in host
+        wrong = []
+        if self.paypal_mode == "live" and not is_live_host:
+            wrong.append("PAYPAL_MODE is live but PAYPAL_API_BASE is not PayPal's live host; unset PAYPAL_API_BASE")
+        if self.paypal_mode == "sandbox" and is_live_host:
+            wrong.append("PAYPAL_API_BASE is PayPal's live host but PAYPAL_MODE is sandbox; set PAYPAL_MODE=live")
+        if is_paypal and ("sandbox" in secret or "sandbox" in (self.paypal_client_id or "")):
+            wrong.append("PAYPAL_CLIENT_SECRET is an imitation's but PAYPAL_API_BASE is PayPal; set the sandbox's URL")
+        if is_paypal and parts.scheme != "https":
+            wrong.append("PAYPAL_API_BASE must begin with https://")
+        return wrong
+
+    @property
+    def base(self) -> str:
+        """Return the address of the API."""
+        return self.paypal_api_base or BASES[self.paypal_mode]
+
+    def make(self, shared: Shared) -> PayPalGateway | None:
+        """Return the gateway, None if PayPal is not configured."""
+        if not self.paypal_client_id or self.paypal_client_secret is None:
+            return None
+        return PayPalGateway(
+            client_id=self.paypal_client_id,
+            client_secret=self.paypal_client_secret.get_secret_value(),
+            tokens=shared.tokens,
+            webhook_id=self.paypal_webhook_id,
+            base=self.base,
+            api_url=shared.api_url,
+            read_seconds=shared.read_seconds,
+            is_live=self.paypal_mode == "live",
+        )

@@ -1,0 +1,84 @@
+"""What PayPal is asked for: orders, payments of them, captures and refunds, and amounts as it writes them.
+
+Source: PayPal's OpenAPI of Orders v2 and Payments v2, read 2026-11-23."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from domain.money import Money, exponent
+from domain.payment import Verb
+from gateways.base import Order
+
+# developer.paypal.com/reference/currency-codes, read 2026-11-23: PayPal takes no decimals of these.
+_WHOLE = frozenset({"HUF", "JPY", "TWD"})
+
+
+class DecimalsNotSupported(Exception):
+    """An amount with decimals in a currency of which PayPal takes none."""
+
+
+def to_paypal(money: Money) -> dict[str, str]:
+    """Return an amount as PayPal takes it. Raises DecimalsNotSupported.
+
+    >>> to_paypal(Money(1050, "EUR"))["value"], to_paypal(Money(200_000, "HUF"))["value"]
+    ('10.50', '2000')
+    """
+    if money.currency not in _WHOLE:
+        return {"currency_code": money.currency, "value": str(money)}
+    whole, rest = divmod(money.minor, 10 ** exponent(money.currency))
+    if rest:
+        raise DecimalsNotSupported(money.currency)
+    return {"currency_code": money.currency, "value": str(whole)}
+
+
+def from_paypal(amount: Mapping[str, Any]) -> Money:
+    """Return an amount that PayPal wrote."""
+    return Money.parse(amount["value"], amount["currency_code"])
+
+
+def order_request(order: Order, api_url: str) -> dict[str, Any]:
+    """Return the request of an order. Raises DecimalsNotSupported."""
+    request: dict[str, Any] = {
+        "intent": "AUTHORIZE" if order.verb is Verb.AUTHORIZE else "CAPTURE",
+        "purchase_units": [
+            {
+                "amount": to_paypal(order.money),
+                "custom_id": order.payment_id,
+                # Unique at PayPal: a second payment of this attempt is refused there, whatever happens here.
+                "invoice_id": order.attempt_id,
+            }
+        ],
+    }
+    if order.method_token is None:
+        address = f"{api_url}/returns/{order.attempt_id}"
+        experience = {
+            "return_url": address,
+            "cancel_url": f"{address}?canceled=1",
+            "user_action": "PAY_NOW",
+            "shipping_preference": "NO_SHIPPING",
+        }
+        request["payment_source"] = {"paypal": {"experience_context": experience}}
+    return request
+
+
+def pay_request(order: Order) -> dict[str, Any]:
+    """Return what an order is captured or authorized with: nothing, or the account that the buyer left with us.
+
+    The account is named only here: with it in the order, PayPal would move the money before the id is stored."""
+    if order.method_token is None:
+        return {}
+    initiator = "MERCHANT" if order.is_off_session else "CUSTOMER"
+    stored = {"payment_initiator": initiator, "usage": "SUBSEQUENT"}
+    return {"payment_source": {"paypal": {"vault_id": order.method_token, "stored_credential": stored}}}
+
+
+def capture_request(order: Order) -> dict[str, Any]:
+    """Return the request of the one capture of an authorization: what it leaves is released."""
+    return {"amount": to_paypal(order.money), "invoice_id": order.attempt_id, "final_capture": True}
+
+
+def refund_request(order: Order) -> dict[str, Any]:
+    """Return the request of a refund. Our id is in both fields, by which refunds of ours are known."""
+    return {"amount": to_paypal(order.money), "custom_id": order.attempt_id, "invoice_id": order.attempt_id}

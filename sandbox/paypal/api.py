@@ -1,0 +1,261 @@
+"""Owns PayPal's HTTP API: access tokens, request ids, the operations, and the pages and control routes beside them.
+
+A request id makes a repeat answer with the latest state of what the first made: for orders 6 hours, for payments 45
+days; a refused call is not kept (https://developer.paypal.com/api/rest/reference/idempotency [docs]).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from flask import Flask, Response, request
+
+from sandbox import hosted, ledger
+from sandbox.paypal import control, signing
+from sandbox.paypal.errors import not_found, refused, unauthenticated, unprocessable
+from sandbox.paypal.events import WEBHOOK_ID, EventLog
+from sandbox.paypal.objects import Json, Order, Payment, with_relations
+from sandbox.paypal.paying import PROVIDER, Account
+from sandbox.service import Answer, Call, Operation, Refusal, Service
+from sandbox.state import Sandbox
+
+TOKEN_SECONDS = 32_400
+ORDERS_KEPT_SECONDS = 6 * 3600
+PAYMENTS_KEPT_SECONDS = 45 * 24 * 3600
+EVENT_MARK = b'"webhook_event":'
+
+
+class PayPal(Service):
+    """The imitated PayPal account behind its HTTP API."""
+
+    provider = PROVIDER
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        super().__init__(sandbox)
+        self._base_url = "http://127.0.0.1/paypal"
+        self.log = EventLog(sandbox, PROVIDER, lambda: self._base_url)
+        self.account = Account(sandbox, self.log)
+        self.tokens: dict[str, float] = {}
+        self._kept: dict[tuple[str, str], tuple[float, str]] = {}
+
+    def operations(self) -> Iterable[Operation]:
+        """Return the operations."""
+        orders, payments = "/v2/checkout/orders", "/v2/payments"
+        webhooks = "/v1/notifications"
+        return (
+            Operation("token", "POST", "/v1/oauth2/token", self._token, is_open=True),
+            Operation("orders.create", "POST", orders, self._create),
+            Operation("orders.get", "GET", f"{orders}/<id>", lambda call: Answer(200, self._order(call).shown())),
+            Operation("orders.authorize", "POST", f"{orders}/<id>/authorize", self._pay("AUTHORIZE")),
+            Operation("orders.capture", "POST", f"{orders}/<id>/capture", self._pay("CAPTURE")),
+            Operation("authorizations.get", "GET", f"{payments}/authorizations/<id>", self._shown("authorizations")),
+            Operation("authorizations.capture", "POST", f"{payments}/authorizations/<id>/capture", self._capture),
+            Operation("authorizations.void", "POST", f"{payments}/authorizations/<id>/void", self._void),
+            Operation("captures.get", "GET", f"{payments}/captures/<id>", self._shown("captures")),
+            Operation("captures.refund", "POST", f"{payments}/captures/<id>/refund", self._refund),
+            Operation("refunds.get", "GET", f"{payments}/refunds/<id>", self._shown("refunds")),
+            Operation("webhooks.get", "GET", f"{webhooks}/webhooks/<id>", self._webhook),
+            Operation("webhooks.verify", "POST", f"{webhooks}/verify-webhook-signature", self._verify),
+        )
+
+    def register(self, app: Flask) -> None:
+        """Add the API, the certificates, the buyer's page and the control routes."""
+        super().register(app)
+        certs = f"{self.prefix}/v1/notifications"
+        app.add_url_rule(f"{certs}/certs/<id>", "paypal.certs", _certificate)
+        app.add_url_rule(f"{certs}/roots/sandbox", "paypal.roots", _root)
+        app.register_blueprint(hosted.blueprint(self.sandbox, PROVIDER, self._page, self._decide))
+        app.register_blueprint(control.blueprint(self.account))
+
+    def authenticate(self, call: Call) -> None:
+        """Refuse what carries no token that is good now; answer as a test ordered by PayPal-Mock-Response."""
+        token = call.headers.get("Authorization", "").removeprefix("Bearer ")
+        if self.tokens.get(token, 0.0) <= self.now:
+            raise unauthenticated("invalid_token", "Access Token not found in cache")
+        self._base_url = call.base_url
+        mock = call.headers.get("Paypal-Mock-Response")
+        if mock is not None:
+            raise unprocessable(json.loads(mock)["mock_application_codes"])
+
+    def server_error(self) -> Refusal:
+        """Return PayPal's 500."""
+        return refused(500)
+
+    def rate_limited(self) -> Refusal:
+        """Return PayPal's 429."""
+        return refused(429)
+
+    def malformed(self) -> Refusal:
+        """Return the refusal of a body that is not a JSON object."""
+        return refused(400, "MALFORMED_REQUEST_JSON")
+
+    def accounts(self) -> Iterator[ledger.Account]:
+        """Yield every order for the books."""
+        for order in self.account.orders.values():
+            yield ledger.Account(order.id, PROVIDER, order.currency, order.metadata, order.status)
+
+    def endpoints(self) -> Iterator[Json]:
+        """Yield the webhook registration."""
+        if self.log.url is not None:
+            yield {"provider": PROVIDER, "id": WEBHOOK_ID, "url": self.log.url, "enabled_events": ["*"]}
+
+    # --- operations ---
+
+    def _token(self, call: Call) -> Answer:
+        scheme, _, encoded = call.headers.get("Authorization", "").partition(" ")
+        try:
+            client_id, _, secret = base64.b64decode(encoded).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            client_id = secret = ""
+        if scheme.lower() != "basic" or "sandbox" not in client_id or "sandbox" not in secret:
+            raise unauthenticated("invalid_client", "Client Authentication failed")
+        if call.body.get("grant_type") != "client_credentials":
+            raise Refusal(400, {"error": "unsupported_grant_type", "error_description": "unsupported grant_type"})
+        token = f"A21AA{secrets.token_urlsafe(64)}"
+        self.tokens[token] = self.now + TOKEN_SECONDS
+        scope = "https://uri.paypal.com/services/payments/realtimepayment"
+        nonce = f"2026-11-24T00:00:00Z{secrets.token_urlsafe(32)}"
+        body = {"scope": scope, "access_token": token, "token_type": "Bearer", "app_id": "APP-80W284485P519543T"}
+        return Answer(200, body | {"expires_in": TOKEN_SECONDS, "nonce": nonce})
+
+    def _create(self, call: Call) -> Answer:
+        if call.body.get("payment_source") and "Paypal-Request-Id" not in call.headers:
+            raise refused(400, "PAYPAL_REQUEST_ID_REQUIRED")
+        return self._once(
+            call,
+            "orders.create",
+            ORDERS_KEPT_SECONDS,
+            lambda: self.account.create(call.body, call.base_url).id,
+            lambda id: self._order_body(call, self.account.orders[id]),
+        )
+
+    def _pay(self, intent: str) -> Callable[[Call], Answer]:
+        def run(call: Call) -> Answer:
+            order = self._order(call)
+            if order.intent != intent:
+                raise unprocessable("ACTION_DOES_NOT_MATCH_INTENT")
+
+            def pay() -> str:
+                self.account.pay(order, call.body, _key(call))
+                return order.id
+
+            return self._once(
+                call, f"{order.id}.pay", ORDERS_KEPT_SECONDS, pay, lambda _: self._order_body(call, order)
+            )
+
+        return run
+
+    def _capture(self, call: Call) -> Answer:
+        order, held = self._payment(call, "authorizations")
+        return self._once(
+            call,
+            f"{held.id}.capture",
+            PAYMENTS_KEPT_SECONDS,
+            lambda: self.account.capture(order, held, call.body, _key(call)).id,
+            self._body_of,
+        )
+
+    def _void(self, call: Call) -> Answer:
+        # Voiding takes no request id [spec]: a second one finds it voided.
+        order, held = self._payment(call, "authorizations")
+        self.account.void(order, held, _key(call))
+        is_asked = call.headers.get("Prefer") == "return=representation"
+        return Answer(200, self._body_of(held.id)) if is_asked else Answer(204)
+
+    def _refund(self, call: Call) -> Answer:
+        order, captured = self._payment(call, "captures")
+        return self._once(
+            call,
+            f"{captured.id}.refund",
+            PAYMENTS_KEPT_SECONDS,
+            lambda: self.account.refund(order, captured, call.body, _key(call)).id,
+            self._body_of,
+        )
+
+    def _shown(self, kind: str) -> Callable[[Call], Answer]:
+        return lambda call: Answer(200, self._body_of(self._payment(call, kind)[1].id))
+
+    def _webhook(self, call: Call) -> Answer:
+        if call.ids["id"] != WEBHOOK_ID:
+            raise not_found()
+        return Answer(200, self.log.registration())
+
+    def _verify(self, call: Call) -> Answer:
+        """Check a delivery of ours; the event is taken as the bytes that were sent back."""
+        given, raw = call.body, request.get_data()
+        event = raw.partition(EVENT_MARK)[2].strip()[:-1].strip()
+        names = (given.get("transmission_id", ""), given.get("transmission_time", ""), given.get("webhook_id", ""))
+        text = signing.signed_text(*names, event)
+        try:
+            signature = base64.b64decode(given.get("transmission_sig", ""))
+            signing.signing_key().public_key().verify(signature, text, PKCS1v15(), hashes.SHA256())
+        except (InvalidSignature, binascii.Error):
+            return Answer(200, {"verification_status": "FAILURE"})
+        return Answer(200, {"verification_status": "SUCCESS" if names[2] == WEBHOOK_ID else "FAILURE"})
+
+    # --- the same for all ---
+
+    def _once(
+        self, call: Call, name: str, seconds: float, run: Callable[[], str], show: Callable[[str], Json]
+    ) -> Answer:
+        key = (name, call.headers.get("Paypal-Request-Id", ""))
+        kept = self._kept.get(key) if key[1] else None
+        if kept is not None and kept[0] > self.now:
+            return Answer(200, show(kept[1]))
+        id = run()
+        if key[1]:
+            self._kept[key] = (self.now + seconds, id)
+        return Answer(201, show(id))
+
+    def _order(self, call: Call) -> Order:
+        order = self.account.orders.get(call.ids["id"])
+        if order is None:
+            raise not_found()
+        return order
+
+    def _order_body(self, call: Call, order: Order) -> Json:
+        shown = order.shown()
+        if call.headers.get("Prefer") == "return=representation":
+            return shown
+        return {name: shown[name] for name in ("id", "status", "links")}
+
+    def _payment(self, call: Call, kind: str) -> tuple[Order, Payment]:
+        found = self.account.payments.get(call.ids["id"])
+        if found is None or found[1].kind != kind:
+            raise not_found()
+        return found
+
+    def _body_of(self, id: str) -> Json:
+        order, payment = self.account.payments[id]
+        return payment.body if payment.kind == "refunds" else with_relations(order, payment)
+
+    def _page(self, id: str) -> hosted.Page | None:
+        order = self.account.orders.get(id)
+        if order is None:
+            return None
+        amount = order.unit["amount"]
+        return hosted.Page(id, amount["value"], amount["currency_code"], order.status)
+
+    def _decide(self, id: str, decision: str) -> str | None:
+        return self.account.decide(self.account.orders[id], decision)
+
+
+def _key(call: Call) -> str:
+    return call.headers.get("Paypal-Request-Id", "")
+
+
+def _certificate(id: str) -> Response:
+    if id != signing.CERTIFICATE_ID:
+        return Response("not found", 404)
+    return Response(signing.certificate(), content_type="text/plain")
+
+
+def _root() -> Response:
+    return Response(signing.pem(signing.authority().certificate), content_type="text/plain")

@@ -1,0 +1,86 @@
+"""Owns the webhook registration and the events: what happened, and its delivery.
+
+https://developer.paypal.com/api/rest/webhooks/event-names. Refunds are told as events of their capture, with the refund
+as resource and the capture in its `up` link [docs].
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from sandbox.delivery import Message
+from sandbox.paypal import signing
+from sandbox.paypal.objects import stamp
+from sandbox.state import Sandbox
+
+Json = dict[str, Any]
+
+WEBHOOK_ID = "7SANDBOX00000000WEBHOOK1"
+NAMES = (
+    "CHECKOUT.ORDER.APPROVED",
+    "CHECKOUT.ORDER.COMPLETED",
+    "PAYMENT.AUTHORIZATION.CREATED",
+    "PAYMENT.AUTHORIZATION.VOIDED",
+    "PAYMENT.CAPTURE.COMPLETED",
+    "PAYMENT.CAPTURE.DECLINED",
+    "PAYMENT.CAPTURE.PENDING",
+    "PAYMENT.CAPTURE.REFUNDED",
+)
+
+
+class EventLog:
+    """All events, oldest first, and the one address that is told."""
+
+    def __init__(self, sandbox: Sandbox, provider: str, base_url: Callable[[], str]) -> None:
+        self._sandbox = sandbox
+        self._base_url = base_url
+        self.events: list[Json] = []
+        url = sandbox.settings.webhook_url
+        self.url = f"{url.rsplit('/', 1)[0]}/{provider}" if url else None
+
+    def registration(self) -> Json:
+        """Return the webhook as its API shows it."""
+        names = [{"name": name, "description": name, "status": "ENABLED"} for name in NAMES]
+        return {"id": WEBHOOK_ID, "url": self.url or "https://example.com/webhooks", "event_types": names}
+
+    def emit(self, type: str, resource_type: str, resource: Json, *about: str) -> None:
+        """Write down that something happened, and tell the address. `about`: ids of the objects it concerns."""
+        event_id = f"WH-{secrets.token_hex(8).upper()}-{secrets.token_hex(8).upper()}"
+        event = {
+            "id": event_id,
+            "event_version": "1.0",
+            "create_time": stamp(self._sandbox.clock.now()),
+            "resource_type": resource_type,
+            "resource_version": "2.0",
+            "event_type": type,
+            "summary": type.replace(".", " ").capitalize(),
+            "resource": json.loads(json.dumps(resource)),
+            "links": [
+                {
+                    "href": f"{self._base_url()}/v1/notifications/webhooks-events/{event_id}",
+                    "rel": "self",
+                    "method": "GET",
+                }
+            ],
+        }
+        self.events.append({"event": event, "about": list(about)})
+        if self.url is not None:
+            self._sandbox.delivery.post(self._message(event_id, json.dumps(event).encode(), self.url))
+
+    def about(self, id: str) -> list[Json]:
+        """Return the events that concern an object, oldest first."""
+        return [entry["event"] for entry in self.events if id in entry["about"]]
+
+    def _message(self, event_id: str, body: bytes, url: str) -> Message:
+        return Message(
+            event=event_id,
+            endpoint=WEBHOOK_ID,
+            url=url,
+            body=lambda: body,
+            headers=lambda raw: signing.headers(raw, WEBHOOK_ID, self._sandbox.clock.now(), self._base_url()),
+            is_wanted=lambda: True,
+            delivered=lambda: None,
+        )

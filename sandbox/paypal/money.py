@@ -1,0 +1,55 @@
+"""Owns amounts as PayPal writes them: a decimal string, and what it refuses of one.
+
+https://developer.paypal.com/api/rest/reference/currency-codes: HUF, JPY and TWD take no decimals [docs].
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sandbox.paypal.errors import refused, unprocessable
+
+CURRENCIES = frozenset(
+    "AUD BRL CAD CHF CNY CZK DKK EUR GBP HKD HUF ILS JPY MXN MYR NOK NZD PHP PLN SEK SGD THB TWD USD".split()
+)
+WHOLE = frozenset({"HUF", "JPY", "TWD"})
+# The books count in the minor units of ISO 4217, in which only the yen has none of these.
+WITHOUT_MINOR_UNIT = frozenset({"JPY"})
+VALUE = re.compile(r"-?\d{1,15}(\.\d+)?", re.ASCII)
+
+
+def minor_of(amount: Any, *, whole_issue: str = "DECIMAL_PRECISION") -> int:
+    """Return an amount in minor units, or refuse it as PayPal does."""
+    if not isinstance(amount, dict) or not isinstance(amount.get("value"), str):
+        raise refused(400, "MISSING_REQUIRED_PARAMETER", "amount/value")
+    currency, value = amount.get("currency_code"), amount["value"]
+    if currency not in CURRENCIES:
+        raise unprocessable("INVALID_CURRENCY_CODE")
+    if not VALUE.fullmatch(value):
+        raise refused(400, "INVALID_PARAMETER_SYNTAX", "amount/value")
+    whole, _, fraction = value.partition(".")
+    if currency in WHOLE and fraction:
+        raise unprocessable(whole_issue)
+    if len(fraction) > 2:
+        raise unprocessable("DECIMAL_PRECISION")
+    digits = 0 if currency in WITHOUT_MINOR_UNIT else 2
+    minor = int(whole + fraction.ljust(digits, "0")[:digits])
+    if minor <= 0:
+        raise unprocessable("CANNOT_BE_ZERO_OR_NEGATIVE")
+    return minor
+
+
+def money(minor: int, currency: str) -> dict[str, str]:
+    """Return minor units as PayPal writes them.
+
+    >>> money(1050, "EUR")["value"], money(500, "JPY")["value"], money(200000, "HUF")["value"]
+    ('10.50', '500', '2000')
+    """
+    if currency in WITHOUT_MINOR_UNIT:
+        value = str(minor)
+    elif currency in WHOLE:
+        value = str(minor // 100)
+    else:
+        value = f"{minor // 100}.{minor % 100:02d}"
+    return {"currency_code": currency, "value": value}

@@ -1,0 +1,122 @@
+"""Owns the imitation's own authority and the certificate that it signs webhooks with.
+
+Signature: RSA PKCS #1 v1.5 with SHA-256 over `transmission id|time|webhook id|CRC-32 of the body` [docs]. Both keys are
+made once a process, when they are first needed.
+"""
+
+from __future__ import annotations
+
+import base64
+import uuid
+import zlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+COMMON_NAME = "messageverificationcerts.sandbox.paypal.com"
+CERTIFICATE_ID = "CERT-5a5a5a5a-sandbox0-imitation"
+# A test may move the sandbox's clock by years.
+LIFETIME = timedelta(days=3650)
+
+
+@dataclass(frozen=True)
+class Authority:
+    """What can issue certificates, and its own."""
+
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+
+    def issue(
+        self, key: rsa.RSAPrivateKey, name: str = COMMON_NAME, *, start: datetime | None = None
+    ) -> x509.Certificate:
+        """Return a certificate of that name, valid from `start` or yesterday on."""
+        begins_at = start or datetime.now(UTC) - timedelta(days=1)
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self.certificate.subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(begins_at)
+            .not_valid_after(begins_at + LIFETIME)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(issuer_key, critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
+
+
+def new_authority() -> Authority:
+    """Make an authority of which nobody knows."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "PayPal sandbox imitation")])
+    usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+    begins_at = datetime.now(UTC) - timedelta(days=1)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begins_at)
+        .not_valid_after(begins_at + 2 * LIFETIME)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return Authority(key, certificate)
+
+
+@cache
+def authority() -> Authority:
+    """Return this process's authority."""
+    return new_authority()
+
+
+@cache
+def signing_key() -> rsa.RSAPrivateKey:
+    """Return this process's signing key."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@cache
+def certificate() -> bytes:
+    """Return the certificate of the signing key."""
+    return pem(authority().issue(signing_key()))
+
+
+def pem(certificate: x509.Certificate) -> bytes:
+    """Return a certificate as it is served."""
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def signed_text(transmission_id: str, time: str, webhook_id: str, body: bytes) -> bytes:
+    """Return what is signed of a delivery."""
+    return f"{transmission_id}|{time}|{webhook_id}|{zlib.crc32(body)}".encode()
+
+
+def headers(body: bytes, webhook_id: str, now: float, base_url: str) -> dict[str, str]:
+    """Return the headers of a delivery, signed for this moment."""
+    time = datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    transmission_id = str(uuid.uuid4())
+    text = signed_text(transmission_id, time, webhook_id, body)
+    signature = signing_key().sign(text, padding.PKCS1v15(), hashes.SHA256())
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": "PayPal/AUHD-1.0",
+        "Paypal-Auth-Algo": "SHA256withRSA",
+        "Paypal-Auth-Version": "v2",
+        "Paypal-Cert-Url": f"{base_url}/v1/notifications/certs/{CERTIFICATE_ID}",
+        "Paypal-Transmission-Id": transmission_id,
+        "Paypal-Transmission-Sig": base64.b64encode(signature).decode(),
+        "Paypal-Transmission-Time": time,
+        "Correlation-Id": transmission_id.replace("-", "")[:13],
+    }
