@@ -216,7 +216,7 @@ class KlarnaGateway:
             is_rejected = answer["fraud_status"] == "REJECTED" and answer["status"] == "AUTHORIZED"
             if order.verb is Verb.CAPTURE and klarna_answers.is_captured_by(order, answer):
                 answer = self._let_go(order, order_id, "release-remaining-authorization")
-            elif order.verb is not Verb.CAPTURE and is_rejected:
+            elif is_rejected:
                 answer = self._let_go(order, order_id, "cancel")
         return klarna_answers.standing_of_order(order, answer)
 

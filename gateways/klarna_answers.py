@@ -96,15 +96,22 @@ def standing_of_order(order: Order, answer: Any) -> Outcome:
         return InDoubt("another_amount", reference)
     if captured:
         return Approved(reference, authorized=authorized, captured=captured)
-    if status in _ENDED or (fraud == "REJECTED" and order.verb is Verb.VOID):
-        return Approved(reference, voided=True)
     if fraud == "REJECTED":
-        return Declined(reference, Decline("fraud_rejected", DeclineClass.HARD))
+        return _rejected(order, reference, is_ended=status in _ENDED)
+    if status in _ENDED:
+        return Approved(reference, voided=True)
     if status != "AUTHORIZED":
         return InDoubt("unknown_order_status", reference)
     if not order.verb.is_collecting:
         return NotSent("not_executed")
     return _held(order, reference, fraud, answer)
+
+
+def _rejected(order: Order, reference: str, *, is_ended: bool) -> Outcome:
+    """A charge is declined; an authorization that was good before has ended."""
+    if order.verb is Verb.VOID or (order.verb is Verb.CAPTURE and is_ended):
+        return Approved(reference, voided=True)
+    return Declined(reference, Decline("fraud_rejected", DeclineClass.HARD))
 
 
 def _held(order: Order, reference: str, fraud: str, answer: Any) -> Outcome:
