@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -12,11 +13,13 @@ from flask import Flask
 from sandbox import control
 from sandbox.coinbase import CoinbaseBusiness, CoinbaseCommerce
 from sandbox.paypal import PayPal
-from sandbox.state import Sandbox, Settings
+from sandbox.klarna.api import Klarna
+from sandbox.state import Provider, Sandbox, Settings
 from sandbox.stripe.api import Stripe
 from sandbox.wsgi import Server
 
 STATE = "sandbox"
+PROVIDERS: tuple[Callable[[Sandbox], Provider], ...] = (Stripe, PayPal, Klarna, CoinbaseBusiness, CoinbaseCommerce)
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -27,8 +30,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config["PROPAGATE_EXCEPTIONS"] = True
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions[STATE] = sandbox
-    sandbox.providers.append(Stripe(sandbox))
-    sandbox.providers += [CoinbaseBusiness(sandbox), CoinbaseCommerce(sandbox), PayPal(sandbox)]
+    sandbox.providers += [provider(sandbox) for provider in PROVIDERS]
     app.register_blueprint(control.blueprint(sandbox))
     for provider in sandbox.providers:
         provider.register(app)

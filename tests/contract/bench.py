@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from domain.methods import PaymentMethod
 from domain.money import Money
 from domain.payment import Verb
 from gateways.base import Gateway, Order
+from sandbox.ledger import Movement
 from sandbox.server import RunningSandbox
 
 SECONDS = 10.0
@@ -130,15 +131,25 @@ class Books:
     def movements(self, payment_id: str) -> list[tuple[str, int]]:
         """Return every movement of money of a payment, in order."""
         rows = self._sandbox.state.ledger.movements
-        return [(row.kind, row.amount) for row in rows if row.metadata.get("payment_id") == payment_id]
+        return list(_as_asked(row for row in rows if row.metadata.get("payment_id") == payment_id))
 
     def moved(self, reference: str) -> list[tuple[str, int]]:
         """Return every movement of money of a provider's object, in order."""
-        return [(row.kind, row.amount) for row in self._sandbox.state.ledger.movements if row.parent == reference]
+        return list(_as_asked(row for row in self._sandbox.state.ledger.movements if row.parent == reference))
 
     def fail(self, call: str, fault: Any, times: int | None = 1) -> None:
         """Let the next call of that name go wrong."""
         self._sandbox.state.faults.add(call, fault, times=times, seconds=LOST_SECONDS)
+
+
+def _as_asked(rows: Iterable[Movement]) -> Iterator[tuple[str, int]]:
+    """Yield movements as they were asked for. A provider may hold the money as soon as its customer agrees, also for
+    what is then charged, which its metadata tell: hold and capture are one charge, and a hold alone has moved none."""
+    for row in rows:
+        if row.metadata.get("verb") != Verb.CHARGE or row.kind not in ("authorization", "capture", "void"):
+            yield row.kind, row.amount
+        elif row.kind == "capture":
+            yield "charge", row.amount
 
 
 def order(bench: Bench, verb: Verb = Verb.CHARGE, *, minor: int = 1000, card: str = "good", **changes: Any) -> Order:

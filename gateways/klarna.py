@@ -1,0 +1,366 @@
+"""Klarna for direct merchants: a hosted page on which the customer agrees, then Order Management.
+
+Make the page, remember it, let Klarna place the order when the customer agrees, remember the order, capture. Until
+our capture only a hold exists. Sources: Klarna's Payments v1, Hosted Payment Page 1.1, Order Management v1 and
+Customer Token v1, read 2026-11-23."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+from urllib.parse import quote, urlsplit
+
+from pydantic import BaseModel, Field, SecretStr
+
+from domain.outcome import Approved, InDoubt, NotSent, Outcome, Ready
+from domain.payment import Verb
+from gateways import klarna_answers, klarna_callbacks, klarna_requests
+from gateways.base import Delivery, GatewayError, Notice, Order, Remember, Shared
+from gateways.klarna_answers import MALFORMED, HostedPage
+from gateways.klarna_client import LONGEST_READ_SECONDS, Failure, KlarnaClient, Meaning, key_of
+
+Region = Literal["eu", "na", "oc"]
+# docs.klarna.com, API URLs: live, and the playground that test credentials belong to.
+LIVE_HOSTS = {
+    "eu": "https://api.klarna.com",
+    "na": "https://api-na.klarna.com",
+    "oc": "https://api-oc.klarna.com",
+}
+PLAYGROUND_HOSTS = {
+    "eu": "https://api.playground.klarna.com",
+    "na": "https://api-na.playground.klarna.com",
+    "oc": "https://api-oc.playground.klarna.com",
+}
+_NO_SESSION = "00000000-0000-0000-0000-000000000000"
+
+
+class KlarnaGateway:
+    """One pooled session a process. `callback_secrets`: the first goes into the addresses that Klarna is given, all
+    of them are believed; without one no callbacks are asked for, and only looking finds out."""
+
+    provider = "klarna"
+    region: str | None
+
+    def __init__(
+        self,
+        username: str,
+        password: str,
+        *,
+        api_url: str,
+        region: Region = "eu",
+        callback_secrets: tuple[str, ...] = (),
+        base: str | None = None,
+        read_seconds: float = LONGEST_READ_SECONDS,
+    ) -> None:
+        self.region = region
+        self._api_url = api_url.rstrip("/")
+        self._secrets = callback_secrets
+        host = base or default_host(region, username, password)
+        self._client = KlarnaClient.make(host, username, password, read_seconds)
+
+    def charge(self, order: Order, remember: Remember) -> Outcome:
+        """Open the page, or, for a customer who is away, place the order of his token; then capture the order."""
+        if order.reference is not None:
+            return self._go_on(order, order.reference, remember)
+        if order.is_off_session:
+            return self._charge_token(order, remember)
+        country = klarna_requests.country_of(order)
+        if country is None:
+            return NotSent("billing_country_missing", is_retryable=False)
+        try:
+            page = self._open_page(order, country)
+        except Failure as failure:
+            return failure.outcome_of_creation()
+        except MALFORMED:
+            return NotSent("malformed_answer")
+        remember(page.reference)
+        return page.action
+
+    def capture(self, order: Order) -> Outcome:
+        """Take the amount of an authorized order; the rest is released."""
+        return self._capture(order, _charge_reference(order))
+
+    def void(self, order: Order) -> Outcome:
+        """Disable a page, cancel an order. Who agrees in the same moment has an order, which is canceled."""
+        reference = _charge_reference(order)
+        try:
+            if page := HostedPage.of(reference):
+                self._disable(page)
+                found = self._read_page(order, page)
+                if not isinstance(found, str):
+                    return _confirmed(found, reference)
+                reference = found
+            self._client.call("POST", f"{_path(reference)}/cancel", key=key_of(order.attempt_id, "cancel"))
+        except Failure as failure:
+            return failure.outcome(reference)
+        except MALFORMED:
+            return InDoubt("malformed_answer", reference)
+        return _confirmed(self._look(order, reference), reference)
+
+    def refund(self, order: Order) -> Outcome:
+        """Give back part or all of what was captured. The key never changes: a repeat is the same refund."""
+        body = {"refunded_amount": order.money.minor, "reference": order.attempt_id}
+        return self._settle(order, _charge_reference(order), "refunds", body)
+
+    def retrieve(self, order: Order) -> Outcome:
+        """Look the page or the order up, and let go of what must not stay held.
+
+        That is the rest of our partial capture, and the hold of an order that the fraud assessment rejected: their
+        release may have been lost with the worker."""
+        if order.verb.is_collecting:
+            return self._look(order, order.reference) if order.reference else NotSent("not_created")
+        return self._look(order, _charge_reference(order))
+
+    def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> Delivery:
+        """Accept a callback whose address ends in one of our secrets; Klarna signs and stamps nothing."""
+        return klarna_callbacks.verify(body, url, self._secrets)
+
+    def read_webhook(self, payload: str) -> Notice | None:
+        """Return which attempt a callback is about; never how it stands."""
+        return klarna_callbacks.read(payload)
+
+    def check(self) -> str:
+        """Return one line when Klarna accepts the credentials; raise GatewayError otherwise."""
+        try:
+            self._client.call("GET", f"/payments/v1/sessions/{_NO_SESSION}")
+        except Failure as failure:
+            # Klarna looks for the session only once it knows who asks; another host's 404 has no correlation id.
+            if failure.meaning is Meaning.MISSING and failure.correlation_id:
+                return f"klarna: credentials accepted at {self._client.base}"
+            raise GatewayError(failure.reason) from None
+        except ValueError:
+            pass
+        raise GatewayError("not_klarna")
+
+    # --- charging ---
+
+    def _open_page(self, order: Order, country: str) -> HostedPage:
+        return_url, callback_url = f"{self._api_url}/returns/{order.attempt_id}", self._callback_url(order)
+        asked = klarna_requests.payment_session(order, country, return_url, callback_url)
+        session = self._client.call("POST", "/payments/v1/sessions", asked)
+        session_url = f"{self._client.base}/payments/v1/sessions/{session['session_id']}"
+        page = klarna_requests.hosted_page(session_url, return_url, callback_url)
+        return HostedPage.created(self._client.call("POST", "/hpp/v1/sessions", page))
+
+    def _charge_token(self, order: Order, remember: Remember) -> Outcome:
+        """Place an order that only holds the money: its id is remembered before anything is captured."""
+        if order.method_token is None:
+            return NotSent("payment_method_token_missing", is_retryable=False)
+        path = f"/customer-token/v1/tokens/{quote(order.method_token, safe='')}/order"
+        asked = klarna_requests.token_order(order, self._callback_url(order))
+        try:
+            order_id = str(self._client.call("POST", path, asked, key_of(order.attempt_id, "order"))["order_id"])
+        except Failure as failure:
+            if failure.meaning is Meaning.MISSING:
+                return NotSent("unknown_token", is_retryable=False)
+            return failure.outcome_of_creation()
+        except MALFORMED:
+            return NotSent("malformed_answer")
+        return self._go_on(order, order_id, remember)
+
+    def _go_on(self, order: Order, reference: str, remember: Remember) -> Outcome:
+        """See whether the customer has agreed, and if so capture. Looking first, a repeat never captures twice."""
+        found = self._look(order, reference)
+        known = found.reference or reference
+        remember(known)
+        return self._capture(order, known) if isinstance(found, Ready) else found
+
+    def _capture(self, order: Order, reference: str) -> Outcome:
+        body = {"captured_amount": order.money.minor, "reference": order.attempt_id}
+        return self._settle(order, reference, "captures", body)
+
+    def _settle(self, order: Order, reference: str, kind: str, body: dict[str, Any]) -> Outcome:
+        """Capture or refund. Answered with an empty 201, so what came of it is read from the order."""
+        if order.retries and not order.verb.is_collecting:
+            # Klarna forgets a key after a day; what was executed against all odds must not be made again.
+            known = self._look(order, reference)
+            if not isinstance(known, NotSent):
+                return known
+        try:
+            self._client.call("POST", f"{_path(reference)}/{kind}", body, key_of(order.attempt_id, kind))
+        except Failure as failure:
+            return self._refused(order, reference, failure)
+        except ValueError:
+            return InDoubt("malformed_answer", reference)
+        return _confirmed(self._look(order, reference), reference)
+
+    def _refused(self, order: Order, reference: str, failure: Failure) -> Outcome:
+        """Too much asked and too late asked have the same code: the order tells them apart."""
+        if failure.meaning is Meaning.MOVED_ON:
+            try:
+                if klarna_answers.is_above_what_is_left(order, self._read(reference)):
+                    return NotSent(failure.reason, is_retryable=False)
+            except (Failure, *MALFORMED):
+                return InDoubt(failure.reason, reference)
+        return failure.outcome(reference)
+
+    # --- looking ---
+
+    def _look(self, order: Order, reference: str) -> Outcome:
+        """Return how an attempt stands; an answer that failed says nothing, whatever it is."""
+        try:
+            found = self._read_page(order, page) if (page := HostedPage.of(reference)) else reference
+            return self._look_at_order(order, found) if isinstance(found, str) else found
+        except Failure as failure:
+            return InDoubt(failure.reason, reference)
+        except MALFORMED:
+            return InDoubt("malformed_answer", reference)
+
+    def _look_at_order(self, order: Order, order_id: str) -> Outcome:
+        answer = self._read(order_id)
+        if order.verb is Verb.REFUND:
+            return klarna_answers.standing_of_refund(order, answer)
+        if klarna_answers.holds_money(answer):
+            is_rejected = answer["fraud_status"] == "REJECTED" and answer["status"] == "AUTHORIZED"
+            if order.verb is Verb.CAPTURE and klarna_answers.is_captured_by(order, answer):
+                answer = self._let_go(order, order_id, "release-remaining-authorization")
+            elif is_rejected:
+                answer = self._let_go(order, order_id, "cancel")
+        return klarna_answers.standing_of_order(order, answer)
+
+    def _let_go(self, order: Order, order_id: str, how: str) -> Any:
+        """Release a hold and read the order again; that it was released before, or has ended, is as good."""
+        try:
+            self._client.call("POST", f"{_path(order_id)}/{how}", key=key_of(order.attempt_id, how))
+        except Failure as failure:
+            if failure.meaning is not Meaning.MOVED_ON:
+                raise
+        return self._read(order_id)
+
+    def _read(self, order_id: str) -> Any:
+        answer = self._client.call("GET", _path(order_id))
+        if answer["order_id"] != order_id:
+            raise ValueError("another order")
+        return answer
+
+    def _read_page(self, order: Order, page: HostedPage) -> Outcome | str:
+        try:
+            answer = self._client.call("GET", f"/hpp/v1/sessions/{quote(page.id, safe='')}")
+        except Failure as failure:
+            if failure.meaning is Meaning.MISSING and order.verb is Verb.VOID:
+                # Forgotten after two days. Whatever was held, we have captured nothing: that needs the order's id.
+                return Approved(page.reference, voided=True)
+            raise
+        return klarna_answers.standing_of_page(order, page, answer)
+
+    def _disable(self, page: HostedPage) -> None:
+        try:
+            self._client.call("DELETE", f"/hpp/v1/sessions/{quote(page.id, safe='')}")
+        except Failure as failure:
+            # 400: completed, 404: forgotten. Reading it says which.
+            if failure.meaning not in (Meaning.INVALID, Meaning.MOVED_ON, Meaning.MISSING):
+                raise
+
+    def _callback_url(self, order: Order) -> str | None:
+        if not self._secrets:
+            return None
+        return f"{self._api_url}/webhooks/klarna/{self._secrets[0]}?{klarna_callbacks.ATTEMPT}={order.attempt_id}"
+
+
+def _path(order_id: str) -> str:
+    return f"/ordermanagement/v1/orders/{quote(order_id, safe='')}"
+
+
+def _charge_reference(order: Order) -> str:
+    if order.charge_reference is None:
+        raise AssertionError(f"bug: {order.verb} of a payment that never reached Klarna")
+    return order.charge_reference
+
+
+def _confirmed(found: Outcome, reference: str) -> Outcome:
+    """Klarna has said yes; a look that does not show it yet proves nothing."""
+    return found if isinstance(found, Approved | InDoubt) else InDoubt("not_confirmed", reference)
+
+
+# --- settings ---------------------------------------------------------------------------------------
+
+_SECRET = re.compile(r"[0-9A-Za-z_-]{32,128}", re.ASCII)
+
+
+def default_host(region: Region, username: str, password: str) -> str:
+    """Return where credentials belong: Klarna marks its test keys, and there is no other setting to go by.
+
+    >>> default_host("na", "key", "klarna_test_api_x"), default_host("eu", "K123", "secret")
+    ('https://api-na.playground.klarna.com', 'https://api.klarna.com')
+    """
+    return (PLAYGROUND_HOSTS if _is_test(username, password) else LIVE_HOSTS)[region]
+
+
+def _is_test(*credentials: str) -> bool:
+    marks = ("klarna_test_api_", "playground", "sandbox")
+    return any(mark in credential.lower() for mark in marks for credential in credentials)
+
+
+class KlarnaSettings(BaseModel):
+    """Klarna's part of the environment."""
+
+    klarna_username: str | None = Field(default=None, description="API key id or user name; without it Klarna is off")
+    klarna_password: SecretStr | None = Field(default=None, description="klarna_live_api_… or klarna_test_api_…")
+    klarna_region: Region = Field(default="eu", description="Region of the account: eu, na or oc")
+    klarna_api_base: str | None = Field(
+        default=None, description="Klarna's host, or a sandbox's; by default that of region and kind of credentials"
+    )
+    klarna_callback_secret: SecretStr | None = Field(
+        default=None,
+        description="Put into the address of callbacks, which Klarna does not sign: at least 32 letters and digits; "
+        "several, comma-separated, all open, the first is given to Klarna, so that secrets can rotate",
+    )
+
+    def problems(self) -> list[str]:
+        """Return what is wrong, each with its variable and what to do."""
+        username, password = self.klarna_username, _revealed(self.klarna_password)
+        if not username and not password:
+            return []
+        if not username or not password:
+            missing = "KLARNA_PASSWORD" if username else "KLARNA_USERNAME"
+            return [f"{missing} is missing; set both it and its counterpart, or neither"]
+        return [*_problems_of_secrets(self._secrets), *self._problems_of_base(username, password)]
+
+    def make(self, shared: Shared) -> KlarnaGateway | None:
+        """Return the gateway, None without credentials."""
+        username, password = self.klarna_username, _revealed(self.klarna_password)
+        if not username or not password:
+            return None
+        return KlarnaGateway(
+            username,
+            password,
+            api_url=shared.api_url,
+            region=self.klarna_region,
+            callback_secrets=self._secrets,
+            base=self.klarna_api_base,
+            read_seconds=shared.read_seconds,
+        )
+
+    @property
+    def _secrets(self) -> tuple[str, ...]:
+        given = _revealed(self.klarna_callback_secret) or ""
+        return tuple(part.strip() for part in given.split(",") if part.strip())
+
+    def _problems_of_base(self, username: str, password: str) -> list[str]:
+        base = self.klarna_api_base or default_host(self.klarna_region, username, password)
+        host, is_sandbox_key = f"https://{urlsplit(base).hostname}", "sandbox" in f"{username}{password}".lower()
+        is_klarna = host.endswith(".klarna.com")
+        if is_klarna and is_sandbox_key:
+            return ["KLARNA_PASSWORD is a sandbox's but KLARNA_API_BASE is Klarna; set the sandbox's address"]
+        if host in LIVE_HOSTS.values() and _is_test(username, password):
+            return ["KLARNA_PASSWORD is a test key but KLARNA_API_BASE is live; remove KLARNA_API_BASE"]
+        if host not in LIVE_HOSTS.values() and "klarna_live_api_" in password:
+            return ["KLARNA_PASSWORD is a live key but KLARNA_API_BASE is not Klarna's live host; use a test key"]
+        hosts = (LIVE_HOSTS[self.klarna_region], PLAYGROUND_HOSTS[self.klarna_region])
+        if is_klarna and host not in hosts:
+            return [f"KLARNA_API_BASE is of another region than KLARNA_REGION ({self.klarna_region}); remove it"]
+        return []
+
+
+def _problems_of_secrets(secrets: tuple[str, ...]) -> list[str]:
+    if not secrets:
+        return ["KLARNA_CALLBACK_SECRET is missing; without it no callback can be trusted; set 32 random letters"]
+    if not all(_SECRET.fullmatch(secret) for secret in secrets):
+        return ["KLARNA_CALLBACK_SECRET must be 32 to 128 letters, digits, - and _; several with commas between"]
+    return []
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None

@@ -1,0 +1,242 @@
+"""Owns the routes: Klarna's operations, their answers, and the idempotency of Order Management.
+
+Only the key counts: a repeat within 24 hours gets the first answer, whatever it asks for [docs]. That refusals
+are not kept under a key is unverified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from flask import Blueprint, Flask, Response, abort, jsonify, request
+
+from sandbox import hosted, ledger
+from sandbox.control import body_of_request, refuse
+from sandbox.klarna import purchases
+from sandbox.klarna.callbacks import Callbacks
+from sandbox.klarna.errors import CORRELATION, new_id, not_found, refusal, unauthorized
+from sandbox.klarna.orders import DECISIONS, Orders
+from sandbox.klarna.pages import HostedSession, Pages
+from sandbox.service import Answer, Call, Json, Operation, Refusal, Service
+from sandbox.state import Sandbox
+
+KEY = "Klarna-Idempotency-Key"
+KEPT_SECONDS = 24 * 3600.0
+CUSTOMER_TOKENS = (
+    "customer-token",
+    "customer-token+denied",
+    "customer-token+pend-accept",
+    "customer-token+pend-reject",
+)
+CATEGORIES = [{"identifier": "klarna", "name": "Pay with Klarna"}]
+
+
+class Klarna(Service):
+    """Klarna, for one merchant."""
+
+    provider = "klarna"
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        super().__init__(sandbox)
+        self._callbacks = Callbacks(sandbox)
+        self._orders = Orders(sandbox, self._callbacks)
+        self._pages = Pages(sandbox, self._orders, self._callbacks)
+        self._answers: dict[str, tuple[float, Answer]] = {}
+
+    def operations(self) -> Iterable[Operation]:
+        """Return Klarna's operations."""
+        order = "/ordermanagement/v1/orders/<order_id>"
+        token = "/customer-token/v1/tokens/<token>"
+        table: list[tuple[str, str, str, Callable[[Call], Answer]]] = [
+            ("sessions.create", "POST", "/payments/v1/sessions", self._create_session),
+            ("sessions.read", "GET", "/payments/v1/sessions/<session_id>", self._read_session),
+            ("pages.create", "POST", "/hpp/v1/sessions", self._create_page),
+            ("pages.read", "GET", "/hpp/v1/sessions/<page_id>", self._read_page),
+            ("pages.disable", "DELETE", "/hpp/v1/sessions/<page_id>", self._disable_page),
+            ("orders.read", "GET", order, self._read_order),
+            ("captures.create", "POST", f"{order}/captures", self._once(self._capture)),
+            ("captures.list", "GET", f"{order}/captures", self._list_captures),
+            ("refunds.create", "POST", f"{order}/refunds", self._once(self._refund)),
+            ("refunds.read", "GET", f"{order}/refunds/<refund_id>", self._read_refund),
+            ("orders.cancel", "POST", f"{order}/cancel", self._once(self._cancel)),
+            ("orders.release", "POST", f"{order}/release-remaining-authorization", self._once(self._release)),
+            ("tokens.read", "GET", token, self._read_token),
+            ("tokens.order", "POST", f"{token}/order", self._once(self._order_by_token)),
+        ]
+        return [Operation(name, method, rule, _correlated(run)) for name, method, rule, run in table]
+
+    def register(self, app: Flask) -> None:
+        """Add Klarna's routes, its hosted pages and its control routes."""
+        super().register(app)
+        app.register_blueprint(hosted.blueprint(self.sandbox, self.provider, self._pages.show, self._pages.decide))
+        app.register_blueprint(self._control())
+
+    def authenticate(self, call: Call) -> None:
+        """Accept a sandbox's credentials and no others."""
+        given = request.authorization
+        if given is None or "sandbox" not in f"{given.username}{given.password}":
+            raise unauthorized()
+
+    def server_error(self) -> Refusal:
+        """Return Klarna's 500."""
+        return refusal(500, "INTERNAL_SERVER_ERROR", "An unexpected error occurred")
+
+    def rate_limited(self) -> Refusal:
+        """Return Klarna's 429."""
+        return refusal(429, "TOO_MANY_REQUESTS", "Too many requests")
+
+    def malformed(self) -> Refusal:
+        """Return the refusal of a body that is no JSON object."""
+        return refusal(400, "BAD_REQUEST", "Malformed JSON")
+
+    def accounts(self) -> Iterable[ledger.Account]:
+        """Yield every order."""
+        for order in self._orders.placed.values():
+            held = purchases.metadata(order.asked)
+            yield ledger.Account(order.id, self.provider, order.currency, held, order.status)
+
+    # --- payments and pages ---
+
+    def _create_session(self, call: Call) -> Answer:
+        purchases.check(call.body, has_country=True)
+        session = self._pages.open_payment(call.body)
+        names = {"session_id": session.id, "client_token": f"{new_id()}.{new_id()}"}
+        return Answer(200, names | {"payment_method_categories": CATEGORIES})
+
+    def _read_session(self, call: Call) -> Answer:
+        session = self._pages.find_payment(call.ids["session_id"])
+        return Answer(200, session.asked | {"status": "complete" if session.is_complete else "incomplete"})
+
+    def _create_page(self, call: Call) -> Answer:
+        page = self._pages.open(call.body)
+        session_url = f"{call.base_url}/hpp/v1/sessions/{page.id}"
+        redirect_url = f"{call.base_url}/hosted/{page.id}"
+        links: Json = {
+            "session_id": page.id,
+            "session_url": session_url,
+            "redirect_url": redirect_url,
+            "qr_code_url": f"{redirect_url}/qr",
+            "distribution_url": f"{session_url}/distribution",
+            "manual_identification_check_url": f"{session_url}/manual-id-check",
+            "expires_at": page.body()["expires_at"],
+        }
+        return Answer(201, links)
+
+    def _read_page(self, call: Call) -> Answer:
+        return Answer(200, self._page(call).body())
+
+    def _disable_page(self, call: Call) -> Answer:
+        self._pages.disable(self._page(call))
+        return Answer(204)
+
+    def _page(self, call: Call) -> HostedSession:
+        return self._pages.find(call.ids["page_id"])
+
+    # --- orders ---
+
+    def _read_order(self, call: Call) -> Answer:
+        return Answer(200, self._orders.find(call.ids["order_id"]).body())
+
+    def _capture(self, call: Call) -> Answer:
+        order = self._orders.find(call.ids["order_id"])
+        return _created(call, "captures", self._orders.capture(order, call.body, call.headers.get(KEY)))
+
+    def _list_captures(self, call: Call) -> Answer:
+        return Answer(200, self._orders.find(call.ids["order_id"]).captures)
+
+    def _refund(self, call: Call) -> Answer:
+        order = self._orders.find(call.ids["order_id"])
+        return _created(call, "refunds", self._orders.refund(order, call.body, call.headers.get(KEY)))
+
+    def _read_refund(self, call: Call) -> Answer:
+        order = self._orders.find(call.ids["order_id"])
+        found = [refund for refund in order.refunds if refund["refund_id"] == call.ids["refund_id"]]
+        if not found:
+            raise not_found("refund")
+        return Answer(200, found[0])
+
+    def _cancel(self, call: Call) -> Answer:
+        self._orders.cancel(self._orders.find(call.ids["order_id"]), call.headers.get(KEY))
+        return Answer(204)
+
+    def _release(self, call: Call) -> Answer:
+        self._orders.release(self._orders.find(call.ids["order_id"]), call.headers.get(KEY))
+        return Answer(204)
+
+    # --- customers who are away ---
+
+    def _read_token(self, call: Call) -> Answer:
+        if call.ids["token"] not in CUSTOMER_TOKENS:
+            raise not_found("customer token")
+        return Answer(200, {"status": "ACTIVE", "payment_method_type": "INVOICE"})
+
+    def _order_by_token(self, call: Call) -> Answer:
+        token = call.ids["token"]
+        if token not in CUSTOMER_TOKENS:
+            raise not_found("customer token")
+        if "order_tax_amount" not in call.body:
+            raise refusal(400, "BAD_VALUE", "Bad value: order_tax_amount")
+        purchases.check(call.body, has_country=False)
+        if "+denied" in token:
+            raise refusal(403, "REJECTED", "Customer not approved")
+        order = self._orders.place(call.body, customer=token, key=call.headers.get(KEY))
+        if call.body.get("auto_capture") and order.fraud_status == "ACCEPTED":
+            self._orders.capture(order, {"captured_amount": order.amount}, call.headers.get(KEY))
+        placed = {"order_id": order.id, "fraud_status": order.fraud_status, "redirect_url": f"{call.base_url}/redirect"}
+        return Answer(200, placed | {"authorized_payment_method": {"type": "invoice"}})
+
+    # --- idempotency and control ---
+
+    def _once(self, run: Callable[[Call], Answer]) -> Callable[[Call], Answer]:
+        def once(call: Call) -> Answer:
+            key = call.headers.get(KEY)
+            if key is None:
+                return run(call)
+            at, known = self._answers.get(key, (0.0, None))
+            if known is not None and self.now < at + KEPT_SECONDS:
+                return known
+            answer = run(call)
+            self._answers[key] = self.now, answer
+            return answer
+
+        return once
+
+    def _control(self) -> Blueprint:
+        routes = Blueprint("klarna_control", __name__, url_prefix="/_sandbox/klarna")
+
+        @routes.get("/callbacks")
+        def list_callbacks() -> Response:
+            with self.sandbox.lock:
+                return jsonify(callbacks=[vars(sent) for sent in self._callbacks.sent])
+
+        @routes.post("/orders/<id>/fraud")
+        def decide_fraud(id: str) -> Response:
+            decision = body_of_request().get("decision")
+            if decision not in DECISIONS:
+                refuse(f"decision must be one of {', '.join(DECISIONS)}")
+            with self.sandbox.lock:
+                order = self._orders.placed.get(id)
+                if order is None:
+                    abort(404)
+                self._orders.assess(order, decision)
+                return jsonify(fraud_status=order.fraud_status)
+
+        return routes
+
+
+def _created(call: Call, kind: str, id: str) -> Answer:
+    """Return an empty 201 that names what was made in its headers only [spec]."""
+    url = f"{call.base_url}/ordermanagement/v1/orders/{call.ids['order_id']}/{kind}/{id}"
+    name = {"captures": "Capture-Id", "refunds": "Refund-Id"}[kind]
+    return Answer(201, None, {name: id, "Location": url})
+
+
+def _correlated(run: Callable[[Call], Answer]) -> Callable[[Call], Answer]:
+    """Give every answer an id of its own, as Klarna does [docs]."""
+
+    def correlated(call: Call) -> Answer:
+        answer = run(call)
+        return replace(answer, headers={**answer.headers, CORRELATION: new_id()})
+
+    return correlated
