@@ -10,6 +10,7 @@ from typing import Any
 from flask import Flask
 
 from sandbox import control
+from sandbox.afterpay.api import Afterpay
 from sandbox.state import Sandbox, Settings
 from sandbox.stripe.api import Stripe
 from sandbox.wsgi import Server
@@ -26,6 +27,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions[STATE] = sandbox
     sandbox.providers.append(Stripe(sandbox))
+    sandbox.providers.append(Afterpay(sandbox))
     app.register_blueprint(control.blueprint(sandbox))
     for provider in sandbox.providers:
         provider.register(app)
