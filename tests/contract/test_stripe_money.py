@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from domain.methods import PaymentMethod, capabilities
 from domain.money import Money
 from domain.outcome import Approved
-from gateways.base import Gateway
 from gateways.stripe import _from_stripe, _to_stripe
+from sandbox.server import RunningSandbox
 
-from .bench import Bench, Books, order
+from .bench import Books, order
+from .benches.stripe import ProviderBench as StripeBench
 
 AMOUNTS = [
     ("500", "EUR", 50_000),
@@ -45,11 +46,11 @@ def test_what_is_accepted_is_never_rounded(minor: int, currency: str) -> None:
     ("text", "currency", "sent"), [("12000", "ISK", 1_200_000), ("50000", "MGA", 50_000), ("9000", "JPY", 9000)]
 )
 def test_the_provider_takes_what_was_meant(
-    provider: Bench, gateway: Gateway, books: Books, text: str, currency: str, sent: int
+    sandbox: RunningSandbox, books: Books, text: str, currency: str, sent: int
 ) -> None:
-    money = Money.parse(text, currency)
-    asked = order(provider, money=money)
-    outcome = gateway.charge(asked, lambda _: None)
+    money, stripe = Money.parse(text, currency), StripeBench(sandbox)
+    asked = order(stripe, money=money)
+    outcome = stripe.gateway().charge(asked, lambda _: None)
     assert isinstance(outcome, Approved)
     assert outcome.captured == money.minor
     assert books.movements(asked.payment_id) == [("charge", sent)]
