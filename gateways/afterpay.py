@@ -7,7 +7,6 @@ read 2026-11-23."""
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -24,28 +23,26 @@ from gateways.afterpay_answers import (
     MALFORMED,
     OPEN,
     find_refund,
-    is_reversal_under_way,
-    minor_units,
     outcome_of_charge,
     outcome_of_checkout,
     outcome_of_payment,
     outcome_of_refund,
     outcome_of_refusal,
+    outcome_of_reversal,
     outcome_of_silence,
     reason_of,
     was_captured_by,
 )
 from gateways.afterpay_api import WRITE_SECONDS, Api, Reply, Unanswered
+from gateways.afterpay_limits import Limits
 from gateways.afterpay_requests import amount_of, checkout_of, reference_of, request_id
 from gateways.afterpay_webhooks import read, verify
-from gateways.base import Delivery, GatewayError, Notice, Order, Remember, Shared
+from gateways.base import Delivery, Notice, Order, Remember, Shared
 
-DEFAULT_BASE = "https://global-api.afterpay.com"
-_HOSTS = frozenset({"global-api.afterpay.com", "global-api-sandbox.afterpay.com"})
+_LIVE_HOST, _SANDBOX_HOST = "global-api.afterpay.com", "global-api-sandbox.afterpay.com"
+DEFAULT_BASE = f"https://{_LIVE_HOST}"
 # An account takes the currency of its region and no other.
 CURRENCIES = {"au": "AUD", "ca": "CAD", "nz": "NZD", "uk": "GBP", "us": "USD"}
-# The limits seldom change; Afterpay asks to read them once a day.
-_LIMITS_KEPT_SECONDS = 86_400
 # Why a charge is voided that nobody waits for any more, though it may have been made: see `_reverse`.
 _GIVEN_UP = frozenset({NOT_SENT, "expired"})
 
@@ -70,7 +67,7 @@ class AfterpayGateway:
         self._api_url = api_url.rstrip("/")
         self._webhook_key = (webhook_secret or secret_key).encode()
         self._api = Api(base, merchant_id, secret_key, read_seconds, api_url)
-        self._limits: tuple[float, tuple[int, int]] | None = None
+        self._limits = Limits(self._api, self._currency)
 
     def charge(self, order: Order, remember: Remember) -> Outcome:
         """Open a checkout that the shopper approves; once it is known, authorize or capture its token."""
@@ -112,14 +109,11 @@ class AfterpayGateway:
         """Return the least and the most that one order may be, in minor units, as read within the last day.
 
         Raises GatewayError when Afterpay does not say."""
-        kept, now = self._limits, time.monotonic()
-        if kept is None or kept[0] <= now:
-            kept = self._limits = (now + _LIMITS_KEPT_SECONDS, self._read_limits())
-        return kept[1]
+        return self._limits.kept()
 
     def check(self) -> str:
         """Return a line that says the credentials are accepted; raises GatewayError if they are not."""
-        least, most = (decimal_text(minor, self._currency) for minor in self._read_limits())
+        least, most = (decimal_text(minor, self._currency) for minor in self._limits.read())
         return f"Afterpay accepts the credentials; orders from {least} to {most} {self._currency}"
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> Delivery:
@@ -202,11 +196,13 @@ class AfterpayGateway:
         """Say how the attempt of an order stands, by the payment of its token."""
         match order.verb:
             case Verb.REFUND:
-                return InDoubt("no_payment") if payment is None else _standing_of_refund(order, payment)
+                refund = find_refund(_there(payment), order.attempt_id, order.reference)
+                return outcome_of_refund(refund, order.money)
             case Verb.VOID:
                 return self._standing_of_void(order, token, payment)
             case Verb.CAPTURE:
-                return InDoubt("no_payment", token) if payment is None else self._captured(order, token, payment)
+                is_ours = was_captured_by(_there(payment), order.attempt_id)
+                return self._captured(order, token, payment, is_ours=is_ours)
         return Ready(token) if payment is None else outcome_of_charge(payment, token, order.money)
 
     def _standing_of_void(self, order: Order, token: str, payment: Any) -> Outcome:
@@ -228,9 +224,7 @@ class AfterpayGateway:
         return _decided(None if order.verb is Verb.REFUND else token, lambda: operation(order, token, payment))
 
     def _capture(self, order: Order, token: str, payment: Any) -> Outcome:
-        if payment is None:
-            return InDoubt("no_payment", token)
-        if not was_captured_by(payment, order.attempt_id):
+        if not was_captured_by(_there(payment), order.attempt_id):
             if payment["paymentState"] != "AUTH_APPROVED":
                 return InDoubt("unexpected_state", token)
             request = {
@@ -242,14 +236,14 @@ class AfterpayGateway:
             if not reply.is_payment:
                 return outcome_of_refusal(reply, token)
             payment = reply.body
-        outcome = self._captured(order, token, payment)
+        outcome = self._captured(order, token, payment, is_ours=True)
         if isinstance(outcome, Approved) and outcome.captured != order.money.minor:
             return InDoubt("amount_mismatch", token)
         return outcome
 
-    def _captured(self, order: Order, token: str, payment: Any) -> Outcome:
-        """Release what a capture in part has left over, also when the worker that captured is gone."""
-        if payment["paymentState"] == "PARTIALLY_CAPTURED" and was_captured_by(payment, order.attempt_id):
+    def _captured(self, order: Order, token: str, payment: Any, *, is_ours: bool) -> Outcome:
+        """Release what our capture in part has left over, also when the worker that captured is gone."""
+        if is_ours and payment["paymentState"] == "PARTIALLY_CAPTURED":
             try:
                 reply = self._release(payment, request_id(order, "rest"), reason="amountAdjustment")
             except Unanswered as error:
@@ -284,16 +278,11 @@ class AfterpayGateway:
         Afterpay reverses by token within ten minutes, and later than it answers: until the payment shows it, this is
         in doubt and asked for again. When it is too late for that, the money goes into the books as captured."""
         reply = self._api.post("payments", f"token:{token}", "reversal")
-        if is_reversal_under_way(reply):
-            return InDoubt("reversal_pending", token)
-        if reply.code in ("invalid_token", "precondition_failed"):
-            return outcome_of_payment(payment, token, order.money.currency)
-        return InDoubt(reason_of(reply), token)
+        outcome = outcome_of_reversal(reply, token)
+        return outcome_of_payment(payment, token, order.money.currency) if outcome is None else outcome
 
     def _refund(self, order: Order, token: str, payment: Any) -> Outcome:
-        if payment is None:
-            return InDoubt("no_payment")
-        known = find_refund(payment, order.attempt_id, order.reference)
+        known = find_refund(_there(payment), order.attempt_id, order.reference)
         if known is not None:
             return outcome_of_refund(known, order.money)
         request = {
@@ -307,20 +296,6 @@ class AfterpayGateway:
         if reply.status not in (200, 201):
             return outcome_of_refusal(reply, None)
         return outcome_of_refund(reply.body, order.money)
-
-    def _read_limits(self) -> tuple[int, int]:
-        try:
-            reply = self._api.get("configuration")
-        except Unanswered as error:
-            raise GatewayError(f"Afterpay does not answer ({error.reason})") from None
-        if reply.status != 200:
-            raise GatewayError(f"Afterpay refuses to be asked ({reason_of(reply)}); check AFTERPAY_MERCHANT_ID")
-        # An account without a minimum has none in its answer.
-        least, most = reply.body.get("minimumAmount"), reply.body.get("maximumAmount")
-        try:
-            return minor_units(least, self._currency) if least else 1, minor_units(most, self._currency)
-        except MALFORMED:
-            raise GatewayError(f"Afterpay's limits are not in {self._currency}; check AFTERPAY_REGION") from None
 
 
 def _decided(reference: str | None, call: Callable[[], Outcome]) -> Outcome:
@@ -337,9 +312,11 @@ def _nothing_moved(outcome: Outcome) -> Outcome:
     return NotSent(outcome.reason) if isinstance(outcome, InDoubt) else outcome
 
 
-def _standing_of_refund(order: Order, payment: Any) -> Outcome:
-    refund = find_refund(payment, order.attempt_id, order.reference)
-    return NotSent("not_created") if refund is None else outcome_of_refund(refund, order.money)
+def _there(payment: Any) -> Any:
+    """What was captured or authorized has a payment: that Afterpay knows none makes no sense."""
+    if payment is None:
+        raise Unanswered("no_payment", is_sent=True)
+    return payment
 
 
 def _charge_reference(order: Order) -> str:
@@ -386,9 +363,9 @@ class AfterpaySettings(BaseModel):
         base, is_sandbox = urlsplit(self.afterpay_api_base), "sandbox" in credentials
         if base.scheme not in ("http", "https") or not base.hostname:
             return ["AFTERPAY_API_BASE must begin with https:// (or http:// for an imitation)"]
-        is_afterpay = base.scheme == "https" and base.hostname in _HOSTS
-        if is_afterpay and is_sandbox:
-            return ["AFTERPAY_API_BASE is Afterpay but the credentials are a sandbox's; set the sandbox's address"]
+        if base.hostname == _LIVE_HOST and is_sandbox:
+            return ["AFTERPAY_API_BASE is the live host but the credentials are a sandbox's; set the sandbox's address"]
+        is_afterpay = base.scheme == "https" and base.hostname in (_LIVE_HOST, _SANDBOX_HOST)
         if not is_afterpay and not is_sandbox:
             return ["AFTERPAY_API_BASE is not Afterpay; credentials without 'sandbox' in them must not be sent there"]
         return []

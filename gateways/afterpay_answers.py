@@ -83,7 +83,9 @@ def find_refund(payment: Any, attempt_id: str, refund_id: str | None) -> Any:
 
 
 def outcome_of_refund(refund: Any, money: Money) -> Outcome:
-    """Return what a refund says of itself; Afterpay makes it at once. Raises MALFORMED."""
+    """Return what a refund says of itself, None if there is none; Afterpay makes it at once. Raises MALFORMED."""
+    if refund is None:
+        return NotSent("not_created")
     reference = str(refund["refundId"])
     if minor_units(refund["amount"], money.currency) != money.minor:
         return InDoubt("amount_mismatch", reference)
@@ -181,9 +183,15 @@ def outcome_of_silence(error: Unanswered, reference: str | None) -> Outcome:
     return NotSent(error.reason, reference=reference)
 
 
-def is_reversal_under_way(reply: Reply) -> bool:
-    """Tell whether a reversal was taken, now or before: all its refusals have one code and differ by their message."""
-    if reply.status == 204:
-        return True
+def outcome_of_reversal(reply: Reply, token: str) -> Outcome | None:
+    """Return what came of asking for a reversal; None when it is refused, because it is too late for one.
+
+    All refusals have one code and differ by their message."""
     message = str(reply.body.get("message", "")).lower()
-    return reply.status == 412 and ("previously processed" in message or "pending reversal" in message)
+    if reply.status == 412 and "previously processed" in message:
+        return Approved(token, voided=True)
+    if reply.status == 204 or (reply.status == 412 and "pending reversal" in message):
+        return InDoubt("reversal_pending", token)
+    if reply.code in ("invalid_token", "precondition_failed"):
+        return None
+    return InDoubt(reason_of(reply), token)
