@@ -162,15 +162,17 @@ class AfterpayGateway:
         return outcome_of_refusal(reply, token)
 
     def _not_approved(self, token: str) -> Outcome:
-        """The shopper has not confirmed. The checkout is kept for an hour, its token is good for three."""
+        """The shopper has not confirmed: tell where he can, as long as the checkout is kept (the token lives longer)."""
         try:
             reply = self._api.get("checkouts", token)
         except Unanswered as error:
             return NotSent(error.reason, reference=token)
+        if reply.code in ("precondition_failed", "not_found"):
+            return ActionRequired(token, {"type": "redirect"})
         opened = outcome_of_checkout(reply) if reply.status == 200 else None
-        if opened is not None and opened.reference == token:
-            return opened
-        return ActionRequired(token, {"type": "redirect"})
+        if opened is None or opened.reference != token:
+            return NotSent(reason_of(reply), reference=token)
+        return opened
 
     def _token_is_over(self, order: Order, token: str) -> Outcome:
         """It ran out, or was used: then there is a payment."""
