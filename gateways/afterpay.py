@@ -162,7 +162,7 @@ class AfterpayGateway:
         return outcome_of_refusal(reply, token)
 
     def _not_approved(self, token: str) -> Outcome:
-        """The shopper has not confirmed: tell where he can, as long as the checkout is kept (the token lives longer)."""
+        """The shopper has not confirmed: say where he can, while the checkout is kept (the token lives longer)."""
         try:
             reply = self._api.get("checkouts", token)
         except Unanswered as error:
@@ -187,7 +187,7 @@ class AfterpayGateway:
     def _find(self, token: str) -> Any:
         """Return the payment of a token, None if there is none. Raises Unanswered."""
         reply = self._api.get("payments", f"token:{token}")
-        if reply.status == 200 and reply.body:
+        if reply.status == 200 and reply.body.get("token") == token:
             return reply.body
         # Only Afterpay's own word for it: another server's 404 proves nothing.
         if reply.status == 404 and reply.code == "not_found":

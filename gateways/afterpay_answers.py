@@ -15,7 +15,7 @@ from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent,
 from gateways.afterpay_api import Reply, Unanswered
 
 # What reading an answer raises that is not what Afterpay documents: nothing can be concluded from it.
-MALFORMED = (KeyError, TypeError, ValueError, AttributeError, InvalidAmount)
+MALFORMED = (LookupError, TypeError, ValueError, AttributeError, InvalidAmount)
 
 # Money is held, so that it can be captured or voided.
 OPEN = frozenset({"AUTH_APPROVED", "PARTIALLY_CAPTURED"})
@@ -75,7 +75,7 @@ def find_refund(payment: Any, attempt_id: str, refund_id: str | None) -> Any:
     """Return the refund of an attempt, by our reference or by Afterpay's id; None if there is none. Raises MALFORMED.
 
     A void is listed among the refunds too, without references."""
-    for refund in payment.get("refunds") or []:
+    for refund in payment["refunds"] or []:
         is_named = refund_id is not None and str(refund.get("refundId")) == refund_id
         if is_named or refund.get("refundMerchantReference") == attempt_id:
             return refund
