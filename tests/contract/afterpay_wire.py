@@ -29,12 +29,14 @@ class Asked:
 
 @dataclass
 class Wire:
-    """`answers`: what is said instead, by the end of the path, once; an answer is a status and JSON or raw bytes."""
+    """`answers`: what is said instead, by the end of the path, once; an answer is a status and JSON or raw bytes.
+    `heard`: what the sandbox answered."""
 
     upstream: str
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
     answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    heard: list[tuple[Asked, int, bytes]] = field(default_factory=list)
 
     def bodies(self, end: str) -> list[Any]:
         """Return what was sent to paths that end so."""
@@ -48,6 +50,7 @@ class Wire:
             return status, body if isinstance(body, bytes) else json.dumps(body).encode()
         url = self.upstream + asked.path
         given = requests.request(asked.method, url, json=asked.body, headers=asked.headers, timeout=SECONDS)
+        self.heard.append((asked, given.status_code, given.content))
         return given.status_code, given.content
 
 
