@@ -11,15 +11,23 @@ from typing import Any
 from flask import Flask
 
 from sandbox import control
+from sandbox.afterpay.api import Afterpay
 from sandbox.coinbase import CoinbaseBusiness, CoinbaseCommerce
-from sandbox.paypal import PayPal
 from sandbox.klarna.api import Klarna
+from sandbox.paypal import PayPal
 from sandbox.state import Provider, Sandbox, Settings
 from sandbox.stripe.api import Stripe
 from sandbox.wsgi import Server
 
 STATE = "sandbox"
-PROVIDERS: tuple[Callable[[Sandbox], Provider], ...] = (Stripe, PayPal, Klarna, CoinbaseBusiness, CoinbaseCommerce)
+PROVIDERS: tuple[Callable[[Sandbox], Provider], ...] = (
+    Stripe,
+    PayPal,
+    Klarna,
+    Afterpay,
+    CoinbaseBusiness,
+    CoinbaseCommerce,
+)
 
 
 def create_app(settings: Settings | None = None) -> Flask:

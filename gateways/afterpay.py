@@ -1,0 +1,392 @@
+"""Afterpay (Clearpay in the UK): the shopper approves a checkout there, and then our auth or capture moves the money.
+
+The token of the checkout is the reference. Nothing tells us that he approved, neither a webhook nor the checkout
+itself: only an auth or a capture can find out. Sources: Afterpay's OpenAPI documents and developers.cash.app,
+read 2026-11-23."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, Field, SecretStr
+
+from domain.collection import NOT_SENT
+from domain.money import decimal_text
+from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Outcome, Ready
+from domain.payment import Verb
+from gateways.afterpay_answers import (
+    DECLINED,
+    MALFORMED,
+    OPEN,
+    find_refund,
+    outcome_of_charge,
+    outcome_of_checkout,
+    outcome_of_payment,
+    outcome_of_refund,
+    outcome_of_refusal,
+    outcome_of_reversal,
+    outcome_of_silence,
+    reason_of,
+    was_captured_by,
+)
+from gateways.afterpay_api import WRITE_SECONDS, Api, Reply, Unanswered
+from gateways.afterpay_limits import Limits
+from gateways.afterpay_requests import amount_of, checkout_of, reference_of, request_id
+from gateways.afterpay_webhooks import read, verify
+from gateways.base import Delivery, Notice, Order, Remember, Shared
+
+_LIVE_HOST, _SANDBOX_HOST = "global-api.afterpay.com", "global-api-sandbox.afterpay.com"
+DEFAULT_BASE = f"https://{_LIVE_HOST}"
+# An account takes the currency of its region and no other.
+CURRENCIES = {"au": "AUD", "ca": "CAD", "nz": "NZD", "uk": "GBP", "us": "USD"}
+# Why a charge is voided that nobody waits for any more, though it may have been made: see `_reverse`.
+_GIVEN_UP = frozenset({NOT_SENT, "expired"})
+
+
+class AfterpayGateway:
+    """One merchant account. Every call that moves money can be repeated: the second finds what the first did."""
+
+    provider = "afterpay"
+
+    def __init__(
+        self,
+        merchant_id: str,
+        secret_key: str,
+        region: str,
+        api_url: str,
+        webhook_secret: str | None = None,
+        base: str = DEFAULT_BASE,
+        read_seconds: float = WRITE_SECONDS,
+    ) -> None:
+        self.region: str | None = region
+        self._currency = CURRENCIES[region]
+        self._api_url = api_url.rstrip("/")
+        self._webhook_key = (webhook_secret or secret_key).encode()
+        self._api = Api(base, merchant_id, secret_key, read_seconds, api_url)
+        self._limits = Limits(self._api, self._currency)
+
+    def charge(self, order: Order, remember: Remember) -> Outcome:
+        """Open a checkout that the shopper approves; once it is known, authorize or capture its token."""
+        token = order.reference
+        if token is None:
+            return self._open(order, remember)
+        # Whoever lost the lease meanwhile must not send anything.
+        remember(token)
+        return _decided(token, lambda: self._pay(order, token))
+
+    def capture(self, order: Order) -> Outcome:
+        """Take the amount of an authorization, and release the rest."""
+        return self._operate(order, self._capture)
+
+    def void(self, order: Order) -> Outcome:
+        """Release an authorization. An unfinished checkout needs nothing: only we could take money with it."""
+        return self._operate(order, self._void)
+
+    def refund(self, order: Order) -> Outcome:
+        """Give back part or all of what was captured, within 120 days."""
+        return self._operate(order, self._refund)
+
+    def retrieve(self, order: Order) -> Outcome:
+        """Read the payment of the token. Without one, only a charge can tell whether the shopper has approved.
+
+        What a capture or a void had begun is brought to its end: the rest of a capture, a reversal."""
+        token = order.charge_reference or order.reference
+        if token is None:
+            return NotSent("not_created")
+        known = order.reference if order.verb is Verb.REFUND else token
+        try:
+            return self._standing(order, token, self._find(token))
+        except Unanswered as error:
+            return InDoubt(error.reason, known)
+        except MALFORMED:
+            return InDoubt("malformed_answer", known)
+
+    def limits(self) -> tuple[int, int]:
+        """Return the least and the most that one order may be, in minor units, as read within the last day.
+
+        Raises GatewayError when Afterpay does not say."""
+        return self._limits.kept()
+
+    def check(self) -> str:
+        """Return a line that says the credentials are accepted; raises GatewayError if they are not."""
+        least, most = (decimal_text(minor, self._currency) for minor in self._limits.read())
+        return f"Afterpay accepts the credentials; orders from {least} to {most} {self._currency}"
+
+    def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> Delivery:
+        """Accept a notification about a dispute, signed together with its address, at most five minutes from now."""
+        return verify(self._webhook_key, body, headers, now, url)
+
+    def read_webhook(self, payload: str) -> Notice | None:
+        """Name the charge that a dispute is about, by the reference that we gave it; Afterpay is then asked."""
+        return read(payload)
+
+    # --- the charge ---
+
+    def _open(self, order: Order, remember: Remember) -> Outcome:
+        if order.money.currency != self._currency:
+            return NotSent("unsupported_currency", is_retryable=False)
+        if not order.payer.get("email"):
+            return NotSent("email_missing", is_retryable=False)
+        back = f"{self._api_url}/returns/{order.attempt_id}"
+        try:
+            reply = self._api.post("checkouts", body=checkout_of(order, back))
+        except Unanswered as error:
+            return NotSent(error.reason)
+        if reply.status not in (200, 201):
+            return _nothing_moved(outcome_of_refusal(reply, None))
+        opened = outcome_of_checkout(reply)
+        if opened is None:
+            return NotSent("malformed_answer")
+        remember(opened.reference)
+        return opened
+
+    def _pay(self, order: Order, token: str) -> Outcome:
+        body: dict[str, Any] = {"token": token, "merchantReference": reference_of(order)}
+        if order.verb is Verb.AUTHORIZE:
+            reply = self._api.post("payments", "auth", body=body | {"requestId": request_id(order, "auth")})
+        else:
+            # The same token is never captured twice: it needs no request id.
+            reply = self._api.post("payments", "capture", body=body)
+        if reply.is_payment:
+            outcome = outcome_of_charge(reply.body, token, order.money)
+            is_contradiction = reply.status == 402 and not isinstance(outcome, Declined)
+            return InDoubt("contradicting_answer", token) if is_contradiction else outcome
+        if reply.code == "invalid_order_transaction_status":
+            return self._not_approved(token)
+        if reply.code == "invalid_token":
+            return self._token_is_over(order, token)
+        return outcome_of_refusal(reply, token)
+
+    def _not_approved(self, token: str) -> Outcome:
+        """The shopper has not confirmed: say where he can, while the checkout is kept (the token lives longer)."""
+        try:
+            reply = self._api.get("checkouts", token)
+        except Unanswered as error:
+            return NotSent(error.reason, reference=token)
+        if reply.code in ("precondition_failed", "not_found"):
+            return ActionRequired(token, {"type": "redirect"})
+        opened = outcome_of_checkout(reply) if reply.status == 200 else None
+        if opened is None or opened.reference != token:
+            return NotSent(reason_of(reply), reference=token)
+        return opened
+
+    def _token_is_over(self, order: Order, token: str) -> Outcome:
+        """It ran out, or was used: then there is a payment."""
+        try:
+            payment = self._find(token)
+        except Unanswered as error:
+            return InDoubt(error.reason, token)
+        return Approved(token, voided=True) if payment is None else self._standing(order, token, payment)
+
+    # --- look-ups ---
+
+    def _find(self, token: str) -> Any:
+        """Return the payment of a token, None if there is none. Raises Unanswered."""
+        reply = self._api.get("payments", f"token:{token}")
+        if reply.status == 200 and reply.body.get("token") == token:
+            return reply.body
+        # Only Afterpay's own word for it: another server's 404 proves nothing.
+        if reply.status == 404 and reply.code == "not_found":
+            return None
+        raise Unanswered("malformed_answer" if reply.status == 200 else reason_of(reply), is_sent=True)
+
+    def _standing(self, order: Order, token: str, payment: Any) -> Outcome:
+        """Say how the attempt of an order stands, by the payment of its token."""
+        match order.verb:
+            case Verb.REFUND:
+                refund = find_refund(_there(payment), order.attempt_id, order.reference)
+                return outcome_of_refund(refund, order.money)
+            case Verb.VOID:
+                return self._standing_of_void(order, token, payment)
+            case Verb.CAPTURE:
+                is_ours = was_captured_by(_there(payment), order.attempt_id)
+                return self._captured(order, token, payment, is_ours=is_ours)
+        return Ready(token) if payment is None else outcome_of_charge(payment, token, order.money)
+
+    def _standing_of_void(self, order: Order, token: str, payment: Any) -> Outcome:
+        if payment is None or payment["paymentState"] in DECLINED:
+            return Approved(token, voided=True)
+        if payment["paymentState"] == "CAPTURED" and order.reason in _GIVEN_UP:
+            return self._reverse(order, token, payment)
+        return outcome_of_payment(payment, token, order.money.currency)
+
+    # --- operations ---
+
+    def _operate(self, order: Order, operation: Callable[[Order, str, Any], Outcome]) -> Outcome:
+        """Carry an operation out on the payment of the charge's token; its id has to be read first."""
+        token = _charge_reference(order)
+        try:
+            payment = self._find(token)
+        except Unanswered as error:
+            return NotSent(error.reason)
+        return _decided(None if order.verb is Verb.REFUND else token, lambda: operation(order, token, payment))
+
+    def _capture(self, order: Order, token: str, payment: Any) -> Outcome:
+        if not was_captured_by(_there(payment), order.attempt_id):
+            if payment["paymentState"] != "AUTH_APPROVED":
+                return InDoubt("unexpected_state", token)
+            request = {
+                "requestId": request_id(order, "capture"),
+                "amount": amount_of(order.money),
+                "paymentEventMerchantReference": order.attempt_id,
+            }
+            reply = self._api.post("payments", str(payment["id"]), "capture", body=request)
+            if not reply.is_payment:
+                return outcome_of_refusal(reply, token)
+            payment = reply.body
+        outcome = self._captured(order, token, payment, is_ours=True)
+        if isinstance(outcome, Approved) and outcome.captured != order.money.minor:
+            return InDoubt("amount_mismatch", token)
+        return outcome
+
+    def _captured(self, order: Order, token: str, payment: Any, *, is_ours: bool) -> Outcome:
+        """Release what our capture in part has left over, also when the worker that captured is gone."""
+        if is_ours and payment["paymentState"] == "PARTIALLY_CAPTURED":
+            try:
+                reply = self._release(payment, request_id(order, "rest"), reason="amountAdjustment")
+            except Unanswered as error:
+                # Captured is captured: this must never count as not sent.
+                return InDoubt(error.reason, token)
+            if not reply.is_payment:
+                return InDoubt(reason_of(reply), token)
+            payment = reply.body
+        return outcome_of_payment(payment, token, order.money.currency)
+
+    def _void(self, order: Order, token: str, payment: Any) -> Outcome:
+        state = payment and payment["paymentState"]
+        if state == "CAPTURED" and order.reason not in _GIVEN_UP:
+            return InDoubt("payment_captured", token)
+        if state not in OPEN:
+            return self._standing_of_void(order, token, payment)
+        reply = self._release(payment, request_id(order, "void"))
+        if reply.is_payment:
+            return outcome_of_payment(reply.body, token, order.money.currency)
+        if reply.code == "invalid_amount":
+            # Less is open than we have just read: a capture was faster.
+            return InDoubt(reason_of(reply), token)
+        return outcome_of_refusal(reply, token)
+
+    def _release(self, payment: Any, request_id: str, **fields: str) -> Reply:
+        request = {"requestId": request_id, "amount": payment["openToCaptureAmount"], **fields}
+        return self._api.post("payments", str(payment["id"]), "void", body=request)
+
+    def _reverse(self, order: Order, token: str, payment: Any) -> Outcome:
+        """Take back a charge that went through although it was given up: its answer was lost, and the debt ended here.
+
+        Afterpay reverses by token within ten minutes, and later than it answers: until the payment shows it, this is
+        in doubt and asked for again. When it is too late for that, the money goes into the books as captured."""
+        reply = self._api.post("payments", f"token:{token}", "reversal")
+        outcome = outcome_of_reversal(reply, token)
+        return outcome_of_payment(payment, token, order.money.currency) if outcome is None else outcome
+
+    def _refund(self, order: Order, token: str, payment: Any) -> Outcome:
+        known = find_refund(_there(payment), order.attempt_id, order.reference)
+        if known is not None:
+            return outcome_of_refund(known, order.money)
+        request = {
+            "requestId": request_id(order, "refund"),
+            "amount": amount_of(order.money),
+            # Without both of them a repeat would be another refund.
+            "merchantReference": order.attempt_id,
+            "refundMerchantReference": order.attempt_id,
+        }
+        reply = self._api.post("payments", str(payment["id"]), "refund", body=request)
+        if reply.status not in (200, 201):
+            return outcome_of_refusal(reply, None)
+        return outcome_of_refund(reply.body, order.money)
+
+
+def _decided(reference: str | None, call: Callable[[], Outcome]) -> Outcome:
+    try:
+        return call()
+    except Unanswered as error:
+        return outcome_of_silence(error, reference)
+    except MALFORMED:
+        return InDoubt("malformed_answer", reference)
+
+
+def _nothing_moved(outcome: Outcome) -> Outcome:
+    """A checkout that could not be opened, or whose token was lost, takes no money."""
+    return NotSent(outcome.reason) if isinstance(outcome, InDoubt) else outcome
+
+
+def _there(payment: Any) -> Any:
+    """What was captured or authorized has a payment: that Afterpay knows none makes no sense."""
+    if payment is None:
+        raise Unanswered("no_payment", is_sent=True)
+    return payment
+
+
+def _charge_reference(order: Order) -> str:
+    if order.charge_reference is None:
+        raise AssertionError(f"bug: {order.verb} of a payment that never reached Afterpay")
+    return order.charge_reference
+
+
+# --- settings ---------------------------------------------------------------------------------------
+
+
+class AfterpaySettings(BaseModel):
+    """The environment's part of Afterpay; field names are its variables in lower case."""
+
+    afterpay_merchant_id: str | None = Field(default=None, description="Merchant id; without it Afterpay is off")
+    afterpay_secret_key: SecretStr | None = Field(default=None, description="Secret key of that merchant id")
+    afterpay_region: str | None = Field(
+        default=None, description=f"Region of the account, which decides its currency: {', '.join(sorted(CURRENCIES))}"
+    )
+    afterpay_webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="HMAC key that Afterpay gives out for dispute notifications; without it the secret key is used",
+    )
+    afterpay_api_base: str = Field(default=DEFAULT_BASE, description="Afterpay's live or sandbox host, or an imitation")
+
+    def problems(self) -> list[str]:
+        """Return what is wrong, each naming its variable and what to do."""
+        merchant, secret = self.afterpay_merchant_id, _text(self.afterpay_secret_key)
+        if not merchant and not secret:
+            return []
+        found = []
+        if not merchant:
+            found.append("AFTERPAY_MERCHANT_ID is missing; set the one that AFTERPAY_SECRET_KEY belongs to")
+        elif not re.fullmatch(r"[\w.-]+", merchant, re.ASCII):
+            found.append("AFTERPAY_MERCHANT_ID must be letters, digits, '.', '_' and '-'")
+        if not secret:
+            found.append("AFTERPAY_SECRET_KEY is missing; set the one of AFTERPAY_MERCHANT_ID")
+        if self.afterpay_region not in CURRENCIES:
+            found.append(f"AFTERPAY_REGION must be one of {', '.join(sorted(CURRENCIES))}")
+        return found + self._host_problems(f"{merchant} {secret}")
+
+    def _host_problems(self, credentials: str) -> list[str]:
+        """Afterpay's own credentials look the same for live and sandbox; those of the imitation say what they are."""
+        base, is_sandbox = urlsplit(self.afterpay_api_base), "sandbox" in credentials
+        if base.scheme not in ("http", "https") or not base.hostname:
+            return ["AFTERPAY_API_BASE must begin with https:// (or http:// for an imitation)"]
+        if base.hostname == _LIVE_HOST and is_sandbox:
+            return ["AFTERPAY_API_BASE is the live host but the credentials are a sandbox's; set the sandbox's address"]
+        is_afterpay = base.scheme == "https" and base.hostname in (_LIVE_HOST, _SANDBOX_HOST)
+        if not is_afterpay and not is_sandbox:
+            return ["AFTERPAY_API_BASE is not Afterpay; credentials without 'sandbox' in them must not be sent there"]
+        return []
+
+    def make(self, shared: Shared) -> AfterpayGateway | None:
+        """Return the gateway; None when it is not configured."""
+        merchant, secret, region = self.afterpay_merchant_id, _text(self.afterpay_secret_key), self.afterpay_region
+        if not merchant or not secret or not region:
+            return None
+        return AfterpayGateway(
+            merchant_id=merchant,
+            secret_key=secret,
+            region=region,
+            api_url=shared.api_url,
+            webhook_secret=_text(self.afterpay_webhook_secret),
+            base=self.afterpay_api_base,
+            read_seconds=shared.read_seconds,
+        )
+
+
+def _text(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None

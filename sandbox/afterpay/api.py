@@ -1,0 +1,306 @@
+"""Owns Afterpay's HTTP API: which operation is where, who may call it, and the page on which a shopper decides."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Flask, Response, jsonify, request
+
+from sandbox import hosted, ledger
+from sandbox.afterpay import PROVIDER, checkouts
+from sandbox.afterpay.amounts import REGIONS, money
+from sandbox.afterpay.checkouts import Checkout, Merchant
+from sandbox.afterpay.disputes import Disputes
+from sandbox.afterpay.errors import invalid, invalid_token, not_found, precondition_failed, refusal
+from sandbox.afterpay.payments import Payment, Payments, RequestIds
+from sandbox.control import refuse
+from sandbox.service import Answer, Call, Json, Operation, Refusal, Service
+from sandbox.state import Sandbox
+
+# Credentials of the imitation say what they are, so that real ones are never taken.
+MARK = "sandbox"
+
+
+class Afterpay(Service):
+    """The imitated accounts. A merchant id may end in its region, such as `sandbox-au`; others are in the US."""
+
+    provider = PROVIDER
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        super().__init__(sandbox)
+        self.checkouts: dict[str, Checkout] = {}
+        self.payments: dict[str, Payment] = {}
+        self._by_token: dict[str, Payment] = {}
+        self._life = Payments(sandbox)
+        self._requests = RequestIds(sandbox.clock.now)
+        self._disputes = Disputes(sandbox)
+
+    def operations(self) -> Iterable[Operation]:
+        """Return the operations, in the order of the documents."""
+        order, token = "/v2/payments/<order_id>", "/v2/payments/token:<token>"
+        return (
+            Operation("get_configuration", "GET", "/v2/configuration", self._configuration),
+            Operation("create_checkout", "POST", "/v2/checkouts", self._create_checkout),
+            Operation("get_checkout", "GET", "/v2/checkouts/<token>", self._get_checkout),
+            Operation("list_payments", "GET", "/v2/payments", self._list_payments),
+            Operation("auth", "POST", "/v2/payments/auth", self._auth),
+            Operation("capture_full_payment", "POST", "/v2/payments/capture", self._capture_full_payment),
+            Operation("get_payment", "GET", order, self._get_payment),
+            Operation("update_payment", "PUT", order, self._update_payment),
+            Operation("capture_payment", "POST", f"{order}/capture", self._capture_payment),
+            Operation("void", "POST", f"{order}/void", self._void),
+            Operation("create_refund", "POST", f"{order}/refund", self._create_refund),
+            Operation("get_payment_by_token", "GET", token, self._get_payment_by_token),
+            Operation("reverse_payment", "POST", f"{token}/reversal", self._reverse_payment),
+        )
+
+    def register(self, app: Flask) -> None:
+        """Add the operations, the shopper's pages and the control route of disputes."""
+        super().register(app)
+        app.register_blueprint(hosted.blueprint(self.sandbox, PROVIDER, self._page, self._decide))
+        app.add_url_rule(f"/_sandbox/{PROVIDER}/<token>/dispute", "afterpay.dispute", self._dispute, methods=["POST"])
+
+    def authenticate(self, call: Call) -> None:
+        """Refuse credentials that are not a sandbox's."""
+        if not all(MARK in part for part in _credentials(call)):
+            message = "Credentials are required to access this resource."
+            raise refusal(401, "unauthorized", message)
+
+    def server_error(self) -> Refusal:
+        """Return Afterpay's 500."""
+        return refusal(500, "internal_server_error", "An unexpected error occurred.")
+
+    def rate_limited(self) -> Refusal:
+        """Return Afterpay's 429."""
+        return refusal(429, "too_many_requests", "Too many requests.")
+
+    def malformed(self) -> Refusal:
+        """Return the refusal of a body that is not a JSON object."""
+        return refusal(400, "invalid_json", "Malformed JSON or incorrect syntax detected in the request body.")
+
+    def accounts(self) -> Iterable[ledger.Account]:
+        """Yield every checkout with its payment's state, or its own while there is none."""
+        for token, checkout in self.checkouts.items():
+            payment = self._by_token.get(token)
+            status = payment.state if payment else "OPEN" if checkout.is_good(self.now) else "EXPIRED"
+            currency = checkout.merchant.region.currency
+            yield ledger.Account(token, PROVIDER, currency, checkout.metadata, status)
+
+    def endpoints(self) -> Iterable[Json]:
+        """Yield the address that is told of disputes."""
+        if self._disputes.url is not None:
+            yield {"id": PROVIDER, "url": self._disputes.url, "enabled_events": ["created", "updated"]}
+
+    # --- checkouts ---
+
+    def _configuration(self, call: Call) -> Answer:
+        region = _merchant(call).region
+        limits = {"minimumAmount": region.minimum, "maximumAmount": region.maximum}
+        return Answer(body={name: money(amount, region.currency) for name, amount in limits.items()})
+
+    def _create_checkout(self, call: Call) -> Answer:
+        checkout = checkouts.create(_merchant(call), call.body, f"{call.base_url}/hosted", self.now)
+        self.checkouts[checkout.token] = checkout
+        return Answer(201, checkout.opened())
+
+    def _get_checkout(self, call: Call) -> Answer:
+        checkout = self._checkout(call, call.ids["token"])
+        is_readable = checkout is not None and self.now < checkout.created_at + checkouts.READABLE_SECONDS
+        if checkout is None or not is_readable or checkout.token in self._by_token:
+            message = "The checkout token is invalid, expired, completed, or does not exist."
+            raise precondition_failed(message)
+        return Answer(body=checkout.request | checkout.opened())
+
+    # --- payments ---
+
+    def _auth(self, call: Call) -> Answer:
+        key = call.body.get("requestId", call.body.get("requestid"))
+        if key is not None and not _is_uuid(key):
+            raise invalid("requestId must be a UUID")
+
+        def run() -> Answer:
+            return self._pay(call, key, is_at_once=False)
+
+        answer: Answer = self._requests.once(_once(call, key), run)
+        return answer
+
+    def _capture_full_payment(self, call: Call) -> Answer:
+        checkout = self._checkout(call, _token(call))
+        payment = self._by_token.get(checkout.token) if checkout else None
+        if payment is not None and payment.events[0]["type"].startswith("CAPTURE"):
+            self._life.refuse_while_reversed(payment)
+            return Answer(201, payment.body())
+        return self._pay(call, None, is_at_once=True)
+
+    def _pay(self, call: Call, key: str | None, *, is_at_once: bool) -> Answer:
+        checkout = self._checkout(call, _token(call))
+        if checkout is None or not checkout.is_good(self.now) or checkout.token in self._by_token:
+            raise invalid_token()
+        if not checkout.is_confirmed:
+            message = "The customer has not confirmed the payment for the order associated with this token."
+            raise refusal(412, "invalid_order_transaction_status", message)
+        reference = call.body.get("merchantReference")
+        payment = self._life.pay(checkout, reference, key or checkout.token, is_at_once=is_at_once)
+        self.payments[payment.id] = self._by_token[checkout.token] = payment
+        # A decline has 402 from auth and 201 from capture [spec].
+        return Answer(402 if payment.is_declined and not is_at_once else 201, payment.body())
+
+    def _list_payments(self, call: Call) -> Answer:
+        wanted = {name: set(request.args.getlist(name)) for name in ("ids", "tokens", "merchantReferences", "statuses")}
+        limit = call.query.get("limit", "20")
+        if not limit.isdecimal() or not 1 <= int(limit) <= 250:
+            raise refusal(422, "error", "limit must be from 1 to 250")
+        found = [
+            body
+            for payment in self.payments.values()
+            if payment.checkout.merchant.id == _merchant(call).id
+            if _matches(body := payment.body(), wanted)
+        ]
+        page = {"totalResults": len(found), "offset": 0, "limit": int(limit)}
+        return Answer(body=page | {"results": found[: int(limit)]})
+
+    def _get_payment(self, call: Call) -> Answer:
+        return Answer(body=self._payment(call).body())
+
+    def _get_payment_by_token(self, call: Call) -> Answer:
+        return Answer(body=self._payment_of(call, call.ids["token"]).body())
+
+    def _update_payment(self, call: Call) -> Answer:
+        payment = self._payment(call)
+        payment.reference = str(call.body.get("merchantReference"))
+        return Answer(201, payment.body())
+
+    # --- operations ---
+
+    def _capture_payment(self, call: Call) -> Answer:
+        if not call.ids["order_id"].isdecimal():
+            raise not_found("Cannot find an order with that id.")
+        if call.ids["order_id"] not in self.payments:
+            raise refusal(412, "error", "The id does not match any valid order.")
+        return self._change(call, self._life.capture)
+
+    def _void(self, call: Call) -> Answer:
+        return self._change(call, self._life.void)
+
+    def _change(self, call: Call, change: Callable[[Payment, Json], Payment]) -> Answer:
+        payment = self._payment(call)
+
+        def run() -> Json:
+            self._life.refuse_while_reversed(payment)
+            return change(payment, call.body).body()
+
+        return Answer(201, self._requests.once(_once(call, call.body.get("requestId")), run))
+
+    def _create_refund(self, call: Call) -> Answer:
+        payment = self.payments.get(call.ids["order_id"])
+        if payment is None or payment.checkout.merchant.id != _merchant(call).id:
+            raise precondition_failed("The order does not exist.")
+        # Idempotent only with both [docs].
+        names = (call.body.get("requestId"), call.body.get("merchantReference"))
+        key = _once(call, names if all(names) else None)
+        refund = self._requests.once(key, lambda: self._life.refund(payment, call.body), is_kept=True)
+        return Answer(201, refund)
+
+    def _reverse_payment(self, call: Call) -> Answer:
+        if self._checkout(call, call.ids["token"]) is None:
+            raise invalid_token()
+        payment = self._by_token.get(call.ids["token"])
+        if payment is None:
+            raise precondition_failed("Payment not eligible for a reversal")
+        self._life.reverse(payment)
+        return Answer(204)
+
+    # --- the shopper ---
+
+    def _page(self, token: str) -> hosted.Page | None:
+        checkout = self.checkouts.get(token)
+        if checkout is None:
+            return None
+        amount = money(checkout.amount, checkout.merchant.region.currency)
+        status = "closed" if not self._is_open(checkout) else "approved" if checkout.is_confirmed else "open"
+        return hosted.Page(token, amount["amount"], amount["currency"], status)
+
+    def _decide(self, token: str, decision: str) -> str:
+        """The shopper approves, approves what will be declined when it is paid, or leaves; the token stays good."""
+        checkout = self.checkouts[token]
+        is_confirmed = decision != "cancel" and self._is_open(checkout)
+        if is_confirmed:
+            checkout.is_confirmed, checkout.is_refused = True, decision == "decline"
+        name = "redirectConfirmUrl" if is_confirmed else "redirectCancelUrl"
+        address: str = checkout.request["merchant"][name]
+        query = urlencode({"status": "SUCCESS" if is_confirmed else "CANCELLED", "orderToken": token})
+        return f"{address}{'&' if '?' in address else '?'}{query}"
+
+    def _dispute(self, token: str) -> Response:
+        with self.sandbox.lock:
+            payment = self._by_token.get(token)
+            if payment is None or payment.is_declined:
+                refuse("there is no payment of that token to dispute")
+            return jsonify(self._disputes.open(payment))
+
+    # --- what there is ---
+
+    def _is_open(self, checkout: Checkout) -> bool:
+        return checkout.is_good(self.now) and checkout.token not in self._by_token
+
+    def _checkout(self, call: Call, token: str) -> Checkout | None:
+        checkout = self.checkouts.get(token)
+        is_own = checkout is not None and checkout.merchant.id == _merchant(call).id
+        return checkout if is_own else None
+
+    def _payment(self, call: Call) -> Payment:
+        payment = self.payments.get(call.ids["order_id"])
+        if payment is None or payment.checkout.merchant.id != _merchant(call).id:
+            raise not_found("Cannot find an order with that id.")
+        return payment
+
+    def _payment_of(self, call: Call, token: str) -> Payment:
+        payment = self._by_token.get(token)
+        if payment is None or payment.checkout.merchant.id != _merchant(call).id:
+            raise not_found("Cannot find an order with that token.")
+        return payment
+
+
+def _credentials(call: Call) -> tuple[str, str]:
+    scheme, _, encoded = call.headers.get("Authorization", "").partition(" ")
+    try:
+        given = base64.b64decode(encoded, validate=True).decode() if scheme == "Basic" else ""
+    except (binascii.Error, UnicodeDecodeError):
+        given = ""
+    merchant, _, secret = given.partition(":")
+    return merchant, secret
+
+
+def _merchant(call: Call) -> Merchant:
+    merchant, secret = _credentials(call)
+    return Merchant(merchant, secret, REGIONS.get(re.split(r"[-_.]", merchant)[-1], REGIONS["us"]))
+
+
+def _token(call: Call) -> str:
+    token = call.body.get("token")
+    if not token or not isinstance(token, str):
+        raise invalid("token must not be empty")
+    return token
+
+
+def _once(call: Call, key: Any) -> tuple[Any, ...] | None:
+    """Return what makes a request the same one: merchant, operation, order and id."""
+    return (_merchant(call).id, request.endpoint, call.ids.get("order_id"), key) if key else None
+
+
+def _is_uuid(text: Any) -> bool:
+    try:
+        return str(uuid.UUID(str(text))) == str(text).lower()
+    except ValueError:
+        return False
+
+
+def _matches(body: Json, wanted: dict[str, set[str]]) -> bool:
+    fields = {"ids": "id", "tokens": "token", "merchantReferences": "merchantReference", "statuses": "status"}
+    return all(body[fields[name]] in values for name, values in wanted.items() if values)

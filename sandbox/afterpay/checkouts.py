@@ -1,0 +1,121 @@
+"""Owns the checkouts: what a shopper is asked to approve, and how long that is good for.
+
+A token is good for three hours; the checkout behind it can be read for an hour, or until it is paid [spec]."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import string
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sandbox.afterpay.amounts import Region, minor
+from sandbox.afterpay.errors import invalid, refusal
+from sandbox.service import Json
+
+TOKEN_SECONDS = 3 * 3600.0
+READABLE_SECONDS = 3600.0
+_ALPHABET = string.ascii_lowercase + string.digits
+_COUNTRIES = ("AU", "NZ", "US", "CA", "GB")
+_CONTACT = ("name", "line1", "area1", "region", "postcode", "countryCode")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+
+
+@dataclass(frozen=True)
+class Merchant:
+    """Who calls: an account of one region."""
+
+    id: str
+    secret: str
+    region: Region
+
+
+@dataclass
+class Checkout:
+    """One checkout. `is_confirmed`: the shopper has approved; `is_refused`: and will be declined when it is paid."""
+
+    token: str
+    merchant: Merchant
+    request: Json
+    amount: int
+    address: str
+    created_at: float
+    is_confirmed: bool = False
+    is_refused: bool = False
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    def is_good(self, now: float) -> bool:
+        """Tell whether its token can still be paid with."""
+        return now < self.created_at + TOKEN_SECONDS
+
+    def opened(self) -> Json:
+        """Return the answer to its creation."""
+        return {
+            "token": self.token,
+            "expires": instant(self.created_at + TOKEN_SECONDS),
+            "redirectCheckoutUrl": self.address,
+        }
+
+
+def create(merchant: Merchant, request: Json, pages_url: str, now: float) -> Checkout:
+    """Check a request and return its checkout."""
+    amount = _amount(merchant, request)
+    _check_shopper(request)
+    _check_addresses(request)
+    _check_reference(request.get("merchantReference"))
+    token = "003." + "".join(secrets.choice(_ALPHABET) for _ in range(51))
+    checkout = Checkout(token, merchant, request, amount, f"{pages_url}/{token}", now)
+    checkout.metadata = metadata_of(request.get("merchantReference"))
+    return checkout
+
+
+def metadata_of(reference: Any) -> dict[str, str]:
+    """Return what a merchant's reference says to the books: `<payment id>/<attempt id>`."""
+    payment_id, _, attempt_id = str(reference or "").partition("/")
+    return {"payment_id": payment_id, "attempt_id": attempt_id}
+
+
+def instant(at: float) -> str:
+    """Return a time as Afterpay writes it.
+
+    >>> instant(0.0)
+    '1970-01-01T00:00:00.000Z'
+    """
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _amount(merchant: Merchant, request: Json) -> int:
+    region = merchant.region
+    message = f"Unsupported currency, only {region.currency} is supported."
+    amount = minor(request.get("amount"), region.currency, otherwise=refusal(422, "unsupported_currency", message))
+    if not region.minimum <= amount <= region.maximum:
+        raise refusal(422, "unsupported_payment_type", "The amount is outside of the payment limits.")
+    return amount
+
+
+def _check_shopper(request: Json) -> None:
+    consumer = request.get("consumer")
+    if not isinstance(consumer, dict) or not _EMAIL.fullmatch(str(consumer.get("email"))):
+        raise invalid("consumer.email must be a well-formed email address")
+
+
+def _check_addresses(request: Json) -> None:
+    merchant = request.get("merchant")
+    names = ("redirectConfirmUrl", "redirectCancelUrl")
+    if not isinstance(merchant, dict) or not all(str(merchant.get(name)).startswith("http") for name in names):
+        raise invalid("merchant.redirectConfirmUrl and merchant.redirectCancelUrl must be URLs")
+    for name in ("billing", "shipping"):
+        contact = request.get(name)
+        if contact is None:
+            continue
+        if not isinstance(contact, dict) or not all(contact.get(part) for part in _CONTACT):
+            raise invalid(f"{name} must have {', '.join(_CONTACT)}")
+        if contact["countryCode"] not in _COUNTRIES:
+            raise invalid(f"{name}.countryCode must be one of {', '.join(_COUNTRIES)}")
+
+
+def _check_reference(reference: Any) -> None:
+    if reference is not None and (not isinstance(reference, str) or len(reference) > 128):
+        raise invalid("merchantReference must be at most 128 characters")
