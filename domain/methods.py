@@ -119,7 +119,7 @@ _KLARNA = {
     "oc": frozenset({"AUD", "NZD"}),
 }
 _AFTERPAY_OF = {"au": "AUD", "nz": "NZD", "us": "USD", "ca": "CAD", "uk": "GBP"}
-_ADDRESS = ("email", "billing_address")
+_ADDRESS = ("email", "billing_address.country")
 
 
 def _card(method: PaymentMethod) -> Capability:
@@ -150,6 +150,42 @@ CAPABILITIES: tuple[Capability, ...] = (
     *(_card(method) for method in _CARDS),
     _debit(PaymentMethod.SEPA_DEBIT, "EUR"),
     _debit(PaymentMethod.ACH_DEBIT, "USD"),
+    Capability(
+        PaymentMethod.PAYPAL,
+        "paypal",
+        _PAYPAL,
+        steps={"HUF": 100, "TWD": 100},
+        is_capturable_later=True,
+        is_reusable=True,
+    ),
+    *(
+        Capability(
+            PaymentMethod.KLARNA,
+            "klarna",
+            currencies,
+            maximum=100_000_000,
+            regions=frozenset({region}),
+            needs=_ADDRESS,
+            is_capturable_later=True,
+            is_reusable=True,
+            is_portable=True,
+        )
+        for region, currencies in _KLARNA.items()
+    ),
+    *(
+        Capability(
+            PaymentMethod.AFTERPAY,
+            "afterpay",
+            frozenset({currency}),
+            minimum=100,
+            maximum=200_000,
+            regions=frozenset({region}),
+            needs=_ADDRESS,
+            is_capturable_later=True,
+            is_portable=True,
+        )
+        for region, currency in _AFTERPAY_OF.items()
+    ),
     _transfer(PaymentMethod.WIRE_TRANSFER, frozenset({"EUR", "GBP", "USD"})),
     _transfer(PaymentMethod.BANK_TRANSFER, frozenset({"EUR", "GBP", "JPY", "MXN", "USD"})),
     Capability(
@@ -193,7 +229,8 @@ CAPABILITIES: tuple[Capability, ...] = (
 @cache
 def needs_payer(method: PaymentMethod) -> bool:
     """Tell whether providers want to know who pays, beyond a token."""
-    return any(name in one.needs for one in capabilities(method) for name in _ADDRESS)
+    needed = {name.partition(".")[0] for one in capabilities(method) for name in one.needs}
+    return bool(needed & {"email", "billing_address"})
 
 
 def capabilities(method: PaymentMethod, table: Iterable[Capability] = CAPABILITIES) -> list[Capability]:

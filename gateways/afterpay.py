@@ -344,6 +344,11 @@ class AfterpaySettings(BaseModel):
     )
     afterpay_api_base: str = Field(default=DEFAULT_BASE, description="Afterpay's live or sandbox host, or an imitation")
 
+    @property
+    def is_on(self) -> bool:
+        """Whether Afterpay is served."""
+        return bool(self.afterpay_merchant_id) and self.afterpay_secret_key is not None
+
     def problems(self) -> list[str]:
         """Return what is wrong, each naming its variable and what to do."""
         merchant, secret = self.afterpay_merchant_id, _text(self.afterpay_secret_key)

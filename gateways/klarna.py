@@ -308,6 +308,11 @@ class KlarnaSettings(BaseModel):
         "several, comma-separated, all open, the first is given to Klarna, so that secrets can rotate",
     )
 
+    @property
+    def is_on(self) -> bool:
+        """Whether Klarna is served."""
+        return bool(self.klarna_username) and self.klarna_password is not None
+
     def problems(self) -> list[str]:
         """Return what is wrong, each with its variable and what to do."""
         username, password = self.klarna_username, _revealed(self.klarna_password)

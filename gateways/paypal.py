@@ -333,6 +333,11 @@ class PayPalSettings(BaseModel):
     )
     paypal_api_base: str | None = Field(default=None, description="PayPal's host, by mode, or a sandbox's")
 
+    @property
+    def is_on(self) -> bool:
+        """Whether PayPal is served."""
+        return bool(self.paypal_client_id) and self.paypal_client_secret is not None
+
     def problems(self) -> list[str]:
         """Return what is wrong, each in a line that says what to do."""
         secret = self.paypal_client_secret.get_secret_value() if self.paypal_client_secret else ""

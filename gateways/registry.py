@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from gateways.afterpay import AfterpaySettings
 from gateways.base import Gateway, Shared
 from gateways.coinbase import CoinbaseSettings
 from gateways.coinbase_commerce import CoinbaseCommerceSettings
+from gateways.klarna import KlarnaSettings
 from gateways.manual import ManualSettings
+from gateways.paypal import PayPalSettings
 from gateways.stripe_settings import StripeSettings
 
 
@@ -30,6 +33,9 @@ class ProviderSettings(Protocol):
 
 PROVIDERS: dict[str, Any] = {
     "stripe": StripeSettings,
+    "paypal": PayPalSettings,
+    "klarna": KlarnaSettings,
+    "afterpay": AfterpaySettings,
     "coinbase": CoinbaseSettings,
     "coinbase_commerce": CoinbaseCommerceSettings,
     "manual": ManualSettings,

@@ -136,9 +136,11 @@ class ProcessPayment(Command):
     @property
     def wish(self) -> Wish:
         """What routing has to know."""
-        given = frozenset(name for name, value in self if value not in (None, "", {}))
+        fields = {name for name, value in self if value not in (None, "", {})}
+        parts = {f"billing_address.{name}" for name, value in (self.billing_address or {}).items() if value}
         country = (self.billing_address or {}).get("country")
         money, is_later = self.money, not self.capture
+        given = frozenset(fields | parts)
         return Wish(self.payment_method, money, country and country.upper(), is_later, given, self.user_id)
 
     @property

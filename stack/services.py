@@ -17,6 +17,7 @@ from types import TracebackType
 
 import requests
 
+from stack.credentials import sandbox_credentials
 from stack.process import ROOT, Process, ProcessError, free_port, is_listening
 from stack.servers import valkey
 
@@ -42,10 +43,7 @@ class Stack:
             "DATABASE_URL": f"sqlite:///{directory}/celeriac.db",
             "CELERY_BROKER_URL": f"redis://127.0.0.1:{self._broker_port}/0",
             **environment,
-            "STRIPE_SECRET_KEY": f"sk_test_sandbox{secrets.token_hex(12)}",
-            "STRIPE_PUBLISHABLE_KEY": f"pk_test_{secrets.token_hex(12)}",
-            "STRIPE_WEBHOOK_SECRET": f"whsec_{secrets.token_hex(16)}",
-            "STRIPE_API_BASE": self.sandbox_url,
+            **sandbox_credentials(self.sandbox_url, self.web_url, f"whsec_{secrets.token_hex(16)}"),
             "PYTHONUNBUFFERED": "1",
             **settings,
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from webhooks import admin, health, hosted, methods, operations, payments, problems, providers, returns
+from webhooks import admin, customers, health, hosted, methods, operations, payments, problems, providers, returns
 from webhooks.requests import refuse_nul_in_address
 from webhooks.services import PREFIX, Services
 
@@ -15,6 +15,7 @@ _ROOMS = (
     admin.blueprint,
     methods.blueprint,
     hosted.blueprint,
+    customers.blueprint,
     payments.blueprint,
     operations.blueprint,
     providers.blueprint,

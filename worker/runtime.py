@@ -8,12 +8,10 @@ import threading
 from celery import Celery
 
 from domain.routing import Router
-from gateways.base import Gateway
-from gateways.manual import ManualGateway
-from gateways.stripe import StripeGateway
 from models.breakers import Health
 from models.clock import Clock
 from models.session import make_engine
+from models.tokens import DatabaseTokens
 from tasks.base import Runtime
 from tasks.lease import LeaseKeeper
 from worker.bell import Bell
@@ -45,26 +43,13 @@ os.register_at_fork(after_in_child=_forget)
 def _build(app: Celery, settings: Settings) -> Runtime:
     engine = make_engine(settings.database_url)
     clock = Clock(engine, SandboxClock(settings.stripe_api_base) if settings.is_sandbox else None)
-    gateways = make_gateways(settings)
+    gateways = settings.gateways(DatabaseTokens(engine))
     return Runtime(
         engine=engine,
         clock=clock,
         gateways=gateways,
-        router=Router(gateways, settings.rules, Health(engine).down),
+        router=Router(gateways, settings.rules, Health(engine).down, settings.disabled_methods),
         policy=settings.policy,
         leases=LeaseKeeper(engine, clock),
         ring=Bell(app).ring,
     )
-
-
-def make_gateways(settings: Settings) -> dict[str, Gateway]:
-    """Return the gateways of the providers that have settings."""
-    gateways: dict[str, Gateway] = {"manual": ManualGateway()}
-    if settings.stripe_secret_key is not None:
-        gateways["stripe"] = StripeGateway(
-            settings.stripe_secret_key.get_secret_value(),
-            tuple(secret.get_secret_value() for secret in settings.stripe_webhook_secret),
-            settings.stripe_api_base,
-            settings.provider_read_timeout_seconds,
-        )
-    return gateways
