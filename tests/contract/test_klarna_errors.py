@@ -24,6 +24,7 @@ from stack.process import ROOT
 
 from .bench import API_URL, new_order
 from .benches.klarna import ProviderBench as KlarnaBench
+from .test_klarna_operations import HOLDING
 
 # docs.klarna.com, error codes of Payments, Hosted Payment Page and Order Management, read 2026-11-23.
 DOCUMENTED = """
@@ -136,14 +137,25 @@ NONSENSE = [
 ]
 
 
+class Listened(KlarnaGateway):
+    """A gateway of which is known what it asked for."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.asked: list[str] = []
+
+
 @contextmanager
-def speaking(body: bytes, status: int = 200) -> Iterator[KlarnaGateway]:
+def speaking(body: bytes, status: int = 200) -> Iterator[Listened]:
     """A gateway whose provider answers every call in the same way."""
 
     class Speaker(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            gateway.asked.append(self.path)
             self.send_response(status)
+            if status in range(300, 400):
+                self.send_header("Location", "/elsewhere")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -157,7 +169,8 @@ def speaking(body: bytes, status: int = 200) -> Iterator[KlarnaGateway]:
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         base = f"http://127.0.0.1:{server.server_port}"
-        yield KlarnaGateway("sandbox", "x", api_url=API_URL, base=base, read_seconds=2)
+        gateway = Listened("sandbox", "x", api_url=API_URL, base=base, read_seconds=2)
+        yield gateway
     finally:
         server.shutdown()
         server.server_close()
@@ -189,6 +202,39 @@ def test_a_look_up_that_is_refused_says_nothing(status: int) -> None:
     ]
     with speaking(b"{}", status) as gateway:
         assert [type(gateway.retrieve(make())) for make in orders] == [InDoubt] * 3
+
+
+def test_nobody_is_followed_elsewhere() -> None:
+    """The credentials and the customer's address are for Klarna's host alone."""
+    with speaking(b"{}", 302) as gateway:
+        gateway.capture(replace(ORDER, verb=Verb.CAPTURE, charge_reference="1"))
+        assert gateway.asked == ["/ordermanagement/v1/orders/1/captures"]
+
+
+def test_a_yes_that_the_order_does_not_show_is_doubt() -> None:
+    """An older copy of the order may answer: to repeat the call now would be a guess."""
+    with speaking(json.dumps(HOLDING).encode()) as gateway:
+        assert gateway.charge(replace(ORDER, reference="1"), lambda _: None) == InDoubt("not_confirmed", "1")
+        for verb in (Verb.CAPTURE, Verb.VOID, Verb.REFUND):
+            asked = replace(ORDER, verb=verb, charge_reference="1")
+            call = {Verb.CAPTURE: gateway.capture, Verb.VOID: gateway.void, Verb.REFUND: gateway.refund}[verb]
+            assert call(asked) == InDoubt("not_confirmed", "1")
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer"),
+    [
+        ("1", HOLDING | {"order_id": "2"}),
+        ("hpp/1/https://pay.example/1", {"session_id": "2", "status": "WAITING"}),
+        ("1", HOLDING | {"captured_amount": True}),
+        ("1", HOLDING | {"original_order_amount": 1000.0}),
+        ("1", HOLDING | {"remaining_authorized_amount": -1}),
+        ("1", HOLDING | {"purchase_currency": None}),
+    ],
+)
+def test_an_answer_about_something_else_says_nothing(reference: str, answer: dict[str, Any]) -> None:
+    with speaking(json.dumps(answer).encode()) as gateway:
+        assert gateway.retrieve(replace(ORDER, reference=reference)) == InDoubt("malformed_answer", reference)
 
 
 def test_without_a_reference_nothing_was_created() -> None:

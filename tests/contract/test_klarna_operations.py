@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -186,6 +187,27 @@ def test_a_refund_whose_look_up_fails_is_not_repeated(
     books.fail("klarna.orders.read", "error_before")
     assert isinstance(gateway.refund(replace(asked, retries=1)), InDoubt)
     assert [kind for kind, _ in books.movements(asked.payment_id)] == ["charge"]
+
+
+def test_a_refund_of_what_klarna_does_not_show_as_captured_is_in_doubt(
+    klarna: KlarnaBench, gateway: KlarnaGateway, books: Books
+) -> None:
+    asked = operation(charged(klarna, gateway, Verb.AUTHORIZE), Verb.REFUND)
+    assert isinstance(gateway.refund(asked), InDoubt)
+    assert books.movements(asked.payment_id) == [HELD]
+
+
+def test_two_workers_at_once_move_the_money_once(
+    klarna: KlarnaBench, gateway: KlarnaGateway, sandbox: RunningSandbox
+) -> None:
+    ready = klarna.ready(gateway, new_order(klarna), "good")
+    refund = operation(ready, Verb.REFUND, 300)
+    with ThreadPoolExecutor(4) as workers:
+        outcomes = list(workers.map(lambda _: gateway.charge(ready, lambda _: None), range(8)))
+        assert set(outcomes) == {Approved(ready.reference, authorized=1000, captured=1000)}
+        given_back = list(workers.map(lambda _: gateway.refund(refund), range(8)))
+    assert len(set(given_back)) == 1
+    assert written(sandbox, ready.payment_id) == [HELD, ("capture", 1000), ("refund", 300)]
 
 
 @pytest.mark.parametrize("call", ["captures", "refunds"])
