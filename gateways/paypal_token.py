@@ -23,7 +23,7 @@ _RENEW_SECONDS = 120
 _LEAST_SECONDS = 5
 # How much longer than PayPal may take to answer one process keeps the right to renew it: when it died, the next
 # one takes over. Whoever has no token at all waits for both.
-_SPARE_SECONDS = 5
+_SPARE_SECONDS = 3
 _LOOK_SECONDS = 0.05
 
 
