@@ -76,6 +76,9 @@ class PayPalGateway:
     def charge(self, order: Order, remember: Remember) -> Outcome:
         """Create the order and remember it; capture or authorize it once the buyer has agreed."""
         reference = order.reference
+        if order.is_off_session and order.method_token is None:
+            # Nobody is there to approve it.
+            return NotSent("saved_account_required", is_retryable=False, reference=reference)
         if reference is None:
             created = self._create(order)
             if created.reference is None:

@@ -1,7 +1,8 @@
-"""A server of files for tests: what lies at a path, and which paths were asked for."""
+"""A server of files for tests: what lies at a path, which paths were asked for, and what was posted there."""
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ class Served:
     host: str
     answers: dict[str, tuple[int, Mapping[str, str], bytes]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    posted: queue.Queue[tuple[str, Mapping[str, str], bytes]] = field(default_factory=queue.Queue)
 
     @property
     def url(self) -> str:
@@ -36,6 +38,13 @@ def serving() -> Iterator[Served]:
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            served.posted.put((self.path, dict(self.headers), body))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""

@@ -120,6 +120,13 @@ def test_the_buyers_bank_refuses(paypal: ProviderBench, books: Books) -> None:
     assert books.movements(asked.payment_id) == []
 
 
+def test_nobody_is_sent_to_paypal_while_he_is_away(paypal: ProviderBench) -> None:
+    asked, remembered = new_order(paypal, is_off_session=True), []
+    outcome = paypal.gateway().charge(asked, remembered.append)
+    assert outcome == NotSent("saved_account_required", is_retryable=False)
+    assert remembered == []
+
+
 # --- closing ---
 
 

@@ -23,8 +23,9 @@ from gateways.paypal_certificates import Certificates, Place, Unchecked, paypal_
 from gateways.paypal_webhooks import Webhooks, notice_of
 from sandbox.paypal import signing
 from sandbox.server import RunningSandbox
+from sandbox.state import Settings
 
-from .bench import Webhook, body_of, now
+from .bench import SECONDS, Webhook, body_of, now
 from .benches.paypal import ProviderBench
 from .served import Served, serving
 from .test_gateway_operations import charged, operation
@@ -417,6 +418,20 @@ def test_what_is_only_stored(paypal: ProviderBench, kind: str) -> None:
     delivery = paypal.gateway().verify_webhook(sent.body, sent.headers, now())
     assert (delivery.type, delivery.payload.encode()) == (kind, body_of(event))
     assert paypal.gateway().read_webhook(delivery.payload) is None
+
+
+def test_what_the_imitation_delivers_is_believed(served: Served) -> None:
+    with RunningSandbox(Settings(webhook_url=f"{served.url}/api/v1/payments/webhooks/stripe")) as sandbox:
+        paypal = ProviderBench(sandbox)
+        first = charged(paypal, paypal.gateway())
+        types = set()
+        for _ in range(3):
+            path, headers, body = served.posted.get(timeout=SECONDS)
+            delivery = paypal.gateway().verify_webhook(body, {name.title(): headers[name] for name in headers}, now())
+            assert path == "/api/v1/payments/webhooks/paypal"
+            assert paypal.gateway().read_webhook(delivery.payload).reference == first.reference
+            types.add(delivery.type)
+    assert types == {"CHECKOUT.ORDER.APPROVED", "CHECKOUT.ORDER.COMPLETED", "PAYMENT.CAPTURE.COMPLETED"}
 
 
 def events_of(paypal: ProviderBench, asked: Any) -> list[dict[str, Any]]:
