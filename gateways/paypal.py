@@ -76,6 +76,9 @@ class PayPalGateway:
     def charge(self, order: Order, remember: Remember) -> Outcome:
         """Create the order and remember it; capture or authorize it once the buyer has agreed."""
         reference = order.reference
+        if order.is_off_session and order.method_token is None:
+            # Nobody is there to approve it.
+            return NotSent("saved_account_required", is_retryable=False, reference=reference)
         if reference is None:
             created = self._create(order)
             if created.reference is None:
@@ -262,19 +265,26 @@ class PayPalGateway:
 
     def _retrieve_refund(self, order: Order) -> Outcome:
         try:
-            if order.reference is not None:
-                answer = self._calls.get(f"/v2/payments/refunds/{_quoted(order.reference)}")
-                made = answer.body
-            else:
-                answer = self._get_order(order.charge_reference or "")
-                made = made_by(order.attempt_id, payments_of(answer.body, "refunds")) if answer.is_good else None
+            if order.reference is None:
+                return self._find_refund(order)
+            answer = self._calls.get(f"/v2/payments/refunds/{_quoted(order.reference)}")
             if not answer.is_good:
                 return InDoubt(issue_of(answer), order.reference)
-            return NotSent("not_created") if made is None else outcome_of_refund(made, order.money)
+            return outcome_of_refund(answer.body, order.money)
         except UNANSWERED:
             return InDoubt("no_answer", order.reference)
         except MALFORMED:
             return InDoubt("malformed_answer", order.reference)
+
+    def _find_refund(self, order: Order) -> Outcome:
+        """Look for a refund whose id was never heard among those that the order shows."""
+        answer = self._get_order(order.charge_reference or "")
+        if not answer.is_good:
+            return InDoubt(issue_of(answer))
+        if capture_of(answer.body) is None:
+            return InDoubt("nothing_shown")
+        made = made_by(order.attempt_id, payments_of(answer.body, "refunds"))
+        return NotSent("not_created") if made is None else outcome_of_refund(made, order.money)
 
     def _get_order(self, reference: str) -> Answer:
         return self._calls.get(f"/v2/checkout/orders/{_quoted(reference)}")

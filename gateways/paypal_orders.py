@@ -34,7 +34,7 @@ _APPROVE_LINKS = ("payer-action", "approve", "redirect")
 
 def payments_of(body: Any, kind: str) -> list[Any]:
     """Return the `authorizations`, `captures` or `refunds` of an order, oldest first."""
-    units = body.get("purchase_units") or []
+    units = body["purchase_units"]
     return [payment for unit in units for payment in (unit.get("payments") or {}).get(kind) or []]
 
 
@@ -70,7 +70,11 @@ def waiting_for_buyer(reference: str, link: str | None) -> ActionRequired:
 def outcome_of_order(body: Any, order: Order) -> Outcome:
     """Return how an order stands, for its charge or for a capture or void of it."""
     reference, status = _id_of(body), body["status"]
+    if reference != (order.charge_reference or order.reference or reference):
+        raise ValueError("another order than was asked for")
     captures, authorization = payments_of(body, "captures"), authorization_of(body)
+    if any(capture["status"] not in (*_TAKEN, *_REFUSED, "PENDING") for capture in captures):
+        return InDoubt("unknown_status", reference)
     taken = [from_paypal(capture["amount"]) for capture in captures if capture["status"] in _TAKEN]
     if taken:
         held = from_paypal(authorization["amount"]) if authorization else None

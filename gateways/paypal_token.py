@@ -23,7 +23,7 @@ _RENEW_SECONDS = 120
 _LEAST_SECONDS = 5
 # How much longer than PayPal may take to answer one process keeps the right to renew it: when it died, the next
 # one takes over. Whoever has no token at all waits for both.
-_SPARE_SECONDS = 5
+_SPARE_SECONDS = 3
 _LOOK_SECONDS = 0.05
 
 
@@ -64,7 +64,9 @@ class AccessToken:
 
     def current(self, refused: str | None = None) -> str:
         """Return a token that is good now; `refused` is one that PayPal did not take. Raises TokenUnavailable."""
-        held = self._held if self._held is None or self._held.token != refused else None
+        held = self._held
+        if held is not None and held.token == refused:
+            held = None
         if held is not None and held.is_fresh:
             return held.token
         # One thread renews; whoever still has a usable token goes on with that.

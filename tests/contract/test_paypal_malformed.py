@@ -1,0 +1,165 @@
+"""A PayPal that answers with something else than it documents: nothing is concluded from it, nothing breaks."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from domain.money import Money
+from domain.outcome import InDoubt, NotSent
+from domain.payment import Verb
+from gateways.base import GatewayError, Order
+from gateways.paypal import PayPalGateway
+
+from .bench import new_order
+from .benches.paypal import MemoryTokens, ProviderBench
+
+TOKEN = {"access_token": "A21", "token_type": "Bearer", "expires_in": 32400}
+CAPTURE = {"id": "C1", "status": "COMPLETED", "amount": {"value": "10.00", "currency_code": "EUR"}}
+ORDER = {"id": "O1", "status": "COMPLETED", "purchase_units": [{"payments": {"captures": [CAPTURE]}}]}
+
+
+def paid(**changes: Any) -> dict[str, Any]:
+    """Return a paid order whose capture is strange."""
+    return ORDER | {"purchase_units": [{"payments": {"captures": [CAPTURE | changes]}}]}
+
+
+NONSENSE: dict[str, Any] = {
+    "nothing": None,
+    "list": [],
+    "empty": {},
+    "text": b"<html>",
+    "deep": b"[" * 100_000,
+    "no status": {"id": "O1"},
+    "no id": {"status": "CREATED", "links": []},
+    "strange id": {"id": 7, "status": "CREATED"},
+    "unknown status": {"id": "O1", "status": "OF_TOMORROW"},
+    "nothing paid": {"id": "O1", "status": "COMPLETED"},
+    "strange units": {"id": "O1", "status": "COMPLETED", "purchase_units": 7},
+    "no amount": paid(amount=None),
+    "strange amount": paid(amount={"value": "ten", "currency_code": "EUR"}),
+    "negative amount": paid(amount={"value": "-10.00", "currency_code": "EUR"}),
+    "float amount": paid(amount={"value": 10.0, "currency_code": "EUR"}),
+    "no currency": paid(amount={"value": "10.00"}),
+    "unknown currency": paid(amount={"value": "10.00", "currency_code": "???"}),
+    "other amount": paid(amount={"value": "1000.00", "currency_code": "EUR"}),
+    "other currency": paid(amount={"value": "10.00", "currency_code": "USD"}),
+    "unknown capture": paid(status="OF_TOMORROW"),
+}
+
+
+# The refunds beside it are not there, and that can be seen.
+SHOWS_A_CAPTURE = [name for name in NONSENSE if name.split()[-1] in ("amount", "currency", "capture")]
+
+
+class Strange:
+    """A PayPal that gives a token, and then one answer to everything."""
+
+    def __init__(self, answer: Any, status: int = 200) -> None:
+        body = answer if isinstance(answer, bytes) else json.dumps(answer).encode() if answer is not None else b""
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                is_token = self.path.endswith("/oauth2/token")
+                sent = json.dumps(TOKEN).encode() if is_token else body
+                self.send_response(200 if is_token else status)
+                self.send_header("Content-Length", str(len(sent)))
+                self.send_header("Location", "/elsewhere")
+                self.end_headers()
+                self.wfile.write(sent)
+
+            do_POST = do_GET
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.gateway = PayPalGateway(
+            "client", "secret", MemoryTokens(), "W1", f"http://127.0.0.1:{self._server.server_port}", read_seconds=2
+        )
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def close(self) -> None:
+        """Stop."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture(params=NONSENSE.values(), ids=NONSENSE.keys())
+def gateway(request: pytest.FixtureRequest) -> Iterator[PayPalGateway]:
+    """The gateway of a PayPal that makes no sense."""
+    strange = Strange(request.param)
+    yield strange.gateway
+    strange.close()
+
+
+@pytest.fixture(params=[302, 307, 418, 500, 503])
+def elsewhere(request: pytest.FixtureRequest) -> Iterator[PayPalGateway]:
+    """The gateway of a PayPal that sends everybody away."""
+    strange = Strange(b"go away", request.param)
+    yield strange.gateway
+    strange.close()
+
+
+def asked(verb: Verb = Verb.CHARGE, **changes: Any) -> Order:
+    """Return an order whose object at PayPal is known."""
+    given = {"money": Money(1000, "EUR"), "method_token": None, "reference": "O1", "charge_reference": "O1"}
+    return new_order(ProviderBench, verb, **(given | changes))
+
+
+def test_a_charge_is_in_doubt(gateway: PayPalGateway) -> None:
+    outcome = gateway.charge(asked(), lambda _: None)
+    assert isinstance(outcome, InDoubt)
+    assert outcome.reference == "O1"
+
+
+def test_an_order_that_cannot_be_read_was_not_made(gateway: PayPalGateway) -> None:
+    remembered: list[str] = []
+    outcome = gateway.charge(asked(reference=None, charge_reference=None), remembered.append)
+    assert isinstance(outcome, NotSent)
+    assert remembered == []
+
+
+@pytest.mark.parametrize("verb", [Verb.CAPTURE, Verb.REFUND])
+def test_an_operation_does_nothing(gateway: PayPalGateway, verb: Verb) -> None:
+    outcome = getattr(gateway, verb)(asked(verb, reference=None))
+    assert isinstance(outcome, InDoubt | NotSent)
+
+
+@pytest.mark.parametrize("verb", [Verb.CHARGE, Verb.REFUND])
+def test_a_look_up_says_nothing(gateway: PayPalGateway, verb: Verb) -> None:
+    assert isinstance(gateway.retrieve(asked(verb)), InDoubt)
+
+
+def test_an_order_without_its_payments_shows_no_refund(gateway: PayPalGateway, request: pytest.FixtureRequest) -> None:
+    outcome = gateway.retrieve(asked(Verb.REFUND, reference=None))
+    shows_the_capture = request.node.callspec.id in SHOWS_A_CAPTURE
+    assert isinstance(outcome, NotSent if shows_the_capture else InDoubt)
+
+
+def test_another_order_than_was_asked_for() -> None:
+    strange = Strange(paid(id="C1") | {"id": "O2"})
+    assert strange.gateway.retrieve(asked()) == InDoubt("malformed_answer", "O1")
+    assert strange.gateway.charge(asked(), lambda _: None) == InDoubt("malformed_answer", "O1")
+    strange.close()
+
+
+def test_the_check_says_so(gateway: PayPalGateway) -> None:
+    with pytest.raises(GatewayError):
+        gateway.check()
+
+
+def test_a_redirect_or_an_error_is_doubt(elsewhere: PayPalGateway) -> None:
+    order = asked()
+    assert isinstance(elsewhere.charge(order, lambda _: None), InDoubt)
+    assert isinstance(elsewhere.retrieve(order), InDoubt)
+    assert isinstance(elsewhere.charge(replace(order, reference=None, charge_reference=None), print), NotSent)
+    for verb in (Verb.CAPTURE, Verb.VOID, Verb.REFUND):
+        assert isinstance(getattr(elsewhere, verb)(asked(verb, reference=None)), NotSent)

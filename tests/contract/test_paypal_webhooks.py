@@ -1,0 +1,439 @@
+"""PayPal's webhooks: certificates from PayPal only, a signature over the raw body, PayPal asked as the last resort."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from domain.errors import WebhookRefused
+from domain.outcome import Approved, Declined, Pending
+from domain.payment import Verb
+from gateways.base import Notice
+from gateways.paypal import BASES
+from gateways.paypal_certificates import Certificates, Place, Unchecked, paypal_place, sandbox_place, trusted_roots
+from gateways.paypal_webhooks import Webhooks, notice_of
+from sandbox.paypal import signing
+from sandbox.server import RunningSandbox
+from sandbox.state import Settings
+
+from .bench import SECONDS, Webhook, body_of, now
+from .benches.paypal import ProviderBench
+from .served import Served, serving
+from .test_gateway_operations import charged, operation
+
+EVENT = {"id": "WH-1", "event_type": "CUSTOMER.DISPUTE.CREATED", "resource": {}}
+GOOD = "https://api.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594-1d93a270"
+FORGED = [
+    "",
+    "http://api.paypal.com/v1/notifications/certs/CERT-1",
+    "HTTPS://api.paypal.com/v1/notifications/certs/CERT-1",
+    "ftp://api.paypal.com/v1/notifications/certs/CERT-1",
+    "file:///v1/notifications/certs/CERT-1",
+    "//api.paypal.com/v1/notifications/certs/CERT-1",
+    "https://api.paypal.com.evil.example/v1/notifications/certs/CERT-1",
+    "https://evil-api.paypal.com/v1/notifications/certs/CERT-1",
+    "https://evilapi.paypal.com/v1/notifications/certs/CERT-1",
+    "https://www.paypal.com/v1/notifications/certs/CERT-1",
+    "https://api.paypa1.com/v1/notifications/certs/CERT-1",
+    "https://api.paypal.com@evil.example/v1/notifications/certs/CERT-1",
+    "https://api.paypal.com:pass@evil.example/v1/notifications/certs/CERT-1",
+    "https://evil.example@api.paypal.com/v1/notifications/certs/CERT-1",
+    "https://evil.example#@api.paypal.com/v1/notifications/certs/CERT-1",
+    "https://evil.example\\@api.paypal.com/v1/notifications/certs/CERT-1",
+    "https://evil.example/https://api.paypal.com/v1/notifications/certs/CERT-1",
+    "https://evil.example?https://api.paypal.com/v1/notifications/certs/CERT-1",
+    "https://api.paypal.com:443/v1/notifications/certs/CERT-1",
+    "https://api.paypal.com:8443/v1/notifications/certs/CERT-1",
+    "https://api.paypal.com./v1/notifications/certs/CERT-1",
+    "https://API.PAYPAL.COM/v1/notifications/certs/CERT-1",
+    "https://api.paypal.com%2eevil.example/v1/notifications/certs/CERT-1",
+    "https://api.paypal.com/v1/notifications/certs/",
+    "https://api.paypal.com/v1/notifications/certs",
+    "https://api.paypal.com/v1/notifications/certsevil/CERT-1",
+    "https://api.paypal.com/v1/notifications/other/CERT-1",
+    "https://api.paypal.com/evil/v1/notifications/certs/CERT-1",
+    "https://api.paypal.com//v1/notifications/certs/CERT-1",
+    "https://api.paypal.com/v1/notifications/certs/../webhooks",
+    "https://api.paypal.com/v1/notifications/certs/..",
+    "https://api.paypal.com/v1/notifications/certs/%2e%2e%2fwebhooks",
+    "https://api.paypal.com/v1/notifications/certs/a/b",
+    "https://api.paypal.com/v1/notifications/certs/CERT-1?redirect=https://evil.example",
+    "https://api.paypal.com/v1/notifications/certs/CERT-1#x",
+    "https://api.paypal.com/v1/notifications/certs/CERT-1\n",
+    "https://api.paypal.com/v1/notifications/certs/CERT-1\r\nHost: evil.example",
+    " https://api.paypal.com/v1/notifications/certs/CERT-1",
+    "https://api.paypal.com/v1/notifications/certs/CERT-\u0661",
+]
+
+
+@pytest.fixture
+def paypal(sandbox: RunningSandbox) -> Iterator[ProviderBench]:
+    """PayPal's bench."""
+    yield ProviderBench(sandbox)
+    sandbox.state.faults.clear()
+
+
+@pytest.fixture
+def questions(paypal: ProviderBench, sandbox: RunningSandbox) -> Callable[[], int]:
+    """How often PayPal was asked for its opinion: the hits of a fault that does nothing."""
+    fault = sandbox.state.faults.add("paypal.webhooks.verify", "latency", times=None, seconds=0.0)
+    return lambda: fault.hits
+
+
+def verify(paypal: ProviderBench, sent: Webhook, **changes: Any) -> str:
+    """Return the id of a delivery that is believed."""
+    return paypal.gateway(**changes).verify_webhook(sent.body, sent.headers, now()).event_id
+
+
+# --- where a certificate may come from ---
+
+
+@pytest.mark.parametrize("host", ["api.paypal.com", "api-m.paypal.com", "api.sandbox.paypal.com"])
+def test_certificates_of_paypal(host: str) -> None:
+    assert paypal_place().allows(GOOD.replace("api.paypal.com", host))
+
+
+@pytest.mark.parametrize("url", FORGED)
+def test_certificates_from_elsewhere(url: str) -> None:
+    assert not paypal_place().allows(url)
+    with pytest.raises(WebhookRefused):
+        Certificates(paypal_place()).key(url, now())
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_own"),
+    [
+        ({}, True),
+        ({"is_live": True}, False),
+        ({"base": BASES["sandbox"]}, False),
+        ({"base": BASES["live"]}, False),
+    ],
+)
+def test_only_an_imitation_brings_its_own_certificates(
+    paypal: ProviderBench, changes: dict[str, Any], is_own: bool
+) -> None:
+    sent = paypal.signed(EVENT)
+    if is_own:
+        assert verify(paypal, sent, **changes) == "WH-1"
+    else:
+        with pytest.raises(WebhookRefused, match="elsewhere"):
+            verify(paypal, sent, **changes)
+
+
+def test_another_imitation_is_elsewhere(paypal: ProviderBench) -> None:
+    place = sandbox_place("http://127.0.0.1:9/paypal")
+    assert not place.allows(paypal.signed(EVENT).headers["Paypal-Cert-Url"])
+
+
+def test_the_authorities_are_those_of_paypals_issuer() -> None:
+    assert trusted_roots()
+    assert all("DigiCert" in root.subject.rfc4514_string() for root in trusted_roots())
+
+
+# --- what a certificate must be ---
+
+
+def chained(
+    served: Served, certificate: bytes, at: datetime | None = None, trusted: signing.Authority | None = None
+) -> object:
+    """Check a certificate as if it came from PayPal."""
+    served.answers["/v1/notifications/certs/CERT-1"] = (200, {}, certificate)
+    roots = (trusted or signing.authority()).certificate
+    place = Place("http", frozenset({served.host}), "/v1/notifications/certs/", lambda: (roots,))
+    return Certificates(place).key(f"{served.url}/v1/notifications/certs/CERT-1", at or now())
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    """A server of files."""
+    with serving() as served:
+        yield served
+
+
+def test_a_good_certificate(served: Served) -> None:
+    assert chained(served, signing.certificate())
+
+
+def test_a_certificate_of_an_unknown_authority_cannot_be_checked(served: Served) -> None:
+    with pytest.raises(Unchecked):
+        chained(served, signing.certificate(), trusted=signing.new_authority())
+
+
+@pytest.mark.parametrize("name", ["evil.example", "messageverificationcerts.paypal.com.evil.example", "www.paypal.com"])
+def test_a_certificate_of_somebody_else(served: Served, name: str) -> None:
+    issued = signing.pem(signing.authority().issue(signing.signing_key(), name))
+    with pytest.raises(WebhookRefused, match="somebody else"):
+        chained(served, issued)
+
+
+@pytest.mark.parametrize("days", [-30, 365 * 11])
+def test_a_certificate_at_another_time(served: Served, days: int) -> None:
+    with pytest.raises(WebhookRefused, match="not valid"):
+        chained(served, signing.certificate(), now() + timedelta(days=days))
+
+
+def test_a_certificate_that_was_good_and_has_expired(served: Served) -> None:
+    served.answers["/v1/notifications/certs/CERT-1"] = (200, {}, signing.certificate())
+    place = Place(
+        "http",
+        frozenset({served.host}),
+        "/v1/notifications/certs/",
+        lambda: (signing.authority().certificate,),
+    )
+    certificates, url = Certificates(place), f"{served.url}/v1/notifications/certs/CERT-1"
+    assert certificates.key(url, now()) == certificates.key(url, now())
+    assert len(served.asked) == 1  # kept by its address
+    with pytest.raises(WebhookRefused, match="not valid"):
+        certificates.key(url, now() + timedelta(days=365 * 11))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (302, {"Location": "/v1/notifications/certs/CERT-2"}, b""),
+        (301, {"Location": "http://127.0.0.1:9/"}, b""),
+        (404, {}, b"no"),
+        (200, {}, b""),
+        (200, {}, b"not a certificate"),
+        (200, {}, b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+        (200, {}, b" " * 100_000),
+    ],
+    ids=["redirect", "elsewhere", "missing", "empty", "text", "broken", "large"],
+)
+def test_a_certificate_that_cannot_be_fetched(served: Served, answer: tuple[int, Mapping[str, str], bytes]) -> None:
+    served.answers["/v1/notifications/certs/CERT-2"] = (200, {}, signing.certificate())
+    served.answers["/v1/notifications/certs/CERT-1"] = answer
+    place = Place("http", frozenset({served.host}), "/v1/notifications/certs/", lambda: ())
+    with pytest.raises(Unchecked):
+        Certificates(place).key(f"{served.url}/v1/notifications/certs/CERT-1", now())
+    assert served.asked == ["/v1/notifications/certs/CERT-1"]
+
+
+# --- the signature ---
+
+
+def test_the_signed_text_is_put_together_as_documented(served: Served) -> None:
+    """id|time|webhook id|CRC-32 as an unsigned decimal; this body's is above 2**31."""
+    body, key = json.dumps(EVENT | {"n": 3}).encode(), signing.signing_key()
+    assert zlib.crc32(body) > 2**31
+    text = f"69cd13f0|2026-11-24T10:00:00Z|WH-REG|{zlib.crc32(body)}".encode()
+    headers = {
+        "Paypal-Auth-Algo": "SHA256withRSA",
+        "Paypal-Cert-Url": f"{served.url}/v1/notifications/certs/CERT-1",
+        "Paypal-Transmission-Id": "69cd13f0",
+        "Paypal-Transmission-Time": "2026-11-24T10:00:00Z",
+        "Paypal-Transmission-Sig": base64.b64encode(key.sign(text, padding.PKCS1v15(), hashes.SHA256())).decode(),
+    }
+    served.answers["/v1/notifications/certs/CERT-1"] = (200, {}, signing.certificate())
+    roots = (signing.authority().certificate,)
+    place = Place("http", frozenset({served.host}), "/v1/notifications/certs/", lambda: roots)
+    webhooks = Webhooks("WH-REG", Certificates(place), lambda question: pytest.fail("asked PayPal"))
+    at = datetime(2026, 11, 24, 10, 1, tzinfo=UTC)
+    assert webhooks.verify(body, headers, at).event_id == "WH-1"
+    for changed in (
+        headers | {"Paypal-Transmission-Id": "69cd13f1"},
+        headers | {"Paypal-Transmission-Time": "2026-11-24T10:00:01Z"},
+        headers | {"Paypal-Auth-Algo": "SHA1withRSA"},
+        headers | {"Paypal-Transmission-Sig": "AAAA"},
+        headers | {"Paypal-Transmission-Sig": "not base64!"},
+        headers | {"Paypal-Transmission-Sig": "\u00e4"},
+        headers | {"Paypal-Transmission-Time": "2026-19-24T10:00:00Z"},
+        headers | {"Paypal-Transmission-Time": "yesterday"},
+        headers | {"Paypal-Transmission-Id": "x" * 3000},
+    ):
+        with pytest.raises(WebhookRefused):
+            webhooks.verify(body, changed, at)
+    for name in headers:
+        with pytest.raises(WebhookRefused):
+            webhooks.verify(body, {key: text for key, text in headers.items() if key != name}, at)
+
+
+def test_a_good_delivery_is_checked_here(paypal: ProviderBench, questions: Callable[[], int]) -> None:
+    assert verify(paypal, paypal.signed(EVENT)) == "WH-1"
+    assert questions() == 0
+
+
+def test_another_key_is_refused_without_a_question(paypal: ProviderBench, questions: Callable[[], int]) -> None:
+    sent = paypal.signed(EVENT)
+    other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    forged = base64.b64encode(other.sign(b"x", padding.PKCS1v15(), hashes.SHA256())).decode()
+    for signature in (forged, "AAAA"):
+        with pytest.raises(WebhookRefused):
+            verify(paypal, replace(sent, headers={**sent.headers, "Paypal-Transmission-Sig": signature}))
+    assert questions() == 0
+
+
+def test_another_merchants_webhook(paypal: ProviderBench) -> None:
+    with pytest.raises(WebhookRefused):
+        verify(paypal, paypal.signed(EVENT, webhook_id="8SOMEBODYELSE"))
+    with pytest.raises(WebhookRefused):
+        verify(paypal, paypal.signed(EVENT), webhook_id="8SOMEBODYELSE")
+
+
+@pytest.mark.parametrize("webhook_id", [None, ""])
+def test_without_a_webhook_id_nothing_is_believed(paypal: ProviderBench, webhook_id: str | None) -> None:
+    with pytest.raises(WebhookRefused):
+        verify(paypal, paypal.signed(EVENT, webhook_id=webhook_id or ""), webhook_id=webhook_id)
+
+
+@pytest.mark.parametrize(("seconds", "is_good"), [(-3 * 86400 + 60, True), (-3 * 86400 - 60, False), (290, True)])
+def test_paypal_tries_for_three_days(paypal: ProviderBench, seconds: float, is_good: bool) -> None:
+    sent = paypal.signed(EVENT, seconds=seconds)
+    if is_good:
+        assert verify(paypal, sent) == "WH-1"
+    else:
+        with pytest.raises(WebhookRefused):
+            verify(paypal, sent)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"id": 7, "event_type": "X"},
+        {"id": "", "event_type": "X"},
+        {"id": "x" * 256, "event_type": "X"},
+        {"id": "WH-1", "event_type": "x" * 101},
+        {"id": "WH-1\n", "event_type": "X"},
+        {"id": "WH-\u00e4", "event_type": "X"},
+        {"id": "WH-1"},
+        {"event_type": "X"},
+    ],
+)
+def test_an_event_without_a_usable_name(paypal: ProviderBench, event: Any) -> None:
+    with pytest.raises(WebhookRefused):
+        verify(paypal, paypal.signed(event))
+
+
+# --- PayPal's own opinion ---
+
+
+def elsewhere(sent: Webhook) -> Webhook:
+    """Return a delivery whose certificate PayPal does not serve any more."""
+    return replace(sent, headers={**sent.headers, "Paypal-Cert-Url": sent.headers["Paypal-Cert-Url"] + "-gone"})
+
+
+def test_paypal_is_asked_when_there_is_no_certificate(paypal: ProviderBench, questions: Callable[[], int]) -> None:
+    # Spaces and order that a body written anew would not keep.
+    body = b'{ "event_type":"CUSTOMER.DISPUTE.CREATED",\n "id" : "WH-1", "amount": 1.10, "n": "\\u00e4"  }'
+    assert verify(paypal, elsewhere(paypal.signed(body))) == "WH-1"
+    assert questions() == 1
+
+
+@pytest.mark.parametrize("changes", [{"is_forged": True}, {"webhook_id": "8SOMEBODYELSE"}])
+def test_paypal_does_not_know_it(paypal: ProviderBench, questions: Callable[[], int], changes: dict[str, Any]) -> None:
+    with pytest.raises(WebhookRefused):
+        verify(paypal, elsewhere(paypal.signed(EVENT, **changes)))
+    assert questions() == 1
+
+
+@pytest.mark.parametrize("fault", ["error_before", "reset_before", "timeout_after", "rate_limit"])
+def test_paypal_cannot_be_asked(paypal: ProviderBench, sandbox: RunningSandbox, fault: Any) -> None:
+    sandbox.state.faults.add("paypal.webhooks.verify", fault, seconds=5.0)
+    with pytest.raises(WebhookRefused):
+        verify(paypal, elsewhere(paypal.signed(EVENT)))
+    assert verify(paypal, elsewhere(paypal.signed(EVENT))) == "WH-1"
+
+
+# --- what they say ---
+
+
+def test_every_stage_of_a_payment_is_told(paypal: ProviderBench) -> None:
+    gateway = paypal.gateway()
+    held = charged(paypal, gateway, Verb.AUTHORIZE)
+    capture = operation(held, Verb.CAPTURE, 400)
+    gateway.capture(capture)
+    told = [(event["event_type"], gateway.read_webhook(json.dumps(event))) for event in events_of(paypal, held)]
+    ours = Notice(held.reference, held.attempt_id, None)
+    assert told == [
+        ("CHECKOUT.ORDER.APPROVED", ours),
+        ("PAYMENT.AUTHORIZATION.CREATED", ours),
+        ("CHECKOUT.ORDER.COMPLETED", ours),
+        ("PAYMENT.CAPTURE.COMPLETED", Notice(held.reference, capture.attempt_id, None)),
+    ]
+    voided = charged(paypal, gateway, Verb.AUTHORIZE)
+    gateway.void(operation(voided, Verb.VOID))
+    assert events_of(paypal, voided)[-1]["event_type"] == "PAYMENT.AUTHORIZATION.VOIDED"
+    assert notice_of(json.dumps(events_of(paypal, voided)[-1])).reference == voided.reference
+
+
+def test_a_refund_names_itself_and_its_capture(paypal: ProviderBench) -> None:
+    gateway = paypal.gateway()
+    asked = operation(charged(paypal, gateway), Verb.REFUND, 400)
+    made = gateway.refund(asked)
+    event = paypal.event(made.reference)
+    capture_id = paypal.account.payments[made.reference][1].parent
+    assert event["event_type"] == "PAYMENT.CAPTURE.REFUNDED"
+    assert notice_of(json.dumps(event)) == Notice(made.reference, asked.attempt_id, made, capture_id)
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [("COMPLETED", Approved), ("PENDING", Pending), ("FAILED", Declined), ("CANCELLED", Declined)],
+)
+def test_a_refund_of_the_dashboard_is_not_taken_for_the_charge(status: str, outcome: type[Any]) -> None:
+    """It repeats what its payment was called."""
+    resource = {
+        "id": "1JU08902781691411",
+        "status": status,
+        "amount": {"value": "1.10", "currency_code": "EUR"},
+        "custom_id": "pay_1",
+        "invoice_id": "at_1",
+        "links": [{"rel": "up", "href": "https://api.paypal.com/v2/payments/captures/7TK53561YB803214S"}],
+        "supplementary_data": {"related_ids": {"order_id": "5O190127TN364715T"}},
+    }
+    event = {"id": "WH-1", "event_type": "PAYMENT.REFUND.X", "resource": resource}
+    notice = notice_of(json.dumps(event))
+    assert (notice.reference, notice.attempt_id) == ("1JU08902781691411", None)
+    assert notice.charge_reference == "5O190127TN364715T"
+    assert isinstance(notice.outcome, outcome)
+
+
+def test_an_approval_that_lapsed_names_its_order() -> None:
+    resource = {"order_id": "5O1", "purchase_units": [{"invoice_id": "at_1"}]}
+    event = {"id": "WH-1", "event_type": "CHECKOUT.PAYMENT-APPROVAL.REVERSED", "resource": resource}
+    assert notice_of(json.dumps(event)) == Notice("5O1", "at_1", None)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "CUSTOMER.DISPUTE.CREATED",
+        "BILLING.SUBSCRIPTION.ACTIVATED",
+        "PAYMENT.SALE.COMPLETED",
+        "VAULT.PAYMENT-TOKEN.CREATED",
+    ],
+)
+def test_what_is_only_stored(paypal: ProviderBench, kind: str) -> None:
+    event = {"id": "WH-1", "event_type": kind, "resource": {"id": "X", "custom_id": "pay_1", "invoice_id": "at_1"}}
+    sent = paypal.signed(event)
+    delivery = paypal.gateway().verify_webhook(sent.body, sent.headers, now())
+    assert (delivery.type, delivery.payload.encode()) == (kind, body_of(event))
+    assert paypal.gateway().read_webhook(delivery.payload) is None
+
+
+def test_what_the_imitation_delivers_is_believed(served: Served) -> None:
+    with RunningSandbox(Settings(webhook_url=f"{served.url}/api/v1/payments/webhooks/stripe")) as sandbox:
+        paypal = ProviderBench(sandbox)
+        first = charged(paypal, paypal.gateway())
+        types = set()
+        for _ in range(3):
+            path, headers, body = served.posted.get(timeout=SECONDS)
+            delivery = paypal.gateway().verify_webhook(body, {name.title(): headers[name] for name in headers}, now())
+            assert path == "/api/v1/payments/webhooks/paypal"
+            assert paypal.gateway().read_webhook(delivery.payload).reference == first.reference
+            types.add(delivery.type)
+    assert types == {"CHECKOUT.ORDER.APPROVED", "CHECKOUT.ORDER.COMPLETED", "PAYMENT.CAPTURE.COMPLETED"}
+
+
+def events_of(paypal: ProviderBench, asked: Any) -> list[dict[str, Any]]:
+    """Return the events about an order, oldest first."""
+    return paypal.account.log.about(asked.reference)
