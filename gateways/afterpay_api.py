@@ -90,4 +90,4 @@ def _user_agent(merchant_id: str, our_url: str) -> str:
     except PackageNotFoundError:
         release = "0"
     site = urlsplit(our_url)
-    return f"Celeriac/{release} (Python; Merchant/{merchant_id}) {site.scheme}://{site.netloc}"
+    return f"Celeriac/{release} (Python; Merchant/{merchant_id}) {site.scheme}://{site.netloc}".removesuffix(" ://")
