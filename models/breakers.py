@@ -15,7 +15,10 @@ from sqlalchemy import Column, Connection, Engine, Integer, Row, String, Table, 
 from domain.breaker import BreakerPolicy
 from models.audit import record_event
 from models.base import Instant, metadata
+from models.clock import Clock
 from models.session import insert_new, read
+
+_COLLECTING = ("charge", "authorize")
 
 breakers = Table(
     "breakers",
@@ -75,14 +78,6 @@ def find_breakers(connection: Connection) -> list[Row[Any]]:
     return list(connection.execute(known).all())
 
 
-def find_down(connection: Connection) -> frozenset[str]:
-    """Return the providers whose charges are refused now or only probed."""
-    collecting = or_(breakers.c.verb == "charge", breakers.c.verb == "authorize")
-    return frozenset(
-        connection.scalars(select(breakers.c.provider).where(breakers.c.opened_at.is_not(None), collecting))
-    )
-
-
 def _is_of(provider: str, verb: str) -> Any:
     return (breakers.c.provider == provider) & (breakers.c.verb == verb)
 
@@ -96,13 +91,21 @@ class Health:
 
     _SECONDS = 1.0
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, clock: Clock, policy: BreakerPolicy) -> None:
         self._engine = engine
+        self._clock = clock
+        self._policy = policy
         self._read_at = -math.inf
         self._down: frozenset[str] = frozenset()
 
     def down(self) -> frozenset[str]:
-        """Return the providers whose charges are barred or probed."""
+        """Return the providers whose charges are barred. One that may be probed is asked again, or nobody would."""
         if time.monotonic() - self._read_at > self._SECONDS:
-            self._down, self._read_at = read(self._engine, find_down), time.monotonic()
+            now = self._clock.now()
+            self._down = frozenset(
+                row.provider
+                for row in read(self._engine, find_breakers)
+                if row.verb in _COLLECTING and self._policy.is_open(row.opened_at, now)
+            )
+            self._read_at = time.monotonic()
         return self._down

@@ -44,11 +44,12 @@ def _build(app: Celery, settings: Settings) -> Runtime:
     engine = make_engine(settings.database_url)
     clock = Clock(engine, SandboxClock(settings.stripe_api_base) if settings.is_sandbox else None)
     gateways = settings.gateways(DatabaseTokens(engine))
+    health = Health(engine, clock, settings.policy.breaker)
     return Runtime(
         engine=engine,
         clock=clock,
         gateways=gateways,
-        router=Router(gateways, settings.rules, Health(engine).down, settings.disabled_methods),
+        router=Router(gateways, settings.rules, health.down, settings.disabled_methods),
         policy=settings.policy,
         leases=LeaseKeeper(engine, clock),
         ring=Bell(app).ring,

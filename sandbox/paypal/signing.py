@@ -7,11 +7,11 @@ made once a process, when they are first needed.
 from __future__ import annotations
 
 import base64
+import threading
 import uuid
 import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -75,22 +75,41 @@ def new_authority() -> Authority:
     return Authority(key, certificate)
 
 
-@cache
+@dataclass(frozen=True)
+class _Identity:
+    """An authority, and a key with the certificate that it issued for it."""
+
+    authority: Authority
+    key: rsa.RSAPrivateKey
+    certificate: bytes
+
+
+_lock = threading.Lock()
+_made: list[_Identity] = []
+
+
+def _identity() -> _Identity:
+    """Return this process's identity. Several deliveries may want it first, and must not get two."""
+    with _lock:
+        if not _made:
+            issuer, key = new_authority(), rsa.generate_private_key(public_exponent=65537, key_size=2048)
+            _made.append(_Identity(issuer, key, pem(issuer.issue(key))))
+        return _made[0]
+
+
 def authority() -> Authority:
     """Return this process's authority."""
-    return new_authority()
+    return _identity().authority
 
 
-@cache
 def signing_key() -> rsa.RSAPrivateKey:
     """Return this process's signing key."""
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return _identity().key
 
 
-@cache
 def certificate() -> bytes:
     """Return the certificate of the signing key."""
-    return pem(authority().issue(signing_key()))
+    return _identity().certificate
 
 
 def pem(certificate: x509.Certificate) -> bytes:

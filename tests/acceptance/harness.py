@@ -28,6 +28,7 @@ from sqlalchemy import make_url
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 from stack.books import our_sums, provider_sums
+from stack.credentials import sandbox_credentials
 from stack.process import Process, free_port, wait_until
 
 Json = dict[str, Any]
@@ -122,6 +123,20 @@ class Provider:
     def authenticate(self, intent: str, result: str = "success") -> None:
         """Let the customer pass or fail 3-D Secure."""
         self.call("POST", f"/_sandbox/intents/{intent}/authenticate", json={"result": result})
+
+    def visit(self, payment: Json, decision: str) -> None:
+        """Be the customer on the page that a payment sends him to: decide, and go back as far as our address."""
+        way = self.decide(payment, decision)
+        if "/returns/" in way:
+            back = requests.get(way, allow_redirects=False, timeout=HTTP_SECONDS)
+            assert back.status_code == 303, f"{way} answered {back.status_code}"
+
+    def decide(self, payment: Json, decision: str) -> str:
+        """Be the customer on that page, and go no further; return where he would be sent."""
+        page = payment["next_action"]["redirect_url"]
+        answer = requests.post(page, data={"decision": decision}, allow_redirects=False, timeout=HTTP_SECONDS)
+        assert answer.status_code < 400, f"{page} answered {answer.status_code}: {answer.text[:300]}"
+        return answer.headers.get("Location", "")
 
     def books(self) -> list[Json]:
         """Return the provider's totals, one row an intent."""
@@ -246,10 +261,9 @@ class House:
             "DATABASE_URL": self.database_url,
             "CELERY_BROKER_URL": self.broker_url,
             "CELERY_QUEUE_PREFIX": self.prefix,
+            **sandbox_credentials(f"http://127.0.0.1:{self._sandbox_port}", self.web_url, WEBHOOK_SECRET),
             "STRIPE_SECRET_KEY": SECRET_KEY,
             "STRIPE_PUBLISHABLE_KEY": PUBLISHABLE_KEY,
-            "STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
-            "STRIPE_API_BASE": f"http://127.0.0.1:{self._sandbox_port}",
             # Long enough for a loaded machine, short enough to wait for in a test.
             "PROVIDER_READ_TIMEOUT_SECONDS": "2",
             # Threads hold database connections, of which a stock PostgreSQL has a hundred for all houses.
@@ -347,7 +361,8 @@ class House:
     def assert_charged_once(self, payment_id: str) -> Json:
         """Assert that a payment is captured, by exactly one charge, as the provider's books say."""
         moved = self.provider.movements(payment_id)
-        assert moved == ["charge"], f"the ledger shows {moved}"
+        # Klarna holds the money when the customer agrees, and our call takes it.
+        assert moved in (["charge"], ["authorization", "capture"]), f"the ledger shows {moved}"
         shown = self.assert_books_agree(payment_id)
         assert shown["status"] == "captured", f"the payment is {shown['status']}"
         return shown
@@ -375,6 +390,15 @@ def order(token: str = "pm_card_visa", amount: str = "24.90", currency: str = "E
 def subscription_order(token: str, **more: Any) -> Json:
     """Return an order of a subscription, whose customer is away."""
     return order(token, "9.90", subscription_id=unique("sub"), **more)
+
+
+def hosted_order(method: str, **more: Any) -> Json:
+    """Return an order whose customer approves at the provider."""
+    address = {"given_name": "Ada", "family_name": "Example", "line1": "1 High Street"}
+    address |= {"city": "Springfield", "postal_code": "12345", "country": "US"}
+    given = {"currency": "USD", "email": "ada@example.com", "billing_address": address}
+    given |= {"return_url": "https://shop.example/thanks", "payment_method": method}
+    return {name: value for name, value in (order() | given | more).items() if name != "payment_method_token"}
 
 
 def sepa_order(provider: Provider) -> Json:
