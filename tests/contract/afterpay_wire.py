@@ -71,6 +71,8 @@ def running(upstream: str) -> Iterator[Wire]:
                 return
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
+            if 300 <= status < 400:
+                self.send_header("Location", f"{wire.url}/v2/configuration")
             with suppress(OSError):  # whoever asked may have given up
                 self.end_headers()
                 self.wfile.write(body)

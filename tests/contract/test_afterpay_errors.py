@@ -293,6 +293,16 @@ def test_a_look_up_whose_answer_makes_no_sense_says_nothing(
     assert outcome.reference == (None if verb is Verb.REFUND else first.reference)
 
 
+@pytest.mark.parametrize("verb", [Verb.CHARGE, Verb.CAPTURE, Verb.REFUND, Verb.VOID])
+def test_another_payment_than_was_asked_for_says_nothing(
+    afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, verb: Verb
+) -> None:
+    first = charged(afterpay, gateway)
+    asked = first if verb is Verb.CHARGE else operation(first, verb)
+    wire.answers[f"token:{first.reference}"] = (200, payment(first, token="another"))
+    assert isinstance(gateway.retrieve(asked), InDoubt)
+
+
 @pytest.mark.parametrize("verb", [Verb.CAPTURE, Verb.REFUND])
 def test_money_without_its_payment_makes_no_sense(
     afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, verb: Verb
