@@ -155,6 +155,7 @@ CAPABILITIES: tuple[Capability, ...] = (
         "paypal",
         _PAYPAL,
         steps={"HUF": 100, "TWD": 100},
+        maxima=dict.fromkeys(("HUF", "TWD"), 99_999_900),
         is_capturable_later=True,
         is_reusable=True,
     ),
@@ -178,9 +179,10 @@ CAPABILITIES: tuple[Capability, ...] = (
             "afterpay",
             frozenset({currency}),
             minimum=100,
-            maximum=200_000,
+            # Each merchant has limits of his own inside these, which Afterpay tells when it is asked.
+            maximum=400_000,
             regions=frozenset({region}),
-            needs=_ADDRESS,
+            needs=("email",),
             is_capturable_later=True,
             is_portable=True,
         )

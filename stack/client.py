@@ -125,11 +125,21 @@ class Provider:
         """Let the bank debit arrive, or fail."""
         self._post(f"/_sandbox/intents/{reference(payment)}/settle", {"result": result})
 
+    def fund(self, payment: Json, minor: int | None = None) -> None:
+        """Send a bank transfer: so much, or all that is still missing."""
+        body = {} if minor is None else {"amount": minor}
+        self._post(f"/_sandbox/intents/{reference(payment)}/fund", body)
+
+    def hold_webhooks(self, seconds: float) -> None:
+        """Deliver every webhook that much later."""
+        self._post("/_sandbox/webhooks", {"delay_seconds": seconds})
+
     def visit(self, page: str, decision: str) -> None:
         """Be the customer on a provider's page: decide, and go where the provider sends him, as far as our own
         address; the application's page is not visited."""
         try:
-            answer = requests.post(page, data={"decision": decision}, allow_redirects=False, timeout=REQUEST_SECONDS)
+            form = decision_form(decision)
+            answer = requests.post(page, data=form, allow_redirects=False, timeout=REQUEST_SECONDS)
             way = answer.headers.get("Location", "")
             if "/returns/" in way:
                 requests.get(way, allow_redirects=False, timeout=REQUEST_SECONDS)
@@ -185,6 +195,11 @@ def call(session: requests.Session, method: str, url: str, **options: Any) -> Js
     except requests.RequestException as error:
         raise DemoError(f"{method} {url} failed: {error}") from error
     return result
+
+
+def decision_form(decision: str) -> Json:
+    """Return what the page of any provider is sent; Stripe's asks for a result."""
+    return {"decision": decision, "result": "success" if decision == "approve" else "failure"}
 
 
 def reference(payment: Json) -> str:

@@ -13,6 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from stack import tour
 from stack.client import DemoError, Merchant, Provider
 from stack.process import ProcessError, interrupt_on_signals
 from stack.report import find_problems, print_table, summary
@@ -27,6 +28,8 @@ from stack.scenario import (
 from stack.services import Stack
 
 MOVING = ("accepted", "processing")
+# Every webhook of the tour comes this much later than the answer that it repeats.
+LATE_SECONDS = 2
 
 
 def main(arguments: list[str]) -> int:
@@ -56,7 +59,8 @@ def play(stack: Stack, target: Path | None) -> int:
     provider = Provider(stack.sandbox_url, stack.env["STRIPE_SECRET_KEY"])
     merchant = Merchant(stack.api_url, stack.create_key("app", "demo"))
     try:
-        cases = run_cases(World(merchant, provider, lambda days: advance(stack, days)))
+        operator = Merchant(stack.api_url, stack.create_key("operator", "demo"))
+        cases = run_cases(World(merchant, operator, provider, lambda days: advance(stack, days)))
     except DemoError:
         print(stack.log_tails(), file=sys.stderr)
         raise
@@ -86,12 +90,14 @@ def run_cases(world: World) -> list[Case]:
     world.provider.lose_next_answer()
     enqueue(world, lost)
     world.merchant.wait_for(lost.id, lambda payment: payment["status"] not in MOVING, "tried")
-    once, monthly = independent_cases(world.provider), subscriptions(world.provider)
+    once, monthly = [*independent_cases(world.provider), *tour.cases()], subscriptions(world.provider)
+    world.provider.hold_webhooks(LATE_SECONDS)
     for case in [*once, *monthly]:
         enqueue(world, case)
     print(f"{len(once) + len(monthly) + 1} payments are accepted; each goes its way ...", flush=True)
     with ThreadPoolExecutor(len(once) + 1) as pool:
         list(pool.map(lambda case: come_to_rest(world, case), [lost, *once]))
+    world.provider.hold_webhooks(0)
     live_three_weeks(world, *monthly)
     for case in monthly:
         come_to_rest(world, case)

@@ -17,6 +17,7 @@ class World:
     """Who takes part."""
 
     merchant: Merchant
+    operator: Merchant
     provider: Provider
     advance_days: Callable[[int], None]
 

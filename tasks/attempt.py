@@ -99,7 +99,8 @@ def _claim(
     connection: Connection, runtime: Runtime, attempt_id: str, now: Any, screen: Screen | None
 ) -> _Claimed | None:
     row = transition.lock_attempt(connection, attempt_id)
-    if row.attempt_status != AttemptStatus.DUE or row.state == State.REVIEW:
+    is_held = row.state == State.REVIEW and Verb(row.attempt_verb).is_collecting
+    if row.attempt_status != AttemptStatus.DUE or is_held:
         return None
     if row.attempt_provider not in runtime.gateways:
         _log.error("attempt %s waits: %s is not configured in this worker", attempt_id, row.attempt_provider)

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -28,6 +29,7 @@ from sqlalchemy import make_url
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 from stack.books import our_sums, provider_sums
+from stack.client import decision_form
 from stack.credentials import sandbox_credentials
 from stack.process import Process, free_port, wait_until
 
@@ -134,7 +136,7 @@ class Provider:
     def decide(self, payment: Json, decision: str) -> str:
         """Be the customer on that page, and go no further; return where he would be sent."""
         page = payment["next_action"]["redirect_url"]
-        answer = requests.post(page, data={"decision": decision}, allow_redirects=False, timeout=HTTP_SECONDS)
+        answer = requests.post(page, data=decision_form(decision), allow_redirects=False, timeout=HTTP_SECONDS)
         assert answer.status_code < 400, f"{page} answered {answer.status_code}: {answer.text[:300]}"
         return answer.headers.get("Location", "")
 
@@ -284,6 +286,14 @@ class House:
         self.merchant.close()
         self.provider.close()
 
+    @cached_property
+    def operator(self) -> Merchant:
+        """Somebody who looks after all payments and starts none."""
+        key = self.command("keys", "create", "--role", "operator", "--name", "operator").split()[-1]
+        operator = Merchant(self.web_url, key)
+        self._open.callback(operator.close)
+        return operator
+
     def start_sandbox(self) -> House:
         """Let the provider be there."""
         settings = Settings(webhook_url=f"{self.web_url}{API}/webhooks/stripe", webhook_secret=WEBHOOK_SECRET)
@@ -395,8 +405,10 @@ def subscription_order(token: str, **more: Any) -> Json:
 def hosted_order(method: str, **more: Any) -> Json:
     """Return an order whose customer approves at the provider."""
     address = {"given_name": "Ada", "family_name": "Example", "line1": "1 High Street"}
-    address |= {"city": "Springfield", "postal_code": "12345", "country": "US"}
-    given = {"currency": "USD", "email": "ada@example.com", "billing_address": address}
+    # Accounts of the sandbox: Klarna's is European, Afterpay's American.
+    country, currency = ("DE", "EUR") if method == "klarna" else ("US", "USD")
+    address |= {"city": "Springfield", "postal_code": "12345", "country": country}
+    given = {"currency": currency, "email": "ada@example.com", "billing_address": address}
     given |= {"return_url": "https://shop.example/thanks", "payment_method": method}
     return {name: value for name, value in (order() | given | more).items() if name != "payment_method_token"}
 
