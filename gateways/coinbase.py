@@ -151,10 +151,10 @@ class CoinbaseGateway:
         event = json.loads(payload)
         try:
             if event["eventType"] in _PAYMENT_EVENTS:
-                return Notice(event["id"], _attempt_of(event), None)
+                return Notice(str(event["id"]), _text((event.get("metadata") or {}).get("attempt_id")), None)
             if event["eventType"] in _REFUND_EVENTS:
                 refund = _last_refund(event, _REFUND_EVENTS[event["eventType"]])
-                return Notice(refund["id"], refund.get("reason"), None, event["id"])
+                return Notice(str(refund["id"]), _text(refund.get("reason")), None, str(event["id"]))
         except MALFORMED:
             return None
         return None
@@ -306,20 +306,19 @@ _REFUND_EVENTS = {"checkout.refund.success": "COMPLETED", "checkout.refund.faile
 
 
 def _event_id(event: Any) -> str:
-    # The time of the change tells two partial refunds apart, after which the status is the same.
-    parts = (event["id"], event["eventType"], event["status"], event.get("updatedAt", ""))
-    return ":".join(str(part) for part in parts)
+    # Time and sum tell two partial refunds apart, after which the status is the same.
+    told = (event["id"], event["eventType"], event["status"], event.get("updatedAt"), event.get("refundedAmount"))
+    return ":".join(str(part) for part in told if part is not None)
 
 
-def _attempt_of(checkout: Any) -> str | None:
-    attempt_id = (checkout.get("metadata") or {}).get("attempt_id")
-    return attempt_id if isinstance(attempt_id, str) else None
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _last_refund(checkout: Any, status: str) -> Any:
     """Return the refund that such an event is most likely about, which does not say so itself."""
     ended = [refund for refund in checkout["refunds"] if refund["status"] == status]
-    return max(ended, key=lambda refund: refund.get("completedAt") or "")
+    return max(reversed(ended), key=lambda refund: refund.get("completedAt") or "")
 
 
 # --- errors -----------------------------------------------------------------------------------------

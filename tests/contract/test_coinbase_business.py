@@ -430,13 +430,22 @@ def test_a_refund_of_another_amount_is_doubt(bench: ProviderBench) -> None:
 def test_two_partial_refunds_are_two_events_even_without_an_id(bench: ProviderBench, gateway: CoinbaseGateway) -> None:
     event = CHECKOUT | {"eventType": "checkout.refund.success", "status": "PARTIALLY_REFUNDED"}
     ids = []
-    for updated_at in ("2026-11-23T12:01:00Z", "2026-11-23T12:01:00Z", "2026-11-23T12:02:00Z"):
-        sent = bench.signed(event | {"updatedAt": updated_at})
+    for refunded in ("1.00", "1.00", "2.00"):
+        sent = bench.signed(event | {"refundedAmount": refunded})
         stamp, code = older_signature(sent.body)
         headers = {"X-Hook0-Signature": f"t={stamp},v0={code}", "X-Event-Id": "not-signed"}
         ids.append(gateway.verify_webhook(sent.body, headers, now()).event_id)
     assert ids[0] == ids[1] != ids[2]
     assert "not-signed" not in ids
+
+
+def test_the_last_of_two_refunds_is_told_even_within_a_second(bench: ProviderBench, gateway: CoinbaseGateway) -> None:
+    first = charged(bench, gateway)
+    for asked in (operation(first, Verb.REFUND, 100), operation(first, Verb.REFUND, 100)):
+        outcome = gateway.refund(asked)
+        notice = gateway.read_webhook(json.dumps(bench.event(outcome.reference)))
+        assert (notice.reference, notice.attempt_id) == (outcome.reference, asked.attempt_id)
+        assert notice.charge_reference == first.reference
 
 
 def older_signature(body: bytes) -> tuple[int, str]:
