@@ -20,24 +20,27 @@ from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent,
 from domain.payment import Verb
 from gateways.afterpay_answers import (
     DECLINED,
-    MALFORMED,
     OPEN,
+    code_of,
+    failure_of,
     find_refund,
+    is_payment,
     outcome_of_charge,
     outcome_of_checkout,
     outcome_of_payment,
     outcome_of_refund,
-    outcome_of_refusal,
     outcome_of_reversal,
-    outcome_of_silence,
     reason_of,
     was_captured_by,
 )
-from gateways.afterpay_api import WRITE_SECONDS, Api, Reply, Unanswered
+from gateways.afterpay_api import WRITE_SECONDS, Api
 from gateways.afterpay_limits import Limits
-from gateways.afterpay_requests import amount_of, checkout_of, reference_of, request_id
+from gateways.afterpay_requests import amount_of, checkout_of, reference_of
 from gateways.afterpay_webhooks import read, verify
 from gateways.base import Delivery, Notice, Order, Remember, Shared
+from gateways.keys import key_of
+from gateways.rest import Answer, CallFailed, Fate, decided, looked_up, segment
+from gateways.settings import revealed
 
 _LIVE_HOST, _SANDBOX_HOST = "global-api.afterpay.com", "global-api-sandbox.afterpay.com"
 DEFAULT_BASE = f"https://{_LIVE_HOST}"
@@ -76,7 +79,7 @@ class AfterpayGateway:
             return self._open(order, remember)
         # Whoever lost the lease meanwhile must not send anything.
         remember(token)
-        return _decided(token, lambda: self._pay(order, token))
+        return decided(token, lambda: self._pay(order, token))
 
     def capture(self, order: Order) -> Outcome:
         """Take the amount of an authorization, and release the rest."""
@@ -98,12 +101,7 @@ class AfterpayGateway:
         if token is None:
             return NotSent("not_created")
         known = order.reference if order.verb is Verb.REFUND else token
-        try:
-            return self._standing(order, token, self._find(token))
-        except Unanswered as error:
-            return InDoubt(error.reason, known)
-        except MALFORMED:
-            return InDoubt("malformed_answer", known)
+        return looked_up(known, lambda: self._standing(order, token, self._find(token)))
 
     def limits(self) -> tuple[int, int]:
         """Return the least and the most that one order may be, in minor units, as read within the last day.
@@ -133,12 +131,12 @@ class AfterpayGateway:
             return NotSent("email_missing", is_retryable=False)
         back = f"{self._api_url}/returns/{order.attempt_id}"
         try:
-            reply = self._api.post("checkouts", body=checkout_of(order, back))
-        except Unanswered as error:
-            return NotSent(error.reason)
-        if reply.status not in (200, 201):
-            return _nothing_moved(outcome_of_refusal(reply, None))
-        opened = outcome_of_checkout(reply)
+            answer = self._api.post("/checkouts", checkout_of(order, back))
+        except CallFailed as failure:
+            return failure.outcome_of_creation()
+        if answer.status not in (200, 201):
+            return failure_of(answer).outcome_of_creation()
+        opened = outcome_of_checkout(answer)
         if opened is None:
             return NotSent("malformed_answer")
         remember(opened.reference)
@@ -147,52 +145,52 @@ class AfterpayGateway:
     def _pay(self, order: Order, token: str) -> Outcome:
         body: dict[str, Any] = {"token": token, "merchantReference": reference_of(order)}
         if order.verb is Verb.AUTHORIZE:
-            reply = self._api.post("payments", "auth", body=body | {"requestId": request_id(order, "auth")})
+            answer = self._api.post("/payments/auth", body | {"requestId": key_of(order.attempt_id, "auth")})
         else:
             # The same token is never captured twice: it needs no request id.
-            reply = self._api.post("payments", "capture", body=body)
-        if reply.is_payment:
-            outcome = outcome_of_charge(reply.body, token, order.money)
-            is_contradiction = reply.status == 402 and not isinstance(outcome, Declined)
+            answer = self._api.post("/payments/capture", body)
+        if is_payment(answer):
+            outcome = outcome_of_charge(answer.fields, token, order.money)
+            is_contradiction = answer.status == 402 and not isinstance(outcome, Declined)
             return InDoubt("contradicting_answer", token) if is_contradiction else outcome
-        if reply.code == "invalid_order_transaction_status":
+        if code_of(answer) == "invalid_order_transaction_status":
             return self._not_approved(token)
-        if reply.code == "invalid_token":
+        if code_of(answer) == "invalid_token":
             return self._token_is_over(order, token)
-        return outcome_of_refusal(reply, token)
+        return failure_of(answer).outcome(token)
 
     def _not_approved(self, token: str) -> Outcome:
         """The shopper has not confirmed: say where he can, while the checkout is kept (the token lives longer)."""
         try:
-            reply = self._api.get("checkouts", token)
-        except Unanswered as error:
-            return NotSent(error.reason, reference=token)
-        if reply.code in ("precondition_failed", "not_found"):
+            answer = self._api.get(f"/checkouts/{segment(token)}")
+        except CallFailed as failure:
+            return NotSent(failure.reason, reference=token)
+        if code_of(answer) in ("precondition_failed", "not_found"):
             return ActionRequired(token, {"type": "redirect"})
-        opened = outcome_of_checkout(reply) if reply.status == 200 else None
+        opened = outcome_of_checkout(answer) if answer.status == 200 else None
         if opened is None or opened.reference != token:
-            return NotSent(reason_of(reply), reference=token)
+            return NotSent(reason_of(answer), reference=token)
         return opened
 
     def _token_is_over(self, order: Order, token: str) -> Outcome:
         """It ran out, or was used: then there is a payment."""
         try:
             payment = self._find(token)
-        except Unanswered as error:
-            return InDoubt(error.reason, token)
+        except CallFailed as failure:
+            return InDoubt(failure.reason, token)
         return Approved(token, voided=True) if payment is None else self._standing(order, token, payment)
 
     # --- look-ups ---
 
     def _find(self, token: str) -> Any:
-        """Return the payment of a token, None if there is none. Raises Unanswered."""
-        reply = self._api.get("payments", f"token:{token}")
-        if reply.status == 200 and reply.body.get("token") == token:
-            return reply.body
+        """Return the payment of a token, None if there is none. Raises CallFailed."""
+        answer = self._api.get(f"/payments/token:{segment(token)}")
+        if answer.status == 200 and answer.fields.get("token") == token:
+            return answer.fields
         # Only Afterpay's own word for it: another server's 404 proves nothing.
-        if reply.status == 404 and reply.code == "not_found":
+        if answer.status == 404 and code_of(answer) == "not_found":
             return None
-        raise Unanswered("malformed_answer" if reply.status == 200 else reason_of(reply), is_sent=True)
+        raise CallFailed("malformed_answer" if answer.status == 200 else reason_of(answer), Fate.UNKNOWN)
 
     def _standing(self, order: Order, token: str, payment: Any) -> Outcome:
         """Say how the attempt of an order stands, by the payment of its token."""
@@ -218,26 +216,26 @@ class AfterpayGateway:
 
     def _operate(self, order: Order, operation: Callable[[Order, str, Any], Outcome]) -> Outcome:
         """Carry an operation out on the payment of the charge's token; its id has to be read first."""
-        token = _charge_reference(order)
+        token = order.charged
         try:
             payment = self._find(token)
-        except Unanswered as error:
-            return NotSent(error.reason)
-        return _decided(None if order.verb is Verb.REFUND else token, lambda: operation(order, token, payment))
+        except CallFailed as failure:
+            return NotSent(failure.reason)
+        return decided(None if order.verb is Verb.REFUND else token, lambda: operation(order, token, payment))
 
     def _capture(self, order: Order, token: str, payment: Any) -> Outcome:
         if not was_captured_by(_there(payment), order.attempt_id):
             if payment["paymentState"] != "AUTH_APPROVED":
                 return InDoubt("unexpected_state", token)
             request = {
-                "requestId": request_id(order, "capture"),
+                "requestId": key_of(order.attempt_id, "capture"),
                 "amount": amount_of(order.money),
                 "paymentEventMerchantReference": order.attempt_id,
             }
-            reply = self._api.post("payments", str(payment["id"]), "capture", body=request)
-            if not reply.is_payment:
-                return outcome_of_refusal(reply, token)
-            payment = reply.body
+            answer = self._api.post(f"/payments/{_id(payment)}/capture", request)
+            if not is_payment(answer):
+                return failure_of(answer).outcome(token)
+            payment = answer.fields
         outcome = self._captured(order, token, payment, is_ours=True)
         if isinstance(outcome, Approved) and outcome.captured != order.money.minor:
             return InDoubt("amount_mismatch", token)
@@ -247,13 +245,13 @@ class AfterpayGateway:
         """Release what our capture in part has left over, also when the worker that captured is gone."""
         if is_ours and payment["paymentState"] == "PARTIALLY_CAPTURED":
             try:
-                reply = self._release(payment, request_id(order, "rest"), reason="amountAdjustment")
-            except Unanswered as error:
+                answer = self._release(payment, key_of(order.attempt_id, "rest"), reason="amountAdjustment")
+            except CallFailed as failure:
                 # Captured is captured: this must never count as not sent.
-                return InDoubt(error.reason, token)
-            if not reply.is_payment:
-                return InDoubt(reason_of(reply), token)
-            payment = reply.body
+                return InDoubt(failure.reason, token)
+            if not is_payment(answer):
+                return InDoubt(reason_of(answer), token)
+            payment = answer.fields
         return outcome_of_payment(payment, token, order.money.currency)
 
     def _void(self, order: Order, token: str, payment: Any) -> Outcome:
@@ -262,25 +260,25 @@ class AfterpayGateway:
             return InDoubt("payment_captured", token)
         if state not in OPEN:
             return self._standing_of_void(order, token, payment)
-        reply = self._release(payment, request_id(order, "void"))
-        if reply.is_payment:
-            return outcome_of_payment(reply.body, token, order.money.currency)
-        if reply.code == "invalid_amount":
+        answer = self._release(payment, key_of(order.attempt_id, "void"))
+        if is_payment(answer):
+            return outcome_of_payment(answer.fields, token, order.money.currency)
+        if code_of(answer) == "invalid_amount":
             # Less is open than we have just read: a capture was faster.
-            return InDoubt(reason_of(reply), token)
-        return outcome_of_refusal(reply, token)
+            return InDoubt(reason_of(answer), token)
+        return failure_of(answer).outcome(token)
 
-    def _release(self, payment: Any, request_id: str, **fields: str) -> Reply:
+    def _release(self, payment: Any, request_id: str, **fields: str) -> Answer:
         request = {"requestId": request_id, "amount": payment["openToCaptureAmount"], **fields}
-        return self._api.post("payments", str(payment["id"]), "void", body=request)
+        return self._api.post(f"/payments/{_id(payment)}/void", request)
 
     def _reverse(self, order: Order, token: str, payment: Any) -> Outcome:
         """Take back a charge that went through although it was given up: its answer was lost, and the debt ended here.
 
         Afterpay reverses by token within ten minutes, and later than it answers: until the payment shows it, this is
         in doubt and asked for again. When it is too late for that, the money goes into the books as captured."""
-        reply = self._api.post("payments", f"token:{token}", "reversal")
-        outcome = outcome_of_reversal(reply, token)
+        answer = self._api.post(f"/payments/token:{segment(token)}/reversal")
+        outcome = outcome_of_reversal(answer, token)
         return outcome_of_payment(payment, token, order.money.currency) if outcome is None else outcome
 
     def _refund(self, order: Order, token: str, payment: Any) -> Outcome:
@@ -288,43 +286,27 @@ class AfterpayGateway:
         if known is not None:
             return outcome_of_refund(known, order.money)
         request = {
-            "requestId": request_id(order, "refund"),
+            "requestId": key_of(order.attempt_id, "refund"),
             "amount": amount_of(order.money),
             # Without both of them a repeat would be another refund.
             "merchantReference": order.attempt_id,
             "refundMerchantReference": order.attempt_id,
         }
-        reply = self._api.post("payments", str(payment["id"]), "refund", body=request)
-        if reply.status not in (200, 201):
-            return outcome_of_refusal(reply, None)
-        return outcome_of_refund(reply.body, order.money)
-
-
-def _decided(reference: str | None, call: Callable[[], Outcome]) -> Outcome:
-    try:
-        return call()
-    except Unanswered as error:
-        return outcome_of_silence(error, reference)
-    except MALFORMED:
-        return InDoubt("malformed_answer", reference)
-
-
-def _nothing_moved(outcome: Outcome) -> Outcome:
-    """A checkout that could not be opened, or whose token was lost, takes no money."""
-    return NotSent(outcome.reason) if isinstance(outcome, InDoubt) else outcome
+        answer = self._api.post(f"/payments/{_id(payment)}/refund", request)
+        if answer.status not in (200, 201):
+            return failure_of(answer).outcome()
+        return outcome_of_refund(answer.fields, order.money)
 
 
 def _there(payment: Any) -> Any:
     """What was captured or authorized has a payment: that Afterpay knows none makes no sense."""
     if payment is None:
-        raise Unanswered("no_payment", is_sent=True)
+        raise CallFailed("no_payment", Fate.UNKNOWN)
     return payment
 
 
-def _charge_reference(order: Order) -> str:
-    if order.charge_reference is None:
-        raise AssertionError(f"bug: {order.verb} of a payment that never reached Afterpay")
-    return order.charge_reference
+def _id(payment: Any) -> str:
+    return segment(str(payment["id"]))
 
 
 # --- settings ---------------------------------------------------------------------------------------
@@ -351,7 +333,7 @@ class AfterpaySettings(BaseModel):
 
     def problems(self) -> list[str]:
         """Return what is wrong, each naming its variable and what to do."""
-        merchant, secret = self.afterpay_merchant_id, _text(self.afterpay_secret_key)
+        merchant, secret = self.afterpay_merchant_id, revealed(self.afterpay_secret_key)
         if not merchant and not secret:
             return []
         found = []
@@ -379,7 +361,7 @@ class AfterpaySettings(BaseModel):
 
     def make(self, shared: Shared) -> AfterpayGateway | None:
         """Return the gateway; None when it is not configured."""
-        merchant, secret, region = self.afterpay_merchant_id, _text(self.afterpay_secret_key), self.afterpay_region
+        merchant, secret, region = self.afterpay_merchant_id, revealed(self.afterpay_secret_key), self.afterpay_region
         if not merchant or not secret or not region:
             return None
         return AfterpayGateway(
@@ -387,11 +369,7 @@ class AfterpaySettings(BaseModel):
             secret_key=secret,
             region=region,
             api_url=shared.api_url,
-            webhook_secret=_text(self.afterpay_webhook_secret),
+            webhook_secret=revealed(self.afterpay_webhook_secret),
             base=self.afterpay_api_base,
             read_seconds=shared.read_seconds,
         )
-
-
-def _text(secret: SecretStr | None) -> str | None:
-    return secret.get_secret_value() if secret else None

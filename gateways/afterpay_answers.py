@@ -4,18 +4,14 @@ Sources: Afterpay's OpenAPI documents (checkouts, payments) and developers.cash.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from domain.decline import Decline, DeclineClass
-from domain.errors import InvalidAmount
 from domain.money import Money
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Outcome
-from gateways.afterpay_api import Reply, Unanswered
-
-# What reading an answer raises that is not what Afterpay documents: nothing can be concluded from it.
-MALFORMED = (LookupError, TypeError, ValueError, AttributeError, InvalidAmount)
+from gateways.rest import Answer, CallFailed, Fate
+from gateways.signature import is_name
 
 # Money is held, so that it can be captured or voided.
 OPEN = frozenset({"AUTH_APPROVED", "PARTIALLY_CAPTURED"})
@@ -28,15 +24,17 @@ _RELEASED = frozenset({"VOIDED", "EXPIRED"})
 # --- answers ----------------------------------------------------------------------------------------
 
 
-def outcome_of_checkout(reply: Reply) -> ActionRequired | None:
+def is_payment(answer: Answer) -> bool:
+    """Tell whether an answer carries a payment: a decline may come with 201 and with 402."""
+    return answer.status in (200, 201, 402) and "paymentState" in answer.fields
+
+
+def outcome_of_checkout(answer: Answer) -> ActionRequired | None:
     """Return where the shopper approves; None when the answer does not say."""
-    token, address = reply.body.get("token"), reply.body.get("redirectCheckoutUrl")
-    if not isinstance(token, str) or not isinstance(address, str):
+    token, address = answer.fields.get("token"), answer.fields.get("redirectCheckoutUrl")
+    if not is_name(token) or not isinstance(address, str) or not address.startswith(("https://", "http://")):
         return None
-    is_usable = 0 < len(token) <= 255 and token.isascii() and token.isprintable()
-    if not is_usable or not address.startswith(("https://", "http://")):
-        return None
-    return ActionRequired(token, {"type": "redirect", "redirect_url": address})
+    return ActionRequired(str(token), {"type": "redirect", "redirect_url": address})
 
 
 def outcome_of_charge(payment: Any, token: str, money: Money) -> Outcome:
@@ -117,81 +115,64 @@ def minor_units(amount: Any, currency: str) -> int:
 
 # --- errors -----------------------------------------------------------------------------------------
 
-_Decide = Callable[[str, str | None], Outcome]
-
-
-def _at_fault(reason: str, reference: str | None) -> Outcome:
-    return NotSent(reason, is_retryable=False, reference=reference)
-
-
-def _before_execution(reason: str, reference: str | None) -> Outcome:
-    return NotSent(reason, reference=reference)
-
-
-def _look_up(reason: str, reference: str | None) -> Outcome:
-    """Somebody was faster, or an answer of ours was lost: how it stands has to be read."""
-    return InDoubt(reason, reference)
-
-
-# Closed: a test walks the codes of the OpenAPI documents and fails when one is not decided here.
-ERRORS: dict[str, _Decide] = {
-    "invalid_json": _at_fault,
-    "invalid_object": _at_fault,
-    "invalid_amount": _at_fault,
-    "unsupported_payment_type": _at_fault,
-    "unsupported_currency": _at_fault,
-    "refund_timelimit_exceeded": _at_fault,
-    "unauthorized": _before_execution,
-    "invalid_token": _look_up,
-    "invalid_order_transaction_status": _look_up,
-    "not_found": _look_up,
-    "precondition_failed": _look_up,
-    "error": _look_up,
-    "invalid_state": _look_up,
-    "payment_captured": _look_up,
-    "payment_voided": _look_up,
-    "payment_expired": _look_up,
+# Closed: a test walks the codes of the OpenAPI documents and fails when one is not decided here. What is unknown:
+# somebody was faster, or an answer of ours was lost.
+ERRORS: dict[str, Fate] = {
+    "invalid_json": Fate.AT_FAULT,
+    "invalid_object": Fate.AT_FAULT,
+    "invalid_amount": Fate.AT_FAULT,
+    "unsupported_payment_type": Fate.AT_FAULT,
+    "unsupported_currency": Fate.AT_FAULT,
+    "refund_timelimit_exceeded": Fate.AT_FAULT,
+    "unauthorized": Fate.NOT_EXECUTED,
+    "invalid_token": Fate.UNKNOWN,
+    "invalid_order_transaction_status": Fate.UNKNOWN,
+    "not_found": Fate.UNKNOWN,
+    "precondition_failed": Fate.UNKNOWN,
+    "error": Fate.UNKNOWN,
+    "invalid_state": Fate.UNKNOWN,
+    "payment_captured": Fate.UNKNOWN,
+    "payment_voided": Fate.UNKNOWN,
+    "payment_expired": Fate.UNKNOWN,
 }
 # What a refusal without a known code means. 409: the first request with this id is still running.
-_STATUSES: dict[int, _Decide] = {
-    **dict.fromkeys((400, 405, 406, 413, 415, 422), _at_fault),
-    **dict.fromkeys((401, 403, 429), _before_execution),
+_STATUSES: dict[int, Fate] = {
+    **dict.fromkeys((400, 405, 406, 413, 415, 422), Fate.AT_FAULT),
+    **dict.fromkeys((401, 403, 429), Fate.NOT_EXECUTED),
 }
 # In words of ours: what an application has to be told apart.
 _REASONS = {"unsupported_payment_type": "amount_outside_limits"}
 
 
-def outcome_of_refusal(reply: Reply, reference: str | None) -> Outcome:
-    """Map every answer that is no success; one that the tables do not know leaves the attempt in doubt."""
-    decide = _STATUSES.get(reply.status, _look_up)
-    if reply.code in ERRORS and reply.status not in (409, 429):
-        decide = ERRORS[reply.code]
-    return decide(reason_of(reply), reference)
+def code_of(answer: Answer) -> str | None:
+    """Return the errorCode of a refusal; None of every other answer."""
+    code = answer.fields.get("errorCode")
+    return code if isinstance(code, str) and 400 <= answer.status < 500 else None
 
 
-def reason_of(reply: Reply) -> str:
+def failure_of(answer: Answer) -> CallFailed:
+    """Return what an answer that is no success means; one that the tables do not know leaves the attempt in doubt."""
+    fate = _STATUSES.get(answer.status, Fate.UNKNOWN)
+    if answer.status not in (409, 429):
+        fate = ERRORS.get(code_of(answer) or "", fate)
+    return CallFailed(reason_of(answer), fate)
+
+
+def reason_of(answer: Answer) -> str:
     """Return a short word for a refusal; nothing that Afterpay wrote, unless it is a word of the table."""
-    if reply.code in ERRORS:
-        return _REASONS.get(reply.code, reply.code)
-    return f"http_{reply.status}"
+    code = code_of(answer)
+    return _REASONS.get(code, code) if code in ERRORS else f"http_{answer.status}"
 
 
-def outcome_of_silence(error: Unanswered, reference: str | None) -> Outcome:
-    """Return what follows when no usable answer came to a call that moves money."""
-    if error.is_sent:
-        return InDoubt(error.reason, reference)
-    return NotSent(error.reason, reference=reference)
-
-
-def outcome_of_reversal(reply: Reply, token: str) -> Outcome | None:
+def outcome_of_reversal(answer: Answer, token: str) -> Outcome | None:
     """Return what came of asking for a reversal; None when it is refused, because it is too late for one.
 
     All refusals have one code and differ by their message."""
-    message = str(reply.body.get("message", "")).lower()
-    if reply.status == 412 and "previously processed" in message:
+    message = str(answer.fields.get("message", "")).lower()
+    if answer.status == 412 and "previously processed" in message:
         return Approved(token, voided=True)
-    if reply.status == 204 or (reply.status == 412 and "pending reversal" in message):
+    if answer.status == 204 or (answer.status == 412 and "pending reversal" in message):
         return InDoubt("reversal_pending", token)
-    if reply.code in ("invalid_token", "precondition_failed"):
+    if code_of(answer) in ("invalid_token", "precondition_failed"):
         return None
-    return InDoubt(reason_of(reply), token)
+    return InDoubt(reason_of(answer), token)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 
-from gateways.afterpay_answers import MALFORMED, minor_units, reason_of
-from gateways.afterpay_api import Api, Unanswered
+from gateways.afterpay_answers import minor_units, reason_of
+from gateways.afterpay_api import Api
 from gateways.base import GatewayError
+from gateways.rest import MALFORMED, CallFailed
 
 # The limits seldom change; Afterpay asks to read them once a day (docs: get configuration).
 _KEPT_SECONDS = 86_400
@@ -30,13 +31,13 @@ class Limits:
     def read(self) -> tuple[int, int]:
         """Ask for the least and the most. Raises GatewayError."""
         try:
-            reply = self._api.get("configuration")
-        except Unanswered as error:
-            raise GatewayError(f"Afterpay does not answer ({error.reason})") from None
-        if reply.status != 200:
-            raise GatewayError(f"Afterpay refuses to be asked ({reason_of(reply)}); check AFTERPAY_MERCHANT_ID")
+            answer = self._api.get("/configuration")
+        except CallFailed as failure:
+            raise GatewayError(f"Afterpay does not answer ({failure.reason})") from None
+        if answer.status != 200:
+            raise GatewayError(f"Afterpay refuses to be asked ({reason_of(answer)}); check AFTERPAY_MERCHANT_ID")
         # An account without a minimum has none in its answer.
-        least, most = reply.body.get("minimumAmount"), reply.body.get("maximumAmount")
+        least, most = answer.fields.get("minimumAmount"), answer.fields.get("maximumAmount")
         try:
             return minor_units(least, self._currency) if least else 1, minor_units(most, self._currency)
         except MALFORMED:

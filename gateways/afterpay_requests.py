@@ -4,15 +4,12 @@ Source: Afterpay's OpenAPI documents (checkouts, payments), read 2026-11-23."""
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from domain.money import Money
 from gateways.base import Order
 
-# Request ids have to be UUIDs. Ours are derived from the attempt, in a name space of our own.
-_REQUEST_IDS = uuid.UUID("2f1c3a52-8f0e-4b55-9d0a-5f4f8f7c1c1e")
 # The only countries that an address may be in.
 _COUNTRIES = frozenset({"AU", "CA", "GB", "NZ", "US"})
 
@@ -62,8 +59,3 @@ def amount_of(money: Money) -> dict[str, str]:
 def reference_of(order: Order) -> str:
     """Return our name for a charge, by which it can be searched for and disputes name it."""
     return f"{order.payment_id}/{order.attempt_id}"
-
-
-def request_id(order: Order, call: str) -> str:
-    """Return the id of one call of an attempt: a UUID, the same for ever, so that a repeat is the same request."""
-    return str(uuid.uuid5(_REQUEST_IDS, f"{order.attempt_id}/{call}"))

@@ -38,6 +38,13 @@ class Order:
     reason: str | None = None
     payer: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def charged(self) -> str:
+        """The charge's reference, without which there is nothing to capture, void or refund."""
+        if self.charge_reference is None:
+            raise AssertionError(f"bug: {self.verb} of a payment that never reached the provider")
+        return self.charge_reference
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:

@@ -6,7 +6,6 @@ Sources: docs.cdp.coinbase.com (coinbase-business/checkout-apis), read 2026-11-2
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -14,33 +13,21 @@ from typing import Any
 from pydantic import Field, SecretStr
 
 from domain.decline import Decline, DeclineClass
-from domain.errors import InvalidAmount, UnknownCurrency, WebhookRefused
-from domain.money import Money
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Outcome, Pending
 from domain.payment import Verb
 from gateways import hook0
 from gateways.base import Delivery, GatewayError, Notice, Order, Remember, Shared
 from gateways.coinbase_jwt import Signer, read_key
-from gateways.coinbase_rest import (
-    MALFORMED,
-    Api,
-    CallFailed,
-    Fate,
-    body_of,
-    is_name,
-    json_of,
-    segment,
-    split_secrets,
-    word,
-)
-from gateways.crypto import CryptoSettings
+from gateways.coinbase_rest import json_of, minor_units, outcome_of_transition
+from gateways.keys import key_of
+from gateways.rest import MALFORMED, CallFailed, Fate, Rest, decided, looked_up, segment, word
+from gateways.settings import CryptoSettings, Secrets, all_revealed, revealed
+from gateways.signature import delivery_of
 
 DEFAULT_BASE = "https://business.coinbase.com/api/v1"
 _HOST = "https://business.coinbase.com/"
 # What Coinbase converts to USDC; all of them have two decimals, and an amount may have no more.
 CURRENCIES = frozenset({"EUR", "GBP", "SGD", "USD"})
-# Ours for ever: another one would make other keys of the same attempts.
-_KEYS = uuid.UUID("7b9d4f0e-6a55-4c0d-9a0b-6f3f5f0c9d11")
 _NOT_SUPPORTED = NotSent("not_supported", is_retryable=False)
 
 
@@ -63,7 +50,7 @@ class CoinbaseGateway:
         self._signer = Signer(api_key_name, api_key_secret)
         self._webhook_secrets = webhook_secrets
         self._api_url = api_url.rstrip("/")
-        self._api = Api(base, read_seconds)
+        self._api = Rest(base, read_seconds)
 
     def charge(self, order: Order, remember: Remember) -> Outcome:
         """Create the checkout and send the customer to its page; one that is known already is looked up."""
@@ -75,14 +62,14 @@ class CoinbaseGateway:
         if order.money.currency not in CURRENCIES:
             return NotSent("currency_not_supported", is_retryable=False)
         try:
-            checkout = self._call("POST", "/checkouts", self._checkout_of(order), _key(order.attempt_id))
+            checkout = self._call("POST", "/checkouts", self._checkout_of(order), key_of(order.attempt_id, "charge"))
             reference = str(checkout["id"])
         except CallFailed as failure:
-            return failure.before_money()
+            return failure.outcome_of_creation()
         except MALFORMED:
             return NotSent("malformed_answer")
         remember(reference)
-        return _read(outcome_of_checkout, checkout, order, reference)
+        return decided(reference, lambda: outcome_of_checkout(checkout, order))
 
     def capture(self, order: Order) -> Outcome:
         """Checkouts have no authorization."""
@@ -90,35 +77,35 @@ class CoinbaseGateway:
 
     def void(self, order: Order) -> Outcome:
         """Deactivate a checkout that nobody has paid yet."""
-        reference = _charge_reference(order)
+        reference = order.charged
         try:
             checkout = self._call("POST", f"/checkouts/{segment(reference)}/deactivate")
         except CallFailed as failure:
-            return failure.of_transition(reference)
-        return _read(outcome_of_checkout, checkout, order, reference)
+            return outcome_of_transition(failure, reference)
+        return decided(reference, lambda: outcome_of_checkout(checkout, order))
 
     def refund(self, order: Order) -> Outcome:
         """Send part or all of a paid checkout back. The key never changes: a repeat is the same refund."""
         # Refunds have no metadata: the reason tells two of the same amount apart.
         amount = {"amount": str(order.money), "currency": order.money.currency, "reason": order.attempt_id}
-        path = f"/checkouts/{segment(_charge_reference(order))}/refund"
-        try:
-            answer = self._call("POST", path, amount, _key(order.attempt_id))
+        path = f"/checkouts/{segment(order.charged)}/refund"
+
+        def send() -> Outcome:
+            answer = self._call("POST", path, amount, key_of(order.attempt_id, "refund"))
             refund = _find_refund(answer.get("checkout", answer), order)
-        except CallFailed as failure:
-            return failure.of_operation(None)
-        except MALFORMED:
-            return InDoubt("malformed_answer")
-        return InDoubt("malformed_answer") if refund is None else _read(_outcome_of_refund, refund, order, None)
+            return InDoubt("malformed_answer") if refund is None else _outcome_of_refund(refund, order)
+
+        return decided(None, send)
 
     def retrieve(self, order: Order) -> Outcome:
         """Look the checkout up, and a refund in it. Without a stored reference nobody was shown a page."""
         is_refund = order.verb is Verb.REFUND
-        reference = _charge_reference(order) if is_refund else order.reference or order.charge_reference
+        reference = order.charged if is_refund else order.reference or order.charge_reference
         if reference is None:
             return NotSent("not_created")
         known = order.reference if is_refund else reference
-        try:
+
+        def look() -> Outcome:
             checkout = self._call("GET", f"/checkouts/{segment(reference)}")
             if not is_refund:
                 return outcome_of_checkout(checkout, order)
@@ -126,25 +113,19 @@ class CoinbaseGateway:
             if refund is None:
                 return NotSent("not_created") if known is None else InDoubt("refund_not_found", known)
             return _outcome_of_refund(refund, order)
-        except CallFailed as failure:
-            return failure.of_look_up(known)
-        except MALFORMED:
-            return InDoubt("malformed_answer", known)
+
+        return looked_up(known, look)
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> Delivery:
         """Accept a checkout with its event type, signed with any of the secrets at most five minutes from now."""
         signature = hook0.verify(body, headers, self._webhook_secrets, now)
-        try:
-            payload = body.decode()
-            event = json.loads(payload)
-            kind, derived = event["eventType"], _event_id(event)
-        except (*MALFORMED, RecursionError):
-            raise WebhookRefused("not a Coinbase event") from None
         # The body has no id of the event. One in a header is as good as the body only where it is signed too.
-        event_id = headers.get("X-Event-Id", "") if signature.covers("X-Event-Id") else derived
-        if not (is_name(event_id, 255) and is_name(kind, 100)):
-            raise WebhookRefused("not a Coinbase event")
-        return Delivery(event_id, kind, payload)
+        signed_id = headers.get("X-Event-Id", "") if signature.covers("X-Event-Id") else None
+
+        def identify(event: Any) -> tuple[Any, Any]:
+            return (_event_id(event) if signed_id is None else signed_id), event["eventType"]
+
+        return delivery_of(body, "a Coinbase event", identify)
 
     def read_webhook(self, payload: str) -> Notice | None:
         """Name the checkout or refund that an event is about; Coinbase is then asked how it stands."""
@@ -201,29 +182,11 @@ class CoinbaseGateway:
         headers = {"Authorization": f"Bearer {self._signer.token(method, self._api.base + path)}"}
         if key is not None:
             headers["X-Idempotency-Key"] = key
-        answer = self._api.send(method, path, headers, body=body, query=query)
-        if not 200 <= answer.status_code < 300:
-            reason = word(body_of(answer).get("errorType"), f"http_{answer.status_code}")
-            raise CallFailed(reason, FATES.get(answer.status_code, Fate.UNKNOWN))
+        answer = self._api.send(method, path, json=body, query=query, headers=headers)
+        if not answer.is_good:
+            reason = word(answer.fields.get("errorType"), f"http_{answer.status}")
+            raise CallFailed(reason, FATES.get(answer.status, Fate.UNKNOWN))
         return json_of(answer)
-
-
-# --- requests ---------------------------------------------------------------------------------------
-
-
-def _key(attempt_id: str) -> str:
-    """Return the attempt's idempotency key: always the same, and in the form of the random UUIDs that are documented.
-
-    >>> _key("at_1") == _key("at_1") != _key("at_2"), uuid.UUID(_key("at_1")).version
-    (True, 4)
-    """
-    return str(uuid.UUID(bytes=uuid.uuid5(_KEYS, attempt_id).bytes, version=4))
-
-
-def _charge_reference(order: Order) -> str:
-    if order.charge_reference is None:
-        raise AssertionError(f"bug: {order.verb} of a payment that never reached Coinbase")
-    return order.charge_reference
 
 
 # --- answers ----------------------------------------------------------------------------------------
@@ -265,23 +228,11 @@ def _outcome_of_refund(refund: Any, order: Order) -> Outcome:
     return InDoubt("unknown_status", reference)
 
 
-def _read(outcome_of: Any, thing: Any, order: Order, reference: str | None) -> Outcome:
-    """Read the answer to a call that was executed: one that makes no sense leaves doubt."""
-    try:
-        outcome: Outcome = outcome_of(thing, order)
-    except MALFORMED:
-        return InDoubt("malformed_answer", reference)
-    return outcome
-
-
 def _amount(thing: Any, currency: str) -> int | None:
     """Return the minor units of a checkout or refund in its price's currency, which USDC stands beside."""
     for amount, code in (("fiatAmount", "fiatCurrency"), ("amount", "currency")):
         if thing.get(code) == currency:
-            try:
-                return Money.parse(thing[amount], currency).minor
-            except (InvalidAmount, UnknownCurrency):
-                return None
+            return minor_units(thing[amount], currency)
     return None
 
 
@@ -347,8 +298,8 @@ class CoinbaseSettings(CryptoSettings):
     coinbase_api_key_secret: SecretStr | None = Field(
         default=None, description="Its secret: base64 (Ed25519) or PEM (EC P-256)"
     )
-    coinbase_webhook_secret: SecretStr | None = Field(
-        default=None, description="Secret of the webhook subscription; several, comma-separated, all verify"
+    coinbase_webhook_secret: Secrets = Field(
+        default=(), description="Secret of the webhook subscription; several, comma-separated, all verify"
     )
     coinbase_api_base: str = Field(
         default=DEFAULT_BASE, description="Coinbase's API, https://business.coinbase.com/sandbox/api/v1, or a sandbox's"
@@ -370,7 +321,7 @@ class CoinbaseSettings(CryptoSettings):
             return [f"{missing} is missing; set both parts of the API key, or neither"]
         found = []
         try:
-            read_key(secret.get_secret_value())
+            read_key(revealed(secret))
         except ValueError as error:
             found.append(f"COINBASE_API_KEY_SECRET {error}")
         is_coinbase = self.coinbase_api_base.startswith(_HOST)
@@ -380,7 +331,7 @@ class CoinbaseSettings(CryptoSettings):
             )
         if not is_coinbase and "sandbox" not in name:
             found.append("COINBASE_API_KEY_NAME is a real key but COINBASE_API_BASE is not Coinbase; use a sandbox key")
-        if self.coinbase_webhook_secret is None:
+        if not self.coinbase_webhook_secret:
             found.append("COINBASE_WEBHOOK_SECRET is missing; without it no webhook can be trusted")
         return found
 
@@ -391,8 +342,8 @@ class CoinbaseSettings(CryptoSettings):
             return None
         return CoinbaseGateway(
             api_key_name=name,
-            api_key_secret=secret.get_secret_value(),
-            webhook_secrets=split_secrets(self.coinbase_webhook_secret),
+            api_key_secret=revealed(secret),
+            webhook_secrets=all_revealed(self.coinbase_webhook_secret),
             base=self.coinbase_api_base,
             api_url=shared.api_url,
             read_seconds=shared.read_seconds,

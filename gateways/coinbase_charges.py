@@ -10,12 +10,12 @@ from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 from domain.decline import Decline, DeclineClass
-from domain.errors import InvalidAmount, UnknownCurrency
 from domain.methods import PaymentMethod
-from domain.money import Money, exponent
+from domain.money import exponent
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Outcome, Pending, Unresolved
 from domain.payment import Verb
 from gateways.base import Order
+from gateways.coinbase_rest import minor_units
 
 # The addresses of a charge, by the names that Commerce gives networks and tokens.
 _NETWORKS = {
@@ -68,7 +68,8 @@ def timeline_of_charge(charge: Any) -> list[dict[str, str]]:
 def _completed(charge: Any, order: Order, reference: str) -> Outcome:
     """Commerce completes a charge when what came is, within its tolerance, what was agreed."""
     price = charge["pricing"]["local"]
-    agreed = _minor(price, order.money.currency)
+    currency = order.money.currency
+    agreed = minor_units(price["amount"], currency) if price["currency"] == currency else None
     if agreed is None or (order.verb is Verb.CHARGE and agreed != order.money.minor):
         return InDoubt("amount_differs", reference)
     return Approved(reference, authorized=agreed, captured=agreed)
@@ -98,13 +99,6 @@ def _next_action(charge: Any, order: Order) -> dict[str, str]:
         if network in addresses:
             return action | {"network": network, "address": str(addresses[network])}
     return action
-
-
-def _minor(price: Any, currency: str) -> int | None:
-    try:
-        return Money.parse(price["amount"], currency).minor if price["currency"] == currency else None
-    except (InvalidAmount, UnknownCurrency):
-        return None
 
 
 def _received(charge: Any, currency: str) -> int | None:

@@ -6,8 +6,6 @@ official package coinbase-commerce, API version 2018-03-22, read 2026-11-23."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 from collections.abc import Mapping
 from datetime import datetime
@@ -17,23 +15,14 @@ from pydantic import Field, SecretStr
 
 from domain.errors import WebhookRefused
 from domain.methods import PaymentMethod
-from domain.outcome import InDoubt, NotSent, Outcome
+from domain.outcome import NotSent, Outcome
 from domain.payment import Verb
 from gateways.base import Delivery, GatewayError, Notice, Order, Remember, Shared
 from gateways.coinbase_charges import outcome_of_charge, timeline_of_charge
-from gateways.coinbase_rest import (
-    MALFORMED,
-    Api,
-    CallFailed,
-    Fate,
-    body_of,
-    is_name,
-    json_of,
-    segment,
-    split_secrets,
-    word,
-)
-from gateways.crypto import CryptoSettings
+from gateways.coinbase_rest import json_of, outcome_of_transition
+from gateways.rest import MALFORMED, CallFailed, Fate, Rest, decided, looked_up, segment, word
+from gateways.settings import CryptoSettings, Secrets, all_revealed, revealed
+from gateways.signature import delivery_of, is_code, is_name
 
 DEFAULT_BASE = "https://api.commerce.coinbase.com"
 _VERSION = "2018-03-22"
@@ -59,10 +48,9 @@ class CoinbaseCommerceGateway:
         api_url: str = "",
         read_seconds: float = 30,
     ) -> None:
-        self._headers = {"X-CC-Api-Key": api_key, "X-CC-Version": _VERSION}
         self._webhook_secrets = webhook_secrets
         self._api_url = api_url.rstrip("/")
-        self._api = Api(base, read_seconds)
+        self._api = Rest(base, read_seconds, headers={"X-CC-Api-Key": api_key, "X-CC-Version": _VERSION})
 
     def charge(self, order: Order, remember: Remember) -> Outcome:
         """Create the charge and send the customer to its page; one that is known already is looked up.
@@ -77,11 +65,11 @@ class CoinbaseCommerceGateway:
             charge = self._find(order) or self._call("POST", "/charges", self._charge_of(order))
             reference = str(charge["id"])
         except CallFailed as failure:
-            return failure.before_money()
+            return failure.outcome_of_creation()
         except MALFORMED:
             return NotSent("malformed_answer")
         remember(reference)
-        return _read(charge, order, reference)
+        return decided(reference, lambda: outcome_of_charge(charge, order))
 
     def capture(self, order: Order) -> Outcome:
         """Accept what came for an unresolved charge, however much that is: a person has decided so."""
@@ -102,27 +90,15 @@ class CoinbaseCommerceGateway:
         reference = order.reference or order.charge_reference
         if reference is None:
             return NotSent("not_created")
-        try:
-            return outcome_of_charge(self._call("GET", f"/charges/{segment(reference)}"), order)
-        except CallFailed as failure:
-            return failure.of_look_up(reference)
-        except MALFORMED:
-            return InDoubt("malformed_answer", reference)
+        path = f"/charges/{segment(reference)}"
+        return looked_up(reference, lambda: outcome_of_charge(self._call("GET", path), order))
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> Delivery:
         """Accept an event signed with any of the secrets. There is no time in it: a replay is known by its id."""
         code = next((value for name, value in headers.items() if name.title() == _SIGNATURE), "")
-        if not any(_is_signed(body, code, secret) for secret in self._webhook_secrets):
+        if not any(is_code(code, secret, body) for secret in self._webhook_secrets):
             raise WebhookRefused("bad signature")
-        try:
-            payload = body.decode()
-            event = json.loads(payload)["event"]
-            event_id, kind = event["id"], event["type"]
-        except (*MALFORMED, RecursionError):
-            raise WebhookRefused("not a Commerce event") from None
-        if not (is_name(event_id, 255) and is_name(kind, 100)):
-            raise WebhookRefused("not a Commerce event")
-        return Delivery(event_id, kind, payload)
+        return delivery_of(body, "a Commerce event", lambda told: (told["event"]["id"], told["event"]["type"]))
 
     def read_webhook(self, payload: str) -> Notice | None:
         """Name the charge that an event is about; Commerce is then asked how it stands."""
@@ -178,42 +154,27 @@ class CoinbaseCommerceGateway:
         }
 
     def _change(self, action: str, order: Order) -> Outcome:
-        if order.charge_reference is None:
-            raise AssertionError(f"bug: {order.verb} of a payment that never reached Commerce")
-        reference = order.charge_reference
+        reference = order.charged
         try:
             charge = self._call("POST", f"/charges/{segment(reference)}/{action}")
         except CallFailed as failure:
-            return failure.of_transition(reference)
-        return _read(charge, order, reference)
+            return outcome_of_transition(failure, reference)
+        return decided(reference, lambda: outcome_of_charge(charge, order))
 
     def _call(self, method: str, path: str, body: Any = None, query: Any = None) -> Any:
-        answer = self._api.send(method, path, self._headers, body=body, query=query)
-        if 200 <= answer.status_code < 300:
+        answer = self._api.send(method, path, json=body, query=query)
+        if answer.is_good:
             return json_of(answer).get("data")
-        error = body_of(answer).get("error")
+        error = answer.fields.get("error")
         kind = error.get("type") if isinstance(error, dict) else None
-        by_status = STATUSES.get(answer.status_code, Fate.UNKNOWN)
-        raise CallFailed(word(kind, f"http_{answer.status_code}"), ERRORS.get(str(kind), by_status))
-
-
-def _read(charge: Any, order: Order, reference: str) -> Outcome:
-    """Read the answer to a call that was executed: one that makes no sense leaves doubt."""
-    try:
-        return outcome_of_charge(charge, order)
-    except MALFORMED:
-        return InDoubt("malformed_answer", reference)
+        by_status = STATUSES.get(answer.status, Fate.UNKNOWN)
+        raise CallFailed(word(kind, f"http_{answer.status}"), ERRORS.get(str(kind), by_status))
 
 
 # --- events -----------------------------------------------------------------------------------------
 
 # Today's first, then those of the years before.
 _EVENTS = frozenset(f"charge:{name}" for name in "created pending confirmed failed delayed resolved".split())
-
-
-def _is_signed(body: bytes, code: str, secret: str) -> bool:
-    digest = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-    return hmac.compare_digest(digest.encode(), code.encode())
 
 
 # --- errors -----------------------------------------------------------------------------------------
@@ -250,8 +211,8 @@ class CoinbaseCommerceSettings(CryptoSettings):
     coinbase_commerce_api_key: SecretStr | None = Field(
         default=None, description="Key of the Commerce API; without it Coinbase Commerce is off"
     )
-    coinbase_commerce_webhook_secret: SecretStr | None = Field(
-        default=None, description="Shared secret of its webhooks; several, comma-separated, all verify"
+    coinbase_commerce_webhook_secret: Secrets = Field(
+        default=(), description="Shared secret of its webhooks; several, comma-separated, all verify"
     )
     coinbase_commerce_api_base: str = Field(default=DEFAULT_BASE, description="Coinbase Commerce, or a sandbox's URL")
 
@@ -264,16 +225,16 @@ class CoinbaseCommerceSettings(CryptoSettings):
         """Return what is wrong, each naming its variable and what to do."""
         if not self.crypto_payment_enabled or self.coinbase_commerce_api_key is None:
             return []
-        secret = self.coinbase_commerce_api_key.get_secret_value()
+        secret = revealed(self.coinbase_commerce_api_key)
         is_sandbox_key = "sandbox" in secret
         is_commerce = self.coinbase_commerce_api_base.rstrip("/") == DEFAULT_BASE
         key, base = "COINBASE_COMMERCE_API_KEY", "COINBASE_COMMERCE_API_BASE"
-        found = [] if is_name(secret, 255) else [f"{key} is not a key; it has to be printable ASCII"]
+        found = [] if is_name(secret) else [f"{key} is not a key; it has to be printable ASCII"]
         if is_commerce and is_sandbox_key:
             found.append(f"{key} is a sandbox key but {base} is Coinbase Commerce; set the sandbox's URL")
         if not is_commerce and not is_sandbox_key:
             found.append(f"{key} is a real key but {base} is not Coinbase Commerce; use a sandbox key")
-        if self.coinbase_commerce_webhook_secret is None:
+        if not self.coinbase_commerce_webhook_secret:
             found.append("COINBASE_COMMERCE_WEBHOOK_SECRET is missing; without it no webhook can be trusted")
         return found
 
@@ -282,8 +243,8 @@ class CoinbaseCommerceSettings(CryptoSettings):
         if not self.crypto_payment_enabled or self.coinbase_commerce_api_key is None:
             return None
         return CoinbaseCommerceGateway(
-            api_key=self.coinbase_commerce_api_key.get_secret_value(),
-            webhook_secrets=split_secrets(self.coinbase_commerce_webhook_secret),
+            api_key=revealed(self.coinbase_commerce_api_key),
+            webhook_secrets=all_revealed(self.coinbase_commerce_webhook_secret),
             base=self.coinbase_commerce_api_base,
             api_url=shared.api_url,
             read_seconds=shared.read_seconds,

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr
 
@@ -18,8 +18,11 @@ from domain.outcome import Approved, InDoubt, NotSent, Outcome, Ready
 from domain.payment import Verb
 from gateways import klarna_answers, klarna_callbacks, klarna_requests
 from gateways.base import Delivery, GatewayError, Notice, Order, Remember, Shared
-from gateways.klarna_answers import MALFORMED, HostedPage
-from gateways.klarna_client import LONGEST_READ_SECONDS, Failure, KlarnaClient, Meaning, key_of
+from gateways.keys import key_of
+from gateways.klarna_answers import HostedPage
+from gateways.klarna_client import LONGEST_READ_SECONDS, Failure, KlarnaClient, Meaning
+from gateways.rest import MALFORMED, decided, looked_up, segment
+from gateways.settings import Secrets, all_revealed, revealed
 
 Region = Literal["eu", "na", "oc"]
 # docs.klarna.com, API URLs: live, and the playground that test credentials belong to.
@@ -58,7 +61,7 @@ class KlarnaGateway:
         self._api_url = api_url.rstrip("/")
         self._secrets = callback_secrets
         host = base or default_host(region, username, password)
-        self._client = KlarnaClient.make(host, username, password, read_seconds)
+        self._client = KlarnaClient(host, username, password, read_seconds)
 
     def charge(self, order: Order, remember: Remember) -> Outcome:
         """Open the page, or, for a customer who is away, place the order of his token; then capture the order."""
@@ -80,29 +83,25 @@ class KlarnaGateway:
 
     def capture(self, order: Order) -> Outcome:
         """Take the amount of an authorized order; the rest is released."""
-        return self._capture(order, _charge_reference(order))
+        return self._capture(order, order.charged)
 
     def void(self, order: Order) -> Outcome:
         """Disable a page, cancel an order. Who agrees in the same moment has an order, which is canceled."""
-        reference = _charge_reference(order)
-        try:
-            if page := HostedPage.of(reference):
-                self._disable(page)
-                found = self._read_page(order, page)
-                if not isinstance(found, str):
-                    return _confirmed(found, reference)
-                reference = found
-            self._client.call("POST", f"{_path(reference)}/cancel", key=key_of(order.attempt_id, "cancel"))
-        except Failure as failure:
-            return failure.outcome(reference)
-        except MALFORMED:
-            return InDoubt("malformed_answer", reference)
-        return _confirmed(self._look(order, reference), reference)
+        page = HostedPage.of(order.charged)
+        if page is None:
+            return self._cancel(order, order.charged)
+
+        def close() -> Outcome:
+            self._disable(page)
+            found = self._read_page(order, page)
+            return self._cancel(order, found) if isinstance(found, str) else _confirmed(found, page.reference)
+
+        return decided(page.reference, close)
 
     def refund(self, order: Order) -> Outcome:
         """Give back part or all of what was captured. The key never changes: a repeat is the same refund."""
         body = {"refunded_amount": order.money.minor, "reference": order.attempt_id}
-        return self._settle(order, _charge_reference(order), "refunds", body)
+        return self._settle(order, order.charged, "refunds", body)
 
     def retrieve(self, order: Order) -> Outcome:
         """Look the page or the order up, and let go of what must not stay held.
@@ -111,7 +110,7 @@ class KlarnaGateway:
         release may have been lost with the worker."""
         if order.verb.is_collecting:
             return self._look(order, order.reference) if order.reference else NotSent("not_created")
-        return self._look(order, _charge_reference(order))
+        return self._look(order, order.charged)
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> Delivery:
         """Accept a callback whose address ends in one of our secrets; Klarna signs and stamps nothing."""
@@ -130,8 +129,6 @@ class KlarnaGateway:
             if failure.meaning is Meaning.MISSING and failure.correlation_id:
                 return f"klarna: credentials accepted at {self._client.base}"
             raise GatewayError(failure.reason) from None
-        except ValueError:
-            pass
         raise GatewayError("not_klarna")
 
     # --- charging ---
@@ -148,7 +145,7 @@ class KlarnaGateway:
         """Place an order that only holds the money: its id is remembered before anything is captured."""
         if order.method_token is None:
             return NotSent("payment_method_token_missing", is_retryable=False)
-        path = f"/customer-token/v1/tokens/{quote(order.method_token, safe='')}/order"
+        path = f"/customer-token/v1/tokens/{segment(order.method_token)}/order"
         asked = klarna_requests.token_order(order, self._callback_url(order))
         try:
             order_id = str(self._client.call("POST", path, asked, key_of(order.attempt_id, "order"))["order_id"])
@@ -171,6 +168,13 @@ class KlarnaGateway:
         body = {"captured_amount": order.money.minor, "reference": order.attempt_id}
         return self._settle(order, reference, "captures", body)
 
+    def _cancel(self, order: Order, reference: str) -> Outcome:
+        def cancel() -> Outcome:
+            self._client.call("POST", f"{_path(reference)}/cancel", key=key_of(order.attempt_id, "cancel"))
+            return _confirmed(self._look(order, reference), reference)
+
+        return decided(reference, cancel)
+
     def _settle(self, order: Order, reference: str, kind: str, body: dict[str, Any]) -> Outcome:
         """Capture or refund. Answered with an empty 201, so what came of it is read from the order."""
         if order.retries and not order.verb.is_collecting:
@@ -182,8 +186,6 @@ class KlarnaGateway:
             self._client.call("POST", f"{_path(reference)}/{kind}", body, key_of(order.attempt_id, kind))
         except Failure as failure:
             return self._refused(order, reference, failure)
-        except ValueError:
-            return InDoubt("malformed_answer", reference)
         return _confirmed(self._look(order, reference), reference)
 
     def _refused(self, order: Order, reference: str, failure: Failure) -> Outcome:
@@ -200,13 +202,12 @@ class KlarnaGateway:
 
     def _look(self, order: Order, reference: str) -> Outcome:
         """Return how an attempt stands; an answer that failed says nothing, whatever it is."""
-        try:
+
+        def look() -> Outcome:
             found = self._read_page(order, page) if (page := HostedPage.of(reference)) else reference
             return self._look_at_order(order, found) if isinstance(found, str) else found
-        except Failure as failure:
-            return InDoubt(failure.reason, reference)
-        except MALFORMED:
-            return InDoubt("malformed_answer", reference)
+
+        return looked_up(reference, look)
 
     def _look_at_order(self, order: Order, order_id: str) -> Outcome:
         answer = self._read(order_id)
@@ -237,7 +238,7 @@ class KlarnaGateway:
 
     def _read_page(self, order: Order, page: HostedPage) -> Outcome | str:
         try:
-            answer = self._client.call("GET", f"/hpp/v1/sessions/{quote(page.id, safe='')}")
+            answer = self._client.call("GET", f"/hpp/v1/sessions/{segment(page.id)}")
         except Failure as failure:
             if failure.meaning is Meaning.MISSING and order.verb is Verb.VOID:
                 # Forgotten after two days. Whatever was held, we have captured nothing: that needs the order's id.
@@ -247,7 +248,7 @@ class KlarnaGateway:
 
     def _disable(self, page: HostedPage) -> None:
         try:
-            self._client.call("DELETE", f"/hpp/v1/sessions/{quote(page.id, safe='')}")
+            self._client.call("DELETE", f"/hpp/v1/sessions/{segment(page.id)}")
         except Failure as failure:
             # 400: completed, 404: forgotten. Reading it says which.
             if failure.meaning not in (Meaning.INVALID, Meaning.MOVED_ON, Meaning.MISSING):
@@ -260,13 +261,7 @@ class KlarnaGateway:
 
 
 def _path(order_id: str) -> str:
-    return f"/ordermanagement/v1/orders/{quote(order_id, safe='')}"
-
-
-def _charge_reference(order: Order) -> str:
-    if order.charge_reference is None:
-        raise AssertionError(f"bug: {order.verb} of a payment that never reached Klarna")
-    return order.charge_reference
+    return f"/ordermanagement/v1/orders/{segment(order_id)}"
 
 
 def _confirmed(found: Outcome, reference: str) -> Outcome:
@@ -302,8 +297,8 @@ class KlarnaSettings(BaseModel):
     klarna_api_base: str | None = Field(
         default=None, description="Klarna's host, or a sandbox's; by default that of region and kind of credentials"
     )
-    klarna_callback_secret: SecretStr | None = Field(
-        default=None,
+    klarna_callback_secret: Secrets = Field(
+        default=(),
         description="Put into the address of callbacks, which Klarna does not sign: at least 32 letters and digits; "
         "several, comma-separated, all open, the first is given to Klarna, so that secrets can rotate",
     )
@@ -315,17 +310,18 @@ class KlarnaSettings(BaseModel):
 
     def problems(self) -> list[str]:
         """Return what is wrong, each with its variable and what to do."""
-        username, password = self.klarna_username, _revealed(self.klarna_password)
+        username, password = self.klarna_username, revealed(self.klarna_password)
         if not username and not password:
             return []
         if not username or not password:
             missing = "KLARNA_PASSWORD" if username else "KLARNA_USERNAME"
             return [f"{missing} is missing; set both it and its counterpart, or neither"]
-        return [*_problems_of_secrets(self._secrets), *self._problems_of_base(username, password)]
+        secrets = all_revealed(self.klarna_callback_secret)
+        return [*_problems_of_secrets(secrets), *self._problems_of_base(username, password)]
 
     def make(self, shared: Shared) -> KlarnaGateway | None:
         """Return the gateway, None without credentials."""
-        username, password = self.klarna_username, _revealed(self.klarna_password)
+        username, password = self.klarna_username, revealed(self.klarna_password)
         if not username or not password:
             return None
         return KlarnaGateway(
@@ -333,15 +329,10 @@ class KlarnaSettings(BaseModel):
             password,
             api_url=shared.api_url,
             region=self.klarna_region,
-            callback_secrets=self._secrets,
+            callback_secrets=all_revealed(self.klarna_callback_secret),
             base=self.klarna_api_base,
             read_seconds=shared.read_seconds,
         )
-
-    @property
-    def _secrets(self) -> tuple[str, ...]:
-        given = _revealed(self.klarna_callback_secret) or ""
-        return tuple(part.strip() for part in given.split(",") if part.strip())
 
     def _problems_of_base(self, username: str, password: str) -> list[str]:
         base = self.klarna_api_base or default_host(self.klarna_region, username, password)
@@ -365,7 +356,3 @@ def _problems_of_secrets(secrets: tuple[str, ...]) -> list[str]:
     if not all(_SECRET.fullmatch(secret) for secret in secrets):
         return ["KLARNA_CALLBACK_SECRET must be 32 to 128 letters, digits, - and _; several with commas between"]
     return []
-
-
-def _revealed(secret: SecretStr | None) -> str | None:
-    return secret.get_secret_value() if secret else None

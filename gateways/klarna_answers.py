@@ -1,7 +1,7 @@
 """What Klarna's hosted pages and orders say about an attempt. Pure: reads answers, sends nothing.
 
-A strange answer raises one of MALFORMED, and nothing is concluded from it. Sources: Klarna's Hosted Payment Page API
-1.1 and Order Management API v1, read 2026-11-23."""
+A strange answer raises one of `gateways.rest.MALFORMED`, and nothing is concluded from it. Sources: Klarna's Hosted
+Payment Page API 1.1 and Order Management API v1, read 2026-11-23."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from domain.decline import Decline, DeclineClass
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Outcome, Pending, Ready
 from domain.payment import Verb
 from gateways.base import Order
-
-# What reading an answer raises that is not what Klarna documents.
-MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError)
+from gateways.rest import text
 
 # The longest reference that can be stored.
 _LONGEST_REFERENCE = 255
@@ -39,7 +37,7 @@ class HostedPage:
     @classmethod
     def created(cls, answer: Any) -> HostedPage:
         """Read the answer that made the page."""
-        page = cls(_text(answer["session_id"]), _text(answer["redirect_url"]))
+        page = cls(text(answer["session_id"]), text(answer["redirect_url"]))
         if not page.url.startswith(("https://", "http://")) or "/" in page.id:
             raise ValueError("no hosted page")
         if len(page.reference) > _LONGEST_REFERENCE:
@@ -72,11 +70,11 @@ class HostedPage:
 
 def standing_of_page(order: Order, page: HostedPage, answer: Any) -> Outcome | str:
     """Return how a hosted page stands; once its customer has agreed, the id of the order that Klarna placed."""
-    if _text(answer["session_id"]) != page.id:
+    if text(answer["session_id"]) != page.id:
         raise ValueError("another page")
     status = answer["status"]
     if answer.get("order_id"):
-        return _text(answer["order_id"])
+        return text(answer["order_id"])
     if status in _CLOSED or (status in _FAILED and order.verb is Verb.VOID):
         return Approved(page.reference, voided=True)
     if status in _FAILED:
@@ -88,7 +86,7 @@ def standing_of_page(order: Order, page: HostedPage, answer: Any) -> Outcome | s
 
 def standing_of_order(order: Order, answer: Any) -> Outcome:
     """Return how an order stands, for a charge, an authorization, a capture or a void."""
-    reference, status, fraud = _text(answer["order_id"]), answer["status"], answer["fraud_status"]
+    reference, status, fraud = text(answer["order_id"]), answer["status"], answer["fraud_status"]
     authorized, captured = _whole(answer, "original_order_amount"), _whole(answer, "captured_amount")
     if answer["purchase_currency"].upper() != order.money.currency:
         return InDoubt("another_currency", reference)
@@ -142,7 +140,7 @@ def standing_of_refund(order: Order, answer: Any) -> Outcome:
     refunds = answer.get("refunds") or []
     given = sum(_whole(refund, "refunded_amount") for refund in refunds)
     for refund in refunds:
-        id = _text(refund["refund_id"])
+        id = text(refund["refund_id"])
         if id == order.reference or _is_named(refund, order):
             amount = _whole(refund, "refunded_amount")
             is_meant = amount == order.money.minor
@@ -165,12 +163,6 @@ def _is_named(part: Mapping[str, Any], order: Order) -> bool:
     return bool(part.get("reference") == order.attempt_id)
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError("no text")
-    return value
-
-
 def _whole(answer: Any, name: str) -> int:
     value = answer[name]
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
@@ -178,13 +170,13 @@ def _whole(answer: Any, name: str) -> int:
     return value
 
 
-def _instant(text: str | None) -> datetime | None:
+def _instant(given: str | None) -> datetime | None:
     """Read an ISO 8601 instant.
 
     >>> _instant("2015-12-04T10:26:06.000Z").isoformat()
     '2015-12-04T10:26:06+00:00'
     """
-    if text is None:
+    if given is None:
         return None
-    instant = datetime.fromisoformat(text)
+    instant = datetime.fromisoformat(given)
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)

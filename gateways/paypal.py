@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr
 
@@ -16,7 +16,7 @@ from domain.errors import WebhookRefused
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome, Pending
 from domain.payment import Verb
 from gateways.base import Delivery, GatewayError, Notice, Order, Remember, Shared, TokenStore
-from gateways.paypal_calls import UNANSWERED, Calls
+from gateways.paypal_calls import Calls
 from gateways.paypal_certificates import PAYPAL_HOSTS, Certificates, paypal_place, sandbox_place
 from gateways.paypal_errors import SEND_BACK, issue_of, outcome_of_refusal
 from gateways.paypal_orders import (
@@ -40,7 +40,8 @@ from gateways.paypal_requests import (
 )
 from gateways.paypal_token import AccessToken, TokenUnavailable
 from gateways.paypal_webhooks import Webhooks, notice_of
-from gateways.rest import MALFORMED, Answer, NoAnswer, NotReached, Rest
+from gateways.rest import MALFORMED, Answer, CallFailed, Rest, looked_up, segment
+from gateways.settings import revealed
 
 BASES = {"sandbox": "https://api-m.sandbox.paypal.com", "live": "https://api-m.paypal.com"}
 # PayPal forgets an order that nobody approved within hours.
@@ -107,7 +108,7 @@ class PayPalGateway:
                 return NotSent("amount_above_authorized", is_retryable=False, reference=reference)
             return self._calls.move(
                 order.attempt_id,
-                f"/v2/payments/authorizations/{_quoted(held['id'])}/capture",
+                f"/v2/payments/authorizations/{segment(held['id'])}/capture",
                 capture_request(order),
                 reference,
                 lambda answer: outcome_of_capture(answer, order, reference, most.minor),
@@ -125,7 +126,7 @@ class PayPalGateway:
             held = authorization_of(body)
             if held is None or held["status"] == "VOIDED":
                 return _closed(outcome_of_order(body, order))
-            path = f"/v2/payments/authorizations/{_quoted(held['id'])}/void"
+            path = f"/v2/payments/authorizations/{segment(held['id'])}/void"
             return self._calls.move(order.attempt_id, path, None, reference, lambda answer: _voided(answer, reference))
 
         return self._with_order(order, void)
@@ -140,7 +141,7 @@ class PayPalGateway:
             capture = capture_of(body)
             if capture is None:
                 return NotSent("not_captured", is_retryable=False)
-            path = f"/v2/payments/captures/{_quoted(capture['id'])}/refund"
+            path = f"/v2/payments/captures/{segment(capture['id'])}/refund"
             return self._calls.move(
                 order.attempt_id, path, refund_request(order), None, lambda made: outcome_of_refund(made, order.money)
             )
@@ -152,23 +153,11 @@ class PayPalGateway:
     def retrieve(self, order: Order) -> Outcome:
         """Look the order or refund up. Without a stored reference nothing can have moved, refunds aside."""
         if order.verb is Verb.REFUND:
-            return self._retrieve_refund(order)
+            return looked_up(order.reference, lambda: self._retrieve_refund(order))
         reference = order.charge_reference or order.reference
         if reference is None:
             return NotSent("not_created")
-        try:
-            answer = self._get_order(reference)
-            if answer.status == _FORGOTTEN and _is_for_buyer(order):
-                # Forgotten because nobody approved it: he has until the payment expires here.
-                return waiting_for_buyer(reference, None)
-            if not answer.is_good:
-                return InDoubt(issue_of(answer), reference)
-            outcome = outcome_of_order(answer.body, order)
-            return _closed(outcome) if order.verb is Verb.VOID else outcome
-        except UNANSWERED:
-            return InDoubt("no_answer", reference)
-        except MALFORMED:
-            return InDoubt("malformed_answer", reference)
+        return looked_up(reference, lambda: self._retrieve_order(order, reference))
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> Delivery:
         """Accept what PayPal signed for our webhook within the three days that it tries for."""
@@ -184,13 +173,13 @@ class PayPalGateway:
             self._calls.authenticate()
             if not self._webhook_id:
                 return "credentials accepted; PAYPAL_WEBHOOK_ID is not set"
-            answer = self._calls.get(f"/v1/notifications/webhooks/{_quoted(self._webhook_id)}")
+            answer = self._calls.get(f"/v1/notifications/webhooks/{segment(self._webhook_id)}")
             if not answer.is_good:
                 raise GatewayError(f"webhook {self._webhook_id} cannot be read: {issue_of(answer)}")
             names = [event["name"] for event in answer.body["event_types"]]
         except TokenUnavailable as error:
             raise GatewayError(f"credentials not accepted: {error}") from None
-        except (NotReached, NoAnswer):
+        except CallFailed:
             raise GatewayError("PayPal gave no answer") from None
         except MALFORMED:
             raise GatewayError("PayPal answered with something else than its documents say") from None
@@ -216,7 +205,7 @@ class PayPalGateway:
     def _pay(self, order: Order, reference: str) -> Outcome:
         """Capture or authorize: the call that moves the money."""
         name = "authorize" if order.verb is Verb.AUTHORIZE else "capture"
-        path = f"/v2/checkout/orders/{_quoted(reference)}/{name}"
+        path = f"/v2/checkout/orders/{segment(reference)}/{name}"
 
         def refused(answer: Answer) -> Outcome:
             outcome = outcome_of_refusal(answer, reference)
@@ -237,15 +226,13 @@ class PayPalGateway:
         """Return that the buyer chooses other funding at PayPal, if there is a link for him."""
         try:
             link = approve_link(refusal.body) or approve_link(self._get_order(reference).body)
-        except (*UNANSWERED, *MALFORMED):
+        except (CallFailed, *MALFORMED):
             return InDoubt(issue_of(refusal), reference)
         return waiting_for_buyer(reference, link) if link else None
 
     def _with_order(self, order: Order, act: Callable[[Any, str], Outcome]) -> Outcome:
         """Act on the order as PayPal shows it; what could not be read was not acted upon."""
-        reference = order.charge_reference
-        if reference is None:
-            raise AssertionError(f"bug: {order.verb} of a payment that never reached PayPal")
+        reference = order.charged
         try:
             answer = self._get_order(reference)
             if answer.status == _FORGOTTEN and order.verb is Verb.VOID:
@@ -258,27 +245,32 @@ class PayPalGateway:
             return NotSent("decimals_not_supported", is_retryable=False, reference=reference)
         except TokenUnavailable as error:
             return NotSent(str(error), reference=reference)
-        except (NotReached, NoAnswer):
+        except CallFailed:
             return NotSent("not_looked_up", reference=reference)
         except MALFORMED:
             return InDoubt("malformed_answer", reference)
 
+    def _retrieve_order(self, order: Order, reference: str) -> Outcome:
+        answer = self._get_order(reference)
+        if answer.status == _FORGOTTEN and _is_for_buyer(order):
+            # Forgotten because nobody approved it: he has until the payment expires here.
+            return waiting_for_buyer(reference, None)
+        if not answer.is_good:
+            return InDoubt(issue_of(answer), reference)
+        outcome = outcome_of_order(answer.body, order)
+        return _closed(outcome) if order.verb is Verb.VOID else outcome
+
     def _retrieve_refund(self, order: Order) -> Outcome:
-        try:
-            if order.reference is None:
-                return self._find_refund(order)
-            answer = self._calls.get(f"/v2/payments/refunds/{_quoted(order.reference)}")
-            if not answer.is_good:
-                return InDoubt(issue_of(answer), order.reference)
-            return outcome_of_refund(answer.body, order.money)
-        except UNANSWERED:
-            return InDoubt("no_answer", order.reference)
-        except MALFORMED:
-            return InDoubt("malformed_answer", order.reference)
+        if order.reference is None:
+            return self._find_refund(order)
+        answer = self._calls.get(f"/v2/payments/refunds/{segment(order.reference)}")
+        if not answer.is_good:
+            return InDoubt(issue_of(answer), order.reference)
+        return outcome_of_refund(answer.body, order.money)
 
     def _find_refund(self, order: Order) -> Outcome:
         """Look for a refund whose id was never heard among those that the order shows."""
-        answer = self._get_order(order.charge_reference or "")
+        answer = self._get_order(order.charged)
         if not answer.is_good:
             return InDoubt(issue_of(answer))
         if capture_of(answer.body) is None:
@@ -287,19 +279,14 @@ class PayPalGateway:
         return NotSent("not_created") if made is None else outcome_of_refund(made, order.money)
 
     def _get_order(self, reference: str) -> Answer:
-        return self._calls.get(f"/v2/checkout/orders/{_quoted(reference)}")
+        return self._calls.get(f"/v2/checkout/orders/{segment(reference)}")
 
     def _is_known_to_paypal(self, question: bytes) -> bool:
         try:
             answer = self._calls.post("/v1/notifications/verify-webhook-signature", question)
-        except UNANSWERED:
+        except CallFailed:
             raise WebhookRefused("neither the certificate nor PayPal can be asked") from None
-        body = answer.body if answer.is_good and isinstance(answer.body, dict) else {}
-        return body.get("verification_status") == "SUCCESS"
-
-
-def _quoted(reference: str) -> str:
-    return quote(reference, safe="")
+        return answer.is_good and answer.fields.get("verification_status") == "SUCCESS"
 
 
 # --- answers ----------------------------------------------------------------------------------------
@@ -350,7 +337,7 @@ class PayPalSettings(BaseModel):
 
     def problems(self) -> list[str]:
         """Return what is wrong, each in a line that says what to do."""
-        secret = self.paypal_client_secret.get_secret_value() if self.paypal_client_secret else ""
+        secret = revealed(self.paypal_client_secret)
         if not self.paypal_client_id and not secret:
             return []
         wrong = []
@@ -388,7 +375,7 @@ class PayPalSettings(BaseModel):
             return None
         return PayPalGateway(
             client_id=self.paypal_client_id,
-            client_secret=self.paypal_client_secret.get_secret_value(),
+            client_secret=revealed(self.paypal_client_secret),
             tokens=shared.tokens,
             webhook_id=self.paypal_webhook_id,
             base=self.base,

@@ -4,17 +4,14 @@ Source: developer.paypal.com, idempotency (PayPal-Request-Id), read 2026-11-23."
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from domain.outcome import InDoubt, NotSent, Outcome
+from domain.outcome import Outcome
+from gateways.keys import key_of
 from gateways.paypal_errors import outcome_of_refusal
-from gateways.paypal_token import AccessToken, TokenUnavailable
-from gateways.rest import MALFORMED, Answer, NoAnswer, NotReached, Rest
-
-# What `get` and `post` raise when there is no answer to read.
-UNANSWERED = (NotReached, NoAnswer, TokenUnavailable)
+from gateways.paypal_token import AccessToken
+from gateways.rest import Answer, Rest, decided
 
 
 class Calls:
@@ -29,11 +26,11 @@ class Calls:
         self._token.current()
 
     def get(self, path: str) -> Answer:
-        """Read. Raises what UNANSWERED lists."""
+        """Read. Raises CallFailed."""
         return self._call("GET", path, None, {})
 
     def post(self, path: str, request: Any, request_id: str | None = None) -> Answer:
-        """Send an object, raw JSON or nothing. Raises what UNANSWERED lists."""
+        """Send an object, raw JSON or nothing. Raises CallFailed."""
         # Also a call without a body has to say that it is JSON.
         headers = {"Content-Type": "application/json", "Prefer": "return=representation"}
         if request_id is not None:
@@ -51,21 +48,14 @@ class Calls:
     ) -> Outcome:
         """Make a call that may move money, once, and return what came of it. `reference`: the object it is about."""
         # The attempt's and the call's own, for ever: PayPal answers a repeat with what became of the first.
-        request_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{attempt_id} {path}"))
-        try:
-            answer = self.post(path, request, request_id)
-        except TokenUnavailable as error:
-            return NotSent(str(error), reference=reference)
-        except NotReached:
-            return NotSent("unreachable", reference=reference)
-        except NoAnswer:
-            return InDoubt("no_answer", reference)
-        try:
+
+        def call() -> Outcome:
+            answer = self.post(path, request, key_of(attempt_id, path))
             if answer.is_good:
                 return read(answer.body)
             return refused(answer) if refused else outcome_of_refusal(answer, reference)
-        except MALFORMED:
-            return InDoubt("malformed_answer", reference)
+
+        return decided(reference, call)
 
     def _call(self, method: str, path: str, request: Any, headers: Mapping[str, str]) -> Answer:
         """Send it, and once more with a new token when PayPal does not take the first any more."""

@@ -5,23 +5,13 @@ Sources: PayPal's OpenAPI of Orders 2.13 and Payments 2.5, which lists the issue
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Any
 
 from domain.decline import Decline, DeclineClass, classify
-from domain.outcome import AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
-from gateways.rest import Answer
+from domain.outcome import AuthenticationRequired, Declined, Outcome
+from gateways.rest import Answer, CallFailed, Fate, word
 
 _SEVERITY = list(DeclineClass)
-
-
-class Means(StrEnum):
-    """What follows from an issue that is no decline."""
-
-    LOOK_UP = "look_up"
-    LATER = "later"
-    REFUSED = "refused"
-
 
 # The buyer can go back to PayPal and choose other funding; while he is away it is a decline of this class.
 SEND_BACK = {
@@ -106,12 +96,12 @@ _REFUSED = frozenset(
     VAULT_INSTRUCTION_REQUIRED
     """.split()
 )
-ISSUES: dict[str, DeclineClass | Means] = {
+ISSUES: dict[str, DeclineClass | Fate] = {
     **SEND_BACK,
     **DECLINES,
-    **dict.fromkeys(_LOOK_UP, Means.LOOK_UP),
-    **dict.fromkeys(_LATER, Means.LATER),
-    **dict.fromkeys(_REFUSED, Means.REFUSED),
+    **dict.fromkeys(_LOOK_UP, Fate.UNKNOWN),
+    **dict.fromkeys(_LATER, Fate.NOT_EXECUTED),
+    **dict.fromkeys(_REFUSED, Fate.AT_FAULT),
 }
 
 _CODES = {
@@ -144,30 +134,28 @@ _REASONS = {"DECLINED_BY_RISK_FRAUD_FILTERS": DeclineClass.HARD}
 
 def issue_of(answer: Answer) -> str:
     """Return the short stable word for a refusal: its issue, its name, or its status."""
-    body = answer.body if isinstance(answer.body, dict) else {}
+    body = answer.fields
     details = body.get("details") if isinstance(body.get("details"), list) else []
     found = [detail.get("issue") for detail in details or () if isinstance(detail, dict)]
-    words = [str(word) for word in (*found, body.get("name"), body.get("error")) if _is_word(word)]
-    return next((word for word in words if word in ISSUES), words[0] if words else f"http_{answer.status}")
+    words = [word(given, "") for given in (*found, body.get("name"), body.get("error"))]
+    return next((known for known in words if known in ISSUES), next(filter(None, words), f"http_{answer.status}"))
 
 
 def outcome_of_refusal(answer: Answer, reference: str | None) -> Outcome:
     """Return what a refused call says about its attempt, the buyer being away."""
     issue = issue_of(answer)
-    if answer.status in (401, 429):
-        return NotSent(issue, reference=reference)
-    if not 400 <= answer.status < 500:
-        return InDoubt(issue, reference)
-    match ISSUES.get(issue):
-        case DeclineClass() as decline_class:
-            return _declined(issue, decline_class, reference)
-        case Means.LATER:
-            return NotSent(issue, reference=reference)
-        case Means.REFUSED:
-            return NotSent(issue, is_retryable=False, reference=reference)
-        case None if answer.status in (400, 403, 415):
-            return NotSent(issue, is_retryable=False, reference=reference)
-    return InDoubt(issue, reference)
+    meaning = _meaning(answer.status, issue)
+    if isinstance(meaning, DeclineClass):
+        return _declined(issue, meaning, reference)
+    return CallFailed(issue, meaning).outcome(reference)
+
+
+def _meaning(status: int, issue: str) -> DeclineClass | Fate:
+    if status in (401, 429):
+        return Fate.NOT_EXECUTED
+    if not 400 <= status < 500:
+        return Fate.UNKNOWN
+    return ISSUES.get(issue, Fate.AT_FAULT if status in (400, 403, 415) else Fate.UNKNOWN)
 
 
 def decline_of(thing: Any) -> Decline:
@@ -188,7 +176,3 @@ def decline_of(thing: Any) -> Decline:
 def _declined(issue: str, decline_class: DeclineClass, reference: str | None) -> Outcome:
     decline = Decline(issue, decline_class)
     return (AuthenticationRequired if issue == "PAYER_ACTION_REQUIRED" else Declined)(reference, decline)
-
-
-def _is_word(word: Any) -> bool:
-    return isinstance(word, str) and 0 < len(word) <= 64 and word.isascii() and word.replace("_", "").isalnum()

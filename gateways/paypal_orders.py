@@ -25,6 +25,7 @@ from domain.payment import Verb
 from gateways.base import Order
 from gateways.paypal_errors import decline_of
 from gateways.paypal_requests import from_paypal
+from gateways.rest import text
 
 _TAKEN = ("COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED")
 _REFUSED = ("DECLINED", "DENIED", "FAILED")
@@ -69,7 +70,7 @@ def waiting_for_buyer(reference: str, link: str | None) -> ActionRequired:
 
 def outcome_of_order(body: Any, order: Order) -> Outcome:
     """Return how an order stands, for its charge or for a capture or void of it."""
-    reference, status = _id_of(body), body["status"]
+    reference, status = text(body["id"]), body["status"]
     if reference != (order.charge_reference or order.reference or reference):
         raise ValueError("another order than was asked for")
     captures, authorization = payments_of(body, "captures"), authorization_of(body)
@@ -143,7 +144,7 @@ def outcome_of_capture(body: Any, order: Order, reference: str, held: int) -> Ou
 
 def outcome_of_refund(body: Any, asked: Money | None = None) -> Outcome:
     """Return how a refund stands; `asked`: how much it was meant to give back, where that is known."""
-    reference, status = _id_of(body), body["status"]
+    reference, status = text(body["id"]), body["status"]
     if status == "PENDING":
         return Pending(reference)
     if status in ("FAILED", "CANCELLED"):
@@ -155,10 +156,3 @@ def outcome_of_refund(body: Any, asked: Money | None = None) -> Outcome:
     if asked is not None and money != asked:
         return InDoubt("other_amount", reference)
     return Approved(reference, refunded=money.minor)
-
-
-def _id_of(body: Any) -> str:
-    found = body["id"]
-    if not isinstance(found, str) or not found:
-        raise ValueError("no id")
-    return found

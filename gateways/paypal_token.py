@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateways.base import TokenStore
-from gateways.rest import NoAnswer, NotReached, Rest
+from gateways.rest import CallFailed, Fate, Rest
 
 # Renewed so long before its end: longer than any call that begins with the old one.
 _RENEW_SECONDS = 120
@@ -27,8 +27,11 @@ _SPARE_SECONDS = 3
 _LOOK_SECONDS = 0.05
 
 
-class TokenUnavailable(Exception):
-    """There is no access token now, so nothing can be asked; the message is a short stable word."""
+class TokenUnavailable(CallFailed):
+    """There is no access token now, so nothing can be asked."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, Fate.NOT_EXECUTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +136,12 @@ class AccessToken:
             answer = self._rest.send(
                 "POST", "/v1/oauth2/token", data={"grant_type": "client_credentials"}, auth=self._credentials
             )
-        except NotReached:
-            raise TokenUnavailable("unreachable") from None
-        except NoAnswer:
-            raise TokenUnavailable("no_access_token") from None
+        except CallFailed as failure:
+            is_sent = failure.fate is Fate.UNKNOWN
+            raise TokenUnavailable("no_access_token" if is_sent else failure.reason) from None
         if answer.status == 401:
             raise TokenUnavailable("invalid_client")
-        body = answer.body if answer.is_good and isinstance(answer.body, dict) else {}
+        body = answer.fields if answer.is_good else {}
         token, seconds = body.get("access_token"), body.get("expires_in")
         if not isinstance(token, str) or not token.isprintable() or not isinstance(seconds, int):
             raise TokenUnavailable("no_access_token")

@@ -11,6 +11,7 @@ import json
 import zlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -23,10 +24,10 @@ from gateways.base import Delivery, Notice
 from gateways.paypal_certificates import Certificates, Unchecked
 from gateways.paypal_orders import outcome_of_refund
 from gateways.rest import MALFORMED
+from gateways.signature import check_age, delivery_of
 
 # PayPal tries for three days with the stamp of the first try.
 _PAST = timedelta(days=3)
-_FUTURE = timedelta(minutes=5)
 _HEADERS = {
     "auth_algo": "Paypal-Auth-Algo",
     "cert_url": "Paypal-Cert-Url",
@@ -57,8 +58,8 @@ class Webhooks:
             raise WebhookRefused("not signed")
         if given["auth_algo"] != "SHA256withRSA":
             raise WebhookRefused("unknown signature algorithm")
-        _check_age(given["transmission_time"], now)
-        delivery = _read(body)
+        check_age(_seconds(given["transmission_time"]), now, _PAST)
+        delivery = delivery_of(body, "a PayPal event", itemgetter("id", "event_type"))
         self._check_signature(body, given, now)
         return delivery
 
@@ -77,27 +78,12 @@ class Webhooks:
                 raise WebhookRefused("PayPal does not know it") from None
 
 
-def _check_age(stamp: str, now: datetime) -> None:
+def _seconds(stamp: str) -> float:
     try:
         sent_at = datetime.fromisoformat(stamp)
-        age = now - (sent_at if sent_at.tzinfo else sent_at.replace(tzinfo=UTC))
+        return (sent_at if sent_at.tzinfo else sent_at.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         raise WebhookRefused("no readable time") from None
-    if not -_FUTURE <= age <= _PAST:
-        raise WebhookRefused("sent too long ago or in the future")
-
-
-def _read(body: bytes) -> Delivery:
-    try:
-        text = body.decode("utf-8")
-        event = json.loads(text)
-        delivery = Delivery(event["id"], event["event_type"], text)
-    except (ValueError, LookupError, TypeError, RecursionError):
-        raise WebhookRefused("not a PayPal event") from None
-    for name, most in ((delivery.event_id, 255), (delivery.type, 100)):
-        if not isinstance(name, str) or not 0 < len(name) <= most or not (name.isascii() and name.isprintable()):
-            raise WebhookRefused("not a PayPal event")
-    return delivery
 
 
 def _decoded(signature: str) -> bytes:

@@ -17,14 +17,14 @@ from domain.payment import Verb
 from gateways import stripe_webhooks
 from gateways.base import Delivery, GatewayError, Notice, Order, Remember
 from gateways.http import CONNECT_SECONDS, make_session
-from gateways.stripe_answers import MALFORMED, outcome_of_intent, outcome_of_refund
+from gateways.rest import MALFORMED
+from gateways.stripe_answers import outcome_of_intent, outcome_of_refund
 from gateways.stripe_errors import nothing_moved, outcome_of_error, reason, unanswered
 from gateways.stripe_money import to_stripe
 from gateways.stripe_payer import customer_params
 from gateways.stripe_report import describe
 from gateways.stripe_requests import (
     base_params,
-    charge_reference,
     confirm_params,
     create_key,
     create_params,
@@ -84,7 +84,7 @@ class StripeGateway(StripeWallet):
 
     def capture(self, order: Order) -> Outcome:
         """Take the amount of an authorized intent; the rest is released."""
-        reference = charge_reference(order)
+        reference = order.charged
         params: Any = {"amount_to_capture": to_stripe(order.money)}
         return self._answer(
             order.verb,
@@ -94,7 +94,7 @@ class StripeGateway(StripeWallet):
 
     def void(self, order: Order) -> Outcome:
         """Cancel an intent that has not succeeded; an authorization is released."""
-        reference = charge_reference(order)
+        reference = order.charged
         params: Any = {"cancellation_reason": "abandoned" if order.reason == "expired" else "requested_by_customer"}
         return self._answer(
             order.verb,
@@ -105,7 +105,7 @@ class StripeGateway(StripeWallet):
     def refund(self, order: Order) -> Outcome:
         """Refund part or all of a captured intent. The key never changes: a repeat is the same refund."""
         params: Any = {
-            "payment_intent": charge_reference(order),
+            "payment_intent": order.charged,
             "amount": to_stripe(order.money),
             "metadata": metadata(order),
         }
@@ -204,7 +204,7 @@ class StripeGateway(StripeWallet):
         try:
             if order.reference is not None:
                 return outcome_of_refund(refunds.retrieve(order.reference))
-            listed = refunds.list(params={"payment_intent": charge_reference(order), "limit": 100})
+            listed = refunds.list(params={"payment_intent": order.charged, "limit": 100})
             for refund in listed.auto_paging_iter():
                 if "attempt_id" in refund["metadata"] and refund["metadata"]["attempt_id"] == order.attempt_id:
                     return outcome_of_refund(refund)

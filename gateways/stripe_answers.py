@@ -21,8 +21,6 @@ from gateways.stripe_money import from_stripe
 
 # Card authorizations last seven days when the charge does not say (docs: place a hold on a payment method).
 _AUTHORIZATION_WINDOW = timedelta(days=7)
-# What reading an answer raises that is not what Stripe documents: nothing can be concluded from it.
-MALFORMED = (KeyError, TypeError, ValueError, AttributeError)
 
 
 def outcome_of_intent(intent: Any) -> Outcome:

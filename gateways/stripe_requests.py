@@ -120,10 +120,3 @@ def key(order: Order, call: str) -> Any:
     """Return the options of a call that must happen once."""
     # Never another key for the same call: while the first is still running at Stripe, the second is refused.
     return {"idempotency_key": f"{order.attempt_id}-{call}"}
-
-
-def charge_reference(order: Order) -> str:
-    """Return the intent that holds the money of an operation."""
-    if order.charge_reference is None:
-        raise AssertionError(f"bug: {order.verb} of a payment that never reached Stripe")
-    return order.charge_reference

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
-from pydantic_settings import NoDecode
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from domain.methods import PaymentMethod
 from gateways.base import Shared
+from gateways.settings import Secrets, all_revealed, revealed
 from gateways.stripe import DEFAULT_BASE, StripeGateway
 
 # Keys that the sandbox hands out begin like this; the real Stripe has none of them.
@@ -22,17 +20,12 @@ class StripeSettings(BaseModel):
 
     stripe_secret_key: SecretStr | None = Field(default=None, description="sk_… or rk_…; without it Stripe is off")
     stripe_publishable_key: str | None = Field(default=None, description="pk_…, handed to front ends")
-    stripe_webhook_secret: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+    stripe_webhook_secret: Secrets = Field(
         default=(), description="whsec_…; several, comma-separated, all verify, so that secrets can rotate"
     )
     stripe_api_base: str = Field(default=DEFAULT_BASE, description="Stripe's host, or a sandbox's")
     sepa_enabled: bool = Field(default=True, description="false: no SEPA debits, though Stripe could take them")
     ach_enabled: bool = Field(default=True, description="false: no ACH debits, though Stripe could take them")
-
-    @field_validator("stripe_webhook_secret", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @property
     def is_on(self) -> bool:
@@ -54,7 +47,7 @@ class StripeSettings(BaseModel):
         """Return what is wrong, each by the variable's name and with what to do, never by value."""
         if self.stripe_secret_key is None:
             return []
-        key, is_stripe = self.stripe_secret_key.get_secret_value(), not self.is_sandbox
+        key, is_stripe = revealed(self.stripe_secret_key), not self.is_sandbox
         wrong = []
         if not is_stripe and "_live_" in key:
             wrong.append("STRIPE_SECRET_KEY is a live key but STRIPE_API_BASE is not Stripe; use a test key")
@@ -69,8 +62,8 @@ class StripeSettings(BaseModel):
         if self.stripe_secret_key is None:
             return None
         return StripeGateway(
-            self.stripe_secret_key.get_secret_value(),
-            tuple(secret.get_secret_value() for secret in self.stripe_webhook_secret),
+            revealed(self.stripe_secret_key),
+            all_revealed(self.stripe_webhook_secret),
             self.stripe_api_base,
             shared.read_seconds,
         )

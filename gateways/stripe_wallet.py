@@ -12,8 +12,8 @@ import stripe
 from domain.errors import InvalidRequest, NotFound
 from domain.methods import PaymentMethod
 from gateways.base import GatewayError, SavedMethod, Setup
+from gateways.rest import MALFORMED
 from gateways.stripe_actions import field
-from gateways.stripe_answers import MALFORMED
 from gateways.stripe_errors import LOOK_UP_CODES, code_of, reason
 from gateways.stripe_payer import customer_params
 

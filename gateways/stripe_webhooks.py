@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import stripe
@@ -12,11 +12,10 @@ import stripe
 from domain.errors import WebhookRefused
 from domain.outcome import Outcome
 from gateways.base import Delivery, Notice
-from gateways.stripe_answers import MALFORMED, outcome_of_intent, outcome_of_refund
+from gateways.rest import MALFORMED
+from gateways.signature import check_age, delivery_of
+from gateways.stripe_answers import outcome_of_intent, outcome_of_refund
 from gateways.stripe_disputes import fact_of
-
-# Stripe allows five minutes between signing and receiving; a stamp from the future is as wrong as an old one.
-_TOLERANCE = timedelta(minutes=5)
 
 
 def verify(
@@ -27,19 +26,15 @@ def verify(
     if not any(_is_signed(body, header, secret) for secret in secrets):
         raise WebhookRefused("bad signature")
     stamp = next(int(part[2:]) for part in header.split(",") if part.startswith("t="))
-    if abs(now.timestamp() - stamp) > _TOLERANCE.total_seconds():
-        raise WebhookRefused("signed too long ago or in the future")
-    try:
-        event = json.loads(body)
-        delivery = Delivery(str(event["id"]), str(event["type"]), _without_secrets(body, event))
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise WebhookRefused("not a Stripe event") from None
-    names = (delivery.event_id, delivery.type)
-    if not all(len(name) <= 100 and name.isascii() and name.isprintable() for name in names):
-        raise WebhookRefused("not a Stripe event")
-    if bool(event.get("livemode")) != is_live:
-        raise WebhookRefused("event of the other mode (live or test)")
-    return delivery
+    check_age(stamp, now)
+
+    def identify(event: Any) -> tuple[Any, Any]:
+        if bool(event.get("livemode")) != is_live:
+            raise WebhookRefused("event of the other mode (live or test)")
+        return event["id"], event["type"]
+
+    # A client secret is a credential and is not kept.
+    return delivery_of(body, "a Stripe event", identify, _strip if b"client_secret" in body else None)
 
 
 def read(payload: str) -> Notice | None:
@@ -67,13 +62,6 @@ def _told(read: Callable[[Any], Outcome], thing: Any) -> Outcome | None:
         return read(thing)
     except MALFORMED:
         return None
-
-
-def _without_secrets(body: bytes, event: Any) -> str:
-    """Return the event as text; a client secret in it is a credential and is not kept."""
-    if b"client_secret" in body:
-        return json.dumps(_strip(event))
-    return body.decode()
 
 
 def _strip(value: Any) -> Any:

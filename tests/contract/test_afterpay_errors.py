@@ -15,9 +15,9 @@ from domain.decline import DeclineClass
 from domain.outcome import Approved, Declined, InDoubt, NotSent
 from domain.payment import Verb
 from gateways.afterpay import AfterpayGateway
-from gateways.afterpay_answers import ERRORS, outcome_of_refusal, outcome_of_silence
-from gateways.afterpay_api import Reply, Unanswered
+from gateways.afterpay_answers import ERRORS, failure_of
 from gateways.base import Order
+from gateways.rest import Answer, CallFailed, Fate
 from sandbox.server import RunningSandbox
 from stack.process import ROOT
 
@@ -46,8 +46,8 @@ def codes_of(specification: str) -> set[str]:
 FOUND = DOCUMENTED.union(*(codes_of(file.read_text(encoding="utf-8")) for file in SPECIFICATIONS))
 
 
-def refused(status: int, code: str | None, message: str = "no") -> Reply:
-    return Reply(status, {"errorCode": code, "errorId": "1", "message": message, "httpStatusCode": status})
+def refused(status: int, code: str | None, message: str = "no") -> Answer:
+    return Answer(status, {"errorCode": code, "errorId": "1", "message": message, "httpStatusCode": status})
 
 
 @pytest.fixture
@@ -90,14 +90,14 @@ def test_tables_and_sentences_are_understood() -> None:
 @pytest.mark.parametrize("code", sorted(ERRORS))
 @pytest.mark.parametrize("status", [402, 410, 412, 422])
 def test_no_refusal_is_taken_for_an_answer(code: str, status: int) -> None:
-    outcome = outcome_of_refusal(refused(status, code), TOKEN)
+    outcome = failure_of(refused(status, code)).outcome(TOKEN)
     assert isinstance(outcome, InDoubt | NotSent)
     assert outcome.reference == TOKEN
 
 
 @pytest.mark.parametrize("code", ["invalid_object", "invalid_amount", "unsupported_currency", "invalid_json"])
 def test_a_request_at_fault_is_not_tried_again(code: str) -> None:
-    outcome = outcome_of_refusal(refused(422, code), TOKEN)
+    outcome = failure_of(refused(422, code)).outcome(TOKEN)
     assert outcome == NotSent(code, is_retryable=False, reference=TOKEN)
 
 
@@ -115,40 +115,40 @@ def test_a_request_at_fault_is_not_tried_again(code: str) -> None:
     ],
 )
 def test_a_state_that_we_did_not_expect_is_looked_up(status: int, code: str) -> None:
-    assert outcome_of_refusal(refused(status, code), TOKEN) == InDoubt(code, TOKEN)
+    assert failure_of(refused(status, code)).outcome(TOKEN) == InDoubt(code, TOKEN)
 
 
 @pytest.mark.parametrize("code", [None, "brand_new", "invalid_object"])
 def test_while_the_first_request_runs_nothing_is_known(code: str | None) -> None:
     """409: it may be moving the money at this moment."""
-    assert isinstance(outcome_of_refusal(refused(409, code), TOKEN), InDoubt)
+    assert isinstance(failure_of(refused(409, code)).outcome(TOKEN), InDoubt)
 
 
 @pytest.mark.parametrize("status", [401, 403, 429])
 def test_what_is_refused_before_execution_may_come_again(status: int) -> None:
-    outcome = outcome_of_refusal(refused(status, "brand_new"), TOKEN)
+    outcome = failure_of(refused(status, "brand_new")).outcome(TOKEN)
     assert outcome == NotSent(f"http_{status}", reference=TOKEN)
 
 
 @pytest.mark.parametrize("status", [200, 204, 302, 402, 404, 408, 418, 500, 502, 503, 504])
 @pytest.mark.parametrize("code", [None, "brand_new", 7, {"a": 1}])
 def test_what_nobody_documents_leaves_doubt(status: int, code: Any) -> None:
-    assert outcome_of_refusal(refused(status, code), TOKEN) == InDoubt(f"http_{status}", TOKEN)
+    assert failure_of(refused(status, code)).outcome(TOKEN) == InDoubt(f"http_{status}", TOKEN)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])
 def test_a_code_in_a_server_error_proves_nothing(status: int) -> None:
-    assert isinstance(outcome_of_refusal(refused(status, "invalid_object"), TOKEN), InDoubt)
+    assert isinstance(failure_of(refused(status, "invalid_object")).outcome(TOKEN), InDoubt)
 
 
 def test_nothing_that_afterpay_writes_gets_into_a_reason() -> None:
-    outcome = outcome_of_refusal(refused(422, "jo@example.org", "jo@example.org"), TOKEN)
+    outcome = failure_of(refused(422, "jo@example.org", "jo@example.org")).outcome(TOKEN)
     assert outcome == NotSent("http_422", is_retryable=False, reference=TOKEN)
 
 
-@pytest.mark.parametrize(("is_sent", "kind"), [(True, InDoubt), (False, NotSent)])
-def test_only_a_connection_that_was_never_made_was_not_sent(is_sent: bool, kind: type) -> None:
-    assert isinstance(outcome_of_silence(Unanswered("no_answer", is_sent=is_sent), TOKEN), kind)
+@pytest.mark.parametrize(("fate", "kind"), [(Fate.UNKNOWN, InDoubt), (Fate.NOT_EXECUTED, NotSent)])
+def test_only_a_connection_that_was_never_made_was_not_sent(fate: Fate, kind: type) -> None:
+    assert isinstance(CallFailed("no_answer", fate).outcome(TOKEN), kind)
 
 
 # --- answers to a charge ---

@@ -239,7 +239,7 @@ def test_a_reversal_that_the_payment_does_not_show_is_believed_by_its_answer(
 ) -> None:
     void = operation(paid, Verb.VOID, reason="not_sent")
     gateway.void(void)
-    shown = gateway._api.get("payments", f"token:{paid.reference}").body
+    shown = gateway._api.get(f"/payments/token:{paid.reference}").body
     sandbox.state.advance(10)
     wire.answers[f"token:{paid.reference}"] = (200, shown)
     assert gateway.retrieve(void) == Approved(paid.reference, voided=True)
@@ -276,7 +276,7 @@ def test_a_refund_is_repeated_for_ever(
     sandbox.state.advance(30 * DAY)
     assert gateway.refund(replace(asked, retries=1)) == first
     # Read before Afterpay shows the refund: what is sent once more is the same request.
-    shown = gateway._api.get("payments", f"token:{paid.reference}").body
+    shown = gateway._api.get(f"/payments/token:{paid.reference}").body
     wire.answers[f"token:{paid.reference}"] = (200, shown | {"refunds": []})
     assert gateway.refund(replace(asked, retries=2)) == first
     assert wire.bodies("/refund")[0] == wire.bodies("/refund")[-1]

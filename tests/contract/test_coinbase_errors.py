@@ -11,7 +11,7 @@ import pytest
 from domain.outcome import InDoubt, NotSent, Outcome
 from domain.payment import Verb
 from gateways import coinbase, coinbase_commerce
-from gateways.coinbase_rest import Fate
+from gateways.rest import Fate
 from sandbox.server import RunningSandbox
 from stack.process import ROOT, free_port
 

@@ -17,12 +17,11 @@ from gateways.paypal_errors import (
     ISSUES,
     RESPONSE_CODES,
     SEND_BACK,
-    Means,
     decline_of,
     issue_of,
     outcome_of_refusal,
 )
-from gateways.rest import Answer
+from gateways.rest import Answer, Fate
 from sandbox.server import RunningSandbox
 
 from . import paypal_spec
@@ -67,10 +66,10 @@ def test_an_issue_becomes_what_the_table_says(issue: str) -> None:
     if isinstance(means, DeclineClass):
         assert isinstance(outcome, Declined | AuthenticationRequired)
         assert (outcome.decline.code, outcome.decline.decline_class) == (issue, means)
-    elif means is Means.LOOK_UP:
+    elif means is Fate.UNKNOWN:
         assert outcome == InDoubt(issue, "5O1")
     else:
-        assert outcome == NotSent(issue, means is Means.LATER, "5O1")
+        assert outcome == NotSent(issue, means is Fate.NOT_EXECUTED, "5O1")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,37 @@
+"""What the settings of several providers have in common: how secrets are given, and the switch of all crypto."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
+
+
+def _split(value: object) -> object:
+    if value is None or isinstance(value, str):
+        return tuple(part.strip() for part in (value or "").split(",") if part.strip())
+    return value
+
+
+# Several secrets, comma-separated: all verify, so that they can rotate.
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
+
+
+def revealed(secret: SecretStr | None) -> str:
+    """Return a secret in clear, empty where there is none."""
+    return secret.get_secret_value() if secret else ""
+
+
+def all_revealed(secrets: Iterable[SecretStr]) -> tuple[str, ...]:
+    """Return secrets in clear."""
+    return tuple(secret.get_secret_value() for secret in secrets)
+
+
+class CryptoSettings(BaseModel):
+    """Settings of every gateway that takes crypto."""
+
+    crypto_payment_enabled: bool = Field(
+        default=True, description="false turns all payments in crypto off, whatever credentials are set"
+    )
