@@ -8,8 +8,27 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 Action = Callable[[], None]
+
+
+def stamp(at: float) -> str:
+    """Return an instant as providers write it, in whole seconds.
+
+    >>> stamp(0.5)
+    '1970-01-01T00:00:00Z'
+    """
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def fine_stamp(at: float) -> str:
+    """Return an instant with its milliseconds.
+
+    >>> fine_stamp(0.5)
+    '1970-01-01T00:00:00.500Z'
+    """
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Clock:

@@ -36,8 +36,8 @@ class Message:
     url: str
     body: Callable[[], bytes]
     headers: Callable[[bytes], Mapping[str, str]]
-    is_wanted: Callable[[], bool]
-    delivered: Callable[[], None]
+    is_wanted: Callable[[], bool] = lambda: True
+    delivered: Callable[[], None] = lambda: None
 
 
 @dataclass

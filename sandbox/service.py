@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Flask, Response, request
+from werkzeug.datastructures import Authorization
 
 from sandbox import ledger
 from sandbox.faults import Fault
@@ -51,6 +52,17 @@ class Call:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     base_url: str
+
+    @property
+    def credentials(self) -> tuple[str, str]:
+        """User and password of Basic authentication; empty where there is none."""
+        given = Authorization.from_header(self.headers.get("Authorization"))
+        return (given.username or "", given.password or "") if given and given.type == "basic" else ("", "")
+
+
+def is_imitated(*credentials: str) -> bool:
+    """Tell whether credentials are an imitation's. They say what they are, so that real ones are never taken."""
+    return all("sandbox" in part for part in credentials)
 
 
 @dataclass(frozen=True)

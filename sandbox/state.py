@@ -32,6 +32,10 @@ class Settings:
     ledger_file: str | None = None
     delivery_threads: int = 8
 
+    def webhook_url_of(self, provider: str) -> str | None:
+        """Return where a provider's webhooks go: beside those of Stripe, whose address `webhook_url` is."""
+        return f"{self.webhook_url.rsplit('/', 1)[0]}/{provider}" if self.webhook_url else None
+
 
 class Provider(Protocol):
     """One imitated provider, as the shared parts see it."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.afterpay.errors import invalid
+from sandbox.amounts import minor_units, written
 from sandbox.service import Json, Refusal
 
 _AMOUNT = re.compile(r"\d{1,8}(?:\.\d{1,2})?", re.ASCII)
@@ -36,7 +37,7 @@ def money(minor: int, currency: str) -> Json:
     >>> money(3705, "AUD")
     {'amount': '37.05', 'currency': 'AUD'}
     """
-    return {"amount": f"{minor // 100}.{minor % 100:02d}", "currency": currency}
+    return {"amount": written(minor), "currency": currency}
 
 
 def minor(given: Any, currency: str, *, otherwise: Refusal | None = None) -> int:
@@ -47,5 +48,4 @@ def minor(given: Any, currency: str, *, otherwise: Refusal | None = None) -> int
         raise invalid("amount must be a decimal number with two places")
     if given.get("currency") != currency:
         raise otherwise or invalid(f"currency must be {currency}")
-    whole, _, fraction = given["amount"].partition(".")
-    return int(whole) * 100 + int(fraction.ljust(2, "0"))
+    return minor_units(given["amount"])

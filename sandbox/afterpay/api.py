@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
+import math
 import re
 import uuid
 from collections.abc import Callable, Iterable
@@ -18,13 +17,14 @@ from sandbox.afterpay.amounts import REGIONS, money
 from sandbox.afterpay.checkouts import Checkout, Merchant
 from sandbox.afterpay.disputes import Disputes
 from sandbox.afterpay.errors import invalid, invalid_token, not_found, precondition_failed, refusal
-from sandbox.afterpay.payments import Payment, Payments, RequestIds
+from sandbox.afterpay.payments import Payment, Payments
 from sandbox.control import refuse
-from sandbox.service import Answer, Call, Json, Operation, Refusal, Service
+from sandbox.repeats import Repeats
+from sandbox.service import Answer, Call, Json, Operation, Refusal, Service, is_imitated
 from sandbox.state import Sandbox
 
-# Credentials of the imitation say what they are, so that real ones are never taken.
-MARK = "sandbox"
+# For a day the first answer is given again [docs]; of refunds, for ever.
+KEPT_SECONDS = 86_400.0
 
 
 class Afterpay(Service):
@@ -38,7 +38,7 @@ class Afterpay(Service):
         self.payments: dict[str, Payment] = {}
         self._by_token: dict[str, Payment] = {}
         self._life = Payments(sandbox)
-        self._requests = RequestIds(sandbox.clock.now)
+        self._requests = Repeats(sandbox.clock.now)
         self._disputes = Disputes(sandbox)
 
     def operations(self) -> Iterable[Operation]:
@@ -68,7 +68,7 @@ class Afterpay(Service):
 
     def authenticate(self, call: Call) -> None:
         """Refuse credentials that are not a sandbox's."""
-        if not all(MARK in part for part in _credentials(call)):
+        if not is_imitated(*call.credentials):
             message = "Credentials are required to access this resource."
             raise refusal(401, "unauthorized", message)
 
@@ -127,7 +127,7 @@ class Afterpay(Service):
         def run() -> Answer:
             return self._pay(call, key, is_at_once=False)
 
-        answer: Answer = self._requests.once(_once(call, key), run)
+        answer: Answer = self._requests.once(_once(call, key), KEPT_SECONDS, run)
         return answer
 
     def _capture_full_payment(self, call: Call) -> Answer:
@@ -195,7 +195,7 @@ class Afterpay(Service):
             self._life.refuse_while_reversed(payment)
             return change(payment, call.body).body()
 
-        return Answer(201, self._requests.once(_once(call, call.body.get("requestId")), run))
+        return Answer(201, self._requests.once(_once(call, call.body.get("requestId")), KEPT_SECONDS, run))
 
     def _create_refund(self, call: Call) -> Answer:
         payment = self.payments.get(call.ids["order_id"])
@@ -204,7 +204,7 @@ class Afterpay(Service):
         # Idempotent only with both [docs].
         names = (call.body.get("requestId"), call.body.get("merchantReference"))
         key = _once(call, names if all(names) else None)
-        refund = self._requests.once(key, lambda: self._life.refund(payment, call.body), is_kept=True)
+        refund = self._requests.once(key, math.inf, lambda: self._life.refund(payment, call.body))
         return Answer(201, refund)
 
     def _reverse_payment(self, call: Call) -> Answer:
@@ -267,18 +267,8 @@ class Afterpay(Service):
         return payment
 
 
-def _credentials(call: Call) -> tuple[str, str]:
-    scheme, _, encoded = call.headers.get("Authorization", "").partition(" ")
-    try:
-        given = base64.b64decode(encoded, validate=True).decode() if scheme == "Basic" else ""
-    except (binascii.Error, UnicodeDecodeError):
-        given = ""
-    merchant, _, secret = given.partition(":")
-    return merchant, secret
-
-
 def _merchant(call: Call) -> Merchant:
-    merchant, secret = _credentials(call)
+    merchant, secret = call.credentials
     return Merchant(merchant, secret, REGIONS.get(re.split(r"[-_.]", merchant)[-1], REGIONS["us"]))
 
 

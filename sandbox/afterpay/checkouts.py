@@ -5,19 +5,17 @@ A token is good for three hours; the checkout behind it can be read for an hour,
 from __future__ import annotations
 
 import re
-import secrets
-import string
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from sandbox.afterpay.amounts import Region, minor
 from sandbox.afterpay.errors import invalid, refusal
+from sandbox.clock import fine_stamp
+from sandbox.ids import SMALL, random_text
 from sandbox.service import Json
 
 TOKEN_SECONDS = 3 * 3600.0
 READABLE_SECONDS = 3600.0
-_ALPHABET = string.ascii_lowercase + string.digits
 _COUNTRIES = ("AU", "NZ", "US", "CA", "GB")
 _CONTACT = ("name", "line1", "area1", "region", "postcode", "countryCode")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
@@ -54,7 +52,7 @@ class Checkout:
         """Return the answer to its creation."""
         return {
             "token": self.token,
-            "expires": instant(self.created_at + TOKEN_SECONDS),
+            "expires": fine_stamp(self.created_at + TOKEN_SECONDS),
             "redirectCheckoutUrl": self.address,
         }
 
@@ -65,7 +63,7 @@ def create(merchant: Merchant, request: Json, pages_url: str, now: float) -> Che
     _check_shopper(request)
     _check_addresses(request)
     _check_reference(request.get("merchantReference"))
-    token = "003." + "".join(secrets.choice(_ALPHABET) for _ in range(51))
+    token = "003." + random_text(51, SMALL)
     checkout = Checkout(token, merchant, request, amount, f"{pages_url}/{token}", now)
     checkout.metadata = metadata_of(request.get("merchantReference"))
     return checkout
@@ -75,15 +73,6 @@ def metadata_of(reference: Any) -> dict[str, str]:
     """Return what a merchant's reference says to the books: `<payment id>/<attempt id>`."""
     payment_id, _, attempt_id = str(reference or "").partition("/")
     return {"payment_id": payment_id, "attempt_id": attempt_id}
-
-
-def instant(at: float) -> str:
-    """Return a time as Afterpay writes it.
-
-    >>> instant(0.0)
-    '1970-01-01T00:00:00.000Z'
-    """
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _amount(merchant: Merchant, request: Json) -> int:

@@ -6,7 +6,6 @@ key of the account, where Afterpay hands out one of its own."""
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import json
 import secrets
@@ -24,8 +23,7 @@ class Disputes:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
-        given = sandbox.settings.webhook_url
-        self.url = given and given.rsplit("/", 1)[0] + f"/{PROVIDER}"
+        self.url = sandbox.settings.webhook_url_of(PROVIDER)
 
     def open(self, payment: Payment) -> Json:
         """Open a dispute about a payment; return the event that is sent."""
@@ -56,8 +54,6 @@ class Disputes:
             url=url,
             body=lambda: raw,
             headers=headers,
-            is_wanted=lambda: True,
-            delivered=lambda: None,
         )
 
 
@@ -68,4 +64,4 @@ def signature(url: str, seconds: str, body: bytes, secret: str) -> str:
     'MeYKe1PqCRKm5zbi8jq+Ne7ZuE8gM7hPS4tVIoQYSnQ='
     """
     message = url.encode() + b"\n" + seconds.encode() + b"\n" + body
-    return base64.b64encode(hmac.new(secret.encode(), message, hashlib.sha256).digest()).decode()
+    return base64.b64encode(hmac.digest(secret.encode(), message, "sha256")).decode()

@@ -6,15 +6,15 @@ any other VOIDED [spec]. An authorization ends by itself after 13 days [docs].""
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.afterpay import PROVIDER
 from sandbox.afterpay.amounts import minor, money
-from sandbox.afterpay.checkouts import Checkout, instant
+from sandbox.afterpay.checkouts import Checkout
 from sandbox.afterpay.errors import invalid, invalid_amount, precondition_failed, refusal
+from sandbox.amounts import written
+from sandbox.clock import fine_stamp
 from sandbox.ledger import MovementKind
 from sandbox.service import Json
 from sandbox.state import Sandbox
@@ -63,7 +63,7 @@ class Payment:
             "id": self.id,
             "token": self.checkout.token,
             "status": "DECLINED" if self.is_declined else "APPROVED",
-            "created": instant(self.created_at),
+            "created": fine_stamp(self.created_at),
             "originalAmount": money(self.checkout.amount, self.currency),
             "openToCaptureAmount": money(self.open, self.currency),
             "paymentState": self.state,
@@ -123,7 +123,7 @@ class Payments:
         """Release a part or all of what is open."""
         amount = minor(given["amount"], payment.currency) if given.get("amount") else payment.open
         if amount > payment.open or not amount:
-            shown = [f"{payment.currency} {each // 100}.{each % 100:02d}" for each in (amount, payment.open)]
+            shown = [f"{payment.currency} {written(each)}" for each in (amount, payment.open)]
             raise invalid_amount(f"Void amount {shown[0]} exceeded open to capture amount {shown[1]}.")
         self._release(payment, amount, "VOIDED", given.get("requestId"))
         return payment
@@ -176,7 +176,7 @@ class Payments:
     def _authorize(self, payment: Payment, key: str | None) -> None:
         amount, expires_at = payment.checkout.amount, self._now + AUTHORIZATION_SECONDS
         payment.state, payment.open = "AUTH_APPROVED", amount
-        self._add_event(payment, "AUTH_APPROVED", amount, expires=instant(expires_at))
+        self._add_event(payment, "AUTH_APPROVED", amount, expires=fine_stamp(expires_at))
         self._record(payment, "authorization", amount, key)
         self._sandbox.agenda.at(expires_at, lambda: self._expire(payment))
 
@@ -218,7 +218,7 @@ class Payments:
     ) -> None:
         event = {
             "id": secrets.token_hex(14),
-            "created": instant(self._now),
+            "created": fine_stamp(self._now),
             "expires": expires,
             "type": kind,
             "amount": money(amount, payment.currency),
@@ -232,7 +232,7 @@ class Payments:
         refund |= {
             "amount": money(amount, payment.currency),
             "refundId": str(secrets.randbelow(10**12)),
-            "refundedAt": instant(self._now),
+            "refundedAt": fine_stamp(self._now),
         }
         payment.refunds.insert(0, refund)
         return refund
@@ -258,25 +258,3 @@ class Payments:
             metadata=metadata,
             idempotency_key=key,
         )
-
-
-class RequestIds:
-    """The request ids of an account: for a day the first answer is given again [docs]; of refunds, for ever."""
-
-    KEPT_SECONDS = 86_400.0
-
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
-        self._answers: dict[tuple[Any, ...], tuple[float, Any]] = {}
-
-    def once(self, key: tuple[Any, ...] | None, run: Callable[[], Any], *, is_kept: bool = False) -> Any:
-        """Return what `run` returns, or what it returned for the same key before. Refusals are not kept."""
-        if key is None:
-            return run()
-        known = self._answers.get(key)
-        if known is not None and (is_kept or self._now() < known[0] + self.KEPT_SECONDS):
-            return known[1]
-        answer = run()
-        # As it was then: what is answered goes on changing.
-        self._answers[key] = (self._now(), deepcopy(answer))
-        return answer

@@ -7,16 +7,17 @@ merchant [docs]; FAILED as in the on-chain protocol. The state is the last entry
 from __future__ import annotations
 
 import secrets
-import string
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from sandbox.clock import stamp
 from sandbox.coinbase import amounts
-from sandbox.coinbase.events import EventLog, Json, rfc3339
+from sandbox.coinbase.events import EventLog, Json
 from sandbox.coinbase.signatures import commerce_headers
+from sandbox.ids import random_text
 from sandbox.state import Sandbox
 
 EVENTS = ("charge:created", "charge:pending", "charge:confirmed", "charge:failed", "charge:delayed", "charge:resolved")
@@ -89,7 +90,7 @@ class Charges:
     def create(self, asked: Mapping[str, Any], page: str) -> Json:
         """Open a charge of a fixed price; raise Invalid for what the API refuses."""
         price, currency = _price(asked)
-        now, code = self._sandbox.clock.now(), _new_code()
+        now, code = self._sandbox.clock.now(), random_text(8)
         body = {
             "id": str(uuid.uuid4()),
             "resource": "charge",
@@ -97,9 +98,9 @@ class Charges:
             "name": asked["name"],
             "description": asked["description"],
             "hosted_url": f"{page}/{code}",
-            "created_at": rfc3339(now),
-            "expires_at": rfc3339(now + EXPIRES_AFTER_SECONDS),
-            "timeline": [{"time": rfc3339(now), "status": "NEW"}],
+            "created_at": stamp(now),
+            "expires_at": stamp(now + EXPIRES_AFTER_SECONDS),
+            "timeline": [{"time": stamp(now), "status": "NEW"}],
             "metadata": dict(asked.get("metadata") or {}),
             "redirect_url": asked.get("redirect_url", ""),
             "cancel_url": asked.get("cancel_url", ""),
@@ -158,7 +159,7 @@ class Charges:
         status, context = charge.ends_as
         if status == "COMPLETED":
             self._record(charge)
-            charge.body["confirmed_at"] = rfc3339(self._sandbox.clock.now())
+            charge.body["confirmed_at"] = stamp(self._sandbox.clock.now())
         self._move(charge, status, context)
         return True
 
@@ -193,7 +194,7 @@ class Charges:
             "network": "ethereum",
             "transaction_id": "0x" + secrets.token_hex(32),
             "status": "PENDING",
-            "detected_at": rfc3339(self._sandbox.clock.now()),
+            "detected_at": stamp(self._sandbox.clock.now()),
             "value": {
                 "local": _money(local, charge.currency),
                 "crypto": _money(_coins(local, charge.currency, coin), coin),
@@ -206,14 +207,14 @@ class Charges:
             self._move(charge, "EXPIRED")
 
     def _move(self, charge: Charge, status: str, context: str | None = None) -> None:
-        entry = {"time": rfc3339(self._sandbox.clock.now()), "status": status}
+        entry = {"time": stamp(self._sandbox.clock.now()), "status": status}
         charge.body["timeline"].append(entry | {"context": context} if context else entry)
         type = "charge:delayed" if context == "DELAYED" else _EVENT_OF.get(status)
         if type is not None:
             self._tell(charge, type)
 
     def _tell(self, charge: Charge, type: str) -> None:
-        now = rfc3339(self._sandbox.clock.now())
+        now = stamp(self._sandbox.clock.now())
 
         def body(id: str) -> Json:
             event = {"id": id, "resource": "event", "type": type, "api_version": "2018-03-22", "created_at": now}
@@ -267,10 +268,6 @@ def _money(amount: Decimal, currency: str) -> Json:
 
 def _coins(amount: Decimal, currency: str, coin: str) -> Decimal:
     return amounts.convert(amount, currency, coin)
-
-
-def _new_code() -> str:
-    return "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(8))
 
 
 def _new_address(network: str) -> str:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from sandbox.clock import stamp
 from sandbox.coinbase import amounts
-from sandbox.coinbase.events import EventLog, Json, rfc3339
+from sandbox.coinbase.events import EventLog, Json
 from sandbox.coinbase.signatures import hook0_headers
 from sandbox.ledger import MovementKind
 from sandbox.state import Sandbox
@@ -101,9 +102,9 @@ class Checkouts:
             "successRedirectUrl": asked.get("successRedirectUrl", ""),
             "failRedirectUrl": asked.get("failRedirectUrl", ""),
             "refunds": [],
-            "createdAt": rfc3339(now),
-            "updatedAt": rfc3339(now),
-            "expiresAt": rfc3339(now + EXPIRES_AFTER_SECONDS),
+            "createdAt": stamp(now),
+            "updatedAt": stamp(now),
+            "expiresAt": stamp(now + EXPIRES_AFTER_SECONDS),
         }
         checkout = self._checkouts[id] = Checkout(body)
         self._sandbox.agenda.at(now + EXPIRES_AFTER_SECONDS, lambda: self._expire(checkout))
@@ -180,7 +181,7 @@ class Checkouts:
         self._move(checkout, "COMPLETED", "checkout.payment.success")
 
     def _settle_refund(self, checkout: Checkout, refund: Json, is_good: bool) -> None:
-        refund.update(status="COMPLETED" if is_good else "FAILED", completedAt=rfc3339(self._sandbox.clock.now()))
+        refund.update(status="COMPLETED" if is_good else "FAILED", completedAt=stamp(self._sandbox.clock.now()))
         if not is_good:
             self._move(checkout, checkout.body["status"], "checkout.refund.failed", refund["id"])
             return
@@ -196,7 +197,7 @@ class Checkouts:
             self._move(checkout, "EXPIRED", "checkout.payment.expired")
 
     def _move(self, checkout: Checkout, status: str, event: str | None = None, about: str | None = None) -> None:
-        checkout.body.update(status=status, updatedAt=rfc3339(self._sandbox.clock.now()))
+        checkout.body.update(status=status, updatedAt=stamp(self._sandbox.clock.now()))
         if event is not None:
             # A delivery is the checkout itself with the type beside it, without an id of the event [docs].
             ids = (checkout.id,) if about is None else (checkout.id, about)

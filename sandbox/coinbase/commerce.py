@@ -14,9 +14,8 @@ from flask import Blueprint, Flask, Response, abort, jsonify
 
 from sandbox import hosted, ledger
 from sandbox.coinbase.charges import EVENTS, Charge, Charges, Invalid
-from sandbox.coinbase.signatures import is_sandbox_key
 from sandbox.control import body_of_request
-from sandbox.service import Answer, Call, Json, Operation, Refusal, Service
+from sandbox.service import Answer, Call, Json, Operation, Refusal, Service, is_imitated
 from sandbox.state import Sandbox
 
 # What a list shows when the caller does not say, and at most [docs].
@@ -54,7 +53,7 @@ class CoinbaseCommerce(Service):
 
     def authenticate(self, call: Call) -> None:
         """Refuse a request without a key of the sandbox. Unverified: what an unknown version gets."""
-        if not is_sandbox_key(call.headers):
+        if not is_imitated(call.headers.get("X-Cc-Api-Key", "")):
             raise _refusal(401, "authentication_error", "Invalid API key.")
         if not call.headers.get("X-Cc-Version"):
             raise _refusal(400, "invalid_request", "X-CC-Version is missing.")

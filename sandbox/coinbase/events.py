@@ -6,7 +6,6 @@ import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from sandbox.delivery import Message
@@ -39,8 +38,7 @@ class EventLog:
         self._provider = provider
         self._sign = sign
         self._secret = sandbox.settings.webhook_secret or uuid.uuid4().hex
-        address = sandbox.settings.webhook_url
-        self.url = None if address is None else f"{address.rsplit('/', 1)[0]}/{provider}"
+        self.url = sandbox.settings.webhook_url_of(provider)
         self.events: list[Event] = []
 
     def emit(self, type: str, about: Iterable[str], body: Callable[[str], Json]) -> None:
@@ -63,15 +61,4 @@ class EventLog:
             url=url,
             body=lambda: event.body,
             headers=lambda body: self._sign(event, body, self._secret, int(self._sandbox.clock.now())),
-            is_wanted=lambda: True,
-            delivered=lambda: None,
         )
-
-
-def rfc3339(seconds: float) -> str:
-    """Return an instant as Coinbase writes it.
-
-    >>> rfc3339(0.0)
-    '1970-01-01T00:00:00Z'
-    """
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import time
-from collections.abc import Mapping
 
 import jwt
 
 from sandbox.coinbase.events import Event
+from sandbox.service import is_imitated
 
 # Tokens may not live longer [sdk].
 MOST_SECONDS = 120
@@ -41,7 +40,7 @@ def token_problem(authorization: str, request_line: str) -> str | None:
     scheme, _, token = authorization.partition(" ")
     try:
         claims = jwt.decode(token, options={"verify_signature": False})
-        is_good_name = "sandbox" in claims["sub"] and claims["iss"] == "cdp"
+        is_good_name = is_imitated(claims["sub"]) and claims["iss"] == "cdp"
         starts, ends = int(claims["nbf"]), int(claims["exp"])
         is_for_this = request_line in claims["uris"]
     except (jwt.InvalidTokenError, KeyError, TypeError, ValueError):
@@ -55,10 +54,5 @@ def token_problem(authorization: str, request_line: str) -> str | None:
     return None if is_in_time else "token of another time"
 
 
-def is_sandbox_key(headers: Mapping[str, str]) -> bool:
-    """Tell whether a request to Commerce carries a key that the sandbox believes."""
-    return "sandbox" in headers.get("X-Cc-Api-Key", "")
-
-
 def _digest(secret: str, signed: bytes) -> str:
-    return hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
+    return hmac.digest(secret.encode(), signed, "sha256").hex()

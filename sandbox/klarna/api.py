@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from flask import Blueprint, Flask, Response, abort, jsonify, request
+from flask import Blueprint, Flask, Response, abort, jsonify
 
 from sandbox import hosted, ledger
 from sandbox.control import body_of_request, refuse
@@ -18,7 +18,8 @@ from sandbox.klarna.callbacks import Callbacks
 from sandbox.klarna.errors import CORRELATION, new_id, not_found, refusal, unauthorized
 from sandbox.klarna.orders import DECISIONS, Orders
 from sandbox.klarna.pages import HostedSession, Pages
-from sandbox.service import Answer, Call, Json, Operation, Refusal, Service
+from sandbox.repeats import Repeats
+from sandbox.service import Answer, Call, Json, Operation, Refusal, Service, is_imitated
 from sandbox.state import Sandbox
 
 KEY = "Klarna-Idempotency-Key"
@@ -42,7 +43,7 @@ class Klarna(Service):
         self._callbacks = Callbacks(sandbox)
         self._orders = Orders(sandbox, self._callbacks)
         self._pages = Pages(sandbox, self._orders, self._callbacks)
-        self._answers: dict[str, tuple[float, Answer]] = {}
+        self._repeats = Repeats(sandbox.clock.now)
 
     def operations(self) -> Iterable[Operation]:
         """Return Klarna's operations."""
@@ -74,8 +75,7 @@ class Klarna(Service):
 
     def authenticate(self, call: Call) -> None:
         """Accept a sandbox's credentials and no others."""
-        given = request.authorization
-        if given is None or "sandbox" not in f"{given.username}{given.password}":
+        if not is_imitated("".join(call.credentials)):
             raise unauthorized()
 
     def server_error(self) -> Refusal:
@@ -190,14 +190,7 @@ class Klarna(Service):
 
     def _once(self, run: Callable[[Call], Answer]) -> Callable[[Call], Answer]:
         def once(call: Call) -> Answer:
-            key = call.headers.get(KEY)
-            if key is None:
-                return run(call)
-            at, known = self._answers.get(key, (0.0, None))
-            if known is not None and self.now < at + KEPT_SECONDS:
-                return known
-            answer = run(call)
-            self._answers[key] = self.now, answer
+            answer: Answer = self._repeats.once(call.headers.get(KEY), KEPT_SECONDS, lambda: run(call))
             return answer
 
         return once

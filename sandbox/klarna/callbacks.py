@@ -47,6 +47,5 @@ class Callbacks:
                 body=lambda: body,
                 headers=lambda raw: {"Content-Type": "application/json", "User-Agent": "Klarna"},
                 is_wanted=lambda: next(calls, None) is not None,
-                delivered=lambda: None,
             )
         )

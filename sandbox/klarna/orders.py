@@ -5,12 +5,11 @@ Order Management v1 [spec]. An authorization lasts 28 days [docs].
 
 from __future__ import annotations
 
-import secrets
-import string
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
+from sandbox.clock import fine_stamp
+from sandbox.ids import random_text
 from sandbox.klarna import purchases
 from sandbox.klarna.callbacks import Callbacks
 from sandbox.klarna.errors import bad_value, new_id, no_such_order, refusal
@@ -28,20 +27,6 @@ DECISIONS = {
 }
 
 
-def instant(at: float) -> str:
-    """Return a time as Klarna writes it.
-
-    >>> instant(0.5)
-    '1970-01-01T00:00:00.500Z'
-    """
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def new_reference() -> str:
-    """Return one of the short references that customers read."""
-    return "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(8))
-
-
 @dataclass
 class PlacedOrder:
     """One order. `asked` is what the merchant sent; amounts in minor units."""
@@ -50,7 +35,7 @@ class PlacedOrder:
     created_at: float
     fraud_status: str
     id: str = field(default_factory=new_id)
-    klarna_reference: str = field(default_factory=new_reference)
+    klarna_reference: str = field(default_factory=lambda: random_text(8))
     status: str = "AUTHORIZED"
     captured: int = 0
     refunded: int = 0
@@ -93,8 +78,8 @@ class PlacedOrder:
             "customer": {},
             "billing_address": address,
             "shipping_address": self.asked.get("shipping_address", address),
-            "created_at": instant(self.created_at),
-            "expires_at": instant(self.expires_at),
+            "created_at": fine_stamp(self.created_at),
+            "expires_at": fine_stamp(self.expires_at),
             "captures": self.captures,
             "refunds": self.refunds,
             "shipping_info": [],
@@ -150,7 +135,7 @@ class Orders:
             "capture_id": new_id(),
             "klarna_reference": f"{order.klarna_reference}-{len(order.captures) + 1}",
             "captured_amount": amount,
-            "captured_at": instant(self._sandbox.clock.now()),
+            "captured_at": fine_stamp(self._sandbox.clock.now()),
             "refunded_amount": 0,
             "order_lines": asked.get("order_lines", []),
             "billing_address": order.asked.get("billing_address", {}),
@@ -172,7 +157,7 @@ class Orders:
         refund: Json = {
             "refund_id": new_id(),
             "refunded_amount": amount,
-            "refunded_at": instant(self._sandbox.clock.now()),
+            "refunded_at": fine_stamp(self._sandbox.clock.now()),
             "credit_invoice": False,
             "order_lines": asked.get("order_lines", []),
         } | _named(asked)

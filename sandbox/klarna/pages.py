@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.clock import fine_stamp
 from sandbox.hosted import Page
 from sandbox.klarna.callbacks import Callbacks
 from sandbox.klarna.errors import bad_value, new_id, not_found, refusal
-from sandbox.klarna.orders import Orders, PlacedOrder, instant
+from sandbox.klarna.orders import Orders, PlacedOrder
 from sandbox.klarna.purchases import metadata
 from sandbox.service import Json
 from sandbox.state import Sandbox
@@ -59,7 +60,7 @@ class HostedSession:
         """Return the page as it is read; its address is not among what is shown [spec]."""
         order = {"order_id": self.order.id, "klarna_reference": self.order.klarna_reference} if self.order else {}
         token = {"authorization_token": self.authorization_token} if self.authorization_token else {}
-        times = {"updated_at": instant(self.updated_at), "expires_at": instant(self.expires_at)}
+        times = {"updated_at": fine_stamp(self.updated_at), "expires_at": fine_stamp(self.expires_at)}
         return {"session_id": self.id, "status": self.status} | order | token | times
 
     def link(self, name: str) -> str | None:

@@ -23,7 +23,7 @@ from sandbox.paypal.errors import not_found, refused, unauthenticated, unprocess
 from sandbox.paypal.events import WEBHOOK_ID, EventLog
 from sandbox.paypal.objects import Json, Order, Payment, with_relations
 from sandbox.paypal.paying import PROVIDER, Account
-from sandbox.service import Answer, Call, Operation, Refusal, Service
+from sandbox.service import Answer, Call, Operation, Refusal, Service, is_imitated
 from sandbox.state import Sandbox
 
 TOKEN_SECONDS = 32_400
@@ -109,12 +109,7 @@ class PayPal(Service):
     # --- operations ---
 
     def _token(self, call: Call) -> Answer:
-        scheme, _, encoded = call.headers.get("Authorization", "").partition(" ")
-        try:
-            client_id, _, secret = base64.b64decode(encoded).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            client_id = secret = ""
-        if scheme.lower() != "basic" or "sandbox" not in client_id or "sandbox" not in secret:
+        if not is_imitated(*call.credentials):
             raise unauthenticated("invalid_client", "Client Authentication failed")
         if call.body.get("grant_type") != "client_credentials":
             raise Refusal(400, {"error": "unsupported_grant_type", "error_description": "unsupported grant_type"})

@@ -11,9 +11,9 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
+from sandbox.clock import stamp
 from sandbox.delivery import Message
 from sandbox.paypal import signing
-from sandbox.paypal.objects import stamp
 from sandbox.state import Sandbox
 
 Json = dict[str, Any]
@@ -38,8 +38,7 @@ class EventLog:
         self._sandbox = sandbox
         self._base_url = base_url
         self.events: list[Json] = []
-        url = sandbox.settings.webhook_url
-        self.url = f"{url.rsplit('/', 1)[0]}/{provider}" if url else None
+        self.url = sandbox.settings.webhook_url_of(provider)
 
     def registration(self) -> Json:
         """Return the webhook as its API shows it."""
@@ -81,6 +80,4 @@ class EventLog:
             url=url,
             body=lambda: body,
             headers=lambda raw: signing.headers(raw, WEBHOOK_ID, self._sandbox.clock.now(), self._base_url()),
-            is_wanted=lambda: True,
-            delivered=lambda: None,
         )

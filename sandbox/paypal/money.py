@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from sandbox.amounts import minor_units, written
 from sandbox.paypal.errors import refused, unprocessable
 
 CURRENCIES = frozenset(
@@ -28,13 +29,13 @@ def minor_of(amount: Any, *, whole_issue: str = "DECIMAL_PRECISION") -> int:
         raise unprocessable("INVALID_CURRENCY_CODE")
     if not VALUE.fullmatch(value):
         raise refused(400, "INVALID_PARAMETER_SYNTAX", "amount/value")
-    whole, _, fraction = value.partition(".")
+    fraction = value.partition(".")[2]
     if currency in WHOLE and fraction:
         raise unprocessable(whole_issue)
     if len(fraction) > 2:
         raise unprocessable("DECIMAL_PRECISION")
     digits = 0 if currency in WITHOUT_MINOR_UNIT else 2
-    minor = int(whole + fraction.ljust(digits, "0")[:digits])
+    minor = minor_units(value, digits)
     if minor <= 0:
         raise unprocessable("CANNOT_BE_ZERO_OR_NEGATIVE")
     return minor
@@ -46,10 +47,5 @@ def money(minor: int, currency: str) -> dict[str, str]:
     >>> money(1050, "EUR")["value"], money(500, "JPY")["value"], money(200000, "HUF")["value"]
     ('10.50', '500', '2000')
     """
-    if currency in WITHOUT_MINOR_UNIT:
-        value = str(minor)
-    elif currency in WHOLE:
-        value = str(minor // 100)
-    else:
-        value = f"{minor // 100}.{minor % 100:02d}"
-    return {"currency_code": currency, "value": value}
+    value = written(minor, 0 if currency in WITHOUT_MINOR_UNIT else 2)
+    return {"currency_code": currency, "value": value.partition(".")[0] if currency in WHOLE else value}

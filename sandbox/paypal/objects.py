@@ -5,12 +5,11 @@ Schemas order, authorization, capture and refund [spec].
 
 from __future__ import annotations
 
-import secrets
-import string
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
+from sandbox.clock import stamp
+from sandbox.ids import random_text
 from sandbox.paypal.money import money
 
 Json = dict[str, Any]
@@ -31,16 +30,7 @@ FEE_TEN_THOUSANDTHS = 349
 
 def new_id() -> str:
     """Return an id as PayPal makes them, such as 5O190127TN364715T."""
-    return "".join(secrets.choice(string.digits + string.ascii_uppercase) for _ in range(17))
-
-
-def stamp(at: float) -> str:
-    """Return a time as PayPal writes it.
-
-    >>> stamp(0)
-    '1970-01-01T00:00:00Z'
-    """
-    return datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return random_text(17)
 
 
 @dataclass

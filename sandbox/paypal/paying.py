@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from sandbox.clock import stamp
 from sandbox.ledger import MovementKind
 from sandbox.paypal import objects
 from sandbox.paypal.errors import refused, unprocessable
@@ -65,7 +66,7 @@ class Account:
             currency=unit["amount"]["currency_code"],
             unit={"reference_id": "default", **unit},
             base_url=base_url,
-            create_time=objects.stamp(self.now),
+            create_time=stamp(self.now),
             experience=(source or {}).get("experience_context") or {},
             has_source=source is not None,
             status="CREATED" if source is None else "PAYER_ACTION_REQUIRED",

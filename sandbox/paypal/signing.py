@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from sandbox.clock import stamp
+
 COMMON_NAME = "messageverificationcerts.sandbox.paypal.com"
 CERTIFICATE_ID = "CERT-5a5a5a5a-sandbox0-imitation"
 # A test may move the sandbox's clock by years.
@@ -124,7 +126,7 @@ def signed_text(transmission_id: str, time: str, webhook_id: str, body: bytes) -
 
 def headers(body: bytes, webhook_id: str, now: float, base_url: str) -> dict[str, str]:
     """Return the headers of a delivery, signed for this moment."""
-    time = datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    time = stamp(now)
     transmission_id = str(uuid.uuid4())
     text = signed_text(transmission_id, time, webhook_id, body)
     signature = signing_key().sign(text, padding.PKCS1v15(), hashes.SHA256())

@@ -1,14 +1,12 @@
-"""Owns the making of ids: Stripe's prefixes, never twice the same, not even after a restart with the same
-seed."""
+"""Owns the making of ids: Stripe's prefixes and lengths."""
 
 from __future__ import annotations
 
-import random
 import string
 
+from sandbox.ids import random_text
+
 _ALPHABET = string.ascii_letters + string.digits
-# Seeded by the system on purpose: a consumer's stored ids must stay unique across runs of the sandbox.
-_source = random.Random()
 
 
 def new_id(prefix: str) -> str:
@@ -32,4 +30,4 @@ def new_fingerprint() -> str:
 
 
 def _random_text(length: int) -> str:
-    return "".join(_source.choices(_ALPHABET, k=length))
+    return random_text(length, _ALPHABET)
