@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import requests
 
 from .bench import SECONDS
+from .served import Asked, Reply, serving
 
 HEADERS = ("Authorization", "Content-Type", "Accept", "User-Agent")
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One request. `path` without the prefix of the provider."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: Any
 
 
 @dataclass
 class Wire:
     """`answers`: what is said instead, by the end of the path, once; an answer is a status and JSON or raw bytes.
-    `heard`: what the sandbox answered."""
+    `heard`: what the sandbox answered. Paths are without the prefix of the provider."""
 
     upstream: str
     url: str = ""
@@ -42,14 +30,16 @@ class Wire:
         """Return what was sent to paths that end so."""
         return [asked.body for asked in self.asked if asked.path.endswith(end)]
 
-    def answer(self, asked: Asked) -> tuple[int, bytes]:
-        """Return the ordered answer, or the sandbox's."""
-        self.asked.append(asked)
+    def answer(self, asked: Asked) -> Reply | None:
+        """Return the ordered answer, or the sandbox's; lost on one side is lost on the other."""
         for end in [end for end in self.answers if asked.path.endswith(end)]:
-            status, body = self.answers.pop(end)
-            return status, body if isinstance(body, bytes) else json.dumps(body).encode()
+            return self.answers.pop(end)
+        headers = {name: asked.headers[name] for name in HEADERS if name in asked.headers}
         url = self.upstream + asked.path
-        given = requests.request(asked.method, url, json=asked.body, headers=asked.headers, timeout=SECONDS)
+        try:
+            given = requests.request(asked.method, url, data=asked.raw, headers=headers, timeout=SECONDS)
+        except requests.RequestException:
+            return None
         self.heard.append((asked, given.status_code, given.content))
         return given.status_code, given.content
 
@@ -58,35 +48,6 @@ class Wire:
 def running(upstream: str) -> Iterator[Wire]:
     """Serve a wire."""
     wire = Wire(upstream)
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            headers = {name: self.headers[name] for name in HEADERS if name in self.headers}
-            asked = Asked(self.command, self.path, headers, json.loads(raw) if raw else None)
-            try:
-                status, body = wire.answer(asked)
-            except requests.RequestException:
-                self.close_connection = True  # lost on one side is lost on the other
-                return
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            if 300 <= status < 400:
-                self.send_header("Location", f"{wire.url}/v2/configuration")
-            with suppress(OSError):  # whoever asked may have given up
-                self.end_headers()
-                self.wfile.write(body)
-
-        do_POST = do_PUT = do_GET
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    wire.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    try:
+    with serving(wire.answer) as served:
+        wire.url, wire.asked = served.url, served.asked
         yield wire
-    finally:
-        server.shutdown()
-        server.server_close()

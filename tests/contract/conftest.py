@@ -14,7 +14,9 @@ from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 
 from . import benches
+from .afterpay_wire import Wire, running
 from .bench import Bench, Books
+from .benches.afterpay import ProviderBench as AfterpayBench
 
 PROVIDERS = tuple(
     importlib.import_module(f"{benches.__name__}.{module.name}").ProviderBench
@@ -64,6 +66,20 @@ def provider(request: pytest.FixtureRequest, sandbox: RunningSandbox) -> Iterato
 def gateway(provider: Bench) -> Gateway:
     """The provider's gateway."""
     return provider.gateway()
+
+
+@pytest.fixture
+def afterpay(sandbox: RunningSandbox) -> Iterator[AfterpayBench]:
+    """Afterpay's bench, without faults."""
+    yield AfterpayBench(sandbox)
+    sandbox.state.faults.clear()
+
+
+@pytest.fixture
+def wire(sandbox: RunningSandbox) -> Iterator[Wire]:
+    """What Afterpay's gateway may talk through."""
+    with running(f"{sandbox.url}/afterpay") as opened:
+        yield opened
 
 
 @pytest.fixture

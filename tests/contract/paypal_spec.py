@@ -1,15 +1,11 @@
-"""PayPal's own lists and schemas, where they lie beside the project; empty elsewhere, so that nothing is left out."""
+"""PayPal's own lists and schemas, of the operations that the gateway uses."""
 
 from __future__ import annotations
 
-import json
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-from stack.process import ROOT
+from .specifications import all_of
 
-FOLDERS = [folder for base in (ROOT.parent, ROOT) if (folder := base / "shared" / "specs" / "paypal").is_dir()][:1]
 # The operations that the gateway uses.
 USED = {
     "checkout_orders_v2": (
@@ -27,17 +23,10 @@ USED = {
 }
 
 
-@cache
-def read(file: Path) -> Any:
-    """Return a file of the folder."""
-    return json.loads(file.read_text(encoding="utf-8"))
-
-
 def issues() -> list[str]:
     """Return every issue that an operation of ours may be refused with."""
     found: set[str] = set()
-    for folder in FOLDERS:
-        listed = read(folder / "issue-codes-by-operation.json")
+    for listed in all_of("paypal", "issue-codes-by-operation.json"):
         for api, operations in USED.items():
             found.update(issue for name in operations for codes in listed[api][name].values() for issue in codes)
     return sorted(found)
@@ -45,16 +34,15 @@ def issues() -> list[str]:
 
 def response_codes() -> list[str]:
     """Return every code that a processor may answer with."""
-    enums = [read(folder / "paypal-server-sdk-2.4.0-enums.json")["enums"] for folder in FOLDERS]
-    return sorted({code for enum in enums for code in enum["processor_response_code"]})
+    found = all_of("paypal", "paypal-server-sdk-2.4.0-enums.json")
+    return sorted({code for each in found for code in each["enums"]["processor_response_code"]})
 
 
 def schemas() -> list[tuple[str, str, dict[str, Any]]]:
     """Return method, pattern of the path, and schema of the body, for every request with one."""
     found = []
-    for folder in FOLDERS:
-        for api, operations in USED.items():
-            spec = read(folder / f"{api}.json")
+    for api, operations in USED.items():
+        for spec in all_of("paypal", f"{api}.json"):
             for name in operations:
                 method, path = name.split()
                 body = spec["paths"][path][method.lower()].get("requestBody")
@@ -66,5 +54,5 @@ def schemas() -> list[tuple[str, str, dict[str, Any]]]:
 
 def answer_schema(api: str, name: str) -> list[dict[str, Any]]:
     """Return the schema of an object, if it is here."""
-    specs = [read(folder / f"{api}.json") for folder in FOLDERS]
+    specs = all_of("paypal", f"{api}.json")
     return [{"$ref": f"#/components/schemas/{name}", "components": spec["components"]} for spec in specs]

@@ -1,59 +1,105 @@
-"""A server of files for tests: what lies at a path, which paths were asked for, and what was posted there."""
+"""A provider or a receiver for tests: it answers as it is told, and keeps what it was asked."""
 
 from __future__ import annotations
 
+import json
 import queue
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from requests.structures import CaseInsensitiveDict
+
+from .bench import SECONDS
+
+# Status, body (bytes, or what becomes JSON) and headers, which may be left out.
+Reply = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request as it came."""
+
+    method: str
+    path: str
+    headers: CaseInsensitiveDict[str]
+    raw: bytes
+
+    @property
+    def body(self) -> Any:
+        """Return its JSON, None where it is empty."""
+        return json.loads(self.raw) if self.raw else None
 
 
 @dataclass
 class Served:
-    """Status, headers and body by path."""
+    """Where it is, every request so far, and what lies at a path, for a test that serves by path."""
 
-    host: str
-    answers: dict[str, tuple[int, Mapping[str, str], bytes]] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-    posted: queue.Queue[tuple[str, Mapping[str, str], bytes]] = field(default_factory=queue.Queue)
+    url: str
+    asked: list[Asked] = field(default_factory=list)
+    pages: dict[str, Reply] = field(default_factory=dict)
+    _arrived: queue.Queue[Asked] = field(default_factory=queue.Queue)
 
     @property
-    def url(self) -> str:
-        """Return the address."""
-        return f"http://{self.host}"
+    def host(self) -> str:
+        """Return host and port."""
+        return self.url.removeprefix("http://")
+
+    def keep(self, asked: Asked) -> None:
+        """Write a request down."""
+        self.asked.append(asked)
+        self._arrived.put(asked)
+
+    def next(self) -> Asked:
+        """Wait for the next request that was not returned yet."""
+        return self._arrived.get(timeout=SECONDS)
 
 
 @contextmanager
-def serving() -> Iterator[Served]:
-    """Serve until the block ends."""
+def serving(answer: Callable[[Asked], Reply | None]) -> Iterator[Served]:
+    """Serve until the block ends. `answer` returns None to close the connection without a word."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            served.asked.append(self.path)
-            status, headers, body = served.answers.get(self.path, (404, {}, b""))
+            raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            asked = Asked(self.command, self.path, CaseInsensitiveDict(self.headers.items()), raw)
+            served.keep(asked)
+            reply = answer(asked)
+            if reply is None:
+                self.close_connection = True
+                return
+            status, body, *headers = reply
+            given = body if isinstance(body, bytes) else json.dumps(body).encode()
+            # A redirect goes somewhere, so that a test sees whether it is followed.
+            elsewhere = {"Location": "/elsewhere"} if 300 <= status < 400 else {}
             self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            for name, value in {"Content-Length": str(len(given)), **elsewhere, **dict(*headers)}.items():
                 self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
+            with suppress(OSError):  # whoever asked may have given up
+                self.end_headers()
+                self.wfile.write(given)
 
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            served.posted.put((self.path, dict(self.headers), body))
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+        do_POST = do_PUT = do_DELETE = do_GET
 
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    served = Served(f"127.0.0.1:{server.server_port}")
+    served = Served(f"http://127.0.0.1:{server.server_port}")
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield served
     finally:
         server.shutdown()
         server.server_close()
+
+
+@contextmanager
+def answering(*replies: Reply) -> Iterator[Served]:
+    """Serve these answers, one after the other, of which the last is given for ever."""
+    left = list(replies)
+    with serving(lambda asked: left.pop(0) if len(left) > 1 else left[0]) as served:
+        yield served

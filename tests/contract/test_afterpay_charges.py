@@ -19,7 +19,7 @@ from gateways.base import Order
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 
-from .afterpay_wire import Wire, running
+from .afterpay_wire import Wire
 from .bench import API_URL, SECONDS, Books, new_order, order
 from .benches.afterpay import ProviderBench as AfterpayBench
 
@@ -32,19 +32,6 @@ def sandbox() -> Iterator[RunningSandbox]:
     """A sandbox of the test's own, whose clock it may move."""
     with RunningSandbox(Settings(seed=1)) as own:
         yield own
-
-
-@pytest.fixture
-def afterpay(sandbox: RunningSandbox) -> AfterpayBench:
-    """Afterpay's bench."""
-    return AfterpayBench(sandbox)
-
-
-@pytest.fixture
-def wire(sandbox: RunningSandbox) -> Iterator[Wire]:
-    """What the gateway of the bench talks through."""
-    with running(f"{sandbox.url}/afterpay") as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -19,14 +18,14 @@ from gateways.afterpay_answers import ERRORS, failure_of
 from gateways.base import Order
 from gateways.rest import Answer, CallFailed, Fate
 from sandbox.server import RunningSandbox
-from stack.process import ROOT
 
-from .afterpay_wire import Wire, running
+from .afterpay_wire import Wire
 from .bench import Books, new_order, order
 from .benches.afterpay import ProviderBench as AfterpayBench
+from .specifications import files_of
 from .test_gateway_operations import call, charged, operation
 
-SPECIFICATIONS = sorted((ROOT.parent / "shared" / "specs" / "afterpay").glob("*.json"))
+SPECIFICATIONS = files_of("afterpay")
 # What the documents name, read 2026-11-23; the OpenAPI documents are read as well where they are at hand.
 DOCUMENTED = frozenset(
     """error invalid_amount invalid_json invalid_object invalid_order_transaction_status invalid_state invalid_token
@@ -48,20 +47,6 @@ FOUND = DOCUMENTED.union(*(codes_of(file.read_text(encoding="utf-8")) for file i
 
 def refused(status: int, code: str | None, message: str = "no") -> Answer:
     return Answer(status, {"errorCode": code, "errorId": "1", "message": message, "httpStatusCode": status})
-
-
-@pytest.fixture
-def afterpay(sandbox: RunningSandbox) -> AfterpayBench:
-    """Afterpay's bench."""
-    return AfterpayBench(sandbox)
-
-
-@pytest.fixture
-def wire(sandbox: RunningSandbox) -> Iterator[Wire]:
-    """What the gateway of the bench talks through."""
-    with running(f"{sandbox.url}/afterpay") as opened:
-        yield opened
-    sandbox.state.faults.clear()
 
 
 @pytest.fixture

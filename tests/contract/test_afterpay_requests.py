@@ -14,15 +14,14 @@ from domain.payment import Verb
 from gateways.afterpay import DEFAULT_BASE, AfterpayGateway, AfterpaySettings
 from gateways.base import GatewayError, Shared
 from sandbox.server import RunningSandbox
-from stack.process import ROOT
 
-from .afterpay_wire import Wire, running
+from .afterpay_wire import Wire
 from .bench import API_URL, PAYER, new_order
 from .benches.afterpay import ProviderBench as AfterpayBench
+from .specifications import all_of
 from .test_gateway_operations import charged, operation
 
-FOLDER = ROOT.parent / "shared" / "specs" / "afterpay"
-SPECIFICATIONS = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(FOLDER.glob("*.json"))]
+SPECIFICATIONS = all_of("afterpay")
 MONEY = {
     "type": "object",
     "required": ["amount", "currency"],
@@ -45,19 +44,6 @@ OURS: dict[str, dict[str, Any]] = {
     },
 }
 ADDRESS = PAYER["billing_address"] | {"region": "IL", "line2": "Flat 2"}
-
-
-@pytest.fixture
-def afterpay(sandbox: RunningSandbox) -> AfterpayBench:
-    """Afterpay's bench."""
-    return AfterpayBench(sandbox)
-
-
-@pytest.fixture
-def wire(sandbox: RunningSandbox) -> Iterator[Wire]:
-    """What the gateway of the bench talks through."""
-    with running(f"{sandbox.url}/afterpay") as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from queue import Queue
 
 import pytest
 
@@ -17,9 +14,10 @@ from gateways.base import Delivery, Notice
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 
-from .bench import SECONDS, Webhook, body_of, now
+from .bench import Webhook, body_of, now
 from .benches.afterpay import WEBHOOK_URL
 from .benches.afterpay import ProviderBench as AfterpayBench
+from .served import answering
 from .test_gateway_operations import charged
 
 EVENT = {
@@ -28,12 +26,6 @@ EVENT = {
     "dispute_id": "dp_1",
     "merchant_reference": "pay_1/at_1",
 }
-
-
-@pytest.fixture
-def afterpay(sandbox: RunningSandbox) -> AfterpayBench:
-    """Afterpay's bench."""
-    return AfterpayBench(sandbox)
 
 
 @pytest.fixture
@@ -62,31 +54,16 @@ def test_a_dispute_names_its_charge_and_leaves_the_rest_to_a_question(
 
 def test_what_the_sandbox_posts_is_believed() -> None:
     """Signed by the sandbox alone, and received at the address of this provider."""
-    received: Queue[tuple[str, dict[str, str], bytes]] = Queue()
-
-    class Receiver(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            received.put((self.path, {name.title(): value for name, value in self.headers.items()}, body))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}/webhooks"
-    with RunningSandbox(Settings(seed=1, webhook_url=f"{url}/stripe")) as own:
-        afterpay = AfterpayBench(own)
-        gateway = afterpay.gateway()
-        first = charged(afterpay, gateway)
-        event = afterpay.event(first.reference)
-        path, headers, body = received.get(timeout=SECONDS)
-    server.shutdown()
-    server.server_close()
-    assert path == "/webhooks/afterpay"
-    delivery = gateway.verify_webhook(body, headers, now(), f"{url}/afterpay")
+    with answering((200, b"")) as receiver:
+        url = f"{receiver.url}/webhooks"
+        with RunningSandbox(Settings(seed=1, webhook_url=f"{url}/stripe")) as own:
+            afterpay = AfterpayBench(own)
+            gateway = afterpay.gateway()
+            first = charged(afterpay, gateway)
+            event = afterpay.event(first.reference)
+            came = receiver.next()
+    assert came.path == "/webhooks/afterpay"
+    delivery = gateway.verify_webhook(came.raw, came.headers, now(), f"{url}/afterpay")
     assert json.loads(delivery.payload) == event
 
 

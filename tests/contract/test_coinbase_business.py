@@ -27,11 +27,11 @@ from gateways.coinbase import CoinbaseGateway
 from gateways.coinbase_jwt import Signer
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
-from stack.process import ROOT
 
 from .bench import API_URL, SECONDS, Books, new_order, now, order
 from .benches.coinbase import KEY, SECRET, ProviderBench
-from .canned import Asked, answering
+from .served import Asked, answering
+from .specifications import all_of
 from .test_gateway_operations import charged, operation
 
 # The contract in brief, from docs.cdp.coinbase.com (checkout APIs), read 2026-11-23.
@@ -50,7 +50,7 @@ STATUSES = {
     "ACTIVE", "PROCESSING", "DEACTIVATED", "EXPIRED", "COMPLETED", "FAILED", "REFUNDED", "PARTIALLY_REFUNDED",
 }  # fmt: skip
 SHOWN = {"id", "url", "amount", "currency", "network", "address", "status", "createdAt", "updatedAt"}
-SPEC = ROOT.parent / "shared" / "specs" / "coinbase" / "business-checkouts.hand-written.json"
+SPECIFICATIONS = all_of("coinbase", "business-checkouts.hand-written.json")
 CHECKOUT = {
     "id": "68f7a946db0529ea9b6d3a12",
     "url": "https://payments.example/1",
@@ -131,8 +131,7 @@ def test_a_refund_is_asked_for_as_documented(bench: ProviderBench) -> None:
 
 def test_our_reading_of_the_contract_is_that_of_the_specification() -> None:
     """Where the hand-written file is at hand; everything else here holds without it."""
-    for file in [SPEC] if SPEC.exists() else []:
-        spec = json.loads(file.read_text(encoding="utf-8"))
+    for spec in SPECIFICATIONS:
         fields = {
             each["path"]: {*each["request_required"], *each["request_optional"]}
             for each in spec["operations"]

@@ -23,7 +23,7 @@ from sandbox.state import Settings
 
 from .bench import API_URL, SECONDS, Books, new_order, now, order
 from .benches.coinbase_commerce import ProviderBench
-from .canned import answering
+from .served import answering
 from .test_gateway_operations import operation
 
 ID = "f765421f-1451-4fab-a513-aac6c819fba9"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -13,15 +12,16 @@ from domain.payment import Verb
 from gateways import coinbase, coinbase_commerce
 from gateways.rest import Fate
 from sandbox.server import RunningSandbox
-from stack.process import ROOT, free_port
+from stack.process import free_port
 
 from .bench import Bench, new_order
 from .benches.coinbase import ProviderBench as Business
 from .benches.coinbase_commerce import ProviderBench as Commerce
-from .canned import answering
+from .served import answering
+from .specifications import all_of
 from .test_gateway_operations import operation
 
-SPEC = ROOT.parent / "shared" / "specs" / "coinbase" / "business-checkouts.hand-written.json"
+SPECIFICATIONS = all_of("coinbase", "business-checkouts.hand-written.json")
 # Documented (docs.cdp.coinbase.com; the official package coinbase-commerce), read 2026-11-23.
 STATUSES = {400, 401, 403, 404, 429, 500}
 TYPES = {
@@ -71,8 +71,8 @@ def without_refund(bench: Bench, found: dict[str, Outcome]) -> dict[str, Outcome
 def test_every_documented_error_is_decided() -> None:
     assert coinbase.FATES.keys() >= STATUSES
     assert coinbase_commerce.ERRORS.keys() == TYPES
-    for file in [SPEC] if SPEC.exists() else []:
-        assert set(json.loads(file.read_text(encoding="utf-8"))["error"]["http"]) == STATUSES
+    for spec in SPECIFICATIONS:
+        assert set(spec["error"]["http"]) == STATUSES
 
 
 @pytest.mark.parametrize("status", [*sorted(coinbase.FATES), 302, 402, 418, 502, 503])

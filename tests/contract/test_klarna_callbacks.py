@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import queue
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -24,6 +21,7 @@ from sandbox.state import Settings
 
 from .bench import API_URL, PAYER, SECONDS, new_order, now
 from .benches.klarna import ProviderBench as KlarnaBench
+from .served import Served, answering
 
 SECRET, OLD = "s" * 32, "o" * 32
 SESSION = {"session_id": "hpp-1", "status": "COMPLETED", "order_id": "o-1", "klarna_reference": "K4MADNY"}
@@ -161,41 +159,14 @@ def test_no_shape_breaks_it(event: Any) -> None:
 # --- from the page to the receiver ---
 
 
-class Receiver(ThreadingHTTPServer):
-    """Where Klarna posts: keeps what it was sent."""
-
-    def __init__(self) -> None:
-        received: queue.Queue[tuple[str, bytes]] = queue.Queue()
-        self.received = received
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                received.put((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Say nothing."""
-
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    @property
-    def url(self) -> str:
-        """Return its address."""
-        return f"http://127.0.0.1:{self.server_port}"
-
-
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    """A receiver that listens."""
-    with Receiver() as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield server
-        server.shutdown()
+def receiver() -> Iterator[Served]:
+    """Where Klarna posts."""
+    with answering((200, b"")) as served:
+        yield served
 
 
-def test_what_is_posted_is_what_is_read(receiver: Receiver) -> None:
+def test_what_is_posted_is_what_is_read(receiver: Served) -> None:
     """Opening the page, agreeing, and the assessment's end arrive, each about the attempt and of its own id."""
     with RunningSandbox(Settings(seed=1)) as sandbox:
         klarna = KlarnaBench(sandbox)
@@ -208,7 +179,8 @@ def test_what_is_posted_is_what_is_read(receiver: Receiver) -> None:
         klarna.let_bank_answer(order_id, is_good=True)
         notices, ids = set(), set()
         for _ in range(3):
-            path, body = receiver.received.get(timeout=SECONDS)
+            came = receiver.next()
+            path, body = came.path, came.raw
             assert path == f"/api/webhooks/klarna/{klarna.secrets[0]}?attempt={asked.attempt_id}"
             delivery = gateway.verify_webhook(body, {}, now(), receiver.url + path)
             notices.add(gateway.read_webhook(delivery.payload))

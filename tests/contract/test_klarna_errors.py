@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -20,10 +18,11 @@ from gateways.base import Order
 from gateways.klarna import KlarnaGateway
 from gateways.klarna_client import ERRORS, Failure, Meaning, failure_of
 from gateways.rest import Answer
-from stack.process import ROOT
 
 from .bench import API_URL, new_order
 from .benches.klarna import ProviderBench as KlarnaBench
+from .served import Asked, answering
+from .specifications import files_of
 from .test_klarna_operations import HOLDING
 
 # docs.klarna.com, error codes of Payments, Hosted Payment Page and Order Management, read 2026-11-23.
@@ -33,7 +32,7 @@ DOCUMENTED = """
     REQUEST_TOO_LARGE SESSION_COMPLETED TEMPORARILY_UNAVAILABLE TOO_MANY_REQUESTS UNAUTHORIZED UNEXPECTED_ERROR
     UNPROCESSABLE_ENTITY
 """.split()
-SPECIFICATIONS = sorted((ROOT.parent / "shared" / "specs" / "klarna").glob("*.json"))
+SPECIFICATIONS = files_of("klarna")
 CODE = re.compile(r'"error_code":\s*\{[^{}]*"example":\s*"([A-Z_]+)"')
 
 
@@ -133,43 +132,11 @@ NONSENSE = [
 ]
 
 
-class Listened(KlarnaGateway):
-    """A gateway of which is known what it asked for."""
-
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
-        self.asked: list[str] = []
-
-
 @contextmanager
-def speaking(body: bytes, status: int = 200) -> Iterator[Listened]:
-    """A gateway whose provider answers every call in the same way."""
-
-    class Speaker(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            gateway.asked.append(self.path)
-            self.send_response(status)
-            if status in range(300, 400):
-                self.send_header("Location", "/elsewhere")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_POST = do_DELETE = do_GET
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Speaker)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    try:
-        base = f"http://127.0.0.1:{server.server_port}"
-        gateway = Listened("sandbox", "x", api_url=API_URL, base=base, read_seconds=2)
-        yield gateway
-    finally:
-        server.shutdown()
-        server.server_close()
+def speaking(body: bytes, status: int = 200) -> Iterator[tuple[KlarnaGateway, list[Asked]]]:
+    """A gateway whose provider answers every call in the same way, and what it is asked."""
+    with answering((status, body)) as served:
+        yield KlarnaGateway("sandbox", "x", api_url=API_URL, base=served.url, read_seconds=2), served.asked
 
 
 @pytest.mark.parametrize("body", NONSENSE)
@@ -177,7 +144,7 @@ def test_nothing_is_concluded_from_nonsense(body: bytes) -> None:
     known = replace(ORDER, reference="1")
     page = replace(ORDER, reference="hpp/1/https://pay.example/1")
     operations = [replace(ORDER, verb=verb, charge_reference="1") for verb in (Verb.CAPTURE, Verb.VOID, Verb.REFUND)]
-    with speaking(body) as gateway:
+    with speaking(body) as (gateway, _):
         for verb in (gateway.capture, gateway.void, gateway.refund, gateway.retrieve):
             assert [type(verb(each)) for each in operations] == [InDoubt] * 3
         for each in (known, page):
@@ -196,20 +163,20 @@ def test_a_look_up_that_is_refused_says_nothing(status: int) -> None:
         lambda: replace(ORDER, reference="hpp/1/https://pay.example/1"),
         lambda: replace(ORDER, verb=Verb.REFUND, charge_reference="1"),
     ]
-    with speaking(b"{}", status) as gateway:
+    with speaking(b"{}", status) as (gateway, _):
         assert [type(gateway.retrieve(make())) for make in orders] == [InDoubt] * 3
 
 
 def test_nobody_is_followed_elsewhere() -> None:
     """The credentials and the customer's address are for Klarna's host alone."""
-    with speaking(b"{}", 302) as gateway:
+    with speaking(b"{}", 302) as (gateway, asked):
         gateway.capture(replace(ORDER, verb=Verb.CAPTURE, charge_reference="1"))
-        assert gateway.asked == ["/ordermanagement/v1/orders/1/captures"]
+        assert [each.path for each in asked] == ["/ordermanagement/v1/orders/1/captures"]
 
 
 def test_a_yes_that_the_order_does_not_show_is_doubt() -> None:
     """An older copy of the order may answer: to repeat the call now would be a guess."""
-    with speaking(json.dumps(HOLDING).encode()) as gateway:
+    with speaking(json.dumps(HOLDING).encode()) as (gateway, _):
         assert gateway.charge(replace(ORDER, reference="1"), lambda _: None) == InDoubt("not_confirmed", "1")
         for verb in (Verb.CAPTURE, Verb.VOID, Verb.REFUND):
             asked = replace(ORDER, verb=verb, charge_reference="1")
@@ -229,15 +196,15 @@ def test_a_yes_that_the_order_does_not_show_is_doubt() -> None:
     ],
 )
 def test_an_answer_about_something_else_says_nothing(reference: str, answer: dict[str, Any]) -> None:
-    with speaking(json.dumps(answer).encode()) as gateway:
+    with speaking(json.dumps(answer).encode()) as (gateway, _):
         assert gateway.retrieve(replace(ORDER, reference=reference)) == InDoubt("malformed_answer", reference)
 
 
 def test_without_a_reference_nothing_was_created() -> None:
-    with speaking(b"{}") as gateway:
+    with speaking(b"{}") as (gateway, _):
         assert gateway.retrieve(ORDER) == NotSent("not_created")
 
 
 def test_an_operation_without_a_charge_is_a_bug() -> None:
-    with speaking(b"{}") as gateway, pytest.raises(AssertionError, match="bug"):
+    with speaking(b"{}") as (gateway, _), pytest.raises(AssertionError, match="bug"):
         gateway.refund(replace(ORDER, verb=Verb.REFUND))

@@ -14,14 +14,13 @@ import requests
 
 from domain.payment import Verb
 from sandbox.server import RunningSandbox
-from stack.process import ROOT
 
 from .bench import Books, new_order
 from .benches.klarna import ProviderBench as KlarnaBench
+from .specifications import all_of
 from .test_gateway_operations import operation
 
-FOLDER = ROOT.parent / "shared" / "specs" / "klarna"
-FOUND = [json.loads(file.read_text()) for file in sorted(FOLDER.glob("*.json"))]
+FOUND = all_of("klarna")
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -15,6 +13,8 @@ from domain.outcome import InDoubt, NotSent
 from domain.payment import Verb
 from gateways.base import Order
 from gateways.stripe import StripeGateway
+
+from .served import answering
 
 ORDER = Order(
     payment_id="pay_1",
@@ -36,25 +36,8 @@ ORDER = Order(
 @pytest.fixture(params=[b"{}", b'{"id": "pi_1"}', b'{"id": "pi_1", "status": "succeeded", "currency": null}', b"[]"])
 def gateway(request: pytest.FixtureRequest) -> Iterator[StripeGateway]:
     """A gateway whose provider answers every call with the same nonsense."""
-
-    class Nonsense(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(request.param)))
-            self.end_headers()
-            self.wfile.write(request.param)
-
-        do_POST = do_GET
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Nonsense)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield StripeGateway("sk_test_sandbox", ("whsec_x",), f"http://127.0.0.1:{server.server_port}", read_seconds=2)
-    server.shutdown()
-    server.server_close()
+    with answering((200, request.param)) as served:
+        yield StripeGateway("sk_test_sandbox", ("whsec_x",), served.url, read_seconds=2)
 
 
 def test_a_confirm_is_in_doubt(gateway: StripeGateway) -> None:

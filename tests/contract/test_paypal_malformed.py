@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -19,6 +17,7 @@ from gateways.paypal import PayPalGateway
 
 from .bench import new_order
 from .benches.paypal import MemoryTokens, ProviderBench
+from .served import serving
 
 TOKEN = {"access_token": "A21", "token_type": "Bearer", "expires_in": 32400}
 CAPTURE = {"id": "C1", "status": "COMPLETED", "amount": {"value": "10.00", "currency_code": "EUR"}}
@@ -58,54 +57,26 @@ NONSENSE: dict[str, Any] = {
 SHOWS_A_CAPTURE = [name for name in NONSENSE if name.split()[-1] in ("amount", "currency", "capture")]
 
 
-class Strange:
-    """A PayPal that gives a token, and then one answer to everything."""
-
-    def __init__(self, answer: Any, status: int = 200) -> None:
-        body = answer if isinstance(answer, bytes) else json.dumps(answer).encode() if answer is not None else b""
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                is_token = self.path.endswith("/oauth2/token")
-                sent = json.dumps(TOKEN).encode() if is_token else body
-                self.send_response(200 if is_token else status)
-                self.send_header("Content-Length", str(len(sent)))
-                self.send_header("Location", "/elsewhere")
-                self.end_headers()
-                self.wfile.write(sent)
-
-            do_POST = do_GET
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Say nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.gateway = PayPalGateway(
-            "client", "secret", MemoryTokens(), "W1", f"http://127.0.0.1:{self._server.server_port}", read_seconds=2
-        )
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def close(self) -> None:
-        """Stop."""
-        self._server.shutdown()
-        self._server.server_close()
+@contextmanager
+def strange(answer: Any, status: int = 200) -> Iterator[PayPalGateway]:
+    """The gateway of a PayPal that gives a token, and then one answer to everything."""
+    body = b"" if answer is None else answer
+    with serving(lambda asked: (200, TOKEN) if asked.path.endswith("/oauth2/token") else (status, body)) as served:
+        yield PayPalGateway("client", "secret", MemoryTokens(), "W1", served.url, read_seconds=2)
 
 
 @pytest.fixture(params=NONSENSE.values(), ids=NONSENSE.keys())
 def gateway(request: pytest.FixtureRequest) -> Iterator[PayPalGateway]:
     """The gateway of a PayPal that makes no sense."""
-    strange = Strange(request.param)
-    yield strange.gateway
-    strange.close()
+    with strange(request.param) as gateway:
+        yield gateway
 
 
 @pytest.fixture(params=[302, 307, 418, 500, 503])
 def elsewhere(request: pytest.FixtureRequest) -> Iterator[PayPalGateway]:
     """The gateway of a PayPal that sends everybody away."""
-    strange = Strange(b"go away", request.param)
-    yield strange.gateway
-    strange.close()
+    with strange(b"go away", request.param) as gateway:
+        yield gateway
 
 
 def asked(verb: Verb = Verb.CHARGE, **changes: Any) -> Order:
@@ -145,10 +116,9 @@ def test_an_order_without_its_payments_shows_no_refund(gateway: PayPalGateway, r
 
 
 def test_another_order_than_was_asked_for() -> None:
-    strange = Strange(paid(id="C1") | {"id": "O2"})
-    assert strange.gateway.retrieve(asked()) == InDoubt("malformed_answer", "O1")
-    assert strange.gateway.charge(asked(), lambda _: None) == InDoubt("malformed_answer", "O1")
-    strange.close()
+    with strange(paid(id="C1") | {"id": "O2"}) as gateway:
+        assert gateway.retrieve(asked()) == InDoubt("malformed_answer", "O1")
+        assert gateway.charge(asked(), lambda _: None) == InDoubt("malformed_answer", "O1")
 
 
 def test_the_check_says_so(gateway: PayPalGateway) -> None:

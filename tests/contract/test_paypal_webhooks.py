@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,9 +25,9 @@ from sandbox.paypal import signing
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 
-from .bench import SECONDS, Webhook, body_of, now
+from .bench import Webhook, body_of, now
 from .benches.paypal import ProviderBench
-from .served import Served, serving
+from .served import Reply, Served, answering, serving
 from .test_gateway_operations import charged, operation
 
 EVENT = {"id": "WH-1", "event_type": "CUSTOMER.DISPUTE.CREATED", "resource": {}}
@@ -146,7 +146,7 @@ def chained(
     served: Served, certificate: bytes, at: datetime | None = None, trusted: signing.Authority | None = None
 ) -> object:
     """Check a certificate as if it came from PayPal."""
-    served.answers["/v1/notifications/certs/CERT-1"] = (200, {}, certificate)
+    served.pages["/v1/notifications/certs/CERT-1"] = (200, certificate)
     roots = (trusted or signing.authority()).certificate
     place = Place("http", frozenset({served.host}), "/v1/notifications/certs/", lambda: (roots,))
     return Certificates(place).key(f"{served.url}/v1/notifications/certs/CERT-1", at or now())
@@ -155,7 +155,7 @@ def chained(
 @pytest.fixture
 def served() -> Iterator[Served]:
     """A server of files."""
-    with serving() as served:
+    with serving(lambda asked: served.pages.get(asked.path, (404, b""))) as served:
         yield served
 
 
@@ -182,7 +182,7 @@ def test_a_certificate_at_another_time(served: Served, days: int) -> None:
 
 
 def test_a_certificate_that_was_good_and_has_expired(served: Served) -> None:
-    served.answers["/v1/notifications/certs/CERT-1"] = (200, {}, signing.certificate())
+    served.pages["/v1/notifications/certs/CERT-1"] = (200, signing.certificate())
     place = Place(
         "http",
         frozenset({served.host}),
@@ -199,23 +199,23 @@ def test_a_certificate_that_was_good_and_has_expired(served: Served) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        (302, {"Location": "/v1/notifications/certs/CERT-2"}, b""),
-        (301, {"Location": "http://127.0.0.1:9/"}, b""),
-        (404, {}, b"no"),
-        (200, {}, b""),
-        (200, {}, b"not a certificate"),
-        (200, {}, b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
-        (200, {}, b" " * 100_000),
+        (302, b"", {"Location": "/v1/notifications/certs/CERT-2"}),
+        (301, b"", {"Location": "http://127.0.0.1:9/"}),
+        (404, b"no"),
+        (200, b""),
+        (200, b"not a certificate"),
+        (200, b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+        (200, b" " * 100_000),
     ],
     ids=["redirect", "elsewhere", "missing", "empty", "text", "broken", "large"],
 )
-def test_a_certificate_that_cannot_be_fetched(served: Served, answer: tuple[int, Mapping[str, str], bytes]) -> None:
-    served.answers["/v1/notifications/certs/CERT-2"] = (200, {}, signing.certificate())
-    served.answers["/v1/notifications/certs/CERT-1"] = answer
+def test_a_certificate_that_cannot_be_fetched(served: Served, answer: Reply) -> None:
+    served.pages["/v1/notifications/certs/CERT-2"] = (200, signing.certificate())
+    served.pages["/v1/notifications/certs/CERT-1"] = answer
     place = Place("http", frozenset({served.host}), "/v1/notifications/certs/", lambda: ())
     with pytest.raises(Unchecked):
         Certificates(place).key(f"{served.url}/v1/notifications/certs/CERT-1", now())
-    assert served.asked == ["/v1/notifications/certs/CERT-1"]
+    assert [asked.path for asked in served.asked] == ["/v1/notifications/certs/CERT-1"]
 
 
 # --- the signature ---
@@ -233,7 +233,7 @@ def test_the_signed_text_is_put_together_as_documented(served: Served) -> None:
         "Paypal-Transmission-Time": "2026-11-24T10:00:00Z",
         "Paypal-Transmission-Sig": base64.b64encode(key.sign(text, padding.PKCS1v15(), hashes.SHA256())).decode(),
     }
-    served.answers["/v1/notifications/certs/CERT-1"] = (200, {}, signing.certificate())
+    served.pages["/v1/notifications/certs/CERT-1"] = (200, signing.certificate())
     roots = (signing.authority().certificate,)
     place = Place("http", frozenset({served.host}), "/v1/notifications/certs/", lambda: roots)
     webhooks = Webhooks("WH-REG", Certificates(place), lambda question: pytest.fail("asked PayPal"))
@@ -420,15 +420,17 @@ def test_what_is_only_stored(paypal: ProviderBench, kind: str) -> None:
     assert paypal.gateway().read_webhook(delivery.payload) is None
 
 
-def test_what_the_imitation_delivers_is_believed(served: Served) -> None:
-    with RunningSandbox(Settings(webhook_url=f"{served.url}/api/v1/payments/webhooks/stripe")) as sandbox:
+def test_what_the_imitation_delivers_is_believed() -> None:
+    with answering((200, b"")) as served, RunningSandbox(
+        Settings(webhook_url=f"{served.url}/api/v1/payments/webhooks/stripe")
+    ) as sandbox:
         paypal = ProviderBench(sandbox)
         first = charged(paypal, paypal.gateway())
         types = set()
         for _ in range(3):
-            path, headers, body = served.posted.get(timeout=SECONDS)
-            delivery = paypal.gateway().verify_webhook(body, {name.title(): headers[name] for name in headers}, now())
-            assert path == "/api/v1/payments/webhooks/paypal"
+            came = served.next()
+            delivery = paypal.gateway().verify_webhook(came.raw, came.headers, now())
+            assert came.path == "/api/v1/payments/webhooks/paypal"
             assert paypal.gateway().read_webhook(delivery.payload).reference == first.reference
             types.add(delivery.type)
     assert types == {"CHECKOUT.ORDER.APPROVED", "CHECKOUT.ORDER.COMPLETED", "PAYMENT.CAPTURE.COMPLETED"}

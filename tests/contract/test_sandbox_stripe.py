@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -17,6 +16,8 @@ import stripe
 
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
+
+from .served import Asked, Reply, serving
 
 DEADLINE_SECONDS = 10.0
 DAY = 24 * 3600
@@ -944,51 +945,33 @@ def test_an_update_may_not_touch_money_that_moved(bench: Bench) -> None:
 
 
 class Receiver:
-    """An HTTP endpoint that keeps what it is sent and can be told to fail."""
+    """An HTTP endpoint that keeps what it takes and can be told to fail."""
 
     def __init__(self) -> None:
+        self.url = ""
         self.received: list[tuple[bytes, str]] = []
         self.failures_left = 0
         self._lock = threading.Lock()
-        receiver = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                self.send_response(receiver._take(body, self.headers["Stripe-Signature"]))
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *args: object) -> None:
-                """Stay silent."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def _take(self, body: bytes, signature: str) -> int:
+    def take(self, asked: Asked) -> Reply:
+        """Answer a delivery."""
         with self._lock:
             if self.failures_left:
                 self.failures_left -= 1
-                return 500
-            self.received.append((body, signature))
-            return 200
+                return 500, b""
+            self.received.append((asked.raw, asked.headers["Stripe-Signature"]))
+            return 200, b""
 
     def types(self) -> list[str]:
         return [json.loads(body)["type"] for body, _ in self.received]
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     receiver = Receiver()
-    yield receiver
-    receiver.close()
+    with serving(receiver.take) as served:
+        receiver.url = f"{served.url}/hook"
+        yield receiver
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,10 +18,10 @@ from gateways.base import Gateway, Order
 from gateways.stripe_actions import next_action
 from gateways.stripe_requests import confirm_params, create_params
 from sandbox.server import RunningSandbox
-from stack.process import ROOT
 
 from .bench import SECONDS, Books, new_order, now
 from .benches.stripe import ProviderBench as StripeBench
+from .specifications import all_of
 from .test_gateway_operations import operation
 
 TRANSFERS = (PaymentMethod.WIRE_TRANSFER, PaymentMethod.BANK_TRANSFER)
@@ -34,7 +33,7 @@ ACCOUNTS = {
     "MXN": {"spei_clabe", "spei_bank_code"},
     "USD": {"aba_routing_number", "aba_account_number", "swift_swift_code", "swift_account_number"},
 }
-SPECIFICATIONS = sorted((ROOT.parent / "shared" / "specs" / "stripe").glob("stripe-sdk-*.json"))
+SPECIFICATIONS = all_of("stripe", "stripe-sdk-*.json")
 
 
 @pytest.fixture
@@ -339,8 +338,8 @@ def test_actions_that_say_little(action: Any, shown: dict[str, str]) -> None:
 @pytest.mark.parametrize("method", [*TRANSFERS, *REDIRECTS, PaymentMethod.SEPA_DEBIT, PaymentMethod.CREDIT_CARD])
 def test_every_parameter_is_one_that_the_sdk_knows(bench: StripeBench, method: PaymentMethod) -> None:
     asked = order_of(bench, method, "50", "EUR", method_token="pm_1", wants_authentication=True)
-    for file in SPECIFICATIONS:
-        operations = json.loads(Path(file).read_text(encoding="utf-8"))["operations"]
+    for found in SPECIFICATIONS:
+        operations = found["operations"]
         for name, params in (("create", create_params(asked)), ("confirm", confirm_params(asked))):
             assert unknown(params, operations[f"payment_intents.{name}"]["params"]) == []
 
