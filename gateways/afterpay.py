@@ -40,7 +40,7 @@ from gateways.afterpay_webhooks import read, verify
 from gateways.base import Delivery, Notice, Order, Remember, Shared
 from gateways.keys import key_of
 from gateways.rest import Answer, CallFailed, Fate, decided, looked_up, segment
-from gateways.settings import revealed
+from gateways.settings import is_of_sandbox, revealed
 
 _LIVE_HOST, _SANDBOX_HOST = "global-api.afterpay.com", "global-api-sandbox.afterpay.com"
 DEFAULT_BASE = f"https://{_LIVE_HOST}"
@@ -129,7 +129,7 @@ class AfterpayGateway:
             return NotSent("unsupported_currency", is_retryable=False)
         if not order.payer.get("email"):
             return NotSent("email_missing", is_retryable=False)
-        back = f"{self._api_url}/returns/{order.attempt_id}"
+        back = order.way_back(self._api_url)
         try:
             answer = self._api.post("/checkouts", checkout_of(order, back))
         except CallFailed as failure:
@@ -345,11 +345,11 @@ class AfterpaySettings(BaseModel):
             found.append("AFTERPAY_SECRET_KEY is missing; set the one of AFTERPAY_MERCHANT_ID")
         if self.afterpay_region not in CURRENCIES:
             found.append(f"AFTERPAY_REGION must be one of {', '.join(sorted(CURRENCIES))}")
-        return found + self._host_problems(f"{merchant} {secret}")
+        return found + self._host_problems(merchant or "", secret)
 
-    def _host_problems(self, credentials: str) -> list[str]:
+    def _host_problems(self, *credentials: str) -> list[str]:
         """Afterpay's own credentials look the same for live and sandbox; those of the imitation say what they are."""
-        base, is_sandbox = urlsplit(self.afterpay_api_base), "sandbox" in credentials
+        base, is_sandbox = urlsplit(self.afterpay_api_base), is_of_sandbox(*credentials)
         if base.scheme not in ("http", "https") or not base.hostname:
             return ["AFTERPAY_API_BASE must begin with https:// (or http:// for an imitation)"]
         if base.hostname == _LIVE_HOST and is_sandbox:

@@ -45,6 +45,10 @@ class Order:
             raise AssertionError(f"bug: {self.verb} of a payment that never reached the provider")
         return self.charge_reference
 
+    def way_back(self, api_url: str) -> str:
+        """Return where the provider sends the customer back to: to us, below our public address."""
+        return f"{api_url}/returns/{self.attempt_id}"
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:

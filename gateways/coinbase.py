@@ -21,7 +21,7 @@ from gateways.coinbase_jwt import Signer, read_key
 from gateways.coinbase_rest import json_of, minor_units, outcome_of_transition
 from gateways.keys import key_of
 from gateways.rest import MALFORMED, CallFailed, Fate, Rest, decided, looked_up, segment, word
-from gateways.settings import CryptoSettings, Secrets, all_revealed, revealed
+from gateways.settings import CryptoSettings, Secrets, all_revealed, is_of_sandbox, revealed
 from gateways.signature import delivery_of
 
 DEFAULT_BASE = "https://business.coinbase.com/api/v1"
@@ -123,7 +123,8 @@ class CoinbaseGateway:
         signed_id = headers.get("X-Event-Id", "") if signature.covers("X-Event-Id") else None
 
         def identify(event: Any) -> tuple[Any, Any]:
-            return (_event_id(event) if signed_id is None else signed_id), event["eventType"]
+            derived = _event_id(event)
+            return (derived if signed_id is None else signed_id), event["eventType"]
 
         return delivery_of(body, "a Coinbase event", identify)
 
@@ -168,7 +169,7 @@ class CoinbaseGateway:
         return f"Coinbase Business accepts the API key at {self._api.base}"
 
     def _checkout_of(self, order: Order) -> dict[str, Any]:
-        back = f"{self._api_url}/returns/{order.attempt_id}"
+        back = order.way_back(self._api_url)
         return {
             "amount": str(order.money),
             "currency": order.money.currency,
@@ -325,11 +326,11 @@ class CoinbaseSettings(CryptoSettings):
         except ValueError as error:
             found.append(f"COINBASE_API_KEY_SECRET {error}")
         is_coinbase = self.coinbase_api_base.startswith(_HOST)
-        if is_coinbase and "sandbox" in name:
+        if is_coinbase and is_of_sandbox(name):
             found.append(
                 "COINBASE_API_KEY_NAME is a sandbox key but COINBASE_API_BASE is Coinbase; set the sandbox's URL"
             )
-        if not is_coinbase and "sandbox" not in name:
+        if not is_coinbase and not is_of_sandbox(name):
             found.append("COINBASE_API_KEY_NAME is a real key but COINBASE_API_BASE is not Coinbase; use a sandbox key")
         if not self.coinbase_webhook_secret:
             found.append("COINBASE_WEBHOOK_SECRET is missing; without it no webhook can be trusted")

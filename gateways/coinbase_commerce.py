@@ -21,7 +21,7 @@ from gateways.base import Delivery, GatewayError, Notice, Order, Remember, Share
 from gateways.coinbase_charges import outcome_of_charge, timeline_of_charge
 from gateways.coinbase_rest import json_of, outcome_of_transition
 from gateways.rest import MALFORMED, CallFailed, Fate, Rest, decided, looked_up, segment, word
-from gateways.settings import CryptoSettings, Secrets, all_revealed, revealed
+from gateways.settings import CryptoSettings, Secrets, all_revealed, is_of_sandbox, revealed
 from gateways.signature import delivery_of, is_code, is_name
 
 DEFAULT_BASE = "https://api.commerce.coinbase.com"
@@ -141,7 +141,7 @@ class CoinbaseCommerceGateway:
         return None
 
     def _charge_of(self, order: Order) -> dict[str, Any]:
-        back = f"{self._api_url}/returns/{order.attempt_id}"
+        back = order.way_back(self._api_url)
         coin = _COINS.get(order.method)
         return {
             "name": "Payment",
@@ -226,7 +226,7 @@ class CoinbaseCommerceSettings(CryptoSettings):
         if not self.crypto_payment_enabled or self.coinbase_commerce_api_key is None:
             return []
         secret = revealed(self.coinbase_commerce_api_key)
-        is_sandbox_key = "sandbox" in secret
+        is_sandbox_key = is_of_sandbox(secret)
         is_commerce = self.coinbase_commerce_api_base.rstrip("/") == DEFAULT_BASE
         key, base = "COINBASE_COMMERCE_API_KEY", "COINBASE_COMMERCE_API_BASE"
         found = [] if is_name(secret) else [f"{key} is not a key; it has to be printable ASCII"]

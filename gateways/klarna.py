@@ -22,7 +22,7 @@ from gateways.keys import key_of
 from gateways.klarna_answers import HostedPage
 from gateways.klarna_client import LONGEST_READ_SECONDS, Failure, KlarnaClient, Meaning
 from gateways.rest import MALFORMED, decided, looked_up, segment
-from gateways.settings import Secrets, all_revealed, revealed
+from gateways.settings import Secrets, all_revealed, is_of_sandbox, revealed
 
 Region = Literal["eu", "na", "oc"]
 # docs.klarna.com, API URLs: live, and the playground that test credentials belong to.
@@ -134,7 +134,7 @@ class KlarnaGateway:
     # --- charging ---
 
     def _open_page(self, order: Order, country: str) -> HostedPage:
-        return_url, callback_url = f"{self._api_url}/returns/{order.attempt_id}", self._callback_url(order)
+        return_url, callback_url = order.way_back(self._api_url), self._callback_url(order)
         asked = klarna_requests.payment_session(order, country, return_url, callback_url)
         session = self._client.call("POST", "/payments/v1/sessions", asked)
         session_url = f"{self._client.base}/payments/v1/sessions/{session['session_id']}"
@@ -284,8 +284,9 @@ def default_host(region: Region, username: str, password: str) -> str:
 
 
 def _is_test(*credentials: str) -> bool:
-    marks = ("klarna_test_api_", "playground", "sandbox")
-    return any(mark in credential.lower() for mark in marks for credential in credentials)
+    marks = ("klarna_test_api_", "playground")
+    is_marked = any(mark in credential.lower() for mark in marks for credential in credentials)
+    return is_marked or is_of_sandbox(*credentials)
 
 
 class KlarnaSettings(BaseModel):
@@ -336,7 +337,7 @@ class KlarnaSettings(BaseModel):
 
     def _problems_of_base(self, username: str, password: str) -> list[str]:
         base = self.klarna_api_base or default_host(self.klarna_region, username, password)
-        host, is_sandbox_key = f"https://{urlsplit(base).hostname}", "sandbox" in f"{username}{password}".lower()
+        host, is_sandbox_key = f"https://{urlsplit(base).hostname}", is_of_sandbox(username, password)
         is_klarna = host.endswith(".klarna.com")
         if is_klarna and is_sandbox_key:
             return ["KLARNA_PASSWORD is a sandbox's but KLARNA_API_BASE is Klarna; set the sandbox's address"]

@@ -41,7 +41,7 @@ from gateways.paypal_requests import (
 from gateways.paypal_token import AccessToken, TokenUnavailable
 from gateways.paypal_webhooks import Webhooks, notice_of
 from gateways.rest import MALFORMED, Answer, CallFailed, Rest, looked_up, segment
-from gateways.settings import revealed
+from gateways.settings import is_of_sandbox, revealed
 
 BASES = {"sandbox": "https://api-m.sandbox.paypal.com", "live": "https://api-m.paypal.com"}
 # PayPal forgets an order that nobody approved within hours.
@@ -358,7 +358,7 @@ class PayPalSettings(BaseModel):
             wrong.append("PAYPAL_MODE is live but PAYPAL_API_BASE is not PayPal's live host; unset PAYPAL_API_BASE")
         if self.paypal_mode == "sandbox" and is_live_host:
             wrong.append("PAYPAL_API_BASE is PayPal's live host but PAYPAL_MODE is sandbox; set PAYPAL_MODE=live")
-        if is_paypal and ("sandbox" in secret or "sandbox" in (self.paypal_client_id or "")):
+        if is_paypal and is_of_sandbox(secret, self.paypal_client_id or ""):
             wrong.append("PAYPAL_CLIENT_SECRET is an imitation's but PAYPAL_API_BASE is PayPal; set the sandbox's URL")
         if is_paypal and parts.scheme != "https":
             wrong.append("PAYPAL_API_BASE must begin with https://")

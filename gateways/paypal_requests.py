@@ -52,7 +52,7 @@ def order_request(order: Order, api_url: str) -> dict[str, Any]:
         ],
     }
     if order.method_token is None:
-        address = f"{api_url}/returns/{order.attempt_id}"
+        address = order.way_back(api_url)
         experience = {
             "return_url": address,
             "cancel_url": f"{address}?canceled=1",

@@ -29,6 +29,11 @@ def all_revealed(secrets: Iterable[SecretStr]) -> tuple[str, ...]:
     return tuple(secret.get_secret_value() for secret in secrets)
 
 
+def is_of_sandbox(*credentials: str) -> bool:
+    """Tell whether credentials are an imitation's, which say so: a real provider's must not be sent there."""
+    return any("sandbox" in credential.lower() for credential in credentials)
+
+
 class CryptoSettings(BaseModel):
     """Settings of every gateway that takes crypto."""
 
