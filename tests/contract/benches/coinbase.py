@@ -24,12 +24,40 @@ SECRET = base64.b64encode(KEY.private_bytes_raw() + KEY.public_key().public_byte
 SIGNED = "content-type x-event-id x-event-type"
 
 
-class ProviderBench:
+class CoinbaseBench:
+    """What both products have in common: a page on which the customer pays, and payments that are settled later."""
+
+    provider: str
+    method = PaymentMethod.CRYPTOCURRENCY
+    secrets = ("new-secret", "old-secret")
+
+    def __init__(self, sandbox: RunningSandbox) -> None:
+        self.url = sandbox.url
+
+    def pending_token(self, *, is_good: bool) -> tuple[PaymentMethod, str]:
+        return self.method, "slow"
+
+    def let_bank_answer(self, reference: str, *, is_good: bool) -> None:
+        self.control(f"{reference}/settle", result="success" if is_good else "failure")
+
+    def let_customer_act(self, reference: str, *, is_good: bool) -> None:
+        self.decide(reference, "approve" if is_good else "decline")
+
+    def decide(self, reference: str, decision: str) -> None:
+        """Let the customer decide on the hosted page."""
+        self.control(reference, decision=decision)
+
+    def control(self, path: str, **body: Any) -> None:
+        """Post to the sandbox's control routes."""
+        address = f"{self.url}/_sandbox/{self.provider}/{path}"
+        requests.post(address, json=body, timeout=SECONDS).raise_for_status()
+
+
+class ProviderBench(CoinbaseBench):
     """Coinbase Business's sandbox."""
 
     provider = "coinbase"
     currency = "EUR"
-    method = PaymentMethod.CRYPTOCURRENCY
     features = frozenset(
         {
             "action",
@@ -43,7 +71,6 @@ class ProviderBench:
             "secrets",
         }
     )
-    secrets = ("new-secret", "old-secret")
     credentials: Mapping[str, Any] = {"api_key_name": "organizations/unknown/apiKeys/1"}
     # The customer decides on the page; no token says what comes of it.
     tokens: Mapping[str, str | None] = {"good": None, "hard": None, "refund_later": None}
@@ -57,7 +84,7 @@ class ProviderBench:
 
     def __init__(self, sandbox: RunningSandbox) -> None:
         self.sandbox = sandbox
-        self.url = sandbox.url
+        super().__init__(sandbox)
         self._ids: dict[bytes, str] = {}
 
     def gateway(self, **changes: Any) -> CoinbaseGateway:
@@ -81,15 +108,6 @@ class ProviderBench:
         self.decide(reference, {"hard": "decline", "slow": "pay_slowly"}.get(card, "approve"))
         return replace(asked, reference=reference)
 
-    def pending_token(self, *, is_good: bool) -> tuple[PaymentMethod, str]:
-        return self.method, "slow"
-
-    def let_bank_answer(self, reference: str, *, is_good: bool) -> None:
-        self.control(f"{reference}/settle", result="success" if is_good else "failure")
-
-    def let_customer_act(self, reference: str, *, is_good: bool) -> None:
-        self.decide(reference, "approve" if is_good else "decline")
-
     def event(self, reference: str) -> dict[str, Any]:
         answer = requests.get(f"{self.url}/_sandbox/coinbase/events?about={reference}", timeout=SECONDS)
         last = answer.json()["events"][-1]
@@ -109,11 +127,3 @@ class ProviderBench:
         tomorrow = {"id": "68f7a946db0529ea9b6d3a12", "eventType": "checkout.invented.tomorrow", "status": "ACTIVE"}
         refunded = tomorrow | {"eventType": "checkout.refund.success"}
         return [tomorrow, {}, refunded, refunded | {"refunds": []}, {"eventType": "checkout.payment.success"}]
-
-    def decide(self, reference: str, decision: str) -> None:
-        """Let the customer decide on the hosted page."""
-        self.control(reference, decision=decision)
-
-    def control(self, path: str, **body: Any) -> None:
-        """Post to the sandbox's control routes."""
-        requests.post(f"{self.url}/_sandbox/coinbase/{path}", json=body, timeout=SECONDS).raise_for_status()

@@ -10,21 +10,18 @@ from typing import Any
 
 import requests
 
-from domain.methods import PaymentMethod
 from gateways.base import Order
 from gateways.coinbase_commerce import CoinbaseCommerceGateway
-from sandbox.server import RunningSandbox
 from tests.contract.bench import API_URL, READ_SECONDS, SECONDS, Webhook, body_of
+from tests.contract.benches.coinbase import CoinbaseBench
 
 
-class ProviderBench:
+class ProviderBench(CoinbaseBench):
     """Coinbase Commerce's sandbox."""
 
     provider = "coinbase_commerce"
     currency = "USD"
-    method = PaymentMethod.CRYPTOCURRENCY
     features = frozenset({"action", "void_unfinished", "pending", "webhooks", "signed", "secrets"})
-    secrets = ("new-secret", "old-secret")
     credentials: Mapping[str, Any] = {"api_key": "wrong"}
     # The customer decides on the page; no token says what comes of it.
     tokens: Mapping[str, str | None] = {"good": None, "hard": None}
@@ -34,9 +31,6 @@ class ProviderBench:
         "void": "coinbase_commerce.cancel",
         "capture": "coinbase_commerce.resolve",
     }
-
-    def __init__(self, sandbox: RunningSandbox) -> None:
-        self.url = sandbox.url
 
     def gateway(self, **changes: Any) -> CoinbaseCommerceGateway:
         given = {
@@ -55,15 +49,6 @@ class ProviderBench:
         ways = {"good": "approve", "hard": "decline", "slow": "pay_slowly"}
         self.decide(references[0], ways.get(card, card))
         return replace(asked, reference=references[0])
-
-    def pending_token(self, *, is_good: bool) -> tuple[PaymentMethod, str]:
-        return self.method, "slow"
-
-    def let_bank_answer(self, reference: str, *, is_good: bool) -> None:
-        self.control(f"{reference}/settle", result="success" if is_good else "failure")
-
-    def let_customer_act(self, reference: str, *, is_good: bool) -> None:
-        self.decide(reference, "approve" if is_good else "decline")
 
     def event(self, reference: str) -> dict[str, Any]:
         event = next(event for event in self.events() if event["data"]["id"] == reference)
@@ -85,12 +70,3 @@ class ProviderBench:
         shapes: list[Any] = [{}, {"data": None}, {"data": {"metadata": {}}}]
         created = [{"id": "1", "type": "charge:created"} | shape for shape in shapes]
         return [{"event": tomorrow}, {}, *({"event": each} for each in created)]
-
-    def decide(self, reference: str, decision: str) -> None:
-        """Let the customer decide on the hosted page."""
-        self.control(reference, decision=decision)
-
-    def control(self, path: str, **body: Any) -> None:
-        """Post to the sandbox's control routes."""
-        address = f"{self.url}/_sandbox/coinbase_commerce/{path}"
-        requests.post(address, json=body, timeout=SECONDS).raise_for_status()
