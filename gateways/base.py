@@ -114,6 +114,10 @@ class Gateway(Protocol):
         """Say what a stored event is about; None for one that tells nothing about a payment."""
         ...
 
+    def check(self) -> str:
+        """Try the credentials; return a line about the account for an operator. Raises GatewayError."""
+        ...
+
 
 @runtime_checkable
 class FrontEndGateway(Gateway, Protocol):

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from domain.errors import CeleriacError
 from models import keys, queries, schema
 from models.session import make_engine, read, transact
+from worker.providers import show_providers
 from worker.runtime import make_runtime
 from worker.settings import load_settings
 
@@ -123,6 +124,12 @@ def _print_event(event: Any) -> None:
     moved = f"{event.from_state or ''} -> {event.to_state}" if event.to_state else ""
     notes = " ".join(f"{name}={value}" for name, value in (event.data or {}).items())
     click.echo(f"  {_instant(event.at)}  {event.name:<24}  {moved:<32}  {event.actor:<16}  {notes}".rstrip())
+
+
+@payments.command("providers")
+def providers() -> None:
+    """Show which providers are on, try their credentials, and show who fails now."""
+    _say(lambda: show_providers(_runtime().gateways, _engine()))
 
 
 @payments.group("sandbox", invoke_without_command=True)
