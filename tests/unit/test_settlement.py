@@ -193,6 +193,16 @@ def test_a_customer_who_has_agreed_lets_the_charge_go_on() -> None:
     assert (decided.attempt["checks"], decided.attempt["due_at"]) == (4, NOW + waiting_delay(3))
 
 
+@pytest.mark.parametrize("state", sorted(GIVEN_UP | IN_DUNNING))
+def test_a_customer_who_agrees_too_late_is_not_held_to_it(state: State) -> None:
+    closed = new_attempt(status=AttemptStatus.DECLINED)
+    decided = step(new_payment(state=state), closed, Ready("o_1"), NOW, POLICY)
+    assert decided is not None
+    assert (decided.event, decided.effects) == (None, (OpenAttempt(Verb.VOID, "late_authorization"),))
+    again = new_attempt(status=AttemptStatus.SUCCEEDED)
+    assert step(new_payment(state=state), again, Ready("o_1"), NOW, POLICY) is None
+
+
 @pytest.mark.parametrize("is_retryable", [True, False])
 def test_what_one_provider_was_never_told_goes_to_the_next(is_retryable: bool) -> None:
     payment = new_payment(state=State.PROCESSING, next_provider="other")
