@@ -9,7 +9,3 @@ and for a saved account by its vault id, `sandbox_<course>`. A course is COMPLET
 a processor's response code such as 5120 (the capture is DECLINED), REFUND_PENDING (so are its refunds), or the issue
 that the call is refused with, such as INSTRUMENT_DECLINED.
 """
-
-from sandbox.paypal.api import PayPal
-
-__all__ = ["PayPal"]

@@ -18,7 +18,7 @@ def owed(edge: Edge, amount: str = "25") -> str:
 
 
 def intents_of(edge: Edge, payment_id: str) -> list[Any]:
-    account = edge.sandbox.state.providers[0].account
+    account = edge.sandbox.state.imitation(Stripe).account
     return [intent for intent in account.intents.values() if intent.body["metadata"].get("payment_id") == payment_id]
 
 

@@ -28,6 +28,7 @@ from models.rings import SWEEP, Ring
 from models.session import make_engine, read, transact
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
+from sandbox.stripe.api import Stripe
 from sandbox.stripe.events import signature
 from tasks.base import Runtime
 from tasks.lease import LeaseKeeper
@@ -220,7 +221,7 @@ class Scene:
 
     def intent_status(self, payment_id: str) -> str:
         """Return how the provider shows the newest intent of a payment."""
-        intents = self.sandbox.state.providers[0].account.intents.values()
+        intents = self.sandbox.state.imitation(Stripe).account.intents.values()
         return [intent.body["status"] for intent in intents if intent.body["metadata"]["payment_id"] == payment_id][-1]
 
     # --- our books --------------------------------------------------------------------------------------
