@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sandbox.stripe.api import Stripe
+
 from .edge import Edge, assert_problem, unique
 
 
