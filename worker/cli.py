@@ -112,11 +112,16 @@ def _print_payment(shown: dict[str, Any]) -> None:
         click.echo(f"  fraud {shown['fraud']['score']} {shown['fraud']['decision']}  {reasons}".rstrip())
     if shown["dunning"]:
         click.echo(f"  dunning {shown['dunning']['status']}  retry {shown['dunning']['retry']}")
+    if len(shown["route"]) > 1:
+        click.echo(f"  route {', '.join('{provider} ({reason})'.format(**choice) for choice in shown['route'])}")
+    for dispute in shown["disputes"]:
+        click.echo(f"  {dispute['event']}  {dispute.get('amount', '')} {dispute.get('currency', '')}".rstrip())
     click.echo("attempts")
     for attempt in shown["attempts"]:
         code = attempt.get("decline_code") or attempt.get("code") or ""
         reference = attempt["provider_reference"] or "-"
-        line = f"  {attempt['number']}  {attempt['verb']:<9}  {attempt['amount']:>10}  {attempt['status']:<15}"
+        what = f"{attempt['verb']:<9}  {attempt['provider']:<17}  {attempt['amount']:>10}  {attempt['status']:<15}"
+        line = f"  {attempt['number']}  {what}"
         click.echo(f"{line}  {reference}  {code}".rstrip())
 
 
