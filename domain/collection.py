@@ -299,7 +299,7 @@ def _not_sent(at: Situation, outcome: NotSent) -> Step | None:
     if outcome.is_retryable and not at.is_exhausted and not at.payment.is_client_confirmed:
         return Step(waiting, attempt=at.again())
     closing = at.done(AttemptStatus.FAILED, outcome.reference, code=outcome.reason)
-    if outcome.is_retryable and outcome.reference is not None:
+    if outcome.is_retryable and (outcome.reference is not None or at.attempt.is_known_to_provider):
         # A confirm of ours may still be on its way: only a canceled intent can never be charged.
         return Step(waiting, attempt=closing, effects=(OpenAttempt(Verb.VOID, NOT_SENT),))
     decline_class = DeclineClass.SOFT if outcome.is_retryable else DeclineClass.HARD

@@ -75,7 +75,8 @@ def route(
 
     Raises UnsupportedMethod, InvalidAmount or InvalidRequest when nobody can, saying what to send instead."""
     able = _able(wish, configured, table)
-    portable = {one.provider for one in capabilities(wish.method, table) if one.is_portable}
+    is_own = "payment_method_token" not in wish.given
+    portable = {one.provider for one in capabilities(wish.method, table) if one.is_portable and is_own}
     rule = next((rule for rule in rules if rule.fits(wish)), None)
     ranked = _preferred(able) if rule is None else _by_rule(able, rule, wish.seed)
     if len(ranked) == 1:

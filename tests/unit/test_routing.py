@@ -90,6 +90,8 @@ def test_nobody_can_take_it(asked: Wish, configured: Any, error: type[Exception]
 
 
 def test_a_token_of_one_provider_goes_to_no_other() -> None:
+    with_token = wish(given=frozenset({"payment_method_token"}))
+    assert [choice.provider for choice in route(with_token, ALL, table=TABLE)] == ["own"]
     bound = tuple(replace(one, is_portable=one.provider != "own") for one in TABLE)
     assert [choice.provider for choice in route(wish(), ALL, table=bound)] == ["own"]
     assert [choice.provider for choice in route(wish(99), ALL, table=bound)] == ["own"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from domain.backoff import waiting_delay
+from domain.backoff import NOT_SENT_TRIES, waiting_delay
 from domain.causes import (
     Blocked,
     CancelRequested,
@@ -173,6 +173,15 @@ def test_an_intent_that_may_still_be_confirmed_is_voided_before_the_charge_fails
     assert decided.effects == (OpenAttempt(Verb.VOID, "not_sent"),)
     assert target(State.IN_DOUBT, decided.event) is State.ACCEPTED
     assert lead(VOIDED, new_attempt(Verb.VOID, reason="not_sent"), state=State.ACCEPTED) is State.FAILED
+
+
+def test_what_the_provider_knows_is_voided_there_however_the_last_try_ended() -> None:
+    """An open breaker refuses the last try; an earlier confirm of the same object may still be on its way."""
+    worn_out = new_attempt(retries=NOT_SENT_TRIES - 1, is_known_to_provider=True)
+    decided = step(new_payment(state=State.PROCESSING), worn_out, NotSent("breaker_open"), NOW, POLICY)
+    assert decided is not None
+    assert decided.effects == (OpenAttempt(Verb.VOID, "not_sent"),)
+    assert decided.event is not Event.CHARGE_FAILED
 
 
 def test_a_customer_who_has_agreed_lets_the_charge_go_on() -> None:
