@@ -13,7 +13,9 @@ from typing import Any
 
 from sandbox.delivery import Message
 from sandbox.paypal import signing
+from sandbox.paypal.disputes import NAMES as DISPUTE_NAMES
 from sandbox.paypal.objects import stamp
+from sandbox.paypal.subscriptions import NAMES as SUBSCRIPTION_NAMES
 from sandbox.state import Sandbox
 
 Json = dict[str, Any]
@@ -28,6 +30,8 @@ NAMES = (
     "PAYMENT.CAPTURE.DECLINED",
     "PAYMENT.CAPTURE.PENDING",
     "PAYMENT.CAPTURE.REFUNDED",
+    *DISPUTE_NAMES,
+    *SUBSCRIPTION_NAMES,
 )
 
 

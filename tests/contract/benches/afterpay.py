@@ -84,15 +84,23 @@ class ProviderBench:
         answer.raise_for_status()
         return answer.json()
 
-    def signed(self, event: Any, *, seconds: float = 0, is_forged: bool = False, stamp: str | None = None) -> Webhook:
+    def signed(
+        self,
+        event: Any,
+        *,
+        seconds: float = 0,
+        is_forged: bool = False,
+        stamp: str | None = None,
+        url: str = WEBHOOK_URL,
+    ) -> Webhook:
         body, date = body_of(event), stamp or str(int(now().timestamp() + seconds))
         key = "wrong" if is_forged else self.secret
-        digest = hmac.new(key.encode(), f"{WEBHOOK_URL}\n{date}\n".encode() + body, hashlib.sha256).digest()
+        digest = hmac.new(key.encode(), f"{url}\n{date}\n".encode() + body, hashlib.sha256).digest()
         headers = {
             "X-Afterpay-Request-Date": date,
             "X-Afterpay-Request-Signature": base64.b64encode(digest).decode(),
         }
-        return Webhook(body, headers, WEBHOOK_URL)
+        return Webhook(body, headers, url)
 
     def strange_events(self) -> Iterable[Any]:
         known = {"webhook_event_id": "1", "webhook_event_type": "created", "dispute_id": "dp_1"}
