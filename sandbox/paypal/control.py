@@ -8,7 +8,7 @@ from flask import Blueprint, Response, abort, jsonify, request
 from sandbox.control import body_of_request, refuse
 from sandbox.paypal import disputes, subscriptions
 from sandbox.paypal.objects import Json, Order, Payment, stamp
-from sandbox.paypal.paying import Account
+from sandbox.paypal.paying import PROVIDER, Account
 
 
 def blueprint(account: Account) -> Blueprint:
@@ -62,8 +62,8 @@ def blueprint(account: Account) -> Blueprint:
         if type not in subscriptions.NAMES:
             refuse(f"event_type must be one of {', '.join(subscriptions.NAMES)}")
         with account.sandbox.lock:
-            base_url = account.orders[order_id].base_url if order_id in account.orders else request.host_url + "paypal"
-            kind, body = subscriptions.resource(type, id, account.now, base_url, order_id)
+            account.log.base_url = request.host_url + PROVIDER
+            kind, body = subscriptions.resource(type, id, account.now, account.log.base_url, order_id)
             account.log.emit(type, kind, body, id)
             return jsonify(body)
 

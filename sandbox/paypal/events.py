@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable
 from typing import Any
 
 from sandbox.delivery import Message
@@ -36,11 +35,11 @@ NAMES = (
 
 
 class EventLog:
-    """All events, oldest first, and the one address that is told."""
+    """All events, oldest first, and the one address that is told. `base_url`: where this imitation was reached last."""
 
-    def __init__(self, sandbox: Sandbox, provider: str, base_url: Callable[[], str]) -> None:
+    def __init__(self, sandbox: Sandbox, provider: str) -> None:
         self._sandbox = sandbox
-        self._base_url = base_url
+        self.base_url = f"http://127.0.0.1/{provider}"
         self.events: list[Json] = []
         url = sandbox.settings.webhook_url
         self.url = f"{url.rsplit('/', 1)[0]}/{provider}" if url else None
@@ -64,7 +63,7 @@ class EventLog:
             "resource": json.loads(json.dumps(resource)),
             "links": [
                 {
-                    "href": f"{self._base_url()}/v1/notifications/webhooks-events/{event_id}",
+                    "href": f"{self.base_url}/v1/notifications/webhooks-events/{event_id}",
                     "rel": "self",
                     "method": "GET",
                 }
@@ -84,7 +83,7 @@ class EventLog:
             endpoint=WEBHOOK_ID,
             url=url,
             body=lambda: body,
-            headers=lambda raw: signing.headers(raw, WEBHOOK_ID, self._sandbox.clock.now(), self._base_url()),
+            headers=lambda raw: signing.headers(raw, WEBHOOK_ID, self._sandbox.clock.now(), self.base_url),
             is_wanted=lambda: True,
             delivered=lambda: None,
         )

@@ -107,7 +107,7 @@ class ProviderBench:
         owned = known | {"merchant_reference": "pay_1/at_1"}
         return [
             owned | {"webhook_event_type": "invented"},
-            owned | {"dispute_id": None},
+            *(owned | {"dispute_id": id} for id in (None, 17, "", "jo@example.org", "Jo Example", "x" * 65)),
             known,
             *(known | {"merchant_reference": name} for name in (None, 17, "", "order 7", "pay_1", "pay_1/", "a/b/c")),
         ]
