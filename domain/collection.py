@@ -55,8 +55,8 @@ def collect(at: Situation, outcome: Outcome) -> Step | None:
     """Decide on the outcome of a charge or an authorization.
 
     An attempt that is closed says nothing more about its payment, which may be on its next attempt; unless it
-    turns out to have taken money after all."""
-    has_money = isinstance(outcome, Unresolved) or (isinstance(outcome, Approved) and not outcome.voided)
+    turns out to have taken or held money after all."""
+    has_money = isinstance(outcome, Unresolved | Ready) or (isinstance(outcome, Approved) and not outcome.voided)
     if at.attempt.status in _CLOSED and not has_money:
         return None
     match outcome:
@@ -69,8 +69,8 @@ def collect(at: Situation, outcome: Outcome) -> Step | None:
             return _declined(at, decline, reference)
         case ActionRequired():
             return _action_required(at, outcome)
-        case Ready(reference=reference):
-            return _resumed(at, reference)
+        case Ready():
+            return _resumed(at, outcome)
         case Pending():
             return _pending(at, outcome)
         case Unresolved():
@@ -115,8 +115,8 @@ def _collected_twice(at: Situation, outcome: Approved) -> Step | None:
     return Step(Event.CHARGE_DUPLICATED, attempt=at.done(AttemptStatus.SUCCEEDED, outcome.reference))
 
 
-def _release(at: Situation, outcome: Approved) -> Step:
-    """An authorization surfaced that nobody waits for any more: let it go."""
+def _release(at: Situation, outcome: Approved | Ready) -> Step:
+    """An authorization, or a customer's consent to one, surfaced that nobody waits for any more: let it go."""
     closing = at.done(AttemptStatus.SUCCEEDED, outcome.reference)
     return Step(None, attempt=closing, effects=(OpenAttempt(Verb.VOID, "late_authorization"),))
 
@@ -256,13 +256,15 @@ def _action_required(at: Situation, outcome: ActionRequired) -> Step | None:
     return Step(Event.ACTION_REQUIRED, {"next_action": outcome.next_action}, waiting)
 
 
-def _resumed(at: Situation, reference: str) -> Step | None:
+def _resumed(at: Situation, outcome: Ready) -> Step | None:
+    if at.attempt.status in _CLOSED:
+        return _release(at, outcome) if at.state in GIVEN_UP | IN_DUNNING else None
     if at.is_exhausted:
-        return _not_sent(at, NotSent("not_completed", reference=reference))
+        return _not_sent(at, NotSent("not_completed", reference=outcome.reference))
     if not at.allows(Event.CHARGE_RESUMED) or at.payment.is_client_confirmed or at.payment.has_others:
         # A void of it is under way: what comes of that decides.
         return None
-    return Step(Event.CHARGE_RESUMED, {"next_action": None}, at.resumed(reference))
+    return Step(Event.CHARGE_RESUMED, {"next_action": None}, at.resumed(outcome.reference))
 
 
 def _pending(at: Situation, outcome: Pending) -> Step | None:
@@ -297,7 +299,7 @@ def _not_sent(at: Situation, outcome: NotSent) -> Step | None:
     if outcome.is_retryable and not at.is_exhausted and not at.payment.is_client_confirmed:
         return Step(waiting, attempt=at.again())
     closing = at.done(AttemptStatus.FAILED, outcome.reference, code=outcome.reason)
-    if outcome.is_retryable and outcome.reference is not None:
+    if outcome.is_retryable and (outcome.reference is not None or at.attempt.is_known_to_provider):
         # A confirm of ours may still be on its way: only a canceled intent can never be charged.
         return Step(waiting, attempt=closing, effects=(OpenAttempt(Verb.VOID, NOT_SENT),))
     decline_class = DeclineClass.SOFT if outcome.is_retryable else DeclineClass.HARD

@@ -166,7 +166,7 @@ CAPABILITIES: tuple[Capability, ...] = (
             currencies,
             maximum=100_000_000,
             regions=frozenset({region}),
-            needs=_ADDRESS,
+            needs=("billing_address.country",),
             is_capturable_later=True,
             is_reusable=True,
             is_portable=True,

@@ -24,6 +24,7 @@ class Wish:
     money: Money
     country: str | None = None
     is_capture_later: bool = False
+    is_off_session: bool = False
     given: frozenset[str] = frozenset()
     seed: str = ""
 
@@ -74,7 +75,8 @@ def route(
 
     Raises UnsupportedMethod, InvalidAmount or InvalidRequest when nobody can, saying what to send instead."""
     able = _able(wish, configured, table)
-    portable = {one.provider for one in capabilities(wish.method, table) if one.is_portable}
+    is_own = "payment_method_token" not in wish.given
+    portable = {one.provider for one in capabilities(wish.method, table) if one.is_portable and is_own}
     rule = next((rule for rule in rules if rule.fits(wish)), None)
     ranked = _preferred(able) if rule is None else _by_rule(able, rule, wish.seed)
     if len(ranked) == 1:
@@ -101,9 +103,13 @@ def _able(wish: Wish, configured: Configured, table: Sequence[Capability]) -> li
     problems = [(one, _problem(one, wish)) for one in offered]
     able = list(dict.fromkeys(one.provider for one, problem in problems if problem is None))
     if not able:
-        # The last to be asked has the widest reach: what it says is what would help.
-        raise next(problem for _, problem in reversed(problems) if problem is not None)
+        raise _most_helpful([problem for _, problem in problems if problem is not None])
     return able
+
+
+def _most_helpful(problems: list[InvalidRequest]) -> InvalidRequest:
+    """Return the one whose remedy is nearest: a field to add, else what the provider with the widest reach says."""
+    return next((problem for problem in problems if type(problem) is InvalidRequest), problems[-1])
 
 
 def _is_sold(one: Capability, configured: Configured) -> bool:
@@ -114,7 +120,11 @@ def _problem(one: Capability, wish: Wish) -> InvalidRequest | None:
     problem = one.problem(wish.money, is_capture_later=wish.is_capture_later)
     if problem is not None:
         return problem
-    missing = [name for name in one.needs if name not in wish.given]
+    if wish.is_off_session and not one.is_reusable:
+        return UnsupportedMethod(f"{wish.method} needs the customer each time; send off_session: false")
+    # While he is away there is only what he has saved before.
+    needs = ("payment_method_token",) if wish.is_off_session else one.needs
+    missing = [name for name in needs if name not in wish.given]
     return InvalidRequest(f"{', '.join(missing)}: required for {wish.method}") if missing else None
 
 

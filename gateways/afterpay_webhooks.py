@@ -13,12 +13,14 @@ from datetime import datetime
 from operator import itemgetter
 
 from domain.errors import WebhookRefused
-from gateways.base import Delivery, Notice
+from gateways.base import Delivery, Fact, Notice
 from gateways.signature import check_age, delivery_of, is_same
 
-_TYPES = frozenset({"created", "updated"})
+_FACTS = {"created": "dispute_opened", "updated": "dispute_updated"}
 # `<payment id>/<attempt id>`, as it was given to the checkout.
-_OUR_REFERENCE = re.compile(r"[!-.0-~]{1,64}/([!-.0-~]{1,64})")
+_OUR_REFERENCE = re.compile(r"([!-.0-~]{1,64})/([!-.0-~]{1,64})")
+# What can be an id of theirs; nothing else of a notification goes into the audit trail.
+_DISPUTE = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
 
 
 def signature(key: bytes, body: bytes, stamp: str, url: str) -> str:
@@ -47,9 +49,11 @@ def verify(key: bytes, body: bytes, headers: Mapping[str, str], now: datetime, u
 
 
 def read(payload: str) -> Notice | None:
-    """Return which charge a dispute is about; how it stands is for Afterpay to say."""
+    """Return which charge a dispute is about. How it stands is not told, and the charge's state does not change."""
     event = json.loads(payload)
-    dispute, owner = event.get("dispute_id"), _OUR_REFERENCE.fullmatch(str(event.get("merchant_reference")))
-    if event.get("webhook_event_type") not in _TYPES or not isinstance(dispute, str) or owner is None:
+    type, dispute = event.get("webhook_event_type"), event.get("dispute_id")
+    owner = _OUR_REFERENCE.fullmatch(str(event.get("merchant_reference")))
+    if type not in _FACTS or not isinstance(dispute, str) or not _DISPUTE.fullmatch(dispute) or owner is None:
         return None
-    return Notice(dispute, owner[1], None)
+    fact = Fact(_FACTS[type], {"reference": dispute, "type": type})
+    return Notice("", owner[2], None, fact=fact, payment_id=owner[1])

@@ -61,7 +61,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Something that happened to a payment and changes no state of it, such as `dispute_opened`.
+    """Something that happened and is no payment's state, such as `dispute_opened`.
 
     `name`: in the past tense. `data`: codes, references, amounts as decimal text; no personal data."""
 
@@ -73,14 +73,18 @@ class Fact:
 class Notice:
     """What a stored webhook says: which object it is about, and how that stood when it was written.
 
-    `outcome` None: the event does not say enough, the provider has to be asked. `charge_reference`: for a refund, the
-    charge that it gives back from. `fact`: what is to be recorded and nothing else: the provider need not be asked."""
+    `reference`: empty for an event about no object that we store. `outcome` None: the event does not say enough, the
+    provider has to be asked. `charge_reference`: for a refund, the charge that it gives back from. `payment_id`: our
+    own id, where the provider repeats it. `fact`: what is to be recorded, whether or not it is about a payment of
+    ours; beside it the provider is only asked if `is_news`: if the payment's state may have changed too."""
 
     reference: str
     attempt_id: str | None
     outcome: Outcome | None
     charge_reference: str | None = None
     fact: Fact | None = None
+    payment_id: str | None = None
+    is_news: bool = False
 
 
 Remember = Callable[[str], None]
@@ -123,6 +127,10 @@ class Gateway(Protocol):
 
     def read_webhook(self, payload: str) -> Notice | None:
         """Say what a stored event is about; None for one that tells nothing about a payment."""
+        ...
+
+    def check(self) -> str:
+        """Try the credentials; return a line about the account for an operator. Raises GatewayError."""
         ...
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from domain.errors import WebhookRefused
-from gateways.base import Delivery, Notice
+from gateways.base import Delivery, Fact, Notice
 from gateways.rest import text
 from gateways.signature import delivery_of, is_same
 
@@ -21,6 +21,7 @@ ATTEMPT = "attempt"
 _KEPT = ("event_id", "event_type", "order_id")
 _KEPT_OF_SESSION = ("session_id", "status", "order_id", "klarna_reference", "updated_at", "expires_at")
 _ATTEMPT_ID = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
+_STOPPED = "FRAUD_RISK_STOPPED"
 
 
 def verify(body: bytes, url: str, secrets: Iterable[str]) -> Delivery:
@@ -38,7 +39,9 @@ def verify(body: bytes, url: str, secrets: Iterable[str]) -> Delivery:
 
 
 def read(payload: str) -> Notice | None:
-    """Return which attempt a stored callback is about. It says nothing of the outcome: Klarna is asked."""
+    """Return which attempt a stored callback is about. It says nothing of the outcome: Klarna is asked.
+
+    That an accepted order is stopped is a fact too: Klarna warns not to ship, also what is captured already."""
     stored = json.loads(payload)
     event, attempt_id = stored.get("event"), stored.get("attempt_id")
     if not isinstance(event, dict):
@@ -48,7 +51,11 @@ def read(payload: str) -> Notice | None:
         reference = session.get("order_id") or f"hpp/{session['session_id']}"
         return Notice(str(reference), attempt_id, None)
     if event.get("order_id") and event.get("event_type"):
-        return Notice(str(event["order_id"]), attempt_id, None)
+        reference = str(event["order_id"])
+        if event["event_type"] == _STOPPED:
+            fact = Fact("fraud_risk_stopped", {"reference": reference})
+            return Notice(reference, attempt_id, None, fact=fact, is_news=True)
+        return Notice(reference, attempt_id, None)
     return None
 
 

@@ -58,6 +58,11 @@ class ManualGateway:
         return None
 
 
+    def check(self) -> str:
+        """Say how it works."""
+        return "operators record what came: POST /admin/payments/{id}/record"
+
+
 _NOT_SUPPORTED = NotSent("not_supported", is_retryable=False)
 
 

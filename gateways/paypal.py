@@ -164,7 +164,7 @@ class PayPalGateway:
         return self._webhooks.verify(body, headers, now)
 
     def read_webhook(self, payload: str) -> Notice | None:
-        """Read orders, authorizations, captures and refunds; everything else is only stored."""
+        """Read orders, authorizations, captures and refunds, and the facts that are no payment's state."""
         return notice_of(payload)
 
     def check(self) -> str:

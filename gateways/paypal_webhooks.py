@@ -22,6 +22,7 @@ from domain.errors import WebhookRefused
 from domain.outcome import Outcome
 from gateways.base import Delivery, Notice
 from gateways.paypal_certificates import Certificates, Unchecked
+from gateways.paypal_facts import notice_of_fact
 from gateways.paypal_orders import outcome_of_refund
 from gateways.rest import MALFORMED
 from gateways.signature import check_age, delivery_of
@@ -94,14 +95,14 @@ def _decoded(signature: str) -> bytes:
 
 
 def notice_of(payload: str) -> Notice | None:
-    """Return what a stored event is about; None for what tells nothing about a payment of ours."""
+    """Return what a stored event is about; None for one of a type or shape that is not known."""
     event = json.loads(payload)
     kind, resource = event.get("event_type"), event.get("resource")
     if not isinstance(kind, str) or not isinstance(resource, dict):
         return None
     read = next((read for start, read in _READERS if kind.startswith(start)), None)
     try:
-        return read(resource) if read is not None else None
+        return read(resource) if read is not None else notice_of_fact(kind, resource)
     except MALFORMED:
         return None
 
@@ -119,12 +120,14 @@ def _of_payment(resource: Any) -> Notice | None:
 
 def _of_refund(resource: Any) -> Notice | None:
     # One that we made carries our id in both fields; one from the dashboard repeats those of its payment.
-    ours = resource.get("invoice_id") if resource.get("invoice_id") == resource.get("custom_id") else None
+    custom_id = resource.get("custom_id")
+    ours = custom_id if custom_id == resource.get("invoice_id") else None
     try:
         outcome: Outcome | None = outcome_of_refund(resource)
     except MALFORMED:
         outcome = None
-    return _named(resource["id"], ours, outcome, _order_id(resource) or _captured_by(resource))
+    payment_id = custom_id if isinstance(custom_id, str) and ours is None else None
+    return _named(resource["id"], ours, outcome, _order_id(resource) or _captured_by(resource), payment_id)
 
 
 # The first that fits: refunds are told as events of their capture.
@@ -140,13 +143,17 @@ _READERS: tuple[tuple[str, Callable[[Any], Notice | None]], ...] = (
 
 
 def _named(
-    reference: Any, attempt_id: Any, outcome: Outcome | None = None, charge_reference: str | None = None
+    reference: Any,
+    attempt_id: Any,
+    outcome: Outcome | None = None,
+    charge_reference: str | None = None,
+    payment_id: str | None = None,
 ) -> Notice | None:
     known_attempt = attempt_id if isinstance(attempt_id, str) and attempt_id else None
     if isinstance(reference, str) and reference:
-        return Notice(reference, known_attempt, outcome, charge_reference)
+        return Notice(reference, known_attempt, outcome, charge_reference, payment_id=payment_id)
     # An order that is not named is found by the attempt it was made for.
-    return Notice("", known_attempt, outcome, charge_reference) if known_attempt else None
+    return Notice("", known_attempt, outcome) if known_attempt else None
 
 
 def _order_id(resource: Any) -> str | None:

@@ -139,9 +139,15 @@ class ProcessPayment(Command):
         fields = {name for name, value in self if value not in (None, "", {})}
         parts = {f"billing_address.{name}" for name, value in (self.billing_address or {}).items() if value}
         country = (self.billing_address or {}).get("country")
-        money, is_later = self.money, not self.capture
-        given = frozenset(fields | parts)
-        return Wish(self.payment_method, money, country and country.upper(), is_later, given, self.user_id)
+        return Wish(
+            self.payment_method,
+            self.money,
+            country=country and country.upper(),
+            is_capture_later=not self.capture,
+            is_off_session=self.is_off_session,
+            given=frozenset(fields | parts),
+            seed=self.user_id,
+        )
 
     @property
     def payer(self) -> dict[str, Any] | None:

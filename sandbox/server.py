@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
 from flask import Flask
 
+import sandbox as imitations
 from sandbox import control
-from sandbox.afterpay.api import Afterpay
-from sandbox.coinbase import CoinbaseBusiness, CoinbaseCommerce
-from sandbox.klarna.api import Klarna
-from sandbox.paypal import PayPal
 from sandbox.state import Provider, Sandbox, Settings
-from sandbox.stripe.api import Stripe
 from sandbox.wsgi import Server
 
 STATE = "sandbox"
-PROVIDERS: tuple[Callable[[Sandbox], Provider], ...] = (
-    Stripe,
-    PayPal,
-    Klarna,
-    Afterpay,
-    CoinbaseBusiness,
-    CoinbaseCommerce,
-)
+
+
+def imitated() -> Iterator[Callable[[Sandbox], Provider]]:
+    """Yield what each package of a provider serves."""
+    for package in pkgutil.iter_modules(imitations.__path__):
+        if package.ispkg:
+            yield from importlib.import_module(f"{imitations.__name__}.{package.name}.imitation").PROVIDERS
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -38,7 +35,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config["PROPAGATE_EXCEPTIONS"] = True
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions[STATE] = sandbox
-    sandbox.providers += [provider(sandbox) for provider in PROVIDERS]
+    sandbox.providers += [provider(sandbox) for provider in imitated()]
     app.register_blueprint(control.blueprint(sandbox))
     for provider in sandbox.providers:
         provider.register(app)

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from flask import Flask
 
@@ -17,6 +17,8 @@ from sandbox.clock import Agenda, Clock
 from sandbox.delivery import Delivery
 from sandbox.faults import Faults
 from sandbox.ledger import Ledger
+
+Imitation = TypeVar("Imitation")
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,10 @@ class Sandbox:
         self.faults = Faults(dice)
         self.delivery = Delivery(settings.delivery_threads, dice)
         self.providers: list[Provider] = []
+
+    def imitation(self, kind: type[Imitation]) -> Imitation:
+        """Return the provider of that class."""
+        return next(provider for provider in self.providers if isinstance(provider, kind))
 
     def advance(self, seconds: float) -> None:
         """Move the clock forward and let everything that became due happen before returning."""

@@ -75,7 +75,7 @@ class _Claimed:
 def _ask(runtime: Runtime, claimed: _Claimed, call: Call, remember: Remember) -> Outcome:
     """Call the provider, unless it is known to be down, and count how it went."""
     if claimed.is_barred:
-        return NotSent("breaker_open")
+        return NotSent("breaker_open", reference=claimed.order.reference)
     with watch() as trouble:
         outcome = call(runtime.gateways[claimed.provider], claimed.order, remember)
     if trouble.is_seen or claimed.has_failed:

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from celery import shared_task
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Row, false, or_, select, update
 
 from domain.errors import IllegalTransition, LeaseLost
 from domain.outcome import Approved, InDoubt
 from domain.payment import IN_FLIGHT, AttemptStatus, Verb
-from gateways.base import Notice
+from gateways.base import Fact, Notice
 from models import transition
 from models.audit import record_event
 from models.effects import open_attempt
@@ -74,16 +74,15 @@ def _examine(connection: Connection, runtime: Runtime, event_row_id: str, now: d
         _close(connection, event, "ignored", None, now)
         return None
     attempt_id = _find_attempt(connection, runtime, event, notice, now)
+    if notice.fact is not None:
+        payment_id = event.payment_id or _record(connection, event, notice, notice.fact, attempt_id, now)
+        if attempt_id is None or not notice.is_news:
+            _close(connection, event, "applied", payment_id, now)
+            return None
     if attempt_id is None:
         _close(connection, event, "ignored", None, now)
         return None
     row = transition.lock_attempt(connection, attempt_id)
-    if notice.fact is not None:
-        # Something that the payment's state does not show, such as a dispute: a line in its history.
-        name, data = notice.fact.name, notice.fact.data
-        record_event(connection, row.id, name, None, None, f"webhook:{event.provider}", now, data, attempt_id)
-        _close(connection, event, "applied", row.id, now)
-        return None
     if row.attempt_status == AttemptStatus.OPEN and row.attempt_due_at > now:
         _postpone(connection, event, now, _BUSY_PAUSE)
         return None
@@ -143,9 +142,7 @@ def _find_attempt(
     connection: Connection, runtime: Runtime, event: Row[Any], notice: Notice, now: datetime
 ) -> str | None:
     """Return the attempt that the notice is about: the operation in flight on that money, or the charge itself."""
-    is_named = attempts.c.provider_reference == notice.reference
-    if notice.attempt_id is not None:
-        is_named = is_named | (attempts.c.id == notice.attempt_id)
+    is_named = _is_any((attempts.c.provider_reference, notice.reference), (attempts.c.id, notice.attempt_id))
     named = connection.execute(
         select(attempts.c.id, attempts.c.payment_id, attempts.c.verb)
         .where(is_named, attempts.c.provider == event.provider)
@@ -165,12 +162,38 @@ def _find_attempt(
     return operation or str(named.id)
 
 
+def _record(
+    connection: Connection, event: Row[Any], notice: Notice, fact: Fact, attempt_id: str | None, now: datetime
+) -> str | None:
+    """Write what no payment's state shows into the history of the payment, or of none; return which.
+
+    The event then names the payment: where it is looked at again, nothing is written twice."""
+    named_payment = None if attempt_id is not None else notice.payment_id
+    is_named = _is_any((attempts.c.id, attempt_id), (attempts.c.payment_id, named_payment))
+    is_ours = is_named & (attempts.c.provider == event.provider)
+    payment_id: str | None = connection.scalar(select(attempts.c.payment_id).where(is_ours).limit(1))
+    actor = f"webhook:{event.provider}"
+    record_event(connection, payment_id, fact.name, None, None, actor, now, fact.data, attempt_id)
+    is_it = webhook_events.c.id == event.id
+    connection.execute(update(webhook_events).where(is_it).values(payment_id=payment_id))
+    return payment_id
+
+
+def _is_any(*names: tuple[Column[Any], str | None]) -> ColumnElement[bool]:
+    """Return whether a row has one of the names; what is not named is nobody's."""
+    return or_(false(), *(column == name for column, name in names if name))
+
+
 def _adopt_refund(connection: Connection, event: Row[Any], notice: Notice, now: datetime) -> str | None:
     """Take a refund into the books that was made in the provider's dashboard."""
     if notice.charge_reference is None or not isinstance(notice.outcome, Approved):
         return None
-    owner = attempts.c.payment_id
-    found = select(owner).where(attempts.c.provider_reference == notice.charge_reference).limit(1).scalar_subquery()
+    # Some name a part of the charge that we do not store, and repeat what we called the payment.
+    is_charge = _is_any(
+        (attempts.c.provider_reference, notice.charge_reference), (attempts.c.payment_id, notice.payment_id)
+    )
+    is_ours = is_charge & (attempts.c.provider == event.provider)
+    found = select(attempts.c.payment_id).where(is_ours).limit(1).scalar_subquery()
     is_named = attempts.c.provider_reference == notice.reference
     payment = connection.execute(select(payments).where(payments.c.id == found).with_for_update()).one_or_none()
     if payment is None:

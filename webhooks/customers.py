@@ -54,7 +54,7 @@ def attach_method(user_id: str) -> Response:
     command = AttachMethod.parse(json_body())
     customer = _know(_checked(user_id), command.payer)
     token = command.payment_method_token
-    saved = _wallet().attach_method(customer, token, _key("attach", token))
+    saved = _wallet().attach_method(customer, token, _key("attach", user_id, token))
     if command.default:
         _wallet().make_default(customer, saved.token)
     _note("payment_method_attached", user_id)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from flask import Blueprint, Response, jsonify
 from sqlalchemy import select
 
+from gateways.registry import PROVIDERS
 from models.payments import payments
 from models.session import read
 from webhooks.services import services
@@ -24,7 +25,8 @@ def healthz() -> Response:
 def readyz() -> Response:
     """Database (migrated) and broker answer. Without the broker payments are still accepted, and wait."""
     checks = {"database": _is_up(_check_database), "broker": _is_up(services().check_broker)}
-    providers = sorted(services().gateways)
+    served = services().gateways
+    providers = {name: "on" if name in served else "off" for name in PROVIDERS}
     status = "ready" if all(checks.values()) else "unavailable"
     response = jsonify({"status": status, "checks": checks, "providers": providers})
     response.status_code = 200 if all(checks.values()) else 503

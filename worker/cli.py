@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from domain.errors import CeleriacError
 from models import keys, queries, schema
 from models.session import make_engine, read, transact
+from worker.providers import show_providers
 from worker.runtime import make_runtime
 from worker.settings import load_settings
 
@@ -111,11 +112,16 @@ def _print_payment(shown: dict[str, Any]) -> None:
         click.echo(f"  fraud {shown['fraud']['score']} {shown['fraud']['decision']}  {reasons}".rstrip())
     if shown["dunning"]:
         click.echo(f"  dunning {shown['dunning']['status']}  retry {shown['dunning']['retry']}")
+    if len(shown["route"]) > 1:
+        click.echo(f"  route {', '.join('{provider} ({reason})'.format(**choice) for choice in shown['route'])}")
+    for dispute in shown["disputes"]:
+        click.echo(f"  {dispute['event']}  {dispute.get('amount', '')} {dispute.get('currency', '')}".rstrip())
     click.echo("attempts")
     for attempt in shown["attempts"]:
         code = attempt.get("decline_code") or attempt.get("code") or ""
         reference = attempt["provider_reference"] or "-"
-        line = f"  {attempt['number']}  {attempt['verb']:<9}  {attempt['amount']:>10}  {attempt['status']:<15}"
+        what = f"{attempt['verb']:<9}  {attempt['provider']:<17}  {attempt['amount']:>10}  {attempt['status']:<15}"
+        line = f"  {attempt['number']}  {what}"
         click.echo(f"{line}  {reference}  {code}".rstrip())
 
 
@@ -123,6 +129,12 @@ def _print_event(event: Any) -> None:
     moved = f"{event.from_state or ''} -> {event.to_state}" if event.to_state else ""
     notes = " ".join(f"{name}={value}" for name, value in (event.data or {}).items())
     click.echo(f"  {_instant(event.at)}  {event.name:<24}  {moved:<32}  {event.actor:<16}  {notes}".rstrip())
+
+
+@payments.command("providers")
+def providers() -> None:
+    """Show which providers are on, try their credentials, and show who fails now."""
+    _say(lambda: show_providers(_runtime().gateways, _engine()))
 
 
 @payments.group("sandbox", invoke_without_command=True)

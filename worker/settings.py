@@ -165,16 +165,28 @@ def load_settings() -> Settings:
         raise SystemExit(2) from None
 
 
+def variables() -> list[tuple[str, str, str]]:
+    """Return every variable with its default as text and its meaning: our own first, then provider by provider."""
+    of_providers = dict.fromkeys(name for kind in PROVIDERS.values() for name in kind.model_fields)
+    own = [name for name in Settings.model_fields if name not in of_providers]
+    fields = {name: Settings.model_fields[name] for name in (*own, *of_providers)}
+    return [(name.upper(), _text(field.default), str(field.description)) for name, field in fields.items()]
+
+
 def example() -> str:
     """Return .env.example: every variable with its meaning and default."""
-    blocks = [
-        f"# {field.description}\n{name.upper()}={_text(field.default)}\n"
-        for name, field in Settings.model_fields.items()
-    ]
-    return "\n".join(blocks)
+    return "\n".join(f"# {meaning}\n{name}={default}\n" for name, default, meaning in variables())
+
+
+def readme_table() -> str:
+    """Return the README's table of variables."""
+    rows = [f"| `{name}` | {f'`{default}`' if default else ''} | {meaning} |" for name, default, meaning in variables()]
+    return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
 
 
 def _text(default: object) -> str:
+    if isinstance(default, bool):
+        return str(default).lower()
     if isinstance(default, tuple):
         return ",".join(str(part) for part in default)
     return "" if default is None else str(default)

@@ -5,8 +5,3 @@ cdp-sdk 1.51.0 and coinbase-commerce 1.0.1 · [hook0] documentation.hook0.com. A
 no source that could be read, and the imitation takes the most plausible course. No chain is behind it: addresses,
 transactions, rates and confirmations are made up.
 """
-
-from sandbox.coinbase.business import CoinbaseBusiness
-from sandbox.coinbase.commerce import CoinbaseCommerce
-
-__all__ = ["CoinbaseBusiness", "CoinbaseCommerce"]

@@ -8,8 +8,7 @@ What comes of a payment is its course, set for an approved order by the control 
 and for a saved account by its vault id, `sandbox_<course>`. A course is COMPLETED, PENDING (the bank answers later),
 a processor's response code such as 5120 (the capture is DECLINED), REFUND_PENDING (so are its refunds), or the issue
 that the call is refused with, such as INSTRUMENT_DECLINED.
+
+Beside payments: `/_sandbox/paypal/<capture id>/dispute` opens a dispute and brings it on, and
+`/_sandbox/paypal/<id>/happen` lets an event be told of a subscription or a saved account of any id.
 """
-
-from sandbox.paypal.api import PayPal
-
-__all__ = ["PayPal"]

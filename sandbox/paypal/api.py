@@ -39,8 +39,7 @@ class PayPal(Service):
 
     def __init__(self, sandbox: Sandbox) -> None:
         super().__init__(sandbox)
-        self._base_url = "http://127.0.0.1/paypal"
-        self.log = EventLog(sandbox, PROVIDER, lambda: self._base_url)
+        self.log = EventLog(sandbox, PROVIDER)
         self.account = Account(sandbox, self.log)
         self.tokens: dict[str, float] = {}
         self._kept: dict[tuple[str, str], tuple[float, str]] = {}
@@ -79,7 +78,7 @@ class PayPal(Service):
         token = call.headers.get("Authorization", "").removeprefix("Bearer ")
         if self.tokens.get(token, 0.0) <= self.now:
             raise unauthenticated("invalid_token", "Access Token not found in cache")
-        self._base_url = call.base_url
+        self.log.base_url = call.base_url
         mock = call.headers.get("Paypal-Mock-Response")
         if mock is not None:
             raise unprocessable(json.loads(mock)["mock_application_codes"])

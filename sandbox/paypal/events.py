@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable
 from typing import Any
 
 from sandbox.clock import stamp
 from sandbox.delivery import Message
 from sandbox.paypal import signing
+from sandbox.paypal.disputes import NAMES as DISPUTE_NAMES
+from sandbox.paypal.subscriptions import NAMES as SUBSCRIPTION_NAMES
 from sandbox.state import Sandbox
 
 Json = dict[str, Any]
@@ -28,15 +29,17 @@ NAMES = (
     "PAYMENT.CAPTURE.DECLINED",
     "PAYMENT.CAPTURE.PENDING",
     "PAYMENT.CAPTURE.REFUNDED",
+    *DISPUTE_NAMES,
+    *SUBSCRIPTION_NAMES,
 )
 
 
 class EventLog:
-    """All events, oldest first, and the one address that is told."""
+    """All events, oldest first, and the one address that is told. `base_url`: where this imitation was reached last."""
 
-    def __init__(self, sandbox: Sandbox, provider: str, base_url: Callable[[], str]) -> None:
+    def __init__(self, sandbox: Sandbox, provider: str) -> None:
         self._sandbox = sandbox
-        self._base_url = base_url
+        self.base_url = f"http://127.0.0.1/{provider}"
         self.events: list[Json] = []
         self.url = sandbox.settings.webhook_url_of(provider)
 
@@ -59,7 +62,7 @@ class EventLog:
             "resource": json.loads(json.dumps(resource)),
             "links": [
                 {
-                    "href": f"{self._base_url()}/v1/notifications/webhooks-events/{event_id}",
+                    "href": f"{self.base_url}/v1/notifications/webhooks-events/{event_id}",
                     "rel": "self",
                     "method": "GET",
                 }
@@ -79,5 +82,5 @@ class EventLog:
             endpoint=WEBHOOK_ID,
             url=url,
             body=lambda: body,
-            headers=lambda raw: signing.headers(raw, WEBHOOK_ID, self._sandbox.clock.now(), self._base_url()),
+            headers=lambda raw: signing.headers(raw, WEBHOOK_ID, self._sandbox.clock.now(), self.base_url),
         )

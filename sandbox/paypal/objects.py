@@ -52,6 +52,11 @@ class Payment:
         """Return its status."""
         return str(self.body["status"])
 
+    @property
+    def names(self) -> Json:
+        """Return what the merchant calls it."""
+        return {name: self.body[name] for name in ("custom_id", "invoice_id") if name in self.body}
+
     def become(self, status: str, now: float, **details: Any) -> None:
         """Change the status."""
         self.body["status"] = status

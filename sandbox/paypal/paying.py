@@ -229,7 +229,8 @@ class Account:
             raise unprocessable("REFUND_AMOUNT_EXCEEDED")
         self._take_invoice("refund", body.get("invoice_id"))
         status = "PENDING" if order.course == "REFUND_PENDING" else "COMPLETED"
-        made = objects.refund(order, captured, status, amount, self.now, body)
+        # A refund that is not named is called what its capture is.
+        made = objects.refund(order, captured, status, amount, self.now, captured.names | body)
         self._keep(order, made)
         if status == "COMPLETED":
             self._complete_refund(order, made, key)

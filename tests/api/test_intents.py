@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sandbox.stripe.api import Stripe
+
 from .edge import Edge, assert_problem, unique
 
 
@@ -18,7 +20,7 @@ def owed(edge: Edge, amount: str = "25") -> str:
 
 
 def intents_of(edge: Edge, payment_id: str) -> list[Any]:
-    account = edge.sandbox.state.providers[0].account
+    account = edge.sandbox.state.imitation(Stripe).account
     return [intent for intent in account.intents.values() if intent.body["metadata"].get("payment_id") == payment_id]
 
 

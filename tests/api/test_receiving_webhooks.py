@@ -176,3 +176,18 @@ def test_an_unknown_provider(edge: Edge) -> None:
     before = edge.rows()
     assert_problem(edge.post("/webhooks/acme", event(), caller=None), 404, "not_found")
     assert edge.rows() == before
+
+
+# --- addresses ---
+
+
+def test_a_provider_may_look_whether_somebody_is_there(edge: Edge) -> None:
+    assert edge.call("HEAD", "/webhooks/stripe", caller=None).status_code == 200
+    assert edge.call("HEAD", "/webhooks/nobody", caller=None).status_code == 404
+
+
+def test_a_secret_in_the_address_opens_nothing_at_a_provider_that_signs(edge: Edge) -> None:
+    before = edge.rows()["webhook_events"]
+    assert_problem(edge.post("/webhooks/stripe/anything", b"{}", caller=None), 400, "webhook_refused")
+    assert_problem(edge.post("/webhooks/klarna/anything", b"{}", caller=None), 404, "not_found")
+    assert edge.rows()["webhook_events"] == before

@@ -80,8 +80,9 @@ def sweep_all(connection: Connection) -> None:
 
 
 def find_by_reference(connection: Connection) -> None:
-    is_named = (attempts.c.provider_reference == "pi_1") | (attempts.c.id == "at_1")
-    connection.execute(select(attempts.c.id).where(is_named)).all()
+    reference, payment = (attempts.c.provider_reference, "pi_1"), (attempts.c.payment_id, "pay_1")
+    for names in ((reference, (attempts.c.id, "at_1")), (reference, payment), (payment,)):
+        connection.execute(select(attempts.c.id).where(webhooks._is_any(*names))).all()
 
 
 QUERIES = {

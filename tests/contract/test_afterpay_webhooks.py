@@ -10,7 +10,7 @@ import pytest
 
 from domain.errors import WebhookRefused
 from gateways.afterpay import AfterpayGateway
-from gateways.base import Delivery, Notice
+from gateways.base import Delivery, Fact, Notice
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 
@@ -41,15 +41,15 @@ def verified(gateway: AfterpayGateway, sent: Webhook) -> Delivery:
 # --- what is believed ---
 
 
-def test_a_dispute_names_its_charge_and_leaves_the_rest_to_a_question(
-    afterpay: AfterpayBench, gateway: AfterpayGateway
-) -> None:
+def test_a_dispute_is_a_fact_of_its_charge(afterpay: AfterpayBench, gateway: AfterpayGateway) -> None:
     first = charged(afterpay, gateway)
     event = afterpay.event(first.reference)
     delivery = verified(gateway, afterpay.signed(event))
     assert (delivery.event_id, delivery.type) == (event["webhook_event_id"], "created")
     assert json.loads(delivery.payload) == event
-    assert gateway.read_webhook(delivery.payload) == Notice(event["dispute_id"], first.attempt_id, None)
+    fact = Fact("dispute_opened", {"reference": event["dispute_id"], "type": "created"})
+    expected = Notice("", first.attempt_id, None, fact=fact, payment_id=first.payment_id)
+    assert gateway.read_webhook(delivery.payload) == expected
 
 
 def test_what_the_sandbox_posts_is_believed() -> None:
@@ -190,10 +190,11 @@ def test_signed_but_no_event(afterpay: AfterpayBench, gateway: AfterpayGateway, 
 # --- what is read ---
 
 
-@pytest.mark.parametrize("kind", ["created", "updated"])
-def test_both_types_are_read(gateway: AfterpayGateway, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "name"), [("created", "dispute_opened"), ("updated", "dispute_updated")])
+def test_both_types_are_read(gateway: AfterpayGateway, kind: str, name: str) -> None:
     notice = gateway.read_webhook(json.dumps(EVENT | {"webhook_event_type": kind}))
-    assert notice == Notice("dp_1", "at_1", None)
+    fact = Fact(name, {"reference": "dp_1", "type": kind})
+    assert notice == Notice("", "at_1", None, fact=fact, payment_id="pay_1")
 
 
 def test_what_names_no_charge_of_ours_tells_nothing(afterpay: AfterpayBench, gateway: AfterpayGateway) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import WebhookRefused
-from gateways.base import Notice
+from gateways.base import Fact, Notice
 from gateways.klarna import KlarnaGateway
 from gateways.klarna_answers import HostedPage
 from gateways.klarna_callbacks import read, verify
@@ -53,6 +53,15 @@ def test_the_end_of_an_assessment_has_an_id_of_our_making() -> None:
     assert verified(DECISION | {"event_type": "FRAUD_RISK_STOPPED"}).event_id != delivery.event_id
     assert verified(DECISION | {"event_id": "e-9"}).event_id == "e-9"
     assert read(delivery.payload) == Notice("o-1", "at_1", None)
+
+
+def test_a_stop_is_a_fact_and_a_reason_to_ask() -> None:
+    """It can come after Klarna has accepted, or we have captured."""
+    stopped = read(verified(DECISION | {"event_type": "FRAUD_RISK_STOPPED"}).payload)
+    fact = Fact("fraud_risk_stopped", {"reference": "o-1"})
+    assert stopped == Notice("o-1", "at_1", None, fact=fact, is_news=True)
+    for other in ("FRAUD_RISK_ACCEPTED", "FRAUD_RISK_REJECTED"):
+        assert read(verified(DECISION | {"event_type": other}).payload) == Notice("o-1", "at_1", None)
 
 
 def test_credentials_and_persons_are_not_stored() -> None:

@@ -393,7 +393,7 @@ def test_a_refund_of_the_dashboard_is_not_taken_for_the_charge(status: str, outc
     event = {"id": "WH-1", "event_type": "PAYMENT.REFUND.X", "resource": resource}
     notice = notice_of(json.dumps(event))
     assert (notice.reference, notice.attempt_id) == ("1JU08902781691411", None)
-    assert notice.charge_reference == "5O190127TN364715T"
+    assert (notice.charge_reference, notice.payment_id) == ("5O190127TN364715T", "pay_1")
     assert isinstance(notice.outcome, outcome)
 
 
@@ -406,10 +406,11 @@ def test_an_approval_that_lapsed_names_its_order() -> None:
 @pytest.mark.parametrize(
     "kind",
     [
-        "CUSTOMER.DISPUTE.CREATED",
-        "BILLING.SUBSCRIPTION.ACTIVATED",
-        "PAYMENT.SALE.COMPLETED",
-        "VAULT.PAYMENT-TOKEN.CREATED",
+        "CUSTOMER.DISPUTE.OTHER",
+        "BILLING.PLAN.ACTIVATED",
+        "PAYMENT.SALE.OTHER",
+        "VAULT.PAYMENT-TOKEN.DELETION-INITIATED",
+        "PAYMENT.PAYOUTSBATCH.SUCCESS",
     ],
 )
 def test_what_is_only_stored(paypal: ProviderBench, kind: str) -> None:

@@ -6,7 +6,7 @@ No transaction is open while the provider is called, so what happens meanwhile i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,6 +28,7 @@ from models.rings import SWEEP, Ring
 from models.session import make_engine, read, transact
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
+from sandbox.stripe.api import Stripe
 from sandbox.stripe.events import signature
 from tasks.base import Runtime
 from tasks.lease import LeaseKeeper
@@ -204,9 +205,17 @@ class Scene:
         """Deliver an event; return the id of its row. It is rung like everything else."""
         body = json.dumps(event).encode()
         headers = {"Stripe-Signature": signature(body, WEBHOOK_SECRET, int(self.clock.now().timestamp()))}
-        answer = self._client.post(f"{PREFIX}/webhooks/stripe", data=body, headers=headers)
+        return self.receive("/webhooks/stripe", body, headers)
+
+    def receive(self, path: str, body: bytes, headers: Mapping[str, str]) -> str:
+        """Take a webhook in as it was sent; return the id of its row."""
+        gateway = self.runtime.gateways[path.split("/")[2]]
+        url = f"http://localhost{PREFIX}{path}"
+        named = gateway.verify_webhook(body, dict(headers), self.clock.now(), url)
+        answer = self._client.post(PREFIX + path, data=body, headers=dict(headers))
         assert answer.status_code == 200, answer.text
-        return self.rows(webhook_events, webhook_events.c.event_id == event["id"])[0].id
+        is_it = (webhook_events.c.provider == gateway.provider) & (webhook_events.c.event_id == named.event_id)
+        return self.rows(webhook_events, is_it)[0].id
 
     def deliver_and_rest(self, event: Json) -> Row[Any]:
         """Deliver an event and work until nothing is rung; return its row."""
@@ -220,7 +229,7 @@ class Scene:
 
     def intent_status(self, payment_id: str) -> str:
         """Return how the provider shows the newest intent of a payment."""
-        intents = self.sandbox.state.providers[0].account.intents.values()
+        intents = self.sandbox.state.imitation(Stripe).account.intents.values()
         return [intent.body["status"] for intent in intents if intent.body["metadata"]["payment_id"] == payment_id][-1]
 
     # --- our books --------------------------------------------------------------------------------------

@@ -57,6 +57,14 @@ def test_who_cannot_take_it_is_not_asked(asked: Wish, expected: list[str]) -> No
     assert ways(asked) == expected
 
 
+def test_who_is_away_is_charged_by_what_he_saved() -> None:
+    table = tuple(replace(one, is_reusable=one.provider == "own") for one in TABLE)
+    away = wish(is_off_session=True, given=frozenset({"payment_method_token"}))
+    assert [choice.provider for choice in route(away, ALL, table=table)] == ["own"]
+    with pytest.raises(InvalidRequest, match="payment_method_token: required"):
+        route(wish(is_off_session=True), ALL, table=table)
+
+
 def test_only_what_is_configured_is_asked() -> None:
     assert ways(wish(), {"third": None}) == ["third"]
     assert ways(wish(1000, "USD"), {"own": "na"}) == ["own"]
@@ -73,6 +81,7 @@ def test_only_what_is_configured_is_asked() -> None:
         (wish(99), {"stripe": None}, InvalidAmount, "least that stripe takes"),
         (Wish(CARD, Money(1, "EUR")), ALL, InvalidRequest, "payment_method_token: required for credit_card"),
         (wish(is_capture_later=True), {"own": "eu"}, UnsupportedMethod, "capture: true"),
+        (wish(is_off_session=True), ALL, UnsupportedMethod, "off_session: false"),
     ],
 )
 def test_nobody_can_take_it(asked: Wish, configured: Any, error: type[Exception], said: str) -> None:
@@ -81,6 +90,8 @@ def test_nobody_can_take_it(asked: Wish, configured: Any, error: type[Exception]
 
 
 def test_a_token_of_one_provider_goes_to_no_other() -> None:
+    with_token = wish(given=frozenset({"payment_method_token"}))
+    assert [choice.provider for choice in route(with_token, ALL, table=TABLE)] == ["own"]
     bound = tuple(replace(one, is_portable=one.provider != "own") for one in TABLE)
     assert [choice.provider for choice in route(wish(), ALL, table=bound)] == ["own"]
     assert [choice.provider for choice in route(wish(99), ALL, table=bound)] == ["own"]

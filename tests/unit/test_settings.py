@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from stack.process import ROOT
-from worker.settings import Settings, load_settings
+from worker.settings import Settings, load_settings, readme_table
 
 EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
 BLOCK = re.compile(r"((?:^# .*\n)+)^([A-Z_]+)=(.*)$", re.MULTILINE)
@@ -156,6 +156,8 @@ def test_an_env_file_is_read_and_the_environment_wins(monkeypatch: pytest.Monkey
 def default_text(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return str(value).lower()
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
@@ -176,6 +178,10 @@ def test_the_example_says_what_a_variable_means_and_its_default(name: str) -> No
     field = Settings.model_fields[name]
     assert field.description
     assert blocks()[name.upper()] == (field.description, default_text(field.default))
+
+
+def test_the_readme_lists_every_variable() -> None:
+    assert readme_table() in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_example_is_a_working_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from domain.backoff import waiting_delay
+from domain.backoff import NOT_SENT_TRIES, waiting_delay
 from domain.causes import (
     Blocked,
     CancelRequested,
@@ -175,6 +175,15 @@ def test_an_intent_that_may_still_be_confirmed_is_voided_before_the_charge_fails
     assert lead(VOIDED, new_attempt(Verb.VOID, reason="not_sent"), state=State.ACCEPTED) is State.FAILED
 
 
+def test_what_the_provider_knows_is_voided_there_however_the_last_try_ended() -> None:
+    """An open breaker refuses the last try; an earlier confirm of the same object may still be on its way."""
+    worn_out = new_attempt(retries=NOT_SENT_TRIES - 1, is_known_to_provider=True)
+    decided = step(new_payment(state=State.PROCESSING), worn_out, NotSent("breaker_open"), NOW, POLICY)
+    assert decided is not None
+    assert decided.effects == (OpenAttempt(Verb.VOID, "not_sent"),)
+    assert decided.event is not Event.CHARGE_FAILED
+
+
 def test_a_customer_who_has_agreed_lets_the_charge_go_on() -> None:
     waiting = new_attempt(status=AttemptStatus.ACTION_REQUIRED, checks=2, claims=0)
     decided = step(new_payment(state=State.REQUIRES_ACTION), waiting, Ready("o_1"), NOW, POLICY)
@@ -191,6 +200,16 @@ def test_a_customer_who_has_agreed_lets_the_charge_go_on() -> None:
     decided = step(new_payment(state=State.PROCESSING), again, ActionRequired("o_1"), NOW, POLICY)
     assert decided is not None
     assert (decided.attempt["checks"], decided.attempt["due_at"]) == (4, NOW + waiting_delay(3))
+
+
+@pytest.mark.parametrize("state", sorted(GIVEN_UP | IN_DUNNING))
+def test_a_customer_who_agrees_too_late_is_not_held_to_it(state: State) -> None:
+    closed = new_attempt(status=AttemptStatus.DECLINED)
+    decided = step(new_payment(state=state), closed, Ready("o_1"), NOW, POLICY)
+    assert decided is not None
+    assert (decided.event, decided.effects) == (None, (OpenAttempt(Verb.VOID, "late_authorization"),))
+    again = new_attempt(status=AttemptStatus.SUCCEEDED)
+    assert step(new_payment(state=state), again, Ready("o_1"), NOW, POLICY) is None
 
 
 @pytest.mark.parametrize("is_retryable", [True, False])

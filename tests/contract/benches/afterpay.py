@@ -84,22 +84,30 @@ class ProviderBench:
         answer.raise_for_status()
         return answer.json()
 
-    def signed(self, event: Any, *, seconds: float = 0, is_forged: bool = False, stamp: str | None = None) -> Webhook:
+    def signed(
+        self,
+        event: Any,
+        *,
+        seconds: float = 0,
+        is_forged: bool = False,
+        stamp: str | None = None,
+        url: str = WEBHOOK_URL,
+    ) -> Webhook:
         body, date = body_of(event), stamp or str(int(now().timestamp() + seconds))
         key = "wrong" if is_forged else self.secret
-        digest = hmac.new(key.encode(), f"{WEBHOOK_URL}\n{date}\n".encode() + body, hashlib.sha256).digest()
+        digest = hmac.new(key.encode(), f"{url}\n{date}\n".encode() + body, hashlib.sha256).digest()
         headers = {
             "X-Afterpay-Request-Date": date,
             "X-Afterpay-Request-Signature": base64.b64encode(digest).decode(),
         }
-        return Webhook(body, headers, WEBHOOK_URL)
+        return Webhook(body, headers, url)
 
     def strange_events(self) -> Iterable[Any]:
         known = {"webhook_event_id": "1", "webhook_event_type": "created", "dispute_id": "dp_1"}
         owned = known | {"merchant_reference": "pay_1/at_1"}
         return [
             owned | {"webhook_event_type": "invented"},
-            owned | {"dispute_id": None},
+            *(owned | {"dispute_id": id} for id in (None, 17, "", "jo@example.org", "Jo Example", "x" * 65)),
             known,
             *(known | {"merchant_reference": name} for name in (None, 17, "", "order 7", "pay_1", "pay_1/", "a/b/c")),
         ]

@@ -13,7 +13,8 @@ from domain.methods import PaymentMethod
 from domain.outcome import ActionRequired
 from gateways.base import Gateway, Order
 from gateways.paypal import PayPalGateway
-from sandbox.paypal import PayPal, signing
+from sandbox.paypal import signing
+from sandbox.paypal.api import PayPal
 from sandbox.paypal.events import WEBHOOK_ID
 from sandbox.server import RunningSandbox
 from tests.contract.bench import API_URL, READ_SECONDS, SECONDS, Webhook, body_of, now

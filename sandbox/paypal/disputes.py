@@ -1,0 +1,63 @@
+"""Owns how disputes look and how they end; opened and decided by tests only, and moving no money.
+
+https://developer.paypal.com/docs/api/customer-disputes/v1 [docs]. What the merchant called the payment stands in some
+disputes and in others not, as captured events show.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+
+from sandbox.clock import stamp
+from sandbox.paypal.objects import PAYER, Json, Order, Payment
+
+NAMES = ("CUSTOMER.DISPUTE.CREATED", "CUSTOMER.DISPUTE.UPDATED", "CUSTOMER.DISPUTE.RESOLVED")
+STATUSES = ("OPEN", "WAITING_FOR_BUYER_RESPONSE", "WAITING_FOR_SELLER_RESPONSE", "UNDER_REVIEW", "OTHER")
+OUTCOMES = (
+    *("RESOLVED_BUYER_FAVOUR", "RESOLVED_SELLER_FAVOUR", "RESOLVED_WITH_PAYOUT"),
+    *("CANCELED_BY_BUYER", "ACCEPTED", "DENIED", "NONE"),
+)
+RESPOND_WITHIN = timedelta(days=10)
+
+
+def new_dispute(order: Order, captured: Payment, reason: str, now: float, *, is_anonymous: bool) -> Json:
+    """Return a new dispute about a capture; an anonymous one does not tell what the merchant called it."""
+    ours = {"invoice_number": captured.names.get("invoice_id"), "custom": captured.names.get("custom_id")}
+    id = f"PP-D-{secrets.randbelow(90_000) + 10_000}"
+    return {
+        "dispute_id": id,
+        "create_time": stamp(now),
+        "update_time": stamp(now),
+        "disputed_transactions": [
+            {
+                "seller_transaction_id": captured.id,
+                "create_time": captured.body["create_time"],
+                "transaction_status": captured.status,
+                "gross_amount": captured.body["amount"],
+                **({} if is_anonymous else {name: text for name, text in ours.items() if text}),
+                "buyer": {"email": PAYER["email_address"], "name": "John Doe"},
+                "seller": {"merchant_id": "RD465XN5VS364", "name": "Test Store"},
+                "items": [],
+                "seller_protection_eligible": True,
+            }
+        ],
+        "reason": reason,
+        "status": "OPEN",
+        "dispute_amount": captured.body["amount"],
+        "dispute_state": "REQUIRED_ACTION",
+        "dispute_life_cycle_stage": "INQUIRY",
+        "dispute_channel": "INTERNAL",
+        "seller_response_due_date": stamp(now + RESPOND_WITHIN.total_seconds()),
+        "messages": [{"posted_by": "BUYER", "time_posted": stamp(now), "content": "It never came."}],
+        "links": [{"href": f"{order.base_url}/v1/customer/disputes/{id}", "rel": "self", "method": "GET"}],
+    }
+
+
+def resolve(dispute: Json, outcome: str, now: float) -> None:
+    """Let PayPal decide it."""
+    ended: Json = {"outcome_code": outcome}
+    if outcome in ("RESOLVED_BUYER_FAVOUR", "RESOLVED_WITH_PAYOUT"):
+        ended["amount_refunded"] = dispute["dispute_amount"]
+    dispute |= {"status": "RESOLVED", "dispute_state": "RESOLVED", "dispute_outcome": ended, "update_time": stamp(now)}
+    dispute.pop("seller_response_due_date", None)

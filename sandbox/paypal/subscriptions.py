@@ -1,0 +1,111 @@
+"""Owns how subscriptions, their payments and saved accounts look in events. There is no API of them here: only a test
+lets something happen to one.
+
+Schema subscription [spec]; the v1 sale and its refunds as captured events show them: reversals and refunds carry a
+negative total and no subscription.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sandbox.clock import stamp
+from sandbox.paypal.money import money
+from sandbox.paypal.objects import PAYER, Json, new_id
+
+# What a subscription's status is after each event; a failed payment leaves it as it is.
+STATUSES = {
+    "BILLING.SUBSCRIPTION.CREATED": "APPROVAL_PENDING",
+    "BILLING.SUBSCRIPTION.ACTIVATED": "ACTIVE",
+    "BILLING.SUBSCRIPTION.UPDATED": "ACTIVE",
+    "BILLING.SUBSCRIPTION.EXPIRED": "EXPIRED",
+    "BILLING.SUBSCRIPTION.CANCELLED": "CANCELLED",
+    "BILLING.SUBSCRIPTION.SUSPENDED": "SUSPENDED",
+    "BILLING.SUBSCRIPTION.PAYMENT.FAILED": "ACTIVE",
+}
+SALES = {
+    "PAYMENT.SALE.COMPLETED": "completed",
+    "PAYMENT.SALE.PENDING": "pending",
+    "PAYMENT.SALE.DENIED": "denied",
+    "PAYMENT.SALE.REFUNDED": "completed",
+    "PAYMENT.SALE.REVERSED": "completed",
+}
+TOKENS = ("VAULT.PAYMENT-TOKEN.CREATED", "VAULT.PAYMENT-TOKEN.DELETED")
+NAMES = (*STATUSES, *SALES, *TOKENS)
+FEE = 1230
+RETRY_AFTER = timedelta(days=5)
+
+
+def resource(type: str, id: str, now: float, base_url: str, order_id: str | None) -> tuple[str, Json]:
+    """Return kind and body of what an event of this type is about: a subscription, its payment, or a saved account.
+
+    `id`: of the subscription or the account; `order_id`: with which the account was saved."""
+    if type in STATUSES:
+        return "subscription", subscription(type, id, now, base_url)
+    if type in SALES:
+        return "sale", sale(type, id, now, base_url)
+    return "payment_token", token(type, id, base_url, order_id)
+
+
+def subscription(type: str, id: str, now: float, base_url: str) -> Json:
+    """Return a subscription as it stands after an event."""
+    is_failed = type.endswith("FAILED")
+    billing: Json = {
+        "outstanding_balance": money(FEE if is_failed else 0, "USD"),
+        "failed_payments_count": int(is_failed),
+        "next_billing_time": stamp(now + timedelta(days=30).total_seconds()),
+    }
+    if is_failed:
+        billing["last_failed_payment"] = {
+            "amount": money(FEE, "USD"),
+            "time": stamp(now),
+            "reason_code": "PAYER_CANNOT_PAY",
+            # The schema calls it next_payment_retry_time; captured events call it this.
+            "next_payment_retry_date": stamp(now + RETRY_AFTER.total_seconds()),
+        }
+    return {
+        "id": id,
+        "plan_id": "P-5ML4271244454362WXNWU5NQ",
+        "status": STATUSES[type],
+        "status_update_time": stamp(now),
+        "start_time": stamp(now),
+        "quantity": "1",
+        "subscriber": {name: PAYER[name] for name in ("name", "email_address", "payer_id")},
+        "billing_info": billing,
+        "create_time": stamp(now),
+        "update_time": stamp(now),
+        "links": [{"href": f"{base_url}/v1/billing/subscriptions/{id}", "rel": "self", "method": "GET"}],
+    }
+
+
+def sale(type: str, subscription_id: str, now: float, base_url: str) -> Json:
+    """Return a payment of a subscription, or what was given back or taken back of one."""
+    id, total = new_id(), money(FEE, "USD")["value"]
+    made: Json = {"id": id, "state": SALES[type], "create_time": stamp(now), "update_time": stamp(now)}
+    if type in ("PAYMENT.SALE.REFUNDED", "PAYMENT.SALE.REVERSED"):
+        made["amount"] = {"total": f"-{total}", "currency": "USD"}
+        made |= {"sale_id": new_id()} if type.endswith("REFUNDED") else {"reason_code": "CHARGEBACK"}
+        return made | {"links": [{"href": f"{base_url}/v1/payments/refund/{id}", "rel": "self", "method": "GET"}]}
+    return made | {
+        "amount": {"total": total, "currency": "USD", "details": {"subtotal": total}},
+        "payment_mode": "INSTANT_TRANSFER",
+        "protection_eligibility": "ELIGIBLE",
+        "transaction_fee": {"value": "0.43", "currency": "USD"},
+        "billing_agreement_id": subscription_id,
+        "links": [{"href": f"{base_url}/v1/payments/sale/{id}", "rel": "self", "method": "GET"}],
+    }
+
+
+def token(type: str, id: str, base_url: str, order_id: str | None) -> Json:
+    """Return a saved account; of one that was removed only the ids are told."""
+    body: Json = {"id": id, "customer": {"id": "customer_4029352050"}}
+    if type.endswith("DELETED"):
+        return body
+    account = {name: PAYER[name] for name in ("name", "email_address", "payer_id")}
+    own = f"{base_url}/v3/vault/payment-tokens/{id}"
+    return {
+        **body,
+        **({"metadata": {"order_id": order_id}} if order_id else {}),
+        "payment_source": {"paypal": account},
+        "links": [{"href": own, "rel": "self", "method": "GET"}, {"href": own, "rel": "delete", "method": "DELETE"}],
+    }
