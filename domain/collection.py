@@ -10,6 +10,7 @@ from domain.backoff import waiting_delay
 from domain.decline import Decline, DeclineClass
 from domain.dunning import CaseState, SubscriptionStatus, may_retry
 from domain.outcome import (
+    WORKER_LOST,
     ActionRequired,
     Approved,
     AuthenticationRequired,
@@ -37,6 +38,8 @@ from domain.step import (
 _LEAST_RETRY_GAP = timedelta(hours=20)
 # An authorization is looked at after it should have ended, in case the provider's webhook was lost.
 _AFTER_EXPIRY = timedelta(hours=1)
+# By then the ladder of doubt has taken more than five minutes: no call of ours lasts that long.
+_LOOKS_BEFORE_BELIEF = 6
 # Nothing has been decided about the money yet.
 _UNDECIDED = (State.ACCEPTED, State.PROCESSING, State.IN_DOUBT)
 # Why we void what was never charged: nothing could be sent, or the customer did not come back.
@@ -75,8 +78,9 @@ def collect(at: Situation, outcome: Outcome) -> Step | None:
             return _pending(at, outcome)
         case Unresolved():
             return _unresolved(at, outcome)
-        case InDoubt():
-            return None if at.state in COLLECTED else at.in_doubt(Event.CHARGE_IN_DOUBT)
+        case InDoubt(reason=reason):
+            is_lost = reason == WORKER_LOST
+            return None if at.state in COLLECTED else at.in_doubt(Event.CHARGE_IN_DOUBT, is_worker_lost=is_lost)
         case NotSent():
             return _not_sent(at, outcome)
 
@@ -84,7 +88,9 @@ def collect(at: Situation, outcome: Outcome) -> Step | None:
 def collected(at: Situation, outcome: Approved) -> Step | None:
     """Take what the provider's books show into ours."""
     if outcome.voided:
-        return ended_by_provider(at)
+        # An earlier call of ours may have used up what the provider does not know any more.
+        is_early = outcome.may_still_move and at.attempt.checks < _LOOKS_BEFORE_BELIEF and at.state in _UNDECIDED
+        return at.in_doubt(Event.CHARGE_IN_DOUBT) if is_early else ended_by_provider(at)
     is_known = at.attempt.status is AttemptStatus.SUCCEEDED
     if at.state in COLLECTED:
         return None if is_known else _collected_twice(at, outcome)
@@ -117,7 +123,8 @@ def _collected_twice(at: Situation, outcome: Approved) -> Step | None:
 
 def _release(at: Situation, outcome: Approved | Ready) -> Step:
     """An authorization, or a customer's consent to one, surfaced that nobody waits for any more: let it go."""
-    closing = at.done(AttemptStatus.SUCCEEDED, outcome.reference)
+    status = AttemptStatus.SUCCEEDED if isinstance(outcome, Approved) else AttemptStatus.CANCELED
+    closing = at.done(status, outcome.reference)
     return Step(None, attempt=closing, effects=(OpenAttempt(Verb.VOID, "late_authorization"),))
 
 
@@ -259,7 +266,7 @@ def _action_required(at: Situation, outcome: ActionRequired) -> Step | None:
 def _resumed(at: Situation, outcome: Ready) -> Step | None:
     if at.attempt.status in _CLOSED:
         return _release(at, outcome) if at.state in GIVEN_UP | IN_DUNNING else None
-    if at.is_exhausted:
+    if at.is_deadly:
         return _not_sent(at, NotSent("not_completed", reference=outcome.reference))
     if not at.allows(Event.CHARGE_RESUMED) or at.payment.is_client_confirmed or at.payment.has_others:
         # A void of it is under way: what comes of that decides.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from domain.backoff import waiting_delay
@@ -11,6 +12,8 @@ from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, 
 from domain.payment import COLLECTED, IN_FLIGHT, UNFINISHED, AttemptStatus, Event, State
 from domain.step import Situation, Step
 
+# Longer than any call lasts, with what lies between a provider's answer and its books.
+_CALLS_END_WITHIN = timedelta(minutes=10)
 # The provider still shows the money as it was before: the operation was not executed.
 _NOT_EXECUTED = NotSent("not_executed")
 
@@ -34,6 +37,8 @@ def capture(at: Situation, outcome: Outcome) -> Step | None:
 def void(at: Situation, outcome: Outcome) -> Step | None:
     """Decide on the outcome of a void. Money that was captured meanwhile is taken into the books."""
     match outcome:
+        case Approved(voided=True, may_still_move=True) if _may_be_charged_yet(at):
+            return _wait_for_our_calls(at)
         case Approved(voided=True):
             return ended_by_provider(at) or _closed(at, at.done(AttemptStatus.SUCCEEDED))
         case Approved(captured=amount) if amount:
@@ -48,6 +53,21 @@ def void(at: Situation, outcome: Outcome) -> Step | None:
         case InDoubt() | NotSent():
             return _otherwise(at, outcome, Event.VOID_IN_DOUBT, Event.VOID_FAILED)
     return _not_done(at, _NOT_EXECUTED, Event.VOID_FAILED)
+
+
+def _may_be_charged_yet(at: Situation) -> bool:
+    """Whether a charge of ours may be on its way: one that was taken back, or given up, in the middle of it.
+
+    While the payment waits for its customer there is none. Held money that the provider knows nothing of is doubt."""
+    is_recent = at.now < at.attempt.created_at + _CALLS_END_WITHIN
+    return at.state is State.AUTHORIZED or (at.state is State.ACCEPTED and is_recent)
+
+
+def _wait_for_our_calls(at: Situation) -> Step:
+    if at.state is State.AUTHORIZED:
+        return at.in_doubt(Event.VOID_IN_DOUBT)
+    waiting = at.waiting(AttemptStatus.IN_DOUBT, at.attempt.created_at + _CALLS_END_WITHIN - at.now)
+    return Step(None, attempt=waiting)
 
 
 def refund(at: Situation, outcome: Outcome) -> Step | None:

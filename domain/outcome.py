@@ -10,7 +10,10 @@ from domain.decline import Decline
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """The provider's books show the money authorized, captured, voided or refunded, as was asked."""
+    """The provider's books show the money authorized, captured, voided or refunded, as was asked.
+
+    `may_still_move`, of a void: nothing was charged so far and nothing had to be canceled, but a call of ours that is
+    still on its way could charge it."""
 
     reference: str
     authorized: int = 0
@@ -18,6 +21,7 @@ class Approved:
     voided: bool = False
     refunded: int = 0
     authorization_expires_at: datetime | None = None
+    may_still_move: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,10 @@ class Unresolved:
     reference: str
     received: int
     reason: str
+
+
+# The reason of the doubt about an attempt whose worker left no answer.
+WORKER_LOST = "worker_lost"
 
 
 @dataclass(frozen=True, slots=True)

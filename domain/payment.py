@@ -273,5 +273,6 @@ class Attempt:
     checks: int
     retries: int
     claims: int
+    created_at: datetime
     reason: str | None = None
     is_known_to_provider: bool = False

@@ -123,13 +123,12 @@ class Situation:
     def resumed(self, reference: str) -> dict[str, Any]:
         """Return the columns of an attempt whose charge goes on now."""
         attempt = self.attempt
-        is_waiting = attempt.status is AttemptStatus.ACTION_REQUIRED
         return {
             "status": AttemptStatus.DUE,
             "due_at": self.now,
             "provider_reference": reference,
-            # Looks at a customer's action go on being counted; those at a doubt that is over do not.
-            "checks": attempt.checks + 1 if is_waiting else 0,
+            # Looks go on being counted: what was in doubt before is waited for longer and longer.
+            "checks": attempt.checks + 1,
         }
 
     def again(self) -> dict[str, Any]:
@@ -145,12 +144,16 @@ class Situation:
         }
 
     @property
+    def is_deadly(self) -> bool:
+        """Whether too many workers died of the attempt."""
+        return self.attempt.status is not AttemptStatus.OPEN and self.attempt.claims >= self.policy.max_claims
+
+    @property
     def is_exhausted(self) -> bool:
         """Whether sending once more is pointless: too many tries, or too many workers that died of it."""
-        is_deadly = self.attempt.status is not AttemptStatus.OPEN and self.attempt.claims >= self.policy.max_claims
-        return is_deadly or self.attempt.retries + 1 >= NOT_SENT_TRIES
+        return self.is_deadly or self.attempt.retries + 1 >= NOT_SENT_TRIES
 
-    def in_doubt(self, event: Event) -> Step:
+    def in_doubt(self, event: Event, *, is_worker_lost: bool = False) -> Step:
         """Keep the attempt in doubt and plan the next look; `event` is recorded the first time."""
         attempt = self.attempt
         if attempt.status in (AttemptStatus.PENDING, AttemptStatus.ACTION_REQUIRED, AttemptStatus.SUCCEEDED):
@@ -158,9 +161,13 @@ class Situation:
             again = {"due_at": self.now + doubt_delay(attempt.checks), "checks": attempt.checks + 1}
             return Step(None, attempt=again)
         is_known = attempt.status is AttemptStatus.IN_DOUBT
+        is_again = self.waits_on(AttemptStatus.IN_DOUBT)
         doubting = {
             "status": AttemptStatus.IN_DOUBT,
-            "due_at": self.now + doubt_delay(attempt.checks if is_known else 0),
-            "checks": attempt.checks + 1 if is_known else 0,
+            "due_at": self.now + doubt_delay(attempt.checks if is_again else 0),
+            "checks": attempt.checks + 1 if is_again else 0,
         }
+        if not is_worker_lost:
+            # An answer was recorded, if only that there is none: the attempt does not kill its workers.
+            doubting["claims"] = 0
         return Step(None if is_known or not self.allows(event) else event, attempt=doubting)

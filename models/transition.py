@@ -71,7 +71,7 @@ _has_unpaid_sibling = exists().where(
 _UNREAD = {"payer", "metadata", "next_action", "failure_code", "is_captured_later"}
 _UNREAD_OF_ATTEMPT = {
     *("payment_id", "actor", "code", "decline_class", "decline_code", "advice_code", "network_advice_code"),
-    *("network_decline_code", "created_at", "settled_at"),
+    *("network_decline_code", "settled_at"),
 }
 _payment_columns: list[ColumnElement[Any]] = [column for column in payments.c if column.name not in _UNREAD]
 _attempt_columns: list[ColumnElement[Any]] = [
@@ -300,6 +300,7 @@ def _attempt(row: Row[Any]) -> Attempt:
         checks=row.attempt_checks,
         retries=row.attempt_retries,
         claims=row.attempt_claims,
+        created_at=row.attempt_created_at,
         reason=row.attempt_reason,
         is_known_to_provider=row.attempt_provider_reference is not None,
     )

@@ -7,7 +7,7 @@ from datetime import datetime
 from celery import shared_task
 from sqlalchemy import Connection
 
-from domain.outcome import InDoubt, NotSent
+from domain.outcome import WORKER_LOST, InDoubt, NotSent
 from domain.payment import AttemptStatus
 from gateways.base import Order
 from models import transition
@@ -43,7 +43,7 @@ def _claim(connection: Connection, runtime: Runtime, attempt_id: str, now: datet
     if row.attempt_status == AttemptStatus.DUE or not is_due(row.attempt_due_at, row.attempt_rung_at, now):
         return None
     if row.attempt_status == AttemptStatus.OPEN:
-        lost = InDoubt("worker_lost")
+        lost = InDoubt(WORKER_LOST)
         transition.apply(connection, row, lost, now=now, policy=runtime.policy, actor=ACTOR)
         row = transition.lock_attempt(connection, attempt_id)
     return order_of(connection, row), transition.take_lease(connection, row, now), row.attempt_provider

@@ -28,6 +28,7 @@ from domain.decline import DeclineClass
 from domain.dunning import CaseState, SubscriptionStatus
 from domain.errors import IllegalTransition
 from domain.outcome import (
+    WORKER_LOST,
     ActionRequired,
     Approved,
     AuthenticationRequired,
@@ -56,7 +57,7 @@ from domain.payment import (
 from domain.settlement import step, target
 from domain.step import LEASE, CloseOtherAttempts, MarkSubscription, OpenAttempt, SaveCase, SettleSiblings, Step
 
-from .world import NOW, POLICY, declined, new_attempt, new_payment
+from .world import NOW, POLICY, World, declined, new_attempt, new_payment
 
 WHOLE = Approved("pi_1", authorized=1000, captured=1000)
 HELD = Approved("pi_1", authorized=1000, authorization_expires_at=NOW + timedelta(days=7))
@@ -173,6 +174,81 @@ def test_an_intent_that_may_still_be_confirmed_is_voided_before_the_charge_fails
     assert decided.effects == (OpenAttempt(Verb.VOID, "not_sent"),)
     assert target(State.IN_DOUBT, decided.event) is State.ACCEPTED
     assert lead(VOIDED, new_attempt(Verb.VOID, reason="not_sent"), state=State.ACCEPTED) is State.FAILED
+
+
+def test_a_charge_that_is_still_running_is_waited_for_longer_and_longer_and_never_given_up() -> None:
+    """The capture's answer was lost; the look shows it not yet taken, and a repeat is told that one is running."""
+    world = World(new_payment())
+    row, pauses = world.rows[0], []
+    for _ in range(12):
+        world.apply(row, Started())
+        world.apply(row, InDoubt("capture_in_progress", "o_1"))
+        assert row.due_at is not None
+        pauses.append((row.due_at - world.now).total_seconds())
+        world.now = row.due_at
+        world.apply(row, Ready("o_1"))
+        assert (world.payment.state, row.attempt.status) == (State.ACCEPTED, AttemptStatus.DUE)
+    assert pauses[0] == 1
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == 300
+    assert len(world.rows) == 1
+
+
+def test_a_worker_that_dies_again_and_again_is_still_counted() -> None:
+    lost = step(new_payment(state=State.PROCESSING), new_attempt(claims=4), InDoubt(WORKER_LOST), NOW, POLICY)
+    assert lost is not None
+    assert "claims" not in lost.attempt
+    deadly = new_attempt(status=AttemptStatus.IN_DOUBT, claims=POLICY.max_claims)
+    given_up = step(new_payment(state=State.IN_DOUBT), deadly, Ready("o_1"), NOW, POLICY)
+    assert given_up is not None
+    assert given_up.effects == (OpenAttempt(Verb.VOID, "not_sent"),)
+
+
+NOT_CHARGED_YET = Approved("o_1", voided=True, may_still_move=True)
+
+
+def test_a_payment_that_was_taken_back_ends_when_no_call_of_ours_can_be_on_its_way() -> None:
+    taken_back = new_payment(state=State.ACCEPTED)
+    early = step(taken_back, new_attempt(Verb.VOID), NOT_CHARGED_YET, NOW, POLICY)
+    assert early is not None
+    assert (early.event, early.attempt["status"]) == (None, AttemptStatus.IN_DOUBT)
+    assert early.attempt["due_at"] == NOW + timedelta(minutes=10)
+    late = step(taken_back, new_attempt(Verb.VOID), NOT_CHARGED_YET, NOW + timedelta(minutes=10), POLICY)
+    assert late is not None
+    assert target(State.ACCEPTED, late.event) is State.CANCELED
+
+
+def test_while_the_customer_is_waited_for_no_call_is_on_its_way() -> None:
+    waiting = new_payment(state=State.REQUIRES_ACTION)
+    ended = step(waiting, new_attempt(Verb.VOID), NOT_CHARGED_YET, NOW, POLICY)
+    assert ended is not None
+    assert target(State.REQUIRES_ACTION, ended.event) is State.CANCELED
+
+
+def test_held_money_that_the_provider_knows_nothing_of_is_doubt() -> None:
+    held = new_payment(state=State.AUTHORIZED, authorized=1000)
+    decided = step(held, new_attempt(Verb.VOID), NOT_CHARGED_YET, NOW, POLICY)
+    assert decided is not None
+    assert decided.event is Event.VOID_IN_DOUBT
+
+
+def test_what_a_provider_forgot_is_believed_after_minutes_only() -> None:
+    at_work = new_payment(state=State.PROCESSING)
+    early = step(at_work, new_attempt(checks=5), NOT_CHARGED_YET, NOW, POLICY)
+    assert early is not None
+    assert early.event is Event.CHARGE_IN_DOUBT
+    late = step(at_work, new_attempt(checks=6), NOT_CHARGED_YET, NOW, POLICY)
+    assert late is not None
+    assert target(State.PROCESSING, late.event) is State.CANCELED
+
+
+def test_money_that_surfaces_after_a_consent_that_came_too_late_is_taken_into_the_books() -> None:
+    world = World(new_payment(state=State.FAILED))
+    row = world.rows[0]
+    row.attempt, row.due_at = replace(row.attempt, status=AttemptStatus.FAILED), None
+    world.apply(row, Ready("pi_1"))
+    world.apply(row, WHOLE)
+    assert (world.payment.state, world.payment.captured) == (State.CAPTURED, 1000)
 
 
 def test_what_the_provider_knows_is_voided_there_however_the_last_try_ended() -> None:

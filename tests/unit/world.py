@@ -64,7 +64,7 @@ def new_payment(**changes: Any) -> Payment:
 
 def new_attempt(verb: Verb = Verb.CHARGE, status: AttemptStatus = AttemptStatus.OPEN, **changes: Any) -> Attempt:
     """Return an attempt that a worker has begun."""
-    given: dict[str, Any] = {"id": "at_1", "amount": 1000, "checks": 0, "retries": 0, "claims": 1}
+    given: dict[str, Any] = {"id": "at_1", "amount": 1000, "checks": 0, "retries": 0, "claims": 1, "created_at": NOW}
     return Attempt(verb=verb, status=status, **(given | changes))
 
 
@@ -139,7 +139,7 @@ class World:
 
     def open(self, verb: Verb, amount: int, reason: str | None = None) -> Row:
         """Store a new attempt, due now."""
-        attempt = Attempt(f"at_{len(self.rows) + 1}", verb, AttemptStatus.DUE, amount, 0, 0, 0, reason)
+        attempt = Attempt(f"at_{len(self.rows) + 1}", verb, AttemptStatus.DUE, amount, 0, 0, 0, self.now, reason)
         self.rows.append(Row(attempt, self.now))
         return self.rows[-1]
 
