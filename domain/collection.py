@@ -125,7 +125,8 @@ def _release(at: Situation, outcome: Approved | Ready) -> Step:
     """An authorization, or a customer's consent to one, surfaced that nobody waits for any more: let it go."""
     status = AttemptStatus.SUCCEEDED if isinstance(outcome, Approved) else AttemptStatus.CANCELED
     closing = at.done(status, outcome.reference)
-    return Step(None, attempt=closing, effects=(OpenAttempt(Verb.VOID, "late_authorization"),))
+    letting_go = OpenAttempt(Verb.VOID, "late_authorization", reference=outcome.reference)
+    return Step(None, attempt=closing, effects=(letting_go,))
 
 
 def captured(at: Situation, outcome: Approved) -> Step:
@@ -133,7 +134,9 @@ def captured(at: Situation, outcome: Approved) -> Step:
     is_part = at.state is State.AUTHORIZED and outcome.captured < at.attempt.amount
     is_held = at.attempt.status is AttemptStatus.SUCCEEDED
     expected = at.payment.authorized if is_held else at.attempt.amount
-    if outcome.captured != expected and not is_part:
+    # What a person accepts is what has come, which may be more by now than when he looked.
+    is_accepted = at.state is State.REVIEW or (at.state in GIVEN_UP and is_held)
+    if outcome.captured != expected and not is_part and not is_accepted:
         return at.in_doubt(Event.CHARGE_IN_DOUBT)
     siblings = (SettleSiblings(),) if at.payment.has_unpaid_sibling else ()
     changes = {
@@ -265,9 +268,11 @@ def _action_required(at: Situation, outcome: ActionRequired) -> Step | None:
 
 def _resumed(at: Situation, outcome: Ready) -> Step | None:
     if at.attempt.status in _CLOSED:
-        return _release(at, outcome) if at.state in GIVEN_UP | IN_DUNNING else None
+        return _release(at, outcome) if at.state in GIVEN_UP | IN_DUNNING | COLLECTED else None
     if at.is_deadly:
         return _not_sent(at, NotSent("not_completed", reference=outcome.reference))
+    if at.attempt.status is AttemptStatus.DUE:
+        return None
     if not at.allows(Event.CHARGE_RESUMED) or at.payment.is_client_confirmed or at.payment.has_others:
         # A void of it is under way: what comes of that decides.
         return None
@@ -285,6 +290,10 @@ def _pending(at: Situation, outcome: Pending) -> Step | None:
 
 def _unresolved(at: Situation, outcome: Unresolved) -> Step | None:
     """Hold money that does not match what was asked until a person accepts it or gives it back."""
+    if at.state in COLLECTED:
+        # The customer has paid once more; given back by a person.
+        is_news = outcome.received > max(at.payment.captured, at.payment.authorized)
+        return Step(Event.CHARGE_DUPLICATED, {"authorized": outcome.received}) if is_news else None
     if at.attempt.status is AttemptStatus.SUCCEEDED:
         is_more = at.state is State.REVIEW and outcome.received != at.payment.authorized
         return Step(None, {"authorized": outcome.received}) if is_more else None

@@ -9,7 +9,7 @@ from typing import Any
 from domain.backoff import waiting_delay
 from domain.collection import captured, collected, ended_by_provider
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome, Pending
-from domain.payment import COLLECTED, IN_FLIGHT, UNFINISHED, AttemptStatus, Event, State
+from domain.payment import COLLECTED, GIVEN_UP, IN_FLIGHT, UNFINISHED, AttemptStatus, Event, State
 from domain.step import Situation, Step
 
 # Longer than any call lasts, with what lies between a provider's answer and its books.
@@ -26,9 +26,9 @@ def capture(at: Situation, outcome: Outcome) -> Step | None:
             closing = at.done(AttemptStatus.FAILED, code="authorization_ended")
             return replace(ended, attempt=closing) if ended else _closed(at, closing)
         case Approved(captured=amount) if amount:
-            if at.state not in (State.AUTHORIZED, State.REVIEW):
+            if at.state not in GIVEN_UP | {State.AUTHORIZED, State.REVIEW}:
                 return _closed(at, at.done(AttemptStatus.SUCCEEDED))
-            return captured(at, replace(outcome, authorized=at.payment.authorized))
+            return captured(at, replace(outcome, authorized=max(at.payment.authorized, amount)))
         case Approved():
             return _not_done(at, _NOT_EXECUTED, Event.CAPTURE_FAILED)
     return _otherwise(at, outcome, Event.CAPTURE_IN_DOUBT, Event.CAPTURE_FAILED)

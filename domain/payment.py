@@ -126,6 +126,8 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.ACCEPTED, Event.CHARGE_STARTED): State.PROCESSING,
     (State.PAST_DUE, Event.CHARGE_STARTED): State.PROCESSING,
     **_from(_COLLECTING, Event.CHARGE_RESUMED, State.ACCEPTED),
+    # the call that was in doubt may still be running: nobody may cancel in between
+    (State.IN_DOUBT, Event.CHARGE_RESUMED): State.PROCESSING,
     (State.PROCESSING, Event.CHARGE_REROUTED): State.ACCEPTED,
     **_from((*_COLLECTING, State.ACCEPTED), Event.CHARGE_APPROVED, State.CAPTURED),
     **_from((*_COLLECTING, State.ACCEPTED), Event.CHARGE_AUTHORIZED, State.AUTHORIZED),
@@ -149,7 +151,9 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     # money that does not match what was asked
     **_from((*_COLLECTING, State.ACCEPTED), Event.PAYMENT_UNRESOLVED, State.REVIEW),
     **_staying(tuple(sorted(GIVEN_UP)), Event.PAYMENT_UNRESOLVED),
-    **_staying((State.REVIEW,), Event.CAPTURE_REQUESTED, Event.CAPTURE_FAILED, Event.CAPTURE_IN_DOUBT),
+    **_staying(
+        (State.REVIEW, *sorted(GIVEN_UP)), Event.CAPTURE_REQUESTED, Event.CAPTURE_FAILED, Event.CAPTURE_IN_DOUBT
+    ),
     (State.REVIEW, Event.CAPTURE_SUCCEEDED): State.CAPTURED,
     # ending without money
     **_from((State.ACCEPTED, State.REVIEW, *_COLLECTING), Event.PAYMENT_CANCELED, State.CANCELED),

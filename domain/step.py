@@ -43,11 +43,13 @@ class MarkSubscription:
 
 @dataclass(frozen=True, slots=True)
 class OpenAttempt:
-    """Store a new attempt of the payment, due now, at its provider unless another is named."""
+    """Store a new attempt of the payment, due now, at its provider unless another is named. `reference`: the object
+    that it is about, where that is not the payment's charge."""
 
     verb: Verb
     reason: str | None = None
     provider: str | None = None
+    reference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import json
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -16,6 +17,7 @@ from pydantic import (
     PlainValidator,
     StringConstraints,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -117,6 +119,17 @@ class ProcessPayment(Command):
     return_url: Annotated[str, StringConstraints(strict=True, max_length=2000, pattern=r"^https?://\S+$")] | None = None
     metadata: Annotated[dict[str, MetadataValue], Field(max_length=50)] | None = None
 
+    @field_validator("return_url")
+    @classmethod
+    def _is_address(cls, address: str | None) -> str | None:
+        try:
+            host = urlsplit(address or "https://none").hostname
+        except ValueError:
+            host = None
+        if not host:
+            raise ValueError("must be an address such as https://shop.example/thanks")
+        return address
+
     @model_validator(mode="after")
     def _subscriptions_capture_at_once(self) -> Self:
         if self.subscription_id and not self.capture:
@@ -185,12 +198,10 @@ class _Payer(Command):
 
 
 class OpenSetup(_Payer):
-    """Save a payment method in a front end. `reference`: the caller's own name of this setup, so that the same
-    request, repeated, opens no second one."""
+    """Save a payment method in a front end."""
 
     user_id: Text
     payment_method: Annotated[PaymentMethod, BeforeValidator(_method)] = PaymentMethod.CREDIT_CARD
-    reference: Text = "default"
 
 
 class AttachMethod(_Payer):

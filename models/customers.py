@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Column, Connection, String, Table, select
+from sqlalchemy import Column, Connection, Index, String, Table, select
 
 from models.base import Instant, metadata
 from models.session import insert_new
@@ -19,6 +19,15 @@ customers = Table(
     Column("token", String(255), nullable=False),
     Column("created_at", Instant, nullable=False),
 )
+
+
+Index("ix_customers_token", customers.c.token)
+
+
+def is_somebody_elses(connection: Connection, token: str, application: str, user_id: str) -> bool:
+    """Tell whether a provider's customer is known to be another user, or another application's."""
+    owners = select(customers.c.application, customers.c.user_id).where(customers.c.token == token)
+    return any((row.application, row.user_id) != (application, user_id) for row in connection.execute(owners))
 
 
 def find_customer(connection: Connection, application: str, user_id: str, provider: str) -> str | None:

@@ -34,6 +34,7 @@ from models.commands import (
     ProcessPayment,
     UpsertInvoice,
 )
+from models.customers import is_somebody_elses
 from models.debts import invoices, subscriptions
 from models.effects import new_attempt
 from models.history import webhook_events
@@ -65,6 +66,7 @@ def accept_payment(
     money = command.money
     provider = choices[0].provider
     application = caller.application or _invoice_application(connection, command.invoice_id) or DEFAULT_APPLICATION
+    _require_own_customer(connection, command, application)
     payment_id, attempt_id = new_id("pay", now), new_id("at", now)
     payment = _new_payment(
         payment_id,
@@ -100,6 +102,12 @@ def accept_payment(
         _know_subscription(connection, command, application, now)
     _store_payment(connection, payment, attempt, caller.actor, now)
     return answer
+
+
+def _require_own_customer(connection: Connection, command: ProcessPayment, application: str) -> None:
+    token = command.customer_token
+    if token is not None and is_somebody_elses(connection, token, application, command.user_id):
+        raise NotFound("no such customer_token; check the user_id and the API key")
 
 
 def _new_payment(payment_id: str, application: str, money: Money, now: datetime, **columns: Any) -> dict[str, Any]:

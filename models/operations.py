@@ -13,8 +13,8 @@ from domain.causes import CancelRequested, Requested, ReviewDecided
 from domain.errors import AmountAboveOpen, Conflict, NotFound
 from domain.money import Money, decimal_text
 from domain.outcome import Approved
-from domain.payment import IN_DUNNING, IN_FLIGHT, UNFINISHED, AttemptStatus, State, Verb
-from domain.step import Policy
+from domain.payment import GIVEN_UP, IN_DUNNING, IN_FLIGHT, UNFINISHED, AttemptStatus, State, Verb
+from domain.step import LEASE, Policy
 from models import transition
 from models.answers import Answer, Caller, keep_answer, reserve
 from models.commands import CancelPayment, CapturePayment, Command, RecordPayment, RefundPayment, ReviewPayment
@@ -62,6 +62,8 @@ def request_cancel(connection: Connection, payment_id: str, command: CancelPayme
         if row.state in (State.AUTHORIZED, State.REQUIRES_ACTION):
             amount = row.authorized or row.amount
             return (_open(connection, row, Verb.VOID, amount, asked),)
+        if _is_unresolved(row):
+            raise Conflict("an operator decides on money that does not match what was asked; wait for the review")
         if row.state in (State.ACCEPTED, State.REVIEW, *IN_DUNNING):
             transition.apply_to_payment(
                 connection, payment_id, CancelRequested(), now=asked.now, policy=asked.policy, actor=asked.caller.actor
@@ -93,9 +95,9 @@ def decide_review(connection: Connection, payment_id: str, command: ReviewPaymen
 
     def work() -> tuple[Ring, ...]:
         row = _lock(connection, payment_id, asked.caller)
-        _require(row, State.REVIEW, "reviewed")
-        if row.authorized:
+        if _is_unresolved(row):
             return _decide_unresolved(connection, row, command, asked)
+        _require(row, State.REVIEW, "reviewed")
         held = connection.execute(
             select(attempts.c.id, attempts.c.verb).where(
                 attempts.c.payment_id == payment_id, attempts.c.status.in_(sorted(IN_FLIGHT))
@@ -176,19 +178,34 @@ def look_now(connection: Connection, attempt_id: str, now: datetime) -> Back:
     if row is None:
         raise NotFound("no such payment")
     waits = (AttemptStatus.ACTION_REQUIRED, AttemptStatus.PENDING)
-    sooner = update(attempts).where(attempts.c.id == attempt_id, attempts.c.status.in_(waits), attempts.c.due_at > now)
+    # One that is being looked at is due within its lease.
+    is_idle = attempts.c.due_at > now + LEASE
+    sooner = update(attempts).where(attempts.c.id == attempt_id, attempts.c.status.in_(waits), is_idle)
     is_sooner = bool(connection.execute(sooner.values(due_at=now)).rowcount)
     return Back(row.id, row.return_url, (ring_attempt(attempt_id, row.verb, row.status),) if is_sooner else ())
+
+
+def _is_unresolved(row: Row[Any]) -> bool:
+    """Whether the provider holds money that does not match what was asked, in time or after the payment was given up.
+
+    A review for fraud has no failure code, and what was declined holds no money."""
+    return row.failure_code is not None and (
+        row.state == State.REVIEW or (row.state in GIVEN_UP and row.authorized > row.captured)
+    )
 
 
 def _decide_unresolved(
     connection: Connection, row: Row[Any], command: ReviewPayment, asked: Asked
 ) -> tuple[Ring, ...]:
     """Accept money that does not match what was asked, or give up on it; a person then gives it back."""
+    if not row.authorized:
+        raise Conflict("nothing of this payment is confirmed yet; decide when it is")
     if command.decision == "approve":
         return (_open(connection, row, Verb.CAPTURE, row.authorized, asked),)
     if _is_in_flight(connection, row.id):
         raise Conflict(_BUSY)
+    if row.state in GIVEN_UP:
+        raise Conflict(f"this payment is {row.state} already; give the money back by hand")
     cause, policy, actor = CancelRequested(), asked.policy, asked.caller.actor
     transition.apply_to_payment(connection, row.id, cause, now=asked.now, policy=policy, actor=actor)
     return ()
@@ -251,14 +268,15 @@ def _open(
 
 
 def _is_in_flight(connection: Connection, payment_id: str) -> bool:
-    return _has_in_flight(connection, payment_id, attempts.c.verb != Verb.REFUND)
+    return has_in_flight(connection, payment_id, attempts.c.verb != Verb.REFUND)
 
 
 def _is_being_voided(connection: Connection, payment_id: str) -> bool:
-    return _has_in_flight(connection, payment_id, attempts.c.verb == Verb.VOID)
+    return has_in_flight(connection, payment_id, attempts.c.verb == Verb.VOID)
 
 
-def _has_in_flight(connection: Connection, payment_id: str, is_meant: ColumnElement[bool]) -> bool:
+def has_in_flight(connection: Connection, payment_id: str, is_meant: ColumnElement[bool]) -> bool:
+    """Tell whether the provider may be moving money for such an attempt of a payment right now."""
     found = select(attempts.c.id).where(
         attempts.c.payment_id == payment_id, attempts.c.status.in_(sorted(IN_FLIGHT)), is_meant
     )

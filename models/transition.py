@@ -234,8 +234,8 @@ def _carry_out(
             mark_subscription(connection, row, status, now, actor)
         case OpenAttempt(verb=Verb.VOID) if row.has_others:
             return None  # an operator was faster
-        case OpenAttempt(verb=verb, reason=reason, provider=provider):
-            columns = {"reason": reason} | ({"provider": provider} if provider else {})
+        case OpenAttempt(verb=verb, reason=reason, provider=provider, reference=reference):
+            columns = {"reason": reason, "provider_reference": reference} | ({"provider": provider} if provider else {})
             return open_attempt(connection, row, verb, row.amount, now=now, actor=actor, **columns)
         case CloseOtherAttempts() if row.has_others:
             close_other_attempts(connection, row.id, attempt_id, now)

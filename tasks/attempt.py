@@ -51,13 +51,15 @@ def carry_out(runtime: Runtime, attempt_id: str, stage: str, call: Call, screen:
         if not lease.is_held:
             return
         try:
-            outcome = _ask(runtime, claimed, call, _rememberer(runtime, attempt_id, epoch, lease))
+            outcome, is_trouble = _ask(runtime, claimed, call, _rememberer(runtime, attempt_id, epoch, lease))
         except LeaseLost:
             _log.warning("lease of %s lost before anything was sent", attempt_id)
             return
         reach(f"{stage}.answered")
         record(runtime, attempt_id, epoch, outcome)
     reach(f"{stage}.settled")
+    if is_trouble or (claimed.has_failed and not claimed.is_barred):
+        _note(runtime, claimed.provider, claimed.order.verb, is_failure=is_trouble)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +74,13 @@ class _Claimed:
     has_failed: bool
 
 
-def _ask(runtime: Runtime, claimed: _Claimed, call: Call, remember: Remember) -> Outcome:
-    """Call the provider, unless it is known to be down, and count how it went."""
+def _ask(runtime: Runtime, claimed: _Claimed, call: Call, remember: Remember) -> tuple[Outcome, bool]:
+    """Call the provider, unless it is known to be down; return its answer, and whether it failed technically."""
     if claimed.is_barred:
-        return NotSent("breaker_open", reference=claimed.order.reference)
+        return NotSent("breaker_open", reference=claimed.order.reference), False
     with watch() as trouble:
         outcome = call(runtime.gateways[claimed.provider], claimed.order, remember)
-    if trouble.is_seen or claimed.has_failed:
-        _note(runtime, claimed.provider, claimed.order.verb, is_failure=trouble.is_seen)
-    return outcome
+    return outcome, trouble.is_seen
 
 
 def _note(runtime: Runtime, provider: str, verb: Verb, *, is_failure: bool) -> None:
@@ -171,7 +171,7 @@ def order_of(connection: Connection, row: Row[Any], decision: Decision = Decisio
         wants_authentication=decision is Decision.VERIFY and not row.is_off_session,
         return_url=row.return_url,
         reference=row.attempt_provider_reference,
-        charge_reference=None if verb.is_collecting else _charge_reference(connection, row.id),
+        charge_reference=_money_of(connection, row, verb),
         retries=row.attempt_retries,
         reason=row.attempt_reason,
         payer=_payer(connection, row),
@@ -183,6 +183,14 @@ def _payer(connection: Connection, row: Row[Any]) -> dict[str, Any]:
     if row.attempt_provider_reference is not None or not needs_payer(PaymentMethod(row.method)):
         return {}
     return connection.scalar(select(payments.c.payer).where(payments.c.id == row.id)) or {}
+
+
+def _money_of(connection: Connection, row: Row[Any], verb: Verb) -> str | None:
+    """Return the object whose money an operation is about: what the void of a late consent names, or the charge."""
+    if verb.is_collecting:
+        return None
+    named: str | None = row.attempt_provider_reference if verb is Verb.VOID else None
+    return named or _charge_reference(connection, row.id)
 
 
 def _charge_reference(connection: Connection, payment_id: str) -> str | None:

@@ -71,7 +71,7 @@ def _screen(connection: Connection, runtime: Runtime, row: Row[Any], now: dateti
     """Return what the fraud rules say, once for every payment; None when this attempt must not be made now."""
     if row.state == State.PAST_DUE:
         return Decision.APPROVE if _is_still_owed(connection, runtime, row, now) else None
-    is_first_look = not (row.attempt_claims or row.attempt_retries)
+    is_first_look = not (row.attempt_claims or row.attempt_retries or row.attempt_provider_reference)
     return (_assess if is_first_look else _known_decision)(connection, runtime, row, now)
 
 

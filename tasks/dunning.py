@@ -10,10 +10,12 @@ from sqlalchemy import Connection, Row, select, update
 
 from domain.causes import CancelRequested, Command, DebtSettledOtherwise, GraceEnded, RetryDue
 from domain.dunning import CaseState
+from domain.payment import Verb
 from models import transition
 from models.debts import dunning_cases
 from models.failpoint import reach
-from models.payments import payments
+from models.operations import has_in_flight
+from models.payments import attempts, payments
 from models.queries import InvoicePosition, invoice_position, is_subscription_canceled
 from models.rings import DUNNING, is_due
 from models.session import transact
@@ -45,8 +47,8 @@ def _advance(connection: Connection, runtime: Runtime, payment_id: str, now: dat
     if case is None or not is_due(case.due_at, case.rung_at, now):
         return None
     position = invoice_position(connection, payment.invoice_id)
-    if position.live is not None:
-        # Another payment is collecting this debt: what is due here waits for how that ends.
+    if position.live is not None or has_in_flight(connection, payment_id, attempts.c.verb != Verb.REFUND):
+        # Another payment is collecting this debt, or something is let go of: what is due here waits for how that ends.
         later = update(dunning_cases).where(dunning_cases.c.payment_id == payment_id)
         connection.execute(later.values(due_at=now + OTHER_COLLECTION_PAUSE))
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 
 from celery import shared_task
@@ -16,6 +17,8 @@ from models.rings import RECONCILE, is_due, ring_attempt
 from models.session import transact
 from tasks.attempt import order_of, record
 from tasks.base import ACTOR, PaymentTask, Runtime
+
+_log = logging.getLogger(__name__)
 
 
 @shared_task(bind=True, base=PaymentTask, name=RECONCILE)
@@ -41,6 +44,9 @@ def reconcile(self: PaymentTask, attempt_id: str) -> None:
 def _claim(connection: Connection, runtime: Runtime, attempt_id: str, now: datetime) -> tuple[Order, int, str] | None:
     row = transition.lock_attempt(connection, attempt_id)
     if row.attempt_status == AttemptStatus.DUE or not is_due(row.attempt_due_at, row.attempt_rung_at, now):
+        return None
+    if row.attempt_provider not in runtime.gateways:
+        _log.error("attempt %s waits: %s is not configured in this worker", attempt_id, row.attempt_provider)
         return None
     if row.attempt_status == AttemptStatus.OPEN:
         lost = InDoubt(WORKER_LOST)

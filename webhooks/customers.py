@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from dataclasses import asdict
 from typing import Any
 
@@ -17,7 +18,7 @@ from models.customers import find_customer, remember_customer
 from models.keys import Role
 from models.session import read, transact
 from webhooks.auth import allow, caller
-from webhooks.requests import json_body
+from webhooks.requests import idempotency_key, json_body
 from webhooks.services import services
 
 blueprint = Blueprint("customers", __name__)
@@ -32,7 +33,7 @@ def setup_intent() -> Response:
     """Open a setup with which a front end saves a payment method for later charges."""
     command = OpenSetup.parse(json_body())
     customer = _know(command.user_id, command.payer)
-    setup = _wallet().open_setup(customer, command.payment_method, _key("setup", command.user_id, command.reference))
+    setup = _wallet().open_setup(customer, command.payment_method, _request_key("setup", command.user_id))
     opened = {"setup_id": setup.reference, "client_secret": setup.client_secret, "customer_token": customer}
     return _json(201, opened | {"publishable_key": services().publishable_key})
 
@@ -54,7 +55,7 @@ def attach_method(user_id: str) -> Response:
     command = AttachMethod.parse(json_body())
     customer = _know(_checked(user_id), command.payer)
     token = command.payment_method_token
-    saved = _wallet().attach_method(customer, token, _key("attach", user_id, token))
+    saved = _wallet().attach_method(customer, token, _request_key("attach", user_id, token))
     if command.default:
         _wallet().make_default(customer, saved.token)
     _note("payment_method_attached", user_id)
@@ -129,6 +130,11 @@ def _know(user_id: str, payer: dict[str, Any]) -> str:
 def _key(*parts: str) -> str:
     """Return the idempotency key of a call: the same request of the same application is the same call."""
     return hashlib.sha256("\x1f".join((_application(), *parts)).encode()).hexdigest()
+
+
+def _request_key(*parts: str) -> str:
+    """Return the idempotency key of a call that is new for every request, unless the request says that it is not."""
+    return _key(*parts, idempotency_key() or secrets.token_hex(16))
 
 
 def _note(name: str, user_id: str) -> None:

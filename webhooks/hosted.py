@@ -27,6 +27,7 @@ blueprint = Blueprint("hosted", __name__)
 
 # Long enough for a worker to make the provider's object, unless the caller says otherwise.
 _WAIT_SECONDS = 10
+_COLLECTING = ("charge", "authorize")
 _CRYPTO = ("coinbase", "coinbase_commerce")
 _COINS = (PaymentMethod.CRYPTOCURRENCY, PaymentMethod.BITCOIN, PaymentMethod.ETHEREUM, PaymentMethod.USDT)
 
@@ -67,7 +68,8 @@ def paypal_capture(order_id: str) -> Response:
 
     def is_decided(shown: dict[str, Any]) -> bool:
         row = read(found.engine, lambda connection: find_attempt(connection, ["paypal"], order_id, application))
-        is_unseen = State(shown["status"]) is State.REQUIRES_ACTION and row.due_at is not None and row.due_at <= now
+        # Every look that was recorded is counted.
+        is_unseen = State(shown["status"]) is State.REQUIRES_ACTION and row.checks == attempt.checks
         return not is_unseen
 
     shown = wait(attempt.payment_id, wait_seconds() or _WAIT_SECONDS, is_decided)
@@ -104,7 +106,9 @@ def _open(body: Any, name_of_id: str, name_of_url: str) -> Response:
         return rested(shown)
     opened = {
         "payment_id": shown["id"],
-        name_of_id: shown["attempts"][-1]["provider_reference"],
+        name_of_id: next(
+            attempt["provider_reference"] for attempt in reversed(shown["attempts"]) if attempt["verb"] in _COLLECTING
+        ),
         name_of_url: (shown["next_action"] or {}).get("redirect_url"),
         "payment": shown,
     }

@@ -121,9 +121,12 @@ def test_nobody_touches_another_users_cards(house: House) -> None:
 def test_a_setup_gives_a_secret_that_is_stored_nowhere(house: House) -> None:
     user = unique("user")
     body = {"user_id": user, "payment_method": "credit_card", "email": "ada@example.com"}
-    first, second = (house.merchant.send("POST", "/setup-intent", body) for _ in range(2))
+    key = unique("key")
+    first, second = (house.merchant.send("POST", "/setup-intent", body, idempotency_key=key) for _ in range(2))
     assert first.status_code == 201
     assert first.json()["client_secret"] == second.json()["client_secret"]
+    other = house.merchant.send("POST", "/setup-intent", body).json()
+    assert other["client_secret"] != first.json()["client_secret"]
     assert house.rows("SELECT 1 FROM events WHERE data::text LIKE %s", f"%{first.json()['client_secret']}%") == []
     unknown = house.merchant.send("POST", "/setup-intent", body | {"payment_method": "cash"})
     assert (unknown.status_code, unknown.json()["type"]) == (422, "unsupported_payment_method")

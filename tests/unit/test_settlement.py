@@ -187,7 +187,7 @@ def test_a_charge_that_is_still_running_is_waited_for_longer_and_longer_and_neve
         pauses.append((row.due_at - world.now).total_seconds())
         world.now = row.due_at
         world.apply(row, Ready("o_1"))
-        assert (world.payment.state, row.attempt.status) == (State.ACCEPTED, AttemptStatus.DUE)
+        assert (world.payment.state, row.attempt.status) == (State.PROCESSING, AttemptStatus.DUE)
     assert pauses[0] == 1
     assert pauses == sorted(pauses)
     assert pauses[-1] == 300
@@ -278,14 +278,14 @@ def test_a_customer_who_has_agreed_lets_the_charge_go_on() -> None:
     assert (decided.attempt["checks"], decided.attempt["due_at"]) == (4, NOW + waiting_delay(3))
 
 
-@pytest.mark.parametrize("state", sorted(GIVEN_UP | IN_DUNNING))
+@pytest.mark.parametrize("state", sorted(GIVEN_UP | IN_DUNNING | COLLECTED))
 def test_a_customer_who_agrees_too_late_is_not_held_to_it(state: State) -> None:
     closed = new_attempt(status=AttemptStatus.DECLINED)
     decided = step(new_payment(state=state), closed, Ready("o_1"), NOW, POLICY)
     assert decided is not None
-    assert (decided.event, decided.effects) == (None, (OpenAttempt(Verb.VOID, "late_authorization"),))
-    again = new_attempt(status=AttemptStatus.SUCCEEDED)
-    assert step(new_payment(state=state), again, Ready("o_1"), NOW, POLICY) is None
+    letting_go = OpenAttempt(Verb.VOID, "late_authorization", reference="o_1")
+    assert (decided.event, decided.effects) == (None, (letting_go,))
+    assert decided.attempt["status"] is AttemptStatus.CANCELED
 
 
 @pytest.mark.parametrize("is_retryable", [True, False])

@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("created_at", models.base.Instant(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("application", "user_id", "provider", name=op.f("pk_customers")),
     )
+    op.create_index("ix_customers_token", "customers", ["token"])
     op.create_table(
         "breakers",
         sa.Column("provider", sa.String(length=40), nullable=False),
@@ -49,5 +50,6 @@ def downgrade() -> None:
     """Take back."""
     op.drop_table("provider_tokens")
     op.drop_table("breakers")
+    op.drop_index("ix_customers_token", "customers")
     op.drop_table("customers")
     op.drop_column("payments", "route")
