@@ -17,7 +17,7 @@ from domain.outcome import NotSent
 from gateways.paypal import PayPalGateway
 from models.session import database_now, make_engine, transact
 from models.tokens import DatabaseTokens, provider_tokens
-from sandbox.paypal import PayPal
+from sandbox.paypal.api import PayPal
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 from tests.contract.bench import new_order
