@@ -125,12 +125,13 @@ class Situation:
     def resumed(self, reference: str) -> dict[str, Any]:
         """Return the columns of an attempt whose charge goes on now."""
         attempt = self.attempt
+        is_waiting = attempt.status is AttemptStatus.ACTION_REQUIRED
         return {
             "status": AttemptStatus.DUE,
             "due_at": self.now,
             "provider_reference": reference,
-            # Looks go on being counted: what was in doubt before is waited for longer and longer.
-            "checks": attempt.checks + 1,
+            # Looks go on being counted: what was in doubt before is waited for longer and longer, a rung each time.
+            "checks": attempt.checks + 1 if is_waiting else max(attempt.checks, 1),
         }
 
     def again(self) -> dict[str, Any]:

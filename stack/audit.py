@@ -23,8 +23,8 @@ from stack.shoppers import STORIES, Street
 SHOPPERS = 12
 # A provider that is waited for no longer than this leaves a payment in doubt; a lost answer takes longer.
 READ_SECONDS, LOST_SECONDS = 2, 4
-# Doubt that begins at the very end is looked at after 1, 3, 10, 30 and 60 seconds.
-REST_SECONDS = 240
+# Doubt is looked at after 1, 3, 10, 30 and 60 seconds, then every five minutes: who has bad luck five times waits long.
+REST_SECONDS = 480
 MOVING = ("accepted", "processing", "in_doubt")
 IN_FLIGHT = ("due", "open", "in_doubt")
 
