@@ -141,6 +141,12 @@ def issue_of(answer: Answer) -> str:
     return next((known for known in words if known in ISSUES), next(filter(None, words), f"http_{answer.status}"))
 
 
+def is_missing(answer: Answer) -> bool:
+    """Tell whether PayPal says in its own words that there is no such object: another server's 404 proves nothing."""
+    is_its_own = answer.fields.get("name") == "RESOURCE_NOT_FOUND" or issue_of(answer) == "INVALID_RESOURCE_ID"
+    return answer.status == 404 and is_its_own
+
+
 def outcome_of_refusal(answer: Answer, reference: str | None) -> Outcome:
     """Return what a refused call says about its attempt, the buyer being away."""
     issue = issue_of(answer)
