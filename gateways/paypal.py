@@ -266,6 +266,8 @@ class PayPalGateway:
         answer = self._calls.get(f"/v2/payments/refunds/{segment(order.reference)}")
         if not answer.is_good:
             return InDoubt(issue_of(answer), order.reference)
+        if answer.body["id"] != order.reference:
+            return InDoubt("another_object", order.reference)
         return outcome_of_refund(answer.body, order.money)
 
     def _find_refund(self, order: Order) -> Outcome:

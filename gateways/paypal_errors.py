@@ -12,6 +12,8 @@ from domain.outcome import AuthenticationRequired, Declined, Outcome
 from gateways.rest import Answer, CallFailed, Fate, word
 
 _SEVERITY = list(DeclineClass)
+# A longer one is no code, and cannot be kept.
+_LONGEST_ADVICE = 20
 
 # The buyer can go back to PayPal and choose other funding; while he is away it is a decline of this class.
 SEND_BACK = {
@@ -167,8 +169,9 @@ def _meaning(status: int, issue: str) -> DeclineClass | Fate:
 def decline_of(thing: Any) -> Decline:
     """Return why PayPal shows a capture or an authorization as refused. Raises what MALFORMED lists."""
     response = thing.get("processor_response") or {}
-    code, advice = response.get("response_code"), response.get("payment_advice_code")
-    reason = (thing.get("status_details") or {}).get("reason")
+    code, advice = _code(response.get("response_code")), _code(response.get("payment_advice_code"))
+    reason = _code((thing.get("status_details") or {}).get("reason"))
+    advice = advice if advice and len(advice) <= _LONGEST_ADVICE else None
     is_visa = (thing.get("network_transaction_reference") or {}).get("network") == "VISA"
     said = (
         RESPONSE_CODES.get(str(code)),
@@ -177,6 +180,10 @@ def decline_of(thing: Any) -> Decline:
     )
     strictest = max((known for known in said if known), key=_SEVERITY.index, default=DeclineClass.SOFT)
     return Decline(thing["status"], strictest, decline_code=code or reason, network_advice_code=advice)
+
+
+def _code(given: object) -> str | None:
+    return word(given, "") or None
 
 
 def _declined(issue: str, decline_class: DeclineClass, reference: str | None) -> Outcome:

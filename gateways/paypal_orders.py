@@ -25,7 +25,7 @@ from domain.payment import Verb
 from gateways.base import Order
 from gateways.paypal_errors import decline_of
 from gateways.paypal_requests import from_paypal
-from gateways.rest import text
+from gateways.rest import text, word
 
 _TAKEN = ("COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED")
 _REFUSED = ("DECLINED", "DENIED", "FAILED")
@@ -156,7 +156,7 @@ def outcome_of_refund(body: Any, asked: Money | None = None) -> Outcome:
     if status == "PENDING":
         return Pending(reference)
     if status in ("FAILED", "CANCELLED"):
-        reason = (body.get("status_details") or {}).get("reason")
+        reason = word((body.get("status_details") or {}).get("reason"), "") or None
         return Declined(reference, Decline(status, DeclineClass.HARD, decline_code=reason))
     if status != "COMPLETED":
         return InDoubt("unknown_status", reference)

@@ -18,7 +18,7 @@ from gateways.paypal import PayPalGateway
 
 from .bench import new_order
 from .benches.paypal import MemoryTokens, ProviderBench
-from .served import serving
+from .served import answering, serving
 
 TOKEN = {"access_token": "A21", "token_type": "Bearer", "expires_in": 32400}
 CAPTURE = {"id": "C1", "status": "COMPLETED", "amount": {"value": "10.00", "currency_code": "EUR"}}
@@ -159,6 +159,35 @@ def test_a_time_without_a_zone_is_utc(zone: str) -> None:
         outcome = gateway.retrieve(asked(Verb.AUTHORIZE, charge_reference=None))
     expires_at = datetime(2026, 12, 20, tzinfo=UTC)
     assert outcome == Approved("O1", authorized=1000, authorization_expires_at=expires_at)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"access_token": "A\u20ac"},
+        {"access_token": ""},
+        {"access_token": "A\n"},
+        {"access_token": 7},
+        {"expires_in": 10**400},
+        {"expires_in": 10**6},
+        {"expires_in": 0},
+        {"expires_in": -1},
+        {"expires_in": "32400"},
+        {"expires_in": 1.5},
+    ],
+)
+def test_a_token_that_is_none(changes: dict[str, Any]) -> None:
+    with answering((200, TOKEN | changes)) as served:
+        gateway = PayPalGateway("client", "secret", MemoryTokens(), "W1", served.url, read_seconds=2)
+        assert gateway.charge(asked(), lambda _: None) == NotSent("no_access_token", reference="O1")
+        assert gateway.retrieve(asked()) == InDoubt("no_access_token", "O1")
+
+
+def test_another_refund_than_was_asked_for() -> None:
+    with strange(CAPTURE | {"id": "R2"}) as gateway:
+        refund = asked(Verb.REFUND, reference="R1")
+        assert gateway.retrieve(refund) == InDoubt("another_object", "R1")
+        assert gateway.retrieve(replace(refund, reference="R2")) == Approved("R2", refunded=1000)
 
 
 def test_the_check_says_so(gateway: PayPalGateway) -> None:
