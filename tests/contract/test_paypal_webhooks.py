@@ -202,20 +202,49 @@ def test_a_certificate_that_was_good_and_has_expired(served: Served) -> None:
         (302, b"", {"Location": "/v1/notifications/certs/CERT-2"}),
         (301, b"", {"Location": "http://127.0.0.1:9/"}),
         (404, b"no"),
+        (503, b""),
         (200, b""),
         (200, b"not a certificate"),
         (200, b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
         (200, b" " * 100_000),
     ],
-    ids=["redirect", "elsewhere", "missing", "empty", "text", "broken", "large"],
+    ids=["redirect", "elsewhere", "missing", "trouble", "empty", "text", "broken", "large"],
 )
-def test_a_certificate_that_cannot_be_fetched(served: Served, answer: Reply) -> None:
+def test_what_is_no_certificate_is_refused(served: Served, answer: Reply) -> None:
     served.pages["/v1/notifications/certs/CERT-2"] = (200, signing.certificate())
     served.pages["/v1/notifications/certs/CERT-1"] = answer
     place = Place("http", frozenset({served.host}), "/v1/notifications/certs/", lambda: ())
-    with pytest.raises(Unchecked):
+    with pytest.raises(WebhookRefused):
         Certificates(place).key(f"{served.url}/v1/notifications/certs/CERT-1", now())
     assert [asked.path for asked in served.asked] == ["/v1/notifications/certs/CERT-1"]
+
+
+def test_a_certificate_that_nobody_brings_cannot_be_checked() -> None:
+    with serving(lambda asked: None) as silent:
+        place = Place("http", frozenset({silent.host, "127.0.0.1:9"}), "/v1/notifications/certs/", lambda: ())
+        for host in (silent.host, "127.0.0.1:9"):
+            with pytest.raises(Unchecked):
+                Certificates(place).key(f"http://{host}/v1/notifications/certs/CERT-1", now())
+
+
+def test_invented_addresses_are_fetched_ten_times_a_minute(served: Served) -> None:
+    start = f"{served.url}/v1/notifications/certs"
+    roots = (signing.authority().certificate,)
+    certificates = Certificates(
+        Place("http", frozenset({served.host}), "/v1/notifications/certs/", lambda: roots)
+    )
+    served.pages["/v1/notifications/certs/CERT-1"] = (200, signing.certificate())
+    at = now()
+    certificates.key(f"{start}/CERT-1", at)
+    for n in range(20):
+        with pytest.raises(WebhookRefused):
+            certificates.key(f"{start}/CERT-invented-{n}", at)
+    assert len(served.asked) == 10
+    assert certificates.key(f"{start}/CERT-1", at)  # known ones are none of them
+    served.pages["/v1/notifications/certs/CERT-2"] = (200, signing.certificate())
+    with pytest.raises(WebhookRefused, match="too many"):
+        certificates.key(f"{start}/CERT-2", at + timedelta(seconds=59))
+    assert certificates.key(f"{start}/CERT-2", at + timedelta(seconds=60))
 
 
 # --- the signature ---
@@ -316,12 +345,21 @@ def test_an_event_without_a_usable_name(paypal: ProviderBench, event: Any) -> No
 # --- PayPal's own opinion ---
 
 
-def elsewhere(sent: Webhook) -> Webhook:
-    """Return a delivery whose certificate PayPal does not serve any more."""
-    return replace(sent, headers={**sent.headers, "Paypal-Cert-Url": sent.headers["Paypal-Cert-Url"] + "-gone"})
+def elsewhere(sent: Webhook, id: str = signing.UNKNOWN_CERTIFICATE_ID) -> Webhook:
+    """Return a delivery with another certificate, by default with one whose authority is not known."""
+    start = sent.headers["Paypal-Cert-Url"].rpartition("/")[0]
+    return replace(sent, headers={**sent.headers, "Paypal-Cert-Url": f"{start}/{id}"})
 
 
-def test_paypal_is_asked_when_there_is_no_certificate(paypal: ProviderBench, questions: Callable[[], int]) -> None:
+def test_paypal_is_not_asked_about_a_certificate_that_there_is_not(
+    paypal: ProviderBench, questions: Callable[[], int]
+) -> None:
+    with pytest.raises(WebhookRefused):
+        verify(paypal, elsewhere(paypal.signed(EVENT), "CERT-invented"))
+    assert questions() == 0
+
+
+def test_paypal_is_asked_when_the_certificate_cannot_be_checked(paypal: ProviderBench, questions: Callable[[], int]) -> None:
     # Spaces and order that a body written anew would not keep.
     body = b'{ "event_type":"CUSTOMER.DISPUTE.CREATED",\n "id" : "WH-1", "amount": 1.10, "n": "\\u00e4"  }'
     assert verify(paypal, elsewhere(paypal.signed(body))) == "WH-1"
