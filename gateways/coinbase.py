@@ -22,7 +22,7 @@ from gateways.coinbase_rest import json_of, minor_units, outcome_of_transition
 from gateways.keys import key_of
 from gateways.rest import MALFORMED, CallFailed, Fate, Rest, decided, looked_up, segment, word
 from gateways.settings import CryptoSettings, Secrets, all_revealed, is_of_sandbox, revealed
-from gateways.signature import delivery_of
+from gateways.signature import delivery_of, picked
 
 DEFAULT_BASE = "https://business.coinbase.com/api/v1"
 _HOST = "https://business.coinbase.com/"
@@ -126,7 +126,7 @@ class CoinbaseGateway:
             derived = _event_id(event)
             return (derived if signed_id is None else signed_id), event["eventType"]
 
-        return delivery_of(body, "a Coinbase event", identify)
+        return delivery_of(body, "a Coinbase event", identify, lambda event: picked(event, _KEPT))
 
     def read_webhook(self, payload: str) -> Notice | None:
         """Name the checkout or refund that an event is about; Coinbase is then asked how it stands."""
@@ -253,6 +253,15 @@ def _row(status: str, time: str, transaction: str | None = None, context: str = 
 # --- events -----------------------------------------------------------------------------------------
 
 _PAYMENT_EVENTS = frozenset({"checkout.payment.success", "checkout.payment.failed", "checkout.payment.expired"})
+# What is read of an event; the rest is not stored.
+_KEPT = {
+    "id": None,
+    "eventType": None,
+    "metadata": {"attempt_id": None},
+    "refunds": dict.fromkeys(
+        ("id", "status", "reason", "completedAt", "amount", "currency", "fiatAmount", "fiatCurrency")
+    ),
+}
 # The status that the refund of an event has.
 _REFUND_EVENTS = {"checkout.refund.success": "COMPLETED", "checkout.refund.failed": "FAILED"}
 

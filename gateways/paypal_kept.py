@@ -1,16 +1,11 @@
-"""What may be stored of PayPal's events: what is read of them, and neither persons nor what can be charged.
-
-Names and codes only: a text with spaces, or with the sign of an e-mail address, stays out."""
+"""What may be stored of PayPal's events: what is read of them, and neither persons nor what can be charged."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from gateways.signature import Shape, picked
 
-# Identifiers, codes, amounts, times, and addresses of PayPal's objects.
-_PLAIN = re.compile(r"[\w.:/+-]{1,255}", re.ASCII)
 _AMOUNT = {"value": None, "currency_code": None, "total": None, "currency": None}
 _RESOURCE: Shape = {
     "id": None,
@@ -61,4 +56,4 @@ def kept(event: Any) -> Any:
     """Return what may be stored of an event."""
     kind = str(event["event_type"])
     shape = next((shape for start, shape in _SHAPES.items() if kind.startswith(start)), {})
-    return picked(event, {"id": None, "event_type": None, "resource": shape}, _PLAIN)
+    return picked(event, {"id": None, "event_type": None, "resource": shape})

@@ -148,7 +148,7 @@ class AccessToken:
         body = answer.fields if answer.is_good else {}
         token, seconds = body.get("access_token"), body.get("expires_in")
         is_span = isinstance(seconds, int) and 0 < seconds < _MOST_SECONDS
-        if not (is_name(token, _LONGEST_TOKEN) and is_span):
+        if token is None or seconds is None or not (is_name(token, _LONGEST_TOKEN) and is_span):
             raise TokenUnavailable("no_access_token")
         now = time.monotonic()
         # PayPal may hand out the token that it already gave, with what is left of it: not asked for over and over.

@@ -17,7 +17,8 @@ from gateways.rest import MALFORMED
 TOLERANCE = timedelta(minutes=5)
 # The names of what is kept of a document, by which lies what is kept of theirs; None for a text.
 Shape = Mapping[str, Any] | None
-_AS_IS = re.compile(".*", re.DOTALL)
+# Identifiers, codes, amounts, times, addresses of objects; neither a name with its spaces nor an e-mail address.
+_PLAIN = re.compile(r"[\w.:/+-]{1,255}", re.ASCII)
 _LONGEST_ID = 255
 _LONGEST_TYPE = 100
 
@@ -43,19 +44,19 @@ def is_name(value: object, longest: int = _LONGEST_ID) -> bool:
     return isinstance(value, str) and 0 < len(value) <= longest and value.isascii() and value.isprintable()
 
 
-def picked(thing: Any, shape: Shape, plain: re.Pattern[str] = _AS_IS) -> Any:
+def picked(thing: Any, shape: Shape) -> Any:
     """Return of a document only what the shape names, where it is plain text; of lists, of each element.
 
     >>> picked({"id": "1", "name": "Jo", "list": [{"a": "b", "c": 7}]}, {"id": None, "list": {"a": None}})
     {'id': '1', 'list': [{'a': 'b'}]}
     """
     if shape is None:
-        return thing if isinstance(thing, str) and plain.fullmatch(thing) else None
+        return thing if isinstance(thing, str) and _PLAIN.fullmatch(thing) else None
     if isinstance(thing, list):
-        return [picked(each, shape, plain) for each in thing]
+        return [picked(each, shape) for each in thing]
     if not isinstance(thing, dict):
         return None
-    found = {name: picked(thing[name], inner, plain) for name, inner in shape.items() if name in thing}
+    found = {name: picked(thing[name], inner) for name, inner in shape.items() if name in thing}
     return {name: value for name, value in found.items() if value is not None}
 
 
