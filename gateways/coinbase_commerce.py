@@ -20,7 +20,7 @@ from domain.payment import Verb
 from gateways.base import Delivery, GatewayError, Notice, Order, Remember, Shared
 from gateways.coinbase_charges import outcome_of_charge, timeline_of_charge
 from gateways.coinbase_rest import json_of, outcome_of_transition
-from gateways.rest import MALFORMED, CallFailed, Fate, Rest, decided, looked_up, segment, word
+from gateways.rest import MALFORMED, CallFailed, Fate, Rest, decided, looked_up, segment, text, word
 from gateways.settings import CryptoSettings, Secrets, all_revealed, is_of_sandbox, revealed
 from gateways.signature import delivery_of, is_code, is_name, picked
 
@@ -63,7 +63,7 @@ class CoinbaseCommerceGateway:
             return self.retrieve(order)
         try:
             charge = self._find(order) or self._call("POST", "/charges", self._charge_of(order))
-            reference = str(charge["id"])
+            reference = text(charge["id"])
         except CallFailed as failure:
             return failure.outcome_of_creation()
         except MALFORMED:
