@@ -178,7 +178,7 @@ class AfterpayGateway:
             payment = self._find(token)
         except CallFailed as failure:
             return InDoubt(failure.reason, token)
-        return Approved(token, voided=True) if payment is None else self._standing(order, token, payment)
+        return _unseen(token) if payment is None else self._standing(order, token, payment)
 
     # --- look-ups ---
 
@@ -206,7 +206,9 @@ class AfterpayGateway:
         return Ready(token) if payment is None else outcome_of_charge(payment, token, order.money)
 
     def _standing_of_void(self, order: Order, token: str, payment: Any) -> Outcome:
-        if payment is None or payment["paymentState"] in DECLINED:
+        if payment is None:
+            return _unseen(token)
+        if payment["paymentState"] in DECLINED:
             return Approved(token, voided=True)
         if payment["paymentState"] == "CAPTURED" and order.reason in _GIVEN_UP:
             return self._reverse(order, token, payment)
@@ -296,6 +298,11 @@ class AfterpayGateway:
         if answer.status not in (200, 201):
             return failure_of(answer).outcome()
         return outcome_of_refund(answer.fields, order.money)
+
+
+def _unseen(token: str) -> Outcome:
+    """Without a payment nothing is held; a capture of ours that is still running has none yet."""
+    return Approved(token, voided=True, may_still_move=True)
 
 
 def _there(payment: Any) -> Any:

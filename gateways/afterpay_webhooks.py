@@ -14,11 +14,12 @@ from operator import itemgetter
 
 from domain.errors import WebhookRefused
 from gateways.base import Delivery, Fact, Notice
-from gateways.signature import check_age, delivery_of, is_same
+from gateways.signature import check_age, delivery_of, is_same, picked
 
 _FACTS = {"created": "dispute_opened", "updated": "dispute_updated"}
 # `<payment id>/<attempt id>`, as it was given to the checkout.
 _OUR_REFERENCE = re.compile(r"([!-.0-~]{1,64})/([!-.0-~]{1,64})")
+_KEPT = dict.fromkeys(("webhook_event_id", "webhook_event_type", "dispute_id", "merchant_reference"))
 # What can be an id of theirs; nothing else of a notification goes into the audit trail.
 _DISPUTE = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
 
@@ -45,7 +46,7 @@ def verify(key: bytes, body: bytes, headers: Mapping[str, str], now: datetime, u
         raise WebhookRefused("signed without a date")
     check_age(int(stamp), now)
     identify = itemgetter("webhook_event_id", "webhook_event_type")
-    return delivery_of(body, "an Afterpay event", identify)
+    return delivery_of(body, "an Afterpay event", identify, lambda event: picked(event, _KEPT))
 
 
 def read(payload: str) -> Notice | None:

@@ -18,11 +18,11 @@ from domain.payment import Verb
 from gateways import hook0
 from gateways.base import Delivery, GatewayError, Notice, Order, Remember, Shared
 from gateways.coinbase_jwt import Signer, read_key
-from gateways.coinbase_rest import json_of, minor_units, outcome_of_transition
+from gateways.coinbase_rest import is_another, json_of, minor_units, outcome_of_transition
 from gateways.keys import key_of
-from gateways.rest import MALFORMED, CallFailed, Fate, Rest, decided, looked_up, segment, word
+from gateways.rest import MALFORMED, CallFailed, Fate, Rest, decided, looked_up, segment, text, word
 from gateways.settings import CryptoSettings, Secrets, all_revealed, is_of_sandbox, revealed
-from gateways.signature import delivery_of
+from gateways.signature import delivery_of, picked
 
 DEFAULT_BASE = "https://business.coinbase.com/api/v1"
 _HOST = "https://business.coinbase.com/"
@@ -63,7 +63,7 @@ class CoinbaseGateway:
             return NotSent("currency_not_supported", is_retryable=False)
         try:
             checkout = self._call("POST", "/checkouts", self._checkout_of(order), key_of(order.attempt_id, "charge"))
-            reference = str(checkout["id"])
+            reference = text(checkout["id"])
         except CallFailed as failure:
             return failure.outcome_of_creation()
         except MALFORMED:
@@ -92,7 +92,10 @@ class CoinbaseGateway:
 
         def send() -> Outcome:
             answer = self._call("POST", path, amount, key_of(order.attempt_id, "refund"))
-            refund = _find_refund(answer.get("checkout", answer), order)
+            checkout = answer.get("checkout", answer)
+            if is_another(checkout, order):
+                return InDoubt("another_object")
+            refund = _find_refund(checkout, order)
             return InDoubt("malformed_answer") if refund is None else _outcome_of_refund(refund, order)
 
         return decided(None, send)
@@ -109,6 +112,8 @@ class CoinbaseGateway:
             checkout = self._call("GET", f"/checkouts/{segment(reference)}")
             if not is_refund:
                 return outcome_of_checkout(checkout, order)
+            if is_another(checkout, order):
+                return InDoubt("another_object", known)
             refund = _find_refund(checkout, order)
             if refund is None:
                 return NotSent("not_created") if known is None else InDoubt("refund_not_found", known)
@@ -126,17 +131,21 @@ class CoinbaseGateway:
             derived = _event_id(event)
             return (derived if signed_id is None else signed_id), event["eventType"]
 
-        return delivery_of(body, "a Coinbase event", identify)
+        return delivery_of(body, "a Coinbase event", identify, lambda event: picked(event, _KEPT))
 
     def read_webhook(self, payload: str) -> Notice | None:
-        """Name the checkout or refund that an event is about; Coinbase is then asked how it stands."""
+        """Name the checkout or refund that an event is about; Coinbase is then asked how it stands.
+
+        What a refund says of itself goes with it, by which one that was made in the dashboard is known."""
         event = json.loads(payload)
         try:
             if event["eventType"] in _PAYMENT_EVENTS:
                 return Notice(str(event["id"]), _text((event.get("metadata") or {}).get("attempt_id")), None)
             if event["eventType"] in _REFUND_EVENTS:
-                refund = _last_refund(event, _REFUND_EVENTS[event["eventType"]])
-                return Notice(str(refund["id"]), _text(refund.get("reason")), None, str(event["id"]))
+                refund, is_sure = _last_refund(event, _REFUND_EVENTS[event["eventType"]])
+                told = _told_of_refund(refund, refund.get("fiatCurrency") or refund["currency"]) if is_sure else None
+                outcome = None if isinstance(told, InDoubt) else told
+                return Notice(text(refund["id"]), _text(refund.get("reason")), outcome, text(event["id"]))
         except MALFORMED:
             return None
         return None
@@ -195,7 +204,9 @@ class CoinbaseGateway:
 
 def outcome_of_checkout(checkout: Any, order: Order) -> Outcome:
     """Return what a checkout says about its payment; refunds are told apart from it."""
-    reference = str(checkout["id"])
+    if is_another(checkout, order):
+        return InDoubt("another_object", order.charge_reference or order.reference)
+    reference = text(checkout["id"])
     match checkout["status"]:
         case "ACTIVE":
             return ActionRequired(reference, {"type": "redirect", "redirect_url": str(checkout["url"])})
@@ -215,15 +226,21 @@ def outcome_of_checkout(checkout: Any, order: Order) -> Outcome:
 
 
 def _outcome_of_refund(refund: Any, order: Order) -> Outcome:
-    reference = str(refund["id"])
+    outcome = _told_of_refund(refund, order.money.currency)
+    if isinstance(outcome, Approved) and outcome.refunded != order.money.minor:
+        return InDoubt("amount_differs", outcome.reference)
+    return outcome
+
+
+def _told_of_refund(refund: Any, currency: str) -> Outcome:
+    """Return what a refund says of itself, in minor units of its price's currency."""
+    reference = text(refund["id"])
     match refund["status"]:
         case "PENDING":
             return Pending(reference)
         case "COMPLETED":
-            given = _amount(refund, order.money.currency)
-            if given != order.money.minor:
-                return InDoubt("amount_differs", reference)
-            return Approved(reference, refunded=given)
+            given = _amount(refund, currency)
+            return InDoubt("amount_differs", reference) if given is None else Approved(reference, refunded=given)
         case "FAILED":
             return Declined(reference, Decline("refund_failed", DeclineClass.HARD))
     return InDoubt("unknown_status", reference)
@@ -240,7 +257,7 @@ def _amount(thing: Any, currency: str) -> int | None:
 def _find_refund(checkout: Any, order: Order) -> Any:
     """Return the refund with the order's reference, or the one that names its attempt; None if there is none."""
     for refund in checkout.get("refunds") or ():
-        if refund["id"] == order.reference or refund.get("reason") == order.attempt_id:
+        if text(refund["id"]) == order.reference or refund.get("reason") == order.attempt_id:
             return refund
     return None
 
@@ -253,6 +270,15 @@ def _row(status: str, time: str, transaction: str | None = None, context: str = 
 # --- events -----------------------------------------------------------------------------------------
 
 _PAYMENT_EVENTS = frozenset({"checkout.payment.success", "checkout.payment.failed", "checkout.payment.expired"})
+# What is read of an event; the rest is not stored.
+_KEPT = {
+    "id": None,
+    "eventType": None,
+    "metadata": {"attempt_id": None},
+    "refunds": dict.fromkeys(
+        ("id", "status", "reason", "completedAt", "amount", "currency", "fiatAmount", "fiatCurrency")
+    ),
+}
 # The status that the refund of an event has.
 _REFUND_EVENTS = {"checkout.refund.success": "COMPLETED", "checkout.refund.failed": "FAILED"}
 
@@ -267,10 +293,16 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _last_refund(checkout: Any, status: str) -> Any:
-    """Return the refund that such an event is most likely about, which does not say so itself."""
+def _last_refund(checkout: Any, status: str) -> tuple[Any, bool]:
+    """Return the refund that such an event is most likely about, which does not say so itself, and whether no other
+    can be meant: none ended at the same time."""
     ended = [refund for refund in checkout["refunds"] if refund["status"] == status]
-    return max(reversed(ended), key=lambda refund: refund.get("completedAt") or "")
+    last = max(reversed(ended), key=_ended_at)
+    return last, [_ended_at(refund) for refund in ended].count(_ended_at(last)) == 1
+
+
+def _ended_at(refund: Any) -> str:
+    return refund.get("completedAt") or ""
 
 
 # --- errors -----------------------------------------------------------------------------------------

@@ -15,7 +15,8 @@ from domain.money import exponent
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Outcome, Pending, Unresolved
 from domain.payment import Verb
 from gateways.base import Order
-from gateways.coinbase_rest import minor_units
+from gateways.coinbase_rest import is_another, minor_units
+from gateways.rest import text
 
 # The addresses of a charge, by the names that Commerce gives networks and tokens.
 _NETWORKS = {
@@ -33,7 +34,9 @@ _PLAIN = re.compile(r"\d{1,14}(?:\.\d{1,18})?", re.ASCII)
 
 def outcome_of_charge(charge: Any, order: Order) -> Outcome:
     """Return what a charge says about its payment, and about an operation on it."""
-    reference, last = str(charge["id"]), charge["timeline"][-1]
+    if is_another(charge, order):
+        return InDoubt("another_object", order.charge_reference or order.reference)
+    reference, last = text(charge["id"]), charge["timeline"][-1]
     match last["status"]:
         case "NEW" | "SIGNED":
             return ActionRequired(reference, _next_action(charge, order))

@@ -20,9 +20,9 @@ from domain.payment import Verb
 from gateways.base import Delivery, GatewayError, Notice, Order, Remember, Shared
 from gateways.coinbase_charges import outcome_of_charge, timeline_of_charge
 from gateways.coinbase_rest import json_of, outcome_of_transition
-from gateways.rest import MALFORMED, CallFailed, Fate, Rest, decided, looked_up, segment, word
+from gateways.rest import MALFORMED, CallFailed, Fate, Rest, decided, looked_up, segment, text, word
 from gateways.settings import CryptoSettings, Secrets, all_revealed, is_of_sandbox, revealed
-from gateways.signature import delivery_of, is_code, is_name
+from gateways.signature import delivery_of, is_code, is_name, picked
 
 DEFAULT_BASE = "https://api.commerce.coinbase.com"
 _VERSION = "2018-03-22"
@@ -63,7 +63,7 @@ class CoinbaseCommerceGateway:
             return self.retrieve(order)
         try:
             charge = self._find(order) or self._call("POST", "/charges", self._charge_of(order))
-            reference = str(charge["id"])
+            reference = text(charge["id"])
         except CallFailed as failure:
             return failure.outcome_of_creation()
         except MALFORMED:
@@ -98,7 +98,12 @@ class CoinbaseCommerceGateway:
         code = next((value for name, value in headers.items() if name.title() == _SIGNATURE), "")
         if not any(is_code(code, secret, body) for secret in self._webhook_secrets):
             raise WebhookRefused("bad signature")
-        return delivery_of(body, "a Commerce event", lambda told: (told["event"]["id"], told["event"]["type"]))
+        return delivery_of(
+            body,
+            "a Commerce event",
+            lambda told: (told["event"]["id"], told["event"]["type"]),
+            lambda told: picked(told, _KEPT),
+        )
 
     def read_webhook(self, payload: str) -> Notice | None:
         """Name the charge that an event is about; Commerce is then asked how it stands."""
@@ -173,6 +178,8 @@ class CoinbaseCommerceGateway:
 
 # --- events -----------------------------------------------------------------------------------------
 
+# What is read of an event; the rest is not stored.
+_KEPT = {"event": {"id": None, "type": None, "data": {"id": None, "metadata": {"attempt_id": None}}}}
 # Today's first, then those of the years before.
 _EVENTS = frozenset(f"charge:{name}" for name in "created pending confirmed failed delayed resolved".split())
 

@@ -7,6 +7,7 @@ from typing import Any
 from domain.errors import InvalidAmount, UnknownCurrency
 from domain.money import Money
 from domain.outcome import InDoubt, NotSent, Outcome
+from gateways.base import Order
 from gateways.rest import Answer, CallFailed, Fate
 
 
@@ -15,6 +16,12 @@ def json_of(answer: Answer) -> dict[str, Any]:
     if not answer.fields:
         raise CallFailed("malformed_answer", Fate.UNKNOWN)
     return answer.fields
+
+
+def is_another(thing: Any, order: Order) -> bool:
+    """Tell whether an answer is about another object than that of the order, which may not be known yet."""
+    asked = order.charge_reference or order.reference
+    return asked is not None and thing["id"] != asked
 
 
 def outcome_of_transition(failure: CallFailed, reference: str) -> Outcome:

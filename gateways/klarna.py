@@ -125,8 +125,8 @@ class KlarnaGateway:
         try:
             self._client.call("GET", f"/payments/v1/sessions/{_NO_SESSION}")
         except Failure as failure:
-            # Klarna looks for the session only once it knows who asks; another host's 404 has no correlation id.
-            if failure.meaning is Meaning.MISSING and failure.correlation_id:
+            # Klarna looks for the session only once it knows who asks.
+            if failure.meaning is Meaning.MISSING:
                 return f"klarna: credentials accepted at {self._client.base}"
             raise GatewayError(failure.reason) from None
         raise GatewayError("not_klarna")

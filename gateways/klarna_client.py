@@ -112,7 +112,10 @@ def failure_of(answer: Answer) -> Failure:
     correlation_id = given if _PLAIN_ID.fullmatch(given) else None
     reason = code.lower() if code else f"http_{status}"
     _log.info("Klarna answered %s %s, correlation id %s", status, reason, correlation_id)
-    return Failure(_meaning(status, code), reason, correlation_id)
+    meaning = _meaning(status, code)
+    # Without it, it may be another server that knows no such path.
+    is_unproven = meaning is Meaning.MISSING and correlation_id is None
+    return Failure(Meaning.UNKNOWN if is_unproven else meaning, reason, correlation_id)
 
 
 def _meaning(status: int, code: str | None) -> Meaning:

@@ -18,7 +18,7 @@ from domain.payment import Verb
 from gateways.base import Delivery, GatewayError, Notice, Order, Remember, Shared, TokenStore
 from gateways.paypal_calls import Calls
 from gateways.paypal_certificates import PAYPAL_HOSTS, Certificates, paypal_place, sandbox_place
-from gateways.paypal_errors import SEND_BACK, issue_of, outcome_of_refusal
+from gateways.paypal_errors import SEND_BACK, is_missing, issue_of, outcome_of_refusal
 from gateways.paypal_orders import (
     approve_link,
     authorization_of,
@@ -44,8 +44,8 @@ from gateways.rest import MALFORMED, Answer, CallFailed, Rest, looked_up, segmen
 from gateways.settings import is_of_sandbox, revealed
 
 BASES = {"sandbox": "https://api-m.sandbox.paypal.com", "live": "https://api-m.paypal.com"}
-# PayPal forgets an order that nobody approved within hours.
-_FORGOTTEN = 404
+# The buyer himself comes before any capture of such an order.
+_FOR_BUYER = "PAYER_ACTION_REQUIRED"
 
 
 class PayPalGateway:
@@ -119,13 +119,13 @@ class PayPalGateway:
     def void(self, order: Order) -> Outcome:
         """Release an authorization, or leave an order that was not paid: only a call of ours could capture it.
 
-        PayPal cannot cancel an order. Also one that the buyer has approved is closed by leaving it: nothing of ours
-        is under way for it, and PayPal lets the approval lapse within hours."""
+        PayPal cannot cancel an order. Also one that the buyer has approved is closed by leaving it: PayPal lets the
+        approval lapse within hours. Only a capture of ours that is still on its way could charge it."""
 
         def void(body: Any, reference: str) -> Outcome:
             held = authorization_of(body)
             if held is None or held["status"] == "VOIDED":
-                return _closed(outcome_of_order(body, order))
+                return _closed(body, order)
             path = f"/v2/payments/authorizations/{segment(held['id'])}/void"
             return self._calls.move(order.attempt_id, path, None, reference, lambda answer: _voided(answer, reference))
 
@@ -235,9 +235,8 @@ class PayPalGateway:
         reference = order.charged
         try:
             answer = self._get_order(reference)
-            if answer.status == _FORGOTTEN and order.verb is Verb.VOID:
-                # Forgotten because nobody approved it: it can never be captured.
-                return Approved(reference, voided=True)
+            if order.verb is Verb.VOID and is_missing(answer):
+                return _forgotten(reference)
             if not answer.is_good:
                 return NotSent(issue_of(answer), reference=reference)
             return act(answer.body, reference)
@@ -252,13 +251,14 @@ class PayPalGateway:
 
     def _retrieve_order(self, order: Order, reference: str) -> Outcome:
         answer = self._get_order(reference)
-        if answer.status == _FORGOTTEN and _is_for_buyer(order):
+        if is_missing(answer) and order.verb is Verb.VOID:
+            return _forgotten(reference)
+        if is_missing(answer) and _is_for_buyer(order):
             # Forgotten because nobody approved it: he has until the payment expires here.
             return waiting_for_buyer(reference, None)
         if not answer.is_good:
             return InDoubt(issue_of(answer), reference)
-        outcome = outcome_of_order(answer.body, order)
-        return _closed(outcome) if order.verb is Verb.VOID else outcome
+        return _closed(answer.body, order) if order.verb is Verb.VOID else outcome_of_order(answer.body, order)
 
     def _retrieve_refund(self, order: Order) -> Outcome:
         if order.reference is None:
@@ -266,6 +266,8 @@ class PayPalGateway:
         answer = self._calls.get(f"/v2/payments/refunds/{segment(order.reference)}")
         if not answer.is_good:
             return InDoubt(issue_of(answer), order.reference)
+        if answer.body["id"] != order.reference:
+            return InDoubt("another_object", order.reference)
         return outcome_of_refund(answer.body, order.money)
 
     def _find_refund(self, order: Order) -> Outcome:
@@ -297,11 +299,19 @@ def _is_for_buyer(order: Order) -> bool:
     return order.verb.is_collecting and order.method_token is None
 
 
-def _closed(outcome: Outcome) -> Outcome:
+def _closed(body: Any, order: Order) -> Outcome:
     """Return what leaving an order means: nothing moves any more, unless something has or may."""
+    outcome = outcome_of_order(body, order)
     if isinstance(outcome, Approved | Pending | InDoubt):
         return outcome
-    return Approved(outcome.reference or "", voided=True)
+    # A refused payment is the end of an order, and no capture passes its buyer; any other could be captured yet.
+    is_over = isinstance(outcome, Declined) or body["status"] == _FOR_BUYER
+    return Approved(outcome.reference or "", voided=True, may_still_move=not is_over)
+
+
+def _forgotten(reference: str) -> Outcome:
+    """PayPal forgets within hours what nobody approved. An order that it does not show yet looks the same."""
+    return Approved(reference, voided=True, may_still_move=True)
 
 
 def _voided(body: Any, reference: str) -> Outcome:

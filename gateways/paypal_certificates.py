@@ -8,7 +8,7 @@ import ssl
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from urllib.parse import urlsplit
 
@@ -33,11 +33,14 @@ _MOST_BYTES = 65_536
 _READ_SECONDS = 10
 # PayPal has a handful; whoever invents addresses must not fill the memory.
 _MOST_KEPT = 64
+# Addresses not seen before, in one minute: whoever invents them must not make us fetch, or ask PayPal, without end.
+_MOST_FETCHED = 10
+_MINUTE = timedelta(minutes=1)
 _CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 
 class Unchecked(Exception):
-    """The certificate could not be fetched, or its chain could not be checked: only PayPal can tell."""
+    """There was no answer, or a chain under PayPal's name that cannot be checked here: only PayPal can tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ class Certificates:
     def __init__(self, place: Place) -> None:
         self._place = place
         self._kept: dict[str, x509.Certificate] = {}
+        self._fetched_at: list[datetime] = []
         self._lock = threading.Lock()
 
     def key(self, url: str, now: datetime) -> RSAPublicKey:
@@ -102,6 +106,7 @@ class Certificates:
             raise WebhookRefused("certificate from elsewhere than PayPal")
         leaf = self._kept.get(url)
         if leaf is None:
+            self._count(now)
             leaf = self._checked(_chain_at(url), now)
             self._keep(url, leaf)
         _check_dates(leaf, now)
@@ -118,6 +123,13 @@ class Certificates:
         _check_dates(leaf, now)
         self._check_chain(chain, str(names[0]), now)
         return leaf
+
+    def _count(self, now: datetime) -> None:
+        with self._lock:
+            self._fetched_at = [at for at in self._fetched_at if abs(now - at) < _MINUTE]
+            if len(self._fetched_at) >= _MOST_FETCHED:
+                raise WebhookRefused("too many unknown certificates")
+            self._fetched_at.append(now)
 
     def _keep(self, url: str, leaf: x509.Certificate) -> None:
         with self._lock:
@@ -143,10 +155,12 @@ def _chain_at(url: str) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(_fetch(url))
     except ValueError:
-        raise Unchecked("not a certificate") from None
+        raise WebhookRefused("not a certificate") from None
 
 
 def _fetch(url: str) -> bytes:
+    """Return what is there. Raises Unchecked without an answer, and WebhookRefused when it is no certificate: whoever
+    names an address where PayPal has none must not make us ask PayPal."""
     try:
         timeout = (CONNECT_SECONDS, _READ_SECONDS)
         with make_session(url) as session, session.get(
@@ -160,5 +174,5 @@ def _fetch(url: str) -> bytes:
     except requests.RequestException:
         raise Unchecked("certificate cannot be fetched") from None
     if not 0 < len(body) <= _MOST_BYTES:
-        raise Unchecked("certificate cannot be fetched")
+        raise WebhookRefused("no certificate there")
     return body

@@ -12,6 +12,8 @@ from domain.outcome import AuthenticationRequired, Declined, Outcome
 from gateways.rest import Answer, CallFailed, Fate, word
 
 _SEVERITY = list(DeclineClass)
+# A longer one is no code, and cannot be kept.
+_LONGEST_ADVICE = 20
 
 # The buyer can go back to PayPal and choose other funding; while he is away it is a decline of this class.
 SEND_BACK = {
@@ -141,6 +143,12 @@ def issue_of(answer: Answer) -> str:
     return next((known for known in words if known in ISSUES), next(filter(None, words), f"http_{answer.status}"))
 
 
+def is_missing(answer: Answer) -> bool:
+    """Tell whether PayPal says in its own words that there is no such object: another server's 404 proves nothing."""
+    is_its_own = answer.fields.get("name") == "RESOURCE_NOT_FOUND" or issue_of(answer) == "INVALID_RESOURCE_ID"
+    return answer.status == 404 and is_its_own
+
+
 def outcome_of_refusal(answer: Answer, reference: str | None) -> Outcome:
     """Return what a refused call says about its attempt, the buyer being away."""
     issue = issue_of(answer)
@@ -161,8 +169,9 @@ def _meaning(status: int, issue: str) -> DeclineClass | Fate:
 def decline_of(thing: Any) -> Decline:
     """Return why PayPal shows a capture or an authorization as refused. Raises what MALFORMED lists."""
     response = thing.get("processor_response") or {}
-    code, advice = response.get("response_code"), response.get("payment_advice_code")
-    reason = (thing.get("status_details") or {}).get("reason")
+    code, advice = _code(response.get("response_code")), _code(response.get("payment_advice_code"))
+    reason = _code((thing.get("status_details") or {}).get("reason"))
+    advice = advice if advice and len(advice) <= _LONGEST_ADVICE else None
     is_visa = (thing.get("network_transaction_reference") or {}).get("network") == "VISA"
     said = (
         RESPONSE_CODES.get(str(code)),
@@ -171,6 +180,10 @@ def decline_of(thing: Any) -> Decline:
     )
     strictest = max((known for known in said if known), key=_SEVERITY.index, default=DeclineClass.SOFT)
     return Decline(thing["status"], strictest, decline_code=code or reason, network_advice_code=advice)
+
+
+def _code(given: object) -> str | None:
+    return word(given, "") or None
 
 
 def _declined(issue: str, decline_class: DeclineClass, reference: str | None) -> Outcome:

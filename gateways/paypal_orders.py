@@ -5,7 +5,7 @@ Payments v2, read 2026-11-23."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from domain.decline import Decline, DeclineClass
@@ -25,7 +25,7 @@ from domain.payment import Verb
 from gateways.base import Order
 from gateways.paypal_errors import decline_of
 from gateways.paypal_requests import from_paypal
-from gateways.rest import text
+from gateways.rest import text, word
 
 _TAKEN = ("COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED")
 _REFUSED = ("DECLINED", "DENIED", "FAILED")
@@ -53,7 +53,11 @@ def capture_of(body: Any) -> Any | None:
 
 def made_by(attempt_id: str, things: list[Any]) -> Any | None:
     """Return what was made for an attempt, if it is there."""
-    return next((thing for thing in things if thing.get("invoice_id") == attempt_id), None)
+    return next(iter(_of_attempt(attempt_id, things)), None)
+
+
+def _of_attempt(attempt_id: str, things: list[Any]) -> list[Any]:
+    return [thing for thing in things if thing.get("invoice_id") == attempt_id]
 
 
 def approve_link(body: Any) -> str | None:
@@ -82,8 +86,10 @@ def outcome_of_order(body: Any, order: Order) -> Outcome:
         return _captured(reference, order, sum(money.minor for money in taken), held, {m.currency for m in taken})
     if any(capture["status"] == "PENDING" for capture in captures):
         return Pending(reference)
-    if captures and (order.verb is Verb.CAPTURE or authorization is None):
-        return Declined(reference, decline_of(captures[-1]))
+    # An earlier capture's refusal says nothing about this one.
+    own = captures if order.verb is not Verb.CAPTURE else _of_attempt(order.attempt_id, captures)
+    if own and (order.verb is Verb.CAPTURE or authorization is None):
+        return Declined(reference, decline_of(own[-1]))
     if authorization is not None:
         return _authorized(reference, order, authorization)
     return _unpaid(reference, status, body, order)
@@ -110,6 +116,8 @@ def _authorized(reference: str, order: Order, authorization: Any) -> Outcome:
     if held.currency != order.money.currency or (order.verb is Verb.AUTHORIZE and held.minor != order.money.minor):
         return InDoubt("other_amount", reference)
     expires_at = datetime.fromisoformat(authorization["expiration_time"])
+    # A time without a zone is UTC.
+    expires_at = expires_at if expires_at.tzinfo else expires_at.replace(tzinfo=UTC)
     return Approved(reference, authorized=held.minor, authorization_expires_at=expires_at)
 
 
@@ -148,7 +156,7 @@ def outcome_of_refund(body: Any, asked: Money | None = None) -> Outcome:
     if status == "PENDING":
         return Pending(reference)
     if status in ("FAILED", "CANCELLED"):
-        reason = (body.get("status_details") or {}).get("reason")
+        reason = word((body.get("status_details") or {}).get("reason"), "") or None
         return Declined(reference, Decline(status, DeclineClass.HARD, decline_code=reason))
     if status != "COMPLETED":
         return InDoubt("unknown_status", reference)

@@ -16,11 +16,15 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateways.base import TokenStore
 from gateways.rest import CallFailed, Fate, Rest
+from gateways.signature import is_name
 
 # Renewed so long before its end: longer than any call that begins with the old one.
 _RENEW_SECONDS = 120
 # With less than this left a token may end on the way to PayPal.
 _LEAST_SECONDS = 5
+# What no token is: PayPal's last nine hours, and go into a header.
+_MOST_SECONDS = 1_000_000
+_LONGEST_TOKEN = 8_000
 # How much longer than PayPal may take to answer one process keeps the right to renew it: when it died, the next
 # one takes over. Whoever has no token at all waits for both.
 _SPARE_SECONDS = 3
@@ -143,7 +147,8 @@ class AccessToken:
             raise TokenUnavailable("invalid_client")
         body = answer.fields if answer.is_good else {}
         token, seconds = body.get("access_token"), body.get("expires_in")
-        if not isinstance(token, str) or not token.isprintable() or not isinstance(seconds, int):
+        is_span = isinstance(seconds, int) and 0 < seconds < _MOST_SECONDS
+        if token is None or seconds is None or not (is_name(token, _LONGEST_TOKEN) and is_span):
             raise TokenUnavailable("no_access_token")
         now = time.monotonic()
         # PayPal may hand out the token that it already gave, with what is left of it: not asked for over and over.

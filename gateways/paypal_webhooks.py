@@ -1,7 +1,8 @@
 """PayPal's webhooks: which are believed, and which object they are about.
 
-Signed over id, time, webhook id and CRC-32 of the raw body; checked here, and by PayPal only when its certificate
-cannot be. Source: developer.paypal.com, verify a webhook signature yourself, read 2026-11-23."""
+Signed over id, time, webhook id and CRC-32 of the raw body; checked here, and by PayPal too when its certificate
+cannot be, or when the content is believed. Source: developer.paypal.com, verify a webhook signature yourself, read
+2026-11-23."""
 
 from __future__ import annotations
 
@@ -23,6 +24,7 @@ from domain.outcome import Outcome
 from gateways.base import Delivery, Notice
 from gateways.paypal_certificates import Certificates, Unchecked
 from gateways.paypal_facts import notice_of_fact
+from gateways.paypal_kept import kept
 from gateways.paypal_orders import outcome_of_refund
 from gateways.rest import MALFORMED
 from gateways.signature import check_age, delivery_of
@@ -60,11 +62,14 @@ class Webhooks:
         if given["auth_algo"] != "SHA256withRSA":
             raise WebhookRefused("unknown signature algorithm")
         check_age(_seconds(given["transmission_time"]), now, _PAST)
-        delivery = delivery_of(body, "a PayPal event", itemgetter("id", "event_type"))
-        self._check_signature(body, given, now)
+        delivery = delivery_of(body, "a PayPal event", itemgetter("id", "event_type"), kept)
+        is_asked = not self._is_checked_here(body, given, now)
+        # The signature covers a CRC of the body, for which other bodies can be made: it proves no content.
+        if is_asked or _is_believed(delivery.payload):
+            self._ask(body, given)
         return delivery
 
-    def _check_signature(self, body: bytes, given: Mapping[str, str], now: datetime) -> None:
+    def _is_checked_here(self, body: bytes, given: Mapping[str, str], now: datetime) -> bool:
         signature = _decoded(given["transmission_sig"])
         crc = zlib.crc32(body)
         signed = f"{given['transmission_id']}|{given['transmission_time']}|{self._webhook_id}|{crc}".encode()
@@ -73,10 +78,20 @@ class Webhooks:
         except InvalidSignature:
             raise WebhookRefused("bad signature") from None
         except Unchecked:
-            question = json.dumps({**given, "webhook_id": self._webhook_id}).encode()
-            # The event goes back byte for byte: written anew it would be another one.
-            if not self._ask_paypal(question[:-1] + b', "webhook_event": ' + body + b"}"):
-                raise WebhookRefused("PayPal does not know it") from None
+            return False
+        return True
+
+    def _ask(self, body: bytes, given: Mapping[str, str]) -> None:
+        question = json.dumps({**given, "webhook_id": self._webhook_id}).encode()
+        # The event goes back byte for byte: written anew it would be another one.
+        if not self._ask_paypal(question[:-1] + b', "webhook_event": ' + body + b"}"):
+            raise WebhookRefused("PayPal does not know it")
+
+
+def _is_believed(payload: str) -> bool:
+    """Whether an event's content goes into our books: about everything else PayPal is asked anyway."""
+    notice = notice_of(payload)
+    return notice is not None and (notice.fact is not None or notice.outcome is not None)
 
 
 def _seconds(stamp: str) -> float:

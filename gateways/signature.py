@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,10 @@ from gateways.rest import MALFORMED
 
 # Between signing and receiving; a stamp from the future is as wrong as an old one.
 TOLERANCE = timedelta(minutes=5)
+# The names of what is kept of a document, by which lies what is kept of theirs; None for a text.
+Shape = Mapping[str, Any] | None
+# Identifiers, codes, amounts, times, addresses of objects; neither a name with its spaces nor an e-mail address.
+_PLAIN = re.compile(r"[\w.:/+-]{1,255}", re.ASCII)
 _LONGEST_ID = 255
 _LONGEST_TYPE = 100
 
@@ -37,6 +42,22 @@ def check_age(stamp: float, now: datetime, past: timedelta = TOLERANCE) -> None:
 def is_name(value: object, longest: int = _LONGEST_ID) -> bool:
     """Tell whether a value is printable ASCII, neither empty nor too long: fit for an id, a type or a header."""
     return isinstance(value, str) and 0 < len(value) <= longest and value.isascii() and value.isprintable()
+
+
+def picked(thing: Any, shape: Shape) -> Any:
+    """Return of a document only what the shape names, where it is plain text; of lists, of each element.
+
+    >>> picked({"id": "1", "name": "Jo", "list": [{"a": "b", "c": 7}]}, {"id": None, "list": {"a": None}})
+    {'id': '1', 'list': [{'a': 'b'}]}
+    """
+    if shape is None:
+        return thing if isinstance(thing, str) and _PLAIN.fullmatch(thing) else None
+    if isinstance(thing, list):
+        return [picked(each, shape) for each in thing]
+    if not isinstance(thing, dict):
+        return None
+    found = {name: picked(thing[name], inner) for name, inner in shape.items() if name in thing}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def delivery_of(

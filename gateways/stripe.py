@@ -18,7 +18,7 @@ from gateways import stripe_webhooks
 from gateways.base import Delivery, GatewayError, Notice, Order, Remember
 from gateways.http import CONNECT_SECONDS, make_session
 from gateways.rest import MALFORMED
-from gateways.stripe_answers import outcome_of_intent, outcome_of_refund
+from gateways.stripe_answers import outcome_of_asked, outcome_of_refund
 from gateways.stripe_errors import nothing_moved, outcome_of_error, reason, unanswered
 from gateways.stripe_money import to_stripe
 from gateways.stripe_payer import customer_params
@@ -75,7 +75,7 @@ class StripeGateway(StripeWallet):
         # Also when it is known already: whoever lost the lease meanwhile must not confirm.
         remember(reference)
         return self._answer(
-            order.verb,
+            order,
             reference,
             lambda: self._post(
                 f"/v1/payment_intents/{reference}/confirm", confirm_params(order), key(order, "confirm")
@@ -87,7 +87,7 @@ class StripeGateway(StripeWallet):
         reference = order.charged
         params: Any = {"amount_to_capture": to_stripe(order.money)}
         return self._answer(
-            order.verb,
+            order,
             reference,
             lambda: self._client.v1.payment_intents.capture(reference, params=params, options=key(order, "capture")),
         )
@@ -97,7 +97,7 @@ class StripeGateway(StripeWallet):
         reference = order.charged
         params: Any = {"cancellation_reason": "abandoned" if order.reason == "expired" else "requested_by_customer"}
         return self._answer(
-            order.verb,
+            order,
             reference,
             lambda: self._client.v1.payment_intents.cancel(reference, params=params, options=key(order, "cancel")),
         )
@@ -127,9 +127,8 @@ class StripeGateway(StripeWallet):
         if reference is None:
             return NotSent("not_created")
         try:
-            return outcome_of_intent(
-                self._client.v1.payment_intents.retrieve(reference, params={"expand": ["latest_charge"]})
-            )
+            intent = self._client.v1.payment_intents.retrieve(reference, params={"expand": ["latest_charge"]})
+            return outcome_of_asked(intent, reference, order.money.currency)
         except stripe.StripeError as error:
             return unanswered(error, reference)
         except MALFORMED:
@@ -191,9 +190,9 @@ class StripeGateway(StripeWallet):
         # as long as the rest of the call. Request, key and errors are the SDK's all the same.
         return self._client.raw_request("post", path, **params, **options).data
 
-    def _answer(self, verb: Verb, reference: str, call: Callable[[], Any]) -> Outcome:
+    def _answer(self, order: Order, reference: str, call: Callable[[], Any]) -> Outcome:
         try:
-            return outcome_of_intent(call())
+            return outcome_of_asked(call(), reference, order.money.currency)
         except stripe.StripeError as error:
             return outcome_of_error(error, reference)
         except MALFORMED:
@@ -203,7 +202,9 @@ class StripeGateway(StripeWallet):
         refunds = self._client.v1.refunds
         try:
             if order.reference is not None:
-                return outcome_of_refund(refunds.retrieve(order.reference))
+                refund = refunds.retrieve(order.reference)
+                is_it = refund["id"] == order.reference
+                return outcome_of_refund(refund) if is_it else InDoubt("another_object", order.reference)
             listed = refunds.list(params={"payment_intent": order.charged, "limit": 100})
             for refund in listed.auto_paging_iter():
                 if "attempt_id" in refund["metadata"] and refund["metadata"]["attempt_id"] == order.attempt_id:

@@ -23,6 +23,15 @@ from gateways.stripe_money import from_stripe
 _AUTHORIZATION_WINDOW = timedelta(days=7)
 
 
+def outcome_of_asked(intent: Any, reference: str, currency: str) -> Outcome:
+    """Return what the PaymentIntent that was asked for says; another one, or other money, is not believed."""
+    if intent["id"] != reference:
+        return InDoubt("another_object", reference)
+    if intent["currency"].upper() != currency:
+        return InDoubt("another_currency", reference)
+    return outcome_of_intent(intent)
+
+
 def outcome_of_intent(intent: Any) -> Outcome:
     """Return what a PaymentIntent, as object or as JSON, says about its attempt."""
     reference, status, currency = intent["id"], intent["status"], intent["currency"]

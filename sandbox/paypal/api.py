@@ -246,6 +246,8 @@ def _key(call: Call) -> str:
 
 
 def _certificate(id: str) -> Response:
+    if id == signing.UNKNOWN_CERTIFICATE_ID:
+        return Response(signing.unknown_certificate(), content_type="text/plain")
     if id != signing.CERTIFICATE_ID:
         return Response("not found", 404)
     return Response(signing.certificate(), content_type="text/plain")

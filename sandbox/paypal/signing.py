@@ -12,6 +12,7 @@ import uuid
 import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -22,6 +23,7 @@ from sandbox.clock import stamp
 
 COMMON_NAME = "messageverificationcerts.sandbox.paypal.com"
 CERTIFICATE_ID = "CERT-5a5a5a5a-sandbox0-imitation"
+UNKNOWN_CERTIFICATE_ID = f"{CERTIFICATE_ID}-unknown"
 # A test may move the sandbox's clock by years.
 LIFETIME = timedelta(days=3650)
 
@@ -112,6 +114,12 @@ def signing_key() -> rsa.RSAPrivateKey:
 def certificate() -> bytes:
     """Return the certificate of the signing key."""
     return _identity().certificate
+
+
+@cache
+def unknown_certificate() -> bytes:
+    """Return a certificate of the same key and name, by an authority that nobody trusts."""
+    return pem(new_authority().issue(signing_key()))
 
 
 def pem(certificate: x509.Certificate) -> bytes:

@@ -22,7 +22,7 @@ from domain.decline import Decline, DeclineClass
 from domain.money import Money
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Pending
 from domain.payment import Verb
-from gateways.base import GatewayError, Order
+from gateways.base import GatewayError, Notice, Order
 from gateways.coinbase import CoinbaseGateway
 from gateways.coinbase_jwt import Signer
 from sandbox.server import RunningSandbox
@@ -384,7 +384,77 @@ def test_every_status_is_decided(bench: ProviderBench) -> None:
         assert not isinstance(outcome, InDoubt), status
 
 
+@pytest.mark.parametrize("id", ["another", None, 7])
+def test_another_checkout_is_never_believed(bench: ProviderBench, id: Any) -> None:
+    known = replace(new_order(bench), reference=ID)
+    with answering((200, CHECKOUT | {"id": id})) as canned:
+        gateway = bench.gateway(base=canned.url)
+        assert gateway.retrieve(known) == gateway.void(operation(known, Verb.VOID)) == InDoubt("another_object", ID)
+        asked = operation(known, Verb.REFUND)
+        assert gateway.refund(asked) == gateway.retrieve(asked) == InDoubt("another_object")
+
+
 # --- refunds ---
+
+
+def test_a_refund_without_an_id_is_nobodys(bench: ProviderBench) -> None:
+    asked = operation(replace(new_order(bench), reference=ID), Verb.REFUND)
+    refund = {"id": None, "reason": "another", "status": "COMPLETED", "fiatAmount": "10.00", "fiatCurrency": "EUR"}
+    with answering((200, CHECKOUT | {"refunds": [refund]})) as canned:
+        gateway = bench.gateway(base=canned.url)
+        assert isinstance(gateway.refund(asked), InDoubt)
+        assert isinstance(gateway.retrieve(asked), InDoubt)
+
+
+def refund_event(*refunds: dict[str, Any], kind: str = "success") -> str:
+    """Return an event as it is stored."""
+    return json.dumps(CHECKOUT | {"eventType": f"checkout.refund.{kind}", "refunds": refunds})
+
+
+GIVEN = {
+    "id": "r1",
+    "status": "COMPLETED",
+    "reason": "goodwill",
+    "amount": "2.88",
+    "currency": "USDC",
+    "fiatAmount": "2.50",
+    "fiatCurrency": "EUR",
+    "completedAt": "2026-11-23T12:02:00Z",
+}
+
+
+def test_a_refund_of_the_dashboard_says_how_much_it_gave_back(gateway: CoinbaseGateway) -> None:
+    notice = gateway.read_webhook(refund_event(GIVEN))
+    assert notice == Notice("r1", "goodwill", Approved("r1", refunded=250), ID)
+    failed = gateway.read_webhook(refund_event(GIVEN | {"status": "FAILED"}, kind="failed"))
+    assert isinstance(failed.outcome, Declined)
+    earlier = GIVEN | {"id": "r0", "fiatAmount": "1.00", "completedAt": "2026-11-23T12:01:00Z"}
+    for refunds in ((earlier, GIVEN), (GIVEN, earlier)):
+        assert gateway.read_webhook(refund_event(*refunds)) == notice
+
+
+@pytest.mark.parametrize(
+    "refunds",
+    [
+        [GIVEN | {"id": "r0"}, GIVEN],
+        [GIVEN | {"fiatCurrency": None}],
+        [GIVEN | {"fiatAmount": "lots"}],
+        [GIVEN | {"fiatAmount": None}],
+    ],
+    ids=["which", "currency", "amount", "nothing"],
+)
+def test_a_refund_that_is_not_clear_is_only_named(gateway: CoinbaseGateway, refunds: list[Any]) -> None:
+    notice = gateway.read_webhook(refund_event(*refunds))
+    assert (notice.reference, notice.outcome, notice.charge_reference) == ("r1", None, ID)
+
+
+def test_of_an_event_only_what_is_read_is_stored(bench: ProviderBench, gateway: CoinbaseGateway) -> None:
+    refund = GIVEN | {"reason": "for Jo Canary", "payer": "canary"}
+    event = json.loads(refund_event(refund)) | {"description": "canary", "payerInfo": {"email": "canary"}}
+    sent = bench.signed(event)
+    payload = gateway.verify_webhook(sent.body, sent.headers, now()).payload
+    assert "canary" not in payload.lower()
+    assert gateway.read_webhook(payload) == Notice("r1", None, Approved("r1", refunded=250), ID)
 
 
 def test_a_refund_that_fails_on_its_way(bench: ProviderBench, gateway: CoinbaseGateway, books: Books) -> None:

@@ -203,6 +203,15 @@ def test_another_price_than_asked_is_doubt(bench: ProviderBench, changes: dict[s
     assert outcome.reference == ID
 
 
+@pytest.mark.parametrize("id", ["another", None])
+def test_another_charge_is_never_believed(bench: ProviderBench, id: Any) -> None:
+    known = replace(new_order(bench), reference=ID)
+    with answering((200, {"data": charge_in("COMPLETED", id=id)})) as canned:
+        gateway = bench.gateway(base=canned.url)
+        wanted = InDoubt("another_object", ID)
+        assert gateway.retrieve(known) == gateway.void(operation(known, Verb.VOID)) == wanted
+
+
 # --- money that does not match ---
 
 

@@ -96,6 +96,22 @@ def test_a_body_of_any_kind(body: Any) -> None:
     assert failure_of(Answer(401, body)).reason == "http_401"
 
 
+@pytest.mark.parametrize("code", [None, "NOT_FOUND"])
+@pytest.mark.parametrize("id", [None, "", "no id!"])
+def test_a_404_of_another_server_proves_nothing(code: str | None, id: str | None) -> None:
+    headers = {} if id is None else {"klarna-correlation-id": id}
+    assert failure_of(Answer(404, {"error_code": code}, headers)).meaning is Meaning.UNKNOWN
+
+
+def test_a_page_is_not_forgotten_by_another_server() -> None:
+    page = "hpp/1/https://pay.example/1"
+    void = replace(ORDER, verb=Verb.VOID, charge_reference=page)
+    with speaking(b"<h1>no such route</h1>", 404) as (gateway, _):
+        assert gateway.void(void) == gateway.retrieve(void) == InDoubt("http_404", page)
+        away = replace(ORDER, is_off_session=True, method_token="token")
+        assert gateway.charge(away, pytest.fail) == NotSent("http_404")
+
+
 def test_what_follows_of_each_meaning() -> None:
     outcomes = {meaning: Failure(meaning, "x").outcome("1") for meaning in Meaning}
     assert outcomes[Meaning.BUSY] == NotSent("x", reference="1")
@@ -115,6 +131,7 @@ PAGE = b'{"session_id": "1", "status": '
 NONSENSE = [
     b"",
     b"not JSON",
+    b"[" * 100_000,
     b"[]",
     b"{}",
     b"17",
@@ -154,6 +171,12 @@ def test_nothing_is_concluded_from_nonsense(body: bytes) -> None:
         outcome = gateway.charge(ORDER, pytest.fail)
         assert isinstance(outcome, NotSent)
         assert outcome.is_retryable
+
+
+def test_a_deep_refusal_is_doubt() -> None:
+    with speaking(b"[" * 100_000, 500) as (gateway, _):
+        capture = replace(ORDER, verb=Verb.CAPTURE, charge_reference="1")
+        assert gateway.capture(capture) == InDoubt("http_500", "1")
 
 
 @pytest.mark.parametrize("status", [301, 400, 404, 409, 500, 503])

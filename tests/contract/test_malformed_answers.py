@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -55,6 +56,29 @@ def test_nothing_is_remembered_of_an_intent_without_an_id(gateway: StripeGateway
 def test_an_operation_is_in_doubt(gateway: StripeGateway, verb: Verb) -> None:
     order = replace(ORDER, verb=verb, reference=None)
     assert isinstance(getattr(gateway, verb)(order), InDoubt)
+
+
+INTENT = {"id": "pi_1", "status": "succeeded", "currency": "eur", "amount": 1000, "amount_received": 1000}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"), [({"id": "pi_2"}, "another_object"), ({"currency": "jpy"}, "another_currency")]
+)
+def test_another_intent_is_never_believed(changes: dict[str, str], reason: str) -> None:
+    with answering((200, json.dumps(INTENT | changes).encode())) as served:
+        gateway = StripeGateway("sk_test_sandbox", ("whsec_x",), served.url, read_seconds=2)
+        outcomes = [gateway.retrieve(ORDER), gateway.charge(ORDER, lambda reference: None)]
+        for verb in (Verb.CAPTURE, Verb.VOID):
+            outcomes.append(getattr(gateway, verb)(replace(ORDER, verb=verb)))
+    assert outcomes == [InDoubt(reason, "pi_1")] * 4
+
+
+def test_another_refund_is_never_believed() -> None:
+    refund = b'{"id": "re_2", "object": "refund", "status": "succeeded", "currency": "eur", "amount": 1000}'
+    with answering((200, refund)) as served:
+        gateway = StripeGateway("sk_test_sandbox", ("whsec_x",), served.url, read_seconds=2)
+        asked = replace(ORDER, verb=Verb.REFUND, reference="re_1")
+        assert gateway.retrieve(asked) == InDoubt("another_object", "re_1")
 
 
 @pytest.mark.parametrize("verb", [Verb.CHARGE, Verb.REFUND])

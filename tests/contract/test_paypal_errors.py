@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from domain.decline import DeclineClass
+from domain.decline import Decline, DeclineClass
 from domain.outcome import ActionRequired, Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Ready
 from domain.payment import Verb
 from gateways.base import Order
@@ -21,6 +21,7 @@ from gateways.paypal_errors import (
     issue_of,
     outcome_of_refusal,
 )
+from gateways.paypal_orders import outcome_of_refund
 from gateways.rest import Answer, Fate
 from sandbox.server import RunningSandbox
 
@@ -40,6 +41,26 @@ def paypal(sandbox: RunningSandbox) -> Iterator[ProviderBench]:
 def refusal(issue: str, status: int = 422) -> Answer:
     """Return PayPal's answer with one issue."""
     return Answer(status, {"name": "UNPROCESSABLE_ENTITY", "details": [{"issue": issue}], "debug_id": "x"})
+
+
+# --- what is kept of them ---
+
+
+@pytest.mark.parametrize("strange", ["x" * 65, "Jo Example", "jo@example.org", "", 7, ["x"], {"x": 1}, "\u00e4"])
+def test_only_a_word_is_a_code(strange: Any) -> None:
+    response = {"response_code": strange, "payment_advice_code": strange}
+    declined = {"status": "DECLINED", "processor_response": response, "status_details": {"reason": strange}}
+    for network in (None, "VISA"):
+        decline = decline_of(declined | {"network_transaction_reference": {"network": network}})
+        assert decline == Decline("DECLINED", DeclineClass.SOFT)
+    refund = outcome_of_refund({"id": "R1", "status": "FAILED", "status_details": {"reason": strange}})
+    assert refund == Declined("R1", Decline("FAILED", DeclineClass.HARD))
+
+
+def test_codes_fit_their_columns() -> None:
+    response = {"response_code": "5120", "payment_advice_code": "x" * 21}
+    decline = decline_of({"status": "DECLINED", "processor_response": response})
+    assert (decline.decline_code, decline.network_advice_code) == ("5120", None)
 
 
 # --- the tables are closed ---

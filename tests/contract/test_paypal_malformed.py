@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from domain.money import Money
-from domain.outcome import InDoubt, NotSent
+from domain.outcome import Approved, Declined, InDoubt, NotSent
 from domain.payment import Verb
 from gateways.base import GatewayError, Order
 from gateways.paypal import PayPalGateway
 
 from .bench import new_order
 from .benches.paypal import MemoryTokens, ProviderBench
-from .served import serving
+from .served import answering, serving
 
 TOKEN = {"access_token": "A21", "token_type": "Bearer", "expires_in": 32400}
 CAPTURE = {"id": "C1", "status": "COMPLETED", "amount": {"value": "10.00", "currency_code": "EUR"}}
@@ -119,6 +120,74 @@ def test_another_order_than_was_asked_for() -> None:
     with strange(paid(id="C1") | {"id": "O2"}) as gateway:
         assert gateway.retrieve(asked()) == InDoubt("malformed_answer", "O1")
         assert gateway.charge(asked(), lambda _: None) == InDoubt("malformed_answer", "O1")
+
+
+NO_ROUTE = [b"<html>no such route</html>", {"message": "no route"}, {"name": "NOT_FOUND"}, {"error": "not_found"}]
+
+
+@pytest.mark.parametrize("body", NO_ROUTE, ids=["page", "message", "name", "error"])
+def test_a_404_of_another_server_proves_nothing(body: Any) -> None:
+    with strange(body, 404) as gateway:
+        void = asked(Verb.VOID, reference=None)
+        assert isinstance(gateway.void(void), NotSent)
+        assert isinstance(gateway.retrieve(void), InDoubt)
+        assert isinstance(gateway.retrieve(asked(Verb.CHARGE)), InDoubt)
+
+
+HELD = {
+    "id": "A1",
+    "status": "CREATED",
+    "amount": CAPTURE["amount"],
+    "expiration_time": "2026-12-20T00:00:00Z",
+}
+
+
+def test_a_capture_is_not_declined_by_the_one_before_it() -> None:
+    before = CAPTURE | {"id": "C0", "status": "DECLINED", "invoice_id": "at_old"}
+    own = before | {"id": "C1", "invoice_id": "at_new"}
+    capture = asked(Verb.CAPTURE, attempt_id="at_new", reference=None)
+    for captures, is_declined in (([before], False), ([before, own], True), ([own, before], True)):
+        payments = {"authorizations": [HELD], "captures": captures}
+        with strange(ORDER | {"purchase_units": [{"payments": payments}]}) as gateway:
+            assert isinstance(gateway.retrieve(capture), Declined) == is_declined
+
+
+@pytest.mark.parametrize("zone", ["", "Z", "+00:00"])
+def test_a_time_without_a_zone_is_utc(zone: str) -> None:
+    held = HELD | {"expiration_time": f"2026-12-20T00:00:00{zone}"}
+    with strange(ORDER | {"purchase_units": [{"payments": {"authorizations": [held]}}]}) as gateway:
+        outcome = gateway.retrieve(asked(Verb.AUTHORIZE, charge_reference=None))
+    expires_at = datetime(2026, 12, 20, tzinfo=UTC)
+    assert outcome == Approved("O1", authorized=1000, authorization_expires_at=expires_at)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"access_token": "A\u20ac"},
+        {"access_token": ""},
+        {"access_token": "A\n"},
+        {"access_token": 7},
+        {"expires_in": 10**400},
+        {"expires_in": 10**6},
+        {"expires_in": 0},
+        {"expires_in": -1},
+        {"expires_in": "32400"},
+        {"expires_in": 1.5},
+    ],
+)
+def test_a_token_that_is_none(changes: dict[str, Any]) -> None:
+    with answering((200, TOKEN | changes)) as served:
+        gateway = PayPalGateway("client", "secret", MemoryTokens(), "W1", served.url, read_seconds=2)
+        assert gateway.charge(asked(), lambda _: None) == NotSent("no_access_token", reference="O1")
+        assert gateway.retrieve(asked()) == InDoubt("no_access_token", "O1")
+
+
+def test_another_refund_than_was_asked_for() -> None:
+    with strange(CAPTURE | {"id": "R2"}) as gateway:
+        refund = asked(Verb.REFUND, reference="R1")
+        assert gateway.retrieve(refund) == InDoubt("another_object", "R1")
+        assert gateway.retrieve(replace(refund, reference="R2")) == Approved("R2", refunded=1000)
 
 
 def test_the_check_says_so(gateway: PayPalGateway) -> None:

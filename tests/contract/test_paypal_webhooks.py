@@ -20,15 +20,17 @@ from domain.payment import Verb
 from gateways.base import Notice
 from gateways.paypal import BASES
 from gateways.paypal_certificates import Certificates, Place, Unchecked, paypal_place, sandbox_place, trusted_roots
+from gateways.paypal_kept import kept
 from gateways.paypal_webhooks import Webhooks, notice_of
 from sandbox.paypal import signing
+from sandbox.paypal.events import WEBHOOK_ID
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 
 from .bench import Webhook, body_of, now
 from .benches.paypal import ProviderBench
 from .served import Reply, Served, answering, serving
-from .test_gateway_operations import charged, operation
+from .test_gateway_operations import call, charged, operation
 
 EVENT = {"id": "WH-1", "event_type": "CUSTOMER.DISPUTE.CREATED", "resource": {}}
 GOOD = "https://api.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594-1d93a270"
@@ -202,20 +204,49 @@ def test_a_certificate_that_was_good_and_has_expired(served: Served) -> None:
         (302, b"", {"Location": "/v1/notifications/certs/CERT-2"}),
         (301, b"", {"Location": "http://127.0.0.1:9/"}),
         (404, b"no"),
+        (503, b""),
         (200, b""),
         (200, b"not a certificate"),
         (200, b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
         (200, b" " * 100_000),
     ],
-    ids=["redirect", "elsewhere", "missing", "empty", "text", "broken", "large"],
+    ids=["redirect", "elsewhere", "missing", "trouble", "empty", "text", "broken", "large"],
 )
-def test_a_certificate_that_cannot_be_fetched(served: Served, answer: Reply) -> None:
+def test_what_is_no_certificate_is_refused(served: Served, answer: Reply) -> None:
     served.pages["/v1/notifications/certs/CERT-2"] = (200, signing.certificate())
     served.pages["/v1/notifications/certs/CERT-1"] = answer
     place = Place("http", frozenset({served.host}), "/v1/notifications/certs/", lambda: ())
-    with pytest.raises(Unchecked):
+    with pytest.raises(WebhookRefused):
         Certificates(place).key(f"{served.url}/v1/notifications/certs/CERT-1", now())
     assert [asked.path for asked in served.asked] == ["/v1/notifications/certs/CERT-1"]
+
+
+def test_a_certificate_that_nobody_brings_cannot_be_checked() -> None:
+    with serving(lambda asked: None) as silent:
+        place = Place("http", frozenset({silent.host, "127.0.0.1:9"}), "/v1/notifications/certs/", lambda: ())
+        for host in (silent.host, "127.0.0.1:9"):
+            with pytest.raises(Unchecked):
+                Certificates(place).key(f"http://{host}/v1/notifications/certs/CERT-1", now())
+
+
+def test_invented_addresses_are_fetched_ten_times_a_minute(served: Served) -> None:
+    start = f"{served.url}/v1/notifications/certs"
+    roots = (signing.authority().certificate,)
+    certificates = Certificates(
+        Place("http", frozenset({served.host}), "/v1/notifications/certs/", lambda: roots)
+    )
+    served.pages["/v1/notifications/certs/CERT-1"] = (200, signing.certificate())
+    at = now()
+    certificates.key(f"{start}/CERT-1", at)
+    for n in range(20):
+        with pytest.raises(WebhookRefused):
+            certificates.key(f"{start}/CERT-invented-{n}", at)
+    assert len(served.asked) == 10
+    assert certificates.key(f"{start}/CERT-1", at)  # known ones are none of them
+    served.pages["/v1/notifications/certs/CERT-2"] = (200, signing.certificate())
+    with pytest.raises(WebhookRefused, match="too many"):
+        certificates.key(f"{start}/CERT-2", at + timedelta(seconds=59))
+    assert certificates.key(f"{start}/CERT-2", at + timedelta(seconds=60))
 
 
 # --- the signature ---
@@ -316,12 +347,23 @@ def test_an_event_without_a_usable_name(paypal: ProviderBench, event: Any) -> No
 # --- PayPal's own opinion ---
 
 
-def elsewhere(sent: Webhook) -> Webhook:
-    """Return a delivery whose certificate PayPal does not serve any more."""
-    return replace(sent, headers={**sent.headers, "Paypal-Cert-Url": sent.headers["Paypal-Cert-Url"] + "-gone"})
+def elsewhere(sent: Webhook, id: str = signing.UNKNOWN_CERTIFICATE_ID) -> Webhook:
+    """Return a delivery with another certificate, by default with one whose authority is not known."""
+    start = sent.headers["Paypal-Cert-Url"].rpartition("/")[0]
+    return replace(sent, headers={**sent.headers, "Paypal-Cert-Url": f"{start}/{id}"})
 
 
-def test_paypal_is_asked_when_there_is_no_certificate(paypal: ProviderBench, questions: Callable[[], int]) -> None:
+def test_paypal_is_not_asked_about_a_certificate_that_there_is_not(
+    paypal: ProviderBench, questions: Callable[[], int]
+) -> None:
+    with pytest.raises(WebhookRefused):
+        verify(paypal, elsewhere(paypal.signed(EVENT), "CERT-invented"))
+    assert questions() == 0
+
+
+def test_paypal_is_asked_when_the_certificate_cannot_be_checked(
+    paypal: ProviderBench, questions: Callable[[], int]
+) -> None:
     # Spaces and order that a body written anew would not keep.
     body = b'{ "event_type":"CUSTOMER.DISPUTE.CREATED",\n "id" : "WH-1", "amount": 1.10, "n": "\\u00e4"  }'
     assert verify(paypal, elsewhere(paypal.signed(body))) == "WH-1"
@@ -341,6 +383,122 @@ def test_paypal_cannot_be_asked(paypal: ProviderBench, sandbox: RunningSandbox, 
     with pytest.raises(WebhookRefused):
         verify(paypal, elsewhere(paypal.signed(EVENT)))
     assert verify(paypal, elsewhere(paypal.signed(EVENT))) == "WH-1"
+
+
+# --- a body of which only the CRC is signed ---
+
+
+def with_checksum(start: bytes, end: bytes, wanted: int) -> bytes:
+    """Return a body with this CRC-32, by the letters between start and end: each changes bits of its own."""
+    plain = bytearray(start + b"@" * 48 + end)
+    without, basis = zlib.crc32(plain), {}
+    for place in range(48):
+        plain[len(start) + place] ^= 1
+        value, letters = zlib.crc32(plain) ^ without, 1 << place
+        plain[len(start) + place] ^= 1
+        while value and value.bit_length() in basis:
+            value, letters = value ^ basis[value.bit_length()][0], letters ^ basis[value.bit_length()][1]
+        if value:
+            basis[value.bit_length()] = (value, letters)
+    rest, letters = without ^ wanted, 0
+    while rest:
+        rest, letters = rest ^ basis[rest.bit_length()][0], letters ^ basis[rest.bit_length()][1]
+    for place in range(48):
+        plain[len(start) + place] ^= letters >> place & 1
+    return bytes(plain)
+
+
+DISPUTE = {"dispute_id": "PP-D-1", "disputed_transactions": [{"custom": "pay_1"}]}
+REFUND = {"id": "R1", "status": "COMPLETED", "amount": {"value": "5.00", "currency_code": "EUR"}}
+ORDER = {"id": "O1", "status": "APPROVED"}
+BELIEVED = {"CUSTOMER.DISPUTE.RESOLVED": DISPUTE, "PAYMENT.CAPTURE.REFUNDED": REFUND}
+
+
+class OneKey:
+    """Certificates of which every address has the sandbox's."""
+
+    def key(self, url: str, now: datetime) -> rsa.RSAPublicKey:
+        """Return its key."""
+        return signing.signing_key().public_key()
+
+
+@pytest.mark.parametrize("kind", BELIEVED)
+def test_what_is_believed_is_not_proven_by_a_checksum(kind: str) -> None:
+    body, asked = body_of({"id": "WH-1", "event_type": "CHECKOUT.ORDER.APPROVED", "resource": ORDER}), []
+    headers = signing.headers(body, WEBHOOK_ID, now().timestamp(), "http://sandbox")
+    webhooks = Webhooks(WEBHOOK_ID, OneKey(), lambda question: asked.append(question) or False)
+    assert webhooks.verify(body, headers, now()).event_id == "WH-1"
+    event = body_of({"id": "WH-2", "event_type": kind, "resource": BELIEVED[kind]})
+    forged = with_checksum(event[:-1] + b', "x": "', b'"}', zlib.crc32(body))
+    assert zlib.crc32(forged) == zlib.crc32(body)
+    assert asked == []
+    with pytest.raises(WebhookRefused, match="does not know"):
+        webhooks.verify(forged, headers, now())
+    assert [forged in question for question in asked] == [True]
+
+
+@pytest.mark.parametrize("kind", BELIEVED)
+def test_what_is_believed_is_confirmed_by_paypal(
+    paypal: ProviderBench, sandbox: RunningSandbox, questions: Callable[[], int], kind: str
+) -> None:
+    event = {"id": "WH-1", "event_type": kind, "resource": BELIEVED[kind]}
+    assert verify(paypal, paypal.signed(event)) == "WH-1"
+    assert questions() == 1
+    assert verify(paypal, elsewhere(paypal.signed(event))) == "WH-1"
+    assert questions() == 2  # not twice
+    sandbox.state.faults.clear()
+    sandbox.state.faults.add("paypal.webhooks.verify", "error_before")
+    with pytest.raises(WebhookRefused):
+        verify(paypal, paypal.signed(event))
+
+
+# --- what is stored ---
+
+PERSONAL = {
+    "payer": {"email_address": "canary", "payer_id": "canary", "name": {"given_name": "canary"}},
+    "payment_source": {"paypal": {"email_address": "canary", "account_id": "canary", "vault_id": "canary"}},
+    "subscriber": {"email_address": "canary"},
+    "shipping": {"address": {"address_line_1": "canary"}},
+    "shipping_address": "canary",
+    "note_to_payer": "canary",
+    "custom_id": "canary jo@example.org",
+    "invoice_id": "Jo Canary canary",
+    "amount": {"value": "10.00", "currency_code": "EUR", "note": "canary"},
+    "disputed_transactions": [{"buyer": {"name": "canary"}, "custom": "canary@x", "seller": {"email": "canary"}}],
+    "customer": {"email_address": "canary", "name": "canary"},
+    "metadata": {"order_id": "O1", "more": "canary"},
+}
+PREFIXES = ("CHECKOUT.ORDER.X", "PAYMENT.CAPTURE.REFUNDED", "PAYMENT.SALE.COMPLETED", "CUSTOMER.DISPUTE.CREATED")
+
+
+@pytest.mark.parametrize("kind", [*PREFIXES, "BILLING.SUBSCRIPTION.CREATED", "VAULT.X.Y", "VAULT", "OTHER.X", "canary"])
+def test_neither_persons_nor_credentials_are_stored(kind: str) -> None:
+    event = {"id": "WH-1", "event_type": kind, "summary": "canary", "resource": PERSONAL, "links": ["canary"]}
+    assert "canary" not in json.dumps(kept(event)).replace('"event_type": "canary"', "")
+
+
+@pytest.mark.parametrize("kind", ["VAULT.PAYMENT-TOKEN.CREATED", "VAULT.PAYMENT-TOKEN.DELETED", "VAULT.NEW"])
+def test_what_can_be_charged_is_not_stored(paypal: ProviderBench, kind: str) -> None:
+    token = {
+        "id": "8kk8451t",
+        "customer": {"id": "customer_1"},
+        "links": [{"rel": "self", "href": "https://api.paypal.com/v3/vault/payment-tokens/8kk8451t"}],
+    }
+    sent = paypal.signed({"id": "WH-1", "event_type": kind, "resource": token})
+    delivery = paypal.gateway().verify_webhook(sent.body, sent.headers, now())
+    assert json.loads(delivery.payload)["resource"] == {"customer": {"id": "customer_1"}}
+
+
+def test_what_is_stored_says_as_much_as_what_came(paypal: ProviderBench) -> None:
+    gateway = paypal.gateway()
+    for verb in (Verb.CHARGE, Verb.AUTHORIZE):
+        first = charged(paypal, gateway, verb)
+        then = operation(first, Verb.REFUND if verb is Verb.CHARGE else Verb.CAPTURE, 400)
+        outcome = call(gateway, then)
+        events = [*events_of(paypal, first), paypal.event(outcome.reference)]
+        assert len(events) > 3
+        for event in events:
+            assert notice_of(json.dumps(kept(event))) == notice_of(json.dumps(event)) is not None
 
 
 # --- what they say ---
@@ -417,7 +575,8 @@ def test_what_is_only_stored(paypal: ProviderBench, kind: str) -> None:
     event = {"id": "WH-1", "event_type": kind, "resource": {"id": "X", "custom_id": "pay_1", "invoice_id": "at_1"}}
     sent = paypal.signed(event)
     delivery = paypal.gateway().verify_webhook(sent.body, sent.headers, now())
-    assert (delivery.type, delivery.payload.encode()) == (kind, body_of(event))
+    stored = json.loads(delivery.payload)
+    assert (delivery.event_id, delivery.type) == (stored["id"], stored["event_type"]) == ("WH-1", kind)
     assert paypal.gateway().read_webhook(delivery.payload) is None
 
 

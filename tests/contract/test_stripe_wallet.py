@@ -20,6 +20,7 @@ from stack.process import free_port
 
 from .bench import PAYER, SECONDS, Books, new_order
 from .benches.stripe import ProviderBench as StripeBench
+from .served import serving
 
 
 @pytest.fixture
@@ -208,6 +209,19 @@ def test_a_setup_whose_issuer_wants_its_holder(
     [saved] = wallet.list_methods(customer)
     asked = new_order(bench, method_token=saved.token, customer_token=customer, is_off_session=True)
     assert isinstance(wallet.charge(asked, lambda _: None), Approved)
+
+
+def test_only_one_page_of_methods_is_read() -> None:
+    methods = [{"id": f"pm_{n}", "object": "payment_method", "type": "link", "link": {}} for n in range(100)]
+    page = {"object": "list", "url": "/v1/customers/cus_1/payment_methods", "has_more": True, "data": methods}
+    customer = {"id": "cus_1", "object": "customer", "invoice_settings": {"default_payment_method": "pm_7"}}
+    with serving(lambda asked: (200, page if "payment_methods" in asked.path else customer)) as served:
+        listed = StripeGateway("sk_test_sandbox", ("whsec_x",), served.url, read_seconds=2).list_methods("cus_1")
+    assert [saved.token for saved in listed if saved.is_default] == ["pm_7"]
+    assert len(listed) == 100
+    assert [asked.path for asked in served.asked if "payment_methods" in asked.path] == [
+        "/v1/customers/cus_1/payment_methods?limit=100"
+    ]
 
 
 def test_a_bank_account_is_set_up_with_consent_and_microdeposits(
