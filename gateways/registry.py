@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from gateways.afterpay import AfterpaySettings
+from gateways.afterpay.gateway import AfterpaySettings
 from gateways.base import Gateway, Shared
-from gateways.coinbase import CoinbaseSettings
-from gateways.coinbase_commerce import CoinbaseCommerceSettings
-from gateways.klarna import KlarnaSettings
+from gateways.coinbase.business import CoinbaseSettings
+from gateways.coinbase.commerce import CoinbaseCommerceSettings
+from gateways.klarna.gateway import KlarnaSettings
 from gateways.manual import ManualSettings
-from gateways.paypal import PayPalSettings
-from gateways.stripe_settings import StripeSettings
+from gateways.paypal.gateway import PayPalSettings
+from gateways.stripe.settings import StripeSettings
 
 
 class ProviderSettings(Protocol):

@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 from domain.routing import Router
 from domain.settlement import Policy
 from gateways.manual import ManualGateway
-from gateways.stripe import StripeGateway
+from gateways.stripe.gateway import StripeGateway
 from models.clock import Clock
 from models.history import api_keys
 from models.keys import Role, create_key, hash_key, revoke_key

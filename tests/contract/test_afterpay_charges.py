@@ -14,7 +14,7 @@ from domain.decline import Decline, DeclineClass
 from domain.money import Money
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Ready
 from domain.payment import Verb
-from gateways.afterpay import AfterpayGateway
+from gateways.afterpay.gateway import AfterpayGateway
 from gateways.base import Order
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings

@@ -13,8 +13,8 @@ import requests
 from domain.decline import DeclineClass
 from domain.outcome import Approved, Declined, InDoubt, NotSent
 from domain.payment import Verb
-from gateways.afterpay import AfterpayGateway
-from gateways.afterpay_answers import ERRORS, failure_of
+from gateways.afterpay.answers import ERRORS, failure_of
+from gateways.afterpay.gateway import AfterpayGateway
 from gateways.base import Order
 from gateways.rest import Answer, CallFailed, Fate
 from sandbox.server import RunningSandbox

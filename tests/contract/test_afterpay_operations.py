@@ -9,7 +9,7 @@ import pytest
 
 from domain.outcome import Approved, InDoubt, NotSent
 from domain.payment import Verb
-from gateways.afterpay import AfterpayGateway
+from gateways.afterpay.gateway import AfterpayGateway
 from gateways.base import Order
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings

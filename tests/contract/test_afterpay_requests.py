@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from domain.outcome import Approved
 from domain.payment import Verb
-from gateways.afterpay import DEFAULT_BASE, AfterpayGateway, AfterpaySettings
+from gateways.afterpay.gateway import DEFAULT_BASE, AfterpayGateway, AfterpaySettings
 from gateways.base import GatewayError, Shared
 from sandbox.server import RunningSandbox
 

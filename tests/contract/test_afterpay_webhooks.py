@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from domain.errors import WebhookRefused
-from gateways.afterpay import AfterpayGateway
+from gateways.afterpay.gateway import AfterpayGateway
 from gateways.base import Delivery, Fact, Notice
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings

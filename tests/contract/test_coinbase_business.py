@@ -23,8 +23,8 @@ from domain.money import Money
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Pending
 from domain.payment import Verb
 from gateways.base import GatewayError, Notice, Order
-from gateways.coinbase import CoinbaseGateway
-from gateways.coinbase_jwt import Signer
+from gateways.coinbase.business import CoinbaseGateway
+from gateways.coinbase.jwt import Signer
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 

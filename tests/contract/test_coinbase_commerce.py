@@ -17,7 +17,7 @@ from domain.money import Money
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Outcome, Pending, Unresolved
 from domain.payment import Verb
 from gateways.base import GatewayError, Order
-from gateways.coinbase_commerce import CoinbaseCommerceGateway
+from gateways.coinbase.commerce import CoinbaseCommerceGateway
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 

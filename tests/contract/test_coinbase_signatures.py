@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import WebhookRefused
-from gateways import hook0
-from gateways.coinbase_commerce import CoinbaseCommerceGateway
+from gateways.coinbase import hook0
+from gateways.coinbase.commerce import CoinbaseCommerceGateway
 
 STAMP = 1636936200
 AT = datetime.fromtimestamp(STAMP, UTC)

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from domain.errors import WebhookRefused
 from gateways.base import Fact, Notice
-from gateways.klarna import KlarnaGateway
-from gateways.klarna_answers import HostedPage
-from gateways.klarna_callbacks import read, verify
+from gateways.klarna.answers import HostedPage
+from gateways.klarna.callbacks import read, verify
+from gateways.klarna.gateway import KlarnaGateway
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 

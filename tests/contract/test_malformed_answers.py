@@ -13,7 +13,7 @@ from domain.money import Money
 from domain.outcome import InDoubt, NotSent
 from domain.payment import Verb
 from gateways.base import Order
-from gateways.stripe import StripeGateway
+from gateways.stripe.gateway import StripeGateway
 
 from .served import answering
 

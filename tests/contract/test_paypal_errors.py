@@ -12,7 +12,7 @@ from domain.decline import Decline, DeclineClass
 from domain.outcome import ActionRequired, Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Ready
 from domain.payment import Verb
 from gateways.base import Order
-from gateways.paypal_errors import (
+from gateways.paypal.errors import (
     _CODES,
     ISSUES,
     RESPONSE_CODES,
@@ -21,7 +21,7 @@ from gateways.paypal_errors import (
     issue_of,
     outcome_of_refusal,
 )
-from gateways.paypal_orders import outcome_of_refund
+from gateways.paypal.orders import outcome_of_refund
 from gateways.rest import Answer, Fate
 from sandbox.server import RunningSandbox
 

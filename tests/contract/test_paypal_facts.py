@@ -13,9 +13,9 @@ from jsonschema import Draft202012Validator
 
 from domain.payment import Verb
 from gateways.base import Fact, Notice, Order
-from gateways.paypal_facts import _KINDS, notice_of_fact
-from gateways.paypal_kept import kept
-from gateways.paypal_webhooks import notice_of
+from gateways.paypal.facts import _KINDS, notice_of_fact
+from gateways.paypal.kept import kept
+from gateways.paypal.webhooks import notice_of
 from sandbox.paypal import disputes, subscriptions
 from sandbox.paypal.objects import PAYER
 from sandbox.server import RunningSandbox

@@ -14,7 +14,7 @@ from domain.money import Money
 from domain.outcome import Approved, Declined, InDoubt, NotSent
 from domain.payment import Verb
 from gateways.base import GatewayError, Order
-from gateways.paypal import PayPalGateway
+from gateways.paypal.gateway import PayPalGateway
 
 from .bench import new_order
 from .benches.paypal import MemoryTokens, ProviderBench

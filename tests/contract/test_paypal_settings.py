@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateways.base import GatewayError, Shared
-from gateways.paypal import BASES, PayPalGateway, PayPalSettings
+from gateways.paypal.gateway import BASES, PayPalGateway, PayPalSettings
 from sandbox.paypal.events import WEBHOOK_ID
 from sandbox.server import RunningSandbox
 from stack.process import free_port

@@ -18,10 +18,10 @@ from domain.errors import WebhookRefused
 from domain.outcome import Approved, Declined, Pending
 from domain.payment import Verb
 from gateways.base import Notice
-from gateways.paypal import BASES
-from gateways.paypal_certificates import Certificates, Place, Unchecked, paypal_place, sandbox_place, trusted_roots
-from gateways.paypal_kept import kept
-from gateways.paypal_webhooks import Webhooks, notice_of
+from gateways.paypal.certificates import Certificates, Place, Unchecked, paypal_place, sandbox_place, trusted_roots
+from gateways.paypal.gateway import BASES
+from gateways.paypal.kept import kept
+from gateways.paypal.webhooks import Webhooks, notice_of
 from sandbox.paypal import signing
 from sandbox.paypal.events import WEBHOOK_ID
 from sandbox.server import RunningSandbox

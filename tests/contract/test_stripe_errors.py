@@ -14,7 +14,7 @@ from stripe._api_requestor import _APIRequestor
 
 from domain.decline import DeclineClass
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent
-from gateways.stripe_errors import ERRORS, outcome_of_error
+from gateways.stripe.errors import ERRORS, outcome_of_error
 
 REFERENCE = "pi_1"
 

@@ -15,8 +15,8 @@ from domain.money import Money
 from domain.outcome import ActionRequired, Approved, Declined, NotSent, Pending
 from domain.payment import Verb
 from gateways.base import Gateway, Order
-from gateways.stripe_actions import next_action
-from gateways.stripe_requests import confirm_params, create_params
+from gateways.stripe.actions import next_action
+from gateways.stripe.requests import confirm_params, create_params
 from sandbox.server import RunningSandbox
 
 from .bench import SECONDS, Books, new_order, now

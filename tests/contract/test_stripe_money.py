@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from domain.methods import PaymentMethod, capabilities
 from domain.money import Money
 from domain.outcome import Approved
-from gateways.stripe_money import from_stripe, to_stripe
+from gateways.stripe.money import from_stripe, to_stripe
 from sandbox.server import RunningSandbox
 
 from .bench import Books, order

@@ -14,7 +14,7 @@ from domain.errors import InvalidRequest, NotFound
 from domain.methods import PaymentMethod
 from domain.outcome import Approved
 from gateways.base import GatewayError, SavedMethod, WalletGateway
-from gateways.stripe import StripeGateway
+from gateways.stripe.gateway import StripeGateway
 from sandbox.server import RunningSandbox
 from stack.process import free_port
 

@@ -18,7 +18,7 @@ from werkzeug.test import TestResponse
 from domain.routing import Router
 from domain.settlement import Policy
 from gateways.base import Gateway
-from gateways.stripe import StripeGateway
+from gateways.stripe.gateway import StripeGateway
 from models.clock import Clock
 from models.debts import dunning_cases, subscriptions
 from models.history import events, webhook_events

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Engine, select, update
 
 from domain.outcome import NotSent
-from gateways.paypal import PayPalGateway
+from gateways.paypal.gateway import PayPalGateway
 from models.session import database_now, make_engine, transact
 from models.tokens import DatabaseTokens, provider_tokens
 from sandbox.paypal.api import PayPal

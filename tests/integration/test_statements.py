@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, event
 
 from domain.routing import Router
 from domain.settlement import Policy
-from gateways.stripe import StripeGateway
+from gateways.stripe.gateway import StripeGateway
 from models.clock import Clock
 from models.keys import Role, create_key
 from models.rings import CHARGE, WEBHOOK, Ring

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from gateways.base import Shared
-from gateways.klarna import LIVE_HOSTS, PLAYGROUND_HOSTS, KlarnaGateway, KlarnaSettings
+from gateways.klarna.gateway import LIVE_HOSTS, PLAYGROUND_HOSTS, KlarnaGateway, KlarnaSettings
 
 SECRET = "s" * 32
 SANDBOX = "http://127.0.0.1:8900/klarna"

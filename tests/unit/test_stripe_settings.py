@@ -8,7 +8,7 @@ import pytest
 
 from domain.methods import PaymentMethod
 from gateways.base import Shared, SharedToken
-from gateways.stripe_settings import StripeSettings
+from gateways.stripe.settings import StripeSettings
 
 SANDBOX = "http://127.0.0.1:4242"
 

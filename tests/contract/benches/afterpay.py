@@ -13,7 +13,7 @@ import requests
 
 from domain.methods import PaymentMethod
 from domain.outcome import ActionRequired
-from gateways.afterpay import AfterpayGateway
+from gateways.afterpay.gateway import AfterpayGateway
 from gateways.base import Gateway, Order
 from sandbox.server import RunningSandbox
 from tests.contract.bench import API_URL, READ_SECONDS, SECONDS, Webhook, body_of, now

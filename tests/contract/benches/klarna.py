@@ -11,8 +11,8 @@ import requests
 
 from domain.methods import PaymentMethod
 from gateways.base import Gateway, Order
-from gateways.klarna import KlarnaGateway
-from gateways.klarna_answers import HostedPage
+from gateways.klarna.answers import HostedPage
+from gateways.klarna.gateway import KlarnaGateway
 from sandbox.server import RunningSandbox
 from tests.contract.bench import API_URL, FEATURES, PAYER, READ_SECONDS, SECONDS, Webhook, body_of
 

@@ -12,7 +12,7 @@ import requests
 from domain.methods import PaymentMethod
 from domain.outcome import ActionRequired
 from gateways.base import Gateway, Order
-from gateways.paypal import PayPalGateway
+from gateways.paypal.gateway import PayPalGateway
 from sandbox.paypal import signing
 from sandbox.paypal.api import PayPal
 from sandbox.paypal.events import WEBHOOK_ID

@@ -12,7 +12,7 @@ import requests
 
 from domain.methods import PaymentMethod
 from gateways.base import Gateway, Order
-from gateways.stripe import StripeGateway
+from gateways.stripe.gateway import StripeGateway
 from sandbox.server import RunningSandbox
 from tests.contract.bench import FEATURES, READ_SECONDS, SECONDS, Webhook, body_of, now
 

@@ -13,9 +13,9 @@ from domain.errors import InvalidRequest, NotFound
 from domain.methods import PaymentMethod
 from gateways.base import GatewayError, SavedMethod, Setup
 from gateways.rest import MALFORMED
-from gateways.stripe_actions import field
-from gateways.stripe_errors import LOOK_UP_CODES, code_of, reason
-from gateways.stripe_payer import customer_params
+from gateways.stripe.actions import field
+from gateways.stripe.errors import LOOK_UP_CODES, code_of, reason
+from gateways.stripe.payer import customer_params
 
 T = TypeVar("T")
 

@@ -22,10 +22,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from domain.errors import WebhookRefused
 from domain.outcome import Outcome
 from gateways.base import Delivery, Notice
-from gateways.paypal_certificates import Certificates, Unchecked
-from gateways.paypal_facts import notice_of_fact
-from gateways.paypal_kept import kept
-from gateways.paypal_orders import outcome_of_refund
+from gateways.paypal.certificates import Certificates, Unchecked
+from gateways.paypal.facts import notice_of_fact
+from gateways.paypal.kept import kept
+from gateways.paypal.orders import outcome_of_refund
 from gateways.rest import MALFORMED
 from gateways.signature import check_age, delivery_of
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from gateways.afterpay_answers import minor_units, reason_of
-from gateways.afterpay_api import Api
+from gateways.afterpay.answers import minor_units, reason_of
+from gateways.afterpay.api import Api
 from gateways.base import GatewayError
 from gateways.rest import MALFORMED, CallFailed
 

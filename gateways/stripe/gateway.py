@@ -14,16 +14,16 @@ import stripe
 
 from domain.outcome import InDoubt, NotSent, Outcome
 from domain.payment import Verb
-from gateways import stripe_webhooks
 from gateways.base import Delivery, GatewayError, Notice, Order, Remember
 from gateways.http import CONNECT_SECONDS, make_session
 from gateways.rest import MALFORMED
-from gateways.stripe_answers import outcome_of_asked, outcome_of_refund
-from gateways.stripe_errors import nothing_moved, outcome_of_error, reason, unanswered
-from gateways.stripe_money import to_stripe
-from gateways.stripe_payer import customer_params
-from gateways.stripe_report import describe
-from gateways.stripe_requests import (
+from gateways.stripe import webhooks as stripe_webhooks
+from gateways.stripe.answers import outcome_of_asked, outcome_of_refund
+from gateways.stripe.errors import nothing_moved, outcome_of_error, reason, unanswered
+from gateways.stripe.money import to_stripe
+from gateways.stripe.payer import customer_params
+from gateways.stripe.report import describe
+from gateways.stripe.requests import (
     base_params,
     confirm_params,
     create_key,
@@ -33,7 +33,7 @@ from gateways.stripe_requests import (
     metadata,
     needs_new_customer,
 )
-from gateways.stripe_wallet import StripeWallet
+from gateways.stripe.wallet import StripeWallet
 
 DEFAULT_BASE = "https://api.stripe.com"
 

@@ -16,8 +16,8 @@ from domain.outcome import (
     Outcome,
     Pending,
 )
-from gateways.stripe_actions import field, next_action
-from gateways.stripe_money import from_stripe
+from gateways.stripe.actions import field, next_action
+from gateways.stripe.money import from_stripe
 
 # Card authorizations last seven days when the charge does not say (docs: place a hold on a payment method).
 _AUTHORIZATION_WINDOW = timedelta(days=7)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateways.stripe_actions import field
+from gateways.stripe.actions import field
 
 
 def describe(account: Any, endpoints: Any, *, is_live: bool) -> str:

@@ -16,10 +16,10 @@ from domain.errors import WebhookRefused
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome, Pending
 from domain.payment import Verb
 from gateways.base import Delivery, GatewayError, Notice, Order, Remember, Shared, TokenStore
-from gateways.paypal_calls import Calls
-from gateways.paypal_certificates import PAYPAL_HOSTS, Certificates, paypal_place, sandbox_place
-from gateways.paypal_errors import SEND_BACK, is_missing, issue_of, outcome_of_refusal
-from gateways.paypal_orders import (
+from gateways.paypal.calls import Calls
+from gateways.paypal.certificates import PAYPAL_HOSTS, Certificates, paypal_place, sandbox_place
+from gateways.paypal.errors import SEND_BACK, is_missing, issue_of, outcome_of_refusal
+from gateways.paypal.orders import (
     approve_link,
     authorization_of,
     capture_of,
@@ -30,7 +30,7 @@ from gateways.paypal_orders import (
     payments_of,
     waiting_for_buyer,
 )
-from gateways.paypal_requests import (
+from gateways.paypal.requests import (
     DecimalsNotSupported,
     capture_request,
     from_paypal,
@@ -38,8 +38,8 @@ from gateways.paypal_requests import (
     pay_request,
     refund_request,
 )
-from gateways.paypal_token import AccessToken, TokenUnavailable
-from gateways.paypal_webhooks import Webhooks, notice_of
+from gateways.paypal.token import AccessToken, TokenUnavailable
+from gateways.paypal.webhooks import Webhooks, notice_of
 from gateways.rest import MALFORMED, Answer, CallFailed, Rest, looked_up, segment
 from gateways.settings import is_of_sandbox, revealed
 

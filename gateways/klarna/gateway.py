@@ -16,11 +16,13 @@ from pydantic import BaseModel, Field, SecretStr
 
 from domain.outcome import Approved, InDoubt, NotSent, Outcome, Ready
 from domain.payment import Verb
-from gateways import klarna_answers, klarna_callbacks, klarna_requests
 from gateways.base import Delivery, GatewayError, Notice, Order, Remember, Shared
 from gateways.keys import key_of
-from gateways.klarna_answers import HostedPage
-from gateways.klarna_client import LONGEST_READ_SECONDS, Failure, KlarnaClient, Meaning
+from gateways.klarna import answers as klarna_answers
+from gateways.klarna import callbacks as klarna_callbacks
+from gateways.klarna import requests as klarna_requests
+from gateways.klarna.answers import HostedPage
+from gateways.klarna.client import LONGEST_READ_SECONDS, Failure, KlarnaClient, Meaning
 from gateways.rest import MALFORMED, decided, looked_up, segment
 from gateways.settings import Secrets, all_revealed, is_of_sandbox, revealed
 

@@ -18,8 +18,8 @@ from domain.methods import PaymentMethod
 from domain.outcome import NotSent, Outcome
 from domain.payment import Verb
 from gateways.base import Delivery, GatewayError, Notice, Order, Remember, Shared
-from gateways.coinbase_charges import outcome_of_charge, timeline_of_charge
-from gateways.coinbase_rest import json_of, outcome_of_transition
+from gateways.coinbase.charges import outcome_of_charge, timeline_of_charge
+from gateways.coinbase.rest import json_of, outcome_of_transition
 from gateways.rest import MALFORMED, CallFailed, Fate, Rest, decided, looked_up, segment, text, word
 from gateways.settings import CryptoSettings, Secrets, all_revealed, is_of_sandbox, revealed
 from gateways.signature import delivery_of, is_code, is_name, picked

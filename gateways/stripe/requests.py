@@ -7,8 +7,8 @@ from typing import Any
 from domain.methods import PaymentMethod
 from domain.payment import Verb
 from gateways.base import Order
-from gateways.stripe_money import to_stripe
-from gateways.stripe_payer import billing_details, shipping
+from gateways.stripe.money import to_stripe
+from gateways.stripe.payer import billing_details, shipping
 
 # Debits collect with a mandate; redirects send the customer to another site; transfers wait for his bank to send.
 _DEBITS = {PaymentMethod.SEPA_DEBIT: "sepa_debit", PaymentMethod.ACH_DEBIT: "us_bank_account"}

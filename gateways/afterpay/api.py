@@ -1,6 +1,6 @@
 """Afterpay over HTTP: Basic authentication, who we are, how long to wait, and what came back as a value.
 
-Owns no meaning: which answer is what is decided in `gateways.afterpay_answers`."""
+Owns no meaning: which answer is what is decided in `gateways.afterpay.answers`."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from domain.outcome import Outcome
 from gateways.base import Delivery, Notice
 from gateways.rest import MALFORMED
 from gateways.signature import check_age, delivery_of
-from gateways.stripe_answers import outcome_of_intent, outcome_of_refund
-from gateways.stripe_disputes import fact_of
+from gateways.stripe.answers import outcome_of_intent, outcome_of_refund
+from gateways.stripe.disputes import fact_of
 
 
 def verify(

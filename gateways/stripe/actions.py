@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from domain.money import decimal_text
-from gateways.stripe_money import from_stripe
+from gateways.stripe.money import from_stripe
 
 # What an account that money is sent to is described with, whatever its kind (SDK 16.1.0, PaymentIntent).
 _ACCOUNT_FIELDS = """

@@ -23,8 +23,8 @@ from domain.outcome import (
 )
 from domain.payment import Verb
 from gateways.base import Order
-from gateways.paypal_errors import decline_of
-from gateways.paypal_requests import from_paypal
+from gateways.paypal.errors import decline_of
+from gateways.paypal.requests import from_paypal
 from gateways.rest import text, word
 
 _TAKEN = ("COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED")

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from domain.methods import PaymentMethod
 from gateways.base import Shared
 from gateways.settings import Secrets, all_revealed, revealed
-from gateways.stripe import DEFAULT_BASE, StripeGateway
+from gateways.stripe.gateway import DEFAULT_BASE, StripeGateway
 
 # Keys that the sandbox hands out begin like this; the real Stripe has none of them.
 SANDBOX_KEY_PREFIX = "sk_test_sandbox"

@@ -7,8 +7,8 @@ from typing import Any
 
 from domain.money import decimal_text
 from gateways.base import Fact
-from gateways.stripe_actions import field
-from gateways.stripe_money import from_stripe
+from gateways.stripe.actions import field
+from gateways.stripe.money import from_stripe
 
 _NAMES = {
     "charge.dispute.created": "dispute_opened",

@@ -9,8 +9,8 @@ from typing import Any
 
 from domain.outcome import Outcome
 from gateways.keys import key_of
-from gateways.paypal_errors import outcome_of_refusal
-from gateways.paypal_token import AccessToken
+from gateways.paypal.errors import outcome_of_refusal
+from gateways.paypal.token import AccessToken
 from gateways.rest import Answer, Rest, decided
 
 

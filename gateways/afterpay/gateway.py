@@ -18,7 +18,7 @@ from domain.collection import NOT_SENT
 from domain.money import decimal_text
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Outcome, Ready
 from domain.payment import Verb
-from gateways.afterpay_answers import (
+from gateways.afterpay.answers import (
     DECLINED,
     OPEN,
     code_of,
@@ -33,10 +33,10 @@ from gateways.afterpay_answers import (
     reason_of,
     was_captured_by,
 )
-from gateways.afterpay_api import WRITE_SECONDS, Api
-from gateways.afterpay_limits import Limits
-from gateways.afterpay_requests import amount_of, checkout_of, reference_of
-from gateways.afterpay_webhooks import read, verify
+from gateways.afterpay.api import WRITE_SECONDS, Api
+from gateways.afterpay.limits import Limits
+from gateways.afterpay.requests import amount_of, checkout_of, reference_of
+from gateways.afterpay.webhooks import read, verify
 from gateways.base import Delivery, Notice, Order, Remember, Shared
 from gateways.keys import key_of
 from gateways.rest import Answer, CallFailed, Fate, decided, looked_up, segment

@@ -15,10 +15,10 @@ from pydantic import Field, SecretStr
 from domain.decline import Decline, DeclineClass
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Outcome, Pending
 from domain.payment import Verb
-from gateways import hook0
 from gateways.base import Delivery, GatewayError, Notice, Order, Remember, Shared
-from gateways.coinbase_jwt import Signer, read_key
-from gateways.coinbase_rest import is_another, json_of, minor_units, outcome_of_transition
+from gateways.coinbase import hook0
+from gateways.coinbase.jwt import Signer, read_key
+from gateways.coinbase.rest import is_another, json_of, minor_units, outcome_of_transition
 from gateways.keys import key_of
 from gateways.rest import MALFORMED, CallFailed, Fate, Rest, decided, looked_up, segment, text, word
 from gateways.settings import CryptoSettings, Secrets, all_revealed, is_of_sandbox, revealed

@@ -15,7 +15,7 @@ from domain.money import exponent
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Outcome, Pending, Unresolved
 from domain.payment import Verb
 from gateways.base import Order
-from gateways.coinbase_rest import is_another, minor_units
+from gateways.coinbase.rest import is_another, minor_units
 from gateways.rest import text
 
 # The addresses of a charge, by the names that Commerce gives networks and tokens.

@@ -1,0 +1,1 @@
+"""The adapter of Coinbase: Business checkouts, and the older Commerce charges."""
