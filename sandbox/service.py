@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,7 +77,7 @@ class Operation:
     is_open: bool = False
 
 
-class Service:
+class Service(ABC):
     """A provider that speaks JSON. `provider` is its name in the books, `prefix` the path it lives below."""
 
     provider = ""
@@ -86,10 +87,11 @@ class Service:
 
     # --- what a provider says in its own way ---
 
+    @abstractmethod
     def operations(self) -> Iterable[Operation]:
         """Return the operations, in the order of the provider's documents."""
-        raise NotImplementedError(f"bug: {self.provider} has no operations")
 
+    @abstractmethod
     def authenticate(self, call: Call) -> None:
         """Raise the refusal of a request without good credentials. Not asked for operations that are open."""
 

@@ -73,10 +73,10 @@ class ProviderBench:
         return str(answer.json()["sent_to"])
 
     def let_bank_answer(self, reference: str, *, is_good: bool) -> None:
-        raise NotImplementedError("everything is decided at once")
+        raise AssertionError("bug: everything is decided at once")
 
     def pending_token(self, *, is_good: bool) -> tuple[PaymentMethod, str]:
-        raise NotImplementedError("everything is decided at once")
+        raise AssertionError("bug: everything is decided at once")
 
     def event(self, reference: str) -> dict[str, Any]:
         """Return the event of a new dispute about a payment."""
