@@ -13,12 +13,11 @@ from typing import Any
 from sqlalchemy import Column, Connection, Engine, Integer, Row, String, Table, case, or_, select, update
 
 from domain.breaker import BreakerPolicy
+from domain.payment import Verb
 from models.audit import record_event
 from models.base import Instant, metadata
 from models.clock import Clock
 from models.session import insert_new, read
-
-_COLLECTING = ("charge", "authorize")
 
 breakers = Table(
     "breakers",
@@ -105,7 +104,7 @@ class Health:
             self._down = frozenset(
                 row.provider
                 for row in read(self._engine, find_breakers)
-                if row.verb in _COLLECTING and self._policy.is_open(row.opened_at, now)
+                if Verb(row.verb).is_collecting and self._policy.is_open(row.opened_at, now)
             )
             self._read_at = time.monotonic()
         return self._down

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, jsonify, url_for
 
 from domain.errors import Conflict, UnsupportedMethod
 from domain.methods import PaymentMethod
-from domain.payment import MOVING, State
+from domain.payment import MOVING, State, Verb
 from gateways.base import ChainGateway
 from models.commands import ProcessPayment
 from models.keys import Role
@@ -27,7 +27,6 @@ blueprint = Blueprint("hosted", __name__)
 
 # Long enough for a worker to make the provider's object, unless the caller says otherwise.
 _WAIT_SECONDS = 10
-_COLLECTING = ("charge", "authorize")
 _CRYPTO = ("coinbase", "coinbase_commerce")
 _COINS = (PaymentMethod.CRYPTOCURRENCY, PaymentMethod.BITCOIN, PaymentMethod.ETHEREUM, PaymentMethod.USDT)
 
@@ -107,7 +106,9 @@ def _open(body: Any, name_of_id: str, name_of_url: str) -> Response:
     opened = {
         "payment_id": shown["id"],
         name_of_id: next(
-            attempt["provider_reference"] for attempt in reversed(shown["attempts"]) if attempt["verb"] in _COLLECTING
+            attempt["provider_reference"]
+            for attempt in reversed(shown["attempts"])
+            if Verb(attempt["verb"]).is_collecting
         ),
         name_of_url: (shown["next_action"] or {}).get("redirect_url"),
         "payment": shown,

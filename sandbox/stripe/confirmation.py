@@ -58,6 +58,14 @@ def check_return_url(body: Json, given: Mapping[str, Any]) -> None:
 
 def choose_method(account: Account, body: Json, given: Mapping[str, Any]) -> Method | None:
     """Return the method that the request names, fit to pay for the intent, or else the intent's own."""
+    method = named_method(account, body, given)
+    if method is not None:
+        _check_type(method, body)
+    return method
+
+
+def named_method(account: Account, body: Json, given: Mapping[str, Any]) -> Method | None:
+    """Return the method that the request names, or else the intent's own, usable for the intent's customer."""
     if "payment_method_data" in given:
         method = payment_methods.create(account, given["payment_method_data"])
     elif given.get("payment_method") or body["payment_method"]:
@@ -65,7 +73,6 @@ def choose_method(account: Account, body: Json, given: Mapping[str, Any]) -> Met
     else:
         return None
     payment_methods.check_usable(method, body["customer"])
-    _check_type(method, body)
     return method
 
 

@@ -12,7 +12,13 @@ from typing import Any
 
 from sandbox.stripe import payment_methods
 from sandbox.stripe.account import Account, Method, Setup
-from sandbox.stripe.confirmation import BANK_DEBITS, MICRODEPOSIT_AMOUNTS, MICRODEPOSIT_DESCRIPTOR, settle_mandate
+from sandbox.stripe.confirmation import (
+    BANK_DEBITS,
+    MICRODEPOSIT_AMOUNTS,
+    MICRODEPOSIT_DESCRIPTOR,
+    named_method,
+    settle_mandate,
+)
 from sandbox.stripe.declines import AUTHENTICATION_FAILURE_MESSAGE
 from sandbox.stripe.errors import CardError, InvalidParameter, InvalidRequest, Json, doc_url, missing
 from sandbox.stripe.events import Cause
@@ -174,14 +180,8 @@ def cancel(account: Account, setup: Setup, reason: str | None, cause: Cause) -> 
 
 
 def _chosen(account: Account, body: Json, given: Mapping[str, Any]) -> Method | None:
-    if "payment_method_data" in given:
-        method = payment_methods.create(account, given["payment_method_data"])
-    elif given.get("payment_method") or body["payment_method"]:
-        method = payment_methods.resolve(account, given.get("payment_method") or body["payment_method"])
-    else:
-        return None
-    payment_methods.check_usable(method, body["customer"])
-    if method.body["type"] not in body["payment_method_types"]:
+    method = named_method(account, body, given)
+    if method is not None and method.body["type"] not in body["payment_method_types"]:
         raise InvalidRequest(
             f"The PaymentMethod provided ({method.body['type']}) is not allowed for this SetupIntent.",
             param="payment_method",
