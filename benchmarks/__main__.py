@@ -23,7 +23,7 @@ from sqlalchemy import make_url
 from benchmarks import floor
 from benchmarks.contender import Contender, Entry, Lap, Place
 from benchmarks.rows import FloorRows, Payments
-from models.rings import CHARGE
+from models.task_messages import CHARGE
 from stack.process import ROOT, Process, ProcessError, free_port, interrupt_on_signals, is_listening
 from stack.servers import brought_postgres, brought_redis, discover
 

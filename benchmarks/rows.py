@@ -13,10 +13,10 @@ from benchmarks.provider import AMOUNT
 from domain.money import decimal_text
 from domain.payment import State
 from domain.routing import Choice
-from models.answers import Caller
-from models.commands import ProcessPayment
+from models.idempotency import Caller
 from models.intake import accept_payment
 from models.payments import payments
+from models.requests import ProcessPayment
 from models.session import database_now, make_engine, read, transact
 
 _CALLER = Caller("bench", "bench")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from domain.errors import InvalidRequest, UnsupportedMethod
-from domain.methods import CAPABILITIES, Capability, PaymentMethod, capabilities
 from domain.money import Money
+from domain.payment_methods import CAPABILITIES, Capability, PaymentMethod, capabilities
 
 # Configured providers, each with the region of its account if it has one.
 Configured = Mapping[str, str | None]

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
-from domain.methods import PaymentMethod
 from domain.money import Money
 from domain.outcome import Outcome
 from domain.payment import Verb
+from domain.payment_methods import PaymentMethod
 
 
 @dataclass(frozen=True, slots=True)

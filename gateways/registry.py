@@ -1,4 +1,4 @@
-"""The providers there are: one line each. What each can do stands in `domain.methods`."""
+"""The providers there are: one line each. What each can do stands in `domain.payment_methods`."""
 
 from __future__ import annotations
 

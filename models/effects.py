@@ -11,9 +11,9 @@ from domain.dunning import CaseState, SubscriptionStatus
 from domain.payment import UNFINISHED, AttemptStatus, DunningCase, Payment, Verb
 from models.audit import record_event
 from models.base import new_id
-from models.debts import dunning_cases, subscriptions
+from models.billing import dunning_cases, subscriptions
 from models.payments import attempts
-from models.rings import Ring, ring_attempt
+from models.task_messages import Ring, ring_attempt
 
 
 def open_attempt(

@@ -11,7 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from domain.causes import Started
+from domain.commands import Started
+from domain.decision import Policy
 from domain.dunning import SubscriptionStatus
 from domain.errors import (
     AmountAboveOpen,
@@ -20,28 +21,27 @@ from domain.errors import (
     InvoiceMismatch,
     NotFound,
 )
-from domain.methods import PaymentMethod
 from domain.money import Money, decimal_text
 from domain.payment import Event, State, Verb
+from domain.payment_methods import PaymentMethod
 from domain.routing import Choice, Wish
-from domain.step import Policy
 from models import transition
-from models.answers import Answer, Caller, keep_answer, reserve
 from models.audit import record_event
 from models.base import new_id
-from models.commands import (
+from models.billing import invoices, subscriptions
+from models.effects import new_attempt
+from models.history import webhook_events
+from models.idempotency import Answer, Caller, keep_answer, reserve
+from models.payments import attempts, payments
+from models.provider_customers import is_somebody_elses
+from models.queries import invoice_position, payment_view, show_invoice
+from models.requests import (
     CreateIntent,
     ProcessPayment,
     UpsertInvoice,
 )
-from models.customers import is_somebody_elses
-from models.debts import invoices, subscriptions
-from models.effects import new_attempt
-from models.history import webhook_events
-from models.payments import attempts, payments
-from models.queries import invoice_position, payment_view, show_invoice
-from models.rings import WEBHOOK, Ring, ring_attempt
 from models.session import insert_new
+from models.task_messages import WEBHOOK, Ring, ring_attempt
 
 # The bell is rung right after the commit; beat rings what is still waiting this much later.
 _UNHEARD_AFTER = timedelta(seconds=4)

@@ -9,19 +9,19 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, select, update
 
-from domain.causes import CancelRequested, Requested, ReviewDecided
+from domain.commands import CancelRequested, Requested, ReviewDecided
+from domain.decision import LEASE, Policy
 from domain.errors import AmountAboveOpen, Conflict, NotFound
 from domain.money import Money, decimal_text
 from domain.outcome import Approved
 from domain.payment import GIVEN_UP, IN_DUNNING, IN_FLIGHT, UNFINISHED, AttemptStatus, State, Verb
-from domain.step import LEASE, Policy
 from models import transition
-from models.answers import Answer, Caller, keep_answer, reserve
-from models.commands import CancelPayment, CapturePayment, Command, RecordPayment, RefundPayment, ReviewPayment
 from models.effects import open_attempt
+from models.idempotency import Answer, Caller, keep_answer, reserve
 from models.payments import attempts, payments
 from models.queries import show_payment
-from models.rings import Ring, ring_attempt
+from models.requests import CancelPayment, CapturePayment, Command, RecordPayment, RefundPayment, ReviewPayment
+from models.task_messages import Ring, ring_attempt
 
 # The provider of payments that only an operator sees.
 _MANUAL = "manual"

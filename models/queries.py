@@ -12,7 +12,7 @@ from domain.dunning import SubscriptionStatus
 from domain.errors import NotFound
 from domain.money import decimal_text
 from domain.payment import COLLECTED, IN_DUNNING, LIVE, AttemptStatus
-from models.debts import dunning_cases, invoices, subscriptions
+from models.billing import dunning_cases, invoices, subscriptions
 from models.history import assessments, events
 from models.payments import attempts, payments
 

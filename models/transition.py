@@ -21,7 +21,17 @@ from sqlalchemy import (
 )
 
 from domain.backoff import waiting_delay
-from domain.causes import Cause, DebtSettledOtherwise, Started
+from domain.commands import Cause, DebtSettledOtherwise, Started
+from domain.decision import (
+    LEASE,
+    CloseOtherAttempts,
+    MarkSubscription,
+    OpenAttempt,
+    Policy,
+    SaveCase,
+    SettleSiblings,
+    Step,
+)
 from domain.dunning import CaseState
 from domain.errors import LeaseLost, NotFound
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
@@ -36,15 +46,14 @@ from domain.payment import (
     State,
     Verb,
 )
-from domain.settlement import step, target
-from domain.step import LEASE, CloseOtherAttempts, MarkSubscription, OpenAttempt, Policy, SaveCase, SettleSiblings, Step
+from domain.state_machine import step, target
 from models.audit import record_event
+from models.billing import dunning_cases
 from models.breakers import breakers
-from models.debts import dunning_cases
 from models.effects import close_other_attempts, mark_subscription, open_attempt, save_case
 from models.payments import attempts, payments
 from models.queries import invoice_position
-from models.rings import Ring, ring_attempt
+from models.task_messages import Ring, ring_attempt
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,12 @@ from celery import Task
 from celery.worker.request import Request
 from sqlalchemy import Engine
 
+from domain.decision import Policy
 from domain.errors import CeleriacError
 from domain.routing import Router
-from domain.step import Policy
 from gateways.base import Gateway
 from models.clock import Clock
-from models.rings import PROCESS, Ring
+from models.task_messages import PROCESS, Ring
 from tasks.lease import LeaseKeeper
 
 ACTOR = "worker"

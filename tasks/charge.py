@@ -10,22 +10,22 @@ from celery import shared_task
 from sqlalchemy import Connection, Row, bindparam, case, func, or_, select, update
 from sqlalchemy.exc import DBAPIError, TimeoutError
 
-from domain.causes import Blocked, CancelRequested, DebtSettledOtherwise, ReviewRequired
+from domain.commands import Blocked, CancelRequested, DebtSettledOtherwise, ReviewRequired
 from domain.fraud import RULE_SET, Decision, Signals, assess
 from domain.money import Money
 from domain.payment import State
 from models import transition
-from models.answers import Caller
-from models.commands import ProcessPayment
 from models.history import assessments
+from models.idempotency import Caller
 from models.intake import accept_payment
 from models.payments import attempts, payments
 from models.queries import invoice_position, is_subscription_canceled
-from models.rings import CHARGE, PROCESS
+from models.requests import ProcessPayment
 from models.session import insert_new, transact
-from tasks.attempt import carry_out
+from models.task_messages import CHARGE, PROCESS
 from tasks.base import ACTOR, PaymentTask, Runtime
 from tasks.dunning import OTHER_COLLECTION_PAUSE
+from tasks.execute import carry_out
 
 _DATABASE_PAUSE_SECONDS = 10
 

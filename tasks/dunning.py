@@ -8,17 +8,17 @@ from typing import Any
 from celery import shared_task
 from sqlalchemy import Connection, Row, select, update
 
-from domain.causes import CancelRequested, Command, DebtSettledOtherwise, GraceEnded, RetryDue
+from domain.commands import CancelRequested, Command, DebtSettledOtherwise, GraceEnded, RetryDue
 from domain.dunning import CaseState
 from domain.payment import Verb
 from models import transition
-from models.debts import dunning_cases
+from models.billing import dunning_cases
 from models.failpoint import reach
 from models.operations import has_in_flight
 from models.payments import attempts, payments
 from models.queries import InvoicePosition, invoice_position, is_subscription_canceled
-from models.rings import DUNNING, is_due
 from models.session import transact
+from models.task_messages import DUNNING, is_due
 from tasks.base import PaymentTask, Runtime
 
 _ACTOR = "dunning"

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Engine, select, tuple_, update
 
-from domain.step import LEASE
+from domain.decision import LEASE
 from models.clock import Clock
 from models.payments import attempts
 from models.session import transact

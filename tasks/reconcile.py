@@ -13,10 +13,10 @@ from domain.payment import AttemptStatus
 from gateways.base import Order
 from models import transition
 from models.failpoint import reach
-from models.rings import RECONCILE, is_due, ring_attempt
 from models.session import transact
-from tasks.attempt import order_of, record
+from models.task_messages import RECONCILE, is_due, ring_attempt
 from tasks.base import ACTOR, PaymentTask, Runtime
+from tasks.execute import order_of, record
 
 _log = logging.getLogger(__name__)
 

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 from celery import shared_task
 from sqlalchemy import Column, Connection, Table, or_, select, update
 
-from models.debts import dunning_cases
+from models.billing import dunning_cases
 from models.history import webhook_events
 from models.payments import attempts
-from models.rings import DUNNING, SWEEP, WEBHOOK, Ring, ring_attempt
 from models.session import transact
+from models.task_messages import DUNNING, SWEEP, WEBHOOK, Ring, ring_attempt
 from tasks.base import PaymentTask, Runtime
 
 # Few enough to be one short transaction; the sweep goes on until nothing is left.

@@ -19,10 +19,10 @@ from models.effects import open_attempt
 from models.failpoint import reach
 from models.history import webhook_events
 from models.payments import attempts, payments
-from models.rings import WEBHOOK
 from models.session import transact
-from tasks.attempt import order_of
+from models.task_messages import WEBHOOK
 from tasks.base import PaymentTask, Runtime
+from tasks.execute import order_of
 
 # A worker is talking to the provider about this very payment: its own answer will be in by then.
 _BUSY_PAUSE = timedelta(seconds=1)

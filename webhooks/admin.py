@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from models.commands import RecordPayment
-from models.keys import Role
+from models.api_keys import Role
 from models.operations import record_payment
+from models.requests import RecordPayment
 from webhooks.auth import allow
 from webhooks.operations import operate
 from webhooks.requests import json_body

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 from flask import Flask
 
-from webhooks import admin, customers, health, hosted, methods, operations, payments, problems, providers, returns
+from webhooks import (
+    admin,
+    customer_return,
+    health,
+    hosted_payments,
+    operations,
+    payment_methods,
+    payments,
+    problems,
+    receiver,
+    saved_methods,
+)
+from webhooks.context import PREFIX, Services
 from webhooks.requests import refuse_nul_in_address
-from webhooks.services import PREFIX, Services
 
 # Providers' events are larger than requests, which have a limit of their own.
 _MOST_BYTES = 1024 * 1024
 _ROOMS = (
-    returns.blueprint,
+    customer_return.blueprint,
     admin.blueprint,
-    methods.blueprint,
-    hosted.blueprint,
-    customers.blueprint,
+    payment_methods.blueprint,
+    hosted_payments.blueprint,
+    saved_methods.blueprint,
     payments.blueprint,
     operations.blueprint,
-    providers.blueprint,
+    receiver.blueprint,
 )
 
 

@@ -8,11 +8,11 @@ from typing import Any, TypeVar, cast
 
 from flask import g, request
 
-from models.answers import Caller
-from models.keys import Role, find_key
+from models.api_keys import Role, find_key
+from models.idempotency import Caller
 from models.session import read
+from webhooks.context import services
 from webhooks.problems import Forbidden, Unauthorized
-from webhooks.services import services
 
 View = TypeVar("View", bound=Callable[..., Any])
 

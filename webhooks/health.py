@@ -10,7 +10,7 @@ from sqlalchemy import select
 from gateways.registry import PROVIDERS
 from models.payments import payments
 from models.session import read
-from webhooks.services import services
+from webhooks.context import services
 
 blueprint = Blueprint("health", __name__)
 

@@ -9,15 +9,15 @@ from flask import Blueprint, Response
 
 from domain.payment import IN_FLIGHT
 from models import operations
-from models.answers import Answer
-from models.commands import CancelPayment, CapturePayment, RefundPayment, ReviewPayment
-from models.keys import Role
+from models.api_keys import Role
+from models.idempotency import Answer
 from models.operations import Asked
+from models.requests import CancelPayment, CapturePayment, RefundPayment, ReviewPayment
 from models.session import transact
 from webhooks.auth import allow, caller
+from webhooks.context import services
 from webhooks.payments import answered
 from webhooks.requests import idempotency_key, json_body
-from webhooks.services import services
 
 blueprint = Blueprint("operations", __name__)
 

@@ -13,17 +13,17 @@ from domain.card_number import contains_card_number
 from domain.errors import CardNumberRefused, InvalidRequest
 from domain.payment import MOVING, State
 from models import intake
-from models.answers import Answer
-from models.commands import CreateIntent, ProcessPayment, UpsertInvoice
+from models.api_keys import Role
 from models.failpoint import reach
-from models.keys import Role
+from models.idempotency import Answer
 from models.queries import find_payment, list_payments, show_invoice, show_payment, show_subscription
+from models.requests import CreateIntent, ProcessPayment, UpsertInvoice
 from models.session import read, transact
-from webhooks import intents
+from webhooks import front_end_intents
 from webhooks.auth import allow, caller
+from webhooks.context import services
 from webhooks.problems import problem
 from webhooks.requests import idempotency_key, json_body, wait_seconds
-from webhooks.services import services
 
 blueprint = Blueprint("payments", __name__)
 
@@ -152,7 +152,7 @@ def get_subscription(subscription_id: str) -> Response:
 def stripe_intent() -> Response:
     """Open a PaymentIntent over what is open on an invoice, for a front end to confirm."""
     command = CreateIntent.parse(json_body())
-    return _json(201, intents.open_intent(services(), command, caller(), idempotency_key()))
+    return _json(201, front_end_intents.open_intent(services(), command, caller(), idempotency_key()))
 
 
 @blueprint.get("/<payment_id>")

@@ -19,4 +19,4 @@ app = CeleriacApp("celeriac", include=["tasks"])
 app.config_from_object("celeryconfig")
 app.set_default()
 
-import worker.lifecycle  # noqa: E402, F401  (connects the signals of the app that is ready now)
+import worker.logging  # noqa: E402, F401  (connects the signals of the app that is ready now)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from domain.errors import CeleriacError
-from models import keys, queries, schema
+from models import api_keys, migrate, queries
 from models.session import make_engine, read, transact
 from worker.providers import show_providers
 from worker.runtime import make_runtime
@@ -37,8 +37,8 @@ def db() -> None:
 def db_upgrade() -> None:
     """Bring the database up to the newest schema."""
     engine = make_engine(load_settings().database_url)
-    _say(lambda: schema.upgrade(engine))
-    click.echo(f"database is at revision {_say(lambda: schema.current_revision(engine))}")
+    _say(lambda: migrate.upgrade(engine))
+    click.echo(f"database is at revision {_say(lambda: migrate.current_revision(engine))}")
 
 
 @payments.group("keys")
@@ -47,7 +47,7 @@ def keys_group() -> None:
 
 
 @keys_group.command("create")
-@click.option("--role", type=click.Choice([role.value for role in keys.Role]), required=True)
+@click.option("--role", type=click.Choice([role.value for role in api_keys.Role]), required=True)
 @click.option("--name", required=True, help="The application; keys of one name see the same payments.")
 def keys_create(role: str, name: str) -> None:
     """Print a new API key, once; only its hash is stored."""
@@ -57,7 +57,7 @@ def keys_create(role: str, name: str) -> None:
     click.echo(
         _say(
             lambda: transact(
-                _engine(), lambda connection: keys.create_key(connection, keys.Role(role), name, _ACTOR, now)
+                _engine(), lambda connection: api_keys.create_key(connection, api_keys.Role(role), name, _ACTOR, now)
             )
         )
     )
@@ -66,7 +66,7 @@ def keys_create(role: str, name: str) -> None:
 @keys_group.command("list")
 def keys_list() -> None:
     """List API keys."""
-    for row in _say(lambda: read(_engine(), keys.list_keys)):
+    for row in _say(lambda: read(_engine(), api_keys.list_keys)):
         state = f"revoked {_instant(row.revoked_at)}" if row.revoked_at else "active"
         click.echo(f"{row.id}  {row.role:<8}  {row.name:<20}  made {_instant(row.created_at)}  {state}")
 
@@ -76,7 +76,7 @@ def keys_list() -> None:
 def keys_revoke(key_id: str) -> None:
     """End an API key at once."""
     now = _now()
-    _say(lambda: transact(_engine(), lambda connection: keys.revoke_key(connection, key_id, _ACTOR, now)))
+    _say(lambda: transact(_engine(), lambda connection: api_keys.revoke_key(connection, key_id, _ACTOR, now)))
     click.echo(f"{key_id} is revoked")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from domain.methods import CAPABILITIES
+from domain.payment_methods import CAPABILITIES
 from gateways.base import Gateway, GatewayError
 from gateways.registry import PROVIDERS
 from models.breakers import find_breakers

@@ -16,8 +16,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from domain.errors import CeleriacError
-from domain.methods import CAPABILITIES, PaymentMethod
 from domain.money import exponent
+from domain.payment_methods import CAPABILITIES, PaymentMethod
 from domain.routing import Rule
 
 _PROVIDERS = sorted({capability.provider for capability in CAPABILITIES})

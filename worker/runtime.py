@@ -10,11 +10,11 @@ from celery import Celery
 from domain.routing import Router
 from models.breakers import Health
 from models.clock import Clock
+from models.provider_tokens import DatabaseTokens
 from models.session import make_engine
-from models.tokens import DatabaseTokens
 from tasks.base import Runtime
 from tasks.lease import LeaseKeeper
-from worker.bell import Bell
+from worker.publisher import Bell
 from worker.sandbox_clock import SandboxClock
 from worker.settings import Settings, load_settings
 

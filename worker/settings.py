@@ -13,9 +13,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from domain.decision import Policy
 from domain.dunning import DunningPolicy
 from domain.routing import Rule
-from domain.step import Policy
 from gateways.base import Gateway, Shared, TokenStore
 from gateways.registry import PROVIDERS, ProviderSettings
 from worker.routing_file import read_rules

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask
 
 from webhooks.app import create_app
-from webhooks.services import Services
+from webhooks.context import Services
 from worker.celery import app as celery_app
 from worker.redaction import redact_handlers
 from worker.runtime import make_runtime

@@ -14,11 +14,14 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr
 
-from domain.collection import NOT_SENT
+from domain.charging import NOT_SENT
 from domain.money import decimal_text
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Outcome, Ready
 from domain.payment import Verb
-from gateways.afterpay.answers import (
+from gateways.afterpay.client import WRITE_SECONDS, Api
+from gateways.afterpay.limits import Limits
+from gateways.afterpay.requests import amount_of, checkout_of, reference_of
+from gateways.afterpay.responses import (
     DECLINED,
     OPEN,
     code_of,
@@ -33,13 +36,10 @@ from gateways.afterpay.answers import (
     reason_of,
     was_captured_by,
 )
-from gateways.afterpay.api import WRITE_SECONDS, Api
-from gateways.afterpay.limits import Limits
-from gateways.afterpay.requests import amount_of, checkout_of, reference_of
 from gateways.afterpay.webhooks import read, verify
 from gateways.base import Delivery, Notice, Order, Remember, Shared
-from gateways.keys import key_of
-from gateways.rest import Answer, CallFailed, Fate, decided, looked_up, segment
+from gateways.idempotency import key_of
+from gateways.json_api import Answer, CallFailed, Fate, decided, looked_up, segment
 from gateways.settings import is_of_sandbox, revealed
 
 _LIVE_HOST, _SANDBOX_HOST = "global-api.afterpay.com", "global-api-sandbox.afterpay.com"

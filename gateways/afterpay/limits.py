@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from gateways.afterpay.answers import minor_units, reason_of
-from gateways.afterpay.api import Api
+from gateways.afterpay.client import Api
+from gateways.afterpay.responses import minor_units, reason_of
 from gateways.base import GatewayError
-from gateways.rest import MALFORMED, CallFailed
+from gateways.json_api import MALFORMED, CallFailed
 
 # The limits seldom change; Afterpay asks to read them once a day (docs: get configuration).
 _KEPT_SECONDS = 86_400

@@ -14,7 +14,7 @@ from operator import itemgetter
 
 from domain.errors import WebhookRefused
 from gateways.base import Delivery, Fact, Notice
-from gateways.signature import check_age, delivery_of, is_same, picked
+from gateways.signatures import check_age, delivery_of, is_same, picked
 
 _FACTS = {"created": "dispute_opened", "updated": "dispute_updated"}
 # `<payment id>/<attempt id>`, as it was given to the checkout.

@@ -16,13 +16,13 @@ from domain.decline import Decline, DeclineClass
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Outcome, Pending
 from domain.payment import Verb
 from gateways.base import Delivery, GatewayError, Notice, Order, Remember, Shared
-from gateways.coinbase import hook0
+from gateways.coinbase import webhook_signatures
+from gateways.coinbase.amounts import is_another, json_of, minor_units, outcome_of_transition
 from gateways.coinbase.jwt import Signer, read_key
-from gateways.coinbase.rest import is_another, json_of, minor_units, outcome_of_transition
-from gateways.keys import key_of
-from gateways.rest import MALFORMED, CallFailed, Fate, Rest, decided, looked_up, segment, text, word
+from gateways.idempotency import key_of
+from gateways.json_api import MALFORMED, CallFailed, Fate, Rest, decided, looked_up, segment, text, word
 from gateways.settings import CryptoSettings, Secrets, all_revealed, is_of_sandbox, revealed
-from gateways.signature import delivery_of, picked
+from gateways.signatures import delivery_of, picked
 
 DEFAULT_BASE = "https://business.coinbase.com/api/v1"
 _HOST = "https://business.coinbase.com/"
@@ -123,7 +123,7 @@ class CoinbaseGateway:
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> Delivery:
         """Accept a checkout with its event type, signed with any of the secrets at most five minutes from now."""
-        signature = hook0.verify(body, headers, self._webhook_secrets, now)
+        signature = webhook_signatures.verify(body, headers, self._webhook_secrets, now)
         # The body has no id of the event. One in a header is as good as the body only where it is signed too.
         signed_id = headers.get("X-Event-Id", "") if signature.covers("X-Event-Id") else None
 

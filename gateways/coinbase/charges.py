@@ -10,13 +10,13 @@ from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 from domain.decline import Decline, DeclineClass
-from domain.methods import PaymentMethod
 from domain.money import exponent
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Outcome, Pending, Unresolved
 from domain.payment import Verb
+from domain.payment_methods import PaymentMethod
 from gateways.base import Order
-from gateways.coinbase.rest import is_another, minor_units
-from gateways.rest import text
+from gateways.coinbase.amounts import is_another, minor_units
+from gateways.json_api import text
 
 # The addresses of a charge, by the names that Commerce gives networks and tokens.
 _NETWORKS = {

@@ -14,15 +14,15 @@ from typing import Any
 from pydantic import Field, SecretStr
 
 from domain.errors import WebhookRefused
-from domain.methods import PaymentMethod
 from domain.outcome import NotSent, Outcome
 from domain.payment import Verb
+from domain.payment_methods import PaymentMethod
 from gateways.base import Delivery, GatewayError, Notice, Order, Remember, Shared
+from gateways.coinbase.amounts import json_of, outcome_of_transition
 from gateways.coinbase.charges import outcome_of_charge, timeline_of_charge
-from gateways.coinbase.rest import json_of, outcome_of_transition
-from gateways.rest import MALFORMED, CallFailed, Fate, Rest, decided, looked_up, segment, text, word
+from gateways.json_api import MALFORMED, CallFailed, Fate, Rest, decided, looked_up, segment, text, word
 from gateways.settings import CryptoSettings, Secrets, all_revealed, is_of_sandbox, revealed
-from gateways.signature import delivery_of, is_code, is_name, picked
+from gateways.signatures import delivery_of, is_code, is_name, picked
 
 DEFAULT_BASE = "https://api.commerce.coinbase.com"
 _VERSION = "2018-03-22"

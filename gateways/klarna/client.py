@@ -13,7 +13,7 @@ from typing import Any
 
 from domain.decline import Decline, DeclineClass
 from domain.outcome import Declined, Outcome
-from gateways.rest import Answer, CallFailed, Fate, Rest
+from gateways.json_api import Answer, CallFailed, Fate, Rest
 
 # Klarna ends a call that was idle for 59 seconds; whoever waits a little longer sees that answer.
 LONGEST_READ_SECONDS = 62.0

@@ -17,13 +17,13 @@ from pydantic import BaseModel, Field, SecretStr
 from domain.outcome import Approved, InDoubt, NotSent, Outcome, Ready
 from domain.payment import Verb
 from gateways.base import Delivery, GatewayError, Notice, Order, Remember, Shared
-from gateways.keys import key_of
-from gateways.klarna import answers as klarna_answers
-from gateways.klarna import callbacks as klarna_callbacks
+from gateways.idempotency import key_of
+from gateways.json_api import MALFORMED, decided, looked_up, segment
 from gateways.klarna import requests as klarna_requests
-from gateways.klarna.answers import HostedPage
+from gateways.klarna import responses as klarna_answers
+from gateways.klarna import webhooks as klarna_callbacks
 from gateways.klarna.client import LONGEST_READ_SECONDS, Failure, KlarnaClient, Meaning
-from gateways.rest import MALFORMED, decided, looked_up, segment
+from gateways.klarna.responses import HostedPage
 from gateways.settings import Secrets, all_revealed, is_of_sandbox, revealed
 
 Region = Literal["eu", "na", "oc"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from domain.decline import Decline, DeclineClass, classify
 from domain.outcome import AuthenticationRequired, Declined, Outcome
-from gateways.rest import Answer, CallFailed, Fate, word
+from gateways.json_api import Answer, CallFailed, Fate, word
 
 _SEVERITY = list(DeclineClass)
 # A longer one is no code, and cannot be kept.

@@ -16,10 +16,19 @@ from domain.errors import WebhookRefused
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome, Pending
 from domain.payment import Verb
 from gateways.base import Delivery, GatewayError, Notice, Order, Remember, Shared, TokenStore
-from gateways.paypal.calls import Calls
+from gateways.json_api import MALFORMED, Answer, CallFailed, Rest, looked_up, segment
 from gateways.paypal.certificates import PAYPAL_HOSTS, Certificates, paypal_place, sandbox_place
+from gateways.paypal.client import Calls
 from gateways.paypal.errors import SEND_BACK, is_missing, issue_of, outcome_of_refusal
-from gateways.paypal.orders import (
+from gateways.paypal.requests import (
+    DecimalsNotSupported,
+    capture_request,
+    from_paypal,
+    order_request,
+    pay_request,
+    refund_request,
+)
+from gateways.paypal.responses import (
     approve_link,
     authorization_of,
     capture_of,
@@ -30,17 +39,8 @@ from gateways.paypal.orders import (
     payments_of,
     waiting_for_buyer,
 )
-from gateways.paypal.requests import (
-    DecimalsNotSupported,
-    capture_request,
-    from_paypal,
-    order_request,
-    pay_request,
-    refund_request,
-)
 from gateways.paypal.token import AccessToken, TokenUnavailable
 from gateways.paypal.webhooks import Webhooks, notice_of
-from gateways.rest import MALFORMED, Answer, CallFailed, Rest, looked_up, segment
 from gateways.settings import is_of_sandbox, revealed
 
 BASES = {"sandbox": "https://api-m.sandbox.paypal.com", "live": "https://api-m.paypal.com"}

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateways.base import TokenStore
-from gateways.rest import CallFailed, Fate, Rest
-from gateways.signature import is_name
+from gateways.json_api import CallFailed, Fate, Rest
+from gateways.signatures import is_name
 
 # Renewed so long before its end: longer than any call that begins with the old one.
 _RENEW_SECONDS = 120

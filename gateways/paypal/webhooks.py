@@ -22,12 +22,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from domain.errors import WebhookRefused
 from domain.outcome import Outcome
 from gateways.base import Delivery, Notice
+from gateways.json_api import MALFORMED
 from gateways.paypal.certificates import Certificates, Unchecked
-from gateways.paypal.facts import notice_of_fact
-from gateways.paypal.kept import kept
-from gateways.paypal.orders import outcome_of_refund
-from gateways.rest import MALFORMED
-from gateways.signature import check_age, delivery_of
+from gateways.paypal.responses import outcome_of_refund
+from gateways.paypal.side_events import notice_of_fact
+from gateways.paypal.stored_fields import kept
+from gateways.signatures import check_age, delivery_of
 
 # PayPal tries for three days with the stamp of the first try.
 _PAST = timedelta(days=3)

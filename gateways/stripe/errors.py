@@ -8,8 +8,8 @@ import stripe
 
 from domain.outcome import InDoubt, NotSent, Outcome
 from gateways.http import was_never_sent
-from gateways.stripe.actions import field
-from gateways.stripe.answers import decline_of
+from gateways.stripe.next_actions import field
+from gateways.stripe.responses import decline_of
 
 # An intent that is not in the state we thought: somebody was faster, or an answer of ours was lost. Look.
 LOOK_UP_CODES = frozenset(

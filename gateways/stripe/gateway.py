@@ -16,13 +16,12 @@ from domain.outcome import InDoubt, NotSent, Outcome
 from domain.payment import Verb
 from gateways.base import Delivery, GatewayError, Notice, Order, Remember
 from gateways.http import CONNECT_SECONDS, make_session
-from gateways.rest import MALFORMED
+from gateways.json_api import MALFORMED
 from gateways.stripe import webhooks as stripe_webhooks
-from gateways.stripe.answers import outcome_of_asked, outcome_of_refund
+from gateways.stripe.account_report import describe
 from gateways.stripe.errors import nothing_moved, outcome_of_error, reason, unanswered
 from gateways.stripe.money import to_stripe
 from gateways.stripe.payer import customer_params
-from gateways.stripe.report import describe
 from gateways.stripe.requests import (
     base_params,
     confirm_params,
@@ -33,7 +32,8 @@ from gateways.stripe.requests import (
     metadata,
     needs_new_customer,
 )
-from gateways.stripe.wallet import StripeWallet
+from gateways.stripe.responses import outcome_of_asked, outcome_of_refund
+from gateways.stripe.saved_methods import StripeWallet
 
 DEFAULT_BASE = "https://api.stripe.com"
 

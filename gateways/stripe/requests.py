@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from domain.methods import PaymentMethod
 from domain.payment import Verb
+from domain.payment_methods import PaymentMethod
 from gateways.base import Order
 from gateways.stripe.money import to_stripe
 from gateways.stripe.payer import billing_details, shipping

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from domain.methods import PaymentMethod
+from domain.payment_methods import PaymentMethod
 from gateways.base import Shared
 from gateways.settings import Secrets, all_revealed, revealed
 from gateways.stripe.gateway import DEFAULT_BASE, StripeGateway

@@ -12,10 +12,10 @@ import stripe
 from domain.errors import WebhookRefused
 from domain.outcome import Outcome
 from gateways.base import Delivery, Notice
-from gateways.rest import MALFORMED
-from gateways.signature import check_age, delivery_of
-from gateways.stripe.answers import outcome_of_intent, outcome_of_refund
-from gateways.stripe.disputes import fact_of
+from gateways.json_api import MALFORMED
+from gateways.signatures import check_age, delivery_of
+from gateways.stripe.responses import outcome_of_intent, outcome_of_refund
+from gateways.stripe.side_events import fact_of
 
 
 def verify(

@@ -1,10 +1,10 @@
-"""Runs migrations on the connection that `models.schema` hands over."""
+"""Runs migrations on the connection that `models.migrate` hands over."""
 
 from __future__ import annotations
 
 from alembic import context
 
-from models.schema import metadata
+from models.migrate import metadata
 
 connection = context.config.attributes["connection"]
 context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)

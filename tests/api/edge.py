@@ -13,21 +13,21 @@ from sqlalchemy import Engine, func, literal, select, union_all
 from werkzeug.test import TestResponse
 
 from domain.routing import Router
-from domain.settlement import Policy
+from domain.state_machine import Policy
 from gateways.manual import ManualGateway
 from gateways.stripe.gateway import StripeGateway
+from models.api_keys import Role, create_key, hash_key, revoke_key
 from models.clock import Clock
 from models.history import api_keys
-from models.keys import Role, create_key, hash_key, revoke_key
-from models.rings import CHARGE, SETTLE, Ring
-from models.schema import metadata
+from models.migrate import metadata
 from models.session import make_engine, read, transact
+from models.task_messages import CHARGE, SETTLE, Ring
 from sandbox.server import RunningSandbox
-from tasks.attempt import carry_out
 from tasks.base import Runtime
+from tasks.execute import carry_out
 from tasks.lease import LeaseKeeper
 from webhooks.app import PREFIX, create_app
-from webhooks.services import Services
+from webhooks.context import Services
 
 SECRET_KEY = "sk_test_sandbox_canary"
 WEBHOOK_SECRETS = ("whsec_canary_new", "whsec_canary_old")

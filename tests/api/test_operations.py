@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from domain.settlement import Policy, ReviewRequired
+from domain.state_machine import Policy, ReviewRequired
 from models import transition
 from models.session import transact
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from domain.methods import PaymentMethod
+from domain.payment_methods import PaymentMethod
 
 from .edge import Edge, assert_problem, payment, unique
 

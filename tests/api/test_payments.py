@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from domain.settlement import Blocked, Policy, ReviewRequired
+from domain.state_machine import Blocked, Policy, ReviewRequired
 from models import transition
 from models.history import events, idempotency_keys
 from models.session import transact

@@ -20,7 +20,7 @@ PATH = "/webhooks/stripe"
 @pytest.fixture(autouse=True)
 def _every_refusal_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The note of a refusal is made once a second; a test must not hide another one's."""
-    monkeypatch.setattr("webhooks.providers._last_refusal", {})
+    monkeypatch.setattr("webhooks.receiver._last_refusal", {})
 
 
 def event(**changes: Any) -> bytes:

@@ -11,11 +11,11 @@ from sqlalchemy import Connection, Engine, event, func, select
 
 from domain.routing import Choice
 from models import intake, queries, transition
-from models.answers import Caller
-from models.commands import ProcessPayment
-from models.debts import invoices
-from models.keys import find_key
+from models.api_keys import find_key
+from models.billing import invoices
+from models.idempotency import Caller
 from models.payments import attempts, payments
+from models.requests import ProcessPayment
 from models.session import make_engine
 from tasks import charge, sweep, webhooks
 

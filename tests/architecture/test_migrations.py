@@ -12,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect
 
-from models.schema import current_revision, metadata, upgrade
+from models.migrate import current_revision, metadata, upgrade
 from models.session import make_engine
 
 from .source import migrations

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from domain.methods import PaymentMethod
 from domain.money import Money
 from domain.payment import Verb
+from domain.payment_methods import PaymentMethod
 from gateways.base import Gateway, Order
 from sandbox.ledger import Movement
 from sandbox.server import RunningSandbox
@@ -152,7 +152,7 @@ def _as_asked(rows: Iterable[Movement]) -> Iterator[tuple[str, int]]:
             yield "charge", row.amount
 
 
-def order(bench: Bench, verb: Verb = Verb.CHARGE, *, minor: int = 1000, card: str = "good", **changes: Any) -> Order:
+def attempt(bench: Bench, verb: Verb = Verb.CHARGE, *, minor: int = 1000, card: str = "good", **changes: Any) -> Order:
     """Return an order of a new payment, brought to where the next `gateway.charge` moves its money.
 
     `card` is one of the bench's names."""

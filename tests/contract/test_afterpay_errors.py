@@ -13,10 +13,10 @@ import requests
 from domain.decline import DeclineClass
 from domain.outcome import Approved, Declined, InDoubt, NotSent
 from domain.payment import Verb
-from gateways.afterpay.answers import ERRORS, failure_of
 from gateways.afterpay.gateway import AfterpayGateway
+from gateways.afterpay.responses import ERRORS, failure_of
 from gateways.base import Order
-from gateways.rest import Answer, CallFailed, Fate
+from gateways.json_api import Answer, CallFailed, Fate
 from sandbox.server import RunningSandbox
 
 from .afterpay_wire import Wire

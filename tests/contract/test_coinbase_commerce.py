@@ -12,10 +12,10 @@ import requests
 
 from domain.decline import Decline, DeclineClass
 from domain.errors import WebhookRefused
-from domain.methods import PaymentMethod
 from domain.money import Money
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Outcome, Pending, Unresolved
 from domain.payment import Verb
+from domain.payment_methods import PaymentMethod
 from gateways.base import GatewayError, Order
 from gateways.coinbase.commerce import CoinbaseCommerceGateway
 from sandbox.server import RunningSandbox

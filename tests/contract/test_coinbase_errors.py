@@ -11,7 +11,7 @@ from domain.outcome import InDoubt, NotSent, Outcome
 from domain.payment import Verb
 from gateways.coinbase import business as coinbase
 from gateways.coinbase import commerce as coinbase_commerce
-from gateways.rest import Fate
+from gateways.json_api import Fate
 from sandbox.server import RunningSandbox
 from stack.process import free_port
 

@@ -14,8 +14,8 @@ from domain.money import Money
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Pending, Ready
 from domain.payment import Verb
 from gateways.base import GatewayError, Order
-from gateways.klarna.answers import HostedPage
 from gateways.klarna.gateway import KlarnaGateway
+from gateways.klarna.responses import HostedPage
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 

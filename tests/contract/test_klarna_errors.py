@@ -15,9 +15,9 @@ from domain.decline import DeclineClass
 from domain.outcome import Declined, InDoubt, NotSent
 from domain.payment import Verb
 from gateways.base import Order
+from gateways.json_api import Answer
 from gateways.klarna.client import ERRORS, Failure, Meaning, failure_of
 from gateways.klarna.gateway import KlarnaGateway
-from gateways.rest import Answer
 
 from .bench import API_URL, new_order
 from .benches.klarna import ProviderBench as KlarnaBench

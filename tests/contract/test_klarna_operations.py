@@ -12,8 +12,8 @@ import requests
 from domain.outcome import Approved, Declined, InDoubt, NotSent, Outcome, Pending, Ready
 from domain.payment import Verb
 from gateways.base import Order
-from gateways.klarna.answers import standing_of_order, standing_of_refund
 from gateways.klarna.gateway import KlarnaGateway
+from gateways.klarna.responses import standing_of_order, standing_of_refund
 from sandbox.server import RunningSandbox
 
 from .bench import SECONDS, Books, new_order

@@ -12,6 +12,7 @@ from domain.decline import Decline, DeclineClass
 from domain.outcome import ActionRequired, Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Ready
 from domain.payment import Verb
 from gateways.base import Order
+from gateways.json_api import Answer, Fate
 from gateways.paypal.errors import (
     _CODES,
     ISSUES,
@@ -21,8 +22,7 @@ from gateways.paypal.errors import (
     issue_of,
     outcome_of_refusal,
 )
-from gateways.paypal.orders import outcome_of_refund
-from gateways.rest import Answer, Fate
+from gateways.paypal.responses import outcome_of_refund
 from sandbox.server import RunningSandbox
 
 from . import paypal_spec

@@ -196,9 +196,9 @@ def test_the_check_says_so(gateway: PayPalGateway) -> None:
 
 
 def test_a_redirect_or_an_error_is_doubt(elsewhere: PayPalGateway) -> None:
-    order = asked()
-    assert isinstance(elsewhere.charge(order, lambda _: None), InDoubt)
-    assert isinstance(elsewhere.retrieve(order), InDoubt)
-    assert isinstance(elsewhere.charge(replace(order, reference=None, charge_reference=None), print), NotSent)
+    attempt = asked()
+    assert isinstance(elsewhere.charge(attempt, lambda _: None), InDoubt)
+    assert isinstance(elsewhere.retrieve(attempt), InDoubt)
+    assert isinstance(elsewhere.charge(replace(attempt, reference=None, charge_reference=None), print), NotSent)
     for verb in (Verb.CAPTURE, Verb.VOID, Verb.REFUND):
         assert isinstance(getattr(elsewhere, verb)(asked(verb, reference=None)), NotSent)

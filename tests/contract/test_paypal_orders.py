@@ -18,7 +18,7 @@ from domain.money import Money
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Pending, Ready
 from domain.payment import Verb
 from gateways.base import Order
-from gateways.paypal.orders import outcome_of_order
+from gateways.paypal.responses import outcome_of_order
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 

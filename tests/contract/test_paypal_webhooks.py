@@ -20,7 +20,7 @@ from domain.payment import Verb
 from gateways.base import Notice
 from gateways.paypal.certificates import Certificates, Place, Unchecked, paypal_place, sandbox_place, trusted_roots
 from gateways.paypal.gateway import BASES
-from gateways.paypal.kept import kept
+from gateways.paypal.stored_fields import kept
 from gateways.paypal.webhooks import Webhooks, notice_of
 from sandbox.paypal import signing
 from sandbox.paypal.events import WEBHOOK_ID

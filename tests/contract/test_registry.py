@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domain.methods import CAPABILITIES, PaymentMethod
+from domain.payment_methods import CAPABILITIES, PaymentMethod
 from gateways.registry import PROVIDERS
 from sandbox.server import RunningSandbox
 from tests.contract.conftest import PROVIDERS as BENCHES

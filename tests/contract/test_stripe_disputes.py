@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import requests
 
-from domain.methods import PaymentMethod
 from domain.outcome import Approved, NotSent
 from domain.payment import Verb
+from domain.payment_methods import PaymentMethod
 from gateways.base import Fact, Gateway, Notice, Order
 from sandbox.server import RunningSandbox
 

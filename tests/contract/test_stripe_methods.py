@@ -10,12 +10,12 @@ import pytest
 import requests
 
 from domain.decline import DeclineClass
-from domain.methods import PaymentMethod
 from domain.money import Money
 from domain.outcome import ActionRequired, Approved, Declined, NotSent, Pending
 from domain.payment import Verb
+from domain.payment_methods import PaymentMethod
 from gateways.base import Gateway, Order
-from gateways.stripe.actions import next_action
+from gateways.stripe.next_actions import next_action
 from gateways.stripe.requests import confirm_params, create_params
 from sandbox.server import RunningSandbox
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.methods import PaymentMethod, capabilities
 from domain.money import Money
 from domain.outcome import Approved
+from domain.payment_methods import PaymentMethod, capabilities
 from gateways.stripe.money import from_stripe, to_stripe
 from sandbox.server import RunningSandbox
 

@@ -16,16 +16,16 @@ from sqlalchemy import Row, Table, select
 from werkzeug.test import TestResponse
 
 from domain.routing import Router
-from domain.settlement import Policy
+from domain.state_machine import Policy
 from gateways.base import Gateway
 from gateways.stripe.gateway import StripeGateway
+from models.api_keys import Role, create_key
+from models.billing import dunning_cases, subscriptions
 from models.clock import Clock
-from models.debts import dunning_cases, subscriptions
 from models.history import events, webhook_events
-from models.keys import Role, create_key
 from models.payments import attempts, payments
-from models.rings import SWEEP, Ring
 from models.session import make_engine, read, transact
+from models.task_messages import SWEEP, Ring
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 from sandbox.stripe.api import Stripe
@@ -33,7 +33,7 @@ from sandbox.stripe.events import signature
 from tasks.base import Runtime
 from tasks.lease import LeaseKeeper
 from webhooks.app import PREFIX, create_app
-from webhooks.services import Services
+from webhooks.context import Services
 from worker.celery import app
 
 SECRET_KEY = "sk_test_sandbox_scene"

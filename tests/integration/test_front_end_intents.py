@@ -7,7 +7,7 @@ import json
 import pytest
 from sqlalchemy import select
 
-from domain.step import LEASE
+from domain.decision import LEASE
 from models.base import metadata
 from models.payments import payments
 from models.session import read

@@ -9,10 +9,10 @@ import pytest
 
 from domain.outcome import Approved, InDoubt, Ready, Unresolved
 from models import transition
-from models.customers import remember_customer
-from models.keys import Role, create_key
-from models.rings import DUNNING, RECONCILE
+from models.api_keys import Role, create_key
+from models.provider_customers import remember_customer
 from models.session import transact
+from models.task_messages import DUNNING, RECONCILE
 from tests.integration.scene import POOR, Scene, order
 
 pytestmark = pytest.mark.postgres

@@ -14,10 +14,10 @@ import pytest
 import requests
 
 import tasks.webhooks
+from domain.decision import LEASE
 from domain.outcome import Approved, InDoubt
-from domain.step import LEASE
 from gateways.base import Order
-from models.rings import CHARGE, DUNNING, RECONCILE, WEBHOOK
+from models.task_messages import CHARGE, DUNNING, RECONCILE, WEBHOOK
 from tests.integration.scene import LOST, POOR, WHOLE, Scene, order
 from worker.celery import app
 
@@ -154,15 +154,15 @@ def _pause_at(scene: Scene, point: str, payment_id: str, monkeypatch: pytest.Mon
     """Freeze the process at a point of its way for longer than a lease: its own clock goes on as well."""
     clock = FrozenTime()
     monkeypatch.setattr("tasks.lease.time", clock)
-    monkeypatch.setattr("tasks.attempt.time", clock)
+    monkeypatch.setattr("tasks.execute.time", clock)
 
     def reach(name: str) -> None:
         if name == point:
-            monkeypatch.setattr("tasks.attempt.reach", lambda _: None)
+            monkeypatch.setattr("tasks.execute.reach", lambda _: None)
             clock.seconds += LEASE.total_seconds() + 1
             _lose_the_lease(scene, payment_id)
 
-    monkeypatch.setattr("tasks.attempt.reach", reach)
+    monkeypatch.setattr("tasks.execute.reach", reach)
 
 
 class FrozenTime:

@@ -27,14 +27,14 @@ from gateways.http import make_session, was_never_sent
 from models.clock import Clock
 from models.history import assessments
 from models.payments import attempts
-from models.rings import PROCESS, Ring
 from models.session import make_engine, transact
+from models.task_messages import PROCESS, Ring
 from sandbox.stripe.errors import NotStored
 from stack.process import free_port
 from tasks.base import QuietRequest
 from tests.integration.scene import READ_SECONDS, WHOLE, Json, Scene, make_gateway, order
-from worker.bell import Bell
 from worker.celery import app
+from worker.publisher import Bell
 
 pytestmark = pytest.mark.postgres
 

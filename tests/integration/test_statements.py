@@ -17,18 +17,18 @@ import requests
 from sqlalchemy import Connection, Engine, event
 
 from domain.routing import Router
-from domain.settlement import Policy
+from domain.state_machine import Policy
 from gateways.stripe.gateway import StripeGateway
+from models.api_keys import Role, create_key
 from models.clock import Clock
-from models.keys import Role, create_key
-from models.rings import CHARGE, WEBHOOK, Ring
 from models.session import make_engine, transact
+from models.task_messages import CHARGE, WEBHOOK, Ring
 from sandbox.server import RunningSandbox
 from sandbox.stripe.events import signature
 from tasks.base import Runtime
 from tasks.lease import LeaseKeeper
 from webhooks.app import PREFIX, create_app
-from webhooks.services import Services
+from webhooks.context import Services
 from worker.celery import app
 
 pytestmark = pytest.mark.postgres

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.decision import MarkSubscription, Policy, SaveCase
 from domain.decline import DeclineClass
 from domain.dunning import CaseState, DunningPolicy, SubscriptionStatus
 from domain.payment import DunningCase, Event, State
-from domain.settlement import step, target
-from domain.step import MarkSubscription, Policy, SaveCase
+from domain.state_machine import step, target
 
 from .world import declined, new_attempt, new_payment
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import InvalidAmount, InvalidRequest, UnsupportedMethod
-from domain.methods import CAPABILITIES, Capability, PaymentMethod
 from domain.money import Money
+from domain.payment_methods import CAPABILITIES, Capability, PaymentMethod
 from domain.routing import Choice, Router, Rule, Wish, offers, route
 
 KLARNA, CARD = PaymentMethod.KLARNA, PaymentMethod.CREDIT_CARD

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from domain.methods import PaymentMethod
+from domain.payment_methods import PaymentMethod
 from gateways.base import Shared, SharedToken
 from gateways.stripe.settings import StripeSettings
 

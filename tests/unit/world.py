@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from domain.causes import Cause, Started
+from domain.commands import Cause, Started
+from domain.decision import CloseOtherAttempts, OpenAttempt, Policy, SaveCase, Step
 from domain.decline import Decline, DeclineClass
 from domain.outcome import (
     ActionRequired,
@@ -35,8 +36,7 @@ from domain.payment import (
     State,
     Verb,
 )
-from domain.settlement import step, target
-from domain.step import CloseOtherAttempts, OpenAttempt, Policy, SaveCase, Step
+from domain.state_machine import step, target
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 WINDOW = timedelta(days=7)

@@ -11,8 +11,8 @@ from typing import Any
 
 import requests
 
-from domain.methods import PaymentMethod
 from domain.outcome import ActionRequired
+from domain.payment_methods import PaymentMethod
 from gateways.afterpay.gateway import AfterpayGateway
 from gateways.base import Gateway, Order
 from sandbox.server import RunningSandbox

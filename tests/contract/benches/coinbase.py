@@ -13,7 +13,7 @@ from typing import Any
 import requests
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from domain.methods import PaymentMethod
+from domain.payment_methods import PaymentMethod
 from gateways.base import Order
 from gateways.coinbase.business import CoinbaseGateway
 from sandbox.server import RunningSandbox

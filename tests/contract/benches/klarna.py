@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import requests
 
-from domain.methods import PaymentMethod
+from domain.payment_methods import PaymentMethod
 from gateways.base import Gateway, Order
-from gateways.klarna.answers import HostedPage
 from gateways.klarna.gateway import KlarnaGateway
+from gateways.klarna.responses import HostedPage
 from sandbox.server import RunningSandbox
 from tests.contract.bench import API_URL, FEATURES, PAYER, READ_SECONDS, SECONDS, Webhook, body_of
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import requests
 
-from domain.methods import PaymentMethod
 from domain.outcome import ActionRequired
+from domain.payment_methods import PaymentMethod
 from gateways.base import Gateway, Order
 from gateways.paypal.gateway import PayPalGateway
 from sandbox.paypal import signing

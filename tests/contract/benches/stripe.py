@@ -10,7 +10,7 @@ from typing import Any
 
 import requests
 
-from domain.methods import PaymentMethod
+from domain.payment_methods import PaymentMethod
 from gateways.base import Gateway, Order
 from gateways.stripe.gateway import StripeGateway
 from sandbox.server import RunningSandbox

@@ -1,0 +1,39 @@
+"""What both Coinbase gateways do with an answer. Knows no operation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from domain.errors import InvalidAmount, UnknownCurrency
+from domain.money import Money
+from domain.outcome import InDoubt, NotSent, Outcome
+from gateways.base import Order
+from gateways.json_api import Answer, CallFailed, Fate
+
+
+def json_of(answer: Answer) -> dict[str, Any]:
+    """Return the JSON object of a good answer; raise CallFailed if it is something else."""
+    if not answer.fields:
+        raise CallFailed("malformed_answer", Fate.UNKNOWN)
+    return answer.fields
+
+
+def is_another(thing: Any, order: Order) -> bool:
+    """Tell whether an answer is about another object than that of the order, which may not be known yet."""
+    asked = order.charge_reference or order.reference
+    return asked is not None and thing["id"] != asked
+
+
+def outcome_of_transition(failure: CallFailed, reference: str) -> Outcome:
+    """Return the outcome of a call that is refused when the object has moved on: then the look-up decides."""
+    if failure.fate is Fate.NOT_EXECUTED:
+        return NotSent(failure.reason, reference=reference)
+    return InDoubt(failure.reason, reference)
+
+
+def minor_units(amount: Any, currency: str) -> int | None:
+    """Return an amount in minor units; None for one that is none, or that the currency cannot express."""
+    try:
+        return Money.parse(amount, currency).minor
+    except (InvalidAmount, UnknownCurrency):
+        return None

@@ -1,0 +1,82 @@
+"""What verifying webhooks has in common: equal codes, fresh stamps, and names that can be stored. Knows no provider."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from domain.errors import WebhookRefused
+from gateways.base import Delivery
+from gateways.json_api import MALFORMED
+
+# Between signing and receiving; a stamp from the future is as wrong as an old one.
+TOLERANCE = timedelta(minutes=5)
+# The names of what is kept of a document, by which lies what is kept of theirs; None for a text.
+Shape = Mapping[str, Any] | None
+# Identifiers, codes, amounts, times, addresses of objects; neither a name with its spaces nor an e-mail address.
+_PLAIN = re.compile(r"[\w.:/+-]{1,255}", re.ASCII)
+_LONGEST_ID = 255
+_LONGEST_TYPE = 100
+
+
+def is_same(given: str, right: str) -> bool:
+    """Compare two codes in a time that tells nothing about them."""
+    return hmac.compare_digest(given.encode(errors="replace"), right.encode(errors="replace"))
+
+
+def is_code(given: str, secret: str, signed: bytes) -> bool:
+    """Tell whether this is the hexadecimal HMAC with SHA-256 that the secret makes."""
+    return is_same(given, hmac.digest(secret.encode(), signed, "sha256").hex())
+
+
+def check_age(stamp: float, now: datetime, past: timedelta = TOLERANCE) -> None:
+    """Refuse what was signed more than `past` ago or in the future. `stamp`: in seconds since 1970."""
+    if not -TOLERANCE.total_seconds() <= now.timestamp() - stamp <= past.total_seconds():
+        raise WebhookRefused("signed too long ago or in the future")
+
+
+def is_name(value: object, longest: int = _LONGEST_ID) -> bool:
+    """Tell whether a value is printable ASCII, neither empty nor too long: fit for an id, a type or a header."""
+    return isinstance(value, str) and 0 < len(value) <= longest and value.isascii() and value.isprintable()
+
+
+def picked(thing: Any, shape: Shape) -> Any:
+    """Return of a document only what the shape names, where it is plain text; of lists, of each element.
+
+    >>> picked({"id": "1", "name": "Jo", "list": [{"a": "b", "c": 7}]}, {"id": None, "list": {"a": None}})
+    {'id': '1', 'list': [{'a': 'b'}]}
+    """
+    if shape is None:
+        return thing if isinstance(thing, str) and _PLAIN.fullmatch(thing) else None
+    if isinstance(thing, list):
+        return [picked(each, shape) for each in thing]
+    if not isinstance(thing, dict):
+        return None
+    found = {name: picked(thing[name], inner) for name, inner in shape.items() if name in thing}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def delivery_of(
+    body: bytes,
+    kind: str,
+    identify: Callable[[Any], tuple[Any, Any]],
+    kept: Callable[[Any], Any] | None = None,
+) -> Delivery:
+    """Return an authentic body as a delivery; raise WebhookRefused, `not {kind}`, if it cannot be one.
+
+    `identify` finds id and type in the event, `kept` returns what may be stored of it: without it, all."""
+    try:
+        payload = body.decode()
+        event = json.loads(payload)
+        id, type = identify(event)
+        if kept is not None:
+            payload = json.dumps(kept(event))
+    except (*MALFORMED, RecursionError):
+        raise WebhookRefused(f"not {kind}") from None
+    if not (is_name(id) and is_name(type, _LONGEST_TYPE)):
+        raise WebhookRefused(f"not {kind}")
+    return Delivery(id, type, payload)

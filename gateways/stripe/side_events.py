@@ -1,0 +1,73 @@
+"""What Stripe's disputes tell: chargebacks of cards, and bank debits that come back after they had succeeded."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from domain.money import decimal_text
+from gateways.base import Fact
+from gateways.stripe.money import from_stripe
+from gateways.stripe.next_actions import field
+
+_NAMES = {
+    "charge.dispute.created": "dispute_opened",
+    "charge.dispute.updated": "dispute_updated",
+    "charge.dispute.funds_withdrawn": "dispute_updated",
+    "charge.dispute.funds_reinstated": "dispute_updated",
+    "charge.dispute.closed": "dispute_closed",
+}
+_ENDED = {"won": "dispute_won", "lost": "dispute_lost"}
+_FUNDS = {"charge.dispute.funds_withdrawn": "withdrawn", "charge.dispute.funds_reinstated": "reinstated"}
+
+# A debit that its bank or payer takes back comes as a dispute that is lost from the start. These reasons are the banks'
+# (docs.stripe.com/disputes/categories, support.stripe.com on ACH and SEPA disputes, read 2026-11-23).
+_RETURN_REASONS = frozenset(
+    {
+        "bank_cannot_process",
+        "check_returned",
+        "customer_initiated",
+        "debit_not_authorized",
+        "incorrect_account_details",
+        "insufficient_funds",
+    }
+)
+_DEBITS = frozenset({"sepa_debit", "us_bank_account"})
+
+
+def fact_of(type: str, dispute: Any) -> Fact | None:
+    """Return what an event about a dispute says; None for one of a type that is not known."""
+    if type not in _NAMES:
+        return None
+    currency = str(dispute["currency"]).upper()
+    due_by = field(field(dispute, "evidence_details"), "due_by")
+    data = {
+        "reference": str(dispute["id"]),
+        "reason": str(dispute["reason"]),
+        "status": str(dispute["status"]),
+        "amount": decimal_text(from_stripe(dispute["amount"], currency), currency),
+        "currency": currency,
+        "network_reason_code": _network_code(dispute),
+        "funds": _FUNDS.get(type, ""),
+        "evidence_due_at": datetime.fromtimestamp(due_by, UTC).isoformat() if due_by else "",
+    }
+    return Fact(_name(type, dispute), {name: text for name, text in data.items() if text})
+
+
+def _name(type: str, dispute: Any) -> str:
+    if type == "charge.dispute.closed":
+        return _ENDED.get(dispute["status"], _NAMES[type])
+    if type == "charge.dispute.created" and _is_return(dispute):
+        return "debit_returned"
+    return _NAMES[type]
+
+
+def _network_code(dispute: Any) -> str:
+    """Return the card network's or the bank's own code, where there is one."""
+    card = field(field(dispute, "payment_method_details"), "card")
+    return str(field(dispute, "network_reason_code") or field(card, "network_reason_code") or "")
+
+
+def _is_return(dispute: Any) -> bool:
+    method = field(field(dispute, "payment_method_details"), "type")
+    return method in _DEBITS or dispute["reason"] in _RETURN_REASONS

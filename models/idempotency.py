@@ -1,0 +1,69 @@
+"""Who asks and what they get, the first time and whenever they repeat their Idempotency-Key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from domain.errors import IdempotencyKeyInUse, IdempotencyKeyReused
+from models.history import idempotency_keys
+from models.session import insert_new
+from models.task_messages import Ring
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. `application` None: an operator, who sees the payments of all applications."""
+
+    application: str | None
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the caller gets, now and for every repetition. `rings`: what to announce after the commit."""
+
+    status: int
+    body: dict[str, Any]
+    payment_id: str | None = None
+    rings: tuple[Ring, ...] = ()
+    is_replay: bool = False
+
+
+def reserve(
+    connection: Connection, application: str, key: str | None, fingerprint: str, now: datetime, answer: Answer | None
+) -> Answer | None:
+    """Take the key for this request; return the first request's answer when the key is taken already."""
+    if key is None:
+        return None
+    values = {
+        "application": application,
+        "key": key,
+        "fingerprint": fingerprint,
+        "created_at": now,
+        "status": answer and answer.status,
+        "body": answer and answer.body,
+        "payment_id": answer and answer.payment_id,
+    }
+    if insert_new(connection, idempotency_keys, values):
+        return None
+    query = select(idempotency_keys).where(idempotency_keys.c.application == application, idempotency_keys.c.key == key)
+    first = connection.execute(query).one()
+    if first.fingerprint != fingerprint:
+        raise IdempotencyKeyReused("this Idempotency-Key came with another request before; use a new one")
+    if first.status is None:
+        raise IdempotencyKeyInUse("the first request with this Idempotency-Key is still running; repeat it later")
+    return Answer(first.status, first.body, first.payment_id, is_replay=True)
+
+
+def keep_answer(connection: Connection, application: str, key: str | None, answer: Answer) -> None:
+    """Store the answer for repetitions of the key."""
+    if key is not None:
+        connection.execute(
+            update(idempotency_keys)
+            .where(idempotency_keys.c.application == application, idempotency_keys.c.key == key)
+            .values(status=answer.status, body=answer.body, payment_id=answer.payment_id)
+        )

@@ -1,0 +1,48 @@
+"""The whole schema, and how a database is brought up to it."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, Engine, text
+
+from models import billing, breakers, history, payments, provider_customers, provider_tokens
+from models.base import metadata
+
+__all__ = ["current_revision", "metadata", "upgrade"]
+
+# Every table is registered by importing its module.
+_TABLES = (
+    payments.payments,
+    billing.invoices,
+    history.events,
+    breakers.breakers,
+    provider_customers.customers,
+    provider_tokens.provider_tokens,
+)
+# Any constant: two migrations at once take turns.
+_LOCK = 7_061_991
+
+
+def upgrade(engine: Engine) -> None:
+    """Bring the database up to the newest revision. Safe to run anywhere, any number of times, at once."""
+    with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        command.upgrade(_config(connection), "head")
+
+
+def current_revision(engine: Engine) -> str | None:
+    """Return the revision that the database is at, None before the first."""
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(files("models") / "migrations"))
+    config.attributes["connection"] = connection
+    return config

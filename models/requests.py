@@ -1,0 +1,244 @@
+"""What an application may ask for, whichever door it comes through: checked here, before anything is stored."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from domain.card_number import contains_card_number, keys_of, names_security_code, strings_of
+from domain.errors import CardNumberRefused, InvalidRequest, UnsupportedMethod
+from domain.money import Money, exponent
+from domain.payment_methods import PaymentMethod
+from domain.routing import Wish
+
+
+def _no_float(value: Any) -> Any:
+    if isinstance(value, float):
+        raise ValueError('send the amount as a decimal string such as "12.30"')
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        raise ValueError('must be a decimal string such as "12.30" or a number')
+    return value
+
+
+def _currency(value: Any) -> Any:
+    if isinstance(value, str):
+        exponent(value.upper())
+        return value.upper()
+    return value
+
+
+def _method(value: Any) -> Any:
+    if isinstance(value, str) and value not in list(PaymentMethod):
+        raise UnsupportedMethod(f"payment_method must be one of: {', '.join(PaymentMethod)}")
+    return value
+
+
+Text = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200)]
+Token = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
+# Plain: pydantic would try a Decimal as an integer, and 1e999999999 written out fills the memory.
+Amount = Annotated[str | int | Decimal, PlainValidator(_no_float)]
+CurrencyCode = Annotated[str, BeforeValidator(_currency), StringConstraints(strict=True, max_length=3)]
+MetadataValue = Annotated[str, StringConstraints(strict=True, max_length=500)] | bool | int | None
+
+
+class Command(BaseModel):
+    """A request with no unknown fields. `parse` is the only way in."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def parse(cls, raw: Any) -> Self:
+        """Check a decoded JSON value; raise InvalidRequest with one sentence per field, never the values."""
+        if not isinstance(raw, dict):
+            raise InvalidRequest("the body must be a JSON object")
+        if any(names_security_code(key) for key in keys_of(raw)):
+            raise CardNumberRefused("the request holds a card security code; it must never be sent here")
+        for text in strings_of(raw):
+            if "\x00" in text:
+                raise InvalidRequest("a text holds a NUL byte; remove it")
+            if contains_card_number(text):
+                raise CardNumberRefused(
+                    "the request holds what looks like a card number; send the provider's token instead"
+                )
+        try:
+            return cls.model_validate(raw)
+        except ValidationError as error:
+            raise InvalidRequest("; ".join(_sentence(dict(detail)) for detail in error.errors())) from None
+
+    def fingerprint(self, operation: str) -> str:
+        """Return the hash by which a repeated Idempotency-Key is recognised as the same request."""
+        canonical = json.dumps([operation, self.model_dump(mode="json")], sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _sentence(detail: dict[str, Any]) -> str:
+    field = ".".join(str(part) for part in detail["loc"][:1]) or "body"
+    if detail["type"] == "extra_forbidden":
+        return f"{field[:100]}: unknown field"
+    if detail["type"] == "missing":
+        return f"{field}: required"
+    return f"{field}: {detail['msg'].removeprefix('Value error, ')}"
+
+
+class ProcessPayment(Command):
+    """Collect an amount for an invoice with a payment method that the provider has tokenised."""
+
+    invoice_id: Text
+    user_id: Text
+    amount: Amount
+    currency: CurrencyCode
+    payment_method: Annotated[PaymentMethod, BeforeValidator(_method)]
+    # The provider's token of card or account; not for methods that the customer approves at the provider.
+    payment_method_token: Token | None = None
+    # The provider's customer that the token belongs to: needed to charge a saved card again.
+    customer_token: Token | None = None
+    capture: Annotated[bool, Field(strict=True)] = True
+    subscription_id: Text | None = None
+    # The customer is not there to authenticate; so it is for a subscription unless the request says otherwise.
+    off_session: Annotated[bool, Field(strict=True)] | None = None
+    ip_address: Annotated[str, StringConstraints(strict=True, max_length=45)] | None = None
+    device_fingerprint: Text | None = None
+    email: Annotated[str, StringConstraints(strict=True, max_length=254)] | None = None
+    billing_address: dict[str, Annotated[str, StringConstraints(max_length=300)] | None] | None = None
+    return_url: Annotated[str, StringConstraints(strict=True, max_length=2000, pattern=r"^https?://\S+$")] | None = None
+    metadata: Annotated[dict[str, MetadataValue], Field(max_length=50)] | None = None
+
+    @field_validator("return_url")
+    @classmethod
+    def _is_address(cls, address: str | None) -> str | None:
+        try:
+            host = urlsplit(address or "https://none").hostname
+        except ValueError:
+            host = None
+        if not host:
+            raise ValueError("must be an address such as https://shop.example/thanks")
+        return address
+
+    @model_validator(mode="after")
+    def _subscriptions_capture_at_once(self) -> Self:
+        if self.subscription_id and not self.capture:
+            raise ValueError("capture must be true for a payment with a subscription_id")
+        return self
+
+    @property
+    def money(self) -> Money:
+        """The amount in minor units."""
+        return Money.parse(self.amount, self.currency)
+
+    @property
+    def is_off_session(self) -> bool:
+        """Whether the customer is away."""
+        return self.subscription_id is not None if self.off_session is None else self.off_session
+
+    @property
+    def wish(self) -> Wish:
+        """What routing has to know."""
+        fields = {name for name, value in self if value not in (None, "", {})}
+        parts = {f"billing_address.{name}" for name, value in (self.billing_address or {}).items() if value}
+        country = (self.billing_address or {}).get("country")
+        return Wish(
+            self.payment_method,
+            self.money,
+            country=country and country.upper(),
+            is_capture_later=not self.capture,
+            is_off_session=self.is_off_session,
+            given=frozenset(fields | parts),
+            seed=self.user_id,
+        )
+
+    @property
+    def payer(self) -> dict[str, Any] | None:
+        """The personal data, to be stored apart."""
+        fields = {"ip_address", "device_fingerprint", "email", "billing_address"}
+        return self.model_dump(mode="json", include=fields, exclude_none=True) or None
+
+
+class UpsertInvoice(Command):
+    """What a user owes."""
+
+    user_id: Text
+    amount: Amount
+    currency: CurrencyCode
+    due_at: datetime | None = None
+    description: Annotated[str, StringConstraints(strict=True, max_length=500)] | None = None
+
+
+class CreateIntent(Command):
+    """Open an intent for a front end; the amount is the stored invoice's."""
+
+    invoice_id: Text
+
+
+class _Payer(Command):
+    """Personal data that the provider keeps with a customer; we store none of it."""
+
+    email: Annotated[str, StringConstraints(strict=True, max_length=254)] | None = None
+    billing_address: dict[str, Annotated[str, StringConstraints(max_length=300)] | None] | None = None
+
+    @property
+    def payer(self) -> dict[str, Any]:
+        """The personal data."""
+        return self.model_dump(mode="json", include={"email", "billing_address"}, exclude_none=True)
+
+
+class OpenSetup(_Payer):
+    """Save a payment method in a front end."""
+
+    user_id: Text
+    payment_method: Annotated[PaymentMethod, BeforeValidator(_method)] = PaymentMethod.CREDIT_CARD
+
+
+class AttachMethod(_Payer):
+    """Save a payment method that the front end has tokenised."""
+
+    payment_method_token: Token
+    default: Annotated[bool, Field(strict=True)] = False
+
+
+class CapturePayment(Command):
+    """Take authorized money, all of it unless an amount is given."""
+
+    amount: Amount | None = None
+
+
+class CancelPayment(Command):
+    """Stop a payment or release an authorization."""
+
+
+class RefundPayment(Command):
+    """Give money back, all that is left unless an amount is given."""
+
+    amount: Amount | None = None
+    reason: Literal["duplicate", "fraudulent", "requested_by_customer"] | None = None
+
+
+class RecordPayment(Command):
+    """What an operator has seen of a payment by invoice: money that came, or money that was given back.
+
+    `reference`: where it can be found again, such as the bank statement's line."""
+
+    kind: Literal["payment", "refund"] = "payment"
+    amount: Amount | None = None
+    reference: Text
+
+
+class ReviewPayment(Command):
+    """An operator's decision on a payment that waits for review."""
+
+    decision: Literal["approve", "reject"]

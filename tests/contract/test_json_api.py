@@ -1,0 +1,106 @@
+"""What the gateways of JSON APIs share: what is sent once and how, what counts as an answer, what as none."""
+
+from __future__ import annotations
+
+import base64
+import uuid
+
+import pytest
+from pydantic import BaseModel
+
+from domain.outcome import InDoubt, NotSent, Outcome
+from gateways.idempotency import key_of
+from gateways.json_api import Answer, CallFailed, Fate, Rest, decided, looked_up
+from gateways.settings import Secrets, all_revealed
+
+from .served import answering
+
+
+def test_a_request_carries_what_its_api_and_its_call_say() -> None:
+    with answering((200, {})) as served:
+        rest = Rest(f"{served.url}/v2/", 2, auth=("zoë", "pass:word"), headers={"X-Api": "1"})
+        rest.send("POST", "/orders", json={"a": 1}, query={"limit": 2}, headers={"X-Call": "2"})
+    (asked,) = served.asked
+    assert (asked.method, asked.path, asked.body) == ("POST", "/v2/orders?limit=2", {"a": 1})
+    assert (asked.headers["X-Api"], asked.headers["X-Call"]) == ("1", "2")
+    assert base64.b64decode(asked.headers["Authorization"].removeprefix("Basic ")).decode() == "zoë:pass:word"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "read"),
+    [
+        (200, b"", None),
+        (204, b"", None),
+        (201, b"[1]", [1]),
+        (200, b"null", None),
+        (302, b"<html>", None),
+        (404, b"<html>", None),
+        (503, b"", None),
+        (422, b'{"code": 1}', {"code": 1}),
+        (500, b"[" * 100_000, None),
+    ],
+)
+def test_an_answer_has_its_status_and_its_json(status: int, body: bytes, read: object) -> None:
+    with answering((status, body)) as served:
+        answer = Rest(served.url, 2).send("GET", "/")
+    assert (answer.status, answer.body) == (status, read)
+    assert answer.fields == (read if isinstance(read, dict) else {})
+    assert len(served.asked) == 1
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"{", b"\xff\xfe\xfd", b"[" * 100_000])
+def test_a_good_answer_that_is_no_json_is_none(body: bytes) -> None:
+    with answering((200, body)) as served, pytest.raises(CallFailed) as failed:
+        Rest(served.url, 2).send("GET", "/")
+    assert (failed.value.reason, failed.value.fate) == ("malformed_answer", Fate.UNKNOWN)
+
+
+def test_where_nobody_listens_nothing_was_sent() -> None:
+    with answering((200, {})) as served:
+        rest = Rest(served.url, 2)
+    with pytest.raises(CallFailed) as failed:
+        rest.send("POST", "/")
+    assert (failed.value.reason, failed.value.fate) == ("unreachable", Fate.NOT_EXECUTED)
+
+
+@pytest.mark.parametrize(
+    ("fate", "outcome", "of_creation"),
+    [
+        (Fate.UNKNOWN, InDoubt("x", "1"), NotSent("x")),
+        (Fate.NOT_EXECUTED, NotSent("x", reference="1"), NotSent("x")),
+        (Fate.AT_FAULT, NotSent("x", is_retryable=False, reference="1"), NotSent("x", is_retryable=False)),
+    ],
+)
+def test_what_follows_of_each_fate(fate: Fate, outcome: Outcome, of_creation: Outcome) -> None:
+    failure = CallFailed("x", fate)
+
+    def fail() -> Outcome:
+        raise failure
+
+    assert failure.outcome("1") == decided("1", fail) == outcome
+    assert failure.outcome_of_creation() == of_creation
+    assert looked_up("1", fail) == InDoubt("x", "1")
+
+
+def test_an_answer_that_makes_no_sense_is_doubt() -> None:
+    for judge in (decided, looked_up):
+        assert judge("1", lambda: Answer(200, []).body["id"]) == InDoubt("malformed_answer", "1")
+
+
+def test_a_key_is_the_same_for_ever() -> None:
+    """Another one would make what an older release has sent a second request."""
+    assert key_of("at_1", "capture") == "804b5f2a-6367-4406-aaab-fd12ce32b5ce"
+    assert uuid.UUID(key_of("at_1", "capture")).version == 4
+
+
+class Given(BaseModel):
+    secret: Secrets = ()
+
+
+@pytest.mark.parametrize("given", [None, "", " , ", "new, old,"])
+def test_secrets_are_given_with_commas_between(given: str | None) -> None:
+    expected = ("new", "old") if given and given.strip(" ,") else ()
+    settings = Given(secret=given)
+    assert all_revealed(settings.secret) == expected
+    assert Given(**settings.model_dump()) == settings
+    assert "new" not in repr(settings)

@@ -1,0 +1,208 @@
+"""Klarna's callbacks: a secret in the address instead of a signature, and nothing believed of their content."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.errors import WebhookRefused
+from gateways.base import Fact, Notice
+from gateways.klarna.gateway import KlarnaGateway
+from gateways.klarna.responses import HostedPage
+from gateways.klarna.webhooks import read, verify
+from sandbox.server import RunningSandbox
+from sandbox.state import Settings
+
+from .bench import API_URL, PAYER, SECONDS, new_order, now
+from .benches.klarna import ProviderBench as KlarnaBench
+from .served import Served, answering
+
+SECRET, OLD = "s" * 32, "o" * 32
+SESSION = {"session_id": "hpp-1", "status": "COMPLETED", "order_id": "o-1", "klarna_reference": "K4MADNY"}
+UPDATE = {"event_id": "e-1", "session": SESSION}
+DECISION = {"order_id": "o-1", "event_type": "FRAUD_RISK_ACCEPTED"}
+ADDRESS = f"{API_URL}/webhooks/klarna/{SECRET}"
+
+
+def verified(event: Any, url: str = f"{ADDRESS}?attempt=at_1", secrets: tuple[str, ...] = (SECRET, OLD)) -> Any:
+    """Return what is stored of a callback."""
+    return verify(json.dumps(event).encode(), url, secrets)
+
+
+def test_a_status_update() -> None:
+    delivery = verified(UPDATE)
+    assert (delivery.event_id, delivery.type) == ("e-1", "page.completed")
+    assert read(delivery.payload) == Notice("o-1", "at_1", None)
+
+
+def test_a_status_update_without_an_order() -> None:
+    waiting = {"event_id": "e-2", "session": {"session_id": "hpp-1", "status": "IN_PROGRESS"}}
+    assert read(verified(waiting).payload) == Notice("hpp/hpp-1", "at_1", None)
+
+
+def test_the_end_of_an_assessment_has_an_id_of_our_making() -> None:
+    delivery = verified(DECISION)
+    assert (delivery.event_id, delivery.type) == ("o-1:FRAUD_RISK_ACCEPTED", "FRAUD_RISK_ACCEPTED")
+    assert delivery == verified(DECISION)
+    assert verified(DECISION | {"event_type": "FRAUD_RISK_STOPPED"}).event_id != delivery.event_id
+    assert verified(DECISION | {"event_id": "e-9"}).event_id == "e-9"
+    assert read(delivery.payload) == Notice("o-1", "at_1", None)
+
+
+def test_a_stop_is_a_fact_and_a_reason_to_ask() -> None:
+    """It can come after Klarna has accepted, or we have captured."""
+    stopped = read(verified(DECISION | {"event_type": "FRAUD_RISK_STOPPED"}).payload)
+    fact = Fact("fraud_risk_stopped", {"reference": "o-1"})
+    assert stopped == Notice("o-1", "at_1", None, fact=fact, is_news=True)
+    for other in ("FRAUD_RISK_ACCEPTED", "FRAUD_RISK_REJECTED"):
+        assert read(verified(DECISION | {"event_type": other}).payload) == Notice("o-1", "at_1", None)
+
+
+def test_credentials_and_persons_are_not_stored() -> None:
+    canary = {"authorization_token": "canary", "customer": {"family_name": "canary"}, "order_id": "o-1"}
+    for event in (UPDATE | {"session": SESSION | canary}, DECISION | canary, UPDATE | {"client_token": "canary"}):
+        assert "canary" not in verified(event).payload
+    assert SECRET not in verified(UPDATE).payload
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "/",
+        API_URL,
+        f"{API_URL}/webhooks/klarna",
+        f"{API_URL}/webhooks/klarna/?attempt=at_1",
+        f"{API_URL}/webhooks/klarna/{SECRET}x",
+        f"{API_URL}/webhooks/klarna/{SECRET[:-1]}",
+        f"{API_URL}/webhooks/klarna/{SECRET.upper()}",
+        f"{API_URL}/webhooks/klarna/{SECRET}/",
+        f"{API_URL}/webhooks/{SECRET}/klarna",
+        f"{API_URL}/webhooks/klarna/x?secret={SECRET}",
+        f"{API_URL}/webhooks/klarna/x?/{SECRET}",
+        f"{API_URL}/webhooks/klarna/x#/{SECRET}",
+        f"{API_URL}/webhooks/klarna/\u017f{SECRET}",
+        "https://[broken/" + SECRET,
+    ],
+)
+def test_only_the_last_part_of_the_path_opens(url: str) -> None:
+    with pytest.raises(WebhookRefused):
+        verified(UPDATE, url)
+
+
+def test_every_secret_opens_and_an_empty_one_does_not() -> None:
+    for secret in (SECRET, OLD):
+        assert verified(UPDATE, f"{API_URL}/webhooks/klarna/{secret}")
+    for secrets in ((), ("",)):
+        for url in (f"{API_URL}/webhooks/klarna/", f"{API_URL}/webhooks/klarna/{SECRET}"):
+            with pytest.raises(WebhookRefused):
+                verified(UPDATE, url, secrets)
+
+
+@pytest.mark.parametrize(
+    ("query", "attempt_id"),
+    [
+        ("?attempt=at_1", "at_1"),
+        ("", None),
+        ("?attempt=", None),
+        ("?attempt=at_1&attempt=at_2", None),
+        ("?attempt=a%20b", None),
+        ("?attempt=%ff", None),
+        ("?attempt=" + "a" * 65, None),
+    ],
+)
+def test_the_attempt_is_taken_from_the_address(query: str, attempt_id: str | None) -> None:
+    assert json.loads(verified(UPDATE, ADDRESS + query).payload)["attempt_id"] == attempt_id
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        UPDATE | {"event_id": None},
+        UPDATE | {"event_id": ""},
+        UPDATE | {"event_id": "x" * 256},
+        UPDATE | {"event_id": "ü"},
+        UPDATE | {"event_id": "a\nb"},
+        UPDATE | {"session": None},
+        UPDATE | {"session": [SESSION]},
+        UPDATE | {"session": "COMPLETED"},
+        UPDATE | {"session": SESSION | {"status": None}},
+        UPDATE | {"session": SESSION | {"status": "X" * 100}},
+        UPDATE | {"session": SESSION | {"status": {"is": 1}}},
+        DECISION | {"event_type": ["x"]},
+        DECISION | {"event_type": ""},
+        DECISION | {"order_id": 17},
+        {"event_id": "e-1"},
+        {"event_type": "FRAUD_RISK_ACCEPTED"},
+        "session",
+        None,
+    ],
+)
+def test_what_is_no_callback_is_refused(event: Any) -> None:
+    with pytest.raises(WebhookRefused):
+        verified(event)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from([*UPDATE, *DECISION, *SESSION, "x"]), inner),
+)
+
+
+@given(JSON)
+def test_no_shape_breaks_it(event: Any) -> None:
+    try:
+        delivery = verified(event)
+    except WebhookRefused:
+        return
+    notice = read(delivery.payload)
+    assert notice is None or notice.outcome is None
+
+
+# --- from the page to the receiver ---
+
+
+@pytest.fixture
+def receiver() -> Iterator[Served]:
+    """Where Klarna posts."""
+    with answering((200, b"")) as served:
+        yield served
+
+
+def test_what_is_posted_is_what_is_read(receiver: Served) -> None:
+    """Opening the page, agreeing, and the assessment's end arrive, each about the attempt and of its own id."""
+    with RunningSandbox(Settings(seed=1)) as sandbox:
+        klarna = KlarnaBench(sandbox)
+        gateway: KlarnaGateway = klarna.gateway(api_url=f"{receiver.url}/api")
+        asked = new_order(klarna, payer=PAYER | {"email": "jo+pend-accept@example.org"})
+        reference = gateway.charge(asked, lambda _: None).reference
+        klarna.let_customer_act(reference, is_good=True)
+        page = requests.get(f"{sandbox.url}/_sandbox/klarna/callbacks", timeout=SECONDS).json()["callbacks"][-1]
+        order_id = page["event"]["session"]["order_id"]
+        klarna.let_bank_answer(order_id, is_good=True)
+        notices, ids = set(), set()
+        for _ in range(3):
+            came = receiver.next()
+            path, body = came.path, came.raw
+            assert path == f"/api/webhooks/klarna/{klarna.secrets[0]}?attempt={asked.attempt_id}"
+            delivery = gateway.verify_webhook(body, {}, now(), receiver.url + path)
+            notices.add(gateway.read_webhook(delivery.payload))
+            ids.add(delivery.event_id)
+    page_id = HostedPage.of(reference).id
+    assert notices == {Notice(name, asked.attempt_id, None) for name in (order_id, f"hpp/{page_id}")}
+    assert len(ids) == 3
+
+
+def test_without_a_secret_no_callbacks_are_asked_for(sandbox: RunningSandbox) -> None:
+    klarna = KlarnaBench(sandbox)
+    asked = new_order(klarna)
+    reference = klarna.gateway(callback_secrets=()).charge(asked, lambda _: None).reference
+    klarna.let_customer_act(reference, is_good=True)
+    with pytest.raises(LookupError):
+        klarna.event(reference)

@@ -1,0 +1,347 @@
+"""Customers at Stripe and their saved payment methods: who may do what with which, and what a refusal means."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+import requests
+
+from domain.errors import InvalidRequest, NotFound
+from domain.outcome import Approved
+from domain.payment_methods import PaymentMethod
+from gateways.base import GatewayError, SavedMethod, WalletGateway
+from gateways.stripe.gateway import StripeGateway
+from sandbox.server import RunningSandbox
+from stack.process import free_port
+
+from .bench import PAYER, SECONDS, Books, new_order
+from .benches.stripe import ProviderBench as StripeBench
+from .served import serving
+
+
+@pytest.fixture
+def bench(sandbox: RunningSandbox) -> StripeBench:
+    """Stripe's bench."""
+    return StripeBench(sandbox)
+
+
+@pytest.fixture
+def wallet(bench: StripeBench) -> WalletGateway:
+    """Stripe's gateway, as what keeps customers."""
+    gateway = bench.gateway()
+    assert isinstance(gateway, WalletGateway)
+    return gateway
+
+
+@pytest.fixture
+def faults(sandbox: RunningSandbox, books: Books) -> Any:
+    """Order faults, and clear them afterwards."""
+    yield books.fail
+    sandbox.state.faults.clear()
+
+
+def key() -> str:
+    return secrets.token_hex(8)
+
+
+@pytest.fixture
+def customer(wallet: WalletGateway) -> str:
+    """A new customer."""
+    return wallet.create_customer(key(), PAYER, {"user_id": "user_1"})
+
+
+# --- customers ---
+
+
+def test_a_customer_is_made_once_a_key(bench: StripeBench, wallet: WalletGateway) -> None:
+    same = key()
+    first, again = (wallet.create_customer(same, PAYER, {"user_id": "user_1"}) for _ in range(2))
+    assert first == again != wallet.create_customer(key(), PAYER, {"user_id": "user_1"})
+    shown = bench._call("GET", f"/v1/customers/{first}")
+    assert (shown["email"], shown["name"], shown["metadata"]) == (
+        "jo@example.org",
+        "Jo Example",
+        {"user_id": "user_1"},
+    )
+    assert shown["address"]["country"] == "US"
+
+
+def test_a_key_is_for_one_request(wallet: WalletGateway) -> None:
+    same = key()
+    wallet.create_customer(same, PAYER, {})
+    with pytest.raises(InvalidRequest, match="send a new one"):
+        wallet.create_customer(same, {"email": "else@example.org"}, {})
+
+
+def test_a_customer_of_whom_nothing_is_known(wallet: WalletGateway) -> None:
+    assert wallet.create_customer(key(), {}, {})
+
+
+# --- saved methods ---
+
+
+def test_saved_methods_and_the_first_choice(wallet: WalletGateway, customer: str) -> None:
+    assert wallet.list_methods(customer) == []
+    visa = wallet.attach_method(customer, "pm_card_visa", key())
+    debit = wallet.attach_method(customer, "pm_card_mastercard_debit", key())
+    assert visa == SavedMethod(visa.token, "credit_card", "visa", "4242", "2099-12", False)
+    assert (debit.kind, debit.brand, debit.last4) == ("debit_card", "mastercard", "3222")
+    wallet.make_default(customer, debit.token)
+    listed = wallet.list_methods(customer)
+    assert {saved.token: saved.is_default for saved in listed} == {visa.token: False, debit.token: True}
+
+    wallet.detach_method(customer, debit.token)
+    assert [saved.token for saved in wallet.list_methods(customer)] == [visa.token]
+    assert wallet.list_methods(customer)[0].is_default is False
+
+
+def test_debits_are_saved_with_their_bank(bench: StripeBench, wallet: WalletGateway, customer: str) -> None:
+    sepa = wallet.attach_method(customer, bench.pending_token(is_good=True)[1], key())
+    assert (sepa.kind, sepa.last4, sepa.expires) == ("sepa_debit", "3000", None)
+    ach = wallet.attach_method(customer, "pm_usBankAccount_success", key())
+    assert (ach.kind, ach.brand, ach.last4) == ("ach_debit", "STRIPE TEST BANK", "6789")
+
+
+def test_a_saved_method_can_be_charged_while_its_owner_is_away(
+    bench: StripeBench, wallet: WalletGateway, customer: str, books: Books
+) -> None:
+    token = wallet.attach_method(customer, "pm_card_visa", key()).token
+    asked = new_order(bench, method_token=token, customer_token=customer, is_off_session=True)
+    for _ in range(2):
+        assert isinstance(wallet.charge(asked, lambda _: None), Approved)
+    assert books.movements(asked.payment_id) == [("charge", 1000)]
+
+
+def test_a_repeat_attaches_nothing_twice(wallet: WalletGateway, customer: str) -> None:
+    same = key()
+    first, again = (wallet.attach_method(customer, "pm_card_visa", same) for _ in range(2))
+    assert first == again
+    assert len(wallet.list_methods(customer)) == 1
+
+
+def test_a_method_of_another_customer_is_nobodys_here(wallet: WalletGateway, customer: str) -> None:
+    other = wallet.create_customer(key(), {}, {})
+    token = wallet.attach_method(other, "pm_card_visa", key()).token
+    for change in (wallet.detach_method, wallet.make_default):
+        with pytest.raises(NotFound):
+            change(customer, token)
+        with pytest.raises(NotFound):
+            change(customer, "pm_none")
+    with pytest.raises(InvalidRequest):
+        wallet.attach_method(customer, token, key())
+    assert [saved.token for saved in wallet.list_methods(other)] == [token]
+
+
+def test_a_detached_method_is_gone(wallet: WalletGateway, customer: str) -> None:
+    token = wallet.attach_method(customer, "pm_card_visa", key()).token
+    wallet.detach_method(customer, token)
+    with pytest.raises(NotFound):
+        wallet.detach_method(customer, token)
+    with pytest.raises(InvalidRequest, match="enter it again"):
+        wallet.attach_method(customer, token, key())
+
+
+def test_a_card_that_is_declined_is_not_saved(wallet: WalletGateway, customer: str) -> None:
+    with pytest.raises(InvalidRequest, match="use another"):
+        wallet.attach_method(customer, "pm_card_visa_chargeDeclined", key())
+    assert wallet.list_methods(customer) == []
+
+
+def test_customers_that_there_are_not(bench: StripeBench, wallet: WalletGateway, customer: str) -> None:
+    bench._call("DELETE", f"/v1/customers/{customer}")
+    for nobody in ("cus_none", customer):
+        with pytest.raises(NotFound):
+            wallet.list_methods(nobody)
+        with pytest.raises(NotFound):
+            wallet.attach_method(nobody, "pm_card_visa", key())
+        with pytest.raises(NotFound):
+            wallet.open_setup(nobody, PaymentMethod.CREDIT_CARD, key())
+
+
+# --- setups ---
+
+
+def confirm(bench: StripeBench, reference: str, **params: str) -> dict[str, Any]:
+    """Confirm as a front end does."""
+    found: dict[str, Any] = bench._call("POST", f"/v1/setup_intents/{reference}/confirm", params)
+    return found
+
+
+def test_a_setup_saves_a_card_for_later(bench: StripeBench, wallet: WalletGateway, customer: str) -> None:
+    same = key()
+    setup = wallet.open_setup(customer, PaymentMethod.CREDIT_CARD, same)
+    assert setup == wallet.open_setup(customer, PaymentMethod.CREDIT_CARD, same)
+    assert setup.client_secret.startswith(f"{setup.reference}_secret_")
+    done = confirm(bench, setup.reference, payment_method="pm_card_visa")
+    assert (done["status"], done["usage"]) == ("succeeded", "off_session")
+    [saved] = wallet.list_methods(customer)
+    assert saved.token == done["payment_method"]
+    asked = new_order(bench, method_token=saved.token, customer_token=customer, is_off_session=True)
+    assert isinstance(wallet.charge(asked, lambda _: None), Approved)
+
+
+@pytest.mark.parametrize("result", ["success", "failure"])
+def test_a_setup_whose_issuer_wants_its_holder(
+    bench: StripeBench, wallet: WalletGateway, customer: str, result: str
+) -> None:
+    setup = wallet.open_setup(customer, PaymentMethod.DEBIT_CARD, key())
+    back = "https://shop.example/saved"
+    token = "pm_card_authenticationRequiredOnSetup"
+    waiting = confirm(bench, setup.reference, payment_method=token, return_url=back)
+    assert waiting["status"] == "requires_action"
+    page = waiting["next_action"]["redirect_to_url"]["url"]
+    assert 'name="result"' in requests.get(page, timeout=SECONDS).text
+    sent = requests.post(page, data={"result": result}, timeout=SECONDS, allow_redirects=False)
+    assert sent.headers["Location"].startswith(f"{back}?setup_intent=")
+    found = bench._call("GET", f"/v1/setup_intents/{setup.reference}")
+    if result == "failure":
+        assert (found["status"], found["last_setup_error"]["code"]) == (
+            "requires_payment_method",
+            "setup_intent_authentication_failure",
+        )
+        assert wallet.list_methods(customer) == []
+        return
+    assert found["status"] == "succeeded"
+    [saved] = wallet.list_methods(customer)
+    asked = new_order(bench, method_token=saved.token, customer_token=customer, is_off_session=True)
+    assert isinstance(wallet.charge(asked, lambda _: None), Approved)
+
+
+def test_only_one_page_of_methods_is_read() -> None:
+    methods = [{"id": f"pm_{n}", "object": "payment_method", "type": "link", "link": {}} for n in range(100)]
+    page = {"object": "list", "url": "/v1/customers/cus_1/payment_methods", "has_more": True, "data": methods}
+    customer = {"id": "cus_1", "object": "customer", "invoice_settings": {"default_payment_method": "pm_7"}}
+    with serving(lambda asked: (200, page if "payment_methods" in asked.path else customer)) as served:
+        listed = StripeGateway("sk_test_sandbox", ("whsec_x",), served.url, read_seconds=2).list_methods("cus_1")
+    assert [saved.token for saved in listed if saved.is_default] == ["pm_7"]
+    assert len(listed) == 100
+    assert [asked.path for asked in served.asked if "payment_methods" in asked.path] == [
+        "/v1/customers/cus_1/payment_methods?limit=100"
+    ]
+
+
+def test_a_bank_account_is_set_up_with_consent_and_microdeposits(
+    bench: StripeBench, wallet: WalletGateway, customer: str
+) -> None:
+    setup = wallet.open_setup(customer, PaymentMethod.ACH_DEBIT, key())
+    account = {
+        "payment_method_data[type]": "us_bank_account",
+        "payment_method_data[us_bank_account][account_number]": "000123456789",
+        "payment_method_data[us_bank_account][routing_number]": "110000000",
+    }
+    consent = {"mandate_data[customer_acceptance][type]": "offline"}
+    with pytest.raises(requests.HTTPError):
+        confirm(bench, setup.reference, **account)
+    waiting = confirm(bench, setup.reference, **account, **consent)
+    assert waiting["next_action"]["type"] == "verify_with_microdeposits"
+    path = f"/v1/setup_intents/{setup.reference}/verify_microdeposits"
+    done = bench._call("POST", path, {"descriptor_code": "SM11AA"})
+    assert (done["status"], bool(done["mandate"])) == ("succeeded", True)
+    assert [saved.kind for saved in wallet.list_methods(customer)] == ["ach_debit"]
+
+
+def test_a_setup_that_is_declined_or_canceled(bench: StripeBench, wallet: WalletGateway, customer: str) -> None:
+    setup = wallet.open_setup(customer, PaymentMethod.CREDIT_CARD, key())
+    with pytest.raises(requests.HTTPError) as refused:
+        confirm(bench, setup.reference, payment_method="pm_card_visa_chargeDeclined")
+    error = refused.value.response.json()["error"]
+    assert (error["code"], error["setup_intent"]["status"]) == ("card_declined", "requires_payment_method")
+    assert bench._call("POST", f"/v1/setup_intents/{setup.reference}/cancel")["status"] == "canceled"
+    with pytest.raises(requests.HTTPError) as late:
+        bench._call("POST", f"/v1/setup_intents/{setup.reference}/cancel")
+    assert late.value.response.json()["error"]["code"] == "setup_intent_unexpected_state"
+    events = bench._call("GET", "/v1/events?limit=100")["data"]
+    about = [event["type"] for event in events if event["data"]["object"]["id"] == setup.reference]
+    assert about[::-1] == ["setup_intent.created", "setup_intent.setup_failed", "setup_intent.canceled"]
+
+
+def test_what_a_setup_event_tells_is_nothing_about_a_payment(
+    bench: StripeBench, wallet: WalletGateway, customer: str
+) -> None:
+    setup = wallet.open_setup(customer, PaymentMethod.CREDIT_CARD, key())
+    event = next(
+        event
+        for event in bench._call("GET", "/v1/events?limit=100")["data"]
+        if event["data"]["object"]["id"] == setup.reference
+    )
+    assert wallet.read_webhook(json.dumps(event)) is None
+
+
+@pytest.mark.parametrize("method", [PaymentMethod.KLARNA, PaymentMethod.WIRE_TRANSFER, PaymentMethod.BITCOIN])
+def test_what_cannot_be_saved(wallet: WalletGateway, customer: str, method: PaymentMethod) -> None:
+    with pytest.raises(InvalidRequest, match="cannot be saved"):
+        wallet.open_setup(customer, method, key())
+
+
+# --- failures ---
+
+
+CALLS = {
+    "customers.create": lambda wallet, customer: wallet.create_customer(key(), {}, {}),
+    "setup_intents.create": lambda wallet, customer: wallet.open_setup(customer, PaymentMethod.CREDIT_CARD, key()),
+    "customers.payment_methods.list": lambda wallet, customer: wallet.list_methods(customer),
+    "payment_methods.attach": lambda wallet, customer: wallet.attach_method(customer, "pm_card_visa", key()),
+    "payment_methods.retrieve": lambda wallet, customer: wallet.detach_method(customer, "pm_1"),
+    "customers.retrieve": lambda wallet, customer: wallet.list_methods(customer),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("fault", ["error_before", "timeout_after", "reset_before", "rate_limit"])
+def test_a_provider_that_does_not_answer(
+    wallet: WalletGateway, customer: str, faults: Any, name: str, fault: str
+) -> None:
+    faults(name, fault)
+    with pytest.raises(GatewayError):
+        CALLS[name](wallet, customer)
+
+
+def test_no_refusal_repeats_what_was_sent(wallet: WalletGateway, customer: str) -> None:
+    with pytest.raises(NotFound) as refused:
+        wallet.detach_method(customer, "pm_canary")
+    assert "canary" not in repr(refused.value)
+    with pytest.raises(InvalidRequest) as unsaved:
+        wallet.attach_method(customer, "pm_card_visa_chargeDeclined", key())
+    assert "pm_" not in repr(unsaved.value)
+
+
+def test_a_wrong_key_keeps_nothing(bench: StripeBench) -> None:
+    wrong = bench.gateway(**bench.credentials)
+    assert isinstance(wrong, WalletGateway)
+    with pytest.raises(GatewayError):
+        wrong.create_customer(key(), PAYER, {})
+
+
+def test_what_is_shown_of_a_method_names_nobody() -> None:
+    saved = SavedMethod("pm_1", "credit_card", "visa", "4242", "2099-12", False)
+    assert set(asdict(saved)) == {"token", "kind", "brand", "last4", "expires", "is_default"}
+
+
+# --- the operator's question ---
+
+
+def stripe_of(bench: StripeBench, **changes: Any) -> StripeGateway:
+    gateway = bench.gateway(**changes)
+    assert isinstance(gateway, StripeGateway)
+    return gateway
+
+
+def test_credentials_are_checked(bench: StripeBench) -> None:
+    assert stripe_of(bench).check() == "credentials accepted (test mode, account acct_sandbox); 0 webhook endpoints"
+    url = {"url": "https://pay.example/webhooks/stripe", "enabled_events[]": "*"}
+    endpoint = bench._call("POST", "/v1/webhook_endpoints", url)["id"]
+    try:
+        assert stripe_of(bench).check().endswith("; 1 webhook endpoint")
+    finally:
+        bench._call("DELETE", f"/v1/webhook_endpoints/{endpoint}")
+
+
+def test_credentials_that_are_not_accepted(bench: StripeBench) -> None:
+    with pytest.raises(GatewayError, match="http_401"):
+        stripe_of(bench, **bench.credentials).check()
+    with pytest.raises(GatewayError, match="no_answer"):
+        stripe_of(bench, base=f"http://127.0.0.1:{free_port()}").check()

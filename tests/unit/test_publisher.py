@@ -1,0 +1,89 @@
+"""What the bell writes to a broker: the task's name and a row's id, in the queue of its kind, and nothing else."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import redis
+from celery import Celery
+from fakeredis import TcpFakeServer
+
+from models.task_messages import CHARGE, SWEEP, WEBHOOK, Ring
+from worker.publisher import Bell
+
+ROUTES = {CHARGE: {"queue": "charges"}, WEBHOOK: {"queue": "webhooks"}}
+
+
+@pytest.fixture(autouse=True)
+def no_broker_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Celery prefers the variable to what it is told."""
+    monkeypatch.delenv("CELERY_BROKER_URL", raising=False)
+
+
+@contextmanager
+def fake_broker() -> Iterator[str]:
+    """Run an imitation of Redis on a port of its own; delivery is proven elsewhere, on real servers."""
+    server = TcpFakeServer(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"redis://127.0.0.1:{server.server_address[1]}/0"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def broker() -> Iterator[str]:
+    with fake_broker() as url:
+        yield url
+
+
+def bell_on(url: str) -> Bell:
+    """Return a bell of an application that knows only the routes."""
+    app = Celery("bell", set_as_current=False)
+    app.conf.update(broker_url=url, task_routes=ROUTES, broker_transport_options={"max_retries": 0})
+    return Bell(app)
+
+
+def messages(url: str, queue: str) -> list[dict[str, Any]]:
+    """Return what waits in a queue, oldest first."""
+    with redis.Redis.from_url(url) as client:
+        return [json.loads(raw) for raw in reversed(client.lrange(queue, 0, -1))]
+
+
+def test_a_message_carries_a_row_id_and_nothing_else(broker: str) -> None:
+    bell_on(broker).ring([Ring(CHARGE, "at_1"), Ring(WEBHOOK, "wh_1")])
+    [charge], [webhook] = messages(broker, "charges"), messages(broker, "webhooks")
+    assert charge["headers"]["task"] == CHARGE
+    args, kwargs, _ = json.loads(base64.b64decode(charge["body"]))
+    assert (args, kwargs) == (["at_1"], {})
+    assert webhook["headers"]["argsrepr"] == "('wh_1',)"
+
+
+def test_rings_keep_their_order(broker: str) -> None:
+    ids = [f"at_{number}" for number in range(20)]
+    bell_on(broker).ring(Ring(CHARGE, row_id) for row_id in ids)
+    assert [message["headers"]["argsrepr"] for message in messages(broker, "charges")] == [f"('{i}',)" for i in ids]
+
+
+def test_after_a_failure_the_bell_is_silent_for_a_while() -> None:
+    with fake_broker() as url:
+        port = int(url.rsplit(":", 1)[1].split("/")[0])
+    bell = bell_on(url)  # nobody listens there any more
+    bell.ring([Ring(SWEEP, "x")])
+    server = TcpFakeServer(("127.0.0.1", port))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        bell.ring([Ring(CHARGE, "at_1")])
+        assert messages(url, "charges") == []
+    finally:
+        server.shutdown()
+        server.server_close()

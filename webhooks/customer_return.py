@@ -1,0 +1,43 @@
+"""Customers on their way back from a provider: the look-up becomes due at once, and they go on to the application.
+
+Whoever knows the address can at most make us look at what is looked at anyway: nothing is believed of the query."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from flask import Blueprint, redirect, request
+from markupsafe import escape
+from werkzeug.wrappers import Response
+
+from models.operations import look_now
+from models.session import transact
+from webhooks.context import services
+
+blueprint = Blueprint("returns", __name__)
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>Payment {payment_id}</title>
+<p>Thank you. Your payment {payment_id} is being looked at; you can close this window.</p>
+"""
+
+
+@blueprint.get("/returns/<attempt_id>")
+def returned(attempt_id: str) -> Response:
+    """Ask the provider now, and send the customer to the application's return_url with the payment's id."""
+    now = services().clock.now()
+    back = transact(services().engine, lambda connection: look_now(connection, attempt_id, now))
+    services().ring(back.rings)
+    if back.return_url is None:
+        return Response(_PAGE.format(payment_id=escape(back.payment_id)), content_type="text/html; charset=utf-8")
+    known = {"payment_id": back.payment_id}
+    is_canceled = request.args.get("canceled") == "1" or request.args.get("status") == "CANCELLED"
+    return redirect(_with(back.return_url, known | ({"canceled": "1"} if is_canceled else {})), code=303)
+
+
+def _with(address: str, added: dict[str, str]) -> str:
+    parts = urlsplit(address)
+    query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), *added.items()])
+    return urlunsplit(parts._replace(query=query))
