@@ -86,5 +86,5 @@ def _post(path: str, key: str, params: dict[str, str | int]) -> dict[str, str]:
         "Idempotency-Key": f"{key}-{path}",
     }
     host.request("POST", path, urlencode(params), headers)
-    answer: dict[str, str] = json.loads(host.getresponse().read())
-    return answer
+    response: dict[str, str] = json.loads(host.getresponse().read())
+    return response

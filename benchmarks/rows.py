@@ -74,8 +74,8 @@ def _accept(connection: Connection) -> str:
             "email": f"{person}@example.com",
         }
     )
-    answer = accept_payment(connection, command, _CALLER, None, database_now(connection), _CHOICE)
-    return answer.rings[0].row_id
+    response = accept_payment(connection, command, _CALLER, None, database_now(connection), _CHOICE)
+    return response.messages[0].row_id
 
 
 class FloorRows:

@@ -19,18 +19,18 @@ NOT_SENT_TRIES = 13
 _NOT_SENT_CEILING = timedelta(minutes=5)
 
 
-def doubt_delay(checks: int) -> timedelta:
+def doubt_delay(lookups: int) -> timedelta:
     """Return how long to wait before look number `checks` + 1 at an attempt in doubt.
 
     >>> [doubt_delay(n).total_seconds() for n in range(7)]
     [1.0, 3.0, 10.0, 30.0, 60.0, 300.0, 300.0]
     """
-    return timedelta(seconds=_DOUBT_SECONDS[checks]) if checks < len(_DOUBT_SECONDS) else _DOUBT_CEILING
+    return timedelta(seconds=_DOUBT_SECONDS[lookups]) if lookups < len(_DOUBT_SECONDS) else _DOUBT_CEILING
 
 
-def waiting_delay(checks: int) -> timedelta:
+def waiting_delay(lookups: int) -> timedelta:
     """Return how long to wait before look number `checks` + 1 at a pending or unfinished attempt."""
-    return _WAITING[checks] if checks < len(_WAITING) else _WAITING_CEILING
+    return _WAITING[lookups] if lookups < len(_WAITING) else _WAITING_CEILING
 
 
 def not_sent_delay(retries: int, seed: str) -> timedelta:

@@ -8,9 +8,9 @@ from typing import Any
 
 from domain.backoff import waiting_delay
 from domain.charging import captured, collected, ended_by_provider
-from domain.decision import Situation, Step
+from domain.decision import Decision, DecisionContext
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome, Pending
-from domain.payment import COLLECTED, GIVEN_UP, IN_FLIGHT, UNFINISHED, AttemptStatus, Event, State
+from domain.payment import CLOSED_UNPAID, COLLECTED, IN_FLIGHT, UNFINISHED, AttemptStatus, Event, State
 
 # Longer than any call lasts, with what lies between a provider's answer and its books.
 _CALLS_END_WITHIN = timedelta(minutes=10)
@@ -18,7 +18,7 @@ _CALLS_END_WITHIN = timedelta(minutes=10)
 _NOT_EXECUTED = NotSent("not_executed")
 
 
-def capture(at: Situation, outcome: Outcome) -> Step | None:
+def capture(at: DecisionContext, outcome: Outcome) -> Decision | None:
     """Decide on the outcome of a capture."""
     match outcome:
         case Approved(voided=True):
@@ -26,7 +26,7 @@ def capture(at: Situation, outcome: Outcome) -> Step | None:
             closing = at.done(AttemptStatus.FAILED, code="authorization_ended")
             return replace(ended, attempt=closing) if ended else _closed(at, closing)
         case Approved(captured=amount) if amount:
-            if at.state not in GIVEN_UP | {State.AUTHORIZED, State.REVIEW}:
+            if at.state not in CLOSED_UNPAID | {State.AUTHORIZED, State.REVIEW}:
                 return _closed(at, at.done(AttemptStatus.SUCCEEDED))
             return captured(at, replace(outcome, authorized=max(at.payment.authorized, amount)))
         case Approved():
@@ -34,10 +34,10 @@ def capture(at: Situation, outcome: Outcome) -> Step | None:
     return _otherwise(at, outcome, Event.CAPTURE_IN_DOUBT, Event.CAPTURE_FAILED)
 
 
-def void(at: Situation, outcome: Outcome) -> Step | None:
+def void(at: DecisionContext, outcome: Outcome) -> Decision | None:
     """Decide on the outcome of a void. Money that was captured meanwhile is taken into the books."""
     match outcome:
-        case Approved(voided=True, may_still_move=True) if _may_be_charged_yet(at):
+        case Approved(voided=True, may_still_charge=True) if _may_be_charged_yet(at):
             return _wait_for_our_calls(at)
         case Approved(voided=True):
             return ended_by_provider(at) or _closed(at, at.done(AttemptStatus.SUCCEEDED))
@@ -55,7 +55,7 @@ def void(at: Situation, outcome: Outcome) -> Step | None:
     return _not_done(at, _NOT_EXECUTED, Event.VOID_FAILED)
 
 
-def _may_be_charged_yet(at: Situation) -> bool:
+def _may_be_charged_yet(at: DecisionContext) -> bool:
     """Whether a charge of ours may be on its way: one that was taken back, or given up, in the middle of it.
 
     While the payment waits for its customer there is none. Held money that the provider knows nothing of is doubt."""
@@ -63,14 +63,14 @@ def _may_be_charged_yet(at: Situation) -> bool:
     return at.state is State.AUTHORIZED or (at.state is State.ACCEPTED and is_recent)
 
 
-def _wait_for_our_calls(at: Situation) -> Step:
+def _wait_for_our_calls(at: DecisionContext) -> Decision:
     if at.state is State.AUTHORIZED:
         return at.in_doubt(Event.VOID_IN_DOUBT)
     waiting = at.waiting(AttemptStatus.IN_DOUBT, at.attempt.created_at + _CALLS_END_WITHIN - at.now)
-    return Step(None, attempt=waiting)
+    return Decision(None, attempt=waiting)
 
 
-def refund(at: Situation, outcome: Outcome) -> Step | None:
+def refund(at: DecisionContext, outcome: Outcome) -> Decision | None:
     """Decide on the outcome of a refund, which may still fail at the bank after it succeeded."""
     is_given = at.attempt.status is AttemptStatus.SUCCEEDED
     match outcome:
@@ -79,25 +79,25 @@ def refund(at: Situation, outcome: Outcome) -> Step | None:
         case Pending() if is_given:
             return None
         case Pending(reference=reference):
-            waiting = at.waiting(AttemptStatus.PENDING, waiting_delay(at.attempt.checks), reference)
+            waiting = at.waiting(AttemptStatus.PENDING, waiting_delay(at.attempt.lookups), reference)
             is_news = at.attempt.status is not AttemptStatus.PENDING
-            return Step(Event.REFUND_PENDING if is_news else None, attempt=waiting)
+            return Decision(Event.REFUND_PENDING if is_news else None, attempt=waiting)
         case Declined() if is_given:
             left = at.payment.refunded - at.attempt.amount
             event = Event.REFUND_REVERSED_PARTLY if left else Event.REFUND_REVERSED_FULLY
-            return Step(event, {"refunded": left}, at.done(AttemptStatus.FAILED, code=outcome.decline.code))
+            return Decision(event, {"refunded": left}, at.done(AttemptStatus.FAILED, code=outcome.decline.code))
     return _otherwise(at, outcome, Event.REFUND_IN_DOUBT, Event.REFUND_FAILED)
 
 
-def _refunded(at: Situation, amount: int, reference: str) -> Step:
+def _refunded(at: DecisionContext, amount: int, reference: str) -> Decision:
     if amount != at.attempt.amount:
         return at.in_doubt(Event.REFUND_IN_DOUBT)
     total = at.payment.refunded + amount
     event = Event.REFUNDED_FULLY if total == at.payment.captured else Event.REFUNDED_PARTLY
-    return Step(event, {"refunded": total}, at.done(AttemptStatus.SUCCEEDED, reference))
+    return Decision(event, {"refunded": total}, at.done(AttemptStatus.SUCCEEDED, reference))
 
 
-def _otherwise(at: Situation, outcome: Outcome, in_doubt: Event, failed: Event) -> Step | None:
+def _otherwise(at: DecisionContext, outcome: Outcome, in_doubt: Event, failed: Event) -> Decision | None:
     match outcome:
         case NotSent():
             return _not_done(at, outcome, failed)
@@ -106,16 +106,16 @@ def _otherwise(at: Situation, outcome: Outcome, in_doubt: Event, failed: Event) 
     return at.in_doubt(in_doubt)
 
 
-def _not_done(at: Situation, outcome: NotSent, failed: Event) -> Step | None:
+def _not_done(at: DecisionContext, outcome: NotSent, failed: Event) -> Decision | None:
     if at.attempt.status not in IN_FLIGHT | {AttemptStatus.PENDING}:
         return None
     # A void in place of a charge that may still be on its way is asked for until it is answered.
     if at.state is State.ACCEPTED or (outcome.is_retryable and not at.is_exhausted):
-        return Step(None, attempt=at.again())
+        return Decision(None, attempt=at.again())
     closing = at.done(AttemptStatus.FAILED, code=outcome.reason)
-    return Step(failed if at.allows(failed) else None, attempt=closing)
+    return Decision(failed if at.allows(failed) else None, attempt=closing)
 
 
-def _closed(at: Situation, closing: dict[str, Any]) -> Step | None:
+def _closed(at: DecisionContext, closing: dict[str, Any]) -> Decision | None:
     """Close an attempt that changes nothing about its payment any more."""
-    return Step(None, attempt=closing) if at.attempt.status in UNFINISHED else None
+    return Decision(None, attempt=closing) if at.attempt.status in UNFINISHED else None

@@ -30,7 +30,7 @@ class ReviewDecided:
 
 
 @dataclass(frozen=True, slots=True)
-class Requested:
+class OperationRequested:
     """A capture, void or refund was asked for; its attempt was stored beside this."""
 
 
@@ -50,7 +50,7 @@ class GraceEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class DebtSettledOtherwise:
+class InvoicePaidOtherwise:
     """Another payment has collected the invoice that dunning is after."""
 
 
@@ -59,10 +59,10 @@ Command = (
     | Blocked
     | ReviewRequired
     | ReviewDecided
-    | Requested
+    | OperationRequested
     | CancelRequested
     | RetryDue
     | GraceEnded
-    | DebtSettledOtherwise
+    | InvoicePaidOtherwise
 )
-Cause = Command | Outcome
+Trigger = Command | Outcome

@@ -58,15 +58,15 @@ class CloseOtherAttempts:
 
 
 @dataclass(frozen=True, slots=True)
-class SettleSiblings:
+class CloseSiblingCases:
     """The invoice is collected: end the dunning of its other payments."""
 
 
-Effect = SaveCase | MarkSubscription | OpenAttempt | CloseOtherAttempts | SettleSiblings
+Effect = SaveCase | MarkSubscription | OpenAttempt | CloseOtherAttempts | CloseSiblingCases
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Decision:
     """What to write. `event` None: only the attempt's bookkeeping moves, nothing happened to the payment."""
 
     event: Event | None
@@ -76,7 +76,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class DecisionContext:
     """A payment, the attempt in question if there is one, the time, and the operator's policy."""
 
     payment: Payment
@@ -102,7 +102,7 @@ class Situation:
 
     def done(self, status: AttemptStatus, reference: str | None = None, **columns: Any) -> dict[str, Any]:
         """Return the columns that close the attempt."""
-        closing: dict[str, Any] = {"status": status, "due_at": None, "settled_at": self.now, "claims": 0}
+        closing: dict[str, Any] = {"status": status, "due_at": None, "finished_at": self.now, "claims": 0}
         if reference is not None:
             closing["provider_reference"] = reference
         return closing | columns
@@ -112,14 +112,14 @@ class Situation:
         looked = {
             "status": status,
             "due_at": self.now + delay,
-            "checks": self.attempt.checks + 1 if self.waits_on(status) else 0,
+            "lookups": self.attempt.lookups + 1 if self.waits_on(status) else 0,
             "claims": 0,
         }
         return looked if reference is None else looked | {"provider_reference": reference}
 
     def waits_on(self, status: AttemptStatus) -> bool:
         """Whether it waited like this before: a charge that went on, only to wait again, begins no new ladder."""
-        is_resumed = self.attempt.status is AttemptStatus.OPEN and self.attempt.checks > 0
+        is_resumed = self.attempt.status is AttemptStatus.OPEN and self.attempt.lookups > 0
         return is_resumed or status is self.attempt.status
 
     def resumed(self, reference: str) -> dict[str, Any]:
@@ -131,7 +131,7 @@ class Situation:
             "due_at": self.now,
             "provider_reference": reference,
             # Looks go on being counted: what was in doubt before is waited for longer and longer, a rung each time.
-            "checks": attempt.checks + 1 if is_waiting else max(attempt.checks, 1),
+            "lookups": attempt.lookups + 1 if is_waiting else max(attempt.lookups, 1),
         }
 
     def again(self) -> dict[str, Any]:
@@ -141,36 +141,36 @@ class Situation:
             "status": AttemptStatus.DUE,
             "due_at": self.now + not_sent_delay(attempt.retries, attempt.id),
             "retries": attempt.retries + 1,
-            "checks": 0,
+            "lookups": 0,
             # An answer was recorded: the attempt does not kill its workers.
             "claims": 0 if attempt.status is AttemptStatus.OPEN else attempt.claims,
         }
 
     @property
-    def is_deadly(self) -> bool:
+    def crashes_workers(self) -> bool:
         """Whether too many workers died of the attempt."""
         return self.attempt.status is not AttemptStatus.OPEN and self.attempt.claims >= self.policy.max_claims
 
     @property
     def is_exhausted(self) -> bool:
         """Whether sending once more is pointless: too many tries, or too many workers that died of it."""
-        return self.is_deadly or self.attempt.retries + 1 >= NOT_SENT_TRIES
+        return self.crashes_workers or self.attempt.retries + 1 >= NOT_SENT_TRIES
 
-    def in_doubt(self, event: Event, *, is_worker_lost: bool = False) -> Step:
+    def in_doubt(self, event: Event, *, is_worker_lost: bool = False) -> Decision:
         """Keep the attempt in doubt and plan the next look; `event` is recorded the first time."""
         attempt = self.attempt
         if attempt.status in (AttemptStatus.PENDING, AttemptStatus.ACTION_REQUIRED, AttemptStatus.SUCCEEDED):
             # The provider could not be asked; what was known before still holds.
-            again = {"due_at": self.now + doubt_delay(attempt.checks), "checks": attempt.checks + 1}
-            return Step(None, attempt=again)
+            again = {"due_at": self.now + doubt_delay(attempt.lookups), "lookups": attempt.lookups + 1}
+            return Decision(None, attempt=again)
         is_known = attempt.status is AttemptStatus.IN_DOUBT
         is_again = self.waits_on(AttemptStatus.IN_DOUBT)
         doubting = {
             "status": AttemptStatus.IN_DOUBT,
-            "due_at": self.now + doubt_delay(attempt.checks if is_again else 0),
-            "checks": attempt.checks + 1 if is_again else 0,
+            "due_at": self.now + doubt_delay(attempt.lookups if is_again else 0),
+            "lookups": attempt.lookups + 1 if is_again else 0,
         }
         if not is_worker_lost:
             # An answer was recorded, if only that there is none: the attempt does not kill its workers.
             doubting["claims"] = 0
-        return Step(None if is_known or not self.allows(event) else event, attempt=doubting)
+        return Decision(None if is_known or not self.allows(event) else event, attempt=doubting)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 
-from domain.payment import LIVE, MOVING, TRANSITIONS, State
+from domain.payment import IN_PROGRESS, LIVE, TRANSITIONS, State
 
 _PAGE = """# Payment states
 
@@ -45,7 +45,7 @@ def page() -> str:
             staying[state].append(f"`{event}`")
     return _PAGE.format(
         diagram=mermaid(),
-        states="\n".join(f"| `{state}` | {_tick(state in MOVING)} | {_tick(state in LIVE)} |" for state in State),
+        states="\n".join(f"| `{state}` | {_tick(state in IN_PROGRESS)} | {_tick(state in LIVE)} |" for state in State),
         staying="\n".join(f"| `{state}` | {', '.join(sorted(events))} |" for state, events in staying.items()),
     )
 

@@ -21,7 +21,7 @@ class Approved:
     voided: bool = False
     refunded: int = 0
     authorization_expires_at: datetime | None = None
-    may_still_move: bool = False
+    may_still_charge: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class ActionRequired:
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class CustomerApproved:
     """The customer has agreed at the provider, or only a charge can tell whether he has: the charge goes on
     with the same object. Nothing has moved yet."""
 
@@ -65,7 +65,7 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
-class Unresolved:
+class AmountMismatch:
     """The provider holds money that does not match what was asked (too little, too much, too late); a person decides.
 
     `received`: in minor units of the payment's currency. `reason`: underpaid, overpaid, delayed, multiple, …"""
@@ -100,5 +100,13 @@ class NotSent:
 
 
 Outcome = (
-    Approved | Declined | AuthenticationRequired | ActionRequired | Ready | Pending | Unresolved | InDoubt | NotSent
+    Approved
+    | Declined
+    | AuthenticationRequired
+    | ActionRequired
+    | CustomerApproved
+    | Pending
+    | AmountMismatch
+    | InDoubt
+    | NotSent
 )

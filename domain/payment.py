@@ -48,13 +48,15 @@ LIVE = frozenset(
     }
 )
 # The payment moves on by itself within moments; in every other state it waits for somebody or for a date.
-MOVING = frozenset({State.ACCEPTED, State.PROCESSING, State.IN_DOUBT})
+IN_PROGRESS = frozenset({State.ACCEPTED, State.PROCESSING, State.IN_DOUBT})
 # Money of the customer is with us.
 COLLECTED = frozenset({State.CAPTURED, State.PARTIALLY_REFUNDED, State.REFUNDED})
 # Dunning owns the payment: not live, so the customer can pay the invoice in another way meanwhile.
 IN_DUNNING = frozenset({State.PAST_DUE, State.IN_GRACE})
 # Nothing was collected and nothing more is planned; a charge that surfaces late is still taken into the books.
-GIVEN_UP = frozenset({State.DECLINED, State.FAILED, State.CANCELED, State.EXPIRED, State.VOIDED, State.UNCOLLECTIBLE})
+CLOSED_UNPAID = frozenset(
+    {State.DECLINED, State.FAILED, State.CANCELED, State.EXPIRED, State.VOIDED, State.UNCOLLECTIBLE}
+)
 
 
 class Event(StrEnum):
@@ -73,7 +75,7 @@ class Event(StrEnum):
     CHARGE_FAILED = "charge_failed"
     CHARGE_DUPLICATED = "charge_duplicated"
     ACTION_REQUIRED = "action_required"
-    PAYMENT_UNRESOLVED = "payment_unresolved"
+    AMOUNT_MISMATCHED = "payment_unresolved"
     FRAUD_BLOCKED = "fraud_blocked"
     REVIEW_REQUIRED = "review_required"
     REVIEW_APPROVED = "review_approved"
@@ -102,7 +104,7 @@ class Event(StrEnum):
     GRACE_STARTED = "grace_started"
     GRACE_EXPIRED = "grace_expired"
     CONSENT_WITHDRAWN = "consent_withdrawn"
-    DEBT_SETTLED_OTHERWISE = "debt_settled_otherwise"
+    INVOICE_PAID_OTHERWISE = "debt_settled_otherwise"
 
 
 _COLLECTING = (State.PROCESSING, State.REQUIRES_ACTION, State.PENDING, State.IN_DOUBT)
@@ -146,13 +148,13 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.PROCESSING, Event.CHARGE_IN_DOUBT): State.IN_DOUBT,
     **_from((State.PROCESSING, State.IN_DOUBT), Event.CHARGE_NOT_SENT, State.ACCEPTED),
     # the provider's books win: money that surfaces late is ours to know of
-    **_from(GIVEN_UP | IN_DUNNING, Event.CHARGE_APPROVED, State.CAPTURED),
+    **_from(CLOSED_UNPAID | IN_DUNNING, Event.CHARGE_APPROVED, State.CAPTURED),
     **_staying(tuple(sorted(COLLECTED)), Event.CHARGE_DUPLICATED),
     # money that does not match what was asked
-    **_from((*_COLLECTING, State.ACCEPTED), Event.PAYMENT_UNRESOLVED, State.REVIEW),
-    **_staying(tuple(sorted(GIVEN_UP)), Event.PAYMENT_UNRESOLVED),
+    **_from((*_COLLECTING, State.ACCEPTED), Event.AMOUNT_MISMATCHED, State.REVIEW),
+    **_staying(tuple(sorted(CLOSED_UNPAID)), Event.AMOUNT_MISMATCHED),
     **_staying(
-        (State.REVIEW, *sorted(GIVEN_UP)), Event.CAPTURE_REQUESTED, Event.CAPTURE_FAILED, Event.CAPTURE_IN_DOUBT
+        (State.REVIEW, *sorted(CLOSED_UNPAID)), Event.CAPTURE_REQUESTED, Event.CAPTURE_FAILED, Event.CAPTURE_IN_DOUBT
     ),
     (State.REVIEW, Event.CAPTURE_SUCCEEDED): State.CAPTURED,
     # ending without money
@@ -191,7 +193,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     **_from((*_COLLECTING, State.ACCEPTED), Event.CONSENT_WITHDRAWN, State.UNCOLLECTIBLE),
     (State.PAST_DUE, Event.RETRY_STARTED): State.PAST_DUE,
     (State.IN_GRACE, Event.GRACE_EXPIRED): State.UNCOLLECTIBLE,
-    **_from(IN_DUNNING, Event.DEBT_SETTLED_OTHERWISE, State.CANCELED),
+    **_from(IN_DUNNING, Event.INVOICE_PAID_OTHERWISE, State.CANCELED),
     **_from(IN_DUNNING, Event.PAYMENT_CANCELED, State.CANCELED),
 }
 
@@ -260,7 +262,7 @@ class Payment:
     authorization_expires_at: datetime | None = None
     case: DunningCase | None = None
     has_unpaid_sibling: bool = False
-    has_others: bool = False
+    has_other_due_attempt: bool = False
     next_provider: str | None = None
 
 
@@ -274,7 +276,7 @@ class Attempt:
     verb: Verb
     status: AttemptStatus
     amount: int
-    checks: int
+    lookups: int
     retries: int
     claims: int
     created_at: datetime

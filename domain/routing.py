@@ -16,7 +16,7 @@ Configured = Mapping[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RoutingRequest:
     """What somebody wants to pay. `country`: the customer's, ISO 3166-1 alpha-2. `given`: names of the fields that
     the request brings. `seed`: what decides about shares, so that one customer always gets the same provider."""
 
@@ -50,19 +50,19 @@ class Rule:
     minimum: int = 0
     maximum: int | None = None
 
-    def fits(self, wish: Wish) -> bool:
+    def fits(self, routing_request: RoutingRequest) -> bool:
         """Tell whether the rule is about this payment."""
         return (
-            (not self.methods or wish.method in self.methods)
-            and (not self.currencies or wish.money.currency in self.currencies)
-            and (not self.countries or (wish.country or "") in self.countries)
-            and self.minimum <= wish.money.minor
-            and (self.maximum is None or wish.money.minor <= self.maximum)
+            (not self.methods or routing_request.method in self.methods)
+            and (not self.currencies or routing_request.money.currency in self.currencies)
+            and (not self.countries or (routing_request.country or "") in self.countries)
+            and self.minimum <= routing_request.money.minor
+            and (self.maximum is None or routing_request.money.minor <= self.maximum)
         )
 
 
 def route(
-    wish: Wish,
+    routing_request: RoutingRequest,
     configured: Configured,
     *,
     down: Callable[[], Container[str]] = frozenset,
@@ -74,11 +74,11 @@ def route(
     now; it is asked only where there is a choice.
 
     Raises UnsupportedMethod, InvalidAmount or InvalidRequest when nobody can, saying what to send instead."""
-    able = _able(wish, configured, table)
-    is_own = "payment_method_token" not in wish.given
-    portable = {one.provider for one in capabilities(wish.method, table) if one.is_portable and is_own}
-    rule = next((rule for rule in rules if rule.fits(wish)), None)
-    ranked = _preferred(able) if rule is None else _by_rule(able, rule, wish.seed)
+    able = _able(routing_request, configured, table)
+    is_own = "payment_method_token" not in routing_request.given
+    portable = {one.provider for one in capabilities(routing_request.method, table) if one.is_portable and is_own}
+    rule = next((rule for rule in rules if rule.fits(routing_request)), None)
+    ranked = _preferred(able) if rule is None else _by_rule(able, rule, routing_request.seed)
     if len(ranked) == 1:
         return tuple(ranked)
     first, *others = _by_health(ranked, down())
@@ -92,15 +92,15 @@ def _by_health(ranked: list[Choice], failing: Container[str]) -> list[Choice]:
     return [*healthy, *others]
 
 
-def _able(wish: Wish, configured: Configured, table: Sequence[Capability]) -> list[str]:
-    known = capabilities(wish.method, table)
+def _able(routing_request: RoutingRequest, configured: Configured, table: Sequence[Capability]) -> list[str]:
+    known = capabilities(routing_request.method, table)
     offered = [one for one in known if _is_sold(one, configured)]
     if not offered:
         names = " or ".join(dict.fromkeys(one.provider for one in known)) or "a provider"
         others = ", ".join(dict.fromkeys(one.method for one in table if _is_sold(one, configured))) or "nothing"
-        reason = f"{wish.method} needs {names}, which is not configured here"
+        reason = f"{routing_request.method} needs {names}, which is not configured here"
         raise UnsupportedMethod(f"{reason}; payment_method may be: {others}")
-    problems = [(one, _problem(one, wish)) for one in offered]
+    problems = [(one, _problem(one, routing_request)) for one in offered]
     able = list(dict.fromkeys(one.provider for one, problem in problems if problem is None))
     if not able:
         raise _most_helpful([problem for _, problem in problems if problem is not None])
@@ -116,16 +116,16 @@ def _is_sold(one: Capability, configured: Configured) -> bool:
     return one.provider in configured and (one.regions is None or configured[one.provider] in one.regions)
 
 
-def _problem(one: Capability, wish: Wish) -> InvalidRequest | None:
-    problem = one.problem(wish.money, is_capture_later=wish.is_capture_later)
+def _problem(one: Capability, routing_request: RoutingRequest) -> InvalidRequest | None:
+    problem = one.problem(routing_request.money, is_capture_later=routing_request.is_capture_later)
     if problem is not None:
         return problem
-    if wish.is_off_session and not one.is_reusable:
-        return UnsupportedMethod(f"{wish.method} needs the customer each time; send off_session: false")
+    if routing_request.is_off_session and not one.is_reusable:
+        return UnsupportedMethod(f"{routing_request.method} needs the customer each time; send off_session: false")
     # While he is away there is only what he has saved before.
-    needs = ("payment_method_token",) if wish.is_off_session else one.needs
-    missing = [name for name in needs if name not in wish.given]
-    return InvalidRequest(f"{', '.join(missing)}: required for {wish.method}") if missing else None
+    needs = ("payment_method_token",) if routing_request.is_off_session else one.needs
+    missing = [name for name in needs if name not in routing_request.given]
+    return InvalidRequest(f"{', '.join(missing)}: required for {routing_request.method}") if missing else None
 
 
 def _preferred(able: list[str]) -> list[Choice]:
@@ -136,8 +136,8 @@ def _by_rule(able: list[str], rule: Rule, seed: str) -> list[Choice]:
     """Let a stable hash of the seed draw the first by the shares; the others follow, the larger share first."""
     named = {name: share for name, share in rule.shares.items() if name in able and share > 0}
     drawn = _drawn(named, f"{rule.name}:{seed}")
-    rest = sorted(named, key=lambda name: -named[name])
-    ordered = dict.fromkeys([*([drawn] if drawn else []), *rest, *able])
+    others = sorted(named, key=lambda name: -named[name])
+    ordered = dict.fromkeys([*([drawn] if drawn else []), *others, *able])
     return [
         Choice(name, f"{rule.name}: share {named[name]}" if name in named else f"{rule.name}: fallback")
         for name in ordered
@@ -174,12 +174,12 @@ class Router:
     down: Callable[[], Container[str]] = frozenset
     switched_off: frozenset[PaymentMethod] = frozenset()
 
-    def __call__(self, wish: Wish) -> tuple[Choice, ...]:
+    def __call__(self, routing_request: RoutingRequest) -> tuple[Choice, ...]:
         """Return who can charge it, in order. Raises as `route` does."""
-        if wish.method in self.switched_off:
-            raise UnsupportedMethod(f"{wish.method} is switched off here; offer another payment_method")
+        if routing_request.method in self.switched_off:
+            raise UnsupportedMethod(f"{routing_request.method} is switched off here; offer another payment_method")
         configured = {name: provider.region for name, provider in self.providers.items()}
-        return route(wish, configured, down=self.down, rules=self.rules)
+        return route(routing_request, configured, down=self.down, rules=self.rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ def _offer(router: Router, method: PaymentMethod, currency: str, country: str | 
     given = frozenset(name for one in known for name in one.needs)
     fitting = minor if minor is not None else max((one.least(currency) for one in known), default=1)
     try:
-        choices = router(Wish(method, Money(fitting, currency), country, given=given))
+        choices = router(RoutingRequest(method, Money(fitting, currency), country, given=given))
     except InvalidRequest as refusal:
         return Offer(method, (), None, str(refusal))
     chosen = next(one for one in known if one.provider == choices[0].provider and one.takes(currency))

@@ -14,7 +14,7 @@ from domain.payment_methods import PaymentMethod
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class AttemptRequest:
     """One attempt, as a gateway sees it.
 
     `reference`: the provider's object of this attempt, once it is stored. `charge_reference`: that of the
@@ -51,7 +51,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class VerifiedWebhook:
     """A webhook whose signature is good. `payload`: what may be stored of it, without credentials."""
 
     event_id: str
@@ -60,7 +60,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class SideEvent:
     """Something that happened and is no payment's state, such as `dispute_opened`.
 
     `name`: in the past tense. `data`: codes, references, amounts as decimal text; no personal data."""
@@ -70,7 +70,7 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class WebhookEvent:
     """What a stored webhook says: which object it is about, and how that stood when it was written.
 
     `reference`: empty for an event about no object that we store. `outcome` None: the event does not say enough, the
@@ -82,12 +82,12 @@ class Notice:
     attempt_id: str | None
     outcome: Outcome | None
     charge_reference: str | None = None
-    fact: Fact | None = None
+    side_event: SideEvent | None = None
     payment_id: str | None = None
     is_news: bool = False
 
 
-Remember = Callable[[str], None]
+SaveReference = Callable[[str], None]
 
 
 class Gateway(Protocol):
@@ -96,36 +96,36 @@ class Gateway(Protocol):
     provider: str
     region: str | None
 
-    def charge(self, order: Order, remember: Remember) -> Outcome:
+    def charge(self, attempt: AttemptRequest, save_reference: SaveReference) -> Outcome:
         """Charge or authorize. `remember` is called with the provider's reference before money can move.
 
         With `order.reference` set the object is known already, and the charge goes on with it: after `Ready`, or
         when it is sent once more."""
         ...
 
-    def capture(self, order: Order) -> Outcome:
+    def capture(self, attempt: AttemptRequest) -> Outcome:
         """Take authorized money."""
         ...
 
-    def void(self, order: Order) -> Outcome:
+    def void(self, attempt: AttemptRequest) -> Outcome:
         """Release an authorization or close an unfinished charge."""
         ...
 
-    def refund(self, order: Order) -> Outcome:
+    def refund(self, attempt: AttemptRequest) -> Outcome:
         """Give captured money back."""
         ...
 
-    def retrieve(self, order: Order) -> Outcome:
+    def retrieve(self, attempt: AttemptRequest) -> Outcome:
         """Ask how the attempt stands. NotSent: the provider shows that it was not executed."""
         ...
 
-    def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> Delivery:
+    def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> VerifiedWebhook:
         """Check signature and age on the raw body; raise WebhookRefused. Header names are in Title-Case.
 
         `url`: the public address that it came to, which some providers sign and others hide a secret in."""
         ...
 
-    def read_webhook(self, payload: str) -> Notice | None:
+    def read_webhook(self, payload: str) -> WebhookEvent | None:
         """Say what a stored event is about; None for one that tells nothing about a payment."""
         ...
 
@@ -138,7 +138,7 @@ class Gateway(Protocol):
 class FrontEndGateway(Gateway, Protocol):
     """A provider whose front-end library confirms a charge in the customer's browser."""
 
-    def open_intent(self, order: Order, remember: Remember) -> str:
+    def open_intent(self, attempt: AttemptRequest, save_reference: SaveReference) -> str:
         """Create an intent that a front end confirms; return its client secret."""
         ...
 
@@ -180,7 +180,7 @@ class SavedMethod:
 
 
 @runtime_checkable
-class WalletGateway(Gateway, Protocol):
+class SavedMethodsGateway(Gateway, Protocol):
     """A provider that keeps customers and their payment methods.
 
     Every call raises GatewayError when the provider did not answer, NotFound for a customer or a method that there is
@@ -239,7 +239,7 @@ class TokenStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class GatewayContext:
     """What every gateway of a process is made with. `api_url`: our public address, to which customers and callbacks
     come: customers to `{api_url}/returns/{attempt_id}`, webhooks to `{api_url}/webhooks/{provider}`."""
 

@@ -21,40 +21,39 @@ CONNECT_SECONDS = 3.05
 _POOL_SIZE = 256
 
 
-
 @dataclass(slots=True)
-class Trouble:
+class TechnicalFailure:
     """Whether the provider failed technically: no connection, no answer, or a 5xx. A decline is no trouble."""
 
     is_seen: bool = False
 
 
-_watched: ContextVar[Trouble | None] = ContextVar("watched", default=None)
+_watched: ContextVar[TechnicalFailure | None] = ContextVar("watched", default=None)
 
 
 @contextmanager
-def watch() -> Iterator[Trouble]:
+def watch_for_failure() -> Iterator[TechnicalFailure]:
     """See whether the calls of this thread inside the block meet trouble."""
-    trouble = Trouble()
-    token = _watched.set(trouble)
+    failure = TechnicalFailure()
+    token = _watched.set(failure)
     try:
-        yield trouble
+        yield failure
     finally:
         _watched.reset(token)
 
 
 class _WatchedAdapter(HTTPAdapter):
     def send(self, *given: Any, **options: Any) -> requests.Response:
-        trouble = _watched.get()
+        failure = _watched.get()
         try:
-            answer = super().send(*given, **options)
+            response = super().send(*given, **options)
         except requests.RequestException:
-            if trouble is not None:
-                trouble.is_seen = True
+            if failure is not None:
+                failure.is_seen = True
             raise
-        if trouble is not None and answer.status_code >= 500:
-            trouble.is_seen = True
-        return answer
+        if failure is not None and response.status_code >= 500:
+            failure.is_seen = True
+        return response
 
 
 def make_session(base_url: str) -> requests.Session:

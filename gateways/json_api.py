@@ -26,7 +26,7 @@ MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 
 
-class Fate(StrEnum):
+class FailureKind(StrEnum):
     """What a failed call says about its request."""
 
     AT_FAULT = "at_fault"  # refused, and it always will be
@@ -37,16 +37,16 @@ class Fate(StrEnum):
 class CallFailed(Exception):
     """A call that did not bring what it was made for. `reason`: a short stable word."""
 
-    def __init__(self, reason: str, fate: Fate) -> None:
+    def __init__(self, reason: str, kind: FailureKind) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.fate = fate
+        self.kind = kind
 
     def outcome(self, reference: str | None = None) -> Outcome:
         """Return what follows for a call that may have moved money."""
-        if self.fate is Fate.UNKNOWN:
+        if self.kind is FailureKind.UNKNOWN:
             return InDoubt(self.reason, reference)
-        return NotSent(self.reason, is_retryable=self.fate is not Fate.AT_FAULT, reference=reference)
+        return NotSent(self.reason, is_retryable=self.kind is not FailureKind.AT_FAULT, reference=reference)
 
     def outcome_of_creation(self) -> Outcome:
         """Return what follows for a call that moves nothing by itself: an answer that was lost does no harm."""
@@ -55,7 +55,7 @@ class CallFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ProviderResponse:
     """What the provider said. `body`: its JSON, None where it is empty, or where a refusal is something else."""
 
     status: int
@@ -73,7 +73,7 @@ class Answer:
         return self.body if isinstance(self.body, dict) else {}
 
 
-class Rest:
+class JsonApi:
     """One provider's JSON API below a base address, over one pooled session. Safe to share between threads.
 
     `auth` (Basic) and `headers` go with every request."""
@@ -103,7 +103,7 @@ class Rest:
         headers: Mapping[str, str] | None = None,
         auth: tuple[str, str] | None = None,
         read_seconds: float | None = None,
-    ) -> Answer:
+    ) -> ProviderResponse:
         """Send one request, once, and return the answer whatever its status.
 
         Raises CallFailed when none came, or a good one that is no JSON. Redirects are not followed: an API has
@@ -122,8 +122,8 @@ class Rest:
             )
         except requests.RequestException as error:
             if was_never_sent(error):
-                raise CallFailed("unreachable", Fate.NOT_EXECUTED) from None
-            raise CallFailed("no_answer", Fate.UNKNOWN) from None
+                raise CallFailed("unreachable", FailureKind.NOT_EXECUTED) from None
+            raise CallFailed("no_answer", FailureKind.UNKNOWN) from None
         return _read(response)
 
 
@@ -131,14 +131,14 @@ def _basic(auth: tuple[str, str] | None) -> HTTPBasicAuth | None:
     return HTTPBasicAuth(*(part.encode() for part in auth)) if auth else None
 
 
-def _read(response: requests.Response) -> Answer:
+def _read(response: requests.Response) -> ProviderResponse:
     try:
         body = jsonlib.loads(response.content) if response.content else None
     except (ValueError, RecursionError):
         if 200 <= response.status_code < 300:
-            raise CallFailed("malformed_answer", Fate.UNKNOWN) from None
+            raise CallFailed("malformed_answer", FailureKind.UNKNOWN) from None
         body = None
-    return Answer(response.status_code, body, response.headers)
+    return ProviderResponse(response.status_code, body, response.headers)
 
 
 # --- requests ---------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from domain.errors import WebhookRefused
 from domain.outcome import ActionRequired, Approved, NotSent, Outcome
 from domain.payment import Verb
-from gateways.base import Delivery, Notice, Order, Remember, Shared
+from gateways.base import AttemptRequest, GatewayContext, SaveReference, VerifiedWebhook, WebhookEvent
 
 PAY_BY_INVOICE = {"type": "pay_by_invoice"}
 
@@ -23,40 +23,39 @@ class ManualGateway:
     provider = "manual"
     region: str | None = None
 
-    def charge(self, order: Order, remember: Remember) -> Outcome:
+    def charge(self, attempt: AttemptRequest, save_reference: SaveReference) -> Outcome:
         """Wait for the record of a payment. There is nothing to hold, so nothing can be captured later."""
-        if order.verb is Verb.AUTHORIZE:
+        if attempt.verb is Verb.AUTHORIZE:
             return _NOT_SUPPORTED
-        reference = order.reference or f"invoice_{order.attempt_id}"
-        remember(reference)
+        reference = attempt.reference or f"invoice_{attempt.attempt_id}"
+        save_reference(reference)
         return ActionRequired(reference, PAY_BY_INVOICE)
 
-    def capture(self, order: Order) -> Outcome:
+    def capture(self, attempt: AttemptRequest) -> Outcome:
         """Refuse: see `charge`."""
         return _NOT_SUPPORTED
 
-    def void(self, order: Order) -> Outcome:
+    def void(self, attempt: AttemptRequest) -> Outcome:
         """Wait no longer."""
-        return Approved(order.charge_reference or order.attempt_id, voided=True)
+        return Approved(attempt.charge_reference or attempt.attempt_id, voided=True)
 
-    def refund(self, order: Order) -> Outcome:
+    def refund(self, attempt: AttemptRequest) -> Outcome:
         """Refuse: money that a person took, a person gives back, and an operator records it."""
         return NotSent("refund_by_hand", is_retryable=False)
 
-    def retrieve(self, order: Order) -> Outcome:
+    def retrieve(self, attempt: AttemptRequest) -> Outcome:
         """Say that it waits: what an operator records is in our books already."""
-        if order.verb.is_collecting and order.reference is not None:
-            return ActionRequired(order.reference, PAY_BY_INVOICE)
+        if attempt.verb.is_collecting and attempt.reference is not None:
+            return ActionRequired(attempt.reference, PAY_BY_INVOICE)
         return NotSent("not_created")
 
-    def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> Delivery:
+    def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> VerifiedWebhook:
         """Refuse: nobody calls."""
         raise WebhookRefused("nobody sends webhooks for payments by invoice")
 
-    def read_webhook(self, payload: str) -> Notice | None:
+    def read_webhook(self, payload: str) -> WebhookEvent | None:
         """Tell nothing."""
         return None
-
 
     def check(self) -> str:
         """Say how it works."""
@@ -78,6 +77,6 @@ class ManualSettings(BaseModel):
         """Return nothing."""
         return []
 
-    def make(self, shared: Shared) -> ManualGateway:
+    def make(self, context: GatewayContext) -> ManualGateway:
         """Return the gateway."""
         return ManualGateway()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from gateways.afterpay.gateway import AfterpaySettings
-from gateways.base import Gateway, Shared
+from gateways.base import Gateway, GatewayContext
 from gateways.coinbase.business import CoinbaseSettings
 from gateways.coinbase.commerce import CoinbaseCommerceSettings
 from gateways.klarna.gateway import KlarnaSettings
@@ -26,7 +26,7 @@ class ProviderSettings(Protocol):
         """Return what is wrong, each by the variable's name and with what to do, never by value."""
         ...
 
-    def make(self, shared: Shared) -> Gateway | None:
+    def make(self, context: GatewayContext) -> Gateway | None:
         """Return the gateway, or None while the provider is off."""
         ...
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from domain.errors import WebhookRefused
-from gateways.base import Delivery
+from gateways.base import VerifiedWebhook
 from gateways.json_api import MALFORMED
 
 # Between signing and receiving; a stamp from the future is as wrong as an old one.
@@ -60,12 +60,12 @@ def picked(thing: Any, shape: Shape) -> Any:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def delivery_of(
+def verified_webhook(
     body: bytes,
     kind: str,
     identify: Callable[[Any], tuple[Any, Any]],
     kept: Callable[[Any], Any] | None = None,
-) -> Delivery:
+) -> VerifiedWebhook:
     """Return an authentic body as a delivery; raise WebhookRefused, `not {kind}`, if it cannot be one.
 
     `identify` finds id and type in the event, `kept` returns what may be stored of it: without it, all."""
@@ -79,4 +79,4 @@ def delivery_of(
         raise WebhookRefused(f"not {kind}") from None
     if not (is_name(id) and is_name(type, _LONGEST_TYPE)):
         raise WebhookRefused(f"not {kind}")
-    return Delivery(id, type, payload)
+    return VerifiedWebhook(id, type, payload)

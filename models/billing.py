@@ -41,7 +41,7 @@ dunning_cases = Table(
     Column("first_failed_at", Instant, nullable=False),
     Column("retry", Integer, nullable=False),
     Column("due_at", Instant),
-    Column("rung_at", Instant),
+    Column("published_at", Instant),
     Column("grace_ends_at", Instant),
     Column("updated_at", Instant, nullable=False),
 )

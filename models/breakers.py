@@ -33,7 +33,7 @@ breakers = Table(
 )
 
 
-def lets_through(connection: Connection, row: Row[Any], now: datetime, policy: BreakerPolicy) -> bool:
+def allows(connection: Connection, row: Row[Any], now: datetime, policy: BreakerPolicy) -> bool:
     """Tell whether a locked attempt may be sent: its breaker is closed, or it is the one that probes now."""
     if row.breaker_opened_at is None:
         return True
@@ -44,7 +44,7 @@ def lets_through(connection: Connection, row: Row[Any], now: datetime, policy: B
     return bool(connection.execute(probe.values(probe_until=now + policy.probe_lasts)).rowcount)
 
 
-def note_failure(connection: Connection, provider: str, verb: str, now: datetime, policy: BreakerPolicy) -> None:
+def count_failure(connection: Connection, provider: str, verb: str, now: datetime, policy: BreakerPolicy) -> None:
     """Count a technical failure; the last one that is borne opens the breaker, a failed probe opens it again."""
     values = {"provider": provider, "verb": verb, "failures": 0, "failed_at": now}
     insert_new(connection, breakers, values)
@@ -60,7 +60,7 @@ def note_failure(connection: Connection, provider: str, verb: str, now: datetime
         _tell(connection, "breaker_opened", provider, verb, now)
 
 
-def note_success(connection: Connection, provider: str, verb: str, now: datetime) -> None:
+def count_success(connection: Connection, provider: str, verb: str, now: datetime) -> None:
     """Close a breaker that has counted failures."""
     known = connection.execute(select(breakers).where(_is_of(provider, verb)).with_for_update()).one_or_none()
     if known is None or not known.failures:
@@ -85,7 +85,7 @@ def _tell(connection: Connection, name: str, provider: str, verb: str, now: date
     record_event(connection, None, name, None, None, "worker", now, {"provider": provider, "verb": verb})
 
 
-class Health:
+class ProviderHealth:
     """Which providers fail right now, as routing needs it: read at most once a second by a process."""
 
     _SECONDS = 1.0

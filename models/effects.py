@@ -13,18 +13,18 @@ from models.audit import record_event
 from models.base import new_id
 from models.billing import dunning_cases, subscriptions
 from models.payments import attempts
-from models.task_messages import Ring, ring_attempt
+from models.task_messages import TaskMessage, message_for_attempt
 
 
 def open_attempt(
     connection: Connection, payment: Row[Any], verb: Verb, amount: int, *, now: datetime, actor: str, **columns: Any
-) -> Ring:
+) -> TaskMessage:
     """Store a new attempt of a locked payment, due now; return its ring. Its id is its idempotency key."""
     attempt_id = new_id("re" if verb is Verb.REFUND else "at", now)
     number = select(func.coalesce(func.max(attempts.c.number), 0) + 1).where(attempts.c.payment_id == payment.id)
     values = new_attempt(attempt_id, payment.id, verb, payment.provider, amount, now=now, actor=actor) | columns
     connection.execute(insert(attempts).values(values | {"number": number.scalar_subquery()}))
-    return ring_attempt(attempt_id, verb)
+    return message_for_attempt(attempt_id, verb)
 
 
 def new_attempt(
@@ -39,10 +39,10 @@ def new_attempt(
         "provider": provider,
         "amount": amount,
         "status": AttemptStatus.DUE,
-        "epoch": 0,
+        "fencing_token": 0,
         "claims": 0,
         "retries": 0,
-        "checks": 0,
+        "lookups": 0,
         "due_at": now,
         "actor": actor,
         "created_at": now,
@@ -106,8 +106,8 @@ def close_other_attempts(connection: Connection, payment_id: str, attempt_id: st
         )
         .values(
             status=case((is_unfinished, AttemptStatus.CANCELED), else_=attempts.c.status),
-            settled_at=func.coalesce(attempts.c.settled_at, literal(now, attempts.c.settled_at.type)),
-            epoch=attempts.c.epoch + 1,
+            finished_at=func.coalesce(attempts.c.finished_at, literal(now, attempts.c.finished_at.type)),
+            fencing_token=attempts.c.fencing_token + 1,
             due_at=None,
         )
     )

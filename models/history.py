@@ -45,10 +45,10 @@ webhook_events = Table(
     Column("status", String(20), nullable=False),
     Column("tries", Integer, nullable=False),
     Column("due_at", Instant),
-    Column("rung_at", Instant),
+    Column("published_at", Instant),
     Column("payment_id", String(40)),
     Column("received_at", Instant, nullable=False),
-    Column("settled_at", Instant),
+    Column("finished_at", Instant),
     UniqueConstraint("provider", "event_id"),
 )
 _is_due = webhook_events.c.due_at.is_not(None)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select, update
 from domain.errors import IdempotencyKeyInUse, IdempotencyKeyReused
 from models.history import idempotency_keys
 from models.session import insert_new
-from models.task_messages import Ring
+from models.task_messages import TaskMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +23,24 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ApiResponse:
     """What the caller gets, now and for every repetition. `rings`: what to announce after the commit."""
 
     status: int
     body: dict[str, Any]
     payment_id: str | None = None
-    rings: tuple[Ring, ...] = ()
+    messages: tuple[TaskMessage, ...] = ()
     is_replay: bool = False
 
 
-def reserve(
-    connection: Connection, application: str, key: str | None, fingerprint: str, now: datetime, answer: Answer | None
-) -> Answer | None:
+def reserve_key(
+    connection: Connection,
+    application: str,
+    key: str | None,
+    fingerprint: str,
+    now: datetime,
+    response: ApiResponse | None,
+) -> ApiResponse | None:
     """Take the key for this request; return the first request's answer when the key is taken already."""
     if key is None:
         return None
@@ -44,9 +49,9 @@ def reserve(
         "key": key,
         "fingerprint": fingerprint,
         "created_at": now,
-        "status": answer and answer.status,
-        "body": answer and answer.body,
-        "payment_id": answer and answer.payment_id,
+        "status": response and response.status,
+        "body": response and response.body,
+        "payment_id": response and response.payment_id,
     }
     if insert_new(connection, idempotency_keys, values):
         return None
@@ -56,14 +61,14 @@ def reserve(
         raise IdempotencyKeyReused("this Idempotency-Key came with another request before; use a new one")
     if first.status is None:
         raise IdempotencyKeyInUse("the first request with this Idempotency-Key is still running; repeat it later")
-    return Answer(first.status, first.body, first.payment_id, is_replay=True)
+    return ApiResponse(first.status, first.body, first.payment_id, is_replay=True)
 
 
-def keep_answer(connection: Connection, application: str, key: str | None, answer: Answer) -> None:
+def store_response(connection: Connection, application: str, key: str | None, response: ApiResponse) -> None:
     """Store the answer for repetitions of the key."""
     if key is not None:
         connection.execute(
             update(idempotency_keys)
             .where(idempotency_keys.c.application == application, idempotency_keys.c.key == key)
-            .values(status=answer.status, body=answer.body, payment_id=answer.payment_id)
+            .values(status=response.status, body=response.body, payment_id=response.payment_id)
         )

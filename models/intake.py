@@ -24,16 +24,16 @@ from domain.errors import (
 from domain.money import Money, decimal_text
 from domain.payment import Event, State, Verb
 from domain.payment_methods import PaymentMethod
-from domain.routing import Choice, Wish
+from domain.routing import Choice, RoutingRequest
 from models import transition
 from models.audit import record_event
 from models.base import new_id
 from models.billing import invoices, subscriptions
 from models.effects import new_attempt
 from models.history import webhook_events
-from models.idempotency import Answer, Caller, keep_answer, reserve
+from models.idempotency import ApiResponse, Caller, reserve_key, store_response
 from models.payments import attempts, payments
-from models.provider_customers import is_somebody_elses
+from models.provider_customers import belongs_to_another_user
 from models.queries import invoice_position, payment_view, show_invoice
 from models.requests import (
     CreateIntent,
@@ -41,12 +41,12 @@ from models.requests import (
     UpsertInvoice,
 )
 from models.session import insert_new
-from models.task_messages import WEBHOOK, Ring, ring_attempt
+from models.task_messages import WEBHOOK, TaskMessage, message_for_attempt
 
 # The bell is rung right after the commit; beat rings what is still waiting this much later.
 _UNHEARD_AFTER = timedelta(seconds=4)
 # Tells who charges a wish, in order of preference.
-Choose = Callable[[Wish], Sequence[Choice]]
+Route = Callable[[RoutingRequest], Sequence[Choice]]
 # Owner of what comes through the broker for an invoice that is new and names no application.
 DEFAULT_APPLICATION = "default"
 
@@ -58,7 +58,7 @@ def accept_payment(
     key: str | None,
     now: datetime,
     choices: Sequence[Choice],
-) -> Answer:
+) -> ApiResponse:
     """Store the payment, its first attempt and its event, due now; the answer is 202 with the payment.
 
     `choices`: who charges it, in order, as routing has it. Raises Conflict when the invoice is being collected, is
@@ -93,20 +93,20 @@ def accept_payment(
         "due_at": now + _UNHEARD_AFTER
     }
     body = payment_view(payment, [attempt]) | {"fraud": None, "disputes": [], "dunning": None}
-    answer = Answer(202, body, payment_id, (ring_attempt(attempt_id, verb),))
-    replay = reserve(connection, application, key, command.fingerprint("process"), now, answer)
+    response = ApiResponse(202, body, payment_id, (message_for_attempt(attempt_id, verb),))
+    replay = reserve_key(connection, application, key, command.fingerprint("process"), now, response)
     if replay is not None:
         return replay
     _claim_invoice(connection, command, money, application, now)
     if command.subscription_id is not None:
         _know_subscription(connection, command, application, now)
     _store_payment(connection, payment, attempt, caller.actor, now)
-    return answer
+    return response
 
 
 def _require_own_customer(connection: Connection, command: ProcessPayment, application: str) -> None:
     token = command.customer_token
-    if token is not None and is_somebody_elses(connection, token, application, command.user_id):
+    if token is not None and belongs_to_another_user(connection, token, application, command.user_id):
         raise NotFound("no such customer_token; check the user_id and the API key")
 
 
@@ -190,11 +190,11 @@ def require_open(connection: Connection, invoice: Row[Any], minor: int) -> None:
     position = invoice_position(connection, invoice.id)
     if position.live is not None:
         raise CollectionInProgress(f"payment {position.live} is collecting this invoice; wait for it or cancel it")
-    if position.is_dunned and minor != position.rest:
-        left = decimal_text(position.rest, invoice.currency)
+    if position.is_dunned and minor != position.outstanding:
+        left = decimal_text(position.outstanding, invoice.currency)
         raise AmountAboveOpen(f"this invoice is past due; pay all that is open, {left} {invoice.currency}")
-    if minor > position.rest:
-        left = decimal_text(position.rest, invoice.currency)
+    if minor > position.outstanding:
+        left = decimal_text(position.outstanding, invoice.currency)
         raise AmountAboveOpen(f"{left} {invoice.currency} is open on this invoice; send that or less")
 
 
@@ -218,12 +218,12 @@ def _know_subscription(connection: Connection, command: ProcessPayment, applicat
 
 
 @dataclass(frozen=True, slots=True)
-class Intent:
+class FrontEndIntent:
     """A payment that a front end confirms. `reference` None: the provider's intent is still to be made."""
 
     payment_id: str
     attempt_id: str
-    epoch: int
+    fencing_token: int
     money: Money
     reference: str | None
     actor: str
@@ -236,27 +236,27 @@ def accept_intent(
     key: str | None,
     now: datetime,
     policy: Policy,
-    choose: Choose,
-) -> Intent:
+    choose: Route,
+) -> FrontEndIntent:
     """Store a payment over what is open on an invoice and claim its attempt, or find the one that is open.
 
     A customer who comes back to the checkout gets the same intent again, not a second collection."""
     invoice = lock_invoice(connection, command.invoice_id, caller.application)
     scope = invoice.application
-    replay = reserve(connection, scope, key, command.fingerprint("intent"), now, None)
+    replay = reserve_key(connection, scope, key, command.fingerprint("intent"), now, None)
     position = invoice_position(connection, invoice.id)
     for known in (replay.payment_id if replay else None, position.live):
         found = _intent_of(connection, known, caller) if known else None
         if found is not None and found.reference is not None:
-            keep_answer(connection, scope, key, Answer(201, {}, known))
+            store_response(connection, scope, key, ApiResponse(201, {}, known))
             return found
     if position.live is not None:
         raise CollectionInProgress(f"payment {position.live} is collecting this invoice; wait for it or cancel it")
-    if not position.rest:
+    if not position.outstanding:
         raise AmountAboveOpen("nothing is open on this invoice")
-    money = Money(position.rest, invoice.currency)
+    money = Money(position.outstanding, invoice.currency)
     given = frozenset({"payment_method_token"})  # the front end brings the instrument
-    provider = choose(Wish(PaymentMethod.STRIPE, money, given=given))[0].provider
+    provider = choose(RoutingRequest(PaymentMethod.STRIPE, money, given=given))[0].provider
     payment_id, attempt_id = new_id("pay", now), new_id("at", now)
     payment = _new_payment(
         payment_id,
@@ -272,25 +272,25 @@ def accept_intent(
     charge = (attempt_id, payment_id, Verb.CHARGE, provider, money.minor)
     _store_payment(connection, payment, new_attempt(*charge, now=now, actor=caller.actor), caller.actor, now)
     started = transition.apply(connection, attempt_id, Started(), now=now, policy=policy, actor=caller.actor)
-    keep_answer(connection, scope, key, Answer(201, {}, payment_id))
-    return Intent(payment_id, attempt_id, started.epoch, money, None, caller.actor)
+    store_response(connection, scope, key, ApiResponse(201, {}, payment_id))
+    return FrontEndIntent(payment_id, attempt_id, started.fencing_token, money, None, caller.actor)
 
 
-def _intent_of(connection: Connection, payment_id: str, caller: Caller) -> Intent | None:
+def _intent_of(connection: Connection, payment_id: str, caller: Caller) -> FrontEndIntent | None:
     row = connection.execute(
-        select(payments, attempts.c.id.label("attempt_id"), attempts.c.epoch, attempts.c.provider_reference)
+        select(payments, attempts.c.id.label("attempt_id"), attempts.c.fencing_token, attempts.c.provider_reference)
         .join(attempts, attempts.c.payment_id == payments.c.id)
         .where(payments.c.id == payment_id, payments.c.is_client_confirmed, attempts.c.number == 1)
     ).one_or_none()
     if row is None:
         return None
     money = Money(row.amount, row.currency)
-    return Intent(payment_id, row.attempt_id, row.epoch, money, row.provider_reference, caller.actor)
+    return FrontEndIntent(payment_id, row.attempt_id, row.fencing_token, money, row.provider_reference, caller.actor)
 
 
 def upsert_invoice(
     connection: Connection, invoice_id: str, command: UpsertInvoice, caller: Caller, now: datetime
-) -> Answer:
+) -> ApiResponse:
     """Create or change an invoice. Its currency stays, its user stays, and it never falls below what is collected."""
     money = Money.parse(command.amount, command.currency)
     application = caller.application or DEFAULT_APPLICATION
@@ -318,12 +318,12 @@ def upsert_invoice(
             least = decimal_text(position.collected, row.currency)
             raise AmountAboveOpen(f"{least} {row.currency} is collected already; send that or more")
         connection.execute(update(invoices).where(invoices.c.id == invoice_id).values(values))
-    return Answer(201 if is_new else 200, show_invoice(connection, invoice_id, caller.application))
+    return ApiResponse(201 if is_new else 200, show_invoice(connection, invoice_id, caller.application))
 
 
-def keep_webhook(
+def store_webhook_event(
     connection: Connection, provider: str, event_id: str, event_type: str, payload: str, now: datetime
-) -> Ring | None:
+) -> TaskMessage | None:
     """Store a verified event once; return its ring, or None when the provider has delivered it before."""
     row_id = new_id("wh", now)
     values = {
@@ -337,4 +337,4 @@ def keep_webhook(
         "due_at": now + _UNHEARD_AFTER,
         "received_at": now,
     }
-    return Ring(WEBHOOK, row_id) if insert_new(connection, webhook_events, values) else None
+    return TaskMessage(WEBHOOK, row_id) if insert_new(connection, webhook_events, values) else None

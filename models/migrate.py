@@ -20,7 +20,7 @@ _TABLES = (
     billing.invoices,
     history.events,
     breakers.breakers,
-    provider_customers.customers,
+    provider_customers.provider_customers,
     provider_tokens.provider_tokens,
 )
 # Any constant: two migrations at once take turns.

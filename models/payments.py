@@ -66,14 +66,14 @@ attempts = Table(
     Column("status", String(20), nullable=False),
     Column("provider_reference", String(255)),
     # Fencing: a holder whose epoch is not the row's any more must not write.
-    Column("epoch", Integer, nullable=False),
+    Column("fencing_token", Integer, nullable=False),
     Column("claims", Integer, nullable=False),
     Column("retries", Integer, nullable=False),
-    Column("checks", Integer, nullable=False),
+    Column("lookups", Integer, nullable=False),
     # When somebody must look at this row again: to charge it, when its lease ends, to ask the provider.
     Column("due_at", Instant),
     # When a sweep rang for it last: a row that waits in a long queue is not announced every two seconds.
-    Column("rung_at", Instant),
+    Column("published_at", Instant),
     Column("reason", String(200)),
     Column("actor", String(120), nullable=False),
     Column("code", String(100)),
@@ -83,7 +83,7 @@ attempts = Table(
     Column("network_advice_code", String(20)),
     Column("network_decline_code", String(20)),
     Column("created_at", Instant, nullable=False),
-    Column("settled_at", Instant),
+    Column("finished_at", Instant),
     UniqueConstraint("payment_id", "number"),
 )
 

@@ -64,9 +64,7 @@ def _disputes(connection: Connection, payment_id: str) -> list[dict[str, Any]]:
     ]
 
 
-def find_attempt(
-    connection: Connection, providers: Iterable[str], reference: str, application: str | None
-) -> Row[Any]:
+def find_attempt(connection: Connection, providers: Iterable[str], reference: str, application: str | None) -> Row[Any]:
     """Return the attempt, with `application`, that one of these providers knows by its reference. Raises NotFound."""
     row = connection.execute(
         select(attempts, payments.c.application, payments.c.state)
@@ -140,7 +138,7 @@ def attempt_view(row: Any, currency: str) -> dict[str, Any]:
         "amount": decimal_text(row["amount"], currency),
         "provider_reference": row.get("provider_reference"),
         "created_at": _text(row["created_at"]),
-        "settled_at": _text(row.get("settled_at")),
+        "settled_at": _text(row.get("finished_at")),
         **{code: row[code] for code in codes if row.get(code)},
     }
 
@@ -156,7 +154,7 @@ def show_invoice(connection: Connection, invoice_id: str, application: str | Non
         "user_id": row.user_id,
         "amount": decimal_text(row.amount, row.currency),
         "collected_amount": decimal_text(position.collected, row.currency),
-        "open_amount": decimal_text(position.rest, row.currency),
+        "open_amount": decimal_text(position.outstanding, row.currency),
         "currency": row.currency,
         "due_at": _text(row.due_at),
         "description": row.description,
@@ -170,7 +168,7 @@ class InvoicePosition(NamedTuple):
     whether dunning is after one of its payments."""
 
     collected: int
-    rest: int
+    outstanding: int
     live: str | None
     is_dunned: bool
 

@@ -25,7 +25,7 @@ from domain.card_number import contains_card_number, keys_of, names_security_cod
 from domain.errors import CardNumberRefused, InvalidRequest, UnsupportedMethod
 from domain.money import Money, exponent
 from domain.payment_methods import PaymentMethod
-from domain.routing import Wish
+from domain.routing import RoutingRequest
 
 
 def _no_float(value: Any) -> Any:
@@ -57,7 +57,7 @@ CurrencyCode = Annotated[str, BeforeValidator(_currency), StringConstraints(stri
 MetadataValue = Annotated[str, StringConstraints(strict=True, max_length=500)] | bool | int | None
 
 
-class Command(BaseModel):
+class ApiRequest(BaseModel):
     """A request with no unknown fields. `parse` is the only way in."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -96,7 +96,7 @@ def _sentence(detail: dict[str, Any]) -> str:
     return f"{field}: {detail['msg'].removeprefix('Value error, ')}"
 
 
-class ProcessPayment(Command):
+class ProcessPayment(ApiRequest):
     """Collect an amount for an invoice with a payment method that the provider has tokenised."""
 
     invoice_id: Text
@@ -147,12 +147,12 @@ class ProcessPayment(Command):
         return self.subscription_id is not None if self.off_session is None else self.off_session
 
     @property
-    def wish(self) -> Wish:
+    def routing_request(self) -> RoutingRequest:
         """What routing has to know."""
         fields = {name for name, value in self if value not in (None, "", {})}
         parts = {f"billing_address.{name}" for name, value in (self.billing_address or {}).items() if value}
         country = (self.billing_address or {}).get("country")
-        return Wish(
+        return RoutingRequest(
             self.payment_method,
             self.money,
             country=country and country.upper(),
@@ -169,7 +169,7 @@ class ProcessPayment(Command):
         return self.model_dump(mode="json", include=fields, exclude_none=True) or None
 
 
-class UpsertInvoice(Command):
+class UpsertInvoice(ApiRequest):
     """What a user owes."""
 
     user_id: Text
@@ -179,13 +179,13 @@ class UpsertInvoice(Command):
     description: Annotated[str, StringConstraints(strict=True, max_length=500)] | None = None
 
 
-class CreateIntent(Command):
+class CreateIntent(ApiRequest):
     """Open an intent for a front end; the amount is the stored invoice's."""
 
     invoice_id: Text
 
 
-class _Payer(Command):
+class _Payer(ApiRequest):
     """Personal data that the provider keeps with a customer; we store none of it."""
 
     email: Annotated[str, StringConstraints(strict=True, max_length=254)] | None = None
@@ -211,24 +211,24 @@ class AttachMethod(_Payer):
     default: Annotated[bool, Field(strict=True)] = False
 
 
-class CapturePayment(Command):
+class CapturePayment(ApiRequest):
     """Take authorized money, all of it unless an amount is given."""
 
     amount: Amount | None = None
 
 
-class CancelPayment(Command):
+class CancelPayment(ApiRequest):
     """Stop a payment or release an authorization."""
 
 
-class RefundPayment(Command):
+class RefundPayment(ApiRequest):
     """Give money back, all that is left unless an amount is given."""
 
     amount: Amount | None = None
     reason: Literal["duplicate", "fraudulent", "requested_by_customer"] | None = None
 
 
-class RecordPayment(Command):
+class RecordPayment(ApiRequest):
     """What an operator has seen of a payment by invoice: money that came, or money that was given back.
 
     `reference`: where it can be found again, such as the bank statement's line."""
@@ -238,7 +238,7 @@ class RecordPayment(Command):
     reference: Text
 
 
-class ReviewPayment(Command):
+class ReviewPayment(ApiRequest):
     """An operator's decision on a payment that waits for review."""
 
     decision: Literal["approve", "reject"]

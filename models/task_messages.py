@@ -8,7 +8,7 @@ from typing import NamedTuple
 from domain.payment import AttemptStatus, Verb
 
 CHARGE = "payments.charge"
-SETTLE = "payments.settle"
+CAPTURE_VOID_REFUND = "payments.settle"
 RECONCILE = "payments.reconcile"
 WEBHOOK = "payments.webhook"
 DUNNING = "payments.dunning"
@@ -16,22 +16,22 @@ PROCESS = "payments.process"
 SWEEP = "payments.sweep"
 
 
-class Ring(NamedTuple):
+class TaskMessage(NamedTuple):
     """A message to be: the task and the id of the row that it should look at."""
 
     task: str
     row_id: str
 
 
-def is_due(due_at: datetime | None, rung_at: datetime | None, now: datetime) -> bool:
+def is_due(due_at: datetime | None, published_at: datetime | None, now: datetime) -> bool:
     """Tell whether a row is due: by this process's clock, or by that of the sweep that rang for it.
 
     Clocks of two hosts differ by milliseconds; a ring must not be lost on that."""
-    return due_at is not None and (due_at <= now or (rung_at is not None and rung_at >= due_at))
+    return due_at is not None and (due_at <= now or (published_at is not None and published_at >= due_at))
 
 
-def ring_attempt(attempt_id: str, verb: str, status: str = AttemptStatus.DUE) -> Ring:
+def message_for_attempt(attempt_id: str, verb: str, status: str = AttemptStatus.DUE) -> TaskMessage:
     """Return the ring for an attempt: due ones are carried out, all others looked up at the provider."""
     if status != AttemptStatus.DUE:
-        return Ring(RECONCILE, attempt_id)
-    return Ring(CHARGE if Verb(verb).is_collecting else SETTLE, attempt_id)
+        return TaskMessage(RECONCILE, attempt_id)
+    return TaskMessage(CHARGE if Verb(verb).is_collecting else CAPTURE_VOID_REFUND, attempt_id)

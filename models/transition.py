@@ -21,16 +21,16 @@ from sqlalchemy import (
 )
 
 from domain.backoff import waiting_delay
-from domain.commands import Cause, DebtSettledOtherwise, Started
+from domain.commands import InvoicePaidOtherwise, Started, Trigger
 from domain.decision import (
     LEASE,
     CloseOtherAttempts,
+    CloseSiblingCases,
+    Decision,
     MarkSubscription,
     OpenAttempt,
     Policy,
     SaveCase,
-    SettleSiblings,
-    Step,
 )
 from domain.dunning import CaseState
 from domain.errors import LeaseLost, NotFound
@@ -46,14 +46,14 @@ from domain.payment import (
     State,
     Verb,
 )
-from domain.state_machine import step, target
+from domain.state_machine import decide, target
 from models.audit import record_event
 from models.billing import dunning_cases
 from models.breakers import breakers
 from models.effects import close_other_attempts, mark_subscription, open_attempt, save_case
 from models.payments import attempts, payments
 from models.queries import invoice_position
-from models.task_messages import Ring, ring_attempt
+from models.task_messages import TaskMessage, message_for_attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,9 @@ class Applied:
     """What was written, on the row as it was before. `rings`: what to announce after the commit."""
 
     payment: Row[Any]
-    step: Step | None
-    epoch: int
-    rings: tuple[Ring, ...] = ()
+    decision: Decision | None
+    fencing_token: int
+    messages: tuple[TaskMessage, ...] = ()
 
 
 _other = attempts.alias("other")
@@ -80,7 +80,7 @@ _has_unpaid_sibling = exists().where(
 _UNREAD = {"payer", "metadata", "next_action", "failure_code", "is_captured_later"}
 _UNREAD_OF_ATTEMPT = {
     *("payment_id", "actor", "code", "decline_class", "decline_code", "advice_code", "network_advice_code"),
-    *("network_decline_code", "settled_at"),
+    *("network_decline_code", "finished_at"),
 }
 _payment_columns: list[ColumnElement[Any]] = [column for column in payments.c if column.name not in _UNREAD]
 _attempt_columns: list[ColumnElement[Any]] = [
@@ -92,20 +92,18 @@ _lock_attempt: Any = (
         *_attempt_columns,
         breakers.c.failures.label("breaker_failures"),
         breakers.c.opened_at.label("breaker_opened_at"),
-        _has_others.label("has_others"),
+        _has_others.label("has_other_due_attempt"),
         _has_unpaid_sibling.label("has_unpaid_sibling"),
     )
     .join(attempts, attempts.c.payment_id == payments.c.id)
-    .outerjoin(
-        breakers, (breakers.c.provider == attempts.c.provider) & (breakers.c.verb == attempts.c.verb)
-    )
+    .outerjoin(breakers, (breakers.c.provider == attempts.c.provider) & (breakers.c.verb == attempts.c.verb))
     .where(attempts.c.id == bindparam("attempt_id"))
     .with_for_update(of=(payments, attempts))
 )
 _lock_payment: Any = (
     select(
         *_payment_columns,
-        literal(True).label("has_others"),
+        literal(True).label("has_other_due_attempt"),
         _has_unpaid_sibling.label("has_unpaid_sibling"),
     )
     .where(payments.c.id == bindparam("payment_id"))
@@ -129,51 +127,55 @@ def lock_attempt(connection: Connection, attempt_id: str) -> Row[Any]:
 def apply(
     connection: Connection,
     locked: Row[Any] | str,
-    cause: Cause,
+    trigger: Trigger,
     *,
     now: datetime,
     policy: Policy,
     actor: str,
-    epoch: int | None = None,
+    fencing_token: int | None = None,
     data: dict[str, Any] | None = None,
 ) -> Applied:
     """Apply an outcome or command to an attempt, locked or named by its id, and to its payment.
 
     With `epoch`, only if the caller still holds the attempt's lease: raises LeaseLost otherwise.
-    `Applied.step` is None when it was so already. Raises NotFound, IllegalTransition."""
+    `Applied.decision` is None when it was so already. Raises NotFound, IllegalTransition."""
     row = lock_attempt(connection, locked) if isinstance(locked, str) else locked
-    if epoch is not None and row.attempt_epoch != epoch:
+    if fencing_token is not None and row.attempt_fencing_token != fencing_token:
         raise LeaseLost(f"attempt {row.attempt_id} is held by another worker")
-    return _write(connection, row, row.attempt_id, cause, now, policy, actor, data)
+    return _write(connection, row, row.attempt_id, trigger, now, policy, actor, data)
 
 
 def changes_anything(connection: Connection, locked: Row[Any], outcome: Outcome, now: datetime, policy: Policy) -> bool:
     """Tell whether the outcome would be news for a locked attempt; writes nothing."""
-    decided = step(_payment(connection, locked), _attempt(locked), outcome, now, policy)
+    decided = decide(_payment(connection, locked), _attempt(locked), outcome, now, policy)
     return decided is not None and bool(decided.event or decided.payment)
 
 
 def take_lease(connection: Connection, locked: Row[Any], now: datetime) -> int:
     """Take a locked attempt for a look-up; return the epoch to write with."""
-    epoch: int = locked.attempt_epoch + 1
-    connection.execute(_update_attempt, {"row_id": locked.attempt_id, "epoch": epoch, "due_at": now + LEASE})
-    return epoch
+    fencing_token: int = locked.attempt_fencing_token + 1
+    connection.execute(
+        _update_attempt, {"row_id": locked.attempt_id, "fencing_token": fencing_token, "due_at": now + LEASE}
+    )
+    return fencing_token
 
 
-def look_again(connection: Connection, attempt_id: str, epoch: int, now: datetime) -> None:
+def schedule_look_up(connection: Connection, attempt_id: str, fencing_token: int, now: datetime) -> None:
     """Plan the next look at an attempt that its holder's answer left as it was; none at a closed one."""
     row = connection.execute(
-        select(attempts.c.status, attempts.c.checks).where(attempts.c.id == attempt_id, attempts.c.epoch == epoch)
+        select(attempts.c.status, attempts.c.lookups).where(
+            attempts.c.id == attempt_id, attempts.c.fencing_token == fencing_token
+        )
     ).one_or_none()
     if row is not None:
-        due_at = now + waiting_delay(row.checks) if row.status in UNFINISHED else None
-        connection.execute(_update_attempt, {"row_id": attempt_id, "due_at": due_at, "checks": row.checks + 1})
+        due_at = now + waiting_delay(row.lookups) if row.status in UNFINISHED else None
+        connection.execute(_update_attempt, {"row_id": attempt_id, "due_at": due_at, "lookups": row.lookups + 1})
 
 
 def apply_to_payment(
     connection: Connection,
     payment_id: str,
-    cause: Cause,
+    trigger: Trigger,
     *,
     now: datetime,
     policy: Policy,
@@ -184,14 +186,14 @@ def apply_to_payment(
     row = connection.execute(_lock_payment, {"payment_id": payment_id}).one_or_none()
     if row is None:
         raise NotFound(f"no payment {payment_id}")
-    return _write(connection, row, None, cause, now, policy, actor, data)
+    return _write(connection, row, None, trigger, now, policy, actor, data)
 
 
 def _write(
     connection: Connection,
     row: Row[Any],
     attempt_id: str | None,
-    cause: Cause,
+    trigger: Trigger,
     now: datetime,
     policy: Policy,
     actor: str,
@@ -200,30 +202,30 @@ def _write(
     # A host's clock may lag behind the one that wrote before: a payment's history never runs backwards.
     now = max(now, row.updated_at)
     payment = _payment(connection, row)
-    decided = step(payment, _attempt(row) if attempt_id else None, cause, now, policy)
-    epoch = row.attempt_epoch if attempt_id else 0
+    decided = decide(payment, _attempt(row) if attempt_id else None, trigger, now, policy)
+    fencing_token = row.attempt_fencing_token if attempt_id else 0
     if decided is None:
-        return Applied(row, None, epoch)
+        return Applied(row, None, fencing_token)
     if attempt_id and decided.attempt:
         # Whoever writes takes the lease: a holder that was overtaken finds another epoch.
-        epoch += 1 if isinstance(cause, Started) or row.attempt_status != decided.attempt.get("status") else 0
-        connection.execute(_update_attempt, {"row_id": attempt_id, "epoch": epoch, **decided.attempt})
+        fencing_token += 1 if isinstance(trigger, Started) or row.attempt_status != decided.attempt.get("status") else 0
+        connection.execute(_update_attempt, {"row_id": attempt_id, "fencing_token": fencing_token, **decided.attempt})
     if decided.event is not None:
         state = target(payment.state, decided.event)
         changes = {"state": state, "updated_at": now, **decided.payment}
         connection.execute(_update_payment, {"row_id": row.id, **changes})
-        note = data if data is not None else _facts(cause)
+        note = data if data is not None else _facts(trigger)
         record_event(connection, row.id, decided.event, payment.state, state, actor, now, note, attempt_id)
     elif decided.payment:
         connection.execute(_update_payment, {"row_id": row.id, "updated_at": now, **decided.payment})
-    rings = [
-        ring
+    messages = [
+        message
         for effect in decided.effects
-        if (ring := _carry_out(connection, row, attempt_id, payment, effect, now, policy, actor))
+        if (message := _carry_out(connection, row, attempt_id, payment, effect, now, policy, actor))
     ]
     if attempt_id and decided.event is Event.CHARGE_RESUMED:
-        rings.append(ring_attempt(attempt_id, row.attempt_verb))
-    return Applied(row, decided, epoch, tuple(rings))
+        messages.append(message_for_attempt(attempt_id, row.attempt_verb))
+    return Applied(row, decided, fencing_token, tuple(messages))
 
 
 def _carry_out(
@@ -235,37 +237,37 @@ def _carry_out(
     now: datetime,
     policy: Policy,
     actor: str,
-) -> Ring | None:
+) -> TaskMessage | None:
     match effect:
         case SaveCase(case=saved):
             save_case(connection, row, payment, saved, now)
         case MarkSubscription(status=status):
             mark_subscription(connection, row, status, now, actor)
-        case OpenAttempt(verb=Verb.VOID) if row.has_others:
+        case OpenAttempt(verb=Verb.VOID) if row.has_other_due_attempt:
             return None  # an operator was faster
         case OpenAttempt(verb=verb, reason=reason, provider=provider, reference=reference):
             columns = {"reason": reason, "provider_reference": reference} | ({"provider": provider} if provider else {})
             return open_attempt(connection, row, verb, row.amount, now=now, actor=actor, **columns)
-        case CloseOtherAttempts() if row.has_others:
+        case CloseOtherAttempts() if row.has_other_due_attempt:
             close_other_attempts(connection, row.id, attempt_id, now)
-        case SettleSiblings():
+        case CloseSiblingCases():
             _settle_siblings(connection, row, now, policy, actor)
     return None
 
 
 def _settle_siblings(connection: Connection, row: Row[Any], now: datetime, policy: Policy, actor: str) -> None:
-    rest = invoice_position(connection, row.invoice_id).rest
+    outstanding = invoice_position(connection, row.invoice_id).outstanding
     siblings = connection.scalars(
         select(payments.c.id).where(
             payments.c.invoice_id == row.invoice_id,
             payments.c.id != row.id,
             payments.c.state.in_(sorted(IN_DUNNING)),
-            payments.c.amount > rest,
+            payments.c.amount > outstanding,
         )
     ).all()
     for sibling in siblings:
-        cause, data = DebtSettledOtherwise(), {"settled_by": row.id}
-        apply_to_payment(connection, sibling, cause, now=now, policy=policy, actor=actor, data=data)
+        trigger, data = InvoicePaidOtherwise(), {"settled_by": row.id}
+        apply_to_payment(connection, sibling, trigger, now=now, policy=policy, actor=actor, data=data)
 
 
 def _payment(connection: Connection, row: Row[Any]) -> Payment:
@@ -284,7 +286,7 @@ def _payment(connection: Connection, row: Row[Any]) -> Payment:
         authorization_expires_at=row.authorization_expires_at,
         case=None if found is None else _case(found),
         has_unpaid_sibling=row.has_unpaid_sibling,
-        has_others=row.has_others,
+        has_other_due_attempt=row.has_other_due_attempt,
         next_provider=_next_provider(row),
     )
 
@@ -306,7 +308,7 @@ def _attempt(row: Row[Any]) -> Attempt:
         verb=Verb(row.attempt_verb),
         status=AttemptStatus(row.attempt_status),
         amount=row.attempt_amount,
-        checks=row.attempt_checks,
+        lookups=row.attempt_lookups,
         retries=row.attempt_retries,
         claims=row.attempt_claims,
         created_at=row.attempt_created_at,
@@ -315,8 +317,8 @@ def _attempt(row: Row[Any]) -> Attempt:
     )
 
 
-def _facts(cause: Cause | Outcome) -> dict[str, Any] | None:
-    match cause:
+def _facts(trigger: Trigger | Outcome) -> dict[str, Any] | None:
+    match trigger:
         case Declined(decline=decline) | AuthenticationRequired(decline=decline):
             codes = {"code": decline.code, "decline_code": decline.decline_code, "class": decline.decline_class}
             return {name: value for name, value in codes.items() if value}

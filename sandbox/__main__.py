@@ -11,9 +11,7 @@ from sandbox.server import serve
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    options = argparse.ArgumentParser(
-        prog="python -m sandbox", description="Imitate the payment providers over HTTP."
-    )
+    options = argparse.ArgumentParser(prog="python -m sandbox", description="Imitate the payment providers over HTTP.")
     options.add_argument("--host", default="127.0.0.1")
     options.add_argument("--port", type=int, required=True, help="0 takes a free port")
     options.add_argument("--webhook-url", help="send every event here")
@@ -31,9 +29,7 @@ def parser() -> argparse.ArgumentParser:
         help="how far search results are behind; about a minute at the provider",
     )
     options.add_argument("--seed", type=int, help="seed of everything random, except ids")
-    options.add_argument(
-        "--ledger", metavar="FILE", help="append each ledger row to this file as a line of JSON"
-    )
+    options.add_argument("--ledger", metavar="FILE", help="append each ledger row to this file as a line of JSON")
     return options
 
 

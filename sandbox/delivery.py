@@ -69,9 +69,7 @@ class Delivery:
         self._sending = 0
         self._is_started = False
         self._is_closed = False
-        self._http = urllib3.PoolManager(
-            num_pools=32, maxsize=threads, retries=False, timeout=RECEIVER_TIMEOUT_SECONDS
-        )
+        self._http = urllib3.PoolManager(num_pools=32, maxsize=threads, retries=False, timeout=RECEIVER_TIMEOUT_SECONDS)
         self.mischief = Mischief()
         self.delivered = 0
         self.dropped = 0

@@ -110,9 +110,7 @@ class Connection(socketserver.StreamRequestHandler):
             "wsgi.run_once": False,
         }
 
-    def _write_answer(
-        self, answer: tuple[str, list[tuple[str, str]], bytes], environ: dict[str, Any]
-    ) -> None:
+    def _write_answer(self, answer: tuple[str, list[tuple[str, str]], bytes], environ: dict[str, Any]) -> None:
         status, headers, body = answer
         lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers)]
         if not any(name.lower() == "content-length" for name, _ in headers):

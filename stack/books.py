@@ -41,6 +41,4 @@ def provider_sums(books: list[Json], payment_id: str) -> Sums:
 
 def strangers(books: list[Json], payment_ids: set[str]) -> list[str]:
     """Return the provider's objects that moved money for none of our payments."""
-    return [
-        b["object"] for b in books if b["captured"] and b["metadata"].get("payment_id") not in payment_ids
-    ]
+    return [b["object"] for b in books if b["captured"] and b["metadata"].get("payment_id") not in payment_ids]

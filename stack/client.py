@@ -64,9 +64,9 @@ class Merchant:
         """Ask for what must be refused; raise DemoError when it is not."""
         headers = {"Idempotency-Key": str(uuid.uuid4())}
         address = f"{self._api}/{payment_id}{operation}"
-        answer = self._session.post(address, json=body, headers=headers, timeout=REQUEST_SECONDS)
-        if not 400 <= answer.status_code < 500:
-            raise DemoError(f"{operation} of {payment_id} with {body} answered {answer.status_code}")
+        response = self._session.post(address, json=body, headers=headers, timeout=REQUEST_SECONDS)
+        if not 400 <= response.status_code < 500:
+            raise DemoError(f"{operation} of {payment_id} with {body} answered {response.status_code}")
 
     def subscription(self, subscription_id: str) -> Json:
         """Read a subscription."""
@@ -139,14 +139,14 @@ class Provider:
         address; the application's page is not visited."""
         try:
             form = decision_form(decision)
-            answer = requests.post(page, data=form, allow_redirects=False, timeout=REQUEST_SECONDS)
-            way = answer.headers.get("Location", "")
+            response = requests.post(page, data=form, allow_redirects=False, timeout=REQUEST_SECONDS)
+            way = response.headers.get("Location", "")
             if "/returns/" in way:
                 requests.get(way, allow_redirects=False, timeout=REQUEST_SECONDS)
         except requests.RequestException as error:
             raise DemoError(f"{page} failed: {error}") from error
-        if answer.status_code >= 400:
-            raise DemoError(f"{page} answered {answer.status_code}: {answer.text[:300]}")
+        if response.status_code >= 400:
+            raise DemoError(f"{page} answered {response.status_code}: {response.text[:300]}")
 
     def trouble(self, rate: float, seconds: float) -> None:
         """Let a share of all calls go wrong in each way, and a share of the webhooks come doubled or late."""
@@ -188,10 +188,10 @@ class Provider:
 def call(session: requests.Session, method: str, url: str, **options: Any) -> Json:
     """Return the JSON answer; raise DemoError for an answer that is none, or an error."""
     try:
-        answer = session.request(method, url, timeout=REQUEST_SECONDS, **options)
-        if not answer.ok:
-            raise DemoError(f"{method} {url} answered {answer.status_code}: {answer.text[:300]}")
-        result: Json = answer.json()
+        response = session.request(method, url, timeout=REQUEST_SECONDS, **options)
+        if not response.ok:
+            raise DemoError(f"{method} {url} answered {response.status_code}: {response.text[:300]}")
+        result: Json = response.json()
     except requests.RequestException as error:
         raise DemoError(f"{method} {url} failed: {error}") from error
     return result

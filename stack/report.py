@@ -36,9 +36,7 @@ def find_problems(cases: list[Case], books: list[Json]) -> list[str]:
         if not is_equal(case, books):
             ours, theirs = our_sums(case.payment), provider_sums(books, case.id)
             problems.append(f"{case.title}: we say {ours}, the provider's books say {theirs}")
-    return problems + [
-        f"the provider's {name} belongs to none of our payments" for name in unknown(cases, books)
-    ]
+    return problems + [f"the provider's {name} belongs to none of our payments" for name in unknown(cases, books)]
 
 
 def unknown(cases: list[Case], books: list[Json]) -> list[str]:

@@ -15,7 +15,7 @@ from domain.errors import CeleriacError
 from domain.routing import Router
 from gateways.base import Gateway
 from models.clock import Clock
-from models.task_messages import PROCESS, Ring
+from models.task_messages import PROCESS, TaskMessage
 from tasks.lease import LeaseKeeper
 
 ACTOR = "worker"
@@ -31,7 +31,7 @@ class Runtime:
     router: Router
     policy: Policy
     leases: LeaseKeeper
-    ring: Callable[[Iterable[Ring]], None]
+    publish: Callable[[Iterable[TaskMessage]], None]
 
 
 class QuietRequest(Request):

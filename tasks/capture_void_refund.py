@@ -6,24 +6,24 @@ from celery import shared_task
 
 from domain.outcome import Outcome
 from domain.payment import Verb
-from gateways.base import Gateway, Order, Remember
-from models.task_messages import SETTLE
+from gateways.base import AttemptRequest, Gateway, SaveReference
+from models.task_messages import CAPTURE_VOID_REFUND
 from tasks.base import PaymentTask
-from tasks.execute import carry_out
+from tasks.execute import execute_attempt
 
 
-@shared_task(bind=True, base=PaymentTask, name=SETTLE)
-def settle(self: PaymentTask, attempt_id: str) -> None:
+@shared_task(bind=True, base=PaymentTask, name=CAPTURE_VOID_REFUND)
+def capture_void_refund(self: PaymentTask, attempt_id: str) -> None:
     """Carry out one due capture, void or refund."""
-    carry_out(self.runtime, attempt_id, "operation", _call)
+    execute_attempt(self.runtime, attempt_id, "operation", _call)
 
 
-def _call(gateway: Gateway, order: Order, remember: Remember) -> Outcome:
-    match order.verb:
+def _call(gateway: Gateway, attempt: AttemptRequest, save_reference: SaveReference) -> Outcome:
+    match attempt.verb:
         case Verb.CAPTURE:
-            return gateway.capture(order)
+            return gateway.capture(attempt)
         case Verb.VOID:
-            return gateway.void(order)
+            return gateway.void(attempt)
         case Verb.REFUND:
-            return gateway.refund(order)
-    raise AssertionError(f"bug: {order.verb} is not settled here")
+            return gateway.refund(attempt)
+    raise AssertionError(f"bug: {attempt.verb} is not settled here")

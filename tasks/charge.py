@@ -10,8 +10,8 @@ from celery import shared_task
 from sqlalchemy import Connection, Row, bindparam, case, func, or_, select, update
 from sqlalchemy.exc import DBAPIError, TimeoutError
 
-from domain.commands import Blocked, CancelRequested, DebtSettledOtherwise, ReviewRequired
-from domain.fraud import RULE_SET, Decision, Signals, assess
+from domain.commands import Blocked, CancelRequested, InvoicePaidOtherwise, ReviewRequired
+from domain.fraud import RULE_SET, FraudDecision, Signals, assess
 from domain.money import Money
 from domain.payment import State
 from models import transition
@@ -25,7 +25,7 @@ from models.session import insert_new, transact
 from models.task_messages import CHARGE, PROCESS
 from tasks.base import ACTOR, PaymentTask, Runtime
 from tasks.dunning import OTHER_COLLECTION_PAUSE
-from tasks.execute import carry_out
+from tasks.execute import execute_attempt
 
 _DATABASE_PAUSE_SECONDS = 10
 
@@ -42,15 +42,15 @@ def process(
     key = idempotency_key or self.request.id
     caller = Caller(application, f"celery:{application or 'task'}")
     try:
-        now, choices = runtime.clock.now(), runtime.router(command.wish)
-        answer = transact(
+        now, choices = runtime.clock.now(), runtime.router(command.routing_request)
+        response = transact(
             runtime.engine, lambda connection: accept_payment(connection, command, caller, key, now, choices)
         )
     except (DBAPIError, TimeoutError) as error:
         # Nothing else knows of this payment yet: the message is all there is until the database is back.
         raise self.retry(exc=error, countdown=_DATABASE_PAUSE_SECONDS, max_retries=None) from None
-    runtime.ring(answer.rings)
-    return str(answer.payment_id)
+    runtime.publish(response.messages)
+    return str(response.payment_id)
 
 
 @shared_task(bind=True, base=PaymentTask, name=CHARGE)
@@ -58,26 +58,26 @@ def charge(self: PaymentTask, attempt_id: str) -> None:
     """Charge or authorize one due attempt."""
     runtime = self.runtime
     now = runtime.clock.now()
-    carry_out(
+    execute_attempt(
         runtime,
         attempt_id,
         "charge",
-        lambda gateway, order, remember: gateway.charge(order, remember),
+        lambda gateway, attempt, save_reference: gateway.charge(attempt, save_reference),
         lambda connection, row: _screen(connection, runtime, row, now),
     )
 
 
-def _screen(connection: Connection, runtime: Runtime, row: Row[Any], now: datetime) -> Decision | None:
+def _screen(connection: Connection, runtime: Runtime, row: Row[Any], now: datetime) -> FraudDecision | None:
     """Return what the fraud rules say, once for every payment; None when this attempt must not be made now."""
     if row.state == State.PAST_DUE:
-        return Decision.APPROVE if _is_still_owed(connection, runtime, row, now) else None
+        return FraudDecision.APPROVE if _is_still_owed(connection, runtime, row, now) else None
     is_first_look = not (row.attempt_claims or row.attempt_retries or row.attempt_provider_reference)
     return (_assess if is_first_look else _known_decision)(connection, runtime, row, now)
 
 
-def _known_decision(connection: Connection, runtime: Runtime, row: Row[Any], now: datetime) -> Decision:
+def _known_decision(connection: Connection, runtime: Runtime, row: Row[Any], now: datetime) -> FraudDecision:
     stored = select(assessments.c.decision).where(assessments.c.payment_id == row.id)
-    return Decision(connection.scalar(stored) or Decision.APPROVE)
+    return FraudDecision(connection.scalar(stored) or FraudDecision.APPROVE)
 
 
 def _is_still_owed(connection: Connection, runtime: Runtime, row: Row[Any], now: datetime) -> bool:
@@ -86,9 +86,9 @@ def _is_still_owed(connection: Connection, runtime: Runtime, row: Row[Any], now:
         later = now + OTHER_COLLECTION_PAUSE
         connection.execute(update(attempts).where(attempts.c.id == row.attempt_id).values(due_at=later))
         return False
-    cause: DebtSettledOtherwise | CancelRequested
-    if position.rest < row.amount:
-        cause = DebtSettledOtherwise()
+    cause: InvoicePaidOtherwise | CancelRequested
+    if position.outstanding < row.amount:
+        cause = InvoicePaidOtherwise()
     elif is_subscription_canceled(connection, row.subscription_id):
         cause = CancelRequested()
     else:
@@ -97,7 +97,7 @@ def _is_still_owed(connection: Connection, runtime: Runtime, row: Row[Any], now:
     return False
 
 
-def _assess(connection: Connection, runtime: Runtime, row: Row[Any], now: datetime) -> Decision | None:
+def _assess(connection: Connection, runtime: Runtime, row: Row[Any], now: datetime) -> FraudDecision | None:
     assessment = assess(_signals(connection, row, now))
     stored = {
         "payment_id": row.id,
@@ -108,13 +108,13 @@ def _assess(connection: Connection, runtime: Runtime, row: Row[Any], now: dateti
         "at": now,
     }
     if not insert_new(connection, assessments, stored):
-        return Decision.APPROVE  # a person has let it pass
-    if assessment.decision not in (Decision.BLOCK, Decision.REVIEW):
+        return FraudDecision.APPROVE  # a person has let it pass
+    if assessment.decision not in (FraudDecision.BLOCK, FraudDecision.REVIEW):
         return assessment.decision
     transition.apply(
         connection,
         row,
-        Blocked() if assessment.decision is Decision.BLOCK else ReviewRequired(),
+        Blocked() if assessment.decision is FraudDecision.BLOCK else ReviewRequired(),
         now=now,
         policy=runtime.policy,
         actor=ACTOR,

@@ -44,11 +44,11 @@ class LeaseKeeper:
         self._thread: threading.Thread | None = None
 
     @contextmanager
-    def hold(self, attempt_id: str, epoch: int, claimed_at: float | None = None) -> Iterator[Lease]:
+    def hold(self, attempt_id: str, fencing_token: int, claimed_at: float | None = None) -> Iterator[Lease]:
         """Keep the lease of a claimed attempt alive while the block runs. `claimed_at`: monotonic, now if not given."""
         lease = Lease(time.monotonic() if claimed_at is None else claimed_at)
         with self._lock:
-            self._held[attempt_id, epoch] = lease
+            self._held[attempt_id, fencing_token] = lease
             if self._thread is None:
                 self._thread = threading.Thread(target=self._renew_for_ever, name="leases", daemon=True)
                 self._thread.start()
@@ -56,7 +56,7 @@ class LeaseKeeper:
             yield lease
         finally:
             with self._lock:
-                del self._held[attempt_id, epoch]
+                del self._held[attempt_id, fencing_token]
 
     def _renew_for_ever(self) -> None:
         while True:
@@ -71,15 +71,15 @@ class LeaseKeeper:
 
     def _renew(self, held: dict[tuple[str, int], Lease]) -> None:
         now, renewed_at = self._clock.now(), time.monotonic()
-        is_mine = tuple_(attempts.c.id, attempts.c.epoch).in_(list(held))
+        is_mine = tuple_(attempts.c.id, attempts.c.fencing_token).in_(list(held))
         # A row that somebody is writing right now is left for the next round: it must not hold up the others.
         free = select(attempts.c.id).where(is_mine).with_for_update(skip_locked=True)
         renewal = (
             update(attempts)
             .where(attempts.c.id.in_(free))
             .values(due_at=now + LEASE)
-            .returning(attempts.c.id, attempts.c.epoch)
+            .returning(attempts.c.id, attempts.c.fencing_token)
         )
         renewed = transact(self._engine, lambda connection: connection.execute(renewal).all())
         for key in renewed:
-            held[key.id, key.epoch].renewed_at = renewed_at
+            held[key.id, key.fencing_token].renewed_at = renewed_at

@@ -12,7 +12,7 @@ from models.billing import dunning_cases
 from models.history import webhook_events
 from models.payments import attempts
 from models.session import transact
-from models.task_messages import DUNNING, SWEEP, WEBHOOK, Ring, ring_attempt
+from models.task_messages import DUNNING, SWEEP, WEBHOOK, TaskMessage, message_for_attempt
 from tasks.base import PaymentTask, Runtime
 
 # Few enough to be one short transaction; the sweep goes on until nothing is left.
@@ -41,20 +41,22 @@ def sweep(self: PaymentTask) -> None:
     """Announce overdue attempts, webhooks and dunning cases. Any number of sweeps may run at once."""
     runtime = self.runtime
     for due in _DUE:
-        while len(rings := _overdue(runtime, due)) == _BATCH:
-            runtime.ring(rings)
-        runtime.ring(rings)
+        while len(messages := _overdue(runtime, due)) == _BATCH:
+            runtime.publish(messages)
+        runtime.publish(messages)
 
 
-def _overdue(runtime: Runtime, due: _Due) -> list[Ring]:
+def _overdue(runtime: Runtime, due: _Due) -> list[TaskMessage]:
     now = runtime.clock.now()
     return transact(runtime.engine, lambda connection: _mark_rung(connection, due, now))
 
 
-def _mark_rung(connection: Connection, due: _Due, now: datetime) -> list[Ring]:
+def _mark_rung(connection: Connection, due: _Due, now: datetime) -> list[TaskMessage]:
     table, key = due.table, due.columns[0]
     is_unheard = or_(
-        table.c.rung_at.is_(None), table.c.rung_at < table.c.due_at, table.c.rung_at <= now - due.again_after
+        table.c.published_at.is_(None),
+        table.c.published_at < table.c.due_at,
+        table.c.published_at <= now - due.again_after,
     )
     overdue = (
         select(key)
@@ -63,11 +65,11 @@ def _mark_rung(connection: Connection, due: _Due, now: datetime) -> list[Ring]:
         .limit(_BATCH)
         .with_for_update(skip_locked=True)
     )
-    rows = connection.execute(update(table).where(key.in_(overdue)).values(rung_at=now).returning(*due.columns))
-    return [_ring(table, *row) for row in rows]
+    rows = connection.execute(update(table).where(key.in_(overdue)).values(published_at=now).returning(*due.columns))
+    return [_publish(table, *row) for row in rows]
 
 
-def _ring(table: Table, row_id: str, *verb_and_status: str) -> Ring:
+def _publish(table: Table, row_id: str, *verb_and_status: str) -> TaskMessage:
     if table is attempts:
-        return ring_attempt(row_id, *verb_and_status)
-    return Ring(WEBHOOK if table is webhook_events else DUNNING, row_id)
+        return message_for_attempt(row_id, *verb_and_status)
+    return TaskMessage(WEBHOOK if table is webhook_events else DUNNING, row_id)

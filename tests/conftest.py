@@ -38,10 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header(config: pytest.Config) -> str:
     found = config.stash[SERVERS].by_name().items()
-    said = [
-        f"{name} {'found' if url else 'left out' if name == 'RabbitMQ' else 'from a wheel'}"
-        for name, url in found
-    ]
+    said = [f"{name} {'found' if url else 'left out' if name == 'RabbitMQ' else 'from a wheel'}" for name, url in found]
     return f"servers: {', '.join(said)}"
 
 

@@ -13,7 +13,7 @@ from domain.decision import Policy
 from domain.routing import Router
 from gateways.base import Gateway
 from models.clock import Clock
-from models.task_messages import Ring
+from models.task_messages import TaskMessage
 
 PREFIX = "/api/v1/payments"
 
@@ -30,7 +30,7 @@ class Services:
     gateways: dict[str, Gateway]
     router: Router
     policy: Policy
-    ring: Callable[[Iterable[Ring]], None]
+    publish: Callable[[Iterable[TaskMessage]], None]
     check_broker: Callable[[], None]
     hold: Callable[[str, int], AbstractContextManager[object]]
     publishable_key: str | None = None

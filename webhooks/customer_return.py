@@ -10,7 +10,7 @@ from flask import Blueprint, redirect, request
 from markupsafe import escape
 from werkzeug.wrappers import Response
 
-from models.operations import look_now
+from models.operations import look_up_now
 from models.session import transact
 from webhooks.context import services
 
@@ -28,8 +28,8 @@ _PAGE = """<!doctype html>
 def returned(attempt_id: str) -> Response:
     """Ask the provider now, and send the customer to the application's return_url with the payment's id."""
     now = services().clock.now()
-    back = transact(services().engine, lambda connection: look_now(connection, attempt_id, now))
-    services().ring(back.rings)
+    back = transact(services().engine, lambda connection: look_up_now(connection, attempt_id, now))
+    services().publish(back.messages)
     if back.return_url is None:
         return Response(_PAGE.format(payment_id=escape(back.payment_id)), content_type="text/html; charset=utf-8")
     known = {"payment_id": back.payment_id}

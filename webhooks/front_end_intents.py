@@ -10,10 +10,10 @@ from domain.money import Money, decimal_text
 from domain.outcome import ActionRequired, NotSent, Outcome
 from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
-from gateways.base import FrontEndGateway, GatewayError, Order
+from gateways.base import AttemptRequest, FrontEndGateway, GatewayError
 from models import intake, transition
 from models.idempotency import Caller
-from models.intake import Intent
+from models.intake import FrontEndIntent
 from models.requests import CreateIntent
 from models.session import transact
 from webhooks.context import Services
@@ -42,26 +42,26 @@ def open_intent(services: Services, command: CreateIntent, caller: Caller, key: 
     }
 
 
-def _secret(services: Services, intent: Intent) -> str:
+def _secret(services: Services, intent: FrontEndIntent) -> str:
     gateway = services.gateways[_PROVIDER]
     if not isinstance(gateway, FrontEndGateway):
         raise AssertionError(f"bug: {_PROVIDER} has no front-end intents")
     if intent.reference is not None:
         return gateway.client_secret(intent.reference)
 
-    def remember(reference: str) -> None:
+    def save_reference(reference: str) -> None:
         _record(services, intent, ActionRequired(reference, {"type": "confirm_in_front_end"}))
 
     try:
-        with services.hold(intent.attempt_id, intent.epoch):
-            return gateway.open_intent(_order(intent), remember)
+        with services.hold(intent.attempt_id, intent.fencing_token):
+            return gateway.open_intent(_attempt_request(intent), save_reference)
     except GatewayError as error:
         # Nobody has seen a client secret, so nothing can be charged.
         _record(services, intent, NotSent(str(error), is_retryable=False))
         raise
 
 
-def _record(services: Services, intent: Intent, outcome: Outcome) -> None:
+def _record(services: Services, intent: FrontEndIntent, outcome: Outcome) -> None:
     now = services.clock.now()
     transact(
         services.engine,
@@ -72,13 +72,13 @@ def _record(services: Services, intent: Intent, outcome: Outcome) -> None:
             now=now,
             policy=services.policy,
             actor=intent.actor,
-            epoch=intent.epoch,
+            fencing_token=intent.fencing_token,
         ),
     )
 
 
-def _order(intent: Intent) -> Order:
-    return Order(
+def _attempt_request(intent: FrontEndIntent) -> AttemptRequest:
+    return AttemptRequest(
         payment_id=intent.payment_id,
         attempt_id=intent.attempt_id,
         verb=Verb.CHARGE,

@@ -10,17 +10,17 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, url_for
 
 from domain.errors import Conflict, UnsupportedMethod
-from domain.payment import MOVING, State, Verb
+from domain.payment import IN_PROGRESS, State, Verb
 from domain.payment_methods import PaymentMethod
 from gateways.base import ChainGateway
 from models.api_keys import Role
-from models.operations import look_now
+from models.operations import look_up_now
 from models.queries import find_attempt, show_payment
 from models.requests import ProcessPayment
 from models.session import read, transact
 from webhooks.auth import allow, caller
 from webhooks.context import services
-from webhooks.payments import accept, rested, wait
+from webhooks.payments import accept, result_response, wait
 from webhooks.requests import json_body, wait_seconds
 
 blueprint = Blueprint("hosted", __name__)
@@ -62,13 +62,13 @@ def paypal_capture(order_id: str) -> Response:
     found, application = services(), caller().application
     now = found.clock.now()
     attempt = read(found.engine, lambda connection: find_attempt(connection, ["paypal"], order_id, application))
-    back = transact(found.engine, lambda connection: look_now(connection, attempt.id, now))
-    found.ring(back.rings)
+    back = transact(found.engine, lambda connection: look_up_now(connection, attempt.id, now))
+    found.publish(back.messages)
 
     def is_decided(shown: dict[str, Any]) -> bool:
         row = read(found.engine, lambda connection: find_attempt(connection, ["paypal"], order_id, application))
         # Every look that was recorded is counted.
-        is_unseen = State(shown["status"]) is State.REQUIRES_ACTION and row.checks == attempt.checks
+        is_unseen = State(shown["status"]) is State.REQUIRES_ACTION and row.lookups == attempt.lookups
         return not is_unseen
 
     shown = wait(attempt.payment_id, wait_seconds() or _WAIT_SECONDS, is_decided)
@@ -76,7 +76,7 @@ def paypal_capture(order_id: str) -> Response:
         return _still_moving(attempt.payment_id)
     if State(shown["status"]) is State.REQUIRES_ACTION:
         raise OrderNotApproved("the customer has not approved this order; send him to its approve_url")
-    return rested(shown)
+    return result_response(shown)
 
 
 @blueprint.get("/crypto-status/<charge_id>")
@@ -97,12 +97,12 @@ def _with_method(body: Any, method: Any) -> Any:
 
 
 def _open(body: Any, name_of_id: str, name_of_url: str) -> Response:
-    answer = accept(ProcessPayment.parse(body))
-    shown = wait(str(answer.payment_id), wait_seconds() or _WAIT_SECONDS, _is_at_rest)
+    accepted = accept(ProcessPayment.parse(body))
+    shown = wait(str(accepted.payment_id), wait_seconds() or _WAIT_SECONDS, _is_at_rest)
     if shown is None:
-        return _still_moving(str(answer.payment_id))
+        return _still_moving(str(accepted.payment_id))
     if State(shown["status"]) is not State.REQUIRES_ACTION:
-        return rested(shown)
+        return result_response(shown)
     opened = {
         "payment_id": shown["id"],
         name_of_id: next(
@@ -114,12 +114,12 @@ def _open(body: Any, name_of_id: str, name_of_url: str) -> Response:
         "payment": shown,
     }
     response = jsonify(opened)
-    response.status_code = 200 if answer.is_replay else 201
+    response.status_code = 200 if accepted.is_replay else 201
     return response
 
 
 def _is_at_rest(shown: dict[str, Any]) -> bool:
-    return State(shown["status"]) not in MOVING
+    return State(shown["status"]) not in IN_PROGRESS
 
 
 def _still_moving(payment_id: str) -> Response:

@@ -10,13 +10,13 @@ from flask import Blueprint, Response
 from domain.payment import IN_FLIGHT
 from models import operations
 from models.api_keys import Role
-from models.idempotency import Answer
-from models.operations import Asked
+from models.idempotency import ApiResponse
+from models.operations import RequestContext
 from models.requests import CancelPayment, CapturePayment, RefundPayment, ReviewPayment
 from models.session import transact
 from webhooks.auth import allow, caller
 from webhooks.context import services
-from webhooks.payments import answered
+from webhooks.payments import respond
 from webhooks.requests import idempotency_key, json_body
 
 blueprint = Blueprint("operations", __name__)
@@ -52,14 +52,14 @@ def review(payment_id: str) -> Response:
 
 
 def operate(
-    request: Callable[..., Answer], payment_id: str, command: Any, *, is_key_required: bool = False
+    request: Callable[..., ApiResponse], payment_id: str, command: Any, *, is_key_required: bool = False
 ) -> Response:
     """Ask for an operation in one transaction, ring, and answer."""
     key = idempotency_key(is_required=is_key_required)
-    asked = Asked(caller(), key, services().clock.now(), services().policy)
-    answer = transact(services().engine, lambda connection: request(connection, payment_id, command, asked))
-    services().ring(answer.rings)
-    return answered(answer, _has_nothing_in_flight)
+    asked = RequestContext(caller(), key, services().clock.now(), services().policy)
+    response = transact(services().engine, lambda connection: request(connection, payment_id, command, asked))
+    services().publish(response.messages)
+    return respond(response, _has_nothing_in_flight)
 
 
 def _has_nothing_in_flight(shown: dict[str, Any]) -> bool:

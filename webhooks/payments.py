@@ -11,11 +11,11 @@ from sqlalchemy import Connection
 
 from domain.card_number import contains_card_number
 from domain.errors import CardNumberRefused, InvalidRequest
-from domain.payment import MOVING, State
+from domain.payment import IN_PROGRESS, State
 from models import intake
 from models.api_keys import Role
 from models.failpoint import reach
-from models.idempotency import Answer
+from models.idempotency import ApiResponse
 from models.queries import find_payment, list_payments, show_invoice, show_payment, show_subscription
 from models.requests import CreateIntent, ProcessPayment, UpsertInvoice
 from models.session import read, transact
@@ -49,54 +49,54 @@ _REFUSALS: dict[State, tuple[int, str, str]] = {
 @allow(Role.APP)
 def process() -> Response:
     """Accept a payment: 202, or with `Prefer: wait=N` its rest."""
-    answer = accept(ProcessPayment.parse(json_body()))
-    return answered(answer, lambda shown: State(shown["status"]) not in MOVING)
+    response = accept(ProcessPayment.parse(json_body()))
+    return respond(response, lambda shown: State(shown["status"]) not in IN_PROGRESS)
 
 
-def accept(command: ProcessPayment) -> Answer:
+def accept(command: ProcessPayment) -> ApiResponse:
     """Store a payment and ring for it."""
     key, now = idempotency_key(), services().clock.now()
-    choices = services().router(command.wish)
-    answer = transact(
+    choices = services().router(command.routing_request)
+    response = transact(
         services().engine,
         lambda connection: intake.accept_payment(connection, command, caller(), key, now, choices),
     )
     reach("accept.committed")
-    services().ring(answer.rings)
-    return answer
+    services().publish(response.messages)
+    return response
 
 
-def answered(answer: Answer, is_at_rest: Callable[[dict[str, Any]], bool]) -> Response:
+def respond(accepted: ApiResponse, is_done: Callable[[dict[str, Any]], bool]) -> Response:
     """Answer at once, or as soon as the payment rests if the caller wants to wait for that."""
     seconds = wait_seconds()
-    shown = wait(str(answer.payment_id), seconds, is_at_rest) if seconds and answer.payment_id else None
-    response = rested(shown) if shown is not None else _json(answer.status, answer.body)
-    response.headers["Location"] = url_for("payments.show", payment_id=answer.payment_id)
+    shown = wait(str(accepted.payment_id), seconds, is_done) if seconds and accepted.payment_id else None
+    response = result_response(shown) if shown is not None else _json(accepted.status, accepted.body)
+    response.headers["Location"] = url_for("payments.show", payment_id=accepted.payment_id)
     if seconds:
         response.headers["Preference-Applied"] = f"wait={seconds}"
-    if answer.is_replay:
+    if accepted.is_replay:
         response.headers["Idempotent-Replayed"] = "true"
     return response
 
 
-def wait(payment_id: str, seconds: int, is_at_rest: Callable[[dict[str, Any]], bool]) -> dict[str, Any] | None:
+def wait(payment_id: str, seconds: int, is_done: Callable[[dict[str, Any]], bool]) -> dict[str, Any] | None:
     """Return a payment as soon as it rests, None when it does not in that time."""
     deadline, pause = time.monotonic() + seconds, _FIRST_LOOK_SECONDS
     while time.monotonic() < deadline:
         time.sleep(pause)
         shown = read(services().engine, lambda connection: _show_resting(connection, payment_id))
-        if shown is not None and is_at_rest(shown):
+        if shown is not None and is_done(shown):
             return shown
         pause = min(pause * 1.5, _LAST_LOOK_SECONDS)
     return None
 
 
 def _show_resting(connection: Connection, payment_id: str) -> dict[str, Any] | None:
-    is_moving = State(find_payment(connection, payment_id, None).state) in MOVING
+    is_moving = State(find_payment(connection, payment_id, None).state) in IN_PROGRESS
     return None if is_moving else show_payment(connection, payment_id, None)
 
 
-def rested(shown: dict[str, Any]) -> Response:
+def result_response(shown: dict[str, Any]) -> Response:
     """Answer with a payment at rest, or with the problem that it came to."""
     refusal = _REFUSALS.get(State(shown["status"]))
     if refusal is None:
@@ -122,11 +122,11 @@ def put_invoice(invoice_id: str) -> Response:
     if contains_card_number(invoice_id):
         raise CardNumberRefused("invoice_id looks like a card number; use another")
     now = services().clock.now()
-    answer = transact(
+    response = transact(
         services().engine,
         lambda connection: intake.upsert_invoice(connection, invoice_id, command, caller(), now),
     )
-    return _json(answer.status, answer.body)
+    return _json(response.status, response.body)
 
 
 @blueprint.get("/invoices/<invoice_id>")

@@ -41,15 +41,15 @@ def receive(provider: str, secret: str = "") -> Response:
     except WebhookRefused as error:
         _note_refusal(found, provider, str(error))
         raise
-    ring = transact(
+    publish = transact(
         found.engine,
-        lambda connection: intake.keep_webhook(
+        lambda connection: intake.store_webhook_event(
             connection, provider, delivery.event_id, delivery.type, delivery.payload, now
         ),
     )
     reach("webhook.stored")
-    if ring is not None:
-        found.ring([ring])
+    if publish is not None:
+        found.publish([publish])
     return jsonify({"received": True})
 
 

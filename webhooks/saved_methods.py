@@ -11,10 +11,10 @@ from flask import Blueprint, Response, jsonify
 
 from domain.card_number import contains_card_number
 from domain.errors import CardNumberRefused, InvalidRequest, NotFound, UnsupportedMethod
-from gateways.base import WalletGateway
+from gateways.base import SavedMethodsGateway
 from models.api_keys import Role
 from models.audit import record_event
-from models.provider_customers import find_customer, remember_customer
+from models.provider_customers import find_customer, save_customer
 from models.requests import AttachMethod, OpenSetup
 from models.session import read, transact
 from webhooks.auth import allow, caller
@@ -80,9 +80,9 @@ def detach_method(user_id: str, token: str) -> Response:
     return _json(200, {"payment_method_token": token, "detached": True})
 
 
-def _wallet() -> WalletGateway:
+def _wallet() -> SavedMethodsGateway:
     gateway = services().gateways.get(_PROVIDER)
-    if not isinstance(gateway, WalletGateway):
+    if not isinstance(gateway, SavedMethodsGateway):
         raise UnsupportedMethod(f"saved payment methods need {_PROVIDER}, which is not configured here")
     return gateway
 
@@ -123,7 +123,7 @@ def _know(user_id: str, payer: dict[str, Any]) -> str:
     made = _wallet().create_customer(_key("customer", user_id), payer, {"user_id": user_id})
     return transact(
         services().engine,
-        lambda connection: remember_customer(connection, application, user_id, _PROVIDER, made, now),
+        lambda connection: save_customer(connection, application, user_id, _PROVIDER, made, now),
     )
 
 

@@ -180,9 +180,9 @@ def sandbox_advance(days: float, hours: float, seconds: float) -> None:
         _fail("refused: STRIPE_API_BASE is not a sandbox; time can be moved only there")
     url = f"{settings.stripe_api_base.rstrip('/')}/_sandbox/clock"
     try:
-        answer = requests.post(url, json={"advance_seconds": days * 86_400 + hours * 3_600 + seconds}, timeout=10)
-        answer.raise_for_status()
-        moved = float(answer.json()["now"])
+        response = requests.post(url, json={"advance_seconds": days * 86_400 + hours * 3_600 + seconds}, timeout=10)
+        response.raise_for_status()
+        moved = float(response.json()["now"])
     except (requests.RequestException, ValueError, KeyError) as error:
         _fail(f"the sandbox at STRIPE_API_BASE does not answer: {type(error).__name__}")
     click.echo(f"the sandbox's clock is at {_instant(datetime.fromtimestamp(moved).astimezone())}")

@@ -8,23 +8,23 @@ from collections.abc import Iterable
 
 from celery import Celery
 
-from models.task_messages import Ring
+from models.task_messages import TaskMessage
 
 _log = logging.getLogger(__name__)
 # After a failure nothing is announced for this long: requests must not queue up before a dead broker.
 _SILENT_SECONDS = 5
 
 
-class Bell:
+class Publisher:
     """Publishes rings, and keeps silent for a while when the broker does not answer."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
         self._silent_until = 0.0
 
-    def ring(self, rings: Iterable[Ring]) -> None:
+    def publish(self, messages: Iterable[TaskMessage]) -> None:
         """Announce rows. Never raises for a broker's sake: the sweep finds what was not heard."""
-        for task, row_id in rings:
+        for task, row_id in messages:
             if time.monotonic() < self._silent_until:
                 return
             try:

@@ -1,10 +1,10 @@
 """Reads the operator's routing rules from a TOML file; every error says which rule and what to change.
 
-    [[rule]]
-    name = "Klarna direct, a fifth of it on trial through Stripe"
-    methods = ["klarna"]
-    countries = ["DE", "AT"]
-    shares = { klarna = 80, stripe = 20 }
+[[rule]]
+name = "Klarna direct, a fifth of it on trial through Stripe"
+methods = ["klarna"]
+countries = ["DE", "AT"]
+shares = { klarna = 80, stripe = 20 }
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class _RuleInFile(BaseModel):
         return currencies
 
 
-def read_rules(file: Path) -> tuple[Rule, ...]:
+def read_routing_rules(file: Path) -> tuple[Rule, ...]:
     """Return the rules in the order of the file. Raises ValueError with one sentence."""
     try:
         given = tomllib.loads(file.read_text(encoding="utf-8"))

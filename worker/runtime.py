@@ -8,13 +8,13 @@ import threading
 from celery import Celery
 
 from domain.routing import Router
-from models.breakers import Health
+from models.breakers import ProviderHealth
 from models.clock import Clock
 from models.provider_tokens import DatabaseTokens
 from models.session import make_engine
 from tasks.base import Runtime
 from tasks.lease import LeaseKeeper
-from worker.publisher import Bell
+from worker.publisher import Publisher
 from worker.sandbox_clock import SandboxClock
 from worker.settings import Settings, load_settings
 
@@ -44,7 +44,7 @@ def _build(app: Celery, settings: Settings) -> Runtime:
     engine = make_engine(settings.database_url)
     clock = Clock(engine, SandboxClock(settings.stripe_api_base) if settings.is_sandbox else None)
     gateways = settings.gateways(DatabaseTokens(engine))
-    health = Health(engine, clock, settings.policy.breaker)
+    health = ProviderHealth(engine, clock, settings.policy.breaker)
     return Runtime(
         engine=engine,
         clock=clock,
@@ -52,5 +52,5 @@ def _build(app: Celery, settings: Settings) -> Runtime:
         router=Router(gateways, settings.rules, health.down, settings.disabled_methods),
         policy=settings.policy,
         leases=LeaseKeeper(engine, clock),
-        ring=Bell(app).ring,
+        publish=Publisher(app).publish,
     )

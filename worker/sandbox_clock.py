@@ -34,8 +34,8 @@ class SandboxClock:
 
     def _ask(self) -> timedelta:
         try:
-            answer = self._session.get(self._url, timeout=2)
-            return timedelta(seconds=float(answer.json()["offset_seconds"]))
+            response = self._session.get(self._url, timeout=2)
+            return timedelta(seconds=float(response.json()["offset_seconds"]))
         except (requests.RequestException, ValueError, KeyError, TypeError):
             # Another server that speaks Stripe's API has no such clock, and a restarting one will tell again.
             return self._offset

@@ -16,9 +16,9 @@ from sqlalchemy.exc import ArgumentError
 from domain.decision import Policy
 from domain.dunning import DunningPolicy
 from domain.routing import Rule
-from gateways.base import Gateway, Shared, TokenStore
+from gateways.base import Gateway, GatewayContext, TokenStore
 from gateways.registry import PROVIDERS, ProviderSettings
-from worker.routing_file import read_rules
+from worker.routing_file import read_routing_rules
 
 API_PATH = "/api/v1/payments"
 # Providers that send nobody back to us and call only the address that an operator registers with them.
@@ -103,7 +103,7 @@ class Settings(*_PARTS, BaseSettings):  # type: ignore[misc]
     @classmethod
     def _readable_rules(cls, file: str) -> str:
         if file:
-            read_rules(Path(file))
+            read_routing_rules(Path(file))
         return file
 
     @field_validator("public_url")
@@ -133,14 +133,14 @@ class Settings(*_PARTS, BaseSettings):  # type: ignore[misc]
 
     def gateways(self, tokens: TokenStore) -> dict[str, Gateway]:
         """Make the gateways of the providers that are on."""
-        shared = Shared(self.public_url + API_PATH, self.provider_read_timeout_seconds, tokens)
+        shared = GatewayContext(self.public_url + API_PATH, self.provider_read_timeout_seconds, tokens)
         made = {name: provider.make(shared) for name, provider in self.providers.items()}
         return {name: gateway for name, gateway in made.items() if gateway is not None}
 
     @property
     def rules(self) -> tuple[Rule, ...]:
         """The operator's routing rules."""
-        return read_rules(Path(self.routing_file)) if self.routing_file else ()
+        return read_routing_rules(Path(self.routing_file)) if self.routing_file else ()
 
     @property
     def policy(self) -> Policy:

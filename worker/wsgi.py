@@ -32,7 +32,7 @@ def make_app() -> Flask:
             gateways=runtime.gateways,
             router=runtime.router,
             policy=runtime.policy,
-            ring=runtime.ring,
+            publish=runtime.publish,
             check_broker=_check_broker,
             hold=runtime.leases.hold,
             publishable_key=load_settings().stripe_publishable_key,

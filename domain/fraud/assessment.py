@@ -8,7 +8,7 @@ from enum import StrEnum
 from domain.fraud.rules import RULES, Reason, Signals
 
 
-class Decision(StrEnum):
+class FraudDecision(StrEnum):
     """What the score means for the charge."""
 
     APPROVE = "approve"
@@ -18,7 +18,7 @@ class Decision(StrEnum):
 
 
 # Lower bound of each band, highest first: 0-29 approve, 30-49 verify, 50-69 manual review, 70+ block.
-_BANDS = ((70, Decision.BLOCK), (50, Decision.REVIEW), (30, Decision.VERIFY), (0, Decision.APPROVE))
+_BANDS = ((70, FraudDecision.BLOCK), (50, FraudDecision.REVIEW), (30, FraudDecision.VERIFY), (0, FraudDecision.APPROVE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Assessment:
     """A decision that can be explained: the score is exactly the capped sum of the reasons' points."""
 
     score: int
-    decision: Decision
+    decision: FraudDecision
     reasons: tuple[Reason, ...]
 
 

@@ -16,9 +16,9 @@ from pydantic import BaseModel, Field, SecretStr
 
 from domain.charging import NOT_SENT
 from domain.money import decimal_text
-from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Outcome, Ready
+from domain.outcome import ActionRequired, Approved, CustomerApproved, Declined, InDoubt, NotSent, Outcome
 from domain.payment import Verb
-from gateways.afterpay.client import WRITE_SECONDS, Api
+from gateways.afterpay.client import WRITE_SECONDS, AfterpayClient
 from gateways.afterpay.limits import Limits
 from gateways.afterpay.requests import amount_of, checkout_of, reference_of
 from gateways.afterpay.responses import (
@@ -37,9 +37,9 @@ from gateways.afterpay.responses import (
     was_captured_by,
 )
 from gateways.afterpay.webhooks import read, verify
-from gateways.base import Delivery, Notice, Order, Remember, Shared
+from gateways.base import AttemptRequest, GatewayContext, SaveReference, VerifiedWebhook, WebhookEvent
 from gateways.idempotency import key_of
-from gateways.json_api import Answer, CallFailed, Fate, decided, looked_up, segment
+from gateways.json_api import CallFailed, FailureKind, ProviderResponse, decided, looked_up, segment
 from gateways.settings import is_of_sandbox, revealed
 
 _LIVE_HOST, _SANDBOX_HOST = "global-api.afterpay.com", "global-api-sandbox.afterpay.com"
@@ -69,39 +69,39 @@ class AfterpayGateway:
         self._currency = CURRENCIES[region]
         self._api_url = api_url.rstrip("/")
         self._webhook_key = (webhook_secret or secret_key).encode()
-        self._api = Api(base, merchant_id, secret_key, read_seconds, api_url)
+        self._api = AfterpayClient(base, merchant_id, secret_key, read_seconds, api_url)
         self._limits = Limits(self._api, self._currency)
 
-    def charge(self, order: Order, remember: Remember) -> Outcome:
+    def charge(self, attempt: AttemptRequest, save_reference: SaveReference) -> Outcome:
         """Open a checkout that the shopper approves; once it is known, authorize or capture its token."""
-        token = order.reference
+        token = attempt.reference
         if token is None:
-            return self._open(order, remember)
+            return self._open(attempt, save_reference)
         # Whoever lost the lease meanwhile must not send anything.
-        remember(token)
-        return decided(token, lambda: self._pay(order, token))
+        save_reference(token)
+        return decided(token, lambda: self._pay(attempt, token))
 
-    def capture(self, order: Order) -> Outcome:
+    def capture(self, attempt: AttemptRequest) -> Outcome:
         """Take the amount of an authorization, and release the rest."""
-        return self._operate(order, self._capture)
+        return self._operate(attempt, self._capture)
 
-    def void(self, order: Order) -> Outcome:
+    def void(self, attempt: AttemptRequest) -> Outcome:
         """Release an authorization. An unfinished checkout needs nothing: only we could take money with it."""
-        return self._operate(order, self._void)
+        return self._operate(attempt, self._void)
 
-    def refund(self, order: Order) -> Outcome:
+    def refund(self, attempt: AttemptRequest) -> Outcome:
         """Give back part or all of what was captured, within 120 days."""
-        return self._operate(order, self._refund)
+        return self._operate(attempt, self._refund)
 
-    def retrieve(self, order: Order) -> Outcome:
+    def retrieve(self, attempt: AttemptRequest) -> Outcome:
         """Read the payment of the token. Without one, only a charge can tell whether the shopper has approved.
 
         What a capture or a void had begun is brought to its end: the rest of a capture, a reversal."""
-        token = order.charge_reference or order.reference
+        token = attempt.charge_reference or attempt.reference
         if token is None:
             return NotSent("not_created")
-        known = order.reference if order.verb is Verb.REFUND else token
-        return looked_up(known, lambda: self._standing(order, token, self._find(token)))
+        known = attempt.reference if attempt.verb is Verb.REFUND else token
+        return looked_up(known, lambda: self._standing(attempt, token, self._find(token)))
 
     def limits(self) -> tuple[int, int]:
         """Return the least and the most that one order may be, in minor units, as read within the last day.
@@ -114,201 +114,201 @@ class AfterpayGateway:
         least, most = (decimal_text(minor, self._currency) for minor in self._limits.read())
         return f"Afterpay accepts the credentials; orders from {least} to {most} {self._currency}"
 
-    def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> Delivery:
+    def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> VerifiedWebhook:
         """Accept a notification about a dispute, signed together with its address, at most five minutes from now."""
         return verify(self._webhook_key, body, headers, now, url)
 
-    def read_webhook(self, payload: str) -> Notice | None:
+    def read_webhook(self, payload: str) -> WebhookEvent | None:
         """Name the charge that a dispute is about, by the reference that we gave it; Afterpay is then asked."""
         return read(payload)
 
     # --- the charge ---
 
-    def _open(self, order: Order, remember: Remember) -> Outcome:
-        if order.money.currency != self._currency:
+    def _open(self, attempt: AttemptRequest, save_reference: SaveReference) -> Outcome:
+        if attempt.money.currency != self._currency:
             return NotSent("unsupported_currency", is_retryable=False)
-        if not order.payer.get("email"):
+        if not attempt.payer.get("email"):
             return NotSent("email_missing", is_retryable=False)
-        back = order.way_back(self._api_url)
+        back = attempt.way_back(self._api_url)
         try:
-            answer = self._api.post("/checkouts", checkout_of(order, back))
+            response = self._api.post("/checkouts", checkout_of(attempt, back))
         except CallFailed as failure:
             return failure.outcome_of_creation()
-        if answer.status not in (200, 201):
-            return failure_of(answer).outcome_of_creation()
-        opened = outcome_of_checkout(answer)
+        if response.status not in (200, 201):
+            return failure_of(response).outcome_of_creation()
+        opened = outcome_of_checkout(response)
         if opened is None:
             return NotSent("malformed_answer")
-        remember(opened.reference)
+        save_reference(opened.reference)
         return opened
 
-    def _pay(self, order: Order, token: str) -> Outcome:
-        body: dict[str, Any] = {"token": token, "merchantReference": reference_of(order)}
-        if order.verb is Verb.AUTHORIZE:
-            answer = self._api.post("/payments/auth", body | {"requestId": key_of(order.attempt_id, "auth")})
+    def _pay(self, attempt: AttemptRequest, token: str) -> Outcome:
+        body: dict[str, Any] = {"token": token, "merchantReference": reference_of(attempt)}
+        if attempt.verb is Verb.AUTHORIZE:
+            response = self._api.post("/payments/auth", body | {"requestId": key_of(attempt.attempt_id, "auth")})
         else:
             # The same token is never captured twice: it needs no request id.
-            answer = self._api.post("/payments/capture", body)
-        if is_payment(answer):
-            outcome = outcome_of_charge(answer.fields, token, order.money)
-            is_contradiction = answer.status == 402 and not isinstance(outcome, Declined)
+            response = self._api.post("/payments/capture", body)
+        if is_payment(response):
+            outcome = outcome_of_charge(response.fields, token, attempt.money)
+            is_contradiction = response.status == 402 and not isinstance(outcome, Declined)
             return InDoubt("contradicting_answer", token) if is_contradiction else outcome
-        if code_of(answer) == "invalid_order_transaction_status":
+        if code_of(response) == "invalid_order_transaction_status":
             return self._not_approved(token)
-        if code_of(answer) == "invalid_token":
-            return self._token_is_over(order, token)
-        return failure_of(answer).outcome(token)
+        if code_of(response) == "invalid_token":
+            return self._token_is_over(attempt, token)
+        return failure_of(response).outcome(token)
 
     def _not_approved(self, token: str) -> Outcome:
         """The shopper has not confirmed: say where he can, while the checkout is kept (the token lives longer)."""
         try:
-            answer = self._api.get(f"/checkouts/{segment(token)}")
+            response = self._api.get(f"/checkouts/{segment(token)}")
         except CallFailed as failure:
             return NotSent(failure.reason, reference=token)
-        if code_of(answer) in ("precondition_failed", "not_found"):
+        if code_of(response) in ("precondition_failed", "not_found"):
             return ActionRequired(token, {"type": "redirect"})
-        opened = outcome_of_checkout(answer) if answer.status == 200 else None
+        opened = outcome_of_checkout(response) if response.status == 200 else None
         if opened is None or opened.reference != token:
-            return NotSent(reason_of(answer), reference=token)
+            return NotSent(reason_of(response), reference=token)
         return opened
 
-    def _token_is_over(self, order: Order, token: str) -> Outcome:
+    def _token_is_over(self, attempt: AttemptRequest, token: str) -> Outcome:
         """It ran out, or was used: then there is a payment."""
         try:
             payment = self._find(token)
         except CallFailed as failure:
             return InDoubt(failure.reason, token)
-        return _unseen(token) if payment is None else self._standing(order, token, payment)
+        return _unseen(token) if payment is None else self._standing(attempt, token, payment)
 
     # --- look-ups ---
 
     def _find(self, token: str) -> Any:
         """Return the payment of a token, None if there is none. Raises CallFailed."""
-        answer = self._api.get(f"/payments/token:{segment(token)}")
-        if answer.status == 200 and answer.fields.get("token") == token:
-            return answer.fields
+        response = self._api.get(f"/payments/token:{segment(token)}")
+        if response.status == 200 and response.fields.get("token") == token:
+            return response.fields
         # Only Afterpay's own word for it: another server's 404 proves nothing.
-        if answer.status == 404 and code_of(answer) == "not_found":
+        if response.status == 404 and code_of(response) == "not_found":
             return None
-        raise CallFailed("malformed_answer" if answer.status == 200 else reason_of(answer), Fate.UNKNOWN)
+        raise CallFailed("malformed_answer" if response.status == 200 else reason_of(response), FailureKind.UNKNOWN)
 
-    def _standing(self, order: Order, token: str, payment: Any) -> Outcome:
+    def _standing(self, attempt: AttemptRequest, token: str, payment: Any) -> Outcome:
         """Say how the attempt of an order stands, by the payment of its token."""
-        match order.verb:
+        match attempt.verb:
             case Verb.REFUND:
-                refund = find_refund(_there(payment), order.attempt_id, order.reference)
-                return outcome_of_refund(refund, order.money)
+                refund = find_refund(_there(payment), attempt.attempt_id, attempt.reference)
+                return outcome_of_refund(refund, attempt.money)
             case Verb.VOID:
-                return self._standing_of_void(order, token, payment)
+                return self._standing_of_void(attempt, token, payment)
             case Verb.CAPTURE:
-                is_ours = was_captured_by(_there(payment), order.attempt_id)
-                return self._captured(order, token, payment, is_ours=is_ours)
-        return Ready(token) if payment is None else outcome_of_charge(payment, token, order.money)
+                is_ours = was_captured_by(_there(payment), attempt.attempt_id)
+                return self._captured(attempt, token, payment, is_ours=is_ours)
+        return CustomerApproved(token) if payment is None else outcome_of_charge(payment, token, attempt.money)
 
-    def _standing_of_void(self, order: Order, token: str, payment: Any) -> Outcome:
+    def _standing_of_void(self, attempt: AttemptRequest, token: str, payment: Any) -> Outcome:
         if payment is None:
             return _unseen(token)
         if payment["paymentState"] in DECLINED:
             return Approved(token, voided=True)
-        if payment["paymentState"] == "CAPTURED" and order.reason in _GIVEN_UP:
-            return self._reverse(order, token, payment)
-        return outcome_of_payment(payment, token, order.money.currency)
+        if payment["paymentState"] == "CAPTURED" and attempt.reason in _GIVEN_UP:
+            return self._reverse(attempt, token, payment)
+        return outcome_of_payment(payment, token, attempt.money.currency)
 
     # --- operations ---
 
-    def _operate(self, order: Order, operation: Callable[[Order, str, Any], Outcome]) -> Outcome:
+    def _operate(self, attempt: AttemptRequest, operation: Callable[[AttemptRequest, str, Any], Outcome]) -> Outcome:
         """Carry an operation out on the payment of the charge's token; its id has to be read first."""
-        token = order.charged
+        token = attempt.charged
         try:
             payment = self._find(token)
         except CallFailed as failure:
             return NotSent(failure.reason)
-        return decided(None if order.verb is Verb.REFUND else token, lambda: operation(order, token, payment))
+        return decided(None if attempt.verb is Verb.REFUND else token, lambda: operation(attempt, token, payment))
 
-    def _capture(self, order: Order, token: str, payment: Any) -> Outcome:
-        if not was_captured_by(_there(payment), order.attempt_id):
+    def _capture(self, attempt: AttemptRequest, token: str, payment: Any) -> Outcome:
+        if not was_captured_by(_there(payment), attempt.attempt_id):
             if payment["paymentState"] != "AUTH_APPROVED":
                 return InDoubt("unexpected_state", token)
             request = {
-                "requestId": key_of(order.attempt_id, "capture"),
-                "amount": amount_of(order.money),
-                "paymentEventMerchantReference": order.attempt_id,
+                "requestId": key_of(attempt.attempt_id, "capture"),
+                "amount": amount_of(attempt.money),
+                "paymentEventMerchantReference": attempt.attempt_id,
             }
-            answer = self._api.post(f"/payments/{_id(payment)}/capture", request)
-            if not is_payment(answer):
-                return failure_of(answer).outcome(token)
-            payment = answer.fields
-        outcome = self._captured(order, token, payment, is_ours=True)
-        if isinstance(outcome, Approved) and outcome.captured != order.money.minor:
+            response = self._api.post(f"/payments/{_id(payment)}/capture", request)
+            if not is_payment(response):
+                return failure_of(response).outcome(token)
+            payment = response.fields
+        outcome = self._captured(attempt, token, payment, is_ours=True)
+        if isinstance(outcome, Approved) and outcome.captured != attempt.money.minor:
             return InDoubt("amount_mismatch", token)
         return outcome
 
-    def _captured(self, order: Order, token: str, payment: Any, *, is_ours: bool) -> Outcome:
+    def _captured(self, attempt: AttemptRequest, token: str, payment: Any, *, is_ours: bool) -> Outcome:
         """Release what our capture in part has left over, also when the worker that captured is gone."""
         if is_ours and payment["paymentState"] == "PARTIALLY_CAPTURED":
             try:
-                answer = self._release(payment, key_of(order.attempt_id, "rest"), reason="amountAdjustment")
+                response = self._release(payment, key_of(attempt.attempt_id, "rest"), reason="amountAdjustment")
             except CallFailed as failure:
                 # Captured is captured: this must never count as not sent.
                 return InDoubt(failure.reason, token)
-            if not is_payment(answer):
-                return InDoubt(reason_of(answer), token)
-            payment = answer.fields
-        return outcome_of_payment(payment, token, order.money.currency)
+            if not is_payment(response):
+                return InDoubt(reason_of(response), token)
+            payment = response.fields
+        return outcome_of_payment(payment, token, attempt.money.currency)
 
-    def _void(self, order: Order, token: str, payment: Any) -> Outcome:
+    def _void(self, attempt: AttemptRequest, token: str, payment: Any) -> Outcome:
         state = payment and payment["paymentState"]
-        if state == "CAPTURED" and order.reason not in _GIVEN_UP:
+        if state == "CAPTURED" and attempt.reason not in _GIVEN_UP:
             return InDoubt("payment_captured", token)
         if state not in OPEN:
-            return self._standing_of_void(order, token, payment)
-        answer = self._release(payment, key_of(order.attempt_id, "void"))
-        if is_payment(answer):
-            return outcome_of_payment(answer.fields, token, order.money.currency)
-        if code_of(answer) == "invalid_amount":
+            return self._standing_of_void(attempt, token, payment)
+        response = self._release(payment, key_of(attempt.attempt_id, "void"))
+        if is_payment(response):
+            return outcome_of_payment(response.fields, token, attempt.money.currency)
+        if code_of(response) == "invalid_amount":
             # Less is open than we have just read: a capture was faster.
-            return InDoubt(reason_of(answer), token)
-        return failure_of(answer).outcome(token)
+            return InDoubt(reason_of(response), token)
+        return failure_of(response).outcome(token)
 
-    def _release(self, payment: Any, request_id: str, **fields: str) -> Answer:
+    def _release(self, payment: Any, request_id: str, **fields: str) -> ProviderResponse:
         request = {"requestId": request_id, "amount": payment["openToCaptureAmount"], **fields}
         return self._api.post(f"/payments/{_id(payment)}/void", request)
 
-    def _reverse(self, order: Order, token: str, payment: Any) -> Outcome:
+    def _reverse(self, attempt: AttemptRequest, token: str, payment: Any) -> Outcome:
         """Take back a charge that went through although it was given up: its answer was lost, and the debt ended here.
 
         Afterpay reverses by token within ten minutes, and later than it answers: until the payment shows it, this is
         in doubt and asked for again. When it is too late for that, the money goes into the books as captured."""
-        answer = self._api.post(f"/payments/token:{segment(token)}/reversal")
-        outcome = outcome_of_reversal(answer, token)
-        return outcome_of_payment(payment, token, order.money.currency) if outcome is None else outcome
+        response = self._api.post(f"/payments/token:{segment(token)}/reversal")
+        outcome = outcome_of_reversal(response, token)
+        return outcome_of_payment(payment, token, attempt.money.currency) if outcome is None else outcome
 
-    def _refund(self, order: Order, token: str, payment: Any) -> Outcome:
-        known = find_refund(_there(payment), order.attempt_id, order.reference)
+    def _refund(self, attempt: AttemptRequest, token: str, payment: Any) -> Outcome:
+        known = find_refund(_there(payment), attempt.attempt_id, attempt.reference)
         if known is not None:
-            return outcome_of_refund(known, order.money)
+            return outcome_of_refund(known, attempt.money)
         request = {
-            "requestId": key_of(order.attempt_id, "refund"),
-            "amount": amount_of(order.money),
+            "requestId": key_of(attempt.attempt_id, "refund"),
+            "amount": amount_of(attempt.money),
             # Without both of them a repeat would be another refund.
-            "merchantReference": order.attempt_id,
-            "refundMerchantReference": order.attempt_id,
+            "merchantReference": attempt.attempt_id,
+            "refundMerchantReference": attempt.attempt_id,
         }
-        answer = self._api.post(f"/payments/{_id(payment)}/refund", request)
-        if answer.status not in (200, 201):
-            return failure_of(answer).outcome()
-        return outcome_of_refund(answer.fields, order.money)
+        response = self._api.post(f"/payments/{_id(payment)}/refund", request)
+        if response.status not in (200, 201):
+            return failure_of(response).outcome()
+        return outcome_of_refund(response.fields, attempt.money)
 
 
 def _unseen(token: str) -> Outcome:
     """Without a payment nothing is held; a capture of ours that is still running has none yet."""
-    return Approved(token, voided=True, may_still_move=True)
+    return Approved(token, voided=True, may_still_charge=True)
 
 
 def _there(payment: Any) -> Any:
     """What was captured or authorized has a payment: that Afterpay knows none makes no sense."""
     if payment is None:
-        raise CallFailed("no_payment", Fate.UNKNOWN)
+        raise CallFailed("no_payment", FailureKind.UNKNOWN)
     return payment
 
 
@@ -366,7 +366,7 @@ class AfterpaySettings(BaseModel):
             return ["AFTERPAY_API_BASE is not Afterpay; credentials without 'sandbox' in them must not be sent there"]
         return []
 
-    def make(self, shared: Shared) -> AfterpayGateway | None:
+    def make(self, context: GatewayContext) -> AfterpayGateway | None:
         """Return the gateway; None when it is not configured."""
         merchant, secret, region = self.afterpay_merchant_id, revealed(self.afterpay_secret_key), self.afterpay_region
         if not merchant or not secret or not region:
@@ -375,8 +375,8 @@ class AfterpaySettings(BaseModel):
             merchant_id=merchant,
             secret_key=secret,
             region=region,
-            api_url=shared.api_url,
+            api_url=context.api_url,
             webhook_secret=revealed(self.afterpay_webhook_secret),
             base=self.afterpay_api_base,
-            read_seconds=shared.read_seconds,
+            read_seconds=context.read_seconds,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from gateways.afterpay.client import Api
+from gateways.afterpay.client import AfterpayClient
 from gateways.afterpay.responses import minor_units, reason_of
 from gateways.base import GatewayError
 from gateways.json_api import MALFORMED, CallFailed
@@ -16,7 +16,7 @@ _KEPT_SECONDS = 86_400
 class Limits:
     """The limits of one account, in minor units of its currency. Safe to share between threads."""
 
-    def __init__(self, api: Api, currency: str) -> None:
+    def __init__(self, api: AfterpayClient, currency: str) -> None:
         self._api = api
         self._currency = currency
         self._kept: tuple[float, tuple[int, int]] | None = None
@@ -31,13 +31,13 @@ class Limits:
     def read(self) -> tuple[int, int]:
         """Ask for the least and the most. Raises GatewayError."""
         try:
-            answer = self._api.get("/configuration")
+            response = self._api.get("/configuration")
         except CallFailed as failure:
             raise GatewayError(f"Afterpay does not answer ({failure.reason})") from None
-        if answer.status != 200:
-            raise GatewayError(f"Afterpay refuses to be asked ({reason_of(answer)}); check AFTERPAY_MERCHANT_ID")
+        if response.status != 200:
+            raise GatewayError(f"Afterpay refuses to be asked ({reason_of(response)}); check AFTERPAY_MERCHANT_ID")
         # An account without a minimum has none in its answer.
-        least, most = answer.fields.get("minimumAmount"), answer.fields.get("maximumAmount")
+        least, most = response.fields.get("minimumAmount"), response.fields.get("maximumAmount")
         try:
             return minor_units(least, self._currency) if least else 1, minor_units(most, self._currency)
         except MALFORMED:

@@ -8,22 +8,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from domain.money import Money
-from gateways.base import Order
+from gateways.base import AttemptRequest
 
 # The only countries that an address may be in.
 _COUNTRIES = frozenset({"AU", "CA", "GB", "NZ", "US"})
 
 
-def checkout_of(order: Order, back: str) -> dict[str, Any]:
+def checkout_of(attempt: AttemptRequest, back: str) -> dict[str, Any]:
     """Return the body of a new checkout, from which the shopper comes back to `back`."""
-    address = order.payer.get("billing_address") or {}
+    address = attempt.payer.get("billing_address") or {}
     names = {"givenNames": address.get("given_name"), "surname": address.get("family_name")}
     billing = _contact(address)
     return {
-        "amount": amount_of(order.money),
-        "consumer": {"email": order.payer["email"], **_given(names)},
+        "amount": amount_of(attempt.money),
+        "consumer": {"email": attempt.payer["email"], **_given(names)},
         "merchant": {"redirectConfirmUrl": back, "redirectCancelUrl": back},
-        "merchantReference": reference_of(order),
+        "merchantReference": reference_of(attempt),
         **({"billing": billing} if billing else {}),
     }
 
@@ -56,6 +56,6 @@ def amount_of(money: Money) -> dict[str, str]:
     return {"amount": str(money), "currency": money.currency}
 
 
-def reference_of(order: Order) -> str:
+def reference_of(attempt: AttemptRequest) -> str:
     """Return our name for a charge, by which it can be searched for and disputes name it."""
-    return f"{order.payment_id}/{order.attempt_id}"
+    return f"{attempt.payment_id}/{attempt.attempt_id}"

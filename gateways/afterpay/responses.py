@@ -10,7 +10,7 @@ from typing import Any
 from domain.decline import Decline, DeclineClass
 from domain.money import Money
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Outcome
-from gateways.json_api import Answer, CallFailed, Fate
+from gateways.json_api import CallFailed, FailureKind, ProviderResponse
 from gateways.signatures import is_name
 
 # Money is held, so that it can be captured or voided.
@@ -24,14 +24,14 @@ _RELEASED = frozenset({"VOIDED", "EXPIRED"})
 # --- answers ----------------------------------------------------------------------------------------
 
 
-def is_payment(answer: Answer) -> bool:
+def is_payment(response: ProviderResponse) -> bool:
     """Tell whether an answer carries a payment: a decline may come with 201 and with 402."""
-    return answer.status in (200, 201, 402) and "paymentState" in answer.fields
+    return response.status in (200, 201, 402) and "paymentState" in response.fields
 
 
-def outcome_of_checkout(answer: Answer) -> ActionRequired | None:
+def outcome_of_checkout(response: ProviderResponse) -> ActionRequired | None:
     """Return where the shopper approves; None when the answer does not say."""
-    token, address = answer.fields.get("token"), answer.fields.get("redirectCheckoutUrl")
+    token, address = response.fields.get("token"), response.fields.get("redirectCheckoutUrl")
     if not is_name(token) or not isinstance(address, str) or not address.startswith(("https://", "http://")):
         return None
     return ActionRequired(str(token), {"type": "redirect", "redirect_url": address})
@@ -117,62 +117,62 @@ def minor_units(amount: Any, currency: str) -> int:
 
 # Closed: a test walks the codes of the OpenAPI documents and fails when one is not decided here. What is unknown:
 # somebody was faster, or an answer of ours was lost.
-ERRORS: dict[str, Fate] = {
-    "invalid_json": Fate.AT_FAULT,
-    "invalid_object": Fate.AT_FAULT,
-    "invalid_amount": Fate.AT_FAULT,
-    "unsupported_payment_type": Fate.AT_FAULT,
-    "unsupported_currency": Fate.AT_FAULT,
-    "refund_timelimit_exceeded": Fate.AT_FAULT,
-    "unauthorized": Fate.NOT_EXECUTED,
-    "invalid_token": Fate.UNKNOWN,
-    "invalid_order_transaction_status": Fate.UNKNOWN,
-    "not_found": Fate.UNKNOWN,
-    "precondition_failed": Fate.UNKNOWN,
-    "error": Fate.UNKNOWN,
-    "invalid_state": Fate.UNKNOWN,
-    "payment_captured": Fate.UNKNOWN,
-    "payment_voided": Fate.UNKNOWN,
-    "payment_expired": Fate.UNKNOWN,
+ERRORS: dict[str, FailureKind] = {
+    "invalid_json": FailureKind.AT_FAULT,
+    "invalid_object": FailureKind.AT_FAULT,
+    "invalid_amount": FailureKind.AT_FAULT,
+    "unsupported_payment_type": FailureKind.AT_FAULT,
+    "unsupported_currency": FailureKind.AT_FAULT,
+    "refund_timelimit_exceeded": FailureKind.AT_FAULT,
+    "unauthorized": FailureKind.NOT_EXECUTED,
+    "invalid_token": FailureKind.UNKNOWN,
+    "invalid_order_transaction_status": FailureKind.UNKNOWN,
+    "not_found": FailureKind.UNKNOWN,
+    "precondition_failed": FailureKind.UNKNOWN,
+    "error": FailureKind.UNKNOWN,
+    "invalid_state": FailureKind.UNKNOWN,
+    "payment_captured": FailureKind.UNKNOWN,
+    "payment_voided": FailureKind.UNKNOWN,
+    "payment_expired": FailureKind.UNKNOWN,
 }
 # What a refusal without a known code means. 409: the first request with this id is still running.
-_STATUSES: dict[int, Fate] = {
-    **dict.fromkeys((400, 405, 406, 413, 415, 422), Fate.AT_FAULT),
-    **dict.fromkeys((401, 403, 429), Fate.NOT_EXECUTED),
+_STATUSES: dict[int, FailureKind] = {
+    **dict.fromkeys((400, 405, 406, 413, 415, 422), FailureKind.AT_FAULT),
+    **dict.fromkeys((401, 403, 429), FailureKind.NOT_EXECUTED),
 }
 # In words of ours: what an application has to be told apart.
 _REASONS = {"unsupported_payment_type": "amount_outside_limits"}
 
 
-def code_of(answer: Answer) -> str | None:
+def code_of(response: ProviderResponse) -> str | None:
     """Return the errorCode of a refusal; None of every other answer."""
-    code = answer.fields.get("errorCode")
-    return code if isinstance(code, str) and 400 <= answer.status < 500 else None
+    code = response.fields.get("errorCode")
+    return code if isinstance(code, str) and 400 <= response.status < 500 else None
 
 
-def failure_of(answer: Answer) -> CallFailed:
+def failure_of(response: ProviderResponse) -> CallFailed:
     """Return what an answer that is no success means; one that the tables do not know leaves the attempt in doubt."""
-    fate = _STATUSES.get(answer.status, Fate.UNKNOWN)
-    if answer.status not in (409, 429):
-        fate = ERRORS.get(code_of(answer) or "", fate)
-    return CallFailed(reason_of(answer), fate)
+    kind = _STATUSES.get(response.status, FailureKind.UNKNOWN)
+    if response.status not in (409, 429):
+        kind = ERRORS.get(code_of(response) or "", kind)
+    return CallFailed(reason_of(response), kind)
 
 
-def reason_of(answer: Answer) -> str:
+def reason_of(response: ProviderResponse) -> str:
     """Return a short word for a refusal; nothing that Afterpay wrote, unless it is a word of the table."""
-    code = code_of(answer)
-    return _REASONS.get(code, code) if code in ERRORS else f"http_{answer.status}"
+    code = code_of(response)
+    return _REASONS.get(code, code) if code in ERRORS else f"http_{response.status}"
 
 
-def outcome_of_reversal(answer: Answer, token: str) -> Outcome | None:
+def outcome_of_reversal(response: ProviderResponse, token: str) -> Outcome | None:
     """Return what came of asking for a reversal; None when it is refused, because it is too late for one.
 
     All refusals have one code and differ by their message."""
-    message = str(answer.fields.get("message", "")).lower()
-    if answer.status == 412 and "previously processed" in message:
+    message = str(response.fields.get("message", "")).lower()
+    if response.status == 412 and "previously processed" in message:
         return Approved(token, voided=True)
-    if answer.status == 204 or (answer.status == 412 and "pending reversal" in message):
+    if response.status == 204 or (response.status == 412 and "pending reversal" in message):
         return InDoubt("reversal_pending", token)
-    if code_of(answer) in ("invalid_token", "precondition_failed"):
+    if code_of(response) in ("invalid_token", "precondition_failed"):
         return None
-    return InDoubt(reason_of(answer), token)
+    return InDoubt(reason_of(response), token)

@@ -13,8 +13,8 @@ from datetime import datetime
 from operator import itemgetter
 
 from domain.errors import WebhookRefused
-from gateways.base import Delivery, Fact, Notice
-from gateways.signatures import check_age, delivery_of, is_same, picked
+from gateways.base import SideEvent, VerifiedWebhook, WebhookEvent
+from gateways.signatures import check_age, is_same, picked, verified_webhook
 
 _FACTS = {"created": "dispute_opened", "updated": "dispute_updated"}
 # `<payment id>/<attempt id>`, as it was given to the checkout.
@@ -34,7 +34,7 @@ def signature(key: bytes, body: bytes, stamp: str, url: str) -> str:
     return base64.b64encode(hmac.digest(key, signed, "sha256")).decode()
 
 
-def verify(key: bytes, body: bytes, headers: Mapping[str, str], now: datetime, url: str) -> Delivery:
+def verify(key: bytes, body: bytes, headers: Mapping[str, str], now: datetime, url: str) -> VerifiedWebhook:
     """Return a notification that was signed with the key for this address at most five minutes from now.
 
     Raises WebhookRefused for every other."""
@@ -46,15 +46,15 @@ def verify(key: bytes, body: bytes, headers: Mapping[str, str], now: datetime, u
         raise WebhookRefused("signed without a date")
     check_age(int(stamp), now)
     identify = itemgetter("webhook_event_id", "webhook_event_type")
-    return delivery_of(body, "an Afterpay event", identify, lambda event: picked(event, _KEPT))
+    return verified_webhook(body, "an Afterpay event", identify, lambda event: picked(event, _KEPT))
 
 
-def read(payload: str) -> Notice | None:
+def read(payload: str) -> WebhookEvent | None:
     """Return which charge a dispute is about. How it stands is not told, and the charge's state does not change."""
     event = json.loads(payload)
     type, dispute = event.get("webhook_event_type"), event.get("dispute_id")
     owner = _OUR_REFERENCE.fullmatch(str(event.get("merchant_reference")))
     if type not in _FACTS or not isinstance(dispute, str) or not _DISPUTE.fullmatch(dispute) or owner is None:
         return None
-    fact = Fact(_FACTS[type], {"reference": dispute, "type": type})
-    return Notice("", owner[2], None, fact=fact, payment_id=owner[1])
+    side_event = SideEvent(_FACTS[type], {"reference": dispute, "type": type})
+    return WebhookEvent("", owner[2], None, side_event=side_event, payment_id=owner[1])

@@ -7,26 +7,26 @@ from typing import Any
 from domain.errors import InvalidAmount, UnknownCurrency
 from domain.money import Money
 from domain.outcome import InDoubt, NotSent, Outcome
-from gateways.base import Order
-from gateways.json_api import Answer, CallFailed, Fate
+from gateways.base import AttemptRequest
+from gateways.json_api import CallFailed, FailureKind, ProviderResponse
 
 
-def json_of(answer: Answer) -> dict[str, Any]:
+def json_of(response: ProviderResponse) -> dict[str, Any]:
     """Return the JSON object of a good answer; raise CallFailed if it is something else."""
-    if not answer.fields:
-        raise CallFailed("malformed_answer", Fate.UNKNOWN)
-    return answer.fields
+    if not response.fields:
+        raise CallFailed("malformed_answer", FailureKind.UNKNOWN)
+    return response.fields
 
 
-def is_another(thing: Any, order: Order) -> bool:
+def is_another(thing: Any, attempt: AttemptRequest) -> bool:
     """Tell whether an answer is about another object than that of the order, which may not be known yet."""
-    asked = order.charge_reference or order.reference
+    asked = attempt.charge_reference or attempt.reference
     return asked is not None and thing["id"] != asked
 
 
 def outcome_of_transition(failure: CallFailed, reference: str) -> Outcome:
     """Return the outcome of a call that is refused when the object has moved on: then the look-up decides."""
-    if failure.fate is Fate.NOT_EXECUTED:
+    if failure.kind is FailureKind.NOT_EXECUTED:
         return NotSent(failure.reason, reference=reference)
     return InDoubt(failure.reason, reference)
 

@@ -15,14 +15,14 @@ from pydantic import Field, SecretStr
 from domain.decline import Decline, DeclineClass
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Outcome, Pending
 from domain.payment import Verb
-from gateways.base import Delivery, GatewayError, Notice, Order, Remember, Shared
+from gateways.base import AttemptRequest, GatewayContext, GatewayError, SaveReference, VerifiedWebhook, WebhookEvent
 from gateways.coinbase import webhook_signatures
 from gateways.coinbase.amounts import is_another, json_of, minor_units, outcome_of_transition
 from gateways.coinbase.jwt import Signer, read_key
 from gateways.idempotency import key_of
-from gateways.json_api import MALFORMED, CallFailed, Fate, Rest, decided, looked_up, segment, text, word
+from gateways.json_api import MALFORMED, CallFailed, FailureKind, JsonApi, decided, looked_up, segment, text, word
 from gateways.settings import CryptoSettings, Secrets, all_revealed, is_of_sandbox, revealed
-from gateways.signatures import delivery_of, picked
+from gateways.signatures import picked, verified_webhook
 
 DEFAULT_BASE = "https://business.coinbase.com/api/v1"
 _HOST = "https://business.coinbase.com/"
@@ -50,78 +50,80 @@ class CoinbaseGateway:
         self._signer = Signer(api_key_name, api_key_secret)
         self._webhook_secrets = webhook_secrets
         self._api_url = api_url.rstrip("/")
-        self._api = Rest(base, read_seconds)
+        self._api = JsonApi(base, read_seconds)
 
-    def charge(self, order: Order, remember: Remember) -> Outcome:
+    def charge(self, attempt: AttemptRequest, save_reference: SaveReference) -> Outcome:
         """Create the checkout and send the customer to its page; one that is known already is looked up."""
-        if order.verb is Verb.AUTHORIZE:
+        if attempt.verb is Verb.AUTHORIZE:
             return _NOT_SUPPORTED
-        if order.reference is not None:
-            remember(order.reference)
-            return self.retrieve(order)
-        if order.money.currency not in CURRENCIES:
+        if attempt.reference is not None:
+            save_reference(attempt.reference)
+            return self.retrieve(attempt)
+        if attempt.money.currency not in CURRENCIES:
             return NotSent("currency_not_supported", is_retryable=False)
         try:
-            checkout = self._call("POST", "/checkouts", self._checkout_of(order), key_of(order.attempt_id, "charge"))
+            checkout = self._call(
+                "POST", "/checkouts", self._checkout_of(attempt), key_of(attempt.attempt_id, "charge")
+            )
             reference = text(checkout["id"])
         except CallFailed as failure:
             return failure.outcome_of_creation()
         except MALFORMED:
             return NotSent("malformed_answer")
-        remember(reference)
-        return decided(reference, lambda: outcome_of_checkout(checkout, order))
+        save_reference(reference)
+        return decided(reference, lambda: outcome_of_checkout(checkout, attempt))
 
-    def capture(self, order: Order) -> Outcome:
+    def capture(self, attempt: AttemptRequest) -> Outcome:
         """Checkouts have no authorization."""
         return _NOT_SUPPORTED
 
-    def void(self, order: Order) -> Outcome:
+    def void(self, attempt: AttemptRequest) -> Outcome:
         """Deactivate a checkout that nobody has paid yet."""
-        reference = order.charged
+        reference = attempt.charged
         try:
             checkout = self._call("POST", f"/checkouts/{segment(reference)}/deactivate")
         except CallFailed as failure:
             return outcome_of_transition(failure, reference)
-        return decided(reference, lambda: outcome_of_checkout(checkout, order))
+        return decided(reference, lambda: outcome_of_checkout(checkout, attempt))
 
-    def refund(self, order: Order) -> Outcome:
+    def refund(self, attempt: AttemptRequest) -> Outcome:
         """Send part or all of a paid checkout back. The key never changes: a repeat is the same refund."""
         # Refunds have no metadata: the reason tells two of the same amount apart.
-        amount = {"amount": str(order.money), "currency": order.money.currency, "reason": order.attempt_id}
-        path = f"/checkouts/{segment(order.charged)}/refund"
+        amount = {"amount": str(attempt.money), "currency": attempt.money.currency, "reason": attempt.attempt_id}
+        path = f"/checkouts/{segment(attempt.charged)}/refund"
 
         def send() -> Outcome:
-            answer = self._call("POST", path, amount, key_of(order.attempt_id, "refund"))
-            checkout = answer.get("checkout", answer)
-            if is_another(checkout, order):
+            response = self._call("POST", path, amount, key_of(attempt.attempt_id, "refund"))
+            checkout = response.get("checkout", response)
+            if is_another(checkout, attempt):
                 return InDoubt("another_object")
-            refund = _find_refund(checkout, order)
-            return InDoubt("malformed_answer") if refund is None else _outcome_of_refund(refund, order)
+            refund = _find_refund(checkout, attempt)
+            return InDoubt("malformed_answer") if refund is None else _outcome_of_refund(refund, attempt)
 
         return decided(None, send)
 
-    def retrieve(self, order: Order) -> Outcome:
+    def retrieve(self, attempt: AttemptRequest) -> Outcome:
         """Look the checkout up, and a refund in it. Without a stored reference nobody was shown a page."""
-        is_refund = order.verb is Verb.REFUND
-        reference = order.charged if is_refund else order.reference or order.charge_reference
+        is_refund = attempt.verb is Verb.REFUND
+        reference = attempt.charged if is_refund else attempt.reference or attempt.charge_reference
         if reference is None:
             return NotSent("not_created")
-        known = order.reference if is_refund else reference
+        known = attempt.reference if is_refund else reference
 
         def look() -> Outcome:
             checkout = self._call("GET", f"/checkouts/{segment(reference)}")
             if not is_refund:
-                return outcome_of_checkout(checkout, order)
-            if is_another(checkout, order):
+                return outcome_of_checkout(checkout, attempt)
+            if is_another(checkout, attempt):
                 return InDoubt("another_object", known)
-            refund = _find_refund(checkout, order)
+            refund = _find_refund(checkout, attempt)
             if refund is None:
                 return NotSent("not_created") if known is None else InDoubt("refund_not_found", known)
-            return _outcome_of_refund(refund, order)
+            return _outcome_of_refund(refund, attempt)
 
         return looked_up(known, look)
 
-    def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> Delivery:
+    def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> VerifiedWebhook:
         """Accept a checkout with its event type, signed with any of the secrets at most five minutes from now."""
         signature = webhook_signatures.verify(body, headers, self._webhook_secrets, now)
         # The body has no id of the event. One in a header is as good as the body only where it is signed too.
@@ -131,21 +133,21 @@ class CoinbaseGateway:
             derived = _event_id(event)
             return (derived if signed_id is None else signed_id), event["eventType"]
 
-        return delivery_of(body, "a Coinbase event", identify, lambda event: picked(event, _KEPT))
+        return verified_webhook(body, "a Coinbase event", identify, lambda event: picked(event, _KEPT))
 
-    def read_webhook(self, payload: str) -> Notice | None:
+    def read_webhook(self, payload: str) -> WebhookEvent | None:
         """Name the checkout or refund that an event is about; Coinbase is then asked how it stands.
 
         What a refund says of itself goes with it, by which one that was made in the dashboard is known."""
         event = json.loads(payload)
         try:
             if event["eventType"] in _PAYMENT_EVENTS:
-                return Notice(str(event["id"]), _text((event.get("metadata") or {}).get("attempt_id")), None)
+                return WebhookEvent(str(event["id"]), _text((event.get("metadata") or {}).get("attempt_id")), None)
             if event["eventType"] in _REFUND_EVENTS:
                 refund, is_sure = _last_refund(event, _REFUND_EVENTS[event["eventType"]])
                 told = _told_of_refund(refund, refund.get("fiatCurrency") or refund["currency"]) if is_sure else None
                 outcome = None if isinstance(told, InDoubt) else told
-                return Notice(text(refund["id"]), _text(refund.get("reason")), outcome, text(event["id"]))
+                return WebhookEvent(text(refund["id"]), _text(refund.get("reason")), outcome, text(event["id"]))
         except MALFORMED:
             return None
         return None
@@ -177,13 +179,13 @@ class CoinbaseGateway:
             raise GatewayError(f"Coinbase does not accept the API key: {failure.reason}") from None
         return f"Coinbase Business accepts the API key at {self._api.base}"
 
-    def _checkout_of(self, order: Order) -> dict[str, Any]:
-        back = order.way_back(self._api_url)
+    def _checkout_of(self, attempt: AttemptRequest) -> dict[str, Any]:
+        back = attempt.way_back(self._api_url)
         return {
-            "amount": str(order.money),
-            "currency": order.money.currency,
-            "description": f"Payment {order.payment_id}",
-            "metadata": {"payment_id": order.payment_id, "attempt_id": order.attempt_id},
+            "amount": str(attempt.money),
+            "currency": attempt.money.currency,
+            "description": f"Payment {attempt.payment_id}",
+            "metadata": {"payment_id": attempt.payment_id, "attempt_id": attempt.attempt_id},
             "successRedirectUrl": back,
             "failRedirectUrl": back,
         }
@@ -192,20 +194,20 @@ class CoinbaseGateway:
         headers = {"Authorization": f"Bearer {self._signer.token(method, self._api.base + path)}"}
         if key is not None:
             headers["X-Idempotency-Key"] = key
-        answer = self._api.send(method, path, json=body, query=query, headers=headers)
-        if not answer.is_good:
-            reason = word(answer.fields.get("errorType"), f"http_{answer.status}")
-            raise CallFailed(reason, FATES.get(answer.status, Fate.UNKNOWN))
-        return json_of(answer)
+        response = self._api.send(method, path, json=body, query=query, headers=headers)
+        if not response.is_good:
+            reason = word(response.fields.get("errorType"), f"http_{response.status}")
+            raise CallFailed(reason, FATES.get(response.status, FailureKind.UNKNOWN))
+        return json_of(response)
 
 
 # --- answers ----------------------------------------------------------------------------------------
 
 
-def outcome_of_checkout(checkout: Any, order: Order) -> Outcome:
+def outcome_of_checkout(checkout: Any, attempt: AttemptRequest) -> Outcome:
     """Return what a checkout says about its payment; refunds are told apart from it."""
-    if is_another(checkout, order):
-        return InDoubt("another_object", order.charge_reference or order.reference)
+    if is_another(checkout, attempt):
+        return InDoubt("another_object", attempt.charge_reference or attempt.reference)
     reference = text(checkout["id"])
     match checkout["status"]:
         case "ACTIVE":
@@ -213,9 +215,9 @@ def outcome_of_checkout(checkout: Any, order: Order) -> Outcome:
         case "PROCESSING":
             return Pending(reference)
         case "COMPLETED" | "PARTIALLY_REFUNDED" | "REFUNDED":
-            paid = _amount(checkout, order.money.currency)
+            paid = _amount(checkout, attempt.money.currency)
             # A void asks for no amount: what was paid is then taken into the books as it is.
-            if paid is None or (order.verb is Verb.CHARGE and paid != order.money.minor):
+            if paid is None or (attempt.verb is Verb.CHARGE and paid != attempt.money.minor):
                 return InDoubt("amount_differs", reference)
             return Approved(reference, authorized=paid, captured=paid)
         case "FAILED":
@@ -225,9 +227,9 @@ def outcome_of_checkout(checkout: Any, order: Order) -> Outcome:
     return InDoubt("unknown_status", reference)
 
 
-def _outcome_of_refund(refund: Any, order: Order) -> Outcome:
-    outcome = _told_of_refund(refund, order.money.currency)
-    if isinstance(outcome, Approved) and outcome.refunded != order.money.minor:
+def _outcome_of_refund(refund: Any, attempt: AttemptRequest) -> Outcome:
+    outcome = _told_of_refund(refund, attempt.money.currency)
+    if isinstance(outcome, Approved) and outcome.refunded != attempt.money.minor:
         return InDoubt("amount_differs", outcome.reference)
     return outcome
 
@@ -254,10 +256,10 @@ def _amount(thing: Any, currency: str) -> int | None:
     return None
 
 
-def _find_refund(checkout: Any, order: Order) -> Any:
+def _find_refund(checkout: Any, attempt: AttemptRequest) -> Any:
     """Return the refund with the order's reference, or the one that names its attempt; None if there is none."""
     for refund in checkout.get("refunds") or ():
-        if text(refund["id"]) == order.reference or refund.get("reason") == order.attempt_id:
+        if text(refund["id"]) == attempt.reference or refund.get("reason") == attempt.attempt_id:
             return refund
     return None
 
@@ -308,14 +310,14 @@ def _ended_at(refund: Any) -> str:
 # --- errors -----------------------------------------------------------------------------------------
 
 # The documented statuses, and 409 for a key whose first request is still running. Any other proves nothing.
-FATES: dict[int, Fate] = {
-    400: Fate.AT_FAULT,
-    401: Fate.NOT_EXECUTED,
-    403: Fate.NOT_EXECUTED,
-    404: Fate.AT_FAULT,
-    409: Fate.NOT_EXECUTED,
-    429: Fate.NOT_EXECUTED,
-    500: Fate.UNKNOWN,
+FATES: dict[int, FailureKind] = {
+    400: FailureKind.AT_FAULT,
+    401: FailureKind.NOT_EXECUTED,
+    403: FailureKind.NOT_EXECUTED,
+    404: FailureKind.AT_FAULT,
+    409: FailureKind.NOT_EXECUTED,
+    429: FailureKind.NOT_EXECUTED,
+    500: FailureKind.UNKNOWN,
 }
 
 
@@ -368,7 +370,7 @@ class CoinbaseSettings(CryptoSettings):
             found.append("COINBASE_WEBHOOK_SECRET is missing; without it no webhook can be trusted")
         return found
 
-    def make(self, shared: Shared) -> CoinbaseGateway | None:
+    def make(self, context: GatewayContext) -> CoinbaseGateway | None:
         """Return the gateway, or None where it is off."""
         name, secret = self.coinbase_api_key_name, self.coinbase_api_key_secret
         if not self.crypto_payment_enabled or name is None or secret is None:
@@ -378,6 +380,6 @@ class CoinbaseSettings(CryptoSettings):
             api_key_secret=revealed(secret),
             webhook_secrets=all_revealed(self.coinbase_webhook_secret),
             base=self.coinbase_api_base,
-            api_url=shared.api_url,
-            read_seconds=shared.read_seconds,
+            api_url=context.api_url,
+            read_seconds=context.read_seconds,
         )

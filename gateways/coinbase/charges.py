@@ -11,10 +11,10 @@ from typing import Any
 
 from domain.decline import Decline, DeclineClass
 from domain.money import exponent
-from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Outcome, Pending, Unresolved
+from domain.outcome import ActionRequired, AmountMismatch, Approved, Declined, InDoubt, NotSent, Outcome, Pending
 from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
-from gateways.base import Order
+from gateways.base import AttemptRequest
 from gateways.coinbase.amounts import is_another, minor_units
 from gateways.json_api import text
 
@@ -32,22 +32,22 @@ _NOT_RECEIVED = frozenset({"PENDING", "FAILED"})
 _PLAIN = re.compile(r"\d{1,14}(?:\.\d{1,18})?", re.ASCII)
 
 
-def outcome_of_charge(charge: Any, order: Order) -> Outcome:
+def outcome_of_charge(charge: Any, attempt: AttemptRequest) -> Outcome:
     """Return what a charge says about its payment, and about an operation on it."""
-    if is_another(charge, order):
-        return InDoubt("another_object", order.charge_reference or order.reference)
+    if is_another(charge, attempt):
+        return InDoubt("another_object", attempt.charge_reference or attempt.reference)
     reference, last = text(charge["id"]), charge["timeline"][-1]
     match last["status"]:
         case "NEW" | "SIGNED":
-            return ActionRequired(reference, _next_action(charge, order))
+            return ActionRequired(reference, _next_action(charge, attempt))
         case "PENDING":
             return Pending(reference)
         case "COMPLETED":
-            return _completed(charge, order, reference)
+            return _completed(charge, attempt, reference)
         case "RESOLVED":
-            return _resolved(charge, order, reference)
+            return _resolved(charge, attempt, reference)
         case "UNRESOLVED":
-            return _unresolved(charge, order, reference)
+            return _unresolved(charge, attempt, reference)
         case "EXPIRED" | "CANCELED":
             return Approved(reference, voided=True)
         case "FAILED":
@@ -68,37 +68,37 @@ def timeline_of_charge(charge: Any) -> list[dict[str, str]]:
     return changes + [_payment_row(payment) for payment in charge.get("payments") or ()]
 
 
-def _completed(charge: Any, order: Order, reference: str) -> Outcome:
+def _completed(charge: Any, attempt: AttemptRequest, reference: str) -> Outcome:
     """Commerce completes a charge when what came is, within its tolerance, what was agreed."""
     price = charge["pricing"]["local"]
-    currency = order.money.currency
+    currency = attempt.money.currency
     agreed = minor_units(price["amount"], currency) if price["currency"] == currency else None
-    if agreed is None or (order.verb is Verb.CHARGE and agreed != order.money.minor):
+    if agreed is None or (attempt.verb is Verb.CHARGE and agreed != attempt.money.minor):
         return InDoubt("amount_differs", reference)
     return Approved(reference, authorized=agreed, captured=agreed)
 
 
-def _resolved(charge: Any, order: Order, reference: str) -> Outcome:
-    received = _received(charge, order.money.currency)
+def _resolved(charge: Any, attempt: AttemptRequest, reference: str) -> Outcome:
+    received = _received(charge, attempt.money.currency)
     if not received:
         return InDoubt("amount_differs", reference)
     return Approved(reference, authorized=received, captured=received)
 
 
-def _unresolved(charge: Any, order: Order, reference: str) -> Outcome:
-    if order.verb is Verb.CAPTURE:
+def _unresolved(charge: Any, attempt: AttemptRequest, reference: str) -> Outcome:
+    if attempt.verb is Verb.CAPTURE:
         return NotSent("not_executed", reference=reference)
-    received = _received(charge, order.money.currency)
+    received = _received(charge, attempt.money.currency)
     if received is None:
         return InDoubt("amount_differs", reference)
     context = _low(charge["timeline"][-1].get("context") or "")
-    return Unresolved(reference, received, context if context in _CONTEXTS else "other")
+    return AmountMismatch(reference, received, context if context in _CONTEXTS else "other")
 
 
-def _next_action(charge: Any, order: Order) -> dict[str, str]:
+def _next_action(charge: Any, attempt: AttemptRequest) -> dict[str, str]:
     action = {"type": "redirect", "redirect_url": str(charge["hosted_url"])}
     addresses = charge.get("addresses") or {}
-    for network in _NETWORKS.get(order.method, ()):
+    for network in _NETWORKS.get(attempt.method, ()):
         if network in addresses:
             return action | {"network": network, "address": str(addresses[network])}
     return action

@@ -17,12 +17,12 @@ from domain.errors import WebhookRefused
 from domain.outcome import NotSent, Outcome
 from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
-from gateways.base import Delivery, GatewayError, Notice, Order, Remember, Shared
+from gateways.base import AttemptRequest, GatewayContext, GatewayError, SaveReference, VerifiedWebhook, WebhookEvent
 from gateways.coinbase.amounts import json_of, outcome_of_transition
 from gateways.coinbase.charges import outcome_of_charge, timeline_of_charge
-from gateways.json_api import MALFORMED, CallFailed, Fate, Rest, decided, looked_up, segment, text, word
+from gateways.json_api import MALFORMED, CallFailed, FailureKind, JsonApi, decided, looked_up, segment, text, word
 from gateways.settings import CryptoSettings, Secrets, all_revealed, is_of_sandbox, revealed
-from gateways.signatures import delivery_of, is_code, is_name, picked
+from gateways.signatures import is_code, is_name, picked, verified_webhook
 
 DEFAULT_BASE = "https://api.commerce.coinbase.com"
 _VERSION = "2018-03-22"
@@ -50,62 +50,62 @@ class CoinbaseCommerceGateway:
     ) -> None:
         self._webhook_secrets = webhook_secrets
         self._api_url = api_url.rstrip("/")
-        self._api = Rest(base, read_seconds, headers={"X-CC-Api-Key": api_key, "X-CC-Version": _VERSION})
+        self._api = JsonApi(base, read_seconds, headers={"X-CC-Api-Key": api_key, "X-CC-Version": _VERSION})
 
-    def charge(self, order: Order, remember: Remember) -> Outcome:
+    def charge(self, attempt: AttemptRequest, save_reference: SaveReference) -> Outcome:
         """Create the charge and send the customer to its page; one that is known already is looked up.
 
         A repeat may leave a second charge behind. That moves nothing: the customer is shown, and pays, one only."""
-        if order.verb is Verb.AUTHORIZE:
+        if attempt.verb is Verb.AUTHORIZE:
             return _NOT_SUPPORTED
-        if order.reference is not None:
-            remember(order.reference)
-            return self.retrieve(order)
+        if attempt.reference is not None:
+            save_reference(attempt.reference)
+            return self.retrieve(attempt)
         try:
-            charge = self._find(order) or self._call("POST", "/charges", self._charge_of(order))
+            charge = self._find(attempt) or self._call("POST", "/charges", self._charge_of(attempt))
             reference = text(charge["id"])
         except CallFailed as failure:
             return failure.outcome_of_creation()
         except MALFORMED:
             return NotSent("malformed_answer")
-        remember(reference)
-        return decided(reference, lambda: outcome_of_charge(charge, order))
+        save_reference(reference)
+        return decided(reference, lambda: outcome_of_charge(charge, attempt))
 
-    def capture(self, order: Order) -> Outcome:
+    def capture(self, attempt: AttemptRequest) -> Outcome:
         """Accept what came for an unresolved charge, however much that is: a person has decided so."""
-        return self._change("resolve", order)
+        return self._change("resolve", attempt)
 
-    def void(self, order: Order) -> Outcome:
+    def void(self, attempt: AttemptRequest) -> Outcome:
         """Cancel a charge that nobody has paid yet."""
-        return self._change("cancel", order)
+        return self._change("cancel", attempt)
 
-    def refund(self, order: Order) -> Outcome:
+    def refund(self, attempt: AttemptRequest) -> Outcome:
         """Commerce refunds nothing: a transfer on the network has to be made by hand."""
         return NotSent("refund_by_hand", is_retryable=False)
 
-    def retrieve(self, order: Order) -> Outcome:
+    def retrieve(self, attempt: AttemptRequest) -> Outcome:
         """Look the charge up. Without a stored reference nobody was shown a page."""
-        if order.verb is Verb.REFUND:
+        if attempt.verb is Verb.REFUND:
             return NotSent("refund_by_hand", is_retryable=False)
-        reference = order.reference or order.charge_reference
+        reference = attempt.reference or attempt.charge_reference
         if reference is None:
             return NotSent("not_created")
         path = f"/charges/{segment(reference)}"
-        return looked_up(reference, lambda: outcome_of_charge(self._call("GET", path), order))
+        return looked_up(reference, lambda: outcome_of_charge(self._call("GET", path), attempt))
 
-    def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> Delivery:
+    def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> VerifiedWebhook:
         """Accept an event signed with any of the secrets. There is no time in it: a replay is known by its id."""
         code = next((value for name, value in headers.items() if name.title() == _SIGNATURE), "")
         if not any(is_code(code, secret, body) for secret in self._webhook_secrets):
             raise WebhookRefused("bad signature")
-        return delivery_of(
+        return verified_webhook(
             body,
             "a Commerce event",
             lambda told: (told["event"]["id"], told["event"]["type"]),
             lambda told: picked(told, _KEPT),
         )
 
-    def read_webhook(self, payload: str) -> Notice | None:
+    def read_webhook(self, payload: str) -> WebhookEvent | None:
         """Name the charge that an event is about; Commerce is then asked how it stands."""
         try:
             event = json.loads(payload)["event"]
@@ -113,7 +113,7 @@ class CoinbaseCommerceGateway:
                 return None
             charge = event["data"]
             attempt_id = (charge.get("metadata") or {}).get("attempt_id")
-            return Notice(str(charge["id"]), attempt_id if isinstance(attempt_id, str) else None, None)
+            return WebhookEvent(str(charge["id"]), attempt_id if isinstance(attempt_id, str) else None, None)
         except MALFORMED:
             return None
 
@@ -134,46 +134,46 @@ class CoinbaseCommerceGateway:
             raise GatewayError(f"Coinbase Commerce does not accept the API key: {failure.reason}") from None
         return f"Coinbase Commerce accepts the API key at {self._api.base}"
 
-    def _find(self, order: Order) -> Any:
+    def _find(self, attempt: AttemptRequest) -> Any:
         """Return the charge that an earlier try of this attempt made, if its answer was lost.
 
         The first try looks for nothing: the newest charges are asked for only where one may be among them."""
-        if not order.retries:
+        if not attempt.retries:
             return None
         for charge in self._call("GET", "/charges", query={"limit": _PAGE, "order": "desc"}):
-            if (charge.get("metadata") or {}).get("attempt_id") == order.attempt_id:
+            if (charge.get("metadata") or {}).get("attempt_id") == attempt.attempt_id:
                 return charge
         return None
 
-    def _charge_of(self, order: Order) -> dict[str, Any]:
-        back = order.way_back(self._api_url)
-        coin = _COINS.get(order.method)
+    def _charge_of(self, attempt: AttemptRequest) -> dict[str, Any]:
+        back = attempt.way_back(self._api_url)
+        coin = _COINS.get(attempt.method)
         return {
             "name": "Payment",
-            "description": f"Payment {order.payment_id}" + (f" in {coin}" if coin else ""),
+            "description": f"Payment {attempt.payment_id}" + (f" in {coin}" if coin else ""),
             "pricing_type": "fixed_price",
-            "local_price": {"amount": str(order.money), "currency": order.money.currency},
-            "metadata": {"payment_id": order.payment_id, "attempt_id": order.attempt_id},
+            "local_price": {"amount": str(attempt.money), "currency": attempt.money.currency},
+            "metadata": {"payment_id": attempt.payment_id, "attempt_id": attempt.attempt_id},
             "redirect_url": back,
             "cancel_url": back,
         }
 
-    def _change(self, action: str, order: Order) -> Outcome:
-        reference = order.charged
+    def _change(self, action: str, attempt: AttemptRequest) -> Outcome:
+        reference = attempt.charged
         try:
             charge = self._call("POST", f"/charges/{segment(reference)}/{action}")
         except CallFailed as failure:
             return outcome_of_transition(failure, reference)
-        return decided(reference, lambda: outcome_of_charge(charge, order))
+        return decided(reference, lambda: outcome_of_charge(charge, attempt))
 
     def _call(self, method: str, path: str, body: Any = None, query: Any = None) -> Any:
-        answer = self._api.send(method, path, json=body, query=query)
-        if answer.is_good:
-            return json_of(answer).get("data")
-        error = answer.fields.get("error")
+        response = self._api.send(method, path, json=body, query=query)
+        if response.is_good:
+            return json_of(response).get("data")
+        error = response.fields.get("error")
         kind = error.get("type") if isinstance(error, dict) else None
-        by_status = STATUSES.get(answer.status, Fate.UNKNOWN)
-        raise CallFailed(word(kind, f"http_{answer.status}"), ERRORS.get(str(kind), by_status))
+        by_status = STATUSES.get(response.status, FailureKind.UNKNOWN)
+        raise CallFailed(word(kind, f"http_{response.status}"), ERRORS.get(str(kind), by_status))
 
 
 # --- events -----------------------------------------------------------------------------------------
@@ -187,25 +187,25 @@ _EVENTS = frozenset(f"charge:{name}" for name in "created pending confirmed fail
 # --- errors -----------------------------------------------------------------------------------------
 
 # The types that the official package knows.
-ERRORS: dict[str, Fate] = {
-    "not_found": Fate.AT_FAULT,
-    "param_required": Fate.AT_FAULT,
-    "validation_error": Fate.AT_FAULT,
-    "invalid_request": Fate.AT_FAULT,
-    "authentication_error": Fate.NOT_EXECUTED,
-    "rate_limit_exceeded": Fate.NOT_EXECUTED,
-    "internal_server_error": Fate.UNKNOWN,
+ERRORS: dict[str, FailureKind] = {
+    "not_found": FailureKind.AT_FAULT,
+    "param_required": FailureKind.AT_FAULT,
+    "validation_error": FailureKind.AT_FAULT,
+    "invalid_request": FailureKind.AT_FAULT,
+    "authentication_error": FailureKind.NOT_EXECUTED,
+    "rate_limit_exceeded": FailureKind.NOT_EXECUTED,
+    "internal_server_error": FailureKind.UNKNOWN,
 }
 # For an answer without a known type. 410: Coinbase has switched the API off. Any other proves nothing.
-STATUSES: dict[int, Fate] = {
-    400: Fate.AT_FAULT,
-    401: Fate.NOT_EXECUTED,
-    403: Fate.NOT_EXECUTED,
-    404: Fate.AT_FAULT,
-    410: Fate.AT_FAULT,
-    429: Fate.NOT_EXECUTED,
-    500: Fate.UNKNOWN,
-    503: Fate.UNKNOWN,
+STATUSES: dict[int, FailureKind] = {
+    400: FailureKind.AT_FAULT,
+    401: FailureKind.NOT_EXECUTED,
+    403: FailureKind.NOT_EXECUTED,
+    404: FailureKind.AT_FAULT,
+    410: FailureKind.AT_FAULT,
+    429: FailureKind.NOT_EXECUTED,
+    500: FailureKind.UNKNOWN,
+    503: FailureKind.UNKNOWN,
 }
 
 
@@ -245,7 +245,7 @@ class CoinbaseCommerceSettings(CryptoSettings):
             found.append("COINBASE_COMMERCE_WEBHOOK_SECRET is missing; without it no webhook can be trusted")
         return found
 
-    def make(self, shared: Shared) -> CoinbaseCommerceGateway | None:
+    def make(self, context: GatewayContext) -> CoinbaseCommerceGateway | None:
         """Return the gateway, or None where it is off."""
         if not self.crypto_payment_enabled or self.coinbase_commerce_api_key is None:
             return None
@@ -253,6 +253,6 @@ class CoinbaseCommerceSettings(CryptoSettings):
             api_key=revealed(self.coinbase_commerce_api_key),
             webhook_secrets=all_revealed(self.coinbase_commerce_webhook_secret),
             base=self.coinbase_commerce_api_base,
-            api_url=shared.api_url,
-            read_seconds=shared.read_seconds,
+            api_url=context.api_url,
+            read_seconds=context.read_seconds,
         )

@@ -13,7 +13,7 @@ from typing import Any
 
 from domain.decline import Decline, DeclineClass
 from domain.outcome import Declined, Outcome
-from gateways.json_api import Answer, CallFailed, Fate, Rest
+from gateways.json_api import CallFailed, FailureKind, JsonApi, ProviderResponse
 
 # Klarna ends a call that was idle for 59 seconds; whoever waits a little longer sees that answer.
 LONGEST_READ_SECONDS = 62.0
@@ -66,14 +66,14 @@ _STATUSES = {401: Meaning.BUSY, 404: Meaning.MISSING, 409: Meaning.MOVED_ON, 429
 _WITHOUT_CODE = {400: Meaning.INVALID, 403: Meaning.MOVED_ON, 413: Meaning.INVALID, 422: Meaning.INVALID}
 
 
-_FATES = {Meaning.BUSY: Fate.NOT_EXECUTED, Meaning.INVALID: Fate.AT_FAULT}
+_FATES = {Meaning.BUSY: FailureKind.NOT_EXECUTED, Meaning.INVALID: FailureKind.AT_FAULT}
 
 
 class Failure(CallFailed):
     """A call without success. `correlation_id`: by it Klarna's support finds the call."""
 
     def __init__(self, meaning: Meaning, reason: str, correlation_id: str | None = None) -> None:
-        super().__init__(reason, _FATES.get(meaning, Fate.UNKNOWN))
+        super().__init__(reason, _FATES.get(meaning, FailureKind.UNKNOWN))
         self.meaning = meaning
         self.correlation_id = correlation_id
 
@@ -84,7 +84,7 @@ class Failure(CallFailed):
         return super().outcome(reference)
 
 
-class KlarnaClient(Rest):
+class KlarnaClient(JsonApi):
     """Sends calls to one host. Safe to share between threads."""
 
     def __init__(self, base: str, username: str, password: str, read_seconds: float) -> None:
@@ -95,20 +95,20 @@ class KlarnaClient(Rest):
 
         `key`: with it a repeat within 24 hours is answered like the first call, whatever its body."""
         try:
-            answer = self.send(method, path, json=body, headers={"Klarna-Idempotency-Key": key} if key else None)
+            response = self.send(method, path, json=body, headers={"Klarna-Idempotency-Key": key} if key else None)
         except CallFailed as lost:
-            meaning = Meaning.BUSY if lost.fate is Fate.NOT_EXECUTED else Meaning.UNKNOWN
+            meaning = Meaning.BUSY if lost.kind is FailureKind.NOT_EXECUTED else Meaning.UNKNOWN
             raise Failure(meaning, lost.reason) from None
-        if not answer.is_good:
-            raise failure_of(answer)
-        return answer.body
+        if not response.is_good:
+            raise failure_of(response)
+        return response.body
 
 
-def failure_of(answer: Answer) -> Failure:
+def failure_of(response: ProviderResponse) -> Failure:
     """Return what an answer other than success means; what the table does not know leaves the call in doubt."""
-    status, code = answer.status, answer.fields.get("error_code")
+    status, code = response.status, response.fields.get("error_code")
     code = code if isinstance(code, str) and _PLAIN_CODE.fullmatch(code) else None
-    given = answer.headers.get("klarna-correlation-id", "")
+    given = response.headers.get("klarna-correlation-id", "")
     correlation_id = given if _PLAIN_ID.fullmatch(given) else None
     reason = code.lower() if code else f"http_{status}"
     _log.info("Klarna answered %s %s, correlation id %s", status, reason, correlation_id)

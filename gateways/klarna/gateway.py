@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr
 
-from domain.outcome import Approved, InDoubt, NotSent, Outcome, Ready
+from domain.outcome import Approved, CustomerApproved, InDoubt, NotSent, Outcome
 from domain.payment import Verb
-from gateways.base import Delivery, GatewayError, Notice, Order, Remember, Shared
+from gateways.base import AttemptRequest, GatewayContext, GatewayError, SaveReference, VerifiedWebhook, WebhookEvent
 from gateways.idempotency import key_of
 from gateways.json_api import MALFORMED, decided, looked_up, segment
 from gateways.klarna import requests as klarna_requests
@@ -65,60 +65,60 @@ class KlarnaGateway:
         host = base or default_host(region, username, password)
         self._client = KlarnaClient(host, username, password, read_seconds)
 
-    def charge(self, order: Order, remember: Remember) -> Outcome:
+    def charge(self, attempt: AttemptRequest, save_reference: SaveReference) -> Outcome:
         """Open the page, or, for a customer who is away, place the order of his token; then capture the order."""
-        if order.reference is not None:
-            return self._go_on(order, order.reference, remember)
-        if order.is_off_session:
-            return self._charge_token(order, remember)
-        country = klarna_requests.country_of(order)
+        if attempt.reference is not None:
+            return self._go_on(attempt, attempt.reference, save_reference)
+        if attempt.is_off_session:
+            return self._charge_token(attempt, save_reference)
+        country = klarna_requests.country_of(attempt)
         if country is None:
             return NotSent("billing_country_missing", is_retryable=False)
         try:
-            page = self._open_page(order, country)
+            page = self._open_page(attempt, country)
         except Failure as failure:
             return failure.outcome_of_creation()
         except MALFORMED:
             return NotSent("malformed_answer")
-        remember(page.reference)
+        save_reference(page.reference)
         return page.action
 
-    def capture(self, order: Order) -> Outcome:
+    def capture(self, attempt: AttemptRequest) -> Outcome:
         """Take the amount of an authorized order; the rest is released."""
-        return self._capture(order, order.charged)
+        return self._capture(attempt, attempt.charged)
 
-    def void(self, order: Order) -> Outcome:
+    def void(self, attempt: AttemptRequest) -> Outcome:
         """Disable a page, cancel an order. Who agrees in the same moment has an order, which is canceled."""
-        page = HostedPage.of(order.charged)
+        page = HostedPage.of(attempt.charged)
         if page is None:
-            return self._cancel(order, order.charged)
+            return self._cancel(attempt, attempt.charged)
 
         def close() -> Outcome:
             self._disable(page)
-            found = self._read_page(order, page)
-            return self._cancel(order, found) if isinstance(found, str) else _confirmed(found, page.reference)
+            found = self._read_page(attempt, page)
+            return self._cancel(attempt, found) if isinstance(found, str) else _confirmed(found, page.reference)
 
         return decided(page.reference, close)
 
-    def refund(self, order: Order) -> Outcome:
+    def refund(self, attempt: AttemptRequest) -> Outcome:
         """Give back part or all of what was captured. The key never changes: a repeat is the same refund."""
-        body = {"refunded_amount": order.money.minor, "reference": order.attempt_id}
-        return self._settle(order, order.charged, "refunds", body)
+        body = {"refunded_amount": attempt.money.minor, "reference": attempt.attempt_id}
+        return self._settle(attempt, attempt.charged, "refunds", body)
 
-    def retrieve(self, order: Order) -> Outcome:
+    def retrieve(self, attempt: AttemptRequest) -> Outcome:
         """Look the page or the order up, and let go of what must not stay held.
 
         That is the rest of our partial capture, and the hold of an order that the fraud assessment rejected: their
         release may have been lost with the worker."""
-        if order.verb.is_collecting:
-            return self._look(order, order.reference) if order.reference else NotSent("not_created")
-        return self._look(order, order.charged)
+        if attempt.verb.is_collecting:
+            return self._look(attempt, attempt.reference) if attempt.reference else NotSent("not_created")
+        return self._look(attempt, attempt.charged)
 
-    def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> Delivery:
+    def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> VerifiedWebhook:
         """Accept a callback whose address ends in one of our secrets; Klarna signs and stamps nothing."""
         return klarna_callbacks.verify(body, url, self._secrets)
 
-    def read_webhook(self, payload: str) -> Notice | None:
+    def read_webhook(self, payload: str) -> WebhookEvent | None:
         """Return which attempt a callback is about; never how it stands."""
         return klarna_callbacks.read(payload)
 
@@ -135,66 +135,66 @@ class KlarnaGateway:
 
     # --- charging ---
 
-    def _open_page(self, order: Order, country: str) -> HostedPage:
-        return_url, callback_url = order.way_back(self._api_url), self._callback_url(order)
-        asked = klarna_requests.payment_session(order, country, return_url, callback_url)
+    def _open_page(self, attempt: AttemptRequest, country: str) -> HostedPage:
+        return_url, callback_url = attempt.way_back(self._api_url), self._callback_url(attempt)
+        asked = klarna_requests.payment_session(attempt, country, return_url, callback_url)
         session = self._client.call("POST", "/payments/v1/sessions", asked)
         session_url = f"{self._client.base}/payments/v1/sessions/{session['session_id']}"
         page = klarna_requests.hosted_page(session_url, return_url, callback_url)
         return HostedPage.created(self._client.call("POST", "/hpp/v1/sessions", page))
 
-    def _charge_token(self, order: Order, remember: Remember) -> Outcome:
+    def _charge_token(self, attempt: AttemptRequest, save_reference: SaveReference) -> Outcome:
         """Place an order that only holds the money: its id is remembered before anything is captured."""
-        if order.method_token is None:
+        if attempt.method_token is None:
             return NotSent("payment_method_token_missing", is_retryable=False)
-        path = f"/customer-token/v1/tokens/{segment(order.method_token)}/order"
-        asked = klarna_requests.token_order(order, self._callback_url(order))
+        path = f"/customer-token/v1/tokens/{segment(attempt.method_token)}/order"
+        asked = klarna_requests.token_order(attempt, self._callback_url(attempt))
         try:
-            order_id = str(self._client.call("POST", path, asked, key_of(order.attempt_id, "order"))["order_id"])
+            order_id = str(self._client.call("POST", path, asked, key_of(attempt.attempt_id, "order"))["order_id"])
         except Failure as failure:
             if failure.meaning is Meaning.MISSING:
                 return NotSent("unknown_token", is_retryable=False)
             return failure.outcome_of_creation()
         except MALFORMED:
             return NotSent("malformed_answer")
-        return self._go_on(order, order_id, remember)
+        return self._go_on(attempt, order_id, save_reference)
 
-    def _go_on(self, order: Order, reference: str, remember: Remember) -> Outcome:
+    def _go_on(self, attempt: AttemptRequest, reference: str, save_reference: SaveReference) -> Outcome:
         """See whether the customer has agreed, and if so capture. Looking first, a repeat never captures twice."""
-        found = self._look(order, reference)
+        found = self._look(attempt, reference)
         known = found.reference or reference
-        remember(known)
-        return self._capture(order, known) if isinstance(found, Ready) else found
+        save_reference(known)
+        return self._capture(attempt, known) if isinstance(found, CustomerApproved) else found
 
-    def _capture(self, order: Order, reference: str) -> Outcome:
-        body = {"captured_amount": order.money.minor, "reference": order.attempt_id}
-        return self._settle(order, reference, "captures", body)
+    def _capture(self, attempt: AttemptRequest, reference: str) -> Outcome:
+        body = {"captured_amount": attempt.money.minor, "reference": attempt.attempt_id}
+        return self._settle(attempt, reference, "captures", body)
 
-    def _cancel(self, order: Order, reference: str) -> Outcome:
+    def _cancel(self, attempt: AttemptRequest, reference: str) -> Outcome:
         def cancel() -> Outcome:
-            self._client.call("POST", f"{_path(reference)}/cancel", key=key_of(order.attempt_id, "cancel"))
-            return _confirmed(self._look(order, reference), reference)
+            self._client.call("POST", f"{_path(reference)}/cancel", key=key_of(attempt.attempt_id, "cancel"))
+            return _confirmed(self._look(attempt, reference), reference)
 
         return decided(reference, cancel)
 
-    def _settle(self, order: Order, reference: str, kind: str, body: dict[str, Any]) -> Outcome:
+    def _settle(self, attempt: AttemptRequest, reference: str, kind: str, body: dict[str, Any]) -> Outcome:
         """Capture or refund. Answered with an empty 201, so what came of it is read from the order."""
-        if order.retries and not order.verb.is_collecting:
+        if attempt.retries and not attempt.verb.is_collecting:
             # Klarna forgets a key after a day; what was executed against all odds must not be made again.
-            known = self._look(order, reference)
+            known = self._look(attempt, reference)
             if not isinstance(known, NotSent):
                 return known
         try:
-            self._client.call("POST", f"{_path(reference)}/{kind}", body, key_of(order.attempt_id, kind))
+            self._client.call("POST", f"{_path(reference)}/{kind}", body, key_of(attempt.attempt_id, kind))
         except Failure as failure:
-            return self._refused(order, reference, failure)
-        return _confirmed(self._look(order, reference), reference)
+            return self._refused(attempt, reference, failure)
+        return _confirmed(self._look(attempt, reference), reference)
 
-    def _refused(self, order: Order, reference: str, failure: Failure) -> Outcome:
+    def _refused(self, attempt: AttemptRequest, reference: str, failure: Failure) -> Outcome:
         """Too much asked and too late asked have the same code: the order tells them apart."""
         if failure.meaning is Meaning.MOVED_ON:
             try:
-                if klarna_answers.is_above_what_is_left(order, self._read(reference)):
+                if klarna_answers.is_above_what_is_left(attempt, self._read(reference)):
                     return NotSent(failure.reason, is_retryable=False)
             except (Failure, *MALFORMED):
                 return InDoubt(failure.reason, reference)
@@ -202,51 +202,51 @@ class KlarnaGateway:
 
     # --- looking ---
 
-    def _look(self, order: Order, reference: str) -> Outcome:
+    def _look(self, attempt: AttemptRequest, reference: str) -> Outcome:
         """Return how an attempt stands; an answer that failed says nothing, whatever it is."""
 
         def look() -> Outcome:
-            found = self._read_page(order, page) if (page := HostedPage.of(reference)) else reference
-            return self._look_at_order(order, found) if isinstance(found, str) else found
+            found = self._read_page(attempt, page) if (page := HostedPage.of(reference)) else reference
+            return self._look_at_order(attempt, found) if isinstance(found, str) else found
 
         return looked_up(reference, look)
 
-    def _look_at_order(self, order: Order, order_id: str) -> Outcome:
-        answer = self._read(order_id)
-        if order.verb is Verb.REFUND:
-            return klarna_answers.standing_of_refund(order, answer)
-        if klarna_answers.holds_money(answer):
-            is_rejected = answer["fraud_status"] == "REJECTED" and answer["status"] == "AUTHORIZED"
-            if order.verb is Verb.CAPTURE and klarna_answers.is_captured_by(order, answer):
-                answer = self._let_go(order, order_id, "release-remaining-authorization")
+    def _look_at_order(self, attempt: AttemptRequest, order_id: str) -> Outcome:
+        response = self._read(order_id)
+        if attempt.verb is Verb.REFUND:
+            return klarna_answers.standing_of_refund(attempt, response)
+        if klarna_answers.holds_money(response):
+            is_rejected = response["fraud_status"] == "REJECTED" and response["status"] == "AUTHORIZED"
+            if attempt.verb is Verb.CAPTURE and klarna_answers.is_captured_by(attempt, response):
+                response = self._let_go(attempt, order_id, "release-remaining-authorization")
             elif is_rejected:
-                answer = self._let_go(order, order_id, "cancel")
-        return klarna_answers.standing_of_order(order, answer)
+                response = self._let_go(attempt, order_id, "cancel")
+        return klarna_answers.standing_of_order(attempt, response)
 
-    def _let_go(self, order: Order, order_id: str, how: str) -> Any:
+    def _let_go(self, attempt: AttemptRequest, order_id: str, how: str) -> Any:
         """Release a hold and read the order again; that it was released before, or has ended, is as good."""
         try:
-            self._client.call("POST", f"{_path(order_id)}/{how}", key=key_of(order.attempt_id, how))
+            self._client.call("POST", f"{_path(order_id)}/{how}", key=key_of(attempt.attempt_id, how))
         except Failure as failure:
             if failure.meaning is not Meaning.MOVED_ON:
                 raise
         return self._read(order_id)
 
     def _read(self, order_id: str) -> Any:
-        answer = self._client.call("GET", _path(order_id))
-        if answer["order_id"] != order_id:
+        response = self._client.call("GET", _path(order_id))
+        if response["order_id"] != order_id:
             raise ValueError("another order")
-        return answer
+        return response
 
-    def _read_page(self, order: Order, page: HostedPage) -> Outcome | str:
+    def _read_page(self, attempt: AttemptRequest, page: HostedPage) -> Outcome | str:
         try:
-            answer = self._client.call("GET", f"/hpp/v1/sessions/{segment(page.id)}")
+            response = self._client.call("GET", f"/hpp/v1/sessions/{segment(page.id)}")
         except Failure as failure:
-            if failure.meaning is Meaning.MISSING and order.verb is Verb.VOID:
+            if failure.meaning is Meaning.MISSING and attempt.verb is Verb.VOID:
                 # Forgotten after two days. Whatever was held, we have captured nothing: that needs the order's id.
                 return Approved(page.reference, voided=True)
             raise
-        return klarna_answers.standing_of_page(order, page, answer)
+        return klarna_answers.standing_of_page(attempt, page, response)
 
     def _disable(self, page: HostedPage) -> None:
         try:
@@ -256,10 +256,10 @@ class KlarnaGateway:
             if failure.meaning not in (Meaning.INVALID, Meaning.MOVED_ON, Meaning.MISSING):
                 raise
 
-    def _callback_url(self, order: Order) -> str | None:
+    def _callback_url(self, attempt: AttemptRequest) -> str | None:
         if not self._secrets:
             return None
-        return f"{self._api_url}/webhooks/klarna/{self._secrets[0]}?{klarna_callbacks.ATTEMPT}={order.attempt_id}"
+        return f"{self._api_url}/webhooks/klarna/{self._secrets[0]}?{klarna_callbacks.ATTEMPT}={attempt.attempt_id}"
 
 
 def _path(order_id: str) -> str:
@@ -322,7 +322,7 @@ class KlarnaSettings(BaseModel):
         secrets = all_revealed(self.klarna_callback_secret)
         return [*_problems_of_secrets(secrets), *self._problems_of_base(username, password)]
 
-    def make(self, shared: Shared) -> KlarnaGateway | None:
+    def make(self, context: GatewayContext) -> KlarnaGateway | None:
         """Return the gateway, None without credentials."""
         username, password = self.klarna_username, revealed(self.klarna_password)
         if not username or not password:
@@ -330,11 +330,11 @@ class KlarnaSettings(BaseModel):
         return KlarnaGateway(
             username,
             password,
-            api_url=shared.api_url,
+            api_url=context.api_url,
             region=self.klarna_region,
             callback_secrets=all_revealed(self.klarna_callback_secret),
             base=self.klarna_api_base,
-            read_seconds=shared.read_seconds,
+            read_seconds=context.read_seconds,
         )
 
     def _problems_of_base(self, username: str, password: str) -> list[str]:

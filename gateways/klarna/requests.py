@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from gateways.base import Order
+from gateways.base import AttemptRequest
 
 # The language that a country's customers are shown first (docs.klarna.com, purchase countries, currencies, locales);
 # everywhere else English, which Klarna offers in all of its countries.
@@ -50,9 +50,9 @@ _ADDRESS = {
 }
 
 
-def country_of(order: Order) -> str | None:
+def country_of(attempt: AttemptRequest) -> str | None:
     """Return the customer's country in capitals; None when the order does not bring a code of two letters."""
-    country = (order.payer.get("billing_address") or {}).get("country")
+    country = (attempt.payer.get("billing_address") or {}).get("country")
     if not isinstance(country, str) or not _COUNTRY.fullmatch(country):
         return None
     return country.upper()
@@ -67,16 +67,16 @@ def locale_of(country: str) -> str:
     return f"{_LANGUAGES.get(country, 'en')}-{country}"
 
 
-def payment_session(order: Order, country: str, return_url: str, callback_url: str | None) -> dict[str, Any]:
+def payment_session(attempt: AttemptRequest, country: str, return_url: str, callback_url: str | None) -> dict[str, Any]:
     """Return the session that a hosted page is made for."""
     urls = {"confirmation": return_url}
     if callback_url is not None:
         urls["notification"] = callback_url
-    return _purchase(order) | {
+    return _purchase(attempt) | {
         "intent": "buy",
         "purchase_country": country,
         "locale": locale_of(country),
-        "billing_address": _billing_address(order.payer, country),
+        "billing_address": _billing_address(attempt.payer, country),
         "merchant_urls": urls,
     }
 
@@ -94,17 +94,17 @@ def hosted_page(session_url: str, return_url: str, callback_url: str | None) -> 
     }
 
 
-def token_order(order: Order, callback_url: str | None) -> dict[str, Any]:
+def token_order(attempt: AttemptRequest, callback_url: str | None) -> dict[str, Any]:
     """Return the order of a customer who is away. It only holds the money, so that it can be remembered before."""
     urls = {} if callback_url is None else {"merchant_urls": {"notification": callback_url}}
-    return _purchase(order) | {"auto_capture": False} | urls
+    return _purchase(attempt) | {"auto_capture": False} | urls
 
 
-def _purchase(order: Order) -> dict[str, Any]:
-    minor = order.money.minor
+def _purchase(attempt: AttemptRequest) -> dict[str, Any]:
+    minor = attempt.money.minor
     line = {
-        "reference": order.payment_id,
-        "name": order.payment_id,
+        "reference": attempt.payment_id,
+        "name": attempt.payment_id,
         "quantity": 1,
         "unit_price": minor,
         "tax_rate": 0,
@@ -112,14 +112,14 @@ def _purchase(order: Order) -> dict[str, Any]:
         "total_tax_amount": 0,
     }
     return {
-        "purchase_currency": order.money.currency,
+        "purchase_currency": attempt.money.currency,
         "order_amount": minor,
         "order_tax_amount": 0,
         "order_lines": [line],
-        "merchant_reference1": order.payment_id,
-        "merchant_reference2": order.attempt_id,
+        "merchant_reference1": attempt.payment_id,
+        "merchant_reference2": attempt.attempt_id,
         # For whoever looks at the order at Klarna: whether the hold is about to be captured or waits for somebody.
-        "merchant_data": json.dumps({"verb": order.verb}),
+        "merchant_data": json.dumps({"verb": attempt.verb}),
     }
 
 

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from domain.decline import Decline, DeclineClass
-from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Outcome, Pending, Ready
+from domain.outcome import ActionRequired, Approved, CustomerApproved, Declined, InDoubt, NotSent, Outcome, Pending
 from domain.payment import Verb
-from gateways.base import Order
+from gateways.base import AttemptRequest
 from gateways.json_api import text
 
 # The longest reference that can be stored.
@@ -35,9 +35,9 @@ class HostedPage:
     url: str
 
     @classmethod
-    def created(cls, answer: Any) -> HostedPage:
+    def created(cls, response: Any) -> HostedPage:
         """Read the answer that made the page."""
-        page = cls(text(answer["session_id"]), text(answer["redirect_url"]))
+        page = cls(text(response["session_id"]), text(response["redirect_url"]))
         if not page.url.startswith(("https://", "http://")) or "/" in page.id:
             raise ValueError("no hosted page")
         if len(page.reference) > _LONGEST_REFERENCE:
@@ -53,8 +53,8 @@ class HostedPage:
         >>> HostedPage.of("f3392f8b-6116-4073-ab96-e330819e2c07") is None
         True
         """
-        kind, _, rest = reference.partition("/")
-        id, _, url = rest.partition("/")
+        kind, _, api = reference.partition("/")
+        id, _, url = api.partition("/")
         return cls(id, url) if kind == _PAGE and id else None
 
     @property
@@ -68,103 +68,103 @@ class HostedPage:
         return ActionRequired(self.reference, {"type": "redirect", "redirect_url": self.url})
 
 
-def standing_of_page(order: Order, page: HostedPage, answer: Any) -> Outcome | str:
+def standing_of_page(attempt: AttemptRequest, page: HostedPage, response: Any) -> Outcome | str:
     """Return how a hosted page stands; once its customer has agreed, the id of the order that Klarna placed."""
-    if text(answer["session_id"]) != page.id:
+    if text(response["session_id"]) != page.id:
         raise ValueError("another page")
-    status = answer["status"]
-    if answer.get("order_id"):
-        return text(answer["order_id"])
-    if status in _CLOSED or (status in _FAILED and order.verb is Verb.VOID):
+    status = response["status"]
+    if response.get("order_id"):
+        return text(response["order_id"])
+    if status in _CLOSED or (status in _FAILED and attempt.verb is Verb.VOID):
         return Approved(page.reference, voided=True)
     if status in _FAILED:
         return Declined(page.reference, Decline(f"page_{status.lower()}", DeclineClass.HARD))
     if status in _OPEN:
-        return page.action if order.verb.is_collecting else NotSent("not_executed")
+        return page.action if attempt.verb.is_collecting else NotSent("not_executed")
     return InDoubt("order_not_placed" if status == "COMPLETED" else "unknown_page_status", page.reference)
 
 
-def standing_of_order(order: Order, answer: Any) -> Outcome:
+def standing_of_order(attempt: AttemptRequest, response: Any) -> Outcome:
     """Return how an order stands, for a charge, an authorization, a capture or a void."""
-    reference, status, fraud = text(answer["order_id"]), answer["status"], answer["fraud_status"]
-    authorized, captured = _whole(answer, "original_order_amount"), _whole(answer, "captured_amount")
-    if answer["purchase_currency"].upper() != order.money.currency:
+    reference, status, fraud = text(response["order_id"]), response["status"], response["fraud_status"]
+    authorized, captured = _whole(response, "original_order_amount"), _whole(response, "captured_amount")
+    if response["purchase_currency"].upper() != attempt.money.currency:
         return InDoubt("another_currency", reference)
-    if order.verb.is_collecting and authorized != order.money.minor:
+    if attempt.verb.is_collecting and authorized != attempt.money.minor:
         return InDoubt("another_amount", reference)
     if captured:
         return Approved(reference, authorized=authorized, captured=captured)
     if fraud == "REJECTED":
-        return _rejected(order, reference, is_ended=status in _ENDED)
+        return _rejected(attempt, reference, is_ended=status in _ENDED)
     if status in _ENDED:
         return Approved(reference, voided=True)
     if status != "AUTHORIZED":
         return InDoubt("unknown_order_status", reference)
-    if not order.verb.is_collecting:
+    if not attempt.verb.is_collecting:
         return NotSent("not_executed")
-    return _held(order, reference, fraud, answer)
+    return _held(attempt, reference, fraud, response)
 
 
-def _rejected(order: Order, reference: str, *, is_ended: bool) -> Outcome:
+def _rejected(attempt: AttemptRequest, reference: str, *, is_ended: bool) -> Outcome:
     """A charge is declined; an authorization that was good before has ended."""
-    if order.verb is Verb.VOID or (order.verb is Verb.CAPTURE and is_ended):
+    if attempt.verb is Verb.VOID or (attempt.verb is Verb.CAPTURE and is_ended):
         return Approved(reference, voided=True)
     return Declined(reference, Decline("fraud_rejected", DeclineClass.HARD))
 
 
-def _held(order: Order, reference: str, fraud: str, answer: Any) -> Outcome:
-    remaining = _whole(answer, "remaining_authorized_amount")
+def _held(attempt: AttemptRequest, reference: str, fraud: str, response: Any) -> Outcome:
+    remaining = _whole(response, "remaining_authorized_amount")
     if fraud == "PENDING":
         return Pending(reference)
     if fraud != "ACCEPTED":
         return InDoubt("unknown_fraud_status", reference)
-    if remaining != order.money.minor:
+    if remaining != attempt.money.minor:
         return InDoubt("another_amount", reference)
-    if order.verb is Verb.CHARGE:
-        return Ready(reference)
-    return Approved(reference, authorized=remaining, authorization_expires_at=_instant(answer.get("expires_at")))
+    if attempt.verb is Verb.CHARGE:
+        return CustomerApproved(reference)
+    return Approved(reference, authorized=remaining, authorization_expires_at=_instant(response.get("expires_at")))
 
 
-def holds_money(answer: Any) -> bool:
+def holds_money(response: Any) -> bool:
     """Tell whether money of the customer is held that nobody has captured."""
-    return answer["status"] in ("AUTHORIZED", "PART_CAPTURED") and _whole(answer, "remaining_authorized_amount") > 0
+    return response["status"] in ("AUTHORIZED", "PART_CAPTURED") and _whole(response, "remaining_authorized_amount") > 0
 
 
-def is_captured_by(order: Order, answer: Any) -> bool:
+def is_captured_by(attempt: AttemptRequest, response: Any) -> bool:
     """Tell whether one of an order's captures is that of this attempt."""
-    return any(_is_named(capture, order) for capture in answer.get("captures") or ())
+    return any(_is_named(capture, attempt) for capture in response.get("captures") or ())
 
 
-def standing_of_refund(order: Order, answer: Any) -> Outcome:
+def standing_of_refund(attempt: AttemptRequest, response: Any) -> Outcome:
     """Return how a refund stands, by our attempt's id in the order's list, or by Klarna's own id."""
-    refunds = answer.get("refunds") or []
+    refunds = response.get("refunds") or []
     given = sum(_whole(refund, "refunded_amount") for refund in refunds)
     for refund in refunds:
         id = text(refund["refund_id"])
-        if id == order.reference or _is_named(refund, order):
+        if id == attempt.reference or _is_named(refund, attempt):
             amount = _whole(refund, "refunded_amount")
-            is_meant = amount == order.money.minor
+            is_meant = amount == attempt.money.minor
             return Approved(id, refunded=amount) if is_meant else InDoubt("another_amount", id)
-    if given != _whole(answer, "refunded_amount"):
-        return InDoubt("refunds_do_not_add_up", order.reference)
+    if given != _whole(response, "refunded_amount"):
+        return InDoubt("refunds_do_not_add_up", attempt.reference)
     return NotSent("not_created")
 
 
-def is_above_what_is_left(order: Order, answer: Any) -> bool:
+def is_above_what_is_left(attempt: AttemptRequest, response: Any) -> bool:
     """Tell whether a refused capture or refund asked for more than there is, which explains the refusal."""
-    captured = _whole(answer, "captured_amount")
-    if order.verb is Verb.REFUND:
-        return 0 < captured < order.money.minor + _whole(answer, "refunded_amount")
-    is_untouched = answer["status"] == "AUTHORIZED" and answer["fraud_status"] == "ACCEPTED" and not captured
-    return is_untouched and _whole(answer, "remaining_authorized_amount") < order.money.minor
+    captured = _whole(response, "captured_amount")
+    if attempt.verb is Verb.REFUND:
+        return 0 < captured < attempt.money.minor + _whole(response, "refunded_amount")
+    is_untouched = response["status"] == "AUTHORIZED" and response["fraud_status"] == "ACCEPTED" and not captured
+    return is_untouched and _whole(response, "remaining_authorized_amount") < attempt.money.minor
 
 
-def _is_named(part: Mapping[str, Any], order: Order) -> bool:
-    return bool(part.get("reference") == order.attempt_id)
+def _is_named(part: Mapping[str, Any], attempt: AttemptRequest) -> bool:
+    return bool(part.get("reference") == attempt.attempt_id)
 
 
-def _whole(answer: Any, name: str) -> int:
-    value = answer[name]
+def _whole(response: Any, name: str) -> int:
+    value = response[name]
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise ValueError("no amount")
     return value

@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from domain.errors import WebhookRefused
-from gateways.base import Delivery, Fact, Notice
+from gateways.base import SideEvent, VerifiedWebhook, WebhookEvent
 from gateways.json_api import text
-from gateways.signatures import delivery_of, is_same
+from gateways.signatures import is_same, verified_webhook
 
 ATTEMPT = "attempt"
 # Of a callback only this is kept: the rest may be personal, or a credential (authorization tokens).
@@ -24,7 +24,7 @@ _ATTEMPT_ID = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
 _STOPPED = "FRAUD_RISK_STOPPED"
 
 
-def verify(body: bytes, url: str, secrets: Iterable[str]) -> Delivery:
+def verify(body: bytes, url: str, secrets: Iterable[str]) -> VerifiedWebhook:
     """Return a callback whose address ends in one of the secrets; raise WebhookRefused for every other."""
     path, query = _split(url)
     given = path.rpartition("/")[2]
@@ -33,12 +33,12 @@ def verify(body: bytes, url: str, secrets: Iterable[str]) -> Delivery:
     if not any(matches):
         raise WebhookRefused("bad secret in the address")
     attempt_id = _attempt_id(query)
-    return delivery_of(
+    return verified_webhook(
         body, "a Klarna callback", _identity, lambda event: {"attempt_id": attempt_id, "event": _kept(event)}
     )
 
 
-def read(payload: str) -> Notice | None:
+def read(payload: str) -> WebhookEvent | None:
     """Return which attempt a stored callback is about. It says nothing of the outcome: Klarna is asked.
 
     That an accepted order is stopped is a fact too: Klarna warns not to ship, also what is captured already."""
@@ -49,13 +49,13 @@ def read(payload: str) -> Notice | None:
     session = event.get("session")
     if isinstance(session, dict) and session.get("session_id"):
         reference = session.get("order_id") or f"hpp/{session['session_id']}"
-        return Notice(str(reference), attempt_id, None)
+        return WebhookEvent(str(reference), attempt_id, None)
     if event.get("order_id") and event.get("event_type"):
         reference = str(event["order_id"])
         if event["event_type"] == _STOPPED:
-            fact = Fact("fraud_risk_stopped", {"reference": reference})
-            return Notice(reference, attempt_id, None, fact=fact, is_news=True)
-        return Notice(reference, attempt_id, None)
+            side_event = SideEvent("fraud_risk_stopped", {"reference": reference})
+            return WebhookEvent(reference, attempt_id, None, side_event=side_event, is_news=True)
+        return WebhookEvent(reference, attempt_id, None)
     return None
 
 

@@ -22,9 +22,7 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 from domain.errors import WebhookRefused
 from gateways.http import CONNECT_SECONDS, make_session
 
-PAYPAL_HOSTS = frozenset(
-    {"api.paypal.com", "api-m.paypal.com", "api.sandbox.paypal.com", "api-m.sandbox.paypal.com"}
-)
+PAYPAL_HOSTS = frozenset({"api.paypal.com", "api-m.paypal.com", "api.sandbox.paypal.com", "api-m.sandbox.paypal.com"})
 _PATH = "/v1/notifications/certs/"
 _ISSUER = "DigiCert Inc"
 _NAMES = ("messageverificationcerts.paypal.com", "messageverificationcerts.sandbox.paypal.com")
@@ -163,11 +161,12 @@ def _fetch(url: str) -> bytes:
     names an address where PayPal has none must not make us ask PayPal."""
     try:
         timeout = (CONNECT_SECONDS, _READ_SECONDS)
-        with make_session(url) as session, session.get(
-            url, timeout=timeout, allow_redirects=False, stream=True
-        ) as answer:
+        with (
+            make_session(url) as session,
+            session.get(url, timeout=timeout, allow_redirects=False, stream=True) as response,
+        ):
             body = b""
-            for piece in answer.iter_content(_MOST_BYTES) if answer.status_code == 200 else ():
+            for piece in response.iter_content(_MOST_BYTES) if response.status_code == 200 else ():
                 body += piece
                 if len(body) > _MOST_BYTES:
                     break

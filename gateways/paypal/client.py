@@ -9,27 +9,27 @@ from typing import Any
 
 from domain.outcome import Outcome
 from gateways.idempotency import key_of
-from gateways.json_api import Answer, Rest, decided
+from gateways.json_api import JsonApi, ProviderResponse, decided
 from gateways.paypal.errors import outcome_of_refusal
 from gateways.paypal.token import AccessToken
 
 
-class Calls:
+class PayPalClient:
     """PayPal's API as the gateway calls it. Safe to share between threads."""
 
-    def __init__(self, rest: Rest, token: AccessToken) -> None:
-        self._rest = rest
+    def __init__(self, api: JsonApi, token: AccessToken) -> None:
+        self._api = api
         self._token = token
 
     def authenticate(self) -> None:
         """See that there is an access token. Raises TokenUnavailable."""
         self._token.current()
 
-    def get(self, path: str) -> Answer:
+    def get(self, path: str) -> ProviderResponse:
         """Read. Raises CallFailed."""
         return self._call("GET", path, None, {})
 
-    def post(self, path: str, request: Any, request_id: str | None = None) -> Answer:
+    def post(self, path: str, request: Any, request_id: str | None = None) -> ProviderResponse:
         """Send an object, raw JSON or nothing. Raises CallFailed."""
         # Also a call without a body has to say that it is JSON.
         headers = {"Content-Type": "application/json", "Prefer": "return=representation"}
@@ -44,29 +44,29 @@ class Calls:
         request: Any,
         reference: str | None,
         read: Callable[[Any], Outcome],
-        refused: Callable[[Answer], Outcome] | None = None,
+        refused: Callable[[ProviderResponse], Outcome] | None = None,
     ) -> Outcome:
         """Make a call that may move money, once, and return what came of it. `reference`: the object it is about."""
         # The attempt's and the call's own, for ever: PayPal answers a repeat with what became of the first.
 
         def call() -> Outcome:
-            answer = self.post(path, request, key_of(attempt_id, path))
-            if answer.is_good:
-                return read(answer.body)
-            return refused(answer) if refused else outcome_of_refusal(answer, reference)
+            response = self.post(path, request, key_of(attempt_id, path))
+            if response.is_good:
+                return read(response.body)
+            return refused(response) if refused else outcome_of_refusal(response, reference)
 
         return decided(reference, call)
 
-    def _call(self, method: str, path: str, request: Any, headers: Mapping[str, str]) -> Answer:
+    def _call(self, method: str, path: str, request: Any, headers: Mapping[str, str]) -> ProviderResponse:
         """Send it, and once more with a new token when PayPal does not take the first any more."""
         token = self._token.current()
-        answer = self._send(method, path, request, headers, token)
-        if answer.status == 401:
-            answer = self._send(method, path, request, headers, self._token.current(refused=token))
-        return answer
+        response = self._send(method, path, request, headers, token)
+        if response.status == 401:
+            response = self._send(method, path, request, headers, self._token.current(refused=token))
+        return response
 
-    def _send(self, method: str, path: str, request: Any, headers: Mapping[str, str], token: str) -> Answer:
+    def _send(self, method: str, path: str, request: Any, headers: Mapping[str, str], token: str) -> ProviderResponse:
         given = {**headers, "Authorization": f"Bearer {token}"}
         if isinstance(request, bytes):
-            return self._rest.send(method, path, data=request, headers=given)
-        return self._rest.send(method, path, json=request, headers=given)
+            return self._api.send(method, path, data=request, headers=given)
+        return self._api.send(method, path, json=request, headers=given)

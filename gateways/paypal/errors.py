@@ -9,7 +9,7 @@ from typing import Any
 
 from domain.decline import Decline, DeclineClass, classify
 from domain.outcome import AuthenticationRequired, Declined, Outcome
-from gateways.json_api import Answer, CallFailed, Fate, word
+from gateways.json_api import CallFailed, FailureKind, ProviderResponse, word
 
 _SEVERITY = list(DeclineClass)
 # A longer one is no code, and cannot be kept.
@@ -98,12 +98,12 @@ _REFUSED = frozenset(
     VAULT_INSTRUCTION_REQUIRED
     """.split()
 )
-ISSUES: dict[str, DeclineClass | Fate] = {
+ISSUES: dict[str, DeclineClass | FailureKind] = {
     **SEND_BACK,
     **DECLINES,
-    **dict.fromkeys(_LOOK_UP, Fate.UNKNOWN),
-    **dict.fromkeys(_LATER, Fate.NOT_EXECUTED),
-    **dict.fromkeys(_REFUSED, Fate.AT_FAULT),
+    **dict.fromkeys(_LOOK_UP, FailureKind.UNKNOWN),
+    **dict.fromkeys(_LATER, FailureKind.NOT_EXECUTED),
+    **dict.fromkeys(_REFUSED, FailureKind.AT_FAULT),
 }
 
 _CODES = {
@@ -134,36 +134,36 @@ _VISA_ADVICE = {
 _REASONS = {"DECLINED_BY_RISK_FRAUD_FILTERS": DeclineClass.HARD}
 
 
-def issue_of(answer: Answer) -> str:
+def issue_of(response: ProviderResponse) -> str:
     """Return the short stable word for a refusal: its issue, its name, or its status."""
-    body = answer.fields
+    body = response.fields
     details = body.get("details") if isinstance(body.get("details"), list) else []
     found = [detail.get("issue") for detail in details or () if isinstance(detail, dict)]
     words = [word(given, "") for given in (*found, body.get("name"), body.get("error"))]
-    return next((known for known in words if known in ISSUES), next(filter(None, words), f"http_{answer.status}"))
+    return next((known for known in words if known in ISSUES), next(filter(None, words), f"http_{response.status}"))
 
 
-def is_missing(answer: Answer) -> bool:
+def is_missing(response: ProviderResponse) -> bool:
     """Tell whether PayPal says in its own words that there is no such object: another server's 404 proves nothing."""
-    is_its_own = answer.fields.get("name") == "RESOURCE_NOT_FOUND" or issue_of(answer) == "INVALID_RESOURCE_ID"
-    return answer.status == 404 and is_its_own
+    is_its_own = response.fields.get("name") == "RESOURCE_NOT_FOUND" or issue_of(response) == "INVALID_RESOURCE_ID"
+    return response.status == 404 and is_its_own
 
 
-def outcome_of_refusal(answer: Answer, reference: str | None) -> Outcome:
+def outcome_of_refusal(response: ProviderResponse, reference: str | None) -> Outcome:
     """Return what a refused call says about its attempt, the buyer being away."""
-    issue = issue_of(answer)
-    meaning = _meaning(answer.status, issue)
+    issue = issue_of(response)
+    meaning = _meaning(response.status, issue)
     if isinstance(meaning, DeclineClass):
         return _declined(issue, meaning, reference)
     return CallFailed(issue, meaning).outcome(reference)
 
 
-def _meaning(status: int, issue: str) -> DeclineClass | Fate:
+def _meaning(status: int, issue: str) -> DeclineClass | FailureKind:
     if status in (401, 429):
-        return Fate.NOT_EXECUTED
+        return FailureKind.NOT_EXECUTED
     if not 400 <= status < 500:
-        return Fate.UNKNOWN
-    return ISSUES.get(issue, Fate.AT_FAULT if status in (400, 403, 415) else Fate.UNKNOWN)
+        return FailureKind.UNKNOWN
+    return ISSUES.get(issue, FailureKind.AT_FAULT if status in (400, 403, 415) else FailureKind.UNKNOWN)
 
 
 def decline_of(thing: Any) -> Decline:

@@ -15,10 +15,18 @@ from pydantic import BaseModel, Field, SecretStr
 from domain.errors import WebhookRefused
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome, Pending
 from domain.payment import Verb
-from gateways.base import Delivery, GatewayError, Notice, Order, Remember, Shared, TokenStore
-from gateways.json_api import MALFORMED, Answer, CallFailed, Rest, looked_up, segment
+from gateways.base import (
+    AttemptRequest,
+    GatewayContext,
+    GatewayError,
+    SaveReference,
+    TokenStore,
+    VerifiedWebhook,
+    WebhookEvent,
+)
+from gateways.json_api import MALFORMED, CallFailed, JsonApi, ProviderResponse, looked_up, segment
 from gateways.paypal.certificates import PAYPAL_HOSTS, Certificates, paypal_place, sandbox_place
-from gateways.paypal.client import Calls
+from gateways.paypal.client import PayPalClient
 from gateways.paypal.errors import SEND_BACK, is_missing, issue_of, outcome_of_refusal
 from gateways.paypal.requests import (
     DecimalsNotSupported,
@@ -40,7 +48,7 @@ from gateways.paypal.responses import (
     waiting_for_buyer,
 )
 from gateways.paypal.token import AccessToken, TokenUnavailable
-from gateways.paypal.webhooks import Webhooks, notice_of
+from gateways.paypal.webhooks import Webhooks, read_event
 from gateways.settings import is_of_sandbox, revealed
 
 BASES = {"sandbox": "https://api-m.sandbox.paypal.com", "live": "https://api-m.paypal.com"}
@@ -65,8 +73,8 @@ class PayPalGateway:
         read_seconds: float = 30,
         is_live: bool = False,
     ) -> None:
-        rest = Rest(base, read_seconds)
-        self._calls = Calls(rest, AccessToken(rest, client_id, client_secret, tokens, read_seconds))
+        api = JsonApi(base, read_seconds)
+        self._calls = PayPalClient(api, AccessToken(api, client_id, client_secret, tokens, read_seconds))
         self._api_url = api_url.rstrip("/")
         self._webhook_id = webhook_id
         # Only an imitation may bring its own certificates, and it never holds live credentials.
@@ -74,49 +82,49 @@ class PayPalGateway:
         place = sandbox_place(base) if is_imitated else paypal_place()
         self._webhooks = Webhooks(webhook_id, Certificates(place), self._is_known_to_paypal)
 
-    def charge(self, order: Order, remember: Remember) -> Outcome:
+    def charge(self, attempt: AttemptRequest, save_reference: SaveReference) -> Outcome:
         """Create the order and remember it; capture or authorize it once the buyer has agreed."""
-        reference = order.reference
-        if order.is_off_session and order.method_token is None:
+        reference = attempt.reference
+        if attempt.is_off_session and attempt.method_token is None:
             # Nobody is there to approve it.
             return NotSent("saved_account_required", is_retryable=False, reference=reference)
         if reference is None:
-            created = self._create(order)
+            created = self._create(attempt)
             if created.reference is None:
                 return created
             reference = created.reference
-            remember(reference)
-            if order.method_token is None:
+            save_reference(reference)
+            if attempt.method_token is None:
                 return created
         else:
             # Whoever lost the lease meanwhile must not capture.
-            remember(reference)
-        return self._pay(order, reference)
+            save_reference(reference)
+        return self._pay(attempt, reference)
 
-    def capture(self, order: Order) -> Outcome:
+    def capture(self, attempt: AttemptRequest) -> Outcome:
         """Take the amount of an authorization; the rest is released."""
 
         def capture(body: Any, reference: str) -> Outcome:
             held = authorization_of(body)
             if held is None:
                 return NotSent("not_authorized", is_retryable=False, reference=reference)
-            if made_by(order.attempt_id, payments_of(body, "captures")):
-                return outcome_of_order(body, order)
+            if made_by(attempt.attempt_id, payments_of(body, "captures")):
+                return outcome_of_order(body, attempt)
             most = from_paypal(held["amount"])
-            if most.currency != order.money.currency or order.money.minor > most.minor:
+            if most.currency != attempt.money.currency or attempt.money.minor > most.minor:
                 # PayPal itself would take up to 15 percent more than was authorized.
                 return NotSent("amount_above_authorized", is_retryable=False, reference=reference)
             return self._calls.move(
-                order.attempt_id,
+                attempt.attempt_id,
                 f"/v2/payments/authorizations/{segment(held['id'])}/capture",
-                capture_request(order),
+                capture_request(attempt),
                 reference,
-                lambda answer: outcome_of_capture(answer, order, reference, most.minor),
+                lambda response: outcome_of_capture(response, attempt, reference, most.minor),
             )
 
-        return self._with_order(order, capture)
+        return self._with_order(attempt, capture)
 
-    def void(self, order: Order) -> Outcome:
+    def void(self, attempt: AttemptRequest) -> Outcome:
         """Release an authorization, or leave an order that was not paid: only a call of ours could capture it.
 
         PayPal cannot cancel an order. Also one that the buyer has approved is closed by leaving it: PayPal lets the
@@ -125,47 +133,53 @@ class PayPalGateway:
         def void(body: Any, reference: str) -> Outcome:
             held = authorization_of(body)
             if held is None or held["status"] == "VOIDED":
-                return _closed(body, order)
+                return _closed(body, attempt)
             path = f"/v2/payments/authorizations/{segment(held['id'])}/void"
-            return self._calls.move(order.attempt_id, path, None, reference, lambda answer: _voided(answer, reference))
+            return self._calls.move(
+                attempt.attempt_id, path, None, reference, lambda response: _voided(response, reference)
+            )
 
-        return self._with_order(order, void)
+        return self._with_order(attempt, void)
 
-    def refund(self, order: Order) -> Outcome:
+    def refund(self, attempt: AttemptRequest) -> Outcome:
         """Give part or all of a capture back. A refund that is there already is not asked for again."""
 
         def refund(body: Any, reference: str) -> Outcome:
-            made = made_by(order.attempt_id, payments_of(body, "refunds"))
+            made = made_by(attempt.attempt_id, payments_of(body, "refunds"))
             if made is not None:
-                return outcome_of_refund(made, order.money)
+                return outcome_of_refund(made, attempt.money)
             capture = capture_of(body)
             if capture is None:
                 return NotSent("not_captured", is_retryable=False)
             path = f"/v2/payments/captures/{segment(capture['id'])}/refund"
             return self._calls.move(
-                order.attempt_id, path, refund_request(order), None, lambda made: outcome_of_refund(made, order.money)
+                attempt.attempt_id,
+                path,
+                refund_request(attempt),
+                None,
+                lambda made: outcome_of_refund(made, attempt.money),
             )
 
-        outcome = self._with_order(order, refund)
+        outcome = self._with_order(attempt, refund)
         # The order is not what the refund is known by.
         return _without_reference(outcome) if isinstance(outcome, NotSent | InDoubt) else outcome
 
-    def retrieve(self, order: Order) -> Outcome:
+    def retrieve(self, attempt: AttemptRequest) -> Outcome:
         """Look the order or refund up. Without a stored reference nothing can have moved, refunds aside."""
-        if order.verb is Verb.REFUND:
-            return looked_up(order.reference, lambda: self._retrieve_refund(order))
-        reference = order.charge_reference or order.reference
+        if attempt.verb is Verb.REFUND:
+            return looked_up(attempt.reference, lambda: self._retrieve_refund(attempt))
+        reference = attempt.charge_reference or attempt.reference
         if reference is None:
             return NotSent("not_created")
-        return looked_up(reference, lambda: self._retrieve_order(order, reference))
+        return looked_up(reference, lambda: self._retrieve_order(attempt, reference))
 
-    def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> Delivery:
+    def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> VerifiedWebhook:
         """Accept what PayPal signed for our webhook within the three days that it tries for."""
         return self._webhooks.verify(body, headers, now)
 
-    def read_webhook(self, payload: str) -> Notice | None:
+    def read_webhook(self, payload: str) -> WebhookEvent | None:
         """Read orders, authorizations, captures and refunds, and the facts that are no payment's state."""
-        return notice_of(payload)
+        return read_event(payload)
 
     def check(self) -> str:
         """Try the credentials and the webhook registration; return one line. Raises GatewayError."""
@@ -173,10 +187,10 @@ class PayPalGateway:
             self._calls.authenticate()
             if not self._webhook_id:
                 return "credentials accepted; PAYPAL_WEBHOOK_ID is not set"
-            answer = self._calls.get(f"/v1/notifications/webhooks/{segment(self._webhook_id)}")
-            if not answer.is_good:
-                raise GatewayError(f"webhook {self._webhook_id} cannot be read: {issue_of(answer)}")
-            names = [event["name"] for event in answer.body["event_types"]]
+            response = self._calls.get(f"/v1/notifications/webhooks/{segment(self._webhook_id)}")
+            if not response.is_good:
+                raise GatewayError(f"webhook {self._webhook_id} cannot be read: {issue_of(response)}")
+            names = [event["name"] for event in response.body["event_types"]]
         except TokenUnavailable as error:
             raise GatewayError(f"credentials not accepted: {error}") from None
         except CallFailed:
@@ -188,41 +202,43 @@ class PayPalGateway:
 
     # --- steps ---
 
-    def _create(self, order: Order) -> Outcome:
+    def _create(self, attempt: AttemptRequest) -> Outcome:
         """Create the order. It moves nothing, so that an answer that got lost is no doubt."""
         try:
-            request = order_request(order, self._api_url)
+            request = order_request(attempt, self._api_url)
         except DecimalsNotSupported:
             return NotSent("decimals_not_supported", is_retryable=False)
         path = "/v2/checkout/orders"
-        outcome = self._calls.move(order.attempt_id, path, request, None, lambda body: outcome_of_order(body, order))
+        outcome = self._calls.move(
+            attempt.attempt_id, path, request, None, lambda body: outcome_of_order(body, attempt)
+        )
         if isinstance(outcome, InDoubt):
             return NotSent(outcome.reason)
         if isinstance(outcome, Declined | AuthenticationRequired) and outcome.reference is None:
             return NotSent(outcome.decline.code, is_retryable=False)
         return outcome
 
-    def _pay(self, order: Order, reference: str) -> Outcome:
+    def _pay(self, attempt: AttemptRequest, reference: str) -> Outcome:
         """Capture or authorize: the call that moves the money."""
-        name = "authorize" if order.verb is Verb.AUTHORIZE else "capture"
+        name = "authorize" if attempt.verb is Verb.AUTHORIZE else "capture"
         path = f"/v2/checkout/orders/{segment(reference)}/{name}"
 
-        def refused(answer: Answer) -> Outcome:
-            outcome = outcome_of_refusal(answer, reference)
-            if issue_of(answer) in SEND_BACK and order.method_token is None and answer.status == 422:
-                return self._send_back(answer, reference) or outcome
+        def refused(response: ProviderResponse) -> Outcome:
+            outcome = outcome_of_refusal(response, reference)
+            if issue_of(response) in SEND_BACK and attempt.method_token is None and response.status == 422:
+                return self._send_back(response, reference) or outcome
             return outcome
 
         return self._calls.move(
-            order.attempt_id,
+            attempt.attempt_id,
             path,
-            pay_request(order),
+            pay_request(attempt),
             reference,
-            lambda body: outcome_of_order(body, order),
+            lambda body: outcome_of_order(body, attempt),
             refused,
         )
 
-    def _send_back(self, refusal: Answer, reference: str) -> Outcome | None:
+    def _send_back(self, refusal: ProviderResponse, reference: str) -> Outcome | None:
         """Return that the buyer chooses other funding at PayPal, if there is a link for him."""
         try:
             link = approve_link(refusal.body) or approve_link(self._get_order(reference).body)
@@ -230,16 +246,16 @@ class PayPalGateway:
             return InDoubt(issue_of(refusal), reference)
         return waiting_for_buyer(reference, link) if link else None
 
-    def _with_order(self, order: Order, act: Callable[[Any, str], Outcome]) -> Outcome:
+    def _with_order(self, attempt: AttemptRequest, act: Callable[[Any, str], Outcome]) -> Outcome:
         """Act on the order as PayPal shows it; what could not be read was not acted upon."""
-        reference = order.charged
+        reference = attempt.charged
         try:
-            answer = self._get_order(reference)
-            if order.verb is Verb.VOID and is_missing(answer):
+            response = self._get_order(reference)
+            if attempt.verb is Verb.VOID and is_missing(response):
                 return _forgotten(reference)
-            if not answer.is_good:
-                return NotSent(issue_of(answer), reference=reference)
-            return act(answer.body, reference)
+            if not response.is_good:
+                return NotSent(issue_of(response), reference=reference)
+            return act(response.body, reference)
         except DecimalsNotSupported:
             return NotSent("decimals_not_supported", is_retryable=False, reference=reference)
         except TokenUnavailable as error:
@@ -249,69 +265,71 @@ class PayPalGateway:
         except MALFORMED:
             return InDoubt("malformed_answer", reference)
 
-    def _retrieve_order(self, order: Order, reference: str) -> Outcome:
-        answer = self._get_order(reference)
-        if is_missing(answer) and order.verb is Verb.VOID:
+    def _retrieve_order(self, attempt: AttemptRequest, reference: str) -> Outcome:
+        response = self._get_order(reference)
+        if is_missing(response) and attempt.verb is Verb.VOID:
             return _forgotten(reference)
-        if is_missing(answer) and _is_for_buyer(order):
+        if is_missing(response) and _is_for_buyer(attempt):
             # Forgotten because nobody approved it: he has until the payment expires here.
             return waiting_for_buyer(reference, None)
-        if not answer.is_good:
-            return InDoubt(issue_of(answer), reference)
-        return _closed(answer.body, order) if order.verb is Verb.VOID else outcome_of_order(answer.body, order)
+        if not response.is_good:
+            return InDoubt(issue_of(response), reference)
+        return (
+            _closed(response.body, attempt) if attempt.verb is Verb.VOID else outcome_of_order(response.body, attempt)
+        )
 
-    def _retrieve_refund(self, order: Order) -> Outcome:
-        if order.reference is None:
-            return self._find_refund(order)
-        answer = self._calls.get(f"/v2/payments/refunds/{segment(order.reference)}")
-        if not answer.is_good:
-            return InDoubt(issue_of(answer), order.reference)
-        if answer.body["id"] != order.reference:
-            return InDoubt("another_object", order.reference)
-        return outcome_of_refund(answer.body, order.money)
+    def _retrieve_refund(self, attempt: AttemptRequest) -> Outcome:
+        if attempt.reference is None:
+            return self._find_refund(attempt)
+        response = self._calls.get(f"/v2/payments/refunds/{segment(attempt.reference)}")
+        if not response.is_good:
+            return InDoubt(issue_of(response), attempt.reference)
+        if response.body["id"] != attempt.reference:
+            return InDoubt("another_object", attempt.reference)
+        return outcome_of_refund(response.body, attempt.money)
 
-    def _find_refund(self, order: Order) -> Outcome:
+    def _find_refund(self, attempt: AttemptRequest) -> Outcome:
         """Look for a refund whose id was never heard among those that the order shows."""
-        answer = self._get_order(order.charged)
-        if not answer.is_good:
-            return InDoubt(issue_of(answer))
-        if capture_of(answer.body) is None:
+        response = self._get_order(attempt.charged)
+        if not response.is_good:
+            return InDoubt(issue_of(response))
+        if capture_of(response.body) is None:
             return InDoubt("nothing_shown")
-        made = made_by(order.attempt_id, payments_of(answer.body, "refunds"))
-        return NotSent("not_created") if made is None else outcome_of_refund(made, order.money)
+        made = made_by(attempt.attempt_id, payments_of(response.body, "refunds"))
+        return NotSent("not_created") if made is None else outcome_of_refund(made, attempt.money)
 
-    def _get_order(self, reference: str) -> Answer:
+    def _get_order(self, reference: str) -> ProviderResponse:
         return self._calls.get(f"/v2/checkout/orders/{segment(reference)}")
 
     def _is_known_to_paypal(self, question: bytes) -> bool:
         try:
-            answer = self._calls.post("/v1/notifications/verify-webhook-signature", question)
+            response = self._calls.post("/v1/notifications/verify-webhook-signature", question)
         except CallFailed:
             raise WebhookRefused("neither the certificate nor PayPal can be asked") from None
-        return answer.is_good and answer.fields.get("verification_status") == "SUCCESS"
+        return response.is_good and response.fields.get("verification_status") == "SUCCESS"
 
 
 # --- answers ----------------------------------------------------------------------------------------
 
 
-def _is_for_buyer(order: Order) -> bool:
+def _is_for_buyer(attempt: AttemptRequest) -> bool:
     """Whether the buyer has to approve the order at PayPal."""
-    return order.verb.is_collecting and order.method_token is None
+    return attempt.verb.is_collecting and attempt.method_token is None
 
 
-def _closed(body: Any, order: Order) -> Outcome:
+def _closed(body: Any, attempt: AttemptRequest) -> Outcome:
     """Return what leaving an order means: nothing moves any more, unless something has or may."""
-    outcome = outcome_of_order(body, order)
+    outcome = outcome_of_order(body, attempt)
     if isinstance(outcome, Approved | Pending | InDoubt):
         return outcome
     # A refused payment is the end of an order, and no capture passes its buyer; any other could be captured yet.
     is_over = isinstance(outcome, Declined) or body["status"] == _FOR_BUYER
-    return Approved(outcome.reference or "", voided=True, may_still_move=not is_over)
+    return Approved(outcome.reference or "", voided=True, may_still_charge=not is_over)
 
 
 def _forgotten(reference: str) -> Outcome:
     """PayPal forgets within hours what nobody approved. An order that it does not show yet looks the same."""
-    return Approved(reference, voided=True, may_still_move=True)
+    return Approved(reference, voided=True, may_still_charge=True)
 
 
 def _voided(body: Any, reference: str) -> Outcome:
@@ -379,17 +397,17 @@ class PayPalSettings(BaseModel):
         """Return the address of the API."""
         return self.paypal_api_base or BASES[self.paypal_mode]
 
-    def make(self, shared: Shared) -> PayPalGateway | None:
+    def make(self, context: GatewayContext) -> PayPalGateway | None:
         """Return the gateway, None if PayPal is not configured."""
         if not self.paypal_client_id or self.paypal_client_secret is None:
             return None
         return PayPalGateway(
             client_id=self.paypal_client_id,
             client_secret=revealed(self.paypal_client_secret),
-            tokens=shared.tokens,
+            tokens=context.tokens,
             webhook_id=self.paypal_webhook_id,
             base=self.base,
-            api_url=shared.api_url,
-            read_seconds=shared.read_seconds,
+            api_url=context.api_url,
+            read_seconds=context.read_seconds,
             is_live=self.paypal_mode == "live",
         )

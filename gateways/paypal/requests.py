@@ -9,7 +9,7 @@ from typing import Any
 
 from domain.money import Money, exponent
 from domain.payment import Verb
-from gateways.base import Order
+from gateways.base import AttemptRequest
 
 # developer.paypal.com/reference/currency-codes, read 2026-11-23: PayPal takes no decimals of these.
 _WHOLE = frozenset({"HUF", "JPY", "TWD"})
@@ -27,8 +27,8 @@ def to_paypal(money: Money) -> dict[str, str]:
     """
     if money.currency not in _WHOLE:
         return {"currency_code": money.currency, "value": str(money)}
-    whole, rest = divmod(money.minor, 10 ** exponent(money.currency))
-    if rest:
+    whole, api = divmod(money.minor, 10 ** exponent(money.currency))
+    if api:
         raise DecimalsNotSupported(money.currency)
     return {"currency_code": money.currency, "value": str(whole)}
 
@@ -38,21 +38,21 @@ def from_paypal(amount: Mapping[str, Any]) -> Money:
     return Money.parse(amount["value"], amount["currency_code"])
 
 
-def order_request(order: Order, api_url: str) -> dict[str, Any]:
+def order_request(attempt: AttemptRequest, api_url: str) -> dict[str, Any]:
     """Return the request of an order. Raises DecimalsNotSupported."""
     request: dict[str, Any] = {
-        "intent": "AUTHORIZE" if order.verb is Verb.AUTHORIZE else "CAPTURE",
+        "intent": "AUTHORIZE" if attempt.verb is Verb.AUTHORIZE else "CAPTURE",
         "purchase_units": [
             {
-                "amount": to_paypal(order.money),
-                "custom_id": order.payment_id,
+                "amount": to_paypal(attempt.money),
+                "custom_id": attempt.payment_id,
                 # Unique at PayPal: a second payment of this attempt is refused there, whatever happens here.
-                "invoice_id": order.attempt_id,
+                "invoice_id": attempt.attempt_id,
             }
         ],
     }
-    if order.method_token is None:
-        address = order.way_back(api_url)
+    if attempt.method_token is None:
+        address = attempt.way_back(api_url)
         experience = {
             "return_url": address,
             "cancel_url": f"{address}?canceled=1",
@@ -63,22 +63,22 @@ def order_request(order: Order, api_url: str) -> dict[str, Any]:
     return request
 
 
-def pay_request(order: Order) -> dict[str, Any]:
+def pay_request(attempt: AttemptRequest) -> dict[str, Any]:
     """Return what an order is captured or authorized with: nothing, or the account that the buyer left with us.
 
     The account is named only here: with it in the order, PayPal would move the money before the id is stored."""
-    if order.method_token is None:
+    if attempt.method_token is None:
         return {}
-    initiator = "MERCHANT" if order.is_off_session else "CUSTOMER"
+    initiator = "MERCHANT" if attempt.is_off_session else "CUSTOMER"
     stored = {"payment_initiator": initiator, "usage": "SUBSEQUENT"}
-    return {"payment_source": {"paypal": {"vault_id": order.method_token, "stored_credential": stored}}}
+    return {"payment_source": {"paypal": {"vault_id": attempt.method_token, "stored_credential": stored}}}
 
 
-def capture_request(order: Order) -> dict[str, Any]:
+def capture_request(attempt: AttemptRequest) -> dict[str, Any]:
     """Return the request of the one capture of an authorization: what it leaves is released."""
-    return {"amount": to_paypal(order.money), "invoice_id": order.attempt_id, "final_capture": True}
+    return {"amount": to_paypal(attempt.money), "invoice_id": attempt.attempt_id, "final_capture": True}
 
 
-def refund_request(order: Order) -> dict[str, Any]:
+def refund_request(attempt: AttemptRequest) -> dict[str, Any]:
     """Return the request of a refund. Our id is in both fields, by which refunds of ours are known."""
-    return {"amount": to_paypal(order.money), "custom_id": order.attempt_id, "invoice_id": order.attempt_id}
+    return {"amount": to_paypal(attempt.money), "custom_id": attempt.attempt_id, "invoice_id": attempt.attempt_id}

@@ -14,15 +14,15 @@ from domain.outcome import (
     ActionRequired,
     Approved,
     AuthenticationRequired,
+    CustomerApproved,
     Declined,
     InDoubt,
     NotSent,
     Outcome,
     Pending,
-    Ready,
 )
 from domain.payment import Verb
-from gateways.base import Order
+from gateways.base import AttemptRequest
 from gateways.json_api import text, word
 from gateways.paypal.errors import decline_of
 from gateways.paypal.requests import from_paypal
@@ -72,10 +72,10 @@ def waiting_for_buyer(reference: str, link: str | None) -> ActionRequired:
     return ActionRequired(reference, {"type": "redirect", **({"redirect_url": link} if link else {})})
 
 
-def outcome_of_order(body: Any, order: Order) -> Outcome:
+def outcome_of_order(body: Any, attempt: AttemptRequest) -> Outcome:
     """Return how an order stands, for its charge or for a capture or void of it."""
     reference, status = text(body["id"]), body["status"]
-    if reference != (order.charge_reference or order.reference or reference):
+    if reference != (attempt.charge_reference or attempt.reference or reference):
         raise ValueError("another order than was asked for")
     captures, authorization = payments_of(body, "captures"), authorization_of(body)
     if any(capture["status"] not in (*_TAKEN, *_REFUSED, "PENDING") for capture in captures):
@@ -83,27 +83,29 @@ def outcome_of_order(body: Any, order: Order) -> Outcome:
     taken = [from_paypal(capture["amount"]) for capture in captures if capture["status"] in _TAKEN]
     if taken:
         held = from_paypal(authorization["amount"]) if authorization else None
-        return _captured(reference, order, sum(money.minor for money in taken), held, {m.currency for m in taken})
+        return _captured(reference, attempt, sum(money.minor for money in taken), held, {m.currency for m in taken})
     if any(capture["status"] == "PENDING" for capture in captures):
         return Pending(reference)
     # An earlier capture's refusal says nothing about this one.
-    own = captures if order.verb is not Verb.CAPTURE else _of_attempt(order.attempt_id, captures)
-    if own and (order.verb is Verb.CAPTURE or authorization is None):
+    own = captures if attempt.verb is not Verb.CAPTURE else _of_attempt(attempt.attempt_id, captures)
+    if own and (attempt.verb is Verb.CAPTURE or authorization is None):
         return Declined(reference, decline_of(own[-1]))
     if authorization is not None:
-        return _authorized(reference, order, authorization)
-    return _unpaid(reference, status, body, order)
+        return _authorized(reference, attempt, authorization)
+    return _unpaid(reference, status, body, attempt)
 
 
-def _captured(reference: str, order: Order, captured: int, held: Money | None, currencies: set[str]) -> Outcome:
-    if currencies != {order.money.currency}:
+def _captured(
+    reference: str, attempt: AttemptRequest, captured: int, held: Money | None, currencies: set[str]
+) -> Outcome:
+    if currencies != {attempt.money.currency}:
         return InDoubt("other_currency", reference)
-    if order.verb is Verb.CHARGE and captured != order.money.minor:
+    if attempt.verb is Verb.CHARGE and captured != attempt.money.minor:
         return InDoubt("other_amount", reference)
     return Approved(reference, authorized=held.minor if held else captured, captured=captured)
 
 
-def _authorized(reference: str, order: Order, authorization: Any) -> Outcome:
+def _authorized(reference: str, attempt: AttemptRequest, authorization: Any) -> Outcome:
     status, held = authorization["status"], from_paypal(authorization["amount"])
     if status == "VOIDED":
         return Approved(reference, voided=True)
@@ -113,7 +115,9 @@ def _authorized(reference: str, order: Order, authorization: Any) -> Outcome:
         return Declined(reference, decline_of(authorization))
     if status != "CREATED":
         return InDoubt("captures_missing", reference)
-    if held.currency != order.money.currency or (order.verb is Verb.AUTHORIZE and held.minor != order.money.minor):
+    if held.currency != attempt.money.currency or (
+        attempt.verb is Verb.AUTHORIZE and held.minor != attempt.money.minor
+    ):
         return InDoubt("other_amount", reference)
     expires_at = datetime.fromisoformat(authorization["expiration_time"])
     # A time without a zone is UTC.
@@ -121,22 +125,22 @@ def _authorized(reference: str, order: Order, authorization: Any) -> Outcome:
     return Approved(reference, authorized=held.minor, authorization_expires_at=expires_at)
 
 
-def _unpaid(reference: str, status: str, body: Any, order: Order) -> Outcome:
+def _unpaid(reference: str, status: str, body: Any, attempt: AttemptRequest) -> Outcome:
     match status:
         case "APPROVED":
-            return Ready(reference)
+            return CustomerApproved(reference)
         case "VOIDED":
             return Approved(reference, voided=True)
-        case "PAYER_ACTION_REQUIRED" if order.method_token is not None:
+        case "PAYER_ACTION_REQUIRED" if attempt.method_token is not None:
             return AuthenticationRequired(reference, Decline(status, DeclineClass.NEEDS_CUSTOMER))
-        case "CREATED" | "SAVED" if order.method_token is not None:
+        case "CREATED" | "SAVED" if attempt.method_token is not None:
             return NotSent("not_completed", reference=reference)
         case "CREATED" | "SAVED" | "PAYER_ACTION_REQUIRED":
             return waiting_for_buyer(reference, approve_link(body))
     return InDoubt("nothing_shown" if status == "COMPLETED" else "unknown_status", reference)
 
 
-def outcome_of_capture(body: Any, order: Order, reference: str, held: int) -> Outcome:
+def outcome_of_capture(body: Any, attempt: AttemptRequest, reference: str, held: int) -> Outcome:
     """Return what came of capturing an authorization of `held` minor units. `reference`: the order's."""
     status = body["status"]
     if status == "PENDING":
@@ -145,9 +149,9 @@ def outcome_of_capture(body: Any, order: Order, reference: str, held: int) -> Ou
         return Declined(reference, decline_of(body))
     if status not in _TAKEN:
         return InDoubt("unknown_status", reference)
-    if from_paypal(body["amount"]) != order.money:
+    if from_paypal(body["amount"]) != attempt.money:
         return InDoubt("other_amount", reference)
-    return Approved(reference, authorized=held, captured=order.money.minor)
+    return Approved(reference, authorized=held, captured=attempt.money.minor)
 
 
 def outcome_of_refund(body: Any, asked: Money | None = None) -> Outcome:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from gateways.base import Fact, Notice
+from gateways.base import SideEvent, WebhookEvent
 
 # Neither a name with its spaces nor an e-mail address.
 _PLAIN = re.compile(r"[\w.:+-]{1,127}", re.ASCII)
@@ -19,13 +19,13 @@ _DECIMAL = re.compile(r"-?\d{1,20}(?:\.\d{1,6})?", re.ASCII)
 _ENDED = {"RESOLVED_SELLER_FAVOUR": "dispute_won", "RESOLVED_BUYER_FAVOUR": "dispute_lost"}
 
 
-def notice_of_fact(kind: str, resource: Any) -> Notice | None:
+def event_of_side_event(kind: str, resource: Any) -> WebhookEvent | None:
     """Return the fact that an event of this type tells; None for an unknown type, or for a thing without an id."""
     known = _KINDS.get(kind)
     return known[0](known[1], resource) if known is not None else None
 
 
-def _of_dispute(name: str, dispute: Any) -> Notice | None:
+def _of_dispute(name: str, dispute: Any) -> WebhookEvent | None:
     transaction = (dispute.get("disputed_transactions") or [{}])[0]
     outcome = _part(dispute, "dispute_outcome", "outcome_code")
     data = {
@@ -42,7 +42,7 @@ def _of_dispute(name: str, dispute: Any) -> Notice | None:
     return _told(name, data, attempt_id=ours.get("attempt"), payment_id=ours.get("payment"))
 
 
-def _of_subscription(name: str, subscription: Any) -> Notice | None:
+def _of_subscription(name: str, subscription: Any) -> WebhookEvent | None:
     data = {"reference": subscription.get("id"), "status": subscription.get("status")}
     if name == "subscription_payment_failed":
         failed = _part(subscription, "billing_info", "last_failed_payment")
@@ -53,7 +53,7 @@ def _of_subscription(name: str, subscription: Any) -> Notice | None:
     return _told(name, data)
 
 
-def _of_sale(name: str, sale: Any) -> Notice | None:
+def _of_sale(name: str, sale: Any) -> WebhookEvent | None:
     """A payment of a subscription, or a refund of one, which names its sale."""
     data = {
         "reference": sale.get("id"),
@@ -65,14 +65,16 @@ def _of_sale(name: str, sale: Any) -> Notice | None:
     return _told(name, data)
 
 
-def _of_token(name: str, token: Any) -> Notice | None:
+def _of_token(name: str, token: Any) -> WebhookEvent | None:
     """A saved account, by the order with which it was saved. The token itself can be charged, and is left out."""
-    order = _texts({"id": _part(token, "metadata", "order_id")}).get("id", "")
-    return Notice(order, None, None, fact=Fact(name, _texts({"customer": _part(token, "customer", "id")})))
+    attempt = _texts({"id": _part(token, "metadata", "order_id")}).get("id", "")
+    return WebhookEvent(
+        attempt, None, None, side_event=SideEvent(name, _texts({"customer": _part(token, "customer", "id")}))
+    )
 
 
 # By the type of the event: who reads its resource, and what it tells.
-_KINDS: dict[str, tuple[Callable[[str, Any], Notice | None], str]] = {
+_KINDS: dict[str, tuple[Callable[[str, Any], WebhookEvent | None], str]] = {
     "CUSTOMER.DISPUTE.CREATED": (_of_dispute, "dispute_opened"),
     "CUSTOMER.DISPUTE.UPDATED": (_of_dispute, "dispute_updated"),
     "CUSTOMER.DISPUTE.RESOLVED": (_of_dispute, "dispute_closed"),
@@ -95,11 +97,11 @@ _KINDS: dict[str, tuple[Callable[[str, Any], Notice | None], str]] = {
 
 def _told(
     name: str, data: dict[str, Any], *, attempt_id: str | None = None, payment_id: str | None = None
-) -> Notice | None:
+) -> WebhookEvent | None:
     known = _texts(data)
     if "reference" not in known:
         return None
-    return Notice("", attempt_id, None, fact=Fact(name, known), payment_id=payment_id)
+    return WebhookEvent("", attempt_id, None, side_event=SideEvent(name, known), payment_id=payment_id)
 
 
 def _amount(money: Any, value: str, currency: str) -> dict[str, Any]:

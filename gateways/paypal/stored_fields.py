@@ -52,7 +52,7 @@ _SHAPES: dict[str, Shape] = {
 }
 
 
-def kept(event: Any) -> Any:
+def stored_fields(event: Any) -> Any:
     """Return what may be stored of an event."""
     kind = str(event["event_type"])
     shape = next((shape for start, shape in _SHAPES.items() if kind.startswith(start)), {})

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateways.base import TokenStore
-from gateways.json_api import CallFailed, Fate, Rest
+from gateways.json_api import CallFailed, FailureKind, JsonApi
 from gateways.signatures import is_name
 
 # Renewed so long before its end: longer than any call that begins with the old one.
@@ -35,7 +35,7 @@ class TokenUnavailable(CallFailed):
     """There is no access token now, so nothing can be asked."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(reason, Fate.NOT_EXECUTED)
+        super().__init__(reason, FailureKind.NOT_EXECUTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,9 @@ class AccessToken:
     """The token of one PayPal application. Safe to share between threads."""
 
     def __init__(
-        self, rest: Rest, client_id: str, client_secret: str, store: TokenStore, read_seconds: float = 30
+        self, api: JsonApi, client_id: str, client_secret: str, store: TokenStore, read_seconds: float = 30
     ) -> None:
-        self._rest = rest
+        self._api = api
         self._claim_seconds = read_seconds + _SPARE_SECONDS
         self._credentials = (client_id, client_secret)
         self._store = store
@@ -137,15 +137,15 @@ class AccessToken:
 
     def _ask(self) -> _Held:
         try:
-            answer = self._rest.send(
+            response = self._api.send(
                 "POST", "/v1/oauth2/token", data={"grant_type": "client_credentials"}, auth=self._credentials
             )
         except CallFailed as failure:
-            is_sent = failure.fate is Fate.UNKNOWN
+            is_sent = failure.kind is FailureKind.UNKNOWN
             raise TokenUnavailable("no_access_token" if is_sent else failure.reason) from None
-        if answer.status == 401:
+        if response.status == 401:
             raise TokenUnavailable("invalid_client")
-        body = answer.fields if answer.is_good else {}
+        body = response.fields if response.is_good else {}
         token, seconds = body.get("access_token"), body.get("expires_in")
         is_span = isinstance(seconds, int) and 0 < seconds < _MOST_SECONDS
         if token is None or seconds is None or not (is_name(token, _LONGEST_TOKEN) and is_span):

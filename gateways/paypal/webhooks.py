@@ -21,13 +21,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from domain.errors import WebhookRefused
 from domain.outcome import Outcome
-from gateways.base import Delivery, Notice
+from gateways.base import VerifiedWebhook, WebhookEvent
 from gateways.json_api import MALFORMED
 from gateways.paypal.certificates import Certificates, Unchecked
 from gateways.paypal.responses import outcome_of_refund
-from gateways.paypal.side_events import notice_of_fact
-from gateways.paypal.stored_fields import kept
-from gateways.signatures import check_age, delivery_of
+from gateways.paypal.side_events import event_of_side_event
+from gateways.paypal.stored_fields import stored_fields
+from gateways.signatures import check_age, verified_webhook
 
 # PayPal tries for three days with the stamp of the first try.
 _PAST = timedelta(days=3)
@@ -52,7 +52,7 @@ class Webhooks:
         self._certificates = certificates
         self._ask_paypal = ask_paypal
 
-    def verify(self, body: bytes, headers: Mapping[str, str], now: datetime) -> Delivery:
+    def verify(self, body: bytes, headers: Mapping[str, str], now: datetime) -> VerifiedWebhook:
         """Return the delivery if PayPal made it for this registration, lately. Raises WebhookRefused."""
         if not self._webhook_id:
             raise WebhookRefused("no webhook id is configured")
@@ -62,12 +62,12 @@ class Webhooks:
         if given["auth_algo"] != "SHA256withRSA":
             raise WebhookRefused("unknown signature algorithm")
         check_age(_seconds(given["transmission_time"]), now, _PAST)
-        delivery = delivery_of(body, "a PayPal event", itemgetter("id", "event_type"), kept)
+        verified = verified_webhook(body, "a PayPal event", itemgetter("id", "event_type"), stored_fields)
         is_asked = not self._is_checked_here(body, given, now)
         # The signature covers a CRC of the body, for which other bodies can be made: it proves no content.
-        if is_asked or _is_believed(delivery.payload):
+        if is_asked or _is_believed(verified.payload):
             self._ask(body, given)
-        return delivery
+        return verified
 
     def _is_checked_here(self, body: bytes, given: Mapping[str, str], now: datetime) -> bool:
         signature = _decoded(given["transmission_sig"])
@@ -90,8 +90,8 @@ class Webhooks:
 
 def _is_believed(payload: str) -> bool:
     """Whether an event's content goes into our books: about everything else PayPal is asked anyway."""
-    notice = notice_of(payload)
-    return notice is not None and (notice.fact is not None or notice.outcome is not None)
+    event = read_event(payload)
+    return event is not None and (event.side_event is not None or event.outcome is not None)
 
 
 def _seconds(stamp: str) -> float:
@@ -109,7 +109,7 @@ def _decoded(signature: str) -> bytes:
         raise WebhookRefused("bad signature") from None
 
 
-def notice_of(payload: str) -> Notice | None:
+def read_event(payload: str) -> WebhookEvent | None:
     """Return what a stored event is about; None for one of a type or shape that is not known."""
     event = json.loads(payload)
     kind, resource = event.get("event_type"), event.get("resource")
@@ -117,23 +117,23 @@ def notice_of(payload: str) -> Notice | None:
         return None
     read = next((read for start, read in _READERS if kind.startswith(start)), None)
     try:
-        return read(resource) if read is not None else notice_of_fact(kind, resource)
+        return read(resource) if read is not None else event_of_side_event(kind, resource)
     except MALFORMED:
         return None
 
 
-def _of_order(resource: Any) -> Notice | None:
+def _of_order(resource: Any) -> WebhookEvent | None:
     """An order, or the reversal of its approval, which names it."""
     units = resource.get("purchase_units") or [{}]
     return _named(resource.get("order_id") or resource.get("id"), units[0].get("invoice_id"))
 
 
-def _of_payment(resource: Any) -> Notice | None:
+def _of_payment(resource: Any) -> WebhookEvent | None:
     """A capture or an authorization: both belong to an order, which is what we know."""
     return _named(_order_id(resource), resource.get("invoice_id"))
 
 
-def _of_refund(resource: Any) -> Notice | None:
+def _of_refund(resource: Any) -> WebhookEvent | None:
     # One that we made carries our id in both fields; one from the dashboard repeats those of its payment.
     custom_id = resource.get("custom_id")
     ours = custom_id if custom_id == resource.get("invoice_id") else None
@@ -146,7 +146,7 @@ def _of_refund(resource: Any) -> Notice | None:
 
 
 # The first that fits: refunds are told as events of their capture.
-_READERS: tuple[tuple[str, Callable[[Any], Notice | None]], ...] = (
+_READERS: tuple[tuple[str, Callable[[Any], WebhookEvent | None]], ...] = (
     ("CHECKOUT.ORDER.", _of_order),
     ("CHECKOUT.PAYMENT-APPROVAL.", _of_order),
     ("PAYMENT.CAPTURE.REFUNDED", _of_refund),
@@ -163,12 +163,12 @@ def _named(
     outcome: Outcome | None = None,
     charge_reference: str | None = None,
     payment_id: str | None = None,
-) -> Notice | None:
+) -> WebhookEvent | None:
     known_attempt = attempt_id if isinstance(attempt_id, str) and attempt_id else None
     if isinstance(reference, str) and reference:
-        return Notice(reference, known_attempt, outcome, charge_reference, payment_id=payment_id)
+        return WebhookEvent(reference, known_attempt, outcome, charge_reference, payment_id=payment_id)
     # An order that is not named is found by the attempt it was made for.
-    return Notice("", known_attempt, outcome) if known_attempt else None
+    return WebhookEvent("", known_attempt, outcome) if known_attempt else None
 
 
 def _order_id(resource: Any) -> str | None:

@@ -23,7 +23,7 @@ from gateways.stripe.next_actions import field, next_action
 _AUTHORIZATION_WINDOW = timedelta(days=7)
 
 
-def outcome_of_asked(intent: Any, reference: str, currency: str) -> Outcome:
+def outcome_of_requested(intent: Any, reference: str, currency: str) -> Outcome:
     """Return what the PaymentIntent that was asked for says; another one, or other money, is not believed."""
     if intent["id"] != reference:
         return InDoubt("another_object", reference)

@@ -40,7 +40,7 @@ _DEBITS = {"sepa_debit": PaymentMethod.SEPA_DEBIT, "us_bank_account": PaymentMet
 _BUSY = LOOK_UP_CODES | {"rate_limit"}
 
 
-class StripeWallet:
+class StripeSavedMethods:
     """Customers and their saved payment methods; part of Stripe's gateway."""
 
     _client: stripe.StripeClient

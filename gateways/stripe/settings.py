@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from domain.payment_methods import PaymentMethod
-from gateways.base import Shared
+from gateways.base import GatewayContext
 from gateways.settings import Secrets, all_revealed, revealed
 from gateways.stripe.gateway import DEFAULT_BASE, StripeGateway
 
@@ -57,7 +57,7 @@ class StripeSettings(BaseModel):
             wrong.append("STRIPE_WEBHOOK_SECRET is missing; without it no webhook can be trusted")
         return wrong
 
-    def make(self, shared: Shared) -> StripeGateway | None:
+    def make(self, context: GatewayContext) -> StripeGateway | None:
         """Return the gateway, or None while Stripe is off."""
         if self.stripe_secret_key is None:
             return None
@@ -65,5 +65,5 @@ class StripeSettings(BaseModel):
             revealed(self.stripe_secret_key),
             all_revealed(self.stripe_webhook_secret),
             self.stripe_api_base,
-            shared.read_seconds,
+            context.read_seconds,
         )

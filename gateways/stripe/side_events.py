@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from domain.money import decimal_text
-from gateways.base import Fact
+from gateways.base import SideEvent
 from gateways.stripe.money import from_stripe
 from gateways.stripe.next_actions import field
 
@@ -35,7 +35,7 @@ _RETURN_REASONS = frozenset(
 _DEBITS = frozenset({"sepa_debit", "us_bank_account"})
 
 
-def fact_of(type: str, dispute: Any) -> Fact | None:
+def side_event_of(type: str, dispute: Any) -> SideEvent | None:
     """Return what an event about a dispute says; None for one of a type that is not known."""
     if type not in _NAMES:
         return None
@@ -51,7 +51,7 @@ def fact_of(type: str, dispute: Any) -> Fact | None:
         "funds": _FUNDS.get(type, ""),
         "evidence_due_at": datetime.fromtimestamp(due_by, UTC).isoformat() if due_by else "",
     }
-    return Fact(_name(type, dispute), {name: text for name, text in data.items() if text})
+    return SideEvent(_name(type, dispute), {name: text for name, text in data.items() if text})
 
 
 def _name(type: str, dispute: Any) -> str:

@@ -11,16 +11,16 @@ import stripe
 
 from domain.errors import WebhookRefused
 from domain.outcome import Outcome
-from gateways.base import Delivery, Notice
+from gateways.base import VerifiedWebhook, WebhookEvent
 from gateways.json_api import MALFORMED
-from gateways.signatures import check_age, delivery_of
+from gateways.signatures import check_age, verified_webhook
 from gateways.stripe.responses import outcome_of_intent, outcome_of_refund
-from gateways.stripe.side_events import fact_of
+from gateways.stripe.side_events import side_event_of
 
 
 def verify(
     body: bytes, headers: Mapping[str, str], now: datetime, secrets: tuple[str, ...], *, is_live: bool
-) -> Delivery:
+) -> VerifiedWebhook:
     """Accept a body signed with any of the secrets, at most five minutes from now, of our mode."""
     header = headers.get("Stripe-Signature", "")
     if not any(_is_signed(body, header, secret) for secret in secrets):
@@ -34,21 +34,21 @@ def verify(
         return event["id"], event["type"]
 
     # A client secret is a credential and is not kept.
-    return delivery_of(body, "a Stripe event", identify, _strip if b"client_secret" in body else None)
+    return verified_webhook(body, "a Stripe event", identify, _strip if b"client_secret" in body else None)
 
 
-def read(payload: str) -> Notice | None:
+def read(payload: str) -> WebhookEvent | None:
     """Read intents, refunds and disputes; every other object tells nothing that those do not."""
     event = json.loads(payload)
     thing = event.get("data", {}).get("object", {})
     attempt_id = (thing.get("metadata") or {}).get("attempt_id")
     if event["type"].startswith("payment_intent.") and thing.get("object") == "payment_intent":
-        return Notice(thing["id"], attempt_id, _told(outcome_of_intent, thing))
+        return WebhookEvent(thing["id"], attempt_id, _told(outcome_of_intent, thing))
     if event["type"].startswith("refund.") and thing.get("object") == "refund":
-        return Notice(thing["id"], attempt_id, _told(outcome_of_refund, thing), thing.get("payment_intent"))
+        return WebhookEvent(thing["id"], attempt_id, _told(outcome_of_refund, thing), thing.get("payment_intent"))
     if thing.get("object") == "dispute" and thing.get("payment_intent"):
-        fact = fact_of(event["type"], thing)
-        return Notice(_id(thing["payment_intent"]), None, None, fact=fact) if fact else None
+        side_event = side_event_of(event["type"], thing)
+        return WebhookEvent(_id(thing["payment_intent"]), None, None, side_event=side_event) if side_event else None
     return None
 
 

@@ -59,16 +59,12 @@ class Stripe:
         self.account = Account(sandbox)
         self._keys = IdempotencyKeys(sandbox.clock.now)
         if sandbox.settings.webhook_url is not None:
-            self.account.log.add_endpoint(
-                sandbox.settings.webhook_url, ["*"], secret=sandbox.settings.webhook_secret
-            )
+            self.account.log.add_endpoint(sandbox.settings.webhook_url, ["*"], secret=sandbox.settings.webhook_secret)
 
     def register(self, app: Flask) -> None:
         """Add every operation's route, and Stripe's own answer for addresses that it does not know."""
         for operation in OPERATIONS:
-            app.add_url_rule(
-                operation.rule, operation.name, self._view(operation), methods=[operation.method]
-            )
+            app.add_url_rule(operation.rule, operation.name, self._view(operation), methods=[operation.method])
         app.add_url_rule(
             "/v1/<path:rest>",
             "stripe.unknown",
@@ -131,9 +127,7 @@ class Stripe:
         try:
             self._pause(fault)
             _fail_before(fault)
-            answer = kept or self._execute(
-                asked, is_spoiled=fault is not None and fault.fault == "error_after"
-            )
+            answer = kept or self._execute(asked, is_spoiled=fault is not None and fault.fault == "error_after")
         finally:
             with self._sandbox.lock:
                 self._keys.release(key)
@@ -201,9 +195,7 @@ def _basic_user(credentials: str) -> str:
 
 
 def _refusal(refusal: StripeError, request_id: str) -> Answer:
-    return Answer(
-        refusal.status, json.dumps(refusal.body()).encode(), request_id, tuple(refusal.headers.items())
-    )
+    return Answer(refusal.status, json.dumps(refusal.body()).encode(), request_id, tuple(refusal.headers.items()))
 
 
 def _response(answer: Answer, request_id: str) -> Response:

@@ -158,9 +158,7 @@ def _authorize(account: Account, intent: Intent, trial: Trial, charge: Json) -> 
     now = account.sandbox.clock.now()
     ends_at = now + _window(trial).total_seconds()
     if trial.method.body["type"] == "card":
-        charge["payment_method_details"]["card"].update(
-            capture_before=int(ends_at), amount_authorized=charge["amount"]
-        )
+        charge["payment_method_details"]["card"].update(capture_before=int(ends_at), amount_authorized=charge["amount"])
     intent.body.update(
         status="requires_capture",
         amount_capturable=intent.body["amount"],
@@ -205,9 +203,7 @@ def _mark_failed(charge: Json, refusal: Decline) -> None:
     )
 
 
-def _reopen(
-    account: Account, intent: Intent, trial: Trial, error: Json, *, failed_charge: Json | None = None
-) -> None:
+def _reopen(account: Account, intent: Intent, trial: Trial, error: Json, *, failed_charge: Json | None = None) -> None:
     intent.trial = None
     intent.body.update(
         status="requires_payment_method", payment_method=None, next_action=None, last_payment_error=error

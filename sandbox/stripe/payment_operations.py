@@ -111,12 +111,8 @@ OPERATIONS = (
     ),
     Operation("payment_intents.retrieve", "GET", _INTENT, _retrieve_intent, {**READ, "client_secret": text}),
     Operation("payment_intents.update", "POST", _INTENT, _update_intent, intents.UPDATE_FIELDS),
-    Operation(
-        "payment_intents.confirm", "POST", f"{_INTENT}/confirm", _confirm_intent, intents.CONFIRM_FIELDS
-    ),
-    Operation(
-        "payment_intents.capture", "POST", f"{_INTENT}/capture", _capture_intent, intents.CAPTURE_FIELDS
-    ),
+    Operation("payment_intents.confirm", "POST", f"{_INTENT}/confirm", _confirm_intent, intents.CONFIRM_FIELDS),
+    Operation("payment_intents.capture", "POST", f"{_INTENT}/capture", _capture_intent, intents.CAPTURE_FIELDS),
     Operation("payment_intents.cancel", "POST", f"{_INTENT}/cancel", _cancel_intent, intents.CANCEL_FIELDS),
     Operation(
         "payment_intents.verify_microdeposits",

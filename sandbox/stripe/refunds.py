@@ -121,26 +121,20 @@ def _refunded_intent(account: Account, given: Mapping[str, Any]) -> Intent:
             code="parameter_missing",
         )
     if not intent.charges or intent.charge["status"] != "succeeded":
-        raise InvalidRequest(
-            f"This PaymentIntent ({intent.body['id']}) does not have a successful charge to refund."
-        )
+        raise InvalidRequest(f"This PaymentIntent ({intent.body['id']}) does not have a successful charge to refund.")
     return intent
 
 
 def _refundable_amount(charge: Json, asked: int | None, *, is_refundable: bool) -> int:
     if not charge["captured"]:
-        raise InvalidRequest(
-            f"Charge {charge['id']} has not been captured; cancel its PaymentIntent instead."
-        )
+        raise InvalidRequest(f"Charge {charge['id']} has not been captured; cancel its PaymentIntent instead.")
     rest: int = charge["amount_captured"] - charge["amount_refunded"]
     if charge["disputed"] and not is_refundable:
         raise InvalidRequest(
             f"Charge {charge['id']} has been charged back; cannot issue a refund.", code="charge_disputed"
         )
     if rest == 0:
-        raise InvalidRequest(
-            f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded"
-        )
+        raise InvalidRequest(f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded")
     if asked is not None and asked > rest:
         raise InvalidRequest(
             f"Refund amount ({asked}) is greater than unrefunded amount on charge ({rest})", param="amount"

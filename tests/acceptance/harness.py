@@ -65,9 +65,9 @@ class Provider:
 
     def call(self, method: str, path: str, **options: Any) -> Json:
         """Call any path of the sandbox, the provider's API included."""
-        answer = self._session.request(method, self.url + path, timeout=HTTP_SECONDS, **options)
-        assert answer.ok, f"{method} {path} answered {answer.status_code}: {answer.text[:300]}"
-        found: Json = answer.json()
+        response = self._session.request(method, self.url + path, timeout=HTTP_SECONDS, **options)
+        assert response.ok, f"{method} {path} answered {response.status_code}: {response.text[:300]}"
+        found: Json = response.json()
         return found
 
     def close(self) -> None:
@@ -136,9 +136,9 @@ class Provider:
     def decide(self, payment: Json, decision: str) -> str:
         """Be the customer on that page, and go no further; return where he would be sent."""
         page = payment["next_action"]["redirect_url"]
-        answer = requests.post(page, data=decision_form(decision), allow_redirects=False, timeout=HTTP_SECONDS)
-        assert answer.status_code < 400, f"{page} answered {answer.status_code}: {answer.text[:300]}"
-        return answer.headers.get("Location", "")
+        response = requests.post(page, data=decision_form(decision), allow_redirects=False, timeout=HTTP_SECONDS)
+        assert response.status_code < 400, f"{page} answered {response.status_code}: {response.text[:300]}"
+        return response.headers.get("Location", "")
 
     def books(self) -> list[Json]:
         """Return the provider's totals, one row an intent."""
@@ -209,9 +209,9 @@ class Merchant:
 
     def get(self, path: str) -> Json:
         """Read; the answer must be 200."""
-        answer = self.send("GET", path)
-        assert answer.status_code == 200, f"GET {path} answered {answer.status_code}: {answer.text[:300]}"
-        found: Json = answer.json()
+        response = self.send("GET", path)
+        assert response.status_code == 200, f"GET {path} answered {response.status_code}: {response.text[:300]}"
+        found: Json = response.json()
         return found
 
     def wait(self, payment_id: str, *statuses: str, seconds: float = REST_SECONDS) -> Json:
@@ -232,9 +232,9 @@ class Merchant:
         assert is_so, f"payment is {shown['status']}, not {what}, after {seconds:g} seconds: {shown['attempts']}"
         return shown
 
-    def _accepted(self, answer: requests.Response) -> Json:
-        assert answer.status_code == 202, f"{answer.status_code}: {answer.text[:300]}"
-        found: Json = answer.json()
+    def _accepted(self, response: requests.Response) -> Json:
+        assert response.status_code == 202, f"{response.status_code}: {response.text[:300]}"
+        found: Json = response.json()
         return found
 
 

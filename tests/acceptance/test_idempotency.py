@@ -12,11 +12,11 @@ AT_ONCE = 50
 
 def test_fifty_requests_with_one_key_are_one_payment(house: House) -> None:
     body, key = order(), unique("key")
-    answers = at_once(lambda _: house.merchant.send("POST", "/process", body, idempotency_key=key), AT_ONCE)
-    assert {answer.status_code for answer in answers} == {202}
-    assert len({answer.text for answer in answers}) == 1
-    assert sum(answer.headers.get("Idempotent-Replayed") == "true" for answer in answers) == AT_ONCE - 1
-    payment_id = answers[0].json()["id"]
+    responses = at_once(lambda _: house.merchant.send("POST", "/process", body, idempotency_key=key), AT_ONCE)
+    assert {response.status_code for response in responses} == {202}
+    assert len({response.text for response in responses}) == 1
+    assert sum(response.headers.get("Idempotent-Replayed") == "true" for response in responses) == AT_ONCE - 1
+    payment_id = responses[0].json()["id"]
     house.merchant.wait(payment_id, "captured")
     house.assert_charged_once(payment_id)
     assert [shown["id"] for shown in house.merchant.payments_of(body["invoice_id"])] == [payment_id]
@@ -42,14 +42,14 @@ def test_a_key_with_another_body_is_refused(house: House) -> None:
 
 def test_fifty_payments_of_one_invoice_are_one_live_collection(house: House) -> None:
     body = order()
-    answers = at_once(
+    responses = at_once(
         lambda number: house.merchant.send("POST", "/process", body, idempotency_key=unique(f"key-{number}")), AT_ONCE
     )
-    accepted = [answer.json()["id"] for answer in answers if answer.status_code == 202]
-    refused = [answer for answer in answers if answer.status_code != 202]
+    accepted = [response.json()["id"] for response in responses if response.status_code == 202]
+    refused = [response for response in responses if response.status_code != 202]
     assert len(accepted) == 1
-    assert {answer.status_code for answer in refused} <= {409, 422}
-    assert {answer.json()["type"] for answer in refused} <= {"collection_in_progress", "amount_above_open"}
+    assert {response.status_code for response in refused} <= {409, 422}
+    assert {response.json()["type"] for response in refused} <= {"collection_in_progress", "amount_above_open"}
     house.merchant.wait(accepted[0], "captured")
     house.assert_charged_once(accepted[0])
     assert len(house.merchant.payments_of(body["invoice_id"])) == 1
@@ -59,9 +59,9 @@ def test_while_an_invoice_is_collected_all_others_are_told_409(house: House) -> 
     house.provider.fault("payment_intents.create", "latency", seconds=1.5)
     body = order()
     payment_id = house.merchant.process(body)["id"]
-    answers = at_once(lambda _: house.merchant.send("POST", "/process", body), 10)
-    assert {answer.status_code for answer in answers} == {409}
-    assert {answer.json()["type"] for answer in answers} == {"collection_in_progress"}
+    responses = at_once(lambda _: house.merchant.send("POST", "/process", body), 10)
+    assert {response.status_code for response in responses} == {409}
+    assert {response.json()["type"] for response in responses} == {"collection_in_progress"}
     house.merchant.wait(payment_id, "captured")
     house.assert_charged_once(payment_id)
 
@@ -82,20 +82,20 @@ def test_a_key_is_one_payment_over_http_and_celery_together(house: House) -> Non
     body, key, before = order(), unique("key"), _processed(house)
     with house.celery() as elsewhere:
         elsewhere.send_task("payments.process", kwargs=body | {"idempotency_key": key, "application": APPLICATION})
-        answer = house.merchant.process(body, idempotency_key=key)
-    house.merchant.wait(answer["id"], "captured")
+        response = house.merchant.process(body, idempotency_key=key)
+    house.merchant.wait(response["id"], "captured")
     eventually(lambda: _processed(house) == before + 1, "an end of the message")
-    house.assert_charged_once(answer["id"])
-    assert [shown["id"] for shown in house.merchant.payments_of(body["invoice_id"])] == [answer["id"]]
+    house.assert_charged_once(response["id"])
+    assert [shown["id"] for shown in house.merchant.payments_of(body["invoice_id"])] == [response["id"]]
 
 
 def test_a_repeated_refund_request_gives_money_back_once(house: House) -> None:
     payment = house.merchant.pay(order())
     key = unique("key")
     path = f"/{payment['id']}/refunds"
-    answers = at_once(lambda _: house.merchant.send("POST", path, {"amount": "5.00"}, idempotency_key=key), 10)
-    assert {answer.status_code for answer in answers} == {202}
-    assert len({answer.text for answer in answers}) == 1
+    responses = at_once(lambda _: house.merchant.send("POST", path, {"amount": "5.00"}, idempotency_key=key), 10)
+    assert {response.status_code for response in responses} == {202}
+    assert len({response.text for response in responses}) == 1
     house.merchant.wait(payment["id"], "partially_refunded")
     assert house.provider.movements(payment["id"]) == ["charge", "refund"]
     house.assert_books_agree(payment["id"])

@@ -12,9 +12,9 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.postgres]
 def opened(house: House, verb: str, method: str, **more: object) -> Json:
     """Return what an older verb answers with."""
     body = {name: value for name, value in hosted_order(method, **more).items() if name != "payment_method"}
-    answer = house.merchant.send("POST", verb, body, idempotency_key=unique("key"))
-    assert answer.status_code == 201, answer.text
-    found: Json = answer.json()
+    response = house.merchant.send("POST", verb, body, idempotency_key=unique("key"))
+    assert response.status_code == 201, response.text
+    found: Json = response.json()
     return found
 
 

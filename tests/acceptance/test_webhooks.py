@@ -158,9 +158,9 @@ def test_a_refund_that_fails_later_is_taken_back(house: House) -> None:
 def test_a_forged_signature_leaves_nothing_but_the_fact(house: House) -> None:
     before = len(_refusals(house))
     event_id = unique("evt")
-    answer = _deliver(house, _event(event_id, "payment_intent.succeeded"), secret="whsec_forged")
-    assert answer.status_code == 400
-    assert answer.headers["Content-Type"] == "application/problem+json"
+    response = _deliver(house, _event(event_id, "payment_intent.succeeded"), secret="whsec_forged")
+    assert response.status_code == 400
+    assert response.headers["Content-Type"] == "application/problem+json"
     assert house.rows("SELECT id FROM webhook_events WHERE event_id = %s", event_id) == []
     eventually(lambda: len(_refusals(house)) == before + 1, "the record of a refused webhook")
     assert set(_refusals(house)[-1]["data"]) == {"provider", "reason"}

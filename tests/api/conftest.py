@@ -51,7 +51,7 @@ def on_postgres(provider: RunningSandbox, postgres_server: str, postgres_templat
 def edge(request: pytest.FixtureRequest) -> Iterator[Edge]:
     """The application, with no worker and no faults."""
     found: Edge = request.getfixturevalue(f"on_{request.param}")
-    found.rings.clear()
+    found.messages.clear()
     yield found
     found.is_worker_up, found.broker_error = False, None
     found.sandbox.state.faults.clear()

@@ -21,10 +21,10 @@ from models.clock import Clock
 from models.history import api_keys
 from models.migrate import metadata
 from models.session import make_engine, read, transact
-from models.task_messages import CHARGE, SETTLE, Ring
+from models.task_messages import CAPTURE_VOID_REFUND, CHARGE, TaskMessage
 from sandbox.server import RunningSandbox
 from tasks.base import Runtime
-from tasks.execute import carry_out
+from tasks.execute import execute_attempt
 from tasks.lease import LeaseKeeper
 from webhooks.app import PREFIX, create_app
 from webhooks.context import Services
@@ -41,7 +41,7 @@ class Edge:
 
     engine: Engine
     sandbox: RunningSandbox
-    rings: list[Ring] = field(default_factory=list)
+    messages: list[TaskMessage] = field(default_factory=list)
     keys: dict[str, str] = field(default_factory=dict)
     is_worker_up: bool = False
     broker_error: Exception | None = None
@@ -56,7 +56,7 @@ class Edge:
             router=Router(gateways),
             policy=Policy(),
             leases=LeaseKeeper(self.engine, self.clock),
-            ring=self._ring,
+            publish=self._publish,
         )
         services = Services(
             engine=self.engine,
@@ -64,7 +64,7 @@ class Edge:
             gateways=self._runtime.gateways,
             router=self._runtime.router,
             policy=self._runtime.policy,
-            ring=self._ring,
+            publish=self._publish,
             check_broker=self._check_broker,
             hold=self._runtime.leases.hold,
             publishable_key="pk_test_shown",
@@ -119,22 +119,22 @@ class Edge:
 
     def paid(self, **changes: Any) -> dict[str, Any]:
         """Return a payment that a worker has brought to rest."""
-        answer = self.pay(**changes)
-        assert answer.status_code == 202, answer.text
+        response = self.pay(**changes)
+        assert response.status_code == 202, response.text
         self.work()
-        return self.shown(answer.json["id"])
+        return self.shown(response.json["id"])
 
     def shown(self, payment_id: str) -> dict[str, Any]:
         """Return a payment as an operator sees it."""
-        answer = self.get(f"/{payment_id}", caller="operator")
-        assert answer.status_code == 200, answer.text
-        return answer.json
+        response = self.get(f"/{payment_id}", caller="operator")
+        assert response.status_code == 200, response.text
+        return response.json
 
     def work(self) -> None:
         """Be the worker: carry out what was rung, and nothing else."""
-        rings, self.rings[:] = list(self.rings), []
-        for ring in rings:
-            self._carry_out(ring)
+        messages, self.messages[:] = list(self.messages), []
+        for publish in messages:
+            self._carry_out(publish)
 
     def rows(self) -> dict[str, int]:
         """Return how many rows each table has."""
@@ -149,21 +149,27 @@ class Edge:
         """Return the rows of a query."""
         return read(self.engine, lambda connection: list(connection.execute(query)))
 
-    def _ring(self, rings: Iterable[Ring]) -> None:
-        for ring in rings:
+    def _publish(self, messages: Iterable[TaskMessage]) -> None:
+        for publish in messages:
             if self.is_worker_up:
-                self._carry_out(ring)
+                self._carry_out(publish)
             else:
-                self.rings.append(ring)
+                self.messages.append(publish)
 
-    def _carry_out(self, ring: Ring) -> None:
-        if ring.task == CHARGE:
-            carry_out(
-                self._runtime, ring.row_id, "charge", lambda gateway, order, remember: gateway.charge(order, remember)
+    def _carry_out(self, publish: TaskMessage) -> None:
+        if publish.task == CHARGE:
+            execute_attempt(
+                self._runtime,
+                publish.row_id,
+                "charge",
+                lambda gateway, order, save_reference: gateway.charge(order, save_reference),
             )
-        elif ring.task == SETTLE:
-            carry_out(
-                self._runtime, ring.row_id, "operation", lambda gateway, order, _: getattr(gateway, order.verb)(order)
+        elif publish.task == CAPTURE_VOID_REFUND:
+            execute_attempt(
+                self._runtime,
+                publish.row_id,
+                "operation",
+                lambda gateway, order, _: getattr(gateway, order.verb)(order),
             )
 
     def _check_broker(self) -> None:
@@ -189,10 +195,10 @@ def payment(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in (body | changes).items() if value is not ...}
 
 
-def assert_problem(answer: TestResponse, status: int, kind: str) -> str:
+def assert_problem(response: TestResponse, status: int, kind: str) -> str:
     """Check that the answer is a problem of that status and type; return its sentence."""
-    assert (answer.status_code, answer.content_type) == (status, PROBLEM), answer.text
-    body = answer.json
+    assert (response.status_code, response.content_type) == (status, PROBLEM), response.text
+    body = response.json
     assert (body["status"], body["type"]) == (status, kind), body
     assert body["title"]
     assert len(body["detail"].split()) > 1, body

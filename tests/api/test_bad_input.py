@@ -18,7 +18,7 @@ def _no_row_is_written(edge: Edge) -> Any:
     before = edge.rows()
     yield
     assert edge.rows() == before
-    assert edge.rings == []
+    assert edge.messages == []
 
 
 def refuse(edge: Edge, status: int, kind: str, **changes: Any) -> str:
@@ -186,9 +186,9 @@ def everywhere(text: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("changes", everywhere(CARD), ids=str)
 def test_a_card_number_anywhere(edge: Edge, changes: dict[str, Any]) -> None:
-    answer = edge.pay(**changes)
-    assert_problem(answer, 422, "card_number_refused")
-    assert "4242" not in answer.text
+    response = edge.pay(**changes)
+    assert_problem(response, 422, "card_number_refused")
+    assert "4242" not in response.text
 
 
 @pytest.mark.parametrize("number", ["4242424242424242", "4242424242424242.0", "378282246310005"])
@@ -198,16 +198,16 @@ def test_a_card_number_as_a_number(edge: Edge, number: str) -> None:
 
 
 def test_a_card_number_as_idempotency_key(edge: Edge) -> None:
-    answer = edge.pay(Idempotency_Key=f'"{CARD}"')
-    assert_problem(answer, 422, "card_number_refused")
-    assert "4242" not in answer.text
+    response = edge.pay(Idempotency_Key=f'"{CARD}"')
+    assert_problem(response, 422, "card_number_refused")
+    assert "4242" not in response.text
 
 
 def test_a_card_number_as_the_id_of_an_invoice(edge: Edge) -> None:
     body = {"user_id": unique("user"), "amount": "10", "currency": "EUR"}
-    answer = edge.call("PUT", f"/invoices/{CARD}", body)
-    assert_problem(answer, 422, "card_number_refused")
-    assert "4242" not in answer.text
+    response = edge.call("PUT", f"/invoices/{CARD}", body)
+    assert_problem(response, 422, "card_number_refused")
+    assert "4242" not in response.text
 
 
 @pytest.mark.parametrize("changes", everywhere("a\x00b"), ids=repr)
@@ -260,9 +260,9 @@ def test_no_body_at_all(edge: Edge) -> None:
 def test_a_deeply_nested_body(edge: Edge, depth: int) -> None:
     """Some depths pass the JSON reader and would break what recurses after it."""
     raw = '{"metadata": ' + '{"a":' * depth + "1" + "}" * depth + "}"
-    answer = edge.post("/process", raw)
-    assert answer.status_code in (400, 422), answer.text
-    assert answer.json["type"] in ("invalid_json", "invalid_request")
+    response = edge.post("/process", raw)
+    assert response.status_code in (400, 422), response.text
+    assert response.json["type"] in ("invalid_json", "invalid_request")
 
 
 @pytest.mark.parametrize("size", [64 * 1024 + 1, 1024 * 1024 + 1])
@@ -304,9 +304,9 @@ DOORS = [
 )
 def test_no_key_is_told_before_anything_else(edge: Edge, method: str, path: str, authorization: str | None) -> None:
     headers = {} if authorization is None else {"Authorization": authorization}
-    answer = edge.call(method, path, b"not JSON", caller=None, **headers)
-    assert_problem(answer, 401, "unauthorized")
-    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    response = edge.call(method, path, b"not JSON", caller=None, **headers)
+    assert_problem(response, 401, "unauthorized")
+    assert response.headers["WWW-Authenticate"].startswith("Bearer")
 
 
 @pytest.mark.parametrize(("method", "path"), DOORS)

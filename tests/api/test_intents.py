@@ -25,9 +25,9 @@ def intents_of(edge: Edge, payment_id: str) -> list[Any]:
 
 
 def test_the_secret_is_answered_and_stored_nowhere(edge: Edge) -> None:
-    answer = open_intent(edge, owed(edge))
-    assert answer.status_code == 201
-    intent = answer.json
+    response = open_intent(edge, owed(edge))
+    assert response.status_code == 201
+    intent = response.json
     assert (intent["amount"], intent["currency"], intent["publishable_key"]) == ("25.00", "EUR", "pk_test_shown")
     assert "_secret_" in intent["client_secret"]
     assert intent["client_secret"] not in edge.dump()

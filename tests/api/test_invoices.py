@@ -34,8 +34,8 @@ def test_an_invoice_is_made_shown_and_changed(edge: Edge) -> None:
 
 def test_a_naive_due_date_is_refused_or_means_utc(edge: Edge) -> None:
     """On PostgreSQL a naive time would mean the server's zone, on SQLite the host's."""
-    answer = put(edge, unique("inv"), due_at="2027-01-02T03:04:05")
-    assert answer.status_code == 422 or answer.json["due_at"] == "2027-01-02T03:04:05.000Z"
+    response = put(edge, unique("inv"), due_at="2027-01-02T03:04:05")
+    assert response.status_code == 422 or response.json["due_at"] == "2027-01-02T03:04:05.000Z"
 
 
 def test_what_is_captured_is_no_longer_open(edge: Edge) -> None:

@@ -38,7 +38,7 @@ def held_for_review(edge: Edge) -> dict[str, Any]:
             connection, attempt_id, ReviewRequired(), now=now, policy=Policy(), actor="test"
         ),
     )
-    edge.rings.clear()
+    edge.messages.clear()
     return shown
 
 
@@ -100,8 +100,8 @@ def test_a_repeated_capture_is_one(edge: Edge) -> None:
 
 def test_what_never_reached_the_provider_is_canceled_at_once(edge: Edge) -> None:
     payment_id = edge.pay().json["id"]
-    answer = edge.post(f"/{payment_id}/cancel")
-    assert (answer.status_code, answer.json["status"]) == (202, "canceled")
+    response = edge.post(f"/{payment_id}/cancel")
+    assert (response.status_code, response.json["status"]) == (202, "canceled")
     edge.work()
     shown = edge.shown(payment_id)
     assert (shown["status"], shown["captured_amount"]) == ("canceled", "0.00")
@@ -190,15 +190,15 @@ def test_nothing_is_refunded_that_was_not_captured(edge: Edge) -> None:
 
 def test_an_operator_refunds_any_payment(edge: Edge) -> None:
     payment_id = captured(edge)
-    answer = edge.post(f"/{payment_id}/refunds", {}, caller="operator", Idempotency_Key=unique("key"))
-    assert answer.status_code == 202
+    response = edge.post(f"/{payment_id}/refunds", {}, caller="operator", Idempotency_Key=unique("key"))
+    assert response.status_code == 202
 
 
 def test_a_refund_may_be_waited_for(edge: Edge) -> None:
     payment_id = captured(edge)
     edge.is_worker_up = True
-    answer = edge.post(f"/{payment_id}/refunds", {}, Idempotency_Key=unique("key"), Prefer="wait=5")
-    assert (answer.status_code, answer.json["status"]) == (200, "refunded")
+    response = edge.post(f"/{payment_id}/refunds", {}, Idempotency_Key=unique("key"), Prefer="wait=5")
+    assert (response.status_code, response.json["status"]) == (200, "refunded")
 
 
 # --- review ---
@@ -206,18 +206,18 @@ def test_a_refund_may_be_waited_for(edge: Edge) -> None:
 
 def test_an_operator_lets_a_payment_pass(edge: Edge) -> None:
     shown = held_for_review(edge)
-    answer = edge.post(f"/{shown['id']}/review", {"decision": "approve"}, caller="operator")
-    assert (answer.status_code, answer.json["status"]) == (202, "accepted")
+    response = edge.post(f"/{shown['id']}/review", {"decision": "approve"}, caller="operator")
+    assert (response.status_code, response.json["status"]) == (202, "accepted")
     edge.work()
     assert edge.shown(shown["id"])["status"] == "captured"
 
 
 def test_an_operator_rejects_a_payment(edge: Edge) -> None:
     shown = held_for_review(edge)
-    answer = edge.post(f"/{shown['id']}/review", {"decision": "reject"}, caller="operator")
-    assert answer.json["status"] == "canceled"
-    assert edge.rings == []
-    assert answer.json["attempts"][0]["status"] == "canceled"
+    response = edge.post(f"/{shown['id']}/review", {"decision": "reject"}, caller="operator")
+    assert response.json["status"] == "canceled"
+    assert edge.messages == []
+    assert response.json["attempts"][0]["status"] == "canceled"
 
 
 def test_only_what_waits_for_review_is_reviewed(edge: Edge) -> None:

@@ -137,21 +137,21 @@ def test_only_operators_record_and_only_what_nobody_else_keeps(edge: Edge) -> No
 def test_a_customer_who_comes_back_goes_on_to_the_application(edge: Edge) -> None:
     waiting = by_invoice(edge, return_url="https://shop.example/done?order=7")
     attempt_id = waiting["attempts"][0]["id"]
-    answer = edge.get(f"/returns/{attempt_id}?status=CANCELLED&token=x", caller=None)
-    assert answer.status_code == 303
-    assert answer.headers["Location"] == f"https://shop.example/done?order=7&payment_id={waiting['id']}&canceled=1"
-    assert [ring.task for ring in edge.rings] == ["payments.reconcile"]
-    edge.rings.clear()
+    response = edge.get(f"/returns/{attempt_id}?status=CANCELLED&token=x", caller=None)
+    assert response.status_code == 303
+    assert response.headers["Location"] == f"https://shop.example/done?order=7&payment_id={waiting['id']}&canceled=1"
+    assert [publish.task for publish in edge.messages] == ["payments.reconcile"]
+    edge.messages.clear()
     assert edge.get(f"/returns/{attempt_id}", caller=None).headers["Location"].endswith(waiting["id"])
-    assert edge.rings == []  # the look is due already
+    assert edge.messages == []  # the look is due already
 
 
 def test_a_customer_without_an_application_to_go_to_sees_a_page(edge: Edge) -> None:
     paid = edge.paid()
-    answer = edge.get(f"/returns/{paid['attempts'][0]['id']}", caller=None)
-    assert (answer.status_code, answer.content_type) == (200, "text/html; charset=utf-8")
-    assert paid["id"] in answer.text
-    assert edge.rings == []
+    response = edge.get(f"/returns/{paid['attempts'][0]['id']}", caller=None)
+    assert (response.status_code, response.content_type) == (200, "text/html; charset=utf-8")
+    assert paid["id"] in response.text
+    assert edge.messages == []
 
 
 def test_a_return_of_nothing(edge: Edge) -> None:

@@ -28,17 +28,17 @@ def written(edge: Edge, before: dict[str, int]) -> dict[str, int]:
 
 def test_a_payment_is_accepted_and_announced_once(edge: Edge) -> None:
     before = edge.rows()
-    answer = edge.pay(metadata={"order": "42"}, amount="12.3")
+    response = edge.pay(metadata={"order": "42"}, amount="12.3")
 
-    assert answer.status_code == 202
-    shown = answer.json
+    assert response.status_code == 202
+    shown = response.json
     assert (shown["status"], shown["amount"], shown["currency"]) == ("accepted", "12.30", "EUR")
     assert (shown["metadata"], shown["capture"], shown["off_session"]) == ({"order": "42"}, True, False)
-    assert answer.headers["Location"].endswith(f"/api/v1/payments/{shown['id']}")
+    assert response.headers["Location"].endswith(f"/api/v1/payments/{shown['id']}")
     assert edge.get(f"/{shown['id']}").json == shown
     assert written(edge, before) == WRITTEN
-    assert [ring.task for ring in edge.rings] == ["payments.charge"]
-    assert [ring.row_id for ring in edge.rings] == [shown["attempts"][0]["id"]]
+    assert [publish.task for publish in edge.messages] == ["payments.charge"]
+    assert [publish.row_id for publish in edge.messages] == [shown["attempts"][0]["id"]]
 
 
 def test_each_acceptance_writes_its_event(edge: Edge) -> None:
@@ -65,8 +65,8 @@ def test_each_acceptance_writes_its_event(edge: Edge) -> None:
 )
 def test_amounts_are_exact(edge: Edge, amount: str, currency: str, shown: str) -> None:
     raw = json.dumps(payment(amount="AMOUNT", currency=currency)).replace('"AMOUNT"', amount)
-    answer = edge.post("/process", raw)
-    assert (answer.status_code, answer.json["amount"]) == (202, shown)
+    response = edge.post("/process", raw)
+    assert (response.status_code, response.json["amount"]) == (202, shown)
 
 
 def test_a_subscription_is_off_session_unless_said_otherwise(edge: Edge) -> None:
@@ -135,8 +135,8 @@ def test_a_payment_must_fit_its_invoice(edge: Edge, changes: dict[str, Any]) -> 
 def test_an_invoice_of_another_application_is_not_found(edge: Edge) -> None:
     paid = edge.paid()
     before = edge.rows()
-    answer = edge.pay(invoice_id=paid["invoice_id"], user_id=paid["user_id"], caller="other")
-    assert_problem(answer, 404, "not_found")
+    response = edge.pay(invoice_id=paid["invoice_id"], user_id=paid["user_id"], caller="other")
+    assert_problem(response, 404, "not_found")
     assert edge.rows() == before
 
 
@@ -154,7 +154,7 @@ def test_a_repeated_key_gets_the_same_answer(edge: Edge) -> None:
     assert second.headers["Location"] == first.headers["Location"]
     assert "Idempotent-Replayed" not in first.headers
     assert second.headers["Idempotent-Replayed"] == "true"
-    assert (edge.rows()["payments"], edge.rings) == (rows["payments"], [])
+    assert (edge.rows()["payments"], edge.messages) == (rows["payments"], [])
 
 
 def test_a_repeated_key_with_another_body_is_refused(edge: Edge) -> None:
@@ -242,17 +242,17 @@ def test_the_list_shows_own_payments_only(edge: Edge) -> None:
 @pytest.mark.parametrize("prefer", ["wait=5", "respond-async, wait=5", "wait = 5", "foo;wait=5"])
 def test_a_caller_may_wait_for_the_rest(edge: Edge, prefer: str) -> None:
     edge.is_worker_up = True
-    answer = edge.pay(Prefer=prefer)
-    assert (answer.status_code, answer.json["status"]) == (200, "captured")
-    assert answer.headers["Preference-Applied"] == "wait=5"
-    assert answer.headers["Location"].endswith(answer.json["id"])
+    response = edge.pay(Prefer=prefer)
+    assert (response.status_code, response.json["status"]) == (200, "captured")
+    assert response.headers["Preference-Applied"] == "wait=5"
+    assert response.headers["Location"].endswith(response.json["id"])
 
 
 @pytest.mark.parametrize("prefer", ["wait=0", "wait=", "wait=-1", "wait=x", "await=5", "respond-async", ""])
 def test_a_preference_that_is_none_is_ignored(edge: Edge, prefer: str) -> None:
-    answer = edge.pay(Prefer=prefer)
-    assert answer.status_code == 202
-    assert "Preference-Applied" not in answer.headers
+    response = edge.pay(Prefer=prefer)
+    assert response.status_code == 202
+    assert "Preference-Applied" not in response.headers
 
 
 def test_nobody_waits_longer_than_half_a_minute(edge: Edge) -> None:
@@ -261,8 +261,8 @@ def test_nobody_waits_longer_than_half_a_minute(edge: Edge) -> None:
 
 
 def test_who_waited_in_vain_gets_the_acceptance(edge: Edge) -> None:
-    answer = edge.pay(Prefer="wait=1")
-    assert (answer.status_code, answer.json["status"]) == (202, "accepted")
+    response = edge.pay(Prefer="wait=1")
+    assert (response.status_code, response.json["status"]) == (202, "accepted")
 
 
 @pytest.mark.parametrize(
@@ -288,10 +288,10 @@ def test_who_waited_in_vain_gets_the_acceptance(edge: Edge) -> None:
 def test_a_refusal_that_was_waited_for(edge: Edge, changes: dict[str, Any], status: int, kind: str, code: str) -> None:
     edge.is_worker_up = True
     unique_ids = {name: unique(value) for name, value in changes.items() if name == "subscription_id"}
-    answer = edge.pay(**(changes | unique_ids), Prefer="wait=5")
-    assert_problem(answer, status, kind)
-    assert answer.json["code"] == code
-    assert answer.json["payment"]["id"] == answer.json["payment_id"]
+    response = edge.pay(**(changes | unique_ids), Prefer="wait=5")
+    assert_problem(response, status, kind)
+    assert response.json["code"] == code
+    assert response.json["payment"]["id"] == response.json["payment_id"]
 
 
 @pytest.mark.parametrize(
@@ -307,8 +307,8 @@ def test_a_screened_payment_that_was_waited_for(edge: Edge, command: Any, kind: 
             connection, shown["attempts"][0]["id"], command, now=now, policy=Policy(), actor="test"
         ),
     )
-    answer = edge.post("/process", body, Idempotency_Key=key, Prefer="wait=5")
-    assert_problem(answer, 403, kind)
+    response = edge.post("/process", body, Idempotency_Key=key, Prefer="wait=5")
+    assert_problem(response, 403, kind)
 
 
 # --- processes ---

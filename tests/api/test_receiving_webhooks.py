@@ -50,26 +50,26 @@ def last_event(edge: Edge) -> Any:
 @pytest.mark.parametrize("secret", WEBHOOK_SECRETS)
 def test_a_verified_event_is_stored_as_it_came_and_rung(edge: Edge, secret: str) -> None:
     body = event()
-    answer = send(edge, body, secret=secret)
-    assert (answer.status_code, answer.json) == (200, {"received": True})
+    response = send(edge, body, secret=secret)
+    assert (response.status_code, response.json) == (200, {"received": True})
     (row,) = stored(edge, body)
     assert (row.provider, row.type, row.status, row.payload) == ("stripe", "customer.created", "stored", body.decode())
     assert row.due_at is not None
-    assert edge.rings == [("payments.webhook", row.id)]
+    assert edge.messages == [("payments.webhook", row.id)]
 
 
 def test_a_duplicate_is_one_row_and_one_ring(edge: Edge) -> None:
     body = event()
     assert [send(edge, body).status_code for _ in range(3)] == [200, 200, 200]
     assert len(stored(edge, body)) == 1
-    assert len(edge.rings) == 1
+    assert len(edge.messages) == 1
 
 
 def test_the_provider_needs_no_api_key(edge: Edge) -> None:
     body = event()
     signature = sign(body, edge.now().timestamp())
-    answer = edge.post(PATH, body, caller=None, Authorization="Bearer nonsense", Stripe_Signature=signature)
-    assert answer.status_code == 200
+    response = edge.post(PATH, body, caller=None, Authorization="Bearer nonsense", Stripe_Signature=signature)
+    assert response.status_code == 200
 
 
 FORGERIES = {
@@ -94,16 +94,16 @@ def test_of_a_forgery_only_the_fact_stays(edge: Edge, forgery: str, caplog: pyte
     signature = FORGERIES[forgery](body, edge.now().timestamp())
     headers = {} if signature is None else {"Stripe_Signature": signature}
     with caplog.at_level("WARNING"):
-        answer = edge.post(PATH, body, caller=None, **headers)
+        response = edge.post(PATH, body, caller=None, **headers)
 
-    assert_problem(answer, 400, "webhook_refused")
+    assert_problem(response, 400, "webhook_refused")
     assert edge.rows() == before | {"events": before["events"] + 1}
     noted = last_event(edge)
     assert (noted.name, noted.payment_id, noted.actor) == ("webhook_refused", None, "web")
     assert "canary" not in str(noted.data)
     assert "canary" not in caplog.text
     assert "security" in caplog.text
-    assert edge.rings == []
+    assert edge.messages == []
 
 
 def test_a_flood_of_forgeries_does_not_fill_the_trail(edge: Edge) -> None:
@@ -133,7 +133,7 @@ def test_signed_but_no_event_of_ours(edge: Edge, body: bytes) -> None:
     before = edge.rows()
     assert_problem(send(edge, body), 400, "webhook_refused")
     assert edge.rows()["webhook_events"] == before["webhook_events"]
-    assert edge.rings == []
+    assert edge.messages == []
 
 
 @pytest.mark.parametrize(

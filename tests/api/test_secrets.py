@@ -59,7 +59,7 @@ def requests_of_every_kind(edge: Edge) -> list[str]:
     edge.is_worker_up = True
     key = unique("key")
     body = payment(**PERSONAL)
-    answers = [
+    responses = [
         edge.post("/process", body, Idempotency_Key=key, Prefer="wait=5"),
         edge.post("/process", body, Idempotency_Key=key),
         edge.post("/process", body | {"amount": "1"}, Idempotency_Key=key),
@@ -77,13 +77,13 @@ def requests_of_every_kind(edge: Edge) -> list[str]:
         edge.call("GET", "//readyz", caller=None),
     ]
     edge.sandbox.state.faults.add("payment_intents.confirm", "error_before")
-    answers.append(edge.pay(**PERSONAL))
+    responses.append(edge.pay(**PERSONAL))
     edge.sandbox.state.faults.add("payment_intents.create", "reset_before")
-    answers.append(edge.pay(**PERSONAL))
-    payment_id = answers[0].json["id"]
-    answers.append(edge.post(f"/{payment_id}/refunds", {}, Idempotency_Key=unique("key"), Prefer="wait=5"))
-    assert answers[0].status_code == answers[-1].status_code == 200
-    return [answer.text + str(answer.headers) for answer in answers]
+    responses.append(edge.pay(**PERSONAL))
+    payment_id = responses[0].json["id"]
+    responses.append(edge.post(f"/{payment_id}/refunds", {}, Idempotency_Key=unique("key"), Prefer="wait=5"))
+    assert responses[0].status_code == responses[-1].status_code == 200
+    return [response.text + str(response.headers) for response in responses]
 
 
 def test_no_answer_shows_what_was_confided(edge: Edge) -> None:
@@ -109,6 +109,6 @@ def test_an_unexpected_error_tells_nothing(edge: Edge, monkeypatch: pytest.Monke
         raise RuntimeError(f"secret {EMAIL}")
 
     monkeypatch.setattr("models.intake.accept_payment", fail)
-    answer = edge.pay(**PERSONAL)
-    assert (answer.status_code, answer.json["type"]) == (500, "internal_error")
-    assert EMAIL not in answer.text
+    response = edge.pay(**PERSONAL)
+    assert (response.status_code, response.json["type"]) == (500, "internal_error")
+    assert EMAIL not in response.text

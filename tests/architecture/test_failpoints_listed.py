@@ -14,8 +14,8 @@ SOURCE = files(*LAYERS)
 
 
 def stages() -> set[str]:
-    """Return the stages that `carry_out` is called with."""
-    found = (call.args[2] for file in SOURCE for call, called in calls(file) if called == "carry_out")
+    """Return the stages that `execute_attempt` is called with."""
+    found = (call.args[2] for file in SOURCE for call, called in calls(file) if called == "execute_attempt")
     return {stage.value for stage in found if isinstance(stage, ast.Constant)}
 
 

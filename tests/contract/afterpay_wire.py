@@ -23,17 +23,17 @@ class Wire:
     upstream: str
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
-    answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    responses: dict[str, tuple[int, Any]] = field(default_factory=dict)
     heard: list[tuple[Asked, int, bytes]] = field(default_factory=list)
 
     def bodies(self, end: str) -> list[Any]:
         """Return what was sent to paths that end so."""
         return [asked.body for asked in self.asked if asked.path.endswith(end)]
 
-    def answer(self, asked: Asked) -> Reply | None:
+    def response(self, asked: Asked) -> Reply | None:
         """Return the ordered answer, or the sandbox's; lost on one side is lost on the other."""
-        for end in [end for end in self.answers if asked.path.endswith(end)]:
-            return self.answers.pop(end)
+        for end in [end for end in self.responses if asked.path.endswith(end)]:
+            return self.responses.pop(end)
         headers = {name: asked.headers[name] for name in HEADERS if name in asked.headers}
         url = self.upstream + asked.path
         try:
@@ -48,6 +48,6 @@ class Wire:
 def running(upstream: str) -> Iterator[Wire]:
     """Serve a wire."""
     wire = Wire(upstream)
-    with serving(wire.answer) as served:
+    with serving(wire.response) as served:
         wire.url, wire.asked = served.url, served.asked
         yield wire

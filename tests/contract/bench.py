@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from domain.money import Money
 from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
-from gateways.base import Gateway, Order
+from gateways.base import AttemptRequest, Gateway
 from sandbox.ledger import Movement
 from sandbox.server import RunningSandbox
 
@@ -58,7 +58,7 @@ class Bench(Protocol):
         """Return a gateway that talks to the sandbox; changes are arguments of its constructor."""
         ...
 
-    def ready(self, gateway: Gateway, asked: Order, card: str) -> Order:
+    def ready(self, gateway: Gateway, asked: AttemptRequest, card: str) -> AttemptRequest:
         """Bring a new order to where the next `gateway.charge` moves its money: for a provider whose customer
         approves first, with a created and approved object as its reference. `card`: a name in `tokens`."""
         ...
@@ -152,7 +152,9 @@ def _as_asked(rows: Iterable[Movement]) -> Iterator[tuple[str, int]]:
             yield "charge", row.amount
 
 
-def attempt(bench: Bench, verb: Verb = Verb.CHARGE, *, minor: int = 1000, card: str = "good", **changes: Any) -> Order:
+def attempt(
+    bench: Bench, verb: Verb = Verb.CHARGE, *, minor: int = 1000, card: str = "good", **changes: Any
+) -> AttemptRequest:
     """Return an order of a new payment, brought to where the next `gateway.charge` moves its money.
 
     `card` is one of the bench's names."""
@@ -160,7 +162,7 @@ def attempt(bench: Bench, verb: Verb = Verb.CHARGE, *, minor: int = 1000, card: 
     return bench.ready(gateway, new_order(bench, verb, minor=minor, **changes), card)
 
 
-def new_order(bench: Bench, verb: Verb = Verb.CHARGE, *, minor: int = 1000, **changes: Any) -> Order:
+def new_order(bench: Bench, verb: Verb = Verb.CHARGE, *, minor: int = 1000, **changes: Any) -> AttemptRequest:
     """Return an order of a new payment, of which the provider knows nothing."""
     given: dict[str, Any] = {
         "payment_id": f"pay_{secrets.token_hex(16)}",
@@ -178,7 +180,7 @@ def new_order(bench: Bench, verb: Verb = Verb.CHARGE, *, minor: int = 1000, **ch
         "retries": 0,
         "payer": PAYER,
     }
-    return Order(**(given | changes))
+    return AttemptRequest(**(given | changes))
 
 
 def body_of(event: Any) -> bytes:

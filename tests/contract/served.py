@@ -59,7 +59,7 @@ class Served:
 
 
 @contextmanager
-def serving(answer: Callable[[Asked], Reply | None]) -> Iterator[Served]:
+def serving(response: Callable[[Asked], Reply | None]) -> Iterator[Served]:
     """Serve until the block ends. `answer` returns None to close the connection without a word."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -67,7 +67,7 @@ def serving(answer: Callable[[Asked], Reply | None]) -> Iterator[Served]:
             raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             asked = Asked(self.command, self.path, CaseInsensitiveDict(self.headers.items()), raw)
             served.keep(asked)
-            reply = answer(asked)
+            reply = response(asked)
             if reply is None:
                 self.close_connection = True
                 return

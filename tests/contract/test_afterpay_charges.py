@@ -12,15 +12,15 @@ import requests
 
 from domain.decline import Decline, DeclineClass
 from domain.money import Money
-from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Ready
+from domain.outcome import ActionRequired, Approved, CustomerApproved, Declined, InDoubt, NotSent
 from domain.payment import Verb
 from gateways.afterpay.gateway import AfterpayGateway
-from gateways.base import Order
+from gateways.base import AttemptRequest
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 
 from .afterpay_wire import Wire
-from .bench import API_URL, SECONDS, Books, new_order, order
+from .bench import API_URL, SECONDS, Books, attempt, new_order
 from .benches.afterpay import ProviderBench as AfterpayBench
 
 HOUR = 3600.0
@@ -40,14 +40,14 @@ def gateway(afterpay: AfterpayBench, wire: Wire) -> AfterpayGateway:
     return afterpay.gateway(base=wire.url)
 
 
-def opened(gateway: AfterpayGateway, asked: Order) -> tuple[Order, str]:
+def opened(gateway: AfterpayGateway, asked: AttemptRequest) -> tuple[AttemptRequest, str]:
     """Return the order of a new checkout, and the address of its page."""
     outcome = gateway.charge(asked, lambda _: None)
     assert isinstance(outcome, ActionRequired)
     return replace(asked, reference=outcome.reference), outcome.next_action["redirect_url"]
 
 
-def go_on(gateway: AfterpayGateway, asked: Order) -> object:
+def go_on(gateway: AfterpayGateway, asked: AttemptRequest) -> object:
     return gateway.charge(asked, lambda _: None)
 
 
@@ -69,7 +69,7 @@ def test_a_shopper_decides_on_his_page(
     back = urlsplit(sent.headers["Location"])
     assert f"{back.scheme}://{back.netloc}{back.path}" == f"{API_URL}/returns/{asked.attempt_id}"
     assert parse_qs(back.query) == {"status": [status], "orderToken": [asked.reference]}
-    assert gateway.retrieve(asked) == Ready(asked.reference)
+    assert gateway.retrieve(asked) == CustomerApproved(asked.reference)
     assert isinstance(go_on(gateway, asked), kind)
     assert books.movements(asked.payment_id) == ([("charge", 1000)] if kind is Approved else [])
 
@@ -97,7 +97,7 @@ def test_a_decline_is_hard_whatever_its_status(
     afterpay: AfterpayBench, gateway: AfterpayGateway, books: Books, verb: Verb, code: str
 ) -> None:
     """A capture declines with 201, an authorization with 402."""
-    asked = order(afterpay, verb, card="hard")
+    asked = attempt(afterpay, verb, card="hard")
     declined = Declined(asked.reference, Decline(code, DeclineClass.HARD))
     assert [go_on(gateway, asked), gateway.retrieve(asked), go_on(gateway, asked)] == [declined] * 3
     assert books.movements(asked.payment_id) == []
@@ -113,7 +113,7 @@ def test_after_an_hour_the_checkout_is_forgotten_but_its_token_is_good(
     sandbox.state.advance(HOUR + 1)
     assert go_on(gateway, asked) == ActionRequired(asked.reference, {"type": "redirect"})
     afterpay.decide(asked.reference, "approve")
-    assert gateway.retrieve(asked) == Ready(asked.reference)
+    assert gateway.retrieve(asked) == CustomerApproved(asked.reference)
     assert isinstance(go_on(gateway, asked), Approved)
     assert books.movements(asked.payment_id) == [("charge", 1000)]
 
@@ -132,9 +132,9 @@ def test_after_three_hours_the_token_is_over(
     if is_approved:
         afterpay.decide(asked.reference, "approve")
     sandbox.state.advance(3 * HOUR + 1)
-    assert go_on(gateway, asked) == Approved(asked.reference, voided=True, may_still_move=True)
+    assert go_on(gateway, asked) == Approved(asked.reference, voided=True, may_still_charge=True)
     assert afterpay.decide(asked.reference, "approve").endswith(f"status=CANCELLED&orderToken={asked.reference}")
-    assert go_on(gateway, asked) == Approved(asked.reference, voided=True, may_still_move=True)
+    assert go_on(gateway, asked) == Approved(asked.reference, voided=True, may_still_charge=True)
     assert books.movements(asked.payment_id) == []
 
 
@@ -143,7 +143,7 @@ def test_a_token_that_is_over_because_it_was_used_is_looked_up(
     afterpay: AfterpayBench, gateway: AfterpayGateway, sandbox: RunningSandbox, books: Books, verb: Verb
 ) -> None:
     """Days later the request id is forgotten; the payment is not."""
-    asked = order(afterpay, verb)
+    asked = attempt(afterpay, verb)
     first = go_on(gateway, asked)
     sandbox.state.advance(2 * DAY)
     assert go_on(gateway, asked) == first
@@ -153,17 +153,17 @@ def test_a_token_that_is_over_because_it_was_used_is_looked_up(
 def test_a_used_token_that_cannot_be_looked_up_is_doubt(
     afterpay: AfterpayBench, gateway: AfterpayGateway, sandbox: RunningSandbox, wire: Wire
 ) -> None:
-    asked = order(afterpay, Verb.AUTHORIZE)
+    asked = attempt(afterpay, Verb.AUTHORIZE)
     go_on(gateway, asked)
     sandbox.state.advance(2 * DAY)
-    wire.answers[f"token:{asked.reference}"] = (503, b"")
+    wire.responses[f"token:{asked.reference}"] = (503, b"")
     assert go_on(gateway, asked) == InDoubt("http_503", asked.reference)
 
 
 def test_an_authorization_ends_by_itself(
     afterpay: AfterpayBench, gateway: AfterpayGateway, sandbox: RunningSandbox, books: Books
 ) -> None:
-    asked = order(afterpay, Verb.AUTHORIZE)
+    asked = attempt(afterpay, Verb.AUTHORIZE)
     held = go_on(gateway, asked)
     assert isinstance(held, Approved)
     at = datetime.fromtimestamp(sandbox.state.clock.now(), UTC)
@@ -179,7 +179,7 @@ def test_an_authorization_ends_by_itself(
 def test_an_authorization_is_repeated_with_the_same_id(
     afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, books: Books
 ) -> None:
-    asked = order(afterpay, Verb.AUTHORIZE)
+    asked = attempt(afterpay, Verb.AUTHORIZE)
     outcomes = {go_on(gateway, replace(asked, retries=retries)) for retries in range(3)}
     assert len(outcomes) == 1
     assert len({body["requestId"] for body in wire.bodies("/auth")}) == 1
@@ -212,7 +212,7 @@ def test_an_amount_outside_the_limits(afterpay: AfterpayBench, gateway: Afterpay
 def test_amounts_arrive_as_they_were_meant(
     afterpay: AfterpayBench, gateway: AfterpayGateway, books: Books, minor: int
 ) -> None:
-    asked = order(afterpay, minor=minor)
+    asked = attempt(afterpay, minor=minor)
     assert go_on(gateway, asked) == Approved(asked.reference, authorized=minor, captured=minor)
     assert books.movements(asked.payment_id) == [("charge", minor)]
 
@@ -230,15 +230,15 @@ def test_another_currency_than_the_region_s_is_not_even_asked_for(
 def test_every_region_has_its_currency(afterpay: AfterpayBench, region: str, books: Books) -> None:
     currency = {"au": "AUD", "ca": "CAD", "nz": "NZD", "uk": "GBP", "us": "USD"}[region]
     own = afterpay.gateway(region=region, merchant_id=f"sandbox-{region}")
-    asked = order(afterpay, money=Money(1000, currency), gateway=own)
+    asked = attempt(afterpay, money=Money(1000, currency), gateway=own)
     assert isinstance(go_on(own, asked), Approved)
     assert books.movements(asked.payment_id) == [("charge", 1000)]
 
 
 def test_the_token_of_another_merchant_is_none(afterpay: AfterpayBench, books: Books) -> None:
-    asked = order(afterpay)
+    asked = attempt(afterpay)
     other = afterpay.gateway(merchant_id="sandbox-other-au")
-    assert go_on(other, asked) == Approved(asked.reference, voided=True, may_still_move=True)
+    assert go_on(other, asked) == Approved(asked.reference, voided=True, may_still_charge=True)
     assert books.movements(asked.payment_id) == []
 
 
@@ -267,10 +267,10 @@ def test_a_shopper_without_an_email(
     ids=str,
 )
 def test_a_checkout_that_makes_no_sense_is_not_remembered(
-    afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, answer: object
+    afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, response: object
 ) -> None:
     remembered: list[str] = []
-    wire.answers["/checkouts"] = (201, answer)
+    wire.responses["/checkouts"] = (201, response)
     outcome = gateway.charge(new_order(afterpay), remembered.append)
     assert outcome == NotSent("malformed_answer")
     assert remembered == []
@@ -278,11 +278,11 @@ def test_a_checkout_that_makes_no_sense_is_not_remembered(
 
 @pytest.mark.parametrize("answer", [(500, b""), (429, {}), (200, {}), (200, {"token": "another"})], ids=str)
 def test_a_checkout_that_cannot_be_read_is_asked_for_again(
-    afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, answer: tuple[int, object]
+    afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, response: tuple[int, object]
 ) -> None:
     """Not approved is not paid; what is missing is only where the shopper can approve."""
     asked, page = opened(gateway, new_order(afterpay))
-    wire.answers[f"checkouts/{asked.reference}"] = answer
+    wire.responses[f"checkouts/{asked.reference}"] = response
     outcome = go_on(gateway, asked)
     assert isinstance(outcome, NotSent)
     assert outcome.is_retryable
@@ -294,7 +294,7 @@ def test_a_lost_lease_stops_everything(afterpay: AfterpayBench, gateway: Afterpa
     def refuse(reference: str) -> None:
         raise ConnectionError(reference)
 
-    asked = order(afterpay)
+    asked = attempt(afterpay)
     with pytest.raises(ConnectionError):
         gateway.charge(asked, refuse)
     assert wire.asked == []

@@ -15,12 +15,12 @@ from domain.outcome import Approved, Declined, InDoubt, NotSent
 from domain.payment import Verb
 from gateways.afterpay.gateway import AfterpayGateway
 from gateways.afterpay.responses import ERRORS, failure_of
-from gateways.base import Order
-from gateways.json_api import Answer, CallFailed, Fate
+from gateways.base import AttemptRequest
+from gateways.json_api import CallFailed, FailureKind, ProviderResponse
 from sandbox.server import RunningSandbox
 
 from .afterpay_wire import Wire
-from .bench import Books, new_order, order
+from .bench import Books, attempt, new_order
 from .benches.afterpay import ProviderBench as AfterpayBench
 from .specifications import files_of
 from .test_gateway_operations import call, charged, operation
@@ -45,8 +45,8 @@ def codes_of(specification: str) -> set[str]:
 FOUND = DOCUMENTED.union(*(codes_of(file.read_text(encoding="utf-8")) for file in SPECIFICATIONS))
 
 
-def refused(status: int, code: str | None, message: str = "no") -> Answer:
-    return Answer(status, {"errorCode": code, "errorId": "1", "message": message, "httpStatusCode": status})
+def refused(status: int, code: str | None, message: str = "no") -> ProviderResponse:
+    return ProviderResponse(status, {"errorCode": code, "errorId": "1", "message": message, "httpStatusCode": status})
 
 
 @pytest.fixture
@@ -131,15 +131,15 @@ def test_nothing_that_afterpay_writes_gets_into_a_reason() -> None:
     assert outcome == NotSent("http_422", is_retryable=False, reference=TOKEN)
 
 
-@pytest.mark.parametrize(("fate", "kind"), [(Fate.UNKNOWN, InDoubt), (Fate.NOT_EXECUTED, NotSent)])
-def test_only_a_connection_that_was_never_made_was_not_sent(fate: Fate, kind: type) -> None:
-    assert isinstance(CallFailed("no_answer", fate).outcome(TOKEN), kind)
+@pytest.mark.parametrize(("kind", "outcome"), [(FailureKind.UNKNOWN, InDoubt), (FailureKind.NOT_EXECUTED, NotSent)])
+def test_only_a_connection_that_was_never_made_was_not_sent(kind: FailureKind, outcome: type) -> None:
+    assert isinstance(CallFailed("no_answer", kind).outcome(TOKEN), outcome)
 
 
 # --- answers to a charge ---
 
 
-def payment(asked: Order, **changes: Any) -> dict[str, Any]:
+def payment(asked: AttemptRequest, **changes: Any) -> dict[str, Any]:
     """Return a payment as Afterpay shows it."""
     money = {"amount": "10.00", "currency": "AUD"}
     known = {
@@ -160,8 +160,8 @@ DECLINED = {"status": "DECLINED", "paymentState": "CAPTURE_DECLINED", "events": 
 
 @pytest.mark.parametrize("status", [200, 201])
 def test_an_approval(afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, status: int) -> None:
-    asked = order(afterpay)
-    wire.answers["/capture"] = (status, payment(asked))
+    asked = attempt(afterpay)
+    wire.responses["/capture"] = (status, payment(asked))
     assert gateway.charge(asked, lambda _: None) == Approved(asked.reference, authorized=1000, captured=1000)
 
 
@@ -169,8 +169,8 @@ def test_an_approval(afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wi
 def test_a_decline_comes_with_a_payment(
     afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, status: int
 ) -> None:
-    asked = order(afterpay)
-    wire.answers["/capture"] = (status, payment(asked, **DECLINED))
+    asked = attempt(afterpay)
+    wire.responses["/capture"] = (status, payment(asked, **DECLINED))
     outcome = gateway.charge(asked, lambda _: None)
     assert isinstance(outcome, Declined)
     assert outcome.decline.decline_class is DeclineClass.HARD
@@ -210,8 +210,8 @@ AUD, USD = ({"amount": "10.00", "currency": currency} for currency in ("AUD", "U
 def test_an_answer_that_makes_no_sense_is_doubt(
     afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, status: int, changes: dict[str, Any], verb: Verb
 ) -> None:
-    asked = order(afterpay, verb)
-    wire.answers["/capture" if verb is Verb.CHARGE else "/auth"] = (status, payment(asked, **changes))
+    asked = attempt(afterpay, verb)
+    wire.responses["/capture" if verb is Verb.CHARGE else "/auth"] = (status, payment(asked, **changes))
     outcome = gateway.charge(asked, lambda _: None)
     assert isinstance(outcome, InDoubt)
     assert outcome.reference == asked.reference
@@ -222,8 +222,8 @@ def test_an_answer_that_makes_no_sense_is_doubt(
 def test_no_json_is_doubt(
     afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, body: bytes, status: int
 ) -> None:
-    asked = order(afterpay)
-    wire.answers["/capture"] = (status, body)
+    asked = attempt(afterpay)
+    wire.responses["/capture"] = (status, body)
     assert isinstance(gateway.charge(asked, lambda _: None), InDoubt)
 
 
@@ -231,23 +231,23 @@ def test_no_json_is_doubt(
 def test_a_server_error_with_a_known_code_is_doubt(
     afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, code: str
 ) -> None:
-    asked = order(afterpay)
-    wire.answers["/capture"] = (500, refused(500, code).body)
+    asked = attempt(afterpay)
+    wire.responses["/capture"] = (500, refused(500, code).body)
     assert isinstance(gateway.charge(asked, lambda _: None), InDoubt)
 
 
 def test_in_progress_is_doubt_until_the_payment_shows(
     afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, books: Books
 ) -> None:
-    asked = order(afterpay)
-    wire.answers["/capture"] = (409, refused(409, "conflict").body)
+    asked = attempt(afterpay)
+    wire.responses["/capture"] = (409, refused(409, "conflict").body)
     assert gateway.charge(asked, lambda _: None) == InDoubt("http_409", asked.reference)
     assert isinstance(gateway.charge(asked, lambda _: None), Approved)
     assert books.movements(asked.payment_id) == [("charge", 1000)]
 
 
 def test_a_redirect_is_not_followed(afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire) -> None:
-    wire.answers["/checkouts"] = (307, {})
+    wire.responses["/checkouts"] = (307, {})
     assert gateway.charge(new_order(afterpay), lambda _: None) == NotSent("http_307")
     assert len(wire.asked) == 1
 
@@ -261,7 +261,7 @@ def test_an_operation_whose_answer_makes_no_sense_is_doubt(
     afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, verb: Verb, body: bytes
 ) -> None:
     first = charged(afterpay, gateway, Verb.CHARGE if verb is Verb.REFUND else Verb.AUTHORIZE)
-    wire.answers[f"/{verb}"] = (201, body)
+    wire.responses[f"/{verb}"] = (201, body)
     assert isinstance(call(gateway, operation(first, verb)), InDoubt)
 
 
@@ -272,7 +272,7 @@ def test_a_look_up_whose_answer_makes_no_sense_says_nothing(
 ) -> None:
     first = charged(afterpay, gateway)
     asked = replace(first, verb=verb) if verb.is_collecting else operation(first, verb)
-    wire.answers[f"token:{first.reference}"] = (200, body)
+    wire.responses[f"token:{first.reference}"] = (200, body)
     outcome = gateway.retrieve(asked)
     assert isinstance(outcome, InDoubt)
     assert outcome.reference == (None if verb is Verb.REFUND else first.reference)
@@ -284,7 +284,7 @@ def test_another_payment_than_was_asked_for_says_nothing(
 ) -> None:
     first = charged(afterpay, gateway)
     asked = first if verb is Verb.CHARGE else operation(first, verb)
-    wire.answers[f"token:{first.reference}"] = (200, payment(first, token="another"))
+    wire.responses[f"token:{first.reference}"] = (200, payment(first, token="another"))
     assert isinstance(gateway.retrieve(asked), InDoubt)
 
 
@@ -294,7 +294,7 @@ def test_money_without_its_payment_makes_no_sense(
 ) -> None:
     first = charged(afterpay, gateway, Verb.AUTHORIZE)
     for ask in (gateway.retrieve, lambda asked: call(gateway, asked)):
-        wire.answers[f"token:{first.reference}"] = (404, refused(404, "not_found").body)
+        wire.responses[f"token:{first.reference}"] = (404, refused(404, "not_found").body)
         outcome = ask(operation(first, verb))
         assert isinstance(outcome, InDoubt)
         assert outcome.reason == "no_payment"
@@ -312,7 +312,7 @@ def test_the_sandbox_refuses_as_afterpay_does(sandbox: RunningSandbox) -> None:
         requests.post(f"{url}/payments/capture", json={"token": "none"}, auth=good, timeout=5),
         requests.post(f"{url}/payments/auth", json={"token": "t", "requestId": "7"}, auth=good, timeout=5),
     ]
-    said = [(answer.status_code, answer.json()["errorCode"]) for answer in wrong]
+    said = [(response.status_code, response.json()["errorCode"]) for response in wrong]
     assert said == [
         (401, "unauthorized"),
         (401, "unauthorized"),
@@ -323,4 +323,4 @@ def test_the_sandbox_refuses_as_afterpay_does(sandbox: RunningSandbox) -> None:
         (402, "invalid_token"),
         (422, "invalid_object"),
     ]
-    assert all(set(answer.json()) == {"errorCode", "errorId", "message", "httpStatusCode"} for answer in wrong)
+    assert all(set(response.json()) == {"errorCode", "errorId", "message", "httpStatusCode"} for response in wrong)

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from domain.outcome import Approved
 from domain.payment import Verb
 from gateways.afterpay.gateway import DEFAULT_BASE, AfterpayGateway, AfterpaySettings
-from gateways.base import GatewayError, Shared
+from gateways.base import GatewayContext, GatewayError
 from sandbox.server import RunningSandbox
 
 from .afterpay_wire import Wire
@@ -98,10 +98,10 @@ def test_requests_are_as_published(afterpay: AfterpayBench, gateway: AfterpayGat
 
 def test_the_sandbox_answers_as_published(afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire) -> None:
     everything(afterpay, gateway)
-    heard = [(asked, status, answer) for asked, status, answer in wire.heard if status < 400]
+    heard = [(asked, status, response) for asked, status, response in wire.heard if status < 400]
     assert {template(asked.path) for asked, _, _ in heard} >= {*OURS, "/v2/configuration"}
-    for asked, status, answer in heard:
-        body = _without_null(json.loads(answer))
+    for asked, status, response in heard:
+        body = _without_null(json.loads(response))
         assert body
         for schema in schemas(template(asked.path), asked.method, status):
             Draft202012Validator(schema).validate(body)
@@ -185,7 +185,7 @@ def test_limits_are_read_once_a_day(afterpay: AfterpayBench, gateway: AfterpayGa
 
 
 def test_an_account_without_a_minimum(gateway: AfterpayGateway, wire: Wire) -> None:
-    wire.answers["/configuration"] = (200, {"maximumAmount": {"amount": "800.00", "currency": "AUD"}})
+    wire.responses["/configuration"] = (200, {"maximumAmount": {"amount": "800.00", "currency": "AUD"}})
     assert gateway.limits() == (1, 80_000)
 
 
@@ -201,7 +201,7 @@ def test_an_account_without_a_minimum(gateway: AfterpayGateway, wire: Wire) -> N
 )
 def test_limits_that_cannot_be_read(gateway: AfterpayGateway, wire: Wire, status: int, body: Any, said: str) -> None:
     for ask in (gateway.limits, gateway.check):
-        wire.answers["/configuration"] = (status, body)
+        wire.responses["/configuration"] = (status, body)
         with pytest.raises(GatewayError, match=said):
             ask()
     assert gateway.limits() == (100, 200_000)
@@ -227,7 +227,7 @@ IMITATION = {
     "afterpay_region": "au",
     "afterpay_api_base": "http://127.0.0.1:8900/afterpay",
 }
-SHARED = Shared(api_url=API_URL, read_seconds=5, tokens=None)  # type: ignore[arg-type]
+SHARED = GatewayContext(api_url=API_URL, read_seconds=5, tokens=None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

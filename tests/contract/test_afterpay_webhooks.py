@@ -10,7 +10,7 @@ import pytest
 
 from domain.errors import WebhookRefused
 from gateways.afterpay.gateway import AfterpayGateway
-from gateways.base import Delivery, Fact, Notice
+from gateways.base import SideEvent, VerifiedWebhook, WebhookEvent
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 
@@ -37,7 +37,7 @@ def gateway(afterpay: AfterpayBench) -> AfterpayGateway:
 KEPT = ("webhook_event_id", "webhook_event_type", "dispute_id", "merchant_reference")
 
 
-def verified(gateway: AfterpayGateway, sent: Webhook) -> Delivery:
+def verified(gateway: AfterpayGateway, sent: Webhook) -> VerifiedWebhook:
     return gateway.verify_webhook(sent.body, sent.headers, now(), sent.url)
 
 
@@ -50,8 +50,8 @@ def test_a_dispute_is_a_fact_of_its_charge(afterpay: AfterpayBench, gateway: Aft
     delivery = verified(gateway, afterpay.signed(event))
     assert (delivery.event_id, delivery.type) == (event["webhook_event_id"], "created")
     assert json.loads(delivery.payload) == {name: event[name] for name in KEPT}
-    fact = Fact("dispute_opened", {"reference": event["dispute_id"], "type": "created"})
-    expected = Notice("", first.attempt_id, None, fact=fact, payment_id=first.payment_id)
+    fact = SideEvent("dispute_opened", {"reference": event["dispute_id"], "type": "created"})
+    expected = WebhookEvent("", first.attempt_id, None, fact=fact, payment_id=first.payment_id)
     assert gateway.read_webhook(delivery.payload) == expected
 
 
@@ -203,8 +203,8 @@ def test_signed_but_no_event(afterpay: AfterpayBench, gateway: AfterpayGateway, 
 @pytest.mark.parametrize(("kind", "name"), [("created", "dispute_opened"), ("updated", "dispute_updated")])
 def test_both_types_are_read(gateway: AfterpayGateway, kind: str, name: str) -> None:
     notice = gateway.read_webhook(json.dumps(EVENT | {"webhook_event_type": kind}))
-    fact = Fact(name, {"reference": "dp_1", "type": kind})
-    assert notice == Notice("", "at_1", None, fact=fact, payment_id="pay_1")
+    fact = SideEvent(name, {"reference": "dp_1", "type": kind})
+    assert notice == WebhookEvent("", "at_1", None, fact=fact, payment_id="pay_1")
 
 
 def test_what_names_no_charge_of_ours_tells_nothing(afterpay: AfterpayBench, gateway: AfterpayGateway) -> None:

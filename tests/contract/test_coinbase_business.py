@@ -22,13 +22,13 @@ from domain.decline import Decline, DeclineClass
 from domain.money import Money
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Pending
 from domain.payment import Verb
-from gateways.base import GatewayError, Notice, Order
+from gateways.base import AttemptRequest, GatewayError, WebhookEvent
 from gateways.coinbase.business import CoinbaseGateway
 from gateways.coinbase.jwt import Signer
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 
-from .bench import API_URL, SECONDS, Books, new_order, now, order
+from .bench import API_URL, SECONDS, Books, attempt, new_order, now
 from .benches.coinbase import KEY, SECRET, ProviderBench
 from .served import Asked, answering
 from .specifications import all_of
@@ -78,14 +78,14 @@ def gateway(bench: ProviderBench) -> CoinbaseGateway:
     return bench.gateway()
 
 
-def opened(bench: ProviderBench, **changes: Any) -> Order:
+def opened(bench: ProviderBench, **changes: Any) -> AttemptRequest:
     """Return the order of a checkout that waits for its customer."""
     asked, references = new_order(bench, **changes), []
     assert isinstance(bench.gateway().charge(asked, references.append), ActionRequired)
     return replace(asked, reference=references[0])
 
 
-def sent_by(asked: Order, call: str = "charge") -> Asked:
+def sent_by(asked: AttemptRequest, call: str = "charge") -> Asked:
     """Return the request that a gateway makes for an order."""
     with answering((200, CHECKOUT)) as canned:
         gateway = CoinbaseGateway(
@@ -185,9 +185,9 @@ def test_the_sandbox_believes_a_token_for_one_request_only(bench: ProviderBench)
     address = f"{bench.url}/coinbase/checkouts"
     for made_for in (("POST", address), ("GET", f"{address}/x"), ("GET", "https://elsewhere.example/checkouts")):
         headers = {"Authorization": f"Bearer {signer.token(*made_for)}"}
-        answer = requests.get(address, headers=headers, timeout=SECONDS)
-        assert answer.status_code == 401
-        assert answer.json().keys() >= {"errorType", "errorMessage"}
+        response = requests.get(address, headers=headers, timeout=SECONDS)
+        assert response.status_code == 401
+        assert response.json().keys() >= {"errorType", "errorMessage"}
     headers = {"Authorization": f"Bearer {signer.token('GET', address)}"}
     assert requests.get(address, headers=headers, timeout=SECONDS).ok
 
@@ -223,17 +223,17 @@ def ask(bench: ProviderBench, method: str, path: str, body: Any = None, **header
 )
 def test_the_sandbox_refuses_what_the_api_refuses(bench: ProviderBench, changes: dict[str, Any]) -> None:
     good = {"amount": "10.00", "currency": "EUR"}
-    answer = ask(bench, "POST", "/checkouts", good | changes)
-    assert (answer.status_code, answer.json()["errorType"]) == (400, "invalid_request")
+    response = ask(bench, "POST", "/checkouts", good | changes)
+    assert (response.status_code, response.json()["errorType"]) == (400, "invalid_request")
 
 
 def test_a_checkout_is_shown_as_documented(bench: ProviderBench) -> None:
-    answer = ask(bench, "POST", "/checkouts", {"amount": "10.00", "currency": "EUR"})
-    assert answer.status_code == 201
-    assert answer.json().keys() >= SHOWN
-    assert (answer.json()["amount"], answer.json()["currency"]) == ("11.50", "USDC")
+    response = ask(bench, "POST", "/checkouts", {"amount": "10.00", "currency": "EUR"})
+    assert response.status_code == 201
+    assert response.json().keys() >= SHOWN
+    assert (response.json()["amount"], response.json()["currency"]) == ("11.50", "USDC")
     listed = ask(bench, "GET", "/checkouts?pageSize=1&status=ACTIVE").json()
-    assert [each["id"] for each in listed["checkouts"]] == [answer.json()["id"]]
+    assert [each["id"] for each in listed["checkouts"]] == [response.json()["id"]]
     assert ask(bench, "GET", f"/checkouts/{'0' * 24}").json()["errorType"] == "not_found"
 
 
@@ -282,7 +282,7 @@ def test_the_hosted_page(bench: ProviderBench, decision: str, path: str, outcome
 
 
 def test_a_payment_that_failed_is_final(bench: ProviderBench, gateway: CoinbaseGateway) -> None:
-    known = order(bench, card="hard")
+    known = attempt(bench, card="hard")
     assert gateway.retrieve(known) == Declined(known.reference, Decline("payment_failed", DeclineClass.HARD))
     bench.decide(known.reference, "approve")
     assert isinstance(gateway.retrieve(known), Declined)
@@ -326,7 +326,7 @@ def test_a_void_is_looked_up(bench: ProviderBench, gateway: CoinbaseGateway, boo
 
 @pytest.mark.parametrize("currency", ["EUR", "USD", "GBP", "SGD"])
 def test_every_currency_is_charged_to_the_cent(bench: ProviderBench, books: Books, currency: str) -> None:
-    known = order(bench, money=Money(1999, currency))
+    known = attempt(bench, money=Money(1999, currency))
     assert bench.gateway().retrieve(known) == Approved(known.reference, authorized=1999, captured=1999)
     assert books.movements(known.payment_id) == [("charge", 1999)]
 
@@ -425,7 +425,7 @@ GIVEN = {
 
 def test_a_refund_of_the_dashboard_says_how_much_it_gave_back(gateway: CoinbaseGateway) -> None:
     notice = gateway.read_webhook(refund_event(GIVEN))
-    assert notice == Notice("r1", "goodwill", Approved("r1", refunded=250), ID)
+    assert notice == WebhookEvent("r1", "goodwill", Approved("r1", refunded=250), ID)
     failed = gateway.read_webhook(refund_event(GIVEN | {"status": "FAILED"}, kind="failed"))
     assert isinstance(failed.outcome, Declined)
     earlier = GIVEN | {"id": "r0", "fiatAmount": "1.00", "completedAt": "2026-11-23T12:01:00Z"}
@@ -454,7 +454,7 @@ def test_of_an_event_only_what_is_read_is_stored(bench: ProviderBench, gateway: 
     sent = bench.signed(event)
     payload = gateway.verify_webhook(sent.body, sent.headers, now()).payload
     assert "canary" not in payload.lower()
-    assert gateway.read_webhook(payload) == Notice("r1", None, Approved("r1", refunded=250), ID)
+    assert gateway.read_webhook(payload) == WebhookEvent("r1", None, Approved("r1", refunded=250), ID)
 
 
 def test_a_refund_that_fails_on_its_way(bench: ProviderBench, gateway: CoinbaseGateway, books: Books) -> None:
@@ -528,7 +528,7 @@ def test_the_event_is_told_to_the_products_own_receiver() -> None:
         settings = Settings(seed=1, webhook_url=f"{receiver.url}/webhooks/stripe", webhook_secret="new-secret")
         with RunningSandbox(settings) as running:
             bench = ProviderBench(running)
-            known = order(bench)
+            known = attempt(bench)
             wait_for(lambda: receiver.asked)
         request = receiver.asked[0]
         assert request.path == "/webhooks/coinbase"

@@ -13,15 +13,15 @@ import requests
 from domain.decline import Decline, DeclineClass
 from domain.errors import WebhookRefused
 from domain.money import Money
-from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Outcome, Pending, Unresolved
+from domain.outcome import ActionRequired, AmountMismatch, Approved, Declined, InDoubt, NotSent, Outcome, Pending
 from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
-from gateways.base import GatewayError, Order
+from gateways.base import AttemptRequest, GatewayError
 from gateways.coinbase.commerce import CoinbaseCommerceGateway
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 
-from .bench import API_URL, SECONDS, Books, new_order, now, order
+from .bench import API_URL, SECONDS, Books, attempt, new_order, now
 from .benches.coinbase_commerce import ProviderBench
 from .served import answering
 from .test_gateway_operations import operation
@@ -43,7 +43,7 @@ def gateway(bench: ProviderBench) -> CoinbaseCommerceGateway:
     return bench.gateway()
 
 
-def opened(bench: ProviderBench, **changes: Any) -> Order:
+def opened(bench: ProviderBench, **changes: Any) -> AttemptRequest:
     """Return the order of a charge that waits for its customer."""
     asked, references = new_order(bench, **changes), []
     assert isinstance(bench.gateway().charge(asked, references.append), ActionRequired)
@@ -178,7 +178,7 @@ def test_the_hosted_page(bench: ProviderBench, decision: str) -> None:
         ("EXPIRED", Approved(ID, voided=True)),
         ("CANCELED", Approved(ID, voided=True)),
         ("FAILED", Declined(ID, Decline("payment_failed", DeclineClass.HARD))),
-        ("UNRESOLVED", Unresolved(ID, 1000, "other")),
+        ("UNRESOLVED", AmountMismatch(ID, 1000, "other")),
         ("TOMORROW", InDoubt("unknown_status", ID)),
     ],
 )
@@ -222,8 +222,8 @@ def test_another_charge_is_never_believed(bench: ProviderBench, id: Any) -> None
 def test_money_that_does_not_match(
     bench: ProviderBench, gateway: CoinbaseCommerceGateway, books: Books, decision: str, received: int, reason: str
 ) -> None:
-    known = order(bench, card=decision)
-    unresolved = Unresolved(known.reference, received, reason)
+    known = attempt(bench, card=decision)
+    unresolved = AmountMismatch(known.reference, received, reason)
     assert gateway.retrieve(known) == unresolved
     assert books.movements(known.payment_id) == []
     accepting = operation(known, Verb.CAPTURE, received)
@@ -239,7 +239,7 @@ def test_money_that_does_not_match(
 def test_a_lost_answer_to_an_acceptance_is_doubt(
     bench: ProviderBench, gateway: CoinbaseCommerceGateway, books: Books
 ) -> None:
-    accepting = operation(order(bench, card="pay_too_little"), Verb.CAPTURE, 600)
+    accepting = operation(attempt(bench, card="pay_too_little"), Verb.CAPTURE, 600)
     books.fail(bench.calls["capture"], "timeout_after")
     assert isinstance(gateway.capture(accepting), InDoubt)
     found = gateway.retrieve(accepting)
@@ -263,7 +263,7 @@ def test_a_lost_answer_to_an_acceptance_is_doubt(
 def test_what_came_is_added_up_and_never_rounded_up(bench: ProviderBench, payments: Any, received: int | None) -> None:
     timeline = [{"status": "UNRESOLVED", "time": "2026-11-23T12:01:00Z", "context": "MULTIPLE"}]
     outcome = outcome_of(bench, charge_in("UNRESOLVED", payments=payments, timeline=timeline))
-    wanted = InDoubt("amount_differs", ID) if received is None else Unresolved(ID, received, "multiple")
+    wanted = InDoubt("amount_differs", ID) if received is None else AmountMismatch(ID, received, "multiple")
     assert outcome == wanted
 
 
@@ -273,7 +273,7 @@ def test_a_resolved_charge_that_nobody_paid_is_doubt(bench: ProviderBench) -> No
 
 @pytest.mark.parametrize(("minor", "currency"), [(1999, "EUR"), (5000, "JPY"), (1230, "KWD")])
 def test_any_currency_keeps_its_minor_units(bench: ProviderBench, books: Books, minor: int, currency: str) -> None:
-    known = order(bench, money=Money(minor, currency))
+    known = attempt(bench, money=Money(minor, currency))
     assert bench.gateway().retrieve(known) == Approved(known.reference, authorized=minor, captured=minor)
     assert books.movements(known.payment_id) == [("charge", minor)]
 
@@ -288,19 +288,19 @@ def test_a_charge_nobody_paid_expires_and_may_be_paid_too_late() -> None:
         running.state.advance(3601)
         assert bench.gateway().retrieve(known) == Approved(known.reference, voided=True)
         bench.decide(known.reference, "approve")
-        assert bench.gateway().retrieve(known) == Unresolved(known.reference, 1000, "delayed")
+        assert bench.gateway().retrieve(known) == AmountMismatch(known.reference, 1000, "delayed")
         assert bench.events()[0]["type"] == "charge:delayed"
 
 
 def test_a_charge_under_way_cannot_be_canceled(bench: ProviderBench, gateway: CoinbaseCommerceGateway) -> None:
-    known = order(bench, card="slow")
+    known = attempt(bench, card="slow")
     late = operation(known, Verb.VOID)
     assert isinstance(gateway.void(late), InDoubt)
     assert gateway.retrieve(late) == Pending(known.reference)
 
 
 def test_what_commerce_cannot_do(bench: ProviderBench, gateway: CoinbaseCommerceGateway) -> None:
-    refund = operation(order(bench), Verb.REFUND)
+    refund = operation(attempt(bench), Verb.REFUND)
     by_hand = NotSent("refund_by_hand", is_retryable=False)
     assert (gateway.refund(refund), gateway.retrieve(refund)) == (by_hand, by_hand)
     held = gateway.charge(new_order(bench, Verb.AUTHORIZE), pytest.fail)
@@ -320,8 +320,8 @@ def test_what_commerce_cannot_do(bench: ProviderBench, gateway: CoinbaseCommerce
     ],
 )
 def test_a_request_at_fault(bench: ProviderBench, headers: dict[str, str], status: int, kind: str) -> None:
-    answer = requests.post(f"{bench.url}/coinbase_commerce/charges", json={}, headers=headers, timeout=SECONDS)
-    assert (answer.status_code, answer.json()["error"]["type"]) == (status, kind)
+    response = requests.post(f"{bench.url}/coinbase_commerce/charges", json={}, headers=headers, timeout=SECONDS)
+    assert (response.status_code, response.json()["error"]["type"]) == (status, kind)
 
 
 def test_a_list_is_read_by_pages(bench: ProviderBench) -> None:
@@ -330,8 +330,8 @@ def test_a_list_is_read_by_pages(bench: ProviderBench) -> None:
 
     def page(**query: Any) -> list[str]:
         address = f"{bench.url}/coinbase_commerce/charges"
-        answer = requests.get(address, params=query, headers=headers, timeout=SECONDS)
-        return [charge["id"] for charge in answer.json()["data"]]
+        response = requests.get(address, params=query, headers=headers, timeout=SECONDS)
+        return [charge["id"] for charge in response.json()["data"]]
 
     assert page(limit=2) == newest[:2]
     assert page(limit=1, starting_after=newest[0]) == newest[1:2]
@@ -342,7 +342,7 @@ def test_a_list_is_read_by_pages(bench: ProviderBench) -> None:
 
 
 def test_the_timeline_counts_confirmations(bench: ProviderBench, gateway: CoinbaseCommerceGateway) -> None:
-    known = order(bench, card="slow")
+    known = attempt(bench, card="slow")
     *changes, seen = gateway.timeline(known.reference)
     assert [(row["status"], row["context"]) for row in changes] == [("new", ""), ("pending", "")]
     assert (seen["status"], seen["context"], seen["network"]) == ("pending", "payment", "ethereum")
@@ -352,7 +352,7 @@ def test_the_timeline_counts_confirmations(bench: ProviderBench, gateway: Coinba
     assert completed["status"] == "completed"
     assert (confirmed["confirmations"], confirmed["required"]) == ("8", "8")
     assert confirmed["transaction"] == seen["transaction"]
-    assert gateway.timeline(order(bench, card="pay_too_little").reference)[-2]["context"] == "underpaid"
+    assert gateway.timeline(attempt(bench, card="pay_too_little").reference)[-2]["context"] == "underpaid"
     with pytest.raises(GatewayError, match="not_found"):
         gateway.timeline("none")
     with pytest.raises(GatewayError, match="http_404"):
@@ -367,7 +367,7 @@ def test_the_check(bench: ProviderBench) -> None:
 
 
 def test_every_event_of_a_charge_names_it(bench: ProviderBench, gateway: CoinbaseCommerceGateway) -> None:
-    known = order(bench, card="pay_too_little")
+    known = attempt(bench, card="pay_too_little")
     gateway.capture(operation(known, Verb.CAPTURE, 600))
     events = [event for event in bench.events() if event["data"]["id"] == known.reference]
     assert [e["type"] for e in events] == ["charge:resolved", "charge:failed", "charge:pending", "charge:created"]

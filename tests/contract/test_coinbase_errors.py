@@ -11,7 +11,7 @@ from domain.outcome import InDoubt, NotSent, Outcome
 from domain.payment import Verb
 from gateways.coinbase import business as coinbase
 from gateways.coinbase import commerce as coinbase_commerce
-from gateways.json_api import Fate
+from gateways.json_api import FailureKind
 from sandbox.server import RunningSandbox
 from stack.process import free_port
 
@@ -53,15 +53,15 @@ def outcomes(bench: Bench, status: int, body: Any) -> dict[str, Outcome]:
         }
 
 
-def expected(fate: Fate, reason: str) -> dict[str, Outcome]:
+def expected(kind: FailureKind, reason: str) -> dict[str, Outcome]:
     later, never = NotSent(reason), NotSent(reason, is_retryable=False)
     doubt, known = InDoubt(reason), InDoubt(reason, ID)
     held = NotSent(reason, reference=ID)
     return {
-        Fate.AT_FAULT: {"create": never, "void": known, "refund": never, "retrieve": known},
-        Fate.NOT_EXECUTED: {"create": later, "void": held, "refund": later, "retrieve": known},
-        Fate.UNKNOWN: {"create": later, "void": known, "refund": doubt, "retrieve": known},
-    }[fate]
+        FailureKind.AT_FAULT: {"create": never, "void": known, "refund": never, "retrieve": known},
+        FailureKind.NOT_EXECUTED: {"create": later, "void": held, "refund": later, "retrieve": known},
+        FailureKind.UNKNOWN: {"create": later, "void": known, "refund": doubt, "retrieve": known},
+    }[kind]
 
 
 def without_refund(bench: Bench, found: dict[str, Outcome]) -> dict[str, Outcome]:
@@ -79,7 +79,7 @@ def test_every_documented_error_is_decided() -> None:
 @pytest.mark.parametrize("status", [*sorted(coinbase.FATES), 302, 402, 418, 502, 503])
 def test_a_refusal_by_its_status(bench: Bench, status: int) -> None:
     table = coinbase.FATES if bench.provider == "coinbase" else coinbase_commerce.STATUSES
-    wanted = expected(table.get(status, Fate.UNKNOWN), f"http_{status}")
+    wanted = expected(table.get(status, FailureKind.UNKNOWN), f"http_{status}")
     for body in (b"", b"<html>", {}, [], {"error": PRIVATE}, {"errorType": PRIVATE}, {"error": {"type": PRIVATE}}):
         assert without_refund(bench, outcomes(bench, status, body)) == without_refund(bench, wanted)
 
@@ -103,7 +103,7 @@ def test_a_refusal_of_commerce_by_its_type(sandbox: RunningSandbox, kind: str) -
 
 def test_a_type_of_business_is_the_reason(sandbox: RunningSandbox) -> None:
     body = {"errorType": "invalid_request", "errorMessage": PRIVATE}
-    assert outcomes(Business(sandbox), 400, body) == expected(Fate.AT_FAULT, "invalid_request")
+    assert outcomes(Business(sandbox), 400, body) == expected(FailureKind.AT_FAULT, "invalid_request")
 
 
 @pytest.mark.parametrize(

@@ -12,24 +12,24 @@ from domain.outcome import (
     ActionRequired,
     Approved,
     AuthenticationRequired,
+    CustomerApproved,
     Declined,
     InDoubt,
     NotSent,
     Outcome,
     Pending,
-    Ready,
 )
 from domain.payment import Verb
-from gateways.base import FrontEndGateway, Gateway, GatewayError, Order
+from gateways.base import AttemptRequest, FrontEndGateway, Gateway, GatewayError
 from stack.process import free_port
 
-from .bench import Bench, Books, new_order, now, order
+from .bench import Bench, Books, attempt, new_order, now
 
 LOST = ("timeout_after", "error_after", "reset_after")
 FAILED_BEFORE = ("error_before", "reset_before")
 
 
-def charge(gateway: Gateway, asked: Order) -> tuple[Outcome, list[str]]:
+def charge(gateway: Gateway, asked: AttemptRequest) -> tuple[Outcome, list[str]]:
     """Return the outcome and what was remembered."""
     remembered: list[str] = []
     return gateway.charge(asked, remembered.append), remembered
@@ -39,7 +39,7 @@ def charge(gateway: Gateway, asked: Order) -> tuple[Outcome, list[str]]:
 
 
 def test_an_approved_charge(provider: Bench, gateway: Gateway, books: Books) -> None:
-    asked = order(provider)
+    asked = attempt(provider)
     outcome, remembered = charge(gateway, asked)
     assert isinstance(outcome, Approved)
     assert (outcome.authorized, outcome.captured, outcome.refunded, outcome.voided) == (1000, 1000, 0, False)
@@ -50,7 +50,7 @@ def test_an_approved_charge(provider: Bench, gateway: Gateway, books: Books) -> 
 
 @pytest.mark.needs("authorize")
 def test_an_authorization(provider: Bench, gateway: Gateway, books: Books) -> None:
-    asked = order(provider, Verb.AUTHORIZE)
+    asked = attempt(provider, Verb.AUTHORIZE)
     outcome, _ = charge(gateway, asked)
     assert isinstance(outcome, Approved)
     assert (outcome.authorized, outcome.captured) == (1000, 0)
@@ -63,7 +63,7 @@ def test_an_authorization(provider: Bench, gateway: Gateway, books: Books) -> No
 @pytest.mark.cards("soft", "hard", "needs_customer")
 @pytest.mark.parametrize("is_off_session", [True, False])
 def test_a_decline(provider: Bench, gateway: Gateway, books: Books, card: str, is_off_session: bool) -> None:
-    asked = order(provider, card=card, is_off_session=is_off_session and "off_session" in provider.features)
+    asked = attempt(provider, card=card, is_off_session=is_off_session and "off_session" in provider.features)
     outcome, remembered = charge(gateway, asked)
     assert isinstance(outcome, Declined)
     assert outcome.decline.decline_class is DeclineClass(card)
@@ -75,7 +75,7 @@ def test_a_decline(provider: Bench, gateway: Gateway, books: Books, card: str, i
 
 @pytest.mark.needs("authentication", "off_session")
 def test_authentication_required_while_the_customer_is_away(provider: Bench, gateway: Gateway, books: Books) -> None:
-    asked = order(provider, card="authentication", is_off_session=True)
+    asked = attempt(provider, card="authentication", is_off_session=True)
     outcome, _ = charge(gateway, asked)
     assert isinstance(outcome, AuthenticationRequired)
     assert outcome.decline.decline_class is DeclineClass.NEEDS_CUSTOMER
@@ -94,14 +94,14 @@ def test_an_action_of_the_customer(provider: Bench, gateway: Gateway, books: Boo
     assert books.movements(asked.payment_id) == []
     known = replace(asked, reference=outcome.reference)
     waiting = gateway.retrieve(known)
-    if isinstance(waiting, Ready):  # where only a charge can tell whether the customer has agreed
+    if isinstance(waiting, CustomerApproved):  # where only a charge can tell whether the customer has agreed
         waiting = gateway.charge(known, remembered.append)
     assert waiting == outcome
     assert books.movements(asked.payment_id) == []
 
     provider.let_customer_act(outcome.reference, is_good=is_good)
     acted = gateway.retrieve(known)
-    if isinstance(acted, Ready):
+    if isinstance(acted, CustomerApproved):
         assert books.movements(asked.payment_id) == []
         acted = gateway.charge(replace(known, reference=acted.reference), remembered.append)
     assert isinstance(acted, Approved if is_good else Declined)
@@ -112,7 +112,7 @@ def test_an_action_of_the_customer(provider: Bench, gateway: Gateway, books: Boo
 @pytest.mark.parametrize("is_good", [True, False])
 def test_a_bank_that_answers_later(provider: Bench, gateway: Gateway, books: Books, is_good: bool) -> None:
     method, token = provider.pending_token(is_good=is_good)
-    asked = order(provider, card=token, method=method)
+    asked = attempt(provider, card=token, method=method)
     outcome, remembered = charge(gateway, asked)
     assert outcome == Pending(remembered[0])
     known = replace(asked, reference=remembered[0])
@@ -131,7 +131,7 @@ def test_a_bank_that_answers_later(provider: Bench, gateway: Gateway, books: Boo
 def test_a_lost_answer_is_doubt_and_the_look_up_ends_it(
     provider: Bench, gateway: Gateway, books: Books, fault: str
 ) -> None:
-    asked = order(provider)
+    asked = attempt(provider)
     books.fail(provider.calls["charge"], fault)
     outcome, remembered = charge(gateway, asked)
     assert isinstance(outcome, InDoubt)
@@ -148,7 +148,7 @@ def test_a_lost_answer_is_doubt_and_the_look_up_ends_it(
 def test_repeating_a_doubtful_charge_moves_nothing_more(
     provider: Bench, gateway: Gateway, books: Books, fault: str
 ) -> None:
-    asked = order(provider)
+    asked = attempt(provider)
     books.fail(provider.calls["charge"], fault)
     _, remembered = charge(gateway, asked)
     for retries in (0, 1):
@@ -163,12 +163,12 @@ def test_repeating_a_doubtful_charge_moves_nothing_more(
 def test_doubt_about_what_was_not_executed_ends_as_not_sent(
     provider: Bench, gateway: Gateway, books: Books, fault: str
 ) -> None:
-    asked = order(provider)
+    asked = attempt(provider)
     books.fail(provider.calls["charge"], fault)
     outcome, remembered = charge(gateway, asked)
     assert isinstance(outcome, InDoubt)
     known = replace(asked, reference=remembered[0])
-    assert isinstance(gateway.retrieve(known), NotSent | Ready)
+    assert isinstance(gateway.retrieve(known), NotSent | CustomerApproved)
     assert books.movements(asked.payment_id) == []
 
     again, _ = charge(gateway, replace(known, retries=1))
@@ -178,7 +178,7 @@ def test_doubt_about_what_was_not_executed_ends_as_not_sent(
 
 @pytest.mark.parametrize("fault", ["error_before", "reset_before", "timeout_after", "rate_limit"])
 def test_a_look_up_that_fails_says_nothing(provider: Bench, gateway: Gateway, books: Books, fault: str) -> None:
-    asked = order(provider)
+    asked = attempt(provider)
     outcome, remembered = charge(gateway, asked)
     books.fail(provider.calls["retrieve"], fault)
     known = replace(asked, reference=remembered[0])
@@ -200,7 +200,7 @@ def test_a_refused_connection(provider: Bench, books: Books) -> None:
 
 @pytest.mark.needs("charge")
 def test_a_rate_limit(provider: Bench, gateway: Gateway, books: Books) -> None:
-    asked = order(provider)
+    asked = attempt(provider)
     books.fail(provider.calls["charge"], "rate_limit")
     outcome, remembered = charge(gateway, asked)
     assert isinstance(outcome, NotSent)
@@ -232,7 +232,7 @@ def test_without_a_remembered_object_nothing_was_sent(
 
 @pytest.mark.needs("unknown")
 def test_an_unknown_token_is_not_tried_again(provider: Bench, gateway: Gateway, books: Books) -> None:
-    asked = order(provider, card="unknown")
+    asked = attempt(provider, card="unknown")
     outcome, remembered = charge(gateway, asked)
     assert isinstance(outcome, NotSent)
     assert not outcome.is_retryable
@@ -252,7 +252,7 @@ def test_a_wrong_key_charges_nothing(provider: Bench, books: Books) -> None:
 
 @pytest.mark.needs("charge")
 def test_the_reference_is_remembered_before_money_can_move(provider: Bench, gateway: Gateway, books: Books) -> None:
-    asked = order(provider)
+    asked = attempt(provider)
     seen: list[list[tuple[str, int]]] = []
     outcome = gateway.charge(asked, lambda reference: seen.append(books.moved(reference)))
     assert seen == [[]]
@@ -265,7 +265,7 @@ def test_a_reference_that_cannot_be_kept_stops_the_charge(provider: Bench, gatew
     def refuse(reference: str) -> None:
         raise ConnectionError(reference)
 
-    asked = order(provider)
+    asked = attempt(provider)
     with pytest.raises(ConnectionError):
         gateway.charge(asked, refuse)
     assert books.movements(asked.payment_id) == []
@@ -273,14 +273,14 @@ def test_a_reference_that_cannot_be_kept_stops_the_charge(provider: Bench, gatew
 
 def test_a_redelivered_order_is_the_same_charge(provider: Bench, gateway: Gateway, books: Books) -> None:
     """The worker died before it could store anything: the key alone must do."""
-    asked = order(provider)
+    asked = attempt(provider)
     first, second = charge(gateway, asked), charge(gateway, asked)
     assert first == second
     assert books.movements(asked.payment_id) == [("charge", 1000)]
 
 
 def test_two_attempts_are_two_charges(provider: Bench, gateway: Gateway) -> None:
-    first, second = charge(gateway, order(provider))[0], charge(gateway, order(provider))[0]
+    first, second = charge(gateway, attempt(provider))[0], charge(gateway, attempt(provider))[0]
     assert first.reference != second.reference
 
 

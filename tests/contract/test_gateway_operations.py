@@ -11,24 +11,24 @@ import pytest
 from domain.money import Money
 from domain.outcome import Approved, Declined, InDoubt, NotSent, Outcome, Pending
 from domain.payment import Verb
-from gateways.base import Gateway, Order
+from gateways.base import AttemptRequest, Gateway
 
-from .bench import Bench, Books, new_order, order
+from .bench import Bench, Books, attempt, new_order
 
 LOST = ("timeout_after", "error_after", "reset_after")
 CHARGED = ("charge", 1000)
 HELD = ("authorization", 1000)
 
 
-def charged(provider: Bench, gateway: Gateway, verb: Verb = Verb.CHARGE, card: str = "good") -> Order:
+def charged(provider: Bench, gateway: Gateway, verb: Verb = Verb.CHARGE, card: str = "good") -> AttemptRequest:
     """Return the order of a charge or authorization that went well."""
-    asked = order(provider, verb, card=card, gateway=gateway)
+    asked = attempt(provider, verb, card=card, gateway=gateway)
     outcome = gateway.charge(asked, lambda _: None)
     assert isinstance(outcome, Approved)
     return replace(asked, reference=outcome.reference)
 
 
-def operation(first: Order, verb: Verb, minor: int = 1000, **changes: Any) -> Order:
+def operation(first: AttemptRequest, verb: Verb, minor: int = 1000, **changes: Any) -> AttemptRequest:
     """Return the order of an operation on that money."""
     return replace(
         first,
@@ -42,7 +42,7 @@ def operation(first: Order, verb: Verb, minor: int = 1000, **changes: Any) -> Or
     )
 
 
-def call(gateway: Gateway, asked: Order) -> Outcome:
+def call(gateway: Gateway, asked: AttemptRequest) -> Outcome:
     """Carry an operation out."""
     verbs = {Verb.CAPTURE: gateway.capture, Verb.VOID: gateway.void, Verb.REFUND: gateway.refund}
     return verbs[asked.verb](asked)

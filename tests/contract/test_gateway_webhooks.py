@@ -10,7 +10,7 @@ import pytest
 from domain.errors import WebhookRefused
 from domain.outcome import Approved, Declined
 from domain.payment import Verb
-from gateways.base import Delivery, Gateway
+from gateways.base import Gateway, VerifiedWebhook
 
 from .bench import Bench, Webhook, body_of, now, order
 from .test_gateway_operations import charged, operation
@@ -19,12 +19,12 @@ pytestmark = pytest.mark.needs("webhooks")
 TOLERANCE_SECONDS = 300
 
 
-def verified(gateway: Gateway, sent: Webhook) -> Delivery:
+def verified(gateway: Gateway, sent: Webhook) -> VerifiedWebhook:
     """Return what the gateway takes a delivery for."""
     return gateway.verify_webhook(sent.body, sent.headers, now(), sent.url)
 
 
-def told(gateway: Gateway, provider: Bench, reference: str) -> tuple[Delivery, object]:
+def told(gateway: Gateway, provider: Bench, reference: str) -> tuple[VerifiedWebhook, object]:
     """Return the last event about an object as it is received, and what it is read as."""
     delivery = verified(gateway, provider.signed(provider.event(reference)))
     return delivery, gateway.read_webhook(delivery.payload)

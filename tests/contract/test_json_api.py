@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from domain.outcome import InDoubt, NotSent, Outcome
 from gateways.idempotency import key_of
-from gateways.json_api import Answer, CallFailed, Fate, Rest, decided, looked_up
+from gateways.json_api import CallFailed, FailureKind, JsonApi, ProviderResponse, decided, looked_up
 from gateways.settings import Secrets, all_revealed
 
 from .served import answering
@@ -18,7 +18,7 @@ from .served import answering
 
 def test_a_request_carries_what_its_api_and_its_call_say() -> None:
     with answering((200, {})) as served:
-        rest = Rest(f"{served.url}/v2/", 2, auth=("zoë", "pass:word"), headers={"X-Api": "1"})
+        rest = JsonApi(f"{served.url}/v2/", 2, auth=("zoë", "pass:word"), headers={"X-Api": "1"})
         rest.send("POST", "/orders", json={"a": 1}, query={"limit": 2}, headers={"X-Call": "2"})
     (asked,) = served.asked
     assert (asked.method, asked.path, asked.body) == ("POST", "/v2/orders?limit=2", {"a": 1})
@@ -42,37 +42,37 @@ def test_a_request_carries_what_its_api_and_its_call_say() -> None:
 )
 def test_an_answer_has_its_status_and_its_json(status: int, body: bytes, read: object) -> None:
     with answering((status, body)) as served:
-        answer = Rest(served.url, 2).send("GET", "/")
-    assert (answer.status, answer.body) == (status, read)
-    assert answer.fields == (read if isinstance(read, dict) else {})
+        response = JsonApi(served.url, 2).send("GET", "/")
+    assert (response.status, response.body) == (status, read)
+    assert response.fields == (read if isinstance(read, dict) else {})
     assert len(served.asked) == 1
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"{", b"\xff\xfe\xfd", b"[" * 100_000])
 def test_a_good_answer_that_is_no_json_is_none(body: bytes) -> None:
     with answering((200, body)) as served, pytest.raises(CallFailed) as failed:
-        Rest(served.url, 2).send("GET", "/")
-    assert (failed.value.reason, failed.value.fate) == ("malformed_answer", Fate.UNKNOWN)
+        JsonApi(served.url, 2).send("GET", "/")
+    assert (failed.value.reason, failed.value.kind) == ("malformed_answer", FailureKind.UNKNOWN)
 
 
 def test_where_nobody_listens_nothing_was_sent() -> None:
     with answering((200, {})) as served:
-        rest = Rest(served.url, 2)
+        rest = JsonApi(served.url, 2)
     with pytest.raises(CallFailed) as failed:
         rest.send("POST", "/")
-    assert (failed.value.reason, failed.value.fate) == ("unreachable", Fate.NOT_EXECUTED)
+    assert (failed.value.reason, failed.value.kind) == ("unreachable", FailureKind.NOT_EXECUTED)
 
 
 @pytest.mark.parametrize(
     ("fate", "outcome", "of_creation"),
     [
-        (Fate.UNKNOWN, InDoubt("x", "1"), NotSent("x")),
-        (Fate.NOT_EXECUTED, NotSent("x", reference="1"), NotSent("x")),
-        (Fate.AT_FAULT, NotSent("x", is_retryable=False, reference="1"), NotSent("x", is_retryable=False)),
+        (FailureKind.UNKNOWN, InDoubt("x", "1"), NotSent("x")),
+        (FailureKind.NOT_EXECUTED, NotSent("x", reference="1"), NotSent("x")),
+        (FailureKind.AT_FAULT, NotSent("x", is_retryable=False, reference="1"), NotSent("x", is_retryable=False)),
     ],
 )
-def test_what_follows_of_each_fate(fate: Fate, outcome: Outcome, of_creation: Outcome) -> None:
-    failure = CallFailed("x", fate)
+def test_what_follows_of_each_fate(kind: FailureKind, outcome: Outcome, of_creation: Outcome) -> None:
+    failure = CallFailed("x", kind)
 
     def fail() -> Outcome:
         raise failure
@@ -84,7 +84,7 @@ def test_what_follows_of_each_fate(fate: Fate, outcome: Outcome, of_creation: Ou
 
 def test_an_answer_that_makes_no_sense_is_doubt() -> None:
     for judge in (decided, looked_up):
-        assert judge("1", lambda: Answer(200, []).body["id"]) == InDoubt("malformed_answer", "1")
+        assert judge("1", lambda: ProviderResponse(200, []).body["id"]) == InDoubt("malformed_answer", "1")
 
 
 def test_a_key_is_the_same_for_ever() -> None:

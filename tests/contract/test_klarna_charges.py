@@ -11,15 +11,15 @@ import requests
 
 from domain.decline import DeclineClass
 from domain.money import Money
-from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Pending, Ready
+from domain.outcome import ActionRequired, Approved, CustomerApproved, Declined, InDoubt, NotSent, Pending
 from domain.payment import Verb
-from gateways.base import GatewayError, Order
+from gateways.base import AttemptRequest, GatewayError
 from gateways.klarna.gateway import KlarnaGateway
 from gateways.klarna.responses import HostedPage
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 
-from .bench import API_URL, PAYER, SECONDS, Books, new_order, order
+from .bench import API_URL, PAYER, SECONDS, Books, attempt, new_order
 from .benches.klarna import ProviderBench as KlarnaBench
 
 HELD, CAPTURED, RELEASED = ("authorization", 1000), ("capture", 1000), ("void", 1000)
@@ -52,14 +52,14 @@ def written(sandbox: RunningSandbox, payment_id: str) -> list[tuple[str, int]]:
     return [(row.kind, row.amount) for row in rows if row.metadata.get("payment_id") == payment_id]
 
 
-def opened(gateway: KlarnaGateway, asked: Order) -> tuple[Order, str]:
+def opened(gateway: KlarnaGateway, asked: AttemptRequest) -> tuple[AttemptRequest, str]:
     """Return the order of a page that was opened, and the page's address."""
     outcome = gateway.charge(asked, lambda _: None)
     assert isinstance(outcome, ActionRequired)
     return replace(asked, reference=outcome.reference), outcome.next_action["redirect_url"]
 
 
-def assessed(klarna: KlarnaBench, gateway: KlarnaGateway, verb: Verb = Verb.CHARGE) -> Order:
+def assessed(klarna: KlarnaBench, gateway: KlarnaGateway, verb: Verb = Verb.CHARGE) -> AttemptRequest:
     """Return an order that waits for the fraud assessment."""
     payer = PAYER | {"email": "jo+pend-accept@example.org"}
     asked, _ = opened(gateway, new_order(klarna, verb, payer=payer))
@@ -72,7 +72,9 @@ def assessed(klarna: KlarnaBench, gateway: KlarnaGateway, verb: Verb = Verb.CHAR
 # --- the hosted page ---
 
 
-@pytest.mark.parametrize(("decision", "kind"), [("approve", Ready), ("decline", Declined), ("cancel", Approved)])
+@pytest.mark.parametrize(
+    ("decision", "kind"), [("approve", CustomerApproved), ("decline", Declined), ("cancel", Approved)]
+)
 def test_a_person_clicks(klarna: KlarnaBench, gateway: KlarnaGateway, decision: str, kind: type[Any]) -> None:
     asked, url = opened(gateway, new_order(klarna))
     shown = requests.get(url, timeout=SECONDS)
@@ -104,9 +106,9 @@ def test_the_address_of_the_page_outlives_the_worker(klarna: KlarnaBench, gatewa
 @pytest.mark.parametrize(
     "answer", [{"session_id": "a/b"}, {"redirect_url": "x:y"}, {"redirect_url": "https://" + "x" * 255}]
 )
-def test_a_page_that_cannot_be_kept_is_none(answer: dict[str, str]) -> None:
+def test_a_page_that_cannot_be_kept_is_none(response: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="page"):
-        HostedPage.created({"session_id": "1", "redirect_url": "https://pay.example/1"} | answer)
+        HostedPage.created({"session_id": "1", "redirect_url": "https://pay.example/1"} | response)
 
 
 def test_the_sessions_answer_may_be_lost_too(klarna: KlarnaBench, gateway: KlarnaGateway, books: Books) -> None:
@@ -139,7 +141,7 @@ def test_minor_units_of_every_currency(
     klarna: KlarnaBench, sandbox: RunningSandbox, country: str, currency: str, minor: int
 ) -> None:
     payer = PAYER | {"billing_address": PAYER["billing_address"] | {"country": country}}
-    asked = order(klarna, money=Money(minor, currency), payer=payer)
+    asked = attempt(klarna, money=Money(minor, currency), payer=payer)
     outcome = klarna.gateway().charge(asked, lambda _: None)
     assert outcome == Approved(asked.reference, authorized=minor, captured=minor)
     assert written(sandbox, asked.payment_id) == [("authorization", minor), ("capture", minor)]
@@ -149,7 +151,7 @@ def test_minor_units_of_every_currency(
 
 
 def test_another_amount_or_currency_is_in_doubt(klarna: KlarnaBench, gateway: KlarnaGateway, books: Books) -> None:
-    asked = order(klarna)
+    asked = attempt(klarna)
     for money in (Money(999, "USD"), Money(1000, "EUR")):
         other = replace(asked, money=money)
         assert isinstance(gateway.retrieve(other), InDoubt)
@@ -172,7 +174,7 @@ def test_the_order_is_remembered_before_it_is_captured(
 
 def test_a_charge_that_comes_back_after_klarna_forgot_its_key(own: RunningSandbox) -> None:
     klarna = KlarnaBench(own)
-    asked = order(klarna)
+    asked = attempt(klarna)
     first = klarna.gateway().charge(asked, lambda _: None)
     own.state.advance(2 * DAY)
     assert klarna.gateway().charge(asked, lambda _: None) == first
@@ -195,7 +197,7 @@ def test_nothing_is_captured_during_the_assessment(
 def test_an_assessment_that_ends_well(klarna: KlarnaBench, gateway: KlarnaGateway, books: Books) -> None:
     asked = assessed(klarna, gateway)
     klarna.let_bank_answer(asked.reference, is_good=True)
-    assert gateway.retrieve(asked) == Ready(asked.reference)
+    assert gateway.retrieve(asked) == CustomerApproved(asked.reference)
     outcome = gateway.charge(asked, lambda _: None)
     assert outcome == Approved(asked.reference, authorized=1000, captured=1000)
     assert books.movements(asked.payment_id) == [("charge", 1000)]
@@ -232,13 +234,13 @@ def test_the_assessment_ends_by_itself(own: RunningSandbox) -> None:
     klarna = KlarnaBench(own)
     asked = assessed(klarna, klarna.gateway())
     own.state.advance(DAY)
-    assert klarna.gateway().retrieve(asked) == Ready(asked.reference)
+    assert klarna.gateway().retrieve(asked) == CustomerApproved(asked.reference)
 
 
 # --- customers who are away ---
 
 
-def away(klarna: KlarnaBench, token: str | None = "customer-token", verb: Verb = Verb.CHARGE) -> Order:
+def away(klarna: KlarnaBench, token: str | None = "customer-token", verb: Verb = Verb.CHARGE) -> AttemptRequest:
     return new_order(klarna, verb, is_off_session=True, method_token=token, payer={})
 
 
@@ -297,7 +299,7 @@ def test_a_token_that_is_assessed(klarna: KlarnaBench, gateway: KlarnaGateway, b
     assert isinstance(outcome, Pending)
     known = replace(asked, reference=outcome.reference)
     klarna.let_bank_answer(outcome.reference, is_good=is_good)
-    assert isinstance(gateway.retrieve(known), Ready if is_good else Declined)
+    assert isinstance(gateway.retrieve(known), CustomerApproved if is_good else Declined)
     assert isinstance(gateway.charge(known, lambda _: None), Approved if is_good else Declined)
     assert books.movements(asked.payment_id) == ([("charge", 1000)] if is_good else [])
 

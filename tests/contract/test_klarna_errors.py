@@ -14,8 +14,8 @@ import pytest
 from domain.decline import DeclineClass
 from domain.outcome import Declined, InDoubt, NotSent
 from domain.payment import Verb
-from gateways.base import Order
-from gateways.json_api import Answer
+from gateways.base import AttemptRequest
+from gateways.json_api import ProviderResponse
 from gateways.klarna.client import ERRORS, Failure, Meaning, failure_of
 from gateways.klarna.gateway import KlarnaGateway
 
@@ -36,10 +36,10 @@ SPECIFICATIONS = files_of("klarna")
 CODE = re.compile(r'"error_code":\s*\{[^{}]*"example":\s*"([A-Z_]+)"')
 
 
-def answer(status: int, code: Any = None) -> Answer:
+def response(status: int, code: Any = None) -> ProviderResponse:
     """Return a refusal as it arrives."""
     shape = {"error_code": code, "error_messages": ["no"], "correlation_id": "1"}
-    return Answer(status, shape, {"klarna-correlation-id": "66782175-ae05-44fc-9eb3-eeceadbad271"})
+    return ProviderResponse(status, shape, {"klarna-correlation-id": "66782175-ae05-44fc-9eb3-eeceadbad271"})
 
 
 def test_every_documented_code_is_decided() -> None:
@@ -80,27 +80,27 @@ def test_every_code_of_the_specifications_is_decided(file: Any) -> None:
     ],
 )
 def test_status_and_code_together(status: int, code: str | None, meaning: Meaning) -> None:
-    failure = failure_of(answer(status, code))
+    failure = failure_of(response(status, code))
     assert failure.meaning is meaning
     assert failure.reason == (code.lower() if code else f"http_{status}")
 
 
 @pytest.mark.parametrize("code", [17, ["BAD_VALUE"], "", "Bad Value", "X" * 100, "jo@example.org"])
 def test_a_code_that_is_none_is_not_repeated(code: Any) -> None:
-    failure = failure_of(answer(400, code))
+    failure = failure_of(response(400, code))
     assert (failure.meaning, failure.reason) == (Meaning.INVALID, "http_400")
 
 
 @pytest.mark.parametrize("body", [None, [], "x", 17, {}])
 def test_a_body_of_any_kind(body: Any) -> None:
-    assert failure_of(Answer(401, body)).reason == "http_401"
+    assert failure_of(ProviderResponse(401, body)).reason == "http_401"
 
 
 @pytest.mark.parametrize("code", [None, "NOT_FOUND"])
 @pytest.mark.parametrize("id", [None, "", "no id!"])
 def test_a_404_of_another_server_proves_nothing(code: str | None, id: str | None) -> None:
     headers = {} if id is None else {"klarna-correlation-id": id}
-    assert failure_of(Answer(404, {"error_code": code}, headers)).meaning is Meaning.UNKNOWN
+    assert failure_of(ProviderResponse(404, {"error_code": code}, headers)).meaning is Meaning.UNKNOWN
 
 
 def test_a_page_is_not_forgotten_by_another_server() -> None:
@@ -181,7 +181,7 @@ def test_a_deep_refusal_is_doubt() -> None:
 
 @pytest.mark.parametrize("status", [301, 400, 404, 409, 500, 503])
 def test_a_look_up_that_is_refused_says_nothing(status: int) -> None:
-    orders: list[Callable[[], Order]] = [
+    orders: list[Callable[[], AttemptRequest]] = [
         lambda: replace(ORDER, reference="1"),
         lambda: replace(ORDER, reference="hpp/1/https://pay.example/1"),
         lambda: replace(ORDER, verb=Verb.REFUND, charge_reference="1"),
@@ -218,8 +218,8 @@ def test_a_yes_that_the_order_does_not_show_is_doubt() -> None:
         ("1", HOLDING | {"purchase_currency": None}),
     ],
 )
-def test_an_answer_about_something_else_says_nothing(reference: str, answer: dict[str, Any]) -> None:
-    with speaking(json.dumps(answer).encode()) as (gateway, _):
+def test_an_answer_about_something_else_says_nothing(reference: str, response: dict[str, Any]) -> None:
+    with speaking(json.dumps(response).encode()) as (gateway, _):
         assert gateway.retrieve(replace(ORDER, reference=reference)) == InDoubt("malformed_answer", reference)
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import requests
 
-from domain.outcome import Approved, Declined, InDoubt, NotSent, Outcome, Pending, Ready
+from domain.outcome import Approved, CustomerApproved, Declined, InDoubt, NotSent, Outcome, Pending
 from domain.payment import Verb
-from gateways.base import Order
+from gateways.base import AttemptRequest
 from gateways.klarna.gateway import KlarnaGateway
 from gateways.klarna.responses import standing_of_order, standing_of_refund
 from sandbox.server import RunningSandbox
@@ -239,7 +239,7 @@ HOLDING = {
 ENDED = Approved("1", voided=True)
 TAKEN = Approved("1", authorized=1000, captured=1000)
 STATES: list[tuple[dict[str, Any], Verb, Outcome | type[Outcome]]] = [
-    ({}, Verb.CHARGE, Ready("1")),
+    ({}, Verb.CHARGE, CustomerApproved("1")),
     ({}, Verb.CAPTURE, NotSent("not_executed")),
     ({}, Verb.VOID, NotSent("not_executed")),
     ({"fraud_status": "PENDING"}, Verb.CHARGE, Pending("1")),
@@ -278,15 +278,15 @@ def test_an_authorization_says_until_when_it_holds(klarna: KlarnaBench) -> None:
     assert str(found.authorization_expires_at) == "2026-12-04 10:26:06+00:00"
 
 
-def refunding(klarna: KlarnaBench, **changes: Any) -> Order:
+def refunding(klarna: KlarnaBench, **changes: Any) -> AttemptRequest:
     return new_order(klarna, Verb.REFUND, minor=300, attempt_id="at_1", **changes)
 
 
 def test_refunds_that_do_not_add_up_prove_nothing(klarna: KlarnaBench) -> None:
     other = {"refund_id": "r", "reference": "at_2", "refunded_amount": 300}
     assert standing_of_refund(refunding(klarna), {"refunds": [other], "refunded_amount": 300}) == NotSent("not_created")
-    for answer in ({"refunds": [other], "refunded_amount": 600}, {"refunded_amount": 300}):
-        assert isinstance(standing_of_refund(refunding(klarna), answer), InDoubt)
+    for response in ({"refunds": [other], "refunded_amount": 600}, {"refunded_amount": 300}):
+        assert isinstance(standing_of_refund(refunding(klarna), response), InDoubt)
 
 
 def test_a_refund_is_found_by_either_id(klarna: KlarnaBench) -> None:
@@ -296,8 +296,8 @@ def test_a_refund_is_found_by_either_id(klarna: KlarnaBench) -> None:
     by_hand = {"refunds": [refund | {"reference": "?"}], "refunded_amount": 300}
     assert standing_of_refund(refunding(klarna, reference="r"), by_hand) == found
     for amount in (299, 301):
-        answer = {"refunds": [refund | {"refunded_amount": amount}], "refunded_amount": amount}
-        assert isinstance(standing_of_refund(refunding(klarna), answer), InDoubt)
+        response = {"refunds": [refund | {"refunded_amount": amount}], "refunded_amount": amount}
+        assert isinstance(standing_of_refund(refunding(klarna), response), InDoubt)
 
 
 def by_hand(sandbox: RunningSandbox, path: str, **body: Any) -> None:

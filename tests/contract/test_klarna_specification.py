@@ -36,16 +36,16 @@ class Exchange:
     answer_headers: dict[str, str]
 
 
-def recorded(answer: requests.Response, base: str) -> Exchange:
-    request = answer.request
+def recorded(response: requests.Response, base: str) -> Exchange:
+    request = response.request
     return Exchange(
         str(request.method),
         str(request.url).removeprefix(base),
         dict(request.headers),
         json.loads(request.body) if request.body else None,
-        answer.status_code,
-        answer.json() if answer.content else None,
-        dict(answer.headers),
+        response.status_code,
+        response.json() if response.content else None,
+        dict(response.headers),
     )
 
 
@@ -57,7 +57,7 @@ def exchanges(sandbox: RunningSandbox, books: Books) -> list[Exchange]:
     gateway = klarna.gateway()
     found: list[Exchange] = []
     gateway._client._session.hooks["response"].append(
-        lambda answer, **_: found.append(recorded(answer, gateway._client.base))
+        lambda response, **_: found.append(recorded(response, gateway._client.base))
     )
     charged = klarna.ready(gateway, new_order(klarna), "good")
     gateway.charge(charged, lambda _: None)

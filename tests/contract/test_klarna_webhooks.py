@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import WebhookRefused
-from gateways.base import Fact, Notice
+from gateways.base import SideEvent, WebhookEvent
 from gateways.klarna.gateway import KlarnaGateway
 from gateways.klarna.responses import HostedPage
 from gateways.klarna.webhooks import read, verify
@@ -38,12 +38,12 @@ def verified(event: Any, url: str = f"{ADDRESS}?attempt=at_1", secrets: tuple[st
 def test_a_status_update() -> None:
     delivery = verified(UPDATE)
     assert (delivery.event_id, delivery.type) == ("e-1", "page.completed")
-    assert read(delivery.payload) == Notice("o-1", "at_1", None)
+    assert read(delivery.payload) == WebhookEvent("o-1", "at_1", None)
 
 
 def test_a_status_update_without_an_order() -> None:
     waiting = {"event_id": "e-2", "session": {"session_id": "hpp-1", "status": "IN_PROGRESS"}}
-    assert read(verified(waiting).payload) == Notice("hpp/hpp-1", "at_1", None)
+    assert read(verified(waiting).payload) == WebhookEvent("hpp/hpp-1", "at_1", None)
 
 
 def test_the_end_of_an_assessment_has_an_id_of_our_making() -> None:
@@ -52,16 +52,16 @@ def test_the_end_of_an_assessment_has_an_id_of_our_making() -> None:
     assert delivery == verified(DECISION)
     assert verified(DECISION | {"event_type": "FRAUD_RISK_STOPPED"}).event_id != delivery.event_id
     assert verified(DECISION | {"event_id": "e-9"}).event_id == "e-9"
-    assert read(delivery.payload) == Notice("o-1", "at_1", None)
+    assert read(delivery.payload) == WebhookEvent("o-1", "at_1", None)
 
 
 def test_a_stop_is_a_fact_and_a_reason_to_ask() -> None:
     """It can come after Klarna has accepted, or we have captured."""
     stopped = read(verified(DECISION | {"event_type": "FRAUD_RISK_STOPPED"}).payload)
-    fact = Fact("fraud_risk_stopped", {"reference": "o-1"})
-    assert stopped == Notice("o-1", "at_1", None, fact=fact, is_news=True)
+    fact = SideEvent("fraud_risk_stopped", {"reference": "o-1"})
+    assert stopped == WebhookEvent("o-1", "at_1", None, fact=fact, is_news=True)
     for other in ("FRAUD_RISK_ACCEPTED", "FRAUD_RISK_REJECTED"):
-        assert read(verified(DECISION | {"event_type": other}).payload) == Notice("o-1", "at_1", None)
+        assert read(verified(DECISION | {"event_type": other}).payload) == WebhookEvent("o-1", "at_1", None)
 
 
 def test_credentials_and_persons_are_not_stored() -> None:
@@ -195,7 +195,7 @@ def test_what_is_posted_is_what_is_read(receiver: Served) -> None:
             notices.add(gateway.read_webhook(delivery.payload))
             ids.add(delivery.event_id)
     page_id = HostedPage.of(reference).id
-    assert notices == {Notice(name, asked.attempt_id, None) for name in (order_id, f"hpp/{page_id}")}
+    assert notices == {WebhookEvent(name, asked.attempt_id, None) for name in (order_id, f"hpp/{page_id}")}
     assert len(ids) == 3
 
 

@@ -12,12 +12,12 @@ from domain.money import Money
 from domain.outcome import InDoubt, NotSent
 from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
-from gateways.base import Order
+from gateways.base import AttemptRequest
 from gateways.stripe.gateway import StripeGateway
 
 from .served import answering
 
-ORDER = Order(
+ORDER = AttemptRequest(
     payment_id="pay_1",
     attempt_id="at_1",
     verb=Verb.CHARGE,

@@ -9,10 +9,18 @@ from typing import Any
 import pytest
 
 from domain.decline import Decline, DeclineClass
-from domain.outcome import ActionRequired, Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Ready
+from domain.outcome import (
+    ActionRequired,
+    Approved,
+    AuthenticationRequired,
+    CustomerApproved,
+    Declined,
+    InDoubt,
+    NotSent,
+)
 from domain.payment import Verb
-from gateways.base import Order
-from gateways.json_api import Answer, Fate
+from gateways.base import AttemptRequest
+from gateways.json_api import FailureKind, ProviderResponse
 from gateways.paypal.errors import (
     _CODES,
     ISSUES,
@@ -26,7 +34,7 @@ from gateways.paypal.responses import outcome_of_refund
 from sandbox.server import RunningSandbox
 
 from . import paypal_spec
-from .bench import Books, new_order, order
+from .bench import Books, attempt, new_order
 from .benches.paypal import ProviderBench
 from .test_gateway_operations import charged, operation
 
@@ -38,9 +46,9 @@ def paypal(sandbox: RunningSandbox) -> Iterator[ProviderBench]:
     sandbox.state.faults.clear()
 
 
-def refusal(issue: str, status: int = 422) -> Answer:
+def refusal(issue: str, status: int = 422) -> ProviderResponse:
     """Return PayPal's answer with one issue."""
-    return Answer(status, {"name": "UNPROCESSABLE_ENTITY", "details": [{"issue": issue}], "debug_id": "x"})
+    return ProviderResponse(status, {"name": "UNPROCESSABLE_ENTITY", "details": [{"issue": issue}], "debug_id": "x"})
 
 
 # --- what is kept of them ---
@@ -87,39 +95,39 @@ def test_an_issue_becomes_what_the_table_says(issue: str) -> None:
     if isinstance(means, DeclineClass):
         assert isinstance(outcome, Declined | AuthenticationRequired)
         assert (outcome.decline.code, outcome.decline.decline_class) == (issue, means)
-    elif means is Fate.UNKNOWN:
+    elif means is FailureKind.UNKNOWN:
         assert outcome == InDoubt(issue, "5O1")
     else:
-        assert outcome == NotSent(issue, means is Fate.NOT_EXECUTED, "5O1")
+        assert outcome == NotSent(issue, means is FailureKind.NOT_EXECUTED, "5O1")
 
 
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (Answer(401, {"error": "invalid_token"}), NotSent("invalid_token")),
-        (Answer(401, refusal("INVALID_ACCOUNT_STATUS").body), NotSent("INVALID_ACCOUNT_STATUS")),
-        (Answer(429, {"name": "RATE_LIMIT_REACHED"}), NotSent("RATE_LIMIT_REACHED")),
+        (ProviderResponse(401, {"error": "invalid_token"}), NotSent("invalid_token")),
+        (ProviderResponse(401, refusal("INVALID_ACCOUNT_STATUS").body), NotSent("INVALID_ACCOUNT_STATUS")),
+        (ProviderResponse(429, {"name": "RATE_LIMIT_REACHED"}), NotSent("RATE_LIMIT_REACHED")),
         (refusal("PREVIOUS_REQUEST_IN_PROGRESS", 409), InDoubt("PREVIOUS_REQUEST_IN_PROGRESS")),
-        (Answer(500, {"name": "INTERNAL_SERVER_ERROR"}), InDoubt("INTERNAL_SERVER_ERROR")),
-        (Answer(503, None), InDoubt("http_503")),
-        (Answer(302, None), InDoubt("http_302")),
-        (Answer(400, {"name": "INVALID_REQUEST"}), NotSent("INVALID_REQUEST", is_retryable=False)),
-        (Answer(403, refusal("PERMISSION_DENIED").body), NotSent("PERMISSION_DENIED", is_retryable=False)),
+        (ProviderResponse(500, {"name": "INTERNAL_SERVER_ERROR"}), InDoubt("INTERNAL_SERVER_ERROR")),
+        (ProviderResponse(503, None), InDoubt("http_503")),
+        (ProviderResponse(302, None), InDoubt("http_302")),
+        (ProviderResponse(400, {"name": "INVALID_REQUEST"}), NotSent("INVALID_REQUEST", is_retryable=False)),
+        (ProviderResponse(403, refusal("PERMISSION_DENIED").body), NotSent("PERMISSION_DENIED", is_retryable=False)),
         (refusal("OF_TOMORROW", 400), NotSent("OF_TOMORROW", is_retryable=False)),
         (refusal("OF_TOMORROW"), InDoubt("OF_TOMORROW")),
         (refusal("INVALID_RESOURCE_ID", 404), InDoubt("INVALID_RESOURCE_ID")),
-        (Answer(422, ["what"]), InDoubt("http_422")),
-        (Answer(422, {"details": 7, "name": "jo@example.org sent 12.30"}), InDoubt("http_422")),
-        (Answer(422, {"details": [7, {}, {"issue": None}]}), InDoubt("http_422")),
+        (ProviderResponse(422, ["what"]), InDoubt("http_422")),
+        (ProviderResponse(422, {"details": 7, "name": "jo@example.org sent 12.30"}), InDoubt("http_422")),
+        (ProviderResponse(422, {"details": [7, {}, {"issue": None}]}), InDoubt("http_422")),
     ],
 )
-def test_an_answer_by_its_status(answer: Answer, expected: Any) -> None:
-    assert outcome_of_refusal(answer, None) == expected
+def test_an_answer_by_its_status(response: ProviderResponse, expected: Any) -> None:
+    assert outcome_of_refusal(response, None) == expected
 
 
 def test_of_several_issues_a_known_one_counts() -> None:
     body = {"details": [{"issue": "NEW_ONE"}, {"issue": "TRANSACTION_REFUSED"}]}
-    assert issue_of(Answer(422, body)) == "TRANSACTION_REFUSED"
+    assert issue_of(ProviderResponse(422, body)) == "TRANSACTION_REFUSED"
 
 
 @pytest.mark.parametrize(
@@ -156,9 +164,9 @@ def test_why_a_capture_was_declined(said: dict[str, Any], expected: DeclineClass
 # --- through the gateway ---
 
 
-def approved(paypal: ProviderBench, course: str, verb: Verb = Verb.CHARGE) -> Order:
+def approved(paypal: ProviderBench, course: str, verb: Verb = Verb.CHARGE) -> AttemptRequest:
     """Return an approved order that takes this course."""
-    asked = order(paypal, verb)
+    asked = attempt(paypal, verb)
     paypal.set_course(asked.reference, course)
     return asked
 
@@ -176,7 +184,7 @@ def test_the_buyer_goes_back_and_chooses_other_funding(
     assert books.movements(asked.payment_id) == []
 
     paypal.let_customer_act(asked.reference, is_good=True)
-    assert gateway.retrieve(asked) == Ready(asked.reference)
+    assert gateway.retrieve(asked) == CustomerApproved(asked.reference)
     assert isinstance(gateway.charge(asked, lambda _: None), Approved)
     assert len(books.movements(asked.payment_id)) == 1
 
@@ -225,9 +233,9 @@ def test_an_unknown_vault_id_is_a_decline(paypal: ProviderBench, books: Books) -
 
 def test_an_invoice_that_was_paid_before_is_looked_up(paypal: ProviderBench, books: Books) -> None:
     """A second order of the same attempt, made after PayPal forgot the first one's request id."""
-    gateway, first = paypal.gateway(), order(paypal)
+    gateway, first = paypal.gateway(), attempt(paypal)
     assert isinstance(gateway.charge(first, lambda _: None), Approved)
-    second = order(paypal, payment_id=first.payment_id)
+    second = attempt(paypal, payment_id=first.payment_id)
     forgotten = paypal.account.orders[second.reference]
     forgotten.unit["invoice_id"] = first.attempt_id
     assert gateway.charge(second, lambda _: None) == InDoubt("DUPLICATE_INVOICE_ID", second.reference)

@@ -13,7 +13,7 @@ import pytest
 from domain.money import Money
 from domain.outcome import Approved, Declined, InDoubt, NotSent
 from domain.payment import Verb
-from gateways.base import GatewayError, Order
+from gateways.base import AttemptRequest, GatewayError
 from gateways.paypal.gateway import PayPalGateway
 
 from .bench import new_order
@@ -59,9 +59,9 @@ SHOWS_A_CAPTURE = [name for name in NONSENSE if name.split()[-1] in ("amount", "
 
 
 @contextmanager
-def strange(answer: Any, status: int = 200) -> Iterator[PayPalGateway]:
+def strange(response: Any, status: int = 200) -> Iterator[PayPalGateway]:
     """The gateway of a PayPal that gives a token, and then one answer to everything."""
-    body = b"" if answer is None else answer
+    body = b"" if response is None else response
     with serving(lambda asked: (200, TOKEN) if asked.path.endswith("/oauth2/token") else (status, body)) as served:
         yield PayPalGateway("client", "secret", MemoryTokens(), "W1", served.url, read_seconds=2)
 
@@ -80,7 +80,7 @@ def elsewhere(request: pytest.FixtureRequest) -> Iterator[PayPalGateway]:
         yield gateway
 
 
-def asked(verb: Verb = Verb.CHARGE, **changes: Any) -> Order:
+def asked(verb: Verb = Verb.CHARGE, **changes: Any) -> AttemptRequest:
     """Return an order whose object at PayPal is known."""
     given = {"money": Money(1000, "EUR"), "method_token": None, "reference": "O1", "charge_reference": "O1"}
     return new_order(ProviderBench, verb, **(given | changes))

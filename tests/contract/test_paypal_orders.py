@@ -15,15 +15,15 @@ from flask import Response, request
 from jsonschema import Draft202012Validator
 
 from domain.money import Money
-from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Pending, Ready
+from domain.outcome import ActionRequired, Approved, CustomerApproved, Declined, InDoubt, NotSent, Pending
 from domain.payment import Verb
-from gateways.base import Order
+from gateways.base import AttemptRequest
 from gateways.paypal.responses import outcome_of_order
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 
 from . import paypal_spec
-from .bench import API_URL, SECONDS, Books, new_order, order
+from .bench import API_URL, SECONDS, Books, attempt, new_order
 from .benches.paypal import ProviderBench
 from .test_gateway_operations import call, charged, operation
 
@@ -51,9 +51,9 @@ def heard() -> Iterator[Heard]:
 
         def listen(response: Response) -> Response:
             body = request.get_json(silent=True) if request.get_data() else None
-            answer = response.get_json(silent=True)
+            response = response.get_json(silent=True)
             heard.calls.append(
-                (request.method, request.path, body, dict(request.headers), response.status_code, answer)
+                (request.method, request.path, body, dict(request.headers), response.status_code, response)
             )
             return response
 
@@ -61,14 +61,14 @@ def heard() -> Iterator[Heard]:
         yield heard
 
 
-def approved(paypal: ProviderBench, course: str, verb: Verb = Verb.CHARGE, **changes: Any) -> Order:
+def approved(paypal: ProviderBench, course: str, verb: Verb = Verb.CHARGE, **changes: Any) -> AttemptRequest:
     """Return an approved order that takes this course."""
-    asked = order(paypal, verb, **changes)
+    asked = attempt(paypal, verb, **changes)
     paypal.set_course(asked.reference, course)
     return asked
 
 
-def waiting(paypal: ProviderBench, **changes: Any) -> tuple[Order, ActionRequired]:
+def waiting(paypal: ProviderBench, **changes: Any) -> tuple[AttemptRequest, ActionRequired]:
     """Return an order that waits for its buyer."""
     asked = new_order(paypal, **changes)
     outcome = paypal.gateway().charge(asked, lambda _: None)
@@ -82,9 +82,9 @@ def waiting(paypal: ProviderBench, **changes: Any) -> tuple[Order, ActionRequire
 def click(url: str, decision: str) -> tuple[str, dict[str, list[str]]]:
     """Click on PayPal's page; return where the buyer is sent, and with what."""
     assert decision in requests.get(url, timeout=SECONDS).text
-    answer = requests.post(url, data={"decision": decision}, timeout=SECONDS, allow_redirects=False)
-    assert answer.status_code == 303
-    parts = urlsplit(answer.headers["Location"])
+    response = requests.post(url, data={"decision": decision}, timeout=SECONDS, allow_redirects=False)
+    assert response.status_code == 303
+    parts = urlsplit(response.headers["Location"])
     return f"{parts.scheme}://{parts.netloc}{parts.path}", parse_qs(parts.query)
 
 
@@ -94,7 +94,7 @@ def test_the_buyer_approves(paypal: ProviderBench, books: Books) -> None:
     assert address == f"{API_URL}/returns/{asked.attempt_id}"
     assert query["token"] == [asked.reference]
     assert "canceled" not in query
-    assert paypal.gateway().retrieve(asked) == Ready(asked.reference)
+    assert paypal.gateway().retrieve(asked) == CustomerApproved(asked.reference)
     assert books.movements(asked.payment_id) == []
     assert isinstance(paypal.gateway().charge(asked, lambda _: None), Approved)
 
@@ -106,7 +106,7 @@ def test_the_buyer_turns_back_and_comes_again(paypal: ProviderBench, books: Book
     assert query["canceled"] == ["1"]
     assert paypal.gateway().retrieve(asked) == outcome
     click(outcome.next_action["redirect_url"], "approve")
-    assert paypal.gateway().retrieve(asked) == Ready(asked.reference)
+    assert paypal.gateway().retrieve(asked) == CustomerApproved(asked.reference)
     assert books.movements(asked.payment_id) == []
 
 
@@ -137,7 +137,7 @@ def test_an_order_that_was_not_paid_is_left(paypal: ProviderBench, books: Books,
         paypal.let_customer_act(asked.reference, is_good=True)
     void = operation(asked, Verb.VOID)
     # Only of an order that the buyer has approved a capture of ours may be on its way.
-    left = Approved(asked.reference, voided=True, may_still_move=is_approved)
+    left = Approved(asked.reference, voided=True, may_still_charge=is_approved)
     assert gateway.void(void) == gateway.retrieve(void) == left
     assert books.movements(asked.payment_id) == []
 
@@ -149,7 +149,7 @@ def test_an_order_with_a_saved_account_is_left(paypal: ProviderBench, token: str
     gateway.charge(asked, remembered.append)
     void = replace(operation(replace(asked, reference=remembered[0]), Verb.VOID), method_token=token)
     # It is captured without the buyer, so that a capture of ours may be on its way.
-    left = Approved(remembered[0], voided=True, may_still_move=True)
+    left = Approved(remembered[0], voided=True, may_still_charge=True)
     assert gateway.void(void) == gateway.retrieve(void) == left
 
 
@@ -174,7 +174,7 @@ def test_an_order_that_paypal_forgot(paypal: ProviderBench) -> None:
     del paypal.account.orders[asked.reference]
     assert gateway.retrieve(asked) == ActionRequired(asked.reference, {"type": "redirect"})
     void = operation(asked, Verb.VOID)
-    left = Approved(asked.reference, voided=True, may_still_move=True)
+    left = Approved(asked.reference, voided=True, may_still_charge=True)
     assert gateway.void(void) == gateway.retrieve(void) == left
     saved = replace(asked, method_token="sandbox_COMPLETED")
     assert gateway.retrieve(saved) == InDoubt("INVALID_RESOURCE_ID", asked.reference)
@@ -220,7 +220,7 @@ def test_a_capture_of_what_was_never_authorized(paypal: ProviderBench) -> None:
 def test_an_authorization_ends_by_itself(heard: Heard) -> None:
     paypal = ProviderBench(heard.sandbox)
     gateway = paypal.gateway()
-    asked = order(paypal, Verb.AUTHORIZE)
+    asked = attempt(paypal, Verb.AUTHORIZE)
     outcome = gateway.charge(asked, lambda _: None)
     heard.sandbox.state.advance(timedelta(days=30).total_seconds())
     assert gateway.retrieve(asked) == Approved(outcome.reference, voided=True)
@@ -249,7 +249,7 @@ def test_a_repeat_is_one_also_after_paypal_forgot_the_request(heard: Heard) -> N
 def test_every_call_has_an_id_of_its_own_and_keeps_it(heard: Heard) -> None:
     paypal = ProviderBench(heard.sandbox)
     gateway = paypal.gateway()
-    asked = order(paypal, Verb.AUTHORIZE)
+    asked = attempt(paypal, Verb.AUTHORIZE)
     for _ in range(2):
         gateway.charge(replace(asked, reference=None), lambda _: None)
         gateway.charge(asked, lambda _: None)
@@ -284,7 +284,7 @@ def test_amounts_of_every_kind(
     paypal: ProviderBench, books: Books, text: str, currency: str, value: str, verb: Verb
 ) -> None:
     gateway, money = paypal.gateway(), Money.parse(text, currency)
-    asked = order(paypal, verb, money=money)
+    asked = attempt(paypal, verb, money=money)
     assert paypal.account.orders[asked.reference].unit["amount"] == {"currency_code": currency, "value": value}
     outcome = gateway.charge(asked, lambda _: None)
     assert isinstance(outcome, Approved)
@@ -302,13 +302,13 @@ def test_decimals_that_paypal_does_not_take(paypal: ProviderBench, currency: str
     asked = new_order(paypal, money=Money(1050, currency))
     assert gateway.charge(asked, remembered.append) == NotSent("decimals_not_supported", is_retryable=False)
     assert remembered == []
-    first = order(paypal, Verb.AUTHORIZE, money=Money(2000, currency))
+    first = attempt(paypal, Verb.AUTHORIZE, money=Money(2000, currency))
     gateway.charge(first, lambda _: None)
     late = replace(operation(first, Verb.CAPTURE), money=Money(1050, currency))
     assert gateway.capture(late) == NotSent("decimals_not_supported", False, first.reference)
 
 
-def body_of_order(paypal: ProviderBench, asked: Order) -> Any:
+def body_of_order(paypal: ProviderBench, asked: AttemptRequest) -> Any:
     """Return an order as PayPal shows it."""
     return json.loads(json.dumps(paypal.account.orders[asked.reference].shown()))
 
@@ -340,7 +340,11 @@ def test_an_order_that_shows_no_payment_is_no_payment(paypal: ProviderBench, cha
 def everything(paypal: ProviderBench) -> None:
     """Make every call of the gateway."""
     gateway = paypal.gateway()
-    charges = [order(paypal), order(paypal, is_off_session=True), new_order(paypal, method_token="sandbox_COMPLETED")]
+    charges = [
+        attempt(paypal),
+        attempt(paypal, is_off_session=True),
+        new_order(paypal, method_token="sandbox_COMPLETED"),
+    ]
     for asked in (*charges, approved(paypal, "5120"), approved(paypal, "PENDING")):
         remembered: list[str] = []
         gateway.charge(asked, remembered.append)

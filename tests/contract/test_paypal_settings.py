@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateways.base import GatewayError, Shared
+from gateways.base import GatewayContext, GatewayError
 from gateways.paypal.gateway import BASES, PayPalGateway, PayPalSettings
 from sandbox.paypal.events import WEBHOOK_ID
 from sandbox.server import RunningSandbox
@@ -18,7 +18,7 @@ from .benches.paypal import MemoryTokens, ProviderBench
 CREDENTIALS = {"paypal_client_id": "sandbox-client", "paypal_client_secret": "sandbox-secret"}
 REAL = {"paypal_client_id": "AaBb", "paypal_client_secret": "EeFf", "paypal_webhook_id": "8PT5"}
 IMITATED = {**CREDENTIALS, "paypal_webhook_id": WEBHOOK_ID, "paypal_api_base": "http://127.0.0.1:8900/paypal"}
-SHARED = Shared(API_URL, 30, MemoryTokens())
+SHARED = GatewayContext(API_URL, 30, MemoryTokens())
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from domain.payment import Verb
-from gateways.base import Fact, Notice, Order
-from gateways.paypal.side_events import _KINDS, notice_of_fact
-from gateways.paypal.stored_fields import kept
-from gateways.paypal.webhooks import notice_of
+from gateways.base import AttemptRequest, SideEvent, WebhookEvent
+from gateways.paypal.side_events import _KINDS, event_of_side_event
+from gateways.paypal.stored_fields import stored_fields
+from gateways.paypal.webhooks import read_event
 from sandbox.paypal import disputes, subscriptions
 from sandbox.paypal.objects import PAYER
 from sandbox.server import RunningSandbox
@@ -39,12 +39,12 @@ def paypal(sandbox: RunningSandbox) -> ProviderBench:
 
 def let(paypal: ProviderBench, path: str, **body: Any) -> Any:
     """Let something happen by the control route; return its answer."""
-    answer = requests.post(f"{paypal.url}/_sandbox/paypal/{path}", json=body, timeout=SECONDS)
-    answer.raise_for_status()
-    return answer.json()
+    response = requests.post(f"{paypal.url}/_sandbox/paypal/{path}", json=body, timeout=SECONDS)
+    response.raise_for_status()
+    return response.json()
 
 
-def heard(paypal: ProviderBench, id: str) -> Notice:
+def heard(paypal: ProviderBench, id: str) -> WebhookEvent:
     """Receive the last event about a thing, signed; return how it is read."""
     sent = paypal.signed(paypal.event(id))
     delivery = paypal.gateway().verify_webhook(sent.body, sent.headers, now())
@@ -53,13 +53,13 @@ def heard(paypal: ProviderBench, id: str) -> Notice:
     return notice
 
 
-def happened(paypal: ProviderBench, type: str, id: str = SUBSCRIPTION, **more: Any) -> Notice:
+def happened(paypal: ProviderBench, type: str, id: str = SUBSCRIPTION, **more: Any) -> WebhookEvent:
     """Let something happen to a subscription or a saved account, and hear of it."""
     let(paypal, f"{id}/happen", event_type=type, **more)
     return heard(paypal, id)
 
 
-def captured(paypal: ProviderBench) -> tuple[Order, str]:
+def captured(paypal: ProviderBench) -> tuple[AttemptRequest, str]:
     """Return a charge and PayPal's id of its capture."""
     first = charged(paypal, paypal.gateway())
     return first, paypal.account.orders[first.reference].of("captures")[0].id
@@ -100,9 +100,9 @@ def test_a_dispute_from_its_opening_to_its_end(paypal: ProviderBench, outcome: s
     assert heard(paypal, capture) == dispute_notice(first, name, data | {"status": "RESOLVED", "outcome": outcome})
 
 
-def dispute_notice(first: Order, name: str, data: dict[str, str]) -> Notice:
+def dispute_notice(first: AttemptRequest, name: str, data: dict[str, str]) -> WebhookEvent:
     """Return what is read of a dispute about a charge."""
-    return Notice("", first.attempt_id, None, fact=Fact(name, data), payment_id=first.payment_id)
+    return WebhookEvent("", first.attempt_id, None, fact=SideEvent(name, data), payment_id=first.payment_id)
 
 
 def test_the_dispute_of_a_captured_authorization_names_the_capture_attempt(paypal: ProviderBench) -> None:
@@ -125,13 +125,13 @@ def test_a_dispute_that_does_not_say_whose_it_is(paypal: ProviderBench) -> None:
 def test_the_control_route_of_disputes_refuses_nonsense(paypal: ProviderBench) -> None:
     first, capture = captured(paypal)
     for id, body in ((first.reference, {}), ("unknown", {})):
-        answer = requests.post(f"{paypal.url}/_sandbox/paypal/{id}/dispute", json=body, timeout=SECONDS)
-        assert answer.status_code == 404
+        response = requests.post(f"{paypal.url}/_sandbox/paypal/{id}/dispute", json=body, timeout=SECONDS)
+        assert response.status_code == 404
     let(paypal, f"{capture}/dispute")
     let(paypal, f"{capture}/dispute", outcome="ACCEPTED")
     for body in ({"status": "OPEN"}, {"outcome": "DENIED"}, {}):
-        answer = requests.post(f"{paypal.url}/_sandbox/paypal/{capture}/dispute", json=body, timeout=SECONDS)
-        assert answer.status_code == 400
+        response = requests.post(f"{paypal.url}/_sandbox/paypal/{capture}/dispute", json=body, timeout=SECONDS)
+        assert response.status_code == 400
 
 
 # --- subscriptions and what they pay ---
@@ -141,7 +141,7 @@ def test_the_control_route_of_disputes_refuses_nonsense(paypal: ProviderBench) -
 def test_every_event_of_a_subscription(paypal: ProviderBench, type: str) -> None:
     notice = happened(paypal, type)
     name = f"subscription_{type.removeprefix('BILLING.SUBSCRIPTION.').replace('.', '_').lower()}"
-    assert notice == Notice("", None, None, fact=Fact(name, notice.fact.data))
+    assert notice == WebhookEvent("", None, None, fact=SideEvent(name, notice.fact.data))
     known = {"reference": SUBSCRIPTION, "status": subscriptions.STATUSES[type]}
     assert {key: notice.fact.data[key] for key in known} == known
     assert ("next_retry_at" in notice.fact.data) == ("reason" in notice.fact.data) == type.endswith("FAILED")
@@ -151,7 +151,7 @@ def test_every_event_of_a_subscription(paypal: ProviderBench, type: str) -> None
 def test_both_spellings_of_the_next_try(spelling: str) -> None:
     failed = {"reason_code": "PAYER_CANNOT_PAY", spelling: "2026-12-01T10:00:00.000Z"}
     subscription = {"id": SUBSCRIPTION, "status": "ACTIVE", "billing_info": {"last_failed_payment": failed}}
-    fact = notice_of_fact("BILLING.SUBSCRIPTION.PAYMENT.FAILED", subscription).fact
+    fact = event_of_side_event("BILLING.SUBSCRIPTION.PAYMENT.FAILED", subscription).fact
     ends = {"reason": "PAYER_CANNOT_PAY", "next_retry_at": "2026-12-01T10:00:00.000Z"}
     assert fact.data == {"reference": SUBSCRIPTION, "status": "ACTIVE"} | ends
 
@@ -161,7 +161,7 @@ def test_a_payment_of_a_subscription(paypal: ProviderBench) -> None:
         fact = happened(paypal, f"PAYMENT.SALE.{type}").fact
         sale = paypal.event(SUBSCRIPTION)["resource"]["id"]
         data = {"reference": sale, "subscription": SUBSCRIPTION, "status": type.lower()}
-        assert fact == Fact(f"subscription_sale_{type.lower()}", data | {"amount": "12.30", "currency": "USD"})
+        assert fact == SideEvent(f"subscription_sale_{type.lower()}", data | {"amount": "12.30", "currency": "USD"})
 
 
 def test_what_is_given_or_taken_back_has_a_negative_total(paypal: ProviderBench) -> None:
@@ -189,10 +189,10 @@ def test_a_saved_account(paypal: ProviderBench) -> None:
     first, _ = captured(paypal)
     saved = happened(paypal, "VAULT.PAYMENT-TOKEN.CREATED", TOKEN, order_id=first.reference)
     data = {"customer": "customer_4029352050"}
-    assert saved == Notice(first.reference, None, None, fact=Fact("payment_method_saved", data))
+    assert saved == WebhookEvent(first.reference, None, None, fact=SideEvent("payment_method_saved", data))
     removed = happened(paypal, "VAULT.PAYMENT-TOKEN.DELETED", TOKEN)
-    assert removed == Notice("", None, None, fact=Fact("payment_method_removed", data))
-    assert notice_of_fact("VAULT.PAYMENT-TOKEN.DELETED", {"id": TOKEN}).fact.data == {}
+    assert removed == WebhookEvent("", None, None, fact=SideEvent("payment_method_removed", data))
+    assert event_of_side_event("VAULT.PAYMENT-TOKEN.DELETED", {"id": TOKEN}).fact.data == {}
 
 
 # --- whatever comes ---
@@ -209,16 +209,16 @@ def test_neither_persons_nor_tokens_are_in_a_fact(paypal: ProviderBench) -> None
     canaries = (PAYER["email_address"], "John", "Doe", PAYER["payer_id"], TOKEN, "never came")
     assert {canary for canary in canaries if any(canary in json.dumps(event) for event, _ in told)} == set(canaries)
     for event, notice in told:
-        stored = json.dumps(kept(event))
+        stored = json.dumps(stored_fields(event))
         assert not any(canary in stored for canary in canaries)
-        assert notice_of(stored) == notice
+        assert read_event(stored) == notice
         assert not any(canary in text for canary in canaries for text in notice.fact.data.values())
 
 
 def test_a_text_that_is_no_code_stays_out() -> None:
     strange = {"reason": "John Doe", "status": "jo@example.org", "dispute_life_cycle_stage": "x" * 128}
     strange |= {"dispute_amount": {"value": 7.5, "currency_code": "EUR"}, "seller_response_due_date": ["x"]}
-    notice = notice_of_fact("CUSTOMER.DISPUTE.CREATED", DISPUTE | strange)
+    notice = event_of_side_event("CUSTOMER.DISPUTE.CREATED", DISPUTE | strange)
     assert notice.fact.data == {"reference": "PP-D-1", "transaction": "7TK53561YB803214S"}
 
 
@@ -226,7 +226,7 @@ def test_a_text_that_is_no_code_stays_out() -> None:
 @pytest.mark.parametrize("id", [None, 17, "", "Jo Example", ["x"]])
 def test_a_thing_without_an_id_tells_nothing(kind: str, id: Any) -> None:
     resource = DISPUTE | {"dispute_id": id, "id": id, "status": "ACTIVE"}
-    assert notice_of(json.dumps({"event_type": kind, "resource": resource})) is None
+    assert read_event(json.dumps({"event_type": kind, "resource": resource})) is None
 
 
 FIELDS = ("id", "dispute_id", "status", "amount", "total", "currency", "disputed_transactions", "dispute_outcome")
@@ -239,7 +239,7 @@ JSON = st.recursive(
 
 @given(st.sampled_from(sorted(_KINDS)), JSON)
 def test_no_shape_breaks_it(kind: str, resource: Any) -> None:
-    notice = notice_of(json.dumps({"event_type": kind, "resource": resource}))
+    notice = read_event(json.dumps({"event_type": kind, "resource": resource}))
     assert notice is None or all(isinstance(text, str) for text in notice.fact.data.values())
 
 
@@ -261,4 +261,4 @@ def test_what_the_imitation_delivers_is_believed() -> None:
         came = served.next()
         assert came.path == "/webhooks/paypal"
         delivery = paypal.gateway().verify_webhook(came.raw, came.headers, now())
-    assert notice_of(delivery.payload).fact.name == "subscription_activated"
+    assert read_event(delivery.payload).fact.name == "subscription_activated"

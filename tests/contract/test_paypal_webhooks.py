@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from domain.errors import WebhookRefused
 from domain.outcome import Approved, Declined, Pending
 from domain.payment import Verb
-from gateways.base import Notice
+from gateways.base import WebhookEvent
 from gateways.paypal.certificates import Certificates, Place, Unchecked, paypal_place, sandbox_place, trusted_roots
 from gateways.paypal.gateway import BASES
-from gateways.paypal.stored_fields import kept
-from gateways.paypal.webhooks import Webhooks, notice_of
+from gateways.paypal.stored_fields import stored_fields
+from gateways.paypal.webhooks import Webhooks, read_event
 from sandbox.paypal import signing
 from sandbox.paypal.events import WEBHOOK_ID
 from sandbox.server import RunningSandbox
@@ -212,9 +212,9 @@ def test_a_certificate_that_was_good_and_has_expired(served: Served) -> None:
     ],
     ids=["redirect", "elsewhere", "missing", "trouble", "empty", "text", "broken", "large"],
 )
-def test_what_is_no_certificate_is_refused(served: Served, answer: Reply) -> None:
+def test_what_is_no_certificate_is_refused(served: Served, response: Reply) -> None:
     served.pages["/v1/notifications/certs/CERT-2"] = (200, signing.certificate())
-    served.pages["/v1/notifications/certs/CERT-1"] = answer
+    served.pages["/v1/notifications/certs/CERT-1"] = response
     place = Place("http", frozenset({served.host}), "/v1/notifications/certs/", lambda: ())
     with pytest.raises(WebhookRefused):
         Certificates(place).key(f"{served.url}/v1/notifications/certs/CERT-1", now())
@@ -232,9 +232,7 @@ def test_a_certificate_that_nobody_brings_cannot_be_checked() -> None:
 def test_invented_addresses_are_fetched_ten_times_a_minute(served: Served) -> None:
     start = f"{served.url}/v1/notifications/certs"
     roots = (signing.authority().certificate,)
-    certificates = Certificates(
-        Place("http", frozenset({served.host}), "/v1/notifications/certs/", lambda: roots)
-    )
+    certificates = Certificates(Place("http", frozenset({served.host}), "/v1/notifications/certs/", lambda: roots))
     served.pages["/v1/notifications/certs/CERT-1"] = (200, signing.certificate())
     at = now()
     certificates.key(f"{start}/CERT-1", at)
@@ -474,7 +472,7 @@ PREFIXES = ("CHECKOUT.ORDER.X", "PAYMENT.CAPTURE.REFUNDED", "PAYMENT.SALE.COMPLE
 @pytest.mark.parametrize("kind", [*PREFIXES, "BILLING.SUBSCRIPTION.CREATED", "VAULT.X.Y", "VAULT", "OTHER.X", "canary"])
 def test_neither_persons_nor_credentials_are_stored(kind: str) -> None:
     event = {"id": "WH-1", "event_type": kind, "summary": "canary", "resource": PERSONAL, "links": ["canary"]}
-    assert "canary" not in json.dumps(kept(event)).replace('"event_type": "canary"', "")
+    assert "canary" not in json.dumps(stored_fields(event)).replace('"event_type": "canary"', "")
 
 
 @pytest.mark.parametrize("kind", ["VAULT.PAYMENT-TOKEN.CREATED", "VAULT.PAYMENT-TOKEN.DELETED", "VAULT.NEW"])
@@ -498,7 +496,7 @@ def test_what_is_stored_says_as_much_as_what_came(paypal: ProviderBench) -> None
         events = [*events_of(paypal, first), paypal.event(outcome.reference)]
         assert len(events) > 3
         for event in events:
-            assert notice_of(json.dumps(kept(event))) == notice_of(json.dumps(event)) is not None
+            assert read_event(json.dumps(stored_fields(event))) == read_event(json.dumps(event)) is not None
 
 
 # --- what they say ---
@@ -510,17 +508,17 @@ def test_every_stage_of_a_payment_is_told(paypal: ProviderBench) -> None:
     capture = operation(held, Verb.CAPTURE, 400)
     gateway.capture(capture)
     told = [(event["event_type"], gateway.read_webhook(json.dumps(event))) for event in events_of(paypal, held)]
-    ours = Notice(held.reference, held.attempt_id, None)
+    ours = WebhookEvent(held.reference, held.attempt_id, None)
     assert told == [
         ("CHECKOUT.ORDER.APPROVED", ours),
         ("PAYMENT.AUTHORIZATION.CREATED", ours),
         ("CHECKOUT.ORDER.COMPLETED", ours),
-        ("PAYMENT.CAPTURE.COMPLETED", Notice(held.reference, capture.attempt_id, None)),
+        ("PAYMENT.CAPTURE.COMPLETED", WebhookEvent(held.reference, capture.attempt_id, None)),
     ]
     voided = charged(paypal, gateway, Verb.AUTHORIZE)
     gateway.void(operation(voided, Verb.VOID))
     assert events_of(paypal, voided)[-1]["event_type"] == "PAYMENT.AUTHORIZATION.VOIDED"
-    assert notice_of(json.dumps(events_of(paypal, voided)[-1])).reference == voided.reference
+    assert read_event(json.dumps(events_of(paypal, voided)[-1])).reference == voided.reference
 
 
 def test_a_refund_names_itself_and_its_capture(paypal: ProviderBench) -> None:
@@ -530,7 +528,7 @@ def test_a_refund_names_itself_and_its_capture(paypal: ProviderBench) -> None:
     event = paypal.event(made.reference)
     capture_id = paypal.account.payments[made.reference][1].parent
     assert event["event_type"] == "PAYMENT.CAPTURE.REFUNDED"
-    assert notice_of(json.dumps(event)) == Notice(made.reference, asked.attempt_id, made, capture_id)
+    assert read_event(json.dumps(event)) == WebhookEvent(made.reference, asked.attempt_id, made, capture_id)
 
 
 @pytest.mark.parametrize(
@@ -549,7 +547,7 @@ def test_a_refund_of_the_dashboard_is_not_taken_for_the_charge(status: str, outc
         "supplementary_data": {"related_ids": {"order_id": "5O190127TN364715T"}},
     }
     event = {"id": "WH-1", "event_type": "PAYMENT.REFUND.X", "resource": resource}
-    notice = notice_of(json.dumps(event))
+    notice = read_event(json.dumps(event))
     assert (notice.reference, notice.attempt_id) == ("1JU08902781691411", None)
     assert (notice.charge_reference, notice.payment_id) == ("5O190127TN364715T", "pay_1")
     assert isinstance(notice.outcome, outcome)
@@ -558,7 +556,7 @@ def test_a_refund_of_the_dashboard_is_not_taken_for_the_charge(status: str, outc
 def test_an_approval_that_lapsed_names_its_order() -> None:
     resource = {"order_id": "5O1", "purchase_units": [{"invoice_id": "at_1"}]}
     event = {"id": "WH-1", "event_type": "CHECKOUT.PAYMENT-APPROVAL.REVERSED", "resource": resource}
-    assert notice_of(json.dumps(event)) == Notice("5O1", "at_1", None)
+    assert read_event(json.dumps(event)) == WebhookEvent("5O1", "at_1", None)
 
 
 @pytest.mark.parametrize(
@@ -581,9 +579,10 @@ def test_what_is_only_stored(paypal: ProviderBench, kind: str) -> None:
 
 
 def test_what_the_imitation_delivers_is_believed() -> None:
-    with answering((200, b"")) as served, RunningSandbox(
-        Settings(webhook_url=f"{served.url}/api/v1/payments/webhooks/stripe")
-    ) as sandbox:
+    with (
+        answering((200, b"")) as served,
+        RunningSandbox(Settings(webhook_url=f"{served.url}/api/v1/payments/webhooks/stripe")) as sandbox,
+    ):
         paypal = ProviderBench(sandbox)
         first = charged(paypal, paypal.gateway())
         types = set()

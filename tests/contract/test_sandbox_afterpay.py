@@ -27,8 +27,10 @@ class Client:
 
     def ask(self, method: str, path: str, body: Any = None, **query: Any) -> tuple[int, Any]:
         """Return status and JSON of an answer."""
-        answer = requests.request(method, f"{self.url}/v2/{path}", json=body, params=query, auth=AUTH, timeout=SECONDS)
-        return answer.status_code, answer.json() if answer.content else None
+        response = requests.request(
+            method, f"{self.url}/v2/{path}", json=body, params=query, auth=AUTH, timeout=SECONDS
+        )
+        return response.status_code, response.json() if response.content else None
 
     def post(self, path: str, **body: Any) -> tuple[int, Any]:
         """Post a body."""
@@ -74,8 +76,8 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
-def said(answer: tuple[int, Any]) -> tuple[int, str]:
-    return answer[0], answer[1]["errorCode"]
+def said(response: tuple[int, Any]) -> tuple[int, str]:
+    return response[0], response[1]["errorCode"]
 
 
 @pytest.fixture
@@ -141,8 +143,8 @@ def _expired(client: Client) -> str:
     ],
 )
 def test_what_cannot_be_captured(client: Client, order_id: Callable[[Client], str], refused: tuple[int, str]) -> None:
-    answer = client.post(f"payments/{order_id(client)}/capture", requestId=new_id(), amount=aud(100))
-    assert said(answer) == refused
+    response = client.post(f"payments/{order_id(client)}/capture", requestId=new_id(), amount=aud(100))
+    assert said(response) == refused
 
 
 def test_a_decline_is_402_from_auth_and_201_from_capture(client: Client) -> None:
@@ -159,8 +161,8 @@ def test_a_decline_is_402_from_auth_and_201_from_capture(client: Client) -> None
 @pytest.mark.parametrize("decision", [None, "cancel"])
 @pytest.mark.parametrize("verb", ["auth", "capture"])
 def test_without_the_shopper_nothing_is_paid(client: Client, decision: str | None, verb: str) -> None:
-    answer = client.post(f"payments/{verb}", token=client.token(decision))
-    assert said(answer) == (412, "invalid_order_transaction_status")
+    response = client.post(f"payments/{verb}", token=client.token(decision))
+    assert said(response) == (412, "invalid_order_transaction_status")
 
 
 def test_a_token_is_paid_with_once(client: Client) -> None:
@@ -219,8 +221,8 @@ def test_what_a_refund_was_asked_with_is_shown(client: Client) -> None:
     assert client.ask("GET", f"payments/{paid['id']}")[1]["refunds"] == [refund]
     for name in asked:
         longer = dict.fromkeys(asked, "another") | {name: asked[name] + "x"}
-        answer = client.post(f"payments/{paid['id']}/refund", amount=aud(100), **longer)
-        assert said(answer) == (422, "invalid_object")
+        response = client.post(f"payments/{paid['id']}/refund", amount=aud(100), **longer)
+        assert said(response) == (422, "invalid_object")
 
 
 @pytest.mark.parametrize(

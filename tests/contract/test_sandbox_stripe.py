@@ -48,9 +48,9 @@ class Bench:
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
         url = f"{self.running.url}/_sandbox/{path}"
-        answer = requests.request(method, url, json=body, timeout=DEADLINE_SECONDS)
-        answer.raise_for_status()
-        return answer.json()
+        response = requests.request(method, url, json=body, timeout=DEADLINE_SECONDS)
+        response.raise_for_status()
+        return response.json()
 
     def create(self, **params: Any) -> stripe.PaymentIntent:
         given = {"amount": 1000, "currency": "usd", **CARD, **params}
@@ -188,9 +188,7 @@ def test_answers_carry_request_id_and_version(bench: Bench) -> None:
     assert headers["Stripe-Version"] == stripe.api_version
 
 
-@pytest.mark.parametrize(
-    ("key", "is_known"), [("sk_test_a", True), ("rk_test_a", True), ("sk_live_a", False)]
-)
+@pytest.mark.parametrize(("key", "is_known"), [("sk_test_a", True), ("rk_test_a", True), ("sk_live_a", False)])
 def test_only_test_keys_are_known(bench: Bench, key: str, is_known: bool) -> None:
     client = stripe.StripeClient(key, base_addresses={"api": bench.running.url})
     if is_known:
@@ -223,9 +221,7 @@ def test_only_test_keys_are_known(bench: Bench, key: str, is_known: bool) -> Non
         ),
     ],
 )
-def test_bad_parameters_are_refused(
-    bench: Bench, change: dict[str, Any], code: str | None, param: str
-) -> None:
+def test_bad_parameters_are_refused(bench: Bench, change: dict[str, Any], code: str | None, param: str) -> None:
     with pytest.raises(stripe.InvalidRequestError) as refusal:
         bench.create(**change)
     assert (refusal.value.http_status, refusal.value.code, refusal.value.param) == (400, code, param)
@@ -234,9 +230,7 @@ def test_bad_parameters_are_refused(
 def test_a_bad_expansion_is_refused_before_money_moves(bench: Bench) -> None:
     intent = bench.create()
     with pytest.raises(stripe.InvalidRequestError):
-        bench.client.v1.payment_intents.confirm(
-            intent.id, {"payment_method": "pm_card_visa", "expand": ["nonsense"]}
-        )
+        bench.client.v1.payment_intents.confirm(intent.id, {"payment_method": "pm_card_visa", "expand": ["nonsense"]})
     assert bench.movements(intent.id) == []
 
 
@@ -347,7 +341,7 @@ def test_risk_and_checks_are_shown(bench: Bench) -> None:
     elevated = bench.retrieve(bench.pay("pm_card_riskLevelElevated").id)
     assert elevated.latest_charge.outcome.risk_level == "elevated"
     unchecked = bench.retrieve(bench.pay("pm_card_avsZipFail").id)
-    assert unchecked.latest_charge.payment_method_details.card.checks.address_postal_code_check == "fail"
+    assert unchecked.latest_charge.payment_method_details.card.lookups.address_postal_code_check == "fail"
 
 
 def test_a_scripted_card_answers_each_confirm_with_its_next_entry(bench: Bench) -> None:
@@ -386,9 +380,7 @@ def test_an_attached_method_is_charged_with_its_customer_only(bench: Bench) -> N
     method = bench.client.v1.payment_methods.attach("pm_card_visa", {"customer": customer.id})
     assert (method.customer, method.id == "pm_card_visa") == (customer.id, False)
 
-    assert [bench.pay(method.id, customer=customer.id, off_session=True).status for _ in range(2)] == [
-        "succeeded"
-    ] * 2
+    assert [bench.pay(method.id, customer=customer.id, off_session=True).status for _ in range(2)] == ["succeeded"] * 2
     for wrong in (None, other.id):
         with pytest.raises(stripe.InvalidRequestError):
             bench.pay(method.id, customer=wrong)
@@ -463,9 +455,9 @@ def test_three_d_secure_is_approved_on_the_page(bench: Bench) -> None:
 
 def press(page: str, result: str) -> str:
     """Press a button of the challenge page and return where the browser is sent."""
-    answer = requests.post(page, {"result": result}, allow_redirects=False, timeout=DEADLINE_SECONDS)
-    assert answer.status_code == 303
-    return answer.headers["Location"]
+    response = requests.post(page, {"result": result}, allow_redirects=False, timeout=DEADLINE_SECONDS)
+    assert response.status_code == 303
+    return response.headers["Location"]
 
 
 def test_failed_three_d_secure_reopens_the_intent(bench: Bench) -> None:
@@ -565,9 +557,7 @@ def test_partial_capture_releases_the_rest(bench: Bench) -> None:
 
 def test_cancel_gives_an_authorization_back(bench: Bench) -> None:
     intent = bench.pay(capture_method="manual")
-    canceled = bench.client.v1.payment_intents.cancel(
-        intent.id, {"cancellation_reason": "requested_by_customer"}
-    )
+    canceled = bench.client.v1.payment_intents.cancel(intent.id, {"cancellation_reason": "requested_by_customer"})
     assert (canceled.status, canceled.cancellation_reason) == ("canceled", "requested_by_customer")
     assert bench.movements(intent.id) == [("authorization", 1000), ("void", 1000)]
     for step in (
@@ -843,9 +833,7 @@ def test_a_sepa_debit_settles_by_the_sandbox_clock(
     assert "payment_intent.processing" in own.events(intent.id)
 
 
-@pytest.mark.parametrize(
-    ("result", "status"), [("success", "succeeded"), ("failure", "requires_payment_method")]
-)
+@pytest.mark.parametrize(("result", "status"), [("success", "succeeded"), ("failure", "requires_payment_method")])
 def test_a_debit_is_settled_by_order_and_only_once(own: Bench, result: str, status: str) -> None:
     intent = debit(own)
     assert own.control("POST", f"intents/{intent.id}/settle", {"result": result})["status"] == status

@@ -12,7 +12,7 @@ import requests
 from domain.outcome import Approved, NotSent
 from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
-from gateways.base import Fact, Gateway, Notice, Order
+from gateways.base import AttemptRequest, Gateway, SideEvent, WebhookEvent
 from sandbox.server import RunningSandbox
 
 from .bench import SECONDS, Books, Webhook, new_order, now
@@ -32,7 +32,7 @@ def stripe_gateway(bench: StripeBench) -> Gateway:
     return bench.gateway()
 
 
-def charged(bench: StripeBench, gateway: Gateway, token: str, verb: Verb = Verb.CHARGE) -> Order:
+def charged(bench: StripeBench, gateway: Gateway, token: str, verb: Verb = Verb.CHARGE) -> AttemptRequest:
     asked = new_order(bench, verb, minor=1230, method_token=token)
     outcome = gateway.charge(asked, lambda _: None)
     assert isinstance(outcome, Approved)
@@ -55,7 +55,7 @@ def facts(bench: StripeBench, gateway: Gateway, reference: str | None) -> list[t
     return [(fact.name, fact.data["status"], fact.data.get("funds", "")) for fact in told]
 
 
-def read(bench: StripeBench, gateway: Gateway, event: dict[str, Any]) -> Notice:
+def read(bench: StripeBench, gateway: Gateway, event: dict[str, Any]) -> WebhookEvent:
     sent: Webhook = bench.signed(event)
     notice = gateway.read_webhook(gateway.verify_webhook(sent.body, sent.headers, now()).payload)
     assert notice is not None
@@ -97,7 +97,9 @@ def test_what_a_fact_says(bench: StripeBench, stripe_gateway: Gateway) -> None:
     due_at = fact.data.pop("evidence_due_at")
     assert due_at > now().isoformat()
     data = {"reference": dispute["id"], "reason": "product_not_received", "status": "needs_response"}
-    assert fact == Fact("dispute_opened", data | {"amount": "12.30", "currency": "EUR", "network_reason_code": "10.4"})
+    assert fact == SideEvent(
+        "dispute_opened", data | {"amount": "12.30", "currency": "EUR", "network_reason_code": "10.4"}
+    )
 
 
 def test_an_inquiry_takes_no_money(bench: StripeBench, stripe_gateway: Gateway) -> None:

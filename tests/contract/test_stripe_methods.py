@@ -14,7 +14,7 @@ from domain.money import Money
 from domain.outcome import ActionRequired, Approved, Declined, NotSent, Pending
 from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
-from gateways.base import Gateway, Order
+from gateways.base import AttemptRequest, Gateway
 from gateways.stripe.next_actions import next_action
 from gateways.stripe.requests import confirm_params, create_params
 from sandbox.server import RunningSandbox
@@ -48,12 +48,14 @@ def stripe_gateway(bench: StripeBench) -> Gateway:
     return bench.gateway()
 
 
-def order_of(bench: StripeBench, method: PaymentMethod, amount: str, currency: str, **changes: Any) -> Order:
+def attempt_request(
+    bench: StripeBench, method: PaymentMethod, amount: str, currency: str, **changes: Any
+) -> AttemptRequest:
     given = {"method": method, "method_token": None, "money": Money.parse(amount, currency)}
     return new_order(bench, **(given | changes))
 
 
-def waiting(gateway: Gateway, asked: Order) -> tuple[Order, ActionRequired]:
+def waiting(gateway: Gateway, asked: AttemptRequest) -> tuple[AttemptRequest, ActionRequired]:
     """Charge, and return the order with its reference, and what the customer has to do."""
     remembered: list[str] = []
     outcome = gateway.charge(asked, remembered.append)
@@ -63,9 +65,9 @@ def waiting(gateway: Gateway, asked: Order) -> tuple[Order, ActionRequired]:
 
 
 def control(sandbox: RunningSandbox, path: str, **body: Any) -> Any:
-    answer = requests.post(f"{sandbox.url}/_sandbox/{path}", json=body, timeout=SECONDS)
-    answer.raise_for_status()
-    return answer.json()
+    response = requests.post(f"{sandbox.url}/_sandbox/{path}", json=body, timeout=SECONDS)
+    response.raise_for_status()
+    return response.json()
 
 
 # --- transfers ---
@@ -76,7 +78,7 @@ def control(sandbox: RunningSandbox, path: str, **body: Any) -> Any:
 def test_a_transfer_says_where_to_send_how_much(
     bench: StripeBench, stripe_gateway: Gateway, books: Books, method: PaymentMethod, currency: str
 ) -> None:
-    asked = order_of(bench, method, "1500", currency)
+    asked = attempt_request(bench, method, "1500", currency)
     known, outcome = waiting(stripe_gateway, asked)
     shown = outcome.next_action
     assert shown["type"] == "display_bank_transfer_instructions"
@@ -92,7 +94,7 @@ def test_a_transfer_says_where_to_send_how_much(
 def test_a_transfer_in_parts(
     bench: StripeBench, stripe_gateway: Gateway, books: Books, sandbox: RunningSandbox
 ) -> None:
-    known, first = waiting(stripe_gateway, order_of(bench, PaymentMethod.WIRE_TRANSFER, "100.00", "USD"))
+    known, first = waiting(stripe_gateway, attempt_request(bench, PaymentMethod.WIRE_TRANSFER, "100.00", "USD"))
     control(sandbox, f"intents/{known.reference}/fund", amount=4000)
     then = stripe_gateway.retrieve(known)
     assert isinstance(then, ActionRequired)
@@ -114,11 +116,11 @@ def test_what_was_sent_too_much_pays_the_next_one_at_once(
     bench: StripeBench, stripe_gateway: Gateway, books: Books, sandbox: RunningSandbox
 ) -> None:
     customer = bench._call("POST", "/v1/customers", {"email": "jo@example.org"})["id"]
-    asked = order_of(bench, PaymentMethod.BANK_TRANSFER, "100", "GBP", customer_token=customer)
+    asked = attempt_request(bench, PaymentMethod.BANK_TRANSFER, "100", "GBP", customer_token=customer)
     known, _ = waiting(stripe_gateway, asked)
     control(sandbox, f"intents/{known.reference}/fund", amount=15_000)
     assert isinstance(stripe_gateway.retrieve(known), Approved)
-    second = order_of(bench, PaymentMethod.BANK_TRANSFER, "50", "GBP", customer_token=customer)
+    second = attempt_request(bench, PaymentMethod.BANK_TRANSFER, "50", "GBP", customer_token=customer)
     assert isinstance(stripe_gateway.charge(second, lambda _: None), Approved)
     assert books.movements(second.payment_id) == [("charge", 5000)]
 
@@ -126,7 +128,7 @@ def test_what_was_sent_too_much_pays_the_next_one_at_once(
 def test_a_transfer_that_is_given_up_goes_back_to_the_customer(
     bench: StripeBench, stripe_gateway: Gateway, books: Books, sandbox: RunningSandbox
 ) -> None:
-    known, _ = waiting(stripe_gateway, order_of(bench, PaymentMethod.BANK_TRANSFER, "100", "EUR"))
+    known, _ = waiting(stripe_gateway, attempt_request(bench, PaymentMethod.BANK_TRANSFER, "100", "EUR"))
     control(sandbox, f"intents/{known.reference}/fund", amount=4000)
     outcome = stripe_gateway.void(operation(known, Verb.VOID, reason="expired"))
     assert outcome == Approved(known.reference, voided=True)
@@ -138,7 +140,7 @@ def test_a_transfer_that_is_given_up_goes_back_to_the_customer(
 def test_a_refund_of_a_transfer_takes_the_banks_time(
     bench: StripeBench, stripe_gateway: Gateway, sandbox: RunningSandbox
 ) -> None:
-    known, _ = waiting(stripe_gateway, order_of(bench, PaymentMethod.WIRE_TRANSFER, "100", "USD"))
+    known, _ = waiting(stripe_gateway, attempt_request(bench, PaymentMethod.WIRE_TRANSFER, "100", "USD"))
     control(sandbox, f"intents/{known.reference}/fund")
     asked = operation(known, Verb.REFUND, 4000)
     outcome = stripe_gateway.refund(asked)
@@ -151,7 +153,7 @@ def test_a_refund_of_a_transfer_takes_the_banks_time(
 def test_a_customer_that_could_not_be_made_is_nothing_sent(
     bench: StripeBench, stripe_gateway: Gateway, books: Books, fault: str
 ) -> None:
-    asked = order_of(bench, PaymentMethod.WIRE_TRANSFER, "100", "USD")
+    asked = attempt_request(bench, PaymentMethod.WIRE_TRANSFER, "100", "USD")
     remembered: list[str] = []
     books.fail("customers.create", fault)
     outcome = stripe_gateway.charge(asked, remembered.append)
@@ -162,12 +164,12 @@ def test_a_customer_that_could_not_be_made_is_nothing_sent(
 
 
 def test_a_redelivered_transfer_is_the_same_one(bench: StripeBench, stripe_gateway: Gateway) -> None:
-    asked = order_of(bench, PaymentMethod.WIRE_TRANSFER, "100", "USD")
+    asked = attempt_request(bench, PaymentMethod.WIRE_TRANSFER, "100", "USD")
     assert waiting(stripe_gateway, asked) == waiting(stripe_gateway, asked)
 
 
 def test_euros_come_to_the_customers_country_where_that_can_be_had(bench: StripeBench) -> None:
-    asked = order_of(bench, PaymentMethod.BANK_TRANSFER, "100", "EUR")
+    asked = attempt_request(bench, PaymentMethod.BANK_TRANSFER, "100", "EUR")
     countries = []
     for home in ("fr", "IT", None):
         params = create_params(replace(asked, payer={"billing_address": {"country": home}}))
@@ -182,7 +184,7 @@ def test_euros_come_to_the_customers_country_where_that_can_be_had(bench: Stripe
     ids=lambda changes: next(iter(changes)),
 )
 def test_transfers_that_there_are_not(bench: StripeBench, stripe_gateway: Gateway, changes: dict[str, Any]) -> None:
-    asked = replace(order_of(bench, PaymentMethod.BANK_TRANSFER, "10", "EUR"), **changes)
+    asked = replace(attempt_request(bench, PaymentMethod.BANK_TRANSFER, "10", "EUR"), **changes)
     assert stripe_gateway.charge(asked, _never) == NotSent("not_supported", is_retryable=False)
 
 
@@ -199,9 +201,9 @@ def press(outcome: ActionRequired, result: str) -> str:
     page = requests.get(url, timeout=SECONDS)
     assert page.status_code == 200
     assert 'name="result"' in page.text
-    answer = requests.post(url, data={"result": result}, timeout=SECONDS, allow_redirects=False)
-    assert answer.status_code == 303
-    return answer.headers["Location"]
+    response = requests.post(url, data={"result": result}, timeout=SECONDS, allow_redirects=False)
+    assert response.status_code == 303
+    return response.headers["Location"]
 
 
 @pytest.mark.parametrize("method", REDIRECTS)
@@ -209,7 +211,7 @@ def press(outcome: ActionRequired, result: str) -> str:
 def test_a_redirect_and_back(
     bench: StripeBench, stripe_gateway: Gateway, books: Books, method: PaymentMethod, result: str
 ) -> None:
-    known, outcome = waiting(stripe_gateway, order_of(bench, method, "50", "USD"))
+    known, outcome = waiting(stripe_gateway, attempt_request(bench, method, "50", "USD"))
     assert outcome.next_action["type"] == "redirect_to_url"
     assert press(outcome, result).startswith("https://shop.example/return?")
     acted = stripe_gateway.retrieve(known)
@@ -226,7 +228,7 @@ def test_a_redirect_and_back(
 def test_a_redirect_may_hold_and_take_a_part_later(
     bench: StripeBench, stripe_gateway: Gateway, books: Books, method: PaymentMethod
 ) -> None:
-    known, outcome = waiting(stripe_gateway, order_of(bench, method, "50", "USD", verb=Verb.AUTHORIZE))
+    known, outcome = waiting(stripe_gateway, attempt_request(bench, method, "50", "USD", verb=Verb.AUTHORIZE))
     press(outcome, "success")
     held = stripe_gateway.retrieve(known)
     assert isinstance(held, Approved)
@@ -241,7 +243,7 @@ def test_a_redirect_may_hold_and_take_a_part_later(
 def test_a_redirect_needs_a_way_back_and_a_customer(
     bench: StripeBench, stripe_gateway: Gateway, method: PaymentMethod
 ) -> None:
-    asked = order_of(bench, method, "50", "USD")
+    asked = attempt_request(bench, method, "50", "USD")
     without = stripe_gateway.charge(replace(asked, return_url=None), _never)
     assert without == NotSent("return_url_missing", is_retryable=False)
     away = stripe_gateway.charge(replace(asked, is_off_session=True), _never)
@@ -252,7 +254,7 @@ def test_a_redirect_needs_a_way_back_and_a_customer(
 
 @pytest.mark.parametrize("method", REDIRECTS)
 def test_a_token_of_another_provider_is_not_shown_to_stripe(bench: StripeBench, method: PaymentMethod) -> None:
-    assert "payment_method" not in create_params(order_of(bench, method, "50", "USD", method_token="foreign"))
+    assert "payment_method" not in create_params(attempt_request(bench, method, "50", "USD", method_token="foreign"))
 
 
 # --- wallets ---
@@ -260,7 +262,7 @@ def test_a_token_of_another_provider_is_not_shown_to_stripe(bench: StripeBench, 
 
 @pytest.mark.parametrize("method", [PaymentMethod.APPLE_PAY, PaymentMethod.GOOGLE_PAY, PaymentMethod.STRIPE])
 def test_a_wallet_is_a_card(bench: StripeBench, stripe_gateway: Gateway, books: Books, method: PaymentMethod) -> None:
-    asked = order_of(bench, method, "50", "USD", method_token="pm_card_visa")
+    asked = attempt_request(bench, method, "50", "USD", method_token="pm_card_visa")
     assert isinstance(stripe_gateway.charge(asked, lambda _: None), Approved)
     assert books.movements(asked.payment_id) == [("charge", 5000)]
 
@@ -280,7 +282,7 @@ def test_a_wallet_is_a_card(bench: StripeBench, stripe_gateway: Gateway, books: 
 def test_a_debit_fails_days_later(
     bench: StripeBench, stripe_gateway: Gateway, books: Books, name: str, code: str, kind: DeclineClass
 ) -> None:
-    asked = order_of(bench, PaymentMethod.ACH_DEBIT, "50", "USD", method_token=f"pm_usBankAccount_{name}")
+    asked = attempt_request(bench, PaymentMethod.ACH_DEBIT, "50", "USD", method_token=f"pm_usBankAccount_{name}")
     outcome = stripe_gateway.charge(asked, lambda _: None)
     assert isinstance(outcome, Pending)
     bench.let_bank_answer(outcome.reference, is_good=False)
@@ -300,7 +302,7 @@ def test_microdeposits_are_verified_on_the_page(
         "billing_details[name]": "Jo Example",
     }
     token = bench._call("POST", "/v1/payment_methods", data)["id"]
-    asked = order_of(bench, PaymentMethod.ACH_DEBIT, "50", "USD", method_token=token)
+    asked = attempt_request(bench, PaymentMethod.ACH_DEBIT, "50", "USD", method_token=token)
     known, outcome = waiting(stripe_gateway, asked)
     shown = outcome.next_action
     assert shown["type"] == "verify_with_microdeposits"
@@ -337,7 +339,7 @@ def test_actions_that_say_little(action: Any, shown: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("method", [*TRANSFERS, *REDIRECTS, PaymentMethod.SEPA_DEBIT, PaymentMethod.CREDIT_CARD])
 def test_every_parameter_is_one_that_the_sdk_knows(bench: StripeBench, method: PaymentMethod) -> None:
-    asked = order_of(bench, method, "50", "EUR", method_token="pm_1", wants_authentication=True)
+    asked = attempt_request(bench, method, "50", "EUR", method_token="pm_1", wants_authentication=True)
     for found in SPECIFICATIONS:
         operations = found["operations"]
         for name, params in (("create", create_params(asked)), ("confirm", confirm_params(asked))):

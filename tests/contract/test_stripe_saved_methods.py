@@ -13,7 +13,7 @@ import requests
 from domain.errors import InvalidRequest, NotFound
 from domain.outcome import Approved
 from domain.payment_methods import PaymentMethod
-from gateways.base import GatewayError, SavedMethod, WalletGateway
+from gateways.base import GatewayError, SavedMethod, SavedMethodsGateway
 from gateways.stripe.gateway import StripeGateway
 from sandbox.server import RunningSandbox
 from stack.process import free_port
@@ -30,10 +30,10 @@ def bench(sandbox: RunningSandbox) -> StripeBench:
 
 
 @pytest.fixture
-def wallet(bench: StripeBench) -> WalletGateway:
+def wallet(bench: StripeBench) -> SavedMethodsGateway:
     """Stripe's gateway, as what keeps customers."""
     gateway = bench.gateway()
-    assert isinstance(gateway, WalletGateway)
+    assert isinstance(gateway, SavedMethodsGateway)
     return gateway
 
 
@@ -49,7 +49,7 @@ def key() -> str:
 
 
 @pytest.fixture
-def customer(wallet: WalletGateway) -> str:
+def customer(wallet: SavedMethodsGateway) -> str:
     """A new customer."""
     return wallet.create_customer(key(), PAYER, {"user_id": "user_1"})
 
@@ -57,7 +57,7 @@ def customer(wallet: WalletGateway) -> str:
 # --- customers ---
 
 
-def test_a_customer_is_made_once_a_key(bench: StripeBench, wallet: WalletGateway) -> None:
+def test_a_customer_is_made_once_a_key(bench: StripeBench, wallet: SavedMethodsGateway) -> None:
     same = key()
     first, again = (wallet.create_customer(same, PAYER, {"user_id": "user_1"}) for _ in range(2))
     assert first == again != wallet.create_customer(key(), PAYER, {"user_id": "user_1"})
@@ -70,21 +70,21 @@ def test_a_customer_is_made_once_a_key(bench: StripeBench, wallet: WalletGateway
     assert shown["address"]["country"] == "US"
 
 
-def test_a_key_is_for_one_request(wallet: WalletGateway) -> None:
+def test_a_key_is_for_one_request(wallet: SavedMethodsGateway) -> None:
     same = key()
     wallet.create_customer(same, PAYER, {})
     with pytest.raises(InvalidRequest, match="send a new one"):
         wallet.create_customer(same, {"email": "else@example.org"}, {})
 
 
-def test_a_customer_of_whom_nothing_is_known(wallet: WalletGateway) -> None:
+def test_a_customer_of_whom_nothing_is_known(wallet: SavedMethodsGateway) -> None:
     assert wallet.create_customer(key(), {}, {})
 
 
 # --- saved methods ---
 
 
-def test_saved_methods_and_the_first_choice(wallet: WalletGateway, customer: str) -> None:
+def test_saved_methods_and_the_first_choice(wallet: SavedMethodsGateway, customer: str) -> None:
     assert wallet.list_methods(customer) == []
     visa = wallet.attach_method(customer, "pm_card_visa", key())
     debit = wallet.attach_method(customer, "pm_card_mastercard_debit", key())
@@ -99,7 +99,7 @@ def test_saved_methods_and_the_first_choice(wallet: WalletGateway, customer: str
     assert wallet.list_methods(customer)[0].is_default is False
 
 
-def test_debits_are_saved_with_their_bank(bench: StripeBench, wallet: WalletGateway, customer: str) -> None:
+def test_debits_are_saved_with_their_bank(bench: StripeBench, wallet: SavedMethodsGateway, customer: str) -> None:
     sepa = wallet.attach_method(customer, bench.pending_token(is_good=True)[1], key())
     assert (sepa.kind, sepa.last4, sepa.expires) == ("sepa_debit", "3000", None)
     ach = wallet.attach_method(customer, "pm_usBankAccount_success", key())
@@ -107,7 +107,7 @@ def test_debits_are_saved_with_their_bank(bench: StripeBench, wallet: WalletGate
 
 
 def test_a_saved_method_can_be_charged_while_its_owner_is_away(
-    bench: StripeBench, wallet: WalletGateway, customer: str, books: Books
+    bench: StripeBench, wallet: SavedMethodsGateway, customer: str, books: Books
 ) -> None:
     token = wallet.attach_method(customer, "pm_card_visa", key()).token
     asked = new_order(bench, method_token=token, customer_token=customer, is_off_session=True)
@@ -116,14 +116,14 @@ def test_a_saved_method_can_be_charged_while_its_owner_is_away(
     assert books.movements(asked.payment_id) == [("charge", 1000)]
 
 
-def test_a_repeat_attaches_nothing_twice(wallet: WalletGateway, customer: str) -> None:
+def test_a_repeat_attaches_nothing_twice(wallet: SavedMethodsGateway, customer: str) -> None:
     same = key()
     first, again = (wallet.attach_method(customer, "pm_card_visa", same) for _ in range(2))
     assert first == again
     assert len(wallet.list_methods(customer)) == 1
 
 
-def test_a_method_of_another_customer_is_nobodys_here(wallet: WalletGateway, customer: str) -> None:
+def test_a_method_of_another_customer_is_nobodys_here(wallet: SavedMethodsGateway, customer: str) -> None:
     other = wallet.create_customer(key(), {}, {})
     token = wallet.attach_method(other, "pm_card_visa", key()).token
     for change in (wallet.detach_method, wallet.make_default):
@@ -136,7 +136,7 @@ def test_a_method_of_another_customer_is_nobodys_here(wallet: WalletGateway, cus
     assert [saved.token for saved in wallet.list_methods(other)] == [token]
 
 
-def test_a_detached_method_is_gone(wallet: WalletGateway, customer: str) -> None:
+def test_a_detached_method_is_gone(wallet: SavedMethodsGateway, customer: str) -> None:
     token = wallet.attach_method(customer, "pm_card_visa", key()).token
     wallet.detach_method(customer, token)
     with pytest.raises(NotFound):
@@ -145,13 +145,13 @@ def test_a_detached_method_is_gone(wallet: WalletGateway, customer: str) -> None
         wallet.attach_method(customer, token, key())
 
 
-def test_a_card_that_is_declined_is_not_saved(wallet: WalletGateway, customer: str) -> None:
+def test_a_card_that_is_declined_is_not_saved(wallet: SavedMethodsGateway, customer: str) -> None:
     with pytest.raises(InvalidRequest, match="use another"):
         wallet.attach_method(customer, "pm_card_visa_chargeDeclined", key())
     assert wallet.list_methods(customer) == []
 
 
-def test_customers_that_there_are_not(bench: StripeBench, wallet: WalletGateway, customer: str) -> None:
+def test_customers_that_there_are_not(bench: StripeBench, wallet: SavedMethodsGateway, customer: str) -> None:
     bench._call("DELETE", f"/v1/customers/{customer}")
     for nobody in ("cus_none", customer):
         with pytest.raises(NotFound):
@@ -171,7 +171,7 @@ def confirm(bench: StripeBench, reference: str, **params: str) -> dict[str, Any]
     return found
 
 
-def test_a_setup_saves_a_card_for_later(bench: StripeBench, wallet: WalletGateway, customer: str) -> None:
+def test_a_setup_saves_a_card_for_later(bench: StripeBench, wallet: SavedMethodsGateway, customer: str) -> None:
     same = key()
     setup = wallet.open_setup(customer, PaymentMethod.CREDIT_CARD, same)
     assert setup == wallet.open_setup(customer, PaymentMethod.CREDIT_CARD, same)
@@ -186,7 +186,7 @@ def test_a_setup_saves_a_card_for_later(bench: StripeBench, wallet: WalletGatewa
 
 @pytest.mark.parametrize("result", ["success", "failure"])
 def test_a_setup_whose_issuer_wants_its_holder(
-    bench: StripeBench, wallet: WalletGateway, customer: str, result: str
+    bench: StripeBench, wallet: SavedMethodsGateway, customer: str, result: str
 ) -> None:
     setup = wallet.open_setup(customer, PaymentMethod.DEBIT_CARD, key())
     back = "https://shop.example/saved"
@@ -225,7 +225,7 @@ def test_only_one_page_of_methods_is_read() -> None:
 
 
 def test_a_bank_account_is_set_up_with_consent_and_microdeposits(
-    bench: StripeBench, wallet: WalletGateway, customer: str
+    bench: StripeBench, wallet: SavedMethodsGateway, customer: str
 ) -> None:
     setup = wallet.open_setup(customer, PaymentMethod.ACH_DEBIT, key())
     account = {
@@ -244,7 +244,7 @@ def test_a_bank_account_is_set_up_with_consent_and_microdeposits(
     assert [saved.kind for saved in wallet.list_methods(customer)] == ["ach_debit"]
 
 
-def test_a_setup_that_is_declined_or_canceled(bench: StripeBench, wallet: WalletGateway, customer: str) -> None:
+def test_a_setup_that_is_declined_or_canceled(bench: StripeBench, wallet: SavedMethodsGateway, customer: str) -> None:
     setup = wallet.open_setup(customer, PaymentMethod.CREDIT_CARD, key())
     with pytest.raises(requests.HTTPError) as refused:
         confirm(bench, setup.reference, payment_method="pm_card_visa_chargeDeclined")
@@ -260,7 +260,7 @@ def test_a_setup_that_is_declined_or_canceled(bench: StripeBench, wallet: Wallet
 
 
 def test_what_a_setup_event_tells_is_nothing_about_a_payment(
-    bench: StripeBench, wallet: WalletGateway, customer: str
+    bench: StripeBench, wallet: SavedMethodsGateway, customer: str
 ) -> None:
     setup = wallet.open_setup(customer, PaymentMethod.CREDIT_CARD, key())
     event = next(
@@ -272,7 +272,7 @@ def test_what_a_setup_event_tells_is_nothing_about_a_payment(
 
 
 @pytest.mark.parametrize("method", [PaymentMethod.KLARNA, PaymentMethod.WIRE_TRANSFER, PaymentMethod.BITCOIN])
-def test_what_cannot_be_saved(wallet: WalletGateway, customer: str, method: PaymentMethod) -> None:
+def test_what_cannot_be_saved(wallet: SavedMethodsGateway, customer: str, method: PaymentMethod) -> None:
     with pytest.raises(InvalidRequest, match="cannot be saved"):
         wallet.open_setup(customer, method, key())
 
@@ -293,14 +293,14 @@ CALLS = {
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("fault", ["error_before", "timeout_after", "reset_before", "rate_limit"])
 def test_a_provider_that_does_not_answer(
-    wallet: WalletGateway, customer: str, faults: Any, name: str, fault: str
+    wallet: SavedMethodsGateway, customer: str, faults: Any, name: str, fault: str
 ) -> None:
     faults(name, fault)
     with pytest.raises(GatewayError):
         CALLS[name](wallet, customer)
 
 
-def test_no_refusal_repeats_what_was_sent(wallet: WalletGateway, customer: str) -> None:
+def test_no_refusal_repeats_what_was_sent(wallet: SavedMethodsGateway, customer: str) -> None:
     with pytest.raises(NotFound) as refused:
         wallet.detach_method(customer, "pm_canary")
     assert "canary" not in repr(refused.value)
@@ -311,7 +311,7 @@ def test_no_refusal_repeats_what_was_sent(wallet: WalletGateway, customer: str) 
 
 def test_a_wrong_key_keeps_nothing(bench: StripeBench) -> None:
     wrong = bench.gateway(**bench.credentials)
-    assert isinstance(wrong, WalletGateway)
+    assert isinstance(wrong, SavedMethodsGateway)
     with pytest.raises(GatewayError):
         wrong.create_customer(key(), PAYER, {})
 

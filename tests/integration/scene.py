@@ -25,7 +25,7 @@ from models.clock import Clock
 from models.history import events, webhook_events
 from models.payments import attempts, payments
 from models.session import make_engine, read, transact
-from models.task_messages import SWEEP, Ring
+from models.task_messages import SWEEP, TaskMessage
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 from sandbox.stripe.api import Stripe
@@ -54,7 +54,7 @@ class Scene:
     def __init__(self, database_url: str, sandbox: RunningSandbox) -> None:
         self.engine = make_engine(database_url)
         self.sandbox = sandbox
-        self.rings: list[Ring] = []
+        self.messages: list[TaskMessage] = []
         self.offset = timedelta()
         self.clock = Clock(self.engine, lambda: self.offset)
         self.gateway = make_gateway(sandbox.url)
@@ -66,7 +66,7 @@ class Scene:
             router=Router(gateways),
             policy=Policy(),
             leases=LeaseKeeper(self.engine, self.clock),
-            ring=self.rings.extend,
+            publish=self.messages.extend,
         )
         self.keys = {name: self._key(name) for name in ("shop", "other")}
         self._client = create_app(self._services()).test_client()
@@ -83,7 +83,7 @@ class Scene:
             runtime.gateways,
             runtime.router,
             runtime.policy,
-            runtime.ring,
+            runtime.publish,
             check_broker=lambda: None,
             hold=runtime.leases.hold,
         )
@@ -97,9 +97,9 @@ class Scene:
 
     def post(self, path: str, body: Json | None = None, key: str | None = None) -> Json:
         """Send a POST that has to be accepted."""
-        answer = self.call("POST", path, body or {}, key=key)
-        assert answer.status_code in (201, 202), answer.text
-        found: Json = answer.json
+        response = self.call("POST", path, body or {}, key=key)
+        assert response.status_code in (201, 202), response.text
+        found: Json = response.json
         return found
 
     def pay(self, invoice: str = "inv", card: str = "pm_card_visa", **changes: Any) -> str:
@@ -120,13 +120,13 @@ class Scene:
 
     def work(self) -> None:
         """Carry out what is rung by now, and nothing that this rings."""
-        rings, self.rings[:] = list(self.rings), []
-        for ring in rings:
-            self.run(*ring)
+        messages, self.messages[:] = list(self.messages), []
+        for publish in messages:
+            self.run(*publish)
 
     def rest(self) -> None:
         """Work until nothing is rung any more."""
-        while self.rings:
+        while self.messages:
             self.work()
 
     def sweep(self) -> None:
@@ -152,10 +152,10 @@ class Scene:
             setattr(self.gateway, verb, call)
             if not after_answer:
                 do()
-            answer = call(*given)
+            response = call(*given)
             if after_answer:
                 do()
-            return answer
+            return response
 
         setattr(self.gateway, verb, interrupted)
 
@@ -181,8 +181,8 @@ class Scene:
 
     def scripted_card(self, *script: str) -> str:
         """Issue a card that answers its charges as scripted; return its token."""
-        answer = requests.post(f"{self.sandbox.url}/_sandbox/cards", json={"script": list(script)}, timeout=10)
-        return str(_answer(answer)["id"])
+        response = requests.post(f"{self.sandbox.url}/_sandbox/cards", json={"script": list(script)}, timeout=10)
+        return str(_answer(response)["id"])
 
     def bank_account(self) -> str:
         """Store a bank account; return its token."""
@@ -212,8 +212,8 @@ class Scene:
         gateway = self.runtime.gateways[path.split("/")[2]]
         url = f"http://localhost{PREFIX}{path}"
         named = gateway.verify_webhook(body, dict(headers), self.clock.now(), url)
-        answer = self._client.post(PREFIX + path, data=body, headers=dict(headers))
-        assert answer.status_code == 200, answer.text
+        response = self._client.post(PREFIX + path, data=body, headers=dict(headers))
+        assert response.status_code == 200, response.text
         is_it = (webhook_events.c.provider == gateway.provider) & (webhook_events.c.event_id == named.event_id)
         return self.rows(webhook_events, is_it)[0].id
 
@@ -299,7 +299,7 @@ def order(invoice: str, card: str) -> Json:
     }
 
 
-def _answer(answer: requests.Response) -> Json:
-    assert answer.ok, answer.text
-    found: Json = answer.json()
+def _answer(response: requests.Response) -> Json:
+    assert response.ok, response.text
+    found: Json = response.json()
     return found

@@ -118,16 +118,16 @@ def test_events_name_the_row_that_a_task_is_about(house: House) -> None:
 def _inspect(house: House, what: str, kind: type = set) -> Any:
     """Ask the running worker over the broker, as `celery inspect` does."""
     name = f"{house.prefix}worker@{socket.gethostname()}"
-    answers: Json = {}
+    responses: Json = {}
     with house.celery() as elsewhere:
         inspect = elsewhere.control.inspect([name], timeout=5)
 
         def has_answered() -> bool:
-            answers.update(getattr(inspect, what)() or {})
-            return name in answers
+            responses.update(getattr(inspect, what)() or {})
+            return name in responses
 
         eventually(has_answered, f"an answer of {name}")
-    return kind(answers[name])
+    return kind(responses[name])
 
 
 @contextmanager

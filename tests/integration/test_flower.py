@@ -62,9 +62,9 @@ def test_flower_asks_for_a_password(flower: Flower) -> None:
 
 
 def _queues(flower: Flower, worker: str) -> set[str]:
-    answer = flower.get("/api/workers?refresh=1")
-    assert answer.status_code == 200
-    [found] = [about for name, about in answer.json().items() if name.startswith(worker)]
+    response = flower.get("/api/workers?refresh=1")
+    assert response.status_code == 200
+    [found] = [about for name, about in response.json().items() if name.startswith(worker)]
     return {queue["name"] for queue in found.get("active_queues", [])}
 
 

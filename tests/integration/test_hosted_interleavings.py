@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from domain.outcome import Approved, InDoubt, Ready, Unresolved
+from domain.outcome import AmountMismatch, Approved, CustomerApproved, InDoubt
 from models import transition
 from models.api_keys import Role, create_key
-from models.provider_customers import remember_customer
+from models.provider_customers import save_customer
 from models.session import transact
 from models.task_messages import DUNNING, RECONCILE
 from tests.integration.scene import POOR, Scene, order
@@ -64,7 +64,7 @@ def test_nobody_cancels_a_charge_that_may_still_be_running(scene: Scene) -> None
     bench.let_customer_act(reference(scene, payment_id), is_good=True)
     charge, late = gateway.charge, []
 
-    def timed_out(order: Any, remember: Any) -> Any:
+    def timed_out(order: Any, save_reference: Any) -> Any:
         late.append(order)
         return InDoubt("no_answer", order.reference)
 
@@ -101,7 +101,7 @@ def test_looks_that_follow_one_another_do_not_throw_each_other_away(scene: Scene
     come_back(scene, payment_id)
     scene.rest()
     assert len(looks) == 1
-    assert scene.attempts(payment_id)[0].checks == 1
+    assert scene.attempts(payment_id)[0].lookups == 1
 
 
 # --- money that does not match --------------------------------------------------------------------------
@@ -121,16 +121,16 @@ def held(scene: Scene, way: str = "pay_too_little") -> tuple[str, Any]:
 
 def test_an_application_does_not_decide_on_money_that_does_not_match(scene: Scene) -> None:
     payment_id, gateway = held(scene)
-    capture, answers = gateway.capture, []
+    capture, responses = gateway.capture, []
 
     def meanwhile(order: Any) -> Any:
-        answers.append(scene.call("POST", f"/{payment_id}/cancel", {}).status_code)
+        responses.append(scene.call("POST", f"/{payment_id}/cancel", {}).status_code)
         return capture(order)
 
     gateway.capture = meanwhile
     assert review(scene, payment_id, "approve") == 202
     scene.rest()
-    assert answers == [409]
+    assert responses == [409]
     payment = scene.payment(payment_id)
     assert (payment.state, payment.captured) == ("captured", payment.authorized)
     assert scene.moved() == [("charge", payment.captured)]
@@ -148,12 +148,12 @@ def test_what_is_accepted_is_what_has_come_by_then(scene: Scene) -> None:
 def test_nothing_is_decided_before_anything_is_confirmed(scene: Scene) -> None:
     bench, gateway = serve(scene, "coinbase_commerce")
     payment_id = opened(scene, "bitcoin", bench.currency)
-    gateway.retrieve = lambda order: Unresolved(order.reference, 0, "delayed")
+    gateway.retrieve = lambda order: AmountMismatch(order.reference, 0, "delayed")
     come_back(scene, payment_id)
     scene.rest()
     assert scene.state(payment_id) == "review"
     assert [review(scene, payment_id, decision) for decision in ("approve", "reject")] == [409, 409]
-    gateway.retrieve = lambda order: Unresolved(order.reference, 700, "underpaid")
+    gateway.retrieve = lambda order: AmountMismatch(order.reference, 700, "underpaid")
     assert scene.call("POST", f"/{payment_id}/cancel", {}).status_code == 409
 
 
@@ -164,7 +164,7 @@ def test_money_that_came_after_the_end_can_still_be_accepted(scene: Scene) -> No
     scene.rest()
     assert scene.state(payment_id) == "canceled"
     charge = scene.attempts(payment_id)[0]
-    late = Unresolved(charge.provider_reference, 1230, "delayed")
+    late = AmountMismatch(charge.provider_reference, 1230, "delayed")
     tell(scene, charge.id, late)
     assert (scene.state(payment_id), scene.payment(payment_id).authorized) == ("canceled", 1230)
     assert scene.event_names(payment_id)[-1] == "payment_unresolved"
@@ -181,7 +181,7 @@ def test_a_second_payment_into_one_charge_is_told_once(scene: Scene) -> None:
     scene.rest()
     charge = scene.attempts(payment_id)[0]
     for _ in range(3):
-        tell(scene, charge.id, Unresolved(charge.provider_reference, 9000, "multiple"))
+        tell(scene, charge.id, AmountMismatch(charge.provider_reference, 9000, "multiple"))
     assert scene.event_names(payment_id).count("charge_duplicated") == 1
     assert scene.state(payment_id) == "captured"
 
@@ -201,7 +201,7 @@ def tell(scene: Scene, attempt_id: str, outcome: Any) -> None:
 def test_a_retry_waits_for_what_is_being_let_go(scene: Scene) -> None:
     payment_id = scene.subscribe("inv", POOR)
     first = scene.attempts(payment_id)[0]
-    tell(scene, first.id, Ready(first.provider_reference))
+    tell(scene, first.id, CustomerApproved(first.provider_reference))
     assert [(row.verb, row.status) for row in scene.attempts(payment_id)] == [("charge", "canceled"), ("void", "due")]
     assert scene.attempts(payment_id)[1].provider_reference == first.provider_reference
     scene.move_clock(days=3)
@@ -213,7 +213,7 @@ def test_another_users_customer_is_not_charged(scene: Scene) -> None:
     now = scene.now()
     transact(
         scene.engine,
-        lambda connection: remember_customer(connection, "other", "somebody", "stripe", "cus_theirs", now),
+        lambda connection: save_customer(connection, "other", "somebody", "stripe", "cus_theirs", now),
     )
     refused = scene.call("POST", "/process", order("inv", "pm_card_visa") | {"customer_token": "cus_theirs"})
     assert (refused.status_code, refused.json["type"]) == (404, "not_found")

@@ -16,7 +16,7 @@ import requests
 import tasks.webhooks
 from domain.decision import LEASE
 from domain.outcome import Approved, InDoubt
-from gateways.base import Order
+from gateways.base import AttemptRequest
 from models.task_messages import CHARGE, DUNNING, RECONCILE, WEBHOOK
 from tests.integration.scene import LOST, POOR, WHOLE, Scene, order
 from worker.celery import app
@@ -65,27 +65,27 @@ def _doubted_and_not_found(scene: Scene) -> str:
     scene.move_clock(seconds=2)
     scene.sweep()
     scene.work()
-    assert (scene.state(payment_id), [ring.task for ring in scene.rings]) == ("accepted", [CHARGE])
+    assert (scene.state(payment_id), [publish.task for publish in scene.messages]) == ("accepted", [CHARGE])
     return payment_id
 
 
-def _orders(scene: Scene) -> list[Order]:
+def _orders(scene: Scene) -> list[AttemptRequest]:
     """Return a list that will hold what the gateway is told to charge."""
-    seen: list[Order] = []
+    seen: list[AttemptRequest] = []
     charge = scene.gateway.charge
 
-    def overheard(order: Order, remember: Any) -> Any:
-        seen.append(order)
-        return charge(order, remember)
+    def overheard(attempt: AttemptRequest, save_reference: Any) -> Any:
+        seen.append(attempt)
+        return charge(attempt, save_reference)
 
     scene.gateway.charge = overheard  # type: ignore[method-assign]
     return seen
 
 
-def _confirm_late(scene: Scene, payment_id: str, order: Order) -> Any:
+def _confirm_late(scene: Scene, payment_id: str, attempt: AttemptRequest) -> Any:
     """Let the first confirm arrive at last: the same intent, parameters and key."""
     reference = scene.attempts(payment_id)[0].provider_reference
-    return scene.gateway.charge(replace(order, reference=reference), lambda _: None)
+    return scene.gateway.charge(replace(attempt, reference=reference), lambda _: None)
 
 
 def _confirm_keys(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -270,7 +270,7 @@ def test_two_events_of_one_dashboard_refund_adopt_it_once(scene: Scene, monkeypa
     refund_id = _refund_in_dashboard(scene, payment_id, 300)
     scene.provider("POST", f"/v1/refunds/{refund_id}", {"metadata[note]": "seen"})
     rows = [scene.deliver(scene.told(f"refund.{what}", refund_id)) for what in ("created", "updated")]
-    scene.rings.clear()
+    scene.messages.clear()
 
     # Both have looked for the refund, and have not found it, before either of them adopts it.
     both_looked, adopt = threading.Barrier(2, timeout=10), tasks.webhooks._adopt_refund
@@ -291,7 +291,7 @@ def test_a_refund_that_comes_before_its_charge_is_recorded_waits_for_it(scene: S
     scene.rest()
     assert scene.state(payment_id) == "in_doubt"
     row = scene.deliver(scene.told("refund.created", _refund_in_dashboard(scene, payment_id, 300)))
-    scene.rings.clear()
+    scene.messages.clear()
 
     for seconds in (1, 2, 4, 8):
         _assert_postponed(scene, row, timedelta(seconds=seconds))
@@ -335,7 +335,7 @@ def test_a_worker_whose_clock_lags_behind_keeps_the_days(scene: Scene) -> None:
     scene.rest()
 
     retry = scene.attempts(payment_id)[1]
-    assert retry.settled_at >= retry.created_at
+    assert retry.finished_at >= retry.created_at
     assert scene.case(payment_id).due_at - first_failed_at == timedelta(days=14)
 
 
@@ -396,7 +396,7 @@ def test_a_retry_that_is_open_already_is_not_charged_once_the_subscription_is_ca
     scene.move_clock(days=4)
     scene.run(DUNNING, other)
     scene.run(DUNNING, ending)
-    assert (scene.subscription(), [ring.task for ring in scene.rings]) == ("canceled", [CHARGE])
+    assert (scene.subscription(), [publish.task for publish in scene.messages]) == ("canceled", [CHARGE])
 
     scene.rest()
     assert (scene.state(other), scene.moved()) == ("canceled", [])

@@ -28,13 +28,13 @@ from models.clock import Clock
 from models.history import assessments
 from models.payments import attempts
 from models.session import make_engine, transact
-from models.task_messages import PROCESS, Ring
+from models.task_messages import PROCESS, TaskMessage
 from sandbox.stripe.errors import NotStored
 from stack.process import free_port
 from tasks.base import QuietRequest
 from tests.integration.scene import READ_SECONDS, WHOLE, Json, Scene, make_gateway, order
 from worker.celery import app
-from worker.publisher import Bell
+from worker.publisher import Publisher
 
 pytestmark = pytest.mark.postgres
 
@@ -222,7 +222,7 @@ def test_a_closed_attempt_is_not_looked_at_for_ever(scene: Scene) -> None:
     assert scene.attempts(payment_id)[0].due_at is None
     scene.move_clock(days=1)
     scene.sweep()
-    assert scene.rings == []
+    assert scene.messages == []
 
 
 def _make_due(scene: Scene, payment_id: str) -> None:
@@ -294,7 +294,7 @@ def test_a_signed_event_that_makes_no_sense_is_kept_and_not_tried_again(scene: S
     assert (row.status, row.due_at) == ("unreadable", None)
     scene.move_clock(days=1)
     scene.sweep()
-    assert scene.rings == []
+    assert scene.messages == []
 
 
 @pytest.mark.parametrize("error", [RuntimeError, OSError, ValueError, KeyError, TimeoutError])
@@ -307,9 +307,9 @@ def test_the_bell_raises_nothing(error: type[Exception], monkeypatch: pytest.Mon
         raise error("no")
 
     monkeypatch.setattr(deaf, "send_task", refuse)
-    bell = Bell(deaf)
-    bell.ring([Ring("payments.charge", "at_1"), Ring("payments.charge", "at_2")])
-    bell.ring([Ring("payments.charge", "at_3")])
+    bell = Publisher(deaf)
+    bell.publish([TaskMessage("payments.charge", "at_1"), TaskMessage("payments.charge", "at_2")])
+    bell.publish([TaskMessage("payments.charge", "at_3")])
     assert calls == ["payments.charge"]
 
 
@@ -321,7 +321,7 @@ def test_the_bell_survives_a_queue_that_somebody_declared_in_another_way(amqp_ur
     deaf = Celery("deaf", broker=amqp_url, set_as_current=False)
     deaf.conf.task_queues = [Queue(name, routing_key=name, queue_arguments={"x-queue-type": "quorum"})]
     deaf.conf.task_default_queue = name
-    Bell(deaf).ring([Ring("payments.charge", "at_1")])
+    Publisher(deaf).publish([TaskMessage("payments.charge", "at_1")])
     with Connection(amqp_url) as connection, connection.channel() as channel:
         assert channel.queue_declare(name, passive=True).message_count == 0
     deaf.close()
@@ -362,10 +362,10 @@ def test_velocity_is_that_of_one_application(scene: Scene) -> None:
         scene.pay(f"declined-{number}", "pm_card_visa_chargeDeclined")
     scene.rest()
     known = scene.pay("sixth")
-    answer = scene.call("POST", "/process", order("elsewhere", "pm_card_visa"), caller="other")
+    response = scene.call("POST", "/process", order("elsewhere", "pm_card_visa"), caller="other")
     scene.rest()
     assert [reason["rule"] for reason in _reasons(scene, known)] == ["many_declines"]
-    assert _reasons(scene, answer.json["id"]) == []
+    assert _reasons(scene, response.json["id"]) == []
 
 
 def _reasons(scene: Scene, payment_id: str) -> list[Json]:

@@ -38,18 +38,18 @@ class PayPalHere:
         """Return a payment that was approved and captured."""
         payment_id = str(self.scene.post("/process", hosted_order("paypal"))["id"])
         self.scene.rest()
-        self.bench.let_customer_act(self.order_of(payment_id), is_good=True)
-        self.deliver(self.bench.event(self.order_of(payment_id)))
+        self.bench.let_customer_act(self.attempt_request(payment_id), is_good=True)
+        self.deliver(self.bench.event(self.attempt_request(payment_id)))
         assert self.scene.state(payment_id) == "captured"
         return payment_id
 
-    def order_of(self, payment_id: str) -> str:
+    def attempt_request(self, payment_id: str) -> str:
         """Return PayPal's order of a payment."""
         return str(self.scene.attempts(payment_id)[0].provider_reference)
 
     def capture_of(self, payment_id: str) -> str:
         """Return PayPal's capture of a payment."""
-        return self.bench.account.orders[self.order_of(payment_id)].of("captures")[0].id
+        return self.bench.account.orders[self.attempt_request(payment_id)].of("captures")[0].id
 
     def deliver(self, event: Json) -> Row[Any]:
         """Deliver an event and work until nothing is rung; return its row."""
@@ -69,14 +69,14 @@ class PayPalHere:
         basic = ("sandbox-client", "sandbox-secret")
         form = {"grant_type": "client_credentials"}
         token = requests.post(f"{paypal}/v1/oauth2/token", data=form, auth=basic, timeout=SECONDS).json()
-        answer = requests.post(
+        response = requests.post(
             f"{paypal}/v2/payments/captures/{self.capture_of(payment_id)}/refund",
             json={"amount": {"currency_code": "USD", "value": value}},
             headers={"Authorization": f"Bearer {token['access_token']}", "Prefer": "return=representation"},
             timeout=SECONDS,
         )
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["id"])
+        assert response.status_code == 201, response.text
+        return str(response.json()["id"])
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ def test_what_is_another_providers_payment_is_not_disputed_at_paypal(scene: Scen
 
 def test_a_saved_account_is_known_by_its_order_and_never_by_its_token(scene: Scene, paypal: PayPalHere) -> None:
     paid = paypal.pay()
-    order_id = paypal.order_of(paid)
+    order_id = paypal.attempt_request(paid)
     for happened, more in (("CREATED", {"order_id": order_id}), ("DELETED", {})):
         paypal.control("8kk8451t/happen", event_type=f"VAULT.PAYMENT-TOKEN.{happened}", **more)
         paypal.deliver(paypal.bench.event("8kk8451t"))

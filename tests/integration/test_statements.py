@@ -22,7 +22,7 @@ from gateways.stripe.gateway import StripeGateway
 from models.api_keys import Role, create_key
 from models.clock import Clock
 from models.session import make_engine, transact
-from models.task_messages import CHARGE, WEBHOOK, Ring
+from models.task_messages import CHARGE, WEBHOOK, TaskMessage
 from sandbox.server import RunningSandbox
 from sandbox.stripe.events import signature
 from tasks.base import Runtime
@@ -88,7 +88,7 @@ class House:
     engine: Engine
     sandbox: RunningSandbox
     runtime: Runtime
-    rings: list[Ring]
+    messages: list[TaskMessage]
     api_key: str
 
     def __post_init__(self) -> None:
@@ -99,7 +99,7 @@ class House:
             runtime.gateways,
             runtime.router,
             runtime.policy,
-            runtime.ring,
+            runtime.publish,
             check_broker=lambda: None,
             hold=runtime.leases.hold,
         )
@@ -108,35 +108,35 @@ class House:
     def process(self) -> None:
         """Send the payment."""
         headers = {"Authorization": f"Bearer {self.api_key}", "Idempotency-Key": "order-1"}
-        answer = self.client.post(f"{PREFIX}/process", json=BODY, headers=headers)
-        assert answer.status_code == 202, answer.text
+        response = self.client.post(f"{PREFIX}/process", json=BODY, headers=headers)
+        assert response.status_code == 202, response.text
 
     def work(self, task: str) -> None:
         """Carry out the one ring that there is."""
-        [ring] = self.rings
-        self.rings.clear()
-        assert ring.task == task
-        app.tasks[task](ring.row_id)
+        [publish] = self.messages
+        self.messages.clear()
+        assert publish.task == task
+        app.tasks[task](publish.row_id)
 
     def sent_event(self, event_type: str) -> bytes:
         """Return the body of the one event of a type that the provider has written."""
         params = {"type": event_type}
-        answer = requests.get(f"{self.sandbox.url}/v1/events", params=params, auth=(SECRET_KEY, ""), timeout=10)
-        [found] = answer.json()["data"]
+        response = requests.get(f"{self.sandbox.url}/v1/events", params=params, auth=(SECRET_KEY, ""), timeout=10)
+        [found] = response.json()["data"]
         return json.dumps(found).encode()
 
     def deliver(self, body: bytes) -> None:
         """Deliver a webhook."""
         headers = {"Stripe-Signature": signature(body, WEBHOOK_SECRET, int(time.time()))}
-        answer = self.client.post(f"{PREFIX}/webhooks/stripe", data=body, headers=headers)
-        assert answer.status_code == 200, answer.text
+        response = self.client.post(f"{PREFIX}/webhooks/stripe", data=body, headers=headers)
+        assert response.status_code == 200, response.text
 
 
 @pytest.fixture
 def house(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     engine = make_engine(postgres_url)
     with RunningSandbox() as sandbox:
-        rings: list[Ring] = []
+        messages: list[TaskMessage] = []
         clock = Clock(engine)
         runtime = Runtime(
             engine=engine,
@@ -145,12 +145,12 @@ def house(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]
             router=Router(gateways),
             policy=Policy(),
             leases=LeaseKeeper(engine, clock),
-            ring=rings.extend,
+            publish=messages.extend,
         )
         monkeypatch.setattr(app, "runtime", lambda: runtime)
         now = clock.now()
         api_key = transact(engine, lambda connection: create_key(connection, Role.APP, "shop", "test", now))
-        yield House(engine, sandbox, runtime, rings, api_key)
+        yield House(engine, sandbox, runtime, messages, api_key)
     engine.dispose()
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateways.base import Shared
+from gateways.base import GatewayContext
 from gateways.coinbase.business import CoinbaseSettings
 from gateways.coinbase.commerce import CoinbaseCommerceSettings
 
 _KEY = Ed25519PrivateKey.generate()
 SECRET = base64.b64encode(_KEY.private_bytes_raw() + _KEY.public_key().public_bytes_raw()).decode()
-SHARED = Shared(api_url="https://pay.example", read_seconds=5, tokens=None)  # type: ignore[arg-type]
+SHARED = GatewayContext(api_url="https://pay.example", read_seconds=5, tokens=None)  # type: ignore[arg-type]
 SANDBOX = "http://127.0.0.1:9/coinbase"
 BUSINESS = {
     "coinbase_api_key_name": "organizations/1/apiKeys/1",

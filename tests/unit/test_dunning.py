@@ -13,7 +13,7 @@ from domain.decision import MarkSubscription, Policy, SaveCase
 from domain.decline import DeclineClass
 from domain.dunning import CaseState, DunningPolicy, SubscriptionStatus
 from domain.payment import DunningCase, Event, State
-from domain.state_machine import step, target
+from domain.state_machine import decide, target
 
 from .world import declined, new_attempt, new_payment
 
@@ -33,7 +33,7 @@ def fail(
 ) -> tuple[Event, DunningCase, SubscriptionStatus]:
     """Return what a decline of a subscription's payment leads to."""
     payment = new_payment(state=State.PROCESSING, is_off_session=True, subscription_id="sub_1", case=case)
-    decided = step(payment, new_attempt(), declined(kind), now, Policy(dunning=policy))
+    decided = decide(payment, new_attempt(), declined(kind), now, Policy(dunning=policy))
     assert decided is not None
     assert decided.event is not None
     saved = next(effect.case for effect in decided.effects if isinstance(effect, SaveCase))
@@ -130,6 +130,6 @@ def test_withdrawn_consent_ends_everything() -> None:
 @pytest.mark.parametrize("changes", [{"is_off_session": False}, {"subscription_id": None}], ids=str)
 def test_only_subscriptions_of_absent_customers_are_dunned(changes: dict[str, object]) -> None:
     payment = new_payment(state=State.PROCESSING, is_off_session=True, subscription_id="sub_1")
-    decided = step(replace(payment, **changes), new_attempt(), declined(), FIRST, Policy())
+    decided = decide(replace(payment, **changes), new_attempt(), declined(), FIRST, Policy())
     assert decided is not None
     assert (decided.event, decided.effects) == (Event.CHARGE_DECLINED, ())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.fraud import Decision, Reason, Signals, assess
+from domain.fraud import FraudDecision, Reason, Signals, assess
 from domain.fraud import assessment as engine
 from domain.money import Money
 
@@ -22,15 +22,15 @@ signals = st.builds(
     counts,
 )
 BANDS = {
-    0: Decision.APPROVE,
-    29: Decision.APPROVE,
-    30: Decision.VERIFY,
-    49: Decision.VERIFY,
-    50: Decision.REVIEW,
-    69: Decision.REVIEW,
-    70: Decision.BLOCK,
-    100: Decision.BLOCK,
-    140: Decision.BLOCK,
+    0: FraudDecision.APPROVE,
+    29: FraudDecision.APPROVE,
+    30: FraudDecision.VERIFY,
+    49: FraudDecision.VERIFY,
+    50: FraudDecision.REVIEW,
+    69: FraudDecision.REVIEW,
+    70: FraudDecision.BLOCK,
+    100: FraudDecision.BLOCK,
+    140: FraudDecision.BLOCK,
 }
 
 
@@ -42,7 +42,7 @@ def test_the_score_is_the_capped_sum_of_its_reasons(given_signals: Signals) -> N
 
 
 @pytest.mark.parametrize(("points", "decision"), BANDS.items())
-def test_bands(monkeypatch: pytest.MonkeyPatch, points: int, decision: Decision) -> None:
+def test_bands(monkeypatch: pytest.MonkeyPatch, points: int, decision: FraudDecision) -> None:
     monkeypatch.setattr(engine, "RULES", (lambda _: Reason("rule", points, "value"),))
     found = assess(QUIET)
     assert (found.score, found.decision) == (min(points, 100), decision)
@@ -62,7 +62,7 @@ def test_a_larger_amount_never_scores_less(given_signals: Signals, more: int) ->
 
 
 def test_an_ordinary_payment_has_no_reasons() -> None:
-    assert assess(QUIET) == engine.Assessment(0, Decision.APPROVE, ())
+    assert assess(QUIET) == engine.Assessment(0, FraudDecision.APPROVE, ())
 
 
 def test_a_currency_without_a_rate_adds_nothing() -> None:
@@ -72,23 +72,23 @@ def test_a_currency_without_a_rate_adds_nothing() -> None:
 @pytest.mark.parametrize(
     ("minor", "currency", "decision"),
     [
-        (499_999, "USD", Decision.APPROVE),
-        (500_000, "USD", Decision.VERIFY),
-        (2_000_000, "EUR", Decision.REVIEW),
-        (5_000_000, "EUR", Decision.BLOCK),
-        (749_999, "JPY", Decision.APPROVE),
-        (750_000, "JPY", Decision.VERIFY),
-        (5_000_000, "KWD", Decision.VERIFY),
+        (499_999, "USD", FraudDecision.APPROVE),
+        (500_000, "USD", FraudDecision.VERIFY),
+        (2_000_000, "EUR", FraudDecision.REVIEW),
+        (5_000_000, "EUR", FraudDecision.BLOCK),
+        (749_999, "JPY", FraudDecision.APPROVE),
+        (750_000, "JPY", FraudDecision.VERIFY),
+        (5_000_000, "KWD", FraudDecision.VERIFY),
     ],
 )
-def test_large_amounts_by_their_worth(minor: int, currency: str, decision: Decision) -> None:
+def test_large_amounts_by_their_worth(minor: int, currency: str, decision: FraudDecision) -> None:
     assert assess(replace(QUIET, money=Money(minor, currency))).decision is decision
 
 
 def test_many_payments_alone_go_no_further_than_verify() -> None:
-    assert assess(replace(QUIET, payments_hour=10_000, payments_day=10_000)).decision is Decision.VERIFY
+    assert assess(replace(QUIET, payments_hour=10_000, payments_day=10_000)).decision is FraudDecision.VERIFY
 
 
 def test_testing_cards_is_blocked() -> None:
     found = assess(replace(QUIET, declines_hour=15))
-    assert (found.decision, [reason.rule for reason in found.reasons]) == (Decision.BLOCK, ["many_declines"])
+    assert (found.decision, [reason.rule for reason in found.reasons]) == (FraudDecision.BLOCK, ["many_declines"])

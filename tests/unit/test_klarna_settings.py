@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gateways.base import Shared
+from gateways.base import GatewayContext
 from gateways.klarna.gateway import LIVE_HOSTS, PLAYGROUND_HOSTS, KlarnaGateway, KlarnaSettings
 
 SECRET = "s" * 32
@@ -15,7 +15,7 @@ SANDBOX = "http://127.0.0.1:8900/klarna"
 LIVE = {"klarna_username": "id", "klarna_password": "klarna_live_api_x", "klarna_callback_secret": SECRET}
 TEST = LIVE | {"klarna_password": "klarna_test_api_x"}
 OURS = LIVE | {"klarna_password": "sandbox", "klarna_api_base": SANDBOX}
-SHARED = Shared("https://pay.example", 30, tokens=None)  # type: ignore[arg-type]
+SHARED = GatewayContext("https://pay.example", 30, tokens=None)  # type: ignore[arg-type]
 
 
 def made(**given: Any) -> KlarnaGateway:
@@ -72,7 +72,7 @@ def test_the_host_is_that_of_region_and_credentials(region: str) -> None:
 
 def test_klarna_is_waited_for_no_longer_than_it_answers() -> None:
     assert made(**LIVE)._client.read_seconds == 30
-    patient = Shared("https://pay.example", 120, tokens=None)  # type: ignore[arg-type]
+    patient = GatewayContext("https://pay.example", 120, tokens=None)  # type: ignore[arg-type]
     gateway = KlarnaSettings(**LIVE).make(patient)
     assert gateway is not None
     assert 59 < gateway._client.read_seconds < 65

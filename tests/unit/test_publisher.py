@@ -14,8 +14,8 @@ import redis
 from celery import Celery
 from fakeredis import TcpFakeServer
 
-from models.task_messages import CHARGE, SWEEP, WEBHOOK, Ring
-from worker.publisher import Bell
+from models.task_messages import CHARGE, SWEEP, WEBHOOK, TaskMessage
+from worker.publisher import Publisher
 
 ROUTES = {CHARGE: {"queue": "charges"}, WEBHOOK: {"queue": "webhooks"}}
 
@@ -46,11 +46,11 @@ def broker() -> Iterator[str]:
         yield url
 
 
-def bell_on(url: str) -> Bell:
+def bell_on(url: str) -> Publisher:
     """Return a bell of an application that knows only the routes."""
     app = Celery("bell", set_as_current=False)
     app.conf.update(broker_url=url, task_routes=ROUTES, broker_transport_options={"max_retries": 0})
-    return Bell(app)
+    return Publisher(app)
 
 
 def messages(url: str, queue: str) -> list[dict[str, Any]]:
@@ -60,7 +60,7 @@ def messages(url: str, queue: str) -> list[dict[str, Any]]:
 
 
 def test_a_message_carries_a_row_id_and_nothing_else(broker: str) -> None:
-    bell_on(broker).ring([Ring(CHARGE, "at_1"), Ring(WEBHOOK, "wh_1")])
+    bell_on(broker).publish([TaskMessage(CHARGE, "at_1"), TaskMessage(WEBHOOK, "wh_1")])
     [charge], [webhook] = messages(broker, "charges"), messages(broker, "webhooks")
     assert charge["headers"]["task"] == CHARGE
     args, kwargs, _ = json.loads(base64.b64decode(charge["body"]))
@@ -70,7 +70,7 @@ def test_a_message_carries_a_row_id_and_nothing_else(broker: str) -> None:
 
 def test_rings_keep_their_order(broker: str) -> None:
     ids = [f"at_{number}" for number in range(20)]
-    bell_on(broker).ring(Ring(CHARGE, row_id) for row_id in ids)
+    bell_on(broker).publish(TaskMessage(CHARGE, row_id) for row_id in ids)
     assert [message["headers"]["argsrepr"] for message in messages(broker, "charges")] == [f"('{i}',)" for i in ids]
 
 
@@ -78,11 +78,11 @@ def test_after_a_failure_the_bell_is_silent_for_a_while() -> None:
     with fake_broker() as url:
         port = int(url.rsplit(":", 1)[1].split("/")[0])
     bell = bell_on(url)  # nobody listens there any more
-    bell.ring([Ring(SWEEP, "x")])
+    bell.publish([TaskMessage(SWEEP, "x")])
     server = TcpFakeServer(("127.0.0.1", port))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        bell.ring([Ring(CHARGE, "at_1")])
+        bell.publish([TaskMessage(CHARGE, "at_1")])
         assert messages(url, "charges") == []
     finally:
         server.shutdown()

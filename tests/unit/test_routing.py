@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from domain.errors import InvalidAmount, InvalidRequest, UnsupportedMethod
 from domain.money import Money
 from domain.payment_methods import CAPABILITIES, Capability, PaymentMethod
-from domain.routing import Choice, Router, Rule, Wish, offers, route
+from domain.routing import Choice, Router, RoutingRequest, Rule, offers, route
 
 KLARNA, CARD = PaymentMethod.KLARNA, PaymentMethod.CREDIT_CARD
 TABLE = (
@@ -27,16 +27,16 @@ ALL = {"stripe": None, "own": "eu", "third": None}
 names = st.sampled_from(["stripe", "own", "third"])
 
 
-def wish(minor: int = 1000, currency: str = "EUR", **changes: Any) -> Wish:
-    return Wish(KLARNA, Money(minor, currency), **changes)
+def routing_request(minor: int = 1000, currency: str = "EUR", **changes: Any) -> RoutingRequest:
+    return RoutingRequest(KLARNA, Money(minor, currency), **changes)
 
 
-def ways(asked: Wish, configured: Any = ALL, **how: Any) -> list[str]:
+def ways(asked: RoutingRequest, configured: Any = ALL, **how: Any) -> list[str]:
     return [choice.provider for choice in route(asked, configured, table=TABLE, **how)]
 
 
 def test_the_order_of_the_table() -> None:
-    assert route(wish(), ALL, table=TABLE) == (
+    assert route(routing_request(), ALL, table=TABLE) == (
         Choice("own", "preferred"),
         Choice("stripe", "fallback"),
         Choice("third", "fallback"),
@@ -46,60 +46,60 @@ def test_the_order_of_the_table() -> None:
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        (wish(100_001), ["stripe", "third"]),
-        (wish(99), ["own", "third"]),
-        (wish(1000, "USD"), ["stripe"]),
-        (wish(is_capture_later=True), ["stripe"]),
+        (routing_request(100_001), ["stripe", "third"]),
+        (routing_request(99), ["own", "third"]),
+        (routing_request(1000, "USD"), ["stripe"]),
+        (routing_request(is_capture_later=True), ["stripe"]),
     ],
     ids=["above its limit", "below its limit", "another region's currency", "capture later"],
 )
-def test_who_cannot_take_it_is_not_asked(asked: Wish, expected: list[str]) -> None:
+def test_who_cannot_take_it_is_not_asked(asked: RoutingRequest, expected: list[str]) -> None:
     assert ways(asked) == expected
 
 
 def test_who_is_away_is_charged_by_what_he_saved() -> None:
     table = tuple(replace(one, is_reusable=one.provider == "own") for one in TABLE)
-    away = wish(is_off_session=True, given=frozenset({"payment_method_token"}))
+    away = routing_request(is_off_session=True, given=frozenset({"payment_method_token"}))
     assert [choice.provider for choice in route(away, ALL, table=table)] == ["own"]
     with pytest.raises(InvalidRequest, match="payment_method_token: required"):
-        route(wish(is_off_session=True), ALL, table=table)
+        route(routing_request(is_off_session=True), ALL, table=table)
 
 
 def test_only_what_is_configured_is_asked() -> None:
-    assert ways(wish(), {"third": None}) == ["third"]
-    assert ways(wish(1000, "USD"), {"own": "na"}) == ["own"]
+    assert ways(routing_request(), {"third": None}) == ["third"]
+    assert ways(routing_request(1000, "USD"), {"own": "na"}) == ["own"]
 
 
 @pytest.mark.parametrize(
     ("asked", "configured", "error", "said"),
     [
-        (wish(), {}, UnsupportedMethod, "own or stripe or third, which is not configured here"),
-        (wish(), {"own": "na"}, UnsupportedMethod, "USD"),
-        (wish(1000, "JPY"), ALL, UnsupportedMethod, "EUR"),
-        (wish(150, "USD"), {"own": "na"}, InvalidAmount, "steps of 1.00"),
-        (wish(10**9), {"stripe": None}, InvalidAmount, "most that stripe takes"),
-        (wish(99), {"stripe": None}, InvalidAmount, "least that stripe takes"),
-        (Wish(CARD, Money(1, "EUR")), ALL, InvalidRequest, "payment_method_token: required for credit_card"),
-        (wish(is_capture_later=True), {"own": "eu"}, UnsupportedMethod, "capture: true"),
-        (wish(is_off_session=True), ALL, UnsupportedMethod, "off_session: false"),
+        (routing_request(), {}, UnsupportedMethod, "own or stripe or third, which is not configured here"),
+        (routing_request(), {"own": "na"}, UnsupportedMethod, "USD"),
+        (routing_request(1000, "JPY"), ALL, UnsupportedMethod, "EUR"),
+        (routing_request(150, "USD"), {"own": "na"}, InvalidAmount, "steps of 1.00"),
+        (routing_request(10**9), {"stripe": None}, InvalidAmount, "most that stripe takes"),
+        (routing_request(99), {"stripe": None}, InvalidAmount, "least that stripe takes"),
+        (RoutingRequest(CARD, Money(1, "EUR")), ALL, InvalidRequest, "payment_method_token: required for credit_card"),
+        (routing_request(is_capture_later=True), {"own": "eu"}, UnsupportedMethod, "capture: true"),
+        (routing_request(is_off_session=True), ALL, UnsupportedMethod, "off_session: false"),
     ],
 )
-def test_nobody_can_take_it(asked: Wish, configured: Any, error: type[Exception], said: str) -> None:
+def test_nobody_can_take_it(asked: RoutingRequest, configured: Any, error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=said):
         ways(asked, configured)
 
 
 def test_a_token_of_one_provider_goes_to_no_other() -> None:
-    with_token = wish(given=frozenset({"payment_method_token"}))
+    with_token = routing_request(given=frozenset({"payment_method_token"}))
     assert [choice.provider for choice in route(with_token, ALL, table=TABLE)] == ["own"]
     bound = tuple(replace(one, is_portable=one.provider != "own") for one in TABLE)
-    assert [choice.provider for choice in route(wish(), ALL, table=bound)] == ["own"]
-    assert [choice.provider for choice in route(wish(99), ALL, table=bound)] == ["own"]
-    assert [choice.provider for choice in route(wish(200_000), ALL, table=bound)] == ["stripe", "third"]
+    assert [choice.provider for choice in route(routing_request(), ALL, table=bound)] == ["own"]
+    assert [choice.provider for choice in route(routing_request(99), ALL, table=bound)] == ["own"]
+    assert [choice.provider for choice in route(routing_request(200_000), ALL, table=bound)] == ["stripe", "third"]
 
 
 def test_who_fails_now_is_asked_last() -> None:
-    found = route(wish(), ALL, down=lambda: {"own"}, table=TABLE)
+    found = route(routing_request(), ALL, down=lambda: {"own"}, table=TABLE)
     assert [choice.provider for choice in found] == ["stripe", "third", "own"]
     assert "fails now" in found[-1].reason
 
@@ -121,16 +121,16 @@ def test_who_fails_now_is_asked_last() -> None:
 )
 def test_the_first_rule_that_fits_decides(rule: dict[str, Any], fits: bool) -> None:
     rules = [Rule({"third": 1}, **rule), Rule({"stripe": 1})]
-    assert ways(wish(country="DE"), rules=rules)[0] == ("third" if fits else "stripe")
+    assert ways(routing_request(country="DE"), rules=rules)[0] == ("third" if fits else "stripe")
 
 
 def test_who_is_not_named_comes_after_who_is() -> None:
-    assert ways(wish(), rules=[Rule({"third": 1, "unknown": 9})]) == ["third", "own", "stripe"]
+    assert ways(routing_request(), rules=[Rule({"third": 1, "unknown": 9})]) == ["third", "own", "stripe"]
 
 
 def test_shares_are_kept_over_many_customers() -> None:
     rules = [Rule({"own": 80, "stripe": 20}, name="trial")]
-    first = Counter(ways(wish(seed=f"user{number}"), rules=rules)[0] for number in range(5000))
+    first = Counter(ways(routing_request(seed=f"user{number}"), rules=rules)[0] for number in range(5000))
     assert 0.77 < first["own"] / 5000 < 0.83
     assert first["own"] + first["stripe"] == 5000
 
@@ -139,7 +139,7 @@ def test_shares_are_kept_over_many_customers() -> None:
 def test_everybody_who_can_is_asked_once_and_the_same_customer_alike(
     seed: str, shares: dict[str, int], down: set[str]
 ) -> None:
-    asked = wish(seed=seed)
+    asked = routing_request(seed=seed)
     found = ways(asked, rules=[Rule(shares)], down=lambda: down)
     assert sorted(found) == ["own", "stripe", "third"]
     assert found == ways(replace(asked), rules=[Rule(shares)], down=lambda: down)
@@ -166,7 +166,7 @@ def test_what_is_offered_can_be_bought(currency: str, minor: int | None) -> None
         assert (offer.capability is None) == bool(offer.refusal)
         if offer.capability is not None:
             amount = Money(minor or offer.capability.least(currency), currency)
-            asked = Wish(offer.method, amount, given=frozenset(offer.capability.needs))
+            asked = RoutingRequest(offer.method, amount, given=frozenset(offer.capability.needs))
             assert router(asked) == offer.route
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from domain.routing import Rule
-from worker.routing_file import read_rules
+from worker.routing_file import read_routing_rules
 
 GOOD = """
 [[rule]]
@@ -26,7 +26,7 @@ shares = { stripe = 1 }
 
 
 def test_rules_are_read_in_their_order(tmp_path: Path) -> None:
-    first, second = read_rules(written(tmp_path, GOOD))
+    first, second = read_routing_rules(written(tmp_path, GOOD))
     assert first == Rule(
         {"stripe": 80, "manual": 20},
         "on trial",
@@ -37,7 +37,7 @@ def test_rules_are_read_in_their_order(tmp_path: Path) -> None:
         5000,
     )
     assert second == Rule({"stripe": 1}, "all others")
-    assert read_rules(written(tmp_path, "")) == ()
+    assert read_routing_rules(written(tmp_path, "")) == ()
 
 
 @pytest.mark.parametrize(
@@ -59,12 +59,12 @@ def test_rules_are_read_in_their_order(tmp_path: Path) -> None:
 )
 def test_a_file_that_makes_no_sense(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        read_rules(written(tmp_path, text))
+        read_routing_rules(written(tmp_path, text))
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot be read"):
-        read_rules(tmp_path / "none.toml")
+        read_routing_rules(tmp_path / "none.toml")
 
 
 def written(folder: Path, text: str) -> Path:

@@ -15,37 +15,45 @@ from domain.backoff import NOT_SENT_TRIES, waiting_delay
 from domain.commands import (
     Blocked,
     CancelRequested,
-    Cause,
-    DebtSettledOtherwise,
     GraceEnded,
-    Requested,
+    InvoicePaidOtherwise,
+    OperationRequested,
     RetryDue,
     ReviewDecided,
     ReviewRequired,
     Started,
+    Trigger,
 )
-from domain.decision import LEASE, CloseOtherAttempts, MarkSubscription, OpenAttempt, SaveCase, SettleSiblings, Step
+from domain.decision import (
+    LEASE,
+    CloseOtherAttempts,
+    CloseSiblingCases,
+    Decision,
+    MarkSubscription,
+    OpenAttempt,
+    SaveCase,
+)
 from domain.decline import DeclineClass
 from domain.dunning import CaseState, SubscriptionStatus
 from domain.errors import IllegalTransition
 from domain.outcome import (
     WORKER_LOST,
     ActionRequired,
+    AmountMismatch,
     Approved,
     AuthenticationRequired,
+    CustomerApproved,
     InDoubt,
     NotSent,
     Outcome,
     Pending,
-    Ready,
-    Unresolved,
 )
 from domain.payment import (
+    CLOSED_UNPAID,
     COLLECTED,
-    GIVEN_UP,
     IN_DUNNING,
+    IN_PROGRESS,
     LIVE,
-    MOVING,
     TRANSITIONS,
     Attempt,
     AttemptStatus,
@@ -55,7 +63,7 @@ from domain.payment import (
     State,
     Verb,
 )
-from domain.state_machine import step, target
+from domain.state_machine import decide, target
 
 from .world import NOW, POLICY, World, declined, new_attempt, new_payment
 
@@ -68,15 +76,15 @@ RETRYING = DunningCase(CaseState.RETRYING, NOW - timedelta(days=3), retry=1, due
 GRACE = DunningCase(CaseState.IN_GRACE, NOW - timedelta(days=21), 3, due_at=NOW, grace_ends_at=NOW)
 
 
-def decision_on(cause: Cause, attempt: Any = ..., **payment: Any) -> Step:
+def decision_on(cause: Trigger, attempt: Any = ..., **payment: Any) -> Decision:
     """Return what follows for a payment that is being processed."""
     given = new_payment(**({"state": State.PROCESSING} | payment))
-    decided = step(given, new_attempt() if attempt is ... else attempt, cause, NOW, POLICY)
+    decided = decide(given, new_attempt() if attempt is ... else attempt, cause, NOW, POLICY)
     assert decided is not None
     return decided
 
 
-def lead(cause: Cause, attempt: Any = ..., **payment: Any) -> State:
+def lead(cause: Trigger, attempt: Any = ..., **payment: Any) -> State:
     """Return the state that follows."""
     decided = decision_on(cause, attempt, **payment)
     state = payment.get("state", State.PROCESSING)
@@ -128,7 +136,7 @@ def test_another_amount_than_asked_is_doubt(amount: int) -> None:
     assert lead(Approved("pi_1", authorized=amount, captured=amount)) is State.IN_DOUBT
 
 
-@pytest.mark.parametrize("state", sorted(GIVEN_UP | IN_DUNNING))
+@pytest.mark.parametrize("state", sorted(CLOSED_UNPAID | IN_DUNNING))
 def test_money_that_surfaces_late_is_taken_into_the_books(state: State) -> None:
     attempt = new_attempt(status=AttemptStatus.DECLINED)
     assert lead(WHOLE, attempt, state=state) is State.CAPTURED
@@ -139,19 +147,19 @@ def test_money_that_surfaces_late_is_taken_into_the_books(state: State) -> None:
 def test_an_echo_about_collected_money_changes_nothing(state: State, outcome: Outcome) -> None:
     attempt = new_attempt(status=AttemptStatus.SUCCEEDED)
     payment = new_payment(state=state, authorized=1000, captured=1000)
-    decided = step(payment, attempt, outcome, NOW, POLICY)
+    decided = decide(payment, attempt, outcome, NOW, POLICY)
     assert decided is None or (decided.event is None and not decided.payment)
 
 
 @pytest.mark.parametrize("state", sorted(set(State) - COLLECTED))
 def test_doubt_ends_nothing(state: State) -> None:
     for verb, status in product(Verb, AttemptStatus):
-        decided = step(new_payment(state=state), new_attempt(verb, status), InDoubt("x"), NOW, POLICY)
+        decided = decide(new_payment(state=state), new_attempt(verb, status), InDoubt("x"), NOW, POLICY)
         assert decided is None or decided.event is None or target(state, decided.event) in {state, State.IN_DOUBT}
 
 
 def test_doubt_is_looked_at_again_and_again() -> None:
-    attempt = new_attempt(status=AttemptStatus.IN_DOUBT, checks=50)
+    attempt = new_attempt(status=AttemptStatus.IN_DOUBT, lookups=50)
     decided = decision_on(InDoubt("still"), attempt, state=State.IN_DOUBT)
     assert decided.event is None
     assert NOW < decided.attempt["due_at"] <= NOW + timedelta(minutes=5)
@@ -186,56 +194,56 @@ def test_a_charge_that_is_still_running_is_waited_for_longer_and_longer_and_neve
         assert row.due_at is not None
         pauses.append((row.due_at - world.now).total_seconds())
         world.now = row.due_at
-        world.apply(row, Ready("o_1"))
+        world.apply(row, CustomerApproved("o_1"))
         assert (world.payment.state, row.attempt.status) == (State.PROCESSING, AttemptStatus.DUE)
     assert pauses == [1, 3, 10, 30, 60, *[300] * 7]
     assert len(world.rows) == 1
 
 
 def test_a_worker_that_dies_again_and_again_is_still_counted() -> None:
-    lost = step(new_payment(state=State.PROCESSING), new_attempt(claims=4), InDoubt(WORKER_LOST), NOW, POLICY)
+    lost = decide(new_payment(state=State.PROCESSING), new_attempt(claims=4), InDoubt(WORKER_LOST), NOW, POLICY)
     assert lost is not None
     assert "claims" not in lost.attempt
     deadly = new_attempt(status=AttemptStatus.IN_DOUBT, claims=POLICY.max_claims)
-    given_up = step(new_payment(state=State.IN_DOUBT), deadly, Ready("o_1"), NOW, POLICY)
+    given_up = decide(new_payment(state=State.IN_DOUBT), deadly, CustomerApproved("o_1"), NOW, POLICY)
     assert given_up is not None
     assert given_up.effects == (OpenAttempt(Verb.VOID, "not_sent"),)
 
 
-NOT_CHARGED_YET = Approved("o_1", voided=True, may_still_move=True)
+NOT_CHARGED_YET = Approved("o_1", voided=True, may_still_charge=True)
 
 
 def test_a_payment_that_was_taken_back_ends_when_no_call_of_ours_can_be_on_its_way() -> None:
     taken_back = new_payment(state=State.ACCEPTED)
-    early = step(taken_back, new_attempt(Verb.VOID), NOT_CHARGED_YET, NOW, POLICY)
+    early = decide(taken_back, new_attempt(Verb.VOID), NOT_CHARGED_YET, NOW, POLICY)
     assert early is not None
     assert (early.event, early.attempt["status"]) == (None, AttemptStatus.IN_DOUBT)
     assert early.attempt["due_at"] == NOW + timedelta(minutes=10)
-    late = step(taken_back, new_attempt(Verb.VOID), NOT_CHARGED_YET, NOW + timedelta(minutes=10), POLICY)
+    late = decide(taken_back, new_attempt(Verb.VOID), NOT_CHARGED_YET, NOW + timedelta(minutes=10), POLICY)
     assert late is not None
     assert target(State.ACCEPTED, late.event) is State.CANCELED
 
 
 def test_while_the_customer_is_waited_for_no_call_is_on_its_way() -> None:
     waiting = new_payment(state=State.REQUIRES_ACTION)
-    ended = step(waiting, new_attempt(Verb.VOID), NOT_CHARGED_YET, NOW, POLICY)
+    ended = decide(waiting, new_attempt(Verb.VOID), NOT_CHARGED_YET, NOW, POLICY)
     assert ended is not None
     assert target(State.REQUIRES_ACTION, ended.event) is State.CANCELED
 
 
 def test_held_money_that_the_provider_knows_nothing_of_is_doubt() -> None:
     held = new_payment(state=State.AUTHORIZED, authorized=1000)
-    decided = step(held, new_attempt(Verb.VOID), NOT_CHARGED_YET, NOW, POLICY)
+    decided = decide(held, new_attempt(Verb.VOID), NOT_CHARGED_YET, NOW, POLICY)
     assert decided is not None
     assert decided.event is Event.VOID_IN_DOUBT
 
 
 def test_what_a_provider_forgot_is_believed_after_minutes_only() -> None:
     at_work = new_payment(state=State.PROCESSING)
-    early = step(at_work, new_attempt(checks=5), NOT_CHARGED_YET, NOW, POLICY)
+    early = decide(at_work, new_attempt(lookups=5), NOT_CHARGED_YET, NOW, POLICY)
     assert early is not None
     assert early.event is Event.CHARGE_IN_DOUBT
-    late = step(at_work, new_attempt(checks=6), NOT_CHARGED_YET, NOW, POLICY)
+    late = decide(at_work, new_attempt(lookups=6), NOT_CHARGED_YET, NOW, POLICY)
     assert late is not None
     assert target(State.PROCESSING, late.event) is State.CANCELED
 
@@ -244,7 +252,7 @@ def test_money_that_surfaces_after_a_consent_that_came_too_late_is_taken_into_th
     world = World(new_payment(state=State.FAILED))
     row = world.rows[0]
     row.attempt, row.due_at = replace(row.attempt, status=AttemptStatus.FAILED), None
-    world.apply(row, Ready("pi_1"))
+    world.apply(row, CustomerApproved("pi_1"))
     world.apply(row, WHOLE)
     assert (world.payment.state, world.payment.captured) == (State.CAPTURED, 1000)
 
@@ -252,34 +260,34 @@ def test_money_that_surfaces_after_a_consent_that_came_too_late_is_taken_into_th
 def test_what_the_provider_knows_is_voided_there_however_the_last_try_ended() -> None:
     """An open breaker refuses the last try; an earlier confirm of the same object may still be on its way."""
     worn_out = new_attempt(retries=NOT_SENT_TRIES - 1, is_known_to_provider=True)
-    decided = step(new_payment(state=State.PROCESSING), worn_out, NotSent("breaker_open"), NOW, POLICY)
+    decided = decide(new_payment(state=State.PROCESSING), worn_out, NotSent("breaker_open"), NOW, POLICY)
     assert decided is not None
     assert decided.effects == (OpenAttempt(Verb.VOID, "not_sent"),)
     assert decided.event is not Event.CHARGE_FAILED
 
 
 def test_a_customer_who_has_agreed_lets_the_charge_go_on() -> None:
-    waiting = new_attempt(status=AttemptStatus.ACTION_REQUIRED, checks=2, claims=0)
-    decided = step(new_payment(state=State.REQUIRES_ACTION), waiting, Ready("o_1"), NOW, POLICY)
+    waiting = new_attempt(status=AttemptStatus.ACTION_REQUIRED, lookups=2, claims=0)
+    decided = decide(new_payment(state=State.REQUIRES_ACTION), waiting, CustomerApproved("o_1"), NOW, POLICY)
     assert decided is not None
     assert target(State.REQUIRES_ACTION, decided.event) is State.ACCEPTED
     assert decided.attempt == {
         "status": AttemptStatus.DUE,
         "due_at": NOW,
         "provider_reference": "o_1",
-        "checks": 3,
+        "lookups": 3,
     }
     # It was not so after all: the ladder of looks goes on where it was, instead of from its first rung again.
-    again = new_attempt(status=AttemptStatus.OPEN, checks=3)
-    decided = step(new_payment(state=State.PROCESSING), again, ActionRequired("o_1"), NOW, POLICY)
+    again = new_attempt(status=AttemptStatus.OPEN, lookups=3)
+    decided = decide(new_payment(state=State.PROCESSING), again, ActionRequired("o_1"), NOW, POLICY)
     assert decided is not None
-    assert (decided.attempt["checks"], decided.attempt["due_at"]) == (4, NOW + waiting_delay(3))
+    assert (decided.attempt["lookups"], decided.attempt["due_at"]) == (4, NOW + waiting_delay(3))
 
 
-@pytest.mark.parametrize("state", sorted(GIVEN_UP | IN_DUNNING | COLLECTED))
+@pytest.mark.parametrize("state", sorted(CLOSED_UNPAID | IN_DUNNING | COLLECTED))
 def test_a_customer_who_agrees_too_late_is_not_held_to_it(state: State) -> None:
     closed = new_attempt(status=AttemptStatus.DECLINED)
-    decided = step(new_payment(state=state), closed, Ready("o_1"), NOW, POLICY)
+    decided = decide(new_payment(state=state), closed, CustomerApproved("o_1"), NOW, POLICY)
     assert decided is not None
     letting_go = OpenAttempt(Verb.VOID, "late_authorization", reference="o_1")
     assert (decided.event, decided.effects) == (None, (letting_go,))
@@ -289,7 +297,7 @@ def test_a_customer_who_agrees_too_late_is_not_held_to_it(state: State) -> None:
 @pytest.mark.parametrize("is_retryable", [True, False])
 def test_what_one_provider_was_never_told_goes_to_the_next(is_retryable: bool) -> None:
     payment = new_payment(state=State.PROCESSING, next_provider="other")
-    decided = step(payment, new_attempt(), NotSent("unreachable", is_retryable), NOW, POLICY)
+    decided = decide(payment, new_attempt(), NotSent("unreachable", is_retryable), NOW, POLICY)
     assert decided is not None
     assert decided.event is Event.CHARGE_REROUTED
     assert decided.payment == {"provider": "other"}
@@ -311,7 +319,7 @@ def test_what_one_provider_was_never_told_goes_to_the_next(is_retryable: bool) -
 )
 def test_what_a_provider_may_know_of_goes_to_no_other(attempt: dict[str, Any], outcome: Outcome) -> None:
     state = State.IN_DOUBT if attempt.get("status") else State.PROCESSING
-    decided = step(new_payment(state=state, next_provider="other"), new_attempt(**attempt), outcome, NOW, POLICY)
+    decided = decide(new_payment(state=state, next_provider="other"), new_attempt(**attempt), outcome, NOW, POLICY)
     assert decided is not None
     assert decided.event is not Event.CHARGE_REROUTED
     assert not [effect for effect in decided.effects if isinstance(effect, OpenAttempt) and effect.provider]
@@ -320,7 +328,7 @@ def test_what_a_provider_may_know_of_goes_to_no_other(attempt: dict[str, Any], o
 @pytest.mark.parametrize("received", [1, 999, 1001])
 def test_money_that_does_not_match_waits_for_a_person_who_accepts_it_as_it_is(received: int) -> None:
     waiting = new_attempt(status=AttemptStatus.ACTION_REQUIRED)
-    held = step(new_payment(state=State.REQUIRES_ACTION), waiting, Unresolved("c", received, "odd"), NOW, POLICY)
+    held = decide(new_payment(state=State.REQUIRES_ACTION), waiting, AmountMismatch("c", received, "odd"), NOW, POLICY)
     assert held is not None
     assert target(State.REQUIRES_ACTION, held.event) is State.REVIEW
     assert (held.payment["authorized"], held.payment["failure_code"]) == (received, "odd")
@@ -328,7 +336,7 @@ def test_money_that_does_not_match_waits_for_a_person_who_accepts_it_as_it_is(re
 
     in_review = new_payment(state=State.REVIEW, authorized=received)
     accepting = new_attempt(Verb.CAPTURE, amount=received)
-    accepted = step(in_review, accepting, Approved("c", authorized=received, captured=received), NOW, POLICY)
+    accepted = decide(in_review, accepting, Approved("c", authorized=received, captured=received), NOW, POLICY)
     assert accepted is not None
     assert target(State.REVIEW, accepted.event) is State.CAPTURED
     assert accepted.payment["captured"] == received
@@ -337,23 +345,24 @@ def test_money_that_does_not_match_waits_for_a_person_who_accepts_it_as_it_is(re
 def test_more_of_it_may_come_and_the_dashboard_may_decide() -> None:
     in_review = new_payment(state=State.REVIEW, authorized=600)
     held = new_attempt(status=AttemptStatus.SUCCEEDED)
-    assert step(in_review, held, Unresolved("c", 600, "underpaid"), NOW, POLICY) is None
-    more = step(in_review, held, Unresolved("c", 900, "underpaid"), NOW, POLICY)
+    assert decide(in_review, held, AmountMismatch("c", 600, "underpaid"), NOW, POLICY) is None
+    more = decide(in_review, held, AmountMismatch("c", 900, "underpaid"), NOW, POLICY)
     assert more is not None
     assert (more.event, more.payment) == (None, {"authorized": 900})
-    resolved = step(in_review, held, Approved("c", authorized=600, captured=600), NOW, POLICY)
+    resolved = decide(in_review, held, Approved("c", authorized=600, captured=600), NOW, POLICY)
     assert resolved is not None
     assert target(State.REVIEW, resolved.event) is State.CAPTURED
 
 
-@pytest.mark.parametrize("state", sorted(GIVEN_UP))
+@pytest.mark.parametrize("state", sorted(CLOSED_UNPAID))
 def test_money_that_does_not_match_and_comes_too_late_is_told_once(state: State) -> None:
     closed = new_attempt(status=AttemptStatus.CANCELED)
-    told = step(new_payment(state=state), closed, Unresolved("c", 1000, "delayed"), NOW, POLICY)
+    told = decide(new_payment(state=state), closed, AmountMismatch("c", 1000, "delayed"), NOW, POLICY)
     assert told is not None
-    assert (told.event, target(state, told.event)) == (Event.PAYMENT_UNRESOLVED, state)
+    assert (told.event, target(state, told.event)) == (Event.AMOUNT_MISMATCHED, state)
     known = new_attempt(status=AttemptStatus.SUCCEEDED)
-    assert step(new_payment(state=state, authorized=1000), known, Unresolved("c", 1000, "delayed"), NOW, POLICY) is None
+    mismatch = AmountMismatch("c", 1000, "delayed")
+    assert decide(new_payment(state=state, authorized=1000), known, mismatch, NOW, POLICY) is None
 
 
 def test_a_front_end_may_try_another_card() -> None:
@@ -474,7 +483,7 @@ def test_a_claim_takes_a_lease() -> None:
     ],
     ids=repr,
 )
-def test_commands(cause: Cause, before: State, after: State) -> None:
+def test_commands(cause: Trigger, before: State, after: State) -> None:
     assert lead(cause, new_attempt(status=AttemptStatus.DUE), state=before) is after
 
 
@@ -482,19 +491,19 @@ def test_a_retry_opens_a_new_charge_once() -> None:
     decided = decision_on(RetryDue(), None, state=State.PAST_DUE, case=RETRYING)
     assert OpenAttempt(Verb.CHARGE) in decided.effects
     assert SaveCase(replace(RETRYING, due_at=None)) in decided.effects
-    assert step(new_payment(state=State.PROCESSING, case=RETRYING), None, RetryDue(), NOW, POLICY) is None
+    assert decide(new_payment(state=State.PROCESSING, case=RETRYING), None, RetryDue(), NOW, POLICY) is None
 
 
 def test_the_end_of_grace_cancels_the_subscription_once() -> None:
     decided = decision_on(GraceEnded(), None, state=State.IN_GRACE, case=GRACE)
     assert decided.event is Event.GRACE_EXPIRED
     assert MarkSubscription(SubscriptionStatus.CANCELED) in decided.effects
-    assert step(new_payment(state=State.UNCOLLECTIBLE, case=GRACE), None, GraceEnded(), NOW, POLICY) is None
+    assert decide(new_payment(state=State.UNCOLLECTIBLE, case=GRACE), None, GraceEnded(), NOW, POLICY) is None
 
 
 @pytest.mark.parametrize(("state", "case"), [(State.PAST_DUE, RETRYING), (State.IN_GRACE, GRACE)])
 def test_a_debt_that_was_paid_otherwise_keeps_the_subscription(state: State, case: DunningCase) -> None:
-    decided = decision_on(DebtSettledOtherwise(), None, state=state, case=case)
+    decided = decision_on(InvoicePaidOtherwise(), None, state=state, case=case)
     assert target(state, decided.event) is State.CANCELED
     assert MarkSubscription(SubscriptionStatus.ACTIVE) in decided.effects
 
@@ -506,13 +515,13 @@ def test_a_retry_that_succeeds_ends_the_case() -> None:
 
 
 def test_a_collection_ends_the_dunning_of_its_siblings() -> None:
-    assert SettleSiblings() in decision_on(WHOLE, has_unpaid_sibling=True).effects
-    assert SettleSiblings() not in decision_on(WHOLE).effects
+    assert CloseSiblingCases() in decision_on(WHOLE, has_unpaid_sibling=True).effects
+    assert CloseSiblingCases() not in decision_on(WHOLE).effects
 
 
 def test_a_command_that_needs_an_attempt_says_so() -> None:
     with pytest.raises(IllegalTransition):
-        step(new_payment(), None, WHOLE, NOW, POLICY)
+        decide(new_payment(), None, WHOLE, NOW, POLICY)
 
 
 # --- the table ---
@@ -538,16 +547,16 @@ OUTCOMES: list[Outcome] = [
     *(declined(kind) for kind in DeclineClass),
     AWAY,
     ACTION,
-    Ready("pi_1"),
-    Unresolved("pi_1", 999, "underpaid"),
+    CustomerApproved("pi_1"),
+    AmountMismatch("pi_1", 999, "underpaid"),
     Pending("pi_1"),
     InDoubt("x"),
     NotSent("x"),
     NotSent("x", is_retryable=False),
 ]
-COMMANDS: list[Cause] = [
-    *(Started(), Blocked(), ReviewRequired(), ReviewDecided(True), ReviewDecided(False), Requested()),
-    *(CancelRequested(), RetryDue(), GraceEnded(), DebtSettledOtherwise()),
+COMMANDS: list[Trigger] = [
+    *(Started(), Blocked(), ReviewRequired(), ReviewDecided(True), ReviewDecided(False), OperationRequested()),
+    *(CancelRequested(), RetryDue(), GraceEnded(), InvoicePaidOtherwise()),
 ]
 
 
@@ -565,10 +574,10 @@ def produced() -> frozenset[tuple[State, Event]]:
     """Return every arrow that `step` takes in any situation."""
     found = set()
     for (payment, attempt), cause in product(list(situations()), [*OUTCOMES, *COMMANDS]):
-        if isinstance(cause, Requested) and attempt.verb.is_collecting:
+        if isinstance(cause, OperationRequested) and attempt.verb.is_collecting:
             continue
         try:
-            decided = step(payment, attempt, cause, NOW, POLICY)
+            decided = decide(payment, attempt, cause, NOW, POLICY)
         except IllegalTransition:
             continue
         if decided is not None and decided.event is not None:
@@ -592,7 +601,7 @@ def is_possible(payment: Payment, attempt: Attempt) -> bool:
         return payment.state in (given if is_given else asked) and has_amount
     return payment.state in {
         Verb.CAPTURE: {State.AUTHORIZED, State.VOIDED, State.EXPIRED, *COLLECTED},
-        Verb.VOID: {State.AUTHORIZED, State.REQUIRES_ACTION, *COLLECTED, *GIVEN_UP},
+        Verb.VOID: {State.AUTHORIZED, State.REQUIRES_ACTION, *COLLECTED, *CLOSED_UNPAID},
     }.get(attempt.verb, set(State) - {State.BLOCKED, State.REVIEW})
 
 
@@ -602,7 +611,7 @@ def test_no_answer_of_a_provider_is_ever_an_error() -> None:
     for (payment, attempt), outcome in product(list(situations()), OUTCOMES):
         try:
             if is_possible(payment, attempt):
-                step(payment, attempt, outcome, NOW, POLICY)
+                decide(payment, attempt, outcome, NOW, POLICY)
         except IllegalTransition as error:
             errors.add((attempt.verb, attempt.status, str(error)))
     assert not errors
@@ -613,4 +622,4 @@ def test_every_state_can_be_reached_and_left_or_is_an_end() -> None:
     left = {state for (state, _), to in TRANSITIONS.items() if state is not to}
     assert reached == set(State)
     assert set(State) - left == {State.BLOCKED}
-    assert MOVING <= LIVE <= left
+    assert IN_PROGRESS <= LIVE <= left

@@ -12,9 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from domain.commands import (
     Blocked,
     CancelRequested,
-    DebtSettledOtherwise,
     GraceEnded,
-    Requested,
+    InvoicePaidOtherwise,
+    OperationRequested,
     RetryDue,
     ReviewDecided,
     ReviewRequired,
@@ -24,7 +24,7 @@ from domain.decline import DeclineClass
 from domain.dunning import CaseState
 from domain.outcome import InDoubt, NotSent
 from domain.payment import IN_DUNNING, IN_FLIGHT, AttemptStatus, State, Verb
-from domain.state_machine import step
+from domain.state_machine import decide
 
 from .world import POLICY, Object, Row, World, new_payment
 
@@ -168,7 +168,7 @@ class Settlement(RuleBasedStateMachine):
         busy = [row for row in operations if row.attempt.status in IN_FLIGHT]
         heard = busy[0] if busy and row.attempt.verb is not Verb.REFUND else row
         outcome = self.world.truth(heard)
-        decided = step(self.world.payment, heard.attempt, outcome, self.world.now, POLICY)
+        decided = decide(self.world.payment, heard.attempt, outcome, self.world.now, POLICY)
         if heard.attempt.status is not AttemptStatus.OPEN and decided is not None and decided.event is not None:
             self.world.apply(heard, outcome)
 
@@ -189,10 +189,10 @@ class Settlement(RuleBasedStateMachine):
 
     def use_authorization(self) -> None:
         verb, amount = self.choose([Verb.CAPTURE, Verb.VOID]), self.choose([1000, 999, 1])
-        self.world.apply(self.world.open(verb, amount if verb is Verb.CAPTURE else 1000), Requested())
+        self.world.apply(self.world.open(verb, amount if verb is Verb.CAPTURE else 1000), OperationRequested())
 
     def void_unfinished(self) -> None:
-        self.world.apply(self.world.open(Verb.VOID, 1000), Requested())
+        self.world.apply(self.world.open(Verb.VOID, 1000), OperationRequested())
 
     def cancel(self) -> None:
         self.world.apply(None, CancelRequested())
@@ -207,7 +207,7 @@ class Settlement(RuleBasedStateMachine):
 
     def refund(self) -> None:
         most = self.refundable()
-        self.world.apply(self.world.open(Verb.REFUND, self.choose([most, max(1, most // 2)])), Requested())
+        self.world.apply(self.world.open(Verb.REFUND, self.choose([most, max(1, most // 2)])), OperationRequested())
 
     def review(self) -> None:
         self.world.apply(self.world.rows[0], ReviewDecided(self.choose([True, False])))
@@ -229,7 +229,7 @@ class Settlement(RuleBasedStateMachine):
         self.world.apply(None, RetryDue() if is_retrying else GraceEnded())
 
     def paid_otherwise(self) -> None:
-        self.world.apply(None, DebtSettledOtherwise())
+        self.world.apply(None, InvoicePaidOtherwise())
 
     # --- what must hold ---
 

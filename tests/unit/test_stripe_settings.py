@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from domain.payment_methods import PaymentMethod
-from gateways.base import Shared, SharedToken
+from gateways.base import GatewayContext, SharedToken
 from gateways.stripe.settings import StripeSettings
 
 SANDBOX = "http://127.0.0.1:4242"
@@ -26,7 +26,7 @@ class NoTokens:
         raise AssertionError(name)
 
 
-SHARED = Shared("https://pay.example/api/v1/payments", 30, NoTokens())
+SHARED = GatewayContext("https://pay.example/api/v1/payments", 30, NoTokens())
 
 
 def settings(**given: Any) -> StripeSettings:

@@ -9,23 +9,23 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from domain.commands import Cause, Started
-from domain.decision import CloseOtherAttempts, OpenAttempt, Policy, SaveCase, Step
+from domain.commands import Started, Trigger
+from domain.decision import CloseOtherAttempts, Decision, OpenAttempt, Policy, SaveCase
 from domain.decline import Decline, DeclineClass
 from domain.outcome import (
     ActionRequired,
     Approved,
     AuthenticationRequired,
+    CustomerApproved,
     Declined,
     InDoubt,
     NotSent,
     Outcome,
     Pending,
-    Ready,
 )
 from domain.payment import (
+    CLOSED_UNPAID,
     COLLECTED,
-    GIVEN_UP,
     IN_FLIGHT,
     UNFINISHED,
     Attempt,
@@ -36,13 +36,13 @@ from domain.payment import (
     State,
     Verb,
 )
-from domain.state_machine import step, target
+from domain.state_machine import decide, target
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 WINDOW = timedelta(days=7)
 POLICY = Policy()
 DOUBT = {Event.CHARGE_IN_DOUBT, Event.CAPTURE_IN_DOUBT, Event.VOID_IN_DOUBT, Event.REFUND_IN_DOUBT, None}
-ENDED = GIVEN_UP | {State.BLOCKED, State.CAPTURED, State.PARTIALLY_REFUNDED, State.REFUNDED}
+ENDED = CLOSED_UNPAID | {State.BLOCKED, State.CAPTURED, State.PARTIALLY_REFUNDED, State.REFUNDED}
 
 
 def new_payment(**changes: Any) -> Payment:
@@ -64,7 +64,7 @@ def new_payment(**changes: Any) -> Payment:
 
 def new_attempt(verb: Verb = Verb.CHARGE, status: AttemptStatus = AttemptStatus.OPEN, **changes: Any) -> Attempt:
     """Return an attempt that a worker has begun."""
-    given: dict[str, Any] = {"id": "at_1", "amount": 1000, "checks": 0, "retries": 0, "claims": 1, "created_at": NOW}
+    given: dict[str, Any] = {"id": "at_1", "amount": 1000, "lookups": 0, "retries": 0, "claims": 1, "created_at": NOW}
     return Attempt(verb=verb, status=status, **(given | changes))
 
 
@@ -108,7 +108,7 @@ class Object:
             case "refunded":
                 return Approved(reference, refunded=self.amount)
             case "approved":
-                return Ready(reference)
+                return CustomerApproved(reference)
             case "processing":
                 return Pending(reference)
             case "requires_action":
@@ -143,10 +143,12 @@ class World:
         self.rows.append(Row(attempt, self.now))
         return self.rows[-1]
 
-    def apply(self, row: Row | None, cause: Cause) -> Step | None:
+    def apply(self, row: Row | None, cause: Trigger) -> Decision | None:
         """Write what `step` decides and check what must hold of every single step."""
-        before = replace(self.payment, has_others=any(other.due_at for other in self.rows if other is not row))
-        decided = step(before, row and row.attempt, cause, self.now, POLICY)
+        before = replace(
+            self.payment, has_other_due_attempt=any(other.due_at for other in self.rows if other is not row)
+        )
+        decided = decide(before, row and row.attempt, cause, self.now, POLICY)
         if decided is None:
             return None
         if decided.event is not None:
@@ -181,7 +183,7 @@ class World:
             row.attempt = replace(row.attempt, status=AttemptStatus.CANCELED)
         row.due_at = None
 
-    def _check_step(self, before: Payment, row: Row | None, cause: Cause, decided: Step) -> None:
+    def _check_step(self, before: Payment, row: Row | None, cause: Trigger, decided: Decision) -> None:
         state = self.payment.state
         if isinstance(cause, InDoubt):
             assert decided.event in DOUBT
@@ -194,7 +196,7 @@ class World:
             is_whole = cause.captured == row.attempt.amount
             assert not is_whole or state in COLLECTED
         if not isinstance(cause, Started) and row is not None and isinstance(cause, Outcome):
-            again = step(self.payment, row.attempt, cause, self.now, POLICY)
+            again = decide(self.payment, row.attempt, cause, self.now, POLICY)
             assert again is None or again.event is None, f"{cause} is news twice"
 
     # --- the provider ---

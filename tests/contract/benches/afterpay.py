@@ -14,7 +14,7 @@ import requests
 from domain.outcome import ActionRequired
 from domain.payment_methods import PaymentMethod
 from gateways.afterpay.gateway import AfterpayGateway
-from gateways.base import Gateway, Order
+from gateways.base import AttemptRequest, Gateway
 from sandbox.server import RunningSandbox
 from tests.contract.bench import API_URL, READ_SECONDS, SECONDS, Webhook, body_of, now
 
@@ -56,7 +56,7 @@ class ProviderBench:
         }
         return AfterpayGateway(**(given | changes))
 
-    def ready(self, gateway: Gateway, asked: Order, card: str) -> Order:
+    def ready(self, gateway: Gateway, asked: AttemptRequest, card: str) -> AttemptRequest:
         opened = gateway.charge(asked, lambda _: None)
         assert isinstance(opened, ActionRequired)
         self.let_customer_act(opened.reference, is_good=card == "good")
@@ -68,9 +68,9 @@ class ProviderBench:
     def decide(self, reference: str, decision: str) -> str:
         """Decide as the shopper; return where he is sent."""
         url = f"{self._url}/_sandbox/afterpay/{reference}"
-        answer = requests.post(url, json={"decision": decision}, timeout=SECONDS)
-        answer.raise_for_status()
-        return str(answer.json()["sent_to"])
+        response = requests.post(url, json={"decision": decision}, timeout=SECONDS)
+        response.raise_for_status()
+        return str(response.json()["sent_to"])
 
     def let_bank_answer(self, reference: str, *, is_good: bool) -> None:
         raise AssertionError("bug: everything is decided at once")
@@ -80,9 +80,9 @@ class ProviderBench:
 
     def event(self, reference: str) -> dict[str, Any]:
         """Return the event of a new dispute about a payment."""
-        answer = requests.post(f"{self._url}/_sandbox/afterpay/{reference}/dispute", timeout=SECONDS)
-        answer.raise_for_status()
-        return answer.json()
+        response = requests.post(f"{self._url}/_sandbox/afterpay/{reference}/dispute", timeout=SECONDS)
+        response.raise_for_status()
+        return response.json()
 
     def signed(
         self,

@@ -14,7 +14,7 @@ import requests
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from domain.payment_methods import PaymentMethod
-from gateways.base import Order
+from gateways.base import AttemptRequest
 from gateways.coinbase.business import CoinbaseGateway
 from sandbox.server import RunningSandbox
 from tests.contract.bench import API_URL, READ_SECONDS, SECONDS, Webhook, body_of, now
@@ -98,7 +98,7 @@ class ProviderBench(CoinbaseBench):
         }
         return CoinbaseGateway(**(given | changes))
 
-    def ready(self, gateway: CoinbaseGateway, asked: Order, card: str) -> Order:
+    def ready(self, gateway: CoinbaseGateway, asked: AttemptRequest, card: str) -> AttemptRequest:
         """Return the order with a checkout that its customer has paid, or failed to pay."""
         references: list[str] = []
         gateway.charge(asked, references.append)
@@ -109,8 +109,8 @@ class ProviderBench(CoinbaseBench):
         return replace(asked, reference=reference)
 
     def event(self, reference: str) -> dict[str, Any]:
-        answer = requests.get(f"{self.url}/_sandbox/coinbase/events?about={reference}", timeout=SECONDS)
-        last = answer.json()["events"][-1]
+        response = requests.get(f"{self.url}/_sandbox/coinbase/events?about={reference}", timeout=SECONDS)
+        last = response.json()["events"][-1]
         self._ids[body_of(last["body"])] = last["id"]
         return dict(last["body"])
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import requests
 
-from gateways.base import Order
+from gateways.base import AttemptRequest
 from gateways.coinbase.commerce import CoinbaseCommerceGateway
 from tests.contract.bench import API_URL, READ_SECONDS, SECONDS, Webhook, body_of
 from tests.contract.benches.coinbase import CoinbaseBench
@@ -42,7 +42,7 @@ class ProviderBench(CoinbaseBench):
         }
         return CoinbaseCommerceGateway(**(given | changes))
 
-    def ready(self, gateway: CoinbaseCommerceGateway, asked: Order, card: str) -> Order:
+    def ready(self, gateway: CoinbaseCommerceGateway, asked: AttemptRequest, card: str) -> AttemptRequest:
         """Return the order with a charge that its customer has paid, in whatever way, or failed to pay."""
         references: list[str] = []
         gateway.charge(asked, references.append)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import requests
 
 from domain.payment_methods import PaymentMethod
-from gateways.base import Gateway, Order
+from gateways.base import AttemptRequest, Gateway
 from gateways.klarna.gateway import KlarnaGateway
 from gateways.klarna.responses import HostedPage
 from sandbox.server import RunningSandbox
@@ -57,7 +57,7 @@ class ProviderBench:
         }
         return KlarnaGateway(**(given | changes))
 
-    def ready(self, gateway: Gateway, asked: Order, card: str) -> Order:
+    def ready(self, gateway: Gateway, asked: AttemptRequest, card: str) -> AttemptRequest:
         asked = replace(asked, payer=DENIED if card == "hard" else asked.payer)
         opened = gateway.charge(asked, lambda _: None)
         self.let_customer_act(opened.reference, is_good=True)
@@ -75,8 +75,8 @@ class ProviderBench:
 
     def event(self, reference: str) -> dict[str, Any]:
         page = HostedPage.of(reference)
-        answer = requests.get(f"{self._sandbox}/_sandbox/klarna/callbacks", timeout=SECONDS)
-        for sent in reversed(answer.json()["callbacks"]):
+        response = requests.get(f"{self._sandbox}/_sandbox/klarna/callbacks", timeout=SECONDS)
+        for sent in reversed(response.json()["callbacks"]):
             event = sent["event"]
             session = event.get("session", {})
             if session.get("session_id") == (page and page.id) or reference in (
@@ -87,9 +87,7 @@ class ProviderBench:
                 return event
         raise LookupError(reference)
 
-    def signed(
-        self, event: Any, *, seconds: float = 0, is_forged: bool = False, secret: str | None = None
-    ) -> Webhook:
+    def signed(self, event: Any, *, seconds: float = 0, is_forged: bool = False, secret: str | None = None) -> Webhook:
         given = "c" * 36 if is_forged else self.secrets[0] if secret is None else secret
         query = urlsplit(self._addresses.get(str(event), "")).query
         return Webhook(body_of(event), {}, f"{API_URL}/webhooks/klarna/{given}?{query}")

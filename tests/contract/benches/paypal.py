@@ -11,7 +11,7 @@ import requests
 
 from domain.outcome import ActionRequired
 from domain.payment_methods import PaymentMethod
-from gateways.base import Gateway, Order
+from gateways.base import AttemptRequest, Gateway
 from gateways.paypal.gateway import PayPalGateway
 from sandbox.paypal import signing
 from sandbox.paypal.api import PayPal
@@ -109,7 +109,7 @@ class ProviderBench:
         }
         return PayPalGateway(**(given | changes))
 
-    def ready(self, gateway: Gateway, asked: Order, card: str) -> Order:
+    def ready(self, gateway: Gateway, asked: AttemptRequest, card: str) -> AttemptRequest:
         if asked.is_off_session:
             return replace(asked, method_token=f"sandbox_{COURSES[card]}")
         asked = replace(asked, method_token=None)
@@ -132,8 +132,8 @@ class ProviderBench:
         return self.method, "sandbox_PENDING"
 
     def event(self, reference: str) -> dict[str, Any]:
-        answer = requests.get(f"{self.url}/_sandbox/paypal/{reference}/events", timeout=SECONDS)
-        return answer.json()["events"][-1]
+        response = requests.get(f"{self.url}/_sandbox/paypal/{reference}/events", timeout=SECONDS)
+        return response.json()["events"][-1]
 
     def signed(
         self, event: Any, *, seconds: float = 0, is_forged: bool = False, webhook_id: str = WEBHOOK_ID

@@ -11,7 +11,7 @@ from typing import Any
 import requests
 
 from domain.payment_methods import PaymentMethod
-from gateways.base import Gateway, Order
+from gateways.base import AttemptRequest, Gateway
 from gateways.stripe.gateway import StripeGateway
 from sandbox.server import RunningSandbox
 from tests.contract.bench import FEATURES, READ_SECONDS, SECONDS, Webhook, body_of, now
@@ -58,7 +58,7 @@ class ProviderBench:
         }
         return StripeGateway(**(given | changes))
 
-    def ready(self, gateway: Gateway, asked: Order, card: str) -> Order:
+    def ready(self, gateway: Gateway, asked: AttemptRequest, card: str) -> AttemptRequest:
         return replace(asked, method_token=self.tokens.get(card, card))
 
     def pending_token(self, *, is_good: bool) -> tuple[PaymentMethod, str]:
@@ -78,9 +78,7 @@ class ProviderBench:
         found = self._call("GET", "/v1/events?limit=100")["data"]
         return next(event for event in found if event["data"]["object"]["id"] == reference)
 
-    def signed(
-        self, event: Any, *, seconds: float = 0, is_forged: bool = False, secret: str | None = None
-    ) -> Webhook:
+    def signed(self, event: Any, *, seconds: float = 0, is_forged: bool = False, secret: str | None = None) -> Webhook:
         body, stamp = body_of(event), int(now().timestamp() + seconds)
         key = "whsec_wrong" if is_forged else self.secrets[0] if secret is None else secret
         digest = hmac.new(key.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
@@ -96,6 +94,6 @@ class ProviderBench:
         requests.post(f"{self._url}/_sandbox/{path}", json=result, timeout=SECONDS).raise_for_status()
 
     def _call(self, method: str, path: str, data: Any = None) -> Any:
-        answer = requests.request(method, self._url + path, data=data, auth=("sk_test_sandbox", ""), timeout=SECONDS)
-        answer.raise_for_status()
-        return answer.json()
+        response = requests.request(method, self._url + path, data=data, auth=("sk_test_sandbox", ""), timeout=SECONDS)
+        response.raise_for_status()
+        return response.json()
