@@ -1,14 +1,12 @@
-"""What gateways of JSON APIs share: one request and its answer, or how far the request came.
+"""Sends one request to a provider's JSON API and returns the response, or raises how far the request came.
 
-It judges no answer: what a status or a body means is the provider's own table."""
+It interprets nothing: what a status or a body means stands in each provider's own table."""
 
 from __future__ import annotations
 
 import json as jsonlib
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 from urllib.parse import quote
 
@@ -16,47 +14,18 @@ import requests
 from requests.auth import HTTPBasicAuth
 
 from domain.errors import InvalidRequest
-from domain.outcome import InDoubt, NotSent, Outcome
+from domain.outcome import InDoubt, Outcome
+from gateways.failures import CallFailed, FailureKind, MalformedResponse
 from gateways.http import CONNECT_SECONDS, make_session, was_never_sent
 
 # What reading an answer raises that is not what the provider documents: nothing can be concluded from it.
 # InvalidRequest: an amount that is none.
 MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, InvalidRequest)
-# Only a word can be a reason: a message may repeat what was sent.
-_WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
-
-
-class FailureKind(StrEnum):
-    """What a failed call says about its request."""
-
-    AT_FAULT = "at_fault"  # refused, and it always will be
-    NOT_EXECUTED = "not_executed"  # refused before execution, or never sent; it may succeed later
-    UNKNOWN = "unknown"  # nothing can be concluded: a look-up decides
-
-
-class CallFailed(Exception):
-    """A call that did not bring what it was made for. `reason`: a short stable word."""
-
-    def __init__(self, reason: str, kind: FailureKind) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.kind = kind
-
-    def outcome(self, reference: str | None = None) -> Outcome:
-        """Return what follows for a call that may have moved money."""
-        if self.kind is FailureKind.UNKNOWN:
-            return InDoubt(self.reason, reference)
-        return NotSent(self.reason, is_retryable=self.kind is not FailureKind.AT_FAULT, reference=reference)
-
-    def outcome_of_creation(self) -> Outcome:
-        """Return what follows for a call that moves nothing by itself: an answer that was lost does no harm."""
-        outcome = self.outcome()
-        return NotSent(outcome.reason) if isinstance(outcome, InDoubt) else outcome
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderResponse:
-    """What the provider said. `body`: its JSON, None where it is empty, or where a refusal is something else."""
+    """One HTTP response. `body`: its decoded JSON; None where the body is empty or a refusal's body is no JSON."""
 
     status: int
     body: Any
@@ -64,12 +33,12 @@ class ProviderResponse:
 
     @property
     def is_good(self) -> bool:
-        """Whether the provider did what it was asked."""
+        """Whether the provider accepted the request (2xx)."""
         return 200 <= self.status < 300
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The fields of the body; none where it is no object."""
+        """The fields of the body; empty if the body is no object."""
         return self.body if isinstance(self.body, dict) else {}
 
 
@@ -104,10 +73,10 @@ class JsonApi:
         auth: tuple[str, str] | None = None,
         read_seconds: float | None = None,
     ) -> ProviderResponse:
-        """Send one request, once, and return the answer whatever its status.
+        """Send one request, once, and return the response whatever its status.
 
-        Raises CallFailed when none came, or a good one that is no JSON. Redirects are not followed: an API has
-        none, and credentials must not travel elsewhere."""
+        Raises CallFailed when there is no response, MalformedResponse when a 2xx is no JSON. Redirects are not
+        followed: an API has none, and credentials must not reach another host."""
         try:
             response = self._session.request(
                 method,
@@ -136,7 +105,7 @@ def _read(response: requests.Response) -> ProviderResponse:
         body = jsonlib.loads(response.content) if response.content else None
     except (ValueError, RecursionError):
         if 200 <= response.status_code < 300:
-            raise CallFailed("malformed_answer", FailureKind.UNKNOWN) from None
+            raise MalformedResponse("body") from None
         body = None
     return ProviderResponse(response.status_code, body, response.headers)
 
@@ -153,27 +122,27 @@ def segment(reference: str) -> str:
     return quote(reference, safe="")
 
 
-# --- answers ----------------------------------------------------------------------------------------
+# --- responses ----------------------------------------------------------------------------------------
 
 
 def decided(reference: str | None, call: Callable[[], Outcome]) -> Outcome:
-    """Return what a call that may move money decides; an answer that makes no sense leaves doubt."""
+    """Return the outcome of a call that may move money. A failure that proves nothing is doubt."""
     try:
         return call()
     except CallFailed as failure:
         return failure.outcome(reference)
     except MALFORMED:
-        return InDoubt("malformed_answer", reference)
+        return InDoubt("malformed_response", reference)
 
 
 def looked_up(reference: str | None, call: Callable[[], Outcome]) -> Outcome:
-    """Return what a look-up finds; one that failed says nothing, whatever the answer was."""
+    """Return the outcome of a look-up; a look-up that fails proves nothing, whatever the failure is."""
     try:
         return call()
     except CallFailed as failure:
         return InDoubt(failure.reason, reference)
     except MALFORMED:
-        return InDoubt("malformed_answer", reference)
+        return InDoubt("malformed_response", reference)
 
 
 def text(value: object) -> str:
@@ -181,12 +150,3 @@ def text(value: object) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError("no text")
     return value
-
-
-def word(value: object, otherwise: str) -> str:
-    """Return a provider's code if it is one.
-
-    >>> word("not_found", "http_404"), word("no such charge for jo@example.org", "http_404"), word(None, "http_500")
-    ('not_found', 'http_404', 'http_500')
-    """
-    return value if isinstance(value, str) and _WORD.fullmatch(value) else otherwise

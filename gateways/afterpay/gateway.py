@@ -38,8 +38,9 @@ from gateways.afterpay.responses import (
 )
 from gateways.afterpay.webhooks import read, verify
 from gateways.base import AttemptRequest, GatewayContext, SaveReference, VerifiedWebhook, WebhookEvent
+from gateways.failures import CallFailed, FailureKind
 from gateways.idempotency import key_of
-from gateways.json_api import CallFailed, FailureKind, ProviderResponse, decided, looked_up, segment
+from gateways.json_api import ProviderResponse, decided, looked_up, segment
 from gateways.settings import is_of_sandbox, revealed
 
 _LIVE_HOST, _SANDBOX_HOST = "global-api.afterpay.com", "global-api-sandbox.afterpay.com"
@@ -138,7 +139,7 @@ class AfterpayGateway:
             return failure_of(response).outcome_of_creation()
         opened = outcome_of_checkout(response)
         if opened is None:
-            return NotSent("malformed_answer")
+            return NotSent("malformed_response")
         save_reference(opened.reference)
         return opened
 
@@ -190,7 +191,7 @@ class AfterpayGateway:
         # Only Afterpay's own word for it: another server's 404 proves nothing.
         if response.status == 404 and code_of(response) == "not_found":
             return None
-        raise CallFailed("malformed_answer" if response.status == 200 else reason_of(response), FailureKind.UNKNOWN)
+        raise CallFailed("malformed_response" if response.status == 200 else reason_of(response), FailureKind.UNKNOWN)
 
     def _standing(self, attempt: AttemptRequest, token: str, payment: Any) -> Outcome:
         """Say how the attempt of an order stands, by the payment of its token."""

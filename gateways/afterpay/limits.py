@@ -7,7 +7,8 @@ import time
 from gateways.afterpay.client import AfterpayClient
 from gateways.afterpay.responses import minor_units, reason_of
 from gateways.base import GatewayError
-from gateways.json_api import MALFORMED, CallFailed
+from gateways.failures import CallFailed
+from gateways.json_api import MALFORMED
 
 # The limits seldom change; Afterpay asks to read them once a day (docs: get configuration).
 _KEPT_SECONDS = 86_400

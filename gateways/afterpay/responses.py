@@ -10,7 +10,8 @@ from typing import Any
 from domain.decline import Decline, DeclineClass
 from domain.money import Money
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Outcome
-from gateways.json_api import CallFailed, FailureKind, ProviderResponse
+from gateways.failures import CallFailed, FailureKind
+from gateways.json_api import ProviderResponse
 from gateways.signatures import is_name
 
 # Money is held, so that it can be captured or voided.

@@ -8,13 +8,14 @@ from domain.errors import InvalidAmount, UnknownCurrency
 from domain.money import Money
 from domain.outcome import InDoubt, NotSent, Outcome
 from gateways.base import AttemptRequest
-from gateways.json_api import CallFailed, FailureKind, ProviderResponse
+from gateways.failures import CallFailed, FailureKind
+from gateways.json_api import ProviderResponse
 
 
 def json_of(response: ProviderResponse) -> dict[str, Any]:
     """Return the JSON object of a good answer; raise CallFailed if it is something else."""
     if not response.fields:
-        raise CallFailed("malformed_answer", FailureKind.UNKNOWN)
+        raise CallFailed("malformed_response", FailureKind.UNKNOWN)
     return response.fields
 
 

@@ -19,8 +19,9 @@ from gateways.base import AttemptRequest, GatewayContext, GatewayError, SaveRefe
 from gateways.coinbase import webhook_signatures
 from gateways.coinbase.amounts import is_another, json_of, minor_units, outcome_of_transition
 from gateways.coinbase.jwt import Signer, read_key
+from gateways.failures import CallFailed, FailureKind, reason_word
 from gateways.idempotency import key_of
-from gateways.json_api import MALFORMED, CallFailed, FailureKind, JsonApi, decided, looked_up, segment, text, word
+from gateways.json_api import MALFORMED, JsonApi, decided, looked_up, segment, text
 from gateways.settings import CryptoSettings, Secrets, all_revealed, is_of_sandbox, revealed
 from gateways.signatures import picked, verified_webhook
 
@@ -69,7 +70,7 @@ class CoinbaseGateway:
         except CallFailed as failure:
             return failure.outcome_of_creation()
         except MALFORMED:
-            return NotSent("malformed_answer")
+            return NotSent("malformed_response")
         save_reference(reference)
         return decided(reference, lambda: outcome_of_checkout(checkout, attempt))
 
@@ -98,7 +99,7 @@ class CoinbaseGateway:
             if is_another(checkout, attempt):
                 return InDoubt("another_object")
             refund = _find_refund(checkout, attempt)
-            return InDoubt("malformed_answer") if refund is None else _outcome_of_refund(refund, attempt)
+            return InDoubt("malformed_response") if refund is None else _outcome_of_refund(refund, attempt)
 
         return decided(None, send)
 
@@ -169,7 +170,7 @@ class CoinbaseGateway:
         except CallFailed as failure:
             raise GatewayError(failure.reason) from None
         except MALFORMED:
-            raise GatewayError("malformed_answer") from None
+            raise GatewayError("malformed_response") from None
 
     def check(self) -> str:
         """Say in one line that the credentials are accepted; raise GatewayError if they are not."""
@@ -196,7 +197,7 @@ class CoinbaseGateway:
             headers["X-Idempotency-Key"] = key
         response = self._api.send(method, path, json=body, query=query, headers=headers)
         if not response.is_good:
-            reason = word(response.fields.get("errorType"), f"http_{response.status}")
+            reason = reason_word(response.fields.get("errorType"), f"http_{response.status}")
             raise CallFailed(reason, FATES.get(response.status, FailureKind.UNKNOWN))
         return json_of(response)
 

@@ -20,7 +20,8 @@ from domain.payment_methods import PaymentMethod
 from gateways.base import AttemptRequest, GatewayContext, GatewayError, SaveReference, VerifiedWebhook, WebhookEvent
 from gateways.coinbase.amounts import json_of, outcome_of_transition
 from gateways.coinbase.charges import outcome_of_charge, timeline_of_charge
-from gateways.json_api import MALFORMED, CallFailed, FailureKind, JsonApi, decided, looked_up, segment, text, word
+from gateways.failures import CallFailed, FailureKind, reason_word
+from gateways.json_api import MALFORMED, JsonApi, decided, looked_up, segment, text
 from gateways.settings import CryptoSettings, Secrets, all_revealed, is_of_sandbox, revealed
 from gateways.signatures import is_code, is_name, picked, verified_webhook
 
@@ -67,7 +68,7 @@ class CoinbaseCommerceGateway:
         except CallFailed as failure:
             return failure.outcome_of_creation()
         except MALFORMED:
-            return NotSent("malformed_answer")
+            return NotSent("malformed_response")
         save_reference(reference)
         return decided(reference, lambda: outcome_of_charge(charge, attempt))
 
@@ -124,7 +125,7 @@ class CoinbaseCommerceGateway:
         except CallFailed as failure:
             raise GatewayError(failure.reason) from None
         except MALFORMED:
-            raise GatewayError("malformed_answer") from None
+            raise GatewayError("malformed_response") from None
 
     def check(self) -> str:
         """Say in one line that the key is accepted; raise GatewayError if it is not."""
@@ -173,7 +174,7 @@ class CoinbaseCommerceGateway:
         error = response.fields.get("error")
         kind = error.get("type") if isinstance(error, dict) else None
         by_status = STATUSES.get(response.status, FailureKind.UNKNOWN)
-        raise CallFailed(word(kind, f"http_{response.status}"), ERRORS.get(str(kind), by_status))
+        raise CallFailed(reason_word(kind, f"http_{response.status}"), ERRORS.get(str(kind), by_status))
 
 
 # --- events -----------------------------------------------------------------------------------------

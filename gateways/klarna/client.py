@@ -13,7 +13,8 @@ from typing import Any
 
 from domain.decline import Decline, DeclineClass
 from domain.outcome import Declined, Outcome
-from gateways.json_api import CallFailed, FailureKind, JsonApi, ProviderResponse
+from gateways.failures import CallFailed, FailureKind
+from gateways.json_api import JsonApi, ProviderResponse
 
 # Klarna ends a call that was idle for 59 seconds; whoever waits a little longer sees that answer.
 LONGEST_READ_SECONDS = 62.0

@@ -79,7 +79,7 @@ class KlarnaGateway:
         except Failure as failure:
             return failure.outcome_of_creation()
         except MALFORMED:
-            return NotSent("malformed_answer")
+            return NotSent("malformed_response")
         save_reference(page.reference)
         return page.action
 
@@ -156,7 +156,7 @@ class KlarnaGateway:
                 return NotSent("unknown_token", is_retryable=False)
             return failure.outcome_of_creation()
         except MALFORMED:
-            return NotSent("malformed_answer")
+            return NotSent("malformed_response")
         return self._go_on(attempt, order_id, save_reference)
 
     def _go_on(self, attempt: AttemptRequest, reference: str, save_reference: SaveReference) -> Outcome:

@@ -9,7 +9,8 @@ from typing import Any
 
 from domain.decline import Decline, DeclineClass, classify
 from domain.outcome import AuthenticationRequired, Declined, Outcome
-from gateways.json_api import CallFailed, FailureKind, ProviderResponse, word
+from gateways.failures import CallFailed, FailureKind, reason_word
+from gateways.json_api import ProviderResponse
 
 _SEVERITY = list(DeclineClass)
 # A longer one is no code, and cannot be kept.
@@ -139,7 +140,7 @@ def issue_of(response: ProviderResponse) -> str:
     body = response.fields
     details = body.get("details") if isinstance(body.get("details"), list) else []
     found = [detail.get("issue") for detail in details or () if isinstance(detail, dict)]
-    words = [word(given, "") for given in (*found, body.get("name"), body.get("error"))]
+    words = [reason_word(given, "") for given in (*found, body.get("name"), body.get("error"))]
     return next((known for known in words if known in ISSUES), next(filter(None, words), f"http_{response.status}"))
 
 
@@ -183,7 +184,7 @@ def decline_of(thing: Any) -> Decline:
 
 
 def _code(given: object) -> str | None:
-    return word(given, "") or None
+    return reason_word(given, "") or None
 
 
 def _declined(issue: str, decline_class: DeclineClass, reference: str | None) -> Outcome:

@@ -24,7 +24,8 @@ from gateways.base import (
     VerifiedWebhook,
     WebhookEvent,
 )
-from gateways.json_api import MALFORMED, CallFailed, JsonApi, ProviderResponse, looked_up, segment
+from gateways.failures import CallFailed
+from gateways.json_api import MALFORMED, JsonApi, ProviderResponse, looked_up, segment
 from gateways.paypal.certificates import PAYPAL_HOSTS, Certificates, paypal_place, sandbox_place
 from gateways.paypal.client import PayPalClient
 from gateways.paypal.errors import SEND_BACK, is_missing, issue_of, outcome_of_refusal
@@ -263,7 +264,7 @@ class PayPalGateway:
         except CallFailed:
             return NotSent("not_looked_up", reference=reference)
         except MALFORMED:
-            return InDoubt("malformed_answer", reference)
+            return InDoubt("malformed_response", reference)
 
     def _retrieve_order(self, attempt: AttemptRequest, reference: str) -> Outcome:
         response = self._get_order(reference)

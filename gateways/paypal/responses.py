@@ -23,7 +23,8 @@ from domain.outcome import (
 )
 from domain.payment import Verb
 from gateways.base import AttemptRequest
-from gateways.json_api import text, word
+from gateways.failures import reason_word
+from gateways.json_api import text
 from gateways.paypal.errors import decline_of
 from gateways.paypal.requests import from_paypal
 
@@ -160,7 +161,7 @@ def outcome_of_refund(body: Any, asked: Money | None = None) -> Outcome:
     if status == "PENDING":
         return Pending(reference)
     if status in ("FAILED", "CANCELLED"):
-        reason = word((body.get("status_details") or {}).get("reason"), "") or None
+        reason = reason_word((body.get("status_details") or {}).get("reason"), "") or None
         return Declined(reference, Decline(status, DeclineClass.HARD, decline_code=reason))
     if status != "COMPLETED":
         return InDoubt("unknown_status", reference)

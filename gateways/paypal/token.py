@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateways.base import TokenStore
-from gateways.json_api import CallFailed, FailureKind, JsonApi
+from gateways.failures import CallFailed, FailureKind
+from gateways.json_api import JsonApi
 from gateways.signatures import is_name
 
 # Renewed so long before its end: longer than any call that begins with the old one.

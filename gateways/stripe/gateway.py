@@ -71,7 +71,7 @@ class StripeGateway(StripeSavedMethods):
             except stripe.StripeError as error:
                 return nothing_moved(error)
             except MALFORMED:
-                return NotSent("malformed_answer")
+                return NotSent("malformed_response")
         # Also when it is known already: whoever lost the lease meanwhile must not confirm.
         save_reference(reference)
         return self._answer(
@@ -117,7 +117,7 @@ class StripeGateway(StripeSavedMethods):
         except stripe.StripeError as error:
             return outcome_of_error(error, None)
         except MALFORMED:
-            return InDoubt("malformed_answer")
+            return InDoubt("malformed_response")
 
     def retrieve(self, attempt: AttemptRequest) -> Outcome:
         """Look the intent or refund up. Without a stored reference nothing can have moved, refunds aside."""
@@ -132,7 +132,7 @@ class StripeGateway(StripeSavedMethods):
         except stripe.StripeError as error:
             return unanswered(error, reference)
         except MALFORMED:
-            return InDoubt("malformed_answer", reference)
+            return InDoubt("malformed_response", reference)
 
     def open_intent(self, attempt: AttemptRequest, save_reference: SaveReference) -> str:
         """Create an intent that the front end confirms with any method the account offers."""
@@ -196,7 +196,7 @@ class StripeGateway(StripeSavedMethods):
         except stripe.StripeError as error:
             return outcome_of_error(error, reference)
         except MALFORMED:
-            return InDoubt("malformed_answer", reference)
+            return InDoubt("malformed_response", reference)
 
     def _retrieve_refund(self, attempt: AttemptRequest) -> Outcome:
         refunds = self._client.v1.refunds
@@ -212,5 +212,5 @@ class StripeGateway(StripeSavedMethods):
         except stripe.StripeError as error:
             return unanswered(error, attempt.reference)
         except MALFORMED:
-            return InDoubt("malformed_answer", attempt.reference)
+            return InDoubt("malformed_response", attempt.reference)
         return NotSent("not_created")

@@ -132,7 +132,7 @@ def _answer(call: Callable[[], T], advice: str) -> T:
     except stripe.StripeError as error:
         raise _refusal(error, advice) from None
     except MALFORMED:
-        raise GatewayError("malformed_answer") from None
+        raise GatewayError("malformed_response") from None
 
 
 def _refusal(error: stripe.StripeError, advice: str) -> Exception:

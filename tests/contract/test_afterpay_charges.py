@@ -252,7 +252,7 @@ def test_a_shopper_without_an_email(
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         {},
         {"token": "t"},
@@ -272,11 +272,11 @@ def test_a_checkout_that_makes_no_sense_is_not_remembered(
     remembered: list[str] = []
     wire.responses["/checkouts"] = (201, response)
     outcome = gateway.charge(new_order(afterpay), remembered.append)
-    assert outcome == NotSent("malformed_answer")
+    assert outcome == NotSent("malformed_response")
     assert remembered == []
 
 
-@pytest.mark.parametrize("answer", [(500, b""), (429, {}), (200, {}), (200, {"token": "another"})], ids=str)
+@pytest.mark.parametrize("response", [(500, b""), (429, {}), (200, {}), (200, {"token": "another"})], ids=str)
 def test_a_checkout_that_cannot_be_read_is_asked_for_again(
     afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, response: tuple[int, object]
 ) -> None:

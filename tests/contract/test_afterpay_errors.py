@@ -16,7 +16,8 @@ from domain.payment import Verb
 from gateways.afterpay.gateway import AfterpayGateway
 from gateways.afterpay.responses import ERRORS, failure_of
 from gateways.base import AttemptRequest
-from gateways.json_api import CallFailed, FailureKind, ProviderResponse
+from gateways.failures import CallFailed, FailureKind
+from gateways.json_api import ProviderResponse
 from sandbox.server import RunningSandbox
 
 from .afterpay_wire import Wire

@@ -51,7 +51,7 @@ def test_a_dispute_is_a_fact_of_its_charge(afterpay: AfterpayBench, gateway: Aft
     assert (delivery.event_id, delivery.type) == (event["webhook_event_id"], "created")
     assert json.loads(delivery.payload) == {name: event[name] for name in KEPT}
     fact = SideEvent("dispute_opened", {"reference": event["dispute_id"], "type": "created"})
-    expected = WebhookEvent("", first.attempt_id, None, fact=fact, payment_id=first.payment_id)
+    expected = WebhookEvent("", first.attempt_id, None, side_event=fact, payment_id=first.payment_id)
     assert gateway.read_webhook(delivery.payload) == expected
 
 
@@ -204,7 +204,7 @@ def test_signed_but_no_event(afterpay: AfterpayBench, gateway: AfterpayGateway, 
 def test_both_types_are_read(gateway: AfterpayGateway, kind: str, name: str) -> None:
     notice = gateway.read_webhook(json.dumps(EVENT | {"webhook_event_type": kind}))
     fact = SideEvent(name, {"reference": "dp_1", "type": kind})
-    assert notice == WebhookEvent("", "at_1", None, fact=fact, payment_id="pay_1")
+    assert notice == WebhookEvent("", "at_1", None, side_event=fact, payment_id="pay_1")
 
 
 def test_what_names_no_charge_of_ours_tells_nothing(afterpay: AfterpayBench, gateway: AfterpayGateway) -> None:

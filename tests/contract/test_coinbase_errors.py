@@ -11,7 +11,7 @@ from domain.outcome import InDoubt, NotSent, Outcome
 from domain.payment import Verb
 from gateways.coinbase import business as coinbase
 from gateways.coinbase import commerce as coinbase_commerce
-from gateways.json_api import FailureKind
+from gateways.failures import FailureKind
 from sandbox.server import RunningSandbox
 from stack.process import free_port
 
@@ -131,7 +131,7 @@ def test_nonsense_concludes_nothing(bench: Bench, body: bytes) -> None:
     with answering((200, body)) as canned:
         gateway = bench.gateway(base=canned.url)
         created = gateway.charge(asked, remembered.append)
-        assert isinstance(created, InDoubt) if remembered else created == NotSent("malformed_answer")
+        assert isinstance(created, InDoubt) if remembered else created == NotSent("malformed_response")
         assert isinstance(gateway.retrieve(known), InDoubt)
         assert isinstance(gateway.void(operation(known, Verb.VOID)), InDoubt)
         if "refund" in bench.features:

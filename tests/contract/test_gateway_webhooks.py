@@ -12,7 +12,7 @@ from domain.outcome import Approved, Declined
 from domain.payment import Verb
 from gateways.base import Gateway, VerifiedWebhook
 
-from .bench import Bench, Webhook, body_of, now, order
+from .bench import Bench, Webhook, attempt, body_of, now
 from .test_gateway_operations import charged, operation
 
 pytestmark = pytest.mark.needs("webhooks")
@@ -47,7 +47,7 @@ def test_the_same_event_has_the_same_id_and_another_has_another(provider: Bench,
 
 
 def test_a_declined_charge_is_told(provider: Bench, gateway: Gateway) -> None:
-    asked = order(provider, card="hard")
+    asked = attempt(provider, card="hard")
     outcome = gateway.charge(asked, lambda _: None)
     assert isinstance(outcome, Declined)
     _, notice = told(gateway, provider, outcome.reference)

@@ -9,8 +9,9 @@ import pytest
 from pydantic import BaseModel
 
 from domain.outcome import InDoubt, NotSent, Outcome
+from gateways.failures import CallFailed, FailureKind
 from gateways.idempotency import key_of
-from gateways.json_api import CallFailed, FailureKind, JsonApi, ProviderResponse, decided, looked_up
+from gateways.json_api import JsonApi, ProviderResponse, decided, looked_up
 from gateways.settings import Secrets, all_revealed
 
 from .served import answering
@@ -52,7 +53,7 @@ def test_an_answer_has_its_status_and_its_json(status: int, body: bytes, read: o
 def test_a_good_answer_that_is_no_json_is_none(body: bytes) -> None:
     with answering((200, body)) as served, pytest.raises(CallFailed) as failed:
         JsonApi(served.url, 2).send("GET", "/")
-    assert (failed.value.reason, failed.value.kind) == ("malformed_answer", FailureKind.UNKNOWN)
+    assert (failed.value.reason, failed.value.kind) == ("malformed_response", FailureKind.UNKNOWN)
 
 
 def test_where_nobody_listens_nothing_was_sent() -> None:
@@ -64,7 +65,7 @@ def test_where_nobody_listens_nothing_was_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fate", "outcome", "of_creation"),
+    ("kind", "outcome", "of_creation"),
     [
         (FailureKind.UNKNOWN, InDoubt("x", "1"), NotSent("x")),
         (FailureKind.NOT_EXECUTED, NotSent("x", reference="1"), NotSent("x")),
@@ -84,7 +85,7 @@ def test_what_follows_of_each_fate(kind: FailureKind, outcome: Outcome, of_creat
 
 def test_an_answer_that_makes_no_sense_is_doubt() -> None:
     for judge in (decided, looked_up):
-        assert judge("1", lambda: ProviderResponse(200, []).body["id"]) == InDoubt("malformed_answer", "1")
+        assert judge("1", lambda: ProviderResponse(200, []).body["id"]) == InDoubt("malformed_response", "1")
 
 
 def test_a_key_is_the_same_for_ever() -> None:

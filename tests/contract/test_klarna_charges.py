@@ -104,7 +104,7 @@ def test_the_address_of_the_page_outlives_the_worker(klarna: KlarnaBench, gatewa
 
 
 @pytest.mark.parametrize(
-    "answer", [{"session_id": "a/b"}, {"redirect_url": "x:y"}, {"redirect_url": "https://" + "x" * 255}]
+    "response", [{"session_id": "a/b"}, {"redirect_url": "x:y"}, {"redirect_url": "https://" + "x" * 255}]
 )
 def test_a_page_that_cannot_be_kept_is_none(response: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="page"):

@@ -208,7 +208,7 @@ def test_a_yes_that_the_order_does_not_show_is_doubt() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reference", "answer"),
+    ("reference", "response"),
     [
         ("1", HOLDING | {"order_id": "2"}),
         ("hpp/1/https://pay.example/1", {"session_id": "2", "status": "WAITING"}),
@@ -220,7 +220,7 @@ def test_a_yes_that_the_order_does_not_show_is_doubt() -> None:
 )
 def test_an_answer_about_something_else_says_nothing(reference: str, response: dict[str, Any]) -> None:
     with speaking(json.dumps(response).encode()) as (gateway, _):
-        assert gateway.retrieve(replace(ORDER, reference=reference)) == InDoubt("malformed_answer", reference)
+        assert gateway.retrieve(replace(ORDER, reference=reference)) == InDoubt("malformed_response", reference)
 
 
 def test_without_a_reference_nothing_was_created() -> None:

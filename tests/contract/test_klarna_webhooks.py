@@ -59,7 +59,7 @@ def test_a_stop_is_a_fact_and_a_reason_to_ask() -> None:
     """It can come after Klarna has accepted, or we have captured."""
     stopped = read(verified(DECISION | {"event_type": "FRAUD_RISK_STOPPED"}).payload)
     fact = SideEvent("fraud_risk_stopped", {"reference": "o-1"})
-    assert stopped == WebhookEvent("o-1", "at_1", None, fact=fact, is_news=True)
+    assert stopped == WebhookEvent("o-1", "at_1", None, side_event=fact, is_news=True)
     for other in ("FRAUD_RISK_ACCEPTED", "FRAUD_RISK_REJECTED"):
         assert read(verified(DECISION | {"event_type": other}).payload) == WebhookEvent("o-1", "at_1", None)
 

@@ -20,7 +20,8 @@ from domain.outcome import (
 )
 from domain.payment import Verb
 from gateways.base import AttemptRequest
-from gateways.json_api import FailureKind, ProviderResponse
+from gateways.failures import FailureKind
+from gateways.json_api import ProviderResponse
 from gateways.paypal.errors import (
     _CODES,
     ISSUES,
@@ -102,7 +103,7 @@ def test_an_issue_becomes_what_the_table_says(issue: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected"),
+    ("response", "expected"),
     [
         (ProviderResponse(401, {"error": "invalid_token"}), NotSent("invalid_token")),
         (ProviderResponse(401, refusal("INVALID_ACCOUNT_STATUS").body), NotSent("INVALID_ACCOUNT_STATUS")),

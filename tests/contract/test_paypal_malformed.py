@@ -118,8 +118,8 @@ def test_an_order_without_its_payments_shows_no_refund(gateway: PayPalGateway, r
 
 def test_another_order_than_was_asked_for() -> None:
     with strange(paid(id="C1") | {"id": "O2"}) as gateway:
-        assert gateway.retrieve(asked()) == InDoubt("malformed_answer", "O1")
-        assert gateway.charge(asked(), lambda _: None) == InDoubt("malformed_answer", "O1")
+        assert gateway.retrieve(asked()) == InDoubt("malformed_response", "O1")
+        assert gateway.charge(asked(), lambda _: None) == InDoubt("malformed_response", "O1")
 
 
 NO_ROUTE = [b"<html>no such route</html>", {"message": "no route"}, {"name": "NOT_FOUND"}, {"error": "not_found"}]

@@ -51,9 +51,9 @@ def heard() -> Iterator[Heard]:
 
         def listen(response: Response) -> Response:
             body = request.get_json(silent=True) if request.get_data() else None
-            response = response.get_json(silent=True)
+            shown = response.get_json(silent=True)
             heard.calls.append(
-                (request.method, request.path, body, dict(request.headers), response.status_code, response)
+                (request.method, request.path, body, dict(request.headers), response.status_code, shown)
             )
             return response
 

@@ -102,7 +102,7 @@ def test_a_dispute_from_its_opening_to_its_end(paypal: ProviderBench, outcome: s
 
 def dispute_notice(first: AttemptRequest, name: str, data: dict[str, str]) -> WebhookEvent:
     """Return what is read of a dispute about a charge."""
-    return WebhookEvent("", first.attempt_id, None, fact=SideEvent(name, data), payment_id=first.payment_id)
+    return WebhookEvent("", first.attempt_id, None, side_event=SideEvent(name, data), payment_id=first.payment_id)
 
 
 def test_the_dispute_of_a_captured_authorization_names_the_capture_attempt(paypal: ProviderBench) -> None:
@@ -119,7 +119,7 @@ def test_a_dispute_that_does_not_say_whose_it_is(paypal: ProviderBench) -> None:
     let(paypal, f"{capture}/dispute", is_anonymous=True)
     notice = heard(paypal, capture)
     assert (notice.reference, notice.attempt_id, notice.payment_id) == ("", None, None)
-    assert notice.fact.data["transaction"] == capture
+    assert notice.side_event.data["transaction"] == capture
 
 
 def test_the_control_route_of_disputes_refuses_nonsense(paypal: ProviderBench) -> None:
@@ -141,35 +141,37 @@ def test_the_control_route_of_disputes_refuses_nonsense(paypal: ProviderBench) -
 def test_every_event_of_a_subscription(paypal: ProviderBench, type: str) -> None:
     notice = happened(paypal, type)
     name = f"subscription_{type.removeprefix('BILLING.SUBSCRIPTION.').replace('.', '_').lower()}"
-    assert notice == WebhookEvent("", None, None, fact=SideEvent(name, notice.fact.data))
+    assert notice == WebhookEvent("", None, None, side_event=SideEvent(name, notice.side_event.data))
     known = {"reference": SUBSCRIPTION, "status": subscriptions.STATUSES[type]}
-    assert {key: notice.fact.data[key] for key in known} == known
-    assert ("next_retry_at" in notice.fact.data) == ("reason" in notice.fact.data) == type.endswith("FAILED")
+    assert {key: notice.side_event.data[key] for key in known} == known
+    assert (
+        ("next_retry_at" in notice.side_event.data) == ("reason" in notice.side_event.data) == type.endswith("FAILED")
+    )
 
 
 @pytest.mark.parametrize("spelling", ["next_payment_retry_time", "next_payment_retry_date"])
 def test_both_spellings_of_the_next_try(spelling: str) -> None:
     failed = {"reason_code": "PAYER_CANNOT_PAY", spelling: "2026-12-01T10:00:00.000Z"}
     subscription = {"id": SUBSCRIPTION, "status": "ACTIVE", "billing_info": {"last_failed_payment": failed}}
-    fact = event_of_side_event("BILLING.SUBSCRIPTION.PAYMENT.FAILED", subscription).fact
+    fact = event_of_side_event("BILLING.SUBSCRIPTION.PAYMENT.FAILED", subscription).side_event
     ends = {"reason": "PAYER_CANNOT_PAY", "next_retry_at": "2026-12-01T10:00:00.000Z"}
     assert fact.data == {"reference": SUBSCRIPTION, "status": "ACTIVE"} | ends
 
 
 def test_a_payment_of_a_subscription(paypal: ProviderBench) -> None:
     for type in ("COMPLETED", "PENDING", "DENIED"):
-        fact = happened(paypal, f"PAYMENT.SALE.{type}").fact
+        fact = happened(paypal, f"PAYMENT.SALE.{type}").side_event
         sale = paypal.event(SUBSCRIPTION)["resource"]["id"]
         data = {"reference": sale, "subscription": SUBSCRIPTION, "status": type.lower()}
         assert fact == SideEvent(f"subscription_sale_{type.lower()}", data | {"amount": "12.30", "currency": "USD"})
 
 
 def test_what_is_given_or_taken_back_has_a_negative_total(paypal: ProviderBench) -> None:
-    refunded = happened(paypal, "PAYMENT.SALE.REFUNDED").fact
+    refunded = happened(paypal, "PAYMENT.SALE.REFUNDED").side_event
     sale = paypal.event(SUBSCRIPTION)["resource"]["sale_id"]
     assert (refunded.name, refunded.data["amount"]) == ("subscription_sale_refunded", "-12.30")
     assert refunded.data["sale"] == sale != refunded.data["reference"]
-    reversed = happened(paypal, "PAYMENT.SALE.REVERSED").fact
+    reversed = happened(paypal, "PAYMENT.SALE.REVERSED").side_event
     assert (reversed.name, reversed.data["amount"]) == ("subscription_sale_reversed", "-12.30")
     assert (reversed.data["reason"], reversed.data["currency"]) == ("CHARGEBACK", "USD")
 
@@ -189,10 +191,10 @@ def test_a_saved_account(paypal: ProviderBench) -> None:
     first, _ = captured(paypal)
     saved = happened(paypal, "VAULT.PAYMENT-TOKEN.CREATED", TOKEN, order_id=first.reference)
     data = {"customer": "customer_4029352050"}
-    assert saved == WebhookEvent(first.reference, None, None, fact=SideEvent("payment_method_saved", data))
+    assert saved == WebhookEvent(first.reference, None, None, side_event=SideEvent("payment_method_saved", data))
     removed = happened(paypal, "VAULT.PAYMENT-TOKEN.DELETED", TOKEN)
-    assert removed == WebhookEvent("", None, None, fact=SideEvent("payment_method_removed", data))
-    assert event_of_side_event("VAULT.PAYMENT-TOKEN.DELETED", {"id": TOKEN}).fact.data == {}
+    assert removed == WebhookEvent("", None, None, side_event=SideEvent("payment_method_removed", data))
+    assert event_of_side_event("VAULT.PAYMENT-TOKEN.DELETED", {"id": TOKEN}).side_event.data == {}
 
 
 # --- whatever comes ---
@@ -212,14 +214,14 @@ def test_neither_persons_nor_tokens_are_in_a_fact(paypal: ProviderBench) -> None
         stored = json.dumps(stored_fields(event))
         assert not any(canary in stored for canary in canaries)
         assert read_event(stored) == notice
-        assert not any(canary in text for canary in canaries for text in notice.fact.data.values())
+        assert not any(canary in text for canary in canaries for text in notice.side_event.data.values())
 
 
 def test_a_text_that_is_no_code_stays_out() -> None:
     strange = {"reason": "John Doe", "status": "jo@example.org", "dispute_life_cycle_stage": "x" * 128}
     strange |= {"dispute_amount": {"value": 7.5, "currency_code": "EUR"}, "seller_response_due_date": ["x"]}
     notice = event_of_side_event("CUSTOMER.DISPUTE.CREATED", DISPUTE | strange)
-    assert notice.fact.data == {"reference": "PP-D-1", "transaction": "7TK53561YB803214S"}
+    assert notice.side_event.data == {"reference": "PP-D-1", "transaction": "7TK53561YB803214S"}
 
 
 @pytest.mark.parametrize("kind", [kind for kind in _KINDS if not kind.startswith("VAULT.")])
@@ -240,7 +242,7 @@ JSON = st.recursive(
 @given(st.sampled_from(sorted(_KINDS)), JSON)
 def test_no_shape_breaks_it(kind: str, resource: Any) -> None:
     notice = read_event(json.dumps({"event_type": kind, "resource": resource}))
-    assert notice is None or all(isinstance(text, str) for text in notice.fact.data.values())
+    assert notice is None or all(isinstance(text, str) for text in notice.side_event.data.values())
 
 
 def test_names_fit_their_column() -> None:
@@ -261,4 +263,4 @@ def test_what_the_imitation_delivers_is_believed() -> None:
         came = served.next()
         assert came.path == "/webhooks/paypal"
         delivery = paypal.gateway().verify_webhook(came.raw, came.headers, now())
-    assert read_event(delivery.payload).fact.name == "subscription_activated"
+    assert read_event(delivery.payload).side_event.name == "subscription_activated"

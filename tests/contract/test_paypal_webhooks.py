@@ -199,7 +199,7 @@ def test_a_certificate_that_was_good_and_has_expired(served: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         (302, b"", {"Location": "/v1/notifications/certs/CERT-2"}),
         (301, b"", {"Location": "http://127.0.0.1:9/"}),

@@ -341,7 +341,7 @@ def test_risk_and_checks_are_shown(bench: Bench) -> None:
     elevated = bench.retrieve(bench.pay("pm_card_riskLevelElevated").id)
     assert elevated.latest_charge.outcome.risk_level == "elevated"
     unchecked = bench.retrieve(bench.pay("pm_card_avsZipFail").id)
-    assert unchecked.latest_charge.payment_method_details.card.lookups.address_postal_code_check == "fail"
+    assert unchecked.latest_charge.payment_method_details.card.checks.address_postal_code_check == "fail"
 
 
 def test_a_scripted_card_answers_each_confirm_with_its_next_entry(bench: Bench) -> None:

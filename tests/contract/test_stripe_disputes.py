@@ -51,7 +51,7 @@ def facts(bench: StripeBench, gateway: Gateway, reference: str | None) -> list[t
     about = [event for event in events if event["data"]["object"].get("payment_intent") == reference]
     notices = [read(bench, gateway, event) for event in about if event["type"].startswith("charge.dispute.")]
     assert {(notice.reference, notice.attempt_id, notice.outcome) for notice in notices} == {(reference, None, None)}
-    told = [notice.fact for notice in notices if notice.fact]
+    told = [notice.side_event for notice in notices if notice.side_event]
     return [(fact.name, fact.data["status"], fact.data.get("funds", "")) for fact in told]
 
 
@@ -92,7 +92,7 @@ def test_what_a_fact_says(bench: StripeBench, stripe_gateway: Gateway) -> None:
         for event in bench._call("GET", "/v1/events?limit=100&type=charge.dispute.created")["data"]
         if event["data"]["object"]["id"] == dispute["id"]
     )
-    fact = read(bench, stripe_gateway, event).fact
+    fact = read(bench, stripe_gateway, event).side_event
     assert fact is not None
     due_at = fact.data.pop("evidence_due_at")
     assert due_at > now().isoformat()

@@ -12,7 +12,7 @@ from domain.payment_methods import PaymentMethod, capabilities
 from gateways.stripe.money import from_stripe, to_stripe
 from sandbox.server import RunningSandbox
 
-from .bench import Books, order
+from .bench import Books, attempt
 from .benches.stripe import ProviderBench as StripeBench
 
 AMOUNTS = [
@@ -49,7 +49,7 @@ def test_the_provider_takes_what_was_meant(
     sandbox: RunningSandbox, books: Books, text: str, currency: str, sent: int
 ) -> None:
     stripe, money = StripeBench(sandbox), Money.parse(text, currency)
-    asked = order(stripe, money=money)
+    asked = attempt(stripe, money=money)
     outcome = stripe.gateway().charge(asked, lambda _: None)
     assert isinstance(outcome, Approved)
     assert outcome.captured == money.minor
