@@ -52,9 +52,7 @@ def heard() -> Iterator[Heard]:
         def listen(response: Response) -> Response:
             body = request.get_json(silent=True) if request.get_data() else None
             shown = response.get_json(silent=True)
-            heard.calls.append(
-                (request.method, request.path, body, dict(request.headers), response.status_code, shown)
-            )
+            heard.calls.append((request.method, request.path, body, dict(request.headers), response.status_code, shown))
             return response
 
         sandbox._server.app.after_request(listen)

@@ -10,9 +10,9 @@ import pytest
 import requests
 from sqlalchemy import Row
 
-from models.history import events
 from models.queries import show_payment
 from models.session import read
+from models.tables import events
 from tests.acceptance.harness import hosted_order
 from tests.contract.bench import SECONDS
 from tests.contract.benches.afterpay import ProviderBench as AfterpayBench

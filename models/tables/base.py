@@ -1,8 +1,7 @@
-"""What every table shares: metadata, column types that behave alike on PostgreSQL and SQLite, ids."""
+"""What every table shares: metadata, column types that behave alike on PostgreSQL and SQLite."""
 
 from __future__ import annotations
 
-import secrets
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,8 +38,3 @@ class Instant(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def new_id(prefix: str, now: datetime) -> str:
-    """Return a fresh id such as `pay_019ab…`: it sorts by creation time and cannot be guessed."""
-    return f"{prefix}_{int(now.timestamp() * 1000):012x}{secrets.token_hex(10)}"

@@ -1,4 +1,4 @@
-"""Leases on attempts whose call is in flight: one thread renews all of a process's at once."""
+"""Leases on attempts whose call is in flight: one thread renews all leases of a process at once."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Engine, select, tuple_, update
+from sqlalchemy import Engine
 
 from domain.decision import LEASE
+from models.attempts import renew_leases
 from models.clock import Clock
-from models.payments import attempts
 from models.session import transact
 
 # Two renewals may fail before a living worker loses its lease.
@@ -22,14 +22,14 @@ _log = logging.getLogger(__name__)
 
 
 class Lease:
-    """The right to call the provider for one attempt, for a while."""
+    """The right to call the provider for one attempt, for a while. `renewed_at`: by the monotonic clock."""
 
     def __init__(self, claimed_at: float) -> None:
         self.renewed_at = claimed_at
 
     @property
     def is_held(self) -> bool:
-        """Whether the lease still runs by the monotonic clock: false after a long pause of the process."""
+        """Whether the lease still runs. False after a long pause of the process."""
         return time.monotonic() - self.renewed_at < LEASE.total_seconds()
 
 
@@ -45,7 +45,8 @@ class LeaseKeeper:
 
     @contextmanager
     def hold(self, attempt_id: str, fencing_token: int, claimed_at: float | None = None) -> Iterator[Lease]:
-        """Keep the lease of a claimed attempt alive while the block runs. `claimed_at`: monotonic, now if not given."""
+        """Renew the lease of a claimed attempt while the block runs. `claimed_at`: by the monotonic clock, default
+        now."""
         lease = Lease(time.monotonic() if claimed_at is None else claimed_at)
         with self._lock:
             self._held[attempt_id, fencing_token] = lease
@@ -66,20 +67,10 @@ class LeaseKeeper:
             if held:
                 try:
                     self._renew(held)
-                except Exception as error:  # whatever it is: without this thread every call loses its lease
+                except Exception as error:  # if this thread died, every call of the process would lose its lease
                     _log.warning("leases not renewed: %s", type(error).__name__)
 
     def _renew(self, held: dict[tuple[str, int], Lease]) -> None:
         now, renewed_at = self._clock.now(), time.monotonic()
-        is_mine = tuple_(attempts.c.id, attempts.c.fencing_token).in_(list(held))
-        # A row that somebody is writing right now is left for the next round: it must not hold up the others.
-        free = select(attempts.c.id).where(is_mine).with_for_update(skip_locked=True)
-        renewal = (
-            update(attempts)
-            .where(attempts.c.id.in_(free))
-            .values(due_at=now + LEASE)
-            .returning(attempts.c.id, attempts.c.fencing_token)
-        )
-        renewed = transact(self._engine, lambda connection: connection.execute(renewal).all())
-        for key in renewed:
-            held[key.id, key.fencing_token].renewed_at = renewed_at
+        for key in transact(self._engine, renew_leases, list(held), now):
+            held[key].renewed_at = renewed_at
