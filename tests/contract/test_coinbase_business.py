@@ -23,7 +23,7 @@ from domain.money import Money
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Pending
 from domain.payment import Verb
 from gateways.base import AttemptRequest, GatewayError, WebhookEvent
-from gateways.coinbase.business import CoinbaseGateway
+from gateways.coinbase.gateway import CoinbaseGateway
 from gateways.coinbase.jwt import Signer
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings

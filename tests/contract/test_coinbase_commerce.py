@@ -17,7 +17,7 @@ from domain.outcome import ActionRequired, AmountMismatch, Approved, Declined, I
 from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
 from gateways.base import AttemptRequest, GatewayError
-from gateways.coinbase.commerce import CoinbaseCommerceGateway
+from gateways.coinbase_commerce.gateway import CoinbaseCommerceGateway
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 

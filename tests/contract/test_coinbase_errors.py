@@ -9,8 +9,8 @@ import pytest
 
 from domain.outcome import InDoubt, NotSent, Outcome
 from domain.payment import Verb
-from gateways.coinbase import business as coinbase
-from gateways.coinbase import commerce as coinbase_commerce
+from gateways.coinbase import errors as business_errors
+from gateways.coinbase_commerce import errors as commerce_errors
 from gateways.failures import FailureKind
 from sandbox.server import RunningSandbox
 from stack.process import free_port
@@ -70,15 +70,15 @@ def without_refund(bench: Bench, found: dict[str, Outcome]) -> dict[str, Outcome
 
 
 def test_every_documented_error_is_decided() -> None:
-    assert coinbase.FATES.keys() >= STATUSES
-    assert coinbase_commerce.ERRORS.keys() == TYPES
+    assert business_errors.STATUSES.keys() >= STATUSES
+    assert commerce_errors.ERRORS.keys() == TYPES
     for spec in SPECIFICATIONS:
         assert set(spec["error"]["http"]) == STATUSES
 
 
-@pytest.mark.parametrize("status", [*sorted(coinbase.FATES), 302, 402, 418, 502, 503])
+@pytest.mark.parametrize("status", [*sorted(business_errors.STATUSES), 302, 402, 418, 502, 503])
 def test_a_refusal_by_its_status(bench: Bench, status: int) -> None:
-    table = coinbase.FATES if bench.provider == "coinbase" else coinbase_commerce.STATUSES
+    table = business_errors.STATUSES if bench.provider == "coinbase" else commerce_errors.STATUSES
     wanted = expected(table.get(status, FailureKind.UNKNOWN), f"http_{status}")
     for body in (b"", b"<html>", {}, [], {"error": PRIVATE}, {"errorType": PRIVATE}, {"error": {"type": PRIVATE}}):
         assert without_refund(bench, outcomes(bench, status, body)) == without_refund(bench, wanted)
@@ -97,7 +97,7 @@ def test_what_never_left_was_not_executed(bench: Bench) -> None:
 def test_a_refusal_of_commerce_by_its_type(sandbox: RunningSandbox, kind: str) -> None:
     bench = Commerce(sandbox)
     body = {"error": {"type": kind, "message": PRIVATE}}
-    wanted = expected(coinbase_commerce.ERRORS[kind], kind)
+    wanted = expected(commerce_errors.ERRORS[kind], kind)
     assert without_refund(bench, outcomes(bench, 422, body)) == without_refund(bench, wanted)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from domain.errors import WebhookRefused
 from gateways.coinbase import webhook_signatures
-from gateways.coinbase.commerce import CoinbaseCommerceGateway
+from gateways.coinbase_commerce.gateway import CoinbaseCommerceGateway
 
 STAMP = 1636936200
 AT = datetime.fromtimestamp(STAMP, UTC)

@@ -9,8 +9,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateways.base import GatewayContext
-from gateways.coinbase.business import CoinbaseSettings
-from gateways.coinbase.commerce import CoinbaseCommerceSettings
+from gateways.coinbase.settings import CoinbaseSettings
+from gateways.coinbase_commerce.settings import CoinbaseCommerceSettings
 
 _KEY = Ed25519PrivateKey.generate()
 SECRET = base64.b64encode(_KEY.private_bytes_raw() + _KEY.public_key().public_bytes_raw()).decode()

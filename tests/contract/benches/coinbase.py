@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from domain.payment_methods import PaymentMethod
 from gateways.base import AttemptRequest
-from gateways.coinbase.business import CoinbaseGateway
+from gateways.coinbase.gateway import CoinbaseGateway
 from sandbox.server import RunningSandbox
 from tests.contract.bench import API_URL, READ_SECONDS, SECONDS, Webhook, body_of, now
 

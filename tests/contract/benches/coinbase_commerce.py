@@ -11,7 +11,7 @@ from typing import Any
 import requests
 
 from gateways.base import AttemptRequest
-from gateways.coinbase.commerce import CoinbaseCommerceGateway
+from gateways.coinbase_commerce.gateway import CoinbaseCommerceGateway
 from tests.contract.bench import API_URL, READ_SECONDS, SECONDS, Webhook, body_of
 from tests.contract.benches.coinbase import CoinbaseBench
 
