@@ -81,14 +81,14 @@ class ChargeId(ProviderModel):
 
 
 class Charge(ProviderModel):
-    """A charge. What only some statuses need is optional here, and required by their readers."""
+    """A charge. What only some statuses need is optional here, or not checked, and their readers require it."""
 
     id: Text
     timeline: Annotated[list[TimelineEntry], Field(min_length=1)]
     hosted_url: Text | None = None
-    addresses: dict[str, str | None] | None = None
+    addresses: dict[str, Any] | None = None
     pricing: Pricing | None = None
-    payments: list[Payment] | None = None
+    payments: list[Any] | None = None
 
     @property
     def price(self) -> LocalAmount | None:
@@ -142,7 +142,7 @@ def _next_action(charge: Charge, attempt: AttemptRequest) -> dict[str, str]:
     addresses = charge.addresses or {}
     for network in _NETWORKS.get(attempt.method, ()):
         address = addresses.get(network)
-        if address is not None:
+        if isinstance(address, str):
             return action | {"network": network, "address": address}
     return action
 
@@ -181,16 +181,17 @@ def _unresolved(charge: Charge, attempt: AttemptRequest) -> Outcome:
 def _received(charge: Charge, currency: str) -> int | InDoubt:
     """Return the received amount in minor units, rounded down, so that no more is booked than has arrived."""
     total = Decimal(0)
-    for payment in present(charge.payments, "Charge.payments"):
+    for each in present(charge.payments, "Charge.payments"):
+        payment = Payment.parse(each)
         is_received = _IS_RECEIVED.get(payment.status.upper())
         if is_received is None:
             return InDoubt("unknown_status", charge.id)
         if not is_received:
             continue
-        value = present(payment.local, "Charge.payments.value.local")
+        value = present(payment.local, "Payment.value.local")
         if value.currency != currency:
             return InDoubt("amount_differs", charge.id)
         if not _DECIMAL.fullmatch(value.amount):
-            raise MalformedResponse("Charge.payments.value.local.amount")
+            raise MalformedResponse("Payment.value.local.amount")
         total += Decimal(value.amount)
     return int(total.scaleb(exponent(currency)).to_integral_value(ROUND_DOWN))

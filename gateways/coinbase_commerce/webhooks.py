@@ -29,7 +29,7 @@ class EventIdentity(ProviderModel):
 
 
 class EventEnvelope(ProviderModel):
-    """A delivery of an event of any type."""
+    """The envelope of an event of any type."""
 
     event: EventIdentity
 
@@ -48,7 +48,7 @@ class ChargeEvent(ProviderModel):
 
 
 class ChargeEnvelope(ProviderModel):
-    """A delivery of an event about a charge."""
+    """The envelope of an event about a charge."""
 
     event: ChargeEvent
 

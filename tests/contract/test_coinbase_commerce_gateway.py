@@ -45,8 +45,8 @@ def test_a_list_that_fails_makes_no_second_charge(commerce: ProviderBench, books
 @pytest.mark.parametrize("metadata", [None, [], "x", {"attempt_id": 7}], ids=str)
 def test_charges_of_other_systems_may_have_any_metadata(commerce: ProviderBench, metadata: object) -> None:
     attempt, references = new_order(commerce, retries=1), []
-    ours = charge_in("NEW", metadata={"attempt_id": attempt.attempt_id})
-    with answering((200, {"data": [{"metadata": metadata}, ours]})) as server:
+    lost = charge_in("NEW", metadata={"attempt_id": attempt.attempt_id})
+    with answering((200, {"data": [{"metadata": metadata}, lost]})) as server:
         outcome = commerce.gateway(base=server.url).charge(attempt, references.append)
     assert isinstance(outcome, ActionRequired)
     assert references == [CHARGE_ID]
