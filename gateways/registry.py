@@ -6,10 +6,10 @@ from typing import Any, Protocol
 
 from gateways.afterpay.gateway import AfterpaySettings
 from gateways.base import Gateway, GatewayContext
-from gateways.coinbase.business import CoinbaseSettings
-from gateways.coinbase.commerce import CoinbaseCommerceSettings
+from gateways.coinbase.settings import CoinbaseSettings
+from gateways.coinbase_commerce.settings import CoinbaseCommerceSettings
 from gateways.klarna.gateway import KlarnaSettings
-from gateways.manual import ManualSettings
+from gateways.manual.settings import ManualSettings
 from gateways.paypal.gateway import PayPalSettings
 from gateways.stripe.settings import StripeSettings
 

@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 
 from domain.routing import Router
 from domain.state_machine import Policy
-from gateways.manual import ManualGateway
+from gateways.manual.gateway import ManualGateway
 from gateways.stripe.gateway import StripeGateway
 from models.api_keys import Role, create_key, hash_key, revoke_key
 from models.clock import Clock

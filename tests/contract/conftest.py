@@ -17,6 +17,8 @@ from . import benches
 from .afterpay_wire import Wire, running
 from .bench import Bench, Books
 from .benches.afterpay import ProviderBench as AfterpayBench
+from .benches.coinbase import ProviderBench as CoinbaseBench
+from .benches.coinbase_commerce import ProviderBench as CommerceBench
 
 PROVIDERS = tuple(
     importlib.import_module(f"{benches.__name__}.{module.name}").ProviderBench
@@ -72,6 +74,20 @@ def gateway(provider: Bench) -> Gateway:
 def afterpay(sandbox: RunningSandbox) -> Iterator[AfterpayBench]:
     """Afterpay's bench, without faults."""
     yield AfterpayBench(sandbox)
+    sandbox.state.faults.clear()
+
+
+@pytest.fixture
+def coinbase(sandbox: RunningSandbox) -> Iterator[CoinbaseBench]:
+    """Coinbase Business's bench, without faults."""
+    yield CoinbaseBench(sandbox)
+    sandbox.state.faults.clear()
+
+
+@pytest.fixture
+def commerce(sandbox: RunningSandbox) -> Iterator[CommerceBench]:
+    """Coinbase Commerce's bench, without faults."""
+    yield CommerceBench(sandbox)
     sandbox.state.faults.clear()
 
 

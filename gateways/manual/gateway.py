@@ -1,30 +1,29 @@
-"""Payments that nobody but a person sees: an invoice paid by bank, in cash, by cheque. No network, no books of its own.
+"""The verbs of payments by invoice: paid by bank transfer, in cash or by cheque, and recorded by an operator.
 
-The payment waits until an operator records what came; nothing here ever says that money moved."""
+No call leaves this system. The payment waits until an operator records it; no verb here says that money moved."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
 
-from pydantic import BaseModel
-
 from domain.errors import WebhookRefused
 from domain.outcome import ActionRequired, Approved, NotSent, Outcome
 from domain.payment import Verb
-from gateways.base import AttemptRequest, GatewayContext, SaveReference, VerifiedWebhook, WebhookEvent
+from gateways.base import AttemptRequest, SaveReference, VerifiedWebhook, WebhookEvent
 
 PAY_BY_INVOICE = {"type": "pay_by_invoice"}
+_NOT_SUPPORTED = NotSent("not_supported", is_retryable=False)
 
 
 class ManualGateway:
-    """The operator's record in place of a provider."""
+    """An operator's record in place of a provider."""
 
     provider = "manual"
     region: str | None = None
 
     def charge(self, attempt: AttemptRequest, save_reference: SaveReference) -> Outcome:
-        """Wait for the record of a payment. There is nothing to hold, so nothing can be captured later."""
+        """Wait for the record of a payment. There is nothing to authorize, so that nothing can be captured later."""
         if attempt.verb is Verb.AUTHORIZE:
             return _NOT_SUPPORTED
         reference = attempt.reference or f"invoice_{attempt.attempt_id}"
@@ -32,51 +31,31 @@ class ManualGateway:
         return ActionRequired(reference, PAY_BY_INVOICE)
 
     def capture(self, attempt: AttemptRequest) -> Outcome:
-        """Refuse: see `charge`."""
+        """Refuse: there are no authorizations; see `charge`."""
         return _NOT_SUPPORTED
 
     def void(self, attempt: AttemptRequest) -> Outcome:
-        """Wait no longer."""
+        """Stop waiting for the payment."""
         return Approved(attempt.charge_reference or attempt.attempt_id, voided=True)
 
     def refund(self, attempt: AttemptRequest) -> Outcome:
-        """Refuse: money that a person took, a person gives back, and an operator records it."""
+        """Refuse: a person gives the money back, and an operator records it."""
         return NotSent("refund_by_hand", is_retryable=False)
 
     def retrieve(self, attempt: AttemptRequest) -> Outcome:
-        """Say that it waits: what an operator records is in our books already."""
+        """Return that the payment waits. An operator's record changes the payment directly, not through a look-up."""
         if attempt.verb.is_collecting and attempt.reference is not None:
             return ActionRequired(attempt.reference, PAY_BY_INVOICE)
         return NotSent("not_created")
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> VerifiedWebhook:
-        """Refuse: nobody calls."""
-        raise WebhookRefused("nobody sends webhooks for payments by invoice")
+        """Refuse every webhook: there is no provider that could send one."""
+        raise WebhookRefused("payments by invoice have no webhooks")
 
     def read_webhook(self, payload: str) -> WebhookEvent | None:
-        """Tell nothing."""
+        """Return None: no webhook is ever stored."""
         return None
 
     def check(self) -> str:
-        """Say how it works."""
+        """Return a line that says how an operator records a payment."""
         return "operators record what came: POST /admin/payments/{id}/record"
-
-
-_NOT_SUPPORTED = NotSent("not_supported", is_retryable=False)
-
-
-class ManualSettings(BaseModel):
-    """Nothing has to be configured for an operator's record."""
-
-    @property
-    def is_on(self) -> bool:
-        """Whether it is served: always."""
-        return True
-
-    def problems(self) -> list[str]:
-        """Return nothing."""
-        return []
-
-    def make(self, context: GatewayContext) -> ManualGateway:
-        """Return the gateway."""
-        return ManualGateway()
