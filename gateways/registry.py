@@ -10,7 +10,7 @@ from gateways.coinbase.business import CoinbaseSettings
 from gateways.coinbase.commerce import CoinbaseCommerceSettings
 from gateways.klarna.gateway import KlarnaSettings
 from gateways.manual import ManualSettings
-from gateways.paypal.gateway import PayPalSettings
+from gateways.paypal.settings import PayPalSettings
 from gateways.stripe.settings import StripeSettings
 
 

@@ -17,6 +17,8 @@ from . import benches
 from .afterpay_wire import Wire, running
 from .bench import Bench, Books
 from .benches.afterpay import ProviderBench as AfterpayBench
+from .benches.paypal import ProviderBench as PayPalBench
+from .served import Served, serving
 
 PROVIDERS = tuple(
     importlib.import_module(f"{benches.__name__}.{module.name}").ProviderBench
@@ -86,3 +88,17 @@ def wire(sandbox: RunningSandbox) -> Iterator[Wire]:
 def books(sandbox: RunningSandbox) -> Books:
     """What the provider's ledger says."""
     return Books(sandbox)
+
+
+@pytest.fixture
+def paypal(sandbox: RunningSandbox) -> Iterator[PayPalBench]:
+    """PayPal's bench, without faults."""
+    yield PayPalBench(sandbox)
+    sandbox.state.faults.clear()
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    """A server that responds with the page at each path."""
+    with serving(lambda sent: served.pages.get(sent.path, (404, b""))) as served:
+        yield served
