@@ -13,6 +13,7 @@ from gateways.json_api import JsonApi
 from gateways.paypal.client import PayPalClient
 from gateways.paypal.token import AccessToken
 
+from .bench import SECONDS
 from .benches.paypal import MemoryTokens
 from .served import Reply, Served, answering
 from .test_paypal_malformed import TOKEN
@@ -22,7 +23,7 @@ from .test_paypal_malformed import TOKEN
 def client_of(*replies: Reply) -> Iterator[tuple[PayPalClient, Served]]:
     """Yield a client of a PayPal that gives these responses, one after the other."""
     with answering(*replies) as served:
-        api = JsonApi(served.url, 2)
+        api = JsonApi(served.url, SECONDS)
         yield PayPalClient(api, AccessToken(api, "client", "secret", MemoryTokens())), served
 
 

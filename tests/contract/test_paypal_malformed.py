@@ -16,7 +16,7 @@ from domain.payment import Verb
 from gateways.base import AttemptRequest, GatewayError
 from gateways.paypal.gateway import PayPalGateway
 
-from .bench import new_order
+from .bench import SECONDS, new_order
 from .benches.paypal import MemoryTokens, ProviderBench
 from .served import serving
 
@@ -68,7 +68,7 @@ def responding(body: Any, status: int = 200) -> Iterator[PayPalGateway]:
     """The gateway of a PayPal that gives a token, and then the same response to every call."""
     raw = b"" if body is None else body
     with serving(lambda sent: (200, TOKEN) if sent.path.endswith("/oauth2/token") else (status, raw)) as served:
-        yield PayPalGateway("client", "secret", MemoryTokens(), "W1", served.url, read_seconds=2)
+        yield PayPalGateway("client", "secret", MemoryTokens(), "W1", served.url, read_seconds=SECONDS)
 
 
 @pytest.fixture(params=BODIES.values(), ids=BODIES.keys())
