@@ -10,7 +10,7 @@ from gateways.coinbase.settings import CoinbaseSettings
 from gateways.coinbase_commerce.settings import CoinbaseCommerceSettings
 from gateways.klarna.gateway import KlarnaSettings
 from gateways.manual.settings import ManualSettings
-from gateways.paypal.gateway import PayPalSettings
+from gateways.paypal.settings import PayPalSettings
 from gateways.stripe.settings import StripeSettings
 
 
