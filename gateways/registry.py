@@ -8,7 +8,7 @@ from gateways.afterpay.gateway import AfterpaySettings
 from gateways.base import Gateway, GatewayContext
 from gateways.coinbase.business import CoinbaseSettings
 from gateways.coinbase.commerce import CoinbaseCommerceSettings
-from gateways.klarna.gateway import KlarnaSettings
+from gateways.klarna.settings import KlarnaSettings
 from gateways.manual import ManualSettings
 from gateways.paypal.gateway import PayPalSettings
 from gateways.stripe.settings import StripeSettings
