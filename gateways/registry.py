@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from gateways.afterpay.gateway import AfterpaySettings
+from gateways.afterpay.settings import AfterpaySettings
 from gateways.base import Gateway, GatewayContext
 from gateways.coinbase.business import CoinbaseSettings
 from gateways.coinbase.commerce import CoinbaseCommerceSettings
