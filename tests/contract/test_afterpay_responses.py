@@ -210,6 +210,18 @@ def test_an_operation_on_a_malformed_payment_is_doubt_and_the_log_names_the_fiel
     assert errors == ["malformed provider response: Payment.originalAmount"]
 
 
+@pytest.mark.parametrize("changes", [{"status": "INVENTED"}, {"paymentState": "INVENTED"}, DECLINED | {"status": "X"}])
+def test_a_void_of_a_payment_with_an_unknown_word_is_doubt_and_reverses_nothing(
+    afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, changes: dict[str, Any]
+) -> None:
+    first = charged(afterpay, gateway)
+    void = operation(first, Verb.VOID, reason="expired")
+    for carry_out in (gateway.void, gateway.retrieve):
+        wire.responses[f"token:{first.reference}"] = (200, payment(first, **changes))
+        assert isinstance(carry_out(void), InDoubt)
+    assert wire.bodies("/reversal") == []
+
+
 def test_without_the_list_of_refunds_a_refund_is_doubt(
     afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire
 ) -> None:
