@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from gateways.afterpay.gateway import AfterpaySettings
+from gateways.afterpay.settings import AfterpaySettings
 from gateways.base import Gateway, GatewayContext
 from gateways.coinbase.settings import CoinbaseSettings
 from gateways.coinbase_commerce.settings import CoinbaseCommerceSettings
-from gateways.klarna.gateway import KlarnaSettings
+from gateways.klarna.settings import KlarnaSettings
 from gateways.manual.settings import ManualSettings
 from gateways.paypal.settings import PayPalSettings
 from gateways.stripe.settings import StripeSettings
