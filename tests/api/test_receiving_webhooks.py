@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy import select
 
 from models.tables import events, webhook_events
+from tests.system import WEBHOOK_SECRETS
 
-from .edge import WEBHOOK_SECRETS, Edge, assert_problem, unique
+from .api_system import ApiSystem, assert_problem, unique
 
 PATH = "/webhooks/stripe"
 
@@ -34,41 +35,41 @@ def sign(body: bytes, at: float, secret: str = WEBHOOK_SECRETS[0]) -> str:
     return f"t={stamp},v1={digest}"
 
 
-def send(edge: Edge, body: bytes, *, secret: str = WEBHOOK_SECRETS[0], seconds: float = 0) -> Any:
-    signature = sign(body, edge.now().timestamp() + seconds, secret)
-    return edge.post(PATH, body, caller=None, Stripe_Signature=signature)
+def send(api: ApiSystem, body: bytes, *, secret: str = WEBHOOK_SECRETS[0], seconds: float = 0) -> Any:
+    signature = sign(body, api.now().timestamp() + seconds, secret)
+    return api.post(PATH, body, caller=None, Stripe_Signature=signature)
 
 
-def stored(edge: Edge, body: bytes) -> list[Any]:
-    return edge.found(select(webhook_events).where(webhook_events.c.event_id == json.loads(body)["id"]))
+def stored(api: ApiSystem, body: bytes) -> list[Any]:
+    return api.query(select(webhook_events).where(webhook_events.c.event_id == json.loads(body)["id"]))
 
 
-def last_event(edge: Edge) -> Any:
-    return edge.found(select(events).order_by(events.c.id.desc()).limit(1))[0]
+def last_event(api: ApiSystem) -> Any:
+    return api.query(select(events).order_by(events.c.id.desc()).limit(1))[0]
 
 
 @pytest.mark.parametrize("secret", WEBHOOK_SECRETS)
-def test_a_verified_event_is_stored_as_it_came_and_rung(edge: Edge, secret: str) -> None:
+def test_a_verified_event_is_stored_as_it_came_and_rung(api: ApiSystem, secret: str) -> None:
     body = event()
-    response = send(edge, body, secret=secret)
+    response = send(api, body, secret=secret)
     assert (response.status_code, response.json) == (200, {"received": True})
-    (row,) = stored(edge, body)
+    (row,) = stored(api, body)
     assert (row.provider, row.type, row.status, row.payload) == ("stripe", "customer.created", "stored", body.decode())
     assert row.due_at is not None
-    assert edge.messages == [("payments.webhook", row.id)]
+    assert api.messages == [("payments.webhook", row.id)]
 
 
-def test_a_duplicate_is_one_row_and_one_ring(edge: Edge) -> None:
+def test_a_duplicate_is_one_row_and_one_ring(api: ApiSystem) -> None:
     body = event()
-    assert [send(edge, body).status_code for _ in range(3)] == [200, 200, 200]
-    assert len(stored(edge, body)) == 1
-    assert len(edge.messages) == 1
+    assert [send(api, body).status_code for _ in range(3)] == [200, 200, 200]
+    assert len(stored(api, body)) == 1
+    assert len(api.messages) == 1
 
 
-def test_the_provider_needs_no_api_key(edge: Edge) -> None:
+def test_the_provider_needs_no_api_key(api: ApiSystem) -> None:
     body = event()
-    signature = sign(body, edge.now().timestamp())
-    response = edge.post(PATH, body, caller=None, Authorization="Bearer nonsense", Stripe_Signature=signature)
+    signature = sign(body, api.now().timestamp())
+    response = api.post(PATH, body, caller=None, Authorization="Bearer nonsense", Stripe_Signature=signature)
     assert response.status_code == 200
 
 
@@ -89,28 +90,28 @@ FORGERIES = {
 
 
 @pytest.mark.parametrize("forgery", FORGERIES)
-def test_of_a_forgery_only_the_fact_stays(edge: Edge, forgery: str, caplog: pytest.LogCaptureFixture) -> None:
-    body, before = event(secret="canary"), edge.rows()
-    signature = FORGERIES[forgery](body, edge.now().timestamp())
+def test_of_a_forgery_only_the_fact_stays(api: ApiSystem, forgery: str, caplog: pytest.LogCaptureFixture) -> None:
+    body, before = event(secret="canary"), api.row_counts()
+    signature = FORGERIES[forgery](body, api.now().timestamp())
     headers = {} if signature is None else {"Stripe_Signature": signature}
     with caplog.at_level("WARNING"):
-        response = edge.post(PATH, body, caller=None, **headers)
+        response = api.post(PATH, body, caller=None, **headers)
 
     assert_problem(response, 400, "webhook_refused")
-    assert edge.rows() == before | {"events": before["events"] + 1}
-    noted = last_event(edge)
+    assert api.row_counts() == before | {"events": before["events"] + 1}
+    noted = last_event(api)
     assert (noted.name, noted.payment_id, noted.actor) == ("webhook_refused", None, "web")
     assert "canary" not in str(noted.data)
     assert "canary" not in caplog.text
     assert "security" in caplog.text
-    assert edge.messages == []
+    assert api.messages == []
 
 
-def test_a_flood_of_forgeries_does_not_fill_the_trail(edge: Edge) -> None:
-    before = edge.rows()["events"]
+def test_a_flood_of_forgeries_does_not_fill_the_trail(api: ApiSystem) -> None:
+    before = api.row_counts()["events"]
     for _ in range(20):
-        assert edge.post(PATH, event(), caller=None).status_code == 400
-    assert before + 1 <= edge.rows()["events"] <= before + 3
+        assert api.post(PATH, event(), caller=None).status_code == 400
+    assert before + 1 <= api.row_counts()["events"] <= before + 3
 
 
 @pytest.mark.parametrize(
@@ -129,11 +130,11 @@ def test_a_flood_of_forgeries_does_not_fill_the_trail(edge: Edge) -> None:
     ],
     ids=lambda body: repr(body[:40]),
 )
-def test_signed_but_no_event_of_ours(edge: Edge, body: bytes) -> None:
-    before = edge.rows()
-    assert_problem(send(edge, body), 400, "webhook_refused")
-    assert edge.rows()["webhook_events"] == before["webhook_events"]
-    assert edge.messages == []
+def test_signed_but_no_event_of_ours(api: ApiSystem, body: bytes) -> None:
+    before = api.row_counts()
+    assert_problem(send(api, body), 400, "webhook_refused")
+    assert api.row_counts()["webhook_events"] == before["webhook_events"]
+    assert api.messages == []
 
 
 @pytest.mark.parametrize(
@@ -149,45 +150,45 @@ def test_signed_but_no_event_of_ours(edge: Edge, body: bytes) -> None:
     ],
     ids=lambda changes: repr(changes)[:40],
 )
-def test_odd_events_are_stored_or_refused_but_never_an_error(edge: Edge, changes: dict[str, Any]) -> None:
+def test_odd_events_are_stored_or_refused_but_never_an_error(api: ApiSystem, changes: dict[str, Any]) -> None:
     """A 5xx would make the provider deliver it again for days."""
-    assert send(edge, event(**changes)).status_code in (200, 400)
+    assert send(api, event(**changes)).status_code in (200, 400)
 
 
-def test_an_unknown_type_is_stored(edge: Edge) -> None:
+def test_an_unknown_type_is_stored(api: ApiSystem) -> None:
     body = event(type="invented.tomorrow")
-    assert send(edge, body).status_code == 200
-    assert len(stored(edge, body)) == 1
+    assert send(api, body).status_code == 200
+    assert len(stored(api, body)) == 1
 
 
-def test_an_event_above_64_kib_is_stored(edge: Edge) -> None:
+def test_an_event_above_64_kib_is_stored(api: ApiSystem) -> None:
     body = event(data={"object": {"padding": "x" * 100_000}})
-    assert send(edge, body).status_code == 200
-    assert len(stored(edge, body)) == 1
+    assert send(api, body).status_code == 200
+    assert len(stored(api, body)) == 1
 
 
-def test_a_giant_body_is_refused_unread(edge: Edge) -> None:
-    before = edge.rows()
-    assert_problem(send(edge, b" " * (1024 * 1024 + 1)), 413, "body_too_large")
-    assert edge.rows() == before
+def test_a_giant_body_is_refused_unread(api: ApiSystem) -> None:
+    before = api.row_counts()
+    assert_problem(send(api, b" " * (1024 * 1024 + 1)), 413, "body_too_large")
+    assert api.row_counts() == before
 
 
-def test_an_unknown_provider(edge: Edge) -> None:
-    before = edge.rows()
-    assert_problem(edge.post("/webhooks/acme", event(), caller=None), 404, "not_found")
-    assert edge.rows() == before
+def test_an_unknown_provider(api: ApiSystem) -> None:
+    before = api.row_counts()
+    assert_problem(api.post("/webhooks/acme", event(), caller=None), 404, "not_found")
+    assert api.row_counts() == before
 
 
 # --- addresses ---
 
 
-def test_a_provider_may_look_whether_somebody_is_there(edge: Edge) -> None:
-    assert edge.call("HEAD", "/webhooks/stripe", caller=None).status_code == 200
-    assert edge.call("HEAD", "/webhooks/nobody", caller=None).status_code == 404
+def test_a_provider_may_look_whether_somebody_is_there(api: ApiSystem) -> None:
+    assert api.call("HEAD", "/webhooks/stripe", caller=None).status_code == 200
+    assert api.call("HEAD", "/webhooks/nobody", caller=None).status_code == 404
 
 
-def test_a_secret_in_the_address_opens_nothing_at_a_provider_that_signs(edge: Edge) -> None:
-    before = edge.rows()["webhook_events"]
-    assert_problem(edge.post("/webhooks/stripe/anything", b"{}", caller=None), 400, "webhook_refused")
-    assert_problem(edge.post("/webhooks/klarna/anything", b"{}", caller=None), 404, "not_found")
-    assert edge.rows()["webhook_events"] == before
+def test_a_secret_in_the_address_opens_nothing_at_a_provider_that_signs(api: ApiSystem) -> None:
+    before = api.row_counts()["webhook_events"]
+    assert_problem(api.post("/webhooks/stripe/anything", b"{}", caller=None), 400, "webhook_refused")
+    assert_problem(api.post("/webhooks/klarna/anything", b"{}", caller=None), 404, "not_found")
+    assert api.row_counts()["webhook_events"] == before

@@ -31,7 +31,7 @@ from models.task_messages import PROCESS, TaskMessage
 from sandbox.stripe.errors import NotStored
 from stack.process import free_port
 from tasks.payment_task import QuietRequest
-from tests.integration.scene import READ_SECONDS, WHOLE, Json, Scene, make_gateway, order
+from tests.system import AMOUNT, READ_SECONDS, Json, System, payment_request, stripe_gateway
 from worker.celery import app
 from worker.publisher import Publisher
 
@@ -42,80 +42,83 @@ pytestmark = pytest.mark.postgres
 
 
 @pytest.mark.parametrize("tries", [6, 12])
-def test_a_provider_that_refuses_connections_fails_no_payment(scene: Scene, tries: int) -> None:
-    scene.runtime.gateways["stripe"] = make_gateway(f"http://127.0.0.1:{free_port()}")
-    payment_id = _try(scene, tries)
-    assert (scene.state(payment_id), scene.attempts(payment_id)[0].retries) == ("accepted", tries)
+def test_a_provider_that_refuses_connections_fails_no_payment(system: System, tries: int) -> None:
+    system.runtime.gateways["stripe"] = stripe_gateway(f"http://127.0.0.1:{free_port()}")
+    payment_id = _try(system, tries)
+    assert (system.state(payment_id), system.attempts(payment_id)[0].retries) == ("accepted", tries)
 
-    scene.runtime.gateways["stripe"] = scene.gateway
-    scene.pass_time(minutes=5)
-    assert (scene.state(payment_id), scene.moved()) == ("captured", [("charge", WHOLE)])
+    system.runtime.gateways["stripe"] = system.gateway
+    system.advance(minutes=5)
+    assert (system.state(payment_id), system.provider.movements()) == ("captured", [("charge", AMOUNT)])
 
 
 @pytest.mark.parametrize("operation", ["payment_intents.create", "payment_intents.confirm"])
-def test_a_rate_limit_fails_no_payment(scene: Scene, operation: str) -> None:
-    scene.fail(operation, "rate_limit", times=6)
-    payment_id = _try(scene, 6)
-    assert (scene.state(payment_id), scene.attempts(payment_id)[0].retries) == ("accepted", 6)
-    scene.pass_time(minutes=5)
-    assert (scene.state(payment_id), scene.moved()) == ("captured", [("charge", WHOLE)])
+def test_a_rate_limit_fails_no_payment(system: System, operation: str) -> None:
+    system.provider.fail(operation, "rate_limit", times=6)
+    payment_id = _try(system, 6)
+    assert (system.state(payment_id), system.attempts(payment_id)[0].retries) == ("accepted", 6)
+    system.advance(minutes=5)
+    assert (system.state(payment_id), system.provider.movements()) == ("captured", [("charge", AMOUNT)])
 
 
-def test_a_payment_that_is_given_up_is_void_at_the_provider_before_it_fails(scene: Scene) -> None:
-    scene.fail("payment_intents.confirm", "rate_limit", times=None)
-    scene.fail("payment_intents.cancel", "rate_limit", times=2)
-    payment_id = _try(scene, 12)
-    assert _verbs(scene, payment_id) == [("charge", "due")]
+def test_a_payment_that_is_given_up_is_void_at_the_provider_before_it_fails(system: System) -> None:
+    system.provider.fail("payment_intents.confirm", "rate_limit", times=None)
+    system.provider.fail("payment_intents.cancel", "rate_limit", times=2)
+    payment_id = _try(system, 12)
+    assert _verbs(system, payment_id) == [("charge", "due")]
 
-    scene.pass_time(minutes=5)  # the last try; the first void
-    scene.pass_time(minutes=5)
-    assert _verbs(scene, payment_id) == [("charge", "failed"), ("void", "due")]
-    assert (scene.state(payment_id), scene.intent_status(payment_id)) == ("accepted", "requires_confirmation")
-    assert scene.call("POST", "/process", order("inv", "pm_card_visa")).status_code == 409
+    system.advance(minutes=5)  # the last try; the first void
+    system.advance(minutes=5)
+    assert _verbs(system, payment_id) == [("charge", "failed"), ("void", "due")]
+    assert (system.state(payment_id), system.provider.intent_status(payment_id)) == (
+        "accepted",
+        "requires_confirmation",
+    )
+    assert system.call("POST", "/process", payment_request("inv", "pm_card_visa")).status_code == 409
 
-    scene.pass_time(minutes=5)
-    assert (scene.state(payment_id), scene.intent_status(payment_id)) == ("failed", "canceled")
-    assert scene.moved() == []
+    system.advance(minutes=5)
+    assert (system.state(payment_id), system.provider.intent_status(payment_id)) == ("failed", "canceled")
+    assert system.provider.movements() == []
 
 
-def test_a_subscription_that_was_given_up_is_tried_again_in_dunning(scene: Scene) -> None:
-    scene.fail("payment_intents.confirm", "rate_limit", times=None)
-    payment_id = _try(scene, 14, subscription_id="sub")
-    assert (scene.state(payment_id), scene.case(payment_id).state, scene.subscription()) == (
+def test_a_subscription_that_was_given_up_is_tried_again_in_dunning(system: System) -> None:
+    system.provider.fail("payment_intents.confirm", "rate_limit", times=None)
+    payment_id = _try(system, 14, subscription_id="sub")
+    assert (system.state(payment_id), system.dunning_case(payment_id).state, system.subscription_status()) == (
         "past_due",
         "retrying",
         "past_due",
     )
-    assert scene.intent_status(payment_id) == "canceled"
+    assert system.provider.intent_status(payment_id) == "canceled"
 
-    scene.heal()
-    scene.pass_time(days=3)
-    assert (scene.state(payment_id), scene.subscription()) == ("captured", "active")
-    assert scene.moved() == [("charge", WHOLE)]
+    system.provider.heal()
+    system.advance(days=3)
+    assert (system.state(payment_id), system.subscription_status()) == ("captured", "active")
+    assert system.provider.movements() == [("charge", AMOUNT)]
 
 
-def test_a_lock_at_the_provider_leaves_the_confirm_in_doubt(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_at_the_provider_leaves_the_confirm_in_doubt(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     locked = NotStored(429, "invalid_request_error", "Another request holds this object.", code="lock_timeout")
     monkeypatch.setattr("sandbox.stripe.api.rate_limited", lambda: locked)
-    scene.fail("payment_intents.confirm", "rate_limit")
-    payment_id = scene.pay()
-    scene.work()
-    assert (scene.state(payment_id), scene.attempts(payment_id)[0].status) == ("in_doubt", "in_doubt")
-    scene.pass_time(seconds=2)
-    assert (scene.state(payment_id), scene.moved()) == ("captured", [("charge", WHOLE)])
+    system.provider.fail("payment_intents.confirm", "rate_limit")
+    payment_id = system.pay()
+    system.run_published()
+    assert (system.state(payment_id), system.attempts(payment_id)[0].status) == ("in_doubt", "in_doubt")
+    system.advance(seconds=2)
+    assert (system.state(payment_id), system.provider.movements()) == ("captured", [("charge", AMOUNT)])
 
 
-def _try(scene: Scene, times: int, **changes: Any) -> str:
+def _try(system: System, times: int, **changes: Any) -> str:
     """Ask for a payment and let it be tried so often; return its id."""
-    payment_id = scene.pay(**changes)
-    scene.rest()
+    payment_id = system.pay(**changes)
+    system.run_until_idle()
     for _ in range(times - 1):
-        scene.pass_time(minutes=5)
+        system.advance(minutes=5)
     return payment_id
 
 
-def _verbs(scene: Scene, payment_id: str) -> list[tuple[str, str]]:
-    return [(row.verb, row.status) for row in scene.attempts(payment_id)]
+def _verbs(system: System, payment_id: str) -> list[tuple[str, str]]:
+    return [(row.verb, row.status) for row in system.attempts(payment_id)]
 
 
 # --- what proves that nothing was sent ------------------------------------------------------------------
@@ -197,58 +200,58 @@ def _failure(port: int, scheme: str = "https", **how: Any) -> requests.RequestEx
 # --- looks that bring nothing new -----------------------------------------------------------------------
 
 
-def test_looks_that_change_nothing_thin_out(scene: Scene) -> None:
-    payment_id = scene.pay(card="pm_card_authenticationRequired", return_url="https://shop.example/back")
-    scene.rest()
+def test_looks_that_change_nothing_thin_out(system: System) -> None:
+    payment_id = system.pay(card="pm_card_authenticationRequired", return_url="https://shop.example/back")
+    system.run_until_idle()
     # Somebody chose another card in the dashboard: the intent is unconfirmed, and the payment stays as it is.
     card = {"payment_method": "pm_card_visa"}
-    scene.provider("POST", f"/v1/payment_intents/{scene.attempts(payment_id)[0].provider_reference}", card)
+    system.provider.call("POST", f"/v1/payment_intents/{system.attempts(payment_id)[0].provider_reference}", card)
 
     waits = []
     for _ in range(5):
-        due_at = scene.attempts(payment_id)[0].due_at
-        waits.append(due_at - scene.now())
-        scene.pass_time(seconds=waits[-1].total_seconds() + 1)
-        assert scene.state(payment_id) == "requires_action"
+        due_at = system.attempts(payment_id)[0].due_at
+        waits.append(due_at - system.now())
+        system.advance(seconds=waits[-1].total_seconds() + 1)
+        assert system.state(payment_id) == "requires_action"
     assert [round(wait / timedelta(minutes=1)) for wait in waits] == [1, 1, 10, 60, 360]
 
 
-def test_a_closed_attempt_is_not_looked_at_for_ever(scene: Scene) -> None:
-    payment_id = scene.pay()
-    scene.rest()
-    _make_due(scene, payment_id)
-    scene.pass_time(seconds=1)
-    assert scene.attempts(payment_id)[0].due_at is None
-    scene.move_clock(days=1)
-    scene.sweep()
-    assert scene.messages == []
+def test_a_closed_attempt_is_not_looked_at_for_ever(system: System) -> None:
+    payment_id = system.pay()
+    system.run_until_idle()
+    _make_due(system, payment_id)
+    system.advance(seconds=1)
+    assert system.attempts(payment_id)[0].due_at is None
+    system.move_clock(days=1)
+    system.sweep()
+    assert system.messages == []
 
 
-def _make_due(scene: Scene, payment_id: str) -> None:
+def _make_due(system: System, payment_id: str) -> None:
     """Leave a due date on an attempt that is closed, as two writers who did not see each other may."""
-    late = update(attempts).where(attempts.c.payment_id == payment_id).values(due_at=scene.now())
-    transact(scene.engine, lambda connection: connection.execute(late))
+    late = update(attempts).where(attempts.c.payment_id == payment_id).values(due_at=system.now())
+    transact(system.engine, lambda connection: connection.execute(late))
 
 
 # --- outages of the database and of the broker; settings that are missing -------------------------------
 
 
-def test_a_payment_from_the_broker_waits_for_the_database(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    task, fields = app.tasks[PROCESS], order("inv", "pm_card_visa") | {"application": "shop"}
+def test_a_payment_from_the_broker_waits_for_the_database(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, fields = app.tasks[PROCESS], payment_request("inv", "pm_card_visa") | {"application": "shop"}
     sent: list[Json] = []
     monkeypatch.setattr(task, "apply_async", lambda args, kwargs, **options: sent.append(kwargs | options))
     absent = make_engine(f"postgresql://postgres@127.0.0.1:{free_port()}/absent")
-    monkeypatch.setattr(app, "runtime", lambda: replace(scene.runtime, engine=absent, clock=Clock(absent)))
+    monkeypatch.setattr(app, "runtime", lambda: replace(system.runtime, engine=absent, clock=Clock(absent)))
     with pytest.raises(Retry):
         _receive(fields)
     [again] = sent
     assert (again["task_id"], again["countdown"], again["retries"]) == ("message-1", 10, 1)
     assert fields.items() <= again.items()
 
-    monkeypatch.setattr(app, "runtime", lambda: scene.runtime)
+    monkeypatch.setattr(app, "runtime", lambda: system.runtime)
     assert _receive(fields) == _receive(fields)
-    scene.rest()
-    assert scene.moved() == [("charge", WHOLE)]
+    system.run_until_idle()
+    assert system.provider.movements() == [("charge", AMOUNT)]
 
 
 def _receive(fields: Json) -> str:
@@ -261,39 +264,39 @@ def _receive(fields: Json) -> str:
         task.pop_request()
 
 
-def test_a_worker_without_settings_leaves_webhooks_to_others(scene: Scene) -> None:
-    payment_id = scene.pay()
-    scene.rest()
-    reference = scene.attempts(payment_id)[0].provider_reference
-    row_id = scene.deliver(scene.told("payment_intent.succeeded", reference))
-    gateway = scene.runtime.gateways.pop("stripe")
-    scene.rest()
-    assert (scene.hook(row_id).status, scene.hook(row_id).due_at is None) == ("stored", False)
+def test_a_worker_without_settings_leaves_webhooks_to_others(system: System) -> None:
+    payment_id = system.pay()
+    system.run_until_idle()
+    reference = system.attempts(payment_id)[0].provider_reference
+    row_id = system.deliver(system.provider.event("payment_intent.succeeded", reference))
+    gateway = system.runtime.gateways.pop("stripe")
+    system.run_until_idle()
+    assert (system.webhook(row_id).status, system.webhook(row_id).due_at is None) == ("stored", False)
 
-    scene.runtime.gateways["stripe"] = gateway
-    scene.pass_time(minutes=1)
-    assert scene.hook(row_id).status == "applied"
+    system.runtime.gateways["stripe"] = gateway
+    system.advance(minutes=1)
+    assert system.webhook(row_id).status == "applied"
 
 
-def test_an_event_that_says_too_little_sends_us_to_the_provider(scene: Scene) -> None:
-    payment_id = scene.pay(**scene.saved_bank_account())
-    scene.rest()
-    reference = scene.attempts(payment_id)[0].provider_reference
-    scene.bank_says(reference, "success")
+def test_an_event_that_says_too_little_sends_us_to_the_provider(system: System) -> None:
+    payment_id = system.pay(**system.provider.saved_bank_account())
+    system.run_until_idle()
+    reference = system.attempts(payment_id)[0].provider_reference
+    system.provider.decide_at_bank(reference, "success")
     thing = {"id": reference, "object": "payment_intent", "status": "succeeded"}
     event = {"id": "evt_thin", "type": "payment_intent.succeeded", "livemode": False, "data": {"object": thing}}
-    assert scene.deliver_and_rest(event).status == "applied"
-    assert scene.state(payment_id) == "captured"
+    assert system.deliver_and_run(event).status == "applied"
+    assert system.state(payment_id) == "captured"
 
 
 @pytest.mark.parametrize("data", [None, {"object": None}, {"object": []}, {"object": {"object": "payment_intent"}}, 7])
-def test_a_signed_event_that_makes_no_sense_is_kept_and_not_tried_again(scene: Scene, data: Any) -> None:
+def test_a_signed_event_that_makes_no_sense_is_kept_and_not_tried_again(system: System, data: Any) -> None:
     event = {"id": "evt_1", "type": "payment_intent.succeeded", "livemode": False, "data": data}
-    row = scene.deliver_and_rest(event)
+    row = system.deliver_and_run(event)
     assert (row.status, row.due_at) == ("unreadable", None)
-    scene.move_clock(days=1)
-    scene.sweep()
-    assert scene.messages == []
+    system.move_clock(days=1)
+    system.sweep()
+    assert system.messages == []
 
 
 @pytest.mark.parametrize("error", [RuntimeError, OSError, ValueError, KeyError, TimeoutError])
@@ -356,17 +359,17 @@ def _request(task: str, args: list[str], kwargs: Json) -> QuietRequest:
     return QuietRequest(message, headers=headers, decoded=True, body=body, app=app, task=app.tasks[task])
 
 
-def test_velocity_is_that_of_one_application(scene: Scene) -> None:
+def test_velocity_is_that_of_one_application(system: System) -> None:
     for number in range(5):
-        scene.pay(f"declined-{number}", "pm_card_visa_chargeDeclined")
-    scene.rest()
-    known = scene.pay("sixth")
-    response = scene.call("POST", "/process", order("elsewhere", "pm_card_visa"), caller="other")
-    scene.rest()
-    assert [reason["rule"] for reason in _reasons(scene, known)] == ["many_declines"]
-    assert _reasons(scene, response.json["id"]) == []
+        system.pay(f"declined-{number}", "pm_card_visa_chargeDeclined")
+    system.run_until_idle()
+    known = system.pay("sixth")
+    response = system.call("POST", "/process", payment_request("elsewhere", "pm_card_visa"), caller="other")
+    system.run_until_idle()
+    assert [reason["rule"] for reason in _reasons(system, known)] == ["many_declines"]
+    assert _reasons(system, response.json["id"]) == []
 
 
-def _reasons(scene: Scene, payment_id: str) -> list[Json]:
-    [row] = scene.rows(assessments, assessments.c.payment_id == payment_id)
+def _reasons(system: System, payment_id: str) -> list[Json]:
+    [row] = system.rows(assessments, assessments.c.payment_id == payment_id)
     return list(row.reasons)
