@@ -15,7 +15,7 @@ from domain.dunning import CaseState, DunningPolicy, SubscriptionStatus
 from domain.payment import DunningCase, Event, State
 from domain.state_machine import decide, target
 
-from .world import declined, new_attempt, new_payment
+from .examples import declined, new_attempt, new_payment
 
 FIRST = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 DAY = timedelta(days=1)

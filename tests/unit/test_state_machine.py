@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import fields, replace
+from datetime import datetime, timedelta
 from functools import cache
 from itertools import product
 from typing import Any
@@ -30,6 +30,7 @@ from domain.decision import (
     CloseOtherAttempts,
     CloseSiblingCases,
     Decision,
+    Effect,
     MarkSubscription,
     OpenAttempt,
     SaveCase,
@@ -66,7 +67,7 @@ from domain.payment import (
 )
 from domain.state_machine import decide, target
 
-from .world import NOW, POLICY, World, declined, new_attempt, new_payment
+from .examples import NOW, POLICY, declined, new_attempt, new_payment
 
 WHOLE = Approved("pi_1", authorized=1000, captured=1000)
 HELD = Approved("pi_1", authorized=1000, authorization_expires_at=NOW + timedelta(days=7))
@@ -90,6 +91,20 @@ def lead(cause: Trigger, attempt: Any = ..., **payment: Any) -> State:
     decided = decision_on(cause, attempt, **payment)
     state = payment.get("state", State.PROCESSING)
     return state if decided.event is None else target(state, decided.event)
+
+
+def follow(
+    payment: Payment, attempt: Attempt, cause: Trigger, now: datetime = NOW, *, effects: tuple[Effect, ...] = ()
+) -> tuple[Payment, Attempt]:
+    """Return payment and attempt as the decision leaves them; it has these effects and no others."""
+    decided = decide(payment, attempt, cause, now, POLICY)
+    assert decided is not None
+    assert decided.effects == effects
+    state = payment.state if decided.event is None else target(payment.state, decided.event)
+    of_payment, of_attempt = ({field.name for field in fields(value)} for value in (payment, attempt))
+    amounts = {name: value for name, value in decided.payment.items() if name in of_payment}
+    changes = {name: value for name, value in decided.attempt.items() if name in of_attempt}
+    return replace(payment, state=state, **amounts), replace(attempt, **changes)
 
 
 # --- charging ---
@@ -186,19 +201,20 @@ def test_an_intent_that_may_still_be_confirmed_is_voided_before_the_charge_fails
 
 
 def test_a_charge_that_is_still_running_is_waited_for_longer_and_longer_and_never_given_up() -> None:
-    """The capture's answer was lost; the look shows it not yet taken, and a repeat is told that one is running."""
-    world = World(new_payment())
-    row, pauses = world.rows[0], []
+    """The capture's response was lost; a look-up shows it not yet taken, and a repeat is refused as still running."""
+    payment, attempt, now, pauses = new_payment(), new_attempt(status=AttemptStatus.DUE, claims=0), NOW, []
     for _ in range(12):
-        world.apply(row, Started())
-        world.apply(row, InDoubt("capture_in_progress", "o_1"))
-        assert row.due_at is not None
-        pauses.append((row.due_at - world.now).total_seconds())
-        world.now = row.due_at
-        world.apply(row, CustomerApproved("o_1"))
-        assert (world.payment.state, row.attempt.status) == (State.PROCESSING, AttemptStatus.DUE)
+        payment, attempt = follow(payment, attempt, Started(), now)
+        doubt = decide(payment, attempt, InDoubt("capture_in_progress", "o_1"), now, POLICY)
+        assert doubt is not None
+        due_at = doubt.attempt["due_at"]
+        assert due_at is not None
+        pauses.append((due_at - now).total_seconds())
+        payment, attempt = follow(payment, attempt, InDoubt("capture_in_progress", "o_1"), now)
+        now = due_at
+        payment, attempt = follow(payment, attempt, CustomerApproved("o_1"), now)
+        assert (payment.state, attempt.status) == (State.PROCESSING, AttemptStatus.DUE)
     assert pauses == [1, 3, 10, 30, 60, *[300] * 7]
-    assert len(world.rows) == 1
 
 
 def test_a_worker_that_dies_again_and_again_is_still_counted() -> None:
@@ -250,12 +266,11 @@ def test_what_a_provider_forgot_is_believed_after_minutes_only() -> None:
 
 
 def test_money_that_surfaces_after_a_consent_that_came_too_late_is_taken_into_the_books() -> None:
-    world = World(new_payment(state=State.FAILED))
-    row = world.rows[0]
-    row.attempt, row.due_at = replace(row.attempt, status=AttemptStatus.FAILED), None
-    world.apply(row, CustomerApproved("pi_1"))
-    world.apply(row, WHOLE)
-    assert (world.payment.state, world.payment.captured) == (State.CAPTURED, 1000)
+    payment, attempt = new_payment(state=State.FAILED), new_attempt(status=AttemptStatus.FAILED)
+    void = OpenAttempt(Verb.VOID, "late_authorization", reference="pi_1")
+    payment, attempt = follow(payment, attempt, CustomerApproved("pi_1"), effects=(void,))
+    payment, _ = follow(payment, attempt, WHOLE, effects=(CloseOtherAttempts(),))
+    assert (payment.state, payment.captured) == (State.CAPTURED, 1000)
 
 
 def test_what_the_provider_knows_is_voided_there_however_the_last_try_ended() -> None:
