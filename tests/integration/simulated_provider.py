@@ -87,13 +87,15 @@ def _decline(decline_class: DeclineClass) -> Decline:
 
 @dataclass
 class SimulatedProvider:
-    """A gateway and the provider behind it. `during_call`: called in the middle of a call that is overtaken.
+    """A gateway and the provider behind it. `during_call`: called while a call that was overtaken or outrun runs.
+    `after_look_up`: called while the outcome of a look-up is on its way.
 
     `events`: what its webhooks say, oldest first: the object, and its outcome at that time."""
 
     plan: Callable[[AttemptRequest], Plan] = lambda _: Plan()
     is_answering: Callable[[], bool] = lambda: True
     during_call: Callable[[AttemptRequest], None] = lambda _: None
+    after_look_up: Callable[[AttemptRequest], None] = lambda _: None
     now: Callable[[], datetime] = datetime.now
     intents: dict[str, Object] = field(default_factory=dict)
     refunds: dict[str, Object] = field(default_factory=dict)
@@ -130,7 +132,9 @@ class SimulatedProvider:
 
     def retrieve(self, attempt: AttemptRequest) -> Outcome:
         """Look an attempt up; in doubt if the provider does not answer."""
-        return self.truth(attempt) if self.is_answering() else InDoubt("no_answer")
+        outcome = self.truth(attempt) if self.is_answering() else InDoubt("no_answer")
+        self.after_look_up(attempt)
+        return outcome
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> VerifiedWebhook:
         """Refuse: histories store their webhooks themselves."""
@@ -169,6 +173,8 @@ class SimulatedProvider:
             case "overtaken":
                 self.during_call(attempt)
         outcome = self.execute(attempt, plan)
+        if plan.way == "outrun":
+            self.during_call(attempt)
         return InDoubt("no_answer") if plan.way == "lost" else outcome
 
     # --- the provider's own books ---

@@ -75,6 +75,7 @@ WAYS = (
     "at fault",
     "paused",
     "overtaken",
+    "outrun",
 )
 # Soft declines begin dunning; the others end it.
 DECLINES = (DeclineClass.SOFT, DeclineClass.SOFT, DeclineClass.SOFT, *DeclineClass)
@@ -134,10 +135,15 @@ class Histories(RuleBasedStateMachine):
         system.messages.clear()
         crash.clear()
         self.provider = SimulatedProvider(
-            plan=self.plan, is_answering=self.is_answering, during_call=self.overtake, now=clock.now
+            plan=self.plan,
+            is_answering=self.is_answering,
+            during_call=self.overtake,
+            after_look_up=self.outrun,
+            now=clock.now,
         )
         system.runtime.gateways["stripe"] = self.provider
         self.is_calm = False
+        self.is_busy = False
         self.is_screened = False
         self.delivered = 0
         self.tokens: dict[str, int] = {}
@@ -259,9 +265,26 @@ class Histories(RuleBasedStateMachine):
         return self.is_calm or self.choose([True, True, False])
 
     def overtake(self, attempt: AttemptRequest) -> None:
+        """Let something happen while a worker is about an attempt: this very moment is not the worker's own."""
+        self.is_busy = True
+        happens = [self.lose_lease, *([self.decide_and_tell] if self.undecided() else [])]
+        self.choose(happens)(attempt)
+        self.is_busy = False
+
+    def outrun(self, attempt: AttemptRequest) -> None:
+        """Now and then, let something happen between the outcome of a look-up and its record."""
+        if not self.is_calm and not self.is_busy and self.choose(range(4)) == 0:
+            self.overtake(attempt)
+
+    def lose_lease(self, attempt: AttemptRequest) -> None:
         """Let the lease of a call end, and another worker look the attempt up."""
         self.move_clock(LEASE + timedelta(seconds=1))
         self.run(RECONCILE, attempt.attempt_id, CRASHES[RECONCILE])
+
+    def decide_and_tell(self, attempt: AttemptRequest) -> None:
+        """Let bank or customer decide, and the webhook of that be applied."""
+        self.bank_or_customer_decides()
+        self.deliver(len(self.provider.events) - 1, has_status=True)
 
     def delayed_call_arrives(self) -> None:
         self.provider.execute(*self.provider.late.pop(0))
@@ -455,10 +478,15 @@ def _checked(apply: Callable[..., transition.Applied]) -> Callable[..., transiti
     """Return the writer, which now checks what must hold of every single step."""
 
     def apply_and_check(
-        change: Change, locked: Row[Any] | str, trigger: Any, *given: Any, **named: Any
+        change: Change,
+        locked: Row[Any] | str,
+        trigger: Any,
+        fencing_token: int | None = None,
+        data: dict[str, Any] | None = None,
     ) -> transition.Applied:
         before = transition.lock_attempt(change.connection, locked if isinstance(locked, str) else locked.attempt_id)
-        applied = apply(change, locked, trigger, *given, **named)
+        applied = apply(change, locked, trigger, fencing_token, data)
+        assert fencing_token in (None, before.attempt_fencing_token), "a worker that was overtaken has written"
         if applied.decision is not None:
             _check_step(change, before, trigger, applied)
         return applied
