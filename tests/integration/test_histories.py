@@ -1,522 +1,29 @@
-"""Any order of calls, crashes, look-ups, webhooks, requests and days, through the real tasks, requests and writer: our
-books end as the provider's are.
-
-The rows are those of a real database; only the provider is simulated (see simulated_provider.py)."""
+"""However calls, crashes, look-ups, webhooks, requests and days follow one another, our books end as the provider's."""
 
 from __future__ import annotations
 
-import json
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from sqlalchemy import Connection, Row, Table, delete, select
+from hypothesis.stateful import run_state_machine_as_test
 
-import models.operations as requests
-from domain.commands import Blocked, ReviewRequired
-from domain.decision import LEASE
-from domain.decline import DeclineClass
-from domain.errors import CeleriacError
-from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
-from domain.payment import (
-    CLOSED_UNPAID,
-    COLLECTED,
-    IN_DUNNING,
-    IN_FLIGHT,
-    IN_PROGRESS,
-    UNFINISHED,
-    AttemptStatus,
-    Event,
-    State,
-    Verb,
-)
-from domain.routing import Choice
-from domain.state_machine import target
-from gateways.base import AttemptRequest
 from models import transition
-from models.accept_payment import accept_payment
-from models.change import Change
-from models.idempotency import Caller
-from models.requests import CancelPayment, CapturePayment, ProcessPayment, RefundPayment, ReviewPayment
-from models.session import read, transact
-from models.tables import api_keys, attempts, dunning_cases, events, metadata, payments
-from models.task_messages import DUNNING, RECONCILE, WEBHOOK, message_for_attempt
-from models.webhook_events import store_webhook_event
-from tests.integration.simulated_provider import Object, Plan, SimulatedProvider
-from tests.system import System, running_system
+from tests.integration.histories import KINDS, MODULES_WITH_FAILPOINTS, Histories, StillClock, WorkerDied
+from tests.integration.history_checks import checked
+from tests.provider import Json
+from tests.system import running_system
 
-START = datetime(2026, 11, 23, 12, tzinfo=UTC)
-AMOUNT = 1000
-SHOP, OPERATOR = Caller("shop", "app:shop"), Caller(None, "operator")
-SUBSCRIPTION = {"subscription_id": "sub", "off_session": True}
-KINDS = (
-    {"off_session": False},
-    {"off_session": True},
-    {"capture": False, "off_session": False},
-    {"subscription_id": "sub", "off_session": False},
-    SUBSCRIPTION,
-    SUBSCRIPTION,
-)
-WAYS = (
-    *["answered"] * 4,
-    "lost",
-    "late",
-    "not executed",
-    "refused",
-    "at fault",
-    "paused",
-    "overtaken",
-    "outrun",
-)
-# Soft declines begin dunning; the others end it.
-DECLINES = (DeclineClass.SOFT, DeclineClass.SOFT, DeclineClass.SOFT, *DeclineClass)
-BEHAVIOURS = (
-    "good",
-    "good",
-    "good",
-    "good",
-    "declined",
-    "declined",
-    "processing",
-    "unauthenticated",
-    "requires_action",
-)
-# Where a process may die, by task; see models/failpoints.py.
-CRASHES = {
-    Verb.CHARGE: ("charge.claimed", "charge.created", "charge.reference_saved", "charge.responded", "charge.recorded"),
-    Verb.REFUND: ("operation.claimed", "operation.responded", "operation.recorded"),
-    RECONCILE: ("reconcile.claimed", "reconcile.looked_up", "reconcile.recorded"),
-    WEBHOOK: ("webhook.looked_up", "webhook.applied"),
-    DUNNING: ("dunning.swept", "dunning.advanced"),
-}
-MODULES_WITH_FAILPOINTS = ("tasks.execute", "tasks.reconcile", "tasks.webhooks", "tasks.dunning")
-DOUBT = {Event.CHARGE_IN_DOUBT, Event.CAPTURE_IN_DOUBT, Event.VOID_IN_DOUBT, Event.REFUND_IN_DOUBT, None}
-# Nothing more is taken. A void or a refund may still be under way.
-ENDED = CLOSED_UNPAID | COLLECTED | {State.BLOCKED}
-WAITS_FOR_PERSON = (State.REVIEW, State.AMOUNT_MISMATCH)
-MONEY_AT_BANK = ("requires_action", "processing")
+# A history that fails is made smaller for up to five minutes.
+pytestmark = pytest.mark.timeout(600)
 
 
-class WorkerDied(BaseException):
-    """The process is gone: nothing of it runs any more."""
-
-
-class StillClock:
-    """A clock that moves only when a history says so: every replay of a history sees the same dates."""
-
-    def __init__(self) -> None:
-        self.time = START
-
-    def now(self) -> datetime:
-        """Return the time."""
-        return self.time
-
-
-class Histories(RuleBasedStateMachine):
-    """The payments of an application's user, and all that may happen to them.
-
-    One rule chooses among everything that is possible: Hypothesis switches rules off at random, and a run without
-    workers shows nothing."""
-
-    def __init__(self, system: System, clock: StillClock, crash: dict[str, str]) -> None:
-        super().__init__()
-        self.system, self.clock, self.crash = system, clock, crash
-        clock.time = START
-        transact(system.engine, _delete_rows)
-        system.messages.clear()
-        crash.clear()
-        self.provider = SimulatedProvider(
-            plan=self.plan,
-            is_answering=self.is_answering,
-            during_call=self.overtake,
-            after_look_up=self.outrun,
-            now=clock.now,
-        )
-        system.runtime.gateways["stripe"] = self.provider
-        self.is_calm = False
-        self.is_busy = False
-        self.is_screened = False
-        self.delivered = 0
-        self.tokens: dict[str, int] = {}
-        self.invoices = 1
-        self.payment_ids: list[str] = []
-
-    @initialize(kind=st.sampled_from(KINDS))
-    def accept(self, kind: dict[str, Any]) -> None:
-        self.kind = kind
-        self.process()
-
-    def process(self, **changes: Any) -> None:
-        """Accept a payment of the newest invoice."""
-        body = {"invoice_id": f"inv_{self.invoices}", "user_id": "user", "amount": "10.00", "currency": "EUR"}
-        method = {"payment_method": "credit_card", "payment_method_token": "pm_1"}
-        request, choices = ProcessPayment.parse(body | method | self.kind | changes), [Choice("stripe", "only")]
-        response = transact(self.system.engine, accept_payment, request, SHOP, None, self.clock.time, choices)
-        self.payment_ids.append(str(response.payment_id))
-        self.load()
-
-    @rule(data=st.data())
-    def something_happens(self, data: Any) -> None:
-        self.draw = data.draw
-        # What ends a payment early is tried seldom, so that the others live long enough to meet everything else.
-        is_rare = self.choose(range(8)) == 0
-        self.choose([*self.often(), *(self.seldom() if is_rare else [])])()
-        # The broker may lose every message: the sweep publishes what is due.
-        self.system.messages.clear()
-        self.load()
-
-    def choose(self, options: Any) -> Any:
-        return self.draw(st.sampled_from(list(options)))
-
-    # --- the rows ---
-
-    def load(self) -> None:
-        """Read what is stored now, in one transaction."""
-        found = read(self.system.engine, _read_rows)
-        self.payments = {row.id: row for row in found[payments]}
-        self.attempts, self.events = found[attempts], found[events]
-        self.cases = {row.payment_id: row for row in found[dunning_cases]}
-
-    @property
-    def payment(self) -> Row[Any]:
-        """The newest payment."""
-        return self.payments[self.payment_ids[-1]]
-
-    def attempts_of(self, payment_id: str, *statuses: AttemptStatus) -> list[Row[Any]]:
-        of_payment = [row for row in self.attempts if row.payment_id == payment_id]
-        return [row for row in of_payment if not statuses or row.status in statuses]
-
-    # --- what may happen ---
-
-    def often(self) -> list[Callable[[], None]]:
-        """Return what workers, provider, customers and days may do now."""
-        state = self.payment.state
-        return [
-            self.time_passes,
-            self.beat,
-            *([self.webhook] if self.provider.events else []),
-            *([self.work] * 5 if self.due() else []),
-            *([self.look_up] * 3 if self.due_soon() else []),
-            *([self.customer_returns] if self.waiting() else []),
-            *([self.delayed_call_arrives] if self.provider.late else []),
-            *([self.bank_or_customer_decides] if self.undecided() else []),
-            *([self.capture] * 2 + [self.cancel] if state == State.AUTHORIZED else []),
-            *([self.cancel] if state == State.REQUIRES_ACTION else []),
-            *([self.refund] * 2 if state in (State.CAPTURED, State.PARTIALLY_REFUNDED) else []),
-            *([self.review] if state == State.REVIEW else []),
-            *([self.dunning] * 2 if self.due_cases() else []),
-            *([self.pay_again] if state in CLOSED_UNPAID else []),
-            *([self.next_invoice] if state in ENDED else []),
-        ]
-
-    def seldom(self) -> list[Callable[[], None]]:
-        """Return what ends a payment early, or is refused."""
-        state = self.payment.state
-        return [
-            self.cancel,
-            self.capture,
-            self.refund,
-            *([self.screen] if state == State.ACCEPTED and not self.is_screened else []),
-            *([self.pay_again] if state in IN_DUNNING else []),
-        ]
-
-    # --- workers ---
-
-    def due(self) -> list[Row[Any]]:
-        return [row for row in self.attempts if row.status == AttemptStatus.DUE]
-
-    def work(self) -> None:
-        row = self.choose(self.due())
-        self.is_screened = True
-        message = message_for_attempt(row.id, row.verb)
-        self.run(message.task, row.id, CRASHES[Verb.CHARGE if Verb(row.verb).is_collecting else Verb.REFUND])
-
-    def run(self, task: str, row_id: str, crashes: tuple[str, ...]) -> None:
-        """Run a task in a process that may die."""
-        if not self.is_calm and self.choose(range(6)) == 0:
-            self.crash["point"] = self.choose(crashes)
-        try:
-            self.system.run(task, row_id)
-        except WorkerDied:
-            pass
-        finally:
-            self.crash.clear()
-
-    def plan(self, attempt: AttemptRequest) -> Plan:
-        """Say how a call ends."""
-        if self.is_calm:
-            return Plan()
-        way, behaviour, decline = self.choose(WAYS), self.choose(BEHAVIOURS), self.choose(DECLINES)
-        if behaviour == "requires_action" and attempt.is_off_session:
-            behaviour = "unauthenticated"
-        return Plan(way, behaviour, decline)
-
-    def is_answering(self) -> bool:
-        """Say whether a look-up is answered."""
-        return self.is_calm or self.choose([True, True, False])
-
-    def overtake(self, attempt: AttemptRequest) -> None:
-        """Let something happen while a worker is about an attempt: this very moment is not the worker's own."""
-        self.is_busy = True
-        happens = [self.lose_lease, *([self.decide_and_tell] if self.undecided() else [])]
-        self.choose(happens)(attempt)
-        self.is_busy = False
-
-    def outrun(self, attempt: AttemptRequest) -> None:
-        """Now and then, let something happen between the outcome of a look-up and its record."""
-        if not self.is_calm and not self.is_busy and self.choose(range(4)) == 0:
-            self.overtake(attempt)
-
-    def lose_lease(self, attempt: AttemptRequest) -> None:
-        """Let the lease of a call end, and another worker look the attempt up."""
-        self.move_clock(LEASE + timedelta(seconds=1))
-        self.run(RECONCILE, attempt.attempt_id, CRASHES[RECONCILE])
-
-    def decide_and_tell(self, attempt: AttemptRequest) -> None:
-        """Let bank or customer decide, and the webhook of that be applied."""
-        self.bank_or_customer_decides()
-        self.deliver(len(self.provider.events) - 1, has_status=True)
-
-    def delayed_call_arrives(self) -> None:
-        self.provider.execute(*self.provider.late.pop(0))
-
-    def beat(self) -> None:
-        """Sweep, and let the workers run what is published."""
-        self.system.sweep()
-        for message in list(self.system.messages):
-            crashes = CRASHES.get(message.task)
-            self.run(*message, crashes or (*CRASHES[Verb.CHARGE], *CRASHES[Verb.REFUND]))
-            self.is_screened = True
-
-    def screen(self) -> None:
-        self.is_screened = True
-        command = self.choose([Blocked(), ReviewRequired()])
-        self.system.runtime.change("worker", transition.apply, self.attempts[0].id, command)
-
-    # --- look-ups and webhooks ---
-
-    def due_soon(self) -> list[Row[Any]]:
-        soon = self.clock.time + timedelta(hours=2)
-        return [row for row in self.attempts if row.due_at and row.due_at <= soon and row.status != AttemptStatus.DUE]
-
-    def look_up(self) -> None:
-        row = self.choose(self.due_soon())
-        self.move_clock(max(row.due_at - self.clock.time, timedelta()))
-        self.run(RECONCILE, row.id, CRASHES[RECONCILE])
-
-    def waiting(self) -> list[Row[Any]]:
-        return [row for row in self.attempts if row.status in (AttemptStatus.ACTION_REQUIRED, AttemptStatus.PENDING)]
-
-    def customer_returns(self) -> None:
-        row = self.choose(self.waiting())
-        self.system.runtime.change("web", requests.look_up_now, row.id)
-        self.run(RECONCILE, row.id, CRASHES[RECONCILE])
-
-    def webhook(self) -> None:
-        """Deliver any event that there was: late, twice, out of order."""
-        self.deliver(self.choose(range(len(self.provider.events))), has_status=self.choose([True, False]))
-
-    def deliver(self, number: int, *, has_status: bool) -> None:
-        self.delivered += 1
-        payload, event_id = json.dumps({"number": number, "has_status": has_status}), f"evt_{self.delivered}"
-        stored = transact(
-            self.system.engine, store_webhook_event, "stripe", event_id, "changed", payload, self.clock.time
-        )
-        assert stored is not None
-        self.run(*stored, CRASHES[WEBHOOK])
-
-    def undecided(self) -> list[Object]:
-        objects = [*self.provider.intents.values(), *self.provider.refunds.values()]
-        return [found for found in objects if found.status in MONEY_AT_BANK]
-
-    def bank_or_customer_decides(self) -> None:
-        subject, result = self.choose(self.undecided()), self.choose(["good", "declined", "approved"])
-        if subject.attempt_id in self.provider.intents:
-            [verb] = [Verb(row.verb) for row in self.attempts if row.id == subject.attempt_id]
-            self.provider.confirm(subject, verb, result, self.choose(DECLINES))
-        else:
-            self.provider.set_status(subject, "declined" if result == "declined" else "refunded")
-
-    # --- requests ---
-
-    def request(self, work: Callable[..., Any], body: Any, caller: Caller = SHOP) -> None:
-        """Send a request, which may be refused."""
-        with suppress(CeleriacError):
-            self.system.runtime.change(caller.actor, work, self.payment.id, body, caller, None)
-
-    def capture(self) -> None:
-        self.request(requests.request_capture, CapturePayment.parse({"amount": self.choose(["10.00", "9.99", "0.01"])}))
-
-    def cancel(self) -> None:
-        self.request(requests.request_cancel, CancelPayment.parse({}))
-
-    def refund(self) -> None:
-        self.request(requests.request_refund, RefundPayment.parse({"amount": self.choose([None, "5.00", "0.01"])}))
-
-    def review(self) -> None:
-        decision = self.choose(["approve", "reject"])
-        self.request(requests.decide_review, ReviewPayment.parse({"decision": decision}), OPERATOR)
-
-    def pay_again(self) -> None:
-        """Let the customer make one more payment of the invoice, which dunning may be collecting as well."""
-        with suppress(CeleriacError):
-            self.process(off_session=False)
-
-    def next_invoice(self) -> None:
-        """Let the application collect the next invoice, of the same subscription if it is one."""
-        self.invoices += 1
-        with suppress(CeleriacError):
-            self.process()
-
-    # --- dates ---
-
-    def time_passes(self) -> None:
-        self.move_clock(timedelta(hours=self.choose([1, 25, 72, 200])))
-
-    def move_clock(self, by: timedelta) -> None:
-        self.clock.time += by
-        self.provider.expire()
-
-    def due_cases(self) -> list[Row[Any]]:
-        return [case for case in self.cases.values() if case.due_at and case.due_at <= self.clock.time]
-
-    def dunning(self) -> None:
-        self.run(DUNNING, self.choose(self.due_cases()).payment_id, CRASHES[DUNNING])
-
-    # --- what must hold ---
-
-    @invariant()
-    def holds(self) -> None:
-        if not self.payment_ids:
-            return
-        for payment in self.payments.values():
-            self.check_payment(payment)
-            self.check_events(payment)
-        for row in self.attempts:
-            assert row.fencing_token >= self.tokens.get(row.id, 0)
-            self.tokens[row.id] = row.fencing_token
-        # However many payments it takes to collect an invoice.
-        for invoice_id in {payment.invoice_id for payment in self.payments.values()}:
-            of_invoice = [payment.id for payment in self.payments.values() if payment.invoice_id == invoice_id]
-            assert sum(self.provider.captured(payment_id) for payment_id in of_invoice) <= AMOUNT
-
-    def check_payment(self, payment: Row[Any]) -> None:
-        provider, rows = self.provider, self.attempts_of(payment.id)
-        assert 0 <= payment.refunded <= payment.captured <= (payment.authorized or payment.amount) <= payment.amount
-        assert sum(row.verb != Verb.REFUND and row.status in IN_FLIGHT for row in rows) <= 1
-        own = [intent for intent in provider.intents.values() if intent.payment_id == payment.id]
-        assert sum(intent.status in ("succeeded", "authorized") for intent in own) <= 1
-        assert provider.refunded(payment.id) <= provider.captured(payment.id) <= payment.amount
-        if payment.state in ENDED:
-            taking = (Verb.CHARGE, Verb.AUTHORIZE, Verb.CAPTURE)
-            assert not [row for row in rows if row.verb in taking and row.status in UNFINISHED]
-        elif payment.state not in WAITS_FOR_PERSON:
-            case = self.cases.get(payment.id)
-            assert [row for row in rows if row.due_at] or (case and case.due_at), f"{payment.state} waits for nothing"
-
-    def check_events(self, payment: Row[Any]) -> None:
-        """The events tell the whole way from acceptance to the present state, in the order of time."""
-        trail = [row for row in self.events if row.payment_id == payment.id and row.to_state]
-        assert trail[-1].to_state == payment.state
-        for before, after in pairwise(trail):
-            assert after.from_state == before.to_state
-            assert after.to_state == target(State(after.from_state), Event(after.name))
-            assert after.at >= before.at
-
-    def teardown(self) -> None:
-        """When every call has arrived and everything was looked up, the books agree."""
-        if not self.payment_ids:
-            return
-        self.is_calm = True
-        while self.provider.late:
-            self.delayed_call_arrives()
-        for _ in range(3):
-            self.move_clock(timedelta(hours=7))
-            # The last event of each object; it only says that the object has changed.
-            for number in {
-                subject.reference: number for number, (subject, _) in enumerate(self.provider.events)
-            }.values():
-                self.deliver(number, has_status=False)
-            self.system.sweep()
-            self.system.run_until_idle()
-        self.load()
-        self.holds()
-        for payment in self.payments.values():
-            assert payment.captured == self.provider.captured(payment.id)
-            assert payment.refunded == self.provider.refunded(payment.id)
-            assert payment.state not in IN_PROGRESS
-
-
-def _delete_rows(connection: Connection) -> None:
-    for table in reversed(metadata.sorted_tables):
-        if table is not api_keys:
-            connection.execute(delete(table))
-
-
-_QUERIES = {
-    payments: select(payments),
-    attempts: select(attempts).order_by(attempts.c.created_at, attempts.c.number, attempts.c.id),
-    dunning_cases: select(dunning_cases),
-    events: select(events).order_by(events.c.id),
-}
-
-
-def _read_rows(connection: Connection) -> dict[Table, list[Row[Any]]]:
-    return {table: list(connection.execute(query)) for table, query in _QUERIES.items()}
-
-
-def _checked(apply: Callable[..., transition.Applied]) -> Callable[..., transition.Applied]:
-    """Return the writer, which now checks what must hold of every single step."""
-
-    def apply_and_check(
-        change: Change,
-        locked: Row[Any] | str,
-        trigger: Any,
-        fencing_token: int | None = None,
-        data: dict[str, Any] | None = None,
-    ) -> transition.Applied:
-        before = transition.lock_attempt(change.connection, locked if isinstance(locked, str) else locked.attempt_id)
-        applied = apply(change, locked, trigger, fencing_token, data)
-        assert fencing_token in (None, before.attempt_fencing_token), "a worker that was overtaken has written"
-        if applied.decision is not None:
-            _check_step(change, before, trigger, applied)
-        return applied
-
-    return apply_and_check
-
-
-def _check_step(change: Change, before: Row[Any], trigger: Any, applied: transition.Applied) -> None:
-    decision = applied.decision
-    assert decision is not None
-    after = transition.lock_attempt(change.connection, before.attempt_id)
-    expected = before.state if decision.event is None else target(State(before.state), decision.event)
-    assert after.state == expected
-    if isinstance(trigger, InDoubt):
-        assert decision.event in DOUBT
-    if after.state == State.DECLINED and before.state != after.state:
-        assert isinstance(trigger, Declined | AuthenticationRequired)
-    if after.state == State.FAILED and before.state != after.state:
-        is_closed = isinstance(trigger, Approved) and trigger.voided
-        assert is_closed or isinstance(trigger, NotSent)
-    if isinstance(trigger, Approved) and Verb(before.attempt_verb).is_collecting:
-        is_whole = trigger.captured == before.attempt_amount
-        assert not is_whole or after.state in COLLECTED
-    if isinstance(trigger, Outcome):
-        assert not transition.changes_anything(change, after, trigger), f"{trigger} is news twice"
-
-
-@contextmanager
-def _histories(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Histories]]:
-    """Give a factory of histories on one database, whose rows each history deletes."""
+@pytest.fixture
+def histories(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Run histories of such payments on one database, whose rows each history deletes; `examples`: how many."""
     clock, crash = StillClock(), {}
 
     def reach(point: str) -> None:
@@ -526,42 +33,43 @@ def _histories(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
 
     for module in MODULES_WITH_FAILPOINTS:
         monkeypatch.setattr(f"{module}.reach", reach)
-    monkeypatch.setattr(transition, "apply", _checked(transition.apply))
-    # A history takes less time than a lease.
+    monkeypatch.setattr(transition, "apply", checked(transition.apply))
+    # A call takes no time by the still clock, so that no lease needs to be renewed.
     monkeypatch.setattr("runtime.leases._RENEW_SECONDS", 86_400)
-    with running_system(database_url) as system:
+
+    with running_system(request.getfixturevalue(request.param)) as system:
         system.runtime = replace(system.runtime, clock=clock)
         system.tasks_run_in(monkeypatch)
-        yield lambda: Histories(system, clock, crash)
+
+        def run(kinds: Sequence[Json], examples: int) -> None:
+            how_many = settings(
+                max_examples=max(1, examples),
+                stateful_step_count=30,
+                deadline=None,
+                suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+            )
+            run_state_machine_as_test(lambda: Histories(system, clock, crash, list(kinds)), settings=how_many)
+
+        yield run
 
 
-def _run(make: Callable[[], Histories], examples: int) -> None:
-    run_state_machine_as_test(
-        make,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=30,
-            deadline=None,
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
-        ),
-    )
-
-
-def test_every_history_on_sqlite_ends_with_the_books_of_the_provider(
-    sqlite_template: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def sqlite_url_in_memory(sqlite_template: bytes) -> Iterator[str]:
+    """The URL of a migrated SQLite database in memory, where there is such a directory: commits there cost nothing."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as directory:
         file = Path(directory) / "celeriac.db"
         file.write_bytes(sqlite_template)
-        with _histories(f"sqlite:///{file}", monkeypatch) as make:
-            # A history explores more than a value.
-            _run(make, 2 * settings.default.max_examples)
+        yield f"sqlite:///{file}"
+
+
+@pytest.mark.parametrize("histories", ["sqlite_url_in_memory"], indirect=True)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_history_ends_with_the_books_of_the_provider(histories: Callable[..., None], kind: str) -> None:
+    histories(KINDS[kind], settings.default.max_examples * 2 // 3)
 
 
 @pytest.mark.postgres
-def test_every_history_on_postgresql_ends_with_the_books_of_the_provider(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with _histories(postgres_url, monkeypatch) as make:
-        _run(make, max(1, settings.default.max_examples // 5))
+@pytest.mark.parametrize("histories", ["postgres_url"], indirect=True)
+def test_every_history_on_postgresql_ends_so_too(histories: Callable[..., None]) -> None:
+    histories([fields for kind in KINDS.values() for fields in kind], settings.default.max_examples // 5)
