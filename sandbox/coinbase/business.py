@@ -15,8 +15,8 @@ from flask import Blueprint, Flask, Response, abort, jsonify, request
 from sandbox import hosted, ledger
 from sandbox.coinbase.checkouts import EVENTS, Checkout, Checkouts, Invalid
 from sandbox.coinbase.signatures import token_problem
-from sandbox.control import body_of_request
-from sandbox.service import Answer, Call, Json, Operation, Refusal, Service
+from sandbox.control import request_body
+from sandbox.service import ApiResponse, Call, Json, Operation, Refusal, Service
 from sandbox.state import Sandbox
 
 # Page sizes of the list are unverified.
@@ -31,7 +31,7 @@ class CoinbaseBusiness(Service):
     def __init__(self, sandbox: Sandbox) -> None:
         super().__init__(sandbox)
         self.checkouts = Checkouts(sandbox)
-        self._kept: dict[tuple[str, str], tuple[str, Answer]] = {}
+        self._kept: dict[tuple[str, str], tuple[str, ApiResponse]] = {}
 
     def operations(self) -> Iterable[Operation]:
         """Return the five operations of the API."""
@@ -85,29 +85,29 @@ class CoinbaseBusiness(Service):
             return None
         return hosted.Page(id, checkout.body["fiatAmount"], checkout.currency, checkout.body["status"])
 
-    def _create(self, call: Call) -> Answer:
-        return self._once(call, lambda: Answer(201, self.checkouts.create(call.body, f"{call.base_url}/hosted")))
+    def _create(self, call: Call) -> ApiResponse:
+        return self._once(call, lambda: ApiResponse(201, self.checkouts.create(call.body, f"{call.base_url}/hosted")))
 
-    def _read(self, call: Call) -> Answer:
-        return Answer(200, self._found(call).body)
+    def _read(self, call: Call) -> ApiResponse:
+        return ApiResponse(200, self._found(call).body)
 
-    def _list(self, call: Call) -> Answer:
+    def _list(self, call: Call) -> ApiResponse:
         status = call.query.get("status")
         found = [c.body for c in self.checkouts.all() if status in (None, c.body["status"])]
         size, start = _number(call, "pageSize", _PAGE), _number(call, "pageToken", 0)
         page, end = list(reversed(found))[start : start + size], start + size
-        return Answer(200, {"checkouts": page, "nextPageToken": str(end) if end < len(found) else ""})
+        return ApiResponse(200, {"checkouts": page, "nextPageToken": str(end) if end < len(found) else ""})
 
-    def _deactivate(self, call: Call) -> Answer:
+    def _deactivate(self, call: Call) -> ApiResponse:
         try:
-            return Answer(200, self.checkouts.deactivate(self._found(call)))
+            return ApiResponse(200, self.checkouts.deactivate(self._found(call)))
         except Invalid as problem:
             raise _refusal(400, "invalid_request", str(problem)) from None
 
-    def _refund(self, call: Call) -> Answer:
+    def _refund(self, call: Call) -> ApiResponse:
         # The answer wraps the checkout, whose last refund is the new one [docs].
         checkout = self._found(call)
-        return self._once(call, lambda: Answer(200, {"checkout": self.checkouts.refund(checkout, call.body)}))
+        return self._once(call, lambda: ApiResponse(200, {"checkout": self.checkouts.refund(checkout, call.body)}))
 
     def _found(self, call: Call) -> Checkout:
         checkout = self.checkouts.find(call.ids["id"])
@@ -115,7 +115,7 @@ class CoinbaseBusiness(Service):
             raise _refusal(404, "not_found", "Checkout not found.")
         return checkout
 
-    def _once(self, call: Call, execute: Any) -> Answer:
+    def _once(self, call: Call, execute: Any) -> ApiResponse:
         """Execute under the idempotency key, a UUID: the same key gets the same answer [docs].
 
         Unverified: how long a key is kept (here for ever), and that another body under it is refused."""
@@ -124,16 +124,16 @@ class CoinbaseBusiness(Service):
             raise _refusal(400, "invalid_request", "X-Idempotency-Key must be a UUID v4.")
         name, asked = (request.path, key or ""), json.dumps(call.body, sort_keys=True)
         if key is not None and name in self._kept:
-            before, answer = self._kept[name]
+            before, response = self._kept[name]
             if before != asked:
                 raise _refusal(400, "idempotency_error", "The idempotency key was used with another request.")
-            return answer
+            return response
         try:
-            answer = execute()
+            response = execute()
         except Invalid as problem:
             raise _refusal(400, "invalid_request", str(problem)) from None
         # The checkout goes on changing; the answer that was given does not.
-        frozen = Answer(answer.status, json.loads(json.dumps(answer.body)))
+        frozen = ApiResponse(response.status, json.loads(json.dumps(response.body)))
         if key is not None:
             self._kept[name] = (asked, frozen)
         return frozen
@@ -146,7 +146,7 @@ def _controls(sandbox: Sandbox, checkouts: Checkouts) -> Blueprint:
     def settle(id: str) -> Response:
         """End what is under way: a payment, by the checkout's id, or a refund by its own."""
         with sandbox.lock:
-            if not checkouts.settle(id, is_good=body_of_request().get("result") != "failure"):
+            if not checkouts.settle(id, is_good=request_body().get("result") != "failure"):
                 abort(404)
         return jsonify(settled=id)
 

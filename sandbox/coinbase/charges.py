@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from sandbox.clock import stamp
+from sandbox.clock import iso_seconds
 from sandbox.coinbase import amounts
 from sandbox.coinbase.events import EventLog, Json
 from sandbox.coinbase.signatures import commerce_headers
@@ -98,9 +98,9 @@ class Charges:
             "name": asked["name"],
             "description": asked["description"],
             "hosted_url": f"{page}/{code}",
-            "created_at": stamp(now),
-            "expires_at": stamp(now + EXPIRES_AFTER_SECONDS),
-            "timeline": [{"time": stamp(now), "status": "NEW"}],
+            "created_at": iso_seconds(now),
+            "expires_at": iso_seconds(now + EXPIRES_AFTER_SECONDS),
+            "timeline": [{"time": iso_seconds(now), "status": "NEW"}],
             "metadata": dict(asked.get("metadata") or {}),
             "redirect_url": asked.get("redirect_url", ""),
             "cancel_url": asked.get("cancel_url", ""),
@@ -112,7 +112,7 @@ class Charges:
         }
         charge = self._charges[body["id"]] = Charge(body)
         self._id_of_code[code] = charge.id
-        self._sandbox.agenda.at(now + EXPIRES_AFTER_SECONDS, lambda: self._expire(charge))
+        self._sandbox.scheduler.run_at(now + EXPIRES_AFTER_SECONDS, lambda: self._expire(charge))
         self._tell(charge, "charge:created")
         return body
 
@@ -159,7 +159,7 @@ class Charges:
         status, context = charge.ends_as
         if status == "COMPLETED":
             self._record(charge)
-            charge.body["confirmed_at"] = stamp(self._sandbox.clock.now())
+            charge.body["confirmed_at"] = iso_seconds(self._sandbox.clock.now())
         self._move(charge, status, context)
         return True
 
@@ -175,7 +175,7 @@ class Charges:
         if seconds is None:
             self.settle(charge, is_good=True)
         else:
-            self._sandbox.agenda.at(self._sandbox.clock.now() + seconds, lambda: self._settle_later(charge))
+            self._sandbox.scheduler.run_at(self._sandbox.clock.now() + seconds, lambda: self._settle_later(charge))
 
     def _settle_later(self, charge: Charge) -> None:
         self.settle(charge, is_good=True)
@@ -194,7 +194,7 @@ class Charges:
             "network": "ethereum",
             "transaction_id": "0x" + secrets.token_hex(32),
             "status": "PENDING",
-            "detected_at": stamp(self._sandbox.clock.now()),
+            "detected_at": iso_seconds(self._sandbox.clock.now()),
             "value": {
                 "local": _money(local, charge.currency),
                 "crypto": _money(_coins(local, charge.currency, coin), coin),
@@ -207,14 +207,14 @@ class Charges:
             self._move(charge, "EXPIRED")
 
     def _move(self, charge: Charge, status: str, context: str | None = None) -> None:
-        entry = {"time": stamp(self._sandbox.clock.now()), "status": status}
+        entry = {"time": iso_seconds(self._sandbox.clock.now()), "status": status}
         charge.body["timeline"].append(entry | {"context": context} if context else entry)
         type = "charge:delayed" if context == "DELAYED" else _EVENT_OF.get(status)
         if type is not None:
             self._tell(charge, type)
 
     def _tell(self, charge: Charge, type: str) -> None:
-        now = stamp(self._sandbox.clock.now())
+        now = iso_seconds(self._sandbox.clock.now())
 
         def body(id: str) -> Json:
             event = {"id": id, "resource": "event", "type": type, "api_version": "2018-03-22", "created_at": now}

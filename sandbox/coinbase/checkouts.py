@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sandbox.clock import stamp
+from sandbox.clock import iso_seconds
 from sandbox.coinbase import amounts
 from sandbox.coinbase.events import EventLog, Json
 from sandbox.coinbase.signatures import hook0_headers
@@ -102,12 +102,12 @@ class Checkouts:
             "successRedirectUrl": asked.get("successRedirectUrl", ""),
             "failRedirectUrl": asked.get("failRedirectUrl", ""),
             "refunds": [],
-            "createdAt": stamp(now),
-            "updatedAt": stamp(now),
-            "expiresAt": stamp(now + EXPIRES_AFTER_SECONDS),
+            "createdAt": iso_seconds(now),
+            "updatedAt": iso_seconds(now),
+            "expiresAt": iso_seconds(now + EXPIRES_AFTER_SECONDS),
         }
         checkout = self._checkouts[id] = Checkout(body)
-        self._sandbox.agenda.at(now + EXPIRES_AFTER_SECONDS, lambda: self._expire(checkout))
+        self._sandbox.scheduler.run_at(now + EXPIRES_AFTER_SECONDS, lambda: self._expire(checkout))
         return body
 
     def deactivate(self, checkout: Checkout) -> Json:
@@ -181,7 +181,7 @@ class Checkouts:
         self._move(checkout, "COMPLETED", "checkout.payment.success")
 
     def _settle_refund(self, checkout: Checkout, refund: Json, is_good: bool) -> None:
-        refund.update(status="COMPLETED" if is_good else "FAILED", completedAt=stamp(self._sandbox.clock.now()))
+        refund.update(status="COMPLETED" if is_good else "FAILED", completedAt=iso_seconds(self._sandbox.clock.now()))
         if not is_good:
             self._move(checkout, checkout.body["status"], "checkout.refund.failed", refund["id"])
             return
@@ -197,7 +197,7 @@ class Checkouts:
             self._move(checkout, "EXPIRED", "checkout.payment.expired")
 
     def _move(self, checkout: Checkout, status: str, event: str | None = None, about: str | None = None) -> None:
-        checkout.body.update(status=status, updatedAt=stamp(self._sandbox.clock.now()))
+        checkout.body.update(status=status, updatedAt=iso_seconds(self._sandbox.clock.now()))
         if event is not None:
             # A delivery is the checkout itself with the type beside it, without an id of the event [docs].
             ids = (checkout.id,) if about is None else (checkout.id, about)
@@ -210,7 +210,7 @@ class Checkouts:
         if is_at_once or seconds is None:
             settle()
         else:
-            self._sandbox.agenda.at(self._sandbox.clock.now() + seconds, settle)
+            self._sandbox.scheduler.run_at(self._sandbox.clock.now() + seconds, settle)
 
     def _record(self, kind: MovementKind, checkout: Checkout, object: str, amount: Decimal) -> None:
         self._sandbox.ledger.record(

@@ -14,8 +14,8 @@ from flask import Blueprint, Flask, Response, abort, jsonify
 
 from sandbox import hosted, ledger
 from sandbox.coinbase.charges import EVENTS, Charge, Charges, Invalid
-from sandbox.control import body_of_request
-from sandbox.service import Answer, Call, Json, Operation, Refusal, Service, is_imitated
+from sandbox.control import request_body
+from sandbox.service import ApiResponse, Call, Json, Operation, Refusal, Service, are_sandbox_credentials
 from sandbox.state import Sandbox
 
 # What a list shows when the caller does not say, and at most [docs].
@@ -53,7 +53,7 @@ class CoinbaseCommerce(Service):
 
     def authenticate(self, call: Call) -> None:
         """Refuse a request without a key of the sandbox. Unverified: what an unknown version gets."""
-        if not is_imitated(call.headers.get("X-Cc-Api-Key", "")):
+        if not are_sandbox_credentials(call.headers.get("X-Cc-Api-Key", "")):
             raise _refusal(401, "authentication_error", "Invalid API key.")
         if not call.headers.get("X-Cc-Version"):
             raise _refusal(400, "invalid_request", "X-CC-Version is missing.")
@@ -92,31 +92,31 @@ class CoinbaseCommerce(Service):
         price = charge.body["pricing"]["local"]
         return hosted.Page(charge.body["code"], price["amount"], price["currency"], charge.status)
 
-    def _create(self, call: Call) -> Answer:
+    def _create(self, call: Call) -> ApiResponse:
         try:
-            return Answer(201, {"data": self.charges.create(call.body, f"{call.base_url}/hosted")})
+            return ApiResponse(201, {"data": self.charges.create(call.body, f"{call.base_url}/hosted")})
         except Invalid as problem:
             raise _refusal(400, "invalid_request", str(problem)) from None
 
-    def _read(self, call: Call) -> Answer:
-        return Answer(200, {"data": self._found(call).body})
+    def _read(self, call: Call) -> ApiResponse:
+        return ApiResponse(200, {"data": self._found(call).body})
 
-    def _list(self, call: Call) -> Answer:
+    def _list(self, call: Call) -> ApiResponse:
         return _page_of(call, [charge.body for charge in self.charges.all()])
 
-    def _change(self, call: Call, change: Any) -> Answer:
+    def _change(self, call: Call, change: Any) -> ApiResponse:
         try:
-            return Answer(200, {"data": change(self._found(call))})
+            return ApiResponse(200, {"data": change(self._found(call))})
         except Invalid as problem:
             raise _refusal(400, "invalid_request", str(problem)) from None
 
-    def _list_events(self, call: Call) -> Answer:
+    def _list_events(self, call: Call) -> ApiResponse:
         return _page_of(call, [json.loads(event.body)["event"] for event in self.charges.log.events])
 
-    def _read_event(self, call: Call) -> Answer:
+    def _read_event(self, call: Call) -> ApiResponse:
         for event in self.charges.log.events:
             if event.id == call.ids["id"]:
-                return Answer(200, {"data": json.loads(event.body)["event"]})
+                return ApiResponse(200, {"data": json.loads(event.body)["event"]})
         raise _refusal(404, "not_found", "Event not found.")
 
     def _found(self, call: Call) -> Charge:
@@ -126,7 +126,7 @@ class CoinbaseCommerce(Service):
         return charge
 
 
-def _page_of(call: Call, things: list[Json]) -> Answer:
+def _page_of(call: Call, things: list[Json]) -> ApiResponse:
     """Return a page of a list, the newest first unless it is asked in the other order."""
     newest_first = things if call.query.get("order") == "asc" else things[::-1]
     after, limit = call.query.get("starting_after"), call.query.get("limit", "")
@@ -136,7 +136,9 @@ def _page_of(call: Call, things: list[Json]) -> Answer:
     page = newest_first[start : start + size]
     cursor = [page[0]["id"], page[-1]["id"]] if page else []
     pagination = {"order": call.query.get("order", "desc"), "total": len(things), "limit": size, "yielded": len(page)}
-    return Answer(200, {"pagination": pagination | {"cursor_range": cursor, "starting_after": after}, "data": page})
+    return ApiResponse(
+        200, {"pagination": pagination | {"cursor_range": cursor, "starting_after": after}, "data": page}
+    )
 
 
 def _controls(sandbox: Sandbox, charges: Charges) -> Blueprint:
@@ -147,7 +149,7 @@ def _controls(sandbox: Sandbox, charges: Charges) -> Blueprint:
         """End a payment that is under way: confirmed on its network, or lost."""
         with sandbox.lock:
             charge = charges.find(id)
-            if charge is None or not charges.settle(charge, is_good=body_of_request().get("result") != "failure"):
+            if charge is None or not charges.settle(charge, is_good=request_body().get("result") != "failure"):
                 abort(404)
         return jsonify(settled=id)
 

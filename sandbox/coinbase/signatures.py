@@ -8,7 +8,7 @@ import time
 import jwt
 
 from sandbox.coinbase.events import Event
-from sandbox.service import is_imitated
+from sandbox.service import are_sandbox_credentials
 
 # Tokens may not live longer [sdk].
 MOST_SECONDS = 120
@@ -40,7 +40,7 @@ def token_problem(authorization: str, request_line: str) -> str | None:
     scheme, _, token = authorization.partition(" ")
     try:
         claims = jwt.decode(token, options={"verify_signature": False})
-        is_good_name = is_imitated(claims["sub"]) and claims["iss"] == "cdp"
+        is_good_name = are_sandbox_credentials(claims["sub"]) and claims["iss"] == "cdp"
         starts, ends = int(claims["nbf"]), int(claims["exp"])
         is_for_this = request_line in claims["uris"]
     except (jwt.InvalidTokenError, KeyError, TypeError, ValueError):

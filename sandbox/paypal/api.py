@@ -19,11 +19,11 @@ from flask import Flask, Response, request
 
 from sandbox import hosted, ledger
 from sandbox.paypal import control, signing
+from sandbox.paypal.account import PROVIDER, Account
 from sandbox.paypal.errors import not_found, refused, unauthenticated, unprocessable
 from sandbox.paypal.events import WEBHOOK_ID, EventLog
 from sandbox.paypal.objects import Json, Order, Payment, with_relations
-from sandbox.paypal.paying import PROVIDER, Account
-from sandbox.service import Answer, Call, Operation, Refusal, Service, is_imitated
+from sandbox.service import ApiResponse, Call, Operation, Refusal, Service, are_sandbox_credentials
 from sandbox.state import Sandbox
 
 TOKEN_SECONDS = 32_400
@@ -49,9 +49,9 @@ class PayPal(Service):
         orders, payments = "/v2/checkout/orders", "/v2/payments"
         webhooks = "/v1/notifications"
         return (
-            Operation("token", "POST", "/v1/oauth2/token", self._token, is_open=True),
+            Operation("token", "POST", "/v1/oauth2/token", self._token, is_public=True),
             Operation("orders.create", "POST", orders, self._create),
-            Operation("orders.get", "GET", f"{orders}/<id>", lambda call: Answer(200, self._order(call).shown())),
+            Operation("orders.get", "GET", f"{orders}/<id>", lambda call: ApiResponse(200, self._order(call).shown())),
             Operation("orders.authorize", "POST", f"{orders}/<id>/authorize", self._pay("AUTHORIZE")),
             Operation("orders.capture", "POST", f"{orders}/<id>/capture", self._pay("CAPTURE")),
             Operation("authorizations.get", "GET", f"{payments}/authorizations/<id>", self._shown("authorizations")),
@@ -107,8 +107,8 @@ class PayPal(Service):
 
     # --- operations ---
 
-    def _token(self, call: Call) -> Answer:
-        if not is_imitated(*call.credentials):
+    def _token(self, call: Call) -> ApiResponse:
+        if not are_sandbox_credentials(*call.credentials):
             raise unauthenticated("invalid_client", "Client Authentication failed")
         if call.body.get("grant_type") != "client_credentials":
             raise Refusal(400, {"error": "unsupported_grant_type", "error_description": "unsupported grant_type"})
@@ -117,9 +117,9 @@ class PayPal(Service):
         scope = "https://uri.paypal.com/services/payments/realtimepayment"
         nonce = f"2026-11-24T00:00:00Z{secrets.token_urlsafe(32)}"
         body = {"scope": scope, "access_token": token, "token_type": "Bearer", "app_id": "APP-80W284485P519543T"}
-        return Answer(200, body | {"expires_in": TOKEN_SECONDS, "nonce": nonce})
+        return ApiResponse(200, body | {"expires_in": TOKEN_SECONDS, "nonce": nonce})
 
-    def _create(self, call: Call) -> Answer:
+    def _create(self, call: Call) -> ApiResponse:
         if call.body.get("payment_source") and "Paypal-Request-Id" not in call.headers:
             raise refused(400, "PAYPAL_REQUEST_ID_REQUIRED")
         return self._once(
@@ -130,8 +130,8 @@ class PayPal(Service):
             lambda id: self._order_body(call, self.account.orders[id]),
         )
 
-    def _pay(self, intent: str) -> Callable[[Call], Answer]:
-        def run(call: Call) -> Answer:
+    def _pay(self, intent: str) -> Callable[[Call], ApiResponse]:
+        def run(call: Call) -> ApiResponse:
             order = self._order(call)
             if order.intent != intent:
                 raise unprocessable("ACTION_DOES_NOT_MATCH_INTENT")
@@ -146,7 +146,7 @@ class PayPal(Service):
 
         return run
 
-    def _capture(self, call: Call) -> Answer:
+    def _capture(self, call: Call) -> ApiResponse:
         order, held = self._payment(call, "authorizations")
         return self._once(
             call,
@@ -156,14 +156,14 @@ class PayPal(Service):
             self._body_of,
         )
 
-    def _void(self, call: Call) -> Answer:
+    def _void(self, call: Call) -> ApiResponse:
         # Voiding takes no request id [spec]: a second one finds it voided.
         order, held = self._payment(call, "authorizations")
         self.account.void(order, held, _key(call))
         is_asked = call.headers.get("Prefer") == "return=representation"
-        return Answer(200, self._body_of(held.id)) if is_asked else Answer(204)
+        return ApiResponse(200, self._body_of(held.id)) if is_asked else ApiResponse(204)
 
-    def _refund(self, call: Call) -> Answer:
+    def _refund(self, call: Call) -> ApiResponse:
         order, captured = self._payment(call, "captures")
         return self._once(
             call,
@@ -173,15 +173,15 @@ class PayPal(Service):
             self._body_of,
         )
 
-    def _shown(self, kind: str) -> Callable[[Call], Answer]:
-        return lambda call: Answer(200, self._body_of(self._payment(call, kind)[1].id))
+    def _shown(self, kind: str) -> Callable[[Call], ApiResponse]:
+        return lambda call: ApiResponse(200, self._body_of(self._payment(call, kind)[1].id))
 
-    def _webhook(self, call: Call) -> Answer:
+    def _webhook(self, call: Call) -> ApiResponse:
         if call.ids["id"] != WEBHOOK_ID:
             raise not_found()
-        return Answer(200, self.log.registration())
+        return ApiResponse(200, self.log.registration())
 
-    def _verify(self, call: Call) -> Answer:
+    def _verify(self, call: Call) -> ApiResponse:
         """Check a delivery of ours; the event is taken as the bytes that were sent back."""
         given, raw = call.body, request.get_data()
         event = raw.partition(EVENT_MARK)[2].strip()[:-1].strip()
@@ -191,22 +191,22 @@ class PayPal(Service):
             signature = base64.b64decode(given.get("transmission_sig", ""))
             signing.signing_key().public_key().verify(signature, text, PKCS1v15(), hashes.SHA256())
         except (InvalidSignature, binascii.Error):
-            return Answer(200, {"verification_status": "FAILURE"})
-        return Answer(200, {"verification_status": "SUCCESS" if names[2] == WEBHOOK_ID else "FAILURE"})
+            return ApiResponse(200, {"verification_status": "FAILURE"})
+        return ApiResponse(200, {"verification_status": "SUCCESS" if names[2] == WEBHOOK_ID else "FAILURE"})
 
     # --- the same for all ---
 
     def _once(
         self, call: Call, name: str, seconds: float, run: Callable[[], str], show: Callable[[str], Json]
-    ) -> Answer:
+    ) -> ApiResponse:
         key = (name, call.headers.get("Paypal-Request-Id", ""))
         kept = self._kept.get(key) if key[1] else None
         if kept is not None and kept[0] > self.now:
-            return Answer(200, show(kept[1]))
+            return ApiResponse(200, show(kept[1]))
         id = run()
         if key[1]:
             self._kept[key] = (self.now + seconds, id)
-        return Answer(201, show(id))
+        return ApiResponse(201, show(id))
 
     def _order(self, call: Call) -> Order:
         order = self.account.orders.get(call.ids["id"])

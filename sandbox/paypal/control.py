@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, abort, jsonify, request
 
-from sandbox.clock import stamp
-from sandbox.control import body_of_request, refuse
+from sandbox.clock import iso_seconds
+from sandbox.control import refuse, request_body
 from sandbox.paypal import disputes, subscriptions
+from sandbox.paypal.account import PROVIDER, Account
 from sandbox.paypal.objects import Json, Order, Payment
-from sandbox.paypal.paying import PROVIDER, Account
 
 
 def blueprint(account: Account) -> Blueprint:
@@ -20,7 +20,7 @@ def blueprint(account: Account) -> Blueprint:
 
     @routes.post("/<id>/course")
     def set_course(id: str) -> Response:
-        course = body_of_request().get("course")
+        course = request_body().get("course")
         if not isinstance(course, str) or not course:
             refuse("course must be a word: see the documentation of sandbox.paypal")
         with account.sandbox.lock:
@@ -31,7 +31,7 @@ def blueprint(account: Account) -> Blueprint:
 
     @routes.post("/<id>/settle")
     def settle(id: str) -> Response:
-        result = body_of_request().get("result")
+        result = request_body().get("result")
         if result not in ("success", "failure"):
             refuse("result must be success or failure")
         with account.sandbox.lock:
@@ -42,7 +42,7 @@ def blueprint(account: Account) -> Blueprint:
     @routes.post("/<id>/dispute")
     def dispute(id: str) -> Response:
         """Open a dispute about a capture, or bring it to a `status` or to its `outcome`."""
-        asked = body_of_request()
+        asked = request_body()
         with account.sandbox.lock:
             if id not in account.payments or account.payments[id][1].kind != "captures":
                 abort(404)
@@ -58,7 +58,7 @@ def blueprint(account: Account) -> Blueprint:
     @routes.post("/<id>/happen")
     def happen(id: str) -> Response:
         """Tell of an event of a subscription or a saved account, which exist nowhere else."""
-        asked = body_of_request()
+        asked = request_body()
         type, order_id = asked.get("event_type"), asked.get("order_id")
         if type not in subscriptions.NAMES:
             refuse(f"event_type must be one of {', '.join(subscriptions.NAMES)}")
@@ -86,7 +86,7 @@ def _go_on(dispute: Json, asked: Json, now: float) -> str:
         return "CUSTOMER.DISPUTE.RESOLVED"
     if status not in disputes.STATUSES:
         refuse(f"status must be one of {', '.join(disputes.STATUSES)}, or outcome of {', '.join(disputes.OUTCOMES)}")
-    dispute |= {"status": status, "update_time": stamp(now)}
+    dispute |= {"status": status, "update_time": iso_seconds(now)}
     return "CUSTOMER.DISPUTE.UPDATED"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from datetime import timedelta
 
-from sandbox.clock import stamp
+from sandbox.clock import iso_seconds
 from sandbox.paypal.objects import PAYER, Json, Order, Payment
 
 NAMES = ("CUSTOMER.DISPUTE.CREATED", "CUSTOMER.DISPUTE.UPDATED", "CUSTOMER.DISPUTE.RESOLVED")
@@ -27,8 +27,8 @@ def new_dispute(order: Order, captured: Payment, reason: str, now: float, *, is_
     id = f"PP-D-{secrets.randbelow(90_000) + 10_000}"
     return {
         "dispute_id": id,
-        "create_time": stamp(now),
-        "update_time": stamp(now),
+        "create_time": iso_seconds(now),
+        "update_time": iso_seconds(now),
         "disputed_transactions": [
             {
                 "seller_transaction_id": captured.id,
@@ -48,8 +48,8 @@ def new_dispute(order: Order, captured: Payment, reason: str, now: float, *, is_
         "dispute_state": "REQUIRED_ACTION",
         "dispute_life_cycle_stage": "INQUIRY",
         "dispute_channel": "INTERNAL",
-        "seller_response_due_date": stamp(now + RESPOND_WITHIN.total_seconds()),
-        "messages": [{"posted_by": "BUYER", "time_posted": stamp(now), "content": "It never came."}],
+        "seller_response_due_date": iso_seconds(now + RESPOND_WITHIN.total_seconds()),
+        "messages": [{"posted_by": "BUYER", "time_posted": iso_seconds(now), "content": "It never came."}],
         "links": [{"href": f"{order.base_url}/v1/customer/disputes/{id}", "rel": "self", "method": "GET"}],
     }
 
@@ -59,5 +59,10 @@ def resolve(dispute: Json, outcome: str, now: float) -> None:
     ended: Json = {"outcome_code": outcome}
     if outcome in ("RESOLVED_BUYER_FAVOUR", "RESOLVED_WITH_PAYOUT"):
         ended["amount_refunded"] = dispute["dispute_amount"]
-    dispute |= {"status": "RESOLVED", "dispute_state": "RESOLVED", "dispute_outcome": ended, "update_time": stamp(now)}
+    dispute |= {
+        "status": "RESOLVED",
+        "dispute_state": "RESOLVED",
+        "dispute_outcome": ended,
+        "update_time": iso_seconds(now),
+    }
     dispute.pop("seller_response_due_date", None)

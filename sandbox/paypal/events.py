@@ -10,7 +10,7 @@ import json
 import secrets
 from typing import Any
 
-from sandbox.clock import stamp
+from sandbox.clock import iso_seconds
 from sandbox.delivery import Message
 from sandbox.paypal import signing
 from sandbox.paypal.disputes import NAMES as DISPUTE_NAMES
@@ -54,7 +54,7 @@ class EventLog:
         event = {
             "id": event_id,
             "event_version": "1.0",
-            "create_time": stamp(self._sandbox.clock.now()),
+            "create_time": iso_seconds(self._sandbox.clock.now()),
             "resource_type": resource_type,
             "resource_version": "2.0",
             "event_type": type,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sandbox.amounts import minor_units, written
+from sandbox.amounts import decimal_text, minor_units
 from sandbox.paypal.errors import refused, unprocessable
 
 CURRENCIES = frozenset(
@@ -47,5 +47,5 @@ def money(minor: int, currency: str) -> dict[str, str]:
     >>> money(1050, "EUR")["value"], money(500, "JPY")["value"], money(200000, "HUF")["value"]
     ('10.50', '500', '2000')
     """
-    value = written(minor, 0 if currency in WITHOUT_MINOR_UNIT else 2)
+    value = decimal_text(minor, 0 if currency in WITHOUT_MINOR_UNIT else 2)
     return {"currency_code": currency, "value": value.partition(".")[0] if currency in WHOLE else value}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.clock import stamp
+from sandbox.clock import iso_seconds
 from sandbox.ids import random_text
 from sandbox.paypal.money import money
 
@@ -60,7 +60,7 @@ class Payment:
     def become(self, status: str, now: float, **details: Any) -> None:
         """Change the status."""
         self.body["status"] = status
-        self.body["update_time"] = stamp(now)
+        self.body["update_time"] = iso_seconds(now)
         self.body.pop("status_details", None)
         if details:
             self.body["status_details"] = details
@@ -139,7 +139,7 @@ class Order:
 
 def _new(order: Order, kind: str, status: str, amount: int, now: float, names: Json) -> Json:
     given = {name: names[name] for name in ("custom_id", "invoice_id") if names.get(name)}
-    times = {"create_time": stamp(now), "update_time": stamp(now)}
+    times = {"create_time": iso_seconds(now), "update_time": iso_seconds(now)}
     return {"id": new_id(), "status": status, "amount": money(amount, order.currency), **given, **times}
 
 
@@ -155,7 +155,7 @@ def authorization(order: Order, status: str, now: float, expires_at: float) -> P
     up = f"{order.base_url}/v2/checkout/orders/{order.id}"
     body |= {
         "seller_protection": SELLER_PROTECTION,
-        "expiration_time": stamp(expires_at),
+        "expiration_time": iso_seconds(expires_at),
         "links": _links(order, "authorizations", body["id"], up, "capture", "void", "reauthorize"),
     }
     return Payment("authorizations", body, order.amount, order.id)

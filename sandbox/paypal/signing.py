@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from sandbox.clock import stamp
+from sandbox.clock import iso_seconds
 
 COMMON_NAME = "messageverificationcerts.sandbox.paypal.com"
 CERTIFICATE_ID = "CERT-5a5a5a5a-sandbox0-imitation"
@@ -134,7 +134,7 @@ def signed_text(transmission_id: str, time: str, webhook_id: str, body: bytes) -
 
 def headers(body: bytes, webhook_id: str, now: float, base_url: str) -> dict[str, str]:
     """Return the headers of a delivery, signed for this moment."""
-    time = stamp(now)
+    time = iso_seconds(now)
     transmission_id = str(uuid.uuid4())
     text = signed_text(transmission_id, time, webhook_id, body)
     signature = signing_key().sign(text, padding.PKCS1v15(), hashes.SHA256())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sandbox.clock import stamp
+from sandbox.clock import iso_seconds
 from sandbox.paypal.money import money
 from sandbox.paypal.objects import PAYER, Json, new_id
 
@@ -53,27 +53,27 @@ def subscription(type: str, id: str, now: float, base_url: str) -> Json:
     billing: Json = {
         "outstanding_balance": money(FEE if is_failed else 0, "USD"),
         "failed_payments_count": int(is_failed),
-        "next_billing_time": stamp(now + timedelta(days=30).total_seconds()),
+        "next_billing_time": iso_seconds(now + timedelta(days=30).total_seconds()),
     }
     if is_failed:
         billing["last_failed_payment"] = {
             "amount": money(FEE, "USD"),
-            "time": stamp(now),
+            "time": iso_seconds(now),
             "reason_code": "PAYER_CANNOT_PAY",
             # The schema calls it next_payment_retry_time; captured events call it this.
-            "next_payment_retry_date": stamp(now + RETRY_AFTER.total_seconds()),
+            "next_payment_retry_date": iso_seconds(now + RETRY_AFTER.total_seconds()),
         }
     return {
         "id": id,
         "plan_id": "P-5ML4271244454362WXNWU5NQ",
         "status": STATUSES[type],
-        "status_update_time": stamp(now),
-        "start_time": stamp(now),
+        "status_update_time": iso_seconds(now),
+        "start_time": iso_seconds(now),
         "quantity": "1",
         "subscriber": {name: PAYER[name] for name in ("name", "email_address", "payer_id")},
         "billing_info": billing,
-        "create_time": stamp(now),
-        "update_time": stamp(now),
+        "create_time": iso_seconds(now),
+        "update_time": iso_seconds(now),
         "links": [{"href": f"{base_url}/v1/billing/subscriptions/{id}", "rel": "self", "method": "GET"}],
     }
 
@@ -81,7 +81,7 @@ def subscription(type: str, id: str, now: float, base_url: str) -> Json:
 def sale(type: str, subscription_id: str, now: float, base_url: str) -> Json:
     """Return a payment of a subscription, or what was given back or taken back of one."""
     id, total = new_id(), money(FEE, "USD")["value"]
-    made: Json = {"id": id, "state": SALES[type], "create_time": stamp(now), "update_time": stamp(now)}
+    made: Json = {"id": id, "state": SALES[type], "create_time": iso_seconds(now), "update_time": iso_seconds(now)}
     if type in ("PAYMENT.SALE.REFUNDED", "PAYMENT.SALE.REVERSED"):
         made["amount"] = {"total": f"-{total}", "currency": "USD"}
         made |= {"sale_id": new_id()} if type.endswith("REFUNDED") else {"reason_code": "CHARGEBACK"}

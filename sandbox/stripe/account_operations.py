@@ -17,8 +17,7 @@ def _list_events(account: Account, call: Call) -> Json:
     found = (
         {"id": event.id, "created": event.created}
         for event in account.log.events.values()
-        if (types is None or event.type in types)
-        and (is_delivered is None or is_delivered == (not event.undelivered))
+        if (types is None or event.type in types) and (is_delivered is None or is_delivered == (not event.undelivered))
     )
     page = listed(found, given, "/v1/events")
     # Only what the page shows is unpacked: a long run has very many events.
@@ -48,9 +47,7 @@ def _endpoint(account: Account, call: Call) -> Json:
 
 def _update_endpoint(account: Account, call: Call) -> Json:
     body = _endpoint(account, call)
-    body.update(
-        {name: call.given[name] for name in ("description", "enabled_events", "url") if name in call.given}
-    )
+    body.update({name: call.given[name] for name in ("description", "enabled_events", "url") if name in call.given})
     body["metadata"] = merge_metadata(body["metadata"], call.given.get("metadata", {}))
     if "disabled" in call.given:
         body["status"] = "disabled" if call.given["disabled"] else "enabled"
@@ -64,9 +61,7 @@ def _delete_endpoint(account: Account, call: Call) -> Json:
 
 
 def _list_endpoints(account: Account, call: Call) -> Json:
-    return listed(
-        (endpoint.body for endpoint in account.log.endpoints.values()), call.given, "/v1/webhook_endpoints"
-    )
+    return listed((endpoint.body for endpoint in account.log.endpoints.values()), call.given, "/v1/webhook_endpoints")
 
 
 def _retrieve_mandate(account: Account, call: Call) -> Json:

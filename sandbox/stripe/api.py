@@ -52,23 +52,22 @@ class _Request:
 
 
 class Stripe:
-    """The imitated Stripe account behind its HTTP API."""
+    """The simulated Stripe account behind its HTTP API, which lies at the root as in the official client's base URL."""
+
+    provider = PROVIDER
+    prefix = ""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         self.account = Account(sandbox)
         self._keys = IdempotencyKeys(sandbox.clock.now)
         if sandbox.settings.webhook_url is not None:
-            self.account.log.add_endpoint(
-                sandbox.settings.webhook_url, ["*"], secret=sandbox.settings.webhook_secret
-            )
+            self.account.log.add_endpoint(sandbox.settings.webhook_url, ["*"], secret=sandbox.settings.webhook_secret)
 
     def register(self, app: Flask) -> None:
         """Add every operation's route, and Stripe's own answer for addresses that it does not know."""
         for operation in OPERATIONS:
-            app.add_url_rule(
-                operation.rule, operation.name, self._view(operation), methods=[operation.method]
-            )
+            app.add_url_rule(operation.rule, operation.name, self._view(operation), methods=[operation.method])
         app.add_url_rule(
             "/v1/<path:rest>",
             "stripe.unknown",
@@ -79,8 +78,12 @@ class Stripe:
         app.register_blueprint(control.blueprint(self.account))
         app.register_blueprint(pages.blueprint(self.account))
 
+    def operation_names(self) -> Iterator[str]:
+        """Yield the names by which faults address the operations: those of the official package."""
+        return (operation.name for operation in OPERATIONS)
+
     def accounts(self) -> Iterator[ledger.Account]:
-        """Yield every intent for the books."""
+        """Yield every intent with its present status."""
         for intent in self.account.intents.values():
             body = intent.body
             yield ledger.Account(body["id"], PROVIDER, body["currency"], body["metadata"], body["status"])
@@ -127,18 +130,16 @@ class Stripe:
         with self._sandbox.lock:
             kept = self._keys.begin(key, fingerprint(request.method, request.path, raw))
             # A kept answer is final: no fault may turn it into another one.
-            fault = self._sandbox.faults.draw(operation.name, without={"error_after"} if kept else ())
+            fault = self._sandbox.faults.take(operation.name, without={"error_after"} if kept else ())
         try:
             self._pause(fault)
             _fail_before(fault)
-            answer = kept or self._execute(
-                asked, is_spoiled=fault is not None and fault.fault == "error_after"
-            )
+            answer = kept or self._execute(asked, is_spoiled=fault is not None and fault.fault == "error_after")
         finally:
             with self._sandbox.lock:
                 self._keys.release(key)
         if fault is not None:
-            fault.lose_answer("after")
+            fault.drop_response("after")
         return answer
 
     def _pause(self, fault: Fault | None) -> None:
@@ -151,7 +152,7 @@ class Stripe:
         given = params.read(operation.fields, asked.raw, required=operation.required)
         operation.check(given)
         with self._sandbox.lock:
-            self._sandbox.agenda.run_due()
+            self._sandbox.scheduler.run_due()
             try:
                 body = operation.run(self.account, Call(asked.ids, given, cause, asked.base_url))
                 body = expanded(body, given.get("expand", []), self.account.find)
@@ -169,7 +170,7 @@ class Stripe:
 def _fail_before(fault: Fault | None) -> None:
     if fault is None:
         return
-    fault.lose_answer("before")
+    fault.drop_response("before")
     if fault.fault == "rate_limit":
         raise rate_limited()
     if fault.fault == "error_before":
@@ -201,9 +202,7 @@ def _basic_user(credentials: str) -> str:
 
 
 def _refusal(refusal: StripeError, request_id: str) -> Answer:
-    return Answer(
-        refusal.status, json.dumps(refusal.body()).encode(), request_id, tuple(refusal.headers.items())
-    )
+    return Answer(refusal.status, json.dumps(refusal.body()).encode(), request_id, tuple(refusal.headers.items()))
 
 
 def _response(answer: Answer, request_id: str) -> Response:

@@ -11,10 +11,10 @@ from datetime import timedelta
 
 from sandbox.stripe import objects
 from sandbox.stripe.account import Account, Intent, Trial
+from sandbox.stripe.capture_and_cancel import complain, expire
 from sandbox.stripe.declines import AUTHENTICATION_FAILURE, AUTHENTICATION_FAILURE_MESSAGE, Decline, decline
 from sandbox.stripe.errors import Json, doc_url
 from sandbox.stripe.ids import new_id
-from sandbox.stripe.settlement import complain, expire
 
 # https://docs.stripe.com/payments/extended-authorization: a Visa authorization that the merchant starts is
 # shorter.
@@ -62,7 +62,7 @@ def ask_bank(account: Account, intent: Intent, trial: Trial) -> None:
     account.emit("payment_intent.processing", intent.body, trial.cause)
     account.emit("charge.pending", charge, trial.cause)
     is_success = trial.behaviour.bank_failure is None
-    account.sandbox.agenda.at(
+    account.sandbox.scheduler.run_at(
         account.sandbox.clock.now() + _settle_seconds(account, trial),
         lambda: hear_from_bank(account, intent, trial, is_success=is_success),
     )
@@ -158,9 +158,7 @@ def _authorize(account: Account, intent: Intent, trial: Trial, charge: Json) -> 
     now = account.sandbox.clock.now()
     ends_at = now + _window(trial).total_seconds()
     if trial.method.body["type"] == "card":
-        charge["payment_method_details"]["card"].update(
-            capture_before=int(ends_at), amount_authorized=charge["amount"]
-        )
+        charge["payment_method_details"]["card"].update(capture_before=int(ends_at), amount_authorized=charge["amount"])
     intent.body.update(
         status="requires_capture",
         amount_capturable=intent.body["amount"],
@@ -170,7 +168,7 @@ def _authorize(account: Account, intent: Intent, trial: Trial, charge: Json) -> 
     account.record("authorization", intent, intent.body["amount"], trial.cause)
     account.emit("charge.succeeded", charge, trial.cause)
     account.emit("payment_intent.amount_capturable_updated", intent.body, trial.cause)
-    account.sandbox.agenda.at(ends_at, lambda: expire(account, intent))
+    account.sandbox.scheduler.run_at(ends_at, lambda: expire(account, intent))
 
 
 def _is_manual(intent: Intent, trial: Trial) -> bool:
@@ -205,9 +203,7 @@ def _mark_failed(charge: Json, refusal: Decline) -> None:
     )
 
 
-def _reopen(
-    account: Account, intent: Intent, trial: Trial, error: Json, *, failed_charge: Json | None = None
-) -> None:
+def _reopen(account: Account, intent: Intent, trial: Trial, error: Json, *, failed_charge: Json | None = None) -> None:
     intent.trial = None
     intent.body.update(
         status="requires_payment_method", payment_method=None, next_action=None, last_payment_error=error

@@ -12,6 +12,7 @@ from typing import Any
 
 from sandbox.stripe import bank_transfers, objects, payment_methods
 from sandbox.stripe.account import Account, Intent, Method, Trial
+from sandbox.stripe.capture_and_cancel import unexpected_state
 from sandbox.stripe.charging import (
     ask_bank,
     ask_issuer,
@@ -24,7 +25,6 @@ from sandbox.stripe.errors import CardError, InvalidRequest, Json
 from sandbox.stripe.events import Cause
 from sandbox.stripe.ids import new_id
 from sandbox.stripe.instruments import Behaviour
-from sandbox.stripe.settlement import unexpected_state
 
 CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
 BANK_DEBITS = ("sepa_debit", "us_bank_account")
@@ -49,9 +49,7 @@ RETURN_URL_MISSING = (
 def check_return_url(body: Json, given: Mapping[str, Any]) -> None:
     """Refuse a confirm without `return_url` where the Dashboard's methods might redirect."""
     automatic = body["automatic_payment_methods"]
-    might_redirect = (
-        automatic is not None and automatic["enabled"] and automatic["allow_redirects"] == "always"
-    )
+    might_redirect = automatic is not None and automatic["enabled"] and automatic["allow_redirects"] == "always"
     if might_redirect and not given.get("return_url") and not given.get("off_session"):
         raise InvalidRequest(RETURN_URL_MISSING)
 
@@ -158,9 +156,7 @@ def _check_type(method: Method, body: Json) -> None:
             param="payment_method",
         )
     if type in (*BANK_DEBITS, "customer_balance") and body["capture_method"] == "manual":
-        raise InvalidRequest(
-            f"The payment method type {type} does not support manual capture.", param="capture_method"
-        )
+        raise InvalidRequest(f"The payment method type {type} does not support manual capture.", param="capture_method")
 
 
 def _check_redirect(body: Json, method: Method, given: Mapping[str, Any], is_off_session: bool) -> None:
@@ -186,9 +182,7 @@ def _check_redirect(body: Json, method: Method, given: Mapping[str, Any], is_off
 def settle_mandate(account: Account, method: Method, given: Mapping[str, Any], *, is_off_session: bool) -> None:
     """Keep the customer's consent to a debit; without any the intent stays in requires_confirmation [run]."""
     if "mandate_data" in given:
-        mandate = objects.mandate(
-            new_id("mandate_"), method.body, given["mandate_data"]["customer_acceptance"]
-        )
+        mandate = objects.mandate(new_id("mandate_"), method.body, given["mandate_data"]["customer_acceptance"])
         account.mandates[mandate["id"]] = mandate
         method.mandate = mandate["id"]
         return

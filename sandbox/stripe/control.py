@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, jsonify
 
-from sandbox.control import body_of_request, refuse
+from sandbox.control import refuse, request_body
 from sandbox.stripe import (
     bank_transfers,
     charging,
@@ -31,7 +31,7 @@ def blueprint(account: Account) -> Blueprint:
 
     @routes.post("/cards")
     def script_card() -> Response:
-        entries = body_of_request().get("script")
+        entries = request_body().get("script")
         if not isinstance(entries, list) or not entries:
             refuse("script must be a list of at least one entry")
         if not all(
@@ -69,7 +69,7 @@ def blueprint(account: Account) -> Blueprint:
 
     @routes.post("/intents/<id>/fund")
     def fund_intent(id: str) -> Response:
-        amount = body_of_request().get("amount")
+        amount = request_body().get("amount")
         with account.sandbox.lock:
             intent = account.intent(id)
             shown = bank_transfers.instructions(intent)
@@ -94,7 +94,7 @@ def blueprint(account: Account) -> Blueprint:
 
     @routes.post("/intents/<id>/dispute")
     def dispute_intent(id: str) -> Response:
-        body = body_of_request()
+        body = request_body()
         with account.sandbox.lock:
             intent = account.intent(id)
             if not intent.charges:
@@ -104,7 +104,7 @@ def blueprint(account: Account) -> Blueprint:
 
     @routes.post("/disputes/<id>/close")
     def close_dispute(id: str) -> Response:
-        result = body_of_request().get("result")
+        result = request_body().get("result")
         if result not in ("won", "lost"):
             refuse("result must be won or lost")
         with account.sandbox.lock:
@@ -114,7 +114,7 @@ def blueprint(account: Account) -> Blueprint:
 
 
 def _result() -> bool:
-    result = body_of_request().get("result")
+    result = request_body().get("result")
     if result not in ("success", "failure"):
         refuse("result must be success or failure")
     return result == "success"

@@ -49,8 +49,7 @@ def read_currency(value: object, name: str) -> str:
     code = str(value).lower()
     if code not in SUPPORTED:
         raise InvalidParameter(
-            f"Invalid currency: {code}. Stripe currently supports these currencies: "
-            f"{', '.join(sorted(SUPPORTED))}",
+            f"Invalid currency: {code}. Stripe currently supports these currencies: {', '.join(sorted(SUPPORTED))}",
             param=name,
         )
     return code

@@ -178,9 +178,7 @@ OPERATIONS = (
         {**LIST_FIELDS, "customer": text, "payment_method": text},
     ),
     Operation("setup_intents.retrieve", "GET", _SETUP, _setup, {**READ, "client_secret": text}),
-    Operation(
-        "setup_intents.confirm", "POST", f"{_SETUP}/confirm", _confirm_setup, setup_intents.CONFIRM_FIELDS
-    ),
+    Operation("setup_intents.confirm", "POST", f"{_SETUP}/confirm", _confirm_setup, setup_intents.CONFIRM_FIELDS),
     Operation(
         "setup_intents.verify_microdeposits",
         "POST",
@@ -205,7 +203,5 @@ OPERATIONS = (
         bank_transfers.FUND_FIELDS,
         ("amount", "currency"),
     ),
-    Operation(
-        "customers.payment_methods.list", "GET", f"{_CUSTOMER}/payment_methods", _list_methods, _METHOD_LIST
-    ),
+    Operation("customers.payment_methods.list", "GET", f"{_CUSTOMER}/payment_methods", _list_methods, _METHOD_LIST),
 )

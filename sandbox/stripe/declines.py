@@ -87,8 +87,7 @@ _TABLE: dict[str, Decline] = {
         Decline(
             "card_velocity_exceeded",
             network_decline_code="61",
-            message="Your card was declined for making repeated attempts too frequently or exceeding its "
-            "amount limit.",
+            message="Your card was declined for making repeated attempts too frequently or exceeding its amount limit.",
         ),
         Decline("issuer_not_available", network_decline_code="91"),
         Decline("pickup_card", network_decline_code="04"),
@@ -121,9 +120,7 @@ _TABLE: dict[str, Decline] = {
         _own_code("invalid_expiry_month", "Your card's expiration month is invalid.", param="exp_month"),
         _own_code("invalid_expiry_year", "Your card's expiration year is invalid.", param="exp_year"),
         _own_code("incorrect_zip", "The zip code you supplied failed validation.", param="address_zip"),
-        _own_code(
-            "authentication_required", "Your card was declined. This transaction requires authentication."
-        ),
+        _own_code("authentication_required", "Your card was declined. This transaction requires authentication."),
     )
 }
 

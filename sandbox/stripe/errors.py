@@ -69,9 +69,7 @@ class NotStored(StripeError):
 
 def unauthenticated(message: str) -> NotStored:
     """Return the refusal of a missing or wrong key."""
-    return NotStored(
-        401, "invalid_request_error", message, headers={"WWW-Authenticate": 'Bearer realm="Stripe"'}
-    )
+    return NotStored(401, "invalid_request_error", message, headers={"WWW-Authenticate": 'Bearer realm="Stripe"'})
 
 
 def rate_limited() -> NotStored:

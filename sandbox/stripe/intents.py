@@ -64,9 +64,7 @@ _METHOD_OPTIONS = mapping(
             }
         ),
         "customer_balance": bank_transfers.METHOD_OPTIONS,
-        "sepa_debit": mapping(
-            {"mandate_options": opaque, "setup_future_usage": _USAGE_OF_METHOD, "target_date": text}
-        ),
+        "sepa_debit": mapping({"mandate_options": opaque, "setup_future_usage": _USAGE_OF_METHOD, "target_date": text}),
         "us_bank_account": mapping(
             {
                 "financial_connections": opaque,
@@ -88,9 +86,7 @@ MANDATE_DATA = mapping(
                 "accepted_at": integer,
                 "offline": opaque,
                 "type": one_of("offline", "online"),
-                "online": mapping(
-                    {"ip_address": text, "user_agent": text}, required=("ip_address", "user_agent")
-                ),
+                "online": mapping({"ip_address": text, "user_agent": text}, required=("ip_address", "user_agent")),
             },
             required=("type",),
         ),
@@ -207,8 +203,7 @@ def check_create(given: Mapping[str, Any]) -> None:
                 raise InvalidParameter(f"You can only set `{name}` when `confirm` is true.", param=name)
     if "allowed_payment_method_types" in given and given.get("automatic_payment_methods", {}).get("enabled"):
         raise InvalidParameter(
-            "You may only specify one of these parameters: automatic_payment_methods, "
-            "allowed_payment_method_types."
+            "You may only specify one of these parameters: automatic_payment_methods, allowed_payment_method_types."
         )
 
 
@@ -271,9 +266,7 @@ def update(account: Account, intent: Intent, given: Mapping[str, Any]) -> Json:
     return body
 
 
-def confirm_existing(
-    account: Account, intent: Intent, given: Mapping[str, Any], cause: Cause, base_url: str
-) -> Json:
+def confirm_existing(account: Account, intent: Intent, given: Mapping[str, Any], cause: Cause, base_url: str) -> Json:
     """Confirm a stored intent with what the request adds to it."""
     if intent.body["status"] in _OPEN:
         _apply(intent.body, given)

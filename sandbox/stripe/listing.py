@@ -36,16 +36,13 @@ def listed(oldest_first: Iterable[Json], given: Mapping[str, Any], url: str, *fi
     found = [
         obj
         for obj in reversed(list(oldest_first))
-        if all(obj.get(name) == value for name, value in wanted.items())
-        and is_within(obj.get("created", 0), bounds)
+        if all(obj.get(name) == value for name, value in wanted.items()) and is_within(obj.get("created", 0), bounds)
     ]
     limit = given.get("limit", DEFAULT_LIMIT)
     if "ending_before" in given:
         end = _position(found, given["ending_before"], "ending_before")
         return objects.page(url, found[max(end - limit, 0) : end], has_more=end > limit)
-    start = (
-        _position(found, given["starting_after"], "starting_after") + 1 if "starting_after" in given else 0
-    )
+    start = _position(found, given["starting_after"], "starting_after") + 1 if "starting_after" in given else 0
     return objects.page(url, found[start : start + limit], has_more=len(found) > start + limit)
 
 

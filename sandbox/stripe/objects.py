@@ -270,9 +270,7 @@ def payment_method(id: str, created: int, type: str, details: Json, **fields: An
     }
 
 
-def card(
-    brand: str, last4: str, funding: str, fingerprint: str, *, checks: Json, is_3ds_supported: bool
-) -> Json:
+def card(brand: str, last4: str, funding: str, fingerprint: str, *, checks: Json, is_3ds_supported: bool) -> Json:
     """Return `card` of a PaymentMethod."""
     return {
         "brand": brand,

@@ -56,9 +56,7 @@ def _lists(node: Any) -> Any:
     return {name: _lists(value) for name, value in node.items()}
 
 
-def read(
-    schema: Schema, raw: Mapping[str, Any], *, required: tuple[str, ...] = (), parent: str = ""
-) -> dict[str, Any]:
+def read(schema: Schema, raw: Mapping[str, Any], *, required: tuple[str, ...] = (), parent: str = "") -> dict[str, Any]:
     """Read the raw parameters of one operation, or refuse them."""
     _refuse_unknown([_full_name(parent, name) for name in raw if name not in schema])
     for name in required:

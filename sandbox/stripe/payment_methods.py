@@ -233,9 +233,7 @@ def _from_card(account: Account, data: Mapping[str, Any], shown: Json) -> Method
         raise InvalidRequest(RAW_CARD_MESSAGE, status=402)
     token = str(data.get("token", ""))
     if not token:
-        raise InvalidParameter(
-            "Missing required param: card[token].", code="parameter_missing", param="card[token]"
-        )
+        raise InvalidParameter("Missing required param: card[token].", code="parameter_missing", param="card[token]")
     found = magic_card(token)
     if found is None:
         raise missing("token", token, param="card[token]")
@@ -259,9 +257,7 @@ def _from_iban(account: Account, data: Mapping[str, Any], shown: Json) -> Method
         )
     for detail in ("name", "email"):
         _require(shown["billing_details"], detail)
-    return _store(
-        account, "sepa_debit", objects.sepa_debit(iban, new_fingerprint()), iban_behaviour(iban), **shown
-    )
+    return _store(account, "sepa_debit", objects.sepa_debit(iban, new_fingerprint()), iban_behaviour(iban), **shown)
 
 
 def _require(details: Json, path: str) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from sandbox.stripe import disputes, intents, refunds
 from sandbox.stripe.account import Account
+from sandbox.stripe.capture_and_cancel import cancel, capture
 from sandbox.stripe.confirmation import verify_microdeposits
 from sandbox.stripe.errors import Json, missing
 from sandbox.stripe.listing import LIST_FIELDS, SEARCH_FIELDS, listed, searched
 from sandbox.stripe.operation import READ, Call, Operation
 from sandbox.stripe.params import text
-from sandbox.stripe.settlement import cancel, capture
 
 
 def _create_intent(account: Account, call: Call) -> Json:
@@ -111,12 +111,8 @@ OPERATIONS = (
     ),
     Operation("payment_intents.retrieve", "GET", _INTENT, _retrieve_intent, {**READ, "client_secret": text}),
     Operation("payment_intents.update", "POST", _INTENT, _update_intent, intents.UPDATE_FIELDS),
-    Operation(
-        "payment_intents.confirm", "POST", f"{_INTENT}/confirm", _confirm_intent, intents.CONFIRM_FIELDS
-    ),
-    Operation(
-        "payment_intents.capture", "POST", f"{_INTENT}/capture", _capture_intent, intents.CAPTURE_FIELDS
-    ),
+    Operation("payment_intents.confirm", "POST", f"{_INTENT}/confirm", _confirm_intent, intents.CONFIRM_FIELDS),
+    Operation("payment_intents.capture", "POST", f"{_INTENT}/capture", _capture_intent, intents.CAPTURE_FIELDS),
     Operation("payment_intents.cancel", "POST", f"{_INTENT}/cancel", _cancel_intent, intents.CANCEL_FIELDS),
     Operation(
         "payment_intents.verify_microdeposits",

@@ -13,12 +13,14 @@ from typing import Any
 
 from sandbox.stripe import objects
 from sandbox.stripe.account import Account, Intent
+from sandbox.stripe.bank_transfers import KINDS
 from sandbox.stripe.errors import InvalidParameter, InvalidRequest, Json, missing
 from sandbox.stripe.events import BY_ITSELF, Cause
 from sandbox.stripe.ids import new_id
 from sandbox.stripe.instruments import RefundCourse
 from sandbox.stripe.listing import expansion
 from sandbox.stripe.params import Schema, merge_metadata, metadata, one_of, opaque, positive, text
+from sandbox.stripe.payment_methods import REDIRECT_TYPES
 
 CREATE_FIELDS: Schema = {
     "amount": positive,
@@ -121,26 +123,20 @@ def _refunded_intent(account: Account, given: Mapping[str, Any]) -> Intent:
             code="parameter_missing",
         )
     if not intent.charges or intent.charge["status"] != "succeeded":
-        raise InvalidRequest(
-            f"This PaymentIntent ({intent.body['id']}) does not have a successful charge to refund."
-        )
+        raise InvalidRequest(f"This PaymentIntent ({intent.body['id']}) does not have a successful charge to refund.")
     return intent
 
 
 def _refundable_amount(charge: Json, asked: int | None, *, is_refundable: bool) -> int:
     if not charge["captured"]:
-        raise InvalidRequest(
-            f"Charge {charge['id']} has not been captured; cancel its PaymentIntent instead."
-        )
+        raise InvalidRequest(f"Charge {charge['id']} has not been captured; cancel its PaymentIntent instead.")
     rest: int = charge["amount_captured"] - charge["amount_refunded"]
     if charge["disputed"] and not is_refundable:
         raise InvalidRequest(
             f"Charge {charge['id']} has been charged back; cannot issue a refund.", code="charge_disputed"
         )
     if rest == 0:
-        raise InvalidRequest(
-            f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded"
-        )
+        raise InvalidRequest(f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded")
     if asked is not None and asked > rest:
         raise InvalidRequest(
             f"Refund amount ({asked}) is greater than unrefunded amount on charge ({rest})", param="amount"
@@ -165,10 +161,17 @@ def _count(charge: Json, amount: int) -> None:
     charge["refunded"] = charge["amount_refunded"] == charge["amount_captured"]
 
 
-def _destination(charge: Json) -> Json:
+def _destination(charge: Json) -> Json | None:
+    """Return `destination_details`: a card, a redirect method or a bank transfer. A debit has none in the SDK [sdk]."""
     type = charge["payment_method_details"]["type"]
-    details = {"reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund"}
-    return {type: details if type == "card" else {}, "type": type}
+    if type == "card":
+        card = {"reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund"}
+        return {type: card, "type": type}
+    if type == "customer_balance":
+        type = KINDS[charge["currency"]]
+    elif type not in REDIRECT_TYPES:
+        return None
+    return {type: {}, "type": type}
 
 
 def _settle_later(account: Account, refund: Json, *, is_success: bool) -> None:
@@ -181,4 +184,4 @@ def _settle_later(account: Account, refund: Json, *, is_success: bool) -> None:
         if refund["status"] == expected:
             settle(account, refund, is_success=is_success)
 
-    account.sandbox.agenda.at(account.sandbox.clock.now() + seconds, answer)
+    account.sandbox.scheduler.run_at(account.sandbox.clock.now() + seconds, answer)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from sandbox.clock import stamp
+from sandbox.clock import iso_seconds
 from sandbox.ledger import MovementKind
 from sandbox.paypal import objects
 from sandbox.paypal.errors import refused, unprocessable
@@ -66,7 +66,7 @@ class Account:
             currency=unit["amount"]["currency_code"],
             unit={"reference_id": "default", **unit},
             base_url=base_url,
-            create_time=stamp(self.now),
+            create_time=iso_seconds(self.now),
             experience=(source or {}).get("experience_context") or {},
             has_source=source is not None,
             status="CREATED" if source is None else "PAYER_ACTION_REQUIRED",
@@ -158,7 +158,7 @@ class Account:
         self._keep(order, made)
         if code is None:
             self._book("authorization", order, made, order.amount, key)
-            self.sandbox.agenda.at(expires_at, lambda: self._expire(order, made))
+            self.sandbox.scheduler.run_at(expires_at, lambda: self._expire(order, made))
         self._tell("PAYMENT.AUTHORIZATION.CREATED", order, made)
 
     # --- authorizations ---
