@@ -1,7 +1,7 @@
-"""Owns what happens to an order's money: approval, capture, authorization, void, refund, and the bank's late answers.
+"""The merchant's account: approval, capture, authorization, void and refund of orders, and results that come later.
 
-https://developer.paypal.com/docs/api/orders/v2 and payments/v2. An order is COMPLETED also when the capture inside was
-declined [docs].
+https://developer.paypal.com/docs/api/orders/v2 and payments/v2. An order is COMPLETED also when its
+capture is declined [docs].
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ from sandbox.state import Sandbox
 
 PROVIDER = "paypal"
 # An authorization can be captured for 29 days [docs].
-AUTHORIZATION_LASTS = timedelta(days=29)
-# At most 15 percent or 75 dollars more than was authorized may be captured [docs].
-MOST_MORE = 7500
-TAKEN = ("COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED")
-SAVED_PREFIX = "sandbox_"
-# After these the buyer chooses other funding [docs]; that the order then waits for him again is unverified.
-SEND_BACK = ("INSTRUMENT_DECLINED", "PAYER_ACTION_REQUIRED", "REDIRECT_PAYER_FOR_ALTERNATE_FUNDING")
+AUTHORIZATION_LIFETIME = timedelta(days=29)
+# A capture may exceed the authorization by 15 percent or 75 dollars, whichever is less [docs].
+MOST_OVERCAPTURE = 7500
+REFUNDABLE = ("COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED")
+VAULT_ID_PREFIX = "sandbox_"
+# After these issues the buyer chooses another funding source [docs]. That the order then waits for a new approval is
+# unverified.
+BUYER_CAN_FIX = ("INSTRUMENT_DECLINED", "PAYER_ACTION_REQUIRED", "REDIRECT_PAYER_FOR_ALTERNATE_FUNDING")
 
 
 class Account:
-    """The merchant's account: orders by id, payments by id, and the books."""
+    """The merchant's orders and payments by id, and the operations on them."""
 
     def __init__(self, sandbox: Sandbox, log: EventLog) -> None:
         self.sandbox = sandbox
@@ -47,7 +48,7 @@ class Account:
     # --- the order ---
 
     def create(self, body: Json, base_url: str) -> Order:
-        """Make an order; with a saved account in it, it is paid at once."""
+        """Create an order. With a saved account as its payment source, it is paid immediately."""
         intent, units = body.get("intent"), body.get("purchase_units")
         if intent not in ("CAPTURE", "AUTHORIZE"):
             raise refused(400, "INVALID_PARAMETER_VALUE", "/intent")
@@ -72,187 +73,193 @@ class Account:
             status="CREATED" if source is None else "PAYER_ACTION_REQUIRED",
         )
         if source is not None and source.get("vault_id"):
-            self._use_saved(order, source["vault_id"])
+            self._use_vaulted(order, source["vault_id"])
             self.pay(order, {}, "")
         self.orders[order.id] = order
         return order
 
     def decide(self, order: Order, decision: str) -> str | None:
-        """Let the buyer act on PayPal's page; return where he goes next."""
+        """Execute the buyer's decision on PayPal's page and return the URL of the redirect."""
         if decision == "cancel":
-            return self._back(order, "cancel_url")
+            return self._return_url(order, "cancel_url")
         if order.status in ("CREATED", "PAYER_ACTION_REQUIRED"):
             if decision == "decline":
-                order.course = "5100"
+                order.scenario = "5100"
             order.status, order.is_approved = "APPROVED", True
-            self._tell("CHECKOUT.ORDER.APPROVED", order)
-        return self._back(order, "return_url")
+            self._emit("CHECKOUT.ORDER.APPROVED", order)
+        return self._return_url(order, "return_url")
 
     def pay(self, order: Order, source: Json, key: str) -> None:
         """Capture or authorize an order."""
-        saved = (source.get("payment_source") or {}).get("paypal", {}).get("vault_id")
+        vault_id = (source.get("payment_source") or {}).get("paypal", {}).get("vault_id")
         if order.status == "COMPLETED":
             raise unprocessable(f"ORDER_ALREADY_{'CAPTURED' if order.intent == 'CAPTURE' else 'AUTHORIZED'}")
-        if saved:
-            self._use_saved(order, saved)
+        if vault_id:
+            self._use_vaulted(order, vault_id)
         if order.status != "APPROVED":
             raise unprocessable("ORDER_NOT_APPROVED")
-        self._take_invoice("payment", order.unit.get("invoice_id"))
+        self._reserve_invoice_id("payment", order.unit.get("invoice_id"))
         try:
-            self._run(order, key)
+            self._collect(order, key)
         except BaseException:
+            # A refused payment must not block its invoice id for the next try.
             self._invoices.discard(("payment", str(order.unit.get("invoice_id"))))
             raise
 
-    def _use_saved(self, order: Order, vault_id: str) -> None:
-        if not vault_id.startswith(SAVED_PREFIX):
+    def _use_vaulted(self, order: Order, vault_id: str) -> None:
+        if not vault_id.startswith(VAULT_ID_PREFIX):
             raise unprocessable("TOKEN_ID_NOT_FOUND")
-        order.course = vault_id.removeprefix(SAVED_PREFIX)
+        order.scenario = vault_id.removeprefix(VAULT_ID_PREFIX)
         order.status, order.is_approved, order.has_source = "APPROVED", True, True
 
-    def _run(self, order: Order, key: str) -> None:
-        course = order.course
-        is_code = len(course) == 4
+    def _collect(self, order: Order, key: str) -> None:
+        scenario = order.scenario
+        # Every processor response code has four characters, and no issue is that short.
+        is_code = len(scenario) == 4
         self.sandbox.ledger.attempt(
-            self.now, object=order.id, result=course, idempotency_key=key or None, metadata=order.metadata
+            self.now, object=order.id, result=scenario, idempotency_key=key or None, metadata=order.metadata
         )
-        if course not in ("COMPLETED", "PENDING", "REFUND_PENDING") and not is_code:
-            raise self._refused(order, course)
+        if scenario not in ("COMPLETED", "PENDING", "REFUND_PENDING") and not is_code:
+            raise self._issue_refusal(order, scenario)
         order.status = "COMPLETED"
         if order.intent == "AUTHORIZE":
-            self._authorize(order, course if is_code else None, key)
+            self._authorize(order, scenario if is_code else None, key)
         else:
-            self._capture_order(order, course if is_code else None, course == "PENDING", key)
-        self._tell("CHECKOUT.ORDER.COMPLETED", order)
+            self._capture_order(order, scenario if is_code else None, scenario == "PENDING", key)
+        self._emit("CHECKOUT.ORDER.COMPLETED", order)
 
-    def _refused(self, order: Order, issue: str) -> Exception:
-        """Return the refusal; the order can be approved anew, or tried again as it is."""
-        saved = not order.experience
-        if issue in SEND_BACK:
-            order.course = order.course if saved else "COMPLETED"
-            is_action = issue == "PAYER_ACTION_REQUIRED" or not saved
-            order.status = "PAYER_ACTION_REQUIRED" if is_action else "CREATED"
+    def _issue_refusal(self, order: Order, issue: str) -> Exception:
+        """Return the refusal with this issue, and open the order for a new approval or another try."""
+        # Only an order that a buyer approves on a page has an experience context.
+        is_vaulted = not order.experience
+        if issue in BUYER_CAN_FIX:
+            order.scenario = order.scenario if is_vaulted else "COMPLETED"
+            needs_buyer = issue == "PAYER_ACTION_REQUIRED" or not is_vaulted
+            order.status = "PAYER_ACTION_REQUIRED" if needs_buyer else "CREATED"
             link = {"href": order.hosted_url, "rel": "redirect", "method": "GET"}
             return unprocessable(issue, links=[link])
-        if saved:
+        if is_vaulted:
             order.status, order.is_approved = "CREATED", False
         return unprocessable(issue)
 
     def _capture_order(self, order: Order, code: str | None, is_pending: bool, key: str) -> None:
         status = "DECLINED" if code else "PENDING" if is_pending else "COMPLETED"
-        made = objects.capture(order, status, order.amount, self.now, order.unit, order.id, is_final=True)
+        payment = objects.capture(order, status, order.amount, self.now, order.unit, order.id, is_final=True)
         if code:
-            made.body["processor_response"] = {"response_code": code}
+            payment.body["processor_response"] = {"response_code": code}
         if is_pending:
-            made.body["status_details"] = {"reason": "ECHECK"}
-        self._keep(order, made)
+            payment.body["status_details"] = {"reason": "ECHECK"}
+        self._store(order, payment)
         if status == "COMPLETED":
-            self._book("charge", order, made, order.amount, key)
-        self._tell(f"PAYMENT.CAPTURE.{status}", order, made)
+            self._record("charge", order, payment, order.amount, key)
+        self._emit(f"PAYMENT.CAPTURE.{status}", order, payment)
 
     def _authorize(self, order: Order, code: str | None, key: str) -> None:
-        expires_at = self.now + AUTHORIZATION_LASTS.total_seconds()
-        made = objects.authorization(order, "DENIED" if code else "CREATED", self.now, expires_at)
+        expires_at = self.now + AUTHORIZATION_LIFETIME.total_seconds()
+        payment = objects.authorization(order, "DENIED" if code else "CREATED", self.now, expires_at)
         if code:
-            made.body["processor_response"] = {"response_code": code}
-        self._keep(order, made)
+            payment.body["processor_response"] = {"response_code": code}
+        self._store(order, payment)
         if code is None:
-            self._book("authorization", order, made, order.amount, key)
-            self.sandbox.scheduler.run_at(expires_at, lambda: self._expire(order, made))
-        self._tell("PAYMENT.AUTHORIZATION.CREATED", order, made)
+            self._record("authorization", order, payment, order.amount, key)
+            self.sandbox.scheduler.run_at(expires_at, lambda: self._expire(order, payment))
+        self._emit("PAYMENT.AUTHORIZATION.CREATED", order, payment)
 
     # --- authorizations ---
 
-    def capture(self, order: Order, held: Payment, body: Json, key: str) -> Payment:
+    def capture(self, order: Order, authorization: Payment, body: Json, key: str) -> Payment:
         """Capture an authorization, whole or in part."""
-        if held.status == "CAPTURED" or (held.status == "PARTIALLY_CAPTURED" and self._is_final(order, held)):
+        is_closed = authorization.status == "PARTIALLY_CAPTURED" and self._has_final_capture(order, authorization)
+        if authorization.status == "CAPTURED" or is_closed:
             raise unprocessable("AUTHORIZATION_ALREADY_CAPTURED")
-        if held.status in ("VOIDED", "DENIED"):
-            raise unprocessable(f"AUTHORIZATION_{held.status}")
-        taken = sum(made.amount for made in order.of("captures") if made.parent == held.id)
-        amount = held.amount - taken
+        if authorization.status in ("VOIDED", "DENIED"):
+            raise unprocessable(f"AUTHORIZATION_{authorization.status}")
+        captured_amount = sum(payment.amount for payment in order.of("captures") if payment.parent == authorization.id)
+        amount = authorization.amount - captured_amount
         if body.get("amount"):
             amount = minor_of(body["amount"], whole_issue="DECIMALS_NOT_SUPPORTED")
             if body["amount"]["currency_code"] != order.currency:
                 raise unprocessable("AUTH_CAPTURE_CURRENCY_MISMATCH")
-        if taken + amount > held.amount + min(held.amount * 15 // 100, MOST_MORE):
+        if captured_amount + amount > authorization.amount + min(authorization.amount * 15 // 100, MOST_OVERCAPTURE):
             raise unprocessable("MAX_CAPTURE_AMOUNT_EXCEEDED")
-        self._take_invoice("payment", body.get("invoice_id"))
-        names = {"custom_id": order.unit.get("custom_id"), "invoice_id": body.get("invoice_id")}
+        self._reserve_invoice_id("payment", body.get("invoice_id"))
+        references = {"custom_id": order.unit.get("custom_id"), "invoice_id": body.get("invoice_id")}
         is_final = bool(body.get("final_capture"))
-        made = objects.capture(order, "COMPLETED", amount, self.now, names, held.id, is_final=is_final)
-        self._keep(order, made)
-        self._book("capture", order, made, amount, key)
-        left = held.amount - taken - amount
-        held.become("CAPTURED" if left <= 0 else "PARTIALLY_CAPTURED", self.now)
-        if is_final and left > 0:
-            self._book("void", order, held, left, key)
-        self._tell("PAYMENT.CAPTURE.COMPLETED", order, made)
-        return made
+        payment = objects.capture(order, "COMPLETED", amount, self.now, references, authorization.id, is_final=is_final)
+        self._store(order, payment)
+        self._record("capture", order, payment, amount, key)
+        remaining = authorization.amount - captured_amount - amount
+        authorization.become("CAPTURED" if remaining <= 0 else "PARTIALLY_CAPTURED", self.now)
+        if is_final and remaining > 0:
+            # A final capture releases the rest.
+            self._record("void", order, authorization, remaining, key)
+        self._emit("PAYMENT.CAPTURE.COMPLETED", order, payment)
+        return payment
 
-    def void(self, order: Order, held: Payment, key: str | None) -> None:
-        """Release an authorization."""
-        if held.status == "VOIDED":
+    def void(self, order: Order, authorization: Payment, key: str | None) -> None:
+        """Void an authorization."""
+        if authorization.status == "VOIDED":
             raise unprocessable("PREVIOUSLY_VOIDED")
-        if held.status in ("CAPTURED", "PARTIALLY_CAPTURED"):
+        if authorization.status in ("CAPTURED", "PARTIALLY_CAPTURED"):
             raise unprocessable("PREVIOUSLY_CAPTURED")
-        if held.status != "CREATED":
+        if authorization.status != "CREATED":
             raise unprocessable("CANNOT_BE_VOIDED")
-        held.become("VOIDED", self.now)
-        self._book("void", order, held, held.amount, key)
-        self._tell("PAYMENT.AUTHORIZATION.VOIDED", order, held)
+        authorization.become("VOIDED", self.now)
+        self._record("void", order, authorization, authorization.amount, key)
+        self._emit("PAYMENT.AUTHORIZATION.VOIDED", order, authorization)
 
-    def _expire(self, order: Order, held: Payment) -> None:
-        if held.status == "CREATED":
-            self.void(order, held, None)
+    def _expire(self, order: Order, authorization: Payment) -> None:
+        if authorization.status == "CREATED":
+            self.void(order, authorization, None)
 
-    def _is_final(self, order: Order, held: Payment) -> bool:
-        return any(made.body["final_capture"] for made in order.of("captures") if made.parent == held.id)
+    def _has_final_capture(self, order: Order, authorization: Payment) -> bool:
+        captures = [payment for payment in order.of("captures") if payment.parent == authorization.id]
+        return any(capture.body["final_capture"] for capture in captures)
 
     # --- refunds ---
 
     def refund(self, order: Order, captured: Payment, body: Json, key: str) -> Payment:
-        """Give back the rest of a capture, or the given part of it."""
+        """Refund a part of a capture, or without an amount all that remains of it."""
         if captured.status == "PENDING":
             raise unprocessable("PENDING_CAPTURE")
-        if captured.status not in TAKEN:
+        if captured.status not in REFUNDABLE:
             raise unprocessable("REFUND_NOT_ALLOWED")
-        left = captured.amount - self._given_back(order, captured)
-        if not left:
+        remaining = captured.amount - self._refunded_amount(order, captured)
+        if not remaining:
             raise unprocessable("CAPTURE_FULLY_REFUNDED")
-        amount = left
+        amount = remaining
         if body.get("amount"):
             amount = minor_of(body["amount"], whole_issue="DECIMALS_NOT_SUPPORTED")
             if body["amount"]["currency_code"] != order.currency:
                 raise unprocessable("REFUND_CAPTURE_CURRENCY_MISMATCH")
-        if amount > left:
+        if amount > remaining:
             raise unprocessable("REFUND_AMOUNT_EXCEEDED")
-        self._take_invoice("refund", body.get("invoice_id"))
-        status = "PENDING" if order.course == "REFUND_PENDING" else "COMPLETED"
-        # A refund that is not named is called what its capture is.
-        made = objects.refund(order, captured, status, amount, self.now, captured.names | body)
-        self._keep(order, made)
+        self._reserve_invoice_id("refund", body.get("invoice_id"))
+        status = "PENDING" if order.scenario == "REFUND_PENDING" else "COMPLETED"
+        # A refund without references of its own has those of its capture.
+        payment = objects.refund(order, captured, status, amount, self.now, captured.references | body)
+        self._store(order, payment)
         if status == "COMPLETED":
-            self._complete_refund(order, made, key)
-        return made
+            self._complete_refund(order, payment, key)
+        return payment
 
-    def _complete_refund(self, order: Order, made: Payment, key: str | None) -> None:
-        captured = self.payments[made.parent][1]
-        made.become("COMPLETED", self.now)
-        self._book("refund", order, made, made.amount, key)
-        is_whole = self._given_back(order, captured, "COMPLETED") == captured.amount
+    def _complete_refund(self, order: Order, payment: Payment, key: str | None) -> None:
+        captured = self.payments[payment.parent][1]
+        payment.become("COMPLETED", self.now)
+        self._record("refund", order, payment, payment.amount, key)
+        is_whole = self._refunded_amount(order, captured, "COMPLETED") == captured.amount
         captured.become("REFUNDED" if is_whole else "PARTIALLY_REFUNDED", self.now)
-        self._tell("PAYMENT.CAPTURE.REFUNDED", order, made)
+        self._emit("PAYMENT.CAPTURE.REFUNDED", order, payment)
 
-    def _given_back(self, order: Order, captured: Payment, *statuses: str) -> int:
+    def _refunded_amount(self, order: Order, captured: Payment, *statuses: str) -> int:
         counted = statuses or ("COMPLETED", "PENDING")
-        refunds = [made for made in order.of("refunds") if made.parent == captured.id]
-        return sum(made.amount for made in refunds if made.status in counted)
+        refunds = [payment for payment in order.of("refunds") if payment.parent == captured.id]
+        return sum(payment.amount for payment in refunds if payment.status in counted)
 
-    # --- the bank's late answer ---
+    # --- results that come later ---
 
-    def settle(self, order: Order, payment: Payment, *, is_success: bool) -> None:
-        """Bring a pending capture or refund to its end."""
+    def finish_pending(self, order: Order, payment: Payment, *, is_success: bool) -> None:
+        """Finish a pending capture or refund."""
         if payment.kind == "refunds":
             if is_success:
                 self._complete_refund(order, payment, None)
@@ -261,23 +268,23 @@ class Account:
             return
         payment.become("COMPLETED" if is_success else "DECLINED", self.now)
         if is_success:
-            self._book("charge", order, payment, payment.amount, None)
-        self._tell(f"PAYMENT.CAPTURE.{payment.status}", order, payment)
+            self._record("charge", order, payment, payment.amount, None)
+        self._emit(f"PAYMENT.CAPTURE.{payment.status}", order, payment)
 
-    # --- books and events ---
+    # --- storage, ledger and events ---
 
-    def _keep(self, order: Order, payment: Payment) -> None:
+    def _store(self, order: Order, payment: Payment) -> None:
         order.payments.append(payment)
         self.payments[payment.id] = (order, payment)
 
-    def _take_invoice(self, kind: str, invoice_id: Any) -> None:
+    def _reserve_invoice_id(self, kind: str, invoice_id: Any) -> None:
         if invoice_id is None:
             return
         if (kind, str(invoice_id)) in self._invoices:
             raise unprocessable("DUPLICATE_INVOICE_ID")
         self._invoices.add((kind, str(invoice_id)))
 
-    def _book(self, kind: MovementKind, order: Order, payment: Payment, amount: int, key: str | None) -> None:
+    def _record(self, kind: MovementKind, order: Order, payment: Payment, amount: int, key: str | None) -> None:
         self.sandbox.ledger.record(
             self.now,
             PROVIDER,
@@ -290,18 +297,18 @@ class Account:
             idempotency_key=key or None,
         )
 
-    def _tell(self, type: str, order: Order, payment: Payment | None = None) -> None:
+    def _emit(self, type: str, order: Order, payment: Payment | None = None) -> None:
         if payment is None:
-            self.log.emit(type, "checkout-order", order.shown(), order.id)
+            self.log.emit(type, "checkout-order", order.body(), order.id)
         elif payment.kind == "refunds":
             self.log.emit(type, "refund", payment.body, payment.id)
         else:
             resource = objects.with_relations(order, payment)
             self.log.emit(type, payment.kind.removesuffix("s"), resource, payment.id, order.id)
 
-    def _back(self, order: Order, name: str) -> str | None:
-        address = order.experience.get(name)
-        if not address:
+    def _return_url(self, order: Order, name: str) -> str | None:
+        url = order.experience.get(name)
+        if not url:
             return None
         payer = f"&PayerID={objects.PAYER['payer_id']}" if name == "return_url" else ""
-        return f"{address}{'&' if '?' in address else '?'}token={order.id}{payer}"
+        return f"{url}{'&' if '?' in url else '?'}token={order.id}{payer}"

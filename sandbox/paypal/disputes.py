@@ -1,7 +1,7 @@
-"""Owns how disputes look and how they end; opened and decided by tests only, and moving no money.
+"""The bodies of disputes. Only tests open and resolve them, and they move no money in the ledger.
 
-https://developer.paypal.com/docs/api/customer-disputes/v1 [docs]. What the merchant called the payment stands in some
-disputes and in others not, as captured events show.
+https://developer.paypal.com/docs/api/customer-disputes/v1 [docs]. Captured events show disputes with and without the
+merchant's references of the payment.
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ RESPOND_WITHIN = timedelta(days=10)
 
 
 def new_dispute(order: Order, captured: Payment, reason: str, now: float, *, is_anonymous: bool) -> Json:
-    """Return a new dispute about a capture; an anonymous one does not tell what the merchant called it."""
-    ours = {"invoice_number": captured.names.get("invoice_id"), "custom": captured.names.get("custom_id")}
+    """Return a new dispute about a capture; an anonymous one leaves out the merchant's references."""
+    references = {
+        "invoice_number": captured.references.get("invoice_id"),
+        "custom": captured.references.get("custom_id"),
+    }
     id = f"PP-D-{secrets.randbelow(90_000) + 10_000}"
     return {
         "dispute_id": id,
@@ -35,7 +38,7 @@ def new_dispute(order: Order, captured: Payment, reason: str, now: float, *, is_
                 "create_time": captured.body["create_time"],
                 "transaction_status": captured.status,
                 "gross_amount": captured.body["amount"],
-                **({} if is_anonymous else {name: text for name, text in ours.items() if text}),
+                **({} if is_anonymous else {name: text for name, text in references.items() if text}),
                 "buyer": {"email": PAYER["email_address"], "name": "John Doe"},
                 "seller": {"merchant_id": "RD465XN5VS364", "name": "Test Store"},
                 "items": [],
@@ -55,14 +58,14 @@ def new_dispute(order: Order, captured: Payment, reason: str, now: float, *, is_
 
 
 def resolve(dispute: Json, outcome: str, now: float) -> None:
-    """Let PayPal decide it."""
-    ended: Json = {"outcome_code": outcome}
+    """Resolve a dispute with this outcome."""
+    outcome_body: Json = {"outcome_code": outcome}
     if outcome in ("RESOLVED_BUYER_FAVOUR", "RESOLVED_WITH_PAYOUT"):
-        ended["amount_refunded"] = dispute["dispute_amount"]
+        outcome_body["amount_refunded"] = dispute["dispute_amount"]
     dispute |= {
         "status": "RESOLVED",
         "dispute_state": "RESOLVED",
-        "dispute_outcome": ended,
+        "dispute_outcome": outcome_body,
         "update_time": iso_seconds(now),
     }
     dispute.pop("seller_response_due_date", None)

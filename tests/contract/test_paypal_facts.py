@@ -55,7 +55,7 @@ def heard(paypal: ProviderBench, id: str) -> Notice:
 
 def happened(paypal: ProviderBench, type: str, id: str = SUBSCRIPTION, **more: Any) -> Notice:
     """Let something happen to a subscription or a saved account, and hear of it."""
-    let(paypal, f"{id}/happen", event_type=type, **more)
+    let(paypal, f"{id}/emit", event_type=type, **more)
     return heard(paypal, id)
 
 
@@ -257,7 +257,7 @@ def test_what_the_imitation_delivers_is_believed() -> None:
         RunningSandbox(Settings(webhook_url=f"{served.url}/webhooks/stripe")) as sandbox,
     ):
         paypal = ProviderBench(sandbox)
-        let(paypal, f"{SUBSCRIPTION}/happen", event_type="BILLING.SUBSCRIPTION.ACTIVATED")
+        let(paypal, f"{SUBSCRIPTION}/emit", event_type="BILLING.SUBSCRIPTION.ACTIVATED")
         came = served.next()
         assert came.path == "/webhooks/paypal"
         delivery = paypal.gateway().verify_webhook(came.raw, came.headers, now())

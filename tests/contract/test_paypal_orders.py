@@ -310,7 +310,7 @@ def test_decimals_that_paypal_does_not_take(paypal: ProviderBench, currency: str
 
 def body_of_order(paypal: ProviderBench, asked: Order) -> Any:
     """Return an order as PayPal shows it."""
-    return json.loads(json.dumps(paypal.account.orders[asked.reference].shown()))
+    return json.loads(json.dumps(paypal.account.orders[asked.reference].body()))
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ class ProviderBench:
         return replace(asked, reference=created.reference)
 
     def set_course(self, reference: str, course: str) -> None:
-        self._control(f"{reference}/course", {"course": course})
+        self._control(f"{reference}/scenario", {"scenario": course})
 
     def let_customer_act(self, reference: str, *, is_good: bool) -> None:
         self._control(reference, {"decision": "approve" if is_good else "decline"})
