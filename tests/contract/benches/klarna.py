@@ -87,7 +87,9 @@ class ProviderBench:
                 return event
         raise LookupError(reference)
 
-    def signed(self, event: Any, *, seconds: float = 0, is_forged: bool = False, secret: str | None = None) -> Webhook:
+    def signed(
+        self, event: Any, *, seconds: float = 0, is_forged: bool = False, secret: str | None = None
+    ) -> Webhook:
         given = "c" * 36 if is_forged else self.secrets[0] if secret is None else secret
         query = urlsplit(self._addresses.get(str(event), "")).query
         return Webhook(body_of(event), {}, f"{API_URL}/webhooks/klarna/{given}?{query}")

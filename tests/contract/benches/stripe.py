@@ -78,7 +78,9 @@ class ProviderBench:
         found = self._call("GET", "/v1/events?limit=100")["data"]
         return next(event for event in found if event["data"]["object"]["id"] == reference)
 
-    def signed(self, event: Any, *, seconds: float = 0, is_forged: bool = False, secret: str | None = None) -> Webhook:
+    def signed(
+        self, event: Any, *, seconds: float = 0, is_forged: bool = False, secret: str | None = None
+    ) -> Webhook:
         body, stamp = body_of(event), int(now().timestamp() + seconds)
         key = "whsec_wrong" if is_forged else self.secrets[0] if secret is None else secret
         digest = hmac.new(key.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
