@@ -30,7 +30,7 @@ RECEIVER_TIMEOUT_SECONDS = 10.0
 class Message:
     """One event for one endpoint.
 
-    `headers` signs the body. Before each retry `is_wanted` is asked whether to go on; `delivered` is called after a
+    `headers` signs the body. `is_wanted` decides before each retry whether to go on; `delivered` is called after a
     2xx.
     """
 

@@ -22,7 +22,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from sandbox.clock import iso_seconds
 
 COMMON_NAME = "messageverificationcerts.sandbox.paypal.com"
-CERTIFICATE_ID = "CERT-5a5a5a5a-sandbox0-imitation"
+CERTIFICATE_ID = "CERT-5a5a5a5a-sandbox0-certificate"
 UNKNOWN_CERTIFICATE_ID = f"{CERTIFICATE_ID}-unknown"
 # Longer than a test moves the sandbox's clock.
 LIFETIME = timedelta(days=3650)
@@ -60,7 +60,7 @@ class Authority:
 def new_authority() -> Authority:
     """Return a new authority with a key of its own."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "PayPal sandbox imitation")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "PayPal sandbox authority")])
     usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
     begins_at = datetime.now(UTC) - timedelta(days=1)
     certificate = (
