@@ -180,5 +180,5 @@ def retry_delay_seconds(tries: int) -> float:
     >>> [retry_delay_seconds(tries) for tries in (1, 2, 3, 6, 200)]
     [0.2, 0.4, 0.8, 5.0, 5.0]
     """
-    # The exponent is capped too: 2.0 raised to a large number of tries would overflow.
+    # The exponent is capped too, so that no number of tries can overflow the float.
     return min(FIRST_RETRY_SECONDS * 2.0 ** min(tries - 1, 10), LONGEST_RETRY_SECONDS)

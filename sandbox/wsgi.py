@@ -152,6 +152,7 @@ def _read_chunks(stream: io.BufferedIOBase) -> Iterable[bytes]:
     while size := int(stream.readline(LONGEST_LINE).split(b";")[0], 16):
         yield stream.read(size)
         stream.readline(LONGEST_LINE)
+    # Trailers end with an empty line. Unread, they would be taken for the next request of the connection.
     while stream.readline(LONGEST_LINE).strip():
         continue
 

@@ -163,6 +163,7 @@ class Payments:
             raise precondition_failed("Payment not eligible for a reversal")
         if self._now > payment.created_at + REVERSIBLE_SECONDS:
             raise precondition_failed("Order outside reversal window")
+        # Until the reversal finishes, every capture is refused, so that no money moves twice.
         payment.is_being_reversed = True
         self._sandbox.scheduler.run_at(self._now + REVERSAL_SECONDS, lambda: self._finish_reversal(payment))
 

@@ -165,6 +165,7 @@ class Charges:
         is_late = charge.status == "EXPIRED"
         charge.ends_as = _final_status(decision, is_late=is_late)
         charge.body["payments"].append(self._payment(charge, _SHARES.get(decision, 100)))
+        # A late payment leaves the charge EXPIRED until its confirmation makes it UNRESOLVED.
         if not is_late:
             self._move(charge, "PENDING")
         seconds = self._sandbox.settings.async_settle_seconds

@@ -38,6 +38,7 @@ class Callbacks:
             return
         self.sent.append(Callback(url, event))
         body = json.dumps(event).encode()
+        # The delivery asks `is_wanted` before each retry; an empty iterator ends the retries.
         retries = iter(range(MOST_CALLS - 1))
         self._sandbox.delivery.post(
             Message(

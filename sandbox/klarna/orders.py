@@ -116,6 +116,7 @@ class Orders:
 
     def decide_fraud(self, order: Order, decision: str) -> None:
         """End the fraud review of an order; `stop` also revokes an earlier decision."""
+        # The scheduled decision comes too late if a test has decided before.
         if order.fraud_status != "PENDING" and decision != "stop":
             return
         order.fraud_status, type = DECISIONS[decision]

@@ -208,6 +208,7 @@ class PayPal(Service):
         if known is not None and known[0] > self.now:
             return ApiResponse(200, show(known[1]))
         id = run()
+        # Only the id is stored: a repeat gets the latest state of the object and not the first response.
         if key[1]:
             self._responses[key] = (self.now + seconds, id)
         return ApiResponse(201, show(id))

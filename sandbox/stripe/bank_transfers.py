@@ -119,6 +119,7 @@ def _open_intents(account: Account, customer: str, currency: str, reference: str
         and intent.body["status"] == "requires_action"
         and instructions(intent) is not None
     ]
+    # The sort is stable: the intent with the reference comes first, and the others stay oldest first.
     return sorted(matching, key=lambda intent: (instructions(intent) or {}).get("reference") != reference)
 
 

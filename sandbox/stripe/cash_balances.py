@@ -56,8 +56,8 @@ def unapply(account: Account, intent: Intent, cause: Cause) -> None:
 
 def _move(account: Account, intent: Intent, amount: int, type: str, cause: Cause) -> None:
     body = intent.body
-    named = {type: {"payment_intent": body["id"]}}
-    _change(account, body["customer"], amount, body["currency"], cause, type=type, **named)
+    details = {type: {"payment_intent": body["id"]}}
+    _change(account, body["customer"], amount, body["currency"], cause, type=type, **details)
 
 
 def _change(account: Account, customer: str, amount: int, currency: str, cause: Cause, **fields: Any) -> Json:

@@ -106,7 +106,7 @@ def confirm(account: Account, intent: Intent, params: Mapping[str, Any], cause: 
         bank_transfers.begin(account, intent, attempt, base_url)
     else:
         attempt = ConfirmAttempt(method, method.next_behaviour(), cause, is_off_session)
-        refusal = _confirm_at_once(account, intent, attempt, params, base_url)
+        refusal = _confirm_card(account, intent, attempt, params, base_url)
         if refusal is not None:
             raise CardError(body["last_payment_error"], payment_intent=body)
 
@@ -185,9 +185,9 @@ def store_mandate(account: Account, method: Method, params: Mapping[str, Any], *
         account.mandates[mandate["id"]] = mandate
         method.mandate = mandate["id"]
         return
-    named = params.get("mandate")
-    is_known = named in account.mandates if named else (method.mandate is not None and is_off_session)
-    if not is_known:
+    mandate_id = params.get("mandate")
+    has_mandate = mandate_id in account.mandates if mandate_id else (method.mandate is not None and is_off_session)
+    if not has_mandate:
         raise InvalidRequest(MANDATE_MISSING, code="payment_intent_mandate_invalid", param="mandate_data")
 
 
@@ -212,7 +212,7 @@ def _confirm_debit(account: Account, intent: Intent, attempt: ConfirmAttempt, ba
     )
 
 
-def _confirm_at_once(
+def _confirm_card(
     account: Account, intent: Intent, attempt: ConfirmAttempt, params: Mapping[str, Any], base_url: str
 ) -> Decline | None:
     card_options = intent.body["payment_method_options"].get("card") or {}

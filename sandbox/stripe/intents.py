@@ -229,6 +229,7 @@ def create(account: Account, params: Mapping[str, Any], cause: Cause, base_url: 
     method = choose_method(account, body, params)
     if method is not None:
         body.update(payment_method=method.body["id"], status="requires_confirmation")
+    # Stored only now, so that a refusal of the parameters above leaves no intent behind.
     intent = Intent(body, account.sandbox.clock.now())
     account.intents[id] = intent
     account.emit("payment_intent.created", body, cause)

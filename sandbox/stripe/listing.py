@@ -113,13 +113,13 @@ def matcher(query: str) -> Callable[[Json], bool]:
     >>> matcher("amount>100 OR currency:'eur'")({"amount": 100, "currency": "usd", "metadata": {}})
     False
     """
-    joints = set(re.findall(r"\s(AND|OR)\s", query, re.IGNORECASE))
+    operators = set(re.findall(r"\s(AND|OR)\s", query, re.IGNORECASE))
     parts = re.split(r"\s+(?:AND|OR)\s+", query.strip(), flags=re.IGNORECASE)
     clauses = [_CLAUSE.fullmatch(part.strip()) for part in parts]
-    if len({joint.upper() for joint in joints}) > 1 or not all(clauses):
+    if len({joint.upper() for joint in operators}) > 1 or not all(clauses):
         raise InvalidRequest("We were unable to parse your search query.", param="query")
     tests = [_test(clause) for clause in clauses if clause is not None]
-    combine = any if {"OR"} == {joint.upper() for joint in joints} else all
+    combine = any if {"OR"} == {joint.upper() for joint in operators} else all
     return lambda obj: combine(test(obj) for test in tests)
 
 

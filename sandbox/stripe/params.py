@@ -44,6 +44,7 @@ def _insert(tree: dict[str, Any], key: str, value: str) -> None:
         if not isinstance(child, dict):
             raise InvalidParameter(f"Invalid parameter: {key}", param=part)
         node = child
+    # `expand[]` has no index: the entry goes behind those that are already there.
     node[last or str(len(node))] = value
 
 

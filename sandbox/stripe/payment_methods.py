@@ -153,6 +153,7 @@ def check_usable(method: Method, customer: str | None) -> None:
     if method.is_reusable:
         return
     owner = method.body["customer"]
+    # Without a customer a method pays once; this keeps a product from charging a card that it did not save.
     if method.is_detached or (method.is_used and owner is None):
         raise InvalidRequest(SPENT_MESSAGE, param="payment_method")
     if owner is not None and customer is None:
