@@ -1,25 +1,23 @@
-"""The imitated Afterpay by itself: states, codes, request ids and reversals, over plain HTTP."""
+"""Afterpay in the sandbox: states, refusals, request ids, reversals, and bodies as in its OpenAPI documents."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import requests
 
 from sandbox.server import RunningSandbox
-from sandbox.state import Settings
-
-from .bench import SECONDS
+from tests.sandbox.receiver import SECONDS
 
 DAY = 86_400.0
 AUTH = ("sandbox-au", "key-of-the-sandbox")
 
 
 class Client:
-    """A merchant of the imitation."""
+    """A merchant's client of Afterpay's API and of the control routes."""
 
     def __init__(self, sandbox: RunningSandbox) -> None:
         self.sandbox = sandbox
@@ -79,10 +77,9 @@ def said(answer: tuple[int, Any]) -> tuple[int, str]:
 
 
 @pytest.fixture
-def client() -> Iterator[Client]:
-    """A merchant of a sandbox of his own."""
-    with RunningSandbox(Settings(seed=1)) as sandbox:
-        yield Client(sandbox)
+def client(own_sandbox: RunningSandbox) -> Client:
+    """A merchant with a new sandbox."""
+    return Client(own_sandbox)
 
 
 # --- states ---

@@ -1,9 +1,8 @@
-"""Klarna's imitation, asked directly: shapes, idempotency by key alone, states, and what it refuses."""
+"""Klarna in the sandbox: responses, idempotency by key alone, states, refusals and the hosted page."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +10,7 @@ import pytest
 import requests
 
 from sandbox.server import RunningSandbox
-from sandbox.state import Settings
-
-from .bench import SECONDS
+from tests.sandbox.receiver import SECONDS
 
 LINE = {"name": "a thing", "quantity": 2, "unit_price": 500, "total_amount": 1000}
 PURCHASE: dict[str, Any] = {
@@ -31,7 +28,7 @@ DAY = 24 * 3600
 
 @dataclass
 class Client:
-    """A merchant who speaks to the sandbox himself."""
+    """A merchant's client of Klarna's API and of the control routes."""
 
     running: RunningSandbox
 
@@ -68,10 +65,9 @@ class Client:
 
 
 @pytest.fixture
-def client() -> Iterator[Client]:
-    """A merchant with a sandbox of his own."""
-    with RunningSandbox(Settings(seed=1)) as running:
-        yield Client(running)
+def client(own_sandbox: RunningSandbox) -> Client:
+    """A merchant with a new sandbox."""
+    return Client(own_sandbox)
 
 
 def test_only_a_sandboxs_credentials_are_accepted(client: Client) -> None:
