@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, request
 
 from sandbox.state import Sandbox
 
@@ -18,12 +19,14 @@ def register(app: Flask, sandbox: Sandbox) -> None:
     @app.get("/")
     def show_overview() -> Response:
         base = request.host_url.rstrip("/")
-        return jsonify(
-            about="A sandbox that simulates payment providers. No money moves.",
-            providers={provider.provider: base + provider.prefix for provider in sandbox.providers},
-            operations=f"{base}/_sandbox/operations",
-            control=control_routes,
-        )
+        overview = {
+            "about": "A sandbox that simulates payment providers. No money moves.",
+            "providers": {provider.provider: base + provider.prefix for provider in sandbox.providers},
+            "operations": f"{base}/_sandbox/operations",
+            "control": control_routes,
+        }
+        # Indented, because people read it.
+        return Response(json.dumps(overview, indent=2) + "\n", content_type="application/json")
 
 
 def _control_routes(app: Flask) -> Iterator[dict[str, str]]:
