@@ -8,6 +8,7 @@ from typing import Any
 import requests
 
 from sandbox.server import RunningSandbox
+from tests.contract.specifications import all_of
 from tests.sandbox.receiver import SECONDS
 
 CREDENTIALS = ("sandbox-client", "sandbox-secret")
@@ -89,3 +90,9 @@ class Client:
 def issue(response: requests.Response) -> tuple[int, str]:
     """Return the status and the issue of a refusal."""
     return response.status_code, response.json()["details"][0]["issue"]
+
+
+def assert_listed(api: str, operation: str, status: int, refused_with: str) -> None:
+    """Check that PayPal's own list has the issue for this operation and status."""
+    for listed in all_of("paypal", "issue-codes-by-operation.json"):
+        assert refused_with in listed[api][operation][str(status)]
