@@ -54,7 +54,7 @@ class RunningSandbox:
         self.url = self._server.url
         # The poll interval is the longest that `close` waits for the server.
         self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.05,), name="sandbox-server", daemon=True
+            target=self._server.serve_forever, args=(0.01,), name="sandbox-server", daemon=True
         )
 
     def __enter__(self) -> RunningSandbox:

@@ -36,6 +36,7 @@ class Client:
 
     def __init__(self, sandbox: RunningSandbox) -> None:
         self.sandbox = sandbox
+        self._movements_before = len(sandbox.state.ledger.movements)
         self.url = f"{sandbox.url}/paypal"
         self.token = self.new_token().json()["access_token"]
 
@@ -83,8 +84,9 @@ class Client:
         return f"{AUTHORIZATIONS}/{order['purchase_units'][0]['payments']['authorizations'][0]['id']}"
 
     def moved(self) -> list[tuple[str, int]]:
-        """Return every movement of money in the ledger, in minor units."""
-        return [(row.kind, row.amount) for row in self.sandbox.state.ledger.movements]
+        """Return every movement of money since this client was made, in minor units."""
+        rows = self.sandbox.state.ledger.movements[self._movements_before :]
+        return [(row.kind, row.amount) for row in rows]
 
 
 def issue(response: requests.Response) -> tuple[int, str]:

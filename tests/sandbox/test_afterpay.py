@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import uuid
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import requests
+from jsonschema import Draft202012Validator
 
 from sandbox.server import RunningSandbox
-from tests.sandbox.receiver import SECONDS
+from tests.contract.specifications import all_of
+from tests.sandbox.receiver import SECONDS, Receiver
 
 DAY = 86_400.0
 AUTH = ("sandbox-au", "key-of-the-sandbox")
@@ -32,7 +37,7 @@ class Client:
         """Post a body."""
         return self.ask("POST", path, body)
 
-    def token(self, decision: str | None = "approve", minor: int = 1000, reference: str = "pay_1/at_1") -> str:
+    def token(self, decision: str | None = "approve", minor: int = 1000, reference: str | None = "pay_1/at_1") -> str:
         """Return the token of a checkout on which the shopper has decided."""
         back = "https://shop.example/back"
         status, opened = self.post(
@@ -323,3 +328,64 @@ def test_a_decision_that_nobody_can_make(client: Client, decision: str | None) -
     assert requests.post(f"{url}/none", json={"decision": "approve"}, timeout=SECONDS).status_code == 404
     assert requests.get(f"{client.url}/hosted/none", timeout=SECONDS).status_code == 404
     assert requests.post(f"{url}/{token}/dispute", timeout=SECONDS).status_code == 400
+
+
+# --- the page, the webhooks and the documents ---
+
+
+def test_the_page_shows_the_amount_with_its_currency(client: Client) -> None:
+    page = requests.get(f"{client.url}/hosted/{client.token(None, minor=2490)}", timeout=SECONDS)
+    assert "<strong>24.90 AUD</strong>" in page.text
+
+
+def test_an_event_has_its_optional_fields_only_where_they_apply(client: Client) -> None:
+    held = client.held()
+    body = {"requestId": new_id(), "amount": aud(300), "paymentEventMerchantReference": "at_2"}
+    client.post(f"payments/{held['id']}/capture", **body)
+    client.post(f"payments/{held['id']}/void", requestId=new_id(), amount=aud(700))
+    approved, captured, voided = client.ask("GET", f"payments/{held['id']}")[1]["events"]
+    assert approved.keys() - captured.keys() == {"expires"}
+    assert captured["paymentEventMerchantReference"] == "at_2"
+    assert captured.keys() - voided.keys() == {"paymentEventMerchantReference"}
+
+
+def test_a_dispute_is_sent_with_a_signature_over_url_time_and_body(
+    hooked_sandbox: RunningSandbox, receiver: Receiver
+) -> None:
+    client = Client(hooked_sandbox)
+    paid = client.paid()
+    url = f"{hooked_sandbox.url}/_sandbox/afterpay/{paid['token']}/dispute"
+    event = requests.post(url, timeout=SECONDS).json()
+    delivery = receiver.next()
+    assert (delivery.path, delivery.body) == ("/afterpay", event)
+    assert (event["webhook_event_type"], event["merchant_reference"]) == ("created", "pay_1/at_1")
+    address = receiver.url.replace("/hook", "/afterpay")
+    text = f"{address}\n{delivery.headers['X-Afterpay-Request-Date']}\n".encode() + delivery.raw
+    digest = base64.b64encode(hmac.new(AUTH[1].encode(), text, hashlib.sha256).digest()).decode()
+    assert delivery.headers["X-Afterpay-Request-Signature"] == digest
+
+
+@pytest.mark.parametrize("auth", [None, ("merchant", "key"), ("sandbox-au", "key"), ("merchant", "key-of-the-sandbox")])
+def test_only_sandbox_credentials_are_accepted(client: Client, auth: tuple[str, str] | None) -> None:
+    refused = requests.get(f"{client.url}/v2/configuration", auth=auth, timeout=SECONDS)
+    assert said((refused.status_code, refused.json())) == (401, "unauthorized")
+
+
+def test_a_body_that_is_not_a_json_object_is_refused(client: Client) -> None:
+    for raw in ("{", "[1]"):
+        refused = requests.post(f"{client.url}/v2/checkouts", data=raw, auth=AUTH, timeout=SECONDS)
+        assert said((refused.status_code, refused.json())) == (400, "invalid_json")
+
+
+def test_every_payment_is_as_afterpay_documents_it(client: Client) -> None:
+    held, paid = client.held(), client.paid()
+    client.post(f"payments/{held['id']}/capture", requestId=new_id(), amount=aud(300))
+    client.post(f"payments/{held['id']}/void", requestId=new_id(), amount=aud(700))
+    client.post(f"payments/{paid['id']}/refund", amount=aud(300))
+    declined, unnamed = client.held("decline"), client.post("payments/capture", token=client.token(reference=None))[1]
+    ids = [payment["id"] for payment in (held, paid, declined, unnamed)]
+    payments = [client.ask("GET", f"payments/{id}")[1] for id in ids]
+    for document in all_of("afterpay", "afterpay-payments.json"):
+        schema = {"$ref": "#/components/schemas/Payment", "components": document["components"]}
+        errors = [error for payment in payments for error in Draft202012Validator(schema).iter_errors(payment)]
+        assert [f"{error.json_path}: {error.message}" for error in errors] == []

@@ -283,3 +283,8 @@ def test_unknown_decisions_are_refused(client: Client) -> None:
     )
     assert requests.post(f"{url}/orders/none/fraud", json={"decision": "accept"}, timeout=SECONDS).status_code == 404
     assert requests.post(f"{url}/none", json={"decision": "approve"}, timeout=SECONDS).status_code == 404
+
+
+def test_the_page_shows_the_amount_with_its_currency(client: Client) -> None:
+    page = requests.get(f"{client.running.url}/klarna/hosted/{client.opened()}", timeout=SECONDS)
+    assert "<strong>10.00 SEK</strong>" in page.text

@@ -28,8 +28,14 @@ HOUR, DAY = 3600, 24 * 3600
 
 
 @pytest.fixture
-def client(own_sandbox: RunningSandbox) -> Client:
-    """A merchant with a new sandbox."""
+def client(shared: RunningSandbox) -> Client:
+    """A merchant with the shared sandbox."""
+    return Client(shared)
+
+
+@pytest.fixture
+def own(own_sandbox: RunningSandbox) -> Client:
+    """A merchant with a new sandbox, for a test that moves the clock, lists objects or reuses an invoice id."""
     return Client(own_sandbox)
 
 
@@ -47,38 +53,38 @@ def test_a_token_is_issued_for_sandbox_credentials_and_client_credentials_only(c
     assert (refused.status_code, refused.json()["error"]) == (400, "unsupported_grant_type")
 
 
-def test_a_token_is_needed_and_expires_after_nine_hours(client: Client) -> None:
-    path = client.approved()
-    unknown = client.call("GET", path, headers={"Authorization": "Bearer unknown"})
+def test_a_token_is_needed_and_expires_after_nine_hours(own: Client) -> None:
+    path = own.approved()
+    unknown = own.call("GET", path, headers={"Authorization": "Bearer unknown"})
     assert (unknown.status_code, unknown.json()["error"]) == (401, "invalid_token")
-    client.sandbox.state.advance(9 * HOUR - 1)
-    assert client.call("GET", path).status_code == 200
-    client.sandbox.state.advance(1)
-    assert client.call("GET", path).status_code == 401
+    own.sandbox.state.advance(9 * HOUR - 1)
+    assert own.call("GET", path).status_code == 200
+    own.sandbox.state.advance(1)
+    assert own.call("GET", path).status_code == 401
 
 
 # --- orders ---
 
 
-def test_an_order_is_created_approved_and_captured(client: Client) -> None:
-    created = client.post(ORDERS, order_body(custom_id="pay_1", invoice_id="at_1"))
+def test_an_order_is_created_approved_and_captured(own: Client) -> None:
+    created = own.post(ORDERS, order_body(custom_id="pay_1", invoice_id="at_1"))
     order = created.json()
     assert (created.status_code, order["status"], order["intent"]) == (201, "PAYER_ACTION_REQUIRED", "CAPTURE")
     assert {link["rel"] for link in order["links"]} == {"self", "payer-action"}
     path = f"{ORDERS}/{order['id']}"
-    assert issue(client.post(f"{path}/capture")) == (422, "ORDER_NOT_APPROVED")
+    assert issue(own.post(f"{path}/capture")) == (422, "ORDER_NOT_APPROVED")
 
-    assert client.control(order["id"], decision="approve")["sent_to"].startswith(f"{BACK['return_url']}&token=")
-    approved = client.call("GET", path).json()
+    assert own.control(order["id"], decision="approve")["sent_to"].startswith(f"{BACK['return_url']}&token=")
+    approved = own.call("GET", path).json()
     assert (approved["status"], approved["payer"]["email_address"]) == ("APPROVED", "buyer@example.com")
 
-    captured = client.post(f"{path}/capture")
+    captured = own.post(f"{path}/capture")
     capture = captured.json()["purchase_units"][0]["payments"]["captures"][0]
     assert (captured.status_code, captured.json()["status"]) == (201, "COMPLETED")
     assert (capture["status"], capture["amount"], capture["final_capture"]) == ("COMPLETED", money("10.00"), True)
     assert (capture["custom_id"], capture["invoice_id"]) == ("pay_1", "at_1")
-    assert issue(client.post(f"{path}/capture")) == (422, "ORDER_ALREADY_CAPTURED")
-    assert client.moved() == [("charge", 1000)]
+    assert issue(own.post(f"{path}/capture")) == (422, "ORDER_ALREADY_CAPTURED")
+    assert own.moved() == [("charge", 1000)]
 
 
 def test_the_minimal_representation_has_only_id_status_and_links(client: Client) -> None:
@@ -160,17 +166,17 @@ def test_an_unknown_id_is_not_found(client: Client, path: str) -> None:
     assert issue(client.call("GET", path)) == (404, "INVALID_RESOURCE_ID")
 
 
-def test_an_invoice_id_pays_once(client: Client) -> None:
-    client.captured(invoice_id="at_1")
-    second = client.approved(invoice_id="at_1")
-    assert issue(client.post(f"{second}/capture")) == (422, "DUPLICATE_INVOICE_ID")
-    assert client.moved() == [("charge", 1000)]
+def test_an_invoice_id_pays_once(own: Client) -> None:
+    own.captured(invoice_id="at_1")
+    second = own.approved(invoice_id="at_1")
+    assert issue(own.post(f"{second}/capture")) == (422, "DUPLICATE_INVOICE_ID")
+    assert own.moved() == [("charge", 1000)]
 
 
-def test_a_refused_payment_leaves_its_invoice_id_free(client: Client) -> None:
-    order = client.approved("TRANSACTION_REFUSED", invoice_id="at_1")
-    assert issue(client.post(f"{order}/capture")) == (422, "TRANSACTION_REFUSED")
-    assert client.captured(invoice_id="at_1")["status"] == "COMPLETED"
+def test_a_refused_payment_leaves_its_invoice_id_free(own: Client) -> None:
+    order = own.approved("TRANSACTION_REFUSED", invoice_id="at_1")
+    assert issue(own.post(f"{order}/capture")) == (422, "TRANSACTION_REFUSED")
+    assert own.captured(invoice_id="at_1")["status"] == "COMPLETED"
 
 
 # --- scenarios ---
@@ -216,10 +222,10 @@ def test_the_mock_header_forces_a_refusal(client: Client) -> None:
 # --- the ledger, the page and the documents ---
 
 
-def test_the_books_show_every_order(client: Client) -> None:
-    capture = client.captured(custom_id="pay_1", invoice_id="at_1")
-    client.post(f"{CAPTURES}/{capture['id']}/refund", {"amount": money("3.00")})
-    (row,) = requests.get(f"{client.sandbox.url}/_sandbox/books", timeout=SECONDS).json()["books"]
+def test_the_books_show_every_order(own: Client) -> None:
+    capture = own.captured(custom_id="pay_1", invoice_id="at_1")
+    own.post(f"{CAPTURES}/{capture['id']}/refund", {"amount": money("3.00")})
+    (row,) = requests.get(f"{own.sandbox.url}/_sandbox/books", timeout=SECONDS).json()["books"]
     assert (row["provider"], row["status"], row["currency"]) == ("paypal", "COMPLETED", "EUR")
     assert row["metadata"] == {"payment_id": "pay_1", "attempt_id": "at_1"}
     assert (row["charges"], row["captured"], row["refunded"], row["voided"]) == (1, 1000, 300, 0)

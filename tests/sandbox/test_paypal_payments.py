@@ -22,8 +22,14 @@ HOUR, DAY = 3600, 24 * 3600
 
 
 @pytest.fixture
-def client(own_sandbox: RunningSandbox) -> Client:
-    """A merchant with a new sandbox."""
+def client(shared: RunningSandbox) -> Client:
+    """A merchant with the shared sandbox."""
+    return Client(shared)
+
+
+@pytest.fixture
+def own(own_sandbox: RunningSandbox) -> Client:
+    """A merchant with a new sandbox, for a test that moves the clock, lists objects or reuses an invoice id."""
     return Client(own_sandbox)
 
 
@@ -101,34 +107,34 @@ def test_what_an_authorization_does_not_allow(
     assert_listed("payments_payment_v2", f"POST {AUTHORIZATIONS}/{{authorization_id}}/{verb}", 422, refused_with)
 
 
-def test_an_authorization_expires_after_29_days(client: Client) -> None:
-    path = client.authorized()
-    client.sandbox.state.advance(29 * DAY - 60)
-    client.token = client.new_token().json()["access_token"]
-    assert client.call("GET", path).json()["status"] == "CREATED"
-    client.sandbox.state.advance(61)
-    assert client.call("GET", path).json()["status"] == "VOIDED"
-    assert client.moved() == [("authorization", 1000), ("void", 1000)]
+def test_an_authorization_expires_after_29_days(own: Client) -> None:
+    path = own.authorized()
+    own.sandbox.state.advance(29 * DAY - 60)
+    own.token = own.new_token().json()["access_token"]
+    assert own.call("GET", path).json()["status"] == "CREATED"
+    own.sandbox.state.advance(61)
+    assert own.call("GET", path).json()["status"] == "VOIDED"
+    assert own.moved() == [("authorization", 1000), ("void", 1000)]
 
 
 # --- refunds ---
 
 
-def test_refunds_add_up_and_never_exceed_the_capture(client: Client) -> None:
-    capture = client.captured()
+def test_refunds_add_up_and_never_exceed_the_capture(own: Client) -> None:
+    capture = own.captured()
     path = f"{CAPTURES}/{capture['id']}"
-    part = client.post(f"{path}/refund", {"amount": money("3.00"), "invoice_id": "refund_1"})
+    part = own.post(f"{path}/refund", {"amount": money("3.00"), "invoice_id": "refund_1"})
     assert (part.status_code, part.json()["status"], part.json()["invoice_id"]) == (201, "COMPLETED", "refund_1")
-    assert client.call("GET", path).json()["status"] == "PARTIALLY_REFUNDED"
-    assert issue(client.post(f"{path}/refund", {"amount": money("7.01")})) == (422, "REFUND_AMOUNT_EXCEEDED")
-    assert client.post(f"{path}/refund").json()["amount"] == money("7.00")
-    assert client.call("GET", path).json()["status"] == "REFUNDED"
-    assert issue(client.post(f"{path}/refund")) == (422, "CAPTURE_FULLY_REFUNDED")
-    assert client.moved() == [("charge", 1000), ("refund", 300), ("refund", 700)]
-    read = client.call("GET", f"/v2/payments/refunds/{part.json()['id']}").json()
+    assert own.call("GET", path).json()["status"] == "PARTIALLY_REFUNDED"
+    assert issue(own.post(f"{path}/refund", {"amount": money("7.01")})) == (422, "REFUND_AMOUNT_EXCEEDED")
+    assert own.post(f"{path}/refund").json()["amount"] == money("7.00")
+    assert own.call("GET", path).json()["status"] == "REFUNDED"
+    assert issue(own.post(f"{path}/refund")) == (422, "CAPTURE_FULLY_REFUNDED")
+    assert own.moved() == [("charge", 1000), ("refund", 300), ("refund", 700)]
+    read = own.call("GET", f"/v2/payments/refunds/{part.json()['id']}").json()
     assert (read["amount"], {link["rel"]: link["href"] for link in read["links"]}["up"]) == (
         money("3.00"),
-        f"{client.url}{path}",
+        f"{own.url}{path}",
     )
 
 
@@ -147,16 +153,16 @@ def test_amounts_that_are_not_refunded(client: Client, amount: Any, refused_with
     assert client.moved() == [("charge", 1000)]
 
 
-def test_a_refund_without_references_has_those_of_its_capture(client: Client) -> None:
-    capture = client.captured(custom_id="pay_1", invoice_id="at_1")
-    refund = client.post(f"{CAPTURES}/{capture['id']}/refund").json()
+def test_a_refund_without_references_has_those_of_its_capture(own: Client) -> None:
+    capture = own.captured(custom_id="pay_1", invoice_id="at_1")
+    refund = own.post(f"{CAPTURES}/{capture['id']}/refund").json()
     assert (refund["custom_id"], refund["invoice_id"]) == ("pay_1", "at_1")
 
 
-def test_the_invoice_id_of_a_refund_is_used_once(client: Client) -> None:
-    path, body = f"{CAPTURES}/{client.captured()['id']}/refund", {"amount": money("1.00"), "invoice_id": "refund_1"}
-    assert client.post(path, body).status_code == 201
-    assert issue(client.post(path, body)) == (422, "DUPLICATE_INVOICE_ID")
+def test_the_invoice_id_of_a_refund_is_used_once(own: Client) -> None:
+    path, body = f"{CAPTURES}/{own.captured()['id']}/refund", {"amount": money("1.00"), "invoice_id": "refund_1"}
+    assert own.post(path, body).status_code == 201
+    assert issue(own.post(path, body)) == (422, "DUPLICATE_INVOICE_ID")
 
 
 @pytest.mark.parametrize(
@@ -175,15 +181,15 @@ def test_a_pending_refund_is_finished_by_the_bank(client: Client, result: str, s
 # --- request ids ---
 
 
-def test_a_repeated_create_is_one_order_for_six_hours(client: Client) -> None:
-    first = client.post(ORDERS, order_body(), key="same")
-    client.control(first.json()["id"], decision="approve")
-    again = client.post(ORDERS, order_body(), key="same")
+def test_a_repeated_create_is_one_order_for_six_hours(own: Client) -> None:
+    first = own.post(ORDERS, order_body(), key="same")
+    own.control(first.json()["id"], decision="approve")
+    again = own.post(ORDERS, order_body(), key="same")
     assert (first.status_code, again.status_code) == (201, 200)
     # The repeat shows the latest state and not the first response.
     assert (again.json()["id"], again.json()["status"]) == (first.json()["id"], "APPROVED")
-    client.sandbox.state.advance(6 * HOUR + 1)
-    assert client.post(ORDERS, order_body(), key="same").json()["id"] != first.json()["id"]
+    own.sandbox.state.advance(6 * HOUR + 1)
+    assert own.post(ORDERS, order_body(), key="same").json()["id"] != first.json()["id"]
 
 
 def test_a_repeated_capture_moves_nothing(client: Client) -> None:
@@ -193,14 +199,14 @@ def test_a_repeated_capture_moves_nothing(client: Client) -> None:
     assert client.moved() == [("charge", 1000)]
 
 
-def test_a_repeated_refund_is_one_for_45_days(client: Client) -> None:
-    path, body = f"{CAPTURES}/{client.captured()['id']}/refund", {"amount": money("3.00")}
-    first, again = (client.post(path, body, key="same") for _ in range(2))
+def test_a_repeated_refund_is_one_for_45_days(own: Client) -> None:
+    path, body = f"{CAPTURES}/{own.captured()['id']}/refund", {"amount": money("3.00")}
+    first, again = (own.post(path, body, key="same") for _ in range(2))
     assert (first.status_code, again.status_code, again.json()["id"]) == (201, 200, first.json()["id"])
-    client.sandbox.state.advance(45 * DAY + 1)
-    client.token = client.new_token().json()["access_token"]
-    assert client.post(path, body, key="same").json()["id"] != first.json()["id"]
-    assert client.moved() == [("charge", 1000), ("refund", 300), ("refund", 300)]
+    own.sandbox.state.advance(45 * DAY + 1)
+    own.token = own.new_token().json()["access_token"]
+    assert own.post(path, body, key="same").json()["id"] != first.json()["id"]
+    assert own.moved() == [("charge", 1000), ("refund", 300), ("refund", 300)]
 
 
 def test_one_request_id_serves_different_operations(client: Client) -> None:

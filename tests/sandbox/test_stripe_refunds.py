@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import stripe
 
-from tests.sandbox.stripe_client import DAY, Bench
+from tests.sandbox.stripe_client import DAY, ONLINE_MANDATE, Bench
 
 
 def refund(bench: Bench, intent: str, **params: Any) -> stripe.Refund:
@@ -56,3 +56,45 @@ def test_slow_refunds(own: Bench, token: str, first: str, last: str, event: str,
     assert own.events(intent.id)[-1] == event
     assert own.book(intent.id)["refunded"] == refunded
     assert own.retrieve(intent.id).latest_charge.amount_refunded == refunded
+
+
+def test_a_refund_names_only_destinations_that_the_official_package_has(own: Bench) -> None:
+    known = stripe.Refund.DestinationDetails.__annotations__.keys()
+    card = refund(own, own.pay().id)
+    assert card.destination_details.to_dict().keys() == {"card", "type"}
+
+    debit = own.client.v1.payment_intents.retrieve(_settled_debit(own))
+    assert refund(own, debit.id).destination_details is None
+
+    transfer = refund(own, _funded(own), instructions_email="jo@example.org")
+    details = transfer.destination_details.to_dict()
+    assert (details["type"], details.keys() <= known) == ("us_bank_transfer", True)
+
+
+def _settled_debit(own: Bench) -> str:
+    """Return a SEPA debit that has succeeded."""
+    owner = {"name": "A", "email": "a@example.com"}
+    data = {"type": "sepa_debit", "sepa_debit": {"iban": "AT611904300234573201"}, "billing_details": owner}
+    intent = own.create(
+        currency="eur",
+        allowed_payment_method_types=["sepa_debit"],
+        payment_method_data=data,
+        mandate_data=ONLINE_MANDATE,
+        confirm=True,
+    )
+    own.control("POST", f"intents/{intent.id}/settle", {"result": "success"})
+    return intent.id
+
+
+def _funded(own: Bench) -> str:
+    """Return an intent that a bank transfer has paid."""
+    options = {"funding_type": "bank_transfer", "bank_transfer": {"type": "us_bank_transfer"}}
+    intent = own.create(
+        customer=own.client.v1.customers.create().id,
+        allowed_payment_method_types=["customer_balance"],
+        payment_method_data={"type": "customer_balance"},
+        payment_method_options={"customer_balance": options},
+        confirm=True,
+    )
+    own.control("POST", f"intents/{intent.id}/fund", {})
+    return intent.id
