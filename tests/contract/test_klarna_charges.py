@@ -76,7 +76,7 @@ def assessed(klarna: KlarnaBench, gateway: KlarnaGateway, verb: Verb = Verb.CHAR
 def test_a_person_clicks(klarna: KlarnaBench, gateway: KlarnaGateway, decision: str, kind: type[Any]) -> None:
     asked, url = opened(gateway, new_order(klarna))
     shown = requests.get(url, timeout=SECONDS)
-    assert "1000 USD" in shown.text
+    assert "10.00 USD" in shown.text
     sent = requests.post(url, data={"decision": decision}, timeout=SECONDS, allow_redirects=False)
     assert (sent.status_code, sent.headers["Location"]) == (303, f"{API_URL}/returns/{asked.attempt_id}")
     outcome = gateway.retrieve(asked)

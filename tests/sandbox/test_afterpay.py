@@ -142,7 +142,9 @@ def _expired(client: Client) -> str:
         (lambda client: "none", (404, "not_found")),
     ],
 )
-def test_what_cannot_be_captured(client: Client, order_id: Callable[[Client], str], refused: tuple[int, str]) -> None:
+def test_a_closed_or_unknown_payment_is_not_captured(
+    client: Client, order_id: Callable[[Client], str], refused: tuple[int, str]
+) -> None:
     answer = client.post(f"payments/{order_id(client)}/capture", requestId=new_id(), amount=aud(100))
     assert said(answer) == refused
 
@@ -160,7 +162,7 @@ def test_a_decline_is_402_from_auth_and_201_from_capture(client: Client) -> None
 
 @pytest.mark.parametrize("decision", [None, "cancel"])
 @pytest.mark.parametrize("verb", ["auth", "capture"])
-def test_without_the_shopper_nothing_is_paid(client: Client, decision: str | None, verb: str) -> None:
+def test_a_checkout_without_the_shoppers_approval_is_not_paid(client: Client, decision: str | None, verb: str) -> None:
     answer = client.post(f"payments/{verb}", token=client.token(decision))
     assert said(answer) == (412, "invalid_order_transaction_status")
 
@@ -237,7 +239,7 @@ def test_what_a_refund_was_asked_with_is_shown(client: Client) -> None:
     ],
     ids=str,
 )
-def test_amounts_that_are_not_refunded(client: Client, amount: Any, code: str) -> None:
+def test_a_wrong_amount_is_not_refunded(client: Client, amount: Any, code: str) -> None:
     paid = client.paid()
     assert said(client.post(f"payments/{paid['id']}/refund", amount=amount)) == (422, code)
     assert client.moved(paid) == [("charge", 1000)]
@@ -259,7 +261,7 @@ def test_a_reversal_is_made_later_and_once(client: Client) -> None:
     assert client.moved(held) == [("authorization", 1000), ("void", 1000)]
 
 
-def test_what_is_not_reversed(client: Client) -> None:
+def test_an_unknown_unpaid_or_old_payment_is_not_reversed(client: Client) -> None:
     assert said(client.post("payments/token:none/reversal")) == (402, "invalid_token")
     open_one = client.post(f"payments/token:{client.token()}/reversal")
     assert "not eligible" in open_one[1]["message"]
@@ -309,7 +311,7 @@ def test_the_books_show_every_checkout(client: Client) -> None:
     ],
     ids=str,
 )
-def test_checkouts_that_are_refused(client: Client, changes: dict[str, Any], code: str) -> None:
+def test_an_invalid_checkout_is_refused(client: Client, changes: dict[str, Any], code: str) -> None:
     back = "https://shop.example/back"
     good = {
         "amount": aud(1000),
@@ -321,7 +323,7 @@ def test_checkouts_that_are_refused(client: Client, changes: dict[str, Any], cod
 
 
 @pytest.mark.parametrize("decision", ["", "maybe", None])
-def test_a_decision_that_nobody_can_make(client: Client, decision: str | None) -> None:
+def test_an_unknown_decision_or_token_is_refused(client: Client, decision: str | None) -> None:
     url = f"{client.sandbox.url}/_sandbox/afterpay"
     token = client.token(None)
     assert requests.post(f"{url}/{token}", json={"decision": decision}, timeout=SECONDS).status_code == 400

@@ -181,7 +181,7 @@ def test_a_checkout_is_priced_in_its_currency_and_in_usdc(client: Client) -> Non
     ],
     ids=lambda changes: str(changes)[:40],
 )
-def test_checkouts_that_are_refused(own: Client, changes: dict[str, Any]) -> None:
+def test_an_invalid_checkout_is_refused(own: Client, changes: dict[str, Any]) -> None:
     assert refusal(own.call("POST", "/checkouts", GOOD | changes)) == (400, "invalid_request")
     assert own.call("GET", "/checkouts").json()["checkouts"] == []
 
@@ -298,7 +298,7 @@ def test_refunds_add_up_and_never_exceed_the_price(client: Client) -> None:
     ],
     ids=str,
 )
-def test_refunds_that_are_refused(client: Client, changes: dict[str, Any]) -> None:
+def test_an_invalid_refund_is_refused(client: Client, changes: dict[str, Any]) -> None:
     id = client.paid()["id"]
     assert refusal(client.refund(id, **changes)) == (400, "invalid_request")
     assert client.moved() == [("charge", 2490)]

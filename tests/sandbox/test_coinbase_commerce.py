@@ -140,7 +140,7 @@ def test_a_charge_is_priced_in_its_currency_and_in_coins(client: Client) -> None
     ],
     ids=lambda changes: str(changes)[:60],
 )
-def test_charges_that_are_refused(own: Client, changes: dict[str, Any]) -> None:
+def test_an_invalid_charge_is_refused(own: Client, changes: dict[str, Any]) -> None:
     assert refusal(own.call("POST", "/charges", GOOD | changes)) == (400, "invalid_request")
     assert own.call("GET", "/charges").json()["data"] == []
 

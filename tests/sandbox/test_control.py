@@ -28,7 +28,7 @@ def test_delivery_is_retried_until_it_is_received(hooked: Bench, receiver: Recei
     assert hooked.client.v1.events.list({"delivery_success": False}).data == []
 
 
-def test_paused_duplicated_and_reordered_delivery(hooked: Bench, receiver: Receiver) -> None:
+def test_a_pause_holds_copies_and_sends_them_newest_first(hooked: Bench, receiver: Receiver) -> None:
     hooked.control("POST", "webhooks", {"paused": True, "duplicate": 2, "reorder": True})
     hooked.pay()
     assert hooked.control("GET", "webhooks")["pending"] == 6
@@ -48,7 +48,7 @@ def test_dropped_events_are_lost_but_listed(hooked: Bench, receiver: Receiver) -
     assert [event.type for event in missed] == ["payment_intent.created"]
 
 
-def test_health_and_clock(own: Bench) -> None:
+def test_the_clock_moves_forward_only(own: Bench) -> None:
     assert own.control("GET", "health") == {"status": "ok"}
     assert own.control("POST", "clock", {"advance_seconds": 30})["offset_seconds"] == 30
     assert own.control("GET", "clock")["now"] - time.time() == pytest.approx(30, abs=2)
@@ -71,7 +71,7 @@ def test_health_and_clock(own: Bench) -> None:
         ("cards", [1]),
     ],
 )
-def test_bad_orders_are_refused(bench: Bench, path: str, body: Any) -> None:
+def test_an_invalid_control_request_is_refused(bench: Bench, path: str, body: Any) -> None:
     with pytest.raises(requests.HTTPError) as refusal:
         bench.control("POST", path, body)
     assert refusal.value.response.status_code == 400

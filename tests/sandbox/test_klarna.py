@@ -106,7 +106,7 @@ def test_a_refusal_has_klarnas_shape(client: Client) -> None:
         {"merchant_data": 17},
     ],
 )
-def test_a_purchase_that_makes_no_sense(client: Client, change: dict[str, Any]) -> None:
+def test_an_invalid_purchase_is_refused(client: Client, change: dict[str, Any]) -> None:
     refused = client.call("POST", "/payments/v1/sessions", PURCHASE | change)
     assert (refused.status_code, refused.json()["error_code"]) == (400, "BAD_VALUE")
 
@@ -121,7 +121,7 @@ def test_a_purchase_that_makes_no_sense(client: Client, change: dict[str, Any]) 
         {"options": []},
     ],
 )
-def test_a_page_that_makes_no_sense(client: Client, change: dict[str, Any]) -> None:
+def test_an_invalid_page_is_refused(client: Client, change: dict[str, Any]) -> None:
     refused = client.call("POST", "/hpp/v1/sessions", {"payment_session_url": "https://x/1"} | change)
     assert refused.status_code == 400
 
@@ -135,7 +135,7 @@ def test_the_page_does_not_show_its_address_again(client: Client) -> None:
     assert page.keys() == {"session_id", "status", "updated_at", "expires_at"}
 
 
-def test_the_three_ways_to_place_an_order(client: Client) -> None:
+def test_the_mode_of_a_page_decides_what_an_approval_places(client: Client) -> None:
     held, taken, none = (client.decide(client.opened(mode)) for mode in ("PLACE_ORDER", "CAPTURE_ORDER", "NONE"))
     states = [client.order(f"/ordermanagement/v1/orders/{page['order_id']}")["status"] for page in (held, taken)]
     assert states == ["AUTHORIZED", "CAPTURED"]
@@ -143,7 +143,7 @@ def test_the_three_ways_to_place_an_order(client: Client) -> None:
     assert none["authorization_token"]
 
 
-def test_links_are_filled_in(client: Client) -> None:
+def test_placeholders_of_links_are_filled_in(client: Client) -> None:
     page = client.opened(success="https://shop.example/?page={{session_id}}&order={{order_id}}")
     url = f"{client.running.url}/_sandbox/klarna/{page}"
     sent_to = requests.post(url, json={"decision": "approve"}, timeout=SECONDS).json()["sent_to"]
@@ -176,7 +176,7 @@ def test_pages_are_forgotten_after_two_days(client: Client) -> None:
     assert shown.status_code == 404
 
 
-def test_only_the_key_counts(client: Client) -> None:
+def test_a_repeated_key_gets_the_first_response_whatever_the_request(client: Client) -> None:
     path, key = client.placed(), str(uuid.uuid4())
     first = client.call("POST", f"{path}/captures", {"captured_amount": 400}, key)
     other = client.call("POST", f"{path}/captures", {"captured_amount": 600}, key)
@@ -222,7 +222,9 @@ def test_a_refusal_is_not_kept_under_its_key(client: Client) -> None:
         (["cancel"], "cancel", None, "CANCEL_NOT_ALLOWED"),
     ],
 )
-def test_what_an_order_does_not_allow(client: Client, done: list[str], call: str, body: Any, code: str) -> None:
+def test_an_operation_that_the_order_does_not_allow_is_refused(
+    client: Client, done: list[str], call: str, body: Any, code: str
+) -> None:
     path = client.placed()
     steps = {
         "part": ("captures", {"captured_amount": 400}),
@@ -238,7 +240,7 @@ def test_what_an_order_does_not_allow(client: Client, done: list[str], call: str
     assert len(client.running.state.ledger.movements) == before
 
 
-def test_parts_can_be_read(client: Client) -> None:
+def test_captures_and_refunds_can_be_read(client: Client) -> None:
     path = client.placed()
     client.call("POST", f"{path}/captures", {"captured_amount": 1000, "reference": "at_2"})
     refund = client.call("POST", f"{path}/refunds", {"refunded_amount": 300, "reference": "at_3"})

@@ -134,7 +134,7 @@ def test_a_saved_account_is_charged_without_its_buyer(client: Client) -> None:
     ],
     ids=str,
 )
-def test_orders_that_are_refused(client: Client, changes: Any, status: int, refused_with: str) -> None:
+def test_an_invalid_order_is_refused(client: Client, changes: Any, status: int, refused_with: str) -> None:
     refused = client.post(ORDERS, order_body() | changes)
     assert issue(refused) == (status, refused_with)
     assert refused.json()["debug_id"] == refused.headers["Paypal-Debug-Id"]

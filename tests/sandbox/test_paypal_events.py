@@ -197,7 +197,7 @@ def test_an_anonymous_dispute_leaves_out_the_merchants_references(quiet: Client)
     assert transaction.keys() & {"custom", "invoice_number"} == set()
 
 
-def test_disputes_that_are_refused(quiet: Client) -> None:
+def test_an_invalid_dispute_request_is_refused(quiet: Client) -> None:
     capture = quiet.captured()["id"]
     for path, status in ((f"{capture}-other", 404), (quiet.authorized().rpartition("/")[2], 404)):
         refused = requests.post(f"{quiet.sandbox.url}/_sandbox/paypal/{path}/dispute", json={}, timeout=SECONDS)

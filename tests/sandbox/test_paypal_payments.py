@@ -95,7 +95,7 @@ def test_a_void_without_representation_has_no_body(client: Client) -> None:
         ("5120", [], "void", None, "CANNOT_BE_VOIDED"),
     ],
 )
-def test_what_an_authorization_does_not_allow(
+def test_an_operation_that_the_authorization_does_not_allow_is_refused(
     client: Client, scenario: str, steps: list[str], verb: str, body: Any, refused_with: str
 ) -> None:
     path = client.authorized(scenario)
@@ -147,7 +147,7 @@ def test_refunds_add_up_and_never_exceed_the_capture(own: Client) -> None:
     ],
     ids=str,
 )
-def test_amounts_that_are_not_refunded(client: Client, amount: Any, refused_with: str) -> None:
+def test_a_wrong_amount_is_not_refunded(client: Client, amount: Any, refused_with: str) -> None:
     capture = client.captured()
     assert issue(client.post(f"{CAPTURES}/{capture['id']}/refund", {"amount": amount})) == (422, refused_with)
     assert client.moved() == [("charge", 1000)]

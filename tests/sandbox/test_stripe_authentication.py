@@ -69,7 +69,7 @@ def test_the_issuer_may_decline_after_authentication(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("requested", "status"), [("any", "succeeded"), ("challenge", "requires_action")])
-def test_requested_three_d_secure(bench: Bench, requested: str, status: str) -> None:
+def test_the_merchant_can_request_three_d_secure(bench: Bench, requested: str, status: str) -> None:
     options = {"card": {"request_three_d_secure": requested}}
     intent = bench.pay(return_url=RETURN_URL, payment_method_options=options)
     assert intent.status == status

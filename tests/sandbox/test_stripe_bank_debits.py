@@ -51,7 +51,7 @@ def test_a_sepa_debit_settles_by_the_sandbox_clock(
 
 
 @pytest.mark.parametrize(("result", "status"), [("success", "succeeded"), ("failure", "requires_payment_method")])
-def test_a_debit_is_settled_by_order_and_only_once(own: Bench, result: str, status: str) -> None:
+def test_a_debit_is_finished_by_the_control_route_and_only_once(own: Bench, result: str, status: str) -> None:
     intent = debit(own)
     assert own.control("POST", f"intents/{intent.id}/settle", {"result": result})["status"] == status
     own.control("POST", "clock", {"advance_seconds": 10 * DAY})
@@ -59,7 +59,7 @@ def test_a_debit_is_settled_by_order_and_only_once(own: Bench, result: str, stat
     assert own.book(intent.id)["charges"] == (1 if result == "success" else 0)
 
 
-def test_debits_settle_in_real_time_when_told_to() -> None:
+def test_debits_finish_in_real_time_if_the_setting_says_so() -> None:
     with RunningSandbox(Settings(async_settle_seconds=0.05)) as running:
         bench = Bench(running)
         intent = debit(bench)

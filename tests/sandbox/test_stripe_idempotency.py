@@ -57,7 +57,7 @@ def test_a_refused_validation_is_not_kept(bench: Bench) -> None:
     assert bench.client.v1.payment_intents.create({"amount": 100, "currency": "usd"}, options).amount == 100
 
 
-def test_two_at_once_conflict(bench: Bench) -> None:
+def test_two_simultaneous_requests_with_one_key_conflict(bench: Bench) -> None:
     intent = bench.create()
     bench.control(
         "POST",

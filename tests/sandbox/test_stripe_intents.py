@@ -127,7 +127,7 @@ def test_a_bad_expansion_is_refused_before_money_moves(bench: Bench) -> None:
     assert bench.movements(intent.id) == []
 
 
-def test_unknown_objects_and_addresses(bench: Bench) -> None:
+def test_an_unknown_object_or_path_is_not_found(bench: Bench) -> None:
     with pytest.raises(stripe.InvalidRequestError) as refusal:
         bench.retrieve("pi_none")
     assert (refusal.value.http_status, refusal.value.code) == (404, "resource_missing")

@@ -47,7 +47,9 @@ def test_an_authorization_cannot_be_refunded(bench: Bench) -> None:
         ("pm_card_refundFail", "succeeded", "failed", "refund.failed", 0),
     ],
 )
-def test_slow_refunds(own: Bench, token: str, first: str, last: str, event: str, refunded: int) -> None:
+def test_a_slow_refund_finishes_by_the_sandbox_clock(
+    own: Bench, token: str, first: str, last: str, event: str, refunded: int
+) -> None:
     intent = own.pay(token)
     made = refund(own, intent.id)
     assert made.status == first
