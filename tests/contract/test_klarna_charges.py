@@ -80,7 +80,7 @@ def test_a_customer_decides_on_the_page(
 ) -> None:
     charge, url = with_page(gateway, new_order(klarna))
     page = requests.get(url, timeout=SECONDS)
-    assert "1000 USD" in page.text
+    assert "10.00 USD" in page.text
     redirect = requests.post(url, data={"decision": decision}, timeout=SECONDS, allow_redirects=False)
     assert (redirect.status_code, redirect.headers["Location"]) == (303, f"{API_URL}/returns/{charge.attempt_id}")
     outcome = gateway.retrieve(charge)

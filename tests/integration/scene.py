@@ -214,7 +214,7 @@ class Scene:
 
     def intent_status(self, payment_id: str) -> str:
         """Return how the provider shows the newest intent of a payment."""
-        intents = self.sandbox.state.imitation(Stripe).account.intents.values()
+        intents = self.sandbox.state.provider_of(Stripe).account.intents.values()
         return [intent.body["status"] for intent in intents if intent.body["metadata"]["payment_id"] == payment_id][-1]
 
     # --- our books --------------------------------------------------------------------------------------
