@@ -1,4 +1,4 @@
-"""Builds what a gateway is told about an attempt from the locked rows."""
+"""Builds the request that a gateway gets for an attempt, from the locked rows."""
 
 from __future__ import annotations
 
