@@ -131,8 +131,6 @@ def decided(reference: str | None, call: Callable[[], Outcome]) -> Outcome:
         return call()
     except CallFailed as failure:
         return failure.outcome(reference)
-    except MALFORMED:
-        return InDoubt("malformed_response", reference)
 
 
 def looked_up(reference: str | None, call: Callable[[], Outcome]) -> Outcome:
@@ -141,8 +139,6 @@ def looked_up(reference: str | None, call: Callable[[], Outcome]) -> Outcome:
         return call()
     except CallFailed as failure:
         return InDoubt(failure.reason, reference)
-    except MALFORMED:
-        return InDoubt("malformed_response", reference)
 
 
 def text(value: object) -> str:

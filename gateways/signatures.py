@@ -11,6 +11,7 @@ from typing import Any
 
 from domain.errors import WebhookRefused
 from gateways.base import VerifiedWebhook
+from gateways.failures import MalformedResponse
 from gateways.json_api import MALFORMED
 
 # Between signing and receiving; a stamp from the future is as wrong as an old one.
@@ -75,7 +76,7 @@ def verified_webhook(
         id, type = identify(event)
         if kept is not None:
             payload = json.dumps(kept(event))
-    except (*MALFORMED, RecursionError):
+    except (*MALFORMED, MalformedResponse, RecursionError):
         raise WebhookRefused(f"not {kind}") from None
     if not (is_name(id) and is_name(type, _LONGEST_TYPE)):
         raise WebhookRefused(f"not {kind}")

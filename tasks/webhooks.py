@@ -13,6 +13,7 @@ from domain.errors import IllegalTransition, LeaseLost
 from domain.outcome import Approved, InDoubt
 from domain.payment import IN_FLIGHT, AttemptStatus, Verb
 from gateways.base import SideEvent, WebhookEvent
+from gateways.failures import MalformedResponse
 from models import transition
 from models.audit import record_event
 from models.effects import open_attempt
@@ -65,7 +66,7 @@ def _examine(connection: Connection, runtime: Runtime, event_row_id: str, now: d
         return None
     try:
         notification = runtime.gateways[event.provider].read_webhook(event.payload)
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, MalformedResponse, TypeError, ValueError) as error:
         # Signed by the provider, and yet not what its documents say: kept for a person to read.
         _log.error("webhook %s cannot be read: %s", event.id, type(error).__name__)
         _close(connection, event, "unreadable", None, now)

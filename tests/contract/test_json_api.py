@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import base64
 import uuid
+from collections.abc import Callable
 
 import pytest
 from pydantic import BaseModel
 
 from domain.outcome import InDoubt, NotSent, Outcome
-from gateways.failures import CallFailed, FailureKind
+from gateways.failures import CallFailed, FailureKind, MalformedResponse
 from gateways.idempotency import key_of
-from gateways.json_api import JsonApi, ProviderResponse, decided, looked_up
+from gateways.json_api import JsonApi, decided, looked_up
 from gateways.settings import Secrets, all_revealed
 
 from .served import answering
@@ -83,9 +84,25 @@ def test_what_follows_of_each_fate(kind: FailureKind, outcome: Outcome, of_creat
     assert looked_up("1", fail) == InDoubt("x", "1")
 
 
-def test_an_answer_that_makes_no_sense_is_doubt() -> None:
-    for judge in (decided, looked_up):
-        assert judge("1", lambda: ProviderResponse(200, []).body["id"]) == InDoubt("malformed_response", "1")
+@pytest.mark.parametrize("judge", [decided, looked_up])
+def test_a_malformed_response_is_doubt_and_is_logged_by_its_field(
+    judge: Callable[[str, Callable[[], Outcome]], Outcome], caplog: pytest.LogCaptureFixture
+) -> None:
+    def read() -> Outcome:
+        raise MalformedResponse("Order.amount")
+
+    assert judge("1", read) == InDoubt("malformed_response", "1")
+    assert caplog.messages == ["malformed provider response: Order.amount"]
+
+
+@pytest.mark.parametrize("judge", [decided, looked_up])
+@pytest.mark.parametrize("error", [AttributeError, KeyError, TypeError, ValueError, NameError])
+def test_a_bug_is_raised(judge: Callable[[str, Callable[[], Outcome]], Outcome], error: type[Exception]) -> None:
+    def read() -> Outcome:
+        raise error("a typo")
+
+    with pytest.raises(error):
+        judge("1", read)
 
 
 def test_a_key_is_the_same_for_ever() -> None:
