@@ -35,8 +35,8 @@ from gateways.stripe.requests import (
     refund_params,
 )
 from gateways.stripe.responses import (
+    ConfirmableIntent,
     Created,
-    OpenIntent,
     PaymentIntent,
     Refund,
     RefundPage,
@@ -119,7 +119,7 @@ class StripeGateway(StripeSavedMethods):
         """Create an intent that the front end confirms with any method the account offers."""
         params = base_params(attempt) | {"automatic_payment_methods": {"enabled": True}}
         try:
-            intent = OpenIntent.parse(self._create(params, attempt))
+            intent = ConfirmableIntent.parse(self._create(params, attempt))
         except CallFailed as failure:
             raise GatewayError(failure.reason) from None
         save_reference(intent.id)
@@ -128,7 +128,7 @@ class StripeGateway(StripeSavedMethods):
     def client_secret(self, reference: str) -> str:
         """Read the secret again for a repeated request."""
         try:
-            return OpenIntent.parse(self._api.get(f"{_INTENTS}/{segment(reference)}")).client_secret
+            return ConfirmableIntent.parse(self._api.get(f"{_INTENTS}/{segment(reference)}")).client_secret
         except CallFailed as failure:
             raise GatewayError(failure.reason) from None
 

@@ -37,11 +37,13 @@ class Created(ProviderModel):
     id: Text
 
 
-class OpenIntent(ProviderModel):
-    """A PaymentIntent that a front end confirms. `client_secret` is a credential: never stored, never logged."""
+class ConfirmableIntent(ProviderModel):
+    """A PaymentIntent or SetupIntent that a front end confirms.
+
+    `client_secret` is a credential: never stored or logged."""
 
     id: Text
-    client_secret: Text
+    client_secret: Text = Field(repr=False)
 
 
 class PaymentError(ProviderModel):

@@ -10,13 +10,13 @@ from typing import Any
 
 from domain.errors import InvalidRequest, NotFound
 from domain.payment_methods import PaymentMethod
-from gateways.base import GatewayError, SavedMethod, Setup
+from gateways.base import GatewayError, MethodSetup, SavedMethod
 from gateways.failures import CallFailed, FailureKind
 from gateways.json_api import segment
 from gateways.stripe.client import StripeClient
 from gateways.stripe.errors import KeyReused
 from gateways.stripe.payer import customer_params
-from gateways.stripe.responses import Created, OpenIntent
+from gateways.stripe.responses import ConfirmableIntent, Created
 from gateways.stripe.saved_method_responses import Customer, MethodOwner, MethodPage, saved_method
 
 _CUSTOMERS, _METHODS = "/v1/customers", "/v1/payment_methods"
@@ -52,7 +52,7 @@ class StripeSavedMethods:
             created = self._api.post(_CUSTOMERS, customer_params(payer, metadata), f"{key}-customer")
             return Created.parse(created).id
 
-    def open_setup(self, customer: str, method: PaymentMethod, key: str) -> Setup:
+    def open_setup(self, customer: str, method: PaymentMethod, key: str) -> MethodSetup:
         """Open a SetupIntent, with which a front end saves a method for charges while the customer is away."""
         if method not in _REUSABLE:
             raise InvalidRequest(f"{method} cannot be saved for later; use one of {', '.join(sorted(_REUSABLE))}")
@@ -62,8 +62,8 @@ class StripeSavedMethods:
         with _refusals_as(
             f"Stripe cannot save {method} for this customer; check that the account has the method enabled"
         ):
-            setup = OpenIntent.parse(self._api.post("/v1/setup_intents", params, f"{key}-setup"))
-            return Setup(setup.id, setup.client_secret)
+            setup = ConfirmableIntent.parse(self._api.post("/v1/setup_intents", params, f"{key}-setup"))
+            return MethodSetup(setup.id, setup.client_secret)
 
     def list_methods(self, customer: str) -> list[SavedMethod]:
         """Return the customer's newest methods, at most a hundred."""

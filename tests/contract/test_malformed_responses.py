@@ -17,7 +17,7 @@ from gateways.stripe.gateway import StripeGateway
 
 from .served import answering
 
-ORDER = AttemptRequest(
+ATTEMPT = AttemptRequest(
     payment_id="pay_1",
     attempt_id="at_1",
     verb=Verb.CHARGE,
@@ -42,19 +42,19 @@ def gateway(request: pytest.FixtureRequest) -> Iterator[StripeGateway]:
 
 
 def test_a_confirm_is_in_doubt(gateway: StripeGateway) -> None:
-    assert isinstance(gateway.charge(ORDER, lambda reference: None), InDoubt)
+    assert isinstance(gateway.charge(ATTEMPT, lambda reference: None), InDoubt)
 
 
 def test_nothing_is_remembered_of_an_intent_without_an_id(gateway: StripeGateway) -> None:
     remembered: list[str] = []
-    outcome = gateway.charge(replace(ORDER, reference=None), remembered.append)
+    outcome = gateway.charge(replace(ATTEMPT, reference=None), remembered.append)
     assert isinstance(outcome, InDoubt) if remembered else isinstance(outcome, NotSent)
     assert all(remembered)
 
 
 @pytest.mark.parametrize("verb", [Verb.CAPTURE, Verb.VOID, Verb.REFUND])
 def test_an_operation_is_in_doubt(gateway: StripeGateway, verb: Verb) -> None:
-    attempt = replace(ORDER, verb=verb, reference=None)
+    attempt = replace(ATTEMPT, verb=verb, reference=None)
     assert isinstance(getattr(gateway, verb)(attempt), InDoubt)
 
 
@@ -67,9 +67,9 @@ INTENT = {"id": "pi_1", "status": "succeeded", "currency": "eur", "amount": 1000
 def test_another_intent_is_never_believed(changes: dict[str, str], reason: str) -> None:
     with answering((200, json.dumps(INTENT | changes).encode())) as served:
         gateway = StripeGateway("sk_test_sandbox", ("whsec_x",), served.url, read_seconds=2)
-        outcomes = [gateway.retrieve(ORDER), gateway.charge(ORDER, lambda reference: None)]
+        outcomes = [gateway.retrieve(ATTEMPT), gateway.charge(ATTEMPT, lambda reference: None)]
         for verb in (Verb.CAPTURE, Verb.VOID):
-            outcomes.append(getattr(gateway, verb)(replace(ORDER, verb=verb)))
+            outcomes.append(getattr(gateway, verb)(replace(ATTEMPT, verb=verb)))
     assert outcomes == [InDoubt(reason, "pi_1")] * 4
 
 
@@ -77,10 +77,10 @@ def test_another_refund_is_never_believed() -> None:
     refund = b'{"id": "re_2", "object": "refund", "status": "succeeded", "currency": "eur", "amount": 1000}'
     with answering((200, refund)) as served:
         gateway = StripeGateway("sk_test_sandbox", ("whsec_x",), served.url, read_seconds=2)
-        asked = replace(ORDER, verb=Verb.REFUND, reference="re_1")
+        asked = replace(ATTEMPT, verb=Verb.REFUND, reference="re_1")
         assert gateway.retrieve(asked) == InDoubt("another_object", "re_1")
 
 
 @pytest.mark.parametrize("verb", [Verb.CHARGE, Verb.REFUND])
 def test_a_look_up_says_nothing(gateway: StripeGateway, verb: Verb) -> None:
-    assert isinstance(gateway.retrieve(replace(ORDER, verb=verb)), InDoubt)
+    assert isinstance(gateway.retrieve(replace(ATTEMPT, verb=verb)), InDoubt)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from domain.payment_methods import PaymentMethod
-from gateways.base import GatewayContext, SharedToken
+from gateways.base import GatewayContext, StoredToken
 from gateways.stripe.settings import StripeSettings
 
 SANDBOX = "http://127.0.0.1:4242"
@@ -16,7 +16,7 @@ SANDBOX = "http://127.0.0.1:4242"
 class NoTokens:
     """A store that nobody asks: Stripe's keys are not renewed."""
 
-    def find(self, name: str) -> SharedToken | None:
+    def find(self, name: str) -> StoredToken | None:
         raise AssertionError(name)
 
     def claim(self, name: str, seconds: float) -> bool:
