@@ -20,7 +20,7 @@ from gateways.stripe.gateway import StripeGateway
 from sandbox.paypal.signing import new_authority
 
 from .served import Served, serving
-from .test_malformed_responses import ATTEMPT
+from .test_stripe_responses import ATTEMPT
 
 AUTHORITY = new_authority()
 KEY = rsa.generate_private_key(65537, 2048)
