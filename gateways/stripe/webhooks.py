@@ -19,6 +19,12 @@ from gateways.stripe.responses import PaymentIntent, Refund, outcome_of_intent, 
 from gateways.stripe.side_events import TYPES, Dispute, side_event_of
 
 
+class _Envelope(ProviderModel):
+    id: Text
+    type: Text
+    livemode: bool = False
+
+
 class _Event(ProviderModel):
     type: Text
 
@@ -67,10 +73,11 @@ def verify(
     stamp = next(int(part[2:]) for part in header.split(",") if part.startswith("t="))
     check_age(stamp, now)
 
-    def identify(event: Any) -> tuple[Any, Any]:
-        if bool(event.get("livemode")) != is_live:
+    def identify(event: Any) -> tuple[str, str]:
+        envelope = _Envelope.parse(event)
+        if envelope.livemode != is_live:
             raise WebhookRefused("event of the other mode (live or test)")
-        return event["id"], event["type"]
+        return envelope.id, envelope.type
 
     # A client secret is a credential and is not stored.
     return verified_webhook(body, "a Stripe event", identify, _strip if b"client_secret" in body else None)
