@@ -21,7 +21,7 @@ CONNECT_SECONDS = 3.05
 _POOL_SIZE = 256
 # Said here and not left to the libraries' defaults: payment data must not travel over TLS 1.0 or 1.1 (PCI DSS 4.0,
 # requirement 4.2.1).
-_TLS = {"ssl_minimum_version": ssl.TLSVersion.TLSv1_2}
+_TLS: dict[str, Any] = {"ssl_minimum_version": ssl.TLSVersion.TLSv1_2}
 
 
 @dataclass(slots=True)
@@ -49,10 +49,10 @@ class _Adapter(HTTPAdapter):
     """Verifies certificates, refuses TLS below 1.2, also through a proxy, and reports technical failures."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, **options, **_TLS)
+        super().init_poolmanager(*args, **(options | _TLS))
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        return super().proxy_manager_for(proxy, **options, **_TLS)
+        return super().proxy_manager_for(proxy, **(options | _TLS))
 
     def send(self, *given: Any, **options: Any) -> requests.Response:
         failure = _watched.get()

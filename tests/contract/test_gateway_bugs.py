@@ -13,7 +13,7 @@ import pytest
 from domain.payment import Verb
 from gateways.base import AttemptRequest, Gateway
 
-from .bench import Bench, attempt, new_order, now
+from .bench import Bench, new_attempt, now, ready_attempt
 from .planted import PlantedFault
 from .test_gateway_operations import call, charged, operation
 
@@ -52,11 +52,11 @@ def raised_at(planted: PlantedFault, prepare: Callable[[], AttemptRequest], verb
 def test_a_bug_is_raised_by_the_call_that_opens_a_charge(
     provider: Bench, gateway: Gateway, planted: PlantedFault
 ) -> None:
-    assert raised_at(planted, lambda: new_order(provider), lambda one: gateway.charge(one, lambda _: None))
+    assert raised_at(planted, lambda: new_attempt(provider), lambda one: gateway.charge(one, lambda _: None))
 
 
 def test_a_bug_is_raised_by_a_charge_and_its_look_up(provider: Bench, gateway: Gateway, planted: PlantedFault) -> None:
-    assert raised_at(planted, lambda: attempt(provider), lambda one: gateway.charge(one, lambda _: None))
+    assert raised_at(planted, lambda: ready_attempt(provider), lambda one: gateway.charge(one, lambda _: None))
     assert raised_at(planted, lambda: charged(provider, gateway), gateway.retrieve)
 
 
@@ -65,7 +65,7 @@ def test_a_bug_is_raised_by_an_authorization_and_its_look_up(
     provider: Bench, gateway: Gateway, planted: PlantedFault
 ) -> None:
     held = Verb.AUTHORIZE
-    assert raised_at(planted, lambda: attempt(provider, held), lambda one: gateway.charge(one, lambda _: None))
+    assert raised_at(planted, lambda: ready_attempt(provider, held), lambda one: gateway.charge(one, lambda _: None))
     assert raised_at(planted, lambda: charged(provider, gateway, held), gateway.retrieve)
 
 

@@ -12,7 +12,7 @@ from domain.payment import Verb
 from gateways.base import AttemptRequest, Gateway
 from gateways.provider_model import ProviderModel
 
-from .bench import Bench, Books, attempt, new_order
+from .bench import Bench, Books, new_attempt, ready_attempt
 from .planted import PlantedFault, genuine_parse
 from .test_gateway_operations import call, charged, operation
 
@@ -74,13 +74,13 @@ def proves_nothing(
 def test_a_malformed_response_to_a_new_charge(
     provider: Bench, gateway: Gateway, proves_nothing: Callable[[Prepare, Call], int]
 ) -> None:
-    assert proves_nothing(lambda: new_order(provider), lambda one: gateway.charge(one, lambda _: None))
+    assert proves_nothing(lambda: new_attempt(provider), lambda one: gateway.charge(one, lambda _: None))
 
 
 def test_a_malformed_response_to_a_charge_or_its_look_up(
     provider: Bench, gateway: Gateway, proves_nothing: Callable[[Prepare, Call], int]
 ) -> None:
-    assert proves_nothing(lambda: attempt(provider), lambda one: gateway.charge(one, lambda _: None))
+    assert proves_nothing(lambda: ready_attempt(provider), lambda one: gateway.charge(one, lambda _: None))
     assert proves_nothing(lambda: charged(provider, gateway), gateway.retrieve)
 
 

@@ -1,4 +1,4 @@
-"""Stripe's exceptions: each class of the SDK is decided by the table, and none is taken for an answer it is not."""
+"""Stripe's exceptions: the table decides each class of the SDK, and none is taken for a decision of the provider."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def subclasses(kind: type[Any]) -> Iterator[type[Any]]:
 
 
 CLASSES = sorted({stripe.StripeError, *subclasses(stripe.StripeError)}, key=lambda kind: kind.__name__)
-# What the SDK raises for an answer of the v1 API, read from its own source, and when there is no answer.
+# what the SDK raises for a response of the v1 API, read from its own source, and without a response.
 RAISED = [
     *re.findall(r"error\.(\w+)\(", inspect.getsource(_APIRequestor.specific_v1_api_error)),
     "APIConnectionError",
@@ -35,7 +35,7 @@ RAISED = [
 
 
 def error_of(kind: type[Any], **how: Any) -> stripe.StripeError:
-    """Make an exception without its constructor, whose arguments differ by class."""
+    """Make an exception without its constructor, because the arguments differ by class."""
     error: Any = kind.__new__(kind)
     stripe.StripeError.__init__(error, "message", **how)
     return error
@@ -67,14 +67,14 @@ def test_the_source_of_the_sdk_was_understood() -> None:
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
 def test_every_class_is_decided_by_the_table(kind: type[Any]) -> None:
-    """Those of the v2 API fall to the base, which leaves doubt."""
+    """The classes of the v2 API fall to the base class, which leaves doubt."""
     decided = next(base for base in kind.__mro__ if base in ERRORS)
     assert decided is kind or (decided is stripe.StripeError and kind not in {getattr(stripe, name) for name in RAISED})
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
-def test_no_class_is_taken_for_an_answer(kind: type[Any]) -> None:
-    """Without a card error's body, an exception can mean that nothing was sent or that nobody knows: no more."""
+def test_no_class_is_taken_for_a_decision(kind: type[Any]) -> None:
+    """Without a card error's body, an exception means only that nothing was sent, or doubt."""
     outcome = outcome_of(error_of(kind))
     assert isinstance(outcome, InDoubt | NotSent)
     assert outcome.reference == REFERENCE
@@ -144,19 +144,19 @@ def invalid(code: str | None) -> stripe.StripeError:
         "intent_invalid_state",
     ],
 )
-def test_a_state_that_we_did_not_expect_is_looked_up(code: str) -> None:
+def test_an_unexpected_state_is_looked_up(code: str) -> None:
     assert isinstance(outcome_of(invalid(code)), InDoubt)
 
 
 @pytest.mark.parametrize("code", ["resource_missing", "parameter_unknown", "amount_too_small", None])
-def test_a_request_at_fault_is_not_tried_again(code: str | None) -> None:
+def test_a_request_at_fault_is_not_retried(code: str | None) -> None:
     outcome = outcome_of(invalid(code))
     assert isinstance(outcome, NotSent)
     assert not outcome.is_retryable
 
 
 @pytest.mark.parametrize("kind", [stripe.RateLimitError, stripe.AuthenticationError, stripe.PermissionError])
-def test_what_is_refused_before_execution_may_come_again(kind: type[Any]) -> None:
+def test_a_refusal_before_execution_may_be_retried(kind: type[Any]) -> None:
     outcome = outcome_of(error_of(kind, http_status=429))
     assert isinstance(outcome, NotSent)
     assert outcome.is_retryable
