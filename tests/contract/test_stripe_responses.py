@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,11 +15,20 @@ from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
 from gateways.base import AttemptRequest
 from gateways.failures import MalformedResponse
+from gateways.stripe.account_report import Account, EndpointPage
 from gateways.stripe.gateway import StripeGateway
-from gateways.stripe.responses import PaymentIntent, Refund, outcome_of_intent, outcome_of_refund
-from gateways.stripe.saved_method_responses import saved_method
+from gateways.stripe.responses import (
+    ConfirmableIntent,
+    PaymentIntent,
+    Refund,
+    outcome_of_intent,
+    outcome_of_refund,
+)
+from gateways.stripe.saved_method_responses import Customer, saved_method
+from gateways.stripe.side_events import Dispute
 
 from .served import answering
+from .specifications import all_of
 
 ATTEMPT = AttemptRequest(
     payment_id="pay_1",
@@ -198,6 +207,26 @@ def test_a_refund_is_searched_for_on_every_page() -> None:
 def test_only_a_complete_list_proves_that_a_refund_was_not_created(page: Any, outcome: InDoubt | NotSent) -> None:
     with answering((200, page)) as served:
         assert gateway_at(served.url).retrieve(replace(ATTEMPT, verb=Verb.REFUND, reference=None)) == outcome
+
+
+# --- the official samples ---
+
+READERS: dict[str, Callable[[Any], Any]] = {
+    "account": Account.parse,
+    "customer": Customer.parse,
+    "dispute": Dispute.parse,
+    "payment_intent": lambda sample: outcome_of_intent(PaymentIntent.parse(sample)),
+    "payment_method": lambda sample: saved_method(sample, None),
+    "refund": lambda sample: outcome_of_refund(Refund.parse(sample)),
+    "setup_intent": ConfirmableIntent.parse,
+    "webhook_endpoint": lambda sample: EndpointPage.parse({"data": [sample]}),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_no_model_is_stricter_than_stripe(name: str) -> None:
+    for samples in all_of("stripe", "stripe-fixtures*.json"):
+        assert READERS[name](samples["resources"][name])
 
 
 # --- saved methods ---
