@@ -40,7 +40,7 @@ def _is_readable(body: bytes) -> bool:
 class StripeClient:
     """One account at Stripe, over one pooled session. Safe to share between threads.
 
-    Every call raises CallFailed when Stripe refuses it or does not answer. The SDK repeats nothing by itself."""
+    Every call raises CallFailed when Stripe refuses it or does not respond. The SDK repeats nothing by itself."""
 
     def __init__(self, secret_key: str, base: str, read_seconds: float) -> None:
         http = _HttpClient(timeout=(CONNECT_SECONDS, read_seconds), session=make_session(base))

@@ -80,7 +80,7 @@ class StripeGateway(StripeSavedMethods):
             except CallFailed as failure:
                 # Without a confirm nothing can be charged.
                 return failure.outcome_of_creation()
-        # A known reference is saved again: it raises where another worker has taken the attempt over.
+        # An existing reference is saved again, which raises where another worker has taken the attempt over.
         save_reference(reference)
         return self._change(attempt, reference, "confirm", confirm_params(attempt))
 

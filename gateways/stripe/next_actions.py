@@ -1,4 +1,4 @@
-"""What a customer is asked to do next, as flat text that any front end can show. It holds no credential.
+"""The next step of a waiting customer, as flat text that any front end can show. It holds no credential.
 
 Source: `next_action` of the PaymentIntent in the SDK 16.1.0. All of it is for display and decides nothing, so every
 field but the type is optional."""
@@ -76,7 +76,7 @@ class _TransferInstructions(ProviderModel):
 
 
 class NextAction(ProviderModel):
-    """The `next_action` of an intent. What its type names is shown; of other types only the type is."""
+    """The `next_action` of an intent. Its details have the name of its type; other types have none here."""
 
     type: Text
     display_bank_transfer_instructions: _TransferInstructions | None = None

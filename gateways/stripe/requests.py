@@ -120,7 +120,7 @@ def refund_params(attempt: AttemptRequest) -> dict[str, Any]:
 
 
 def metadata(attempt: AttemptRequest) -> dict[str, str]:
-    """Return our identifiers, which Stripe keeps with its object."""
+    """Return Celeriac's identifiers, which Stripe stores with its object."""
     return {"payment_id": attempt.payment_id, "attempt_id": attempt.attempt_id}
 
 

@@ -1,4 +1,4 @@
-"""What Stripe's payment objects say: PaymentIntents, Refunds and payment errors, read as outcomes. It sends nothing.
+"""Stripe's PaymentIntents, Refunds and payment errors as outcomes. It sends nothing.
 
 Source: docs.stripe.com/api and the SDK 16.1.0 (API 2026-10-28.endive), read 2026-11-23."""
 

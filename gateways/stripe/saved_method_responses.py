@@ -1,4 +1,4 @@
-"""What Stripe says about customers and their payment methods. It shows a method only as far as it may be shown.
+"""Customers and their payment methods as Stripe returns them, reduced to what may be shown.
 
 Source: docs.stripe.com/api customers and payment_methods, and the SDK 16.1.0, read 2026-11-23."""
 

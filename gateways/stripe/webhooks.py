@@ -1,4 +1,4 @@
-"""Stripe's webhooks: which are authentic, and what a stored one says."""
+"""Stripe's webhooks: verify a delivery, and read a stored event."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def _attempt_id(metadata: _Metadata | None) -> str | None:
 
 
 def _if_complete(read: Callable[[], Outcome]) -> Outcome | None:
-    """Return what an event says about its object; None when it says too little, so that Stripe is asked."""
+    """Return the outcome of a complete object; None for an incomplete one, so that a look-up follows."""
     try:
         return read()
     except MalformedResponse:

@@ -17,7 +17,7 @@ genuine_parse: Any = ProviderModel.__dict__["parse"].__func__
 
 
 class PlantedFault:
-    """Replaces the reading with the number `place`, counted from one call of `arm` on. `model`: what was read there."""
+    """Replaces the reading with the number `place`, counted from `arm` on. `model`: the model read there."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, read: Read) -> None:
         self._read = read
@@ -35,11 +35,11 @@ class PlantedFault:
                 return
 
     def arm(self, place: int) -> None:
-        """Let the reading with this number go wrong."""
+        """Let the reading with this number fail."""
         self._place, self._count, self.model = place, 0, None
 
     def disarm(self) -> None:
-        """Let every reading go right."""
+        """Let every reading succeed."""
         self._place = 0
 
     def _parse(self, model: type[ProviderModel], value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Every gateway: a programming error of our own is raised, and is never taken for a provider's response.
+"""Every gateway: a bug in the gateway's own code is raised, and is never taken for a provider's response.
 
 A gateway that turned an AttributeError into doubt would leave every payment in doubt without a traceback."""
 
@@ -77,8 +77,8 @@ def test_a_bug_is_raised_by_an_operation_and_its_look_up(
         return operation(charged(provider, gateway, Verb.CHARGE if verb is Verb.REFUND else Verb.AUTHORIZE), verb)
 
     def done() -> AttemptRequest:
-        asked = new()
-        return replace(asked, reference=call(gateway, asked).reference)
+        sent = new()
+        return replace(sent, reference=call(gateway, sent).reference)
 
     # A provider may accept an operation with an empty body: then only the look-up reads something.
     raised_at(planted, new, lambda one: call(gateway, one))

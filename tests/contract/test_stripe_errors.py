@@ -42,7 +42,7 @@ def error_of(kind: type[Any], **how: Any) -> stripe.StripeError:
 
 
 def outcome_of(error: stripe.StripeError) -> Outcome:
-    """Return the outcome of a call with a known reference that ends with this exception."""
+    """Return the outcome of a call with a saved reference that ends with this exception."""
     return failure_of(error).outcome(REFERENCE)
 
 

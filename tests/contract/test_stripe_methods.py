@@ -80,13 +80,13 @@ def test_a_transfer_shows_the_account_and_the_amount(
 ) -> None:
     attempt = attempt_request(bench, method, "1500", currency)
     saved_attempt, outcome = waiting(stripe_gateway, attempt)
-    shown = outcome.next_action
-    assert shown["type"] == "display_bank_transfer_instructions"
-    assert Money.parse(shown["amount_remaining"], shown["currency"]) == attempt.money
-    assert shown["reference"]
-    assert shown["hosted_instructions_url"].startswith("http")
-    assert ACCOUNTS[currency] <= shown.keys()
-    assert all(isinstance(text, str) and text for text in shown.values())
+    action = outcome.next_action
+    assert action["type"] == "display_bank_transfer_instructions"
+    assert Money.parse(action["amount_remaining"], action["currency"]) == attempt.money
+    assert action["reference"]
+    assert action["hosted_instructions_url"].startswith("http")
+    assert ACCOUNTS[currency] <= action.keys()
+    assert all(isinstance(text, str) and text for text in action.values())
     assert books.movements(attempt.payment_id) == []
     assert stripe_gateway.retrieve(saved_attempt) == outcome
 
@@ -250,8 +250,8 @@ def test_a_redirect_needs_a_return_url_and_a_present_customer(
     assert without == NotSent("return_url_missing", is_retryable=False)
     away = stripe_gateway.charge(replace(attempt, is_off_session=True), _never)
     assert away == NotSent("not_supported", is_retryable=False)
-    nobody = stripe_gateway.charge(replace(attempt, payer={}), _never)
-    assert nobody == NotSent("parameter_missing", is_retryable=False)
+    without_payer = stripe_gateway.charge(replace(attempt, payer={}), _never)
+    assert without_payer == NotSent("parameter_missing", is_retryable=False)
 
 
 @pytest.mark.parametrize("method", REDIRECTS)
@@ -306,10 +306,10 @@ def test_microdeposits_are_verified_on_the_page(
     token = bench._call("POST", "/v1/payment_methods", data)["id"]
     attempt = attempt_request(bench, PaymentMethod.ACH_DEBIT, "50", "USD", method_token=token)
     saved_attempt, outcome = waiting(stripe_gateway, attempt)
-    shown = outcome.next_action
-    assert shown["type"] == "verify_with_microdeposits"
-    assert (shown["microdeposit_type"], len(shown["arrives_on"])) == ("descriptor_code", 10)
-    page = shown["hosted_verification_url"]
+    action = outcome.next_action
+    assert action["type"] == "verify_with_microdeposits"
+    assert (action["microdeposit_type"], len(action["arrives_on"])) == ("descriptor_code", 10)
+    page = action["hosted_verification_url"]
     assert "SM11AA" in requests.get(page, timeout=SECONDS).text
     assert requests.post(page, data={"descriptor_code": "SM0000"}, timeout=SECONDS).status_code == 400
     assert requests.post(page, data={"descriptor_code": "SM11AA"}, timeout=SECONDS).json() == {"status": "processing"}

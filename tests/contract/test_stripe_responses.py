@@ -1,4 +1,4 @@
-"""Stripe's objects as outcomes: which one is believed, and that an unknown word or a missing field is doubt."""
+"""Stripe's objects as outcomes: another object, an unknown word and a missing field are doubt."""
 
 from __future__ import annotations
 

@@ -61,13 +61,13 @@ def test_a_key_creates_one_customer(bench: StripeBench, wallet: SavedMethodsGate
     same = key()
     first, again = (wallet.create_customer(same, PAYER, {"user_id": "user_1"}) for _ in range(2))
     assert first == again != wallet.create_customer(key(), PAYER, {"user_id": "user_1"})
-    shown = bench._call("GET", f"/v1/customers/{first}")
-    assert (shown["email"], shown["name"], shown["metadata"]) == (
+    created = bench._call("GET", f"/v1/customers/{first}")
+    assert (created["email"], created["name"], created["metadata"]) == (
         "jo@example.org",
         "Jo Example",
         {"user_id": "user_1"},
     )
-    assert shown["address"]["country"] == "US"
+    assert created["address"]["country"] == "US"
 
 
 def test_a_key_is_for_one_request(wallet: SavedMethodsGateway) -> None:
