@@ -1,7 +1,8 @@
-"""Celery settings only: broker, queues, routes, beat, acknowledgement, limits. Tasks are named as strings."""
+"""Celery settings only: broker, queues, routes, beat, acknowledgement, limits."""
 
 from kombu import Queue
 
+from models.task_messages import DEFAULT_QUEUE, QUEUE_OF_TASK, SWEEP
 from worker.settings import load_settings
 
 _settings = load_settings()
@@ -14,28 +15,20 @@ broker_connection_max_retries = None
 broker_channel_error_retry = True
 broker_heartbeat = 30
 
-# One queue for each kind of work, so that a flood of one does not hold up another. Direct exchanges only:
-# after a flush, Redis drops messages to any other kind in silence.
-_QUEUES = ("charges", "webhooks", "dunning", "mail", "upkeep")
+# Nothing sends mail yet; workers listen on its queue already, so that a deployment need not change with it.
+_QUEUES = (*dict.fromkeys(QUEUE_OF_TASK.values()), "mail")
 # Quorum queues survive a broker node; the delivery limit stops a message that kills its worker each time.
 _QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 50}
 task_queues = tuple(
     Queue(_prefix + name, routing_key=_prefix + name, queue_arguments=_QUORUM if _is_amqp else None) for name in _QUEUES
 )
-task_default_queue = _prefix + "upkeep"
+task_default_queue = _prefix + DEFAULT_QUEUE
+# Direct exchanges only: after a flush, Redis silently drops messages to any other type.
 task_default_exchange_type = "direct"
-task_routes = {
-    "payments.process": {"queue": _prefix + "charges"},
-    "payments.charge": {"queue": _prefix + "charges"},
-    "payments.settle": {"queue": _prefix + "charges"},
-    "payments.webhook": {"queue": _prefix + "webhooks"},
-    "payments.dunning": {"queue": _prefix + "dunning"},
-    "payments.reconcile": {"queue": _prefix + "upkeep"},
-    "payments.sweep": {"queue": _prefix + "upkeep"},
-}
+task_routes = {task: {"queue": _prefix + queue} for task, queue in QUEUE_OF_TASK.items()}
 
-# Without time-outs a frozen broker blocks its callers for ever. The visibility time-out is above every call:
-# a message that is worked on for longer would be delivered a second time.
+# Without time-outs a frozen broker blocks its callers for ever. The visibility time-out is longer than any call:
+# Redis delivers a message again that is still unacknowledged after it.
 broker_transport_options = (
     {"confirm_publish": True, "read_timeout": 5, "write_timeout": 5, "connect_timeout": 2}
     if _is_amqp
@@ -52,7 +45,7 @@ broker_transport_options = (
 )
 task_publish_retry_policy = {"max_retries": 2, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5}
 
-# A message is a hint to look at a row: acknowledged after the work, and harmless when it comes twice.
+# A message only says which row to look at: acknowledged after the work, and harmless when it comes twice.
 task_acks_late = True
 task_reject_on_worker_lost = True
 worker_prefetch_multiplier = 1
@@ -62,8 +55,8 @@ accept_content = ["json"]
 event_serializer = "json"
 enable_utc = True
 
-# Payments wait for providers: threads hold hundreds of calls in flight in one process. Threads cannot be
-# canceled from outside, so a lost broker connection leaves them be; leases and HTTP deadlines bound them.
+# Charges wait for providers, and threads keep hundreds of calls in flight in one process. Threads cannot be canceled
+# from outside, so a lost broker connection does not touch them; leases and HTTP time-outs end them.
 worker_pool = "threads"
 worker_concurrency = _settings.worker_concurrency
 worker_cancel_long_running_tasks_on_connection_loss = False
@@ -77,7 +70,7 @@ task_send_sent_event = True
 
 beat_schedule = {
     # A tick that the broker could not deliver for this long is superseded by the next ones.
-    "sweep": {"task": "payments.sweep", "schedule": 2.0, "options": {"expires": 10}},
+    "sweep": {"task": SWEEP, "schedule": 2.0, "options": {"expires": 10}},
 }
 beat_max_loop_interval = 5
 beat_sync_every = 1

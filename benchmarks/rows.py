@@ -13,11 +13,11 @@ from benchmarks.provider import AMOUNT
 from domain.money import decimal_text
 from domain.payment import State
 from domain.routing import Choice
+from models.accept_payment import accept_payment
 from models.idempotency import Caller
-from models.intake import accept_payment
-from models.payments import payments
 from models.requests import ProcessPayment
 from models.session import database_now, make_engine, read, transact
+from models.tables import payments
 
 _CALLER = Caller("bench", "bench")
 _CHOICE = (Choice("stripe", "preferred"),)
@@ -49,16 +49,20 @@ class Payments:
 
     def add(self, count: int) -> list[str]:
         """Accept payments; return the ids of their attempts."""
-        return transact(self._engine, lambda connection: [_accept(connection) for _ in range(count)])
+        return transact(self._engine, _accept_many, count)
 
     def unfinished(self) -> int:
         """Count the payments that are not captured."""
         query = select(func.count()).select_from(payments).where(payments.c.state != State.CAPTURED)
-        return read(self._engine, lambda connection: connection.scalar(query) or 0)
+        return read(self._engine, Connection.scalar, query) or 0
 
     def close(self) -> None:
         """Leave the database."""
         self._engine.dispose()
+
+
+def _accept_many(connection: Connection, count: int) -> list[str]:
+    return [_accept(connection) for _ in range(count)]
 
 
 def _accept(connection: Connection) -> str:

@@ -1,26 +1,26 @@
-"""When to look again: pure schedules for doubt and for calls that never reached the provider."""
+"""Schedules for looking up and sending again: pure functions of how often it was tried."""
 
 from __future__ import annotations
 
 import zlib
 from datetime import timedelta
 
-# Doubt is usually over as soon as the provider answers again, so the first looks come quickly; after
-# that every five minutes, for as long as it takes: doubt never turns into "failed" by itself.
+# Doubt usually ends as soon as the provider responds again, so the first look-ups come quickly. After them every
+# five minutes without an end: doubt never turns into "failed" by itself.
 _DOUBT_SECONDS = (1, 3, 10, 30, 60)
 _DOUBT_CEILING = timedelta(minutes=5)
 
-# A payment that waits for a bank or for the customer is told by webhook; the look is for a lost webhook.
+# A webhook tells when a bank or a customer has decided; the look-up only makes up for a lost webhook.
 _WAITING = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
 _WAITING_CEILING = timedelta(hours=6)
 
-# 2, 4, 8 ... seconds up to five minutes: thirteen tries ride out an outage of about half an hour.
+# 2, 4, 8 ... seconds up to five minutes: thirteen tries outlast an outage of about half an hour.
 NOT_SENT_TRIES = 13
 _NOT_SENT_CEILING = timedelta(minutes=5)
 
 
 def doubt_delay(lookups: int) -> timedelta:
-    """Return how long to wait before look number `checks` + 1 at an attempt in doubt.
+    """Return how long to wait before the next look-up of an attempt in doubt, after `lookups` of them.
 
     >>> [doubt_delay(n).total_seconds() for n in range(7)]
     [1.0, 3.0, 10.0, 30.0, 60.0, 300.0, 300.0]
@@ -29,14 +29,18 @@ def doubt_delay(lookups: int) -> timedelta:
 
 
 def waiting_delay(lookups: int) -> timedelta:
-    """Return how long to wait before look number `checks` + 1 at a pending or unfinished attempt."""
+    """Return how long to wait before the next look-up of an attempt that waits for its bank or customer.
+
+    >>> [str(waiting_delay(n)) for n in range(4)]
+    ['0:01:00', '0:10:00', '1:00:00', '6:00:00']
+    """
     return _WAITING[lookups] if lookups < len(_WAITING) else _WAITING_CEILING
 
 
 def not_sent_delay(retries: int, seed: str) -> timedelta:
-    """Return the exponential, jittered pause after `retries` calls that were not executed.
+    """Return the exponential pause with jitter after `retries` calls that were not executed.
 
-    The jitter is a hash of `seed` and the count: computing it again does not move a due time.
+    The jitter is a hash of `seed` and the count, so that computing it again does not move a due time.
 
     >>> not_sent_delay(0, "a") == not_sent_delay(0, "a")
     True

@@ -1,121 +1,122 @@
-"""What follows from a provider's answer to a capture, a void or a refund."""
+"""Decides on the outcome of a capture, a void or a refund."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 from domain.backoff import waiting_delay
-from domain.charging import captured, collected, ended_by_provider
-from domain.decision import Decision, DecisionContext
+from domain.charging import book_approval, book_capture, end_by_provider
+from domain.decision import AttemptChanges, Decision, DecisionContext
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome, Pending
 from domain.payment import CLOSED_UNPAID, COLLECTED, IN_FLIGHT, UNFINISHED, AttemptStatus, Event, State
 
-# Longer than any call lasts, with what lies between a provider's answer and its books.
+# Longer than any call lasts, plus the time until a provider's books show what a call did.
 _CALLS_END_WITHIN = timedelta(minutes=10)
-# The provider still shows the money as it was before: the operation was not executed.
+# The provider still shows the money as it was before, so the operation was not executed.
 _NOT_EXECUTED = NotSent("not_executed")
 
 
-def capture(at: DecisionContext, outcome: Outcome) -> Decision | None:
+def decide_capture(context: DecisionContext, outcome: Outcome) -> Decision | None:
     """Decide on the outcome of a capture."""
     match outcome:
         case Approved(voided=True):
-            ended = ended_by_provider(at)
-            closing = at.done(AttemptStatus.FAILED, code="authorization_ended")
-            return replace(ended, attempt=closing) if ended else _closed(at, closing)
+            ended = end_by_provider(context)
+            finished = context.finish(AttemptStatus.FAILED, code="authorization_ended")
+            return replace(ended, attempt=finished) if ended else _finish(context, finished)
         case Approved(captured=amount) if amount:
-            if at.state not in CLOSED_UNPAID | {State.AUTHORIZED, State.REVIEW}:
-                return _closed(at, at.done(AttemptStatus.SUCCEEDED))
-            return captured(at, replace(outcome, authorized=max(at.payment.authorized, amount)))
+            if context.state not in CLOSED_UNPAID | {State.AUTHORIZED, State.AMOUNT_MISMATCH}:
+                return _finish(context, context.finish(AttemptStatus.SUCCEEDED))
+            return book_capture(context, replace(outcome, authorized=max(context.payment.authorized, amount)))
         case Approved():
-            return _not_done(at, _NOT_EXECUTED, Event.CAPTURE_FAILED)
-    return _otherwise(at, outcome, Event.CAPTURE_IN_DOUBT, Event.CAPTURE_FAILED)
+            return _not_executed(context, _NOT_EXECUTED, Event.CAPTURE_FAILED)
+    return _decide_failure(context, outcome, Event.CAPTURE_IN_DOUBT, Event.CAPTURE_FAILED)
 
 
-def void(at: DecisionContext, outcome: Outcome) -> Decision | None:
-    """Decide on the outcome of a void. Money that was captured meanwhile is taken into the books."""
+def decide_void(context: DecisionContext, outcome: Outcome) -> Decision | None:
+    """Decide on the outcome of a void. Money that was captured meanwhile is booked."""
     match outcome:
-        case Approved(voided=True, may_still_charge=True) if _may_be_charged_yet(at):
-            return _wait_for_our_calls(at)
+        case Approved(voided=True, may_still_charge=True) if _may_still_be_charged(context):
+            return _wait_for_running_calls(context)
         case Approved(voided=True):
-            return ended_by_provider(at) or _closed(at, at.done(AttemptStatus.SUCCEEDED))
+            return end_by_provider(context) or _finish(context, context.finish(AttemptStatus.SUCCEEDED))
         case Approved(captured=amount) if amount:
-            closing = at.done(AttemptStatus.FAILED, code="already_captured")
-            if at.state in COLLECTED:
-                return _closed(at, closing)
-            whole = replace(at, given_attempt=replace(at.attempt, amount=at.payment.amount))
-            step = collected(whole, outcome)
-            return replace(step, attempt=closing) if step else _closed(at, closing)
+            finished = context.finish(AttemptStatus.FAILED, code="already_captured")
+            if context.state in COLLECTED:
+                return _finish(context, finished)
+            whole = replace(context, given_attempt=replace(context.attempt, amount=context.payment.amount))
+            booked = book_approval(whole, outcome)
+            return replace(booked, attempt=finished) if booked else _finish(context, finished)
         case NotSent(is_retryable=True):
-            return _not_done(at, outcome, Event.VOID_FAILED)
+            return _not_executed(context, outcome, Event.VOID_FAILED)
         case InDoubt() | NotSent():
-            return _otherwise(at, outcome, Event.VOID_IN_DOUBT, Event.VOID_FAILED)
-    return _not_done(at, _NOT_EXECUTED, Event.VOID_FAILED)
+            return _decide_failure(context, outcome, Event.VOID_IN_DOUBT, Event.VOID_FAILED)
+    return _not_executed(context, _NOT_EXECUTED, Event.VOID_FAILED)
 
 
-def _may_be_charged_yet(at: DecisionContext) -> bool:
-    """Whether a charge of ours may be on its way: one that was taken back, or given up, in the middle of it.
+def _may_still_be_charged(context: DecisionContext) -> bool:
+    """Tell whether a charge call may still be running: the payment was canceled or ended in the middle of it.
 
-    While the payment waits for its customer there is none. Held money that the provider knows nothing of is doubt."""
-    is_recent = at.now < at.attempt.created_at + _CALLS_END_WITHIN
-    return at.state is State.AUTHORIZED or (at.state is State.ACCEPTED and is_recent)
-
-
-def _wait_for_our_calls(at: DecisionContext) -> Decision:
-    if at.state is State.AUTHORIZED:
-        return at.in_doubt(Event.VOID_IN_DOUBT)
-    waiting = at.waiting(AttemptStatus.IN_DOUBT, at.attempt.created_at + _CALLS_END_WITHIN - at.now)
-    return Decision(None, attempt=waiting)
+    While the payment waits for its customer there is no such call. Held money that the provider does not show is
+    doubt."""
+    is_recent = context.now < context.attempt.created_at + _CALLS_END_WITHIN
+    return context.state is State.AUTHORIZED or (context.state is State.ACCEPTED and is_recent)
 
 
-def refund(at: DecisionContext, outcome: Outcome) -> Decision | None:
+def _wait_for_running_calls(context: DecisionContext) -> Decision:
+    if context.state is State.AUTHORIZED:
+        return context.doubt(Event.VOID_IN_DOUBT)
+    until = context.attempt.created_at + _CALLS_END_WITHIN
+    return Decision(None, attempt=context.wait(AttemptStatus.IN_DOUBT, until - context.now))
+
+
+def decide_refund(context: DecisionContext, outcome: Outcome) -> Decision | None:
     """Decide on the outcome of a refund, which may still fail at the bank after it succeeded."""
-    is_given = at.attempt.status is AttemptStatus.SUCCEEDED
+    has_succeeded = context.attempt.status is AttemptStatus.SUCCEEDED
     match outcome:
         case Approved(refunded=amount):
-            return None if is_given else _refunded(at, amount, outcome.reference)
-        case Pending() if is_given:
+            return None if has_succeeded else _book_refund(context, amount, outcome.reference)
+        case Pending() if has_succeeded:
             return None
         case Pending(reference=reference):
-            waiting = at.waiting(AttemptStatus.PENDING, waiting_delay(at.attempt.lookups), reference)
-            is_news = at.attempt.status is not AttemptStatus.PENDING
+            waiting = context.wait(AttemptStatus.PENDING, waiting_delay(context.attempt.lookups), reference)
+            is_news = context.attempt.status is not AttemptStatus.PENDING
             return Decision(Event.REFUND_PENDING if is_news else None, attempt=waiting)
-        case Declined() if is_given:
-            left = at.payment.refunded - at.attempt.amount
+        case Declined() if has_succeeded:
+            left = context.payment.refunded - context.attempt.amount
             event = Event.REFUND_REVERSED_PARTLY if left else Event.REFUND_REVERSED_FULLY
-            return Decision(event, {"refunded": left}, at.done(AttemptStatus.FAILED, code=outcome.decline.code))
-    return _otherwise(at, outcome, Event.REFUND_IN_DOUBT, Event.REFUND_FAILED)
+            finished = context.finish(AttemptStatus.FAILED, code=outcome.decline.code)
+            return Decision(event, {"refunded": left}, finished)
+    return _decide_failure(context, outcome, Event.REFUND_IN_DOUBT, Event.REFUND_FAILED)
 
 
-def _refunded(at: DecisionContext, amount: int, reference: str) -> Decision:
-    if amount != at.attempt.amount:
-        return at.in_doubt(Event.REFUND_IN_DOUBT)
-    total = at.payment.refunded + amount
-    event = Event.REFUNDED_FULLY if total == at.payment.captured else Event.REFUNDED_PARTLY
-    return Decision(event, {"refunded": total}, at.done(AttemptStatus.SUCCEEDED, reference))
+def _book_refund(context: DecisionContext, amount: int, reference: str) -> Decision:
+    if amount != context.attempt.amount:
+        return context.doubt(Event.REFUND_IN_DOUBT)
+    total = context.payment.refunded + amount
+    event = Event.REFUNDED_FULLY if total == context.payment.captured else Event.REFUNDED_PARTLY
+    return Decision(event, {"refunded": total}, context.finish(AttemptStatus.SUCCEEDED, reference))
 
 
-def _otherwise(at: DecisionContext, outcome: Outcome, in_doubt: Event, failed: Event) -> Decision | None:
+def _decide_failure(context: DecisionContext, outcome: Outcome, in_doubt: Event, failed: Event) -> Decision | None:
     match outcome:
         case NotSent():
-            return _not_done(at, outcome, failed)
+            return _not_executed(context, outcome, failed)
         case Declined(decline=decline) | AuthenticationRequired(decline=decline):
-            return _not_done(at, NotSent(decline.code, is_retryable=False), failed)
-    return at.in_doubt(in_doubt)
+            return _not_executed(context, NotSent(decline.code, is_retryable=False), failed)
+    return context.doubt(in_doubt)
 
 
-def _not_done(at: DecisionContext, outcome: NotSent, failed: Event) -> Decision | None:
-    if at.attempt.status not in IN_FLIGHT | {AttemptStatus.PENDING}:
+def _not_executed(context: DecisionContext, outcome: NotSent, failed: Event) -> Decision | None:
+    if context.attempt.status not in IN_FLIGHT | {AttemptStatus.PENDING}:
         return None
-    # A void in place of a charge that may still be on its way is asked for until it is answered.
-    if at.state is State.ACCEPTED or (outcome.is_retryable and not at.is_exhausted):
-        return Decision(None, attempt=at.again())
-    closing = at.done(AttemptStatus.FAILED, code=outcome.reason)
-    return Decision(failed if at.allows(failed) else None, attempt=closing)
+    # A void in place of a charge that may still be running is sent until the provider answers it.
+    if context.state is State.ACCEPTED or (outcome.is_retryable and not context.is_exhausted):
+        return Decision(None, attempt=context.send_again())
+    finished = context.finish(AttemptStatus.FAILED, code=outcome.reason)
+    return Decision(failed if context.allows(failed) else None, attempt=finished)
 
 
-def _closed(at: DecisionContext, closing: dict[str, Any]) -> Decision | None:
-    """Close an attempt that changes nothing about its payment any more."""
-    return Decision(None, attempt=closing) if at.attempt.status in UNFINISHED else None
+def _finish(context: DecisionContext, finished: AttemptChanges) -> Decision | None:
+    """Finish an attempt that changes nothing about its payment any more."""
+    return Decision(None, attempt=finished) if context.attempt.status in UNFINISHED else None

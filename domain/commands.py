@@ -1,4 +1,4 @@
-"""What can make a payment move, besides a provider's outcome: commands of people and processes, and dates."""
+"""Commands: what people, processes and due dates ask of a payment. A provider's word is an `Outcome` instead."""
 
 from __future__ import annotations
 
@@ -19,39 +19,44 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True)
 class ReviewRequired:
-    """The fraud score asks for a person."""
+    """The fraud score asks for a person's decision."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewDecided:
-    """An operator has looked."""
+    """An operator has decided on a payment that waits for a fraud review."""
 
     is_approved: bool
 
 
 @dataclass(frozen=True, slots=True)
 class OperationRequested:
-    """A capture, void or refund was asked for; its attempt was stored beside this."""
+    """Somebody requests a capture, void or refund; its attempt is stored in the same transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeWithdrawn:
+    """A due charge that the provider knows is not sent again: a void takes its place."""
 
 
 @dataclass(frozen=True, slots=True)
 class CancelRequested:
-    """Stop a payment of which nothing is under way at the provider."""
+    """Stop a payment for which nothing is under way at the provider."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryDue:
-    """The day of the next dunning retry has come."""
+    """The date of the next dunning retry has come."""
 
 
 @dataclass(frozen=True, slots=True)
 class GraceEnded:
-    """The last day of grace is over."""
+    """The grace period is over."""
 
 
 @dataclass(frozen=True, slots=True)
 class InvoicePaidOtherwise:
-    """Another payment has collected the invoice that dunning is after."""
+    """Another payment has collected the invoice that this payment's dunning case is about."""
 
 
 Command = (
@@ -60,6 +65,7 @@ Command = (
     | ReviewRequired
     | ReviewDecided
     | OperationRequested
+    | ChargeWithdrawn
     | CancelRequested
     | RetryDue
     | GraceEnded

@@ -1,25 +1,28 @@
-"""The form of a decision: the situation it is made in, and the step that is to be written."""
+"""The form of a decision: what it is based on (`DecisionContext`) and what it writes (`Decision`)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TypedDict
 
 from domain.backoff import NOT_SENT_TRIES, doubt_delay, not_sent_delay
 from domain.breaker import BreakerPolicy
+from domain.decline import Decline, DeclineClass
 from domain.dunning import DunningPolicy, SubscriptionStatus
 from domain.errors import IllegalTransition
 from domain.payment import TRANSITIONS, Attempt, AttemptStatus, DunningCase, Event, Payment, State, Verb
 
-# A worker that dies is noticed when its lease ends; a living one renews every third of it.
+# A dead worker is noticed when its lease ends; a living one renews the lease every third of it.
 LEASE = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What an operator may configure about settlement. `max_claims`: an attempt that was begun so often
-    without an answer being recorded kills its worker, and is not begun again."""
+    """What an operator may configure.
+
+    `max_claims`: an attempt that was begun this often without a recorded outcome crashes its workers, and is not
+    begun again."""
 
     dunning: DunningPolicy = field(default_factory=DunningPolicy)
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
@@ -27,24 +30,55 @@ class Policy:
     max_claims: int = 5
 
 
+class PaymentChanges(TypedDict, total=False):
+    """Columns of the payment that a decision sets beside its state. Amounts in minor units."""
+
+    authorized: int
+    captured: int
+    refunded: int
+    received: int
+    authorization_expires_at: datetime | None
+    next_action: dict[str, str] | None
+    failure_code: str | None
+    provider: str
+
+
+class AttemptChanges(TypedDict, total=False):
+    """Columns of the attempt that a decision sets. `due_at` None: nothing more is to be done on it."""
+
+    status: AttemptStatus
+    due_at: datetime | None
+    finished_at: datetime
+    provider_reference: str
+    lookups: int
+    retries: int
+    claims: int
+    code: str
+    decline_class: DeclineClass
+    decline_code: str | None
+    advice_code: str | None
+    network_advice_code: str | None
+    network_decline_code: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class SaveCase:
-    """Open or move the dunning case of the payment."""
+    """Open or update the payment's dunning case."""
 
     case: DunningCase
 
 
 @dataclass(frozen=True, slots=True)
 class MarkSubscription:
-    """Tell the subscription how its payment stands."""
+    """Set the status of the payment's subscription."""
 
     status: SubscriptionStatus
 
 
 @dataclass(frozen=True, slots=True)
 class OpenAttempt:
-    """Store a new attempt of the payment, due now, at its provider unless another is named. `reference`: the object
-    that it is about, where that is not the payment's charge."""
+    """Store a new attempt of the payment, due now. `provider`: the payment's own if None. `reference`: the provider's
+    object that the attempt is about, if that is not the payment's charge."""
 
     verb: Verb
     reason: str | None = None
@@ -54,12 +88,12 @@ class OpenAttempt:
 
 @dataclass(frozen=True, slots=True)
 class CloseOtherAttempts:
-    """Nothing else of this payment is waited for any more."""
+    """End all other attempts of the payment, refunds aside."""
 
 
 @dataclass(frozen=True, slots=True)
 class CloseSiblingCases:
-    """The invoice is collected: end the dunning of its other payments."""
+    """End the dunning of the invoice's other payments: the invoice is collected."""
 
 
 Effect = SaveCase | MarkSubscription | OpenAttempt | CloseOtherAttempts | CloseSiblingCases
@@ -67,17 +101,27 @@ Effect = SaveCase | MarkSubscription | OpenAttempt | CloseOtherAttempts | CloseS
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to write. `event` None: only the attempt's bookkeeping moves, nothing happened to the payment."""
+    """What to write. `event` None: only the bookkeeping of the attempt changes, nothing happened to the payment."""
 
     event: Event | None
-    payment: dict[str, Any] = field(default_factory=dict)
-    attempt: dict[str, Any] = field(default_factory=dict)
+    payment: PaymentChanges = field(default_factory=PaymentChanges)
+    attempt: AttemptChanges = field(default_factory=AttemptChanges)
     effects: tuple[Effect, ...] = ()
+
+    @property
+    def sends_attempt(self) -> bool:
+        """Whether the attempt is due to be sent to its provider."""
+        return self.attempt.get("status") is AttemptStatus.DUE
+
+    def takes_lease(self, status: AttemptStatus) -> bool:
+        """Tell whether the decision takes the lease of an attempt that had this status before: whoever leaves the
+        status as it was did not overtake its holder."""
+        return self.attempt.get("status") != status
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionContext:
-    """A payment, the attempt in question if there is one, the time, and the operator's policy."""
+    """A payment, the attempt that the trigger is about (if any), the time, and the operator's policy."""
 
     payment: Payment
     given_attempt: Attempt | None
@@ -86,7 +130,7 @@ class DecisionContext:
 
     @property
     def attempt(self) -> Attempt:
-        """The attempt; asking for it where there is none is a bug of the caller."""
+        """The attempt. Raises IllegalTransition where there is none, which is a bug of the caller."""
         if self.given_attempt is None:
             raise IllegalTransition("bug: this needs an attempt")
         return self.given_attempt
@@ -97,80 +141,101 @@ class DecisionContext:
         return self.payment.state
 
     def allows(self, event: Event) -> bool:
-        """Tell whether the table has an arrow for the event."""
+        """Tell whether the transition table has the event in the payment's state."""
         return (self.state, event) in TRANSITIONS
 
-    def done(self, status: AttemptStatus, reference: str | None = None, **columns: Any) -> dict[str, Any]:
-        """Return the columns that close the attempt."""
-        closing: dict[str, Any] = {"status": status, "due_at": None, "finished_at": self.now, "claims": 0}
+    def finish(self, status: AttemptStatus, reference: str | None = None, *, code: str | None = None) -> AttemptChanges:
+        """Return the changes that finish the attempt."""
+        changes: AttemptChanges = {"status": status, "due_at": None, "finished_at": self.now, "claims": 0}
         if reference is not None:
-            closing["provider_reference"] = reference
-        return closing | columns
+            changes["provider_reference"] = reference
+        if code is not None:
+            changes["code"] = code
+        return changes
 
-    def waiting(self, status: AttemptStatus, delay: timedelta, reference: str | None = None) -> dict[str, Any]:
-        """Return the columns of an attempt that is to be looked at again after `delay`."""
-        looked = {
+    def finish_declined(self, decline: Decline, reference: str | None) -> AttemptChanges:
+        """Return the changes that finish the attempt with the provider's codes as they came."""
+        codes: AttemptChanges = {
+            "decline_class": decline.decline_class,
+            "decline_code": decline.decline_code,
+            "advice_code": decline.advice_code,
+            "network_advice_code": decline.network_advice_code,
+            "network_decline_code": decline.network_decline_code,
+        }
+        return self.finish(AttemptStatus.DECLINED, reference, code=decline.code) | codes
+
+    def wait(self, status: AttemptStatus, delay: timedelta, reference: str | None = None) -> AttemptChanges:
+        """Return the changes of an attempt that is looked up again after `delay`."""
+        changes: AttemptChanges = {
             "status": status,
             "due_at": self.now + delay,
-            "lookups": self.attempt.lookups + 1 if self.waits_on(status) else 0,
+            "lookups": self.attempt.lookups + 1 if self.waited_as(status) else 0,
             "claims": 0,
         }
-        return looked if reference is None else looked | {"provider_reference": reference}
+        if reference is not None:
+            changes["provider_reference"] = reference
+        return changes
 
-    def waits_on(self, status: AttemptStatus) -> bool:
-        """Whether it waited like this before: a charge that went on, only to wait again, begins no new ladder."""
+    def waited_as(self, status: AttemptStatus) -> bool:
+        """Tell whether the attempt waited in this status before.
+
+        A resumed charge that has to wait again continues its back-off schedule: starting it anew would look a stuck
+        attempt up every few seconds for ever."""
         is_resumed = self.attempt.status is AttemptStatus.OPEN and self.attempt.lookups > 0
         return is_resumed or status is self.attempt.status
 
-    def resumed(self, reference: str) -> dict[str, Any]:
-        """Return the columns of an attempt whose charge goes on now."""
+    def resume(self, reference: str) -> AttemptChanges:
+        """Return the changes of an attempt whose charge goes on now."""
         attempt = self.attempt
         is_waiting = attempt.status is AttemptStatus.ACTION_REQUIRED
         return {
             "status": AttemptStatus.DUE,
             "due_at": self.now,
             "provider_reference": reference,
-            # Looks go on being counted: what was in doubt before is waited for longer and longer, a rung each time.
+            # Never back to zero: an attempt that falls into doubt again waits one step longer each time.
             "lookups": attempt.lookups + 1 if is_waiting else max(attempt.lookups, 1),
         }
 
-    def again(self) -> dict[str, Any]:
-        """Return the columns of an attempt that was proven not executed and is to be sent once more."""
+    def send_again(self) -> AttemptChanges:
+        """Return the changes of an attempt that was proven not executed and is sent once more."""
         attempt = self.attempt
         return {
             "status": AttemptStatus.DUE,
             "due_at": self.now + not_sent_delay(attempt.retries, attempt.id),
             "retries": attempt.retries + 1,
             "lookups": 0,
-            # An answer was recorded: the attempt does not kill its workers.
+            # A recorded outcome proves that the attempt does not crash its workers.
             "claims": 0 if attempt.status is AttemptStatus.OPEN else attempt.claims,
         }
 
     @property
     def crashes_workers(self) -> bool:
-        """Whether too many workers died of the attempt."""
+        """Whether the attempt was begun too often without a recorded outcome."""
         return self.attempt.status is not AttemptStatus.OPEN and self.attempt.claims >= self.policy.max_claims
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether sending once more is pointless: too many tries, or too many workers that died of it."""
+        """Whether the attempt is not sent again: too many tries, or too many workers crashed."""
         return self.crashes_workers or self.attempt.retries + 1 >= NOT_SENT_TRIES
 
-    def in_doubt(self, event: Event, *, is_worker_lost: bool = False) -> Decision:
-        """Keep the attempt in doubt and plan the next look; `event` is recorded the first time."""
+    def doubt(self, event: Event, *, is_worker_lost: bool = False) -> Decision:
+        """Keep the attempt in doubt and schedule the next look-up; `event` is recorded the first time only."""
         attempt = self.attempt
         if attempt.status in (AttemptStatus.PENDING, AttemptStatus.ACTION_REQUIRED, AttemptStatus.SUCCEEDED):
-            # The provider could not be asked; what was known before still holds.
-            again = {"due_at": self.now + doubt_delay(attempt.lookups), "lookups": attempt.lookups + 1}
-            return Decision(None, attempt=again)
+            # The look-up failed. What was recorded before still holds.
+            later: AttemptChanges = {
+                "due_at": self.now + doubt_delay(attempt.lookups),
+                "lookups": attempt.lookups + 1,
+            }
+            return Decision(None, attempt=later)
         is_known = attempt.status is AttemptStatus.IN_DOUBT
-        is_again = self.waits_on(AttemptStatus.IN_DOUBT)
-        doubting = {
+        is_again = self.waited_as(AttemptStatus.IN_DOUBT)
+        changes: AttemptChanges = {
             "status": AttemptStatus.IN_DOUBT,
             "due_at": self.now + doubt_delay(attempt.lookups if is_again else 0),
             "lookups": attempt.lookups + 1 if is_again else 0,
         }
         if not is_worker_lost:
-            # An answer was recorded, if only that there is none: the attempt does not kill its workers.
-            doubting["claims"] = 0
-        return Decision(None if is_known or not self.allows(event) else event, attempt=doubting)
+            # A recorded outcome, even one of doubt, proves that the attempt does not crash its workers.
+            changes["claims"] = 0
+        return Decision(None if is_known or not self.allows(event) else event, attempt=changes)

@@ -1,4 +1,4 @@
-"""Dunning: when a softly declined subscription payment is tried again, and when grace ends."""
+"""Dunning: when a softly declined subscription payment is retried, and when its grace period ends."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from domain.decline import DeclineClass
+from domain.errors import Conflict
 
 
 class CaseState(StrEnum):
-    """Where a dunning case stands. The last two are the end."""
+    """Where a dunning case stands. The last two are final."""
 
     RETRYING = "retrying"
     IN_GRACE = "in_grace"
@@ -19,7 +20,7 @@ class CaseState(StrEnum):
 
 
 class SubscriptionStatus(StrEnum):
-    """What the application may offer the customer."""
+    """Whether a subscription's payments are up to date."""
 
     ACTIVE = "active"
     PAST_DUE = "past_due"
@@ -28,7 +29,8 @@ class SubscriptionStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DunningPolicy:
-    """Days after the first failure of each retry, how many there are, and the grace after the last."""
+    """`delays_days`: the day of each retry, counted from the first failure. `attempts`: how many retries there are.
+    `grace_days`: from the last failure to the cancellation."""
 
     delays_days: tuple[int, ...] = (3, 7, 14)
     attempts: int = 3
@@ -39,16 +41,16 @@ class DunningPolicy:
         if retry > self.attempts:
             return None
         listed = self.delays_days[retry - 1] if retry <= len(self.delays_days) else exponential_days(retry)
-        # A formula day may lie before the last listed one; retries never go backwards.
+        # A day by the formula may lie before the last listed day; retries never go backwards.
         return first_failed_at + timedelta(days=max(listed, *self.delays_days[: retry - 1], 0))
 
     def grace_ends_at(self, failed_at: datetime) -> datetime:
-        """Return the end of the grace that starts when the last retry has failed."""
+        """Return the end of the grace period that starts with this failure."""
         return failed_at + timedelta(days=self.grace_days)
 
 
 def exponential_days(retry: int) -> int:
-    """Exponential backoff in whole days after the first failure: 3.5 days doubled each time, rounded down.
+    """Return the day of a retry by exponential backoff: 3.5 days doubled each time, rounded down.
 
     >>> [exponential_days(n) for n in (1, 2, 3, 4)]
     [3, 7, 14, 28]
@@ -56,6 +58,23 @@ def exponential_days(retry: int) -> int:
     return int(3.5 * 2 ** (retry - 1))
 
 
+def require_not_canceled(status: SubscriptionStatus) -> None:
+    """Refuse a new payment of a subscription that has ended. Raises Conflict."""
+    if has_ended(status):
+        raise Conflict("the subscription is canceled; start a new one")
+
+
+def has_ended(status: SubscriptionStatus | None) -> bool:
+    """Tell whether a subscription has ended."""
+    return status is SubscriptionStatus.CANCELED
+
+
+def needs_no_other_case(status: SubscriptionStatus) -> bool:
+    """Tell whether a subscription gets this status only if no other payment of it is in dunning: another unpaid
+    invoice keeps it past due."""
+    return status is SubscriptionStatus.ACTIVE
+
+
 def may_retry(decline_class: DeclineClass) -> bool:
-    """Only a soft decline is ever tried again on the same instrument."""
+    """Tell whether the same instrument may be tried again: only after a soft decline."""
     return decline_class is DeclineClass.SOFT

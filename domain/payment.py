@@ -20,6 +20,7 @@ class State(StrEnum):
     PENDING = "pending"
     IN_DOUBT = "in_doubt"
     REVIEW = "review"
+    AMOUNT_MISMATCH = "amount_mismatch"
     AUTHORIZED = "authorized"
     CAPTURED = "captured"
     PARTIALLY_REFUNDED = "partially_refunded"
@@ -44,16 +45,17 @@ LIVE = frozenset(
         State.PENDING,
         State.IN_DOUBT,
         State.REVIEW,
+        State.AMOUNT_MISMATCH,
         State.AUTHORIZED,
     }
 )
-# The payment moves on by itself within moments; in every other state it waits for somebody or for a date.
+# The payment moves on by itself within moments; in every other state it waits for a person, a provider or a date.
 IN_PROGRESS = frozenset({State.ACCEPTED, State.PROCESSING, State.IN_DOUBT})
-# Money of the customer is with us.
+# The customer's money was captured.
 COLLECTED = frozenset({State.CAPTURED, State.PARTIALLY_REFUNDED, State.REFUNDED})
-# Dunning owns the payment: not live, so the customer can pay the invoice in another way meanwhile.
+# Dunning owns the payment. Not live, so that the customer can pay the invoice in another way meanwhile.
 IN_DUNNING = frozenset({State.PAST_DUE, State.IN_GRACE})
-# Nothing was collected and nothing more is planned; a charge that surfaces late is still taken into the books.
+# Nothing was collected and nothing more is planned. A charge that surfaces later is still booked.
 CLOSED_UNPAID = frozenset(
     {State.DECLINED, State.FAILED, State.CANCELED, State.EXPIRED, State.VOIDED, State.UNCOLLECTIBLE}
 )
@@ -73,8 +75,10 @@ class Event(StrEnum):
     CHARGE_IN_DOUBT = "charge_in_doubt"
     CHARGE_NOT_SENT = "charge_not_sent"
     CHARGE_FAILED = "charge_failed"
+    CHARGE_WITHDRAWN = "charge_withdrawn"
     CHARGE_DUPLICATED = "charge_duplicated"
     ACTION_REQUIRED = "action_required"
+    # The stored names of this event and of INVOICE_PAID_OTHERWISE are older than their constants.
     AMOUNT_MISMATCHED = "payment_unresolved"
     FRAUD_BLOCKED = "fraud_blocked"
     REVIEW_REQUIRED = "review_required"
@@ -124,11 +128,11 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.ACCEPTED, Event.REVIEW_REQUIRED): State.REVIEW,
     (State.REVIEW, Event.REVIEW_APPROVED): State.ACCEPTED,
     (State.REVIEW, Event.REVIEW_REJECTED): State.CANCELED,
-    # collecting: the same answers may come from the call, a look-up or a webhook, in any of these states
+    # collecting: the call, a look-up or a webhook may bring the same outcome in any of these states
     (State.ACCEPTED, Event.CHARGE_STARTED): State.PROCESSING,
     (State.PAST_DUE, Event.CHARGE_STARTED): State.PROCESSING,
     **_from(_COLLECTING, Event.CHARGE_RESUMED, State.ACCEPTED),
-    # the call that was in doubt may still be running: nobody may cancel in between
+    # PROCESSING, not ACCEPTED: the call that was in doubt may still be running, so no cancel may come in between
     (State.IN_DOUBT, Event.CHARGE_RESUMED): State.PROCESSING,
     (State.PROCESSING, Event.CHARGE_REROUTED): State.ACCEPTED,
     **_from((*_COLLECTING, State.ACCEPTED), Event.CHARGE_APPROVED, State.CAPTURED),
@@ -147,18 +151,24 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     ),
     (State.PROCESSING, Event.CHARGE_IN_DOUBT): State.IN_DOUBT,
     **_from((State.PROCESSING, State.IN_DOUBT), Event.CHARGE_NOT_SENT, State.ACCEPTED),
-    # the provider's books win: money that surfaces late is ours to know of
+    (State.ACCEPTED, Event.CHARGE_WITHDRAWN): State.ACCEPTED,
+    # the provider's books win: a charge that surfaces late is booked
     **_from(CLOSED_UNPAID | IN_DUNNING, Event.CHARGE_APPROVED, State.CAPTURED),
     **_staying(tuple(sorted(COLLECTED)), Event.CHARGE_DUPLICATED),
     # money that does not match what was asked
-    **_from((*_COLLECTING, State.ACCEPTED), Event.AMOUNT_MISMATCHED, State.REVIEW),
+    **_from((*_COLLECTING, State.ACCEPTED), Event.AMOUNT_MISMATCHED, State.AMOUNT_MISMATCH),
     **_staying(tuple(sorted(CLOSED_UNPAID)), Event.AMOUNT_MISMATCHED),
     **_staying(
-        (State.REVIEW, *sorted(CLOSED_UNPAID)), Event.CAPTURE_REQUESTED, Event.CAPTURE_FAILED, Event.CAPTURE_IN_DOUBT
+        (State.AMOUNT_MISMATCH, *sorted(CLOSED_UNPAID)),
+        Event.CAPTURE_REQUESTED,
+        Event.CAPTURE_FAILED,
+        Event.CAPTURE_IN_DOUBT,
     ),
-    (State.REVIEW, Event.CAPTURE_SUCCEEDED): State.CAPTURED,
+    (State.AMOUNT_MISMATCH, Event.CAPTURE_SUCCEEDED): State.CAPTURED,
     # ending without money
-    **_from((State.ACCEPTED, State.REVIEW, *_COLLECTING), Event.PAYMENT_CANCELED, State.CANCELED),
+    **_from(
+        (State.ACCEPTED, State.REVIEW, State.AMOUNT_MISMATCH, *_COLLECTING), Event.PAYMENT_CANCELED, State.CANCELED
+    ),
     **_from((State.ACCEPTED, *_COLLECTING), Event.PAYMENT_EXPIRED, State.EXPIRED),
     # authorized money
     **_staying(
@@ -227,14 +237,14 @@ class AttemptStatus(StrEnum):
     CANCELED = "canceled"
 
 
-# In flight: the provider may be moving money for it right now. One such attempt at most, refunds aside.
+# The provider may be moving money for the attempt right now. One such attempt at most a payment, refunds aside.
 IN_FLIGHT = frozenset({AttemptStatus.DUE, AttemptStatus.OPEN, AttemptStatus.IN_DOUBT})
 UNFINISHED = IN_FLIGHT | {AttemptStatus.PENDING, AttemptStatus.ACTION_REQUIRED}
 
 
 @dataclass(frozen=True, slots=True)
 class DunningCase:
-    """One run of the retry policy. `retry` is the number of the retry that is planned or was made last."""
+    """One run of the retry policy. `retry`: the number of the retry that is planned, or that was made last."""
 
     state: CaseState
     first_failed_at: datetime
@@ -245,9 +255,11 @@ class DunningCase:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """What the state machine needs to know of a payment. Amounts in minor units. `has_others`: something is due on
-    another of its attempts, such as a void. `next_provider`: who may charge
-    it instead, if nothing was charged: only for instruments that another provider can charge."""
+    """What decisions read of a payment. Amounts are in minor units.
+
+    `received`: what the provider holds where that does not match the amount. `has_other_due_attempt`: another attempt
+    of the payment, such as a void, is due. `next_provider`: the provider that comes next on the payment's route, if
+    its instrument can be charged there."""
 
     id: str
     state: State
@@ -260,6 +272,7 @@ class Payment:
     subscription_id: str | None
     created_at: datetime
     authorization_expires_at: datetime | None = None
+    received: int = 0
     case: DunningCase | None = None
     has_unpaid_sibling: bool = False
     has_other_due_attempt: bool = False
@@ -268,9 +281,10 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What the state machine needs to know of one try. `checks` counts looks, `retries` calls that were
-    proven not executed, `claims` the times it was begun without an answer being recorded.
-    `is_known_to_provider`: an object was made for it there."""
+    """What decisions read of an attempt.
+
+    `lookups`: how often its outcome was looked up. `retries`: how often its call was proven not executed. `claims`:
+    how often a worker began it and recorded no outcome. `is_known_to_provider`: the provider has an object for it."""
 
     id: str
     verb: Verb

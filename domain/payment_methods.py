@@ -235,6 +235,16 @@ def needs_payer(method: PaymentMethod) -> bool:
     return bool(needed & {"email", "billing_address"})
 
 
+def is_recorded_by_operator(method: PaymentMethod) -> bool:
+    """Tell whether an operator records the money of this method, because no provider sees it."""
+    return method is PaymentMethod.INVOICE
+
+
+def providers_of(*methods: PaymentMethod) -> frozenset[str]:
+    """Return the providers that can charge any of these methods."""
+    return frozenset(one.provider for one in CAPABILITIES if one.method in methods)
+
+
 def capabilities(method: PaymentMethod, table: Iterable[Capability] = CAPABILITIES) -> list[Capability]:
     """Return who can charge a method at all, the preferred provider first."""
     return [capability for capability in table if capability.method is method]

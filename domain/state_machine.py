@@ -1,4 +1,4 @@
-"""`step`: what follows for a payment from an outcome, a command or a date. Pure; the one place that decides."""
+"""Decides what follows for a payment from a provider's outcome, a command or a due date. Pure; nothing else decides."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from domain.capture_void_refund import capture, refund, void
-from domain.charging import abandoned, collect, recovered
+from domain.capture_void_refund import decide_capture, decide_refund, decide_void
+from domain.charging import close_case_recovered, close_case_uncollectible, decide_charge
 from domain.commands import (
     Blocked,
     CancelRequested,
+    ChargeWithdrawn,
     Command,
     GraceEnded,
     InvoicePaidOtherwise,
@@ -23,6 +24,7 @@ from domain.commands import (
 )
 from domain.decision import (
     LEASE,
+    AttemptChanges,
     CloseOtherAttempts,
     Decision,
     DecisionContext,
@@ -38,103 +40,114 @@ from domain.payment import IN_DUNNING, TRANSITIONS, Attempt, AttemptStatus, Even
 def decide(
     payment: Payment, attempt: Attempt | None, trigger: Trigger, now: datetime, policy: Policy
 ) -> Decision | None:
-    """Decide what follows from `cause`; None when it is already so (a duplicate, a late echo).
+    """Decide what follows from `trigger`. None when it is booked already, as for a duplicate or a late repeat.
 
-    Raises IllegalTransition when the cause cannot follow from the payment's state."""
-    at = DecisionContext(payment, attempt, now, policy)
-    decided = _decide(at, trigger)
-    if decided is not None and decided.event is not None:
-        target(payment.state, decided.event)
-    return decided
+    Raises IllegalTransition when the trigger cannot follow from the payment's state."""
+    decision = _decide(DecisionContext(payment, attempt, now, policy), trigger)
+    if decision is not None and decision.event is not None:
+        target(payment.state, decision.event)
+    return decision
 
 
-def _decide(at: DecisionContext, trigger: Trigger) -> Decision | None:
+def _decide(context: DecisionContext, trigger: Trigger) -> Decision | None:
     if isinstance(trigger, Command):
-        return _COMMANDS[type(trigger)](at, trigger)
-    return _VERBS[at.attempt.verb](at, trigger)
+        return _COMMANDS[type(trigger)](context, trigger)
+    return _OUTCOMES[context.attempt.verb](context, trigger)
 
 
 def target(state: State, event: Event) -> State:
-    """Return the state that the event leads to, by the table."""
+    """Return the state that the event leads to. Raises IllegalTransition if the table has none."""
     try:
         return TRANSITIONS[state, event]
     except KeyError:
-        raise IllegalTransition(f"a payment that is {state} cannot see {event}") from None
+        raise IllegalTransition(f"a payment that is {state} cannot have the event {event}") from None
 
 
-_VERBS: dict[Verb, Callable[[DecisionContext, Outcome], Decision | None]] = {
-    Verb.CHARGE: collect,
-    Verb.AUTHORIZE: collect,
-    Verb.CAPTURE: capture,
-    Verb.VOID: void,
-    Verb.REFUND: refund,
+_OUTCOMES: dict[Verb, Callable[[DecisionContext, Outcome], Decision | None]] = {
+    Verb.CHARGE: decide_charge,
+    Verb.AUTHORIZE: decide_charge,
+    Verb.CAPTURE: decide_capture,
+    Verb.VOID: decide_void,
+    Verb.REFUND: decide_refund,
 }
 
 
-def _start(at: DecisionContext, trigger: Command) -> Decision:
-    claimed = {"status": AttemptStatus.OPEN, "due_at": at.now + LEASE, "claims": at.attempt.claims + 1}
-    is_first = at.attempt.verb.is_collecting and at.state is not State.PROCESSING
+def _start(context: DecisionContext, trigger: Command) -> Decision:
+    claimed: AttemptChanges = {
+        "status": AttemptStatus.OPEN,
+        "due_at": context.now + LEASE,
+        "claims": context.attempt.claims + 1,
+    }
+    is_first = context.attempt.verb.is_collecting and context.state is not State.PROCESSING
     return Decision(Event.CHARGE_STARTED if is_first else None, attempt=claimed)
 
 
-def _block(at: DecisionContext, trigger: Command) -> Decision:
-    code = "fraud_blocked"
-    return Decision(Event.FRAUD_BLOCKED, {"failure_code": code}, at.done(AttemptStatus.CANCELED, code=code))
+def _block(context: DecisionContext, trigger: Command) -> Decision:
+    return _end_before_charge(context, Event.FRAUD_BLOCKED, "fraud_blocked")
 
 
-def _hold_for_review(at: DecisionContext, trigger: Command) -> Decision:
+def _hold_for_review(context: DecisionContext, trigger: Command) -> Decision:
     return Decision(Event.REVIEW_REQUIRED, attempt={"due_at": None})
 
 
-def _review(at: DecisionContext, trigger: Command) -> Decision:
+def _decide_review(context: DecisionContext, trigger: Command) -> Decision:
     if isinstance(trigger, ReviewDecided) and trigger.is_approved:
-        return Decision(Event.REVIEW_APPROVED, attempt={"due_at": at.now})
-    code = "review_rejected"
-    return Decision(Event.REVIEW_REJECTED, {"failure_code": code}, at.done(AttemptStatus.CANCELED, code=code))
+        return Decision(Event.REVIEW_APPROVED, attempt={"due_at": context.now})
+    return _end_before_charge(context, Event.REVIEW_REJECTED, "review_rejected")
 
 
-_REQUESTS = {
+def _end_before_charge(context: DecisionContext, event: Event, code: str) -> Decision:
+    return Decision(event, {"failure_code": code}, context.finish(AttemptStatus.CANCELED, code=code))
+
+
+_REQUESTED = {
     Verb.CAPTURE: Event.CAPTURE_REQUESTED,
     Verb.VOID: Event.VOID_REQUESTED,
     Verb.REFUND: Event.REFUND_REQUESTED,
 }
 
 
-def _request(at: DecisionContext, trigger: Command) -> Decision:
-    return Decision(_REQUESTS[at.attempt.verb])
+def _request_operation(context: DecisionContext, trigger: Command) -> Decision:
+    return Decision(_REQUESTED[context.attempt.verb])
 
 
-def _cancel(at: DecisionContext, trigger: Command) -> Decision:
-    return Decision(Event.PAYMENT_CANCELED, {"next_action": None}, effects=(CloseOtherAttempts(), *abandoned(at)))
+def _withdraw(context: DecisionContext, trigger: Command) -> Decision:
+    return Decision(Event.CHARGE_WITHDRAWN, attempt=context.finish(AttemptStatus.CANCELED))
 
 
-def _retry(at: DecisionContext, trigger: Command) -> Decision | None:
-    if at.state is not State.PAST_DUE or at.payment.case is None:
+def _cancel(context: DecisionContext, trigger: Command) -> Decision:
+    effects = (CloseOtherAttempts(), *close_case_uncollectible(context))
+    return Decision(Event.PAYMENT_CANCELED, {"next_action": None}, effects=effects)
+
+
+def _retry(context: DecisionContext, trigger: Command) -> Decision | None:
+    if context.state is not State.PAST_DUE or context.payment.case is None:
         return None
-    waiting = SaveCase(replace(at.payment.case, due_at=None))
+    waiting = SaveCase(replace(context.payment.case, due_at=None))
     return Decision(Event.RETRY_STARTED, effects=(waiting, OpenAttempt(Verb.CHARGE)))
 
 
-def _end_grace(at: DecisionContext, trigger: Command) -> Decision | None:
-    if at.state is not State.IN_GRACE or at.payment.case is None:
+def _end_grace(context: DecisionContext, trigger: Command) -> Decision | None:
+    if context.state is not State.IN_GRACE or context.payment.case is None:
         return None
-    return Decision(Event.GRACE_EXPIRED, effects=abandoned(at))
+    return Decision(Event.GRACE_EXPIRED, effects=close_case_uncollectible(context))
 
 
-def _settle_otherwise(at: DecisionContext, trigger: Command) -> Decision | None:
-    if at.state not in IN_DUNNING:
+def _stop_dunning(context: DecisionContext, trigger: Command) -> Decision | None:
+    if context.state not in IN_DUNNING:
         return None
-    return Decision(Event.INVOICE_PAID_OTHERWISE, effects=(CloseOtherAttempts(), *recovered(at)))
+    return Decision(Event.INVOICE_PAID_OTHERWISE, effects=(CloseOtherAttempts(), *close_case_recovered(context)))
 
 
 _COMMANDS: dict[type[Command], Callable[[DecisionContext, Command], Decision | None]] = {
     Started: _start,
     Blocked: _block,
     ReviewRequired: _hold_for_review,
-    ReviewDecided: _review,
-    OperationRequested: _request,
+    ReviewDecided: _decide_review,
+    OperationRequested: _request_operation,
+    ChargeWithdrawn: _withdraw,
     CancelRequested: _cancel,
     RetryDue: _retry,
     GraceEnded: _end_grace,
-    InvoicePaidOtherwise: _settle_otherwise,
+    InvoicePaidOtherwise: _stop_dunning,
 }

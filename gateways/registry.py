@@ -7,13 +7,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
-from gateways.afterpay.gateway import AfterpaySettings
+from gateways.afterpay.settings import AfterpaySettings
 from gateways.base import FrontEndGateway, Gateway, GatewayContext, SavedMethodsGateway
-from gateways.coinbase.business import CoinbaseSettings
-from gateways.coinbase.commerce import CoinbaseCommerceSettings
-from gateways.klarna.gateway import KlarnaSettings
-from gateways.manual import ManualSettings
-from gateways.paypal.gateway import PayPalSettings
+from gateways.coinbase.settings import CoinbaseSettings
+from gateways.coinbase_commerce.settings import CoinbaseCommerceSettings
+from gateways.klarna.settings import KlarnaSettings
+from gateways.manual.settings import ManualSettings
+from gateways.paypal.settings import PayPalSettings
 from gateways.stripe.settings import StripeSettings
 
 

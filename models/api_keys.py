@@ -1,4 +1,4 @@
-"""API keys: made once, shown once, stored as a hash, revoked by id. Keys of one name are one application."""
+"""API keys: created once, shown once, stored as a hash, revoked by id. Keys of one name are one application."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from domain.errors import NotFound
 from models.audit import record_event
-from models.base import new_id
-from models.history import api_keys
+from models.ids import new_id
+from models.tables import api_keys
 
 
 class Role(StrEnum):
-    """What a key may do: `app` collects for one application, `operator` looks after all payments but starts
-    none, `admin` may do both."""
+    """What a key may do: `app` collects for one application, `operator` manages all payments but starts none,
+    `admin` may do both."""
 
     APP = "app"
     OPERATOR = "operator"
@@ -30,7 +30,7 @@ def create_key(connection: Connection, role: Role, name: str, actor: str, now: d
     key = f"ck_{secrets.token_urlsafe(32)}"
     key_id = new_id("key", now)
     connection.execute(insert(api_keys).values(id=key_id, name=name, role=role, hash=hash_key(key), created_at=now))
-    record_event(connection, None, "key_created", None, None, actor, now, {"key_id": key_id, "role": role})
+    record_event(connection, "key_created", actor=actor, now=now, data={"key_id": key_id, "role": role})
     return key
 
 
@@ -47,11 +47,11 @@ def revoke_key(connection: Connection, key_id: str, actor: str, now: datetime) -
     )
     if not revoked.rowcount:
         raise NotFound(f"no active key {key_id}; see: celery -A worker payments keys list")
-    record_event(connection, None, "key_revoked", None, None, actor, now, {"key_id": key_id})
+    record_event(connection, "key_revoked", actor=actor, now=now, data={"key_id": key_id})
 
 
 def find_key(connection: Connection, key: str) -> Any | None:
-    """Return the active key that this text is, or None."""
+    """Return the active key that has this text, or None."""
     return connection.execute(
         select(api_keys.c.id, api_keys.c.name, api_keys.c.role).where(
             api_keys.c.hash == hash_key(key), api_keys.c.revoked_at.is_(None)

@@ -1,4 +1,4 @@
-"""The audit trail: events are appended in the transaction of what they tell of, and never changed."""
+"""The audit trail. Events are appended in the transaction of what they record, and never changed."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ from typing import Any
 
 from sqlalchemy import Connection, insert
 
-from models.history import events
+from models.tables import events
 
 _insert_event = insert(events)
 
 
 def record_event(
     connection: Connection,
-    payment_id: str | None,
     name: str,
-    from_state: str | None,
-    to_state: str | None,
+    *,
     actor: str,
     now: datetime,
-    data: dict[str, Any] | None = None,
+    payment_id: str | None = None,
     attempt_id: str | None = None,
+    from_state: str | None = None,
+    to_state: str | None = None,
+    data: dict[str, Any] | None = None,
 ) -> None:
-    """Append to the audit trail. `data` holds codes and references only, never personal data or secrets."""
+    """Append an event. `data` holds codes and references only, never personal data or secrets."""
     connection.execute(
         _insert_event,
         {

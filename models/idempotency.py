@@ -1,4 +1,4 @@
-"""Who asks and what they get, the first time and whenever they repeat their Idempotency-Key."""
+"""Idempotency keys: reserve a key, replay the stored response, refuse a key that was used for another request."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from domain.errors import IdempotencyKeyInUse, IdempotencyKeyReused
-from models.history import idempotency_keys
 from models.session import insert_new
+from models.tables import idempotency_keys
 from models.task_messages import TaskMessage
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. `application` None: an operator, who sees the payments of all applications."""
+    """Who sends a request. `application` None: an operator, who sees the payments of all applications."""
 
     application: str | None
     actor: str
@@ -24,7 +24,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """What the caller gets, now and for every repetition. `rings`: what to announce after the commit."""
+    """The response to a request, the same for each repeat. `messages`: what to publish after the commit."""
 
     status: int
     body: dict[str, Any]
@@ -33,21 +33,29 @@ class ApiResponse:
     is_replay: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class IdempotencyRecord:
+    """A request's key, by application, and the hash that tells a repeat from another request. `key` None: the
+    request carries no key, and nothing is stored or replayed."""
+
+    application: str
+    key: str | None
+    fingerprint: str
+
+
 def reserve_key(
-    connection: Connection,
-    application: str,
-    key: str | None,
-    fingerprint: str,
-    now: datetime,
-    response: ApiResponse | None,
+    connection: Connection, record: IdempotencyRecord, now: datetime, response: ApiResponse | None = None
 ) -> ApiResponse | None:
-    """Take the key for this request; return the first request's answer when the key is taken already."""
-    if key is None:
+    """Reserve the key, with the response if it is known already. Return the first request's response instead if the
+    key was used before.
+
+    Raises IdempotencyKeyReused or IdempotencyKeyInUse. Waits for a concurrent request with the same key."""
+    if record.key is None:
         return None
     values = {
-        "application": application,
-        "key": key,
-        "fingerprint": fingerprint,
+        "application": record.application,
+        "key": record.key,
+        "fingerprint": record.fingerprint,
         "created_at": now,
         "status": response and response.status,
         "body": response and response.body,
@@ -55,20 +63,20 @@ def reserve_key(
     }
     if insert_new(connection, idempotency_keys, values):
         return None
-    query = select(idempotency_keys).where(idempotency_keys.c.application == application, idempotency_keys.c.key == key)
-    first = connection.execute(query).one()
-    if first.fingerprint != fingerprint:
+    first = connection.execute(select(idempotency_keys).where(_is_record(record))).one()
+    if first.fingerprint != record.fingerprint:
         raise IdempotencyKeyReused("this Idempotency-Key came with another request before; use a new one")
     if first.status is None:
         raise IdempotencyKeyInUse("the first request with this Idempotency-Key is still running; repeat it later")
     return ApiResponse(first.status, first.body, first.payment_id, is_replay=True)
 
 
-def store_response(connection: Connection, application: str, key: str | None, response: ApiResponse) -> None:
-    """Store the answer for repetitions of the key."""
-    if key is not None:
-        connection.execute(
-            update(idempotency_keys)
-            .where(idempotency_keys.c.application == application, idempotency_keys.c.key == key)
-            .values(status=response.status, body=response.body, payment_id=response.payment_id)
-        )
+def store_response(connection: Connection, record: IdempotencyRecord, response: ApiResponse) -> None:
+    """Store the response for repeats of the key."""
+    if record.key is not None:
+        values = {"status": response.status, "body": response.body, "payment_id": response.payment_id}
+        connection.execute(update(idempotency_keys).where(_is_record(record)).values(values))
+
+
+def _is_record(record: IdempotencyRecord) -> Any:
+    return (idempotency_keys.c.application == record.application) & (idempotency_keys.c.key == record.key)

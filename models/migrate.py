@@ -1,4 +1,4 @@
-"""The whole schema, and how a database is brought up to it."""
+"""Brings a database up to the newest schema."""
 
 from __future__ import annotations
 
@@ -9,21 +9,11 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Engine, text
 
-from models import billing, breakers, history, payments, provider_customers, provider_tokens
-from models.base import metadata
+from models.tables import metadata
 
 __all__ = ["current_revision", "metadata", "upgrade"]
 
-# Every table is registered by importing its module.
-_TABLES = (
-    payments.payments,
-    billing.invoices,
-    history.events,
-    breakers.breakers,
-    provider_customers.provider_customers,
-    provider_tokens.provider_tokens,
-)
-# Any constant: two migrations at once take turns.
+# Any constant: the advisory lock makes two migrations at once take turns.
 _LOCK = 7_061_991
 
 

@@ -1,6 +1,6 @@
-"""Access tokens of providers that all processes share: sealed by their owner, renewed by one process at a time.
+"""Access tokens of providers that all processes share: encrypted by their gateway, renewed by one process at a time.
 
-Their time is the database's own, never a clock that was moved along for a sandbox."""
+Their time is the database's own, never a clock that a sandbox has moved."""
 
 from __future__ import annotations
 
@@ -9,48 +9,38 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, String, Table, Text, or_, select, update
+from sqlalchemy import Connection, Engine, or_, select, update
 
-from models.base import Instant, metadata
 from models.session import database_now, insert_new, read, transact
-
-provider_tokens = Table(
-    "provider_tokens",
-    metadata,
-    Column("name", String(100), primary_key=True),
-    Column("sealed", Text),
-    Column("expires_at", Instant),
-    # Until when one process may renew it; whoever died meanwhile loses that right by itself.
-    Column("claimed_until", Instant),
-)
+from models.tables import provider_tokens
 
 
 @dataclass(frozen=True, slots=True)
 class StoredToken:
-    """A token as it is stored, and valid so many seconds more."""
+    """An encrypted token, and for how many seconds it is still valid."""
 
     sealed: str
     seconds_left: float
 
 
 class DatabaseTokens:
-    """The store of access tokens. `clock`: how the database's time is read."""
+    """The store of access tokens. `clock` reads the database's time."""
 
     def __init__(self, engine: Engine, clock: Callable[[Connection], datetime] = database_now) -> None:
         self._engine = engine
         self._clock = clock
 
     def find(self, name: str) -> StoredToken | None:
-        """Return the token, if there is one, however old."""
-        return read(self._engine, lambda connection: self._find(connection, name))
+        """Return the token, if there is one, also when it has expired."""
+        return read(self._engine, self._find, name)
 
     def claim(self, name: str, seconds: float) -> bool:
-        """Take the right to renew it, for that long; false while another process has it."""
-        return transact(self._engine, lambda connection: self._claim(connection, name, seconds))
+        """Claim the renewal for that long; return false while another process has claimed it."""
+        return transact(self._engine, self._claim, name, seconds)
 
     def put(self, name: str, sealed: str, seconds: float) -> None:
-        """Store a renewed token that is valid that long, and give the right back."""
-        transact(self._engine, lambda connection: self._put(connection, name, sealed, seconds))
+        """Store a renewed token that is valid that long, and end the claim."""
+        transact(self._engine, self._put, name, sealed, seconds)
 
     def _find(self, connection: Connection, name: str) -> StoredToken | None:
         stored = select(provider_tokens.c.sealed, provider_tokens.c.expires_at)

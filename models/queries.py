@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, Row, case, func, select
 
-from domain.dunning import SubscriptionStatus
 from domain.errors import NotFound
+from domain.invoice import InvoicePosition
 from domain.money import decimal_text
 from domain.payment import COLLECTED, IN_DUNNING, LIVE, AttemptStatus
-from models.billing import dunning_cases, invoices, subscriptions
-from models.history import assessments, events
-from models.payments import attempts, payments
+from models.tables import assessments, attempts, dunning_cases, events, invoices, payments, subscriptions
 
 _DISPUTE_EVENTS = (
     *("dispute_opened", "dispute_updated", "dispute_won", "dispute_lost", "dispute_closed"),
@@ -114,6 +112,7 @@ def payment_view(row: Any, tries: Iterable[Any]) -> dict[str, Any]:
         "capture": not row["is_captured_later"],
         "off_session": row["is_off_session"],
         "authorized_amount": decimal_text(row["authorized"], currency),
+        "received_amount": decimal_text(row["received"], currency),
         "captured_amount": decimal_text(row["captured"], currency),
         "refunded_amount": decimal_text(row["refunded"], currency),
         "authorization_expires_at": _text(row["authorization_expires_at"]),
@@ -163,28 +162,18 @@ def show_invoice(connection: Connection, invoice_id: str, application: str | Non
     }
 
 
-class InvoicePosition(NamedTuple):
-    """How an invoice stands, in minor units: captured so far (refunded or not), the rest, the live payment, and
-    whether dunning is after one of its payments."""
-
-    collected: int
-    outstanding: int
-    live: str | None
-    is_dunned: bool
-
-
 def invoice_position(connection: Connection, invoice_id: str) -> InvoicePosition:
-    """Return what has been collected on an invoice and what is open."""
+    """Return what has been collected on an invoice, and what is collecting it now."""
     captured = func.coalesce(func.sum(case((payments.c.state.in_(sorted(COLLECTED)), payments.c.captured), else_=0)), 0)
     live = func.max(case((payments.c.state.in_(sorted(LIVE)), payments.c.id)))
     dunned = func.max(case((payments.c.state.in_(sorted(IN_DUNNING)), 1), else_=0))
     row = connection.execute(
-        select(invoices.c.amount, captured, live, dunned)
+        select(invoices.c.amount, invoices.c.currency, captured, live, dunned)
         .join(payments, payments.c.invoice_id == invoices.c.id, isouter=True)
         .where(invoices.c.id == invoice_id)
-        .group_by(invoices.c.amount)
+        .group_by(invoices.c.amount, invoices.c.currency)
     ).one()
-    return InvoicePosition(int(row[1]), max(0, row[0] - int(row[1])), row[2], bool(row[3]))
+    return InvoicePosition(row[0], row[1], int(row[2]), row[3], bool(row[4]))
 
 
 def show_subscription(connection: Connection, subscription_id: str, application: str | None) -> dict[str, Any]:
@@ -193,12 +182,6 @@ def show_subscription(connection: Connection, subscription_id: str, application:
     if row is None or (application is not None and row.application != application):
         raise NotFound("no such subscription; check the id and the API key")
     return {"id": row.id, "user_id": row.user_id, "status": row.status, "updated_at": _text(row.updated_at)}
-
-
-def is_subscription_canceled(connection: Connection, subscription_id: str) -> bool:
-    """Tell whether a subscription has ended."""
-    status = select(subscriptions.c.status).where(subscriptions.c.id == subscription_id)
-    return bool(connection.scalar(status) == SubscriptionStatus.CANCELED)
 
 
 def timeline(connection: Connection, payment_id: str) -> list[Row[Any]]:

@@ -7,16 +7,17 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
-# Server-side bounds: a statement that waits longer than this is a fault, not patience.
+# Server-side limits: a statement that takes longer than this is a fault.
 _POSTGRES_OPTIONS = "-c statement_timeout=15s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s"
 _POSTGRES_CONNECT = {
     "connect_timeout": 5,
@@ -24,8 +25,8 @@ _POSTGRES_CONNECT = {
     "tcp_user_timeout": 10_000,
     "options": _POSTGRES_OPTIONS,
 }
-# Threads wait for providers without a connection, so far fewer connections than threads are enough.
-# Parameters stay out of error texts: they hold personal data and tokens.
+# Threads hold no connection while they wait for a provider, so far fewer connections than threads are enough.
+# Parameters stay out of error texts, because they hold personal data and tokens.
 _ENGINE: dict[str, Any] = {
     "pool_size": 32,
     "max_overflow": 0,
@@ -52,33 +53,33 @@ def make_engine(url: str) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    # pysqlite must not open transactions by itself: a deferred one that later writes fails at once
-    # with "database is locked", whatever the busy time-out says.
+    # pysqlite must not open transactions by itself: a deferred transaction that writes later fails at once
+    # with "database is locked", whatever the busy time-out is.
     connection.isolation_level = None
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A writer takes the write lock at once; readers see a snapshot and stop nobody.
+    # A writer takes the write lock at once; readers see a snapshot and block nothing.
     is_reading = connection.get_execution_options().get("is_reading", False)
     connection.exec_driver_sql("BEGIN" if is_reading else "BEGIN IMMEDIATE")
 
 
-def transact(engine: Engine, work: Callable[[Connection], T]) -> T:
-    """Run `work` in one transaction and commit it.
+def transact(engine: Engine, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call `work(connection, *args, **kwargs)` in one transaction, commit it, and return the result.
 
-    Begun again, a few times, when the database says that nothing was committed: a dead pooled connection,
-    a deadlock, a busy lock. An error of COMMIT itself is raised, because then nobody knows."""
-    return _persevere(engine, work, is_reading=False)
-
-
-def read(engine: Engine, work: Callable[[Connection], T]) -> T:
-    """Run `work`, which only reads and locks nothing; begun again like `transact`."""
-    return _persevere(engine, work, is_reading=True)
+    The transaction is repeated a few times when the database says that nothing was committed: a dead pooled
+    connection, a deadlock, a lock time-out. An error of COMMIT itself is raised: its outcome is unknown."""
+    return _repeat(engine, lambda connection: work(connection, *args, **kwargs), is_reading=False)
 
 
-def _persevere(engine: Engine, work: Callable[[Connection], T], *, is_reading: bool) -> T:
+def read(engine: Engine, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call `work(connection, *args, **kwargs)`, which only reads and locks nothing. Repeated as in `transact`."""
+    return _repeat(engine, lambda connection: work(connection, *args, **kwargs), is_reading=True)
+
+
+def _repeat(engine: Engine, work: Callable[[Connection], T], *, is_reading: bool) -> T:
     for left in reversed(range(_TRIES)):
         with engine.connect() as pooled:
             connection = pooled.execution_options(is_reading=is_reading)
@@ -104,9 +105,9 @@ def _is_transient(error: DBAPIError) -> bool:
 
 
 def insert_new(connection: Connection, table: Table, values: dict[str, Any]) -> bool:
-    """Insert a row unless its key is there already; tell whether it was inserted.
+    """Insert a row unless its key exists; return whether it was inserted.
 
-    A concurrent insert of the same key is waited for."""
+    Waits for a concurrent insert of the same key to commit or roll back."""
     return connection.execute(_insert_if_new(connection.dialect.name, table), values).rowcount == 1
 
 

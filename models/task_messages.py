@@ -1,37 +1,52 @@
-"""Which bell announces which row. The names are wire format: `tasks` registers under them."""
+"""Task messages: which Celery task looks at which row. A message carries the row's id and nothing else.
+
+The task names are wire format: `tasks` registers under them, and messages of an older release may still wait."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import NamedTuple
 
+from domain.claiming import may_look_up
 from domain.payment import AttemptStatus, Verb
 
+PROCESS = "payments.process"
 CHARGE = "payments.charge"
 CAPTURE_VOID_REFUND = "payments.settle"
 RECONCILE = "payments.reconcile"
 WEBHOOK = "payments.webhook"
 DUNNING = "payments.dunning"
-PROCESS = "payments.process"
 SWEEP = "payments.sweep"
+
+# One queue for each kind of work, so that a flood of one does not hold up another.
+QUEUE_OF_TASK = {
+    PROCESS: "charges",
+    CHARGE: "charges",
+    CAPTURE_VOID_REFUND: "charges",
+    WEBHOOK: "webhooks",
+    DUNNING: "dunning",
+    RECONCILE: "upkeep",
+    SWEEP: "upkeep",
+}
+DEFAULT_QUEUE = "upkeep"
 
 
 class TaskMessage(NamedTuple):
-    """A message to be: the task and the id of the row that it should look at."""
+    """A message to publish: the task, and the id of the row that it looks at."""
 
     task: str
     row_id: str
 
 
-def is_due(due_at: datetime | None, published_at: datetime | None, now: datetime) -> bool:
-    """Tell whether a row is due: by this process's clock, or by that of the sweep that rang for it.
-
-    Clocks of two hosts differ by milliseconds; a ring must not be lost on that."""
-    return due_at is not None and (due_at <= now or (published_at is not None and published_at >= due_at))
-
-
 def message_for_attempt(attempt_id: str, verb: str, status: str = AttemptStatus.DUE) -> TaskMessage:
-    """Return the ring for an attempt: due ones are carried out, all others looked up at the provider."""
-    if status != AttemptStatus.DUE:
+    """Return the message for an attempt: a due one is sent to the provider, any other is looked up there."""
+    if may_look_up(AttemptStatus(status)):
         return TaskMessage(RECONCILE, attempt_id)
     return TaskMessage(CHARGE if Verb(verb).is_collecting else CAPTURE_VOID_REFUND, attempt_id)
+
+
+def is_due(due_at: datetime | None, published_at: datetime | None, now: datetime) -> bool:
+    """Tell whether a row is due by this process's clock, or by the clock of the sweep that published it.
+
+    The clocks of two hosts differ by milliseconds; a message must not be dropped because of that."""
+    return due_at is not None and (due_at <= now or (published_at is not None and published_at >= due_at))

@@ -1,6 +1,6 @@
-"""Celery tasks: the edge where a ring of the bell becomes work. Applications enqueue `process`."""
+"""Celery tasks. Each receives a row's id, locks the row and does what is due on it; `process` accepts a payment."""
 
-from tasks import capture_void_refund, charge, dunning, reconcile, sweep, webhooks
-from tasks.charge import process
+from tasks import accept, capture_void_refund, charge, dunning, reconcile, sweep, webhooks
+from tasks.accept import process
 
-__all__ = ["capture_void_refund", "charge", "dunning", "process", "reconcile", "sweep", "webhooks"]
+__all__ = ["accept", "capture_void_refund", "charge", "dunning", "process", "reconcile", "sweep", "webhooks"]

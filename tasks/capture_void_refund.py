@@ -1,4 +1,4 @@
-"""Capture, void and refund: what happens to money after it was authorized or captured."""
+"""Captures, voids and refunds: what happens to money after it was authorized or captured."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from domain.outcome import Outcome
 from domain.payment import Verb
 from gateways.base import AttemptRequest, Gateway, SaveReference
 from models.task_messages import CAPTURE_VOID_REFUND
-from tasks.base import PaymentTask
 from tasks.execute import execute_attempt
+from tasks.payment_task import PaymentTask
 
 
 @shared_task(bind=True, base=PaymentTask, name=CAPTURE_VOID_REFUND)
@@ -26,4 +26,4 @@ def _call(gateway: Gateway, attempt: AttemptRequest, save_reference: SaveReferen
             return gateway.void(attempt)
         case Verb.REFUND:
             return gateway.refund(attempt)
-    raise AssertionError(f"bug: {attempt.verb} is not settled here")
+    raise AssertionError(f"bug: {attempt.verb} is not an operation")

@@ -1,4 +1,4 @@
-"""Builds the Flask application. Thin on purpose: it stores, rings and answers."""
+"""Builds the Flask application. Thin on purpose: it stores, publishes and responds."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from flask import Flask
 from webhooks import (
     admin,
     customer_return,
+    front_end_intents,
     health,
     hosted_payments,
+    invoices,
     operations,
     payment_methods,
     payments,
@@ -16,16 +18,18 @@ from webhooks import (
     receiver,
     saved_methods,
 )
-from webhooks.context import PREFIX, Services
+from webhooks.context import PREFIX, WebContext
 from webhooks.requests import refuse_nul_in_address
 
 # Providers' events are larger than requests, which have a limit of their own.
 _MOST_BYTES = 1024 * 1024
-_ROOMS = (
+_BLUEPRINTS = (
     customer_return.blueprint,
     admin.blueprint,
     payment_methods.blueprint,
     hosted_payments.blueprint,
+    front_end_intents.blueprint,
+    invoices.blueprint,
     saved_methods.blueprint,
     payments.blueprint,
     operations.blueprint,
@@ -33,14 +37,14 @@ _ROOMS = (
 )
 
 
-def create_app(services: Services) -> Flask:
+def create_app(context: WebContext) -> Flask:
     """Return the WSGI application."""
     app = Flask(__name__, static_folder=None)
-    app.extensions["celeriac"] = services
+    app.extensions["celeriac"] = context
     app.config["MAX_CONTENT_LENGTH"] = _MOST_BYTES
     app.url_map.strict_slashes = False
     app.register_blueprint(health.blueprint)
-    for blueprint in _ROOMS:
+    for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint, url_prefix=PREFIX)
     app.before_request(refuse_nul_in_address)
     problems.register(app)

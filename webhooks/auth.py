@@ -1,4 +1,4 @@
-"""Who calls, by Bearer API key, and what the key's role allows."""
+"""Authenticates callers by API key (Bearer), and checks what the key's role allows."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from flask import g, request
 
 from models.api_keys import Role, find_key
 from models.idempotency import Caller
-from models.session import read
-from webhooks.context import services
+from webhooks.context import runtime
 from webhooks.problems import Forbidden, Unauthorized
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 
 def allow(*roles: Role) -> Callable[[View], View]:
-    """Let only keys of these roles through; admin always."""
+    """Admit keys of these roles only; admin keys always."""
 
     def decorate(view: View) -> View:
         @functools.wraps(view)
@@ -32,7 +31,7 @@ def allow(*roles: Role) -> Callable[[View], View]:
 
 
 def caller() -> Caller:
-    """Return who calls."""
+    """Return who sends this request."""
     found: Caller = g.caller
     return found
 
@@ -41,7 +40,7 @@ def _authenticate(roles: tuple[Role, ...]) -> Caller:
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         raise Unauthorized("send the header Authorization: Bearer <API key>")
-    found = read(services().engine, lambda connection: find_key(connection, key.strip()))
+    found = runtime().read(find_key, key.strip())
     if found is None:
         raise Unauthorized("this API key is unknown or revoked; ask an operator for another")
     role = Role(found.role)

@@ -1,6 +1,6 @@
-"""Customers on their way back from a provider: the look-up becomes due at once, and they go on to the application.
+"""Customers who come back from a provider: their payment is looked up at once, and they go on to the application.
 
-Whoever knows the address can at most make us look at what is looked at anyway: nothing is believed of the query."""
+Needs no authentication: it only brings a look-up forward and trusts no query parameter."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from markupsafe import escape
 from werkzeug.wrappers import Response
 
 from models.operations import look_up_now
-from models.session import transact
-from webhooks.context import services
+from webhooks.context import runtime
 
 blueprint = Blueprint("returns", __name__)
 
@@ -20,16 +19,15 @@ _PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <title>Payment {payment_id}</title>
-<p>Thank you. Your payment {payment_id} is being looked at; you can close this window.</p>
+<p>Thank you. Your payment {payment_id} is being checked; you can close this window.</p>
 """
 
 
 @blueprint.get("/returns/<attempt_id>")
 def returned(attempt_id: str) -> Response:
-    """Ask the provider now, and send the customer to the application's return_url with the payment's id."""
-    now = services().clock.now()
-    back = transact(services().engine, lambda connection: look_up_now(connection, attempt_id, now))
-    services().publish(back.messages)
+    """Look the payment up now, and send the customer to the application's return_url with the payment's id."""
+    back = runtime().change("customer", look_up_now, attempt_id)
+    runtime().publish(back.messages)
     if back.return_url is None:
         return Response(_PAGE.format(payment_id=escape(back.payment_id)), content_type="text/html; charset=utf-8")
     known = {"payment_id": back.payment_id}

@@ -1,80 +1,67 @@
-"""Front-end intents: the payment is stored first, the provider's intent opened without a transaction, and the
-client secret passed through. It is never stored: a repetition reads it from the provider again."""
+"""Front-end intents: the payment is stored first, then the provider's intent is created with no transaction open.
+
+The client secret passes through and is never stored: a repeat of the request reads it from the provider again."""
 
 from __future__ import annotations
 
-from typing import Any
+from flask import Blueprint, Response
 
 from domain.errors import UnsupportedMethod
-from domain.money import Money, decimal_text
+from domain.money import decimal_text
 from domain.outcome import ActionRequired, NotSent, Outcome
 from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
 from gateways.base import AttemptRequest, FrontEndGateway, GatewayError
-from models import intake, transition
-from models.idempotency import Caller
-from models.intake import FrontEndIntent
+from models import transition
+from models.api_keys import Role
+from models.front_end_intents import FrontEndIntent, accept_intent
 from models.requests import CreateIntent
-from models.session import transact
-from webhooks.context import Services
+from webhooks.auth import allow, caller
+from webhooks.context import context, runtime
+from webhooks.requests import idempotency_key, json_body
+from webhooks.responses import json_response
 
-_PROVIDER = "stripe"
+blueprint = Blueprint("front_end_intents", __name__)
 
 
-def open_intent(services: Services, command: CreateIntent, caller: Caller, key: str | None) -> dict[str, Any]:
-    """Return the payment's id and the client secret, for an open intent of this invoice or a new one."""
-    if _PROVIDER not in services.gateways:
-        raise UnsupportedMethod(f"{_PROVIDER} is not configured here")
-    now = services.clock.now()
-    intent = transact(
-        services.engine,
-        lambda connection: intake.accept_intent(
-            connection, command, caller, key, now, services.policy, services.router
-        ),
-    )
-    secret = _secret(services, intent)
-    return {
+@blueprint.post("/stripe-intent")
+@allow(Role.APP)
+def stripe_intent() -> Response:
+    """Return an intent over what is outstanding on an invoice, for a front end to confirm."""
+    request = CreateIntent.parse(json_body())
+    actor = caller().actor
+    intent = runtime().change(actor, accept_intent, request, caller(), idempotency_key(), runtime().router)
+    body = {
         "payment_id": intent.payment_id,
-        "client_secret": secret,
-        "publishable_key": services.publishable_key,
+        "client_secret": _client_secret(intent, actor),
+        "publishable_key": context().publishable_key,
         "amount": decimal_text(intent.money.minor, intent.money.currency),
         "currency": intent.money.currency,
     }
+    return json_response(201, body)
 
 
-def _secret(services: Services, intent: FrontEndIntent) -> str:
-    gateway = services.gateways[_PROVIDER]
+def _client_secret(intent: FrontEndIntent, actor: str) -> str:
+    gateway = runtime().gateways.get(intent.provider)
     if not isinstance(gateway, FrontEndGateway):
-        raise AssertionError(f"bug: {_PROVIDER} has no front-end intents")
+        raise UnsupportedMethod(f"{intent.provider} has no intents for a front end, or is not configured here")
     if intent.reference is not None:
         return gateway.client_secret(intent.reference)
 
     def save_reference(reference: str) -> None:
-        _record(services, intent, ActionRequired(reference, {"type": "confirm_in_front_end"}))
+        _record(intent, actor, ActionRequired(reference, {"type": "confirm_in_front_end"}))
 
     try:
-        with services.hold(intent.attempt_id, intent.fencing_token):
+        with runtime().leases.hold(intent.attempt_id, intent.fencing_token):
             return gateway.open_intent(_attempt_request(intent), save_reference)
     except GatewayError as error:
-        # Nobody has seen a client secret, so nothing can be charged.
-        _record(services, intent, NotSent(str(error), is_retryable=False))
+        # No client secret was handed out, so nothing can be charged.
+        _record(intent, actor, NotSent(str(error), is_retryable=False))
         raise
 
 
-def _record(services: Services, intent: FrontEndIntent, outcome: Outcome) -> None:
-    now = services.clock.now()
-    transact(
-        services.engine,
-        lambda connection: transition.apply(
-            connection,
-            intent.attempt_id,
-            outcome,
-            now=now,
-            policy=services.policy,
-            actor=intent.actor,
-            fencing_token=intent.fencing_token,
-        ),
-    )
+def _record(intent: FrontEndIntent, actor: str, outcome: Outcome) -> None:
+    runtime().change(actor, transition.apply, intent.attempt_id, outcome, intent.fencing_token)
 
 
 def _attempt_request(intent: FrontEndIntent) -> AttemptRequest:
@@ -82,7 +69,7 @@ def _attempt_request(intent: FrontEndIntent) -> AttemptRequest:
         payment_id=intent.payment_id,
         attempt_id=intent.attempt_id,
         verb=Verb.CHARGE,
-        money=Money(intent.money.minor, intent.money.currency),
+        money=intent.money,
         method=PaymentMethod.STRIPE,
         method_token=None,
         customer_token=None,

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from flask import Blueprint, Response, jsonify
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from gateways.registry import PROVIDERS
-from models.payments import payments
-from models.session import read
-from webhooks.context import services
+from models.tables import payments
+from webhooks.context import context, runtime
 
 blueprint = Blueprint("health", __name__)
 
@@ -24,8 +23,8 @@ def healthz() -> Response:
 @blueprint.get("/readyz")
 def readyz() -> Response:
     """Database (migrated) and broker answer. Without the broker payments are still accepted, and wait."""
-    checks = {"database": _is_up(_check_database), "broker": _is_up(services().check_broker)}
-    served = services().gateways
+    checks = {"database": _is_up(_check_database), "broker": _is_up(context().check_broker)}
+    served = runtime().gateways
     providers = {name: "on" if name in served else "off" for name in PROVIDERS}
     status = "ready" if all(checks.values()) else "unavailable"
     response = jsonify({"status": status, "checks": checks, "providers": providers})
@@ -34,7 +33,11 @@ def readyz() -> Response:
 
 
 def _check_database() -> None:
-    read(services().engine, lambda connection: connection.execute(select(payments.c.id).limit(1)).first())
+    runtime().read(_read_a_payment)
+
+
+def _read_a_payment(connection: Connection) -> object:
+    return connection.execute(select(payments.c.id).limit(1)).first()
 
 
 def _is_up(check: Callable[[], None]) -> bool:

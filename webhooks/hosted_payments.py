@@ -1,34 +1,42 @@
-"""The older verbs for payments that the customer approves at PayPal or pays at Coinbase.
+"""Verbs of an older API for payments that the customer approves at PayPal or pays in cryptocurrency.
 
-Each is `POST /process` under another name, waited for until the customer has a page to go to: the same intake, the
-same charge path, no second way to move money."""
+Each is `POST /process` under another name that waits until the customer has a page to go to: the same acceptance and
+the same charge path, no second way to move money."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, url_for
+from flask import Blueprint, Response, jsonify
 
 from domain.errors import Conflict, UnsupportedMethod
-from domain.payment import IN_PROGRESS, State, Verb
-from domain.payment_methods import PaymentMethod
+from domain.payment import State, Verb
+from domain.payment_methods import PaymentMethod, providers_of
 from gateways.base import ChainGateway
 from models.api_keys import Role
 from models.operations import look_up_now
 from models.queries import find_attempt, show_payment
 from models.requests import ProcessPayment
-from models.session import read, transact
 from webhooks.auth import allow, caller
-from webhooks.context import services
-from webhooks.payments import accept, result_response, wait
+from webhooks.context import runtime
+from webhooks.payments import accept
 from webhooks.requests import json_body, wait_seconds
+from webhooks.responses import (
+    Shown,
+    in_progress_response,
+    is_not_in_progress,
+    json_response,
+    result_response,
+    wait_for_result,
+)
 
 blueprint = Blueprint("hosted", __name__)
 
-# Long enough for a worker to make the provider's object, unless the caller says otherwise.
+# Long enough for a worker to create the provider's object. `Prefer: wait` overrides it.
 _WAIT_SECONDS = 10
-_CRYPTO = ("coinbase", "coinbase_commerce")
 _COINS = (PaymentMethod.CRYPTOCURRENCY, PaymentMethod.BITCOIN, PaymentMethod.ETHEREUM, PaymentMethod.USDT)
+_CRYPTO_PROVIDERS = providers_of(*_COINS)
+_PAYPAL_PROVIDERS = providers_of(PaymentMethod.PAYPAL)
 
 
 class OrderNotApproved(Conflict):
@@ -58,24 +66,22 @@ def crypto_charge() -> Response:
 @blueprint.post("/paypal-capture/<order_id>")
 @allow(Role.APP, Role.OPERATOR)
 def paypal_capture(order_id: str) -> Response:
-    """Look an order up now, so that it is captured if the customer has approved it; wait for what comes of it."""
-    found, application = services(), caller().application
-    now = found.clock.now()
-    attempt = read(found.engine, lambda connection: find_attempt(connection, ["paypal"], order_id, application))
-    back = transact(found.engine, lambda connection: look_up_now(connection, attempt.id, now))
-    found.publish(back.messages)
+    """Look an order up now, so that it is captured if the customer has approved it; wait for the result."""
+    application = caller().application
+    attempt = runtime().read(find_attempt, _PAYPAL_PROVIDERS, order_id, application)
+    look_up = runtime().change(caller().actor, look_up_now, attempt.id)
+    runtime().publish(look_up.messages)
 
-    def is_decided(shown: dict[str, Any]) -> bool:
-        row = read(found.engine, lambda connection: find_attempt(connection, ["paypal"], order_id, application))
-        # Every look that was recorded is counted.
-        is_unseen = State(shown["status"]) is State.REQUIRES_ACTION and row.lookups == attempt.lookups
-        return not is_unseen
+    def is_looked_up(shown: Shown) -> bool:
+        # Each recorded look-up is counted, so an unchanged count means that none has happened yet.
+        row = runtime().read(find_attempt, _PAYPAL_PROVIDERS, order_id, application)
+        return State(shown["status"]) is not State.REQUIRES_ACTION or row.lookups != attempt.lookups
 
-    shown = wait(attempt.payment_id, wait_seconds() or _WAIT_SECONDS, is_decided)
+    shown = wait_for_result(attempt.payment_id, wait_seconds() or _WAIT_SECONDS, is_looked_up)
     if shown is None:
-        return _still_moving(attempt.payment_id)
+        return in_progress_response(attempt.payment_id)
     if State(shown["status"]) is State.REQUIRES_ACTION:
-        raise OrderNotApproved("the customer has not approved this order; send him to its approve_url")
+        raise OrderNotApproved("the customer has not approved this order; send them to its approve_url")
     return result_response(shown)
 
 
@@ -83,10 +89,10 @@ def paypal_capture(order_id: str) -> Response:
 @allow(Role.APP, Role.OPERATOR)
 def crypto_status(charge_id: str) -> Response:
     """Show a payment in cryptocurrency with the provider's timeline and confirmations."""
-    found, application = services(), caller().application
-    attempt = read(found.engine, lambda connection: find_attempt(connection, _CRYPTO, charge_id, application))
-    shown = read(found.engine, lambda connection: show_payment(connection, attempt.payment_id, application))
-    gateway = found.gateways.get(attempt.provider)
+    application = caller().application
+    attempt = runtime().read(find_attempt, _CRYPTO_PROVIDERS, charge_id, application)
+    shown = runtime().read(show_payment, attempt.payment_id, application)
+    gateway = runtime().gateways.get(attempt.provider)
     if not isinstance(gateway, ChainGateway):
         raise UnsupportedMethod(f"{attempt.provider} is not configured here")
     return jsonify({"charge_id": charge_id, "payment": shown, "timeline": gateway.timeline(charge_id)})
@@ -98,33 +104,22 @@ def _with_method(body: Any, method: Any) -> Any:
 
 def _open(body: Any, name_of_id: str, name_of_url: str) -> Response:
     accepted = accept(ProcessPayment.parse(body))
-    shown = wait(str(accepted.payment_id), wait_seconds() or _WAIT_SECONDS, _is_at_rest)
+    payment_id = str(accepted.payment_id)
+    shown = wait_for_result(payment_id, wait_seconds() or _WAIT_SECONDS, is_not_in_progress)
     if shown is None:
-        return _still_moving(str(accepted.payment_id))
+        return in_progress_response(payment_id)
     if State(shown["status"]) is not State.REQUIRES_ACTION:
         return result_response(shown)
     opened = {
         "payment_id": shown["id"],
-        name_of_id: next(
-            attempt["provider_reference"]
-            for attempt in reversed(shown["attempts"])
-            if Verb(attempt["verb"]).is_collecting
-        ),
+        name_of_id: _newest_charge(shown)["provider_reference"],
         name_of_url: (shown["next_action"] or {}).get("redirect_url"),
         "payment": shown,
     }
-    response = jsonify(opened)
-    response.status_code = 200 if accepted.is_replay else 201
-    return response
+    return json_response(200 if accepted.is_replay else 201, opened)
 
 
-def _is_at_rest(shown: dict[str, Any]) -> bool:
-    return State(shown["status"]) not in IN_PROGRESS
-
-
-def _still_moving(payment_id: str) -> Response:
-    shown = read(services().engine, lambda connection: show_payment(connection, payment_id, None))
-    response = jsonify(shown)
-    response.status_code = 202
-    response.headers["Location"] = url_for("payments.show", payment_id=payment_id)
-    return response
+def _newest_charge(shown: Shown) -> dict[str, Any]:
+    charges = [attempt for attempt in shown["attempts"] if Verb(attempt["verb"]).is_collecting]
+    newest: dict[str, Any] = charges[-1]
+    return newest

@@ -1,4 +1,4 @@
-"""Capture, cancel, refund and review: each opens an attempt and answers; a worker carries it out."""
+"""Capture, cancel, refund and review: each stores an attempt and responds; a worker carries it out."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from domain.payment import IN_FLIGHT
 from models import operations
 from models.api_keys import Role
 from models.idempotency import ApiResponse
-from models.operations import RequestContext
 from models.requests import CancelPayment, CapturePayment, RefundPayment, ReviewPayment
-from models.session import transact
 from webhooks.auth import allow, caller
-from webhooks.context import services
-from webhooks.payments import respond
+from webhooks.context import runtime
 from webhooks.requests import idempotency_key, json_body
+from webhooks.responses import Shown, respond
 
 blueprint = Blueprint("operations", __name__)
 
@@ -40,27 +38,26 @@ def cancel(payment_id: str) -> Response:
 @allow(Role.APP, Role.OPERATOR)
 def refund(payment_id: str) -> Response:
     """Give captured money back, in part or whole."""
-    command = RefundPayment.parse(json_body())
-    return operate(operations.request_refund, payment_id, command, is_key_required=True)
+    request = RefundPayment.parse(json_body())
+    return operate(operations.request_refund, payment_id, request, is_key_required=True)
 
 
 @blueprint.post("/<payment_id>/review")
 @allow(Role.OPERATOR)
 def review(payment_id: str) -> Response:
-    """Decide on a payment that waits for review."""
+    """Decide on a fraud review, or on money that does not match what was asked."""
     return operate(operations.decide_review, payment_id, ReviewPayment.parse(json_body()))
 
 
 def operate(
-    request: Callable[..., ApiResponse], payment_id: str, command: Any, *, is_key_required: bool = False
+    operation: Callable[..., ApiResponse], payment_id: str, request: Any, *, is_key_required: bool = False
 ) -> Response:
-    """Ask for an operation in one transaction, ring, and answer."""
+    """Carry out a request on a payment in one transaction, publish what follows, and respond."""
     key = idempotency_key(is_required=is_key_required)
-    asked = RequestContext(caller(), key, services().clock.now(), services().policy)
-    response = transact(services().engine, lambda connection: request(connection, payment_id, command, asked))
-    services().publish(response.messages)
+    response = runtime().change(caller().actor, operation, payment_id, request, caller(), key)
+    runtime().publish(response.messages)
     return respond(response, _has_nothing_in_flight)
 
 
-def _has_nothing_in_flight(shown: dict[str, Any]) -> bool:
+def _has_nothing_in_flight(shown: Shown) -> bool:
     return all(attempt["status"] not in IN_FLIGHT for attempt in shown["attempts"])

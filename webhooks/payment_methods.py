@@ -12,7 +12,7 @@ from domain.payment_methods import TABLE_DATE
 from domain.routing import Offer, offers
 from models.api_keys import Role
 from webhooks.auth import allow
-from webhooks.context import services
+from webhooks.context import runtime
 
 blueprint = Blueprint("methods", __name__)
 
@@ -29,7 +29,7 @@ def payment_methods() -> Response:
     if country is not None and not (len(country) == 2 and country.isascii() and country.isalpha()):
         raise InvalidRequest("country must be two letters (ISO 3166-1), such as DE")
     minor = None if amount is None else Money.parse(amount, currency).minor
-    found = offers(services().router, currency, country and country.upper(), minor)
+    found = offers(runtime().router, currency, country and country.upper(), minor)
     shown = [_view(offer, currency) for offer in found]
     return jsonify({"currency": currency, "as_of": TABLE_DATE, "payment_methods": shown})
 

@@ -1,4 +1,4 @@
-"""Receives the providers' webhooks: verify on the raw body, store, ring, 200. Nothing is applied here."""
+"""Receives the providers' webhooks: verify the raw body, store the event, publish, 200. Applies nothing."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import time
 from flask import Blueprint, Response, jsonify, request
 
 from domain.errors import NotFound, WebhookRefused
-from models import intake
 from models.audit import record_event
-from models.failpoint import reach
+from models.failpoints import reach
 from models.session import transact
-from webhooks.context import Services, services
+from models.webhook_events import store_webhook_event
+from webhooks.context import context, runtime
 
 blueprint = Blueprint("webhooks", __name__)
 
@@ -25,37 +25,32 @@ _last_refusal: dict[str, float] = {}
 @blueprint.route("/webhooks/<provider>", methods=["POST", "HEAD"])
 @blueprint.route("/webhooks/<provider>/<secret>", methods=["POST", "HEAD"])
 def receive(provider: str, secret: str = "") -> Response:
-    """Store a verified event once and acknowledge it. HEAD: some providers look whether somebody is there.
+    """Store a verified event once and acknowledge it. HEAD: some providers check first that the address exists.
 
     `secret`: for providers that sign nothing; the gateway reads it out of the address."""
-    found = services()
-    gateway = found.gateways.get(provider)
+    gateway = runtime().gateways.get(provider)
     if gateway is None:
         raise NotFound("no such provider here")
     if request.method == "HEAD":
         return jsonify({})
-    body, now = request.get_data(cache=False), found.clock.now()
+    body, now = request.get_data(cache=False), runtime().clock.now()
     try:
-        delivery = gateway.verify_webhook(body, dict(request.headers), now, _address(found))
-        _refuse_nul(delivery.payload)
+        verified = gateway.verify_webhook(body, dict(request.headers), now, _address())
+        _refuse_nul(verified.payload)
     except WebhookRefused as error:
-        _note_refusal(found, provider, str(error))
+        _record_refusal(provider, str(error))
         raise
-    publish = transact(
-        found.engine,
-        lambda connection: intake.store_webhook_event(
-            connection, provider, delivery.event_id, delivery.type, delivery.payload, now
-        ),
-    )
+    event = (provider, verified.event_id, verified.type, verified.payload)
+    message = transact(runtime().engine, store_webhook_event, *event, now)
     reach("webhook.stored")
-    if publish is not None:
-        found.publish([publish])
+    if message is not None:
+        runtime().publish([message])
     return jsonify({"received": True})
 
 
-def _address(found: Services) -> str:
+def _address() -> str:
     """Return the address that the webhook came to, as the provider knows it."""
-    base = found.public_url.rstrip("/") or request.host_url.rstrip("/")
+    base = context().public_url.rstrip("/") or request.host_url.rstrip("/")
     return base + request.full_path.rstrip("?")
 
 
@@ -64,14 +59,11 @@ def _refuse_nul(payload: str) -> None:
         raise WebhookRefused("holds a NUL byte")
 
 
-def _note_refusal(found: Services, provider: str, reason: str) -> None:
-    """Keep the fact, and nothing of what came."""
+def _record_refusal(provider: str, reason: str) -> None:
+    """Record that a webhook was refused, and nothing of its content."""
     _log.warning("security: webhook for %s refused: %s", provider, reason)
     if time.monotonic() - _last_refusal.get(provider, -_REFUSALS_APART_SECONDS) < _REFUSALS_APART_SECONDS:
         return
     _last_refusal[provider] = time.monotonic()
-    data, now = {"provider": provider, "reason": reason}, found.clock.now()
-    transact(
-        found.engine,
-        lambda connection: record_event(connection, None, "webhook_refused", None, None, "web", now, data),
-    )
+    data, now = {"provider": provider, "reason": reason}, runtime().clock.now()
+    transact(runtime().engine, record_event, "webhook_refused", actor="web", now=now, data=data)

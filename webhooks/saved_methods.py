@@ -1,4 +1,4 @@
-"""Saved payment methods of an application's users, kept by the provider: set up, listed, attached, detached."""
+"""Saved payment methods of an application's users, kept by a provider: set up, listed, attached, detached."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import secrets
 from dataclasses import asdict
 from typing import Any
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response
 
 from domain.card_number import contains_card_number
 from domain.errors import CardNumberRefused, InvalidRequest, NotFound, UnsupportedMethod
@@ -16,75 +16,74 @@ from models.api_keys import Role
 from models.audit import record_event
 from models.provider_customers import find_customer, save_customer
 from models.requests import AttachMethod, OpenSetup
-from models.session import read, transact
+from models.session import transact
 from webhooks.auth import allow, caller
-from webhooks.context import services
+from webhooks.context import context, runtime
 from webhooks.requests import idempotency_key, json_body
+from webhooks.responses import json_response
 
-blueprint = Blueprint("customers", __name__)
-
-# The one provider so far that keeps instruments for us.
-_PROVIDER = "stripe"
+blueprint = Blueprint("saved_methods", __name__)
 
 
 @blueprint.post("/setup-intent")
 @allow(Role.APP)
 def setup_intent() -> Response:
     """Open a setup with which a front end saves a payment method for later charges."""
-    command = OpenSetup.parse(json_body())
-    customer = _know(command.user_id, command.payer)
-    setup = _wallet().open_setup(customer, command.payment_method, _request_key("setup", command.user_id))
+    request = OpenSetup.parse(json_body())
+    customer = _get_or_create_customer(request.user_id, request.payer)
+    setup = _gateway().open_setup(customer, request.payment_method, _request_key("setup", request.user_id))
     opened = {"setup_id": setup.reference, "client_secret": setup.client_secret, "customer_token": customer}
-    return _json(201, opened | {"publishable_key": services().publishable_key})
+    return json_response(201, opened | {"publishable_key": context().publishable_key})
 
 
 @blueprint.get("/customers/<user_id>/payment-methods")
 @allow(Role.APP)
 def list_methods(user_id: str) -> Response:
     """List a user's saved payment methods."""
-    customer = _find(user_id)
-    saved = _wallet().list_methods(customer) if customer else []
+    customer = _find_customer(user_id)
+    saved = _gateway().list_methods(customer) if customer else []
     shown = [{"payment_method_token": method.token} | _without_token(method) for method in saved]
-    return _json(200, {"customer_token": customer, "payment_methods": shown})
+    return json_response(200, {"customer_token": customer, "payment_methods": shown})
 
 
 @blueprint.post("/customers/<user_id>/payment-methods")
 @allow(Role.APP)
 def attach_method(user_id: str) -> Response:
-    """Save a payment method for a user's later charges, as his default if asked."""
-    command = AttachMethod.parse(json_body())
-    customer = _know(_checked(user_id), command.payer)
-    token = command.payment_method_token
-    saved = _wallet().attach_method(customer, token, _request_key("attach", user_id, token))
-    if command.default:
-        _wallet().make_default(customer, saved.token)
-    _note("payment_method_attached", user_id)
-    shown = _without_token(saved) | {"is_default": command.default or saved.is_default}
-    return _json(201, {"payment_method_token": saved.token, "customer_token": customer} | shown)
+    """Save a payment method for a user's later charges, as their default if requested."""
+    request = AttachMethod.parse(json_body())
+    customer = _get_or_create_customer(_checked(user_id), request.payer)
+    token = request.payment_method_token
+    saved = _gateway().attach_method(customer, token, _request_key("attach", user_id, token))
+    if request.default:
+        _gateway().make_default(customer, saved.token)
+    _record("payment_method_attached", user_id)
+    shown = _without_token(saved) | {"is_default": request.default or saved.is_default}
+    return json_response(201, {"payment_method_token": saved.token, "customer_token": customer} | shown)
 
 
 @blueprint.post("/customers/<user_id>/payment-methods/<token>/default")
 @allow(Role.APP)
 def make_default(user_id: str, token: str) -> Response:
-    """Charge this one when a request names none."""
-    _wallet().make_default(_known(user_id), token)
-    return _json(200, {"payment_method_token": token, "is_default": True})
+    """Make a method the default of its user."""
+    _gateway().make_default(_existing_customer(user_id), token)
+    return json_response(200, {"payment_method_token": token, "is_default": True})
 
 
 @blueprint.delete("/customers/<user_id>/payment-methods/<token>")
 @allow(Role.APP)
 def detach_method(user_id: str, token: str) -> Response:
-    """Forget a payment method for ever."""
-    _wallet().detach_method(_known(user_id), token)
-    _note("payment_method_detached", user_id)
-    return _json(200, {"payment_method_token": token, "detached": True})
+    """Remove a saved payment method for good."""
+    _gateway().detach_method(_existing_customer(user_id), token)
+    _record("payment_method_detached", user_id)
+    return json_response(200, {"payment_method_token": token, "detached": True})
 
 
-def _wallet() -> SavedMethodsGateway:
-    gateway = services().gateways.get(_PROVIDER)
-    if not isinstance(gateway, SavedMethodsGateway):
-        raise UnsupportedMethod(f"saved payment methods need {_PROVIDER}, which is not configured here")
-    return gateway
+def _gateway() -> SavedMethodsGateway:
+    """Return the configured gateway that keeps saved methods."""
+    for gateway in runtime().gateways.values():
+        if isinstance(gateway, SavedMethodsGateway):
+            return gateway
+    raise UnsupportedMethod("no provider that keeps payment methods is configured here")
 
 
 def _application() -> str:
@@ -102,29 +101,26 @@ def _checked(user_id: str) -> str:
     return user_id
 
 
-def _find(user_id: str) -> str | None:
-    application = _application()
-    return read(services().engine, lambda connection: find_customer(connection, application, user_id, _PROVIDER))
+def _find_customer(user_id: str) -> str | None:
+    return runtime().read(find_customer, _application(), user_id, _gateway().provider)
 
 
-def _known(user_id: str) -> str:
-    customer = _find(user_id)
+def _existing_customer(user_id: str) -> str:
+    customer = _find_customer(user_id)
     if customer is None:
         raise NotFound("this user has no saved payment methods; check the user_id and the API key")
     return customer
 
 
-def _know(user_id: str, payer: dict[str, Any]) -> str:
-    """Return the provider's customer of a user, made now if there is none. The provider is called in no transaction."""
-    known = _find(user_id)
+def _get_or_create_customer(user_id: str, payer: dict[str, Any]) -> str:
+    """Return the provider's customer of a user. No transaction is open while the provider is called."""
+    known = _find_customer(user_id)
     if known is not None:
         return known
-    application, now = _application(), services().clock.now()
-    made = _wallet().create_customer(_key("customer", user_id), payer, {"user_id": user_id})
-    return transact(
-        services().engine,
-        lambda connection: save_customer(connection, application, user_id, _PROVIDER, made, now),
-    )
+    now = runtime().clock.now()
+    created = _gateway().create_customer(_key("customer", user_id), payer, {"user_id": user_id})
+    user = (_application(), user_id, _gateway().provider)
+    return transact(runtime().engine, save_customer, *user, created, now)
 
 
 def _key(*parts: str) -> str:
@@ -133,21 +129,15 @@ def _key(*parts: str) -> str:
 
 
 def _request_key(*parts: str) -> str:
-    """Return the idempotency key of a call that is new for every request, unless the request says that it is not."""
+    """Return the idempotency key of a call that each request repeats, unless its Idempotency-Key says otherwise."""
     return _key(*parts, idempotency_key() or secrets.token_hex(16))
 
 
-def _note(name: str, user_id: str) -> None:
-    now, actor = services().clock.now(), caller().actor
+def _record(name: str, user_id: str) -> None:
     data = {"user": hashlib.sha256(user_id.encode()).hexdigest()[:16]}
-    transact(services().engine, lambda connection: record_event(connection, None, name, None, None, actor, now, data))
+    now = runtime().clock.now()
+    transact(runtime().engine, record_event, name, actor=caller().actor, now=now, data=data)
 
 
 def _without_token(saved: Any) -> dict[str, Any]:
     return {name: value for name, value in asdict(saved).items() if name != "token"}
-
-
-def _json(status: int, body: Any) -> Response:
-    response = jsonify(body)
-    response.status_code = status
-    return response

@@ -12,8 +12,8 @@ from models.breakers import ProviderHealth
 from models.clock import Clock
 from models.provider_tokens import DatabaseTokens
 from models.session import make_engine
-from tasks.base import Runtime
-from tasks.lease import LeaseKeeper
+from runtime import Runtime
+from runtime.leases import LeaseKeeper
 from worker.publisher import Publisher
 from worker.sandbox_clock import SandboxClock
 from worker.settings import Settings, load_settings

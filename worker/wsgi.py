@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask
 
 from webhooks.app import create_app
-from webhooks.context import Services
+from webhooks.context import WebContext
 from worker.celery import app as celery_app
 from worker.redaction import redact_handlers
 from worker.runtime import make_runtime
@@ -26,15 +26,9 @@ def make_app() -> Flask:
     celery_app.conf.broker_transport_options |= _impatient(celery_app.conf.broker_transport_options)
     runtime = make_runtime(celery_app)
     return create_app(
-        Services(
-            engine=runtime.engine,
-            clock=runtime.clock,
-            gateways=runtime.gateways,
-            router=runtime.router,
-            policy=runtime.policy,
-            publish=runtime.publish,
-            check_broker=_check_broker,
-            hold=runtime.leases.hold,
+        WebContext(
+            runtime,
+            _check_broker,
             publishable_key=load_settings().stripe_publishable_key,
             public_url=load_settings().public_url,
         )

@@ -1,10 +1,11 @@
-"""The score: the sum of the points of all rules that fired, within 0 to 100, and what follows from it."""
+"""The fraud score: the sum of the points of all rules that fired, within 0 to 100, and what follows from it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
+from domain.commands import Blocked, ReviewRequired
 from domain.fraud.rules import RULES, Reason, Signals
 
 
@@ -23,7 +24,7 @@ _BANDS = ((70, FraudDecision.BLOCK), (50, FraudDecision.REVIEW), (30, FraudDecis
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """A decision that can be explained: the score is exactly the capped sum of the reasons' points."""
+    """A decision with its reasons: the score is exactly the capped sum of their points."""
 
     score: int
     decision: FraudDecision
@@ -36,3 +37,13 @@ def assess(signals: Signals) -> Assessment:
     score = max(0, min(100, sum(reason.points for reason in reasons)))
     decision = next(decision for bound, decision in _BANDS if score >= bound)
     return Assessment(score, decision, reasons)
+
+
+def stopping_command(decision: FraudDecision) -> Blocked | ReviewRequired | None:
+    """Return the command that keeps a payment from being charged now; None if the charge may go on."""
+    match decision:
+        case FraudDecision.BLOCK:
+            return Blocked()
+        case FraudDecision.REVIEW:
+            return ReviewRequired()
+    return None

@@ -1,1 +1,1 @@
-"""The adapter of Afterpay."""
+"""Afterpay (Clearpay in the UK): checkouts that the customer approves, then payments of their tokens."""

@@ -1,172 +1,208 @@
-"""What Afterpay's answers mean: payments, refunds and refusals to outcomes. Pure; nothing is asked here.
+"""Afterpay's responses as models, and the outcomes that follow from them. Pure; nothing is sent here.
 
-Sources: Afterpay's OpenAPI documents (checkouts, payments) and developers.cash.app, read 2026-11-23."""
+Sources: Afterpay's OpenAPI documents (checkouts, payments, configuration) and developers.cash.app, read 2026-11-23."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated
+
+from pydantic import BeforeValidator, ConfigDict, StringConstraints
+from pydantic.alias_generators import to_camel
 
 from domain.decline import Decline, DeclineClass
+from domain.errors import InvalidAmount
 from domain.money import Money
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Outcome
-from gateways.failures import CallFailed, FailureKind
+from gateways.afterpay.errors import code_of, error_response
+from gateways.base import AttemptRequest
+from gateways.failures import MalformedResponse
 from gateways.json_api import ProviderResponse
-from gateways.signatures import is_name
+from gateways.provider_model import ProviderModel, Text
 
-# Money is held, so that it can be captured or voided.
-OPEN = frozenset({"AUTH_APPROVED", "PARTIALLY_CAPTURED"})
-DECLINED = frozenset({"AUTH_DECLINED", "CAPTURE_DECLINED"})
+_STATUSES = frozenset({"APPROVED", "DECLINED"})
+_DECLINED = frozenset({"AUTH_DECLINED", "CAPTURE_DECLINED"})
 _CAPTURED = frozenset({"CAPTURED", "PARTIALLY_CAPTURED"})
-# EXPIRED is documented as the type of an event; as a state it could mean nothing else.
+# EXPIRED is documented as the type of an event only; as a state it can mean nothing else.
 _RELEASED = frozenset({"VOIDED", "EXPIRED"})
 
 
-# --- answers ----------------------------------------------------------------------------------------
+def _instant(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    instant = datetime.fromisoformat(value)
+    if instant.tzinfo is None:
+        raise ValueError("an instant without its zone")
+    return instant
 
 
-def is_payment(response: ProviderResponse) -> bool:
-    """Tell whether an answer carries a payment: a decline may come with 201 and with 402."""
-    return response.status in (200, 201, 402) and "paymentState" in response.fields
+# --- models -----------------------------------------------------------------------------------------
 
 
-def outcome_of_checkout(response: ProviderResponse) -> ActionRequired | None:
-    """Return where the shopper approves; None when the answer does not say."""
-    token, address = response.fields.get("token"), response.fields.get("redirectCheckoutUrl")
-    if not is_name(token) or not isinstance(address, str) or not address.startswith(("https://", "http://")):
-        return None
-    return ActionRequired(str(token), {"type": "redirect", "redirect_url": address})
+class AfterpayModel(ProviderModel):
+    """The base of the models: Afterpay writes its fields in camelCase."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
 
 
-def outcome_of_charge(payment: Any, token: str, money: Money) -> Outcome:
-    """Return what a payment says of the charge of `money`. Raises MALFORMED."""
-    if minor_units(payment["originalAmount"], money.currency) != money.minor:
+class Amount(AfterpayModel):
+    """An amount in decimal text, which may be zero."""
+
+    amount: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,14}(\.[0-9]{1,6})?$")]
+    currency: Text
+
+
+class Configuration(AfterpayModel):
+    """The account's limits. An account without a minimum has none in the response."""
+
+    minimum_amount: Amount | None = None
+    maximum_amount: Amount
+
+
+class Checkout(AfterpayModel):
+    """A checkout and the address at which the customer approves it. The token is stored: printable ASCII."""
+
+    token: Annotated[str, StringConstraints(pattern="^[ -~]{1,255}$")]
+    redirect_checkout_url: Annotated[str, StringConstraints(pattern="^https?://")]
+
+
+class PaymentEvent(AfterpayModel):
+    """One step of a payment. `expires`: until when an authorization holds.
+
+    `payment_event_merchant_reference`: the attempt's id, if Celeriac made this capture."""
+
+    type: Text
+    amount: Amount
+    expires: Annotated[datetime, BeforeValidator(_instant)] | None = None
+    payment_event_merchant_reference: str | None = None
+
+
+class Refund(AfterpayModel):
+    """A refund; a void is listed as one too, without references.
+
+    `refund_merchant_reference`: the attempt's id, if Celeriac made the refund."""
+
+    refund_id: str | None = None
+    amount: Amount
+    refund_merchant_reference: str | None = None
+
+
+class Payment(AfterpayModel):
+    """The payment of a checkout's token. `refunds`: read by `find_refund`, which requires it."""
+
+    id: Text
+    token: Text
+    status: Text
+    payment_state: Text
+    original_amount: Amount
+    open_to_capture_amount: Amount
+    events: list[PaymentEvent]
+    refunds: list[Refund] | None = None
+
+    @property
+    def is_declined(self) -> bool:
+        """Whether Afterpay refused the payment. There are no reasons, and the customer may try a new checkout."""
+        return self.payment_state in _DECLINED
+
+    @property
+    def is_open(self) -> bool:
+        """Whether money is held that can be captured or voided."""
+        return self.payment_state in ("AUTH_APPROVED", "PARTIALLY_CAPTURED")
+
+    def has_capture_of(self, attempt: AttemptRequest) -> bool:
+        """Tell whether the payment shows the capture of an attempt."""
+        captures = self.events_of("CAPTURED")
+        return any(event.payment_event_merchant_reference == attempt.attempt_id for event in captures)
+
+    def events_of(self, type: str) -> list[PaymentEvent]:
+        """Return the events of a type, oldest first."""
+        return [event for event in self.events if event.type == type]
+
+
+def minor_units(amount: Amount, currency: str) -> int:
+    """Return an amount in minor units. Raises MalformedResponse for another currency or too many decimals.
+
+    >>> [minor_units(Amount(amount=text, currency="AUD"), "AUD") for text in ("37.00", "0.00")]
+    [3700, 0]
+    """
+    if amount.currency != currency:
+        raise MalformedResponse("Amount.currency")
+    if not amount.amount.strip("0."):
+        return 0
+    try:
+        return Money.parse(amount.amount, currency).minor
+    except InvalidAmount:
+        raise MalformedResponse("Amount.amount") from None
+
+
+# --- outcomes ---------------------------------------------------------------------------------------
+
+
+def outcome_of_checkout(checkout: Checkout) -> ActionRequired:
+    """Return where the customer approves."""
+    return ActionRequired(checkout.token, {"type": "redirect", "redirect_url": checkout.redirect_checkout_url})
+
+
+def outcome_of_charge(payment: Payment, token: str, money: Money) -> Outcome:
+    """Return the outcome of a charge or an authorization of `money`. Raises MalformedResponse."""
+    if minor_units(payment.original_amount, money.currency) != money.minor:
         return InDoubt("amount_mismatch", token)
     return outcome_of_payment(payment, token, money.currency)
 
 
-def outcome_of_payment(payment: Any, token: str, currency: str) -> Outcome:
-    """Return how a payment stands, in minor units of `currency`. Raises MALFORMED."""
-    state, is_declined = payment["paymentState"], payment["status"] == "DECLINED"
-    if payment["token"] != token or is_declined != (state in DECLINED):
+def outcome_of_payment(payment: Payment, token: str, currency: str) -> Outcome:
+    """Return how a payment stands, in minor units of `currency`. Raises MalformedResponse."""
+    state = payment.payment_state
+    if payment.status not in _STATUSES:
+        return InDoubt("unknown_status", token)
+    if payment.token != token or (payment.status == "DECLINED") != payment.is_declined:
         return InDoubt("contradicting_answer", token)
-    if state in DECLINED:
-        # There are no reasons: the order is refused, and the shopper may try another one.
+    if payment.is_declined:
         return Declined(token, Decline(state, DeclineClass.HARD))
     if state in _RELEASED:
         return Approved(token, voided=True)
     if state == "AUTH_APPROVED":
-        held = minor_units(payment["openToCaptureAmount"], currency)
-        return Approved(token, authorized=held, authorization_expires_at=_expiry(payment))
+        held = minor_units(payment.open_to_capture_amount, currency)
+        return Approved(token, authorized=held, authorization_expires_at=_expires_at(payment))
     if state in _CAPTURED:
-        captured = sum(minor_units(event["amount"], currency) for event in _events(payment, "CAPTURED"))
-        original = minor_units(payment["originalAmount"], currency)
+        captured = sum(minor_units(event.amount, currency) for event in payment.events_of("CAPTURED"))
+        original = minor_units(payment.original_amount, currency)
         return Approved(token, authorized=original, captured=captured) if captured else InDoubt("no_capture", token)
     return InDoubt("unknown_state", token)
 
 
-def was_captured_by(payment: Any, attempt_id: str) -> bool:
-    """Tell whether a payment shows the capture of an attempt. Raises MALFORMED."""
-    return any(event.get("paymentEventMerchantReference") == attempt_id for event in _events(payment, "CAPTURED"))
+def _expires_at(payment: Payment) -> datetime:
+    authorizations = payment.events_of("AUTH_APPROVED")
+    if not authorizations or authorizations[-1].expires is None:
+        raise MalformedResponse("PaymentEvent.expires")
+    return authorizations[-1].expires
 
 
-def find_refund(payment: Any, attempt_id: str, refund_id: str | None) -> Any:
-    """Return the refund of an attempt, by our reference or by Afterpay's id; None if there is none. Raises MALFORMED.
-
-    A void is listed among the refunds too, without references."""
-    for refund in payment["refunds"] or []:
-        is_named = refund_id is not None and str(refund.get("refundId")) == refund_id
-        if is_named or refund.get("refundMerchantReference") == attempt_id:
+def find_refund(payment: Payment, attempt: AttemptRequest) -> Refund | None:
+    """Return the refund of an attempt, by its id or by Afterpay's; None if there is none. Raises MalformedResponse."""
+    if "refunds" not in payment.model_fields_set:
+        # Without the list nothing shows that the refund was not made.
+        raise MalformedResponse("Payment.refunds")
+    for refund in payment.refunds or ():
+        is_named = attempt.reference is not None and refund.refund_id == attempt.reference
+        if is_named or refund.refund_merchant_reference == attempt.attempt_id:
             return refund
     return None
 
 
-def outcome_of_refund(refund: Any, money: Money) -> Outcome:
-    """Return what a refund says of itself, None if there is none; Afterpay makes it at once. Raises MALFORMED."""
+def outcome_of_refund(refund: Refund | None, money: Money) -> Outcome:
+    """Return the outcome of a refund, which Afterpay makes at once; None: there is none. Raises MalformedResponse."""
     if refund is None:
         return NotSent("not_created")
-    reference = str(refund["refundId"])
-    if minor_units(refund["amount"], money.currency) != money.minor:
-        return InDoubt("amount_mismatch", reference)
-    return Approved(reference, refunded=money.minor)
-
-
-def _events(payment: Any, kind: str) -> list[Any]:
-    return [event for event in payment["events"] if event["type"] == kind]
-
-
-def _expiry(payment: Any) -> datetime:
-    expires_at = datetime.fromisoformat(_events(payment, "AUTH_APPROVED")[-1]["expires"])
-    if expires_at.tzinfo is None:
-        raise ValueError("an instant without its zone")
-    return expires_at
-
-
-def minor_units(amount: Any, currency: str) -> int:
-    """Return an amount, which may be zero, in minor units; another currency is no answer. Raises MALFORMED.
-
-    >>> [minor_units({"amount": text, "currency": "AUD"}, "AUD") for text in ("37.00", "0.00")]
-    [3700, 0]
-    """
-    if amount["currency"] != currency or not isinstance(amount["amount"], str):
-        raise ValueError("not an amount of ours")
-    is_zero = not amount["amount"].strip("0.") and "0" in amount["amount"]
-    return 0 if is_zero else Money.parse(amount["amount"], currency).minor
-
-
-# --- errors -----------------------------------------------------------------------------------------
-
-# Closed: a test walks the codes of the OpenAPI documents and fails when one is not decided here. What is unknown:
-# somebody was faster, or an answer of ours was lost.
-ERRORS: dict[str, FailureKind] = {
-    "invalid_json": FailureKind.AT_FAULT,
-    "invalid_object": FailureKind.AT_FAULT,
-    "invalid_amount": FailureKind.AT_FAULT,
-    "unsupported_payment_type": FailureKind.AT_FAULT,
-    "unsupported_currency": FailureKind.AT_FAULT,
-    "refund_timelimit_exceeded": FailureKind.AT_FAULT,
-    "unauthorized": FailureKind.NOT_EXECUTED,
-    "invalid_token": FailureKind.UNKNOWN,
-    "invalid_order_transaction_status": FailureKind.UNKNOWN,
-    "not_found": FailureKind.UNKNOWN,
-    "precondition_failed": FailureKind.UNKNOWN,
-    "error": FailureKind.UNKNOWN,
-    "invalid_state": FailureKind.UNKNOWN,
-    "payment_captured": FailureKind.UNKNOWN,
-    "payment_voided": FailureKind.UNKNOWN,
-    "payment_expired": FailureKind.UNKNOWN,
-}
-# What a refusal without a known code means. 409: the first request with this id is still running.
-_STATUSES: dict[int, FailureKind] = {
-    **dict.fromkeys((400, 405, 406, 413, 415, 422), FailureKind.AT_FAULT),
-    **dict.fromkeys((401, 403, 429), FailureKind.NOT_EXECUTED),
-}
-# In words of ours: what an application has to be told apart.
-_REASONS = {"unsupported_payment_type": "amount_outside_limits"}
-
-
-def code_of(response: ProviderResponse) -> str | None:
-    """Return the errorCode of a refusal; None of every other answer."""
-    code = response.fields.get("errorCode")
-    return code if isinstance(code, str) and 400 <= response.status < 500 else None
-
-
-def failure_of(response: ProviderResponse) -> CallFailed:
-    """Return what an answer that is no success means; one that the tables do not know leaves the attempt in doubt."""
-    kind = _STATUSES.get(response.status, FailureKind.UNKNOWN)
-    if response.status not in (409, 429):
-        kind = ERRORS.get(code_of(response) or "", kind)
-    return CallFailed(reason_of(response), kind)
-
-
-def reason_of(response: ProviderResponse) -> str:
-    """Return a short word for a refusal; nothing that Afterpay wrote, unless it is a word of the table."""
-    code = code_of(response)
-    return _REASONS.get(code, code) if code in ERRORS else f"http_{response.status}"
+    if not refund.refund_id:
+        raise MalformedResponse("Refund.refundId")
+    if minor_units(refund.amount, money.currency) != money.minor:
+        return InDoubt("amount_mismatch", refund.refund_id)
+    return Approved(refund.refund_id, refunded=money.minor)
 
 
 def outcome_of_reversal(response: ProviderResponse, token: str) -> Outcome | None:
-    """Return what came of asking for a reversal; None when it is refused, because it is too late for one.
+    """Return the outcome of a reversal; None if Afterpay refuses it, because it is too late for one.
 
     All refusals have one code and differ by their message."""
     message = str(response.fields.get("message", "")).lower()
@@ -176,4 +212,4 @@ def outcome_of_reversal(response: ProviderResponse, token: str) -> Outcome | Non
         return InDoubt("reversal_pending", token)
     if code_of(response) in ("invalid_token", "precondition_failed"):
         return None
-    return InDoubt(reason_of(response), token)
+    return InDoubt(error_response(response).reason, token)

@@ -1,1 +1,1 @@
-"""The adapter of Coinbase: Business checkouts, and the older Commerce charges."""
+"""The adapter of Coinbase Business: checkouts priced in a national currency and paid in USDC on Base."""

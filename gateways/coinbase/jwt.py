@@ -1,6 +1,6 @@
-"""The bearer token that Coinbase wants on every request, made from an API key of its Developer Platform (CDP).
+"""The bearer token of each request to Coinbase, signed with an API key of its Developer Platform (CDP).
 
-Source: the official package cdp-sdk 1.51.0, read 2026-11-23. Nothing here may print a key or a token."""
+No message here may contain a key or a token. Source: the official package cdp-sdk 1.51.0, read 2026-11-23."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-# Coinbase refuses tokens that live longer.
+# The longest life that Coinbase accepts.
 _LIFE_SECONDS = 120
-# An Ed25519 secret is the seed and the public key, one after the other.
+# An Ed25519 secret is the seed followed by the public key.
 _SEED_BYTES, _ED25519_BYTES = 32, 64
 
 PrivateKey = Ed25519PrivateKey | EllipticCurvePrivateKey
 
 
 def read_key(secret: str) -> PrivateKey:
-    r"""Return the private key of a CDP API key: base64 (Ed25519) or PEM (EC P-256, where \n may stand for a line end).
+    r"""Return the private key of a CDP API key: base64 (Ed25519) or PEM (EC P-256, with \n or real line ends).
 
-    Raises ValueError, without the secret, for anything else."""
+    Raises ValueError, whose message does not contain the secret, for anything else."""
     pem = secret.replace("\\n", "\n").strip()
     try:
         if not pem.startswith("-----BEGIN"):
@@ -48,7 +48,7 @@ def _read_ed25519(raw: bytes) -> Ed25519PrivateKey:
 
 
 class Signer:
-    """Makes one token a request; safe to share between threads."""
+    """Signs one token for each request. Safe to share between threads."""
 
     def __init__(self, key_name: str, key_secret: str) -> None:
         self._name = key_name
@@ -56,7 +56,7 @@ class Signer:
         self._algorithm = "EdDSA" if isinstance(self._key, Ed25519PrivateKey) else "ES256"
 
     def token(self, method: str, url: str) -> str:
-        """Return a token for one request to that address, valid for two minutes by the host's clock."""
+        """Return a token that is valid for one request to an address, for two minutes by the host's clock."""
         parts = urlsplit(url)
         now = int(time.time())
         claims = {

@@ -1,1 +1,1 @@
-"""The adapter of Klarna."""
+"""Klarna for direct merchants: hosted payment pages, orders, and orders of a saved customer token."""

@@ -1,129 +1,94 @@
-"""Klarna's way of speaking: Basic authentication, idempotency keys, and what its refusals mean.
+"""Klarna over HTTP: Basic authentication, idempotency keys, one method for each operation.
 
-Knows nothing of payments. Sources: docs.klarna.com (error codes, idempotency) and Klarna's OpenAPI files, read
-2026-11-23."""
+Sources: docs.klarna.com (idempotency) and Klarna's OpenAPI files, read 2026-11-23."""
 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any
 
-from domain.decline import Decline, DeclineClass
-from domain.outcome import Declined, Outcome
-from gateways.failures import CallFailed, FailureKind
-from gateways.json_api import JsonApi, ProviderResponse
+from gateways.failures import CallFailed, FailureKind, MalformedResponse
+from gateways.json_api import JsonApi, segment
+from gateways.klarna.errors import ErrorKind, ErrorResponse, error_response
+from gateways.klarna.hosted_page import HostedPage
+from gateways.klarna.responses import CreatedPage, Order, PageSession, PaymentSession, PlacedOrder, hosted_page
 
-# Klarna ends a call that was idle for 59 seconds; whoever waits a little longer sees that answer.
+# Klarna closes a call that was idle for 59 seconds. A slightly longer wait still receives that error response.
 LONGEST_READ_SECONDS = 62.0
-
-_PLAIN_CODE = re.compile(r"[A-Z][A-Z_]{1,60}", re.ASCII)
-_PLAIN_ID = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
+# No session has this id.
+_NO_SESSION = "00000000-0000-0000-0000-000000000000"
 
 _log = logging.getLogger(__name__)
 
 
-class Meaning(StrEnum):
-    """What a failed call says about the request."""
-
-    BUSY = "busy"  # refused before execution; the same call may succeed later
-    INVALID = "invalid"  # the request itself, or our account, is at fault
-    DECLINED = "declined"  # refused by Klarna's risk assessment: there are no finer codes
-    MOVED_ON = "moved_on"  # the object is not in the state that we thought
-    MISSING = "missing"  # no such object
-    UNKNOWN = "unknown"  # nothing can be concluded
-
-
-# Closed: every code that Klarna documents for Payments, Hosted Payment Page, Order Management and customer tokens.
-ERRORS: dict[str, Meaning] = {
-    "BAD_REQUEST": Meaning.INVALID,
-    "BAD_VALUE": Meaning.INVALID,
-    "UNAUTHORIZED": Meaning.BUSY,
-    "REJECTED": Meaning.DECLINED,
-    "CAPTURE_NOT_ALLOWED": Meaning.MOVED_ON,
-    "REFUND_NOT_ALLOWED": Meaning.MOVED_ON,
-    "CANCEL_NOT_ALLOWED": Meaning.MOVED_ON,
-    "NOT_ALLOWED": Meaning.MOVED_ON,
-    "INVALID_OPERATION": Meaning.MOVED_ON,
-    "MERCHANT_INACTIVE": Meaning.INVALID,
-    "NO_SUCH_ORDER": Meaning.MISSING,
-    "NO_SUCH_CAPTURE": Meaning.MISSING,
-    "NOT_FOUND": Meaning.MISSING,
-    "SESSION_COMPLETED": Meaning.MOVED_ON,
-    "CONFLICT": Meaning.MOVED_ON,
-    "REQUEST_TOO_LARGE": Meaning.INVALID,
-    "UNPROCESSABLE_ENTITY": Meaning.INVALID,
-    "INVALID_ADDRESS": Meaning.INVALID,
-    "TOO_MANY_REQUESTS": Meaning.BUSY,
-    "INTERNAL_SERVER_ERROR": Meaning.UNKNOWN,
-    "UNEXPECTED_ERROR": Meaning.UNKNOWN,
-    "TEMPORARILY_UNAVAILABLE": Meaning.UNKNOWN,
-}
-# Statuses that say the same whatever the code: BAD_VALUE with 409 means data that differ from what Klarna knows.
-_STATUSES = {401: Meaning.BUSY, 404: Meaning.MISSING, 409: Meaning.MOVED_ON, 429: Meaning.BUSY}
-# Answers without a code, as the specifications declare them.
-_WITHOUT_CODE = {400: Meaning.INVALID, 403: Meaning.MOVED_ON, 413: Meaning.INVALID, 422: Meaning.INVALID}
-
-
-_FATES = {Meaning.BUSY: FailureKind.NOT_EXECUTED, Meaning.INVALID: FailureKind.AT_FAULT}
-
-
-class Failure(CallFailed):
-    """A call without success. `correlation_id`: by it Klarna's support finds the call."""
-
-    def __init__(self, meaning: Meaning, reason: str, correlation_id: str | None = None) -> None:
-        super().__init__(reason, _FATES.get(meaning, FailureKind.UNKNOWN))
-        self.meaning = meaning
-        self.correlation_id = correlation_id
-
-    def outcome(self, reference: str | None = None) -> Outcome:
-        """Return what follows for a call that could have moved money."""
-        if self.meaning is Meaning.DECLINED:
-            return Declined(reference, Decline(self.reason, DeclineClass.HARD))
-        return super().outcome(reference)
-
-
 class KlarnaClient(JsonApi):
-    """Sends calls to one host. Safe to share between threads."""
+    """Sends calls to one host. Safe to share between threads.
+
+    Every method raises CallFailed: ErrorResponse for a response other than 2xx, MalformedResponse for one that is
+    not as documented. `key`: a repeat within 24 hours returns the first response, whatever the body of the repeat."""
 
     def __init__(self, base: str, username: str, password: str, read_seconds: float) -> None:
         super().__init__(base, min(read_seconds, LONGEST_READ_SECONDS), auth=(username, password))
 
-    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None, key: str | None = None) -> Any:
-        """Return the JSON of a successful answer, None where it is empty; raise Failure.
+    def open_session(self, body: Mapping[str, Any]) -> str:
+        """Open a payment session; return its address."""
+        session = PaymentSession.parse(self._call("POST", "/payments/v1/sessions", body))
+        return f"{self.base}/payments/v1/sessions/{session.session_id}"
 
-        `key`: with it a repeat within 24 hours is answered like the first call, whatever its body."""
+    def open_page(self, body: Mapping[str, Any]) -> HostedPage:
+        """Make the hosted page of a payment session."""
+        return hosted_page(CreatedPage.parse(self._call("POST", "/hpp/v1/sessions", body)))
+
+    def read_page(self, page: HostedPage) -> PageSession:
+        """Return a hosted page as it stands."""
+        session = PageSession.parse(self._call("GET", _page_path(page)))
+        if session.session_id != page.id:
+            raise MalformedResponse("PageSession.session_id")
+        return session
+
+    def disable_page(self, page: HostedPage) -> None:
+        """Close a hosted page for its customer."""
+        self._call("DELETE", _page_path(page))
+
+    def order_by_token(self, token: str, body: Mapping[str, Any], key: str) -> str:
+        """Place an order of a customer token; return its id."""
+        path = f"/customer-token/v1/tokens/{segment(token)}/order"
+        return PlacedOrder.parse(self._call("POST", path, body, key)).order_id
+
+    def read_order(self, order_id: str) -> Order:
+        """Return an order as it stands."""
+        order = Order.parse(self._call("GET", _order_path(order_id)))
+        if order.order_id != order_id:
+            raise MalformedResponse("Order.order_id")
+        return order
+
+    def change_order(self, order_id: str, operation: str, key: str, body: Mapping[str, Any] | None = None) -> None:
+        """Capture, refund, cancel or release. The response is empty: only the order shows the result."""
+        self._call("POST", f"{_order_path(order_id)}/{operation}", body, key)
+
+    def check_credentials(self) -> None:
+        """Return if Klarna accepts the credentials: only then it looks for a session, and does not find this one."""
         try:
-            response = self.send(method, path, json=body, headers={"Klarna-Idempotency-Key": key} if key else None)
-        except CallFailed as lost:
-            meaning = Meaning.BUSY if lost.kind is FailureKind.NOT_EXECUTED else Meaning.UNKNOWN
-            raise Failure(meaning, lost.reason) from None
-        if not response.is_good:
-            raise failure_of(response)
-        return response.body
+            self._call("GET", f"/payments/v1/sessions/{_NO_SESSION}")
+        except ErrorResponse as error:
+            if error.error_kind is ErrorKind.NOT_FOUND:
+                return
+            raise
+        raise CallFailed("not_klarna", FailureKind.UNKNOWN)
+
+    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None, key: str | None = None) -> Any:
+        response = self.send(method, path, json=body, headers={"Klarna-Idempotency-Key": key} if key else None)
+        if response.is_good:
+            return response.body
+        error = error_response(response)
+        _log.info("Klarna responded %s %s, correlation id %s", response.status, error.reason, error.correlation_id)
+        raise error
 
 
-def failure_of(response: ProviderResponse) -> Failure:
-    """Return what an answer other than success means; what the table does not know leaves the call in doubt."""
-    status, code = response.status, response.fields.get("error_code")
-    code = code if isinstance(code, str) and _PLAIN_CODE.fullmatch(code) else None
-    given = response.headers.get("klarna-correlation-id", "")
-    correlation_id = given if _PLAIN_ID.fullmatch(given) else None
-    reason = code.lower() if code else f"http_{status}"
-    _log.info("Klarna answered %s %s, correlation id %s", status, reason, correlation_id)
-    meaning = _meaning(status, code)
-    # Without it, it may be another server that knows no such path.
-    is_unproven = meaning is Meaning.MISSING and correlation_id is None
-    return Failure(Meaning.UNKNOWN if is_unproven else meaning, reason, correlation_id)
+def _page_path(page: HostedPage) -> str:
+    return f"/hpp/v1/sessions/{segment(page.id)}"
 
 
-def _meaning(status: int, code: str | None) -> Meaning:
-    if status in _STATUSES:
-        return _STATUSES[status]
-    if not 400 <= status < 500:
-        return Meaning.UNKNOWN
-    if code is None:
-        return _WITHOUT_CODE.get(status, Meaning.UNKNOWN)
-    return ERRORS.get(code, Meaning.UNKNOWN)
+def _order_path(order_id: str) -> str:
+    return f"/ordermanagement/v1/orders/{segment(order_id)}"

@@ -1,6 +1,7 @@
-"""What Klarna is asked for: payment sessions, hosted pages, orders of a customer token. Pure.
+"""The bodies of the requests to Klarna: sessions, hosted pages, token orders, captures, refunds. Pure.
 
-Sources: Klarna's Payments API v1, Hosted Payment Page API 1.1 and Customer Token API v1, read 2026-11-23."""
+Sources: Klarna's Payments API v1, Hosted Payment Page API 1.1, Customer Token API v1 and Order Management API v1, read
+2026-11-23."""
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ from typing import Any
 
 from gateways.base import AttemptRequest
 
-# The language that a country's customers are shown first (docs.klarna.com, purchase countries, currencies, locales);
-# everywhere else English, which Klarna offers in all of its countries.
+# The first language of each country (docs.klarna.com, purchase countries, currencies, locales, read 2026-11-23).
+# Other countries get English, which Klarna offers everywhere.
 _LANGUAGES = {
     "AT": "de",
     "BE": "nl",
@@ -36,7 +37,7 @@ _LANGUAGES = {
     "SK": "sk",
 }
 _COUNTRY = re.compile("[A-Za-z]{2}", re.ASCII)
-# Our name of an address line, and Klarna's.
+# The payer's address fields, and Klarna's names for them.
 _ADDRESS = {
     "given_name": "given_name",
     "family_name": "family_name",
@@ -51,7 +52,7 @@ _ADDRESS = {
 
 
 def country_of(attempt: AttemptRequest) -> str | None:
-    """Return the customer's country in capitals; None when the order does not bring a code of two letters."""
+    """Return the customer's country in capitals; None if the billing address has no code of two letters."""
     country = (attempt.payer.get("billing_address") or {}).get("country")
     if not isinstance(country, str) or not _COUNTRY.fullmatch(country):
         return None
@@ -59,7 +60,7 @@ def country_of(attempt: AttemptRequest) -> str | None:
 
 
 def locale_of(country: str) -> str:
-    """Return the language and country in which a customer is addressed.
+    """Return the locale in which Klarna addresses a customer.
 
     >>> locale_of("SE"), locale_of("US")
     ('sv-SE', 'en-US')
@@ -68,7 +69,7 @@ def locale_of(country: str) -> str:
 
 
 def payment_session(attempt: AttemptRequest, country: str, return_url: str, callback_url: str | None) -> dict[str, Any]:
-    """Return the session that a hosted page is made for."""
+    """Return the body of a payment session, which the hosted page needs."""
     urls = {"confirmation": return_url}
     if callback_url is not None:
         urls["notification"] = callback_url
@@ -82,8 +83,10 @@ def payment_session(attempt: AttemptRequest, country: str, return_url: str, call
 
 
 def hosted_page(session_url: str, return_url: str, callback_url: str | None) -> dict[str, Any]:
-    """Return the page. Klarna places the order as soon as the customer agrees: so that it can always be looked up
-    by the page, which with another mode would end with a token that only the answer carries."""
+    """Return the body of a hosted page, on which Klarna places the order as soon as the customer approves.
+
+    The page then shows the order's id, so that a lost response can be looked up. In the other modes the page ends with
+    an authorization token, and an order that is placed with it cannot be found if that response is lost."""
     urls = dict.fromkeys(("success", "cancel", "back", "failure", "error"), return_url)
     if callback_url is not None:
         urls["status_update"] = callback_url
@@ -95,9 +98,19 @@ def hosted_page(session_url: str, return_url: str, callback_url: str | None) -> 
 
 
 def token_order(attempt: AttemptRequest, callback_url: str | None) -> dict[str, Any]:
-    """Return the order of a customer who is away. It only holds the money, so that it can be remembered before."""
+    """Return the body of an off-session order. It only holds the money: the order's id is saved before the capture."""
     urls = {} if callback_url is None else {"merchant_urls": {"notification": callback_url}}
     return _purchase(attempt) | {"auto_capture": False} | urls
+
+
+def capture(attempt: AttemptRequest) -> dict[str, Any]:
+    """Return the body of a capture. Its reference shows later that this attempt made it."""
+    return {"captured_amount": attempt.money.minor, "reference": attempt.attempt_id}
+
+
+def refund(attempt: AttemptRequest) -> dict[str, Any]:
+    """Return the body of a refund. Its reference shows later that this attempt made it."""
+    return {"refunded_amount": attempt.money.minor, "reference": attempt.attempt_id}
 
 
 def _purchase(attempt: AttemptRequest) -> dict[str, Any]:
@@ -118,13 +131,13 @@ def _purchase(attempt: AttemptRequest) -> dict[str, Any]:
         "order_lines": [line],
         "merchant_reference1": attempt.payment_id,
         "merchant_reference2": attempt.attempt_id,
-        # For whoever looks at the order at Klarna: whether the hold is about to be captured or waits for somebody.
+        # Shown with the order at Klarna: a charge is captured at once, an authorization waits for a capture.
         "merchant_data": json.dumps({"verb": attempt.verb}),
     }
 
 
 def _billing_address(payer: Mapping[str, Any], country: str) -> dict[str, str]:
     given = payer.get("billing_address") or {}
-    address = {theirs: given[ours] for ours, theirs in _ADDRESS.items() if given.get(ours)}
+    address = {klarna_name: given[name] for name, klarna_name in _ADDRESS.items() if given.get(name)}
     email = {"email": payer["email"]} if payer.get("email") else {}
     return address | email | {"country": country}

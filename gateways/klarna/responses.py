@@ -1,182 +1,216 @@
-"""What Klarna's hosted pages and orders say about an attempt. Pure: reads answers, sends nothing.
+"""Klarna's responses as models, and the outcomes that follow from them. Pure; nothing is sent here.
 
-A strange answer raises one of `gateways.json_api.MALFORMED`, and nothing is concluded from it. Sources: Klarna's Hosted
-Payment Page API 1.1 and Order Management API v1, read 2026-11-23."""
+Sources: Klarna's Payments API v1, Hosted Payment Page API 1.1 and Order Management API v1, read 2026-11-23."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from domain.decline import Decline, DeclineClass
-from domain.outcome import ActionRequired, Approved, CustomerApproved, Declined, InDoubt, NotSent, Outcome, Pending
+from domain.outcome import Approved, CustomerApproved, Declined, InDoubt, NotSent, Outcome, Pending
 from domain.payment import Verb
 from gateways.base import AttemptRequest
-from gateways.json_api import text
+from gateways.failures import MalformedResponse
+from gateways.klarna.hosted_page import HostedPage
+from gateways.provider_model import ProviderModel, Text
 
-# The longest reference that can be stored.
+# The longest reference that the database stores.
 _LONGEST_REFERENCE = 255
-_PAGE = "hpp"
-_OPEN = frozenset({"WAITING", "IN_PROGRESS", "MANUAL_ID_CHECK", "BACK"})
-_CLOSED = frozenset({"CANCELLED", "DISABLED"})
-_FAILED = frozenset({"FAILED", "ERROR"})
-_ENDED = frozenset({"CANCELLED", "EXPIRED", "CLOSED"})
+
+_OPEN_PAGE = frozenset({"WAITING", "IN_PROGRESS", "MANUAL_ID_CHECK", "BACK"})
+_CLOSED_PAGE = frozenset({"CANCELLED", "DISABLED"})
+_FAILED_PAGE = frozenset({"FAILED", "ERROR"})
+
+_ENDED_ORDER = frozenset({"CANCELLED", "EXPIRED", "CLOSED"})
+_ORDER_STATUSES = _ENDED_ORDER | {"AUTHORIZED", "PART_CAPTURED", "CAPTURED"}
 
 
-@dataclass(frozen=True, slots=True)
-class HostedPage:
-    """The page on which a customer agrees: an attempt's reference until there is an order.
+def _instant(value: object) -> object:
+    """Read an ISO 8601 instant, in UTC if it names no zone.
 
-    Klarna tells its address once, when the page is made; so the reference carries it."""
+    >>> _instant("2015-12-04T10:26:06.000Z").isoformat()
+    '2015-12-04T10:26:06+00:00'
+    """
+    if not isinstance(value, str):
+        return value
+    instant = datetime.fromisoformat(value)
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
-    id: str
-    url: str
 
-    @classmethod
-    def created(cls, response: Any) -> HostedPage:
-        """Read the answer that made the page."""
-        page = cls(text(response["session_id"]), text(response["redirect_url"]))
-        if not page.url.startswith(("https://", "http://")) or "/" in page.id:
-            raise ValueError("no hosted page")
-        if len(page.reference) > _LONGEST_REFERENCE:
-            raise ValueError("the page's address is too long to be kept")
-        return page
+Minor = Annotated[int, Field(ge=0)]
+Instant = Annotated[datetime, BeforeValidator(_instant)]
 
-    @classmethod
-    def of(cls, reference: str) -> HostedPage | None:
-        """Return the page that a reference names; None for the id of an order.
 
-        >>> HostedPage.of("hpp/1/https://pay.example/1").url
-        'https://pay.example/1'
-        >>> HostedPage.of("f3392f8b-6116-4073-ab96-e330819e2c07") is None
-        True
-        """
-        kind, _, api = reference.partition("/")
-        id, _, url = api.partition("/")
-        return cls(id, url) if kind == _PAGE and id else None
+# --- models -----------------------------------------------------------------------------------------
+
+
+class PaymentSession(ProviderModel):
+    """A new payment session."""
+
+    session_id: Text
+
+
+class CreatedPage(ProviderModel):
+    """A new hosted page. A slash in its id would make another reference of it."""
+
+    session_id: Annotated[str, StringConstraints(pattern="^[^/]+$")]
+    redirect_url: Annotated[str, StringConstraints(pattern="^https?://")]
+
+
+class PageSession(ProviderModel):
+    """A hosted page as it stands. `order_id`: only after the customer has approved and Klarna has placed the order."""
+
+    session_id: Text
+    status: Text
+    order_id: str | None = None
+
+
+class PlacedOrder(ProviderModel):
+    """A new order of a customer token."""
+
+    order_id: Text
+
+
+class Capture(ProviderModel):
+    """One capture of an order. `reference`: the attempt's id, if Celeriac made the capture."""
+
+    reference: str | None = None
+
+
+class Refund(ProviderModel):
+    """One refund of an order, in minor units. `reference`: the attempt's id, if Celeriac made the refund."""
+
+    refund_id: Text
+    refunded_amount: Minor
+    reference: str | None = None
+
+
+class Order(ProviderModel):
+    """An order as it stands; amounts in minor units. Klarna may leave out lists that are empty."""
+
+    order_id: Text
+    status: Text
+    fraud_status: Text
+    purchase_currency: Text
+    original_order_amount: Minor
+    captured_amount: Minor
+    refunded_amount: Minor
+    remaining_authorized_amount: Minor
+    expires_at: Instant | None = None
+    captures: list[Capture] | None = None
+    refunds: list[Refund] | None = None
 
     @property
-    def reference(self) -> str:
-        """Return the reference that names it."""
-        return f"{_PAGE}/{self.id}/{self.url}"
-
-    @property
-    def action(self) -> ActionRequired:
-        """Return what the customer has to do."""
-        return ActionRequired(self.reference, {"type": "redirect", "redirect_url": self.url})
+    def holds_money(self) -> bool:
+        """Whether money of the customer is held that has not been captured."""
+        return self.status in ("AUTHORIZED", "PART_CAPTURED") and self.remaining_authorized_amount > 0
 
 
-def standing_of_page(attempt: AttemptRequest, page: HostedPage, response: Any) -> Outcome | str:
-    """Return how a hosted page stands; once its customer has agreed, the id of the order that Klarna placed."""
-    if text(response["session_id"]) != page.id:
-        raise ValueError("another page")
-    status = response["status"]
-    if response.get("order_id"):
-        return text(response["order_id"])
-    if status in _CLOSED or (status in _FAILED and attempt.verb is Verb.VOID):
+# --- pages ------------------------------------------------------------------------------------------
+
+
+def hosted_page(created: CreatedPage) -> HostedPage:
+    """Return the page to store as the attempt's reference. Raises MalformedResponse if it is too long to store."""
+    page = HostedPage(created.session_id, created.redirect_url)
+    if len(page.reference) > _LONGEST_REFERENCE:
+        raise MalformedResponse("CreatedPage.redirect_url")
+    return page
+
+
+def outcome_of_page(attempt: AttemptRequest, page: HostedPage, session: PageSession | None) -> Outcome:
+    """Return the outcome of a page without an order. None: Klarna has forgotten the page, two days after it was made.
+
+    Nothing can be captured through a page: a capture needs the order's id."""
+    is_void = attempt.verb is Verb.VOID
+    if session is None or session.status in _CLOSED_PAGE or (session.status in _FAILED_PAGE and is_void):
         return Approved(page.reference, voided=True)
-    if status in _FAILED:
-        return Declined(page.reference, Decline(f"page_{status.lower()}", DeclineClass.HARD))
-    if status in _OPEN:
+    if session.status in _FAILED_PAGE:
+        return Declined(page.reference, Decline(f"page_{session.status.lower()}", DeclineClass.HARD))
+    if session.status in _OPEN_PAGE:
         return page.action if attempt.verb.is_collecting else NotSent("not_executed")
-    return InDoubt("order_not_placed" if status == "COMPLETED" else "unknown_page_status", page.reference)
+    return InDoubt("order_not_placed" if session.status == "COMPLETED" else "unknown_page_status", page.reference)
 
 
-def standing_of_order(attempt: AttemptRequest, response: Any) -> Outcome:
-    """Return how an order stands, for a charge, an authorization, a capture or a void."""
-    reference, status, fraud = text(response["order_id"]), response["status"], response["fraud_status"]
-    authorized, captured = _whole(response, "original_order_amount"), _whole(response, "captured_amount")
-    if response["purchase_currency"].upper() != attempt.money.currency:
+# --- orders -----------------------------------------------------------------------------------------
+
+
+def outcome_of_order(attempt: AttemptRequest, order: Order) -> Outcome:
+    """Return the outcome of a charge, an authorization, a capture or a void, by its order."""
+    reference, authorized = order.order_id, order.original_order_amount
+    if order.purchase_currency.upper() != attempt.money.currency:
         return InDoubt("another_currency", reference)
     if attempt.verb.is_collecting and authorized != attempt.money.minor:
         return InDoubt("another_amount", reference)
-    if captured:
-        return Approved(reference, authorized=authorized, captured=captured)
-    if fraud == "REJECTED":
-        return _rejected(attempt, reference, is_ended=status in _ENDED)
-    if status in _ENDED:
-        return Approved(reference, voided=True)
-    if status != "AUTHORIZED":
+    if order.status not in _ORDER_STATUSES:
         return InDoubt("unknown_order_status", reference)
-    if not attempt.verb.is_collecting:
-        return NotSent("not_executed")
-    return _held(attempt, reference, fraud, response)
-
-
-def _rejected(attempt: AttemptRequest, reference: str, *, is_ended: bool) -> Outcome:
-    """A charge is declined; an authorization that was good before has ended."""
-    if attempt.verb is Verb.VOID or (attempt.verb is Verb.CAPTURE and is_ended):
+    if order.captured_amount:
+        return Approved(reference, authorized=authorized, captured=order.captured_amount)
+    if order.fraud_status == "REJECTED":
+        return _rejected(attempt, order)
+    if order.status in _ENDED_ORDER:
         return Approved(reference, voided=True)
-    return Declined(reference, Decline("fraud_rejected", DeclineClass.HARD))
+    if order.status != "AUTHORIZED":
+        # Captured, and without a captured amount: the order contradicts itself.
+        return InDoubt("unknown_order_status", reference)
+    return _held(attempt, order) if attempt.verb.is_collecting else NotSent("not_executed")
 
 
-def _held(attempt: AttemptRequest, reference: str, fraud: str, response: Any) -> Outcome:
-    remaining = _whole(response, "remaining_authorized_amount")
-    if fraud == "PENDING":
+def _rejected(attempt: AttemptRequest, order: Order) -> Outcome:
+    """A charge is declined; an authorization that Klarna had accepted before has ended."""
+    is_ended = order.status in _ENDED_ORDER
+    if attempt.verb is Verb.VOID or (attempt.verb is Verb.CAPTURE and is_ended):
+        return Approved(order.order_id, voided=True)
+    return Declined(order.order_id, Decline("fraud_rejected", DeclineClass.HARD))
+
+
+def _held(attempt: AttemptRequest, order: Order) -> Outcome:
+    reference, remaining = order.order_id, order.remaining_authorized_amount
+    if order.fraud_status == "PENDING":
         return Pending(reference)
-    if fraud != "ACCEPTED":
+    if order.fraud_status != "ACCEPTED":
         return InDoubt("unknown_fraud_status", reference)
     if remaining != attempt.money.minor:
         return InDoubt("another_amount", reference)
     if attempt.verb is Verb.CHARGE:
         return CustomerApproved(reference)
-    return Approved(reference, authorized=remaining, authorization_expires_at=_instant(response.get("expires_at")))
+    return Approved(reference, authorized=remaining, authorization_expires_at=order.expires_at)
 
 
-def holds_money(response: Any) -> bool:
-    """Tell whether money of the customer is held that nobody has captured."""
-    return response["status"] in ("AUTHORIZED", "PART_CAPTURED") and _whole(response, "remaining_authorized_amount") > 0
+def release_due(attempt: AttemptRequest, order: Order) -> str | None:
+    """Return the call that releases money which must not stay held; None if there is no such money.
+
+    It is what a partial capture of this attempt has left over, or the hold of an order that the fraud assessment has
+    rejected. The worker that should have released it may have died."""
+    if not order.holds_money:
+        return None
+    if attempt.verb is Verb.CAPTURE and _has_capture_of(attempt, order):
+        return "release-remaining-authorization"
+    return "cancel" if order.fraud_status == "REJECTED" and order.status == "AUTHORIZED" else None
 
 
-def is_captured_by(attempt: AttemptRequest, response: Any) -> bool:
-    """Tell whether one of an order's captures is that of this attempt."""
-    return any(_is_named(capture, attempt) for capture in response.get("captures") or ())
+def _has_capture_of(attempt: AttemptRequest, order: Order) -> bool:
+    return any(capture.reference == attempt.attempt_id for capture in order.captures or ())
 
 
-def standing_of_refund(attempt: AttemptRequest, response: Any) -> Outcome:
-    """Return how a refund stands, by our attempt's id in the order's list, or by Klarna's own id."""
-    refunds = response.get("refunds") or []
-    given = sum(_whole(refund, "refunded_amount") for refund in refunds)
+def outcome_of_refund(attempt: AttemptRequest, order: Order) -> Outcome:
+    """Return the outcome of a refund, which the order lists under the attempt's id or under Klarna's own id."""
+    refunds = order.refunds or []
     for refund in refunds:
-        id = text(refund["refund_id"])
-        if id == attempt.reference or _is_named(refund, attempt):
-            amount = _whole(refund, "refunded_amount")
-            is_meant = amount == attempt.money.minor
-            return Approved(id, refunded=amount) if is_meant else InDoubt("another_amount", id)
-    if given != _whole(response, "refunded_amount"):
+        if refund.refund_id == attempt.reference or refund.reference == attempt.attempt_id:
+            if refund.refunded_amount != attempt.money.minor:
+                return InDoubt("another_amount", refund.refund_id)
+            return Approved(refund.refund_id, refunded=refund.refunded_amount)
+    if sum(refund.refunded_amount for refund in refunds) != order.refunded_amount:
         return InDoubt("refunds_do_not_add_up", attempt.reference)
     return NotSent("not_created")
 
 
-def is_above_what_is_left(attempt: AttemptRequest, response: Any) -> bool:
-    """Tell whether a refused capture or refund asked for more than there is, which explains the refusal."""
-    captured = _whole(response, "captured_amount")
+def exceeds_remaining(attempt: AttemptRequest, order: Order) -> bool:
+    """Tell whether a refused capture or refund was for more money than the order has left."""
     if attempt.verb is Verb.REFUND:
-        return 0 < captured < attempt.money.minor + _whole(response, "refunded_amount")
-    is_untouched = response["status"] == "AUTHORIZED" and response["fraud_status"] == "ACCEPTED" and not captured
-    return is_untouched and _whole(response, "remaining_authorized_amount") < attempt.money.minor
-
-
-def _is_named(part: Mapping[str, Any], attempt: AttemptRequest) -> bool:
-    return bool(part.get("reference") == attempt.attempt_id)
-
-
-def _whole(response: Any, name: str) -> int:
-    value = response[name]
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError("no amount")
-    return value
-
-
-def _instant(given: str | None) -> datetime | None:
-    """Read an ISO 8601 instant.
-
-    >>> _instant("2015-12-04T10:26:06.000Z").isoformat()
-    '2015-12-04T10:26:06+00:00'
-    """
-    if given is None:
-        return None
-    instant = datetime.fromisoformat(given)
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+        return 0 < order.captured_amount < attempt.money.minor + order.refunded_amount
+    is_untouched = order.status == "AUTHORIZED" and order.fraud_status == "ACCEPTED" and not order.captured_amount
+    return is_untouched and order.remaining_authorized_amount < attempt.money.minor

@@ -1,6 +1,6 @@
-"""The certificates that PayPal signs webhooks with: fetched from PayPal only, checked, and kept by their address.
+"""The certificates of PayPal's webhook signatures: fetched from PayPal only, checked, and cached by their address.
 
-Whoever sends a webhook chooses the address, so that it is compared part by part before anything is fetched."""
+The sender of a webhook chooses the address, so it is compared part by part before anything is fetched."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ _NAMES = ("messageverificationcerts.paypal.com", "messageverificationcerts.sandb
 # A chain of certificates has a few thousand bytes.
 _MOST_BYTES = 65_536
 _READ_SECONDS = 10
-# PayPal has a handful; whoever invents addresses must not fill the memory.
-_MOST_KEPT = 64
-# Addresses not seen before, in one minute: whoever invents them must not make us fetch, or ask PayPal, without end.
+# PayPal has a handful; invented addresses must not fill the memory.
+_MOST_CACHED = 64
+# New addresses in one minute: a sender that invents them must not make us fetch, or ask PayPal, without end.
 _MOST_FETCHED = 10
 _MINUTE = timedelta(minutes=1)
 _CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 
 class Unchecked(Exception):
-    """There was no answer, or a chain under PayPal's name that cannot be checked here: only PayPal can tell."""
+    """A certificate cannot be fetched, or its chain cannot be checked here: only PayPal can tell if it is genuine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where certificates may come from, and whom they have to be issued by."""
+    """Where certificates may come from, and which authorities may have issued them."""
 
     scheme: str
     hosts: frozenset[str]
@@ -51,9 +51,9 @@ class Place:
     roots: Callable[[], Sequence[x509.Certificate]]
 
     def allows(self, url: str) -> bool:
-        """Tell whether a certificate may be fetched from there.
+        """Tell whether a certificate may be fetched from an address.
 
-        The address is compared as text, so that no two readings of it can differ."""
+        The address is compared as text: two parsers could read it differently."""
         for host in self.hosts:
             start = f"{self.scheme}://{host}{self.path}"
             name = url.removeprefix(start)
@@ -64,12 +64,12 @@ class Place:
 
 @cache
 def trusted_roots() -> tuple[x509.Certificate, ...]:
-    """Return the authorities of the issuer of PayPal's certificates, out of those that TLS trusts."""
+    """Return those authorities, of all that TLS trusts, which belong to the issuer of PayPal's certificates."""
     context = ssl.create_default_context(cafile=where())
-    # Others of the bundle have serial numbers that may no longer be read.
-    known = zip(context.get_ca_certs(), context.get_ca_certs(binary_form=True), strict=True)
+    # Only the issuer's are loaded: others in the bundle have serial numbers that the library refuses.
+    trusted = zip(context.get_ca_certs(), context.get_ca_certs(binary_form=True), strict=True)
     issuer = (("organizationName", _ISSUER),)
-    return tuple(x509.load_der_x509_certificate(der) for shown, der in known if issuer in shown["subject"])
+    return tuple(x509.load_der_x509_certificate(der) for fields, der in trusted if issuer in fields["subject"])
 
 
 def paypal_place() -> Place:
@@ -78,7 +78,7 @@ def paypal_place() -> Place:
 
 
 def sandbox_place(base: str) -> Place:
-    """Return an imitation's place below its base address, with the authority that it publishes there."""
+    """Return the place below the base address of an imitation, with the authority that it publishes there."""
     parts = urlsplit(base)
     root = f"{base.rstrip('/')}/v1/notifications/roots/sandbox"
     return Place(
@@ -94,7 +94,7 @@ class Certificates:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._kept: dict[str, x509.Certificate] = {}
+        self._cached: dict[str, x509.Certificate] = {}
         self._fetched_at: list[datetime] = []
         self._lock = threading.Lock()
 
@@ -102,18 +102,18 @@ class Certificates:
         """Return the key of the certificate at an address. Raises WebhookRefused and Unchecked."""
         if not self._place.allows(url):
             raise WebhookRefused("certificate from elsewhere than PayPal")
-        leaf = self._kept.get(url)
+        leaf = self._cached.get(url)
         if leaf is None:
-            self._count(now)
-            leaf = self._checked(_chain_at(url), now)
-            self._keep(url, leaf)
+            self._limit_fetches(now)
+            leaf = self._check(_chain_at(url), now)
+            self._cache(url, leaf)
         _check_dates(leaf, now)
         key = leaf.public_key()
         if not isinstance(key, RSAPublicKey):
             raise WebhookRefused("certificate without an RSA key")
         return key
 
-    def _checked(self, chain: list[x509.Certificate], now: datetime) -> x509.Certificate:
+    def _check(self, chain: list[x509.Certificate], now: datetime) -> x509.Certificate:
         leaf = chain[0]
         names = [name.value for name in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
         if len(names) != 1 or names[0] not in _NAMES:
@@ -122,18 +122,18 @@ class Certificates:
         self._check_chain(chain, str(names[0]), now)
         return leaf
 
-    def _count(self, now: datetime) -> None:
+    def _limit_fetches(self, now: datetime) -> None:
         with self._lock:
             self._fetched_at = [at for at in self._fetched_at if abs(now - at) < _MINUTE]
             if len(self._fetched_at) >= _MOST_FETCHED:
                 raise WebhookRefused("too many unknown certificates")
             self._fetched_at.append(now)
 
-    def _keep(self, url: str, leaf: x509.Certificate) -> None:
+    def _cache(self, url: str, leaf: x509.Certificate) -> None:
         with self._lock:
-            if len(self._kept) >= _MOST_KEPT:
-                self._kept.clear()
-            self._kept[url] = leaf
+            if len(self._cached) >= _MOST_CACHED:
+                self._cached.clear()
+            self._cached[url] = leaf
 
     def _check_chain(self, chain: list[x509.Certificate], name: str, now: datetime) -> None:
         at = now.astimezone(UTC).replace(tzinfo=None)
@@ -157,8 +157,10 @@ def _chain_at(url: str) -> list[x509.Certificate]:
 
 
 def _fetch(url: str) -> bytes:
-    """Return what is there. Raises Unchecked without an answer, and WebhookRefused when it is no certificate: whoever
-    names an address where PayPal has none must not make us ask PayPal."""
+    """Return the body at an address. Raises Unchecked without a response.
+
+    Raises WebhookRefused for a response without a body: an address at which PayPal has no certificate must not make us
+    ask PayPal."""
     try:
         timeout = (CONNECT_SECONDS, _READ_SECONDS)
         with (

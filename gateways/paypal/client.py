@@ -1,4 +1,4 @@
-"""One call to PayPal: with an access token that is good, under an id that makes a repeat the same call.
+"""Sends calls to PayPal: with a valid access token, and with an id that makes a repeat the same call.
 
 Source: developer.paypal.com, idempotency (PayPal-Request-Id), read 2026-11-23."""
 
@@ -11,6 +11,7 @@ from domain.outcome import Outcome
 from gateways.idempotency import key_of
 from gateways.json_api import JsonApi, ProviderResponse, decided
 from gateways.paypal.errors import outcome_of_refusal
+from gateways.paypal.responses import SignatureVerification
 from gateways.paypal.token import AccessToken
 
 
@@ -22,51 +23,59 @@ class PayPalClient:
         self._token = token
 
     def authenticate(self) -> None:
-        """See that there is an access token. Raises TokenUnavailable."""
+        """Get an access token. Raises TokenUnavailable."""
         self._token.current()
 
     def get(self, path: str) -> ProviderResponse:
-        """Read. Raises CallFailed."""
+        """Read an object. Raises CallFailed."""
         return self._call("GET", path, None, {})
 
-    def post(self, path: str, request: Any, request_id: str | None = None) -> ProviderResponse:
-        """Send an object, raw JSON or nothing. Raises CallFailed."""
-        # Also a call without a body has to say that it is JSON.
+    def post(self, path: str, body: Any, request_id: str | None = None) -> ProviderResponse:
+        """Send a JSON object, raw JSON or nothing. Raises CallFailed."""
+        # PayPal wants the content type also on a call without a body, and by default responds with an excerpt.
         headers = {"Content-Type": "application/json", "Prefer": "return=representation"}
         if request_id is not None:
             headers["PayPal-Request-Id"] = request_id
-        return self._call("POST", path, request, headers)
+        return self._call("POST", path, body, headers)
 
-    def move(
+    def submit(
         self,
         attempt_id: str,
         path: str,
-        request: Any,
+        body: Any,
         reference: str | None,
         read: Callable[[Any], Outcome],
-        refused: Callable[[ProviderResponse], Outcome] | None = None,
+        read_refusal: Callable[[ProviderResponse], Outcome] | None = None,
     ) -> Outcome:
-        """Make a call that may move money, once, and return what came of it. `reference`: the object it is about."""
-        # The attempt's and the call's own, for ever: PayPal answers a repeat with what became of the first.
+        """Send a call that may move money, once, and return its outcome. `reference`: the order of the attempt.
+
+        The request id belongs to the attempt and the path: PayPal responds to a repeat with the state of the first."""
 
         def call() -> Outcome:
-            response = self.post(path, request, key_of(attempt_id, path))
+            response = self.post(path, body, key_of(attempt_id, path))
             if response.is_good:
                 return read(response.body)
-            return refused(response) if refused else outcome_of_refusal(response, reference)
+            return read_refusal(response) if read_refusal else outcome_of_refusal(response, reference)
 
         return decided(reference, call)
 
-    def _call(self, method: str, path: str, request: Any, headers: Mapping[str, str]) -> ProviderResponse:
-        """Send it, and once more with a new token when PayPal does not take the first any more."""
+    def is_genuine_webhook(self, question: bytes) -> bool:
+        """Ask PayPal whether it signed a webhook. `question`: JSON as it must reach PayPal. Raises CallFailed."""
+        response = self.post("/v1/notifications/verify-webhook-signature", question)
+        if not response.is_good:
+            return False
+        return SignatureVerification.parse(response.body).verification_status == "SUCCESS"
+
+    def _call(self, method: str, path: str, body: Any, headers: Mapping[str, str]) -> ProviderResponse:
+        """Send a call, and once more with a new token when PayPal no longer accepts the first."""
         token = self._token.current()
-        response = self._send(method, path, request, headers, token)
+        response = self._send(method, path, body, headers, token)
         if response.status == 401:
-            response = self._send(method, path, request, headers, self._token.current(refused=token))
+            response = self._send(method, path, body, headers, self._token.current(refused=token))
         return response
 
-    def _send(self, method: str, path: str, request: Any, headers: Mapping[str, str], token: str) -> ProviderResponse:
-        given = {**headers, "Authorization": f"Bearer {token}"}
-        if isinstance(request, bytes):
-            return self._api.send(method, path, data=request, headers=given)
-        return self._api.send(method, path, json=request, headers=given)
+    def _send(self, method: str, path: str, body: Any, headers: Mapping[str, str], token: str) -> ProviderResponse:
+        authorized = {**headers, "Authorization": f"Bearer {token}"}
+        if isinstance(body, bytes):
+            return self._api.send(method, path, data=body, headers=authorized)
+        return self._api.send(method, path, json=body, headers=authorized)

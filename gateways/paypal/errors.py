@@ -1,11 +1,10 @@
-"""What PayPal's refusals and processor codes mean for an attempt: closed tables, and nothing else.
+"""What PayPal's refusals and processor codes mean for an attempt: closed tables, and the look-ups in them.
 
 Sources: PayPal's OpenAPI of Orders 2.13 and Payments 2.5, which lists the issues of each operation, and the server SDK
-2.4.0 for the processor codes, read 2026-11-23. Which issues are hard and which soft is ours: PayPal does not say."""
+2.4.0 for the processor codes, read 2026-11-23. PayPal does not say which issues are hard and which are soft: that
+split is our own."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from domain.decline import Decline, DeclineClass, classify
 from domain.outcome import AuthenticationRequired, Declined, Outcome
@@ -13,10 +12,7 @@ from gateways.failures import CallFailed, FailureKind, reason_word
 from gateways.json_api import ProviderResponse
 
 _SEVERITY = list(DeclineClass)
-# A longer one is no code, and cannot be kept.
-_LONGEST_ADVICE = 20
-
-# The buyer can go back to PayPal and choose other funding; while he is away it is a decline of this class.
+# The buyer can go back to PayPal and choose other funding. Without a buyer the issue is a decline of this class.
 SEND_BACK = {
     "INSTRUMENT_DECLINED": DeclineClass.SOFT,
     "ORDER_NOT_APPROVED": DeclineClass.NEEDS_CUSTOMER,
@@ -24,7 +20,7 @@ SEND_BACK = {
     "REDIRECT_PAYER_FOR_ALTERNATE_FUNDING": DeclineClass.SOFT,
 }
 DECLINES = {
-    # the buyer's own limit, and what our account may receive: another day, or a smaller amount
+    # Limits of the buyer and of our account: the payment may pass on another day, or with a smaller amount.
     "TRANSACTION_LIMIT_EXCEEDED": DeclineClass.SOFT,
     "TRANSACTION_RECEIVING_LIMIT_EXCEEDED": DeclineClass.SOFT,
     "CARD_EXPIRED": DeclineClass.NEEDS_CUSTOMER,
@@ -42,7 +38,7 @@ DECLINES = {
         DeclineClass.HARD,
     ),
 }
-# Done already, on its way, or in another state than we thought: PayPal's books decide.
+# Executed already, under way, or in a state that we did not expect: PayPal's books decide.
 _LOOK_UP = frozenset(
     """
     AUTHORIZATION_ALREADY_CAPTURED AUTHORIZATION_DENIED AUTHORIZATION_EXPIRED AUTHORIZATION_VOIDED CANNOT_BE_VOIDED
@@ -51,9 +47,9 @@ _LOOK_UP = frozenset(
     PREVIOUS_REQUEST_IN_PROGRESS
     """.split()
 )
-# Not executed because something else comes first.
+# Not executed, because something else has to happen first: a later repeat may pass.
 _LATER = frozenset({"PENDING_CAPTURE"})
-# The request or our own account is at fault: the same call will always be refused.
+# The request or our own account is at fault: every repeat is refused as well.
 _REFUSED = frozenset(
     """
     ACTION_DOES_NOT_MATCH_INTENT AMOUNT_CANNOT_BE_SPECIFIED AMOUNT_MISMATCH APPLE_PAY_AMOUNT_MISMATCH
@@ -125,33 +121,34 @@ _CODES = {
     """,
 }
 RESPONSE_CODES = {code: decline_class for decline_class, codes in _CODES.items() for code in codes.split()}
-# Visa's advice says something else under the same numbers: this payment, or the whole agreement, was stopped.
+# Visa uses the same numbers with another meaning: the cardholder stopped this payment, or the whole agreement.
 _VISA_ADVICE = {
     "02": DeclineClass.HARD,
     "03": DeclineClass.CONSENT_WITHDRAWN,
     "21": DeclineClass.CONSENT_WITHDRAWN,
 }
-# Reasons of a refused capture or authorization that name no processor.
+# Reasons of a capture or authorization that PayPal itself refused: no processor has seen it.
 _REASONS = {"DECLINED_BY_RISK_FRAUD_FILTERS": DeclineClass.HARD}
 
 
 def issue_of(response: ProviderResponse) -> str:
-    """Return the short stable word for a refusal: its issue, its name, or its status."""
+    """Return the short stable word for a refusal: its issue, its name, or its status. Never raises."""
     body = response.fields
-    details = body.get("details") if isinstance(body.get("details"), list) else []
-    found = [detail.get("issue") for detail in details or () if isinstance(detail, dict)]
-    words = [reason_word(given, "") for given in (*found, body.get("name"), body.get("error"))]
-    return next((known for known in words if known in ISSUES), next(filter(None, words), f"http_{response.status}"))
+    details = body.get("details")
+    issues = [each.get("issue") for each in details if isinstance(each, dict)] if isinstance(details, list) else []
+    words = [reason_word(value, "") for value in (*issues, body.get("name"), body.get("error"))]
+    in_table = next((word for word in words if word in ISSUES), None)
+    return in_table or next(filter(None, words), f"http_{response.status}")
 
 
 def is_missing(response: ProviderResponse) -> bool:
     """Tell whether PayPal says in its own words that there is no such object: another server's 404 proves nothing."""
-    is_its_own = response.fields.get("name") == "RESOURCE_NOT_FOUND" or issue_of(response) == "INVALID_RESOURCE_ID"
-    return response.status == 404 and is_its_own
+    is_from_paypal = response.fields.get("name") == "RESOURCE_NOT_FOUND" or issue_of(response) == "INVALID_RESOURCE_ID"
+    return response.status == 404 and is_from_paypal
 
 
 def outcome_of_refusal(response: ProviderResponse, reference: str | None) -> Outcome:
-    """Return what a refused call says about its attempt, the buyer being away."""
+    """Return what a refused call says about its attempt when the buyer cannot choose other funding."""
     issue = issue_of(response)
     meaning = _meaning(response.status, issue)
     if isinstance(meaning, DeclineClass):
@@ -167,26 +164,18 @@ def _meaning(status: int, issue: str) -> DeclineClass | FailureKind:
     return ISSUES.get(issue, FailureKind.AT_FAULT if status in (400, 403, 415) else FailureKind.UNKNOWN)
 
 
-def decline_of(thing: Any) -> Decline:
-    """Return why PayPal shows a capture or an authorization as refused. Raises what MALFORMED lists."""
-    response = thing.get("processor_response") or {}
-    code, advice = _code(response.get("response_code")), _code(response.get("payment_advice_code"))
-    reason = _code((thing.get("status_details") or {}).get("reason"))
-    advice = advice if advice and len(advice) <= _LONGEST_ADVICE else None
-    is_visa = (thing.get("network_transaction_reference") or {}).get("network") == "VISA"
-    said = (
-        RESPONSE_CODES.get(str(code)),
-        _REASONS.get(str(reason)),
-        _VISA_ADVICE.get(str(advice)) if is_visa else classify("", network_advice_code=advice),
-    )
-    strictest = max((known for known in said if known), key=_SEVERITY.index, default=DeclineClass.SOFT)
-    return Decline(thing["status"], strictest, decline_code=code or reason, network_advice_code=advice)
-
-
-def _code(given: object) -> str | None:
-    return reason_word(given, "") or None
-
-
 def _declined(issue: str, decline_class: DeclineClass, reference: str | None) -> Outcome:
     decline = Decline(issue, decline_class)
     return (AuthenticationRequired if issue == "PAYER_ACTION_REQUIRED" else Declined)(reference, decline)
+
+
+def class_of_decline(
+    response_code: str | None, advice_code: str | None, reason: str | None, *, is_visa: bool
+) -> DeclineClass:
+    """Return the strictest class that any code of a refused capture or authorization asks for; soft without one."""
+    classes = (
+        RESPONSE_CODES.get(response_code or ""),
+        _REASONS.get(reason or ""),
+        _VISA_ADVICE.get(advice_code or "") if is_visa else classify("", network_advice_code=advice_code),
+    )
+    return max((each for each in classes if each), key=_SEVERITY.index, default=DeclineClass.SOFT)

@@ -1,10 +1,9 @@
-"""What PayPal is asked for: orders, payments of them, captures and refunds, and amounts as it writes them.
+"""Builds what is sent to PayPal: orders, payments of them, captures and refunds, with amounts as PayPal writes them.
 
 Source: PayPal's OpenAPI of Orders v2 and Payments v2, read 2026-11-23."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from domain.money import Money, exponent
@@ -27,26 +26,21 @@ def to_paypal(money: Money) -> dict[str, str]:
     """
     if money.currency not in _WHOLE:
         return {"currency_code": money.currency, "value": str(money)}
-    whole, api = divmod(money.minor, 10 ** exponent(money.currency))
-    if api:
+    whole, decimals = divmod(money.minor, 10 ** exponent(money.currency))
+    if decimals:
         raise DecimalsNotSupported(money.currency)
     return {"currency_code": money.currency, "value": str(whole)}
 
 
-def from_paypal(amount: Mapping[str, Any]) -> Money:
-    """Return an amount that PayPal wrote."""
-    return Money.parse(amount["value"], amount["currency_code"])
-
-
 def order_request(attempt: AttemptRequest, api_url: str) -> dict[str, Any]:
-    """Return the request of an order. Raises DecimalsNotSupported."""
+    """Return the request that creates an order. Raises DecimalsNotSupported."""
     request: dict[str, Any] = {
         "intent": "AUTHORIZE" if attempt.verb is Verb.AUTHORIZE else "CAPTURE",
         "purchase_units": [
             {
                 "amount": to_paypal(attempt.money),
                 "custom_id": attempt.payment_id,
-                # Unique at PayPal: a second payment of this attempt is refused there, whatever happens here.
+                # PayPal refuses a second payment with the same invoice id, also after it has dropped the request id.
                 "invoice_id": attempt.attempt_id,
             }
         ],
@@ -64,7 +58,7 @@ def order_request(attempt: AttemptRequest, api_url: str) -> dict[str, Any]:
 
 
 def pay_request(attempt: AttemptRequest) -> dict[str, Any]:
-    """Return what an order is captured or authorized with: nothing, or the account that the buyer left with us.
+    """Return the request that captures or authorizes an order: empty, or with the buyer's saved account.
 
     The account is named only here: with it in the order, PayPal would move the money before the id is stored."""
     if attempt.method_token is None:
@@ -75,10 +69,10 @@ def pay_request(attempt: AttemptRequest) -> dict[str, Any]:
 
 
 def capture_request(attempt: AttemptRequest) -> dict[str, Any]:
-    """Return the request of the one capture of an authorization: what it leaves is released."""
+    """Return the request of the only capture of an authorization: PayPal releases what it leaves."""
     return {"amount": to_paypal(attempt.money), "invoice_id": attempt.attempt_id, "final_capture": True}
 
 
 def refund_request(attempt: AttemptRequest) -> dict[str, Any]:
-    """Return the request of a refund. Our id is in both fields, by which refunds of ours are known."""
+    """Return the request of a refund. Our attempt is in both fields: this tells our refunds from the dashboard's."""
     return {"amount": to_paypal(attempt.money), "custom_id": attempt.attempt_id, "invoice_id": attempt.attempt_id}

@@ -1,14 +1,18 @@
-"""Reads PayPal's orders, captures and refunds into outcomes. A COMPLETED order alone proves no payment.
+"""Reads PayPal's orders, captures and refunds: models of the fields that are read, and functions from them to outcomes.
 
-What it raises for an answer that makes no sense is listed in `gateways.json_api.MALFORMED`. Source: Orders v2 and
-Payments v2, read 2026-11-23."""
+A COMPLETED order proves no payment; only the captures in it do. PayPal's documents require no field of these objects:
+required here is what a decision needs. Source: Orders v2, Payments v2 and Webhooks v1 (OpenAPI), read 2026-11-23."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BeforeValidator
 
 from domain.decline import Decline, DeclineClass
+from domain.errors import InvalidAmount, UnknownCurrency
 from domain.money import Money
 from domain.outcome import (
     ActionRequired,
@@ -23,91 +27,276 @@ from domain.outcome import (
 )
 from domain.payment import Verb
 from gateways.base import AttemptRequest
-from gateways.failures import reason_word
-from gateways.json_api import text
-from gateways.paypal.errors import decline_of
-from gateways.paypal.requests import from_paypal
+from gateways.failures import MalformedResponse, reason_word
+from gateways.paypal.errors import class_of_decline
+from gateways.provider_model import ProviderModel, Text
 
+# Statuses of captures (the first two also of authorizations); every other word but PENDING is doubt.
 _TAKEN = ("COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED")
 _REFUSED = ("DECLINED", "DENIED", "FAILED")
+# Statuses of the authorization that holds, or held, the order's money.
 _HELD = ("CREATED", "CAPTURED", "PARTIALLY_CAPTURED")
 _APPROVE_LINKS = ("payer-action", "approve", "redirect")
+# The decline's column has room for no more, and no advice code is longer.
+_LONGEST_ADVICE = 20
 
 
-def payments_of(body: Any, kind: str) -> list[Any]:
-    """Return the `authorizations`, `captures` or `refunds` of an order, oldest first."""
-    units = body["purchase_units"]
-    return [payment for unit in units for payment in (unit.get("payments") or {}).get(kind) or []]
+# --- models -----------------------------------------------------------------------------------------
 
 
-def authorization_of(body: Any) -> Any | None:
+def _code(value: object) -> str | None:
+    return reason_word(value, "") or None
+
+
+# A code that only explains a status: a value that is no code is dropped, because the status decides without it.
+Code = Annotated[str | None, BeforeValidator(_code)]
+
+
+class Amount(ProviderModel):
+    """An amount of money as PayPal writes it."""
+
+    value: Text
+    currency_code: Text
+
+    @property
+    def money(self) -> Money:
+        """Return the amount as money. Raises MalformedResponse."""
+        try:
+            return Money.parse(self.value, self.currency_code)
+        except (InvalidAmount, UnknownCurrency):
+            raise MalformedResponse("Amount.value") from None
+
+
+class Link(ProviderModel):
+    """One link of an object. A stored event may have lost either field."""
+
+    rel: str | None = None
+    href: str | None = None
+
+
+class Linked(ProviderModel):
+    """An object, or a refusal, with links."""
+
+    links: list[Link] | None = None
+
+    def link(self, *names: str) -> str | None:
+        """Return the address of the first of these links that is there."""
+        addresses = {link.rel: link.href for link in self.links or ()}
+        return next((addresses[name] for name in names if addresses.get(name)), None)
+
+
+class StatusDetails(ProviderModel):
+    """Why a capture, an authorization or a refund has its status."""
+
+    reason: Code = None
+
+
+class ProcessorResponse(ProviderModel):
+    """The codes of the card's processor and network."""
+
+    response_code: Code = None
+    payment_advice_code: Code = None
+
+
+class NetworkReference(ProviderModel):
+    """The card network of a payment."""
+
+    network: Code = None
+
+
+class PaymentResource(ProviderModel):
+    """What authorizations, captures and refunds have in common. `invoice_id`: our attempt, where we made it."""
+
+    id: Text
+    status: Text
+    invoice_id: str | None = None
+    status_details: StatusDetails | None = None
+
+
+class Refusable(PaymentResource):
+    """An authorization or a capture, with the codes of its refusal."""
+
+    amount: Amount
+    processor_response: ProcessorResponse | None = None
+    network_transaction_reference: NetworkReference | None = None
+
+
+class Authorization(Refusable):
+    """An authorization of an order."""
+
+    expiration_time: str | None = None
+
+    @property
+    def expires_at(self) -> datetime:
+        """Return when the authorization ends; a time without a zone is UTC. Raises MalformedResponse."""
+        try:
+            moment = datetime.fromisoformat(self.expiration_time or "")
+        except ValueError:
+            raise MalformedResponse("Authorization.expiration_time") from None
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class Capture(Refusable):
+    """A capture of an order or of an authorization."""
+
+
+class Refund(PaymentResource):
+    """A refund of a capture. A refund that moved nothing may show no amount."""
+
+    amount: Amount | None = None
+
+
+class Payments(ProviderModel):
+    """The payments of a purchase unit."""
+
+    authorizations: list[Authorization] | None = None
+    captures: list[Capture] | None = None
+    refunds: list[Refund] | None = None
+
+
+class PurchaseUnit(ProviderModel):
+    """One part of an order. Ours have one; a payment appears in it once there is one."""
+
+    payments: Payments | None = None
+
+
+class Order(Linked):
+    """An order with its payments, oldest first."""
+
+    id: Text
+    status: Text
+    purchase_units: list[PurchaseUnit]
+
+    @property
+    def authorizations(self) -> list[Authorization]:
+        """The authorizations of all units."""
+        return [each for payments in self._payments for each in payments.authorizations or ()]
+
+    @property
+    def captures(self) -> list[Capture]:
+        """The captures of all units."""
+        return [each for payments in self._payments for each in payments.captures or ()]
+
+    @property
+    def refunds(self) -> list[Refund]:
+        """The refunds of all units."""
+        return [each for payments in self._payments for each in payments.refunds or ()]
+
+    @property
+    def _payments(self) -> list[Payments]:
+        return [unit.payments for unit in self.purchase_units if unit.payments is not None]
+
+
+class EventName(ProviderModel):
+    """The type of one event that a webhook is registered for."""
+
+    name: Text
+
+
+class WebhookRegistration(ProviderModel):
+    """A webhook's registration."""
+
+    event_types: list[EventName]
+
+
+class SignatureVerification(ProviderModel):
+    """PayPal's own verdict on a webhook."""
+
+    verification_status: Text
+
+
+# --- reading ----------------------------------------------------------------------------------------
+
+_Resource = TypeVar("_Resource", bound=PaymentResource)
+
+
+def read_order(body: Any, reference: str) -> Order:
+    """Return the order with this id. Raises MalformedResponse for anything else: another order proves nothing."""
+    order = Order.parse(body)
+    if order.id != reference:
+        raise MalformedResponse("Order.id")
+    return order
+
+
+def authorization_of(order: Order) -> Authorization | None:
     """Return the authorization that holds the order's money, or else the last one."""
-    found = payments_of(body, "authorizations")
-    return next((held for held in found if held["status"] in _HELD), found[-1] if found else None)
+    authorizations = order.authorizations
+    holding = next((each for each in authorizations if each.status in _HELD), None)
+    return holding or (authorizations[-1] if authorizations else None)
 
 
-def capture_of(body: Any) -> Any | None:
+def capture_of(order: Order) -> Capture | None:
     """Return the capture of an order that can be refunded, now or once it is no longer pending."""
-    found = payments_of(body, "captures")
-    return next((capture for capture in found if capture["status"] not in _REFUSED), None)
+    return next((capture for capture in order.captures if capture.status not in _REFUSED), None)
 
 
-def made_by(attempt_id: str, things: list[Any]) -> Any | None:
-    """Return what was made for an attempt, if it is there."""
-    return next(iter(_of_attempt(attempt_id, things)), None)
+def made_by(attempt_id: str, resources: Sequence[_Resource]) -> _Resource | None:
+    """Return the first resource that was made for an attempt."""
+    return next(iter(_of_attempt(attempt_id, resources)), None)
 
 
-def _of_attempt(attempt_id: str, things: list[Any]) -> list[Any]:
-    return [thing for thing in things if thing.get("invoice_id") == attempt_id]
+def _of_attempt(attempt_id: str, resources: Sequence[_Resource]) -> list[_Resource]:
+    return [resource for resource in resources if resource.invoice_id == attempt_id]
 
 
-def approve_link(body: Any) -> str | None:
-    """Return where the buyer is sent to."""
-    links = {link["rel"]: link["href"] for link in body.get("links") or []}
-    found = next((links[rel] for rel in _APPROVE_LINKS if rel in links), None)
-    return found if isinstance(found, str) and found.startswith("http") else None
+def approve_link(linked: Linked) -> str | None:
+    """Return the address at which the buyer approves."""
+    address = linked.link(*_APPROVE_LINKS)
+    return address if address is not None and address.startswith("http") else None
+
+
+def decline_of(refused: Refusable) -> Decline:
+    """Return why PayPal shows a capture or an authorization as refused."""
+    response = refused.processor_response or ProcessorResponse()
+    reason = refused.status_details.reason if refused.status_details else None
+    network = refused.network_transaction_reference.network if refused.network_transaction_reference else None
+    code, advice = response.response_code, response.payment_advice_code
+    advice = advice if advice and len(advice) <= _LONGEST_ADVICE else None
+    decline_class = class_of_decline(code, advice, reason, is_visa=network == "VISA")
+    return Decline(refused.status, decline_class, decline_code=code or reason, network_advice_code=advice)
+
+
+# --- outcomes ---------------------------------------------------------------------------------------
 
 
 def waiting_for_buyer(reference: str, link: str | None) -> ActionRequired:
-    """Return that the buyer has to approve."""
+    """Return that the buyer has to approve, at the link if there is one."""
     return ActionRequired(reference, {"type": "redirect", **({"redirect_url": link} if link else {})})
 
 
-def outcome_of_order(body: Any, attempt: AttemptRequest) -> Outcome:
-    """Return how an order stands, for its charge or for a capture or void of it."""
-    reference, status = text(body["id"]), body["status"]
-    if reference != (attempt.charge_reference or attempt.reference or reference):
-        raise ValueError("another order than was asked for")
-    captures, authorization = payments_of(body, "captures"), authorization_of(body)
-    if any(capture["status"] not in (*_TAKEN, *_REFUSED, "PENDING") for capture in captures):
-        return InDoubt("unknown_status", reference)
-    taken = [from_paypal(capture["amount"]) for capture in captures if capture["status"] in _TAKEN]
+def outcome_of_order(order: Order, attempt: AttemptRequest) -> Outcome:
+    """Return how an order stands, for its charge or for a capture or void of it. Raises MalformedResponse."""
+    captures, authorization = order.captures, authorization_of(order)
+    if any(capture.status not in (*_TAKEN, *_REFUSED, "PENDING") for capture in captures):
+        return InDoubt("unknown_status", order.id)
+    taken = [capture.amount.money for capture in captures if capture.status in _TAKEN]
     if taken:
-        held = from_paypal(authorization["amount"]) if authorization else None
-        return _captured(reference, attempt, sum(money.minor for money in taken), held, {m.currency for m in taken})
-    if any(capture["status"] == "PENDING" for capture in captures):
-        return Pending(reference)
-    # An earlier capture's refusal says nothing about this one.
+        return _captured(order.id, attempt, taken, authorization)
+    if any(capture.status == "PENDING" for capture in captures):
+        return Pending(order.id)
+    # The refusal of an earlier capture says nothing about this one.
     own = captures if attempt.verb is not Verb.CAPTURE else _of_attempt(attempt.attempt_id, captures)
     if own and (attempt.verb is Verb.CAPTURE or authorization is None):
-        return Declined(reference, decline_of(own[-1]))
+        return Declined(order.id, decline_of(own[-1]))
     if authorization is not None:
-        return _authorized(reference, attempt, authorization)
-    return _unpaid(reference, status, body, attempt)
+        return _authorized(order.id, attempt, authorization)
+    return _unpaid(order, attempt)
 
 
 def _captured(
-    reference: str, attempt: AttemptRequest, captured: int, held: Money | None, currencies: set[str]
+    reference: str, attempt: AttemptRequest, taken: list[Money], authorization: Authorization | None
 ) -> Outcome:
-    if currencies != {attempt.money.currency}:
+    captured = sum(money.minor for money in taken)
+    authorized = authorization.amount.money.minor if authorization else captured
+    if {money.currency for money in taken} != {attempt.money.currency}:
         return InDoubt("other_currency", reference)
     if attempt.verb is Verb.CHARGE and captured != attempt.money.minor:
         return InDoubt("other_amount", reference)
-    return Approved(reference, authorized=held.minor if held else captured, captured=captured)
+    return Approved(reference, authorized=authorized, captured=captured)
 
 
-def _authorized(reference: str, attempt: AttemptRequest, authorization: Any) -> Outcome:
-    status, held = authorization["status"], from_paypal(authorization["amount"])
+def _authorized(reference: str, attempt: AttemptRequest, authorization: Authorization) -> Outcome:
+    status, held = authorization.status, authorization.amount.money
     if status == "VOIDED":
         return Approved(reference, voided=True)
     if status == "PENDING":
@@ -120,13 +309,11 @@ def _authorized(reference: str, attempt: AttemptRequest, authorization: Any) -> 
         attempt.verb is Verb.AUTHORIZE and held.minor != attempt.money.minor
     ):
         return InDoubt("other_amount", reference)
-    expires_at = datetime.fromisoformat(authorization["expiration_time"])
-    # A time without a zone is UTC.
-    expires_at = expires_at if expires_at.tzinfo else expires_at.replace(tzinfo=UTC)
-    return Approved(reference, authorized=held.minor, authorization_expires_at=expires_at)
+    return Approved(reference, authorized=held.minor, authorization_expires_at=authorization.expires_at)
 
 
-def _unpaid(reference: str, status: str, body: Any, attempt: AttemptRequest) -> Outcome:
+def _unpaid(order: Order, attempt: AttemptRequest) -> Outcome:
+    reference, status = order.id, order.status
     match status:
         case "APPROVED":
             return CustomerApproved(reference)
@@ -137,35 +324,60 @@ def _unpaid(reference: str, status: str, body: Any, attempt: AttemptRequest) -> 
         case "CREATED" | "SAVED" if attempt.method_token is not None:
             return NotSent("not_completed", reference=reference)
         case "CREATED" | "SAVED" | "PAYER_ACTION_REQUIRED":
-            return waiting_for_buyer(reference, approve_link(body))
+            return waiting_for_buyer(reference, approve_link(order))
     return InDoubt("nothing_shown" if status == "COMPLETED" else "unknown_status", reference)
 
 
-def outcome_of_capture(body: Any, attempt: AttemptRequest, reference: str, held: int) -> Outcome:
-    """Return what came of capturing an authorization of `held` minor units. `reference`: the order's."""
-    status = body["status"]
-    if status == "PENDING":
+def outcome_of_capture(capture: Capture, attempt: AttemptRequest, reference: str, held: int) -> Outcome:
+    """Return the outcome of capturing an authorization of `held` minor units. `reference`: the order's."""
+    if capture.status == "PENDING":
         return Pending(reference)
-    if status in _REFUSED:
-        return Declined(reference, decline_of(body))
-    if status not in _TAKEN:
+    if capture.status in _REFUSED:
+        return Declined(reference, decline_of(capture))
+    if capture.status not in _TAKEN:
         return InDoubt("unknown_status", reference)
-    if from_paypal(body["amount"]) != attempt.money:
+    if capture.amount.money != attempt.money:
         return InDoubt("other_amount", reference)
     return Approved(reference, authorized=held, captured=attempt.money.minor)
 
 
-def outcome_of_refund(body: Any, asked: Money | None = None) -> Outcome:
-    """Return how a refund stands; `asked`: how much it was meant to give back, where that is known."""
-    reference, status = text(body["id"]), body["status"]
-    if status == "PENDING":
-        return Pending(reference)
-    if status in ("FAILED", "CANCELLED"):
-        reason = reason_word((body.get("status_details") or {}).get("reason"), "") or None
-        return Declined(reference, Decline(status, DeclineClass.HARD, decline_code=reason))
-    if status != "COMPLETED":
-        return InDoubt("unknown_status", reference)
-    money = from_paypal(body["amount"])
-    if asked is not None and money != asked:
-        return InDoubt("other_amount", reference)
-    return Approved(reference, refunded=money.minor)
+def outcome_of_void(body: Any, reference: str) -> Outcome:
+    """Return the outcome of voiding an authorization: PayPal responds with nothing, or with the authorization."""
+    if body is None or PaymentResource.parse(body).status == "VOIDED":
+        return Approved(reference, voided=True)
+    return InDoubt("not_voided", reference)
+
+
+def outcome_of_closing(order: Order, attempt: AttemptRequest) -> Outcome:
+    """Return the outcome of leaving an order: it is closed, unless money has moved or may move."""
+    outcome = outcome_of_order(order, attempt)
+    if isinstance(outcome, Approved | Pending | InDoubt):
+        return outcome
+    # A refused payment ends an order, and no capture of ours passes one whose buyer has to act first.
+    is_over = isinstance(outcome, Declined) or order.status == "PAYER_ACTION_REQUIRED"
+    return Approved(order.id, voided=True, may_still_charge=not is_over)
+
+
+def outcome_of_missing(reference: str) -> Outcome:
+    """Return the outcome of closing an order that PayPal does not show.
+
+    PayPal deletes an order that is not approved within hours. An order that it does not show yet looks the same, so a
+    capture of ours may still charge it."""
+    return Approved(reference, voided=True, may_still_charge=True)
+
+
+def outcome_of_refund(refund: Refund, expected: Money | None = None) -> Outcome:
+    """Return how a refund stands. `expected`: the amount that it should give back, where we know it."""
+    if refund.status == "PENDING":
+        return Pending(refund.id)
+    if refund.status in ("FAILED", "CANCELLED"):
+        reason = refund.status_details.reason if refund.status_details else None
+        return Declined(refund.id, Decline(refund.status, DeclineClass.HARD, decline_code=reason))
+    if refund.status != "COMPLETED":
+        return InDoubt("unknown_status", refund.id)
+    if refund.amount is None:
+        raise MalformedResponse("Refund.amount")
+    money = refund.amount.money
+    if expected is not None and money != expected:
+        return InDoubt("other_amount", refund.id)
+    return Approved(refund.id, refunded=money.minor)

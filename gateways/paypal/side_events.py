@@ -1,121 +1,233 @@
-"""What PayPal tells beside its orders: disputes, subscriptions that it runs by itself, saved accounts.
+"""Reads the events beside PayPal's orders: disputes, subscriptions that PayPal runs itself, saved accounts.
 
-Codes, references and amounts only: whatever does not look like one stays out. Sources: developer.paypal.com, webhook
+A side event has codes, references and amounts only; any other text is dropped. Sources: developer.paypal.com, webhook
 event names, Disputes v1; PayPal's OpenAPI of Subscriptions v1 and Payment Method Tokens v3; read 2026-11-23."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, StringConstraints
 
 from gateways.base import SideEvent, WebhookEvent
+from gateways.provider_model import ProviderModel
 
 # Neither a name with its spaces nor an e-mail address.
-_PLAIN = re.compile(r"[\w.:+-]{1,127}", re.ASCII)
-# As PayPal writes amounts: what is reversed has a sign.
+_PLAIN = re.compile(r"[A-Za-z0-9_.:+-]{1,127}")
+# As PayPal writes amounts; a reversal has a minus sign.
 _DECIMAL = re.compile(r"-?\d{1,20}(?:\.\d{1,6})?", re.ASCII)
-# How a resolved dispute ended. Who pays after the other codes (such as RESOLVED_WITH_PAYOUT) they do not say.
+# How a resolved dispute ended. The other codes, such as RESOLVED_WITH_PAYOUT, do not say who pays.
 _ENDED = {"RESOLVED_SELLER_FAVOUR": "dispute_won", "RESOLVED_BUYER_FAVOUR": "dispute_lost"}
 
 
-def event_of_side_event(kind: str, resource: Any) -> WebhookEvent | None:
-    """Return the fact that an event of this type tells; None for an unknown type, or for a thing without an id."""
-    known = _KINDS.get(kind)
-    return known[0](known[1], resource) if known is not None else None
+def read_side_event(type: str, resource: Any) -> WebhookEvent | None:
+    """Return the side event of an event of this type; None for an unknown type. Raises MalformedResponse."""
+    if type not in SIDE_EVENTS:
+        return None
+    read, name = SIDE_EVENTS[type]
+    return read(name, resource)
 
 
-def _of_dispute(name: str, dispute: Any) -> WebhookEvent | None:
-    transaction = (dispute.get("disputed_transactions") or [{}])[0]
-    outcome = _part(dispute, "dispute_outcome", "outcome_code")
-    data = {
-        "reference": dispute.get("dispute_id"),
-        "reason": dispute.get("reason"),
-        "status": dispute.get("status"),
-        "stage": dispute.get("dispute_life_cycle_stage"),
-        "outcome": outcome,
-        "transaction": _part(transaction, "seller_transaction_id"),
-        "evidence_due_at": dispute.get("seller_response_due_date"),
-    } | _amount(dispute.get("dispute_amount"), "value", "currency_code")
-    name = _ENDED.get(str(outcome), name) if name == "dispute_closed" else name
-    ours = _texts({"attempt": _part(transaction, "invoice_number"), "payment": _part(transaction, "custom")})
-    return _told(name, data, attempt_id=ours.get("attempt"), payment_id=ours.get("payment"))
+# --- models -----------------------------------------------------------------------------------------
 
 
-def _of_subscription(name: str, subscription: Any) -> WebhookEvent | None:
-    data = {"reference": subscription.get("id"), "status": subscription.get("status")}
-    if name == "subscription_payment_failed":
-        failed = _part(subscription, "billing_info", "last_failed_payment")
-        # Documented by the first name, sent by the second.
-        retry_at = _part(failed, "next_payment_retry_time") or _part(failed, "next_payment_retry_date")
-        data |= {"reason": _part(failed, "reason_code"), "next_retry_at": retry_at}
-        data |= _amount(_part(failed, "amount"), "value", "currency_code")
-    return _told(name, data)
+def _matching(pattern: re.Pattern[str]) -> BeforeValidator:
+    def match(value: object) -> str | None:
+        return value if isinstance(value, str) and pattern.fullmatch(value) else None
+
+    return BeforeValidator(match)
 
 
-def _of_sale(name: str, sale: Any) -> WebhookEvent | None:
+# The object of the event: without its id the event says nothing.
+Identifier = Annotated[str, StringConstraints(pattern=f"^{_PLAIN.pattern}$")]
+# Values that only describe the object: one of another form is dropped, because it may be personal data.
+Plain = Annotated[str | None, _matching(_PLAIN)]
+DecimalText = Annotated[str | None, _matching(_DECIMAL)]
+
+
+class Amount(ProviderModel):
+    """An amount of a dispute or a subscription."""
+
+    value: DecimalText = None
+    currency_code: Plain = None
+
+
+class DisputedTransaction(ProviderModel):
+    """The capture that a dispute is about, with our ids where PayPal repeats them."""
+
+    seller_transaction_id: Plain = None
+    invoice_number: Plain = None
+    custom: Plain = None
+
+
+class DisputeOutcome(ProviderModel):
+    """How a dispute ended."""
+
+    outcome_code: Plain = None
+
+
+class Dispute(ProviderModel):
+    """A dispute."""
+
+    dispute_id: Identifier
+    reason: Plain = None
+    status: Plain = None
+    dispute_life_cycle_stage: Plain = None
+    dispute_outcome: DisputeOutcome | None = None
+    disputed_transactions: list[DisputedTransaction] | None = None
+    seller_response_due_date: Plain = None
+    dispute_amount: Amount | None = None
+
+
+class FailedPayment(ProviderModel):
+    """A subscription's last failed payment. PayPal documents `next_payment_retry_time` and sends the other name."""
+
+    reason_code: Plain = None
+    next_payment_retry_time: Plain = None
+    next_payment_retry_date: Plain = None
+    amount: Amount | None = None
+
+
+class BillingInfo(ProviderModel):
+    """The billing of a subscription."""
+
+    last_failed_payment: FailedPayment | None = None
+
+
+class Subscription(ProviderModel):
+    """A subscription."""
+
+    id: Identifier
+    status: Plain = None
+    billing_info: BillingInfo | None = None
+
+
+class SaleAmount(ProviderModel):
+    """An amount of a sale, which has older field names."""
+
+    total: DecimalText = None
+    currency: Plain = None
+
+
+class Sale(ProviderModel):
     """A payment of a subscription, or a refund of one, which names its sale."""
+
+    id: Identifier
+    billing_agreement_id: Plain = None
+    sale_id: Plain = None
+    state: Plain = None
+    reason_code: Plain = None
+    amount: SaleAmount | None = None
+
+
+class Customer(ProviderModel):
+    """The customer of a saved account."""
+
+    id: Plain = None
+
+
+class Metadata(ProviderModel):
+    """The order with which an account was saved."""
+
+    order_id: Plain = None
+
+
+class SavedAccount(ProviderModel):
+    """A saved account. Its own id can be charged and is not read."""
+
+    customer: Customer | None = None
+    metadata: Metadata | None = None
+
+
+# --- reading ----------------------------------------------------------------------------------------
+
+
+def _read_dispute(name: str, resource: Any) -> WebhookEvent:
+    dispute = Dispute.parse(resource)
+    transaction = dispute.disputed_transactions[0] if dispute.disputed_transactions else DisputedTransaction()
+    outcome = dispute.dispute_outcome.outcome_code if dispute.dispute_outcome else None
     data = {
-        "reference": sale.get("id"),
-        "subscription": sale.get("billing_agreement_id"),
-        "sale": sale.get("sale_id"),
-        "status": sale.get("state"),
-        "reason": sale.get("reason_code"),
-    } | _amount(sale.get("amount"), "total", "currency")
-    return _told(name, data)
+        "reference": dispute.dispute_id,
+        "reason": dispute.reason,
+        "status": dispute.status,
+        "stage": dispute.dispute_life_cycle_stage,
+        "outcome": outcome,
+        "transaction": transaction.seller_transaction_id,
+        "evidence_due_at": dispute.seller_response_due_date,
+        **_amount(dispute.dispute_amount),
+    }
+    name = _ENDED.get(outcome or "", name) if name == "dispute_closed" else name
+    return _event(name, data, attempt_id=transaction.invoice_number, payment_id=transaction.custom)
 
 
-def _of_token(name: str, token: Any) -> WebhookEvent | None:
-    """A saved account, by the order with which it was saved. The token itself can be charged, and is left out."""
-    attempt = _texts({"id": _part(token, "metadata", "order_id")}).get("id", "")
-    return WebhookEvent(
-        attempt, None, None, side_event=SideEvent(name, _texts({"customer": _part(token, "customer", "id")}))
-    )
+def _read_subscription(name: str, resource: Any) -> WebhookEvent:
+    subscription = Subscription.parse(resource)
+    data = {"reference": subscription.id, "status": subscription.status}
+    failed = subscription.billing_info.last_failed_payment if subscription.billing_info else None
+    if name == "subscription_payment_failed" and failed is not None:
+        retry_at = failed.next_payment_retry_time or failed.next_payment_retry_date
+        data |= {"reason": failed.reason_code, "next_retry_at": retry_at, **_amount(failed.amount)}
+    return _event(name, data)
 
 
-# By the type of the event: who reads its resource, and what it tells.
-_KINDS: dict[str, tuple[Callable[[str, Any], WebhookEvent | None], str]] = {
-    "CUSTOMER.DISPUTE.CREATED": (_of_dispute, "dispute_opened"),
-    "CUSTOMER.DISPUTE.UPDATED": (_of_dispute, "dispute_updated"),
-    "CUSTOMER.DISPUTE.RESOLVED": (_of_dispute, "dispute_closed"),
-    "BILLING.SUBSCRIPTION.CREATED": (_of_subscription, "subscription_created"),
-    "BILLING.SUBSCRIPTION.ACTIVATED": (_of_subscription, "subscription_activated"),
-    "BILLING.SUBSCRIPTION.UPDATED": (_of_subscription, "subscription_updated"),
-    "BILLING.SUBSCRIPTION.EXPIRED": (_of_subscription, "subscription_expired"),
-    "BILLING.SUBSCRIPTION.CANCELLED": (_of_subscription, "subscription_cancelled"),
-    "BILLING.SUBSCRIPTION.SUSPENDED": (_of_subscription, "subscription_suspended"),
-    "BILLING.SUBSCRIPTION.PAYMENT.FAILED": (_of_subscription, "subscription_payment_failed"),
-    "PAYMENT.SALE.COMPLETED": (_of_sale, "subscription_sale_completed"),
-    "PAYMENT.SALE.REFUNDED": (_of_sale, "subscription_sale_refunded"),
-    "PAYMENT.SALE.REVERSED": (_of_sale, "subscription_sale_reversed"),
-    "PAYMENT.SALE.PENDING": (_of_sale, "subscription_sale_pending"),
-    "PAYMENT.SALE.DENIED": (_of_sale, "subscription_sale_denied"),
-    "VAULT.PAYMENT-TOKEN.CREATED": (_of_token, "payment_method_saved"),
-    "VAULT.PAYMENT-TOKEN.DELETED": (_of_token, "payment_method_removed"),
+def _read_sale(name: str, resource: Any) -> WebhookEvent:
+    sale = Sale.parse(resource)
+    data = {
+        "reference": sale.id,
+        "subscription": sale.billing_agreement_id,
+        "sale": sale.sale_id,
+        "status": sale.state,
+        "reason": sale.reason_code,
+    }
+    if sale.amount is not None and sale.amount.total is not None:
+        data |= {"amount": sale.amount.total, "currency": sale.amount.currency}
+    return _event(name, data)
+
+
+def _read_saved_account(name: str, resource: Any) -> WebhookEvent:
+    account = SavedAccount.parse(resource)
+    order_id = account.metadata.order_id if account.metadata else None
+    return _event(name, {"customer": account.customer.id if account.customer else None}, reference=order_id or "")
+
+
+# By the type of an event: the reader of its resource, and the name of the side event.
+SIDE_EVENTS: dict[str, tuple[Callable[[str, Any], WebhookEvent], str]] = {
+    "CUSTOMER.DISPUTE.CREATED": (_read_dispute, "dispute_opened"),
+    "CUSTOMER.DISPUTE.UPDATED": (_read_dispute, "dispute_updated"),
+    "CUSTOMER.DISPUTE.RESOLVED": (_read_dispute, "dispute_closed"),
+    "BILLING.SUBSCRIPTION.CREATED": (_read_subscription, "subscription_created"),
+    "BILLING.SUBSCRIPTION.ACTIVATED": (_read_subscription, "subscription_activated"),
+    "BILLING.SUBSCRIPTION.UPDATED": (_read_subscription, "subscription_updated"),
+    "BILLING.SUBSCRIPTION.EXPIRED": (_read_subscription, "subscription_expired"),
+    "BILLING.SUBSCRIPTION.CANCELLED": (_read_subscription, "subscription_cancelled"),
+    "BILLING.SUBSCRIPTION.SUSPENDED": (_read_subscription, "subscription_suspended"),
+    "BILLING.SUBSCRIPTION.PAYMENT.FAILED": (_read_subscription, "subscription_payment_failed"),
+    "PAYMENT.SALE.COMPLETED": (_read_sale, "subscription_sale_completed"),
+    "PAYMENT.SALE.REFUNDED": (_read_sale, "subscription_sale_refunded"),
+    "PAYMENT.SALE.REVERSED": (_read_sale, "subscription_sale_reversed"),
+    "PAYMENT.SALE.PENDING": (_read_sale, "subscription_sale_pending"),
+    "PAYMENT.SALE.DENIED": (_read_sale, "subscription_sale_denied"),
+    "VAULT.PAYMENT-TOKEN.CREATED": (_read_saved_account, "payment_method_saved"),
+    "VAULT.PAYMENT-TOKEN.DELETED": (_read_saved_account, "payment_method_removed"),
 }
 
 
-def _told(
-    name: str, data: dict[str, Any], *, attempt_id: str | None = None, payment_id: str | None = None
-) -> WebhookEvent | None:
-    known = _texts(data)
-    if "reference" not in known:
-        return None
-    return WebhookEvent("", attempt_id, None, side_event=SideEvent(name, known), payment_id=payment_id)
+def _event(
+    name: str,
+    data: dict[str, str | None],
+    *,
+    reference: str = "",
+    attempt_id: str | None = None,
+    payment_id: str | None = None,
+) -> WebhookEvent:
+    given = {key: value for key, value in data.items() if value is not None}
+    return WebhookEvent(reference, attempt_id, None, side_event=SideEvent(name, given), payment_id=payment_id)
 
 
-def _amount(money: Any, value: str, currency: str) -> dict[str, Any]:
-    amount = _part(money, value)
-    is_amount = isinstance(amount, str) and _DECIMAL.fullmatch(amount)
-    return {"amount": amount, "currency": _part(money, currency)} if is_amount else {}
-
-
-def _part(thing: Any, *names: str) -> Any:
-    """Return what lies that deep in a document; None where there is nothing."""
-    for name in names:
-        thing = thing.get(name) if isinstance(thing, dict) else None
-    return thing
-
-
-def _texts(data: dict[str, Any]) -> dict[str, str]:
-    return {name: text for name, text in data.items() if isinstance(text, str) and _PLAIN.fullmatch(text)}
+def _amount(amount: Amount | None) -> dict[str, str | None]:
+    """Return an amount, if it is one: a currency alone says nothing."""
+    if amount is None or amount.value is None:
+        return {}
+    return {"amount": amount.value, "currency": amount.currency_code}

@@ -1,4 +1,4 @@
-"""What may be stored of PayPal's events: what is read of them, and neither persons nor what can be charged."""
+"""Allow-list of the webhook fields that we store; personal data and tokens that can be charged are dropped."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _RESOURCE: Shape = {
     "disputed_transactions": {"seller_transaction_id": None, "invoice_number": None, "custom": None},
     "seller_response_due_date": None,
     "dispute_amount": _AMOUNT,
-    # subscriptions, and their sales
+    # subscriptions and their sales
     "billing_info": {
         "last_failed_payment": {
             "reason_code": None,
@@ -41,19 +41,19 @@ _RESOURCE: Shape = {
     "state": None,
     "reason_code": None,
 }
-# A saved account is charged by its id, which is in its links too.
-_SAVED: Shape = {"customer": {"id": None}, "metadata": {"order_id": None}}
+# The id of a saved account can be charged, and its links repeat it: neither is stored.
+_SAVED_ACCOUNT: Shape = {"customer": {"id": None}, "metadata": {"order_id": None}}
 _SHAPES: dict[str, Shape] = {
     "CHECKOUT.": _RESOURCE,
     "PAYMENT.": _RESOURCE,
     "CUSTOMER.DISPUTE.": _RESOURCE,
     "BILLING.SUBSCRIPTION.": _RESOURCE,
-    "VAULT.": _SAVED,
+    "VAULT.": _SAVED_ACCOUNT,
 }
 
 
 def stored_fields(event: Any) -> Any:
-    """Return what may be stored of an event."""
-    kind = str(event["event_type"])
-    shape = next((shape for start, shape in _SHAPES.items() if kind.startswith(start)), {})
+    """Return what may be stored of an event, of any JSON. Only ids of an event whose type is not in the table."""
+    type = str(event.get("event_type")) if isinstance(event, dict) else ""
+    shape = next((shape for start, shape in _SHAPES.items() if type.startswith(start)), {})
     return picked(event, {"id": None, "event_type": None, "resource": shape})

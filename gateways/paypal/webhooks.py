@@ -1,8 +1,8 @@
-"""PayPal's webhooks: which are believed, and which object they are about.
+"""Verifies PayPal's webhooks, and reads which object each is about.
 
-Signed over id, time, webhook id and CRC-32 of the raw body; checked here, and by PayPal too when its certificate
-cannot be, or when the content is believed. Source: developer.paypal.com, verify a webhook signature yourself, read
-2026-11-23."""
+A webhook is signed over its id, its time, the webhook's id and a CRC-32 of the raw body. The signature is checked here.
+PayPal is asked as well when its certificate cannot be checked, and before the content itself is booked. Source:
+developer.paypal.com, verify a webhook signature yourself, read 2026-11-23."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import json
 import zlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from operator import itemgetter
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -20,16 +19,16 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from domain.errors import WebhookRefused
-from domain.outcome import Outcome
 from gateways.base import VerifiedWebhook, WebhookEvent
-from gateways.json_api import MALFORMED
+from gateways.failures import CallFailed, MalformedResponse
 from gateways.paypal.certificates import Certificates, Unchecked
-from gateways.paypal.responses import outcome_of_refund
-from gateways.paypal.side_events import event_of_side_event
+from gateways.paypal.responses import Linked, Refund, outcome_of_refund
+from gateways.paypal.side_events import read_side_event
 from gateways.paypal.stored_fields import stored_fields
+from gateways.provider_model import ProviderModel, Text
 from gateways.signatures import check_age, verified_webhook
 
-# PayPal tries for three days with the stamp of the first try.
+# PayPal repeats a delivery for three days, with the time of the first attempt.
 _PAST = timedelta(days=3)
 _HEADERS = {
     "auth_algo": "Paypal-Auth-Algo",
@@ -38,14 +37,15 @@ _HEADERS = {
     "transmission_sig": "Paypal-Transmission-Sig",
     "transmission_time": "Paypal-Transmission-Time",
 }
-_MOST_HEADER = 2000
+# PayPal's longest header, the signature, has a few hundred characters.
+_LONGEST_HEADER = 2000
 
-# Asks PayPal whether a delivery is its own; raises WebhookRefused if that cannot be told now.
+# Asks PayPal whether it signed a webhook. Raises CallFailed when PayPal gives no usable response.
 AskPayPal = Callable[[bytes], bool]
 
 
 class Webhooks:
-    """What verifies the deliveries of one webhook registration."""
+    """Verifies the webhooks of one registration."""
 
     def __init__(self, webhook_id: str | None, certificates: Certificates, ask_paypal: AskPayPal) -> None:
         self._webhook_id = webhook_id
@@ -53,44 +53,56 @@ class Webhooks:
         self._ask_paypal = ask_paypal
 
     def verify(self, body: bytes, headers: Mapping[str, str], now: datetime) -> VerifiedWebhook:
-        """Return the delivery if PayPal made it for this registration, lately. Raises WebhookRefused."""
+        """Return the webhook if PayPal signed it for this registration within three days. Raises WebhookRefused."""
         if not self._webhook_id:
             raise WebhookRefused("no webhook id is configured")
-        given = {field: headers.get(name, "") for field, name in _HEADERS.items()}
-        if not all(text and len(text) <= _MOST_HEADER and text.isascii() for text in given.values()):
+        signed = {field: headers.get(name, "") for field, name in _HEADERS.items()}
+        if not all(text and len(text) <= _LONGEST_HEADER and text.isascii() for text in signed.values()):
             raise WebhookRefused("not signed")
-        if given["auth_algo"] != "SHA256withRSA":
+        if signed["auth_algo"] != "SHA256withRSA":
             raise WebhookRefused("unknown signature algorithm")
-        check_age(_seconds(given["transmission_time"]), now, _PAST)
-        verified = verified_webhook(body, "a PayPal event", itemgetter("id", "event_type"), stored_fields)
-        is_asked = not self._is_checked_here(body, given, now)
-        # The signature covers a CRC of the body, for which other bodies can be made: it proves no content.
-        if is_asked or _is_believed(verified.payload):
-            self._ask(body, given)
+        check_age(_seconds(signed["transmission_time"]), now, _PAST)
+        verified = verified_webhook(body, "a PayPal event", _identify, stored_fields)
+        is_checked = self._is_checked_here(body, signed, now)
+        # The signature covers only a CRC of the body, and other bodies with the same CRC can be made.
+        if not is_checked or _is_content_booked(verified.payload):
+            self._ask(body, signed)
         return verified
 
-    def _is_checked_here(self, body: bytes, given: Mapping[str, str], now: datetime) -> bool:
-        signature = _decoded(given["transmission_sig"])
+    def _is_checked_here(self, body: bytes, signed: Mapping[str, str], now: datetime) -> bool:
+        signature = _decoded(signed["transmission_sig"])
         crc = zlib.crc32(body)
-        signed = f"{given['transmission_id']}|{given['transmission_time']}|{self._webhook_id}|{crc}".encode()
+        text = f"{signed['transmission_id']}|{signed['transmission_time']}|{self._webhook_id}|{crc}".encode()
         try:
-            self._certificates.key(given["cert_url"], now).verify(signature, signed, PKCS1v15(), SHA256())
+            self._certificates.key(signed["cert_url"], now).verify(signature, text, PKCS1v15(), SHA256())
         except InvalidSignature:
             raise WebhookRefused("bad signature") from None
         except Unchecked:
             return False
         return True
 
-    def _ask(self, body: bytes, given: Mapping[str, str]) -> None:
-        question = json.dumps({**given, "webhook_id": self._webhook_id}).encode()
-        # The event goes back byte for byte: written anew it would be another one.
-        if not self._ask_paypal(question[:-1] + b', "webhook_event": ' + body + b"}"):
-            raise WebhookRefused("PayPal does not know it")
+    def _ask(self, body: bytes, signed: Mapping[str, str]) -> None:
+        question = json.dumps({**signed, "webhook_id": self._webhook_id}).encode()
+        # The event goes back byte for byte: serialised anew it would be another event.
+        question = question[:-1] + b', "webhook_event": ' + body + b"}"
+        try:
+            is_genuine = self._ask_paypal(question)
+        except CallFailed:
+            raise WebhookRefused("PayPal gave no usable response about this event") from None
+        if not is_genuine:
+            raise WebhookRefused("PayPal does not know this event")
 
 
-def _is_believed(payload: str) -> bool:
-    """Whether an event's content goes into our books: about everything else PayPal is asked anyway."""
-    event = read_event(payload)
+def _identify(event: Any) -> tuple[Any, Any]:
+    return (event.get("id"), event.get("event_type")) if isinstance(event, dict) else (None, None)
+
+
+def _is_content_booked(payload: str) -> bool:
+    """Tell whether the content of an event goes into our books. For every other event the provider is asked anyway."""
+    try:
+        event = read_event(payload)
+    except MalformedResponse:
+        return False
     return event is not None and (event.side_event is not None or event.outcome is not None)
 
 
@@ -109,73 +121,117 @@ def _decoded(signature: str) -> bytes:
         raise WebhookRefused("bad signature") from None
 
 
+# --- models -----------------------------------------------------------------------------------------
+
+
+class Event(ProviderModel):
+    """A webhook event. The type decides how its resource is read."""
+
+    event_type: Text
+    resource: Any = None
+
+
+class RelatedIds(ProviderModel):
+    """The objects that a payment belongs to."""
+
+    order_id: str | None = None
+
+
+class SupplementaryData(ProviderModel):
+    """Further data of a payment."""
+
+    related_ids: RelatedIds | None = None
+
+
+class PaymentEvent(ProviderModel):
+    """A capture or an authorization. Some events name neither its order nor its attempt."""
+
+    invoice_id: str | None = None
+    supplementary_data: SupplementaryData | None = None
+
+
+class RefundEvent(Refund, Linked):
+    """A refund. One from the dashboard repeats the ids of its payment."""
+
+    custom_id: str | None = None
+    supplementary_data: SupplementaryData | None = None
+
+
+class OrderUnit(ProviderModel):
+    """A purchase unit of an order."""
+
+    invoice_id: str | None = None
+
+
+class OrderEvent(ProviderModel):
+    """An order, or the reversal of its approval, which has an `order_id`."""
+
+    id: str | None = None
+    order_id: str | None = None
+    purchase_units: list[OrderUnit] | None = None
+
+
+# --- reading ----------------------------------------------------------------------------------------
+
+
 def read_event(payload: str) -> WebhookEvent | None:
-    """Return what a stored event is about; None for one of a type or shape that is not known."""
-    event = json.loads(payload)
-    kind, resource = event.get("event_type"), event.get("resource")
-    if not isinstance(kind, str) or not isinstance(resource, dict):
-        return None
-    read = next((read for start, read in _READERS if kind.startswith(start)), None)
-    try:
-        return read(resource) if read is not None else event_of_side_event(kind, resource)
-    except MALFORMED:
-        return None
+    """Return what a stored event is about; None for an unknown type, or for an object that names nothing of ours.
+
+    Raises MalformedResponse for an event of a known type that does not have the documented form."""
+    event = Event.parse(json.loads(payload))
+    read = next((read for start, read in _READERS if event.event_type.startswith(start)), None)
+    return read(event.resource) if read is not None else read_side_event(event.event_type, event.resource)
 
 
-def _of_order(resource: Any) -> WebhookEvent | None:
-    """An order, or the reversal of its approval, which names it."""
-    units = resource.get("purchase_units") or [{}]
-    return _named(resource.get("order_id") or resource.get("id"), units[0].get("invoice_id"))
+def _read_order(resource: Any) -> WebhookEvent | None:
+    order = OrderEvent.parse(resource)
+    attempt_id = order.purchase_units[0].invoice_id if order.purchase_units else None
+    reference = order.order_id or order.id
+    if not reference and not attempt_id:
+        raise MalformedResponse("OrderEvent.id")
+    return _about_order(reference, attempt_id)
 
 
-def _of_payment(resource: Any) -> WebhookEvent | None:
-    """A capture or an authorization: both belong to an order, which is what we know."""
-    return _named(_order_id(resource), resource.get("invoice_id"))
+def _read_payment(resource: Any) -> WebhookEvent | None:
+    """Read a capture or an authorization: we store the order that it belongs to, not its own id."""
+    payment = PaymentEvent.parse(resource)
+    return _about_order(_order_id(payment.supplementary_data), payment.invoice_id)
 
 
-def _of_refund(resource: Any) -> WebhookEvent | None:
-    # One that we made carries our id in both fields; one from the dashboard repeats those of its payment.
-    custom_id = resource.get("custom_id")
-    ours = custom_id if custom_id == resource.get("invoice_id") else None
-    try:
-        outcome: Outcome | None = outcome_of_refund(resource)
-    except MALFORMED:
-        outcome = None
-    payment_id = custom_id if isinstance(custom_id, str) and ours is None else None
-    return _named(resource["id"], ours, outcome, _order_id(resource) or _captured_by(resource), payment_id)
+def _about_order(reference: str | None, attempt_id: str | None) -> WebhookEvent | None:
+    """Return the event of an order, which its attempt finds where the order is not named."""
+    return WebhookEvent(reference or "", attempt_id or None, None) if reference or attempt_id else None
 
 
-# The first that fits: refunds are told as events of their capture.
+def _read_refund(resource: Any) -> WebhookEvent | None:
+    refund = RefundEvent.parse(resource)
+    # Our own refund has the attempt in both fields. A refund from the dashboard repeats what its payment has in them.
+    is_ours = refund.custom_id == refund.invoice_id
+    return WebhookEvent(
+        refund.id,
+        (refund.custom_id or None) if is_ours else None,
+        outcome_of_refund(refund),
+        _order_id(refund.supplementary_data) or _capture_id(refund),
+        payment_id=None if is_ours else refund.custom_id,
+    )
+
+
+# The first that fits: PayPal reports refunds as events of their capture.
 _READERS: tuple[tuple[str, Callable[[Any], WebhookEvent | None]], ...] = (
-    ("CHECKOUT.ORDER.", _of_order),
-    ("CHECKOUT.PAYMENT-APPROVAL.", _of_order),
-    ("PAYMENT.CAPTURE.REFUNDED", _of_refund),
-    ("PAYMENT.CAPTURE.REVERSED", _of_refund),
-    ("PAYMENT.REFUND.", _of_refund),
-    ("PAYMENT.CAPTURE.", _of_payment),
-    ("PAYMENT.AUTHORIZATION.", _of_payment),
+    ("CHECKOUT.ORDER.", _read_order),
+    ("CHECKOUT.PAYMENT-APPROVAL.", _read_order),
+    ("PAYMENT.CAPTURE.REFUNDED", _read_refund),
+    ("PAYMENT.CAPTURE.REVERSED", _read_refund),
+    ("PAYMENT.REFUND.", _read_refund),
+    ("PAYMENT.CAPTURE.", _read_payment),
+    ("PAYMENT.AUTHORIZATION.", _read_payment),
 )
 
 
-def _named(
-    reference: Any,
-    attempt_id: Any,
-    outcome: Outcome | None = None,
-    charge_reference: str | None = None,
-    payment_id: str | None = None,
-) -> WebhookEvent | None:
-    known_attempt = attempt_id if isinstance(attempt_id, str) and attempt_id else None
-    if isinstance(reference, str) and reference:
-        return WebhookEvent(reference, known_attempt, outcome, charge_reference, payment_id=payment_id)
-    # An order that is not named is found by the attempt it was made for.
-    return WebhookEvent("", known_attempt, outcome) if known_attempt else None
+def _order_id(data: SupplementaryData | None) -> str | None:
+    return (data.related_ids.order_id or None) if data and data.related_ids else None
 
 
-def _order_id(resource: Any) -> str | None:
-    found = ((resource.get("supplementary_data") or {}).get("related_ids") or {}).get("order_id")
-    return found if isinstance(found, str) and found else None
-
-
-def _captured_by(resource: Any) -> str | None:
-    links = {link.get("rel"): link.get("href") for link in resource.get("links") or []}
-    return str(links["up"]).rstrip("/").rpartition("/")[2] if "up" in links else None
+def _capture_id(refund: RefundEvent) -> str | None:
+    address = refund.link("up")
+    return address.rstrip("/").rpartition("/")[2] if address else None

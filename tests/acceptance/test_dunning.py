@@ -38,7 +38,7 @@ def test_three_weeks(dunning_house: House) -> None:
     recovering = _subscribe(house, house.provider.card("insufficient_funds", "insufficient_funds", "success"))
     lost = _subscribe(house, ALWAYS_POOR)
     paying = _subscribe(house, ALWAYS_POOR)
-    started = {payment["id"]: _parsed(payment["attempts"][0]["finished_at"]) for payment in (recovering, lost)}
+    started = {payment["id"]: _parsed(payment["attempts"][0]["settled_at"]) for payment in (recovering, lost)}
     for payment in (recovering, lost):
         assert _next_retry(payment) - started[payment["id"]] == timedelta(days=3)
         assert house.merchant.subscription_status(payment["subscription_id"]) == "past_due"
@@ -64,7 +64,7 @@ def test_three_weeks(dunning_house: House) -> None:
 
     _advance(house, 7)
     in_grace = house.merchant.wait(lost["id"], "in_grace")
-    last_failed_at = _parsed(in_grace["attempts"][-1]["finished_at"])
+    last_failed_at = _parsed(in_grace["attempts"][-1]["settled_at"])
     ends_at = _parsed(in_grace["dunning"]["grace_ends_at"])
     assert ends_at - last_failed_at == timedelta(days=7)
     assert house.merchant.subscription_status(lost["subscription_id"]) == "past_due"
@@ -117,7 +117,7 @@ def test_a_system_that_was_down_makes_up_for_no_missed_day(dunning_house: House)
     payment = _subscribe(house, house.provider.card("insufficient_funds", "insufficient_funds", "success"))
     _advance(house, 6.9)
     again = _wait_for_failures(house, payment["id"], 2)
-    first_failed_at = _parsed(payment["attempts"][0]["finished_at"])
+    first_failed_at = _parsed(payment["attempts"][0]["settled_at"])
     assert _next_retry(again) - first_failed_at == timedelta(days=14)
     _advance(house, 7.2)
     house.merchant.wait(payment["id"], "captured")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import pytest
 import requests
 
-from models.failpoint import POINTS
+from models.failpoints import POINTS
 from stack.process import Process
 from tests.acceptance.harness import (
     House,
@@ -141,18 +141,18 @@ SCENARIOS = {
     "accept.committed": Scenario(process_and_lose_the_answer, "captured", ("charge",), is_in_web=True),
     "charge.claimed": CHARGE,
     "charge.created": CHARGE,
-    "charge.remembered": CHARGE,
-    "charge.answered": CHARGE,
-    "charge.settled": CHARGE,
+    "charge.reference_saved": CHARGE,
+    "charge.responded": CHARGE,
+    "charge.recorded": CHARGE,
     "operation.claimed": Scenario(capture, "captured", ("authorization", "capture"), authorized),
-    "operation.answered": Scenario(refund, "partially_refunded", ("charge", "refund"), captured),
-    "operation.settled": Scenario(cancel, "voided", ("authorization", "void"), authorized),
+    "operation.responded": Scenario(refund, "partially_refunded", ("charge", "refund"), captured),
+    "operation.recorded": Scenario(cancel, "voided", ("authorization", "void"), authorized),
     "webhook.stored": Scenario(settle, "captured", ("charge",), pending, is_in_web=True),
     "webhook.looked_up": SETTLE,
     "webhook.applied": SETTLE,
     "reconcile.claimed": DOUBT,
-    "reconcile.asked": DOUBT,
-    "reconcile.settled": DOUBT,
+    "reconcile.looked_up": DOUBT,
+    "reconcile.recorded": DOUBT,
     "dunning.swept": DUNNING,
     "dunning.advanced": DUNNING,
 }

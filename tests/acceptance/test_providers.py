@@ -16,8 +16,8 @@ HOSTED = ("paypal", "klarna", "afterpay", "cryptocurrency", "bitcoin")
 COMPLETED_BY_US = ("paypal", "klarna", "afterpay")
 REFUNDS = ["refund", "refund"]
 # The provider has charged, and nobody knows yet. With Stripe a test of its own kills at every point.
-ANSWERED = "charge.answered"
-LAST_MOMENT = ("paypal", "charge.remembered")
+ANSWERED = "charge.responded"
+LAST_MOMENT = ("paypal", "charge.reference_saved")
 
 
 def open_payment(house: House, method: str, **more: object) -> Json:

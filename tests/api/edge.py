@@ -14,20 +14,20 @@ from werkzeug.test import TestResponse
 
 from domain.routing import Router
 from domain.state_machine import Policy
-from gateways.manual import ManualGateway
+from gateways.manual.gateway import ManualGateway
 from gateways.stripe.gateway import StripeGateway
 from models.api_keys import Role, create_key, hash_key, revoke_key
 from models.clock import Clock
-from models.history import api_keys
 from models.migrate import metadata
 from models.session import make_engine, read, transact
+from models.tables import api_keys
 from models.task_messages import CAPTURE_VOID_REFUND, CHARGE, TaskMessage
+from runtime import Runtime
+from runtime.leases import LeaseKeeper
 from sandbox.server import RunningSandbox
-from tasks.base import Runtime
 from tasks.execute import execute_attempt
-from tasks.lease import LeaseKeeper
 from webhooks.app import PREFIX, create_app
-from webhooks.context import Services
+from webhooks.context import WebContext
 
 SECRET_KEY = "sk_test_sandbox_canary"
 WEBHOOK_SECRETS = ("whsec_canary_new", "whsec_canary_old")
@@ -49,7 +49,7 @@ class Edge:
     def __post_init__(self) -> None:
         gateway = StripeGateway(SECRET_KEY, WEBHOOK_SECRETS, self.sandbox.url, read_seconds=1)
         self.clock = Clock(self.engine)
-        self._runtime = Runtime(
+        self.runtime = Runtime(
             engine=self.engine,
             clock=self.clock,
             gateways=(gateways := {"stripe": gateway, "manual": ManualGateway()}),
@@ -58,18 +58,8 @@ class Edge:
             leases=LeaseKeeper(self.engine, self.clock),
             publish=self._publish,
         )
-        services = Services(
-            engine=self.engine,
-            clock=self.clock,
-            gateways=self._runtime.gateways,
-            router=self._runtime.router,
-            policy=self._runtime.policy,
-            publish=self._publish,
-            check_broker=self._check_broker,
-            hold=self._runtime.leases.hold,
-            publishable_key="pk_test_shown",
-        )
-        self.client = create_app(services).test_client()
+        context = WebContext(self.runtime, self._check_broker, publishable_key="pk_test_shown")
+        self.client = create_app(context).test_client()
 
     @classmethod
     def on(cls, url: str, sandbox: RunningSandbox) -> Edge:
@@ -159,14 +149,14 @@ class Edge:
     def _carry_out(self, publish: TaskMessage) -> None:
         if publish.task == CHARGE:
             execute_attempt(
-                self._runtime,
+                self.runtime,
                 publish.row_id,
                 "charge",
                 lambda gateway, order, save_reference: gateway.charge(order, save_reference),
             )
         elif publish.task == CAPTURE_VOID_REFUND:
             execute_attempt(
-                self._runtime,
+                self.runtime,
                 publish.row_id,
                 "operation",
                 lambda gateway, order, _: getattr(gateway, order.verb)(order),

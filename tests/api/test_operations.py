@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from domain.state_machine import Policy, ReviewRequired
+from domain.state_machine import ReviewRequired
 from models import transition
-from models.session import transact
 
 from .edge import Edge, assert_problem, unique
 
@@ -30,14 +29,8 @@ def refund(edge: Edge, payment_id: str, key: str | None = None, **body: Any) -> 
 
 
 def held_for_review(edge: Edge) -> dict[str, Any]:
-    shown, now = edge.pay().json, edge.now()
-    attempt_id = shown["attempts"][0]["id"]
-    transact(
-        edge.engine,
-        lambda connection: transition.apply(
-            connection, attempt_id, ReviewRequired(), now=now, policy=Policy(), actor="test"
-        ),
-    )
+    shown = edge.pay().json
+    edge.runtime.change("test", transition.apply, shown["attempts"][0]["id"], ReviewRequired())
     edge.messages.clear()
     return shown
 

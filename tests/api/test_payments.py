@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from domain.state_machine import Blocked, Policy, ReviewRequired
+from domain.state_machine import Blocked, ReviewRequired
 from models import transition
-from models.history import events, idempotency_keys
 from models.session import transact
+from models.tables import events, idempotency_keys
 
 from .edge import Edge, assert_problem, payment, unique
 
@@ -300,13 +300,7 @@ def test_a_refusal_that_was_waited_for(edge: Edge, changes: dict[str, Any], stat
 def test_a_screened_payment_that_was_waited_for(edge: Edge, command: Any, kind: str) -> None:
     body, key = payment(), unique("key")
     shown = edge.post("/process", body, Idempotency_Key=key).json
-    now = edge.now()
-    transact(
-        edge.engine,
-        lambda connection: transition.apply(
-            connection, shown["attempts"][0]["id"], command, now=now, policy=Policy(), actor="test"
-        ),
-    )
+    edge.runtime.change("test", transition.apply, shown["attempts"][0]["id"], command)
     response = edge.post("/process", body, Idempotency_Key=key, Prefer="wait=5")
     assert_problem(response, 403, kind)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from models.history import events, webhook_events
+from models.tables import events, webhook_events
 
 from .edge import WEBHOOK_SECRETS, Edge, assert_problem, unique
 

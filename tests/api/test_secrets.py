@@ -108,7 +108,7 @@ def test_an_unexpected_error_tells_nothing(edge: Edge, monkeypatch: pytest.Monke
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError(f"secret {EMAIL}")
 
-    monkeypatch.setattr("models.intake.accept_payment", fail)
+    monkeypatch.setattr("webhooks.payments.accept_payment", fail)
     response = edge.pay(**PERSONAL)
     assert (response.status_code, response.json["type"]) == (500, "internal_error")
     assert EMAIL not in response.text

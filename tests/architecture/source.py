@@ -9,8 +9,8 @@ from pathlib import Path
 
 from stack.process import ROOT
 
-ROOMS = ("domain", "gateways", "models", "tasks", "webhooks", "worker", "notifications", "sandbox", "stack")
-LAYERS = ("domain", "gateways", "models", "tasks", "webhooks", "worker", "notifications")
+ROOMS = ("domain", "gateways", "models", "runtime", "tasks", "webhooks", "worker", "notifications", "sandbox", "stack")
+LAYERS = ("domain", "gateways", "models", "runtime", "tasks", "webhooks", "worker", "notifications")
 
 
 def files(*rooms: str) -> list[Path]:

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from models.failpoint import POINTS
+from models.failpoints import POINTS
 
 from .source import LAYERS, calls, files
 

@@ -84,7 +84,7 @@ def test_the_domain_asks_no_clock_and_rolls_no_dice() -> None:
 def test_only_the_worker_reads_the_environment() -> None:
     """And the failpoints, which must cost nothing before any setting is read."""
     rooms = [file for file in files(*LAYERS) if file.parts[0] != "worker"]
-    assert [file for file in rooms if "environ" in attributes(file)] == [Path("models/failpoint.py")]
+    assert [file for file in rooms if "environ" in attributes(file)] == [Path("models/failpoints.py")]
 
 
 def test_tests_sleep_only_between_two_looks() -> None:

@@ -9,15 +9,22 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event, func, select
 
+from domain.decision import Policy
+from domain.outcome import Approved
 from domain.routing import Choice
-from models import intake, queries, transition
+from models import queries, transition
+from models.accept_payment import accept_payment
 from models.api_keys import find_key
-from models.billing import invoices
+from models.change import Change
+from models.due_rows import DUE_ROWS, mark_published
 from models.idempotency import Caller
-from models.payments import attempts, payments
+from models.invoices import lock_invoice
 from models.requests import ProcessPayment
 from models.session import make_engine
-from tasks import charge, sweep, webhooks
+from models.tables import attempts, invoices, payments
+from models.webhook_events import lock_event
+from models.webhook_matching import adopt_refund, find_attempt, find_payment_of
+from tasks import screening
 
 pytestmark = pytest.mark.postgres
 CHOICES = (Choice("stripe", "preferred"),)
@@ -61,9 +68,13 @@ def explained(engine: Engine) -> Iterator[Explained]:
                 "payment_method_token": "pm_x",
             }
         )
-        intake.accept_payment(connection, command, Caller("shop", "app:shop"), None, NOW, CHOICES)
+        accept_payment(connection, command, Caller("shop", "app:shop"), None, NOW, CHOICES)
         yield Explained(connection)
         connection.rollback()
+
+
+def change(connection: Connection) -> Change:
+    return Change(connection, NOW, Policy(), "test")
 
 
 def attempt_row(connection: Connection) -> Any:
@@ -75,26 +86,26 @@ def payment_id(connection: Connection) -> str:
 
 
 def sweep_all(connection: Connection) -> None:
-    for due in sweep._DUE:
-        sweep._mark_rung(connection, due, NOW + timedelta(days=1))
+    for due in DUE_ROWS:
+        mark_published(connection, due, NOW + timedelta(days=1))
 
 
 def find_by_reference(connection: Connection) -> None:
-    reference, payment = (attempts.c.provider_reference, "pi_1"), (attempts.c.payment_id, "pay_1")
-    for names in ((reference, (attempts.c.id, "at_1")), (reference, payment), (payment,)):
-        connection.execute(select(attempts.c.id).where(webhooks._is_any(*names))).all()
+    find_attempt(change(connection), "stripe", "pi_1", "at_1")
+    find_payment_of(change(connection), "stripe", None, "pay_1")
+    adopt_refund(change(connection), "stripe", "re_1", Approved("re_1", refunded=1), "pi_1", "pay_1")
 
 
 QUERIES = {
     "sweep": sweep_all,
     "lock": attempt_row,
-    "velocity": lambda connection: charge._signals(connection, attempt_row(connection), NOW),
+    "velocity": lambda connection: screening._signals(change(connection), attempt_row(connection)),
     "invoice position": lambda connection: queries.invoice_position(connection, "inv"),
-    "invoice lock": lambda connection: intake.lock_invoice(connection, "inv", "shop"),
+    "invoice lock": lambda connection: lock_invoice(connection, "inv", "shop"),
     "payment": lambda connection: queries.show_payment(connection, payment_id(connection), "shop"),
     "timeline": lambda connection: queries.timeline(connection, payment_id(connection)),
     "list": lambda connection: queries.list_payments(connection, "shop", "inv", None, 50),
-    "webhook lock": lambda connection: webhooks._lock_event(connection, "wh_1"),
+    "webhook lock": lambda connection: lock_event(connection, "wh_1"),
     "webhook find": find_by_reference,
     "API key": lambda connection: find_key(connection, "ck_x"),
 }

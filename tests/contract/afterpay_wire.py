@@ -1,4 +1,4 @@
-"""A server between Afterpay's gateway and its sandbox: keeps what is asked, and answers in the sandbox's place."""
+"""A server between Afterpay's gateway and its sandbox: records requests, and can respond in the sandbox's place."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ HEADERS = ("Authorization", "Content-Type", "Accept", "User-Agent")
 
 @dataclass
 class Wire:
-    """`answers`: what is said instead, by the end of the path, once; an answer is a status and JSON or raw bytes.
-    `heard`: what the sandbox answered. Paths are without the prefix of the provider."""
+    """`requests`: every request so far. `responses`: by the end of a path, the status and the JSON or raw bytes that
+    the next request to it gets, once. `exchanges`: requests with the sandbox's responses. Paths have no prefix."""
 
     upstream: str
     url: str = ""
-    asked: list[Asked] = field(default_factory=list)
+    requests: list[Asked] = field(default_factory=list)
     responses: dict[str, tuple[int, Any]] = field(default_factory=dict)
-    heard: list[tuple[Asked, int, bytes]] = field(default_factory=list)
+    exchanges: list[tuple[Asked, int, bytes]] = field(default_factory=list)
 
     def bodies(self, end: str) -> list[Any]:
-        """Return what was sent to paths that end so."""
-        return [asked.body for asked in self.asked if asked.path.endswith(end)]
+        """Return the bodies that were sent to paths that end so."""
+        return [request.body for request in self.requests if request.path.endswith(end)]
 
-    def response(self, asked: Asked) -> Reply | None:
-        """Return the ordered answer, or the sandbox's; lost on one side is lost on the other."""
-        for end in [end for end in self.responses if asked.path.endswith(end)]:
+    def response(self, request: Asked) -> Reply | None:
+        """Return the planned response, or the sandbox's; None, a closed connection, if that is lost."""
+        for end in [end for end in self.responses if request.path.endswith(end)]:
             return self.responses.pop(end)
-        headers = {name: asked.headers[name] for name in HEADERS if name in asked.headers}
-        url = self.upstream + asked.path
+        headers = {name: request.headers[name] for name in HEADERS if name in request.headers}
+        url = self.upstream + request.path
         try:
-            given = requests.request(asked.method, url, data=asked.raw, headers=headers, timeout=SECONDS)
+            response = requests.request(request.method, url, data=request.raw, headers=headers, timeout=SECONDS)
         except requests.RequestException:
             return None
-        self.heard.append((asked, given.status_code, given.content))
-        return given.status_code, given.content
+        self.exchanges.append((request, response.status_code, response.content))
+        return response.status_code, response.content
 
 
 @contextmanager
@@ -49,5 +49,5 @@ def running(upstream: str) -> Iterator[Wire]:
     """Serve a wire."""
     wire = Wire(upstream)
     with serving(wire.response) as served:
-        wire.url, wire.asked = served.url, served.asked
+        wire.url, wire.requests = served.url, served.asked
         yield wire

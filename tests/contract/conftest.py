@@ -17,6 +17,10 @@ from . import benches
 from .afterpay_wire import Wire, running
 from .bench import Bench, Books
 from .benches.afterpay import ProviderBench as AfterpayBench
+from .benches.coinbase import ProviderBench as CoinbaseBench
+from .benches.coinbase_commerce import ProviderBench as CommerceBench
+from .benches.paypal import ProviderBench as PayPalBench
+from .served import Served, serving
 
 PROVIDERS = tuple(
     importlib.import_module(f"{benches.__name__}.{module.name}").ProviderBench
@@ -76,6 +80,20 @@ def afterpay(sandbox: RunningSandbox) -> Iterator[AfterpayBench]:
 
 
 @pytest.fixture
+def coinbase(sandbox: RunningSandbox) -> Iterator[CoinbaseBench]:
+    """Coinbase Business's bench, without faults."""
+    yield CoinbaseBench(sandbox)
+    sandbox.state.faults.clear()
+
+
+@pytest.fixture
+def commerce(sandbox: RunningSandbox) -> Iterator[CommerceBench]:
+    """Coinbase Commerce's bench, without faults."""
+    yield CommerceBench(sandbox)
+    sandbox.state.faults.clear()
+
+
+@pytest.fixture
 def wire(sandbox: RunningSandbox) -> Iterator[Wire]:
     """What Afterpay's gateway may talk through."""
     with running(f"{sandbox.url}/afterpay") as opened:
@@ -86,3 +104,17 @@ def wire(sandbox: RunningSandbox) -> Iterator[Wire]:
 def books(sandbox: RunningSandbox) -> Books:
     """What the provider's ledger says."""
     return Books(sandbox)
+
+
+@pytest.fixture
+def paypal(sandbox: RunningSandbox) -> Iterator[PayPalBench]:
+    """PayPal's bench, without faults."""
+    yield PayPalBench(sandbox)
+    sandbox.state.faults.clear()
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    """A server that responds with the page at each path."""
+    with serving(lambda sent: served.pages.get(sent.path, (404, b""))) as served:
+        yield served

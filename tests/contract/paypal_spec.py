@@ -1,4 +1,4 @@
-"""PayPal's own lists and schemas, of the operations that the gateway uses."""
+"""PayPal's own lists and schemas of the operations that the gateway uses."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ USED = {
 
 
 def issues() -> list[str]:
-    """Return every issue that an operation of ours may be refused with."""
-    found: set[str] = set()
-    for listed in all_of("paypal", "issue-codes-by-operation.json"):
+    """Return every issue with which PayPal may refuse one of the used operations."""
+    issues: set[str] = set()
+    for document in all_of("paypal", "issue-codes-by-operation.json"):
         for api, operations in USED.items():
-            found.update(issue for name in operations for codes in listed[api][name].values() for issue in codes)
-    return sorted(found)
+            issues.update(issue for name in operations for codes in document[api][name].values() for issue in codes)
+    return sorted(issues)
 
 
 def response_codes() -> list[str]:
-    """Return every code that a processor may answer with."""
-    found = all_of("paypal", "paypal-server-sdk-2.4.0-enums.json")
-    return sorted({code for each in found for code in each["enums"]["processor_response_code"]})
+    """Return every response code of a processor."""
+    documents = all_of("paypal", "paypal-server-sdk-2.4.0-enums.json")
+    return sorted({code for each in documents for code in each["enums"]["processor_response_code"]})
 
 
-def schemas() -> list[tuple[str, str, dict[str, Any]]]:
-    """Return method, pattern of the path, and schema of the body, for every request with one."""
-    found = []
+def request_schemas() -> list[tuple[str, str, dict[str, Any]]]:
+    """Return method, path pattern and body schema of every used request that has a body."""
+    schemas = []
     for api, operations in USED.items():
         for spec in all_of("paypal", f"{api}.json"):
             for name in operations:
@@ -48,11 +48,11 @@ def schemas() -> list[tuple[str, str, dict[str, Any]]]:
                 body = spec["paths"][path][method.lower()].get("requestBody")
                 if body:
                     schema = body["content"]["application/json"]["schema"]
-                    found.append((method, path, {**schema, "components": spec["components"]}))
-    return found
+                    schemas.append((method, path, {**schema, "components": spec["components"]}))
+    return schemas
 
 
-def answer_schema(api: str, name: str) -> list[dict[str, Any]]:
-    """Return the schema of an object, if it is here."""
+def response_schema(api: str, name: str) -> list[dict[str, Any]]:
+    """Return the schema of an object; an empty list where the specification is not there."""
     specs = all_of("paypal", f"{api}.json")
     return [{"$ref": f"#/components/schemas/{name}", "components": spec["components"]} for spec in specs]

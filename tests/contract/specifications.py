@@ -1,4 +1,4 @@
-"""The providers' own specifications, where they lie beside the project; none elsewhere, so that nothing is skipped."""
+"""The providers' own specifications. They are not part of the project; without them, tests compare with none."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ SPECIFICATIONS = next((folder for base in (ROOT.parent, ROOT) if (folder := base
 
 
 def files_of(provider: str, pattern: str = "*.json") -> list[Path]:
-    """Return a provider's files, in the order of their names."""
+    """Return the paths of a provider's files, in the order of their names."""
     return sorted((SPECIFICATIONS / provider).glob(pattern)) if SPECIFICATIONS else []
 
 
 @cache
 def read(file: Path) -> Any:
-    """Return what a file says."""
+    """Return a file's JSON."""
     return json.loads(file.read_text(encoding="utf-8"))
 
 
 def all_of(provider: str, pattern: str = "*.json") -> list[Any]:
-    """Return what a provider's files say."""
+    """Return the JSON of a provider's files."""
     return [read(file) for file in files_of(provider, pattern)]

@@ -1,4 +1,4 @@
-"""Afterpay's notifications about disputes: which are believed, and which charge they name."""
+"""Afterpay's notifications about disputes: which are accepted, and which charge they name."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from domain.errors import WebhookRefused
 from gateways.afterpay.gateway import AfterpayGateway
 from gateways.base import SideEvent, VerifiedWebhook, WebhookEvent
+from gateways.failures import MalformedResponse
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 
@@ -34,36 +35,36 @@ def gateway(afterpay: AfterpayBench) -> AfterpayGateway:
     return afterpay.gateway()
 
 
-KEPT = ("webhook_event_id", "webhook_event_type", "dispute_id", "merchant_reference")
+STORED = ("webhook_event_id", "webhook_event_type", "dispute_id", "merchant_reference")
 
 
-def verified(gateway: AfterpayGateway, sent: Webhook) -> VerifiedWebhook:
-    return gateway.verify_webhook(sent.body, sent.headers, now(), sent.url)
+def verified(gateway: AfterpayGateway, webhook: Webhook) -> VerifiedWebhook:
+    return gateway.verify_webhook(webhook.body, webhook.headers, now(), webhook.url)
 
 
-# --- what is believed ---
+# --- what is accepted ---
 
 
-def test_a_dispute_is_a_fact_of_its_charge(afterpay: AfterpayBench, gateway: AfterpayGateway) -> None:
+def test_a_dispute_is_a_side_event_of_its_charge(afterpay: AfterpayBench, gateway: AfterpayGateway) -> None:
     first = charged(afterpay, gateway)
     event = afterpay.event(first.reference)
-    delivery = verified(gateway, afterpay.signed(event))
-    assert (delivery.event_id, delivery.type) == (event["webhook_event_id"], "created")
-    assert json.loads(delivery.payload) == {name: event[name] for name in KEPT}
-    fact = SideEvent("dispute_opened", {"reference": event["dispute_id"], "type": "created"})
-    expected = WebhookEvent("", first.attempt_id, None, side_event=fact, payment_id=first.payment_id)
-    assert gateway.read_webhook(delivery.payload) == expected
+    webhook = verified(gateway, afterpay.signed(event))
+    assert (webhook.event_id, webhook.type) == (event["webhook_event_id"], "created")
+    assert json.loads(webhook.payload) == {name: event[name] for name in STORED}
+    side_event = SideEvent("dispute_opened", {"reference": event["dispute_id"], "type": "created"})
+    expected = WebhookEvent("", first.attempt_id, None, side_event=side_event, payment_id=first.payment_id)
+    assert gateway.read_webhook(webhook.payload) == expected
 
 
-def test_neither_persons_nor_free_text_are_stored(afterpay: AfterpayBench, gateway: AfterpayGateway) -> None:
+def test_personal_data_and_free_text_are_not_stored(afterpay: AfterpayBench, gateway: AfterpayGateway) -> None:
     event = afterpay.event(charged(afterpay, gateway).reference) | {"consumer": {"email": "canary"}, "note": "canary"}
     assert "canary" not in verified(gateway, afterpay.signed(event)).payload
     strange = event | {"merchant_reference": "Jo Canary", "dispute_id": "canary@example.org"}
     assert "canary" not in verified(gateway, afterpay.signed(strange)).payload.lower()
 
 
-def test_what_the_sandbox_posts_is_believed() -> None:
-    """Signed by the sandbox alone, and received at the address of this provider."""
+def test_a_notification_that_the_sandbox_posts_is_accepted() -> None:
+    """The sandbox signs it, and posts it to the address of this provider."""
     with answering((200, b"")) as receiver:
         url = f"{receiver.url}/webhooks"
         with RunningSandbox(Settings(seed=1, webhook_url=f"{url}/stripe")) as own:
@@ -71,13 +72,13 @@ def test_what_the_sandbox_posts_is_believed() -> None:
             gateway = afterpay.gateway()
             first = charged(afterpay, gateway)
             event = afterpay.event(first.reference)
-            came = receiver.next()
-    assert came.path == "/webhooks/afterpay"
-    delivery = gateway.verify_webhook(came.raw, came.headers, now(), f"{url}/afterpay")
-    assert json.loads(delivery.payload) == {name: event[name] for name in KEPT}
+            posted = receiver.next()
+    assert posted.path == "/webhooks/afterpay"
+    webhook = gateway.verify_webhook(posted.raw, posted.headers, now(), f"{url}/afterpay")
+    assert json.loads(webhook.payload) == {name: event[name] for name in STORED}
 
 
-def test_an_example_that_openssl_has_signed(afterpay: AfterpayBench) -> None:
+def test_a_signature_of_openssl_is_accepted(afterpay: AfterpayBench) -> None:
     """printf '<url>\\n<date>\\n{"webhook_event_id"...' | openssl dgst -hmac key -sha256 -binary | base64"""
     gateway = afterpay.gateway(webhook_secret="key")
     body = b'{"webhook_event_id": "1", "webhook_event_type": "created"}'
@@ -94,32 +95,32 @@ def test_clocks_may_differ_a_little(afterpay: AfterpayBench, gateway: AfterpayGa
     assert verified(gateway, afterpay.signed(EVENT, seconds=seconds))
 
 
-def test_a_replay_has_the_id_of_the_first(afterpay: AfterpayBench, gateway: AfterpayGateway) -> None:
-    """Which is stored once: later copies find it."""
+def test_a_repeated_notification_has_the_same_id(afterpay: AfterpayBench, gateway: AfterpayGateway) -> None:
+    """The id is unique in the database, so a copy is not stored."""
     ids = {verified(gateway, afterpay.signed(EVENT, seconds=seconds)).event_id for seconds in (0, 30, 60)}
     assert ids == {EVENT["webhook_event_id"]}
 
 
-def test_the_key_of_notifications_may_be_one_of_its_own(afterpay: AfterpayBench) -> None:
-    sent = afterpay.signed(EVENT)
-    assert verified(afterpay.gateway(secret_key="sandbox-other", webhook_secret=afterpay.secret), sent)
+def test_notifications_may_be_signed_with_a_key_of_their_own(afterpay: AfterpayBench) -> None:
+    webhook = afterpay.signed(EVENT)
+    assert verified(afterpay.gateway(secret_key="sandbox-other", webhook_secret=afterpay.secret), webhook)
     with pytest.raises(WebhookRefused):
-        verified(afterpay.gateway(webhook_secret="other"), sent)
+        verified(afterpay.gateway(webhook_secret="other"), webhook)
 
 
-def test_the_stamp_is_measured_by_the_clock_that_is_given(afterpay: AfterpayBench, gateway: AfterpayGateway) -> None:
+def test_the_age_is_measured_by_the_clock_of_the_caller(afterpay: AfterpayBench, gateway: AfterpayGateway) -> None:
     later = now() + timedelta(days=400)
-    sent = afterpay.signed(EVENT, seconds=400 * 86_400)
-    assert gateway.verify_webhook(sent.body, sent.headers, later, sent.url)
+    webhook = afterpay.signed(EVENT, seconds=400 * 86_400)
+    assert gateway.verify_webhook(webhook.body, webhook.headers, later, webhook.url)
     with pytest.raises(WebhookRefused):
-        verified(gateway, sent)
+        verified(gateway, webhook)
 
 
 # --- what is refused ---
 
 
 @pytest.mark.parametrize("seconds", [-305, 305, -(10**8), 10**8])
-def test_a_stamp_that_is_too_old_or_in_the_future(
+def test_a_date_that_is_too_old_or_in_the_future_is_refused(
     afterpay: AfterpayBench, gateway: AfterpayGateway, seconds: float
 ) -> None:
     with pytest.raises(WebhookRefused, match="too long ago"):
@@ -129,25 +130,25 @@ def test_a_stamp_that_is_too_old_or_in_the_future(
 @pytest.mark.parametrize(
     "stamp", ["", "soon", "1e9", "-1", "+1664239810", "1664239810.5", "٣", "9" * 13, "9" * 5000, "nan"]
 )
-def test_a_stamp_that_is_no_date(afterpay: AfterpayBench, gateway: AfterpayGateway, stamp: str) -> None:
-    sent = afterpay.signed(EVENT, stamp=stamp or " ")
+def test_a_date_of_another_form_is_refused(afterpay: AfterpayBench, gateway: AfterpayGateway, stamp: str) -> None:
+    webhook = afterpay.signed(EVENT, stamp=stamp or " ")
     with pytest.raises(WebhookRefused, match="without a date"):
-        verified(gateway, sent)
+        verified(gateway, webhook)
 
 
-def test_a_forged_signature(afterpay: AfterpayBench, gateway: AfterpayGateway) -> None:
+def test_a_forged_signature_is_refused(afterpay: AfterpayBench, gateway: AfterpayGateway) -> None:
     with pytest.raises(WebhookRefused, match="bad signature"):
         verified(gateway, afterpay.signed(EVENT, is_forged=True))
 
 
-def test_a_changed_body(afterpay: AfterpayBench, gateway: AfterpayGateway) -> None:
-    sent = afterpay.signed(EVENT)
-    for forged in (sent.body + b" ", body_of(EVENT | {"dispute_id": "dp_2"}), b""):
+def test_a_changed_body_is_refused(afterpay: AfterpayBench, gateway: AfterpayGateway) -> None:
+    webhook = afterpay.signed(EVENT)
+    for forged in (webhook.body + b" ", body_of(EVENT | {"dispute_id": "dp_2"}), b""):
         with pytest.raises(WebhookRefused, match="bad signature"):
-            verified(gateway, replace(sent, body=forged))
+            verified(gateway, replace(webhook, body=forged))
 
 
-def test_a_changed_date(afterpay: AfterpayBench, gateway: AfterpayGateway) -> None:
+def test_a_changed_date_is_refused(afterpay: AfterpayBench, gateway: AfterpayGateway) -> None:
     old = afterpay.signed(EVENT, seconds=-400)
     fresh = afterpay.signed(EVENT).headers["X-Afterpay-Request-Date"]
     with pytest.raises(WebhookRefused, match="bad signature"):
@@ -158,19 +159,23 @@ def test_a_changed_date(afterpay: AfterpayBench, gateway: AfterpayGateway) -> No
     "url",
     ["", "https://evil.example/webhooks/afterpay", f"{WEBHOOK_URL}/", WEBHOOK_URL.replace("https", "http"), "\udc80"],
 )
-def test_another_address(afterpay: AfterpayBench, gateway: AfterpayGateway, url: str) -> None:
+def test_a_notification_for_another_address_is_refused(
+    afterpay: AfterpayBench, gateway: AfterpayGateway, url: str
+) -> None:
     with pytest.raises(WebhookRefused, match="bad signature"):
         verified(gateway, replace(afterpay.signed(EVENT), url=url))
 
 
 @pytest.mark.parametrize("signature", [None, "", "é", "\udc80", "A" * 44, "Bearer x"])
-def test_no_signature_or_nonsense(afterpay: AfterpayBench, gateway: AfterpayGateway, signature: str | None) -> None:
-    sent = afterpay.signed(EVENT)
-    headers = {name: value for name, value in sent.headers.items() if not name.endswith("Signature")}
+def test_a_missing_or_malformed_signature_is_refused(
+    afterpay: AfterpayBench, gateway: AfterpayGateway, signature: str | None
+) -> None:
+    webhook = afterpay.signed(EVENT)
+    headers = {name: value for name, value in webhook.headers.items() if not name.endswith("Signature")}
     if signature is not None:
         headers["X-Afterpay-Request-Signature"] = signature
     with pytest.raises(WebhookRefused, match="bad signature"):
-        verified(gateway, replace(sent, headers=headers))
+        verified(gateway, replace(webhook, headers=headers))
 
 
 @pytest.mark.parametrize(
@@ -192,7 +197,9 @@ def test_no_signature_or_nonsense(afterpay: AfterpayBench, gateway: AfterpayGate
     ],
     ids=lambda body: body[:60],
 )
-def test_signed_but_no_event(afterpay: AfterpayBench, gateway: AfterpayGateway, body: bytes) -> None:
+def test_a_signed_body_without_an_event_is_refused(
+    afterpay: AfterpayBench, gateway: AfterpayGateway, body: bytes
+) -> None:
     with pytest.raises(WebhookRefused, match="not an Afterpay event"):
         verified(gateway, afterpay.signed(body))
 
@@ -201,12 +208,43 @@ def test_signed_but_no_event(afterpay: AfterpayBench, gateway: AfterpayGateway, 
 
 
 @pytest.mark.parametrize(("kind", "name"), [("created", "dispute_opened"), ("updated", "dispute_updated")])
-def test_both_types_are_read(gateway: AfterpayGateway, kind: str, name: str) -> None:
-    notice = gateway.read_webhook(json.dumps(EVENT | {"webhook_event_type": kind}))
-    fact = SideEvent(name, {"reference": "dp_1", "type": kind})
-    assert notice == WebhookEvent("", "at_1", None, side_event=fact, payment_id="pay_1")
+def test_both_types_of_notification_are_read(gateway: AfterpayGateway, kind: str, name: str) -> None:
+    event = gateway.read_webhook(json.dumps(EVENT | {"webhook_event_type": kind}))
+    side_event = SideEvent(name, {"reference": "dp_1", "type": kind})
+    assert event == WebhookEvent("", "at_1", None, side_event=side_event, payment_id="pay_1")
 
 
-def test_what_names_no_charge_of_ours_tells_nothing(afterpay: AfterpayBench, gateway: AfterpayGateway) -> None:
+def test_another_type_or_a_charge_of_another_system_is_ignored(
+    afterpay: AfterpayBench, gateway: AfterpayGateway
+) -> None:
     for event in afterpay.strange_events():
         assert gateway.read_webhook(json.dumps(event)) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        *(
+            ({"dispute_id": id}, "Dispute.dispute_id")
+            for id in (None, 17, "", "jo@example.org", "Jo Example", "x" * 65)
+        ),
+        ({"merchant_reference": 17}, "Dispute.merchant_reference"),
+        ({"webhook_event_type": None}, "Notification.webhook_event_type"),
+    ],
+    ids=str,
+)
+def test_a_dispute_of_another_form_is_malformed(
+    gateway: AfterpayGateway, changes: dict[str, object], field: str
+) -> None:
+    with pytest.raises(MalformedResponse) as raised:
+        gateway.read_webhook(json.dumps(EVENT | changes))
+    assert raised.value.field == field
+
+
+def test_a_dispute_without_a_usable_id_is_stored_and_malformed(
+    afterpay: AfterpayBench, gateway: AfterpayGateway
+) -> None:
+    """No verified notification is lost: a person sees that it could not be read."""
+    webhook = verified(gateway, afterpay.signed(EVENT | {"dispute_id": "jo@example.org"}))
+    with pytest.raises(MalformedResponse):
+        gateway.read_webhook(webhook.payload)

@@ -1,4 +1,4 @@
-"""Coinbase's refusals and nonsense, in both gateways: what each proves about each kind of call."""
+"""Both Coinbase products: what an error response or a malformed response proves about each kind of call."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import pytest
 
 from domain.outcome import InDoubt, NotSent, Outcome
 from domain.payment import Verb
-from gateways.coinbase import business as coinbase
-from gateways.coinbase import commerce as coinbase_commerce
+from gateways.coinbase import errors as business_errors
+from gateways.coinbase_commerce import errors as commerce_errors
 from gateways.failures import FailureKind
 from sandbox.server import RunningSandbox
 from stack.process import free_port
 
 from .bench import Bench, new_order
-from .benches.coinbase import ProviderBench as Business
-from .benches.coinbase_commerce import ProviderBench as Commerce
+from .benches.coinbase import CHECKOUT_ID as ID
+from .benches.coinbase import ProviderBench as BusinessBench
+from .benches.coinbase_commerce import ProviderBench as CommerceBench
 from .served import answering
 from .specifications import all_of
 from .test_gateway_operations import operation
@@ -29,24 +30,23 @@ TYPES = {
     "not_found", "param_required", "validation_error", "invalid_request", "authentication_error",
     "rate_limit_exceeded", "internal_server_error",
 }  # fmt: skip
-ID = "68f7a946db0529ea9b6d3a12"
 PRIVATE = "no checkout for jo@example.org"
 
 
-@pytest.fixture(params=[Business, Commerce], ids=lambda kind: kind.provider)
+@pytest.fixture(params=[BusinessBench, CommerceBench], ids=lambda kind: kind.provider)
 def bench(request: pytest.FixtureRequest, sandbox: RunningSandbox) -> Bench:
-    """Both benches in turn."""
+    """Each of the two benches."""
     return request.param(sandbox)
 
 
 def outcomes(bench: Bench, status: int, body: Any) -> dict[str, Outcome]:
-    """Return what each kind of call makes of the same answer."""
-    asked = new_order(bench)
-    known = replace(asked, reference=ID)
-    with answering((status, body)) as canned:
-        gateway = bench.gateway(base=canned.url)
+    """Return what each kind of call concludes from the same response."""
+    new = new_order(bench)
+    known = replace(new, reference=ID)
+    with answering((status, body)) as server:
+        gateway = bench.gateway(base=server.url)
         return {
-            "create": gateway.charge(asked, pytest.fail),
+            "create": gateway.charge(new, pytest.fail),
             "void": gateway.void(operation(known, Verb.VOID)),
             "refund": gateway.refund(operation(known, Verb.REFUND)),
             "retrieve": gateway.retrieve(known),
@@ -54,56 +54,62 @@ def outcomes(bench: Bench, status: int, body: Any) -> dict[str, Outcome]:
 
 
 def expected(kind: FailureKind, reason: str) -> dict[str, Outcome]:
-    later, never = NotSent(reason), NotSent(reason, is_retryable=False)
-    doubt, known = InDoubt(reason), InDoubt(reason, ID)
-    held = NotSent(reason, reference=ID)
+    """Return what each kind of call has to conclude from a failure."""
+    retryable, final = NotSent(reason), NotSent(reason, is_retryable=False)
+    doubt, known_doubt = InDoubt(reason), InDoubt(reason, ID)
+    not_voided = NotSent(reason, reference=ID)
     return {
-        FailureKind.AT_FAULT: {"create": never, "void": known, "refund": never, "retrieve": known},
-        FailureKind.NOT_EXECUTED: {"create": later, "void": held, "refund": later, "retrieve": known},
-        FailureKind.UNKNOWN: {"create": later, "void": known, "refund": doubt, "retrieve": known},
+        FailureKind.AT_FAULT: {"create": final, "void": known_doubt, "refund": final, "retrieve": known_doubt},
+        FailureKind.NOT_EXECUTED: {
+            "create": retryable,
+            "void": not_voided,
+            "refund": retryable,
+            "retrieve": known_doubt,
+        },
+        FailureKind.UNKNOWN: {"create": retryable, "void": known_doubt, "refund": doubt, "retrieve": known_doubt},
     }[kind]
 
 
-def without_refund(bench: Bench, found: dict[str, Outcome]) -> dict[str, Outcome]:
-    """Leave out what Commerce does not have."""
-    return {name: outcome for name, outcome in found.items() if name != "refund" or "refund" in bench.features}
+def supported(bench: Bench, by_call: dict[str, Outcome]) -> dict[str, Outcome]:
+    """Leave refunds out where the product has none."""
+    return {name: outcome for name, outcome in by_call.items() if name != "refund" or "refund" in bench.features}
 
 
 def test_every_documented_error_is_decided() -> None:
-    assert coinbase.FATES.keys() >= STATUSES
-    assert coinbase_commerce.ERRORS.keys() == TYPES
-    for spec in SPECIFICATIONS:
-        assert set(spec["error"]["http"]) == STATUSES
+    assert business_errors.STATUSES.keys() >= STATUSES
+    assert commerce_errors.ERRORS.keys() == TYPES
+    for specification in SPECIFICATIONS:
+        assert set(specification["error"]["http"]) == STATUSES
 
 
-@pytest.mark.parametrize("status", [*sorted(coinbase.FATES), 302, 402, 418, 502, 503])
-def test_a_refusal_by_its_status(bench: Bench, status: int) -> None:
-    table = coinbase.FATES if bench.provider == "coinbase" else coinbase_commerce.STATUSES
+@pytest.mark.parametrize("status", [*sorted(business_errors.STATUSES), 302, 402, 418, 502, 503])
+def test_an_error_without_a_known_type_is_decided_by_its_status(bench: Bench, status: int) -> None:
+    table = business_errors.STATUSES if bench.provider == "coinbase" else commerce_errors.STATUSES
     wanted = expected(table.get(status, FailureKind.UNKNOWN), f"http_{status}")
     for body in (b"", b"<html>", {}, [], {"error": PRIVATE}, {"errorType": PRIVATE}, {"error": {"type": PRIVATE}}):
-        assert without_refund(bench, outcomes(bench, status, body)) == without_refund(bench, wanted)
+        assert supported(bench, outcomes(bench, status, body)) == supported(bench, wanted)
 
 
-def test_what_never_left_was_not_executed(bench: Bench) -> None:
-    asked = replace(new_order(bench), reference=ID)
+def test_a_request_that_never_left_was_not_executed(bench: Bench) -> None:
+    attempt = replace(new_order(bench), reference=ID)
     gateway = bench.gateway(base=f"http://127.0.0.1:{free_port()}")
-    assert gateway.void(operation(asked, Verb.VOID)) == NotSent("unreachable", reference=ID)
+    assert gateway.void(operation(attempt, Verb.VOID)) == NotSent("unreachable", reference=ID)
     if "refund" in bench.features:
-        assert gateway.refund(operation(asked, Verb.REFUND)) == NotSent("unreachable")
-    assert gateway.retrieve(asked) == InDoubt("unreachable", ID)
+        assert gateway.refund(operation(attempt, Verb.REFUND)) == NotSent("unreachable")
+    assert gateway.retrieve(attempt) == InDoubt("unreachable", ID)
 
 
 @pytest.mark.parametrize("kind", sorted(TYPES))
-def test_a_refusal_of_commerce_by_its_type(sandbox: RunningSandbox, kind: str) -> None:
-    bench = Commerce(sandbox)
+def test_an_error_of_commerce_is_decided_by_its_type(sandbox: RunningSandbox, kind: str) -> None:
+    bench = CommerceBench(sandbox)
     body = {"error": {"type": kind, "message": PRIVATE}}
-    wanted = expected(coinbase_commerce.ERRORS[kind], kind)
-    assert without_refund(bench, outcomes(bench, 422, body)) == without_refund(bench, wanted)
+    wanted = expected(commerce_errors.ERRORS[kind], kind)
+    assert supported(bench, outcomes(bench, 422, body)) == supported(bench, wanted)
 
 
-def test_a_type_of_business_is_the_reason(sandbox: RunningSandbox) -> None:
+def test_the_type_of_an_error_of_business_is_the_reason(sandbox: RunningSandbox) -> None:
     body = {"errorType": "invalid_request", "errorMessage": PRIVATE}
-    assert outcomes(Business(sandbox), 400, body) == expected(FailureKind.AT_FAULT, "invalid_request")
+    assert outcomes(BusinessBench(sandbox), 400, body) == expected(FailureKind.AT_FAULT, "invalid_request")
 
 
 @pytest.mark.parametrize(
@@ -125,13 +131,13 @@ def test_a_type_of_business_is_the_reason(sandbox: RunningSandbox) -> None:
     ],
     ids=lambda body: body[:70].decode("latin-1"),
 )
-def test_nonsense_concludes_nothing(bench: Bench, body: bytes) -> None:
-    asked, remembered = new_order(bench), []
-    known = replace(asked, reference=ID)
-    with answering((200, body)) as canned:
-        gateway = bench.gateway(base=canned.url)
-        created = gateway.charge(asked, remembered.append)
-        assert isinstance(created, InDoubt) if remembered else created == NotSent("malformed_response")
+def test_a_malformed_response_proves_nothing(bench: Bench, body: bytes) -> None:
+    new, references = new_order(bench), []
+    known = replace(new, reference=ID)
+    with answering((200, body)) as server:
+        gateway = bench.gateway(base=server.url)
+        created = gateway.charge(new, references.append)
+        assert isinstance(created, InDoubt) if references else created == NotSent("malformed_response")
         assert isinstance(gateway.retrieve(known), InDoubt)
         assert isinstance(gateway.void(operation(known, Verb.VOID)), InDoubt)
         if "refund" in bench.features:

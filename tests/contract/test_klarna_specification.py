@@ -1,4 +1,4 @@
-"""What is sent to Klarna and what its sandbox answers, against Klarna's own OpenAPI, where that is found."""
+"""Requests to Klarna and responses of its sandbox agree with Klarna's own OpenAPI files, where they are at hand."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from .benches.klarna import ProviderBench as KlarnaBench
 from .specifications import all_of
 from .test_gateway_operations import operation
 
-FOUND = all_of("klarna")
+SPECIFICATIONS = all_of("klarna")
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """One call, as it went over the wire."""
+    """One call: its request and its response."""
 
     method: str
     path: str
     headers: dict[str, str]
-    sent: Any
+    request_body: Any
     status: int
-    got: Any
-    answer_headers: dict[str, str]
+    response_body: Any
+    response_headers: dict[str, str]
 
 
 def recorded(response: requests.Response, base: str) -> Exchange:
@@ -51,13 +51,13 @@ def recorded(response: requests.Response, base: str) -> Exchange:
 
 @pytest.fixture
 def exchanges(sandbox: RunningSandbox, books: Books) -> list[Exchange]:
-    """Every call of a payment's life: charged and refunded, authorized and captured in part, authorized and let go,
-    charged while the customer is away, given up before he came, and captured twice."""
+    """Every call of several payments: charged and refunded, captured in part, voided, charged off-session, closed
+    before the customer approved, captured twice."""
     klarna = KlarnaBench(sandbox)
     gateway = klarna.gateway()
-    found: list[Exchange] = []
+    exchanges: list[Exchange] = []
     gateway._client._session.hooks["response"].append(
-        lambda response, **_: found.append(recorded(response, gateway._client.base))
+        lambda response, **_: exchanges.append(recorded(response, gateway._client.base))
     )
     charged = klarna.ready(gateway, new_order(klarna), "good")
     gateway.charge(charged, lambda _: None)
@@ -70,12 +70,12 @@ def exchanges(sandbox: RunningSandbox, books: Books) -> list[Exchange]:
     waiting = new_order(klarna)
     reference = gateway.charge(waiting, lambda _: None).reference
     gateway.void(operation(new_order(klarna, reference=reference), Verb.VOID))
-    return found
+    return exchanges
 
 
 def operation_of(exchange: Exchange) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """Return the specification that describes a call, and the call's operation in it."""
-    for specification in FOUND:
+    """Return the specification that describes a call, and its operation there."""
+    for specification in SPECIFICATIONS:
         for path, operations in specification["paths"].items():
             pattern = re.sub(r"\\\{[^}]*\\\}", "[^/]+", re.escape(path))
             if re.fullmatch(pattern, exchange.path) and exchange.method.lower() in operations:
@@ -83,52 +83,64 @@ def operation_of(exchange: Exchange) -> tuple[dict[str, Any], dict[str, Any]] | 
     return None
 
 
-def schema_of(described: dict[str, Any], specification: dict[str, Any]) -> dict[str, Any] | None:
-    contents = list((described.get("content") or {}).values())
+def schema_of(part: dict[str, Any], specification: dict[str, Any]) -> dict[str, Any] | None:
+    contents = list((part.get("content") or {}).values())
     return contents[0]["schema"] | {"components": specification["components"]} if contents else None
 
 
-def unknown(value: Any, schema: dict[str, Any], specification: dict[str, Any]) -> list[str]:
-    """Return the fields that a schema does not know."""
+def undocumented(value: Any, schema: dict[str, Any], specification: dict[str, Any]) -> list[str]:
+    """Return the fields that a schema does not document."""
     if "$ref" in schema:
         schema = specification["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     if isinstance(value, list):
-        return [name for item in value for name in unknown(item, schema.get("items", {}), specification)]
+        return [name for item in value for name in undocumented(item, schema.get("items", {}), specification)]
     if not isinstance(value, dict) or "properties" not in schema:
         return []
-    known = schema["properties"]
-    deeper = [name for key in value.keys() & known.keys() for name in unknown(value[key], known[key], specification)]
-    return [*sorted(value.keys() - known.keys()), *deeper]
+    documented = schema["properties"]
+    deeper = [
+        name
+        for key in value.keys() & documented.keys()
+        for name in undocumented(value[key], documented[key], specification)
+    ]
+    return [*sorted(value.keys() - documented.keys()), *deeper]
 
 
-def test_the_life_of_a_payment_was_recorded(exchanges: list[Exchange]) -> None:
+def test_every_kind_of_call_is_recorded(exchanges: list[Exchange]) -> None:
     assert len(exchanges) > 25
     assert {201, 200, 204, 403} <= {exchange.status for exchange in exchanges}
-    assert all("klarna-correlation-id" in exchange.answer_headers for exchange in exchanges)
+    assert all("klarna-correlation-id" in exchange.response_headers for exchange in exchanges)
 
 
-def test_what_moves_money_carries_a_key_and_our_name(exchanges: list[Exchange]) -> None:
+def test_calls_that_move_money_have_an_idempotency_key_and_the_attempts_id(exchanges: list[Exchange]) -> None:
     moving = [exchange for exchange in exchanges if exchange.path.endswith(("/captures", "/refunds", "/cancel"))]
     assert len(moving) >= 6
     for exchange in moving:
         assert uuid.UUID(exchange.headers["Klarna-Idempotency-Key"]).version == 4
-        assert exchange.sent is None or exchange.sent["reference"].startswith("at_")
+        assert exchange.request_body is None or exchange.request_body["reference"].startswith("at_")
 
 
-@pytest.mark.parametrize("is_found", [bool(FOUND)], ids=["specification-found" if FOUND else "none-found-here"])
-def test_requests_and_answers_are_as_specified(exchanges: list[Exchange], is_found: bool) -> None:
+@pytest.mark.parametrize(
+    "is_at_hand", [bool(SPECIFICATIONS)], ids=["specification" if SPECIFICATIONS else "no-specification-here"]
+)
+def test_requests_and_responses_are_as_specified(exchanges: list[Exchange], is_at_hand: bool) -> None:
     described = [(exchange, operation_of(exchange)) for exchange in exchanges]
-    checked = [(exchange, found) for exchange, found in described if found is not None]
-    for exchange, (specification, found) in checked:
-        asked = schema_of(found.get("requestBody") or {}, specification)
-        answered = schema_of(found["responses"][str(exchange.status)], specification)
-        for value, schema in ((exchange.sent, asked), (exchange.got, answered)):
-            if schema is not None:
-                jsonschema.validate(value, schema)
-                assert unknown(value, schema, specification) == []
-        assert set(found["responses"][str(exchange.status)].get("headers") or {}) <= exchange.answer_headers.keys()
+    for exchange, match in described:
+        if match is not None:
+            check(exchange, *match)
     # Hosted pages and customer tokens are in neither file.
-    outside = {exchange.path.split("/")[1] for exchange, found in described if found is None}
+    outside = {exchange.path.split("/")[1] for exchange, match in described if match is None}
     assert outside == (
-        {"hpp", "customer-token"} if is_found else {"payments", "hpp", "ordermanagement", "customer-token"}
+        {"hpp", "customer-token"} if is_at_hand else {"payments", "hpp", "ordermanagement", "customer-token"}
     )
+
+
+def check(exchange: Exchange, specification: dict[str, Any], operation: dict[str, Any]) -> None:
+    """Compare both bodies and the response's headers with the operation's schemas."""
+    response = operation["responses"][str(exchange.status)]
+    request_schema = schema_of(operation.get("requestBody") or {}, specification)
+    response_schema = schema_of(response, specification)
+    for value, schema in ((exchange.request_body, request_schema), (exchange.response_body, response_schema)):
+        if schema is not None:
+            jsonschema.validate(value, schema)
+            assert undocumented(value, schema, specification) == []
+    assert set(response.get("headers") or {}) <= exchange.response_headers.keys()

@@ -1,4 +1,4 @@
-"""What PayPal tells beside payments: each event of the sandbox, signed and received, is a fact without persons."""
+"""PayPal's events beside payments: each event of the sandbox is read as a side event without personal data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from jsonschema import Draft202012Validator
 
 from domain.payment import Verb
 from gateways.base import AttemptRequest, SideEvent, WebhookEvent
-from gateways.paypal.side_events import _KINDS, event_of_side_event
+from gateways.failures import MalformedResponse
+from gateways.paypal.side_events import SIDE_EVENTS, read_side_event
 from gateways.paypal.stored_fields import stored_fields
 from gateways.paypal.webhooks import read_event
 from sandbox.paypal import disputes, subscriptions
@@ -31,32 +32,19 @@ SUBSCRIPTION, TOKEN = "I-BW452GLLEP1G", "8kk8451t"
 DISPUTE = {"dispute_id": "PP-D-1", "disputed_transactions": [{"seller_transaction_id": "7TK53561YB803214S"}]}
 
 
-@pytest.fixture
-def paypal(sandbox: RunningSandbox) -> ProviderBench:
-    """PayPal's bench."""
-    return ProviderBench(sandbox)
-
-
-def let(paypal: ProviderBench, path: str, **body: Any) -> Any:
-    """Let something happen by the control route; return its answer."""
-    response = requests.post(f"{paypal.url}/_sandbox/paypal/{path}", json=body, timeout=SECONDS)
-    response.raise_for_status()
-    return response.json()
-
-
-def heard(paypal: ProviderBench, id: str) -> WebhookEvent:
-    """Receive the last event about a thing, signed; return how it is read."""
+def received(paypal: ProviderBench, id: str) -> WebhookEvent:
+    """Verify the last event about an object; return how it is read."""
     sent = paypal.signed(paypal.event(id))
-    delivery = paypal.gateway().verify_webhook(sent.body, sent.headers, now())
-    notice = paypal.gateway().read_webhook(delivery.payload)
-    assert notice is not None
-    return notice
+    verified = paypal.gateway().verify_webhook(sent.body, sent.headers, now())
+    event = paypal.gateway().read_webhook(verified.payload)
+    assert event is not None
+    return event
 
 
-def happened(paypal: ProviderBench, type: str, id: str = SUBSCRIPTION, **more: Any) -> WebhookEvent:
-    """Let something happen to a subscription or a saved account, and hear of it."""
-    let(paypal, f"{id}/happen", event_type=type, **more)
-    return heard(paypal, id)
+def emitted(paypal: ProviderBench, type: str, id: str = SUBSCRIPTION, **more: Any) -> WebhookEvent:
+    """Let the sandbox emit an event of this type; return how it is read."""
+    paypal.emit(type, id, **more)
+    return received(paypal, id)
 
 
 def captured(paypal: ProviderBench) -> tuple[AttemptRequest, str]:
@@ -82,7 +70,7 @@ def captured(paypal: ProviderBench) -> tuple[AttemptRequest, str]:
 )
 def test_a_dispute_from_its_opening_to_its_end(paypal: ProviderBench, outcome: str, name: str) -> None:
     first, capture = captured(paypal)
-    opened = let(paypal, f"{capture}/dispute", reason="MERCHANDISE_OR_SERVICE_NOT_RECEIVED")
+    opened = paypal.control(f"{capture}/dispute", reason="MERCHANDISE_OR_SERVICE_NOT_RECEIVED")
     data = {
         "reference": opened["dispute_id"],
         "reason": "MERCHANDISE_OR_SERVICE_NOT_RECEIVED",
@@ -93,15 +81,15 @@ def test_a_dispute_from_its_opening_to_its_end(paypal: ProviderBench, outcome: s
         "currency": "EUR",
     }
     due = {"evidence_due_at": opened["seller_response_due_date"]}
-    assert heard(paypal, capture) == dispute_notice(first, "dispute_opened", data | due)
-    let(paypal, f"{capture}/dispute", status="UNDER_REVIEW")
-    assert heard(paypal, capture) == dispute_notice(first, "dispute_updated", data | due | {"status": "UNDER_REVIEW"})
-    let(paypal, f"{capture}/dispute", outcome=outcome)
-    assert heard(paypal, capture) == dispute_notice(first, name, data | {"status": "RESOLVED", "outcome": outcome})
+    assert received(paypal, capture) == dispute_event(first, "dispute_opened", data | due)
+    paypal.control(f"{capture}/dispute", status="UNDER_REVIEW")
+    assert received(paypal, capture) == dispute_event(first, "dispute_updated", data | due | {"status": "UNDER_REVIEW"})
+    paypal.control(f"{capture}/dispute", outcome=outcome)
+    assert received(paypal, capture) == dispute_event(first, name, data | {"status": "RESOLVED", "outcome": outcome})
 
 
-def dispute_notice(first: AttemptRequest, name: str, data: dict[str, str]) -> WebhookEvent:
-    """Return what is read of a dispute about a charge."""
+def dispute_event(first: AttemptRequest, name: str, data: dict[str, str]) -> WebhookEvent:
+    """Return the event of a dispute about a charge."""
     return WebhookEvent("", first.attempt_id, None, side_event=SideEvent(name, data), payment_id=first.payment_id)
 
 
@@ -110,16 +98,19 @@ def test_the_dispute_of_a_captured_authorization_names_the_capture_attempt(paypa
     taken = operation(held, Verb.CAPTURE, 400)
     paypal.gateway().capture(taken)
     capture = paypal.account.orders[held.reference].of("captures")[0].id
-    let(paypal, f"{capture}/dispute")
-    assert (heard(paypal, capture).attempt_id, heard(paypal, capture).payment_id) == (taken.attempt_id, held.payment_id)
+    paypal.control(f"{capture}/dispute")
+    assert (received(paypal, capture).attempt_id, received(paypal, capture).payment_id) == (
+        taken.attempt_id,
+        held.payment_id,
+    )
 
 
-def test_a_dispute_that_does_not_say_whose_it_is(paypal: ProviderBench) -> None:
+def test_a_dispute_may_name_neither_attempt_nor_payment(paypal: ProviderBench) -> None:
     _, capture = captured(paypal)
-    let(paypal, f"{capture}/dispute", is_anonymous=True)
-    notice = heard(paypal, capture)
-    assert (notice.reference, notice.attempt_id, notice.payment_id) == ("", None, None)
-    assert notice.side_event.data["transaction"] == capture
+    paypal.control(f"{capture}/dispute", is_anonymous=True)
+    event = received(paypal, capture)
+    assert (event.reference, event.attempt_id, event.payment_id) == ("", None, None)
+    assert event.side_event.data["transaction"] == capture
 
 
 def test_the_control_route_of_disputes_refuses_nonsense(paypal: ProviderBench) -> None:
@@ -127,8 +118,8 @@ def test_the_control_route_of_disputes_refuses_nonsense(paypal: ProviderBench) -
     for id, body in ((first.reference, {}), ("unknown", {})):
         response = requests.post(f"{paypal.url}/_sandbox/paypal/{id}/dispute", json=body, timeout=SECONDS)
         assert response.status_code == 404
-    let(paypal, f"{capture}/dispute")
-    let(paypal, f"{capture}/dispute", outcome="ACCEPTED")
+    paypal.control(f"{capture}/dispute")
+    paypal.control(f"{capture}/dispute", outcome="ACCEPTED")
     for body in ({"status": "OPEN"}, {"outcome": "DENIED"}, {}):
         response = requests.post(f"{paypal.url}/_sandbox/paypal/{capture}/dispute", json=body, timeout=SECONDS)
         assert response.status_code == 400
@@ -139,48 +130,48 @@ def test_the_control_route_of_disputes_refuses_nonsense(paypal: ProviderBench) -
 
 @pytest.mark.parametrize("type", subscriptions.STATUSES)
 def test_every_event_of_a_subscription(paypal: ProviderBench, type: str) -> None:
-    notice = happened(paypal, type)
+    event = emitted(paypal, type)
     name = f"subscription_{type.removeprefix('BILLING.SUBSCRIPTION.').replace('.', '_').lower()}"
-    assert notice == WebhookEvent("", None, None, side_event=SideEvent(name, notice.side_event.data))
-    known = {"reference": SUBSCRIPTION, "status": subscriptions.STATUSES[type]}
-    assert {key: notice.side_event.data[key] for key in known} == known
-    assert (
-        ("next_retry_at" in notice.side_event.data) == ("reason" in notice.side_event.data) == type.endswith("FAILED")
-    )
+    assert event == WebhookEvent("", None, None, side_event=SideEvent(name, event.side_event.data))
+    expected = {"reference": SUBSCRIPTION, "status": subscriptions.STATUSES[type]}
+    assert {key: event.side_event.data[key] for key in expected} == expected
+    assert ("next_retry_at" in event.side_event.data) == ("reason" in event.side_event.data) == type.endswith("FAILED")
 
 
 @pytest.mark.parametrize("spelling", ["next_payment_retry_time", "next_payment_retry_date"])
 def test_both_spellings_of_the_next_try(spelling: str) -> None:
     failed = {"reason_code": "PAYER_CANNOT_PAY", spelling: "2026-12-01T10:00:00.000Z"}
     subscription = {"id": SUBSCRIPTION, "status": "ACTIVE", "billing_info": {"last_failed_payment": failed}}
-    fact = event_of_side_event("BILLING.SUBSCRIPTION.PAYMENT.FAILED", subscription).side_event
+    side_event = read_side_event("BILLING.SUBSCRIPTION.PAYMENT.FAILED", subscription).side_event
     ends = {"reason": "PAYER_CANNOT_PAY", "next_retry_at": "2026-12-01T10:00:00.000Z"}
-    assert fact.data == {"reference": SUBSCRIPTION, "status": "ACTIVE"} | ends
+    assert side_event.data == {"reference": SUBSCRIPTION, "status": "ACTIVE"} | ends
 
 
-def test_a_payment_of_a_subscription(paypal: ProviderBench) -> None:
+def test_a_sale_of_a_subscription(paypal: ProviderBench) -> None:
     for type in ("COMPLETED", "PENDING", "DENIED"):
-        fact = happened(paypal, f"PAYMENT.SALE.{type}").side_event
+        side_event = emitted(paypal, f"PAYMENT.SALE.{type}").side_event
         sale = paypal.event(SUBSCRIPTION)["resource"]["id"]
         data = {"reference": sale, "subscription": SUBSCRIPTION, "status": type.lower()}
-        assert fact == SideEvent(f"subscription_sale_{type.lower()}", data | {"amount": "12.30", "currency": "USD"})
+        assert side_event == SideEvent(
+            f"subscription_sale_{type.lower()}", data | {"amount": "12.30", "currency": "USD"}
+        )
 
 
-def test_what_is_given_or_taken_back_has_a_negative_total(paypal: ProviderBench) -> None:
-    refunded = happened(paypal, "PAYMENT.SALE.REFUNDED").side_event
+def test_a_refunded_or_reversed_sale_has_a_negative_total(paypal: ProviderBench) -> None:
+    refunded = emitted(paypal, "PAYMENT.SALE.REFUNDED").side_event
     sale = paypal.event(SUBSCRIPTION)["resource"]["sale_id"]
     assert (refunded.name, refunded.data["amount"]) == ("subscription_sale_refunded", "-12.30")
     assert refunded.data["sale"] == sale != refunded.data["reference"]
-    reversed = happened(paypal, "PAYMENT.SALE.REVERSED").side_event
+    reversed = emitted(paypal, "PAYMENT.SALE.REVERSED").side_event
     assert (reversed.name, reversed.data["amount"]) == ("subscription_sale_reversed", "-12.30")
     assert (reversed.data["reason"], reversed.data["currency"]) == ("CHARGEBACK", "USD")
 
 
-def test_the_imitated_subscription_is_as_paypal_documents_it(paypal: ProviderBench) -> None:
+def test_the_sandbox_shows_subscriptions_as_paypal_documents_them(paypal: ProviderBench) -> None:
     for type in subscriptions.STATUSES:
-        happened(paypal, type)
+        emitted(paypal, type)
         body = paypal.event(SUBSCRIPTION)["resource"]
-        for schema in paypal_spec.answer_schema("billing_subscriptions_v1", "subscription"):
+        for schema in paypal_spec.response_schema("billing_subscriptions_v1", "subscription"):
             assert [error.message for error in Draft202012Validator(schema).iter_errors(body)] == []
 
 
@@ -189,46 +180,48 @@ def test_the_imitated_subscription_is_as_paypal_documents_it(paypal: ProviderBen
 
 def test_a_saved_account(paypal: ProviderBench) -> None:
     first, _ = captured(paypal)
-    saved = happened(paypal, "VAULT.PAYMENT-TOKEN.CREATED", TOKEN, order_id=first.reference)
+    saved = emitted(paypal, "VAULT.PAYMENT-TOKEN.CREATED", TOKEN, order_id=first.reference)
     data = {"customer": "customer_4029352050"}
     assert saved == WebhookEvent(first.reference, None, None, side_event=SideEvent("payment_method_saved", data))
-    removed = happened(paypal, "VAULT.PAYMENT-TOKEN.DELETED", TOKEN)
+    removed = emitted(paypal, "VAULT.PAYMENT-TOKEN.DELETED", TOKEN)
     assert removed == WebhookEvent("", None, None, side_event=SideEvent("payment_method_removed", data))
-    assert event_of_side_event("VAULT.PAYMENT-TOKEN.DELETED", {"id": TOKEN}).side_event.data == {}
+    assert read_side_event("VAULT.PAYMENT-TOKEN.DELETED", {"id": TOKEN}).side_event.data == {}
 
 
-# --- whatever comes ---
+# --- personal data, and other shapes ---
 
 
-def test_neither_persons_nor_tokens_are_in_a_fact(paypal: ProviderBench) -> None:
+def test_a_side_event_has_neither_personal_data_nor_tokens(paypal: ProviderBench) -> None:
     _, capture = captured(paypal)
-    let(paypal, f"{capture}/dispute")
-    told = [(paypal.event(capture), heard(paypal, capture))]
+    paypal.control(f"{capture}/dispute")
+    pairs = [(paypal.event(capture), received(paypal, capture))]
     for type in subscriptions.NAMES:
         id = TOKEN if type in subscriptions.TOKENS else SUBSCRIPTION
-        notice = happened(paypal, type, id)
-        told.append((paypal.event(id), notice))
+        event = emitted(paypal, type, id)
+        pairs.append((paypal.event(id), event))
     canaries = (PAYER["email_address"], "John", "Doe", PAYER["payer_id"], TOKEN, "never came")
-    assert {canary for canary in canaries if any(canary in json.dumps(event) for event, _ in told)} == set(canaries)
-    for event, notice in told:
-        stored = json.dumps(stored_fields(event))
+    assert {canary for canary in canaries if any(canary in json.dumps(sent) for sent, _ in pairs)} == set(canaries)
+    for sent, event in pairs:
+        stored = json.dumps(stored_fields(sent))
         assert not any(canary in stored for canary in canaries)
-        assert read_event(stored) == notice
-        assert not any(canary in text for canary in canaries for text in notice.side_event.data.values())
+        assert read_event(stored) == event
+        assert not any(canary in text for canary in canaries for text in event.side_event.data.values())
 
 
-def test_a_text_that_is_no_code_stays_out() -> None:
+def test_a_value_that_is_no_code_is_dropped() -> None:
     strange = {"reason": "John Doe", "status": "jo@example.org", "dispute_life_cycle_stage": "x" * 128}
     strange |= {"dispute_amount": {"value": 7.5, "currency_code": "EUR"}, "seller_response_due_date": ["x"]}
-    notice = event_of_side_event("CUSTOMER.DISPUTE.CREATED", DISPUTE | strange)
-    assert notice.side_event.data == {"reference": "PP-D-1", "transaction": "7TK53561YB803214S"}
+    event = read_side_event("CUSTOMER.DISPUTE.CREATED", DISPUTE | strange)
+    assert event.side_event.data == {"reference": "PP-D-1", "transaction": "7TK53561YB803214S"}
 
 
-@pytest.mark.parametrize("kind", [kind for kind in _KINDS if not kind.startswith("VAULT.")])
+@pytest.mark.parametrize("type", [type for type in SIDE_EVENTS if not type.startswith("VAULT.")])
 @pytest.mark.parametrize("id", [None, 17, "", "Jo Example", ["x"]])
-def test_a_thing_without_an_id_tells_nothing(kind: str, id: Any) -> None:
+def test_an_event_about_an_object_without_an_id_is_malformed(type: str, id: Any) -> None:
     resource = DISPUTE | {"dispute_id": id, "id": id, "status": "ACTIVE"}
-    assert read_event(json.dumps({"event_type": kind, "resource": resource})) is None
+    with pytest.raises(MalformedResponse, match="malformed_response") as raised:
+        read_event(json.dumps({"event_type": type, "resource": resource}))
+    assert raised.value.field.endswith("id")
 
 
 FIELDS = ("id", "dispute_id", "status", "amount", "total", "currency", "disputed_transactions", "dispute_outcome")
@@ -239,28 +232,31 @@ JSON = st.recursive(
 )
 
 
-@given(st.sampled_from(sorted(_KINDS)), JSON)
-def test_no_shape_breaks_it(kind: str, resource: Any) -> None:
-    notice = read_event(json.dumps({"event_type": kind, "resource": resource}))
-    assert notice is None or all(isinstance(text, str) for text in notice.side_event.data.values())
+@given(st.sampled_from(sorted(SIDE_EVENTS)), JSON)
+def test_any_shape_is_read_or_malformed(type: str, resource: Any) -> None:
+    try:
+        event = read_event(json.dumps({"event_type": type, "resource": resource}))
+    except MalformedResponse:
+        return
+    assert event is None or all(isinstance(text, str) for text in event.side_event.data.values())
 
 
-def test_names_fit_their_column() -> None:
-    assert all(len(name) <= 50 for _, name in _KINDS.values())
+def test_the_names_of_side_events_fit_their_column() -> None:
+    assert all(len(name) <= 50 for _, name in SIDE_EVENTS.values())
 
 
-def test_all_that_is_imitated_is_read_and_the_other_way_round() -> None:
-    assert set(_KINDS) == {*disputes.NAMES, *subscriptions.NAMES}
+def test_the_sandbox_emits_exactly_the_types_that_are_read() -> None:
+    assert set(SIDE_EVENTS) == {*disputes.NAMES, *subscriptions.NAMES}
 
 
-def test_what_the_imitation_delivers_is_believed() -> None:
+def test_the_sandbox_delivers_side_events_that_verify() -> None:
     with (
         answering((200, b"")) as served,
         RunningSandbox(Settings(webhook_url=f"{served.url}/webhooks/stripe")) as sandbox,
     ):
         paypal = ProviderBench(sandbox)
-        let(paypal, f"{SUBSCRIPTION}/happen", event_type="BILLING.SUBSCRIPTION.ACTIVATED")
-        came = served.next()
-        assert came.path == "/webhooks/paypal"
-        delivery = paypal.gateway().verify_webhook(came.raw, came.headers, now())
-    assert read_event(delivery.payload).side_event.name == "subscription_activated"
+        paypal.emit("BILLING.SUBSCRIPTION.ACTIVATED", SUBSCRIPTION)
+        sent = served.next()
+        assert sent.path == "/webhooks/paypal"
+        verified = paypal.gateway().verify_webhook(sent.raw, sent.headers, now())
+    assert read_event(verified.payload).side_event.name == "subscription_activated"

@@ -20,20 +20,18 @@ from domain.state_machine import Policy
 from gateways.base import Gateway
 from gateways.stripe.gateway import StripeGateway
 from models.api_keys import Role, create_key
-from models.billing import dunning_cases, subscriptions
 from models.clock import Clock
-from models.history import events, webhook_events
-from models.payments import attempts, payments
 from models.session import make_engine, read, transact
+from models.tables import attempts, dunning_cases, events, payments, subscriptions, webhook_events
 from models.task_messages import SWEEP, TaskMessage
+from runtime import Runtime
+from runtime.leases import LeaseKeeper
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 from sandbox.stripe.api import Stripe
 from sandbox.stripe.events import signature
-from tasks.base import Runtime
-from tasks.lease import LeaseKeeper
 from webhooks.app import PREFIX, create_app
-from webhooks.context import Services
+from webhooks.context import WebContext
 from worker.celery import app
 
 SECRET_KEY = "sk_test_sandbox_scene"
@@ -69,24 +67,11 @@ class Scene:
             publish=self.messages.extend,
         )
         self.keys = {name: self._key(name) for name in ("shop", "other")}
-        self._client = create_app(self._services()).test_client()
+        self._client = create_app(WebContext(self.runtime, check_broker=lambda: None)).test_client()
 
     def _key(self, name: str) -> str:
         now = self.clock.now()
-        return transact(self.engine, lambda connection: create_key(connection, Role.APP, name, "test", now))
-
-    def _services(self) -> Services:
-        runtime = self.runtime
-        return Services(
-            runtime.engine,
-            runtime.clock,
-            runtime.gateways,
-            runtime.router,
-            runtime.policy,
-            runtime.publish,
-            check_broker=lambda: None,
-            hold=runtime.leases.hold,
-        )
+        return transact(self.engine, create_key, Role.APP, name, "test", now)
 
     # --- the merchant -----------------------------------------------------------------------------------
 
@@ -229,7 +214,7 @@ class Scene:
 
     def intent_status(self, payment_id: str) -> str:
         """Return how the provider shows the newest intent of a payment."""
-        intents = self.sandbox.state.imitation(Stripe).account.intents.values()
+        intents = self.sandbox.state.provider_of(Stripe).account.intents.values()
         return [intent.body["status"] for intent in intents if intent.body["metadata"]["payment_id"] == payment_id][-1]
 
     # --- our books --------------------------------------------------------------------------------------

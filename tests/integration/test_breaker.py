@@ -8,9 +8,7 @@ from datetime import timedelta
 import pytest
 
 from domain.breaker import BreakerPolicy
-from models.breakers import breakers
-from models.history import events
-from models.payments import payments
+from models.tables import breakers, events, payments
 from tests.integration.scene import WHOLE, Scene
 
 pytestmark = pytest.mark.postgres

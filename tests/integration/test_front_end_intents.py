@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import select
 
 from domain.decision import LEASE
-from models.base import metadata
-from models.payments import payments
 from models.session import read
+from models.tables import payments
+from models.tables.base import metadata
 from stack.process import wait_until
 from tests.integration.scene import WHOLE, Json, Scene
 
@@ -31,7 +31,7 @@ def test_after_a_hiccup_the_same_key_gives_a_fresh_intent(scene: Scene) -> None:
 
 def test_a_provider_slower_than_the_lease_still_gives_an_intent(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     _owe(scene)
-    monkeypatch.setattr("tasks.lease._RENEW_SECONDS", 0.01)
+    monkeypatch.setattr("runtime.leases._RENEW_SECONDS", 0.01)
     scene.meanwhile("open_intent", lambda: _wait_for_long(scene))
     intent = scene.post("/stripe-intent", {"invoice_id": "inv"})
 

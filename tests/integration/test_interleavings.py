@@ -153,7 +153,7 @@ def _lose_the_lease(scene: Scene, payment_id: str) -> None:
 def _pause_at(scene: Scene, point: str, payment_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Freeze the process at a point of its way for longer than a lease: its own clock goes on as well."""
     clock = FrozenTime()
-    monkeypatch.setattr("tasks.lease.time", clock)
+    monkeypatch.setattr("runtime.leases.time", clock)
     monkeypatch.setattr("tasks.execute.time", clock)
 
     def reach(name: str) -> None:
@@ -273,8 +273,8 @@ def test_two_events_of_one_dashboard_refund_adopt_it_once(scene: Scene, monkeypa
     scene.messages.clear()
 
     # Both have looked for the refund, and have not found it, before either of them adopts it.
-    both_looked, adopt = threading.Barrier(2, timeout=10), tasks.webhooks._adopt_refund
-    monkeypatch.setattr(tasks.webhooks, "_adopt_refund", lambda *given: both_looked.wait() < 2 and adopt(*given))
+    both_looked, adopt = threading.Barrier(2, timeout=10), tasks.webhooks.adopt_refund
+    monkeypatch.setattr(tasks.webhooks, "adopt_refund", lambda *given: both_looked.wait() < 2 and adopt(*given))
     _at_once([lambda row=row: scene.run(WEBHOOK, row) for row in rows])
     monkeypatch.undo()
     monkeypatch.setattr(app, "runtime", lambda: scene.runtime)

@@ -25,13 +25,12 @@ from sqlalchemy import update
 
 from gateways.http import make_session, was_never_sent
 from models.clock import Clock
-from models.history import assessments
-from models.payments import attempts
 from models.session import make_engine, transact
+from models.tables import assessments, attempts
 from models.task_messages import PROCESS, TaskMessage
 from sandbox.stripe.errors import NotStored
 from stack.process import free_port
-from tasks.base import QuietRequest
+from tasks.payment_task import QuietRequest
 from tests.integration.scene import READ_SECONDS, WHOLE, Json, Scene, make_gateway, order
 from worker.celery import app
 from worker.publisher import Publisher

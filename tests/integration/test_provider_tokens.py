@@ -15,8 +15,9 @@ from sqlalchemy import Engine, select, update
 
 from domain.outcome import NotSent
 from gateways.paypal.gateway import PayPalGateway
-from models.provider_tokens import DatabaseTokens, provider_tokens
+from models.provider_tokens import DatabaseTokens
 from models.session import database_now, make_engine, transact
+from models.tables import provider_tokens
 from sandbox.paypal.api import PayPal
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings

@@ -23,12 +23,12 @@ from models.api_keys import Role, create_key
 from models.clock import Clock
 from models.session import make_engine, transact
 from models.task_messages import CHARGE, WEBHOOK, TaskMessage
+from runtime import Runtime
+from runtime.leases import LeaseKeeper
 from sandbox.server import RunningSandbox
 from sandbox.stripe.events import signature
-from tasks.base import Runtime
-from tasks.lease import LeaseKeeper
 from webhooks.app import PREFIX, create_app
-from webhooks.context import Services
+from webhooks.context import WebContext
 from worker.celery import app
 
 pytestmark = pytest.mark.postgres
@@ -92,18 +92,8 @@ class House:
     api_key: str
 
     def __post_init__(self) -> None:
-        runtime = self.runtime
-        services = Services(
-            runtime.engine,
-            runtime.clock,
-            runtime.gateways,
-            runtime.router,
-            runtime.policy,
-            runtime.publish,
-            check_broker=lambda: None,
-            hold=runtime.leases.hold,
-        )
-        self.client = create_app(services).test_client()
+        context = WebContext(self.runtime, check_broker=lambda: None)
+        self.client = create_app(context).test_client()
 
     def process(self) -> None:
         """Send the payment."""
@@ -112,11 +102,11 @@ class House:
         assert response.status_code == 202, response.text
 
     def work(self, task: str) -> None:
-        """Carry out the one ring that there is."""
-        [publish] = self.messages
+        """Carry out the one message that was published."""
+        [message] = self.messages
         self.messages.clear()
-        assert publish.task == task
-        app.tasks[task](publish.row_id)
+        assert message.task == task
+        app.tasks[task](message.row_id)
 
     def sent_event(self, event_type: str) -> bytes:
         """Return the body of the one event of a type that the provider has written."""
@@ -149,7 +139,7 @@ def house(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]
         )
         monkeypatch.setattr(app, "runtime", lambda: runtime)
         now = clock.now()
-        api_key = transact(engine, lambda connection: create_key(connection, Role.APP, "shop", "test", now))
+        api_key = transact(engine, create_key, Role.APP, "shop", "test", now)
         yield House(engine, sandbox, runtime, messages, api_key)
     engine.dispose()
 

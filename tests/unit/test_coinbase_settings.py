@@ -1,4 +1,4 @@
-"""The settings of the two Coinbase gateways: what is refused, by name and without a secret, and what is off."""
+"""The settings of both Coinbase products: each problem names its variable and shows no secret."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateways.base import GatewayContext
-from gateways.coinbase.business import CoinbaseSettings
-from gateways.coinbase.commerce import CoinbaseCommerceSettings
+from gateways.coinbase.settings import CoinbaseSettings
+from gateways.coinbase_commerce.settings import CoinbaseCommerceSettings
 
 _KEY = Ed25519PrivateKey.generate()
 SECRET = base64.b64encode(_KEY.private_bytes_raw() + _KEY.public_key().public_bytes_raw()).decode()
-SHARED = GatewayContext(api_url="https://pay.example", read_seconds=5, tokens=None)  # type: ignore[arg-type]
+CONTEXT = GatewayContext(api_url="https://pay.example", read_seconds=5, tokens=None)  # type: ignore[arg-type]
 SANDBOX = "http://127.0.0.1:9/coinbase"
 BUSINESS = {
     "coinbase_api_key_name": "organizations/1/apiKeys/1",
@@ -39,10 +39,10 @@ COMMERCE = {"coinbase_commerce_api_key": "key-of-commerce", "coinbase_commerce_w
         ({"coinbase_api_key_secret": "AAAA", "crypto_payment_enabled": False}, []),
     ],
 )
-def test_problems_of_business(changes: dict[str, Any], names: list[str]) -> None:
-    found = CoinbaseSettings(**(BUSINESS | changes)).problems()
-    assert [problem[: len(name)] for problem, name in zip(found, names, strict=True)] == names
-    assert SECRET not in str(found)
+def test_each_problem_of_business_names_its_variable(changes: dict[str, Any], names: list[str]) -> None:
+    problems = CoinbaseSettings(**(BUSINESS | changes)).problems()
+    assert [problem[: len(name)] for problem, name in zip(problems, names, strict=True)] == names
+    assert SECRET not in str(problems)
 
 
 @pytest.mark.parametrize(
@@ -57,28 +57,33 @@ def test_problems_of_business(changes: dict[str, Any], names: list[str]) -> None
         ({"coinbase_commerce_api_key": "clé"}, ["COINBASE_COMMERCE_API_KEY is not a key"]),
     ],
 )
-def test_problems_of_commerce(changes: dict[str, Any], names: list[str]) -> None:
-    found = CoinbaseCommerceSettings(**(COMMERCE | changes)).problems()
-    assert [problem[: len(name)] for problem, name in zip(found, names, strict=True)] == names
+def test_each_problem_of_commerce_names_its_variable(changes: dict[str, Any], names: list[str]) -> None:
+    problems = CoinbaseCommerceSettings(**(COMMERCE | changes)).problems()
+    assert [problem[: len(name)] for problem, name in zip(problems, names, strict=True)] == names
 
 
-def test_what_is_configured_is_made() -> None:
-    business = CoinbaseSettings(**BUSINESS).make(SHARED)
-    commerce = CoinbaseCommerceSettings(**COMMERCE).make(SHARED)
+def test_a_configured_product_has_a_gateway() -> None:
+    business = CoinbaseSettings(**BUSINESS).make(CONTEXT)
+    commerce = CoinbaseCommerceSettings(**COMMERCE).make(CONTEXT)
     assert business is not None
     assert commerce is not None
     assert (business.provider, commerce.provider) == ("coinbase", "coinbase_commerce")
 
 
-def test_what_is_not_configured_or_switched_off_is_not_made() -> None:
+def test_a_product_that_is_not_configured_or_switched_off_has_no_gateway() -> None:
     off = {"crypto_payment_enabled": False}
-    assert CoinbaseSettings().make(SHARED) is None
-    assert CoinbaseCommerceSettings().make(SHARED) is None
-    assert CoinbaseSettings(**BUSINESS, **off).make(SHARED) is None
-    assert CoinbaseCommerceSettings(**COMMERCE, **off).make(SHARED) is None
+    assert CoinbaseSettings().make(CONTEXT) is None
+    assert CoinbaseCommerceSettings().make(CONTEXT) is None
+    assert CoinbaseSettings(**BUSINESS, **off).make(CONTEXT) is None
+    assert CoinbaseCommerceSettings(**COMMERCE, **off).make(CONTEXT) is None
 
 
 def test_no_secret_is_shown() -> None:
     shown = repr(CoinbaseSettings(**BUSINESS)) + repr(CoinbaseCommerceSettings(**COMMERCE))
     assert SECRET not in shown
     assert "key-of-commerce" not in shown
+
+
+def test_customers_of_both_products_come_back_to_a_public_address() -> None:
+    assert CoinbaseSettings.needs_public_address
+    assert CoinbaseCommerceSettings.needs_public_address

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, select
 
 from domain.errors import NotFound
 from models.api_keys import Role, create_key, find_key, hash_key, list_keys, revoke_key
-from models.history import api_keys, events
 from models.session import make_engine
+from models.tables import api_keys, events
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

@@ -15,6 +15,7 @@ from domain.backoff import NOT_SENT_TRIES, waiting_delay
 from domain.commands import (
     Blocked,
     CancelRequested,
+    ChargeWithdrawn,
     GraceEnded,
     InvoicePaidOtherwise,
     OperationRequested,
@@ -330,28 +331,28 @@ def test_money_that_does_not_match_waits_for_a_person_who_accepts_it_as_it_is(re
     waiting = new_attempt(status=AttemptStatus.ACTION_REQUIRED)
     held = decide(new_payment(state=State.REQUIRES_ACTION), waiting, AmountMismatch("c", received, "odd"), NOW, POLICY)
     assert held is not None
-    assert target(State.REQUIRES_ACTION, held.event) is State.REVIEW
-    assert (held.payment["authorized"], held.payment["failure_code"]) == (received, "odd")
+    assert target(State.REQUIRES_ACTION, held.event) is State.AMOUNT_MISMATCH
+    assert (held.payment["received"], held.payment["failure_code"]) == (received, "odd")
     assert held.attempt["status"] is AttemptStatus.SUCCEEDED
 
-    in_review = new_payment(state=State.REVIEW, authorized=received)
+    mismatched = new_payment(state=State.AMOUNT_MISMATCH, received=received)
     accepting = new_attempt(Verb.CAPTURE, amount=received)
-    accepted = decide(in_review, accepting, Approved("c", authorized=received, captured=received), NOW, POLICY)
+    accepted = decide(mismatched, accepting, Approved("c", authorized=received, captured=received), NOW, POLICY)
     assert accepted is not None
-    assert target(State.REVIEW, accepted.event) is State.CAPTURED
+    assert target(State.AMOUNT_MISMATCH, accepted.event) is State.CAPTURED
     assert accepted.payment["captured"] == received
 
 
 def test_more_of_it_may_come_and_the_dashboard_may_decide() -> None:
-    in_review = new_payment(state=State.REVIEW, authorized=600)
+    mismatched = new_payment(state=State.AMOUNT_MISMATCH, received=600)
     held = new_attempt(status=AttemptStatus.SUCCEEDED)
-    assert decide(in_review, held, AmountMismatch("c", 600, "underpaid"), NOW, POLICY) is None
-    more = decide(in_review, held, AmountMismatch("c", 900, "underpaid"), NOW, POLICY)
+    assert decide(mismatched, held, AmountMismatch("c", 600, "underpaid"), NOW, POLICY) is None
+    more = decide(mismatched, held, AmountMismatch("c", 900, "underpaid"), NOW, POLICY)
     assert more is not None
-    assert (more.event, more.payment) == (None, {"authorized": 900})
-    resolved = decide(in_review, held, Approved("c", authorized=600, captured=600), NOW, POLICY)
+    assert (more.event, more.payment) == (None, {"received": 900})
+    resolved = decide(mismatched, held, Approved("c", authorized=600, captured=600), NOW, POLICY)
     assert resolved is not None
-    assert target(State.REVIEW, resolved.event) is State.CAPTURED
+    assert target(State.AMOUNT_MISMATCH, resolved.event) is State.CAPTURED
 
 
 @pytest.mark.parametrize("state", sorted(CLOSED_UNPAID))
@@ -362,7 +363,7 @@ def test_money_that_does_not_match_and_comes_too_late_is_told_once(state: State)
     assert (told.event, target(state, told.event)) == (Event.AMOUNT_MISMATCHED, state)
     known = new_attempt(status=AttemptStatus.SUCCEEDED)
     mismatch = AmountMismatch("c", 1000, "delayed")
-    assert decide(new_payment(state=state, authorized=1000), known, mismatch, NOW, POLICY) is None
+    assert decide(new_payment(state=state, received=1000), known, mismatch, NOW, POLICY) is None
 
 
 def test_a_front_end_may_try_another_card() -> None:
@@ -480,6 +481,8 @@ def test_a_claim_takes_a_lease() -> None:
         (ReviewDecided(is_approved=False), State.REVIEW, State.CANCELED),
         (CancelRequested(), State.ACCEPTED, State.CANCELED),
         (CancelRequested(), State.REVIEW, State.CANCELED),
+        (CancelRequested(), State.AMOUNT_MISMATCH, State.CANCELED),
+        (ChargeWithdrawn(), State.ACCEPTED, State.ACCEPTED),
     ],
     ids=repr,
 )
@@ -555,6 +558,7 @@ OUTCOMES: list[Outcome] = [
     NotSent("x", is_retryable=False),
 ]
 COMMANDS: list[Trigger] = [
+    ChargeWithdrawn(),
     *(Started(), Blocked(), ReviewRequired(), ReviewDecided(True), ReviewDecided(False), OperationRequested()),
     *(CancelRequested(), RetryDue(), GraceEnded(), InvoicePaidOtherwise()),
 ]
@@ -602,7 +606,7 @@ def is_possible(payment: Payment, attempt: Attempt) -> bool:
     return payment.state in {
         Verb.CAPTURE: {State.AUTHORIZED, State.VOIDED, State.EXPIRED, *COLLECTED},
         Verb.VOID: {State.AUTHORIZED, State.REQUIRES_ACTION, *COLLECTED, *CLOSED_UNPAID},
-    }.get(attempt.verb, set(State) - {State.BLOCKED, State.REVIEW})
+    }.get(attempt.verb, set(State) - {State.BLOCKED, State.REVIEW, State.AMOUNT_MISMATCH})
 
 
 def test_no_answer_of_a_provider_is_ever_an_error() -> None:

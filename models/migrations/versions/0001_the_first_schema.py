@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-import models.base
+import models.tables.base
 
 revision = "0001"
 down_revision = None
@@ -21,8 +21,8 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=100), nullable=False),
         sa.Column("role", sa.String(length=20), nullable=False),
         sa.Column("hash", sa.String(length=64), nullable=False),
-        sa.Column("created_at", models.base.Instant(timezone=True), nullable=False),
-        sa.Column("revoked_at", models.base.Instant(timezone=True), nullable=True),
+        sa.Column("created_at", models.tables.base.Instant(timezone=True), nullable=False),
+        sa.Column("revoked_at", models.tables.base.Instant(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_api_keys")),
         sa.UniqueConstraint("hash", name=op.f("uq_api_keys_hash")),
     )
@@ -34,7 +34,7 @@ def upgrade() -> None:
         sa.Column("status", sa.Integer(), nullable=True),
         sa.Column("body", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("payment_id", sa.String(length=40), nullable=True),
-        sa.Column("created_at", models.base.Instant(timezone=True), nullable=False),
+        sa.Column("created_at", models.tables.base.Instant(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("application", "key", name=op.f("pk_idempotency_keys")),
     )
     op.create_table(
@@ -44,10 +44,10 @@ def upgrade() -> None:
         sa.Column("user_id", sa.String(length=200), nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
-        sa.Column("due_at", models.base.Instant(timezone=True), nullable=True),
+        sa.Column("due_at", models.tables.base.Instant(timezone=True), nullable=True),
         sa.Column("description", sa.String(length=500), nullable=True),
-        sa.Column("created_at", models.base.Instant(timezone=True), nullable=False),
-        sa.Column("updated_at", models.base.Instant(timezone=True), nullable=False),
+        sa.Column("created_at", models.tables.base.Instant(timezone=True), nullable=False),
+        sa.Column("updated_at", models.tables.base.Instant(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_invoices")),
     )
     op.create_table(
@@ -56,8 +56,8 @@ def upgrade() -> None:
         sa.Column("application", sa.String(length=100), nullable=False),
         sa.Column("user_id", sa.String(length=200), nullable=False),
         sa.Column("status", sa.String(length=20), nullable=False),
-        sa.Column("created_at", models.base.Instant(timezone=True), nullable=False),
-        sa.Column("updated_at", models.base.Instant(timezone=True), nullable=False),
+        sa.Column("created_at", models.tables.base.Instant(timezone=True), nullable=False),
+        sa.Column("updated_at", models.tables.base.Instant(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_subscriptions")),
     )
     op.create_table(
@@ -69,11 +69,11 @@ def upgrade() -> None:
         sa.Column("payload", sa.Text(), nullable=False),
         sa.Column("status", sa.String(length=20), nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
-        sa.Column("due_at", models.base.Instant(timezone=True), nullable=True),
-        sa.Column("rung_at", models.base.Instant(timezone=True), nullable=True),
+        sa.Column("due_at", models.tables.base.Instant(timezone=True), nullable=True),
+        sa.Column("rung_at", models.tables.base.Instant(timezone=True), nullable=True),
         sa.Column("payment_id", sa.String(length=40), nullable=True),
-        sa.Column("received_at", models.base.Instant(timezone=True), nullable=False),
-        sa.Column("settled_at", models.base.Instant(timezone=True), nullable=True),
+        sa.Column("received_at", models.tables.base.Instant(timezone=True), nullable=False),
+        sa.Column("settled_at", models.tables.base.Instant(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_events")),
         sa.UniqueConstraint("provider", "event_id", name=op.f("uq_webhook_events_provider_event_id")),
     )
@@ -109,11 +109,11 @@ def upgrade() -> None:
         sa.Column("authorized", sa.BigInteger(), nullable=False),
         sa.Column("captured", sa.BigInteger(), nullable=False),
         sa.Column("refunded", sa.BigInteger(), nullable=False),
-        sa.Column("authorization_expires_at", models.base.Instant(timezone=True), nullable=True),
+        sa.Column("authorization_expires_at", models.tables.base.Instant(timezone=True), nullable=True),
         sa.Column("next_action", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("failure_code", sa.String(length=100), nullable=True),
-        sa.Column("created_at", models.base.Instant(timezone=True), nullable=False),
-        sa.Column("updated_at", models.base.Instant(timezone=True), nullable=False),
+        sa.Column("created_at", models.tables.base.Instant(timezone=True), nullable=False),
+        sa.Column("updated_at", models.tables.base.Instant(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["invoice_id"], ["invoices.id"], name=op.f("fk_payments_invoice_id")),
         sa.ForeignKeyConstraint(["subscription_id"], ["subscriptions.id"], name=op.f("fk_payments_subscription_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_payments")),
@@ -140,7 +140,7 @@ def upgrade() -> None:
         sa.Column("decision", sa.String(length=20), nullable=False),
         sa.Column("reasons", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("rule_set", sa.String(length=60), nullable=False),
-        sa.Column("at", models.base.Instant(timezone=True), nullable=False),
+        sa.Column("at", models.tables.base.Instant(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["payment_id"], ["payments.id"], name=op.f("fk_assessments_payment_id")),
         sa.PrimaryKeyConstraint("payment_id", name=op.f("pk_assessments")),
     )
@@ -158,8 +158,8 @@ def upgrade() -> None:
         sa.Column("claims", sa.Integer(), nullable=False),
         sa.Column("retries", sa.Integer(), nullable=False),
         sa.Column("checks", sa.Integer(), nullable=False),
-        sa.Column("due_at", models.base.Instant(timezone=True), nullable=True),
-        sa.Column("rung_at", models.base.Instant(timezone=True), nullable=True),
+        sa.Column("due_at", models.tables.base.Instant(timezone=True), nullable=True),
+        sa.Column("rung_at", models.tables.base.Instant(timezone=True), nullable=True),
         sa.Column("reason", sa.String(length=200), nullable=True),
         sa.Column("actor", sa.String(length=120), nullable=False),
         sa.Column("code", sa.String(length=100), nullable=True),
@@ -168,8 +168,8 @@ def upgrade() -> None:
         sa.Column("advice_code", sa.String(length=100), nullable=True),
         sa.Column("network_advice_code", sa.String(length=20), nullable=True),
         sa.Column("network_decline_code", sa.String(length=20), nullable=True),
-        sa.Column("created_at", models.base.Instant(timezone=True), nullable=False),
-        sa.Column("settled_at", models.base.Instant(timezone=True), nullable=True),
+        sa.Column("created_at", models.tables.base.Instant(timezone=True), nullable=False),
+        sa.Column("settled_at", models.tables.base.Instant(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["payment_id"], ["payments.id"], name=op.f("fk_attempts_payment_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_attempts")),
         sa.UniqueConstraint("payment_id", "number", name=op.f("uq_attempts_payment_id_number")),
@@ -197,12 +197,12 @@ def upgrade() -> None:
         sa.Column("subscription_id", sa.String(length=200), nullable=False),
         sa.Column("invoice_id", sa.String(length=200), nullable=False),
         sa.Column("state", sa.String(length=20), nullable=False),
-        sa.Column("first_failed_at", models.base.Instant(timezone=True), nullable=False),
+        sa.Column("first_failed_at", models.tables.base.Instant(timezone=True), nullable=False),
         sa.Column("retry", sa.Integer(), nullable=False),
-        sa.Column("due_at", models.base.Instant(timezone=True), nullable=True),
-        sa.Column("rung_at", models.base.Instant(timezone=True), nullable=True),
-        sa.Column("grace_ends_at", models.base.Instant(timezone=True), nullable=True),
-        sa.Column("updated_at", models.base.Instant(timezone=True), nullable=False),
+        sa.Column("due_at", models.tables.base.Instant(timezone=True), nullable=True),
+        sa.Column("rung_at", models.tables.base.Instant(timezone=True), nullable=True),
+        sa.Column("grace_ends_at", models.tables.base.Instant(timezone=True), nullable=True),
+        sa.Column("updated_at", models.tables.base.Instant(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["invoice_id"], ["invoices.id"], name=op.f("fk_dunning_cases_invoice_id")),
         sa.ForeignKeyConstraint(["payment_id"], ["payments.id"], name=op.f("fk_dunning_cases_payment_id")),
         sa.ForeignKeyConstraint(
@@ -231,7 +231,7 @@ def upgrade() -> None:
         sa.Column("to_state", sa.String(length=30), nullable=True),
         sa.Column("actor", sa.String(length=120), nullable=False),
         sa.Column("data", sa.JSON(none_as_null=True), nullable=True),
-        sa.Column("at", models.base.Instant(timezone=True), nullable=False),
+        sa.Column("at", models.tables.base.Instant(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["payment_id"], ["payments.id"], name=op.f("fk_events_payment_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
     )

@@ -1,4 +1,4 @@
-"""PayPal, whose buyer approves each payment there; while he is away, an account that he left is charged."""
+"""PayPal: the buyer approves each payment there, or has saved an account that is charged without them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import requests
 
 from domain.outcome import ActionRequired
+from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
 from gateways.base import AttemptRequest, Gateway
 from gateways.paypal.gateway import PayPalGateway
@@ -18,26 +19,40 @@ from sandbox.paypal.api import PayPal
 from sandbox.paypal.events import WEBHOOK_ID
 from sandbox.server import RunningSandbox
 from tests.contract.bench import API_URL, READ_SECONDS, SECONDS, Webhook, body_of, now
+from tests.contract.bench import attempt as approved_order
 
-COURSES = {
+# The sandbox's name for each result that the suite wants.
+SCENARIOS = {
     "good": "COMPLETED",
     "soft": "5120",
     "hard": "9520",
     "needs_customer": "5400",
     "refund_later": "REFUND_PENDING",
 }
+# An event type for each model of a resource.
+RESOURCES = {
+    "OrderEvent": "CHECKOUT.ORDER.APPROVED",
+    "PaymentEvent": "PAYMENT.CAPTURE.COMPLETED",
+    "RefundEvent": "PAYMENT.REFUND.X",
+    "Dispute": "CUSTOMER.DISPUTE.CREATED",
+}
+
+
+def event_of(type: str, resource: Any) -> dict[str, Any]:
+    """Return an event about a resource."""
+    return {"id": "WH-1", "event_type": type, "resource": resource}
 
 
 @dataclass
 class MemoryTokens:
-    """Access tokens as processes of one host share them."""
+    """A store of access tokens in memory, shared like the database's."""
 
     tokens: dict[str, tuple[str, float]] = field(default_factory=dict)
     claims: dict[str, float] = field(default_factory=dict)
 
     def find(self, name: str) -> Any:
-        known = self.tokens.get(name)
-        return known and Found(known[0], known[1] - monotonic())
+        stored = self.tokens.get(name)
+        return stored and StoredToken(stored[0], stored[1] - monotonic())
 
     def claim(self, name: str, seconds: float) -> bool:
         if self.claims.get(name, 0) > monotonic():
@@ -51,7 +66,7 @@ class MemoryTokens:
 
 
 @dataclass(frozen=True)
-class Found:
+class StoredToken:
     """A token of such a store."""
 
     sealed: str
@@ -79,7 +94,7 @@ class ProviderBench:
             "stamped",
         }
     )
-    tokens: Mapping[str, str | None] = {**COURSES, "good": None}
+    tokens: Mapping[str, str | None] = {**SCENARIOS, "good": None}
     credentials: Mapping[str, Any] = {"client_secret": "wrong"}
     calls: Mapping[str, str] = {
         "create": "paypal.orders.create",
@@ -98,7 +113,7 @@ class ProviderBench:
         self.store = MemoryTokens()
 
     def gateway(self, **changes: Any) -> Gateway:
-        given = {
+        arguments = {
             "client_id": "sandbox-client",
             "client_secret": "sandbox-secret",
             "tokens": self.store,
@@ -107,26 +122,43 @@ class ProviderBench:
             "api_url": API_URL,
             "read_seconds": READ_SECONDS,
         }
-        return PayPalGateway(**(given | changes))
+        return PayPalGateway(**(arguments | changes))
 
-    def ready(self, gateway: Gateway, asked: AttemptRequest, card: str) -> AttemptRequest:
-        if asked.is_off_session:
-            return replace(asked, method_token=f"sandbox_{COURSES[card]}")
-        asked = replace(asked, method_token=None)
-        created = gateway.charge(asked, lambda _: None)
+    def ready(self, gateway: Gateway, attempt: AttemptRequest, card: str) -> AttemptRequest:
+        if attempt.is_off_session:
+            return replace(attempt, method_token=f"sandbox_{SCENARIOS[card]}")
+        attempt = replace(attempt, method_token=None)
+        created = gateway.charge(attempt, lambda _: None)
         assert isinstance(created, ActionRequired)
-        self.set_course(created.reference, COURSES[card])
+        self.set_scenario(created.reference, SCENARIOS[card])
         self.let_customer_act(created.reference, is_good=True)
-        return replace(asked, reference=created.reference)
+        return replace(attempt, reference=created.reference)
 
-    def set_course(self, reference: str, course: str) -> None:
-        self._control(f"{reference}/course", {"course": course})
+    def set_scenario(self, reference: str, scenario: str) -> None:
+        """Choose the result of the next capture of an order."""
+        self.control(f"{reference}/scenario", scenario=scenario)
+
+    def approved_in_scenario(self, scenario: str, verb: Verb = Verb.CHARGE) -> AttemptRequest:
+        """Return the attempt of an approved order whose capture ends as the scenario says."""
+        approved = approved_order(self, verb)
+        self.set_scenario(approved.reference, scenario)
+        return approved
 
     def let_customer_act(self, reference: str, *, is_good: bool) -> None:
-        self._control(reference, {"decision": "approve" if is_good else "decline"})
+        self.control(reference, decision="approve" if is_good else "decline")
 
     def let_bank_answer(self, reference: str, *, is_good: bool) -> None:
-        self._control(f"{reference}/settle", {"result": "success" if is_good else "failure"})
+        self.control(f"{reference}/settle", result="success" if is_good else "failure")
+
+    def emit(self, type: str, id: str, **more: Any) -> None:
+        """Emit an event of this type about a subscription or a saved account."""
+        self.control(f"{id}/emit", event_type=type, **more)
+
+    def control(self, path: str, **body: Any) -> Any:
+        """Call a control route of the sandbox; return its response."""
+        response = requests.post(f"{self.url}/_sandbox/paypal/{path}", json=body, timeout=SECONDS)
+        response.raise_for_status()
+        return response.json() if response.content else None
 
     def pending_token(self, *, is_good: bool) -> tuple[PaymentMethod, str]:
         return self.method, "sandbox_PENDING"
@@ -134,6 +166,12 @@ class ProviderBench:
     def event(self, reference: str) -> dict[str, Any]:
         response = requests.get(f"{self.url}/_sandbox/paypal/{reference}/events", timeout=SECONDS)
         return response.json()["events"][-1]
+
+    def read_order(self, reference: str) -> Any:
+        """Return an order as PayPal's API shows it."""
+        token = next(reversed(self.imitation.tokens))
+        address = f"{self.url}/paypal/v2/checkout/orders/{reference}"
+        return requests.get(address, headers={"Authorization": f"Bearer {token}"}, timeout=SECONDS).json()
 
     def signed(
         self, event: Any, *, seconds: float = 0, is_forged: bool = False, webhook_id: str = WEBHOOK_ID
@@ -143,10 +181,32 @@ class ProviderBench:
         return Webhook(body, signing.headers(signed, webhook_id, at, f"{self.url}/paypal"))
 
     def strange_events(self) -> list[Any]:
-        kinds = ("INVENTED.TOMORROW", "PAYMENT.CAPTURE.COMPLETED", "CHECKOUT.ORDER.APPROVED", "PAYMENT.REFUND.X")
         resources: list[Any] = [None, "text", [], {}, {"supplementary_data": 7}, {"purchase_units": {}}]
-        events = [{"id": "WH-1", "event_type": kind, "resource": each} for kind in kinds for each in resources]
-        return [{"id": "WH-1", "event_type": "CUSTOMER.DISPUTE.CREATED"}, {"id": "WH-1", "event_type": 1}, *events]
+        # The resource of a capture event may name neither an order nor an attempt.
+        captures: list[Any] = [{}, {"purchase_units": {}}]
+        return [
+            *(event_of("INVENTED.TOMORROW", resource) for resource in resources),
+            *(event_of("PAYMENT.CAPTURE.COMPLETED", resource) for resource in captures),
+        ]
 
-    def _control(self, path: str, body: Any) -> None:
-        requests.post(f"{self.url}/_sandbox/paypal/{path}", json=body, timeout=SECONDS).raise_for_status()
+    def malformed_events(self) -> list[Any]:
+        """Return events without what the documents require, by the field that is wrong."""
+        return [
+            ("Event.event_type", {"id": "WH-1", "event_type": 1}),
+            ("Dispute", {"id": "WH-1", "event_type": "CUSTOMER.DISPUTE.CREATED"}),
+            ("Dispute.dispute_id", event_of("CUSTOMER.DISPUTE.CREATED", {})),
+            ("PaymentEvent.supplementary_data", event_of("PAYMENT.CAPTURE.COMPLETED", {"supplementary_data": 7})),
+            ("OrderEvent.id", event_of("CHECKOUT.ORDER.APPROVED", {})),
+            ("OrderEvent.id", event_of("CHECKOUT.ORDER.APPROVED", {"supplementary_data": 7})),
+            ("OrderEvent.purchase_units", event_of("CHECKOUT.ORDER.APPROVED", {"purchase_units": {}})),
+            ("RefundEvent.id", event_of("PAYMENT.REFUND.X", {})),
+            ("RefundEvent.id", event_of("PAYMENT.REFUND.X", {"supplementary_data": 7})),
+            ("RefundEvent.id", event_of("PAYMENT.REFUND.X", {"purchase_units": {}})),
+            ("RefundEvent.status", event_of("PAYMENT.REFUND.X", {"id": "R1"})),
+            ("Refund.amount", event_of("PAYMENT.REFUND.X", {"id": "R1", "status": "COMPLETED"})),
+            *(
+                (model, event_of(type, resource))
+                for model, type in RESOURCES.items()
+                for resource in (None, "text", [])
+            ),
+        ]

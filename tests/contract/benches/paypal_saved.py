@@ -1,4 +1,4 @@
-"""PayPal accounts that their owners left with us: charged by a vault id, without a page in between."""
+"""PayPal without the buyer: a charge of an account that they saved."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from gateways.base import AttemptRequest, Gateway
 from tests.contract.benches import paypal
 
-COURSES = {**paypal.COURSES, "authentication": "PAYER_ACTION_REQUIRED"}
+SCENARIOS = {**paypal.SCENARIOS, "authentication": "PAYER_ACTION_REQUIRED"}
 
 
 class ProviderBench(paypal.ProviderBench):
@@ -16,7 +16,7 @@ class ProviderBench(paypal.ProviderBench):
 
     provider = "paypal_saved"
     features = frozenset({"charge", "authorize", "pending", "off_session", "refund", "webhooks", "signed", "stamped"})
-    tokens: Mapping[str, str | None] = {name: f"sandbox_{course}" for name, course in COURSES.items()}
+    tokens: Mapping[str, str | None] = {name: f"sandbox_{scenario}" for name, scenario in SCENARIOS.items()}
 
-    def ready(self, gateway: Gateway, asked: AttemptRequest, card: str) -> AttemptRequest:
-        return replace(asked, method_token=self.tokens.get(card, card))
+    def ready(self, gateway: Gateway, attempt: AttemptRequest, card: str) -> AttemptRequest:
+        return replace(attempt, method_token=self.tokens.get(card, card))

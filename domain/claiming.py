@@ -1,0 +1,58 @@
+"""When a worker may take an attempt, and for what: to send it, to look it up, or not now."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from domain.backoff import waiting_delay
+from domain.payment import UNFINISHED, AttemptStatus, State, Verb
+
+
+def may_send(state: State, verb: Verb, status: AttemptStatus) -> bool:
+    """Tell whether an attempt is sent to the provider when its message comes. A charge in review waits for a person.
+
+    >>> may_send(State.ACCEPTED, Verb.CHARGE, AttemptStatus.DUE), may_send(State.REVIEW, Verb.CHARGE, AttemptStatus.DUE)
+    (True, False)
+    """
+    waits_for_review = state is State.REVIEW and verb.is_collecting
+    return status is AttemptStatus.DUE and not waits_for_review
+
+
+def may_look_up(status: AttemptStatus) -> bool:
+    """Tell whether an attempt is looked up when it is due. One that is to be sent is not."""
+    return status is not AttemptStatus.DUE
+
+
+def has_lost_its_worker(status: AttemptStatus) -> bool:
+    """Tell whether a due attempt was being sent when its lease ended: its worker died or was cut off."""
+    return status is AttemptStatus.OPEN
+
+
+def is_being_sent(status: AttemptStatus, lease_ends_at: datetime | None, now: datetime) -> bool:
+    """Tell whether a worker is calling the provider for the attempt right now."""
+    return status is AttemptStatus.OPEN and lease_ends_at is not None and lease_ends_at > now
+
+
+def next_look_up(status: AttemptStatus, lookups: int, now: datetime) -> datetime | None:
+    """Return when an attempt is looked up again after an outcome that was no news; None once it is finished."""
+    return now + waiting_delay(lookups) if status in UNFINISHED else None
+
+
+class Screening(StrEnum):
+    """What a charge is screened for before it is sent."""
+
+    DEBT = "debt"
+    FRAUD = "fraud"
+    STORED_DECISION = "stored_decision"
+
+
+def screening_of(state: State, *, was_begun: bool) -> Screening:
+    """Return how a charge is screened: a dunning retry for its debt; any other charge for fraud, the first time only.
+
+    >>> screening_of(State.PAST_DUE, was_begun=False).value, screening_of(State.ACCEPTED, was_begun=True).value
+    ('debt', 'stored_decision')
+    """
+    if state is State.PAST_DUE:
+        return Screening.DEBT
+    return Screening.STORED_DECISION if was_begun else Screening.FRAUD

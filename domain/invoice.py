@@ -1,0 +1,84 @@
+"""Invoices: what is outstanding, what may be charged, and whether a dunning retry still has a debt to collect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from domain.commands import CancelRequested, GraceEnded, InvoicePaidOtherwise, RetryDue
+from domain.dunning import CaseState
+from domain.errors import AmountAboveOpen, CollectionInProgress, Conflict
+from domain.money import decimal_text
+
+
+@dataclass(frozen=True, slots=True)
+class InvoicePosition:
+    """How an invoice stands, in minor units. `collected`: captured so far, refunded or not. `live_payment`: the
+    payment that is collecting it now. `is_dunned`: dunning is retrying one of its payments."""
+
+    amount: int
+    currency: str
+    collected: int
+    live_payment: str | None
+    is_dunned: bool
+
+    @property
+    def outstanding(self) -> int:
+        """What may still be collected."""
+        return max(0, self.amount - self.collected)
+
+
+def require_chargeable(position: InvoicePosition, minor: int) -> None:
+    """Refuse a second live collection of an invoice, and an amount that is not owed.
+
+    Raises CollectionInProgress or AmountAboveOpen."""
+    require_no_live_payment(position)
+    left = f"{decimal_text(position.outstanding, position.currency)} {position.currency}"
+    if position.is_dunned and minor != position.outstanding:
+        raise AmountAboveOpen(f"this invoice is past due; pay all that is open, {left}")
+    if minor > position.outstanding:
+        raise AmountAboveOpen(f"{left} is open on this invoice; send that or less")
+
+
+def require_no_live_payment(position: InvoicePosition) -> None:
+    """Refuse while a payment is collecting the invoice: two at once could charge twice."""
+    if position.live_payment is not None:
+        raise CollectionInProgress(
+            f"payment {position.live_payment} is collecting this invoice; wait for it or cancel it"
+        )
+
+
+def require_amount_change(position: InvoicePosition, minor: int) -> None:
+    """Refuse a new amount that a payment under way, a dunning case or collected money contradicts."""
+    if minor != position.amount and position.is_dunned:
+        raise Conflict("a payment of this invoice is in dunning; cancel it before changing the amount")
+    if minor != position.amount and position.live_payment is not None:
+        raise CollectionInProgress(
+            f"payment {position.live_payment} is collecting this invoice; wait until it has ended"
+        )
+    if minor < position.collected:
+        least = decimal_text(position.collected, position.currency)
+        raise AmountAboveOpen(f"{least} {position.currency} is collected already; send that or more")
+
+
+def due_of_case(
+    case: CaseState, position: InvoicePosition, amount: int, *, is_subscription_canceled: bool
+) -> InvoicePaidOtherwise | CancelRequested | RetryDue | GraceEnded:
+    """Return what is due on a dunning case of a payment of `amount`, in minor units."""
+    stop = reason_to_stop_dunning(position, amount, is_subscription_canceled=is_subscription_canceled)
+    if stop is not None:
+        return stop
+    return RetryDue() if case is CaseState.RETRYING else GraceEnded()
+
+
+def reason_to_stop_dunning(
+    position: InvoicePosition, amount: int, *, is_subscription_canceled: bool
+) -> InvoicePaidOtherwise | CancelRequested | None:
+    """Return why a dunned payment of `amount` is not tried again; None while its debt is still owed.
+
+    >>> paid = InvoicePosition(amount=1000, currency="EUR", collected=1000, live_payment=None, is_dunned=True)
+    >>> reason_to_stop_dunning(paid, 1000, is_subscription_canceled=False)
+    InvoicePaidOtherwise()
+    """
+    if position.outstanding < amount:
+        return InvoicePaidOtherwise()
+    return CancelRequested() if is_subscription_canceled else None

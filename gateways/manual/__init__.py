@@ -1,0 +1,1 @@
+"""The adapter of payments by invoice, which an operator records by hand."""

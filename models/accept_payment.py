@@ -1,0 +1,145 @@
+"""Accepts a payment: one commit stores the payment, its first attempt, its event and its idempotency record.
+
+HTTP and the Celery task come through here with the same idempotency. Nothing here calls a provider."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert
+
+from domain.errors import NotFound
+from domain.money import Money
+from domain.payment import Event, State, Verb
+from domain.routing import Choice
+from models.attempts import insert_attempt, new_attempt
+from models.audit import record_event
+from models.due_rows import PUBLISHED_BY_WRITER
+from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key
+from models.ids import new_id
+from models.invoices import DEFAULT_APPLICATION, application_of_invoice, claim_invoice
+from models.provider_customers import belongs_to_another_user
+from models.queries import payment_view
+from models.requests import ProcessPayment
+from models.subscriptions import get_or_create_subscription
+from models.tables import payments
+from models.task_messages import message_for_attempt
+
+
+def accept_payment(
+    connection: Connection,
+    request: ProcessPayment,
+    caller: Caller,
+    key: str | None,
+    now: datetime,
+    choices: Sequence[Choice],
+) -> ApiResponse:
+    """Store the payment, its first attempt and its event, due now; respond 202 with the payment.
+
+    `choices`: the payment's route, the preferred provider first. Raises Conflict, CollectionInProgress,
+    InvoiceMismatch or AmountAboveOpen when the invoice does not allow this collection now."""
+    money = request.money
+    application = caller.application or application_of_invoice(connection, request.invoice_id) or DEFAULT_APPLICATION
+    _require_own_customer(connection, request, application)
+    payment = _payment_of_request(request, application, money, now, choices)
+    verb = Verb.CHARGE if request.capture else Verb.AUTHORIZE
+    attempt = first_attempt(payment, verb, caller.actor, now) | {"due_at": now + PUBLISHED_BY_WRITER}
+    body = payment_view(payment, [attempt]) | {"fraud": None, "disputes": [], "dunning": None}
+    response = ApiResponse(202, body, payment["id"], (message_for_attempt(attempt["id"], verb),))
+    record = IdempotencyRecord(application, key, request.fingerprint("process"))
+    replay = reserve_key(connection, record, now, response)
+    if replay is not None:
+        return replay
+    claim_invoice(connection, request, money, application, now)
+    if request.subscription_id is not None:
+        get_or_create_subscription(connection, request.subscription_id, application, request.user_id, now)
+    store_payment(connection, payment, attempt, caller.actor, now)
+    return response
+
+
+def _require_own_customer(connection: Connection, request: ProcessPayment, application: str) -> None:
+    token = request.customer_token
+    if token is not None and belongs_to_another_user(connection, token, application, request.user_id):
+        raise NotFound("no such customer_token; check the user_id and the API key")
+
+
+def _payment_of_request(
+    request: ProcessPayment, application: str, money: Money, now: datetime, choices: Sequence[Choice]
+) -> dict[str, Any]:
+    return new_payment(
+        application,
+        money,
+        now,
+        invoice_id=request.invoice_id,
+        subscription_id=request.subscription_id,
+        user_id=request.user_id,
+        method=request.payment_method,
+        provider=choices[0].provider,
+        # A route of one provider holds no choice that is worth storing.
+        route=[[choice.provider, choice.reason] for choice in choices] if len(choices) > 1 else None,
+        method_token=request.payment_method_token,
+        customer_token=request.customer_token,
+        is_captured_later=not request.capture,
+        is_off_session=request.is_off_session,
+        return_url=request.return_url,
+        payer=request.payer,
+        metadata=request.metadata,
+    )
+
+
+def new_payment(application: str, money: Money, now: datetime, **columns: Any) -> dict[str, Any]:
+    """Return the columns of an accepted payment with a new id."""
+    blank = {
+        "subscription_id": None,
+        "route": None,
+        "method_token": None,
+        "customer_token": None,
+        "is_captured_later": False,
+        "is_off_session": False,
+        "is_client_confirmed": False,
+        "return_url": None,
+        "payer": None,
+        "metadata": None,
+        "authorization_expires_at": None,
+        "next_action": None,
+        "failure_code": None,
+    }
+    fixed = {
+        "id": new_id("pay", now),
+        "application": application,
+        "amount": money.minor,
+        "currency": money.currency,
+        "state": State.ACCEPTED,
+        "authorized": 0,
+        "received": 0,
+        "captured": 0,
+        "refunded": 0,
+        "created_at": now,
+        "updated_at": now,
+    }
+    return blank | fixed | columns
+
+
+def first_attempt(payment: dict[str, Any], verb: Verb, actor: str, now: datetime) -> dict[str, Any]:
+    """Return the columns of the first attempt of a new payment, due now."""
+    attempt_id = new_id("at", now)
+    return new_attempt(attempt_id, payment["id"], verb, payment["provider"], payment["amount"], now=now, actor=actor)
+
+
+def store_payment(
+    connection: Connection, payment: dict[str, Any], attempt: dict[str, Any], actor: str, now: datetime
+) -> None:
+    """Insert a new payment with its first attempt and its event."""
+    connection.execute(insert(payments), payment)
+    insert_attempt(connection, attempt)
+    record_event(
+        connection,
+        Event.PAYMENT_ACCEPTED,
+        actor=actor,
+        now=now,
+        payment_id=payment["id"],
+        attempt_id=attempt["id"],
+        to_state=State.ACCEPTED,
+    )

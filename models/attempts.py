@@ -1,0 +1,169 @@
+"""Every write of an attempt. `models.transition` decides on outcomes; nothing else writes the table.
+
+The lease: an attempt whose call is in flight is due when its lease ends. The fencing token: whoever takes the attempt
+over raises it, and a write under an older token is refused, so a paused worker cannot overwrite newer knowledge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    select,
+    tuple_,
+    update,
+)
+
+from domain.claiming import next_look_up
+from domain.decision import LEASE, AttemptChanges
+from domain.errors import LeaseLost
+from domain.payment import IN_FLIGHT, UNFINISHED, AttemptStatus, Verb
+from models.change import Change
+from models.ids import new_id
+from models.tables import attempts
+from models.task_messages import TaskMessage, message_for_attempt
+
+# Built once: to build a statement costs more than to run it.
+_update_attempt = update(attempts).where(attempts.c.id == bindparam("row_id"))
+_set_reference = update(attempts).where(
+    attempts.c.id == bindparam("row_id"), attempts.c.fencing_token == bindparam("held_token")
+)
+
+
+def new_attempt(
+    attempt_id: str, payment_id: str, verb: Verb, provider: str, amount: int, *, now: datetime, actor: str
+) -> dict[str, Any]:
+    """Return the columns of a payment's first attempt, due now."""
+    return {
+        "id": attempt_id,
+        "payment_id": payment_id,
+        "number": 1,
+        "verb": verb,
+        "provider": provider,
+        "amount": amount,
+        "status": AttemptStatus.DUE,
+        "fencing_token": 0,
+        "claims": 0,
+        "retries": 0,
+        "lookups": 0,
+        "due_at": now,
+        "actor": actor,
+        "created_at": now,
+    }
+
+
+def insert_attempt(connection: Connection, values: dict[str, Any]) -> None:
+    """Store the first attempt of a payment."""
+    connection.execute(insert(attempts), values)
+
+
+def open_attempt(change: Change, payment: Row[Any], verb: Verb, amount: int, **columns: Any) -> TaskMessage:
+    """Store a further attempt of a locked payment, due now; return its message. Its id is its idempotency key."""
+    attempt_id = new_id("re" if verb is Verb.REFUND else "at", change.now)
+    number = select(func.coalesce(func.max(attempts.c.number), 0) + 1).where(attempts.c.payment_id == payment.id)
+    values = new_attempt(attempt_id, payment.id, verb, payment.provider, amount, now=change.now, actor=change.actor)
+    values |= columns
+    change.connection.execute(insert(attempts).values(values | {"number": number.scalar_subquery()}))
+    return message_for_attempt(attempt_id, verb)
+
+
+def write_decision(connection: Connection, attempt_id: str, fencing_token: int, changes: AttemptChanges) -> None:
+    """Write what was decided on a locked attempt."""
+    connection.execute(_update_attempt, {"row_id": attempt_id, "fencing_token": fencing_token, **changes})
+
+
+def store_reference(connection: Connection, attempt_id: str, fencing_token: int, reference: str) -> None:
+    """Store the provider's id of the attempt's object. Raises LeaseLost if another worker holds the attempt."""
+    values = {"row_id": attempt_id, "held_token": fencing_token, "provider_reference": reference}
+    if connection.execute(_set_reference, values).rowcount != 1:
+        raise LeaseLost(f"attempt {attempt_id} is held by another worker")
+
+
+def take_lease(change: Change, locked: Row[Any]) -> int:
+    """Take a locked attempt for a look-up; return the fencing token to write with."""
+    fencing_token: int = locked.attempt_fencing_token + 1
+    values = {"row_id": locked.attempt_id, "fencing_token": fencing_token, "due_at": change.now + LEASE}
+    change.connection.execute(_update_attempt, values)
+    return fencing_token
+
+
+def renew_leases(connection: Connection, held: Iterable[tuple[str, int]], now: datetime) -> list[tuple[str, int]]:
+    """Extend the leases of these attempts, each named with its fencing token; return those that are still held.
+
+    A row that is locked right now is left for the next round, so that it does not hold up the others."""
+    is_held = tuple_(attempts.c.id, attempts.c.fencing_token).in_(list(held))
+    free = select(attempts.c.id).where(is_held).with_for_update(skip_locked=True)
+    renewal = (
+        update(attempts)
+        .where(attempts.c.id.in_(free))
+        .values(due_at=now + LEASE)
+        .returning(attempts.c.id, attempts.c.fencing_token)
+    )
+    return [(row.id, row.fencing_token) for row in connection.execute(renewal)]
+
+
+def schedule_look_up(change: Change, attempt_id: str, fencing_token: int) -> None:
+    """Schedule the next look-up of an attempt that an outcome left as it was; none of a finished one."""
+    is_held = (attempts.c.id == attempt_id) & (attempts.c.fencing_token == fencing_token)
+    row = change.connection.execute(select(attempts.c.status, attempts.c.lookups).where(is_held)).one_or_none()
+    if row is None:
+        return
+    due_at = next_look_up(AttemptStatus(row.status), row.lookups, change.now)
+    change.connection.execute(_update_attempt, {"row_id": attempt_id, "due_at": due_at, "lookups": row.lookups + 1})
+
+
+def postpone(connection: Connection, attempt_id: str, due_at: datetime) -> None:
+    """Move the due date of a locked attempt; nothing else changes."""
+    connection.execute(_update_attempt, {"row_id": attempt_id, "due_at": due_at})
+
+
+def bring_look_up_forward(connection: Connection, attempt_id: str, now: datetime) -> bool:
+    """Make the next look-up of an attempt that waits for its customer or bank due now; return whether it changed."""
+    waits = attempts.c.status.in_((AttemptStatus.ACTION_REQUIRED, AttemptStatus.PENDING))
+    # A look-up that is running now has made the attempt due within its lease.
+    is_idle = attempts.c.due_at > now + LEASE
+    earlier = update(attempts).where(attempts.c.id == attempt_id, waits, is_idle).values(due_at=now)
+    return bool(connection.execute(earlier).rowcount)
+
+
+def close_other_attempts(change: Change, payment_id: str, attempt_id: str | None) -> None:
+    """End all other attempts of the payment, refunds aside, and take their leases."""
+    is_unfinished = attempts.c.status.in_(sorted(UNFINISHED))
+    now = literal(change.now, attempts.c.finished_at.type)
+    change.connection.execute(
+        update(attempts)
+        .where(
+            attempts.c.payment_id == payment_id,
+            attempts.c.id != (attempt_id or ""),
+            attempts.c.verb != Verb.REFUND,
+            attempts.c.due_at.is_not(None) | is_unfinished,
+        )
+        .values(
+            status=case((is_unfinished, AttemptStatus.CANCELED), else_=attempts.c.status),
+            finished_at=func.coalesce(attempts.c.finished_at, now),
+            fencing_token=attempts.c.fencing_token + 1,
+            due_at=None,
+        )
+    )
+
+
+def has_attempt_in_flight(connection: Connection, payment_id: str, is_meant: ColumnElement[bool]) -> bool:
+    """Tell whether the provider may be moving money right now for such an attempt of the payment."""
+    in_flight = select(attempts.c.id).where(
+        attempts.c.payment_id == payment_id, attempts.c.status.in_(sorted(IN_FLIGHT)), is_meant
+    )
+    return connection.execute(in_flight.limit(1)).first() is not None
+
+
+def has_operation_in_flight(connection: Connection, payment_id: str) -> bool:
+    """Tell whether a charge, capture or void of the payment is in flight. Refunds may run beside each other."""
+    return has_attempt_in_flight(connection, payment_id, attempts.c.verb != Verb.REFUND)

@@ -1,0 +1,101 @@
+"""Front-end intents: a payment over what is outstanding on an invoice, which the customer's browser confirms.
+
+The payment is stored and its attempt claimed before the provider's intent is created. Nothing here calls a provider."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from domain.commands import Started
+from domain.errors import AmountAboveOpen
+from domain.invoice import require_no_live_payment
+from domain.money import Money
+from domain.payment import Verb
+from domain.payment_methods import PaymentMethod
+from domain.routing import Choice, RoutingRequest
+from models import transition
+from models.accept_payment import first_attempt, new_payment, store_payment
+from models.change import Change
+from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key, store_response
+from models.invoices import lock_invoice
+from models.queries import invoice_position
+from models.requests import CreateIntent
+from models.tables import attempts, payments
+
+# Returns the route of a payment, the preferred provider first.
+Route = Callable[[RoutingRequest], Sequence[Choice]]
+
+
+@dataclass(frozen=True, slots=True)
+class FrontEndIntent:
+    """A payment that a front end confirms. `reference` None: the provider's intent is not created yet."""
+
+    payment_id: str
+    attempt_id: str
+    fencing_token: int
+    provider: str
+    money: Money
+    reference: str | None
+
+
+def accept_intent(
+    change: Change, request: CreateIntent, caller: Caller, key: str | None, route: Route
+) -> FrontEndIntent:
+    """Store a payment over what is outstanding on an invoice and claim its attempt, or return the open one.
+
+    A customer who comes back to the checkout gets the same intent, not a second collection. Raises
+    CollectionInProgress or AmountAboveOpen."""
+    connection = change.connection
+    invoice = lock_invoice(connection, request.invoice_id, caller.application)
+    record = IdempotencyRecord(invoice.application, key, request.fingerprint("intent"))
+    replay = reserve_key(connection, record, change.now)
+    position = invoice_position(connection, invoice.id)
+    for payment_id in (replay.payment_id if replay else None, position.live_payment):
+        open_intent = _find_intent(connection, payment_id) if payment_id else None
+        if open_intent is not None and open_intent.reference is not None:
+            store_response(connection, record, ApiResponse(201, {}, payment_id))
+            return open_intent
+    require_no_live_payment(position)
+    if not position.outstanding:
+        raise AmountAboveOpen("nothing is open on this invoice")
+    money = Money(position.outstanding, invoice.currency)
+    # The browser brings the instrument, so the request counts as having one.
+    given = frozenset({"payment_method_token"})
+    provider = route(RoutingRequest(PaymentMethod.STRIPE, money, given=given))[0].provider
+    intent = _store_intent(change, invoice.application, invoice.id, invoice.user_id, provider, money)
+    store_response(connection, record, ApiResponse(201, {}, intent.payment_id))
+    return intent
+
+
+def _store_intent(
+    change: Change, application: str, invoice_id: str, user_id: str, provider: str, money: Money
+) -> FrontEndIntent:
+    payment = new_payment(
+        application,
+        money,
+        change.now,
+        invoice_id=invoice_id,
+        user_id=user_id,
+        method=PaymentMethod.STRIPE,
+        provider=provider,
+        is_client_confirmed=True,
+    )
+    attempt = first_attempt(payment, Verb.CHARGE, change.actor, change.now)
+    store_payment(change.connection, payment, attempt, change.actor, change.now)
+    started = transition.apply(change, attempt["id"], Started())
+    return FrontEndIntent(payment["id"], attempt["id"], started.fencing_token, provider, money, None)
+
+
+def _find_intent(connection: Connection, payment_id: str) -> FrontEndIntent | None:
+    row = connection.execute(
+        select(payments, attempts.c.id.label("attempt_id"), attempts.c.fencing_token, attempts.c.provider_reference)
+        .join(attempts, attempts.c.payment_id == payments.c.id)
+        .where(payments.c.id == payment_id, payments.c.is_client_confirmed, attempts.c.number == 1)
+    ).one_or_none()
+    if row is None:
+        return None
+    money = Money(row.amount, row.currency)
+    return FrontEndIntent(payment_id, row.attempt_id, row.fencing_token, row.provider, money, row.provider_reference)

@@ -1,0 +1,83 @@
+"""Invoices: created, locked while a collection of them is decided, and changed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
+
+from domain.errors import InvoiceMismatch, NotFound
+from domain.invoice import require_amount_change, require_chargeable
+from domain.money import Money
+from models.idempotency import ApiResponse, Caller
+from models.queries import invoice_position, show_invoice
+from models.requests import ProcessPayment, UpsertInvoice
+from models.session import insert_new
+from models.tables import invoices
+
+# Owner of a new invoice that comes through the broker and names no application.
+DEFAULT_APPLICATION = "default"
+
+
+def application_of_invoice(connection: Connection, invoice_id: str) -> str | None:
+    """Return the application that owns an invoice, if the invoice exists."""
+    return connection.scalar(select(invoices.c.application).where(invoices.c.id == invoice_id))
+
+
+def claim_invoice(
+    connection: Connection, request: ProcessPayment, money: Money, application: str, now: datetime
+) -> None:
+    """Create the invoice, or lock it and check that this amount may be collected on it now.
+
+    Raises InvoiceMismatch, CollectionInProgress or AmountAboveOpen."""
+    created = {
+        "id": request.invoice_id,
+        "application": application,
+        "user_id": request.user_id,
+        "amount": money.minor,
+        "currency": money.currency,
+        "created_at": now,
+        "updated_at": now,
+    }
+    if insert_new(connection, invoices, created):
+        return
+    invoice = lock_invoice(connection, request.invoice_id, application)
+    if invoice.user_id != request.user_id:
+        raise InvoiceMismatch("the invoice belongs to another user_id; send the one it was made with")
+    if invoice.currency != money.currency:
+        raise InvoiceMismatch(f"the invoice is in {invoice.currency}; send that currency")
+    require_chargeable(invoice_position(connection, invoice.id), money.minor)
+
+
+def lock_invoice(connection: Connection, invoice_id: str, application: str | None) -> Row[Any]:
+    """Lock an invoice of the application, so that its collections are decided one after the other. Raises NotFound."""
+    row = connection.execute(select(invoices).where(invoices.c.id == invoice_id).with_for_update()).one_or_none()
+    if row is None or (application is not None and row.application != application):
+        raise NotFound("no such invoice; check the id and the API key")
+    return row
+
+
+def upsert_invoice(
+    connection: Connection, invoice_id: str, request: UpsertInvoice, caller: Caller, now: datetime
+) -> ApiResponse:
+    """Create or change an invoice. Its currency and user stay, and it never falls below what is collected."""
+    money = Money.parse(request.amount, request.currency)
+    application = caller.application or DEFAULT_APPLICATION
+    values = {
+        "user_id": request.user_id,
+        "amount": money.minor,
+        "currency": money.currency,
+        "due_at": request.due_at,
+        "description": request.description,
+        "updated_at": now,
+    }
+    keys = {"id": invoice_id, "application": application, "created_at": now}
+    is_new = insert_new(connection, invoices, values | keys)
+    if not is_new:
+        row = lock_invoice(connection, invoice_id, caller.application)
+        if (row.user_id, row.currency) != (request.user_id, money.currency):
+            raise InvoiceMismatch("user_id and currency of an invoice cannot change; make a new invoice")
+        require_amount_change(invoice_position(connection, invoice_id), money.minor)
+        connection.execute(update(invoices).where(invoices.c.id == invoice_id).values(values))
+    return ApiResponse(201 if is_new else 200, show_invoice(connection, invoice_id, caller.application))

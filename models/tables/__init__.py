@@ -1,0 +1,33 @@
+"""The tables, one file each. Importing this package registers all of them in `metadata`."""
+
+from models.tables.api_keys import api_keys
+from models.tables.assessments import assessments
+from models.tables.attempts import attempts
+from models.tables.base import metadata
+from models.tables.breakers import breakers
+from models.tables.dunning_cases import dunning_cases
+from models.tables.events import events
+from models.tables.idempotency_keys import idempotency_keys
+from models.tables.invoices import invoices
+from models.tables.payments import payments
+from models.tables.provider_customers import provider_customers
+from models.tables.provider_tokens import provider_tokens
+from models.tables.subscriptions import subscriptions
+from models.tables.webhook_events import webhook_events
+
+__all__ = [
+    "api_keys",
+    "assessments",
+    "attempts",
+    "breakers",
+    "dunning_cases",
+    "events",
+    "idempotency_keys",
+    "invoices",
+    "metadata",
+    "payments",
+    "provider_customers",
+    "provider_tokens",
+    "subscriptions",
+    "webhook_events",
+]

@@ -1,0 +1,54 @@
+"""Attempts: every try to move a payment's money, stored before the provider is called."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Table, UniqueConstraint
+
+from domain.payment import IN_FLIGHT
+from models.tables.base import Instant, metadata
+
+attempts = Table(
+    "attempts",
+    metadata,
+    # The id is the idempotency key at the provider: one business attempt, one key, for ever.
+    Column("id", String(40), primary_key=True),
+    Column("payment_id", String(40), ForeignKey("payments.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("verb", String(20), nullable=False),
+    Column("provider", String(40), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("provider_reference", String(255)),
+    # A worker whose token is older than the row's must not write.
+    Column("fencing_token", Integer, nullable=False),
+    Column("claims", Integer, nullable=False),
+    Column("retries", Integer, nullable=False),
+    Column("lookups", Integer, nullable=False),
+    # When the row needs work again: to be sent, to be looked up, or because its lease ends.
+    Column("due_at", Instant),
+    # When the sweep last published the row: a row in a long queue is not published every two seconds.
+    Column("published_at", Instant),
+    Column("reason", String(200)),
+    Column("actor", String(120), nullable=False),
+    Column("code", String(100)),
+    Column("decline_class", String(20)),
+    Column("decline_code", String(100)),
+    Column("advice_code", String(100)),
+    Column("network_advice_code", String(20)),
+    Column("network_decline_code", String(20)),
+    Column("created_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    UniqueConstraint("payment_id", "number"),
+)
+
+_is_due = attempts.c.due_at.is_not(None)
+Index("ix_attempts_due", attempts.c.due_at, postgresql_where=_is_due, sqlite_where=_is_due)
+Index("ix_attempts_reference", attempts.c.provider_reference)
+_is_in_flight = attempts.c.status.in_(sorted(IN_FLIGHT)) & (attempts.c.verb != "refund")
+Index(
+    "uq_attempts_one_in_flight",
+    attempts.c.payment_id,
+    unique=True,
+    postgresql_where=_is_in_flight,
+    sqlite_where=_is_in_flight,
+)

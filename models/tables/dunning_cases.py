@@ -1,0 +1,27 @@
+"""Dunning cases: the retries of a failed subscription payment, and its grace period."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table
+
+from models.tables.base import Instant, metadata
+
+dunning_cases = Table(
+    "dunning_cases",
+    metadata,
+    Column("payment_id", String(40), ForeignKey("payments.id"), primary_key=True),
+    Column("subscription_id", String(200), ForeignKey("subscriptions.id"), nullable=False),
+    Column("invoice_id", String(200), ForeignKey("invoices.id"), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("first_failed_at", Instant, nullable=False),
+    Column("retry", Integer, nullable=False),
+    Column("due_at", Instant),
+    Column("published_at", Instant),
+    Column("grace_ends_at", Instant),
+    Column("updated_at", Instant, nullable=False),
+)
+
+_is_due = dunning_cases.c.due_at.is_not(None)
+Index("ix_dunning_cases_due", dunning_cases.c.due_at, postgresql_where=_is_due, sqlite_where=_is_due)
+Index("ix_dunning_cases_invoice", dunning_cases.c.invoice_id)
+Index("ix_dunning_cases_subscription", dunning_cases.c.subscription_id)

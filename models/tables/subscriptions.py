@@ -1,0 +1,18 @@
+"""Subscriptions: whether a user's recurring payments are up to date."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, String, Table
+
+from models.tables.base import Instant, metadata
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("id", String(200), primary_key=True),
+    Column("application", String(100), nullable=False),
+    Column("user_id", String(200), nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+)

@@ -1,0 +1,80 @@
+"""Finds the attempt that a webhook event is about, and books refunds that were made at the provider."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Row, false, or_, select
+
+from domain.outcome import Approved, Outcome
+from domain.payment import IN_FLIGHT, AttemptStatus, Verb
+from models.attempts import open_attempt
+from models.change import Change
+from models.tables import attempts, payments
+
+
+def find_attempt(change: Change, provider: str, reference: str, attempt_id: str | None) -> str | None:
+    """Return the attempt that the provider's object belongs to: the operation in flight on it, or the charge itself."""
+    is_named = _is_any((attempts.c.provider_reference, reference), (attempts.c.id, attempt_id))
+    named = change.connection.execute(
+        select(attempts.c.id, attempts.c.payment_id, attempts.c.verb)
+        .where(is_named, attempts.c.provider == provider)
+        .order_by(attempts.c.number)
+    ).first()
+    if named is None:
+        return None
+    if named.verb == Verb.REFUND:
+        return str(named.id)
+    operation: str | None = change.connection.scalar(
+        select(attempts.c.id).where(
+            attempts.c.payment_id == named.payment_id,
+            attempts.c.verb.in_([Verb.CAPTURE, Verb.VOID]),
+            attempts.c.status.in_(sorted(IN_FLIGHT)),
+        )
+    )
+    return operation or str(named.id)
+
+
+def find_payment_of(change: Change, provider: str, attempt_id: str | None, payment_id: str | None) -> str | None:
+    """Return the payment of an attempt, or the named payment if it is one of this provider's."""
+    named_payment = None if attempt_id is not None else payment_id
+    is_named = _is_any((attempts.c.id, attempt_id), (attempts.c.payment_id, named_payment))
+    found: str | None = change.connection.scalar(
+        select(attempts.c.payment_id).where(is_named, attempts.c.provider == provider).limit(1)
+    )
+    return found
+
+
+def adopt_refund(
+    change: Change,
+    provider: str,
+    reference: str,
+    outcome: Outcome | None,
+    charge_reference: str | None,
+    payment_id: str | None,
+) -> str | None:
+    """Store a refund that was made in the provider's dashboard as an attempt to look up; return the attempt's id."""
+    if charge_reference is None or not isinstance(outcome, Approved):
+        return None
+    # Some providers name a part of the charge that is not stored here, and repeat our id of the payment.
+    is_charge = _is_any((attempts.c.provider_reference, charge_reference), (attempts.c.payment_id, payment_id))
+    payment = _lock_payment_of(change, is_charge & (attempts.c.provider == provider))
+    if payment is None:
+        return None
+    is_refund = (attempts.c.payment_id == payment.id) & (attempts.c.provider_reference == reference)
+    known: str | None = change.connection.scalar(select(attempts.c.id).where(is_refund))
+    if known is not None:
+        return known  # another event of the same refund came first
+    columns = {"provider_reference": reference, "status": AttemptStatus.IN_DOUBT}
+    return open_attempt(change, payment, Verb.REFUND, outcome.refunded, **columns).row_id
+
+
+def _lock_payment_of(change: Change, is_charge: ColumnElement[bool]) -> Row[Any] | None:
+    found = select(attempts.c.payment_id).where(is_charge).limit(1).scalar_subquery()
+    locked = select(payments).where(payments.c.id == found).with_for_update()
+    return change.connection.execute(locked).one_or_none()
+
+
+def _is_any(*names: tuple[Column[Any], str | None]) -> ColumnElement[bool]:
+    """Return the condition that a column has one of the given names; an empty name matches no row."""
+    return or_(false(), *(column == name for column, name in names if name))

@@ -1,0 +1,48 @@
+"""The runtime of a process, and how every edge opens a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine
+
+from domain.decision import Policy
+from domain.routing import Router
+from gateways.base import Gateway
+from models.change import Change
+from models.clock import Clock
+from models.session import read, transact
+from models.task_messages import TaskMessage
+from runtime.leases import LeaseKeeper
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What a process works with. `publish` sends task messages after a commit, best effort, and never raises."""
+
+    engine: Engine
+    clock: Clock
+    gateways: dict[str, Gateway]
+    router: Router
+    policy: Policy
+    leases: LeaseKeeper
+    publish: Callable[[Iterable[TaskMessage]], None]
+
+    def change(self, actor: str, work: Callable[Concatenate[Change, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call `work(change, *args, **kwargs)` in one transaction, as `actor`, and commit it."""
+        # Read before the transaction: the clock may have to ask the database.
+        now = self.clock.now()
+
+        def in_transaction(connection: Connection) -> T:
+            return work(Change(connection, now, self.policy, actor), *args, **kwargs)
+
+        return transact(self.engine, in_transaction)
+
+    def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call `work(connection, *args, **kwargs)`, which only reads."""
+        return read(self.engine, work, *args, **kwargs)

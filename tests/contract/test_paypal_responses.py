@@ -1,0 +1,71 @@
+"""PayPal's orders as outcomes: another amount, a missing payment and an unknown status are doubt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from domain.money import Money
+from domain.outcome import InDoubt
+from domain.payment import Verb
+from gateways.base import AttemptRequest
+from gateways.paypal.responses import Order, outcome_of_order
+
+from .bench import new_order
+from .benches.paypal import ProviderBench
+from .test_gateway_operations import charged
+
+CAPTURE = {"id": "C1", "status": "COMPLETED", "amount": {"value": "10.00", "currency_code": "EUR"}}
+AUTHORIZATION = {
+    "id": "A1",
+    "status": "CREATED",
+    "amount": CAPTURE["amount"],
+    "expiration_time": "2026-12-20T00:00:00Z",
+}
+
+
+def order_with(**payments: Any) -> Order:
+    """Return a completed order with these payments."""
+    return Order.parse({"id": "O1", "status": "COMPLETED", "purchase_units": [{"payments": payments}]})
+
+
+def attempt_of(verb: Verb, **changes: Any) -> AttemptRequest:
+    """Return an attempt on that order."""
+    return new_order(ProviderBench, verb, money=Money(1000, "EUR"), method_token=None, reference="O1", **changes)
+
+
+@pytest.mark.parametrize(
+    ("amount", "reason"),
+    [
+        ({"value": "9.99", "currency_code": "EUR"}, "other_amount"),
+        ({"value": "10.01", "currency_code": "EUR"}, "other_amount"),
+        ({"value": "10.00", "currency_code": "USD"}, "other_currency"),
+    ],
+)
+def test_another_amount_than_requested_is_doubt(paypal: ProviderBench, amount: Any, reason: str) -> None:
+    paid = charged(paypal, paypal.gateway())
+    body = paypal.read_order(paid.reference)
+    body["purchase_units"][0]["payments"]["captures"][0]["amount"] = amount
+    assert outcome_of_order(Order.parse(body), paid) == InDoubt(reason, paid.reference)
+
+
+@pytest.mark.parametrize("changes", [{"status": "COMPLETED"}, {"status": "OF_TOMORROW"}])
+def test_an_order_that_shows_no_payment_is_doubt(paypal: ProviderBench, changes: Any) -> None:
+    created, references = new_order(paypal), []
+    paypal.gateway().charge(created, references.append)
+    body = paypal.read_order(references[0]) | changes
+    assert isinstance(outcome_of_order(Order.parse(body), created), InDoubt)
+
+
+@pytest.mark.parametrize(
+    "payments",
+    [
+        {"captures": [CAPTURE | {"status": "OF_TOMORROW"}]},
+        {"captures": [CAPTURE, CAPTURE | {"id": "C2", "status": "OF_TOMORROW"}]},
+        {"authorizations": [AUTHORIZATION | {"status": "OF_TOMORROW"}]},
+    ],
+)
+@pytest.mark.parametrize("verb", [Verb.CHARGE, Verb.AUTHORIZE, Verb.CAPTURE, Verb.VOID])
+def test_an_unknown_status_is_doubt(verb: Verb, payments: dict[str, Any]) -> None:
+    assert isinstance(outcome_of_order(order_with(**payments), attempt_of(verb)), InDoubt)

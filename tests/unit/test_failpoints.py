@@ -1,0 +1,49 @@
+"""Crash points: nothing at all unless armed, and then the end of the process."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from models import failpoints
+from stack.process import ROOT
+
+
+def reach_in_a_process(name: str, armed: str | None) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if key != "CELERIAC_FAILPOINT"}
+    environment |= {} if armed is None else {"CELERIAC_FAILPOINT": armed}
+    code = f"from models.failpoints import reach; reach({name!r}); print('alive')"
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_unarmed_it_is_a_function_that_does_nothing() -> None:
+    assert failpoints.reach is failpoints._pass
+    statements = [line for line in inspect.getsource(failpoints._pass).splitlines()[1:] if line.strip()]
+    assert len(statements) == 1, "only its docstring"
+    assert failpoints.reach("charge.claimed") is None
+
+
+@pytest.mark.parametrize("point", sorted(failpoints.POINTS)[:2])
+def test_armed_it_kills_as_kill_9_does(point: str) -> None:
+    result = reach_in_a_process(point, armed=point)
+    assert (result.returncode, result.stdout) == (-signal.SIGKILL, "")
+
+
+def test_armed_elsewhere_it_passes() -> None:
+    assert reach_in_a_process("charge.claimed", armed="charge.responded").stdout == "alive\n"
+
+
+def test_unarmed_the_process_lives() -> None:
+    assert reach_in_a_process("charge.claimed", armed=None).stdout == "alive\n"
+
+
+def test_a_name_that_is_not_listed_is_a_bug() -> None:
+    result = reach_in_a_process("charge.invented", armed="charge.claimed")
+    assert "LookupError" in result.stderr

@@ -1,0 +1,47 @@
+"""Invoices and subscriptions: what a user owes, and whether their recurring payments are up to date."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from domain.card_number import contains_card_number
+from domain.errors import CardNumberRefused, InvalidRequest
+from models.api_keys import Role
+from models.invoices import upsert_invoice
+from models.queries import show_invoice, show_subscription
+from models.requests import UpsertInvoice
+from models.session import transact
+from webhooks.auth import allow, caller
+from webhooks.context import runtime
+from webhooks.requests import json_body
+from webhooks.responses import json_response
+
+blueprint = Blueprint("invoices", __name__)
+
+
+@blueprint.put("/invoices/<invoice_id>")
+@allow(Role.APP)
+def put_invoice(invoice_id: str) -> Response:
+    """Create or change an invoice."""
+    invoice = UpsertInvoice.parse(json_body())
+    if not 1 <= len(invoice_id) <= 200:
+        raise InvalidRequest("invoice_id must be 1 to 200 characters")
+    if contains_card_number(invoice_id):
+        raise CardNumberRefused("invoice_id looks like a card number; use another")
+    now = runtime().clock.now()
+    response = transact(runtime().engine, upsert_invoice, invoice_id, invoice, caller(), now)
+    return json_response(response.status, response.body)
+
+
+@blueprint.get("/invoices/<invoice_id>")
+@allow(Role.APP, Role.OPERATOR)
+def get_invoice(invoice_id: str) -> Response:
+    """Show an invoice and what is outstanding on it."""
+    return json_response(200, runtime().read(show_invoice, invoice_id, caller().application))
+
+
+@blueprint.get("/subscriptions/<subscription_id>")
+@allow(Role.APP, Role.OPERATOR)
+def get_subscription(subscription_id: str) -> Response:
+    """Show how the payment of a subscription stands."""
+    return json_response(200, runtime().read(show_subscription, subscription_id, caller().application))
