@@ -39,13 +39,13 @@ class AttemptRequest:
     payer: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def charged(self) -> str:
+    def charged_reference(self) -> str:
         """The charge's reference; a capture, void or refund always has one."""
         if self.charge_reference is None:
             raise AssertionError(f"bug: {self.verb} of a payment that never reached the provider")
         return self.charge_reference
 
-    def way_back(self, api_url: str) -> str:
+    def return_address(self, api_url: str) -> str:
         """Return where the provider sends the customer back. `api_url`: the public address of the API."""
         return f"{api_url}/returns/{self.attempt_id}"
 

@@ -140,10 +140,3 @@ def looked_up(reference: str | None, call: Callable[[], Outcome]) -> Outcome:
         return call()
     except CallFailed as failure:
         return InDoubt(failure.reason, reference)
-
-
-def text(value: object) -> str:
-    """Return a text that is not empty. Raises ValueError for everything else."""
-    if not isinstance(value, str) or not value:
-        raise ValueError("no text")
-    return value

@@ -12,7 +12,6 @@ from typing import Any
 from domain.errors import WebhookRefused
 from gateways.base import VerifiedWebhook
 from gateways.failures import MalformedResponse
-from gateways.json_api import MALFORMED
 
 # The most between signing and receiving, in both directions: a stamp from the future is refused as well.
 TOLERANCE = timedelta(minutes=5)
@@ -69,15 +68,17 @@ def verified_webhook(
 ) -> VerifiedWebhook:
     """Return the webhook of an authentic body; raise WebhookRefused, `not {kind}`, where the body is no event.
 
-    `identify` returns id and type of the event. `kept` returns what may be stored; without it the body is stored."""
+    `identify` returns id and type of the event, or raises MalformedResponse. `kept` returns what may be stored of it;
+    without `kept` the whole body is stored."""
     try:
         payload = body.decode()
         event = json.loads(payload)
+    except (ValueError, RecursionError):
+        raise WebhookRefused(f"not {kind}") from None
+    try:
         id, type = identify(event)
-        if kept is not None:
-            payload = json.dumps(kept(event))
-    except (*MALFORMED, MalformedResponse, RecursionError):
+    except MalformedResponse:
         raise WebhookRefused(f"not {kind}") from None
     if not (is_name(id) and is_name(type, _LONGEST_TYPE)):
         raise WebhookRefused(f"not {kind}")
-    return VerifiedWebhook(id, type, payload)
+    return VerifiedWebhook(id, type, payload if kept is None else json.dumps(kept(event)))

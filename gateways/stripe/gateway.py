@@ -86,11 +86,13 @@ class StripeGateway(StripeSavedMethods):
 
     def capture(self, attempt: AttemptRequest) -> Outcome:
         """Take the amount of an authorized intent; the rest is released."""
-        return self._change(attempt, attempt.charged, "capture", {"amount_to_capture": to_stripe(attempt.money)})
+        return self._change(
+            attempt, attempt.charged_reference, "capture", {"amount_to_capture": to_stripe(attempt.money)}
+        )
 
     def void(self, attempt: AttemptRequest) -> Outcome:
         """Cancel an intent that has not succeeded; an authorization is released."""
-        return self._change(attempt, attempt.charged, "cancel", cancel_params(attempt))
+        return self._change(attempt, attempt.charged_reference, "cancel", cancel_params(attempt))
 
     def refund(self, attempt: AttemptRequest) -> Outcome:
         """Refund part or all of a captured intent. The key never changes: a repeat is the same refund."""
@@ -180,7 +182,7 @@ class StripeGateway(StripeSavedMethods):
             refund = Refund.parse(self._api.get(f"{_REFUNDS}/{segment(attempt.reference)}"))
             is_same = refund.id == attempt.reference
             return outcome_of_refund(refund) if is_same else InDoubt("another_object", attempt.reference)
-        query: dict[str, Any] = {"payment_intent": attempt.charged, "limit": _PAGE_SIZE}
+        query: dict[str, Any] = {"payment_intent": attempt.charged_reference, "limit": _PAGE_SIZE}
         while True:
             page = RefundPage.parse(self._api.get(_REFUNDS, **query))
             for refund in page.data:

@@ -112,7 +112,7 @@ def cancel_params(attempt: AttemptRequest) -> dict[str, str]:
 def refund_params(attempt: AttemptRequest) -> dict[str, Any]:
     """Return what a refund is created with."""
     params = {
-        "payment_intent": attempt.charged,
+        "payment_intent": attempt.charged_reference,
         "amount": to_stripe(attempt.money),
         "metadata": metadata(attempt),
     }
