@@ -13,13 +13,9 @@ from urllib.parse import quote
 import requests
 from requests.auth import HTTPBasicAuth
 
-from domain.errors import InvalidRequest
 from domain.outcome import InDoubt, Outcome
 from gateways.failures import CallFailed, FailureKind, MalformedResponse
 from gateways.http import CONNECT_SECONDS, make_session, was_never_sent
-
-# What code raises that reads a response without a model and does not meet the documented form.
-MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, InvalidRequest)
 
 
 @dataclass(frozen=True, slots=True)
