@@ -193,6 +193,3 @@ def body_of(event: Any) -> bytes:
 def now() -> datetime:
     """Return the time of the suite's signatures."""
     return datetime.now(UTC)
-
-
-attempt, new_order = ready_attempt, new_attempt

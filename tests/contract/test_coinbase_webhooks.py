@@ -18,7 +18,7 @@ from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 
 from .bench import SECONDS, now
-from .bench import attempt as paid_attempt
+from .bench import ready_attempt as paid_attempt
 from .benches.coinbase import CHECKOUT, CHECKOUT_ID, REFUND, ProviderBench
 from .benches.coinbase_commerce import ProviderBench as CommerceBench
 from .served import answering

@@ -21,7 +21,7 @@ from models.tables import provider_tokens
 from sandbox.paypal.api import PayPal
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
-from tests.contract.bench import new_order
+from tests.contract.bench import new_attempt
 from tests.contract.benches.paypal import ProviderBench
 
 pytestmark = pytest.mark.postgres
@@ -143,7 +143,7 @@ def test_whoever_holds_the_claim_for_ever_makes_nobody_wait_for_ever(scene: Scen
     scene.expire()
     assert DatabaseTokens(scene.engine).claim(scene.row().name, 3600)
     begun = time.monotonic()
-    outcome = scene.gateway(read_seconds=0.1).charge(new_order(scene.bench), lambda _: None)
+    outcome = scene.gateway(read_seconds=0.1).charge(new_attempt(scene.bench), lambda _: None)
     assert outcome == NotSent("token_unavailable")
     assert time.monotonic() - begun < 15
 
@@ -167,7 +167,7 @@ def test_a_token_is_renewed_before_it_ends(scene: Scene) -> None:
 
 def test_a_renewal_that_failed_gives_the_right_back(scene: Scene) -> None:
     scene.sandbox.state.faults.add("paypal.token", "error_before")
-    outcome = scene.gateway().charge(new_order(scene.bench), lambda _: None)
+    outcome = scene.gateway().charge(new_attempt(scene.bench), lambda _: None)
     assert outcome == NotSent("no_access_token")
     assert scene.row().claimed_until is None
     scene.gateway().check()
