@@ -26,7 +26,7 @@ from sqlalchemy import make_url
 from models.schema import upgrade
 from models.session import make_engine
 from stack.process import ROOT
-from stack.servers import Servers, brought_postgres, brought_redis, discover, is_ci
+from stack.servers import VARIABLES, Servers, brought_postgres, brought_redis, discover, is_ci
 from tests.acceptance.harness import APPLICATION, House
 from tests.patience import PATIENCE
 
@@ -62,12 +62,16 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    left_out = set(OWN_CLOCKS) if config.getoption("--days-ahead") else set()
-    if not config.stash[SERVERS].amqp and not is_ci():
-        left_out.add("rabbitmq")
-    deselected = {item for item in items if any(item.get_closest_marker(name) for name in left_out)}
+    markers = left_out(config.stash[SERVERS], is_moved=bool(config.getoption("--days-ahead")))
+    deselected = {item for item in items if any(item.get_closest_marker(name) for name in markers)}
     config.hook.pytest_deselected(items=list(deselected))
     items[:] = [item for item in items if item not in deselected]
+
+
+def left_out(servers: Servers, *, is_moved: bool) -> set[str]:
+    """Return the markers of the tests that this run leaves out."""
+    has_no_rabbitmq = not servers.amqp and not is_ci()
+    return (OWN_CLOCKS if is_moved else set()) | ({"rabbitmq"} if has_no_rabbitmq else set())
 
 
 @pytest.fixture(scope="session")
@@ -151,7 +155,8 @@ def queue_prefix() -> str:
 def amqp_url(servers: Servers, queue_prefix: str) -> Iterator[str]:
     """The URL of a RabbitMQ; only for tests marked `rabbitmq`, which name their queues by `queue_prefix`."""
     if not servers.amqp:
-        pytest.fail("no RabbitMQ is found: with CI=true that is a failure, otherwise mark the test `rabbitmq`")
+        variable = VARIABLES["RabbitMQ"]
+        pytest.fail(f"no RabbitMQ is found: start one on its standard port, or set {variable}", pytrace=False)
     yield servers.amqp
     delete_queues(servers.amqp, queue_prefix)
 

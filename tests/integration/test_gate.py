@@ -10,23 +10,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from stack.process import ROOT
+from stack.servers import Servers
+from stack.test import LEFT_OUT, checks, missing_in_ci
+from tests.conftest import left_out
 
 HANGING = """
 import threading, time
 import pytest
 
 pytestmark = pytest.mark.timeout(0.5)
-
-
-class Slow:
-    "Takes longer to show than the test may take, as the sources of a long traceback do on a busy machine."
-
-    def __repr__(self):
-        ends_at = time.monotonic() + 1
-        while time.monotonic() < ends_at:
-            pass
-        return "shown at last"
 
 
 class Swallowing:
@@ -40,9 +35,11 @@ def hang():
     threading.Event().wait()
 
 
-@pytest.fixture
-def slow():
-    return Slow()
+def show_slowly(_):
+    ends_at = time.monotonic() + 1
+    while time.monotonic() < ends_at:
+        pass
+    return False
 
 
 @pytest.fixture
@@ -61,7 +58,9 @@ def test_hangs(cleaned):
     hang()
 
 
-def test_fails_with_a_slow_report(slow):
+def test_fails_with_a_slow_report():
+    # pytest calls it while it renders the traceback, which takes long for long sources and on a busy machine.
+    __tracebackhide__ = show_slowly
     pytest.fail("as it must")
 
 
@@ -108,13 +107,29 @@ def test_a_test_that_hangs_is_named_and_the_run_goes_on(tmp_path: Path) -> None:
     assert "INTERNALERROR" not in output
     failed = set(re.findall(r"^(?:FAILED|ERROR) \S*::(\w+)", output, re.MULTILINE))
     assert failed == set(re.findall(r"def (test_(?:hangs|fails)\w*)", HANGING))
-    assert "4 failed, 1 passed, 1 error" in output
+    assert re.search("4 failed, 1 passed, .*1 error", output)
     assert "cleaned up" in output
 
 
 def test_the_clock_is_moved_for_the_whole_process_and_no_server(tmp_path: Path) -> None:
     output = run_pytest(tmp_path, CLOCK, "--days-ahead=365")
     assert "1 passed, 1 deselected" in output
+
+
+@pytest.mark.parametrize("is_ci", [True, False])
+def test_a_missing_rabbitmq_fails_in_ci_and_is_left_out_elsewhere(is_ci: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", str(is_ci))
+    for servers in (Servers(None, None, None), Servers(None, None, "amqp://127.0.0.1")):
+        assert ("rabbitmq" in left_out(servers, is_moved=False)) == (servers.amqp is None and not is_ci)
+        assert missing_in_ci(servers) == (["RabbitMQ"] if servers.amqp is None and is_ci else [])
+
+
+def test_the_fast_run_says_what_it_leaves_out() -> None:
+    *_, (_, command, _) = checks(["-x"], is_fast=True)
+    rooms = {path.name for path in (ROOT / "tests").iterdir() if any(path.glob("test_*.py"))}
+    assert {f"tests/{room}" in command for room in rooms if room not in LEFT_OUT} == {True}
+    assert {f"tests/{room}" in command for room in rooms if room in LEFT_OUT} == {False}
+    assert command[-1] == "-x"
 
 
 def run_pytest(folder: Path, tests: str, *options: str) -> str:
