@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import threading
 from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -41,6 +42,9 @@ class Fault:
     seconds: float = DEFAULT_SECONDS
     hits: int = 0
 
+    def __post_init__(self) -> None:
+        self._is_over = threading.Event()
+
     def covers(self, operation: str) -> bool:
         """Tell whether this fault still applies to the operation."""
         is_meant = self.operation == operation or (
@@ -48,10 +52,14 @@ class Fault:
         )
         return is_meant and (self.times is None or self.hits < self.times)
 
-    @property
-    def delay_seconds(self) -> float:
-        """Seconds to wait before the operation is executed."""
-        return self.seconds if self.fault == "latency" else 0.0
+    def delay(self) -> None:
+        """Hold the call before it is executed if this fault says so: for its seconds, or until it is cleared."""
+        if self.fault == "latency":
+            self._is_over.wait(self.seconds)
+
+    def end(self) -> None:
+        """Let the calls go on that it delays."""
+        self._is_over.set()
 
     def lose_answer(self, moment: Literal["before", "after"]) -> None:
         """Drop the connection if this fault says so for the moment before or after execution."""
@@ -76,7 +84,9 @@ class Faults:
         return added
 
     def clear(self) -> None:
-        """Take every fault out of force."""
+        """Take every fault out of force; calls that one of them delays go on."""
+        for fault in self._faults:
+            fault.end()
         self._faults.clear()
 
     def all(self) -> list[Fault]:

@@ -142,9 +142,9 @@ class Stripe:
         return answer
 
     def _pause(self, fault: Fault | None) -> None:
-        seconds = self._sandbox.settings.latency_seconds + (fault.delay_seconds if fault else 0.0)
-        if seconds > 0:
-            time.sleep(seconds)
+        time.sleep(self._sandbox.settings.latency_seconds)
+        if fault is not None:
+            fault.delay()
 
     def _execute(self, asked: _Request, *, is_spoiled: bool) -> Answer:
         operation, cause = asked.operation, asked.cause

@@ -17,11 +17,12 @@ from domain.payment import Verb
 from gateways.base import Gateway, Order
 from sandbox.ledger import Movement
 from sandbox.server import RunningSandbox
+from tests.patience import patient
 
-SECONDS = 10.0
+SECONDS = patient(10)
 # How long a gateway of the suite waits for an answer, and how much longer a lost one takes.
-READ_SECONDS = 1.0
-LOST_SECONDS = 5.0
+READ_SECONDS = patient(1)
+LOST_SECONDS = 5 * READ_SECONDS
 # Where a gateway of the suite says that providers reach us.
 API_URL = "https://pay.example/api/v1/payments"
 PAYER = {

@@ -20,7 +20,7 @@ from gateways.rest import Answer, CallFailed, Fate
 from sandbox.server import RunningSandbox
 
 from .afterpay_wire import Wire
-from .bench import Books, new_order, order
+from .bench import SECONDS, Books, new_order, order
 from .benches.afterpay import ProviderBench as AfterpayBench
 from .specifications import files_of
 from .test_gateway_operations import call, charged, operation
@@ -303,14 +303,14 @@ def test_money_without_its_payment_makes_no_sense(
 def test_the_sandbox_refuses_as_afterpay_does(sandbox: RunningSandbox) -> None:
     url, good = f"{sandbox.url}/afterpay/v2", ("sandbox-au", "key-of-the-sandbox")
     wrong = [
-        requests.get(f"{url}/configuration", timeout=5),
-        requests.get(f"{url}/configuration", auth=("40999", "live"), timeout=5),
-        requests.post(f"{url}/checkouts", data=b"{", auth=good, timeout=5),
-        requests.post(f"{url}/checkouts", json={}, auth=good, timeout=5),
-        requests.get(f"{url}/payments/token:none", auth=good, timeout=5),
-        requests.get(f"{url}/checkouts/none", auth=good, timeout=5),
-        requests.post(f"{url}/payments/capture", json={"token": "none"}, auth=good, timeout=5),
-        requests.post(f"{url}/payments/auth", json={"token": "t", "requestId": "7"}, auth=good, timeout=5),
+        requests.get(f"{url}/configuration", timeout=SECONDS),
+        requests.get(f"{url}/configuration", auth=("40999", "live"), timeout=SECONDS),
+        requests.post(f"{url}/checkouts", data=b"{", auth=good, timeout=SECONDS),
+        requests.post(f"{url}/checkouts", json={}, auth=good, timeout=SECONDS),
+        requests.get(f"{url}/payments/token:none", auth=good, timeout=SECONDS),
+        requests.get(f"{url}/checkouts/none", auth=good, timeout=SECONDS),
+        requests.post(f"{url}/payments/capture", json={"token": "none"}, auth=good, timeout=SECONDS),
+        requests.post(f"{url}/payments/auth", json={"token": "t", "requestId": "7"}, auth=good, timeout=SECONDS),
     ]
     said = [(answer.status_code, answer.json()["errorCode"]) for answer in wrong]
     assert said == [

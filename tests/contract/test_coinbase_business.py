@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import jwt
@@ -27,6 +25,7 @@ from gateways.coinbase.business import CoinbaseGateway
 from gateways.coinbase.jwt import Signer
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
+from stack.process import wait_until
 
 from .bench import API_URL, SECONDS, Books, new_order, now, order
 from .benches.coinbase import KEY, SECRET, ProviderBench
@@ -529,7 +528,7 @@ def test_the_event_is_told_to_the_products_own_receiver() -> None:
         with RunningSandbox(settings) as running:
             bench = ProviderBench(running)
             known = order(bench)
-            wait_for(lambda: receiver.asked)
+            assert wait_until(lambda: bool(receiver.asked), SECONDS)
         request = receiver.asked[0]
         assert request.path == "/webhooks/coinbase"
         body = json.dumps(request.body).encode()
@@ -537,14 +536,6 @@ def test_the_event_is_told_to_the_products_own_receiver() -> None:
         assert delivery.type == "checkout.payment.success"
         assert delivery.event_id == request.headers["X-Event-Id"]
         assert bench.gateway().read_webhook(delivery.payload).reference == known.reference
-
-
-def wait_for(condition: Any) -> None:
-    """Return as soon as the condition holds."""
-    deadline = now() + timedelta(seconds=SECONDS)
-    while not condition():
-        assert now() < deadline
-        time.sleep(0.01)
 
 
 def test_the_timeline(bench: ProviderBench, gateway: CoinbaseGateway) -> None:

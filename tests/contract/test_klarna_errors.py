@@ -19,7 +19,7 @@ from gateways.klarna.client import ERRORS, Failure, Meaning, failure_of
 from gateways.klarna.gateway import KlarnaGateway
 from gateways.rest import Answer
 
-from .bench import API_URL, new_order
+from .bench import API_URL, SECONDS, new_order
 from .benches.klarna import ProviderBench as KlarnaBench
 from .served import Asked, answering
 from .specifications import files_of
@@ -153,7 +153,7 @@ NONSENSE = [
 def speaking(body: bytes, status: int = 200) -> Iterator[tuple[KlarnaGateway, list[Asked]]]:
     """A gateway whose provider answers every call in the same way, and what it is asked."""
     with answering((status, body)) as served:
-        yield KlarnaGateway("sandbox", "x", api_url=API_URL, base=served.url, read_seconds=2), served.asked
+        yield KlarnaGateway("sandbox", "x", api_url=API_URL, base=served.url, read_seconds=SECONDS), served.asked
 
 
 @pytest.mark.parametrize("body", NONSENSE)

@@ -15,6 +15,7 @@ from domain.payment import Verb
 from gateways.base import Order
 from gateways.stripe.gateway import StripeGateway
 
+from .bench import SECONDS
 from .served import answering
 
 ORDER = Order(
@@ -38,7 +39,7 @@ ORDER = Order(
 def gateway(request: pytest.FixtureRequest) -> Iterator[StripeGateway]:
     """A gateway whose provider answers every call with the same nonsense."""
     with answering((200, request.param)) as served:
-        yield StripeGateway("sk_test_sandbox", ("whsec_x",), served.url, read_seconds=2)
+        yield StripeGateway("sk_test_sandbox", ("whsec_x",), served.url, read_seconds=SECONDS)
 
 
 def test_a_confirm_is_in_doubt(gateway: StripeGateway) -> None:
@@ -66,7 +67,7 @@ INTENT = {"id": "pi_1", "status": "succeeded", "currency": "eur", "amount": 1000
 )
 def test_another_intent_is_never_believed(changes: dict[str, str], reason: str) -> None:
     with answering((200, json.dumps(INTENT | changes).encode())) as served:
-        gateway = StripeGateway("sk_test_sandbox", ("whsec_x",), served.url, read_seconds=2)
+        gateway = StripeGateway("sk_test_sandbox", ("whsec_x",), served.url, read_seconds=SECONDS)
         outcomes = [gateway.retrieve(ORDER), gateway.charge(ORDER, lambda reference: None)]
         for verb in (Verb.CAPTURE, Verb.VOID):
             outcomes.append(getattr(gateway, verb)(replace(ORDER, verb=verb)))
@@ -76,7 +77,7 @@ def test_another_intent_is_never_believed(changes: dict[str, str], reason: str) 
 def test_another_refund_is_never_believed() -> None:
     refund = b'{"id": "re_2", "object": "refund", "status": "succeeded", "currency": "eur", "amount": 1000}'
     with answering((200, refund)) as served:
-        gateway = StripeGateway("sk_test_sandbox", ("whsec_x",), served.url, read_seconds=2)
+        gateway = StripeGateway("sk_test_sandbox", ("whsec_x",), served.url, read_seconds=SECONDS)
         asked = replace(ORDER, verb=Verb.REFUND, reference="re_1")
         assert gateway.retrieve(asked) == InDoubt("another_object", "re_1")
 

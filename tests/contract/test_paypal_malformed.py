@@ -16,7 +16,7 @@ from domain.payment import Verb
 from gateways.base import GatewayError, Order
 from gateways.paypal.gateway import PayPalGateway
 
-from .bench import new_order
+from .bench import SECONDS, new_order
 from .benches.paypal import MemoryTokens, ProviderBench
 from .served import answering, serving
 
@@ -63,7 +63,7 @@ def strange(answer: Any, status: int = 200) -> Iterator[PayPalGateway]:
     """The gateway of a PayPal that gives a token, and then one answer to everything."""
     body = b"" if answer is None else answer
     with serving(lambda asked: (200, TOKEN) if asked.path.endswith("/oauth2/token") else (status, body)) as served:
-        yield PayPalGateway("client", "secret", MemoryTokens(), "W1", served.url, read_seconds=2)
+        yield PayPalGateway("client", "secret", MemoryTokens(), "W1", served.url, read_seconds=SECONDS)
 
 
 @pytest.fixture(params=NONSENSE.values(), ids=NONSENSE.keys())
@@ -178,7 +178,7 @@ def test_a_time_without_a_zone_is_utc(zone: str) -> None:
 )
 def test_a_token_that_is_none(changes: dict[str, Any]) -> None:
     with answering((200, TOKEN | changes)) as served:
-        gateway = PayPalGateway("client", "secret", MemoryTokens(), "W1", served.url, read_seconds=2)
+        gateway = PayPalGateway("client", "secret", MemoryTokens(), "W1", served.url, read_seconds=SECONDS)
         assert gateway.charge(asked(), lambda _: None) == NotSent("no_access_token", reference="O1")
         assert gateway.retrieve(asked()) == InDoubt("no_access_token", "O1")
 

@@ -27,6 +27,7 @@ from sandbox.server import RunningSandbox
 from sandbox.stripe.events import signature
 from tasks.base import Runtime
 from tasks.lease import LeaseKeeper
+from tests.acceptance.harness import HTTP_SECONDS
 from webhooks.app import PREFIX, create_app
 from webhooks.services import Services
 from worker.celery import app
@@ -121,7 +122,8 @@ class House:
     def sent_event(self, event_type: str) -> bytes:
         """Return the body of the one event of a type that the provider has written."""
         params = {"type": event_type}
-        answer = requests.get(f"{self.sandbox.url}/v1/events", params=params, auth=(SECRET_KEY, ""), timeout=10)
+        url = f"{self.sandbox.url}/v1/events"
+        answer = requests.get(url, params=params, auth=(SECRET_KEY, ""), timeout=HTTP_SECONDS)
         [found] = answer.json()["data"]
         return json.dumps(found).encode()
 
