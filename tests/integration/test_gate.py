@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from stack.process import ROOT
 from stack.servers import Servers
-from stack.test import LEFT_OUT, checks, missing_in_ci
+from stack.test import LEFT_OUT, checks, leap_day, missing_in_ci
 from tests.conftest import left_out
 
 HANGING = """
@@ -130,6 +131,14 @@ def test_the_fast_run_says_what_it_leaves_out() -> None:
     assert {f"tests/{room}" in command for room in rooms if room not in LEFT_OUT} == {True}
     assert {f"tests/{room}" in command for room in rooms if room in LEFT_OUT} == {False}
     assert command[-1] == "-x"
+
+
+@pytest.mark.parametrize(
+    ("today", "moved_to"),
+    [("2027-02-27", "2028-02-29"), ("2027-03-02", "2032-02-29"), ("2028-02-29", "2032-02-29")],
+)
+def test_the_other_day_is_a_leap_day_a_year_away(today: str, moved_to: str) -> None:
+    assert leap_day(datetime.fromisoformat(f"{today}T12:00Z")).isoformat() == f"{moved_to}T23:59:00+00:00"
 
 
 def run_pytest(folder: Path, tests: str, *options: str) -> str:
