@@ -42,8 +42,8 @@ WEBHOOK_SECRET = "whsec_acceptance"
 PUBLISHABLE_KEY = "pk_test_acceptance"
 SECRET_KEY = "sk_test_sandbox_acceptance"
 # What takes longer than this on a normal machine is broken; every wait stretches it by `patient`.
-REST_SECONDS = 40.0
-READY_SECONDS = 60.0
+REST_SECONDS = 60.0
+READY_SECONDS = 120.0
 POLL_SECONDS = 0.2
 HTTP_SECONDS = patient(45.0)
 # How long a worker waits for a provider: long enough for a loaded machine, short enough to wait for in a test.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .source import LAYERS, ROOMS, ROOT, calls, files, migrations, tree
+from .source import LAYERS, ROOMS, ROOT, calls, files, migrations, nodes, tree
 
 MOST_LINES = 400
 EMPTY_WORDS = {"utils", "util", "helpers", "helper", "common", "manager", "managers", "misc"}
@@ -29,12 +29,12 @@ def text(file: Path) -> str:
     return (ROOT / file).read_text(encoding="utf-8")
 
 
-def nodes(file: Path, kind: type[ast.AST]) -> Iterator[ast.AST]:
-    return (node for node in ast.walk(tree(file)) if isinstance(node, kind))
+def nodes_of(file: Path, kind: type[ast.AST]) -> Iterator[ast.AST]:
+    return (node for node in nodes(file) if isinstance(node, kind))
 
 
 def attributes(file: Path) -> set[str]:
-    return {node.attr for node in nodes(file, ast.Attribute)}
+    return {node.attr for node in nodes_of(file, ast.Attribute)}
 
 
 def called_in(file: Path) -> set[str]:
@@ -96,7 +96,7 @@ def test_tests_sleep_only_between_two_looks() -> None:
 
 def bare_sleeps(file: Path) -> Iterator[int]:
     """Yield the lines of the sleeps that are in no loop."""
-    loops = [*nodes(file, ast.While), *nodes(file, ast.For)]
+    loops = [*nodes_of(file, ast.While), *nodes_of(file, ast.For)]
     waits = {id(node) for loop in loops for node in ast.walk(loop)}
     return (call.lineno for call, called in calls(file) if called == "sleep" and id(call) not in waits)
 
