@@ -17,11 +17,12 @@ from domain.payment_methods import PaymentMethod
 from gateways.base import AttemptRequest, Gateway
 from sandbox.ledger import Movement
 from sandbox.server import RunningSandbox
+from tests.patience import patient
 
-SECONDS = 10.0
+SECONDS = patient(10)
 # How long a gateway of the suite waits for a response, and the longer time that a lost one takes.
-READ_SECONDS = 1.0
-LOST_SECONDS = 5.0
+READ_SECONDS = patient(1)
+LOST_SECONDS = 5 * READ_SECONDS
 # The public address that the gateways of the suite give to providers.
 API_URL = "https://pay.example/api/v1/payments"
 PAYER = {

@@ -19,6 +19,7 @@ from gateways.json_api import JsonApi
 from gateways.stripe.gateway import StripeGateway
 from sandbox.paypal.signing import new_authority
 
+from .bench import SECONDS
 from .served import Served, serving
 from .test_stripe_responses import ATTEMPT
 
@@ -88,7 +89,7 @@ def test_an_untrusted_certificate_is_refused_before_a_request_is_sent(identity: 
     with serving_tls(identity, VERSIONS.TLSv1_3) as served:
         with pytest.raises(CallFailed) as failed:
             JsonApi(served.url, 2).send("POST", "/", json={"secret": 1})
-        outcome = StripeGateway("sk_test_x", base=served.url, read_seconds=2).charge(ATTEMPT, lambda _: None)
+        outcome = StripeGateway("sk_test_x", base=served.url, read_seconds=SECONDS).charge(ATTEMPT, lambda _: None)
         assert served.asked == []
     assert failed.value.kind is FailureKind.NOT_EXECUTED
     assert outcome == NotSent("unreachable", reference=ATTEMPT.reference)
@@ -114,7 +115,7 @@ def test_stripe_is_called_through_the_same_session(
 ) -> None:
     monkeypatch.setattr(stripe, "ca_bundle_path", str(bundle))
     with serving_tls(identity, VERSIONS.TLSv1_3) as served:
-        StripeGateway("sk_test_x", base=served.url, read_seconds=2).retrieve(ATTEMPT)
+        StripeGateway("sk_test_x", base=served.url, read_seconds=SECONDS).retrieve(ATTEMPT)
     assert [asked.path.split("?")[0] for asked in served.asked] == ["/v1/payment_intents/pi_1"]
 
 

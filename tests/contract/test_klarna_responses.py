@@ -26,7 +26,7 @@ from gateways.klarna.responses import (
     outcome_of_refund,
 )
 
-from .bench import API_URL, new_attempt
+from .bench import API_URL, SECONDS, new_attempt
 from .benches.klarna import ProviderBench as KlarnaBench
 from .served import Asked, answering
 
@@ -201,7 +201,7 @@ MALFORMED = [
 def gateway_that_gets(body: bytes, status: int = 200) -> Iterator[tuple[KlarnaGateway, list[Asked]]]:
     """Serve the same response to every call; yield a gateway that calls there, and the requests."""
     with answering((status, body)) as served:
-        yield KlarnaGateway("sandbox", "x", api_url=API_URL, base=served.url, read_seconds=2), served.asked
+        yield KlarnaGateway("sandbox", "x", api_url=API_URL, base=served.url, read_seconds=SECONDS), served.asked
 
 
 def carry_out(gateway: Gateway, attempt: AttemptRequest) -> Outcome:

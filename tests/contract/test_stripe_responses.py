@@ -27,6 +27,7 @@ from gateways.stripe.responses import (
 from gateways.stripe.saved_method_responses import Customer, saved_method
 from gateways.stripe.side_events import Dispute
 
+from .bench import SECONDS
 from .served import answering
 from .specifications import all_of
 
@@ -50,7 +51,7 @@ REFUND = {"id": "re_1", "status": "succeeded", "currency": "eur", "amount": 1000
 
 
 def gateway_at(url: str) -> StripeGateway:
-    return StripeGateway("sk_test_sandbox", ("whsec_x",), url, read_seconds=2)
+    return StripeGateway("sk_test_sandbox", ("whsec_x",), url, read_seconds=SECONDS)
 
 
 # --- responses of another form ---

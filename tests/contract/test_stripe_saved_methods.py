@@ -216,7 +216,7 @@ def test_only_one_page_of_methods_is_read() -> None:
     page = {"object": "list", "url": "/v1/customers/cus_1/payment_methods", "has_more": True, "data": methods}
     customer = {"id": "cus_1", "object": "customer", "invoice_settings": {"default_payment_method": "pm_7"}}
     with serving(lambda asked: (200, page if "payment_methods" in asked.path else customer)) as served:
-        listed = StripeGateway("sk_test_sandbox", ("whsec_x",), served.url, read_seconds=2).list_methods("cus_1")
+        listed = StripeGateway("sk_test_sandbox", ("whsec_x",), served.url, read_seconds=SECONDS).list_methods("cus_1")
     assert [saved.token for saved in listed if saved.is_default] == ["pm_7"]
     assert len(listed) == 100
     assert [asked.path for asked in served.asked if "payment_methods" in asked.path] == [
