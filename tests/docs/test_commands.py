@@ -17,6 +17,7 @@ import requests
 from stack.process import ROOT, wait_until
 from stack.services import Stack
 from tests.docs.pages import Block, blocks_of
+from tests.patience import patient
 
 pytestmark = pytest.mark.acceptance
 
@@ -40,7 +41,7 @@ ENDS = {
     17: ["captured"],
 }
 # No block waits for more than a few tries of a worker.
-BLOCK_SECONDS = 40.0
+BLOCK_SECONDS = patient(40)
 
 
 @dataclass
