@@ -24,6 +24,7 @@ pytestmark = pytest.mark.acceptance
 # Blocks that do not run here: page and number, and why not.
 NOT_RUN = {
     ("README.md", 1): "the demo and the tests themselves; .ci/run runs both",
+    ("README.md", 5): "makes a folder outside the project and downloads packages",
     ("docs/quickstart.md", 1): "starts a stack until Ctrl-C; this test starts the same one",
     ("docs/quickstart.md", 2): "placeholders for what `dev.py up` prints; this test sets the variables",
 }
