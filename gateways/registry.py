@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from gateways.afterpay.settings import AfterpaySettings
 from gateways.base import Gateway, GatewayContext
@@ -15,11 +15,20 @@ from gateways.stripe.settings import StripeSettings
 
 
 class ProviderSettings(Protocol):
-    """A provider's part of the configuration."""
+    """A provider's part of the configuration: a pydantic model whose fields are its environment variables.
+
+    `needs_public_address`: whether the provider sends customers or webhooks to an address that each call names."""
+
+    needs_public_address: ClassVar[bool]
 
     @property
     def is_on(self) -> bool:
-        """Whether there is enough to serve this provider."""
+        """Whether the provider is configured."""
+        ...
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the credentials move real money. False while the provider is off."""
         ...
 
     def problems(self) -> list[str]:

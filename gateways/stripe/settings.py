@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from domain.payment_methods import PaymentMethod
@@ -17,6 +19,8 @@ class StripeSettings(BaseModel):
     """Every variable of Stripe, with its default."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
+    # Front ends name the return address themselves, and the operator registers the webhook's at Stripe.
+    needs_public_address: ClassVar[bool] = False
 
     stripe_secret_key: SecretStr | None = Field(default=None, description="sk_… or rk_…; without it Stripe is off")
     stripe_publishable_key: str | None = Field(default=None, description="pk_…, handed to front ends")
@@ -31,6 +35,11 @@ class StripeSettings(BaseModel):
     def is_on(self) -> bool:
         """Whether Stripe is served."""
         return self.stripe_secret_key is not None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the credentials move real money. False while the provider is off."""
+        return "_live_" in revealed(self.stripe_secret_key)
 
     @property
     def is_sandbox(self) -> bool:
@@ -66,4 +75,5 @@ class StripeSettings(BaseModel):
             all_revealed(self.stripe_webhook_secret),
             self.stripe_api_base,
             context.read_seconds,
+            self.stripe_publishable_key,
         )
