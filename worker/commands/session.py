@@ -33,7 +33,8 @@ def open_runtime() -> Iterator[Runtime]:
     except CeleriacError as error:
         fail(str(error))
     except DBAPIError as error:
-        fail(f"the database does not serve this ({type(error.orig).__name__}); is DATABASE_URL right and migrated?")
+        # The driver's own message is left out: it may repeat parts of a row.
+        fail(f"the database failed ({type(error.orig).__name__}): check DATABASE_URL, and run `payments db upgrade`")
 
 
 def database_name(url: str) -> str:
