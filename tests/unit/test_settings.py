@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gateways.base import FrontEndGateway
 from gateways.registry import PROVIDERS
 from stack.credentials import sandbox_credentials
 from worker.configuration_page import variables
@@ -299,6 +300,14 @@ def test_a_provider_that_sends_customers_needs_a_public_address(monkeypatch: pyt
 
 
 # --- values ---
+
+
+@pytest.mark.parametrize("key", ["pk_test_x", ""])
+def test_the_gateway_of_front_ends_offers_the_publishable_key(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    settings = read(monkeypatch, STRIPE_SECRET_KEY="sk_test_x", STRIPE_PUBLISHABLE_KEY=key)
+    gateways = settings.gateways(tokens=None)  # type: ignore[arg-type]
+    [front_end] = [gateway for gateway in gateways.values() if isinstance(gateway, FrontEndGateway)]
+    assert front_end.publishable_key == (key or None)
 
 
 def test_days_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
