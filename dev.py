@@ -26,7 +26,7 @@ OLDEST_PYTHON = (3, 11)
 COMMANDS = {
     "demo": ("stack.demo", "[--json FILE]", "real payments through the whole system, on a stack of its own"),
     "up": ("stack.up", "", "the same stack, kept running until Ctrl-C, with an API key and curl lines"),
-    "test": ("stack.test", "[pytest arguments]", "lint, types, layers and the whole test suite"),
+    "test": ("stack.test", "[--fast] [pytest arguments]", "lint, types, layers, all tests; --fast: the quick ones"),
     "books": ("stack.audit", "[--seed N]", "random operations over all providers with faults, then the books compared"),
     "bench": ("benchmarks", "[arguments]", "CPU per payment and payments per second, beside their floor"),
 }
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> None:
 def print_commands() -> None:
     """List the commands, one a line."""
     for name, (_module, options, meaning) in COMMANDS.items():
-        print(f"  python3 dev.py {f'{name} {options}':<24} {meaning}")
+        print(f"  python3 dev.py {f'{name} {options}':<34} {meaning}")
 
 
 def check_python() -> None:

@@ -1,11 +1,14 @@
-"""The providers there are: one line each. What each can do stands in `domain.payment_methods`."""
+"""Every provider with its settings, one line each, and which gateway has an optional capability.
+
+The payment methods of each provider stand in `domain.payment_methods`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
 from gateways.afterpay.settings import AfterpaySettings
-from gateways.base import Gateway, GatewayContext
+from gateways.base import FrontEndGateway, Gateway, GatewayContext, SavedMethodsGateway
 from gateways.coinbase.settings import CoinbaseSettings
 from gateways.coinbase_commerce.settings import CoinbaseCommerceSettings
 from gateways.klarna.settings import KlarnaSettings
@@ -49,3 +52,13 @@ PROVIDERS: dict[str, Any] = {
     "coinbase_commerce": CoinbaseCommerceSettings,
     "manual": ManualSettings,
 }
+
+
+def front_end_gateway(gateways: Mapping[str, Gateway]) -> FrontEndGateway | None:
+    """Return the first configured gateway whose charges a front end can confirm."""
+    return next((gateway for gateway in gateways.values() if isinstance(gateway, FrontEndGateway)), None)
+
+
+def saved_methods_gateway(gateways: Mapping[str, Gateway]) -> SavedMethodsGateway | None:
+    """Return the first configured gateway that keeps customers and their payment methods."""
+    return next((gateway for gateway in gateways.values() if isinstance(gateway, SavedMethodsGateway)), None)

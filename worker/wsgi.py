@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from typing import Any
 
 from flask import Flask
 
-from gateways.base import FrontEndGateway, Gateway
+from gateways.registry import front_end_gateway
 from webhooks.app import create_app
 from webhooks.context import WebContext
 from worker.celery import app as celery_app
@@ -27,19 +26,15 @@ def make_app() -> Flask:
     redact_handlers(logging.getLogger())
     celery_app.conf.broker_transport_options |= _short_timeouts(celery_app.conf.broker_transport_options)
     runtime = make_runtime(celery_app)
+    front_end = front_end_gateway(runtime.gateways)
     return create_app(
         WebContext(
             runtime,
             _check_broker,
-            publishable_key=_publishable_key(runtime.gateways.values()),
+            publishable_key=front_end.publishable_key if front_end else None,
             public_url=load_settings().process.public_url,
         )
     )
-
-
-def _publishable_key(gateways: Iterable[Gateway]) -> str | None:
-    """Return the key of the first provider whose charges a front end can confirm."""
-    return next((gateway.publishable_key for gateway in gateways if isinstance(gateway, FrontEndGateway)), None)
 
 
 def _short_timeouts(options: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Stripe's part of the configuration: the variables, what is wrong with them, and the gateway that they make."""
+"""Stripe's environment variables, the problems in them, and the gateway that they configure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateways.base import GatewayContext
 from gateways.settings import Secrets, all_revealed, revealed
 from gateways.stripe.gateway import DEFAULT_BASE, StripeGateway
 
-# Keys that the sandbox hands out begin like this; the real Stripe has none of them.
+# How the sandbox's keys begin; a key of the real Stripe never does.
 SANDBOX_KEY_PREFIX = "sk_test_sandbox"
 
 
@@ -43,12 +43,12 @@ class StripeSettings(BaseModel):
 
     @property
     def is_sandbox(self) -> bool:
-        """Whether the provider is an imitation."""
+        """Whether the key is sent to a sandbox instead of Stripe."""
         return self.stripe_secret_key is not None and self.stripe_api_base.rstrip("/") != DEFAULT_BASE
 
     @property
     def disabled_methods(self) -> frozenset[PaymentMethod]:
-        """What the operator does not want, whatever Stripe could take."""
+        """The methods that the operator switched off, though Stripe could take them."""
         switches = {PaymentMethod.SEPA_DEBIT: self.sepa_enabled, PaymentMethod.ACH_DEBIT: self.ach_enabled}
         return frozenset(method for method, is_enabled in switches.items() if not is_enabled)
 

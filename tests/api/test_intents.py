@@ -20,7 +20,7 @@ def owed(edge: Edge, amount: str = "25") -> str:
 
 
 def intents_of(edge: Edge, payment_id: str) -> list[Any]:
-    account = edge.sandbox.state.imitation(Stripe).account
+    account = edge.sandbox.state.provider_of(Stripe).account
     return [intent for intent in account.intents.values() if intent.body["metadata"].get("payment_id") == payment_id]
 
 

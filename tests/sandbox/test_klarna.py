@@ -1,9 +1,8 @@
-"""Klarna's imitation, asked directly: shapes, idempotency by key alone, states, and what it refuses."""
+"""Klarna in the sandbox: responses, idempotency by key alone, states, refusals and the hosted page."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +10,7 @@ import pytest
 import requests
 
 from sandbox.server import RunningSandbox
-from sandbox.state import Settings
-
-from .bench import SECONDS
+from tests.sandbox.receiver import SECONDS
 
 LINE = {"name": "a thing", "quantity": 2, "unit_price": 500, "total_amount": 1000}
 PURCHASE: dict[str, Any] = {
@@ -31,7 +28,7 @@ DAY = 24 * 3600
 
 @dataclass
 class Client:
-    """A merchant who speaks to the sandbox himself."""
+    """A merchant's client of Klarna's API and of the control routes."""
 
     running: RunningSandbox
 
@@ -68,10 +65,9 @@ class Client:
 
 
 @pytest.fixture
-def client() -> Iterator[Client]:
-    """A merchant with a sandbox of his own."""
-    with RunningSandbox(Settings(seed=1)) as running:
-        yield Client(running)
+def client(own_sandbox: RunningSandbox) -> Client:
+    """A merchant with a new sandbox."""
+    return Client(own_sandbox)
 
 
 def test_only_a_sandboxs_credentials_are_accepted(client: Client) -> None:
@@ -110,7 +106,7 @@ def test_a_refusal_has_klarnas_shape(client: Client) -> None:
         {"merchant_data": 17},
     ],
 )
-def test_a_purchase_that_makes_no_sense(client: Client, change: dict[str, Any]) -> None:
+def test_an_invalid_purchase_is_refused(client: Client, change: dict[str, Any]) -> None:
     refused = client.call("POST", "/payments/v1/sessions", PURCHASE | change)
     assert (refused.status_code, refused.json()["error_code"]) == (400, "BAD_VALUE")
 
@@ -125,7 +121,7 @@ def test_a_purchase_that_makes_no_sense(client: Client, change: dict[str, Any]) 
         {"options": []},
     ],
 )
-def test_a_page_that_makes_no_sense(client: Client, change: dict[str, Any]) -> None:
+def test_an_invalid_page_is_refused(client: Client, change: dict[str, Any]) -> None:
     refused = client.call("POST", "/hpp/v1/sessions", {"payment_session_url": "https://x/1"} | change)
     assert refused.status_code == 400
 
@@ -139,7 +135,7 @@ def test_the_page_does_not_show_its_address_again(client: Client) -> None:
     assert page.keys() == {"session_id", "status", "updated_at", "expires_at"}
 
 
-def test_the_three_ways_to_place_an_order(client: Client) -> None:
+def test_the_mode_of_a_page_decides_what_an_approval_places(client: Client) -> None:
     held, taken, none = (client.decide(client.opened(mode)) for mode in ("PLACE_ORDER", "CAPTURE_ORDER", "NONE"))
     states = [client.order(f"/ordermanagement/v1/orders/{page['order_id']}")["status"] for page in (held, taken)]
     assert states == ["AUTHORIZED", "CAPTURED"]
@@ -147,7 +143,7 @@ def test_the_three_ways_to_place_an_order(client: Client) -> None:
     assert none["authorization_token"]
 
 
-def test_links_are_filled_in(client: Client) -> None:
+def test_placeholders_of_links_are_filled_in(client: Client) -> None:
     page = client.opened(success="https://shop.example/?page={{session_id}}&order={{order_id}}")
     url = f"{client.running.url}/_sandbox/klarna/{page}"
     sent_to = requests.post(url, json={"decision": "approve"}, timeout=SECONDS).json()["sent_to"]
@@ -180,7 +176,7 @@ def test_pages_are_forgotten_after_two_days(client: Client) -> None:
     assert shown.status_code == 404
 
 
-def test_only_the_key_counts(client: Client) -> None:
+def test_a_repeated_key_gets_the_first_response_whatever_the_request(client: Client) -> None:
     path, key = client.placed(), str(uuid.uuid4())
     first = client.call("POST", f"{path}/captures", {"captured_amount": 400}, key)
     other = client.call("POST", f"{path}/captures", {"captured_amount": 600}, key)
@@ -226,7 +222,9 @@ def test_a_refusal_is_not_kept_under_its_key(client: Client) -> None:
         (["cancel"], "cancel", None, "CANCEL_NOT_ALLOWED"),
     ],
 )
-def test_what_an_order_does_not_allow(client: Client, done: list[str], call: str, body: Any, code: str) -> None:
+def test_an_operation_that_the_order_does_not_allow_is_refused(
+    client: Client, done: list[str], call: str, body: Any, code: str
+) -> None:
     path = client.placed()
     steps = {
         "part": ("captures", {"captured_amount": 400}),
@@ -242,7 +240,7 @@ def test_what_an_order_does_not_allow(client: Client, done: list[str], call: str
     assert len(client.running.state.ledger.movements) == before
 
 
-def test_parts_can_be_read(client: Client) -> None:
+def test_captures_and_refunds_can_be_read(client: Client) -> None:
     path = client.placed()
     client.call("POST", f"{path}/captures", {"captured_amount": 1000, "reference": "at_2"})
     refund = client.call("POST", f"{path}/refunds", {"refunded_amount": 300, "reference": "at_3"})
@@ -287,3 +285,8 @@ def test_unknown_decisions_are_refused(client: Client) -> None:
     )
     assert requests.post(f"{url}/orders/none/fraud", json={"decision": "accept"}, timeout=SECONDS).status_code == 404
     assert requests.post(f"{url}/none", json={"decision": "approve"}, timeout=SECONDS).status_code == 404
+
+
+def test_the_page_shows_the_amount_with_its_currency(client: Client) -> None:
+    page = requests.get(f"{client.running.url}/klarna/hosted/{client.opened()}", timeout=SECONDS)
+    assert "<strong>10.00 SEK</strong>" in page.text

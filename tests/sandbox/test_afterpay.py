@@ -1,25 +1,28 @@
-"""The imitated Afterpay by itself: states, codes, request ids and reversals, over plain HTTP."""
+"""Afterpay in the sandbox: states, refusals, request ids, reversals, and bodies as in its OpenAPI documents."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import requests
+from jsonschema import Draft202012Validator
 
 from sandbox.server import RunningSandbox
-from sandbox.state import Settings
-
-from .bench import SECONDS
+from tests.contract.specifications import all_of
+from tests.sandbox.receiver import SECONDS, Receiver
 
 DAY = 86_400.0
 AUTH = ("sandbox-au", "key-of-the-sandbox")
 
 
 class Client:
-    """A merchant of the imitation."""
+    """A merchant's client of Afterpay's API and of the control routes."""
 
     def __init__(self, sandbox: RunningSandbox) -> None:
         self.sandbox = sandbox
@@ -27,16 +30,14 @@ class Client:
 
     def ask(self, method: str, path: str, body: Any = None, **query: Any) -> tuple[int, Any]:
         """Return status and JSON of an answer."""
-        response = requests.request(
-            method, f"{self.url}/v2/{path}", json=body, params=query, auth=AUTH, timeout=SECONDS
-        )
-        return response.status_code, response.json() if response.content else None
+        answer = requests.request(method, f"{self.url}/v2/{path}", json=body, params=query, auth=AUTH, timeout=SECONDS)
+        return answer.status_code, answer.json() if answer.content else None
 
     def post(self, path: str, **body: Any) -> tuple[int, Any]:
         """Post a body."""
         return self.ask("POST", path, body)
 
-    def token(self, decision: str | None = "approve", minor: int = 1000, reference: str = "pay_1/at_1") -> str:
+    def token(self, decision: str | None = "approve", minor: int = 1000, reference: str | None = "pay_1/at_1") -> str:
         """Return the token of a checkout on which the shopper has decided."""
         back = "https://shop.example/back"
         status, opened = self.post(
@@ -76,15 +77,14 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
-def said(response: tuple[int, Any]) -> tuple[int, str]:
-    return response[0], response[1]["errorCode"]
+def said(answer: tuple[int, Any]) -> tuple[int, str]:
+    return answer[0], answer[1]["errorCode"]
 
 
 @pytest.fixture
-def client() -> Iterator[Client]:
-    """A merchant of a sandbox of his own."""
-    with RunningSandbox(Settings(seed=1)) as sandbox:
-        yield Client(sandbox)
+def client(own_sandbox: RunningSandbox) -> Client:
+    """A merchant with a new sandbox."""
+    return Client(own_sandbox)
 
 
 # --- states ---
@@ -142,9 +142,11 @@ def _expired(client: Client) -> str:
         (lambda client: "none", (404, "not_found")),
     ],
 )
-def test_what_cannot_be_captured(client: Client, order_id: Callable[[Client], str], refused: tuple[int, str]) -> None:
-    response = client.post(f"payments/{order_id(client)}/capture", requestId=new_id(), amount=aud(100))
-    assert said(response) == refused
+def test_a_closed_or_unknown_payment_is_not_captured(
+    client: Client, order_id: Callable[[Client], str], refused: tuple[int, str]
+) -> None:
+    answer = client.post(f"payments/{order_id(client)}/capture", requestId=new_id(), amount=aud(100))
+    assert said(answer) == refused
 
 
 def test_a_decline_is_402_from_auth_and_201_from_capture(client: Client) -> None:
@@ -160,9 +162,9 @@ def test_a_decline_is_402_from_auth_and_201_from_capture(client: Client) -> None
 
 @pytest.mark.parametrize("decision", [None, "cancel"])
 @pytest.mark.parametrize("verb", ["auth", "capture"])
-def test_without_the_shopper_nothing_is_paid(client: Client, decision: str | None, verb: str) -> None:
-    response = client.post(f"payments/{verb}", token=client.token(decision))
-    assert said(response) == (412, "invalid_order_transaction_status")
+def test_a_checkout_without_the_shoppers_approval_is_not_paid(client: Client, decision: str | None, verb: str) -> None:
+    answer = client.post(f"payments/{verb}", token=client.token(decision))
+    assert said(answer) == (412, "invalid_order_transaction_status")
 
 
 def test_a_token_is_paid_with_once(client: Client) -> None:
@@ -221,8 +223,8 @@ def test_what_a_refund_was_asked_with_is_shown(client: Client) -> None:
     assert client.ask("GET", f"payments/{paid['id']}")[1]["refunds"] == [refund]
     for name in asked:
         longer = dict.fromkeys(asked, "another") | {name: asked[name] + "x"}
-        response = client.post(f"payments/{paid['id']}/refund", amount=aud(100), **longer)
-        assert said(response) == (422, "invalid_object")
+        answer = client.post(f"payments/{paid['id']}/refund", amount=aud(100), **longer)
+        assert said(answer) == (422, "invalid_object")
 
 
 @pytest.mark.parametrize(
@@ -237,7 +239,7 @@ def test_what_a_refund_was_asked_with_is_shown(client: Client) -> None:
     ],
     ids=str,
 )
-def test_amounts_that_are_not_refunded(client: Client, amount: Any, code: str) -> None:
+def test_a_wrong_amount_is_not_refunded(client: Client, amount: Any, code: str) -> None:
     paid = client.paid()
     assert said(client.post(f"payments/{paid['id']}/refund", amount=amount)) == (422, code)
     assert client.moved(paid) == [("charge", 1000)]
@@ -259,7 +261,7 @@ def test_a_reversal_is_made_later_and_once(client: Client) -> None:
     assert client.moved(held) == [("authorization", 1000), ("void", 1000)]
 
 
-def test_what_is_not_reversed(client: Client) -> None:
+def test_an_unknown_unpaid_or_old_payment_is_not_reversed(client: Client) -> None:
     assert said(client.post("payments/token:none/reversal")) == (402, "invalid_token")
     open_one = client.post(f"payments/token:{client.token()}/reversal")
     assert "not eligible" in open_one[1]["message"]
@@ -309,7 +311,7 @@ def test_the_books_show_every_checkout(client: Client) -> None:
     ],
     ids=str,
 )
-def test_checkouts_that_are_refused(client: Client, changes: dict[str, Any], code: str) -> None:
+def test_an_invalid_checkout_is_refused(client: Client, changes: dict[str, Any], code: str) -> None:
     back = "https://shop.example/back"
     good = {
         "amount": aud(1000),
@@ -321,10 +323,71 @@ def test_checkouts_that_are_refused(client: Client, changes: dict[str, Any], cod
 
 
 @pytest.mark.parametrize("decision", ["", "maybe", None])
-def test_a_decision_that_nobody_can_make(client: Client, decision: str | None) -> None:
+def test_an_unknown_decision_or_token_is_refused(client: Client, decision: str | None) -> None:
     url = f"{client.sandbox.url}/_sandbox/afterpay"
     token = client.token(None)
     assert requests.post(f"{url}/{token}", json={"decision": decision}, timeout=SECONDS).status_code == 400
     assert requests.post(f"{url}/none", json={"decision": "approve"}, timeout=SECONDS).status_code == 404
     assert requests.get(f"{client.url}/hosted/none", timeout=SECONDS).status_code == 404
     assert requests.post(f"{url}/{token}/dispute", timeout=SECONDS).status_code == 400
+
+
+# --- the page, the webhooks and the documents ---
+
+
+def test_the_page_shows_the_amount_with_its_currency(client: Client) -> None:
+    page = requests.get(f"{client.url}/hosted/{client.token(None, minor=2490)}", timeout=SECONDS)
+    assert "<strong>24.90 AUD</strong>" in page.text
+
+
+def test_an_event_has_its_optional_fields_only_where_they_apply(client: Client) -> None:
+    held = client.held()
+    body = {"requestId": new_id(), "amount": aud(300), "paymentEventMerchantReference": "at_2"}
+    client.post(f"payments/{held['id']}/capture", **body)
+    client.post(f"payments/{held['id']}/void", requestId=new_id(), amount=aud(700))
+    approved, captured, voided = client.ask("GET", f"payments/{held['id']}")[1]["events"]
+    assert approved.keys() - captured.keys() == {"expires"}
+    assert captured["paymentEventMerchantReference"] == "at_2"
+    assert captured.keys() - voided.keys() == {"paymentEventMerchantReference"}
+
+
+def test_a_dispute_is_sent_with_a_signature_over_url_time_and_body(
+    hooked_sandbox: RunningSandbox, receiver: Receiver
+) -> None:
+    client = Client(hooked_sandbox)
+    paid = client.paid()
+    url = f"{hooked_sandbox.url}/_sandbox/afterpay/{paid['token']}/dispute"
+    event = requests.post(url, timeout=SECONDS).json()
+    delivery = receiver.next()
+    assert (delivery.path, delivery.body) == ("/afterpay", event)
+    assert (event["webhook_event_type"], event["merchant_reference"]) == ("created", "pay_1/at_1")
+    address = receiver.url.replace("/hook", "/afterpay")
+    text = f"{address}\n{delivery.headers['X-Afterpay-Request-Date']}\n".encode() + delivery.raw
+    digest = base64.b64encode(hmac.new(AUTH[1].encode(), text, hashlib.sha256).digest()).decode()
+    assert delivery.headers["X-Afterpay-Request-Signature"] == digest
+
+
+@pytest.mark.parametrize("auth", [None, ("merchant", "key"), ("sandbox-au", "key"), ("merchant", "key-of-the-sandbox")])
+def test_only_sandbox_credentials_are_accepted(client: Client, auth: tuple[str, str] | None) -> None:
+    refused = requests.get(f"{client.url}/v2/configuration", auth=auth, timeout=SECONDS)
+    assert said((refused.status_code, refused.json())) == (401, "unauthorized")
+
+
+def test_a_body_that_is_not_a_json_object_is_refused(client: Client) -> None:
+    for raw in ("{", "[1]"):
+        refused = requests.post(f"{client.url}/v2/checkouts", data=raw, auth=AUTH, timeout=SECONDS)
+        assert said((refused.status_code, refused.json())) == (400, "invalid_json")
+
+
+def test_every_payment_is_as_afterpay_documents_it(client: Client) -> None:
+    held, paid = client.held(), client.paid()
+    client.post(f"payments/{held['id']}/capture", requestId=new_id(), amount=aud(300))
+    client.post(f"payments/{held['id']}/void", requestId=new_id(), amount=aud(700))
+    client.post(f"payments/{paid['id']}/refund", amount=aud(300))
+    declined, unnamed = client.held("decline"), client.post("payments/capture", token=client.token(reference=None))[1]
+    ids = [payment["id"] for payment in (held, paid, declined, unnamed)]
+    payments = [client.ask("GET", f"payments/{id}")[1] for id in ids]
+    for document in all_of("afterpay", "afterpay-payments.json"):
+        schema = {"$ref": "#/components/schemas/Payment", "components": document["components"]}
+        errors = [error for payment in payments for error in Draft202012Validator(schema).iter_errors(payment)]
+        assert [f"{error.json_path}: {error.message}" for error in errors] == []

@@ -1,4 +1,4 @@
-"""What the sandbox serves of Afterpay; found by its name."""
+"""The Afterpay classes that the sandbox serves; `sandbox.server` imports this module by its name."""
 
 from __future__ import annotations
 
