@@ -79,7 +79,7 @@ def decide(decision: str, then: Callable[[World, Case], None] | None = None) -> 
 def pay_too_little(world: World, case: Case) -> None:
     """Send less than was asked for; an operator accepts it."""
     decide("pay_too_little")(world, case)
-    world.merchant.wait_status(case.id, "review")
+    world.merchant.wait_status(case.id, "amount_mismatch")
     world.operator.review(case.id, "approve")
 
 
