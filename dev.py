@@ -27,7 +27,7 @@ COMMANDS = {
     "demo": ("stack.demo", "[--json FILE]", "real payments through the whole system, on a stack of its own"),
     "up": ("stack.up", "", "the same stack, kept running until Ctrl-C, with an API key and curl lines"),
     "test": ("stack.test", "[pytest arguments]", "lint, types, layers and the whole test suite"),
-    "books": ("stack.audit", "[--seed N]", "random operations over all providers with faults, then the books compared"),
+    "books": ("stack.books", "[--seed N]", "random operations over all providers with faults, then the books compared"),
     "bench": ("benchmarks", "[arguments]", "CPU per payment and payments per second, beside their floor"),
 }
 

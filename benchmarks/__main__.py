@@ -25,7 +25,7 @@ from benchmarks.contender import Contender, Entry, Lap, Place
 from benchmarks.rows import FloorRows, Payments
 from models.task_messages import CHARGE
 from stack.process import ROOT, Process, ProcessError, free_port, interrupt_on_signals, is_listening
-from stack.servers import brought_postgres, brought_redis, discover
+from stack.servers import discover, postgres_from_wheel, redis_from_wheel
 
 FLOOR = Entry("floor (create, store, confirm)", "benchmarks.floor", floor.THREE_STEPS, FloorRows)
 ENTRIES = [
@@ -107,7 +107,7 @@ def provider(directory: Path, delay_ms: int) -> Iterator[str]:
 def database() -> Iterator[str]:
     """Create a migrated database on the PostgreSQL that is found or brought, yield its URL, drop it."""
     with ExitStack() as running:
-        server = make_url(discover().postgres or running.enter_context(brought_postgres()))
+        server = make_url(discover().postgres or running.enter_context(postgres_from_wheel()))
         server = server.set(drivername="postgresql")
         name = f"celeriac_bench_{secrets.token_hex(6)}"
         address = server.render_as_string(hide_password=False)
@@ -135,7 +135,7 @@ def migrate(database_url: str) -> None:
 def broker() -> Iterator[str]:
     """Take an empty database of the Redis that is found or brought, yield its URL, empty it again."""
     with ExitStack() as running:
-        server = make_url(discover().redis or running.enter_context(brought_redis()))
+        server = make_url(discover().redis or running.enter_context(redis_from_wheel()))
         for number in REDIS_DATABASES:
             url = server.set(database=str(number)).render_as_string(hide_password=False)
             client = running.enter_context(Redis.from_url(url))

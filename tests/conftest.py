@@ -23,7 +23,7 @@ from kombu import Connection
 from sqlalchemy import make_url
 
 from stack.process import ROOT
-from stack.servers import Servers, brought_postgres, brought_redis, discover
+from stack.servers import Servers, discover, postgres_from_wheel, redis_from_wheel
 from tests.acceptance.harness import APPLICATION, House
 
 OpenHouse = Callable[..., AbstractContextManager[House]]
@@ -62,7 +62,7 @@ def postgres_server(servers: Servers) -> Iterator[str]:
     if servers.postgres:
         yield servers.postgres
     else:
-        with brought_postgres() as url:
+        with postgres_from_wheel() as url:
             yield url
 
 
@@ -110,7 +110,7 @@ def redis_server(servers: Servers) -> Iterator[str]:
     if servers.redis:
         yield servers.redis
     else:
-        with brought_redis() as url:
+        with redis_from_wheel() as url:
             yield url
 
 

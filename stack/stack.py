@@ -1,7 +1,4 @@
-"""The embedded stack: which processes it has, in which order they start and stop, and what they are told.
-
-It uses the system only as an operator would: by its command lines, its environment and its HTTP paths.
-"""
+"""The stack: a complete local system. Its processes, the order in which they start and stop, and their settings."""
 
 from __future__ import annotations
 
@@ -9,8 +6,7 @@ import os
 import secrets
 import subprocess
 import sys
-import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -18,37 +14,54 @@ from types import TracebackType
 import requests
 
 from stack.credentials import sandbox_credentials
+from stack.environment import shell_file, without_password, without_settings
 from stack.process import ROOT, Process, ProcessError, free_port, is_listening
-from stack.servers import valkey
+from stack.servers import valkey_process
+from stack.supervisor import Supervisor
 
 API = "/api/v1/payments"
 START_SECONDS = 60
-SUPERVISE_SECONDS = 1.0
+LOG_LINES = 8
 
 
 class Stack:
-    """Valkey, sandbox, web, worker and beat in one folder, from entering the context until leaving it.
+    """Broker (Valkey), sandbox, web, worker and beat in one folder, from entering the context until leaving it.
 
-    A `DATABASE_URL` or `CELERY_BROKER_URL` of the caller is used instead of SQLite or Valkey. The provider is
-    always the sandbox: provider settings of the caller never reach the processes. `settings` are added.
+    The database is SQLite. The caller's variables that configure the application reach no process, so that an exported
+    DATABASE_URL is never used by accident. With `use_environment` they do, and a DATABASE_URL or CELERY_BROKER_URL
+    among them replaces SQLite or Valkey. The provider is the sandbox in both cases. `settings` are added. `show` is
+    called with what happens next during the start.
     """
 
-    def __init__(self, directory: Path, environment: Mapping[str, str] = os.environ, **settings: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        environment: Mapping[str, str] = os.environ,
+        *,
+        use_environment: bool = False,
+        show: Callable[[str], None] = lambda activity: None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         web, sandbox, self._broker_port = free_port(), free_port(), free_port()
         self.directory = directory
+        self._show = show
+        # The application reads `.env` in its current folder, which is a setting of the caller too.
+        self._folder = Path.cwd() if use_environment else directory
         self.web_url = f"http://127.0.0.1:{web}"
         self.sandbox_url = f"http://127.0.0.1:{sandbox}"
         self.api_url = self.web_url + API
+        inherited = dict(environment) if use_environment else without_settings(environment)
+        is_embedded = not inherited.get("CELERY_BROKER_URL")
         self.env = {
             "DATABASE_URL": f"sqlite:///{directory}/celeriac.db",
             "CELERY_BROKER_URL": f"redis://127.0.0.1:{self._broker_port}/0",
-            **environment,
+            **{name: value for name, value in inherited.items() if value},
             **sandbox_credentials(self.sandbox_url, self.web_url, f"whsec_{secrets.token_hex(16)}"),
+            "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
-            **settings,
+            **(settings or {}),
         }
-        is_embedded = "CELERY_BROKER_URL" not in environment
-        self.broker = valkey(directory / "valkey", self._broker_port) if is_embedded else None
+        self.broker = valkey_process(directory / "valkey", self._broker_port) if is_embedded else None
         self.sandbox = self._python(
             "sandbox",
             *("-m", "sandbox", "--port", str(sandbox)),
@@ -64,23 +77,42 @@ class Stack:
         self._running = ExitStack()
 
     def _python(self, name: str, *arguments: str) -> Process:
-        return Process(name, [sys.executable, *arguments], log=self.directory / f"{name}.log", env=self.env)
+        log = self.directory / f"{name}.log"
+        return Process(name, [sys.executable, *arguments], log=log, env=self.env, folder=self._folder)
 
     def _celery(self, name: str, *arguments: str) -> Process:
         return self._python(name, "-m", "celery", "-A", "worker", *arguments)
 
+    @property
+    def database(self) -> str:
+        """The URL of the database, without its password."""
+        return without_password(self.env["DATABASE_URL"])
+
+    @property
+    def broker_url(self) -> str:
+        """The URL of the broker, without its password."""
+        return without_password(self.env["CELERY_BROKER_URL"])
+
     def command(self, *arguments: str) -> str:
-        """Run `celery -A worker payments ...` in the stack's environment; return what it printed."""
+        """Run `celery -A worker payments ...` with the settings of the stack; return its output."""
         command = [sys.executable, "-m", "celery", "-A", "worker", "payments", *arguments]
-        result = subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=True)
+        result = subprocess.run(command, cwd=self._folder, env=self.env, capture_output=True, text=True)
         if result.returncode:
             tail = "\n".join((result.stdout + result.stderr).splitlines()[-20:])
-            raise ProcessError(f"`payments {' '.join(arguments)}` failed\n{tail}")
+            reason = f"`celery -A worker payments {' '.join(arguments)}` failed on {self.database}"
+            raise ProcessError(f"{reason}; the end of its output says why\n{tail}")
         return result.stdout
 
     def create_key(self, role: str, name: str) -> str:
-        """Return a fresh API key."""
+        """Return a new API key."""
         return self.command("keys", "create", "--role", role, "--name", name).split()[-1]
+
+    def write_shell_file(self) -> Path:
+        """Write the file that a shell sources to use the command line on this stack; return its path."""
+        file = self.directory / "environment.sh"
+        file.touch(mode=0o600)
+        file.write_text(shell_file(self.env, ROOT))
+        return file
 
     def __enter__(self) -> Stack:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -90,18 +122,22 @@ class Stack:
         return self
 
     def _start(self, running: ExitStack) -> None:
-        """Start in order; leaving `running` stops what was started, in reverse."""
+        """Start in order. Leaving `running` stops the started processes in reverse order."""
+        self._show("starting broker and sandbox")
         if self.broker:
             running.enter_context(self.broker)
         running.enter_context(self.sandbox)
+        self._show("creating the tables")
         self.command("db", "upgrade")
         if self.broker:
             self.broker.wait_for(lambda: is_listening(self._broker_port), "a listening port", START_SECONDS)
         self.sandbox.wait_for(lambda: "listening on" in self.sandbox.log_text(), "its address", START_SECONDS)
+        self._show("starting web, worker and beat")
         services = [self.web, self.worker, self.beat]
         for process in services:
             running.enter_context(process)
-        self.web.wait_for(self._is_ready, "a 200 from /readyz", START_SECONDS)
+        what = f"200 from /readyz, which checks {self.database} and {self.broker_url}"
+        self.web.wait_for(self._is_ready, what, START_SECONDS)
         running.enter_context(Supervisor(services))
 
     def _is_ready(self) -> bool:
@@ -116,35 +152,5 @@ class Stack:
         self._running.close()
 
     def log_tails(self) -> str:
-        """Return the ends of all logs, for a report of what went wrong."""
-        return "\n".join(p.log_tail(8) for p in (self.sandbox, self.web, self.worker, self.beat))
-
-
-class Supervisor:
-    """Starts a process again when it has ended, whatever its exit code, until it leaves its context.
-
-    honcho does not serve here: it ends all processes as soon as one ends, starts them all at once, and waits
-    for no condition.
-    """
-
-    def __init__(self, processes: list[Process]) -> None:
-        self._processes = processes
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
-
-    def _watch(self) -> None:
-        while not self._is_over.wait(SUPERVISE_SECONDS):
-            for process in self._processes:
-                if not process.is_running():
-                    print(f"stack: {process.name} ended and is started again", file=sys.stderr, flush=True)
-                    process.start()
-
-    def __enter__(self) -> Supervisor:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._is_over.set()
-        self._thread.join()
+        """Return the ends of all logs, for the report of a failure."""
+        return "\n".join(process.log_tail(LOG_LINES) for process in (self.sandbox, self.web, self.worker, self.beat))
