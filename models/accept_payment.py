@@ -18,13 +18,13 @@ from models.attempts import insert_attempt, new_attempt
 from models.audit import record_event
 from models.due_rows import PUBLISHED_BY_WRITER
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key
-from models.ids import new_id
 from models.invoices import DEFAULT_APPLICATION, application_of_invoice, claim_invoice
 from models.provider_customers import belongs_to_another_user
 from models.queries import payment_view
 from models.requests import ProcessPayment
 from models.subscriptions import get_or_create_subscription
 from models.tables import payments
+from models.tables.base import new_id
 from models.task_messages import message_for_attempt
 
 

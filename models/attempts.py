@@ -28,8 +28,8 @@ from domain.decision import LEASE, AttemptChanges
 from domain.errors import LeaseLost
 from domain.payment import IN_FLIGHT, UNFINISHED, AttemptStatus, Verb
 from models.change import Change
-from models.ids import new_id
 from models.tables import attempts
+from models.tables.base import new_id
 from models.task_messages import TaskMessage, message_for_attempt
 
 # Built once: to build a statement costs more than to run it.

@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, update
 
 from models.due_rows import PUBLISHED_BY_WRITER
-from models.ids import new_id
 from models.session import insert_new
 from models.tables import webhook_events
+from models.tables.base import new_id
 from models.task_messages import WEBHOOK, TaskMessage
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import threading
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -54,14 +55,21 @@ class Fault:
     seconds: float = DEFAULT_SECONDS
     hits: int = 0
 
+    def __post_init__(self) -> None:
+        self._is_over = threading.Event()
+
     def applies_to(self, operation: str) -> bool:
         """Tell whether the fault covers the operation and is not used up."""
         return matches(self.operation, operation) and (self.times is None or self.hits < self.times)
 
-    @property
-    def delay_seconds(self) -> float:
-        """Seconds to wait before the operation is executed."""
-        return self.seconds if self.fault == "latency" else 0.0
+    def delay(self) -> None:
+        """Hold the call before it is executed, if this fault is a latency: for its seconds, or until it ends."""
+        if self.fault == "latency":
+            self._is_over.wait(self.seconds)
+
+    def end(self) -> None:
+        """Let the calls go on that the fault delays."""
+        self._is_over.set()
 
     def drop_response(self, moment: Literal["before", "after"]) -> None:
         """Raise ResponseLost if the fault drops the connection at this moment of the execution."""
@@ -101,7 +109,9 @@ class Faults:
         return added
 
     def clear(self) -> None:
-        """Remove every fault."""
+        """Remove every fault; calls that a latency delays go on."""
+        for fault in self._faults:
+            fault.end()
         self._faults.clear()
 
     def all(self) -> list[Fault]:

@@ -177,9 +177,9 @@ class Service(ABC):
         return Call(ids, body, request.args.to_dict(), dict(request.headers), base_url)
 
     def _pause(self, fault: Fault | None) -> None:
-        seconds = self.sandbox.settings.latency_seconds + (fault.delay_seconds if fault else 0.0)
-        if seconds > 0:
-            time.sleep(seconds)
+        time.sleep(self.sandbox.settings.latency_seconds)
+        if fault is not None:
+            fault.delay()
 
     def _fail_before(self, fault: Fault | None) -> None:
         if fault is None:

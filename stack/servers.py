@@ -41,6 +41,11 @@ class Servers:
         return dict(zip(VARIABLES, (self.postgres, self.redis, self.amqp), strict=True))
 
 
+def is_ci(environment: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether this is a run of the CI, in which a missing server is a failure."""
+    return environment.get("CI", "").lower() == "true"
+
+
 def discover(environment: Mapping[str, str] = os.environ) -> Servers:
     """Find the servers. A server that a variable names is not probed, so that its absence fails a test."""
     return Servers(

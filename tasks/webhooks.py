@@ -23,7 +23,7 @@ from models.task_messages import WEBHOOK
 from models.webhook_events import close_event, lock_event, name_payment, postpone_event
 from models.webhook_matching import adopt_refund, find_attempt, find_payment_of
 from runtime import Runtime
-from runtime.attempt_request import attempt_request
+from tasks.execute import attempt_request
 from tasks.payment_task import PaymentTask
 
 # A worker is calling the provider about this very payment: its own outcome is recorded by then.

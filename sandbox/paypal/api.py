@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from flask import Flask, Response, request
 
 from sandbox import hosted, ledger
+from sandbox.clock import iso_seconds
 from sandbox.paypal import control, signing
 from sandbox.paypal.account import PROVIDER, Account
 from sandbox.paypal.errors import not_found, refused, unauthenticated, unprocessable
@@ -116,7 +117,7 @@ class PayPal(Service):
         token = f"A21AA{secrets.token_urlsafe(64)}"
         self.tokens[token] = self.now + TOKEN_SECONDS
         scope = "https://uri.paypal.com/services/payments/realtimepayment"
-        nonce = f"2026-11-24T00:00:00Z{secrets.token_urlsafe(32)}"
+        nonce = f"{iso_seconds(self.now)}{secrets.token_urlsafe(32)}"
         body = {"scope": scope, "access_token": token, "token_type": "Bearer", "app_id": "APP-80W284485P519543T"}
         return ApiResponse(200, body | {"expires_in": TOKEN_SECONDS, "nonce": nonce})
 

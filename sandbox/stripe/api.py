@@ -143,9 +143,9 @@ class Stripe:
         return response
 
     def _pause(self, fault: Fault | None) -> None:
-        seconds = self._sandbox.settings.latency_seconds + (fault.delay_seconds if fault else 0.0)
-        if seconds > 0:
-            time.sleep(seconds)
+        time.sleep(self._sandbox.settings.latency_seconds)
+        if fault is not None:
+            fault.delay()
 
     def _execute(self, incoming: IncomingRequest, *, fails_after: bool) -> StoredResponse:
         operation, cause = incoming.operation, incoming.cause

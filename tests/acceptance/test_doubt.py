@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from tests.acceptance.harness import House, Json, at_once, eventually, order, reference, unique
+from tests.acceptance.harness import LOST_SECONDS, House, Json, at_once, eventually, order, reference, unique
 from tests.conftest import OpenHouse
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.postgres]
 
 # What may happen to a call: its answer is lost after the provider has acted, or the provider never acts.
 LOST_ANSWERS = {
-    "timeout_after": {"seconds": 3},
+    "timeout_after": {"seconds": LOST_SECONDS},
     "reset_after": {},
     "error_after": {},
-    "latency": {"seconds": 3},
+    "latency": {"seconds": LOST_SECONDS},
 }
 NOT_EXECUTED = {"error_before": {}, "reset_before": {}, "rate_limit": {}}
 FAULTS = LOST_ANSWERS | NOT_EXECUTED

@@ -26,6 +26,7 @@ from runtime import Runtime
 from runtime.leases import LeaseKeeper
 from sandbox.server import RunningSandbox
 from tasks.execute import execute_attempt
+from tests.patience import patient
 from webhooks.app import PREFIX, create_app
 from webhooks.context import WebContext
 
@@ -47,7 +48,7 @@ class Edge:
     broker_error: Exception | None = None
 
     def __post_init__(self) -> None:
-        gateway = StripeGateway(SECRET_KEY, WEBHOOK_SECRETS, self.sandbox.url, read_seconds=1)
+        gateway = StripeGateway(SECRET_KEY, WEBHOOK_SECRETS, self.sandbox.url, read_seconds=patient(1))
         self.clock = Clock(self.engine)
         self.runtime = Runtime(
             engine=self.engine,

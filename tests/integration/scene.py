@@ -30,6 +30,8 @@ from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 from sandbox.stripe.api import Stripe
 from sandbox.stripe.events import signature
+from tests.acceptance.harness import HTTP_SECONDS
+from tests.patience import patient
 from webhooks.app import PREFIX, create_app
 from webhooks.context import WebContext
 from worker.celery import app
@@ -38,7 +40,7 @@ SECRET_KEY = "sk_test_sandbox_scene"
 WEBHOOK_SECRET = "whsec_scene"
 POOR = "pm_card_visa_chargeDeclinedInsufficientFunds"
 LOST = "pm_card_visa_chargeDeclinedLostCard"
-READ_SECONDS = 1.0
+READ_SECONDS = patient(1)
 # What `order` asks for, in minor units.
 WHOLE = 1230
 # Banks answer when a test says so, whatever the clock shows.
@@ -156,17 +158,19 @@ class Scene:
 
     def provider(self, method: str, path: str, data: Json | None = None) -> Json:
         """Call the provider's API beside us: its dashboard, or the customer's browser."""
-        return _answer(requests.request(method, self.sandbox.url + path, data=data, auth=(SECRET_KEY, ""), timeout=10))
+        url = self.sandbox.url + path
+        return _answer(requests.request(method, url, data=data, auth=(SECRET_KEY, ""), timeout=HTTP_SECONDS))
 
     def bank_says(self, reference: str, result: str) -> None:
         """End a debit or a refund that is pending at the bank: success or failure."""
         kind = "refunds" if reference.startswith("re_") else "intents"
         url = f"{self.sandbox.url}/_sandbox/{kind}/{reference}/settle"
-        _answer(requests.post(url, json={"result": result}, timeout=10))
+        _answer(requests.post(url, json={"result": result}, timeout=HTTP_SECONDS))
 
     def scripted_card(self, *script: str) -> str:
         """Issue a card that answers its charges as scripted; return its token."""
-        response = requests.post(f"{self.sandbox.url}/_sandbox/cards", json={"script": list(script)}, timeout=10)
+        url = f"{self.sandbox.url}/_sandbox/cards"
+        response = requests.post(url, json={"script": list(script)}, timeout=HTTP_SECONDS)
         return str(_answer(response)["id"])
 
     def bank_account(self) -> str:

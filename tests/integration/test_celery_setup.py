@@ -15,6 +15,7 @@ import pytest
 from kombu import Producer
 
 from tests.acceptance.harness import APPLICATION, House, Json, eventually, order, unique
+from tests.patience import patient
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis]
 
@@ -120,7 +121,7 @@ def _inspect(house: House, what: str, kind: type = set) -> Any:
     name = f"{house.prefix}worker@{socket.gethostname()}"
     responses: Json = {}
     with house.celery() as elsewhere:
-        inspect = elsewhere.control.inspect([name], timeout=5)
+        inspect = elsewhere.control.inspect([name], timeout=patient(5))
 
         def has_answered() -> bool:
             responses.update(getattr(inspect, what)() or {})

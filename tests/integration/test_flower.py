@@ -8,8 +8,9 @@ import pytest
 import requests
 
 from stack.process import free_port
-from tests.acceptance.harness import House, eventually, order, unique
+from tests.acceptance.harness import HTTP_SECONDS, READY_SECONDS, House, eventually, order, unique
 from tests.integration.test_celery_setup import QUEUES
+from tests.patience import patient
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis]
 USER = ("operator", "let-me-see")
@@ -22,7 +23,7 @@ class Flower:
         self.url = f"http://127.0.0.1:{port}"
 
     def get(self, path: str) -> requests.Response:
-        return requests.get(self.url + path, auth=USER, timeout=20)
+        return requests.get(self.url + path, auth=USER, timeout=HTTP_SECONDS)
 
     def is_up(self) -> bool:
         try:
@@ -37,7 +38,7 @@ def flower(running_house: House) -> Iterator[Flower]:
     port = free_port()
     process = running_house.celery_process("flower", "flower", f"--port={port}", f"--basic-auth={':'.join(USER)}")
     found = Flower(port)
-    process.wait_for(found.is_up, "Flower's page of workers", 60)
+    process.wait_for(found.is_up, "Flower's page of workers", patient(READY_SECONDS))
     yield found
     process.kill()
 
@@ -58,7 +59,7 @@ def test_flower_lists_the_worker_its_queues_and_the_tasks(house: House, flower: 
 
 
 def test_flower_asks_for_a_password(flower: Flower) -> None:
-    assert requests.get(f"{flower.url}/api/workers", timeout=20).status_code == 401
+    assert requests.get(f"{flower.url}/api/workers", timeout=HTTP_SECONDS).status_code == 401
 
 
 def _queues(flower: Flower, worker: str) -> set[str]:

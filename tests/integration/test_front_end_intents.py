@@ -13,6 +13,7 @@ from models.tables import payments
 from models.tables.base import metadata
 from stack.process import wait_until
 from tests.integration.scene import WHOLE, Json, Scene
+from tests.patience import patient
 
 pytestmark = pytest.mark.postgres
 
@@ -43,9 +44,13 @@ def test_a_provider_slower_than_the_lease_still_gives_an_intent(scene: Scene, mo
 def _wait_for_long(scene: Scene) -> None:
     """Let two leases' time pass, in steps that a renewal can follow; sweep and look up whatever is overdue."""
     [row] = scene.rows(payments)
+
+    def is_renewed() -> bool:
+        return scene.attempts(row.id)[0].due_at > scene.now() + LEASE / 2
+
     for _ in range(3):
         scene.move_clock(seconds=LEASE.total_seconds() * 2 / 3)
-        wait_until(lambda: scene.attempts(row.id)[0].due_at > scene.now() + LEASE / 2, seconds=2, poll_seconds=0.01)
+        assert wait_until(is_renewed, patient(30), poll_seconds=0.01)
         scene.sweep()
         scene.rest()
 

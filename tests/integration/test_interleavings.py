@@ -19,6 +19,7 @@ from domain.outcome import Approved, InDoubt
 from gateways.base import AttemptRequest
 from models.task_messages import CHARGE, DUNNING, RECONCILE, WEBHOOK
 from tests.integration.scene import LOST, POOR, WHOLE, Scene, order
+from tests.patience import patient
 from worker.celery import app
 
 pytestmark = pytest.mark.postgres
@@ -273,7 +274,7 @@ def test_two_events_of_one_dashboard_refund_adopt_it_once(scene: Scene, monkeypa
     scene.messages.clear()
 
     # Both have looked for the refund, and have not found it, before either of them adopts it.
-    both_looked, adopt = threading.Barrier(2, timeout=10), tasks.webhooks.adopt_refund
+    both_looked, adopt = threading.Barrier(2, timeout=patient(10)), tasks.webhooks.adopt_refund
     monkeypatch.setattr(tasks.webhooks, "adopt_refund", lambda *given: both_looked.wait() < 2 and adopt(*given))
     _at_once([lambda row=row: scene.run(WEBHOOK, row) for row in rows])
     monkeypatch.undo()

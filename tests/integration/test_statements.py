@@ -27,6 +27,7 @@ from runtime import Runtime
 from runtime.leases import LeaseKeeper
 from sandbox.server import RunningSandbox
 from sandbox.stripe.events import signature
+from tests.acceptance.harness import HTTP_SECONDS
 from webhooks.app import PREFIX, create_app
 from webhooks.context import WebContext
 from worker.celery import app
@@ -111,7 +112,8 @@ class House:
     def sent_event(self, event_type: str) -> bytes:
         """Return the body of the one event of a type that the provider has written."""
         params = {"type": event_type}
-        response = requests.get(f"{self.sandbox.url}/v1/events", params=params, auth=(SECRET_KEY, ""), timeout=10)
+        url = f"{self.sandbox.url}/v1/events"
+        response = requests.get(url, params=params, auth=(SECRET_KEY, ""), timeout=HTTP_SECONDS)
         [found] = response.json()["data"]
         return json.dumps(found).encode()
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from stack import process
 from tests.contract.served import Asked, Reply
+from tests.patience import patient
 
-SECONDS = 10.0
+SECONDS = patient(10)
 
 
 class Receiver:

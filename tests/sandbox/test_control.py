@@ -51,7 +51,8 @@ def test_dropped_events_are_lost_but_listed(hooked: Bench, receiver: Receiver) -
 def test_the_clock_moves_forward_only(own: Bench) -> None:
     assert own.control("GET", "health") == {"status": "ok"}
     assert own.control("POST", "clock", {"advance_seconds": 30})["offset_seconds"] == 30
-    assert own.control("GET", "clock")["now"] - time.time() == pytest.approx(30, abs=2)
+    before = time.time()
+    assert before <= own.control("GET", "clock")["now"] - 30 <= time.time()
     for wrong in (-1, "1", None):
         with pytest.raises(requests.HTTPError) as refusal:
             own.control("POST", "clock", {"advance_seconds": wrong})
@@ -85,14 +86,14 @@ def test_the_ledger_is_copied_to_a_file(tmp_path: Any) -> None:
     assert [(row["row"], row["object"]) for row in rows] == [("attempt", intent.id), ("movement", intent.id)]
 
 
-def test_many_connections_wait_at_the_same_time() -> None:
-    with RunningSandbox(Settings(latency_seconds=0.3)) as running:
-        bench = Bench(running)
-        started = time.monotonic()
-        with ThreadPoolExecutor(50) as pool:
-            pages = list(pool.map(lambda _: bench.another_client().v1.customers.list().data, range(100)))
-        # One after the other would take 30 seconds; two rounds of 300 ms leave ample room for a slow machine.
-        assert (len(pages), time.monotonic() - started < 15) == (100, True)
+def test_many_connections_wait_at_the_same_time(own: Bench) -> None:
+    waiting = own.running.state.faults.add("customers.list", "latency", times=None, seconds=SECONDS)
+    with ThreadPoolExecutor(50) as pool:
+        pages = [pool.submit(lambda: own.another_client().v1.customers.list().data) for _ in range(50)]
+        wait_until(lambda: waiting.hits == 50, "fifty calls at the same time")
+        assert not any(page.done() for page in pages)
+        own.control("DELETE", "faults")
+        assert [page.result() for page in pages] == [[]] * 50
 
 
 # --- overview, operations and faults ---

@@ -257,7 +257,7 @@ def test_every_response_is_as_paypal_documents_it(client: Client) -> None:
         ("payments_payment_v2", "refund"): [client.post(f"{CAPTURES}/{captured['id']}/refund")],
     }
     for (api, name), responses in bodies.items():
-        for schema in paypal_spec.answer_schema(api, name):
+        for schema in paypal_spec.response_schema(api, name):
             for response in responses:
                 errors = Draft202012Validator(schema).iter_errors(response.json())
                 assert [error.message for error in errors] == []

@@ -220,7 +220,7 @@ def test_a_subscription_event_is_as_paypal_documents_it(quiet: Client, type: str
     assert body["status"] == subscriptions.STATUSES[type]
     event = events(quiet, "I-BW452GLLEP1G")[-1]
     assert (event["event_type"], event["resource_type"], event["resource"]) == (type, "subscription", body)
-    for schema in paypal_spec.answer_schema("billing_subscriptions_v1", "subscription"):
+    for schema in paypal_spec.response_schema("billing_subscriptions_v1", "subscription"):
         assert [error.message for error in Draft202012Validator(schema).iter_errors(body)] == []
 
 

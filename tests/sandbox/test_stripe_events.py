@@ -56,8 +56,9 @@ def test_endpoints_choose_their_events(own: Bench, receiver: Receiver) -> None:
 
 
 def test_signatures_follow_the_sandbox_clock(hooked: Bench, receiver: Receiver) -> None:
+    before = int(time.time())
     hooked.control("POST", "clock", {"advance_seconds": 5 * DAY})
     hooked.create()
     wait_until(lambda: receiver.received, "the event")
     stamp = int(receiver.received[0][1].split(",")[0].removeprefix("t="))
-    assert stamp - time.time() == pytest.approx(5 * DAY, abs=5)
+    assert before <= stamp - 5 * DAY <= time.time()

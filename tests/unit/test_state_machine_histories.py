@@ -256,5 +256,8 @@ class Settlement(RuleBasedStateMachine):
 
 TestSettlement = Settlement.TestCase
 TestSettlement.settings = settings(
-    max_examples=300, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    # The profile says how many examples a property gets; a history explores more than a value, and gets more.
+    max_examples=3 * settings.default.max_examples,
+    stateful_step_count=40,
+    suppress_health_check=[HealthCheck.too_slow],
 )

@@ -19,7 +19,7 @@ from sandbox.paypal.api import PayPal
 from sandbox.paypal.events import WEBHOOK_ID
 from sandbox.server import RunningSandbox
 from tests.contract.bench import API_URL, READ_SECONDS, SECONDS, Webhook, body_of, now
-from tests.contract.bench import attempt as approved_order
+from tests.contract.bench import ready_attempt as approved_order
 
 # The sandbox's name for each result that the suite wants.
 SCENARIOS = {
