@@ -80,9 +80,10 @@ def run(stack: Stack, progress: Progress, *, seed: int, operations: int, rate: f
         print(stack.log_tails(), *(f"books: {problem}" for problem in problems), sep="\n", file=sys.stderr)
         return 1
     seconds = time.monotonic() - started
-    done = f"{simulation.operations.total()} operations (seed {seed}) on {len(payments)} payments, {faults} calls failed"
+    number = simulation.operations.total()
+    done = f"{number} operations (seed {seed}) on {len(payments)} payments, {faults} calls failed:"
     equal = f"every amount equals the providers' ledger, nothing was charged or refunded twice; {seconds:.0f} seconds"
-    progress.print(f"{done}:\n{equal}")
+    progress.print(f"{done}\n{equal}")
     return 0
 
 

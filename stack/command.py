@@ -31,7 +31,11 @@ def make_parser(name: str, description: str) -> argparse.ArgumentParser:
 
 
 def run_on_stack(
-    name: str, work: Callable[[Stack, Progress], int], *, use_environment: bool, settings: Mapping[str, str] | None = None
+    name: str,
+    work: Callable[[Stack, Progress], int],
+    *,
+    use_environment: bool,
+    settings: Mapping[str, str] | None = None,
 ) -> int:
     """Call `work` with a running stack; return its exit code, 1 after a failure, 130 after an interruption."""
     interrupt_on_signals()
