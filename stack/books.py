@@ -74,6 +74,7 @@ def run(stack: Stack, progress: Progress, *, seed: int, operations: int, rate: f
     faults = provider.stop_faults()
     payments = wait_until_idle(simulation, progress)
     totals, movements = provider.ledger_totals(), provider.movements()
+    progress.stop()
     progress.print(report(simulation, payments, movements, faults))
     problems += find_problems(payments, totals, movements)
     if problems:
@@ -92,7 +93,8 @@ def run_customers(simulation: Simulation, progress: Progress, seed: int, operati
 
     def state() -> str:
         done = simulation.operations.total()
-        return f"{done} of {operations} operations on {len(simulation.payment_ids)} payments, with faults"
+        text = f"{done} operations on {len(simulation.payment_ids)} payments, with faults; the goal is {operations}"
+        return text if done < operations else f"{text}; waiting for the last customers"
 
     progress.show(state)
     numbers = count()

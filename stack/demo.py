@@ -69,6 +69,7 @@ def run(stack: Stack, progress: Progress, json_file: Path | None) -> int:
     totals = provider.ledger_totals()
     seconds = round(time.monotonic() - started, 1)
     history = stack.command("show", cases[-2].id).strip()
+    progress.stop()
     progress.print(f"\n{table(cases, totals)}\n\n{history}\n")
     if json_file:
         json_file.write_text(json.dumps(summary(cases, totals, seconds), indent=2) + "\n")
@@ -83,6 +84,7 @@ def run(stack: Stack, progress: Progress, json_file: Path | None) -> int:
 def advance(stack: Stack, progress: Progress, days: int) -> None:
     """Advance the sandbox's clock, which every process follows."""
     progress.print(f"The clock advances by {days} days.")
+    progress.show("advancing the clock of the sandbox")
     stack.command("sandbox", "advance", "--days", str(days))
 
 
@@ -116,7 +118,7 @@ def finish_all(actors: Actors, cases: list[Case]) -> None:
 
     def unfinished() -> str:
         titles = [case.title for case in cases if not case.payment]
-        named = ", ".join(titles[:NAMED_CASES])
+        named = "; ".join(titles[:NAMED_CASES])
         more = f" and {len(titles) - NAMED_CASES} more" if len(titles) > NAMED_CASES else ""
         return f"{len(cases) - len(titles)} of {len(cases)} payments finished; waiting for {named}{more}"
 

@@ -1,4 +1,4 @@
-"""The demo's cases of all other payment methods: for each provider also a declined payment, and a refund where it can."""
+"""The demo's cases of all other payment methods. Each provider also has a declined payment, and a refund if it can."""
 
 from __future__ import annotations
 
