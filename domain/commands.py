@@ -31,7 +31,7 @@ class ReviewDecided:
 
 @dataclass(frozen=True, slots=True)
 class OperationRequested:
-    """Somebody requests a capture, void or refund; its attempt is stored in the same transaction."""
+    """An application or operator requests a capture, void or refund; its attempt is stored in the same transaction."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,7 @@ def _card(method: PaymentMethod) -> Capability:
 
 
 def _debit(method: PaymentMethod, currency: str) -> Capability:
-    # Bank debits settle in one step: there is no authorization to capture later.
+    # Bank debits take the money in one step: there is no authorization to capture later.
     needs = ("payment_method_token",)
     return Capability(method, "stripe", frozenset({currency}), needs=needs, is_reusable=True, is_asynchronous=True)
 

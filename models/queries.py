@@ -55,10 +55,10 @@ def show_payment(connection: Connection, payment_id: str, application: str | Non
 
 def _disputes(connection: Connection, payment_id: str) -> list[dict[str, Any]]:
     """Return the disputes and returned debits of a payment, oldest first."""
-    told = select(events).where(events.c.payment_id == payment_id, events.c.name.in_(_DISPUTE_EVENTS))
+    stored = select(events).where(events.c.payment_id == payment_id, events.c.name.in_(_DISPUTE_EVENTS))
     return [
         {"event": row.name, "at": _text(row.at), **(row.data or {})}
-        for row in connection.execute(told.order_by(events.c.id))
+        for row in connection.execute(stored.order_by(events.c.id))
     ]
 
 
@@ -193,7 +193,7 @@ def what_happens_next(connection: Connection, payment_id: str) -> list[tuple[dat
     """Return the due dates of a payment, soonest first, each with what happens then."""
     asks = {
         AttemptStatus.DUE: "is sent to the provider",
-        AttemptStatus.OPEN: "is looked up at the provider if the worker has not answered",
+        AttemptStatus.OPEN: "is looked up at the provider if its worker has recorded no outcome",
     }
     due = connection.execute(
         select(attempts).where(attempts.c.payment_id == payment_id, attempts.c.due_at.is_not(None))

@@ -27,8 +27,8 @@ LINT = {
 }
 FAST_TESTS = ["pytest", "--hypothesis-profile=fast", "domain", "tests/unit", "tests/architecture"]
 LEFT_OUT = """\
-left out by --fast: tests/api, sandbox, contract, integration, docs and acceptance, the run under a moved clock, and four
-of five examples of each property; `python3 dev.py test` has them all"""
+left out by --fast: tests/api, sandbox, contract, integration, docs and acceptance, the run under a moved clock, and
+four of five examples of each property; `python3 dev.py test` has them all"""
 YEAR = timedelta(days=365)
 # What pytest says when a selection has no test; the moved clock has none for, say, tests/acceptance.
 NO_TESTS = 5

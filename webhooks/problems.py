@@ -101,7 +101,7 @@ def _refused(error: CeleriacError) -> Response:
 
 
 def _provider_failed(error: GatewayError) -> Response:
-    return problem(502, "provider_error", f"the provider did not answer as needed ({error}); try again")
+    return problem(502, "provider_error", f"the provider did not respond as needed ({error}); try again")
 
 
 def _http(error: HTTPException) -> Response:
@@ -125,7 +125,7 @@ def _database(error: DBAPIError) -> Response:
 
 def _busy(error: Exception) -> Response:
     _log.error("database unavailable: %s", type(error).__name__)
-    detail = "the database does not answer; repeat the request with the same Idempotency-Key"
+    detail = "the database does not respond; repeat the request with the same Idempotency-Key"
     response = problem(503, "unavailable", detail)
     response.headers["Retry-After"] = "2"
     return response

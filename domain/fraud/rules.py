@@ -69,7 +69,7 @@ def busy_day(signals: Signals) -> Reason | None:
 
 
 def many_declines(signals: Signals) -> Reason | None:
-    """Fire for many declined payments of one user within an hour: somebody is testing cards."""
+    """Fire for many declined payments of one user within an hour, as in card testing."""
     return _first_reached("many_declines", signals.declines_hour, _DECLINES_HOUR)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from stack.process import ROOT
 from stack.servers import Servers
-from stack.test import LEFT_OUT, leap_day, checks, missing_in_ci
+from stack.test import LEFT_OUT, checks, leap_day, missing_in_ci
 from tests.conftest import left_out
 
 HANGING = """
