@@ -157,7 +157,7 @@ def find_problems(payments: list[Json], totals: list[Json], movements: list[Json
         if refunds[payment["id"]] > len(requested):
             problems.append(f"{name}: {refunds[payment['id']]} refunds for {len(requested)} requests")
     unknown = unknown_objects(totals, {payment["id"] for payment in payments})
-    return problems + [f"the provider's {name} belongs to no payment of ours" for name in unknown]
+    return problems + [f"the provider's {name} belongs to none of our payments" for name in unknown]
 
 
 def payment_of(movement: Json) -> str | None:

@@ -35,7 +35,7 @@ def find_problems(cases: list[Case], totals: list[Json]) -> list[str]:
         if not is_equal(case, totals):
             ours, theirs = our_totals(case.payment), provider_totals(totals, case.payment)
             problems.append(f"{case.title}: our totals are {ours}; the provider's are {theirs}")
-    return problems + [f"the provider's {name} belongs to no payment of ours" for name in _unknown(cases, totals)]
+    return problems + [f"the provider's {name} belongs to none of our payments" for name in _unknown(cases, totals)]
 
 
 def summary(cases: list[Case], totals: list[Json], seconds: float) -> Json:

@@ -136,7 +136,7 @@ class Stack:
         services = [self.web, self.worker, self.beat]
         for process in services:
             running.enter_context(process)
-        what = f"200 from /readyz, which checks {self.database} and {self.broker_url}"
+        what = f"200 from /readyz (does {self.database} respond, and {self.broker_url}?)"
         self.web.wait_for(self._is_ready, what, START_SECONDS)
         running.enter_context(Supervisor(services))
 
