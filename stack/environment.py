@@ -16,7 +16,8 @@ SETTING_PREFIXES = (
     *("KLARNA_", "PAYPAL_", "PROVIDER_", "PUBLIC_", "ROUTING_", "SEPA_", "STRIPE_", "WORKER_"),
 )
 SHELL_FILE = """\
-# Source this file in a shell; `celery -A worker payments` then works on the running stack.
+# Source this file in a shell: it sets the variables of docs/quickstart.md, and those with which
+# `celery -A worker payments` works on the running stack.
 export PATH={path}:"$PATH"
 {exports}
 """
@@ -37,9 +38,9 @@ def setting_names(environment: Mapping[str, str]) -> list[str]:
     return sorted(name for name, value in environment.items() if value and is_setting(name))
 
 
-def shell_file(environment: Mapping[str, str], root: Path) -> str:
-    """Return the text of a file that a POSIX shell can source."""
-    exported = {name: environment[name] for name in setting_names(environment)} | {"PYTHONPATH": str(root)}
+def shell_file(environment: Mapping[str, str], root: Path, more: Mapping[str, str]) -> str:
+    """Return the text of a file that a POSIX shell can source: the settings in `environment`, and `more`."""
+    exported = {name: environment[name] for name in setting_names(environment)} | {"PYTHONPATH": str(root), **more}
     lines = [f"export {name}={shlex.quote(value)}" for name, value in exported.items()]
     return SHELL_FILE.format(path=shlex.quote(str(Path(sys.executable).parent)), exports="\n".join(lines))
 

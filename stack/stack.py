@@ -107,11 +107,11 @@ class Stack:
         """Return a new API key."""
         return self.command("keys", "create", "--role", role, "--name", name).split()[-1]
 
-    def write_shell_file(self) -> Path:
-        """Write the file that a shell sources to use the command line on this stack; return its path."""
+    def write_shell_file(self, more: Mapping[str, str]) -> Path:
+        """Write the file that a shell sources to use this stack, with more variables; return its path."""
         file = self.directory / "environment.sh"
         file.touch(mode=0o600)
-        file.write_text(shell_file(self.env, ROOT))
+        file.write_text(shell_file(self.env, ROOT, more))
         return file
 
     def __enter__(self) -> Stack:

@@ -36,7 +36,7 @@ Refund a part of it:
   curl -s -X POST {api}/{payment}/refunds -H 'Authorization: Bearer {keys.app}' \
 -H 'Content-Type: application/json' -H 'Idempotency-Key: refund-1' -d '{{"amount": "5.00"}}'
 
-Use the command line in another terminal:
+Use the command line, or the commands of docs/quickstart.md, in another terminal:
   . {shell_file}
   celery -A worker payments show {payment}
 
@@ -65,12 +65,23 @@ def run(stack: Stack, progress: Progress) -> int:
     payment_id = merchant.process(payment_request())["id"]
     merchant.wait_for_status(payment_id, "captured")
     progress.stop()
-    progress.print(screen(stack, keys, payment_id, stack.write_shell_file()))
+    progress.print(screen(stack, keys, payment_id, stack.write_shell_file(shell_variables(stack, keys))))
     try:
         threading.Event().wait()
     except KeyboardInterrupt:
         print("\nstopped")
     return 0
+
+
+def shell_variables(stack: Stack, keys: Keys) -> dict[str, str]:
+    """Return the variables that the commands in docs/quickstart.md use."""
+    return {
+        "API": stack.api_url,
+        "KEY": keys.app,
+        "OPERATOR_KEY": keys.operator,
+        "SANDBOX": stack.sandbox_url,
+        "BROKER_URL": stack.env["CELERY_BROKER_URL"],
+    }
 
 
 def screen(stack: Stack, keys: Keys, payment_id: str, shell_file: Path) -> str:

@@ -28,10 +28,10 @@ def test_an_empty_setting_is_not_named() -> None:
 def test_a_shell_reads_every_value_as_it_is(tmp_path: Path) -> None:
     value = "postgresql://shop:it's $HOME `date`\"@db/shop"
     file = tmp_path / "environment.sh"
-    file.write_text(shell_file({"DATABASE_URL": value, "EDITOR": "vi"}, ROOT))
-    script = f'. {file}; printf "%s\\n" "$DATABASE_URL" "$PYTHONPATH" "${{EDITOR-none}}"; command -v celery'
+    file.write_text(shell_file({"DATABASE_URL": value, "EDITOR": "vi"}, ROOT, {"KEY": "ck_app"}))
+    script = f'. {file}; printf "%s\\n" "$DATABASE_URL" "$PYTHONPATH" "${{EDITOR-none}}" "$KEY"; command -v celery'
     shell = subprocess.run(["sh", "-c", script], env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True)
-    assert shell.stdout.splitlines()[:3] == [value, str(ROOT), "none"], shell.stderr
+    assert shell.stdout.splitlines()[:4] == [value, str(ROOT), "none", "ck_app"], shell.stderr
     assert shell.returncode == 0, "celery is not on the PATH"
 
 

@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 
 from stack.stack import Stack
-from stack.up import Keys, screen
+from stack.up import Keys, screen, shell_variables
 
 EXPORTED = {"DATABASE_URL": "postgresql://shop:secret@db/shop"}
 
@@ -16,8 +16,8 @@ EXPORTED = {"DATABASE_URL": "postgresql://shop:secret@db/shop"}
 def shown(directory: Path) -> tuple[Stack, str]:
     """Return a stack that uses the environment, and its screen."""
     stack = Stack(directory, EXPORTED, use_environment=True)
-    file = stack.write_shell_file()
-    return stack, screen(stack, Keys("ck_app", "ck_operator"), "pay_1", file)
+    keys = Keys("ck_app", "ck_operator")
+    return stack, screen(stack, keys, "pay_1", stack.write_shell_file(shell_variables(stack, keys)))
 
 
 def test_both_keys_and_the_database_without_its_password_are_shown(tmp_path: Path) -> None:
@@ -42,7 +42,8 @@ def test_every_curl_line_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
 def test_the_file_to_source_has_the_settings_and_only_its_owner_reads_it(tmp_path: Path) -> None:
     stack, text = shown(tmp_path)
     [file] = [Path(line.split()[1]) for line in text.splitlines() if line.strip().startswith(". ")]
-    assert f"celery -A worker payments show {'pay_1'}" in text
+    assert "celery -A worker payments show pay_1" in text
     assert f"export DATABASE_URL={stack.env['DATABASE_URL']}" in file.read_text()
     assert "export STRIPE_API_BASE=" in file.read_text()
+    assert f"export API={stack.api_url}\nexport KEY=ck_app\nexport OPERATOR_KEY=ck_operator\n" in file.read_text()
     assert file.stat().st_mode & 0o077 == 0
