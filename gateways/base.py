@@ -140,7 +140,11 @@ class Gateway(Protocol):
 
 @runtime_checkable
 class FrontEndGateway(Gateway, Protocol):
-    """A provider whose front-end library confirms a charge in the customer's browser."""
+    """A provider whose front-end library confirms a charge in the customer's browser.
+
+    `publishable_key`: the key that the library needs and that everybody may see, where the operator has set it."""
+
+    publishable_key: str | None
 
     def open_intent(self, attempt: AttemptRequest, save_reference: SaveReference) -> str:
         """Create an intent that a front end confirms; return its client secret."""

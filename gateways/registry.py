@@ -29,6 +29,11 @@ class ProviderSettings(Protocol):
         """Whether the provider is configured."""
         ...
 
+    @property
+    def is_live(self) -> bool:
+        """Whether the credentials move real money. False while the provider is off."""
+        ...
+
     def problems(self) -> list[str]:
         """Return what is wrong, each by the variable's name and with what to do, never by value."""
         ...

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr
-from pydantic_settings import NoDecode
 
 
 def _split(value: object) -> object:
@@ -16,7 +15,7 @@ def _split(value: object) -> object:
 
 
 # Several secrets, comma-separated. All verify, so that secrets can rotate.
-Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
+Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split)]
 
 
 def revealed(secret: SecretStr | None) -> str:

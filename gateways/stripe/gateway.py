@@ -63,7 +63,9 @@ class StripeGateway(StripeSavedMethods):
         webhook_secrets: tuple[str, ...] = (),
         base: str = DEFAULT_BASE,
         read_seconds: float = 30,
+        publishable_key: str | None = None,
     ) -> None:
+        self.publishable_key = publishable_key
         self._is_live = "_live_" in secret_key
         self._webhook_secrets = webhook_secrets
         self._api = StripeClient(secret_key, base, read_seconds)

@@ -37,6 +37,11 @@ class StripeSettings(BaseModel):
         return self.stripe_secret_key is not None
 
     @property
+    def is_live(self) -> bool:
+        """Whether the credentials move real money. False while the provider is off."""
+        return "_live_" in revealed(self.stripe_secret_key)
+
+    @property
     def is_sandbox(self) -> bool:
         """Whether the key is sent to a sandbox instead of Stripe."""
         return self.stripe_secret_key is not None and self.stripe_api_base.rstrip("/") != DEFAULT_BASE
@@ -70,4 +75,5 @@ class StripeSettings(BaseModel):
             all_revealed(self.stripe_webhook_secret),
             self.stripe_api_base,
             context.read_seconds,
+            self.stripe_publishable_key,
         )

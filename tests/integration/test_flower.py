@@ -1,4 +1,4 @@
-"""Flower, started as an operator starts it, shows the worker, its queues and the tasks, and nobody's data."""
+"""Flower, started as an operator starts it, shows the worker, its queues and the tasks, and no personal data."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def flower(running_house: House) -> Iterator[Flower]:
     """Flower against the broker of the running house."""
     port = free_port()
     process = running_house.celery_process("flower", "flower", f"--port={port}", f"--basic-auth={':'.join(USER)}")
-    found = Flower(port)
-    process.wait_for(found.is_up, "Flower's page of workers", patient(READY_SECONDS))
-    yield found
+    flower = Flower(port)
+    process.wait_for(flower.is_up, "Flower's page of workers", patient(READY_SECONDS))
+    yield flower
     process.kill()
 
 
@@ -51,8 +51,8 @@ def test_flower_lists_the_worker_its_queues_and_the_tasks(house: House, flower: 
     attempt_id = payment["attempts"][0]["id"]
     wanted = {"payments.charge", "payments.sweep"}
     eventually(lambda: attempt_id in flower.get("/api/tasks").text and wanted <= _names(flower), "tasks in Flower")
-    told = flower.get("/api/tasks")
-    assert "canary" not in told.text
+    tasks = flower.get("/api/tasks")
+    assert "canary" not in tasks.text
     assert flower.get("/tasks").status_code == 200
     eventually(lambda: {f"{house.prefix}{name}" for name in QUEUES} <= _queues(flower, worker), "the queues in Flower")
     assert flower.get("/broker").status_code == 200
@@ -65,8 +65,8 @@ def test_flower_asks_for_a_password(flower: Flower) -> None:
 def _queues(flower: Flower, worker: str) -> set[str]:
     response = flower.get("/api/workers?refresh=1")
     assert response.status_code == 200
-    [found] = [about for name, about in response.json().items() if name.startswith(worker)]
-    return {queue["name"] for queue in found.get("active_queues", [])}
+    [shown] = [about for name, about in response.json().items() if name.startswith(worker)]
+    return {queue["name"] for queue in shown.get("active_queues", [])}
 
 
 def _names(flower: Flower) -> set[str]:
