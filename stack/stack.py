@@ -53,11 +53,11 @@ class Stack:
         inherited = dict(environment) if use_environment else without_settings(environment)
         is_embedded = not inherited.get("CELERY_BROKER_URL")
         self.env = {
+            "PYTHONPATH": str(ROOT),
             "DATABASE_URL": f"sqlite:///{directory}/celeriac.db",
             "CELERY_BROKER_URL": f"redis://127.0.0.1:{self._broker_port}/0",
             **{name: value for name, value in inherited.items() if value},
             **sandbox_credentials(self.sandbox_url, self.web_url, f"whsec_{secrets.token_hex(16)}"),
-            "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
             **(settings or {}),
         }

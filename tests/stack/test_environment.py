@@ -9,11 +9,11 @@ import pytest
 
 from stack.environment import is_setting, setting_names, shell_file, without_password, without_settings
 from stack.process import ROOT
-from worker.settings import Settings
+from worker.configuration_page import variables
 
 
 def test_every_setting_of_the_application_is_known() -> None:
-    assert [name for name in Settings.model_fields if not is_setting(name.upper())] == []
+    assert [name for name, _, _ in variables() if not is_setting(name)] == []
 
 
 def test_settings_are_left_out_and_other_variables_stay() -> None:
