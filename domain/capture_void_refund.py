@@ -1,4 +1,4 @@
-"""Decides on the outcome of a capture, a void or a refund."""
+"""Decides on the outcome of a capture, a void or a refund. Whether one may be requested stands in `operations`."""
 
 from __future__ import annotations
 

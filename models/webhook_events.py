@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 
-from models.due_rows import PUBLISHED_BY_WRITER
+from models.due_rows import SWEEP_AFTER
 from models.session import insert_new
 from models.tables import webhook_events
 from models.tables.base import new_id
@@ -27,7 +27,7 @@ def store_webhook_event(
         "payload": payload,
         "status": "stored",
         "tries": 0,
-        "due_at": now + PUBLISHED_BY_WRITER,
+        "due_at": now + SWEEP_AFTER,
         "received_at": now,
     }
     return TaskMessage(WEBHOOK, row_id) if insert_new(connection, webhook_events, values) else None

@@ -34,16 +34,14 @@ from tasks.payment_task import ACTOR
 _log = logging.getLogger(__name__)
 
 # Called with the locked attempt before the claim. None: the attempt is not sent now.
-Screening = Callable[[Change, Row[Any]], FraudDecision | None]
+Screen = Callable[[Change, Row[Any]], FraudDecision | None]
 Call = Callable[[Gateway, AttemptRequest, SaveReference], Outcome]
 
 
-def execute_attempt(
-    runtime: Runtime, attempt_id: str, stage: str, call: Call, screening: Screening | None = None
-) -> None:
+def execute_attempt(runtime: Runtime, attempt_id: str, stage: str, call: Call, screen: Screen | None = None) -> None:
     """Send a due attempt to its provider once, however often its message comes. `stage` names the failpoints."""
     claimed_at = time.monotonic()
-    claimed = runtime.change(ACTOR, _claim, runtime, attempt_id, screening)
+    claimed = runtime.change(ACTOR, _claim, runtime, attempt_id, screen)
     if claimed is None:
         return
     reach(f"{stage}.claimed")
@@ -75,7 +73,7 @@ class _Claimed:
     has_failures: bool
 
 
-def _claim(change: Change, runtime: Runtime, attempt_id: str, screening: Screening | None) -> _Claimed | None:
+def _claim(change: Change, runtime: Runtime, attempt_id: str, screen: Screen | None) -> _Claimed | None:
     """Claim a due attempt, unless it is another worker's, waits for a person, or must not be sent."""
     row = transition.lock_attempt(change.connection, attempt_id)
     if not may_send(State(row.state), Verb(row.attempt_verb), AttemptStatus(row.attempt_status)):
@@ -83,7 +81,7 @@ def _claim(change: Change, runtime: Runtime, attempt_id: str, screening: Screeni
     if row.attempt_provider not in runtime.gateways:
         _log.error("attempt %s waits: %s is not configured in this worker", attempt_id, row.attempt_provider)
         return None
-    decision = screening(change, row) if screening is not None else FraudDecision.APPROVE
+    decision = screen(change, row) if screen is not None else FraudDecision.APPROVE
     if decision is None:
         return None
     applied = transition.apply(change, row, Started())
