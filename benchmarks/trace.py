@@ -99,7 +99,7 @@ class System:
         self._messages: list[tuple[str, str]] = []
         app.loader.import_default_modules()
         # The real publisher publishes, to a broker in this process.
-        app.conf.broker_url = "memory://localhost/"
+        app.conf.update(broker_url="memory://localhost/")
         signals.after_task_publish.connect(self._keep_message, weak=False)
         self._runtime: Runtime = app.runtime()  # type: ignore[attr-defined]
         key = transact(self._runtime.engine, create_key, Role.APP, "trace", "trace", self._runtime.clock.now())
@@ -215,7 +215,7 @@ class System:
 
 def _accepted(response: TestResponse) -> Json:
     assert response.status_code < 300, response.text
-    result: Json = response.json
+    result: Json = response.get_json()
     return result
 
 
