@@ -25,10 +25,10 @@ LINT = {
     "mypy": ["mypy", "--no-error-summary"],
     "import-linter": ["lint-imports", "--no-logo"],
 }
-FAST_TESTS = ["pytest", "--hypothesis-profile=fast", "domain", "tests/unit", "tests/architecture"]
+FAST_TESTS = ["pytest", "--hypothesis-profile=fast", "domain", "tests/unit", "tests/architecture", "tests/stack"]
 LEFT_OUT = """\
-left out by --fast: tests/api, sandbox, contract, integration, docs and acceptance, the run under a moved clock, and
-four of five examples of each property; `python3 dev.py test` has them all"""
+left out by --fast: tests/api, sandbox, contract, integration, benchmarks, docs and acceptance, the run under a moved
+clock, and four of five examples of each property; `python3 dev.py test` has them all"""
 YEAR = timedelta(days=365)
 # What pytest says when a selection has no test; the moved clock has none for, say, tests/acceptance.
 NO_TESTS = 5

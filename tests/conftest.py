@@ -27,7 +27,7 @@ from sqlalchemy import make_url
 from models.migrate import upgrade
 from models.session import make_engine
 from stack.process import ROOT
-from stack.servers import VARIABLES, Servers, brought_postgres, brought_redis, discover, is_ci
+from stack.servers import VARIABLES, Servers, discover, is_ci, postgres_from_wheel, redis_from_wheel
 from tests.acceptance.harness import APPLICATION, House
 from tests.patience import PATIENCE
 
@@ -84,7 +84,7 @@ def postgres_server(servers: Servers) -> Iterator[str]:
     if servers.postgres:
         yield servers.postgres
     else:
-        with brought_postgres() as url:
+        with postgres_from_wheel() as url:
             yield url
 
 
@@ -132,7 +132,7 @@ def redis_server(servers: Servers) -> Iterator[str]:
     if servers.redis:
         yield servers.redis
     else:
-        with brought_redis() as url:
+        with redis_from_wheel() as url:
             yield url
 
 

@@ -28,10 +28,10 @@ from sqlalchemy import make_url
 
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
-from stack.books import our_sums, provider_sums
 from stack.client import decision_form
 from stack.credentials import sandbox_credentials
 from stack.process import Process, free_port, wait_until
+from stack.reconciliation import our_totals, provider_totals
 from tests.patience import patient
 
 Json = dict[str, Any]
@@ -375,7 +375,7 @@ class House:
     def assert_books_agree(self, payment_id: str) -> Json:
         """Assert that our amounts of a payment are the provider's; return the payment."""
         shown = self.merchant.payment(payment_id)
-        ours, theirs = our_sums(shown), provider_sums(self.provider.books(), payment_id)
+        ours, theirs = our_totals(shown), provider_totals(self.provider.books(), shown)
         assert ours == theirs, f"we say {ours}, the provider says {theirs}"
         return shown
 

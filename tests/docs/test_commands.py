@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from stack.process import ROOT, wait_until
-from stack.services import Stack
+from stack.stack import Stack
 from tests.docs.pages import Block, blocks_of
 from tests.patience import patient
 

@@ -1,7 +1,7 @@
-"""Kills what its owner started, once the owner is gone; the only part that outlives a kill -9 of the owner.
+"""Kills the process groups that its parent started, once the parent has ended, even if SIGKILL ended the parent.
 
-Reads `+group` and `-group` lines until standard input ends, which it does with the owner, however that ends.
-Run as a file, standard library only, so that it starts in milliseconds.
+Reads lines from standard input: `+group` adds a process group, `-group` removes it. Standard input closes when the
+parent ends. Runs as a file with the standard library only, so that it starts in milliseconds.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import sys
 
 
 def main() -> None:
-    """Follow the owner's process groups and kill those left at its end."""
+    """Keep the list of the parent's process groups, and kill those that are left when the parent has ended."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     groups: set[int] = set()
