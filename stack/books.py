@@ -100,8 +100,7 @@ def run_customers(simulation: Simulation, progress: Progress, seed: int, operati
     numbers = count()
     with ThreadPoolExecutor(CUSTOMERS_AT_ONCE) as pool:
         running = [
-            pool.submit(_run_one_after_another, simulation, numbers, seed, operations)
-            for _ in range(CUSTOMERS_AT_ONCE)
+            pool.submit(_run_one_after_another, simulation, numbers, seed, operations) for _ in range(CUSTOMERS_AT_ONCE)
         ]
         return [problem for each in running for problem in each.result()]
 

@@ -17,9 +17,7 @@ def table(cases: list[Case], totals: list[Json]) -> str:
         amount = f"{payment['amount']} {payment['currency']}"
         result = "equal" if is_equal(case, totals) else "DIFFERENT"
         attempts = len(payment["attempts"])
-        lines.append(
-            ROW.format(case.title, amount, payment["provider"], payment["status"], attempts, result, case.id)
-        )
+        lines.append(ROW.format(case.title, amount, payment["provider"], payment["status"], attempts, result, case.id))
     return "\n".join(lines)
 
 

@@ -17,7 +17,9 @@ PATHS = {"/healthz", "/readyz", PREFIX}
 @pytest.fixture
 def client() -> FlaskClient:
     """The HTTP application without a runtime: a page that used one would fail."""
-    context = WebContext(cast(Runtime, None), lambda: None, publishable_key="pk_test_canary", public_url="https://canary")
+    context = WebContext(
+        cast(Runtime, None), lambda: None, publishable_key="pk_test_canary", public_url="https://canary"
+    )
     return create_app(context).test_client()
 
 
