@@ -20,7 +20,7 @@ from .source import ROOT, files, tree
 PRODUCT = ("worker", "tasks", "webhooks", "models", "domain", "gateways", "runtime", "celeryconfig")
 TOP_LEVEL = {*PRODUCT, "sandbox"}
 DEVELOPMENT = ("stack", "tests", "benchmarks")
-OWN = TOP_LEVEL | set(DEVELOPMENT)
+OWN = TOP_LEVEL | {*DEVELOPMENT, "dev"}
 
 # Declared packages that no file imports, each with what uses it.
 USED_BY_NAME = {
