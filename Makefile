@@ -1,4 +1,4 @@
-# The same commands as `python3 dev.py`, for habit; pass arguments as ARGS="...".
+# The commands of `python3 dev.py`. Pass arguments as ARGS="...".
 .PHONY: help demo up test books bench
 help: ; @python3 dev.py
 demo: ; @python3 dev.py demo $(ARGS)

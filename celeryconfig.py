@@ -1,11 +1,11 @@
-"""Celery settings only: broker, queues, routes, beat, acknowledgement, limits."""
+"""The Celery settings of every process: broker, queues, routes, acknowledgement, limits, beat."""
 
 from kombu import Queue
 
 from models.task_messages import DEFAULT_QUEUE, QUEUE_OF_TASK, SWEEP
 from worker.settings import load_settings
 
-_settings = load_settings()
+_settings = load_settings().process
 _is_amqp = _settings.celery_broker_url.startswith("amqp")
 _prefix = _settings.celery_queue_prefix
 
@@ -15,9 +15,9 @@ broker_connection_max_retries = None
 broker_channel_error_retry = True
 broker_heartbeat = 30
 
-# Nothing sends mail yet; workers listen on its queue already, so that a deployment need not change with it.
+# Nothing sends mail yet. Workers already listen on its queue, so that no deployment has to change for it.
 _QUEUES = (*dict.fromkeys(QUEUE_OF_TASK.values()), "mail")
-# Quorum queues survive a broker node; the delivery limit stops a message that kills its worker each time.
+# Quorum queues survive the loss of a broker node. The delivery limit stops a message that crashes every worker.
 _QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 50}
 task_queues = tuple(
     Queue(_prefix + name, routing_key=_prefix + name, queue_arguments=_QUORUM if _is_amqp else None) for name in _QUEUES
@@ -27,8 +27,8 @@ task_default_queue = _prefix + DEFAULT_QUEUE
 task_default_exchange_type = "direct"
 task_routes = {task: {"queue": _prefix + queue} for task, queue in QUEUE_OF_TASK.items()}
 
-# Without time-outs a frozen broker blocks its callers for ever. The visibility time-out is longer than any call:
-# Redis delivers a message again that is still unacknowledged after it.
+# Without time-outs a frozen broker blocks its callers for ever. The visibility time-out is longer than any task:
+# after it Redis delivers an unacknowledged message again.
 broker_transport_options = (
     {"confirm_publish": True, "read_timeout": 5, "write_timeout": 5, "connect_timeout": 2}
     if _is_amqp
@@ -45,7 +45,7 @@ broker_transport_options = (
 )
 task_publish_retry_policy = {"max_retries": 2, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5}
 
-# A message only says which row to look at: acknowledged after the work, and harmless when it comes twice.
+# A message only names a row, so it may be delivered twice and is acknowledged after the work.
 task_acks_late = True
 task_reject_on_worker_lost = True
 worker_prefetch_multiplier = 1
@@ -55,8 +55,8 @@ accept_content = ["json"]
 event_serializer = "json"
 enable_utc = True
 
-# Charges wait for providers, and threads keep hundreds of calls in flight in one process. Threads cannot be canceled
-# from outside, so a lost broker connection does not touch them; leases and HTTP time-outs end them.
+# Charges wait for providers, and threads keep hundreds of calls in flight in one process. A thread cannot be canceled
+# from outside: a lost broker connection leaves it running, and leases and HTTP time-outs end it.
 worker_pool = "threads"
 worker_concurrency = _settings.worker_concurrency
 worker_cancel_long_running_tasks_on_connection_loss = False
@@ -64,12 +64,12 @@ worker_soft_shutdown_timeout = 30
 worker_enable_soft_shutdown_on_idle = True
 worker_eta_task_limit = 1000
 
-# Flower and the celery CLI show everything; arguments are row ids.
+# Flower and the `celery` command show every task; the arguments in its events are row ids.
 worker_send_task_events = True
 task_send_sent_event = True
 
 beat_schedule = {
-    # A tick that the broker could not deliver for this long is superseded by the next ones.
+    # A sweep that the broker delivers later than this is dropped: newer ones have replaced it.
     "sweep": {"task": SWEEP, "schedule": 2.0, "options": {"expires": 10}},
 }
 beat_max_loop_interval = 5

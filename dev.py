@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The developer's one entry: makes the virtual environment, then runs the chosen command inside it.
+"""The commands for development: creates the virtual environment, then runs the chosen command in it.
 
-Standard library only, and readable by an older Python up to the check that refuses it. What the commands do
-lives in `stack` and `benchmarks`; nothing of it is imported here.
+Uses the standard library only, because it runs before anything is installed. An older Python can parse it as far as
+the check that refuses that Python. The commands themselves are in `stack` and `benchmarks`, which it does not import.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ PYTHON = VENV / "bin" / "python"
 PIP_INSTALL = [str(PYTHON), *"-m pip install --quiet --no-input --disable-pip-version-check".split()]
 OLDEST_PYTHON = (3, 11)
 COMMANDS = {
-    "demo": ("stack.demo", "[--json FILE]", "real payments through the whole system, on a stack of its own"),
-    "up": ("stack.up", "", "the same stack, kept running until Ctrl-C, with an API key and curl lines"),
-    "test": ("stack.test", "[pytest arguments]", "lint, types, layers and the whole test suite"),
-    "books": ("stack.audit", "[--seed N]", "random operations over all providers with faults, then the books compared"),
-    "bench": ("benchmarks", "[arguments]", "CPU per payment and payments per second, beside their floor"),
+    "demo": ("stack.demo", "[--json FILE]", "real payments by every payment method, through a complete local system"),
+    "up": ("stack.up", "", "the same system, kept running until Ctrl-C, with API keys and lines to type"),
+    "test": ("stack.test", "[--fast] [pytest arguments]", "lint, types, layers, all tests; --fast: the quick ones"),
+    "books": ("stack.books", "[--seed N] [--operations N]", "random operations with faults, then a reconciliation"),
+    "bench": ("benchmarks", "[trace]", "cost of a payment beside its floor; trace: the files that it uses"),
 }
 
 
 def main(arguments: list[str]) -> None:
-    """Run one command, or list them."""
+    """Run one command, or list the commands."""
     if not arguments or arguments[0] in ("help", "-h", "--help"):
         print_commands()
     elif arguments[0] not in COMMANDS:
-        refuse(f"there is no command {arguments[0]!r}; the commands are: {', '.join(COMMANDS)}")
+        refuse(f"there is no command {arguments[0]!r}; use one of {', '.join(COMMANDS)}")
     else:
         check_python()
         make_venv()
@@ -45,13 +45,13 @@ def main(arguments: list[str]) -> None:
 
 
 def print_commands() -> None:
-    """List the commands, one a line."""
+    """Print the commands, one on each line."""
     for name, (_module, options, meaning) in COMMANDS.items():
-        print(f"  python3 dev.py {f'{name} {options}':<24} {meaning}")
+        print(f"  python3 dev.py {f'{name} {options}':<34} {meaning}")
 
 
 def check_python() -> None:
-    """Refuse a machine on which the virtual environment cannot be made, with the reason."""
+    """Refuse a machine on which the virtual environment cannot be created; say what it lacks."""
     if os.name != "posix":
         refuse("Linux or macOS is needed (on Windows: WSL)")
     if sys.version_info < OLDEST_PYTHON:
@@ -61,20 +61,20 @@ def check_python() -> None:
 
 
 def make_venv() -> None:
-    """Make `.venv` unless a whole one, of this Python and these pins, stands there already."""
+    """Create `.venv`, unless a complete one for this Python and these versions of the packages exists."""
     import fcntl
 
-    # Held until exec or exit: a second command started meanwhile waits instead of building the same folder.
+    # Held until exec or exit, so that a second command waits and does not create the same folder at the same time.
     lock = os.open(__file__, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    # The folder's own path counts, because the scripts inside name it.
+    # The path belongs to the stamp because the scripts inside contain it: a moved environment does not work.
     once(VENV / "packages", f"{sys.version} {sys.base_prefix} {ROOT}", ["constraints.txt"], install_packages)
     once(VENV / "project", "", ["setup.cfg", "pyproject.toml"], install_project)
     os.close(lock)
 
 
 def once(stamp: Path, text: str, files: list[str], install: Callable[[], None]) -> None:
-    """Run `install` unless its stamp says that it came to its end with this text and these files."""
+    """Run `install`, unless its stamp file shows that it has succeeded with this text and these files."""
     digest = hashlib.sha256(text.encode())
     for name in files:
         digest.update((ROOT / name).read_bytes())
@@ -84,36 +84,36 @@ def once(stamp: Path, text: str, files: list[str], install: Callable[[], None]) 
 
 
 def install_packages() -> None:
-    """Make the environment anew, with the pinned packages in it."""
-    print("Making .venv from constraints.txt; this happens once and takes about a minute ...", flush=True)
+    """Create the environment anew and install the packages of constraints.txt."""
+    print("Creating .venv from constraints.txt; this happens once and takes about a minute ...", flush=True)
     shutil.rmtree(VENV, ignore_errors=True)
-    step("make the virtual environment", [sys.executable, "-m", "venv", str(VENV)])
+    step("create the virtual environment", [sys.executable, "-m", "venv", str(VENV)])
     options = ["--no-compile", "--only-binary", ":all:", "--require-hashes"]
     step("install the packages of constraints.txt", [*PIP_INSTALL, *options, "-r", "constraints.txt"])
 
 
 def install_project() -> None:
-    """Install the project in place, so that its entry points are found."""
+    """Install the project in place, so that Celery finds its command-line plug-in."""
     step("install the project", [*PIP_INSTALL, "--no-deps", "--no-build-isolation", "--editable", "."])
 
 
 def step(purpose: str, command: list[str]) -> None:
-    """Run one silent command; on failure show the end of what it said and stop."""
+    """Run a command without its output; on failure print the end of the output and exit."""
     result = subprocess.run(command, cwd=ROOT, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, text=True)
     if result.returncode:
         print("\n".join(result.stdout.splitlines()[-15:]), file=sys.stderr)
-        refuse(f"could not {purpose} (exit code {result.returncode}); the end of its output is above")
+        refuse(f"could not {purpose} (exit code {result.returncode}); the output above says why; then run this again")
 
 
 def run_module(module: str, arguments: list[str]) -> NoReturn:
-    """Become the virtual environment's Python, running `module`, in the caller's folder."""
-    # -P and PYTHONPATH: the project's modules are found from every folder, and that folder's are not.
+    """Replace this process by the virtual environment's Python, which runs `module` in the caller's folder."""
+    # With -P and PYTHONPATH, Python imports the project's modules from every folder, and no module of that folder.
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     os.execve(PYTHON, [str(PYTHON), "-P", "-m", module, *arguments], environment)
 
 
 def refuse(reason: str) -> NoReturn:
-    """End with one line."""
+    """Exit with one line that says what to do."""
     raise SystemExit(f"dev.py: {reason}")
 
 

@@ -1,1 +1,1 @@
-"""Measurements: what a payment costs in Celeriac, beside a bare script that does only what cannot be avoided."""
+"""Measurements: what a payment costs in Celeriac, beside a minimal Celery app, and the files that it uses."""

@@ -1,6 +1,6 @@
-"""Who is measured: a worker process with rows of its own and a queue of its own, and what a payment costs it.
+"""What is measured: a worker process with its own rows and its own queue, and the cost of a payment in it.
 
-All contenders of a race stand ready at once and are fed in turn, so that a noisy neighbour hits all of them alike.
+All contenders of a comparison run at the same time and are measured in turn, so that other load affects all of them.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from benchmarks.rows import Rows
 from stack.process import Process, ProcessError, wait_until
 
 _POLL_SECONDS = 0.02
-_LONGEST_LAP_SECONDS = 120
+_LONGEST_ROUND_SECONDS = 120
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What to run: a Celery app, and the task by which its worker is told of a row."""
+    """What to run: a Celery app, the task that gets the id of a row, and the kind of rows."""
 
     name: str
     app: str
@@ -39,8 +39,8 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a race is held: a migrated database and a Redis database that nobody else uses; a folder for logs."""
+class Services:
+    """What all contenders use: a migrated database, an empty Redis database, a folder for logs."""
 
     database: str
     broker: str
@@ -48,8 +48,8 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Lap:
-    """What one feeding took."""
+class Round:
+    """The cost of one round: CPU milliseconds for each payment, payments per second, memory in MB."""
 
     cpu_ms: float
     per_second: float
@@ -57,20 +57,20 @@ class Lap:
 
 
 class Contender:
-    """The worker process of an entry, from entering the context until leaving it."""
+    """The worker process of an entry, running from entering the context until leaving it."""
 
-    def __init__(self, entry: Entry, place: Place, provider_url: str, threads: int) -> None:
+    def __init__(self, entry: Entry, services: Services, provider_url: str, threads: int) -> None:
         prefix = f"bench-{secrets.token_hex(4)}-"
         self.name = entry.name
         self._task = entry.task
-        self._rows = entry.rows(place.database)
-        self._redis = Redis.from_url(place.broker)
+        self._rows = entry.rows(services.database)
+        self._redis = Redis.from_url(services.broker)
         self._queue, self._staged = f"{prefix}charges", f"{prefix}staged"
-        self._publisher = Celery(broker=place.broker, set_as_current=False)
+        self._publisher = Celery(broker=services.broker, set_as_current=False)
         self._publisher.conf.task_queues = [Queue(self._staged, routing_key=self._staged)]
         environment = {
-            "DATABASE_URL": place.database,
-            "CELERY_BROKER_URL": place.broker,
+            "DATABASE_URL": services.database,
+            "CELERY_BROKER_URL": services.broker,
             "CELERY_QUEUE_PREFIX": prefix,
             "WORKER_CONCURRENCY": str(threads),
             "STRIPE_SECRET_KEY": f"sk_test_sandbox{secrets.token_hex(12)}",
@@ -80,10 +80,10 @@ class Contender:
         self._worker = Process(
             entry.name,
             [sys.executable, "-m", "celery", "-A", entry.app, "worker", "-l", "warning", "-n", f"{prefix}@%h"],
-            log=place.directory / f"{prefix}worker.log",
+            log=services.directory / f"{prefix}worker.log",
             env={**os.environ, **environment, **entry.environment},
         )
-        self.laps: list[Lap] = []
+        self.rounds: list[Round] = []
 
     def __enter__(self) -> Contender:
         self._worker.start()
@@ -98,34 +98,34 @@ class Contender:
         self._rows.close()
 
     def warm_up(self, payments: int) -> None:
-        """Open connections, fill caches; not counted."""
-        self._feed(payments)
+        """Run payments without measuring, so that connections are open and caches are full."""
+        self._run(payments)
 
-    def lap(self, payments: int) -> None:
-        """Have payments carried out; to accept and to announce them is not counted."""
-        self.laps.append(self._feed(payments))
+    def measure(self, payments: int) -> None:
+        """Measure a round of payments. Storing the rows and publishing their messages is not part of it."""
+        self.rounds.append(self._run(payments))
 
-    def result(self) -> Lap:
-        """Return the medians of all laps, of the memory the most."""
-        return Lap(
-            median(lap.cpu_ms for lap in self.laps),
-            median(lap.per_second for lap in self.laps),
-            max(lap.memory_mb for lap in self.laps),
+    def result(self) -> Round:
+        """Return the medians of all rounds, and the highest memory."""
+        return Round(
+            median(each.cpu_ms for each in self.rounds),
+            median(each.per_second for each in self.rounds),
+            max(each.memory_mb for each in self.rounds),
         )
 
-    def _feed(self, payments: int) -> Lap:
+    def _run(self, payments: int) -> Round:
         for row_id in self._rows.add(payments):
             self._publisher.send_task(self._task, args=(row_id,), queue=self._staged)
         cpu_seconds, begun = self._cpu_seconds(), time.perf_counter()
-        # All messages at once: whoever published them would otherwise compete for the processor.
+        # All messages become visible at once: publishing them during the round would use the same processor.
         self._redis.rename(self._staged, self._queue)
-        wait_until(self._is_over, _LONGEST_LAP_SECONDS, _POLL_SECONDS)
+        wait_until(self._is_over, _LONGEST_ROUND_SECONDS, _POLL_SECONDS)
         seconds = time.perf_counter() - begun
         if left := self._rows.unfinished():
-            raise ProcessError(f"{self.name}: {left} of {payments} payments unfinished\n{self._worker.log_tail()}")
+            raise ProcessError(f"{self.name}: {left} of {payments} payments are unfinished\n{self._worker.log_tail()}")
         cpu_seconds = self._cpu_seconds() - cpu_seconds
         memory = sum(process.memory_info().rss for process in self._processes())
-        return Lap(cpu_seconds / payments * 1000, payments / seconds, memory / 2**20)
+        return Round(cpu_seconds / payments * 1000, payments / seconds, memory / 2**20)
 
     def _is_over(self) -> bool:
         return not self._worker.is_running() or self._rows.unfinished() == 0

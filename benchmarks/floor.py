@@ -1,7 +1,7 @@
-"""The floor: a bare Celery app that does only what no payment system can leave out, as cheaply as Python can.
+"""The floor: a minimal Celery app that does only what no payment system can leave out, as cheaply as Python can.
 
-Settings, pool and broker are Celeriac's own. No SQLAlchemy, no SDK, no domain, no events, no fraud score, no lease,
-no answer to any error: raw psycopg, and http.client on connections that are kept alive.
+Celery settings, pool and broker are Celeriac's own. The rest is plain psycopg, and http.client on connections that are
+kept alive. There is no SQLAlchemy, SDK, domain, event, fraud score or lease, and no handling of errors.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ app = Celery("floor")
 app.config_from_object("celeryconfig")
 app.conf.worker_send_task_events = app.conf.task_send_sent_event = "FLOOR_WITHOUT_EVENTS" not in os.environ
 
-# Enough for as many commits as one process can have under way; the server's connections are shared.
+# As many commits as one process can run at the same time; all threads share these connections.
 _POOL_SIZE = 8
 _pool: queue.LifoQueue[psycopg.Connection | None] = queue.LifoQueue()
 for _ in range(_POOL_SIZE):
@@ -37,23 +37,23 @@ _thread = threading.local()
 
 @app.task(name=ONE_CALL)
 def one_call(row_id: str) -> None:
-    """Claim and commit, create and confirm in one call, settle and commit."""
+    """Claim and commit, create and confirm in one call, finish and commit."""
     _write("UPDATE floor_payments SET status = 'open' WHERE id = %s AND status = 'due'", row_id)
     intent = _post("/v1/payment_intents", row_id, {**_params(row_id), "confirm": "true"})
-    _settle(row_id, intent["id"])
+    _finish(row_id, intent["id"])
 
 
 @app.task(name=THREE_STEPS)
 def create_store_confirm(row_id: str) -> None:
-    """Claim and commit, create, store the reference and commit, confirm, settle and commit."""
+    """Claim and commit, create, store the reference and commit, confirm, finish and commit."""
     _write("UPDATE floor_payments SET status = 'open' WHERE id = %s AND status = 'due'", row_id)
     intent = _post("/v1/payment_intents", row_id, _params(row_id))
     _write("UPDATE floor_payments SET reference = %s WHERE id = %s", intent["id"], row_id)
     intent = _post(f"/v1/payment_intents/{intent['id']}/confirm", row_id, {})
-    _settle(row_id, intent["id"])
+    _finish(row_id, intent["id"])
 
 
-def _settle(row_id: str, reference: str) -> None:
+def _finish(row_id: str, reference: str) -> None:
     _write("UPDATE floor_payments SET status = 'captured', reference = %s WHERE id = %s", reference, row_id)
 
 

@@ -1,7 +1,7 @@
-"""A fake provider that costs next to nothing: answers PaymentIntents in Stripe's shape, after a delay.
+"""A fake provider that costs almost nothing: it responds with PaymentIntents in Stripe's format, after a delay.
 
-`python -m benchmarks.provider PORT DELAY_MS`. It keeps no state, so every intent has the same amount, and it sends
-no webhooks. The sandbox is no substitute: it imitates so much that it would use up the processor that is measured.
+`python -m benchmarks.provider PORT DELAY_MS`. It keeps no state, so every intent has the same amount, and it sends no
+webhooks. The sandbox cannot replace it: it simulates so much that it would use the processor that is measured.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import json
 import sys
 from typing import Any
 
-# What every benchmarked payment owes, in minor units.
+# The amount of every payment of the benchmark, in minor units.
 AMOUNT = 1000
 
-# An intent of a card payment as Stripe answers it, with every field, because parsing it is part of the cost.
+# Stripe's response about a card payment, with every field, because parsing it is part of the cost.
 _NULL_FIELDS = (
     "application application_fee_amount automatic_payment_methods canceled_at cancellation_reason customer "
     "customer_account description excluded_payment_method_types last_payment_error latest_charge managed_payments "
@@ -47,7 +47,7 @@ _CONFIRMED = json.dumps(
     _INTENT | {"status": "succeeded", "amount_received": AMOUNT, "latest_charge": "ch_UFleOe2TwGUJQPKkYlfoLtpW"},
     indent=2,
 )
-# The processes of a stack with a sandbox follow its clock; this one stands still.
+# Celeriac follows the clock of a sandbox; this clock is always the real one.
 _CLOCK = json.dumps({"offset_seconds": 0})
 _HEAD = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nRequest-Id: req_vcojpPWxDvmXK8tKWGsRnLdp\r\n"
 
@@ -55,7 +55,7 @@ _numbers = itertools.count()
 
 
 class Provider(asyncio.Protocol):
-    """One connection: requests come one after the other, kept alive. Understands only what it has to."""
+    """One connection, kept alive, with one request after the other. It reads only the length and the path."""
 
     def __init__(self, delay_seconds: float) -> None:
         self._delay_seconds = delay_seconds
@@ -67,7 +67,7 @@ class Provider(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer once the whole request is there."""
+        """Respond as soon as the whole request is received."""
         self._received += data
         head, end, body = self._received.partition(b"\r\n\r\n")
         if not end or len(body) < _length(head):
@@ -75,9 +75,9 @@ class Provider(asyncio.Protocol):
         self._received = b""
         path = head.split(b" ", 2)[1].decode()
         delay = self._delay_seconds if path.startswith("/v1/") else 0
-        asyncio.get_running_loop().call_later(delay, self._answer, path)
+        asyncio.get_running_loop().call_later(delay, self._respond, path)
 
-    def _answer(self, path: str) -> None:
+    def _respond(self, path: str) -> None:
         if path == "/v1/payment_intents":
             body = _CREATED.replace("ID", f"{next(_numbers):024}")
         elif path.endswith("/confirm"):
@@ -88,8 +88,8 @@ class Provider(asyncio.Protocol):
 
 
 def _length(head: bytes) -> int:
-    _, found, rest = head.lower().partition(b"content-length:")
-    return int(rest.split(b"\r\n", 1)[0]) if found else 0
+    _, header, value = head.lower().partition(b"content-length:")
+    return int(value.split(b"\r\n", 1)[0]) if header else 0
 
 
 async def serve(port: int, delay_seconds: float) -> None:

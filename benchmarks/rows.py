@@ -1,4 +1,4 @@
-"""The rows that a worker is fed with: accepted payments, and for the floor the barest imitation of them."""
+"""The rows of which a worker gets the ids: accepted payments, and for the floor rows of three columns."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ _CHOICE = (Choice("stripe", "preferred"),)
 
 
 class Rows(Protocol):
-    """What a contender works on."""
+    """The rows of one contender."""
 
     def __init__(self, database: str) -> None: ...
 
     def add(self, count: int) -> list[str]:
-        """Store rows that are due; return what the task is given for each."""
+        """Store rows that are due; return the argument of the task for each."""
         ...
 
     def unfinished(self) -> int:
-        """Count the rows that have not come to their good end."""
+        """Return the number of rows that are not captured."""
         ...
 
     def close(self) -> None:
-        """Leave the database."""
+        """Close the connections."""
         ...
 
 
 class Payments:
-    """Payments as the system's front door stores them; each of another payer, so that none looks like fraud."""
+    """Payments as `POST /process` stores them. Each has another payer, so that none looks like fraud."""
 
     def __init__(self, database: str) -> None:
         self._engine = make_engine(database)
@@ -52,12 +52,12 @@ class Payments:
         return transact(self._engine, _accept_many, count)
 
     def unfinished(self) -> int:
-        """Count the payments that are not captured."""
+        """Return the number of payments that are not captured."""
         query = select(func.count()).select_from(payments).where(payments.c.state != State.CAPTURED)
         return read(self._engine, Connection.scalar, query) or 0
 
     def close(self) -> None:
-        """Leave the database."""
+        """Close the connections."""
         self._engine.dispose()
 
 
@@ -66,16 +66,16 @@ def _accept_many(connection: Connection, count: int) -> list[str]:
 
 
 def _accept(connection: Connection) -> str:
-    person = secrets.token_hex(6)  # too short to look like a card number
+    unique = secrets.token_hex(6)  # too short to look like a card number
     command = ProcessPayment.parse(
         {
-            "invoice_id": f"inv_{person}",
-            "user_id": f"user_{person}",
+            "invoice_id": f"inv_{unique}",
+            "user_id": f"user_{unique}",
             "amount": decimal_text(AMOUNT, "EUR"),
             "currency": "EUR",
             "payment_method": "credit_card",
             "payment_method_token": "pm_card_visa",
-            "email": f"{person}@example.com",
+            "email": f"{unique}@example.com",
         }
     )
     response = accept_payment(connection, command, _CALLER, None, database_now(connection), _CHOICE)
@@ -97,11 +97,11 @@ class FloorRows:
         return ids
 
     def unfinished(self) -> int:
-        """Count the rows that are not captured."""
+        """Return the number of rows that are not captured."""
         row = self._connection.execute(floor.UNFINISHED).fetchone()
         assert row is not None
         return int(row[0])
 
     def close(self) -> None:
-        """Leave the database."""
+        """Close the connections."""
         self._connection.close()

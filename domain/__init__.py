@@ -1,1 +1,1 @@
-"""Pure rules of money, payments, declines, fraud and dunning: no I/O, no clock, no randomness."""
+"""The rules of money, payments, declines, fraud and dunning. Pure: no I/O, no clock, no randomness."""

@@ -1,4 +1,4 @@
-"""When a provider counts as down: enough technical failures in a row, until a probe succeeds."""
+"""Circuit breaker: when a provider counts as down, until a probe succeeds."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True, slots=True)
 class BreakerPolicy:
-    """`failures` in a row open the breaker; after `reset_after` one call at a time probes, and has `probe_lasts` to
-    come back before the next one may."""
+    """This many technical `failures` in a row open the breaker. After `reset_after` one call at a time probes, and the
+    next probe waits until it returns or `probe_lasts` is over."""
 
     failures: int = 10
     reset_after: timedelta = timedelta(seconds=10)
     probe_lasts: timedelta = timedelta(seconds=45)
 
     def is_open(self, opened_at: datetime | None, now: datetime) -> bool:
-        """Tell whether calls are refused, a probe aside.
+        """Tell whether calls are refused; after `reset_after` a probe may pass.
 
         >>> from datetime import UTC
         >>> at = datetime(2026, 11, 24, tzinfo=UTC)

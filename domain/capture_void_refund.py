@@ -1,4 +1,4 @@
-"""Decides on the outcome of a capture, a void or a refund."""
+"""Decides on the outcome of a capture, a void or a refund. Whether one may be requested stands in `operations`."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _decide_failure(context: DecisionContext, outcome: Outcome, in_doubt: Event,
 def _not_executed(context: DecisionContext, outcome: NotSent, failed: Event) -> Decision | None:
     if context.attempt.status not in IN_FLIGHT | {AttemptStatus.PENDING}:
         return None
-    # A void in place of a charge that may still be running is sent until the provider answers it.
+    # A void in place of a charge that may still be running is sent until the provider responds.
     if context.state is State.ACCEPTED or (outcome.is_retryable and not context.is_exhausted):
         return Decision(None, attempt=context.send_again())
     finished = context.finish(AttemptStatus.FAILED, code=outcome.reason)

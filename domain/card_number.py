@@ -1,19 +1,19 @@
-"""Recognises card numbers and security codes, so that a request with one is refused before anything is stored."""
+"""Recognises card numbers and security codes, so that a request that contains one is refused before it is stored."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-# Groups of digits as people write card numbers: with blanks, dashes, dots or slashes between them.
+# Groups of digits, as people write card numbers, separated by blanks, dashes, dots or slashes.
 _RUN = re.compile(r"\d+(?:[\s.\-/]{1,2}\d+)*", re.ASCII)
 _GROUP = re.compile(r"\d+", re.ASCII)
 # Card schemes issue 13 to 19 digits (ISO/IEC 7812).
 _LENGTHS = range(13, 20)
 # First digits of Visa, Mastercard, Amex, Discover, Diners, JCB, UnionPay and Maestro: one random
-# 16-digit number in ten passes Luhn, so the prefix keeps order numbers from being refused.
+# 16-digit number in ten passes the Luhn check, so without the prefix too many order numbers would be refused.
 _PREFIX = re.compile(r"4|5[0-8]|2[2-7]|3[0-9]|6", re.ASCII)
-# One random UUID in a thousand holds digits that pass: an id in hexadecimal is no card number.
+# One random UUID in a thousand contains digits that pass the check, so hexadecimal ids are left out.
 _HEX_ID = re.compile(
     r"(?<![0-9a-z])(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=\d*[a-f])[0-9a-f]{20,})(?![0-9a-z])",
     re.ASCII | re.IGNORECASE,
@@ -22,7 +22,7 @@ _SECURITY_CODES = frozenset({"cvc", "cvc2", "cvv", "cvv2", "cid", "csc", "cvn", 
 
 
 def contains_card_number(text: str) -> bool:
-    """Tell whether the text holds a number with a card prefix that passes Luhn.
+    """Tell whether the text contains a number with a card prefix that passes the Luhn check.
 
     >>> contains_card_number("pay with 4242 4242-4242 4242 12/27 please")
     True
@@ -34,7 +34,7 @@ def contains_card_number(text: str) -> bool:
 
 
 def names_security_code(key: str) -> bool:
-    """Tell whether a field is meant for what must never be stored, not even encrypted (PCI DSS 3.3.1).
+    """Tell whether a field is meant for a security code, which must never be stored, even encrypted (PCI DSS 3.3.1).
 
     >>> names_security_code("card_cvc"), names_security_code("invoice")
     (True, False)
@@ -59,7 +59,7 @@ def keys_of(value: object) -> Iterator[str]:
 
 
 def _parts_of(value: object) -> Iterator[object]:
-    """Yield the value and everything in it, without recursion: how deep a request is nested is up to its sender."""
+    """Yield the value and everything in it. Without recursion: the sender decides how deep a request is nested."""
     left = [value]
     while left:
         item = left.pop()
@@ -69,7 +69,7 @@ def _parts_of(value: object) -> Iterator[object]:
 
 
 def _candidates(run: str) -> Iterator[str]:
-    """Yield all neighbouring groups that together are as long as a card number."""
+    """Yield the digits of all neighbouring groups that together are as long as a card number."""
     groups = _GROUP.findall(run) if len(run) >= _LENGTHS.start else []
     for start in range(len(groups)):
         digits = ""

@@ -48,7 +48,7 @@ NOT_SENT = "not_sent"
 EXPIRED = "expired"
 _ENDS = {NOT_SENT: (NOT_SENT, Event.CHARGE_FAILED), EXPIRED: ("action_expired", Event.PAYMENT_EXPIRED)}
 _CLOSED = (AttemptStatus.DECLINED, AttemptStatus.FAILED, AttemptStatus.CANCELED)
-# Actions that take longer than a checkout. An invoice stays payable until somebody cancels it.
+# Actions that take longer than a checkout. An invoice stays payable until it is canceled.
 _PATIENCE: dict[str, timedelta] = {
     "verify_with_microdeposits": timedelta(days=14),
     "display_bank_transfer_instructions": timedelta(days=14),
@@ -171,7 +171,7 @@ def close_case_recovered(context: DecisionContext) -> tuple[Effect, ...]:
 
 
 def end_by_provider(context: DecisionContext) -> Decision | None:
-    """Book that the provider's object was canceled: by our void, by expiry, or by somebody at the provider."""
+    """Book that the provider's object was canceled: by our void, by expiry, or in its dashboard."""
     if context.state in CLOSED_UNPAID | COLLECTED | IN_DUNNING | {State.BLOCKED}:
         return None
     is_our_void = context.attempt.verb is Verb.VOID

@@ -9,7 +9,7 @@ from domain.outcome import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A worker has claimed the attempt and is about to call the provider."""
+    """A worker claims the attempt and is about to call the provider. (A look-up takes a lease only: `take_lease`.)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class ReviewDecided:
 
 @dataclass(frozen=True, slots=True)
 class OperationRequested:
-    """Somebody requests a capture, void or refund; its attempt is stored in the same transaction."""
+    """An application or operator requests a capture, void or refund; its attempt is stored in the same transaction."""
 
 
 @dataclass(frozen=True, slots=True)

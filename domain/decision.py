@@ -114,8 +114,8 @@ class Decision:
         return self.attempt.get("status") is AttemptStatus.DUE
 
     def takes_lease(self, status: AttemptStatus) -> bool:
-        """Tell whether the decision takes the lease of an attempt that had this status before: whoever leaves the
-        status as it was did not overtake its holder."""
+        """Tell whether the decision takes the lease of an attempt with this status. It does if the status changes: a
+        worker that held the attempt must not write on top of that."""
         return self.attempt.get("status") != status
 
 

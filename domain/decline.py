@@ -1,4 +1,4 @@
-"""Decline codes sorted into what may be tried again. The table is data with a source and a date."""
+"""Sorts decline codes by what may be tried again. The table is data with a source and a date."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class DeclineClass(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decline:
-    """A refusal with the provider's codes exactly as they came, and our class."""
+    """A decline: the provider's codes exactly as they came, and our class of them."""
 
     code: str
     decline_class: DeclineClass
@@ -29,7 +29,7 @@ class Decline:
 
 # Stripe's published decline codes (docs.stripe.com/declines/codes, read 2026-11-23). Stripe gives no
 # hard/soft split; ours follows Visa's category 1, Mastercard's advice codes and the codes that Stripe's
-# own Smart Retries never tries again. An unknown code is soft: the retry budget bounds it.
+# own Smart Retries never tries again. An unknown code is soft: the number of retries limits the harm.
 _CLASSES: dict[DeclineClass, frozenset[str]] = {
     DeclineClass.CONSENT_WITHDRAWN: frozenset(
         {"revocation_of_authorization", "revocation_of_all_authorizations", "stop_payment_order"}
@@ -108,7 +108,7 @@ def classify(
     advice_code: str | None = None,
     network_advice_code: str | None = None,
 ) -> DeclineClass:
-    """Return the strictest class that any of the codes asks for: a card is never retried against advice.
+    """Return the strictest class that any of the codes asks for, so that no card is retried against advice.
 
     >>> classify("card_declined", "insufficient_funds").value
     'soft'

@@ -1,4 +1,4 @@
-"""Draws the state machine. `python -m domain.diagram > docs/states.md` renews the page; a test keeps it so."""
+"""Draws the state machine: `python -m domain.diagram > docs/states.md`. A test keeps the page up to date."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Events that leave the state as it is are in the second table.
 
 
 def mermaid() -> str:
-    """Return the diagram in Mermaid's language, one arrow for all events between two states."""
+    """Return the diagram in Mermaid syntax, with one arrow for all events between two states."""
     arrows: dict[tuple[State, State], list[str]] = defaultdict(list)
     for (state, event), to in TRANSITIONS.items():
         if state is not to:

@@ -1,4 +1,6 @@
-"""Dunning: when a softly declined subscription payment is retried, and when its grace period ends."""
+"""Dunning: when a softly declined subscription payment is retried, and when its grace period ends.
+
+`charging` opens and moves a case when a charge fails; this file holds the dates and the statuses."""
 
 from __future__ import annotations
 

@@ -1,50 +1,50 @@
-"""The refusals that the domain can utter. The docstring of each says when; the message says what to do."""
+"""The errors that refuse a request. Each docstring says when; the message says what to do instead."""
 
 
 class CeleriacError(Exception):
-    """Anything that Celeriac refuses on purpose; `type` is a stable name for clients."""
+    """Anything that Celeriac refuses on purpose. `type`: a stable name for clients."""
 
     type = "error"
 
 
 class InvalidRequest(CeleriacError):
-    """The request cannot be understood or is against a rule that needs no stored state to see."""
+    """The request is malformed, or breaks a rule that does not depend on stored state."""
 
     type = "invalid_request"
 
 
 class InvalidAmount(InvalidRequest):
-    """An amount that is not a positive number with the precision that its currency has."""
+    """The amount is not a positive number with the precision of its currency."""
 
     type = "invalid_amount"
 
 
 class UnknownCurrency(InvalidRequest):
-    """A code that ISO 4217 does not list, or one without a minor unit (gold, test codes)."""
+    """ISO 4217 does not list the code, or gives it no minor unit (gold, test codes)."""
 
     type = "unknown_currency"
 
 
 class UnsupportedMethod(InvalidRequest):
-    """The payment method is not available at all, or not in this currency."""
+    """The payment method is not available here, or not for this currency or request."""
 
     type = "unsupported_payment_method"
 
 
 class CardNumberRefused(InvalidRequest):
-    """A string in the request looks like a card number; it is neither stored nor repeated."""
+    """A text in the request looks like a card number. It is neither stored nor repeated."""
 
     type = "card_number_refused"
 
 
 class NotFound(CeleriacError):
-    """No such object, or it belongs to another application: the two are not told apart."""
+    """No such object, or one of another application: the response does not tell the two apart."""
 
     type = "not_found"
 
 
 class Conflict(CeleriacError):
-    """The stored state does not allow what was asked."""
+    """The stored state does not allow the request."""
 
     type = "conflict"
 
@@ -56,13 +56,13 @@ class CollectionInProgress(Conflict):
 
 
 class AmountAboveOpen(Conflict):
-    """More was asked than is open on the invoice, capturable on the authorization or refundable."""
+    """The amount is more than what is outstanding, authorized or refundable."""
 
     type = "amount_above_open"
 
 
 class InvoiceMismatch(Conflict):
-    """The stored invoice names another user or currency than the request does."""
+    """The stored invoice or subscription has another user or currency than the request."""
 
     type = "invoice_mismatch"
 
@@ -80,18 +80,18 @@ class IdempotencyKeyInUse(CeleriacError):
 
 
 class IllegalTransition(CeleriacError):
-    """The state machine has no such arrow: a caller asked for something that cannot follow."""
+    """The transition table has no such event in this state."""
 
     type = "illegal_transition"
 
 
 class LeaseLost(CeleriacError):
-    """The lease on an attempt ended while it was being worked on; another holder decides now."""
+    """The lease on an attempt ended while a worker held it; another worker decides now."""
 
     type = "lease_lost"
 
 
 class WebhookRefused(CeleriacError):
-    """A webhook whose signature, age or shape is wrong; nothing of it is trusted or stored."""
+    """The signature, age or form of a webhook is wrong. Nothing of it is trusted or stored."""
 
     type = "webhook_refused"

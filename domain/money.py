@@ -18,7 +18,7 @@ _PLAIN = re.compile(r"\d{1,14}(?:\.\d{1,6})?", re.ASCII)
 
 @cache
 def exponent(currency: str) -> int:
-    """Return how many decimals ISO 4217 gives the currency.
+    """Return the number of decimals that ISO 4217 gives the currency. Raises UnknownCurrency.
 
     >>> exponent("EUR"), exponent("JPY"), exponent("KWD")
     (2, 0, 3)
@@ -41,7 +41,7 @@ class Money:
 
     @classmethod
     def parse(cls, amount: str | int | Decimal, currency: str) -> Money:
-        """Read a decimal string, an integer or a Decimal; refuse what the currency cannot express.
+        """Parse a decimal string, an integer or a Decimal. Raises InvalidAmount for what the currency cannot express.
 
         >>> Money.parse("12.30", "EUR")
         Money(minor=1230, currency='EUR')
@@ -51,7 +51,7 @@ class Money:
         domain.errors.InvalidAmount: amount has more decimals than JPY has (0)
         """
         digits = exponent(currency)
-        # 1e999999999 written out would fill the memory; what is that large or small is refused in its short form.
+        # Written out, 1e999999999 would fill the memory, so a number that large or small is refused in its short form.
         is_written_out = isinstance(amount, Decimal) and abs(amount.adjusted()) < 20
         text = format(amount, "f") if is_written_out else str(amount)
         if isinstance(amount, bool | float) or not _PLAIN.fullmatch(text):
@@ -69,7 +69,7 @@ class Money:
 
 
 def decimal_text(minor: int, currency: str) -> str:
-    """Write minor units as the decimal string that the API speaks.
+    """Return minor units as a decimal string, as the API shows amounts.
 
     >>> decimal_text(1230, "EUR"), decimal_text(5, "JPY"), decimal_text(1, "KWD")
     ('12.30', '5', '0.001')

@@ -1,4 +1,6 @@
-"""Which requests a payment's state allows, and what each does: capture, cancel, refund, review, record."""
+"""Which requests a payment's state allows, and what each does: capture, cancel, refund, review, record.
+
+Their outcomes at the provider are decided in `capture_void_refund`."""
 
 from __future__ import annotations
 

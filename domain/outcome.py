@@ -1,4 +1,4 @@
-"""What a gateway may answer to a verb: a closed set of values. A decline is a value, not an exception."""
+"""The outcomes of a gateway's verbs: a closed set of values. A decline is a value, not an exception."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from domain.decline import Decline
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """The provider's books show the money authorized, captured, voided or refunded, as was asked.
+    """The provider's books show the money authorized, captured, voided or refunded. Amounts in minor units.
 
-    `may_still_move`, of a void: nothing was charged so far and nothing had to be canceled, but a call of ours that is
-    still on its way could charge it."""
+    `may_still_charge`: with `voided`, nothing is charged so far, but a call that is still running could charge it."""
 
     reference: str
     authorized: int = 0
@@ -26,7 +25,7 @@ class Approved:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """Refused by issuer or provider, definitely nothing charged."""
+    """The issuer or the provider refused. Nothing was charged."""
 
     reference: str | None
     decline: Decline
@@ -34,8 +33,8 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class AuthenticationRequired:
-    """An off-session charge that the issuer wants authenticated: nothing was charged, and only the
-    customer, brought back on-session with a new payment, can go on."""
+    """The issuer wants an off-session charge authenticated. Nothing was charged; only a new payment with the customer
+    present can succeed."""
 
     reference: str | None
     decline: Decline
@@ -43,7 +42,7 @@ class AuthenticationRequired:
 
 @dataclass(frozen=True, slots=True)
 class ActionRequired:
-    """The customer has to do something first (3-D Secure, approve at the provider, confirm in the front end)."""
+    """The customer has to act first: 3-D Secure, approve at the provider, confirm in the front end."""
 
     reference: str
     next_action: dict[str, str] = field(default_factory=dict)
@@ -51,22 +50,22 @@ class ActionRequired:
 
 @dataclass(frozen=True, slots=True)
 class CustomerApproved:
-    """The customer has agreed at the provider, or only a charge can tell whether he has: the charge goes on
-    with the same object. Nothing has moved yet."""
+    """The customer has approved, or the provider cannot say without a charge call. No money has moved; call `charge`
+    again with this reference."""
 
     reference: str
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Accepted by the provider, decided later (SEPA, ACH: days)."""
+    """The provider has accepted and decides later (SEPA and ACH debits: days)."""
 
     reference: str
 
 
 @dataclass(frozen=True, slots=True)
 class AmountMismatch:
-    """The provider holds money that does not match what was asked (too little, too much, too late); a person decides.
+    """The provider holds money that does not match what was asked: too little, too much, too late. A person decides.
 
     `received`: in minor units of the payment's currency. `reason`: underpaid, overpaid, delayed, multiple, …"""
 
@@ -75,13 +74,13 @@ class AmountMismatch:
     reason: str
 
 
-# The reason of the doubt about an attempt whose worker left no answer.
+# The reason of doubt about an attempt whose worker recorded no outcome.
 WORKER_LOST = "worker_lost"
 
 
 @dataclass(frozen=True, slots=True)
 class InDoubt:
-    """Sent, and not known whether money moved: time-out, reset, 5xx, an answer that makes no sense."""
+    """The call was sent, and whether money moved is unknown: time-out, reset, 5xx, a malformed response."""
 
     reason: str
     reference: str | None = None
@@ -89,10 +88,10 @@ class InDoubt:
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """Proven not executed: never reached the provider, or refused by it before execution.
+    """Proven not executed: the call never reached the provider, or the provider refused it before execution.
 
-    `is_retryable`: the same call may succeed later (refused connection, rate limit). Otherwise the
-    request itself is at fault (unknown token, wrong key) and trying again changes nothing."""
+    `is_retryable`: the same call may succeed later (refused connection, rate limit). Otherwise the request itself is
+    at fault (unknown token, wrong key), and a repeat changes nothing."""
 
     reason: str
     is_retryable: bool = True

@@ -1,4 +1,4 @@
-"""Payment methods, and who can charge each where: one dated capability table, in order of preference."""
+"""Payment methods, and which provider can charge each where: one dated table, in order of preference."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ TABLE_DATE = "2026-11-23"
 class Capability:
     """What one provider can do with one method.
 
-    `currencies` None: every currency that has a minor unit. `regions`: those of the provider's account in which the
-    method and these currencies are sold, None for all. `minimum` and `maximum`: in minor units; `minima` and `maxima`
-    of currencies where they differ; `steps`: the multiple that an amount must be, where that is not one minor unit.
-    `needs`: fields of the request that this provider cannot do without. `is_reusable`: can be charged again while
-    the customer is away, as dunning does. `is_asynchronous`: known only days or minutes later.
-    `is_portable`: the instrument is the customer's, not a token of this provider."""
+    `currencies` None: every currency that has a minor unit. `regions`: the regions of the provider's account in which
+    the method is sold in these currencies, None for all. `minimum`, `maximum`: in minor units; `minima`, `maxima`: for
+    currencies where they differ. `steps`: the multiple that an amount must be, where that is not one minor unit.
+    `needs`: request fields that the provider requires. `is_reusable`: can be charged again off-session, as dunning
+    does. `is_asynchronous`: the result comes minutes or days later. `is_portable`: the instrument is the customer's
+    own, not a token of this provider."""
 
     method: PaymentMethod
     provider: str
@@ -76,7 +76,7 @@ class Capability:
         return self.maxima.get(currency, self.maximum)
 
     def problem(self, money: Money, *, is_capture_later: bool) -> UnsupportedMethod | InvalidAmount | None:
-        """Return why this provider cannot take the amount in this way, saying what to send instead; None if it can."""
+        """Return why this provider cannot take the amount, with what to send instead; None if it can."""
         currency = money.currency
         if not self.takes(currency):
             return UnsupportedMethod(f"{self.method} works only in {', '.join(sorted(self.currencies or ()))}")
@@ -136,13 +136,13 @@ def _card(method: PaymentMethod) -> Capability:
 
 
 def _debit(method: PaymentMethod, currency: str) -> Capability:
-    # Bank debits settle in one step: there is no authorization to capture later.
+    # Bank debits take the money in one step: there is no authorization to capture later.
     needs = ("payment_method_token",)
     return Capability(method, "stripe", frozenset({currency}), needs=needs, is_reusable=True, is_asynchronous=True)
 
 
 def _transfer(method: PaymentMethod, currencies: frozenset[str]) -> Capability:
-    # An e-mail address: without one Stripe gives a transfer back to nobody (docs: customer balance, refunding).
+    # Without an e-mail address Stripe cannot refund a transfer (docs: customer balance, refunding).
     return Capability(method, "stripe", currencies, needs=("email",), is_asynchronous=True, is_portable=True)
 
 
@@ -179,7 +179,7 @@ CAPABILITIES: tuple[Capability, ...] = (
             "afterpay",
             frozenset({currency}),
             minimum=100,
-            # Each merchant has limits of his own inside these, which Afterpay tells when it is asked.
+            # Each merchant has narrower limits, which Afterpay's configuration endpoint returns.
             maximum=400_000,
             regions=frozenset({region}),
             needs=("email",),
@@ -230,7 +230,7 @@ CAPABILITIES: tuple[Capability, ...] = (
 
 @cache
 def needs_payer(method: PaymentMethod) -> bool:
-    """Tell whether providers want to know who pays, beyond a token."""
+    """Tell whether any provider of the method needs the payer's data, beyond a token."""
     needed = {name.partition(".")[0] for one in capabilities(method) for name in one.needs}
     return bool(needed & {"email", "billing_address"})
 
@@ -246,5 +246,5 @@ def providers_of(*methods: PaymentMethod) -> frozenset[str]:
 
 
 def capabilities(method: PaymentMethod, table: Iterable[Capability] = CAPABILITIES) -> list[Capability]:
-    """Return who can charge a method at all, the preferred provider first."""
+    """Return the capabilities for a method, the preferred provider first."""
     return [capability for capability in table if capability.method is method]

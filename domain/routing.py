@@ -1,4 +1,4 @@
-"""Which provider charges a payment, and who comes next: pure, from the capability table, rules, and health."""
+"""Routing: which provider charges a payment, and which comes next. Pure: capability table, rules and health in."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Configured = Mapping[str, str | None]
 
 @dataclass(frozen=True, slots=True)
 class RoutingRequest:
-    """What somebody wants to pay. `country`: the customer's, ISO 3166-1 alpha-2. `given`: names of the fields that
-    the request brings. `seed`: what decides about shares, so that one customer always gets the same provider."""
+    """What routing reads of a payment request. `country`: the customer's, ISO 3166-1 alpha-2. `given`: names of the
+    fields that the request has. `seed`: decides about shares, so that one customer always gets the same provider."""
 
     method: PaymentMethod
     money: Money
@@ -31,7 +31,7 @@ class RoutingRequest:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A provider that can charge it, and why it stands where it does."""
+    """A provider that can charge the payment, and the reason for its place in the order."""
 
     provider: str
     reason: str
@@ -39,8 +39,8 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """An operator's rule: for these payments these providers, with shares. Empty sets: every one. The first rule
-    that fits decides; providers that it does not name come after those that it names."""
+    """An operator's rule: which providers charge which payments, by shares. An empty set fits every payment. The first
+    rule that fits decides; providers that it does not name come after those that it names."""
 
     shares: Mapping[str, int]
     name: str = "rule"
@@ -51,7 +51,7 @@ class Rule:
     maximum: int | None = None
 
     def fits(self, routing_request: RoutingRequest) -> bool:
-        """Tell whether the rule is about this payment."""
+        """Tell whether the rule applies to this payment."""
         return (
             (not self.methods or routing_request.method in self.methods)
             and (not self.currencies or routing_request.money.currency in self.currencies)
@@ -69,11 +69,11 @@ def route(
     rules: Iterable[Rule] = (),
     table: Sequence[Capability] = CAPABILITIES,
 ) -> tuple[Choice, ...]:
-    """Return who can charge it, in the order in which they are to be asked; others than the first only for an
-    instrument that is the customer's own. `down` tells which providers fail right
-    now; it is asked only where there is a choice.
+    """Return the providers that can charge the payment, in the order in which they are called. More than one only for
+    an instrument that is the customer's own. `down` returns the providers that fail now; it is called only if there is
+    a choice.
 
-    Raises UnsupportedMethod, InvalidAmount or InvalidRequest when nobody can, saying what to send instead."""
+    Raises UnsupportedMethod, InvalidAmount or InvalidRequest if no provider can, with what to send instead."""
     able = _able(routing_request, configured, table)
     is_own = "payment_method_token" not in routing_request.given
     portable = {one.provider for one in capabilities(routing_request.method, table) if one.is_portable and is_own}
@@ -82,7 +82,7 @@ def route(
     if len(ranked) == 1:
         return tuple(ranked)
     first, *others = _by_health(ranked, down())
-    # A token of one provider is worth nothing to the next.
+    # A token of one provider is worthless at the next.
     return (first, *(choice for choice in others if {first.provider, choice.provider} <= portable))
 
 
@@ -108,7 +108,7 @@ def _able(routing_request: RoutingRequest, configured: Configured, table: Sequen
 
 
 def _most_helpful(problems: list[InvalidRequest]) -> InvalidRequest:
-    """Return the one whose remedy is nearest: a field to add, else what the provider with the widest reach says."""
+    """Return the problem that is easiest to mend: a missing field, else that of the last provider in the table."""
     return next((problem for problem in problems if type(problem) is InvalidRequest), problems[-1])
 
 
@@ -122,7 +122,7 @@ def _problem(one: Capability, routing_request: RoutingRequest) -> InvalidRequest
         return problem
     if routing_request.is_off_session and not one.is_reusable:
         return UnsupportedMethod(f"{routing_request.method} needs the customer each time; send off_session: false")
-    # While he is away there is only what he has saved before.
+    # Off-session, the request can only name an instrument that the customer saved before.
     needs = ("payment_method_token",) if routing_request.is_off_session else one.needs
     missing = [name for name in needs if name not in routing_request.given]
     return InvalidRequest(f"{', '.join(missing)}: required for {routing_request.method}") if missing else None
@@ -133,7 +133,7 @@ def _preferred(able: list[str]) -> list[Choice]:
 
 
 def _by_rule(able: list[str], rule: Rule, seed: str) -> list[Choice]:
-    """Let a stable hash of the seed draw the first by the shares; the others follow, the larger share first."""
+    """Draw the first provider by the shares with a stable hash of the seed; the others follow, larger shares first."""
     named = {name: share for name, share in rule.shares.items() if name in able and share > 0}
     drawn = _drawn(named, f"{rule.name}:{seed}")
     others = sorted(named, key=lambda name: -named[name])
@@ -157,7 +157,7 @@ def _drawn(shares: Mapping[str, int], seed: str) -> str | None:
 
 
 class Provider(Protocol):
-    """What routing has to know of a configured provider: the region of its account, if it has one."""
+    """What routing reads of a configured provider: the region of its account, if it has one."""
 
     @property
     def region(self) -> str | None:
@@ -167,7 +167,7 @@ class Provider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Router:
-    """Routes by what is configured and not switched off, the operator's rules, and which providers fail right now."""
+    """Routes by what is configured and not switched off, by the operator's rules, and by which providers fail now."""
 
     providers: Mapping[str, Provider]
     rules: tuple[Rule, ...] = ()
@@ -175,7 +175,7 @@ class Router:
     switched_off: frozenset[PaymentMethod] = frozenset()
 
     def __call__(self, routing_request: RoutingRequest) -> tuple[Choice, ...]:
-        """Return who can charge it, in order. Raises as `route` does."""
+        """Return the providers that can charge the payment, in order. Raises as `route` does."""
         if routing_request.method in self.switched_off:
             raise UnsupportedMethod(f"{routing_request.method} is switched off here; offer another payment_method")
         configured = {name: provider.region for name, provider in self.providers.items()}
@@ -184,7 +184,7 @@ class Router:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a customer can be offered: a method, who would charge it and with which limits; or why it is not there."""
+    """What a customer can be offered: a method, its route and limits, or the reason why it is not available."""
 
     method: PaymentMethod
     route: tuple[Choice, ...]
@@ -193,7 +193,7 @@ class Offer:
 
 
 def offers(router: Router, currency: str, country: str | None, minor: int | None) -> list[Offer]:
-    """Return every method in the order of the enum, for an amount in minor units or, without one, for any that fits.
+    """Return an offer for every method, for an amount in minor units or, without one, for an amount that fits.
 
     Raises UnknownCurrency."""
     return [_offer(router, method, currency, country, minor) for method in PaymentMethod]

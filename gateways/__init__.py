@@ -1,1 +1,1 @@
-"""The providers, each behind one file and one contract."""
+"""The providers, each in a package behind one contract."""

@@ -1,4 +1,4 @@
-"""The contract that every gateway keeps: verbs in, `Outcome` values out, never an exception for an answer."""
+"""The contract of every gateway: it takes an attempt and returns an `Outcome`, whatever the provider responds."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from domain.payment_methods import PaymentMethod
 class AttemptRequest:
     """One attempt, as a gateway sees it.
 
-    `reference`: the provider's object of this attempt, once it is stored. `charge_reference`: that of the
-    payment's money, for capture, void and refund. `retries`: how often it was proven not executed. `return_url`:
-    where the application wants its customer back. `payer`: personal data that the provider asks for (email,
-    billing_address), never to be logged."""
+    `reference`: the id of the provider's object for this attempt, once it is saved. `charge_reference`: the id of the
+    object that holds the payment's money, for capture, void and refund. `retries`: how often the attempt was proven
+    not executed. `return_url`: where the application wants its customer sent after an action. `payer`: personal data
+    that the provider requires (email, billing_address); never logged."""
 
     payment_id: str
     attempt_id: str
@@ -39,20 +39,20 @@ class AttemptRequest:
     payer: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def charged(self) -> str:
-        """The charge's reference, without which there is nothing to capture, void or refund."""
+    def charged_reference(self) -> str:
+        """The charge's reference; a capture, void or refund always has one."""
         if self.charge_reference is None:
             raise AssertionError(f"bug: {self.verb} of a payment that never reached the provider")
         return self.charge_reference
 
-    def way_back(self, api_url: str) -> str:
-        """Return where the provider sends the customer back to: to us, below our public address."""
+    def return_address(self, api_url: str) -> str:
+        """Return where the provider sends the customer back. `api_url`: the public address of the API."""
         return f"{api_url}/returns/{self.attempt_id}"
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedWebhook:
-    """A webhook whose signature is good. `payload`: what may be stored of it, without credentials."""
+    """A webhook with a valid signature. `payload`: JSON text that may be stored: it holds no credentials."""
 
     event_id: str
     type: str
@@ -61,7 +61,7 @@ class VerifiedWebhook:
 
 @dataclass(frozen=True, slots=True)
 class SideEvent:
-    """Something that happened and is no payment's state, such as `dispute_opened`.
+    """An event that changes no payment's state and is recorded in its history, such as `dispute_opened`.
 
     `name`: in the past tense. `data`: codes, references, amounts as decimal text; no personal data."""
 
@@ -71,12 +71,13 @@ class SideEvent:
 
 @dataclass(frozen=True, slots=True)
 class WebhookEvent:
-    """What a stored webhook says: which object it is about, and how that stood when it was written.
+    """What a stored webhook says: which object it is about, and the state of that object when it was sent.
 
-    `reference`: empty for an event about no object that we store. `outcome` None: the event does not say enough, the
-    provider has to be asked. `charge_reference`: for a refund, the charge that it gives back from. `payment_id`: our
-    own id, where the provider repeats it. `fact`: what is to be recorded, whether or not it is about a payment of
-    ours; beside it the provider is only asked if `is_news`: if the payment's state may have changed too."""
+    `reference`: the object's id; empty for an object that is never stored. `outcome`: None where the event says too
+    little, so that a look-up is needed. `charge_reference`: of a refund, the charge that it returns money from.
+    `payment_id`: Celeriac's own id, where the provider repeats it. `side_event`: to be recorded, also where the event
+    belongs to no known payment; a look-up follows it only if `is_news`, that is if the payment's state may have
+    changed too."""
 
     reference: str
     attempt_id: str | None
@@ -87,20 +88,23 @@ class WebhookEvent:
     is_news: bool = False
 
 
+# Stores the provider's reference of an attempt. Raises where another worker has taken the attempt over.
 SaveReference = Callable[[str], None]
 
 
 class Gateway(Protocol):
-    """Adapter of one provider. Safe to share between threads. `region`: that of the account, where it has one."""
+    """Adapter of one provider. Safe to share between threads. `region`: the account's, where it has one.
+
+    No verb raises for a response of the provider: every response, failure and time-out is an `Outcome`."""
 
     provider: str
     region: str | None
 
     def charge(self, attempt: AttemptRequest, save_reference: SaveReference) -> Outcome:
-        """Charge or authorize. `remember` is called with the provider's reference before money can move.
+        """Charge or authorize. Calls `save_reference` with the provider's reference before money can move.
 
-        With `order.reference` set the object is known already, and the charge goes on with it: after `Ready`, or
-        when it is sent once more."""
+        With `attempt.reference` the object exists already and the charge continues with it: after
+        `CustomerApproved`, or when the call is repeated."""
         ...
 
     def capture(self, attempt: AttemptRequest) -> Outcome:
@@ -112,31 +116,35 @@ class Gateway(Protocol):
         ...
 
     def refund(self, attempt: AttemptRequest) -> Outcome:
-        """Give captured money back."""
+        """Return captured money."""
         ...
 
     def retrieve(self, attempt: AttemptRequest) -> Outcome:
-        """Ask how the attempt stands. NotSent: the provider shows that it was not executed."""
+        """Look up the state of the attempt. NotSent: the provider shows that it was not executed."""
         ...
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> VerifiedWebhook:
         """Check signature and age on the raw body; raise WebhookRefused. Header names are in Title-Case.
 
-        `url`: the public address that it came to, which some providers sign and others hide a secret in."""
+        `url`: the public address that received it; some providers sign it, and some carry a secret in it."""
         ...
 
     def read_webhook(self, payload: str) -> WebhookEvent | None:
-        """Say what a stored event is about; None for one that tells nothing about a payment."""
+        """Return what a stored event says; None for an event that concerns no payment. Raises MalformedResponse."""
         ...
 
     def check(self) -> str:
-        """Try the credentials; return a line about the account for an operator. Raises GatewayError."""
+        """Make a call with the credentials; return one line about the account for an operator. Raises GatewayError."""
         ...
 
 
 @runtime_checkable
 class FrontEndGateway(Gateway, Protocol):
-    """A provider whose front-end library confirms a charge in the customer's browser."""
+    """A provider whose front-end library confirms a charge in the customer's browser.
+
+    `publishable_key`: the key that the library needs and that everybody may see, where the operator has set it."""
+
+    publishable_key: str | None
 
     def open_intent(self, attempt: AttemptRequest, save_reference: SaveReference) -> str:
         """Create an intent that a front end confirms; return its client secret."""
@@ -149,27 +157,27 @@ class FrontEndGateway(Gateway, Protocol):
 
 @runtime_checkable
 class ChainGateway(Gateway, Protocol):
-    """A provider of payments on a blockchain, which can show how far one has come."""
+    """A provider of payments on a blockchain, which shows the progress of each."""
 
     def timeline(self, reference: str) -> list[dict[str, str]]:
-        """Return what happened to a charge, oldest first: status, time, and confirmations where there are any."""
+        """Return the status changes of a charge, oldest first: status, time, and confirmations where there are any."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
-    """An open wish to save a payment method. `client_secret` is a credential: never stored, never logged."""
+class MethodSetup:
+    """A payment method that a front end is about to save. `client_secret` is a credential: never stored or logged."""
 
     reference: str
-    client_secret: str
+    client_secret: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class SavedMethod:
     """A payment method that a provider keeps for a customer, as far as it may be shown.
 
-    `token`: what it is charged with. `kind`: a PaymentMethod, or the provider's word for what we do not charge.
-    `brand`: of the card, or the bank's name. `expires`: as 2030-12."""
+    `token`: the method token of a charge. `kind`: a PaymentMethod, or the provider's word where Celeriac has none.
+    `brand`: the card's, or the bank's name. `expires`: as 2030-12."""
 
     token: str
     kind: str
@@ -183,16 +191,16 @@ class SavedMethod:
 class SavedMethodsGateway(Gateway, Protocol):
     """A provider that keeps customers and their payment methods.
 
-    Every call raises GatewayError when the provider did not answer, NotFound for a customer or a method that there is
-    not, or that is another customer's, and InvalidRequest when the request is at fault. `key`: the same for the same
-    call, so that a repeat makes nothing twice."""
+    Every call raises GatewayError when the provider does not respond, NotFound for a customer or a method that does
+    not exist or belongs to another customer, and InvalidRequest when the request is at fault. `key`: an idempotency
+    key; a repeat with the same key creates nothing new."""
 
     def create_customer(self, key: str, payer: Mapping[str, Any], metadata: Mapping[str, str]) -> str:
-        """Create a customer; return the provider's name for him."""
+        """Create a customer; return the provider's id."""
         ...
 
-    def open_setup(self, customer: str, method: PaymentMethod, key: str) -> Setup:
-        """Begin to save a method, which a front end then completes, for charges while the customer is away."""
+    def open_setup(self, customer: str, method: PaymentMethod, key: str) -> MethodSetup:
+        """Begin to save a method for charges while the customer is away; a front end completes it."""
         ...
 
     def list_methods(self, customer: str) -> list[SavedMethod]:
@@ -200,20 +208,20 @@ class SavedMethodsGateway(Gateway, Protocol):
         ...
 
     def attach_method(self, customer: str, token: str, key: str) -> SavedMethod:
-        """Save a method for the customer; its token from then on is the one that is returned."""
+        """Save a method for the customer. Charges use the token that is returned."""
         ...
 
     def detach_method(self, customer: str, token: str) -> None:
-        """Forget a method of this customer."""
+        """Remove a method of this customer."""
         ...
 
     def make_default(self, customer: str, token: str) -> None:
-        """Let a method of this customer be the first choice."""
+        """Make a method of this customer the default."""
         ...
 
 
-class SharedToken(Protocol):
-    """An access token as it is stored: sealed by its owner, and valid so many seconds more."""
+class StoredToken(Protocol):
+    """An access token as the store holds it: encrypted by the gateway, and valid for `seconds_left`."""
 
     @property
     def sealed(self) -> str: ...
@@ -223,25 +231,27 @@ class SharedToken(Protocol):
 
 
 class TokenStore(Protocol):
-    """Access tokens that all processes share, by name. Nothing in clear is stored."""
+    """Access tokens that all processes share, by name. The store never holds a token in clear."""
 
-    def find(self, name: str) -> SharedToken | None:
-        """Return the token, if there is one, however old."""
+    def find(self, name: str) -> StoredToken | None:
+        """Return the token, also an expired one; None if there is none."""
         ...
 
     def claim(self, name: str, seconds: float) -> bool:
-        """Take the right to renew it, for that long; false while another process has it."""
+        """Take the right to renew the token for that many seconds; return False while another process has it."""
         ...
 
     def put(self, name: str, sealed: str, seconds: float) -> None:
-        """Store a renewed token that is valid that long, and give the right back."""
+        """Store a renewed token that is valid for that many seconds, and release the right to renew it."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayContext:
-    """What every gateway of a process is made with. `api_url`: our public address, to which customers and callbacks
-    come: customers to `{api_url}/returns/{attempt_id}`, webhooks to `{api_url}/webhooks/{provider}`."""
+    """What every gateway of a process is made with.
+
+    `api_url`: the public address of the API. Providers send customers to `{api_url}/returns/{attempt_id}` and webhooks
+    to `{api_url}/webhooks/{provider}`. `read_seconds`: how long a call waits for a response."""
 
     api_url: str
     read_seconds: float
@@ -249,4 +259,4 @@ class GatewayContext:
 
 
 class GatewayError(Exception):
-    """The provider did not give what is needed now; nothing was charged."""
+    """The provider refused a call or did not respond; nothing was charged."""

@@ -13,19 +13,14 @@ from urllib.parse import quote
 import requests
 from requests.auth import HTTPBasicAuth
 
-from domain.errors import InvalidRequest
 from domain.outcome import InDoubt, Outcome
 from gateways.failures import CallFailed, FailureKind, MalformedResponse
 from gateways.http import CONNECT_SECONDS, make_session, was_never_sent
 
-# What reading an answer raises that is not what the provider documents: nothing can be concluded from it.
-# InvalidRequest: an amount that is none.
-MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, InvalidRequest)
-
 
 @dataclass(frozen=True, slots=True)
 class ProviderResponse:
-    """One HTTP response. `body`: its decoded JSON; None where the body is empty or a refusal's body is no JSON."""
+    """One HTTP response. `body`: the decoded JSON; None for an empty body, and for a refusal whose body is no JSON."""
 
     status: int
     body: Any
@@ -75,8 +70,8 @@ class JsonApi:
     ) -> ProviderResponse:
         """Send one request, once, and return the response whatever its status.
 
-        Raises CallFailed when there is no response, MalformedResponse when a 2xx is no JSON. Redirects are not
-        followed: an API has none, and credentials must not reach another host."""
+        Raises CallFailed when there is no response, MalformedResponse when the body of a 2xx is no JSON. Redirects are
+        not followed: an API has none, and credentials must not reach another host."""
         try:
             response = self._session.request(
                 method,
@@ -126,27 +121,18 @@ def segment(reference: str) -> str:
 
 
 def decided(reference: str | None, call: Callable[[], Outcome]) -> Outcome:
-    """Return the outcome of a call that may move money. A failure that proves nothing is doubt."""
+    """Return the outcome of a call that may move money; a failure that proves nothing is doubt.
+
+    Only CallFailed is caught. A bug is raised: as an outcome it would stay unseen and leave every payment in doubt."""
     try:
         return call()
     except CallFailed as failure:
         return failure.outcome(reference)
-    except MALFORMED:
-        return InDoubt("malformed_response", reference)
 
 
 def looked_up(reference: str | None, call: Callable[[], Outcome]) -> Outcome:
-    """Return the outcome of a look-up; a look-up that fails proves nothing, whatever the failure is."""
+    """Return the outcome of a look-up; a failed look-up proves nothing, whatever the failure is. A bug is raised."""
     try:
         return call()
     except CallFailed as failure:
         return InDoubt(failure.reason, reference)
-    except MALFORMED:
-        return InDoubt("malformed_response", reference)
-
-
-def text(value: object) -> str:
-    """Return a text that is not empty. Raises ValueError for everything else."""
-    if not isinstance(value, str) or not value:
-        raise ValueError("no text")
-    return value

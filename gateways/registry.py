@@ -1,11 +1,14 @@
-"""The providers there are: one line each. What each can do stands in `domain.payment_methods`."""
+"""Every provider with its settings, one line each, and which gateway has an optional capability.
+
+The payment methods of each provider stand in `domain.payment_methods`."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
 
 from gateways.afterpay.settings import AfterpaySettings
-from gateways.base import Gateway, GatewayContext
+from gateways.base import FrontEndGateway, Gateway, GatewayContext, SavedMethodsGateway
 from gateways.coinbase.settings import CoinbaseSettings
 from gateways.coinbase_commerce.settings import CoinbaseCommerceSettings
 from gateways.klarna.settings import KlarnaSettings
@@ -15,11 +18,20 @@ from gateways.stripe.settings import StripeSettings
 
 
 class ProviderSettings(Protocol):
-    """A provider's part of the configuration."""
+    """A provider's part of the configuration: a pydantic model whose fields are its environment variables.
+
+    `needs_public_address`: whether the provider sends customers or webhooks to an address that each call names."""
+
+    needs_public_address: ClassVar[bool]
 
     @property
     def is_on(self) -> bool:
-        """Whether there is enough to serve this provider."""
+        """Whether the provider is configured."""
+        ...
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the credentials move real money. False while the provider is off."""
         ...
 
     def problems(self) -> list[str]:
@@ -40,3 +52,13 @@ PROVIDERS: dict[str, Any] = {
     "coinbase_commerce": CoinbaseCommerceSettings,
     "manual": ManualSettings,
 }
+
+
+def front_end_gateway(gateways: Mapping[str, Gateway]) -> FrontEndGateway | None:
+    """Return the first configured gateway whose charges a front end can confirm."""
+    return next((gateway for gateway in gateways.values() if isinstance(gateway, FrontEndGateway)), None)
+
+
+def saved_methods_gateway(gateways: Mapping[str, Gateway]) -> SavedMethodsGateway | None:
+    """Return the first configured gateway that keeps customers and their payment methods."""
+    return next((gateway for gateway in gateways.values() if isinstance(gateway, SavedMethodsGateway)), None)

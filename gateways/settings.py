@@ -1,4 +1,4 @@
-"""What the settings of several providers have in common: how secrets are given, and the switch of all crypto."""
+"""Parts of several providers' settings: secrets, the sandbox's credentials, and the switch for all crypto."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr
-from pydantic_settings import NoDecode
 
 
 def _split(value: object) -> object:
@@ -15,12 +14,12 @@ def _split(value: object) -> object:
     return value
 
 
-# Several secrets, comma-separated: all verify, so that they can rotate.
-Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
+# Several secrets, comma-separated. All verify, so that secrets can rotate.
+Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_split)]
 
 
 def revealed(secret: SecretStr | None) -> str:
-    """Return a secret in clear, empty where there is none."""
+    """Return a secret in clear; empty text for None."""
     return secret.get_secret_value() if secret else ""
 
 
@@ -30,12 +29,14 @@ def all_revealed(secrets: Iterable[SecretStr]) -> tuple[str, ...]:
 
 
 def is_of_sandbox(*credentials: str) -> bool:
-    """Tell whether credentials are an imitation's, which say so: a real provider's must not be sent there."""
+    """Tell whether credentials belong to the sandbox, whose credentials contain the word.
+
+    Real credentials must not be sent to the sandbox, nor its credentials to a provider."""
     return any("sandbox" in credential.lower() for credential in credentials)
 
 
 class CryptoSettings(BaseModel):
-    """Settings of every gateway that takes crypto."""
+    """The settings of every gateway for crypto."""
 
     crypto_payment_enabled: bool = Field(
         default=True, description="false turns all payments in crypto off, whatever credentials are set"

@@ -1,4 +1,4 @@
-"""What verifying webhooks has in common: equal codes, fresh stamps, and names that can be stored. Knows no provider."""
+"""Parts of verifying a webhook: compare codes, check the time stamp, select what may be stored. Names no provider."""
 
 from __future__ import annotations
 
@@ -12,30 +12,29 @@ from typing import Any
 from domain.errors import WebhookRefused
 from gateways.base import VerifiedWebhook
 from gateways.failures import MalformedResponse
-from gateways.json_api import MALFORMED
 
-# Between signing and receiving; a stamp from the future is as wrong as an old one.
+# The most between signing and receiving, in both directions: a stamp from the future is refused as well.
 TOLERANCE = timedelta(minutes=5)
-# The names of what is kept of a document, by which lies what is kept of theirs; None for a text.
+# The fields of a document that may be stored, each with its own fields; None for a text.
 Shape = Mapping[str, Any] | None
-# Identifiers, codes, amounts, times, addresses of objects; neither a name with its spaces nor an e-mail address.
+# Matches identifiers, codes, amounts, times, addresses of objects; no name with its spaces, no e-mail address.
 _PLAIN = re.compile(r"[\w.:/+-]{1,255}", re.ASCII)
 _LONGEST_ID = 255
 _LONGEST_TYPE = 100
 
 
 def is_same(given: str, right: str) -> bool:
-    """Compare two codes in a time that tells nothing about them."""
+    """Compare two codes in constant time."""
     return hmac.compare_digest(given.encode(errors="replace"), right.encode(errors="replace"))
 
 
 def is_code(given: str, secret: str, signed: bytes) -> bool:
-    """Tell whether this is the hexadecimal HMAC with SHA-256 that the secret makes."""
+    """Tell whether `given` is the hexadecimal HMAC-SHA-256 of the signed bytes under the secret."""
     return is_same(given, hmac.digest(secret.encode(), signed, "sha256").hex())
 
 
 def check_age(stamp: float, now: datetime, past: timedelta = TOLERANCE) -> None:
-    """Refuse what was signed more than `past` ago or in the future. `stamp`: in seconds since 1970."""
+    """Refuse a stamp more than `past` ago or in the future. `stamp`: in seconds since 1970. Raises WebhookRefused."""
     if not -TOLERANCE.total_seconds() <= now.timestamp() - stamp <= past.total_seconds():
         raise WebhookRefused("signed too long ago or in the future")
 
@@ -46,7 +45,7 @@ def is_name(value: object, longest: int = _LONGEST_ID) -> bool:
 
 
 def picked(thing: Any, shape: Shape) -> Any:
-    """Return of a document only what the shape names, where it is plain text; of lists, of each element.
+    """Return only the fields of a document that the shape names and that are plain text; of a list, each element's.
 
     >>> picked({"id": "1", "name": "Jo", "list": [{"a": "b", "c": 7}]}, {"id": None, "list": {"a": None}})
     {'id': '1', 'list': [{'a': 'b'}]}
@@ -57,8 +56,8 @@ def picked(thing: Any, shape: Shape) -> Any:
         return [picked(each, shape) for each in thing]
     if not isinstance(thing, dict):
         return None
-    found = {name: picked(thing[name], inner) for name, inner in shape.items() if name in thing}
-    return {name: value for name, value in found.items() if value is not None}
+    fields = {name: picked(thing[name], inner) for name, inner in shape.items() if name in thing}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def verified_webhook(
@@ -67,17 +66,19 @@ def verified_webhook(
     identify: Callable[[Any], tuple[Any, Any]],
     kept: Callable[[Any], Any] | None = None,
 ) -> VerifiedWebhook:
-    """Return an authentic body as a delivery; raise WebhookRefused, `not {kind}`, if it cannot be one.
+    """Return the webhook of an authentic body; raise WebhookRefused, `not {kind}`, where the body is no event.
 
-    `identify` finds id and type in the event, `kept` returns what may be stored of it: without it, all."""
+    `identify` returns id and type of the event, or raises MalformedResponse. `kept` returns what may be stored of it;
+    without `kept` the whole body is stored."""
     try:
         payload = body.decode()
         event = json.loads(payload)
+    except (ValueError, RecursionError):
+        raise WebhookRefused(f"not {kind}") from None
+    try:
         id, type = identify(event)
-        if kept is not None:
-            payload = json.dumps(kept(event))
-    except (*MALFORMED, MalformedResponse, RecursionError):
+    except MalformedResponse:
         raise WebhookRefused(f"not {kind}") from None
     if not (is_name(id) and is_name(type, _LONGEST_TYPE)):
         raise WebhookRefused(f"not {kind}")
-    return VerifiedWebhook(id, type, payload)
+    return VerifiedWebhook(id, type, payload if kept is None else json.dumps(kept(event)))

@@ -1,1 +1,1 @@
-"""Storage: tables, the two durable front doors, and the only writer of payment state."""
+"""Storage: the tables, how payments and webhooks are accepted, and the one writer of each table."""

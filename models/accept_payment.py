@@ -16,15 +16,15 @@ from domain.payment import Event, State, Verb
 from domain.routing import Choice
 from models.attempts import insert_attempt, new_attempt
 from models.audit import record_event
-from models.due_rows import PUBLISHED_BY_WRITER
+from models.due_rows import SWEEP_AFTER
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key
-from models.ids import new_id
 from models.invoices import DEFAULT_APPLICATION, application_of_invoice, claim_invoice
 from models.provider_customers import belongs_to_another_user
 from models.queries import payment_view
 from models.requests import ProcessPayment
 from models.subscriptions import get_or_create_subscription
 from models.tables import payments
+from models.tables.base import new_id
 from models.task_messages import message_for_attempt
 
 
@@ -45,7 +45,7 @@ def accept_payment(
     _require_own_customer(connection, request, application)
     payment = _payment_of_request(request, application, money, now, choices)
     verb = Verb.CHARGE if request.capture else Verb.AUTHORIZE
-    attempt = first_attempt(payment, verb, caller.actor, now) | {"due_at": now + PUBLISHED_BY_WRITER}
+    attempt = first_attempt(payment, verb, caller.actor, now) | {"due_at": now + SWEEP_AFTER}
     body = payment_view(payment, [attempt]) | {"fraud": None, "disputes": [], "dunning": None}
     response = ApiResponse(202, body, payment["id"], (message_for_attempt(attempt["id"], verb),))
     record = IdempotencyRecord(application, key, request.fingerprint("process"))

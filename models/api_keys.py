@@ -12,8 +12,8 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from domain.errors import NotFound
 from models.audit import record_event
-from models.ids import new_id
 from models.tables import api_keys
+from models.tables.base import new_id
 
 
 class Role(StrEnum):

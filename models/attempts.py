@@ -1,7 +1,8 @@
 """Every write of an attempt. `models.transition` decides on outcomes; nothing else writes the table.
 
-The lease: an attempt whose call is in flight is due when its lease ends. The fencing token: whoever takes the attempt
-over raises it, and a write under an older token is refused, so a paused worker cannot overwrite newer knowledge."""
+The lease: an attempt whose call is in flight is due when its lease ends. The fencing token: a worker that takes the
+attempt over raises it, and a write under an older token is refused. So a paused worker cannot overwrite what was
+recorded meanwhile."""
 
 from __future__ import annotations
 
@@ -28,8 +29,8 @@ from domain.decision import LEASE, AttemptChanges
 from domain.errors import LeaseLost
 from domain.payment import IN_FLIGHT, UNFINISHED, AttemptStatus, Verb
 from models.change import Change
-from models.ids import new_id
 from models.tables import attempts
+from models.tables.base import new_id
 from models.task_messages import TaskMessage, message_for_attempt
 
 # Built once: to build a statement costs more than to run it.
@@ -89,7 +90,9 @@ def store_reference(connection: Connection, attempt_id: str, fencing_token: int,
 
 
 def take_lease(change: Change, locked: Row[Any]) -> int:
-    """Take a locked attempt for a look-up; return the fencing token to write with."""
+    """Take a locked attempt for a look-up; return the fencing token to write with.
+
+    An attempt that is sent is claimed by the command `Started` instead, because that is a decision on the payment."""
     fencing_token: int = locked.attempt_fencing_token + 1
     values = {"row_id": locked.attempt_id, "fencing_token": fencing_token, "due_at": change.now + LEASE}
     change.connection.execute(_update_attempt, values)

@@ -1,4 +1,4 @@
-"""The clock of a process: the database's time, so that all hosts agree, moved along by the monotonic clock."""
+"""The clock of a process: the database's time, so that all hosts agree, advanced by the monotonic clock."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sqlalchemy import Engine
 
 from models.session import database_now, read
 
-# Between two looks at the database a host's monotonic clock drifts by microseconds only.
+# In this time a host's monotonic clock drifts by microseconds only.
 _CALIBRATE_SECONDS = 30
 
 
 class Clock:
-    """Tells the time. Never call it inside a transaction: it may have to ask the database."""
+    """Tells the time. Never call it inside a transaction: it may have to read the database."""
 
     def __init__(self, engine: Engine, offset: Callable[[], timedelta] | None = None) -> None:
         self._engine = engine

@@ -15,7 +15,7 @@ from models.tables import attempts, dunning_cases, webhook_events
 from models.task_messages import DUNNING, WEBHOOK, TaskMessage, message_for_attempt
 
 # A new row is published right after its commit; the sweep publishes it if it is still due this much later.
-PUBLISHED_BY_WRITER = timedelta(seconds=4)
+SWEEP_AFTER = timedelta(seconds=4)
 # Small enough for one short transaction.
 BATCH = 500
 

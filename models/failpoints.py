@@ -1,4 +1,4 @@
-"""Named crash points. They cost one attribute look-up unless a test arms one through the environment.
+"""Failpoints: named places where a test kills the process. An unarmed one costs a call of an empty function.
 
 `CELERIAC_FAILPOINT=charge.claimed` kills the process, as kill -9 would, when it reaches that point."""
 
@@ -7,8 +7,8 @@ from __future__ import annotations
 import os
 import signal
 
-# Every place between a fact becoming durable and the next step that relies on it. A test kills a real
-# process at each of them; another fails when one of them is reached by no test.
+# Every place between one commit or call and the next step that relies on it. A test kills a real process at each of
+# them, and another test fails if one of them is reached by no test.
 POINTS = frozenset(
     {
         "accept.committed",

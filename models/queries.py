@@ -1,4 +1,4 @@
-"""Reads, and the one shape in which a payment is shown to applications and operators."""
+"""Reads: how payments, invoices and subscriptions are shown to applications and operators."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DISPUTE_EVENTS = (
 
 
 def find_payment(connection: Connection, payment_id: str, application: str | None) -> Row[Any]:
-    """Return the payment; one of another application is not found. None as application sees everything."""
+    """Return the payment. Raises NotFound, also for one of another application. `application` None sees all."""
     row = connection.execute(select(payments).where(payments.c.id == payment_id)).one_or_none()
     if row is None or (application is not None and row.application != application):
         raise NotFound("no such payment; check the id and the API key")
@@ -54,16 +54,16 @@ def show_payment(connection: Connection, payment_id: str, application: str | Non
 
 
 def _disputes(connection: Connection, payment_id: str) -> list[dict[str, Any]]:
-    """Return what was heard of disputes and returned debits of a payment, oldest first."""
-    told = select(events).where(events.c.payment_id == payment_id, events.c.name.in_(_DISPUTE_EVENTS))
+    """Return the disputes and returned debits of a payment, oldest first."""
+    stored = select(events).where(events.c.payment_id == payment_id, events.c.name.in_(_DISPUTE_EVENTS))
     return [
         {"event": row.name, "at": _text(row.at), **(row.data or {})}
-        for row in connection.execute(told.order_by(events.c.id))
+        for row in connection.execute(stored.order_by(events.c.id))
     ]
 
 
 def find_attempt(connection: Connection, providers: Iterable[str], reference: str, application: str | None) -> Row[Any]:
-    """Return the attempt, with `application`, that one of these providers knows by its reference. Raises NotFound."""
+    """Return the attempt of one of these providers with this reference. Raises NotFound."""
     row = connection.execute(
         select(attempts, payments.c.application, payments.c.state)
         .join(payments, payments.c.id == attempts.c.payment_id)
@@ -79,7 +79,7 @@ def find_attempt(connection: Connection, providers: Iterable[str], reference: st
 def list_payments(
     connection: Connection, application: str | None, invoice_id: str | None, after: str | None, limit: int
 ) -> list[dict[str, Any]]:
-    """Return up to `limit` payments, oldest first, that come after the id `after`."""
+    """Return up to `limit` payments after the id `after`, oldest first."""
     query = select(payments).order_by(payments.c.id).limit(limit)
     if application is not None:
         query = query.where(payments.c.application == application)
@@ -96,7 +96,7 @@ def list_payments(
 
 
 def payment_view(row: Any, tries: Iterable[Any]) -> dict[str, Any]:
-    """Return the public shape of a payment's row. Personal data and tokens stay inside."""
+    """Return the public form of a payment's row, without personal data and tokens."""
     currency = row["currency"]
     return {
         "id": row["id"],
@@ -126,7 +126,7 @@ def payment_view(row: Any, tries: Iterable[Any]) -> dict[str, Any]:
 
 
 def attempt_view(row: Any, currency: str) -> dict[str, Any]:
-    """Return the public shape of one try, with the provider's codes as they came."""
+    """Return the public form of an attempt, with the provider's codes as they came."""
     codes = ("code", "decline_class", "decline_code", "advice_code", "network_advice_code", "network_decline_code")
     return {
         "id": row["id"],
@@ -143,7 +143,7 @@ def attempt_view(row: Any, currency: str) -> dict[str, Any]:
 
 
 def show_invoice(connection: Connection, invoice_id: str, application: str | None) -> dict[str, Any]:
-    """Return an invoice with what is collected and what is still open on it."""
+    """Return an invoice with what is collected and what is outstanding. Raises NotFound."""
     row = connection.execute(select(invoices).where(invoices.c.id == invoice_id)).one_or_none()
     if row is None or (application is not None and row.application != application):
         raise NotFound("no such invoice; check the id and the API key")
@@ -177,7 +177,7 @@ def invoice_position(connection: Connection, invoice_id: str) -> InvoicePosition
 
 
 def show_subscription(connection: Connection, subscription_id: str, application: str | None) -> dict[str, Any]:
-    """Return a subscription and how its payment stands."""
+    """Return a subscription and whether its payments are up to date. Raises NotFound."""
     row = connection.execute(select(subscriptions).where(subscriptions.c.id == subscription_id)).one_or_none()
     if row is None or (application is not None and row.application != application):
         raise NotFound("no such subscription; check the id and the API key")
@@ -190,10 +190,10 @@ def timeline(connection: Connection, payment_id: str) -> list[Row[Any]]:
 
 
 def what_happens_next(connection: Connection, payment_id: str) -> list[tuple[datetime, str]]:
-    """Return the due dates of a payment, soonest first, each with what will be done then."""
+    """Return the due dates of a payment, soonest first, each with what happens then."""
     asks = {
         AttemptStatus.DUE: "is sent to the provider",
-        AttemptStatus.OPEN: "is looked up at the provider if the worker has not answered",
+        AttemptStatus.OPEN: "is looked up at the provider if its worker has recorded no outcome",
     }
     due = connection.execute(
         select(attempts).where(attempts.c.payment_id == payment_id, attempts.c.due_at.is_not(None))

@@ -1,4 +1,4 @@
-"""What an application may ask for, whichever door it comes through: checked here, before anything is stored."""
+"""Requests of applications, over HTTP or Celery: validated here before anything is stored."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ MetadataValue = Annotated[str, StringConstraints(strict=True, max_length=500)] |
 
 
 class ApiRequest(BaseModel):
-    """A request with no unknown fields. `parse` is the only way in."""
+    """A validated request without unknown fields. Only `parse` creates one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @classmethod
     def parse(cls, raw: Any) -> Self:
-        """Check a decoded JSON value; raise InvalidRequest with one sentence per field, never the values."""
+        """Validate a decoded JSON value. Raises InvalidRequest with a sentence for each field, never with values."""
         if not isinstance(raw, dict):
             raise InvalidRequest("the body must be a JSON object")
         if any(names_security_code(key) for key in keys_of(raw)):
@@ -82,7 +82,7 @@ class ApiRequest(BaseModel):
             raise InvalidRequest("; ".join(_sentence(dict(detail)) for detail in error.errors())) from None
 
     def fingerprint(self, operation: str) -> str:
-        """Return the hash by which a repeated Idempotency-Key is recognised as the same request."""
+        """Return the hash that tells a repeat of this request from another request with the same Idempotency-Key."""
         canonical = json.dumps([operation, self.model_dump(mode="json")], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -97,20 +97,20 @@ def _sentence(detail: dict[str, Any]) -> str:
 
 
 class ProcessPayment(ApiRequest):
-    """Collect an amount for an invoice with a payment method that the provider has tokenised."""
+    """Collect an amount for an invoice."""
 
     invoice_id: Text
     user_id: Text
     amount: Amount
     currency: CurrencyCode
     payment_method: Annotated[PaymentMethod, BeforeValidator(_method)]
-    # The provider's token of card or account; not for methods that the customer approves at the provider.
+    # The provider's token of a card or an account. Methods that the customer approves at the provider need none.
     payment_method_token: Token | None = None
     # The provider's customer that the token belongs to: needed to charge a saved card again.
     customer_token: Token | None = None
     capture: Annotated[bool, Field(strict=True)] = True
     subscription_id: Text | None = None
-    # The customer is not there to authenticate; so it is for a subscription unless the request says otherwise.
+    # True: the customer is not present to authenticate. The default for a payment with a subscription_id.
     off_session: Annotated[bool, Field(strict=True)] | None = None
     ip_address: Annotated[str, StringConstraints(strict=True, max_length=45)] | None = None
     device_fingerprint: Text | None = None
@@ -143,12 +143,12 @@ class ProcessPayment(ApiRequest):
 
     @property
     def is_off_session(self) -> bool:
-        """Whether the customer is away."""
+        """Whether the customer is absent and cannot authenticate."""
         return self.subscription_id is not None if self.off_session is None else self.off_session
 
     @property
     def routing_request(self) -> RoutingRequest:
-        """What routing has to know."""
+        """What routing reads of this request."""
         fields = {name for name, value in self if value not in (None, "", {})}
         parts = {f"billing_address.{name}" for name, value in (self.billing_address or {}).items() if value}
         country = (self.billing_address or {}).get("country")
@@ -164,7 +164,7 @@ class ProcessPayment(ApiRequest):
 
     @property
     def payer(self) -> dict[str, Any] | None:
-        """The personal data, to be stored apart."""
+        """The payer's personal data, which is stored in a column of its own."""
         fields = {"ip_address", "device_fingerprint", "email", "billing_address"}
         return self.model_dump(mode="json", include=fields, exclude_none=True) or None
 
@@ -180,13 +180,13 @@ class UpsertInvoice(ApiRequest):
 
 
 class CreateIntent(ApiRequest):
-    """Open an intent for a front end; the amount is the stored invoice's."""
+    """Create an intent for a front end over what is outstanding on the invoice."""
 
     invoice_id: Text
 
 
 class _Payer(ApiRequest):
-    """Personal data that the provider keeps with a customer; we store none of it."""
+    """Personal data that the provider stores with a customer; Celeriac stores none of it."""
 
     email: Annotated[str, StringConstraints(strict=True, max_length=254)] | None = None
     billing_address: dict[str, Annotated[str, StringConstraints(max_length=300)] | None] | None = None
@@ -198,40 +198,40 @@ class _Payer(ApiRequest):
 
 
 class OpenSetup(_Payer):
-    """Save a payment method in a front end."""
+    """Begin to save a payment method in a front end."""
 
     user_id: Text
     payment_method: Annotated[PaymentMethod, BeforeValidator(_method)] = PaymentMethod.CREDIT_CARD
 
 
 class AttachMethod(_Payer):
-    """Save a payment method that the front end has tokenised."""
+    """Save a payment method whose token the front end has got from the provider."""
 
     payment_method_token: Token
     default: Annotated[bool, Field(strict=True)] = False
 
 
 class CapturePayment(ApiRequest):
-    """Take authorized money, all of it unless an amount is given."""
+    """Capture authorized money: all of it unless an amount is given."""
 
     amount: Amount | None = None
 
 
 class CancelPayment(ApiRequest):
-    """Stop a payment or release an authorization."""
+    """Cancel a payment or release its authorization."""
 
 
 class RefundPayment(ApiRequest):
-    """Give money back, all that is left unless an amount is given."""
+    """Refund captured money: all that is left unless an amount is given."""
 
     amount: Amount | None = None
     reason: Literal["duplicate", "fraudulent", "requested_by_customer"] | None = None
 
 
 class RecordPayment(ApiRequest):
-    """What an operator has seen of a payment by invoice: money that came, or money that was given back.
+    """An operator's record of money that no provider sees: a payment by invoice that came, or that was refunded.
 
-    `reference`: where it can be found again, such as the bank statement's line."""
+    `reference`: where the money can be found, such as a line of the bank statement."""
 
     kind: Literal["payment", "refund"] = "payment"
     amount: Amount | None = None

@@ -36,10 +36,10 @@ from models.task_messages import TaskMessage, message_for_attempt
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What was written. `payment`: the row as it was before. `decision` None: it was booked already, and nothing was
-    written. `messages`: what to publish after the commit."""
+    """What was written. `row_before`: the payment and the attempt before the change. `decision` None: it was booked
+    already, and nothing was written. `messages`: what to publish after the commit."""
 
-    payment: Row[Any]
+    row_before: Row[Any]
     decision: Decision | None
     fencing_token: int
     messages: tuple[TaskMessage, ...] = ()

@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 
-from models.due_rows import PUBLISHED_BY_WRITER
-from models.ids import new_id
+from models.due_rows import SWEEP_AFTER
 from models.session import insert_new
 from models.tables import webhook_events
+from models.tables.base import new_id
 from models.task_messages import WEBHOOK, TaskMessage
 
 
@@ -27,7 +27,7 @@ def store_webhook_event(
         "payload": payload,
         "status": "stored",
         "tries": 0,
-        "due_at": now + PUBLISHED_BY_WRITER,
+        "due_at": now + SWEEP_AFTER,
         "received_at": now,
     }
     return TaskMessage(WEBHOOK, row_id) if insert_new(connection, webhook_events, values) else None

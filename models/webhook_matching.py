@@ -13,7 +13,7 @@ from models.change import Change
 from models.tables import attempts, payments
 
 
-def find_attempt(change: Change, provider: str, reference: str, attempt_id: str | None) -> str | None:
+def match_attempt(change: Change, provider: str, reference: str, attempt_id: str | None) -> str | None:
     """Return the attempt that the provider's object belongs to: the operation in flight on it, or the charge itself."""
     is_named = _is_any((attempts.c.provider_reference, reference), (attempts.c.id, attempt_id))
     named = change.connection.execute(

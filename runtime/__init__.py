@@ -1,4 +1,4 @@
-"""What a process works with, whichever edge it serves: the `Runtime`, leases, and recording a provider's outcome."""
+"""What a process works with, whichever edge it serves: the `Runtime`, and leases on attempts in flight."""
 
 from runtime.runtime import Runtime
 

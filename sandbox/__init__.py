@@ -1,7 +1,5 @@
-"""Imitates the payment providers over HTTP, with books of its own, so that the product can be tested against
-a truth.
+"""Simulates the payment providers over HTTP and keeps a ledger of its own, against which tests compare the product.
 
-Outside the product: nothing here imports the product and nothing of the product imports this. Each provider
-is a package; the clock, the ledger, the faults, the webhook delivery and the control API are shared by all of
-them.
+The sandbox stays outside the product: neither imports the other. Each provider is a package. All providers share the
+clock, the ledger, the fault injection, the webhook delivery and the control API.
 """

@@ -1,5 +1,4 @@
-"""Owns the command line: `python -m sandbox --port 8900 --webhook-url
-http://127.0.0.1:8000/webhooks/stripe`."""
+"""Command line: `python -m sandbox --port 8900 --webhook-url http://127.0.0.1:8000/webhooks/stripe`."""
 
 from __future__ import annotations
 
@@ -11,41 +10,44 @@ from sandbox.server import serve
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    options = argparse.ArgumentParser(prog="python -m sandbox", description="Imitate the payment providers over HTTP.")
+    options = argparse.ArgumentParser(prog="python -m sandbox", description="Simulate the payment providers over HTTP.")
     options.add_argument("--host", default="127.0.0.1")
     options.add_argument("--port", type=int, required=True, help="0 takes a free port")
-    options.add_argument("--webhook-url", help="send every event here")
+    options.add_argument(
+        "--webhook-url",
+        help="send Stripe's events to this URL, and those of each other provider to its name beside it",
+    )
     options.add_argument("--webhook-secret", help="signing secret of that endpoint, whsec_…")
-    options.add_argument("--latency-ms", type=float, default=0.0, help="how long each provider call takes")
+    options.add_argument("--latency-ms", type=float, default=0.0, help="duration of each provider call")
     options.add_argument(
         "--async-settle-seconds",
         type=float,
-        help="when bank debits and slow refunds settle; by default after days, as at the provider",
+        help="delay until bank debits and slow refunds finish; by default days, as at the provider",
     )
     options.add_argument(
         "--search-lag-seconds",
         type=float,
         default=0.0,
-        help="how far search results are behind; about a minute at the provider",
+        help="age at which an object appears in search results; about a minute at the provider",
     )
-    options.add_argument("--seed", type=int, help="seed of everything random, except ids")
+    options.add_argument("--seed", type=int, help="seed of every random choice; ids stay unique across runs")
     options.add_argument("--ledger", metavar="FILE", help="append each ledger row to this file as a line of JSON")
     return options
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the sandbox until it is told to stop."""
-    given = parser().parse_args(arguments)
+    """Run the sandbox until SIGTERM or SIGINT."""
+    options = parser().parse_args(arguments)
     serve(
-        host=given.host,
-        port=given.port,
-        webhook_url=given.webhook_url,
-        webhook_secret=given.webhook_secret,
-        latency_seconds=given.latency_ms / 1000.0,
-        async_settle_seconds=given.async_settle_seconds,
-        search_lag_seconds=given.search_lag_seconds,
-        seed=given.seed,
-        ledger_file=given.ledger,
+        host=options.host,
+        port=options.port,
+        webhook_url=options.webhook_url,
+        webhook_secret=options.webhook_secret,
+        latency_seconds=options.latency_ms / 1000.0,
+        async_settle_seconds=options.async_settle_seconds,
+        search_lag_seconds=options.search_lag_seconds,
+        seed=options.seed,
+        ledger_file=options.ledger,
     )
 
 

@@ -1,12 +1,12 @@
-"""Owns amounts as decimal text, for providers that write them so; what they refuse is their own."""
+"""Conversion between minor units and decimal text. Each provider validates amounts by its own rules."""
 
 from __future__ import annotations
 
 
-def written(minor: int, digits: int = 2) -> str:
-    """Return minor units as a decimal number with so many places.
+def decimal_text(minor: int, digits: int = 2) -> str:
+    """Return minor units as a decimal number with this many decimal places.
 
-    >>> written(3705), written(500, 0), written(5)
+    >>> decimal_text(3705), decimal_text(500, 0), decimal_text(5)
     ('37.05', '500', '0.05')
     """
     text = str(minor).rjust(digits + 1, "0")
@@ -14,7 +14,7 @@ def written(minor: int, digits: int = 2) -> str:
 
 
 def minor_units(text: str, digits: int = 2) -> int:
-    """Return a plain decimal number in minor units; places beyond those are dropped.
+    """Return a plain decimal number in minor units; further decimal places are dropped.
 
     >>> minor_units("37.05"), minor_units("37.5"), minor_units("500", 0)
     (3705, 3750, 500)

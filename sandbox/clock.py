@@ -1,5 +1,4 @@
-"""Owns the sandbox's time: a clock that can be moved forward, and the agenda of what happens later by that
-clock."""
+"""The sandbox's clock, which tests move forward, and the scheduler of actions that fall due by that clock."""
 
 from __future__ import annotations
 
@@ -12,23 +11,26 @@ from datetime import UTC, datetime
 
 Action = Callable[[], None]
 
+# A condition cannot wait longer than threading.TIMEOUT_MAX. One wake-up an hour costs nothing.
+LONGEST_WAIT_SECONDS = 3600.0
 
-def stamp(at: float) -> str:
-    """Return an instant as providers write it, in whole seconds.
 
-    >>> stamp(0.5)
+def iso_seconds(instant: float) -> str:
+    """Return seconds since the epoch as ISO 8601 text in whole seconds.
+
+    >>> iso_seconds(0.5)
     '1970-01-01T00:00:00Z'
     """
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def fine_stamp(at: float) -> str:
-    """Return an instant with its milliseconds.
+def iso_milliseconds(instant: float) -> str:
+    """Return seconds since the epoch as ISO 8601 text with milliseconds.
 
-    >>> fine_stamp(0.5)
+    >>> iso_milliseconds(0.5)
     '1970-01-01T00:00:00.500Z'
     """
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return datetime.fromtimestamp(instant, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Clock:
@@ -42,44 +44,45 @@ class Clock:
         return time.time() + self.offset_seconds
 
     def advance(self, seconds: float) -> None:
-        """Move the clock forward; time never runs backwards."""
+        """Move the clock forward; raise ValueError for a move backwards."""
         if seconds < 0:
             raise ValueError("the clock only moves forward")
         self.offset_seconds += seconds
 
 
-class Agenda:
-    """Actions with a due time by the sandbox clock, run in order of due time under the state's lock.
+class Scheduler:
+    """Runs actions in the order of their due time by the sandbox clock, under the state's lock.
 
-    One thread waits for the next action, so that things also happen while nobody calls. It starts with the
-    first action: a sandbox without delayed outcomes needs no thread.
+    One thread waits for the next action, so that delayed outcomes happen without a request. The thread starts with the
+    first action: most sandboxes in tests schedule nothing and need none.
     """
 
     def __init__(self, clock: Clock, lock: threading.RLock) -> None:
         self._clock = clock
         self._changed = threading.Condition(lock)
         self._due: list[tuple[float, int, Action]] = []
-        self._order = itertools.count()
+        # Breaks ties between equal due times: actions cannot be compared.
+        self._sequence = itertools.count()
         self._thread: threading.Thread | None = None
         self._is_closed = False
 
-    def at(self, due_at: float, action: Action) -> None:
+    def run_at(self, due_at: float, action: Action) -> None:
         """Run the action once the sandbox clock reads `due_at` or later."""
         with self._changed:
-            heapq.heappush(self._due, (due_at, next(self._order), action))
+            heapq.heappush(self._due, (due_at, next(self._sequence), action))
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="sandbox-agenda", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="sandbox-scheduler", daemon=True)
                 self._thread.start()
             self._changed.notify()
 
     def run_due(self) -> None:
-        """Run everything that is due by now."""
+        """Run every action that is due."""
         with self._changed:
             while self._due and self._due[0][0] <= self._clock.now():
                 heapq.heappop(self._due)[2]()
 
     def close(self) -> None:
-        """End the waiting thread; what is still to come never happens."""
+        """End the thread; actions that are not due yet never run."""
         with self._changed:
             self._is_closed = True
             self._changed.notify()
@@ -93,6 +96,4 @@ class Agenda:
     def _seconds_to_next(self) -> float | None:
         if not self._due:
             return None
-        # A condition cannot wait longer than TIMEOUT_MAX; an hour is short enough everywhere and costs
-        # nothing.
-        return min(max(self._due[0][0] - self._clock.now(), 0.0), 3600.0)
+        return min(max(self._due[0][0] - self._clock.now(), 0.0), LONGEST_WAIT_SECONDS)

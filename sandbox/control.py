@@ -1,5 +1,4 @@
-"""Owns the control API that all providers share: clock, books, faults, webhook mischief. Answers JSON
-only."""
+"""The control API that all providers share: clock, ledger, faults and the delivery of webhooks. It answers in JSON."""
 
 from __future__ import annotations
 
@@ -8,8 +7,8 @@ from typing import Any, NoReturn
 
 from flask import Blueprint, Response, abort, jsonify, make_response, request
 
-from sandbox.delivery import Mischief
-from sandbox.faults import FAULT_KINDS
+from sandbox.delivery import DeliveryFaults
+from sandbox.faults import FAULT_KINDS, UnknownFault
 from sandbox.state import Sandbox
 
 
@@ -18,8 +17,8 @@ def refuse(message: str) -> NoReturn:
     abort(make_response(jsonify(error=message), 400))
 
 
-def body_of_request() -> dict[str, Any]:
-    """Return the JSON object that was sent, empty if there was none."""
+def request_body() -> dict[str, Any]:
+    """Return the JSON object of the request, or an empty one if the body is empty."""
     body = request.get_json(silent=True, force=True) if request.get_data() else {}
     if not isinstance(body, dict):
         refuse("the body must be a JSON object")
@@ -27,8 +26,9 @@ def body_of_request() -> dict[str, Any]:
 
 
 def number(body: dict[str, Any], name: str, default: float, *, most: float | None = None) -> float:
-    """Return a number of at least 0 from the body."""
+    """Return a number from 0 to `most` out of the body."""
     value = body.get(name, default)
+    # In Python a boolean is a number too.
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or value < 0 or (most is not None and value > most):
         refuse(f"{name} must be a number from 0" + ("" if most is None else f" to {most:g}"))
@@ -36,24 +36,28 @@ def number(body: dict[str, Any], name: str, default: float, *, most: float | Non
 
 
 def blueprint(sandbox: Sandbox) -> Blueprint:
-    """Return the shared control routes."""
+    """Return the control routes that all providers share."""
     routes = Blueprint("control", __name__, url_prefix="/_sandbox")
 
     @routes.get("/health")
     def health() -> Response:
+        """Answer once the sandbox serves."""
         return jsonify(status="ok")
 
     @routes.get("/clock")
     def read_clock() -> Response:
+        """Show the sandbox's time, and how far it is ahead of real time."""
         return jsonify(now=sandbox.clock.now(), offset_seconds=sandbox.clock.offset_seconds)
 
     @routes.post("/clock")
-    def move_clock() -> Response:
-        sandbox.advance(number(body_of_request(), "advance_seconds", 0.0))
+    def advance_clock() -> Response:
+        """Move the clock forward: `advance_seconds`."""
+        sandbox.advance(number(request_body(), "advance_seconds", 0.0))
         return read_clock()
 
     @routes.get("/ledger")
     def read_ledger() -> Response:
+        """Show every movement of money and every attempt that reached an issuer."""
         with sandbox.lock:
             return jsonify(
                 movements=[asdict(movement) for movement in sandbox.ledger.movements],
@@ -62,6 +66,7 @@ def blueprint(sandbox: Sandbox) -> Blueprint:
 
     @routes.get("/books")
     def read_books() -> Response:
+        """Show each payment with its status and the totals of its movements."""
         with sandbox.lock:
             accounts = [account for provider in sandbox.providers for account in provider.accounts()]
             return jsonify(books=sandbox.ledger.books(accounts))
@@ -72,29 +77,41 @@ def blueprint(sandbox: Sandbox) -> Blueprint:
 
 
 def _add_fault_routes(routes: Blueprint, sandbox: Sandbox) -> None:
+    @routes.get("/operations")
+    def list_operations() -> Response:
+        """List the operations that can fail, by provider, and the faults."""
+        operations = {provider.provider: list(provider.operation_names()) for provider in sandbox.providers}
+        return jsonify(operations=operations, faults=dict(FAULT_KINDS))
+
     @routes.get("/faults")
     def list_faults() -> Response:
+        """List the injected faults with their hits."""
         with sandbox.lock:
             return jsonify(faults=[asdict(fault) for fault in sandbox.faults.all()])
 
     @routes.post("/faults")
     def add_fault() -> Response:
-        body = body_of_request()
-        if body.get("fault") not in FAULT_KINDS:
+        """Inject a fault: `operation`, `fault`, and optionally `times`, `rate`, `seconds`."""
+        body = request_body()
+        operation, fault, times = body.get("operation"), body.get("fault"), body.get("times", 1)
+        if not isinstance(operation, str):
+            refuse("operation must be a name from GET /_sandbox/operations, a prefix such as klarna.*, or *")
+        if not isinstance(fault, str):
             refuse(f"fault must be one of {', '.join(FAULT_KINDS)}")
-        if not isinstance(body.get("operation"), str):
-            refuse("operation must name an operation, or be *")
-        times = body.get("times", 1)
         if times is not None and (not isinstance(times, int) or times < 1):
-            refuse("times must be a whole number from 1, or null for ever")
-        how: dict[str, Any] = {"times": times, "rate": number(body, "rate", 1.0, most=1.0)}
+            refuse("times must be a whole number from 1, or null for every call")
+        options: dict[str, Any] = {"times": times, "rate": number(body, "rate", 1.0, most=1.0)}
         if "seconds" in body:
-            how["seconds"] = number(body, "seconds", 0.0)
-        with sandbox.lock:
-            return jsonify(id=sandbox.faults.add(body["operation"], body["fault"], **how).id)
+            options["seconds"] = number(body, "seconds", 0.0)
+        try:
+            with sandbox.lock:
+                return jsonify(id=sandbox.faults.add(operation, fault, **options).id)  # type: ignore[arg-type]
+        except UnknownFault as error:
+            refuse(str(error))
 
     @routes.delete("/faults")
     def clear_faults() -> Response:
+        """Remove every fault."""
         with sandbox.lock:
             sandbox.faults.clear()
         return jsonify(faults=[])
@@ -103,6 +120,7 @@ def _add_fault_routes(routes: Blueprint, sandbox: Sandbox) -> None:
 def _add_webhook_routes(routes: Blueprint, sandbox: Sandbox) -> None:
     @routes.get("/webhooks")
     def read_webhooks() -> Response:
+        """Show the endpoints, the faults of delivery, and the number of pending, delivered and dropped webhooks."""
         delivery = sandbox.delivery
         with sandbox.lock:
             endpoints = [endpoint for provider in sandbox.providers for endpoint in provider.endpoints()]
@@ -111,18 +129,19 @@ def _add_webhook_routes(routes: Blueprint, sandbox: Sandbox) -> None:
             delivered=delivery.delivered,
             dropped=delivery.dropped,
             endpoints=endpoints,
-            **asdict(delivery.mischief),
+            **asdict(delivery.faults),
         )
 
     @routes.post("/webhooks")
-    def disturb_webhooks() -> Response:
-        body = body_of_request()
-        now = sandbox.delivery.mischief
+    def set_webhook_faults() -> Response:
+        """Change the faults of delivery: `paused`, `duplicate`, `reorder`, `delay_seconds`, `drop_rate` and others."""
+        body = request_body()
+        now = sandbox.delivery.faults
         duplicate = body.get("duplicate", now.duplicate)
         if not isinstance(duplicate, int) or duplicate < 1:
             refuse("duplicate must be the number of copies, from 1")
-        sandbox.delivery.disturb(
-            Mischief(
+        sandbox.delivery.set_faults(
+            DeliveryFaults(
                 paused=bool(body.get("paused", now.paused)),
                 duplicate=duplicate,
                 duplicate_rate=number(body, "duplicate_rate", now.duplicate_rate, most=1.0),

@@ -1,37 +1,51 @@
-"""Owns the faults that a test injects: which operation goes wrong, how, how often. It executes no operation
-itself."""
+"""Fault injection: which operation fails, how and how often. The caller executes the operation and the fault."""
 
 from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Container
+import threading
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 FaultKind = Literal[
     "latency", "timeout_after", "error_before", "error_after", "reset_before", "reset_after", "rate_limit"
 ]
-FAULT_KINDS: tuple[str, ...] = get_args(FaultKind)
+FAULT_KINDS: Mapping[FaultKind, str] = {
+    "latency": "the operation starts after `seconds`",
+    "timeout_after": "the operation is executed; the connection is held for `seconds` and then closed",
+    "error_before": "the response is a 500 and nothing is executed",
+    "error_after": "the operation is executed and the response is a 500",
+    "reset_before": "the connection is reset and nothing is executed",
+    "reset_after": "the operation is executed and the connection is reset",
+    "rate_limit": "the response is a 429 and nothing is executed",
+}
 
-# Longer than any client of the product waits for an answer in a test, short enough not to outlive the test
-# run.
+# Longer than any read time-out of the product in a test, short enough not to outlive the test run.
 DEFAULT_SECONDS = 30.0
 
 
-class AnswerLost(Exception):
-    """The client gets no answer: the server holds the connection for `seconds` and then drops it."""
+class UnknownFault(ValueError):
+    """The fault or the operation does not exist; the message lists those that do."""
+
+
+class ResponseLost(Exception):
+    """The client gets no response: the server holds the connection for `seconds` and then drops it."""
 
     def __init__(self, *, seconds: float = 0.0, is_reset: bool = False) -> None:
-        super().__init__("the answer was lost on purpose")
+        super().__init__("an injected fault drops the response")
         self.seconds = seconds
         self.is_reset = is_reset
 
 
 @dataclass
 class Fault:
-    """One order to go wrong: on `operation` ("*" is every one, "klarna.*" all of a provider), `times` times
-    (None is for ever), at `rate`."""
+    """One injected fault.
+
+    `operation`: a name, or a prefix and `*` such as `klarna.*`. `times`: how many calls fail, None for all. `rate`: the
+    share of calls that fail. `hits`: the calls that have failed.
+    """
 
     id: str
     operation: str
@@ -41,53 +55,83 @@ class Fault:
     seconds: float = DEFAULT_SECONDS
     hits: int = 0
 
-    def covers(self, operation: str) -> bool:
-        """Tell whether this fault still applies to the operation."""
-        is_meant = self.operation == operation or (
-            self.operation.endswith("*") and operation.startswith(self.operation[:-1])
-        )
-        return is_meant and (self.times is None or self.hits < self.times)
+    def __post_init__(self) -> None:
+        self._is_over = threading.Event()
 
-    @property
-    def delay_seconds(self) -> float:
-        """Seconds to wait before the operation is executed."""
-        return self.seconds if self.fault == "latency" else 0.0
+    def applies_to(self, operation: str) -> bool:
+        """Tell whether the fault covers the operation and is not used up."""
+        return matches(self.operation, operation) and (self.times is None or self.hits < self.times)
 
-    def lose_answer(self, moment: Literal["before", "after"]) -> None:
-        """Drop the connection if this fault says so for the moment before or after execution."""
+    def delay(self) -> None:
+        """Hold the call before it is executed, if this fault is a latency: for its seconds, or until it ends."""
+        if self.fault == "latency":
+            self._is_over.wait(self.seconds)
+
+    def end(self) -> None:
+        """Let the calls go on that the fault delays."""
+        self._is_over.set()
+
+    def drop_response(self, moment: Literal["before", "after"]) -> None:
+        """Raise ResponseLost if the fault drops the connection at this moment of the execution."""
         if self.fault == f"reset_{moment}":
-            raise AnswerLost(is_reset=True)
+            raise ResponseLost(is_reset=True)
         if self.fault == "timeout_after" and moment == "after":
-            raise AnswerLost(seconds=self.seconds)
+            raise ResponseLost(seconds=self.seconds)
 
 
 class Faults:
-    """The faults now in force; guarded by the state's lock."""
+    """The injected faults, oldest first; guarded by the state's lock."""
 
-    def __init__(self, dice: random.Random) -> None:
-        self._dice = dice
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._operations: list[str] = []
         self._faults: list[Fault] = []
         self._numbers = itertools.count(1)
 
-    def add(self, operation: str, fault: FaultKind, **how: Any) -> Fault:
-        """Put a fault in force and return it."""
-        added = Fault(f"fault_{next(self._numbers)}", operation, fault, **how)
+    def register_operations(self, names: Iterable[str]) -> None:
+        """Make operations known, so that a fault can be injected into them."""
+        self._operations += names
+
+    def add(self, operation: str, fault: FaultKind, **options: Any) -> Fault:
+        """Inject a fault and return it; raise UnknownFault for a kind or an operation that does not exist.
+
+        A misspelt name would otherwise never match a call, and the test would prove nothing.
+        """
+        if fault not in FAULT_KINDS:
+            raise UnknownFault(f"there is no fault {fault!r}; the faults are: {', '.join(FAULT_KINDS)}")
+        if not any(matches(operation, known) for known in self._operations):
+            names = ", ".join(self._operations)
+            raise UnknownFault(
+                f"there is no operation {operation!r}; use *, a prefix such as klarna.*, or one of: {names}"
+            )
+        added = Fault(f"fault_{next(self._numbers)}", operation, fault, **options)
         self._faults.append(added)
         return added
 
     def clear(self) -> None:
-        """Take every fault out of force."""
+        """Remove every fault; calls that a latency delays go on."""
+        for fault in self._faults:
+            fault.end()
         self._faults.clear()
 
     def all(self) -> list[Fault]:
-        """Return the faults in force and those used up, oldest first."""
+        """Return every fault, also those that are used up, oldest first."""
         return list(self._faults)
 
-    def draw(self, operation: str, *, without: Container[str] = ()) -> Fault | None:
-        """Return the oldest fault that strikes this call, and count the hit."""
+    def take(self, operation: str, *, without: Container[str] = ()) -> Fault | None:
+        """Return the oldest fault that hits this call and count the hit; `without` names kinds to leave out."""
         for fault in self._faults:
-            if fault.fault in without or not fault.covers(operation) or self._dice.random() >= fault.rate:
+            if fault.fault in without or not fault.applies_to(operation) or self._rng.random() >= fault.rate:
                 continue
             fault.hits += 1
             return fault
         return None
+
+
+def matches(pattern: str, operation: str) -> bool:
+    """Tell whether a name, or a prefix and `*`, covers an operation.
+
+    >>> matches("*", "klarna.orders.read"), matches("klarna.*", "klarna.orders.read"), matches("klarna", "klarna.x")
+    (True, True, False)
+    """
+    return pattern == operation or (pattern.endswith("*") and operation.startswith(pattern[:-1]))

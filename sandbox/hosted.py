@@ -1,6 +1,6 @@
-"""Owns the pages on which a customer approves a payment at the provider: a person clicks, a test posts the same form.
+"""Hosted pages, on which the customer approves a payment at the provider: a person clicks, a test posts the same form.
 
-What a decision means is the provider's own; this shows the page, passes the decision on and sends the customer back.
+This module shows the page, passes the decision on and redirects the customer. The provider's package acts on it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from flask import Blueprint, Response, abort, jsonify, redirect, request
 from markupsafe import escape
 from werkzeug.wrappers import Response as AnyResponse
 
-from sandbox.control import body_of_request, refuse
+from sandbox.control import refuse, request_body
 from sandbox.state import Sandbox
 
 Decision = Literal["approve", "decline", "cancel"]
@@ -29,19 +29,20 @@ PAGE = """<!doctype html>
   h1 {{ font-size: 1.2rem }} button {{ font: inherit; padding: .5rem 1rem; margin: 0 .5rem .5rem 0 }}
 </style>
 <h1>{provider} <small>sandbox</small></h1>
-<p>Pay <strong>{amount} {currency}</strong> ({id}), now {status}.</p>
+<p>Pay <strong>{amount} {currency}</strong>.</p>
+<p>Payment {id}, status {status}.</p>
 <form method="post">
   <button name="decision" value="approve">Approve</button>
-  <button name="decision" value="decline">Decline</button>{more}
+  <button name="decision" value="decline">Decline</button>{extra_buttons}
   <button name="decision" value="cancel">Cancel and go back</button>
 </form>
-<p>Or close this window and walk away.</p>
+<p>To leave without a decision, close this window.</p>
 """
 
 
 @dataclass(frozen=True)
 class Page:
-    """What the customer is asked to approve; `amount` as the provider writes it."""
+    """The payment that the page shows. `amount`: decimal text with the currency's number of decimal places."""
 
     id: str
     amount: str
@@ -54,16 +55,18 @@ def blueprint(
     provider: str,
     show: Callable[[str], Page | None],
     decide: Callable[[str, str], str | None],
-    more: Mapping[str, str] | None = None,
+    extra_decisions: Mapping[str, str] | None = None,
 ) -> Blueprint:
     """Return the pages of a provider: `/<provider>/hosted/<id>` for people, `/_sandbox/<provider>/<id>` for tests.
 
-    `show` returns None for an unknown id. `decide` is called under the lock with the id and a decision, and returns
-    where the customer is sent. `more`: what else a customer can do there, as decision and the text of its button."""
-    decisions = (*DECISIONS, *(more or {}))
+    `show` returns None for an unknown id. `decide` gets the id and a decision and returns the URL to which the customer
+    is redirected; it runs under the lock. `extra_decisions` maps further decisions to the text of their buttons.
+    """
+    extras = extra_decisions or {}
+    decisions = (*DECISIONS, *extras)
     buttons = "".join(
         f'\n  <button name="decision" value="{escape(decision)}">{escape(text)}</button>'
-        for decision, text in (more or {}).items()
+        for decision, text in extras.items()
     )
     routes = Blueprint(f"{provider}_hosted", __name__)
 
@@ -73,17 +76,19 @@ def blueprint(
             page = show(id)
         if page is None:
             abort(404)
-        shown = {name: escape(value) for name, value in vars(page).items()}
-        return PAGE.format(provider=provider.replace("_", " ").title(), more=buttons, **shown)
+        fields = {name: escape(value) for name, value in vars(page).items()}
+        return PAGE.format(provider=provider.replace("_", " ").title(), extra_buttons=buttons, **fields)
 
     @routes.post(f"/{provider}/hosted/<id>")
     def decide_on_page(id: str) -> AnyResponse:
-        address = _decide(id, request.form.get("decision", ""))
-        return redirect(address, code=303) if address else jsonify(decided=True)
+        url = _decide(id, request.form.get("decision", ""))
+        # 303 makes the browser follow with GET and not post the form again.
+        return redirect(url, code=303) if url else jsonify(decided=True)
 
     @routes.post(f"/_sandbox/{provider}/<id>")
     def decide_by_test(id: str) -> Response:
-        return jsonify(sent_to=_decide(id, str(body_of_request().get("decision", ""))))
+        """Decide for the customer: `decision`. Returns the URL of the redirect."""
+        return jsonify(sent_to=_decide(id, str(request_body().get("decision", ""))))
 
     def _decide(id: str, decision: str) -> str | None:
         if decision not in decisions:

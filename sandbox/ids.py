@@ -1,4 +1,4 @@
-"""Owns the making of ids: never twice the same, not even after a restart with the same seed."""
+"""Random ids, unique also across restarts with the same seed."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import string
 
 CAPITALS = string.ascii_uppercase + string.digits
 SMALL = string.ascii_lowercase + string.digits
-# Seeded by the system on purpose: a consumer's stored ids must stay unique across runs of the sandbox.
+# Not seeded by the sandbox's setting: a repeated id would collide with the ids that the product has stored.
 _source = random.Random()
 
 
 def random_text(length: int, alphabet: str = CAPITALS) -> str:
-    """Return letters and digits without meaning."""
+    """Return random letters and digits."""
     return "".join(_source.choices(alphabet, k=length))

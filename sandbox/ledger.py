@@ -1,6 +1,6 @@
-"""Owns the books: every executed movement of money, in order, and every try that reached an issuer.
+"""The ledger: every executed movement of money, in order, and every attempt that reached an issuer.
 
-Append-only. Written by the imitated providers, read by tests as the truth. It must not decide anything.
+Append-only. The simulated providers write it and tests take it as the truth, so it decides nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Movement:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try that reached the issuer, whatever the issuer said."""
+    """One attempt that reached the issuer; `result` is the issuer's answer."""
 
     at: float
     object: str
@@ -42,7 +42,7 @@ class Attempt:
 
 @dataclass
 class Totals:
-    """What all movements of one payment add up to, in minor units."""
+    """The sums of all movements of one payment, in minor units."""
 
     authorized: int = 0
     captured: int = 0
@@ -51,7 +51,7 @@ class Totals:
     charges: int = 0
 
     def add(self, kind: MovementKind, amount: int) -> None:
-        """Count one movement; `charges` counts how often money was taken or reserved."""
+        """Add one movement; `charges` is the number of charges and authorizations."""
         if kind in ("charge", "authorization"):
             self.charges += 1
             self.authorized += amount
@@ -67,7 +67,7 @@ class Totals:
 
 @dataclass(frozen=True)
 class Account:
-    """One payment as its provider shows it now, to stand beside its totals in the books."""
+    """One payment with its present status, for the books."""
 
     object: str
     provider: str
@@ -78,8 +78,7 @@ class Account:
 
 @dataclass
 class Ledger:
-    """The books of all providers; `copy`, if given, receives each row as a line of JSON when it is
-    written."""
+    """The ledger of all providers; `copy`, if set, receives each row as a line of JSON as soon as it is written."""
 
     copy: IO[str] | None = None
     movements: list[Movement] = field(default_factory=list)
@@ -119,16 +118,17 @@ class Ledger:
     def attempt(
         self, at: float, *, object: str, result: str, idempotency_key: str | None, metadata: dict[str, str]
     ) -> None:
-        """Append one try that reached the issuer."""
+        """Append one attempt that reached the issuer."""
         attempt = Attempt(at, object, result, idempotency_key, dict(metadata))
         self.attempts.append(attempt)
         self._write("attempt", attempt)
 
     def books(self, accounts: Iterable[Account]) -> list[dict[str, Any]]:
-        """Return one row a payment: what its provider says it is, and what its movements add up to."""
+        """Return one row for each payment: its status, and the totals of its movements."""
         return [asdict(account) | asdict(self._totals.get(account.object, Totals())) for account in accounts]
 
     def _write(self, row: str, entry: Movement | Attempt) -> None:
         if self.copy is not None:
             self.copy.write(json.dumps({"row": row, **asdict(entry)}) + "\n")
+            # A reader of the file, or a killed sandbox, must not miss a row.
             self.copy.flush()

@@ -1,4 +1,4 @@
-"""Owns the putting together: settings to an application, and an application to a running server."""
+"""Builds the application from settings and runs it as a server."""
 
 from __future__ import annotations
 
@@ -12,47 +12,49 @@ from typing import Any
 
 from flask import Flask
 
-import sandbox as imitations
-from sandbox import control
+import sandbox as package
+from sandbox import control, overview
 from sandbox.state import Provider, Sandbox, Settings
 from sandbox.wsgi import Server
 
 STATE = "sandbox"
 
 
-def imitated() -> Iterator[Callable[[Sandbox], Provider]]:
-    """Yield what each package of a provider serves."""
-    for package in pkgutil.iter_modules(imitations.__path__):
-        if package.ispkg:
-            yield from importlib.import_module(f"{imitations.__name__}.{package.name}.imitation").PROVIDERS
+def provider_factories() -> Iterator[Callable[[Sandbox], Provider]]:
+    """Yield the provider classes that each provider package names in its module `provider`."""
+    for module in pkgutil.iter_modules(package.__path__):
+        if module.ispkg:
+            yield from importlib.import_module(f"{package.__name__}.{module.name}.provider").PROVIDERS
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """Return the application of a fresh sandbox; its state is `app.extensions["sandbox"]`."""
+    """Return the application of a new sandbox; its state is `app.extensions["sandbox"]`."""
     sandbox = Sandbox(settings or Settings())
     app = Flask("sandbox", static_folder=None)
-    # A lost answer is an exception that only the server can act on; Flask must not turn it into a 500.
+    # Only the server can act on a lost response, so Flask must not turn the exception into a 500.
     app.config["PROPAGATE_EXCEPTIONS"] = True
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions[STATE] = sandbox
-    sandbox.providers += [provider(sandbox) for provider in imitated()]
+    for factory in provider_factories():
+        sandbox.add(factory(sandbox))
     app.register_blueprint(control.blueprint(sandbox))
     for provider in sandbox.providers:
         provider.register(app)
+    overview.register(app, sandbox)
     return app
 
 
 class RunningSandbox:
-    """A sandbox that serves in threads of this process; use as a context manager in tests."""
+    """A sandbox that serves in threads of this process; a context manager for tests."""
 
     def __init__(self, settings: Settings | None = None, *, host: str = "127.0.0.1", port: int = 0) -> None:
         app = create_app(settings)
         self.state: Sandbox = app.extensions[STATE]
         self._server = Server((host, port), app)
         self.url = self._server.url
-        # The interval is how long a stop takes at most.
+        # The poll interval is the longest that `close` waits for the server.
         self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.05,), name="sandbox-server", daemon=True
+            target=self._server.serve_forever, args=(0.01,), name="sandbox-server", daemon=True
         )
 
     def __enter__(self) -> RunningSandbox:
@@ -70,15 +72,14 @@ class RunningSandbox:
 
 
 def serve(*, host: str = "127.0.0.1", port: int = 0, **settings: Any) -> None:
-    """Serve until SIGTERM or SIGINT, from the main thread; prints one line with the address once it
-    listens."""
+    """Serve until SIGTERM or SIGINT; call from the main thread. Prints one line with the address."""
     stop = threading.Event()
 
-    def stop_now(signum: int, frame: FrameType | None) -> None:
+    def stop_on_signal(signum: int, frame: FrameType | None) -> None:
         stop.set()
 
-    signal.signal(signal.SIGTERM, stop_now)
-    signal.signal(signal.SIGINT, stop_now)
+    signal.signal(signal.SIGTERM, stop_on_signal)
+    signal.signal(signal.SIGINT, stop_on_signal)
     with RunningSandbox(Settings(**settings), host=host, port=port) as running:
         print(f"sandbox listening on {running.url}", flush=True)
         stop.wait()

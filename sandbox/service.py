@@ -1,7 +1,7 @@
-"""Owns the way of a JSON request through an imitated provider: authentication, faults, execution, answer.
+"""The path of a JSON request through a simulated provider: authentication, faults, execution, response.
 
-A provider describes its manners by overriding the methods of `Service` and its operations by a table; what is its
-own (states, idempotency, events) stays in its own package. Stripe, which speaks forms, has a way of its own.
+A provider overrides the methods of `Service` and lists its operations in a table. Its states, idempotency and events
+stay in its own package. Stripe takes forms instead of JSON and has its own request path in `sandbox.stripe.api`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,7 @@ Json = dict[str, Any]
 
 
 class Refusal(Exception):
-    """An answer other than success, in the provider's own shape."""
+    """A response other than success, in the provider's own format."""
 
     def __init__(self, status: int, body: Any, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(str(status))
@@ -34,8 +34,8 @@ class Refusal(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What an operation answers; `body` None is an empty one."""
+class ApiResponse:
+    """The successful response of an operation; a `body` of None is sent as an empty body."""
 
     status: int = 200
     body: Any = None
@@ -46,7 +46,8 @@ class Answer:
 class Call:
     """One request to an operation: the ids of its path, its JSON body, its query, its headers in Title-Case.
 
-    `base_url`: the address under which the caller reaches this provider, for links in answers."""
+    `base_url`: the URL under which the caller reaches this provider, for the links in responses.
+    """
 
     ids: Mapping[str, str]
     body: Json
@@ -56,36 +57,36 @@ class Call:
 
     @property
     def credentials(self) -> tuple[str, str]:
-        """User and password of Basic authentication; empty where there is none."""
-        given = Authorization.from_header(self.headers.get("Authorization"))
-        return (given.username or "", given.password or "") if given and given.type == "basic" else ("", "")
+        """Return the user and the password of Basic authentication, both empty without it."""
+        header = Authorization.from_header(self.headers.get("Authorization"))
+        return (header.username or "", header.password or "") if header and header.type == "basic" else ("", "")
 
 
-def is_imitated(*credentials: str) -> bool:
-    """Tell whether credentials are an imitation's. They say what they are, so that real ones are never taken."""
+def are_sandbox_credentials(*credentials: str) -> bool:
+    """Tell whether all credentials contain "sandbox". Real ones do not, so the sandbox never accepts them."""
     return all("sandbox" in part for part in credentials)
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One route below the provider's prefix. Faults know it as `<provider>.<name>`."""
+    """One route below the provider's prefix. Faults name it `<provider>.<name>`. A public one needs no credentials."""
 
     name: str
     method: str
     rule: str
-    run: Callable[[Call], Answer]
-    is_open: bool = False
+    run: Callable[[Call], ApiResponse]
+    is_public: bool = False
 
 
 class Service(ABC):
-    """A provider that speaks JSON. `provider` is its name in the books, `prefix` the path it lives below."""
+    """A provider with a JSON API. `provider` is its name in the ledger."""
 
     provider = ""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
 
-    # --- what a provider says in its own way ---
+    # --- what each provider defines ---
 
     @abstractmethod
     def operations(self) -> Iterable[Operation]:
@@ -93,7 +94,7 @@ class Service(ABC):
 
     @abstractmethod
     def authenticate(self, call: Call) -> None:
-        """Raise the refusal of a request without good credentials. Not asked for operations that are open."""
+        """Raise a Refusal unless the credentials are valid. Public operations skip this check."""
 
     def server_error(self) -> Refusal:
         """Return the provider's 500."""
@@ -104,28 +105,32 @@ class Service(ABC):
         return Refusal(429, {"message": "too many requests"})
 
     def malformed(self) -> Refusal:
-        """Return the refusal of a body that is not a JSON object."""
+        """Return the refusal for a body that is not a JSON object."""
         return Refusal(400, {"message": "malformed JSON"})
 
     def accounts(self) -> Iterable[ledger.Account]:
-        """Yield every payment as the provider shows it now."""
+        """Yield every payment with its present status."""
         return ()
 
     def endpoints(self) -> Iterable[Json]:
         """Yield the webhook endpoints, without their secrets."""
         return ()
 
-    # --- what is the same everywhere ---
+    # --- what all providers share ---
 
     @property
     def prefix(self) -> str:
-        """Return the path that the provider lives below."""
+        """Return the path below which the provider's API lies."""
         return f"/{self.provider}"
 
     @property
     def now(self) -> float:
         """Return the time by the sandbox's clock."""
         return self.sandbox.clock.now()
+
+    def operation_names(self) -> Iterator[str]:
+        """Yield the names by which faults address the operations."""
+        return (f"{self.provider}.{operation.name}" for operation in self.operations())
 
     def register(self, app: Flask) -> None:
         """Add the provider's routes."""
@@ -140,26 +145,26 @@ class Service(ABC):
     def _view(self, operation: Operation) -> Callable[..., Response]:
         def view(**ids: str) -> Response:
             try:
-                return _response(self._serve(operation, ids))
+                return _flask_response(self._serve(operation, ids))
             except Refusal as refusal:
-                return _response(Answer(refusal.status, refusal.body, refusal.headers))
+                return _flask_response(ApiResponse(refusal.status, refusal.body, refusal.headers))
 
         return view
 
-    def _serve(self, operation: Operation, ids: Mapping[str, str]) -> Answer:
+    def _serve(self, operation: Operation, ids: Mapping[str, str]) -> ApiResponse:
         call = self._call(ids)
-        if not operation.is_open:
+        if not operation.is_public:
             self.authenticate(call)
         with self.sandbox.lock:
-            fault = self.sandbox.faults.draw(f"{self.provider}.{operation.name}")
+            fault = self.sandbox.faults.take(f"{self.provider}.{operation.name}")
         self._pause(fault)
         self._fail_before(fault)
-        answer = self._execute(operation, call)
+        response = self._execute(operation, call)
         if fault is not None:
-            fault.lose_answer("after")
+            fault.drop_response("after")
             if fault.fault == "error_after":
                 raise self.server_error()
-        return answer
+        return response
 
     def _call(self, ids: Mapping[str, str]) -> Call:
         body = request.get_json(silent=True, force=True) if request.get_data() else {}
@@ -172,33 +177,33 @@ class Service(ABC):
         return Call(ids, body, request.args.to_dict(), dict(request.headers), base_url)
 
     def _pause(self, fault: Fault | None) -> None:
-        seconds = self.sandbox.settings.latency_seconds + (fault.delay_seconds if fault else 0.0)
-        if seconds > 0:
-            time.sleep(seconds)
+        time.sleep(self.sandbox.settings.latency_seconds)
+        if fault is not None:
+            fault.delay()
 
     def _fail_before(self, fault: Fault | None) -> None:
         if fault is None:
             return
-        fault.lose_answer("before")
+        fault.drop_response("before")
         if fault.fault == "rate_limit":
             raise self.rate_limited()
         if fault.fault == "error_before":
             raise self.server_error()
 
-    def _execute(self, operation: Operation, call: Call) -> Answer:
+    def _execute(self, operation: Operation, call: Call) -> ApiResponse:
         with self.sandbox.lock:
-            self.sandbox.agenda.run_due()
+            self.sandbox.scheduler.run_due()
             try:
-                answer = operation.run(call)
+                response = operation.run(call)
             except Refusal as refusal:
-                answer = Answer(refusal.status, refusal.body, refusal.headers)
-            # Rendered under the lock: another request may change the object in the next moment.
-            return Answer(answer.status, json.loads(json.dumps(answer.body)), answer.headers)
+                response = ApiResponse(refusal.status, refusal.body, refusal.headers)
+            # Copied under the lock: another request may change the object before the response is written.
+            return ApiResponse(response.status, json.loads(json.dumps(response.body)), response.headers)
 
 
-def _response(answer: Answer) -> Response:
-    body = b"" if answer.body is None else json.dumps(answer.body).encode()
-    response = Response(body, answer.status, content_type="application/json" if body else None)
-    for name, value in answer.headers.items():
+def _flask_response(result: ApiResponse) -> Response:
+    body = b"" if result.body is None else json.dumps(result.body).encode()
+    response = Response(body, result.status, content_type="application/json" if body else None)
+    for name, value in result.headers.items():
         response.headers[name] = value
     return response

@@ -1,5 +1,4 @@
-"""Owns what all imitated providers share: one lock, one clock, one ledger, the faults, and the webhook
-delivery."""
+"""The state that all providers share: lock, clock, scheduler, ledger, faults and webhook delivery."""
 
 from __future__ import annotations
 
@@ -13,17 +12,17 @@ from typing import Any, Protocol, TypeVar
 from flask import Flask
 
 from sandbox import ledger
-from sandbox.clock import Agenda, Clock
+from sandbox.clock import Clock, Scheduler
 from sandbox.delivery import Delivery
 from sandbox.faults import Faults
 from sandbox.ledger import Ledger
 
-Imitation = TypeVar("Imitation")
+ProviderType = TypeVar("ProviderType")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a sandbox is started; see `python -m sandbox --help`."""
+    """The settings of a sandbox; see `python -m sandbox --help`."""
 
     webhook_url: str | None = None
     webhook_secret: str | None = None
@@ -35,18 +34,27 @@ class Settings:
     delivery_threads: int = 8
 
     def webhook_url_of(self, provider: str) -> str | None:
-        """Return where a provider's webhooks go: beside those of Stripe, whose address `webhook_url` is."""
+        """Return the webhook URL of a provider: `webhook_url`, which is Stripe's, with another last segment."""
         return f"{self.webhook_url.rsplit('/', 1)[0]}/{provider}" if self.webhook_url else None
 
 
 class Provider(Protocol):
-    """One imitated provider, as the shared parts see it."""
+    """One simulated provider, as the shared parts see it."""
+
+    provider: str
+
+    @property
+    def prefix(self) -> str:
+        """Return the path below which the provider's API lies; empty for the root."""
+
+    def operation_names(self) -> Iterable[str]:
+        """Yield the operations that a fault can hit."""
 
     def register(self, app: Flask) -> None:
         """Add the provider's routes, and its own control routes below /_sandbox."""
 
     def accounts(self) -> Iterable[ledger.Account]:
-        """Yield every payment as the provider shows it now."""
+        """Yield every payment with its present status."""
 
     def endpoints(self) -> Iterable[dict[str, Any]]:
         """Yield the webhook endpoints, without their secrets."""
@@ -55,36 +63,40 @@ class Provider(Protocol):
 class Sandbox:
     """The whole state of one running sandbox.
 
-    `lock` guards everything but the clock's reading; it is never held while sleeping or while talking to a
-    network.
+    `lock` guards everything but the reading of the clock. It is never held during a sleep or a network call.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.lock = threading.RLock()
         self.clock = Clock()
-        self.agenda = Agenda(self.clock, self.lock)
-        dice = random.Random(settings.seed)
+        self.scheduler = Scheduler(self.clock, self.lock)
+        rng = random.Random(settings.seed)
         file = settings.ledger_file
         copy = Path(file).open("a", encoding="utf-8") if file else None  # noqa: SIM115 (closed in close)
         self.ledger = Ledger(copy)
-        self.faults = Faults(dice)
-        self.delivery = Delivery(settings.delivery_threads, dice)
+        self.faults = Faults(rng)
+        self.delivery = Delivery(settings.delivery_threads, rng)
         self.providers: list[Provider] = []
 
-    def imitation(self, kind: type[Imitation]) -> Imitation:
+    def add(self, provider: Provider) -> None:
+        """Add a provider and make its operations known to the faults."""
+        self.providers.append(provider)
+        self.faults.register_operations(provider.operation_names())
+
+    def provider_of(self, kind: type[ProviderType]) -> ProviderType:
         """Return the provider of that class."""
         return next(provider for provider in self.providers if isinstance(provider, kind))
 
     def advance(self, seconds: float) -> None:
-        """Move the clock forward and let everything that became due happen before returning."""
+        """Move the clock forward and run every action that falls due, before returning."""
         with self.lock:
             self.clock.advance(seconds)
-            self.agenda.run_due()
+            self.scheduler.run_due()
 
     def close(self) -> None:
         """End the threads and close the ledger's file."""
-        self.agenda.close()
+        self.scheduler.close()
         self.delivery.close()
         if self.ledger.copy is not None:
             self.ledger.copy.close()

@@ -1,9 +1,8 @@
-"""Owns the HTTP server: one thread a connection, HTTP/1.1 keep-alive, and connections that break when a fault
-says so.
+"""The HTTP server: a thread for each connection, HTTP/1.1 keep-alive, and connections that break on an injected fault.
 
-Werkzeug's server answers every request with `Connection: close`, which would hide the cost and the failures
-of kept connections that the product meets with real providers. Only what the sandbox's clients send is
-understood: bodies with a Content-Length or chunked, no TLS, no pipelining, no upgrades.
+Werkzeug's server answers every request with `Connection: close`, which would hide the cost and the failures of kept
+connections that the product meets with real providers. The server understands only what the sandbox's clients send:
+bodies with a Content-Length or chunked, no TLS, no pipelining, no upgrades.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from collections.abc import Callable, Iterable
 from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
-from sandbox.faults import AnswerLost
+from sandbox.faults import ResponseLost
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-# Hundreds of workers may connect in the same instant; a short backlog would answer them with delays of
-# seconds.
+# Hundreds of workers may connect in the same instant. With a short backlog the kernel drops connections, and each
+# client waits a second before it tries again.
 LISTEN_BACKLOG = 1024
 LONGEST_LINE = 65536
 
@@ -47,29 +46,29 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         return f"http://{self.server_address[0]!s}:{self.server_address[1]}"
 
     def shutdown_request(self, request: Any) -> None:
-        """Close without a shutdown first: a shutdown would turn an ordered reset into a polite end."""
+        """Close without a shutdown first: a shutdown would send FIN, and an injected reset needs RST."""
         self.close_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Stay silent about clients that went away; show everything else, for it is a bug."""
+        """Ignore clients that disconnect; print everything else, because it is a bug."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
 
 class Connection(socketserver.StreamRequestHandler):
-    """Answer the requests of one connection until one side is done with it."""
+    """Answers the requests of one connection until one side closes it."""
 
     disable_nagle_algorithm = True
 
     def handle(self) -> None:
-        """Answer requests one after the other."""
+        """Answer the requests one after the other."""
         while (environ := self._read_request()) is not None:
             try:
-                answer = _run_app(self._server.app, environ)
-            except AnswerLost as loss:
-                self._lose(loss)
+                response = _run_app(self._server.app, environ)
+            except ResponseLost as loss:
+                self._drop(loss)
                 return
-            self._write_answer(answer, environ)
+            self._write_response(response, environ)
             if _wants_close(environ):
                 return
 
@@ -110,28 +109,28 @@ class Connection(socketserver.StreamRequestHandler):
             "wsgi.run_once": False,
         }
 
-    def _write_answer(self, answer: tuple[str, list[tuple[str, str]], bytes], environ: dict[str, Any]) -> None:
-        status, headers, body = answer
+    def _write_response(self, response: tuple[str, list[tuple[str, str]], bytes], environ: dict[str, Any]) -> None:
+        status, headers, body = response
         lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers)]
         if not any(name.lower() == "content-length" for name, _ in headers):
             lines.append(f"Content-Length: {len(body)}")
         if _wants_close(environ):
             lines.append("Connection: close")
         head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
-        # One write, so that head and body share a packet.
+        # A single write, so that head and body share a packet.
         self.wfile.write(head if environ["REQUEST_METHOD"] == "HEAD" else head + body)
 
-    def _lose(self, loss: AnswerLost) -> None:
-        # A client that gives up becomes readable (end of stream): nobody is left to hold the connection for.
+    def _drop(self, loss: ResponseLost) -> None:
+        # The socket becomes readable (end of stream) when the client gives up; there is no reason to wait longer.
         select.select([self.connection], [], [], loss.seconds)
         if loss.is_reset:
-            # Linger of zero seconds: close() discards the connection with RST instead of ending it with FIN.
+            # With a linger of zero seconds close() sends RST instead of FIN.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def _wants_close(environ: dict[str, Any]) -> bool:
-    asked = environ.get("HTTP_CONNECTION", "").lower()
-    return asked == "close" or (environ["SERVER_PROTOCOL"] == "HTTP/1.0" and asked != "keep-alive")
+    header = environ.get("HTTP_CONNECTION", "").lower()
+    return header == "close" or (environ["SERVER_PROTOCOL"] == "HTTP/1.0" and header != "keep-alive")
 
 
 def _read_headers(stream: io.BufferedIOBase, environ: dict[str, Any]) -> None:
@@ -153,6 +152,7 @@ def _read_chunks(stream: io.BufferedIOBase) -> Iterable[bytes]:
     while size := int(stream.readline(LONGEST_LINE).split(b";")[0], 16):
         yield stream.read(size)
         stream.readline(LONGEST_LINE)
+    # Trailers end with an empty line. Unread, they would be taken for the next request of the connection.
     while stream.readline(LONGEST_LINE).strip():
         continue
 
@@ -170,10 +170,10 @@ def _run_app(app: WsgiApp, environ: dict[str, Any]) -> tuple[str, list[tuple[str
         finally:
             if hasattr(chunks, "close"):
                 chunks.close()
-    except AnswerLost:
+    except ResponseLost:
         raise
     except Exception:
-        # A bug of the sandbox: show it here and let the client see a plain 500 that no provider would send.
+        # A bug of the sandbox. Print it here, and send a plain 500 that no provider would send.
         traceback.print_exc()
         return "500 Internal Server Error", [("Content-Type", "text/plain")], b"bug in the sandbox\n"
     status, headers = started[-1]

@@ -1,4 +1,5 @@
-"""Development tooling behind `dev.py`: the embedded stack, the demo, the test run.
+"""The development tools behind `dev.py`: a complete local system, the demo, the random operations and the test run.
 
-Never shipped, and never imported by the application.
+Not in the wheel; the application never imports them. They use the application from outside: command lines,
+environment variables and HTTP paths.
 """

@@ -1,44 +1,186 @@
-"""Compares our amounts with the provider's own books, payment by payment, in minor units."""
+"""`dev.py books`: random operations over all providers while a share of all calls fails, then a reconciliation.
+
+The reconciliation compares our amounts with the providers' ledger, payment by payment. stack/random_customers.py has
+the operations. The seed decides the customers' choices; which calls the faults hit differs from run to run.
+"""
 
 from __future__ import annotations
 
+import argparse
+import random
+import sys
+import time
 from collections import Counter
-from decimal import Decimal
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import count
 
-from iso4217 import Currency
+from stack.client import Json, Merchant, Provider, UnexpectedResult
+from stack.command import make_parser, run_on_stack
+from stack.process import wait_until
+from stack.progress import Progress
+from stack.random_customers import CUSTOMERS, Simulation
+from stack.reconciliation import our_totals, provider_totals, unknown_objects
+from stack.stack import Stack
 
-from stack.client import Json
-
-Sums = dict[str, int]
-
-
-def minor_units(amount: str, currency: str) -> int:
-    """Return an amount in the currency's smallest unit.
-
-    >>> minor_units("12.34", "EUR"), minor_units("4200", "JPY")
-    (1234, 4200)
-    """
-    return int(Decimal(amount).scaleb(Currency(currency).exponent or 0))
+CUSTOMERS_AT_ONCE = 12
+# The provider loses a response by holding it longer than we wait for it; the attempt is then in doubt.
+READ_TIMEOUT_SECONDS = 2
+LOST_RESPONSE_SECONDS = 4
+# A payment in doubt is looked up after 1, 3, 10, 30 and 60 seconds, then every five minutes. Five look-ups can fail.
+WAIT_SECONDS = 480
+IN_PROGRESS = ("accepted", "processing", "in_doubt")
+ATTEMPT_IN_PROGRESS = ("due", "open", "in_doubt")
 
 
-def our_sums(payment: Json) -> Sums:
-    """Return what we say was moved for a payment."""
-    currency = payment["currency"]
-    return {
-        "captured": minor_units(payment["captured_amount"], currency),
-        "refunded": minor_units(payment["refunded_amount"], currency),
+def main(arguments: list[str]) -> int:
+    """Run the operations and reconcile; return 0 if no amount differs and nothing was charged or refunded twice."""
+    parser = make_parser("books", "Random operations with faults, then a comparison with the providers' ledger.")
+    parser.add_argument("--seed", type=int, default=1, help="decides the customers' choices (default 1)")
+    parser.add_argument("--operations", type=positive, default=2000, metavar="N", help="default 2000")
+    parser.add_argument("--rate", type=share, default=0.05, help="share of the calls that each fault hits (0.05)")
+    options = parser.parse_args(arguments)
+    work = partial(run, seed=options.seed, operations=options.operations, rate=options.rate)
+    settings = {"PROVIDER_READ_TIMEOUT_SECONDS": str(READ_TIMEOUT_SECONDS)}
+    return run_on_stack("books", work, use_environment=options.use_environment, settings=settings)
+
+
+def positive(text: str) -> int:
+    """Return a whole number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("give a whole number from 1")
+    return int(text)
+
+
+def share(text: str) -> float:
+    """Return a number from 0 to 1."""
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError("give a number from 0 to 1")
+    return number
+
+
+def run(stack: Stack, progress: Progress, *, seed: int, operations: int, rate: float) -> int:
+    """Run the operations with faults, wait until no payment is in progress, reconcile; return the exit code."""
+    started = time.monotonic()
+    progress.show("creating API keys")
+    merchant = Merchant(stack.api_url, stack.create_key("app", "books"), WAIT_SECONDS)
+    operator = Merchant(stack.api_url, stack.create_key("operator", "books"))
+    provider = Provider(stack.sandbox_url, stack.env["STRIPE_SECRET_KEY"])
+    simulation = Simulation(merchant, operator, provider)
+    provider.inject_faults(rate, LOST_RESPONSE_SECONDS)
+    problems = run_customers(simulation, progress, seed, operations)
+    faults = provider.stop_faults()
+    payments = wait_until_idle(simulation, progress)
+    totals, movements = provider.ledger_totals(), provider.movements()
+    progress.stop()
+    progress.print(report(simulation, payments, movements, faults))
+    problems += find_problems(payments, totals, movements)
+    if problems:
+        print(stack.log_tails(), *(f"books: {problem}" for problem in problems), sep="\n", file=sys.stderr)
+        return 1
+    seconds = time.monotonic() - started
+    number = simulation.operations.total()
+    done = f"{number} operations (seed {seed}) on {len(payments)} payments, {faults} calls failed:"
+    equal = f"every amount equals the providers' ledger, nothing was charged or refunded twice; {seconds:.0f} seconds"
+    progress.print(f"{done}\n{equal}")
+    return 0
+
+
+def run_customers(simulation: Simulation, progress: Progress, seed: int, operations: int) -> list[str]:
+    """Run customers, several at once, until there are enough operations; return the problems."""
+
+    def state() -> str:
+        done = simulation.operations.total()
+        text = f"{done} operations on {len(simulation.payment_ids)} payments, with faults; the goal is {operations}"
+        return text if done < operations else f"{text}; waiting for the last customers"
+
+    progress.show(state)
+    numbers = count()
+    with ThreadPoolExecutor(CUSTOMERS_AT_ONCE) as pool:
+        running = [
+            pool.submit(_run_one_after_another, simulation, numbers, seed, operations) for _ in range(CUSTOMERS_AT_ONCE)
+        ]
+        return [problem for each in running for problem in each.result()]
+
+
+def _run_one_after_another(simulation: Simulation, numbers: Iterator[int], seed: int, operations: int) -> list[str]:
+    problems = []
+    while simulation.operations.total() < operations:
+        with simulation.lock:
+            number = next(numbers)
+        rng = random.Random(f"{seed}:{number}")  # noqa: S311
+        customer = rng.choices(list(CUSTOMERS), list(CUSTOMERS.values()))[0]
+        try:
+            customer(simulation, rng)
+        except UnexpectedResult as error:
+            problems.append(f"customer {number}: {error}")
+    return problems
+
+
+def wait_until_idle(simulation: Simulation, progress: Progress) -> list[Json]:
+    """Wait until no webhook is pending and no payment is in progress; return the payments."""
+    progress.show("faults are off; waiting for the last webhooks")
+    wait_until(lambda: not simulation.provider.webhooks()["pending"], WAIT_SECONDS, 0.5)
+    waiting = set(simulation.payment_ids)
+
+    def are_idle() -> bool:
+        waiting.difference_update([each for each in waiting if is_idle(simulation.merchant.payment(each))])
+        return not waiting
+
+    progress.show(lambda: f"faults are off; {len(waiting)} of {len(simulation.payment_ids)} payments are in progress")
+    wait_until(are_idle, WAIT_SECONDS, 1)
+    return [simulation.merchant.payment(payment_id) for payment_id in simulation.payment_ids]
+
+
+def is_idle(payment: Json) -> bool:
+    """Tell whether neither a payment nor one of its attempts is in progress."""
+    is_in_progress = payment["status"] in IN_PROGRESS
+    return not is_in_progress and all(attempt["status"] not in ATTEMPT_IN_PROGRESS for attempt in payment["attempts"])
+
+
+def find_problems(payments: list[Json], totals: list[Json], movements: list[Json]) -> list[str]:
+    """Return a line for each payment that is in progress, differs from the ledger, or has a movement too many."""
+    problems = [f"{payment['id']} is still {payment['status']}" for payment in payments if not is_idle(payment)]
+    charges = Counter(payment_of(row) for row in movements if row["kind"] in ("charge", "authorization"))
+    refunds = Counter(payment_of(row) for row in movements if row["kind"] == "refund")
+    for payment in payments:
+        name = f"{payment['id']} ({payment['payment_method']} by {payment['provider']}, {payment['status']})"
+        ours, theirs = our_totals(payment), provider_totals(totals, payment)
+        if payment["provider"] != "manual" and ours != theirs:
+            problems.append(f"{name}: our totals are {ours}; the provider's are {theirs}")
+        if charges[payment["id"]] > 1:
+            problems.append(f"{name}: charged {charges[payment['id']]} times")
+        requested = [attempt for attempt in payment["attempts"] if attempt["verb"] == "refund"]
+        if refunds[payment["id"]] > len(requested):
+            problems.append(f"{name}: {refunds[payment['id']]} refunds for {len(requested)} requests")
+    unknown = unknown_objects(totals, {payment["id"] for payment in payments})
+    return problems + [f"the provider's {name} belongs to none of our payments" for name in unknown]
+
+
+def payment_of(movement: Json) -> str | None:
+    """Return the id of the payment that a movement in the ledger names."""
+    payment_id: str | None = movement["metadata"].get("payment_id")
+    return payment_id
+
+
+def report(simulation: Simulation, payments: list[Json], movements: list[Json], faults: int) -> str:
+    """Return the numbers of operations, of payments by provider and status, and of movements in the ledger."""
+    operations = ", ".join(f"{number} {operation}" for operation, number in sorted(simulation.operations.items()))
+    lines = {
+        "operations": operations,
+        "providers": _numbers(payment["provider"] for payment in payments),
+        "statuses": _numbers(payment["status"] for payment in payments),
+        "ledger": _numbers(row["kind"] for row in movements),
+        "faults": f"{faults} calls hit, {simulation.provider.webhooks()['delivered']} webhooks delivered",
     }
+    return "\n".join(["", *(f"{title:<14}{text}" for title, text in lines.items()), ""])
 
 
-def provider_sums(books: list[Json], payment_id: str) -> Sums:
-    """Return what the provider moved for a payment, over all its objects."""
-    sums = Counter(captured=0, refunded=0)
-    for book in books:
-        if book["metadata"].get("payment_id") == payment_id:
-            sums.update(captured=book["captured"], refunded=book["refunded"])
-    return dict(sums)
+def _numbers(names: Iterable[str]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in Counter(names).most_common())
 
 
-def strangers(books: list[Json], payment_ids: set[str]) -> list[str]:
-    """Return the provider's objects that moved money for none of our payments."""
-    return [b["object"] for b in books if b["captured"] and b["metadata"].get("payment_id") not in payment_ids]
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

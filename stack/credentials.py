@@ -1,6 +1,7 @@
-"""What the processes of a stack are told of the providers: credentials that only the sandbox takes, new each time.
+"""The provider settings of a stack: credentials that only the sandbox accepts, new at each start.
 
-Nobody's real credentials: they say what they are, and are refused together with a provider's real address."""
+They contain the word `sandbox`, and the application refuses them together with the address of a real provider.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +10,12 @@ import secrets
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-# The registration that the sandbox's PayPal signs its webhooks for.
+# The webhook id for which the sandbox signs PayPal's webhooks.
 PAYPAL_WEBHOOK_ID = "7SANDBOX00000000WEBHOOK1"
 
 
 def sandbox_credentials(sandbox_url: str, web_url: str, webhook_secret: str) -> dict[str, str]:
-    """Return the settings of every provider at one sandbox, which signs its webhooks with `webhook_secret`."""
+    """Return the settings of all providers at one sandbox, which signs its webhooks with `webhook_secret`."""
     return {
         "PUBLIC_URL": web_url,
         "STRIPE_SECRET_KEY": f"sk_test_sandbox{secrets.token_hex(12)}",
@@ -44,6 +45,6 @@ def sandbox_credentials(sandbox_url: str, web_url: str, webhook_secret: str) -> 
 
 
 def _ed25519_secret() -> str:
-    """Return a key as Coinbase hands it out: base64 of seed and public key."""
+    """Return a key in Coinbase's format: base64 of the seed and the public key."""
     key = Ed25519PrivateKey.generate()
     return base64.b64encode(key.private_bytes_raw() + key.public_key().public_bytes_raw()).decode()

@@ -1,122 +1,140 @@
-"""The demo: real payments through the public API of a whole stack, to their rest, then the books compared.
+"""`dev.py demo`: real payments through the public API of a complete local system, compared with the provider's ledger.
 
-What is played stands in stack/scenario.py, how it is shown in stack/report.py.
+stack/demo_cases.py and stack/demo_methods.py have the payments, stack/demo_report.py the report.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
-from stack import tour
-from stack.client import DemoError, Merchant, Provider
-from stack.process import ProcessError, interrupt_on_signals
-from stack.report import find_problems, print_table, summary
-from stack.scenario import (
+from stack.client import Merchant, Provider, UnexpectedResult
+from stack.command import make_parser, run_on_stack
+from stack.demo_cases import (
+    Actors,
     Case,
-    World,
-    independent_cases,
-    live_three_weeks,
-    lost_answer,
-    subscriptions,
+    advance_three_weeks,
+    card_and_debit_cases,
+    lost_response,
+    subscription_cases,
 )
-from stack.services import Stack
+from stack.demo_methods import payment_method_cases
+from stack.demo_report import find_problems, summary, table
+from stack.progress import Progress
+from stack.stack import Stack
 
-MOVING = ("accepted", "processing")
-# Every webhook of the tour comes this much later than the answer that it repeats.
-LATE_SECONDS = 2
+NOT_YET_TRIED = ("accepted", "processing")
+# Webhooks come this many seconds after the response, so that the demo does not depend on them and meets late ones.
+WEBHOOK_DELAY_SECONDS = 2
+# As many unfinished cases as the progress line names.
+NAMED_CASES = 3
 
 
 def main(arguments: list[str]) -> int:
-    """Play the scenario; return 0 if every payment rests as it should and the books are equal."""
-    parser = argparse.ArgumentParser(prog="dev.py demo", description="Real payments on a stack of its own.")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the payments to FILE")
-    target = parser.parse_args(arguments).json
-    interrupt_on_signals()
-    print("Starting broker, sandbox, web, worker and beat ...", flush=True)
-    try:
-        with (
-            tempfile.TemporaryDirectory(prefix="celeriac-demo-") as directory,
-            Stack(Path(directory)) as stack,
-        ):
-            return play(stack, target)
-    except (ProcessError, DemoError) as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\ndemo: stopped", file=sys.stderr)
-        return 130
+    """Run the demo; return 0 if every payment has the expected status and its amounts equal the ledger's."""
+    parser = make_parser("demo", "Real payments through a complete local system, with every payment method.")
+    parser.add_argument("--json", type=writable_file, metavar="FILE", help="also write the payments to FILE")
+    options = parser.parse_args(arguments)
+    work = partial(run, json_file=options.json)
+    return run_on_stack("demo", work, use_environment=options.use_environment)
 
 
-def play(stack: Stack, target: Path | None) -> int:
+def writable_file(name: str) -> Path:
+    """Return the path of a file that can be written; refuse it before the demo runs, not after."""
+    file = Path(name).resolve()
+    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"cannot write {name}; name a file in a folder that exists")
+    return file
+
+
+def run(stack: Stack, progress: Progress, json_file: Path | None) -> int:
     """Run all cases on a running stack and report; return the exit code."""
     started = time.monotonic()
     provider = Provider(stack.sandbox_url, stack.env["STRIPE_SECRET_KEY"])
-    merchant = Merchant(stack.api_url, stack.create_key("app", "demo"))
     try:
+        progress.show("creating API keys")
+        merchant = Merchant(stack.api_url, stack.create_key("app", "demo"))
         operator = Merchant(stack.api_url, stack.create_key("operator", "demo"))
-        cases = run_cases(World(merchant, operator, provider, lambda days: advance(stack, days)))
-    except DemoError:
+        cases = run_cases(Actors(merchant, operator, provider, partial(advance, stack, progress), progress.show))
+    except UnexpectedResult:
         print(stack.log_tails(), file=sys.stderr)
         raise
-    books = provider.books()
+    progress.show("comparing with the provider's ledger")
+    totals = provider.ledger_totals()
     seconds = round(time.monotonic() - started, 1)
-    print_table(cases, books)
-    print(f"\n{stack.command('show', cases[-2].id).strip()}\n")
-    if target:
-        target.write_text(json.dumps(summary(cases, books, seconds), indent=2) + "\n")
-    problems = find_problems(cases, books)
+    history = stack.command("show", cases[-2].id).strip()
+    progress.stop()
+    progress.print(f"\n{table(cases, totals)}\n\n{history}\n")
+    if json_file:
+        json_file.write_text(json.dumps(summary(cases, totals, seconds), indent=2) + "\n")
+    problems = find_problems(cases, totals)
     if problems:
         print(stack.log_tails(), *(f"demo: {problem}" for problem in problems), sep="\n", file=sys.stderr)
         return 1
-    print(f"{len(cases)} payments at rest, our books equal to the provider's, {seconds} seconds")
+    progress.print(f"{len(cases)} payments as expected, all amounts equal to the provider's ledger, {seconds} seconds")
     return 0
 
 
-def advance(stack: Stack, days: int) -> None:
-    """Move the sandbox's clock, which every process follows."""
-    print(f"The clock moves {days} days ...", flush=True)
+def advance(stack: Stack, progress: Progress, days: int) -> None:
+    """Advance the sandbox's clock, which every process follows."""
+    progress.print(f"The clock advances by {days} days.")
+    progress.show("advancing the clock of the sandbox")
     stack.command("sandbox", "advance", "--days", str(days))
 
 
-def run_cases(world: World) -> list[Case]:
-    """Enqueue the cases, let each go its way, and return them as they came to rest."""
-    lost = lost_answer()
-    world.provider.lose_next_answer()
-    enqueue(world, lost)
-    world.merchant.wait_for(lost.id, lambda payment: payment["status"] not in MOVING, "tried")
-    once, monthly = [*independent_cases(world.provider), *tour.cases()], subscriptions(world.provider)
-    world.provider.hold_webhooks(LATE_SECONDS)
-    for case in [*once, *monthly]:
-        enqueue(world, case)
-    print(f"{len(once) + len(monthly) + 1} payments are accepted; each goes its way ...", flush=True)
-    with ThreadPoolExecutor(len(once) + 1) as pool:
-        list(pool.map(lambda case: come_to_rest(world, case), [lost, *once]))
-    world.provider.hold_webhooks(0)
-    live_three_weeks(world, *monthly)
-    for case in monthly:
-        come_to_rest(world, case)
-    return [*once, lost, *monthly]
+def run_cases(actors: Actors) -> list[Case]:
+    """Send all payment requests, carry out what happens to each, and return the cases with their final payments."""
+    lost = lost_response()
+    actors.provider.lose_next_response()
+    send(actors, lost)
+    actors.show("waiting for the payment whose response gets lost to reach the provider")
+    actors.merchant.wait_for(lost.id, lambda payment: payment["status"] not in NOT_YET_TRIED, "sent to the provider")
+    once = [*card_and_debit_cases(actors.provider), *payment_method_cases()]
+    subscriptions = subscription_cases(actors.provider)
+    actors.provider.delay_webhooks(WEBHOOK_DELAY_SECONDS)
+    actors.show("sending payment requests")
+    for case in [*once, *subscriptions]:
+        send(actors, case)
+    finish_all(actors, [lost, *once])
+    actors.provider.delay_webhooks(0)
+    advance_three_weeks(actors, *subscriptions)
+    finish_all(actors, list(subscriptions))
+    return [*once, lost, *subscriptions]
 
 
-def enqueue(world: World, case: Case) -> None:
-    """Hand one order in; a worker charges it later."""
-    case.id = world.merchant.process(case.order)["id"]
+def send(actors: Actors, case: Case) -> None:
+    """Send the payment request of a case; a worker charges it later."""
+    case.id = actors.merchant.process(case.request)["id"]
 
 
-def come_to_rest(world: World, case: Case) -> None:
-    """Let one case go its way to its rest; a failure stays with the case, so that the others go on."""
+def finish_all(actors: Actors, cases: list[Case]) -> None:
+    """Carry out cases at the same time, until each has its final payment."""
+
+    def unfinished() -> str:
+        titles = [case.title for case in cases if not case.payment]
+        named = "; ".join(titles[:NAMED_CASES])
+        more = f" and {len(titles) - NAMED_CASES} more" if len(titles) > NAMED_CASES else ""
+        return f"{len(cases) - len(titles)} of {len(cases)} payments finished; waiting for {named}{more}"
+
+    actors.show(unfinished)
+    with ThreadPoolExecutor(len(cases)) as pool:
+        list(pool.map(partial(finish, actors), cases))
+
+
+def finish(actors: Actors, case: Case) -> None:
+    """Carry out one case until it has the expected status. Keep a failure in the case, so that the others go on."""
     try:
-        case.on_the_way(world, case)
-        world.merchant.wait_status(case.id, case.rests)
-    except DemoError as error:
+        case.act(actors, case)
+        actors.merchant.wait_for_status(case.id, case.expected)
+    except UnexpectedResult as error:
         case.problem = f"{case.title}: {error}"
-    case.payment = world.merchant.payment(case.id)
+    case.payment = actors.merchant.payment(case.id)
 
 
 if __name__ == "__main__":

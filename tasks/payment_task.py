@@ -33,7 +33,7 @@ class PaymentTask(Task):
     """Base of all tasks. Arguments are row ids; running a task twice at once does no harm."""
 
     Request = "tasks.payment_task:QuietRequest"
-    # A refusal is an answer, not a fault: one line in the log, no traceback.
+    # A refused request is no fault: one line in the log, no traceback.
     throws = (CeleriacError,)
 
     @property

@@ -17,8 +17,7 @@ from models.change import Change
 from models.failpoints import reach
 from models.task_messages import RECONCILE, is_due, message_for_attempt
 from runtime import Runtime
-from runtime.attempt_request import attempt_request
-from runtime.recording import record
+from tasks.execute import attempt_request, record
 from tasks.payment_task import ACTOR, PaymentTask
 
 _log = logging.getLogger(__name__)
@@ -35,7 +34,7 @@ def reconcile(self: PaymentTask, attempt_id: str) -> None:
     with runtime.leases.hold(attempt_id, claimed.fencing_token):
         outcome = runtime.gateways[claimed.provider].retrieve(claimed.attempt)
         reach("reconcile.looked_up")
-        applied = record(runtime, ACTOR, attempt_id, claimed.fencing_token, outcome)
+        applied = record(runtime, attempt_id, claimed.fencing_token, outcome)
     reach("reconcile.recorded")
     if applied and isinstance(outcome, NotSent) and claimed.attempt.retries == 0 and applied.is_to_be_sent:
         # Proven not executed for the first time: sending it again need not wait for the sweep.

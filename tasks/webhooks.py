@@ -21,9 +21,9 @@ from models.change import Change
 from models.failpoints import reach
 from models.task_messages import WEBHOOK
 from models.webhook_events import close_event, lock_event, name_payment, postpone_event
-from models.webhook_matching import adopt_refund, find_attempt, find_payment_of
+from models.webhook_matching import adopt_refund, find_payment_of, match_attempt
 from runtime import Runtime
-from runtime.attempt_request import attempt_request
+from tasks.execute import attempt_request
 from tasks.payment_task import PaymentTask
 
 # A worker is calling the provider about this very payment: its own outcome is recorded by then.
@@ -124,13 +124,13 @@ def _apply(change: Change, event_row_id: str, locked: Row[Any], outcome: Outcome
     except IllegalTransition as error:
         _postpone_contradiction(change, row, error)
         return None
-    close_event(change.connection, row, "applied", applied.payment.id, change.now)
+    close_event(change.connection, row, "applied", applied.row_before.id, change.now)
     return applied
 
 
 def _match(change: Change, row: Row[Any], event: WebhookEvent) -> str | None:
     """Return the attempt that the event is about, if it is about one; a refund of the dashboard gets one."""
-    known = find_attempt(change, row.provider, event.reference, event.attempt_id)
+    known = match_attempt(change, row.provider, event.reference, event.attempt_id)
     if known is not None:
         return known
     refund = (event.reference, event.outcome, event.charge_reference, event.payment_id)

@@ -1,12 +1,13 @@
 """Servers for the tests, and an empty place inside them for each test.
 
 Found servers are used (see stack/servers.py), PostgreSQL and Redis otherwise come from wheels. Tests marked
-`rabbitmq` are deselected where no RabbitMQ is found, and the header says so.
+`rabbitmq` are deselected where no RabbitMQ is found, and the header says so; with CI=true they fail instead.
 """
 
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import secrets
 import subprocess
@@ -19,17 +20,32 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+from hypothesis import settings
 from kombu import Connection
 from sqlalchemy import make_url
 
+from models.migrate import upgrade
+from models.session import make_engine
 from stack.process import ROOT
-from stack.servers import Servers, brought_postgres, brought_redis, discover
+from stack.servers import VARIABLES, Servers, discover, is_ci, postgres_from_wheel, redis_from_wheel
 from tests.acceptance.harness import APPLICATION, House
+from tests.patience import PATIENCE
 
 OpenHouse = Callable[..., AbstractContextManager[House]]
 SERVERS = pytest.StashKey[Servers]()
 QUEUES = ("charges", "webhooks", "dunning", "mail", "upkeep")
 RESERVED_REDIS_DATABASES = range(9, 16)
+# How many examples a property gets in the whole run.
+EXAMPLES = 100
+
+
+# The markers of tests that compare this process's clock with that of a server or of a child process.
+OWN_CLOCKS = {"postgres", "redis", "rabbitmq", "acceptance"}
+pytest_plugins = ("tests.alarm", "tests.moved_clock")
+# A deadline for each example would measure the machine. `fast` is the profile of `dev.py test --fast`.
+settings.register_profile("whole", deadline=None, max_examples=EXAMPLES)
+settings.register_profile("fast", deadline=None, max_examples=EXAMPLES // 5)
+settings.load_profile("whole")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -38,16 +54,22 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header(config: pytest.Config) -> str:
     found = config.stash[SERVERS].by_name().items()
-    said = [f"{name} {'found' if url else 'left out' if name == 'RabbitMQ' else 'from a wheel'}" for name, url in found]
-    return f"servers: {', '.join(said)}"
+    absent = "missing" if is_ci() else "left out"
+    said = [f"{name} {'found' if url else absent if name == 'RabbitMQ' else 'from a wheel'}" for name, url in found]
+    return f"servers: {', '.join(said)}; deadlines times {PATIENCE:g} (CELERIAC_TEST_PATIENCE)"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.stash[SERVERS].amqp:
-        return
-    left_out = [item for item in items if item.get_closest_marker("rabbitmq")]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
+    markers = left_out(config.stash[SERVERS], is_moved=bool(config.getoption("--days-ahead")))
+    deselected = {item for item in items if any(item.get_closest_marker(name) for name in markers)}
+    config.hook.pytest_deselected(items=list(deselected))
+    items[:] = [item for item in items if item not in deselected]
+
+
+def left_out(servers: Servers, *, is_moved: bool) -> set[str]:
+    """Return the markers of the tests that this run leaves out."""
+    has_no_rabbitmq = not servers.amqp and not is_ci()
+    return (OWN_CLOCKS if is_moved else set()) | ({"rabbitmq"} if has_no_rabbitmq else set())
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +84,7 @@ def postgres_server(servers: Servers) -> Iterator[str]:
     if servers.postgres:
         yield servers.postgres
     else:
-        with brought_postgres() as url:
+        with postgres_from_wheel() as url:
             yield url
 
 
@@ -110,7 +132,7 @@ def redis_server(servers: Servers) -> Iterator[str]:
     if servers.redis:
         yield servers.redis
     else:
-        with brought_redis() as url:
+        with redis_from_wheel() as url:
             yield url
 
 
@@ -131,15 +153,17 @@ def queue_prefix() -> str:
 def amqp_url(servers: Servers, queue_prefix: str) -> Iterator[str]:
     """The URL of a RabbitMQ; only for tests marked `rabbitmq`, which name their queues by `queue_prefix`."""
     if not servers.amqp:
-        pytest.fail("this test needs RabbitMQ and is not marked `rabbitmq`")
+        variable = VARIABLES["RabbitMQ"]
+        pytest.fail(f"no RabbitMQ is found: start one on its standard port, or set {variable}", pytrace=False)
     yield servers.amqp
     delete_queues(servers.amqp, queue_prefix)
 
 
 @pytest.fixture(scope="session")
-def merchant_template(postgres_server: str, postgres_template: str) -> Iterator[tuple[str, str]]:
-    """The name of a migrated database that knows one application, and that application's API key."""
-    with new_database(postgres_server, template=postgres_template) as url:
+def merchant_template(postgres_server: str) -> Iterator[tuple[str, str]]:
+    """The name of a database that an operator has made ready for one application, and its API key."""
+    with new_database(postgres_server) as url:
+        payments_command(url, "db", "upgrade")
         key = payments_command(url, "keys", "create", "--role", "app", "--name", APPLICATION).split()[-1]
         yield make_url(url).database or "", key
 
@@ -192,6 +216,18 @@ def house(running_house: House) -> Iterator[House]:
     running_house.provider.behave()
 
 
+@pytest.fixture
+def collection_between_tests() -> Iterator[None]:
+    """Garbage is collected before and after the test, not within it.
+
+    A parser that is fed a body of 100,000 brackets uses up the stack. A collection there runs the finalizers of
+    whatever other tests have left, each of which fails for want of stack, and with it the test at hand.
+    """
+    gc.disable()
+    yield
+    gc.enable()
+
+
 @contextmanager
 def new_database(server: str, template: str = "template1") -> Iterator[str]:
     """Create a PostgreSQL database, yield its URL, drop it whoever is still connected."""
@@ -206,8 +242,10 @@ def new_database(server: str, template: str = "template1") -> Iterator[str]:
 
 
 def migrate(database_url: str) -> None:
-    """Bring a database to the newest migration, as an operator does."""
-    payments_command(database_url, "db", "upgrade")
+    """Bring a database to the newest migration. In this process: a command of its own would cost seconds."""
+    engine = make_engine(database_url)
+    upgrade(engine)
+    engine.dispose()
 
 
 def payments_command(database_url: str, *arguments: str) -> str:

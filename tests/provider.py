@@ -72,7 +72,7 @@ class Provider:
 
     def intent_status(self, payment_id: str) -> str:
         """Return the status of a payment's newest intent."""
-        intents = self._sandbox.state.imitation(Stripe).account.intents.values()
+        intents = self._sandbox.state.provider_of(Stripe).account.intents.values()
         return [intent.body["status"] for intent in intents if intent.body["metadata"]["payment_id"] == payment_id][-1]
 
 

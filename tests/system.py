@@ -30,6 +30,7 @@ from runtime.leases import LeaseKeeper
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 from sandbox.stripe.events import signature
+from tests.patience import patient
 from tests.provider import SECRET_KEY, Json, Provider
 from webhooks.app import PREFIX, create_app
 from webhooks.context import WebContext
@@ -42,7 +43,7 @@ app.loader.import_default_modules()
 WEBHOOK_SECRETS = ("whsec_canary_new", "whsec_canary_old")
 PUBLISHABLE_KEY = "pk_test_shown"
 ROLES = {"shop": Role.APP, "other": Role.APP, "operator": Role.OPERATOR, "admin": Role.ADMIN}
-READ_SECONDS = 1.0
+READ_SECONDS = patient(1)
 INSUFFICIENT_FUNDS = "pm_card_visa_chargeDeclinedInsufficientFunds"
 LOST_CARD = "pm_card_visa_chargeDeclinedLostCard"
 # The amount of `payment_request`, in minor units.

@@ -1,1 +1,1 @@
-"""The HTTP edge: accepts payments, reads them, and receives the providers' webhooks."""
+"""The HTTP edge: accepts and shows payments, and receives the providers' webhooks."""

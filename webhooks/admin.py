@@ -1,4 +1,4 @@
-"""What only operators do: record money that no provider sees."""
+"""Operators only: record money that no provider sees."""
 
 from __future__ import annotations
 

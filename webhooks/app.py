@@ -10,6 +10,7 @@ from webhooks import (
     front_end_intents,
     health,
     hosted_payments,
+    index,
     invoices,
     operations,
     payment_methods,
@@ -43,6 +44,7 @@ def create_app(context: WebContext) -> Flask:
     app.extensions["celeriac"] = context
     app.config["MAX_CONTENT_LENGTH"] = _MOST_BYTES
     app.url_map.strict_slashes = False
+    app.register_blueprint(index.blueprint)
     app.register_blueprint(health.blueprint)
     for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint, url_prefix=PREFIX)

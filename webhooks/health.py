@@ -1,4 +1,4 @@
-"""Is the process alive (healthz), and can it do its work (readyz)?"""
+"""Health: /healthz says that the process responds, /readyz that it can do its work."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ blueprint = Blueprint("health", __name__)
 
 @blueprint.get("/healthz")
 def healthz() -> Response:
-    """The process answers."""
+    """Respond: the process is alive."""
     return jsonify({"status": "ok"})
 
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """Database (migrated) and broker answer. Without the broker payments are still accepted, and wait."""
+    """Check the migrated database and the broker. Without a broker, payments are still accepted, and wait."""
     checks = {"database": _is_up(_check_database), "broker": _is_up(context().check_broker)}
     served = runtime().gateways
     providers = {name: "on" if name in served else "off" for name in PROVIDERS}

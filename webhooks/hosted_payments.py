@@ -48,14 +48,14 @@ class OrderNotApproved(Conflict):
 @blueprint.post("/paypal-order")
 @allow(Role.APP)
 def paypal_order() -> Response:
-    """Accept a payment by PayPal and answer with the order that the customer has to approve."""
+    """Accept a payment by PayPal and respond with the order that the customer has to approve."""
     return _open(_with_method(json_body(), PaymentMethod.PAYPAL), "order_id", "approve_url")
 
 
 @blueprint.post("/crypto-charge")
 @allow(Role.APP)
 def crypto_charge() -> Response:
-    """Accept a payment in cryptocurrency and answer with the page on which the customer pays."""
+    """Accept a payment in cryptocurrency and respond with the page on which the customer pays."""
     body = json_body()
     coin = body.get("payment_method", PaymentMethod.CRYPTOCURRENCY) if isinstance(body, dict) else None
     if coin is not None and coin not in _COINS:

@@ -1,4 +1,4 @@
-"""What customers can be offered: payment methods with the provider that would charge them, and why others are not."""
+"""Payment methods: each with the provider that would charge it, or the reason why it is not available."""
 
 from __future__ import annotations
 

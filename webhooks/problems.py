@@ -1,4 +1,4 @@
-"""Every refusal becomes a problem+json (RFC 9457) with a stable type and a sentence that says what to do."""
+"""Turns every error into a problem+json (RFC 9457) with a stable type and a sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class Unauthorized(CeleriacError):
-    """No API key, or one that is unknown or revoked."""
+    """The request has no API key, or one that is unknown or revoked."""
 
     type = "unauthorized"
 
@@ -50,7 +50,7 @@ class BodyTooLarge(CeleriacError):
 
 
 class IdempotencyKeyRequired(InvalidRequest):
-    """A request that would act again when repeated, without a key that tells the repetition."""
+    """A repeat of the request would act again, and it has no Idempotency-Key that marks a repeat."""
 
     type = "idempotency_key_required"
 
@@ -82,7 +82,7 @@ def problem(status: int, kind: str, detail: str, **members: Any) -> Response:
 
 
 def register(app: Flask) -> None:
-    """Answer every exception with a problem."""
+    """Respond to every exception with a problem."""
     app.register_error_handler(CeleriacError, _refused)
     app.register_error_handler(GatewayError, _provider_failed)
     app.register_error_handler(HTTPException, _http)
@@ -101,7 +101,7 @@ def _refused(error: CeleriacError) -> Response:
 
 
 def _provider_failed(error: GatewayError) -> Response:
-    return problem(502, "provider_error", f"the provider did not answer as needed ({error}); try again")
+    return problem(502, "provider_error", f"the provider did not respond as needed ({error}); try again")
 
 
 def _http(error: HTTPException) -> Response:
@@ -125,7 +125,7 @@ def _database(error: DBAPIError) -> Response:
 
 def _busy(error: Exception) -> Response:
     _log.error("database unavailable: %s", type(error).__name__)
-    detail = "the database does not answer; repeat the request with the same Idempotency-Key"
+    detail = "the database does not respond; repeat the request with the same Idempotency-Key"
     response = problem(503, "unavailable", detail)
     response.headers["Retry-After"] = "2"
     return response

@@ -1,4 +1,4 @@
-"""Reads requests: JSON without floats, the Idempotency-Key, how long the caller wants to wait."""
+"""Reads HTTP requests: JSON without floats, the Idempotency-Key, how long the caller wants to wait."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def json_body() -> Any:
 
 
 def refuse_nul_in_address() -> None:
-    """Refuse a NUL byte in path or query: PostgreSQL would answer it with an error."""
+    """Refuse a NUL byte in path or query: PostgreSQL cannot store one."""
     if any("\x00" in text for text in (request.path, *request.args.values())):
         raise InvalidRequest("the address holds a NUL byte; remove it")
 

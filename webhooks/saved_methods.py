@@ -12,6 +12,7 @@ from flask import Blueprint, Response
 from domain.card_number import contains_card_number
 from domain.errors import CardNumberRefused, InvalidRequest, NotFound, UnsupportedMethod
 from gateways.base import SavedMethodsGateway
+from gateways.registry import saved_methods_gateway
 from models.api_keys import Role
 from models.audit import record_event
 from models.provider_customers import find_customer, save_customer
@@ -80,10 +81,10 @@ def detach_method(user_id: str, token: str) -> Response:
 
 def _gateway() -> SavedMethodsGateway:
     """Return the configured gateway that keeps saved methods."""
-    for gateway in runtime().gateways.values():
-        if isinstance(gateway, SavedMethodsGateway):
-            return gateway
-    raise UnsupportedMethod("no provider that keeps payment methods is configured here")
+    gateway = saved_methods_gateway(runtime().gateways)
+    if gateway is None:
+        raise UnsupportedMethod("no provider that keeps payment methods is configured here")
+    return gateway
 
 
 def _application() -> str:

@@ -1,4 +1,4 @@
-"""The processes: `celery -A worker` finds the app here."""
+"""The processes: the Celery app, which `celery -A worker` reads from here, the HTTP process and the commands."""
 
 from worker.celery import app
 

@@ -8,10 +8,10 @@ from worker.runtime import Runtime, make_runtime
 
 
 class CeleriacApp(Celery):
-    """The app, which gives its tasks the process's runtime."""
+    """A Celery app whose tasks reach the runtime of their process."""
 
     def runtime(self) -> Runtime:
-        """Return the runtime of this process, made on first use."""
+        """Return the runtime of this process; the first call makes it."""
         return make_runtime(self)
 
 
@@ -19,4 +19,4 @@ app = CeleriacApp("celeriac", include=["tasks"])
 app.config_from_object("celeryconfig")
 app.set_default()
 
-import worker.logging  # noqa: E402, F401  (connects the signals of the app that is ready now)
+import worker.logging  # noqa: E402, F401  (connects its signals once the app exists)

@@ -1,4 +1,4 @@
-"""Signals of the worker's life: its logs are redacted from the first line."""
+"""Redacts the logs of workers and of beat from the first line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from celery.signals import after_setup_logger, after_setup_task_logger
 
 from worker.redaction import redact_handlers
 
-# The SDK tells of every call at INFO; what came of it stands in the audit trail.
+# At INFO the SDK logs every call; the audit trail already has each call's outcome.
 logging.getLogger("stripe").setLevel(logging.WARNING)
 
 

@@ -1,4 +1,4 @@
-"""Reads the operator's routing rules from a TOML file; every error says which rule and what to change.
+"""Reads the operator's routing rules from a TOML file; every error names the rule and what to change.
 
 [[rule]]
 name = "Klarna direct, a fifth of it on trial through Stripe"
@@ -24,7 +24,7 @@ _PROVIDERS = sorted({capability.provider for capability in CAPABILITIES})
 
 
 class _RuleInFile(BaseModel):
-    """One rule as it is written. Amounts are in minor units of the payment's currency."""
+    """One rule as the file has it. Amounts are in minor units of the payment's currency."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -55,23 +55,23 @@ class _RuleInFile(BaseModel):
 def read_routing_rules(file: Path) -> tuple[Rule, ...]:
     """Return the rules in the order of the file. Raises ValueError with one sentence."""
     try:
-        given = tomllib.loads(file.read_text(encoding="utf-8"))
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"is not TOML: {error}") from None
-    if set(given) - {"rule"} or not isinstance(given.get("rule", []), list):
-        raise ValueError("must hold nothing but [[rule]] tables")
-    return tuple(_rule(number, each) for number, each in enumerate(given.get("rule", []), start=1))
+    if set(tables) - {"rule"} or not isinstance(tables.get("rule", []), list):
+        raise ValueError("must contain nothing but [[rule]] tables")
+    return tuple(_rule(number, table) for number, table in enumerate(tables.get("rule", []), start=1))
 
 
-def _rule(number: int, given: object) -> Rule:
+def _rule(number: int, table: object) -> Rule:
     try:
-        read = _RuleInFile.model_validate(given)
+        rule = _RuleInFile.model_validate(table)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"][:1]) or "table"
         raise ValueError(f"rule {number}: {field}: {first['msg'].removeprefix('Value error, ')}") from None
     except CeleriacError as error:
         raise ValueError(f"rule {number}: {error}") from None
-    return Rule(**read.model_dump())
+    return Rule(**rule.model_dump())

@@ -1,4 +1,4 @@
-"""From settings to what a process works with: engine, clock, gateways, bell. Made once per process."""
+"""Builds the runtime of a process from its settings: engine, clock, gateways, router, publisher."""
 
 from __future__ import annotations
 
@@ -18,39 +18,41 @@ from worker.publisher import Publisher
 from worker.sandbox_clock import SandboxClock
 from worker.settings import Settings, load_settings
 
-_made: Runtime | None = None
+_runtime: Runtime | None = None
 _lock = threading.Lock()
 
 
 def make_runtime(app: Celery) -> Runtime:
-    """Return this process's runtime. Nothing of it is made before a fork, and nothing crosses one."""
-    global _made
-    if _made is None:
+    """Return the runtime of this process; the first call builds it."""
+    global _runtime
+    if _runtime is None:
         with _lock:
-            if _made is None:
-                _made = _build(app, load_settings())
-    return _made
+            if _runtime is None:
+                _runtime = _build(app, load_settings())
+    return _runtime
 
 
-def _forget() -> None:
-    global _made, _lock
-    _made, _lock = None, threading.Lock()
+def _reset() -> None:
+    global _runtime, _lock
+    _runtime, _lock = None, threading.Lock()
 
 
-os.register_at_fork(after_in_child=_forget)
+# A child that used its parent's connections would mix its statements with the parent's on the same sockets.
+os.register_at_fork(after_in_child=_reset)
 
 
 def _build(app: Celery, settings: Settings) -> Runtime:
-    engine = make_engine(settings.database_url)
-    clock = Clock(engine, SandboxClock(settings.stripe_api_base) if settings.is_sandbox else None)
+    process, stripe = settings.process, settings.stripe
+    engine = make_engine(process.database_url)
+    clock = Clock(engine, SandboxClock(stripe.stripe_api_base) if stripe.is_sandbox else None)
     gateways = settings.gateways(DatabaseTokens(engine))
-    health = ProviderHealth(engine, clock, settings.policy.breaker)
+    health = ProviderHealth(engine, clock, process.policy.breaker)
     return Runtime(
         engine=engine,
         clock=clock,
         gateways=gateways,
-        router=Router(gateways, settings.rules, health.down, settings.disabled_methods),
-        policy=settings.policy,
+        router=Router(gateways, process.routing_rules, health.down, settings.disabled_methods),
+        policy=process.policy,
         leases=LeaseKeeper(engine, clock),
         publish=Publisher(app).publish,
     )

@@ -1,4 +1,4 @@
-"""Follows the sandbox's clock, which people and tests may move. Only ever used against a sandbox."""
+"""Follows the sandbox's clock, which people and tests move forward. Only used with a sandbox."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from datetime import timedelta
 
 import requests
 
-# Every process follows within this long.
-_FOLLOW_SECONDS = 0.5
+# A move reaches every process within this time.
+_REFRESH_SECONDS = 0.5
 
 
 class SandboxClock:
-    """Callable that gives how far the sandbox's clock is ahead."""
+    """A callable that returns how far the sandbox's clock is ahead of real time."""
 
     def __init__(self, base: str) -> None:
         self._url = f"{base.rstrip('/')}/_sandbox/clock"
         self._session = requests.Session()
         self._lock = threading.Lock()
         self._offset = timedelta()
-        self._asked_at = float("-inf")
+        self._fetched_at = float("-inf")
 
     def __call__(self) -> timedelta:
-        """Return the offset; one thread at a time asks for it."""
-        if time.monotonic() - self._asked_at > _FOLLOW_SECONDS and self._lock.acquire(blocking=False):
+        """Return the offset. One thread at a time fetches it; the others use the last one."""
+        if time.monotonic() - self._fetched_at > _REFRESH_SECONDS and self._lock.acquire(blocking=False):
             try:
-                self._offset = self._ask()
-                self._asked_at = time.monotonic()
+                self._offset = self._fetch()
+                self._fetched_at = time.monotonic()
             finally:
                 self._lock.release()
         return self._offset
 
-    def _ask(self) -> timedelta:
+    def _fetch(self) -> timedelta:
         try:
             response = self._session.get(self._url, timeout=2)
             return timedelta(seconds=float(response.json()["offset_seconds"]))
         except (requests.RequestException, ValueError, KeyError, TypeError):
-            # Another server that speaks Stripe's API has no such clock, and a restarting one will tell again.
+            # Another imitation of Stripe has no such clock, and a sandbox that restarts will respond again soon.
             return self._offset

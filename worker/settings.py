@@ -1,42 +1,60 @@
-"""The configuration: the environment, or a .env file, checked at once; every error by name, never a value."""
+"""The configuration of a process: its own settings and those of every provider, checked together at start.
+
+Every problem is reported at once, by the variable's name and never with a value."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from domain.decision import Policy
 from domain.dunning import DunningPolicy
+from domain.payment_methods import PaymentMethod
 from domain.routing import Rule
 from gateways.base import Gateway, GatewayContext, TokenStore
 from gateways.registry import PROVIDERS, ProviderSettings
+from gateways.stripe.settings import StripeSettings
+from worker.environment import read_variables
 from worker.routing_file import read_routing_rules
 
 API_PATH = "/api/v1/payments"
-# Providers that send nobody back to us and call only the address that an operator registers with them.
-_NEED_NO_ADDRESS = ("stripe", "manual")
-_PARTS: Any = tuple(PROVIDERS.values())
 
 
-class Settings(*_PARTS, BaseSettings):  # type: ignore[misc]
-    """Every variable, with its default. The descriptions make .env.example."""
+class ConfigurationError(Exception):
+    """The variables do not make a configuration. `problems`: one sentence each, which names its variable."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+class ProcessSettings(BaseModel):
+    """Every variable that belongs to no provider, with its default. URLs are not shown: they hold passwords."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     database_url: str = Field(
         default="sqlite:///celeriac.db",
-        description="postgresql://user:password@host/name in production, or sqlite:///file",
+        repr=False,
+        description="postgresql://user:password@host/name in production, or sqlite:///file for one machine without "
+        "live credentials",
     )
     celery_broker_url: str = Field(
         default="redis://127.0.0.1:6379/0",
+        repr=False,
         description="amqp://user:password@host// (recommended) or redis://host:6379/0",
     )
     celery_queue_prefix: str = Field(
@@ -44,8 +62,8 @@ class Settings(*_PARTS, BaseSettings):  # type: ignore[misc]
     )
     public_url: str = Field(
         default="",
-        description="Our own address, https://pay.example.com: where customers and callbacks of PayPal, Klarna, "
-        "Afterpay and Coinbase come back to",
+        description="Celeriac's public address, such as https://pay.example.com, to which PayPal, Klarna, Afterpay and "
+        "Coinbase send customers and callbacks; https:// with live credentials",
     )
     routing_file: str = Field(
         default="", description="A TOML file of routing rules: which provider for which payments, with shares"
@@ -54,9 +72,9 @@ class Settings(*_PARTS, BaseSettings):  # type: ignore[misc]
         default=100, ge=1, le=1000, description="Threads of a worker, that is provider calls in flight"
     )
     provider_read_timeout_seconds: float = Field(
-        default=30, gt=0, le=120, description="How long a provider may take to answer before the attempt is in doubt"
+        default=30, gt=0, le=120, description="How long a provider may take to respond before the attempt is in doubt"
     )
-    dunning_retry_delays_days: Annotated[tuple[int, ...], NoDecode] = Field(
+    dunning_retry_delays_days: Annotated[tuple[int, ...], BeforeValidator(_split)] = Field(
         default=(3, 7, 14), description="Days after the first failure on which a soft decline is tried again"
     )
     dunning_retry_attempts: int = Field(
@@ -66,13 +84,8 @@ class Settings(*_PARTS, BaseSettings):  # type: ignore[misc]
         default=7, ge=0, le=365, description="Days from the last failed retry to cancellation"
     )
     action_expires_hours: int = Field(
-        default=24, ge=1, le=720, description="When a customer's unfinished action is given up"
+        default=24, ge=1, le=720, description="Hours after which a customer's unfinished action expires"
     )
-
-    @field_validator("dunning_retry_delays_days", mode="before")
-    @classmethod
-    def _split_days(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("dunning_retry_delays_days")
     @classmethod
@@ -86,10 +99,14 @@ class Settings(*_PARTS, BaseSettings):  # type: ignore[misc]
     def _known_database(cls, url: str) -> str:
         try:
             backend = make_url(url).get_backend_name()
-        except ArgumentError:
+        # The ValueError of a port that is no number repeats the text, which may be a password.
+        except (ArgumentError, ValueError):
             backend = ""
         if backend not in ("postgresql", "postgres", "sqlite"):
-            raise ValueError("must begin with postgresql:// or sqlite:///")
+            raise ValueError("must be postgresql://user:password@host/name or sqlite:///file")
+        # What stands after an unescaped @ of a password would be taken for the host, which is shown.
+        if backend != "sqlite" and url.partition("?")[0].count("@") > 1:
+            raise ValueError("must contain one @; write %40 for an @ in the password")
         return url
 
     @field_validator("celery_broker_url")
@@ -108,43 +125,24 @@ class Settings(*_PARTS, BaseSettings):  # type: ignore[misc]
 
     @field_validator("public_url")
     @classmethod
-    def _is_address(cls, url: str) -> str:
+    def _web_address(cls, url: str) -> str:
         if url and not url.startswith(("https://", "http://")):
-            raise ValueError("must begin with https:// (or http:// for trying out)")
+            raise ValueError("must begin with https:// (or http:// without live credentials)")
         return url.rstrip("/")
 
-    @model_validator(mode="after")
-    def _providers_are_whole(self) -> Self:
-        wrong = [problem for provider in self.providers.values() for problem in provider.problems()]
-        served = [name for name, provider in self.providers.items() if provider.is_on and name not in _NEED_NO_ADDRESS]
-        if served and not self.public_url:
-            wrong.append(f"PUBLIC_URL is missing; customers and callbacks of {', '.join(served)} come back to it")
-        if wrong:
-            raise ValueError("; ".join(wrong))
-        return self
+    @property
+    def is_on_sqlite(self) -> bool:
+        """Whether the database is a file of this machine."""
+        return make_url(self.database_url).get_backend_name() == "sqlite"
 
     @property
-    def providers(self) -> dict[str, ProviderSettings]:
-        """Each provider's part of the configuration."""
-        return {
-            name: kind(**{field: getattr(self, field) for field in kind.model_fields})
-            for name, kind in PROVIDERS.items()
-        }
-
-    def gateways(self, tokens: TokenStore) -> dict[str, Gateway]:
-        """Make the gateways of the providers that are on."""
-        shared = GatewayContext(self.public_url + API_PATH, self.provider_read_timeout_seconds, tokens)
-        made = {name: provider.make(shared) for name, provider in self.providers.items()}
-        return {name: gateway for name, gateway in made.items() if gateway is not None}
-
-    @property
-    def rules(self) -> tuple[Rule, ...]:
+    def routing_rules(self) -> tuple[Rule, ...]:
         """The operator's routing rules."""
         return read_routing_rules(Path(self.routing_file)) if self.routing_file else ()
 
     @property
     def policy(self) -> Policy:
-        """What the domain needs of this."""
+        """The periods and limits that the domain decides by."""
         return Policy(
             dunning=DunningPolicy(
                 self.dunning_retry_delays_days, self.dunning_retry_attempts, self.dunning_grace_period_days
@@ -153,40 +151,74 @@ class Settings(*_PARTS, BaseSettings):  # type: ignore[misc]
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of the process, and those of every provider by its name, whether it is on or off."""
+
+    process: ProcessSettings
+    providers: dict[str, ProviderSettings]
+
+    @property
+    def stripe(self) -> StripeSettings:
+        """Stripe's settings. The sandbox serves its clock at Stripe's address, and signs with Stripe's secret."""
+        (stripe,) = (settings for settings in self.providers.values() if isinstance(settings, StripeSettings))
+        return stripe
+
+    @property
+    def disabled_methods(self) -> frozenset[PaymentMethod]:
+        """The methods that the operator switched off."""
+        return self.stripe.disabled_methods
+
+    def gateways(self, tokens: TokenStore) -> dict[str, Gateway]:
+        """Make the gateways of the providers that are on."""
+        context = GatewayContext(self.process.public_url + API_PATH, self.process.provider_read_timeout_seconds, tokens)
+        made = {name: provider.make(context) for name, provider in self.providers.items()}
+        return {name: gateway for name, gateway in made.items() if gateway is not None}
+
+
+def read_settings(variables: Mapping[str, str]) -> Settings:
+    """Let each class read its own variables, which are named in lower case. Raises ConfigurationError."""
+    invalid: dict[str, str] = {}
+    process = _parse(ProcessSettings, variables, invalid)
+    providers = {name: _parse(kind, variables, invalid) for name, kind in PROVIDERS.items()}
+    found = [problem for settings in providers.values() for problem in settings.problems()]
+    found += _joint_problems(process, providers)
+    # An invalid variable has its default here, so what else is said about it would mislead.
+    problems = [f"{name}: {reason}" for name, reason in invalid.items()]
+    problems += [problem for problem in found if not any(name in problem for name in invalid)]
+    if problems:
+        raise ConfigurationError(problems)
+    return Settings(process, providers)
+
+
 @cache
 def load_settings() -> Settings:
-    """Read the environment; on errors print each in one line and end the process."""
+    """Return this process's settings; on problems print each in one line and end the process."""
     try:
-        return Settings()
-    except ValidationError as error:
-        for detail in error.errors(include_input=False, include_url=False):
-            name = str(detail["loc"][0]).upper() if detail["loc"] else "configuration"
-            sys.stderr.write(f"{name}: {detail['msg'].removeprefix('Value error, ')}\n")
+        return read_settings(read_variables())
+    except ConfigurationError as error:
+        sys.stderr.writelines(f"{problem}\n" for problem in error.problems)
         raise SystemExit(2) from None
 
 
-def variables() -> list[tuple[str, str, str]]:
-    """Return every variable with its default as text and its meaning: our own first, then provider by provider."""
-    of_providers = dict.fromkeys(name for kind in PROVIDERS.values() for name in kind.model_fields)
-    own = [name for name in Settings.model_fields if name not in of_providers]
-    fields = {name: Settings.model_fields[name] for name in (*own, *of_providers)}
-    return [(name.upper(), _text(field.default), str(field.description)) for name, field in fields.items()]
+def _parse(kind: Any, variables: Mapping[str, str], invalid: dict[str, str]) -> Any:
+    """Return the settings of one class; an invalid variable goes with its reason to `invalid` and has its default."""
+    try:
+        return kind.model_validate(variables)
+    except ValidationError as error:
+        details = error.errors(include_input=False, include_url=False)
+    reasons = {str(detail["loc"][0]): detail["msg"].removeprefix("Value error, ") for detail in details}
+    invalid.update((name.upper(), reason) for name, reason in reasons.items())
+    return kind.model_validate({name: value for name, value in variables.items() if name not in reasons})
 
 
-def example() -> str:
-    """Return .env.example: every variable with its meaning and default."""
-    return "\n".join(f"# {meaning}\n{name}={default}\n" for name, default, meaning in variables())
-
-
-def readme_table() -> str:
-    """Return the README's table of variables."""
-    rows = [f"| `{name}` | {f'`{default}`' if default else ''} | {meaning} |" for name, default, meaning in variables()]
-    return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
-
-
-def _text(default: object) -> str:
-    if isinstance(default, bool):
-        return str(default).lower()
-    if isinstance(default, tuple):
-        return ",".join(str(part) for part in default)
-    return "" if default is None else str(default)
+def _joint_problems(process: ProcessSettings, providers: Mapping[str, ProviderSettings]) -> Iterator[str]:
+    """Yield what is wrong between the process's settings and the providers that are on."""
+    addressed = [name for name, settings in providers.items() if settings.is_on and settings.needs_public_address]
+    if addressed and not process.public_url:
+        yield f"PUBLIC_URL is missing; {', '.join(addressed)} send customers and callbacks to it"
+    live = ", ".join(name for name, settings in providers.items() if settings.is_live)
+    if live and process.is_on_sqlite:
+        yield f"DATABASE_URL is SQLite but the credentials of {live} are live; set a PostgreSQL database"
+    if live and process.public_url.startswith("http://"):
+        yield f"PUBLIC_URL begins with http:// but the credentials of {live} are live; set an https:// address"

@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Flask
 
+from gateways.registry import front_end_gateway
 from webhooks.app import create_app
 from webhooks.context import WebContext
 from worker.celery import app as celery_app
@@ -14,7 +15,7 @@ from worker.redaction import redact_handlers
 from worker.runtime import make_runtime
 from worker.settings import load_settings
 
-# A request waits for a broker that does not answer no longer than this.
+# The longest that a request waits for a broker that does not respond.
 _BROKER_SECONDS = 0.5
 
 
@@ -23,20 +24,21 @@ def make_app() -> Flask:
     if not logging.getLogger().handlers:
         logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     redact_handlers(logging.getLogger())
-    celery_app.conf.broker_transport_options |= _impatient(celery_app.conf.broker_transport_options)
+    celery_app.conf.broker_transport_options |= _short_timeouts(celery_app.conf.broker_transport_options)
     runtime = make_runtime(celery_app)
+    front_end = front_end_gateway(runtime.gateways)
     return create_app(
         WebContext(
             runtime,
             _check_broker,
-            publishable_key=load_settings().stripe_publishable_key,
-            public_url=load_settings().public_url,
+            publishable_key=front_end.publishable_key if front_end else None,
+            public_url=load_settings().process.public_url,
         )
     )
 
 
-def _impatient(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the transport options that keep a request from waiting for a dead or frozen broker."""
+def _short_timeouts(options: dict[str, Any]) -> dict[str, Any]:
+    """Return transport options with which a request does not wait for a dead or frozen broker."""
     timeouts = {name for name in options if name.endswith("_timeout") and name != "visibility_timeout"}
     return dict.fromkeys(timeouts, _BROKER_SECONDS) | {"max_retries": 0}
 

@@ -12,8 +12,8 @@ RULE_SET = "2026-11-amount-velocity"
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """What is known about a payment and its user, this payment excluded. `payments_hour` and `payments_day`
-    count payments of the user, `declines_hour` those that were declined."""
+    """What the rules read of a payment and its user. `payments_hour`, `payments_day`: other payments of the user.
+    `declines_hour`: those of them that were declined."""
 
     money: Money
     payments_hour: int
@@ -23,7 +23,7 @@ class Signals:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """A rule that fired, its points, and the value that made it fire (never personal data)."""
+    """A rule that fired, its points, and the value that fired it (never personal data)."""
 
     rule: str
     points: int
@@ -40,17 +40,17 @@ _UNITS_PER_DOLLAR = {
     "VND": 25000,
 }  # fmt: skip
 
-# (dollars, points): one large payment is looked at by a person, a very large one never passes alone.
+# (dollars, points): a person reviews a large payment; a very large one never passes without one.
 _LARGE = ((50_000, 70), (20_000, 50), (5_000, 30))
-# Velocity is a brake on attacks, not an estimate of risk: many payments alone go no further than "verify",
-# many declines (card testing) block.
+# Velocity is a brake on attacks, not an estimate of risk: many payments alone reach "verify" at most, while many
+# declines (card testing) block.
 _BUSY_HOUR = ((30, 30), (15, 15))
 _BUSY_DAY = ((100, 15),)
 _DECLINES_HOUR = ((15, 70), (8, 50), (5, 30))
 
 
 def large_amount(signals: Signals) -> Reason | None:
-    """A payment far above what is usual, in about dollars; a currency without a rate adds nothing."""
+    """Fire for an unusually large amount, in rough dollars. A currency without a rate adds nothing."""
     units = _UNITS_PER_DOLLAR.get(signals.money.currency)
     if units is None:
         return None
@@ -59,17 +59,17 @@ def large_amount(signals: Signals) -> Reason | None:
 
 
 def busy_hour(signals: Signals) -> Reason | None:
-    """Many payments of one user within an hour."""
+    """Fire for many payments of one user within an hour."""
     return _first_reached("busy_hour", signals.payments_hour, _BUSY_HOUR)
 
 
 def busy_day(signals: Signals) -> Reason | None:
-    """Many payments of one user within a day."""
+    """Fire for many payments of one user within a day."""
     return _first_reached("busy_day", signals.payments_day, _BUSY_DAY)
 
 
 def many_declines(signals: Signals) -> Reason | None:
-    """Many declined payments of one user within an hour: somebody is testing cards."""
+    """Fire for many declined payments of one user within an hour, as in card testing."""
     return _first_reached("many_declines", signals.declines_hour, _DECLINES_HOUR)
 
 

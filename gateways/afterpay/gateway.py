@@ -120,7 +120,7 @@ class AfterpayGateway:
         if not attempt.payer.get("email"):
             return NotSent("email_missing", is_retryable=False)
         try:
-            checkout = self._client.open_checkout(bodies.checkout(attempt, attempt.way_back(self._api_url)))
+            checkout = self._client.open_checkout(bodies.checkout(attempt, attempt.return_address(self._api_url)))
         except CallFailed as failure:
             return failure.outcome_of_creation()
         save_reference(checkout.token)
@@ -162,7 +162,7 @@ class AfterpayGateway:
 
     def _operate(self, attempt: AttemptRequest, operation: _Operation) -> Outcome:
         """Carry an operation out on the payment of the charge's token, whose id has to be read first."""
-        token = attempt.charged
+        token = attempt.charged_reference
         reference = None if attempt.verb is Verb.REFUND else token
         try:
             payment = self._client.find_payment(token)

@@ -37,6 +37,13 @@ class AfterpaySettings(BaseModel):
         """Whether Afterpay is served."""
         return bool(self.afterpay_merchant_id) and self.afterpay_secret_key is not None
 
+    @property
+    def is_live(self) -> bool:
+        """Whether the credentials move real money. False while the provider is off."""
+        credentials = (self.afterpay_merchant_id or "", revealed(self.afterpay_secret_key))
+        is_at_live_host = urlsplit(self.afterpay_api_base).hostname == _LIVE_HOST
+        return self.is_on and is_at_live_host and not is_of_sandbox(*credentials)
+
     def problems(self) -> list[str]:
         """Return what is wrong, each by the variable's name and with what to do, never by value."""
         merchant, secret = self.afterpay_merchant_id, revealed(self.afterpay_secret_key)

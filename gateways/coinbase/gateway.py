@@ -78,7 +78,7 @@ class CoinbaseGateway:
 
     def void(self, attempt: AttemptRequest) -> Outcome:
         """Deactivate an unpaid checkout."""
-        reference = attempt.charged
+        reference = attempt.charged_reference
         try:
             return outcome_of_checkout(Checkout.parse(self._client.deactivate_checkout(reference)), attempt)
         except CallFailed as failure:
@@ -89,7 +89,7 @@ class CoinbaseGateway:
         request, key = refund_request(attempt), key_of(attempt.attempt_id, "refund")
 
         def send() -> Outcome:
-            checkout = refunded_checkout(self._client.refund_checkout(attempt.charged, request, key))
+            checkout = refunded_checkout(self._client.refund_checkout(attempt.charged_reference, request, key))
             if is_other_object(checkout.id, attempt):
                 return InDoubt("another_object")
             refund = find_refund(checkout, attempt)
@@ -134,7 +134,7 @@ class CoinbaseGateway:
         return f"Coinbase Business accepts the API key at {self._client.base}"
 
     def _look_up_refund(self, attempt: AttemptRequest) -> Outcome:
-        checkout = CheckoutRefunds.parse(self._client.read_checkout(attempt.charged))
+        checkout = CheckoutRefunds.parse(self._client.read_checkout(attempt.charged_reference))
         if is_other_object(checkout.id, attempt):
             return InDoubt("another_object", attempt.reference)
         refund = find_refund(checkout, attempt)

@@ -12,7 +12,7 @@ from gateways.base import AttemptRequest
 
 def checkout_request(attempt: AttemptRequest, api_url: str) -> dict[str, Any]:
     """Return a new checkout for an attempt; its page sends the customer back below `api_url`."""
-    return_url = attempt.way_back(api_url)
+    return_url = attempt.return_address(api_url)
     return {
         **_price(attempt.money),
         "description": f"Payment {attempt.payment_id}",

@@ -14,6 +14,7 @@ from gateways.settings import CryptoSettings, Secrets, all_revealed, is_of_sandb
 
 # Coinbase's own sandbox has the same host and takes the same keys.
 _HOST = "https://business.coinbase.com/"
+_SANDBOX = f"{_HOST}sandbox/"
 
 
 class CoinbaseSettings(CryptoSettings):
@@ -39,6 +40,13 @@ class CoinbaseSettings(CryptoSettings):
         """Whether Coinbase Business is served."""
         has_key = self.coinbase_api_key_name is not None and self.coinbase_api_key_secret is not None
         return self.crypto_payment_enabled and has_key
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the credentials move real money. False while the provider is off."""
+        base = f"{self.coinbase_api_base}/"
+        is_production = base.startswith(_HOST) and not base.startswith(_SANDBOX)
+        return self.is_on and is_production and not is_of_sandbox(self.coinbase_api_key_name or "")
 
     def problems(self) -> list[str]:
         """Return what is wrong, each by the variable's name and with what to do, never by value."""

@@ -112,9 +112,9 @@ class CoinbaseCommerceGateway:
 
     def _change(self, attempt: AttemptRequest, call: Callable[[str], Any]) -> Outcome:
         try:
-            return outcome_of_charge(Charge.parse(call(attempt.charged)), attempt)
+            return outcome_of_charge(Charge.parse(call(attempt.charged_reference)), attempt)
         except CallFailed as failure:
-            return outcome_of_change(failure, attempt.charged)
+            return outcome_of_change(failure, attempt.charged_reference)
 
     def _find(self, attempt: AttemptRequest) -> dict[str, Any] | None:
         """Return the charge that an earlier call for this attempt created if its response was lost.

@@ -16,7 +16,7 @@ def charge_request(attempt: AttemptRequest, api_url: str) -> dict[str, Any]:
     """Return a new charge for an attempt; its page sends the customer back below `api_url`.
 
     Commerce has no idempotency keys: a charge whose response was lost is found again by the attempt in `metadata`."""
-    return_url = attempt.way_back(api_url)
+    return_url = attempt.return_address(api_url)
     coin = _COINS.get(attempt.method)
     return {
         "name": "Payment",

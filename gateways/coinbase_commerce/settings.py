@@ -31,6 +31,12 @@ class CoinbaseCommerceSettings(CryptoSettings):
         """Whether Coinbase Commerce is served."""
         return self.crypto_payment_enabled and self.coinbase_commerce_api_key is not None
 
+    @property
+    def is_live(self) -> bool:
+        """Whether the credentials move real money. False while the provider is off."""
+        is_commerce = self.coinbase_commerce_api_base.rstrip("/") == DEFAULT_BASE
+        return self.is_on and is_commerce and not is_of_sandbox(revealed(self.coinbase_commerce_api_key))
+
     def problems(self) -> list[str]:
         """Return what is wrong, each by the variable's name and with what to do, never by value."""
         if not self.crypto_payment_enabled or self.coinbase_commerce_api_key is None:

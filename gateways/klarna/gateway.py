@@ -66,24 +66,24 @@ class KlarnaGateway:
 
     def capture(self, attempt: AttemptRequest) -> Outcome:
         """Take the amount of an authorized order; the remainder is released."""
-        return self._capture(attempt, attempt.charged)
+        return self._capture(attempt, attempt.charged_reference)
 
     def void(self, attempt: AttemptRequest) -> Outcome:
         """Cancel an order, or disable a page and cancel the order of a customer who approves at the same moment."""
-        page = HostedPage.of(attempt.charged)
+        page = HostedPage.of(attempt.charged_reference)
         if page is None:
-            return self._cancel(attempt, attempt.charged)
+            return self._cancel(attempt, attempt.charged_reference)
         return decided(page.reference, lambda: self._close_page(attempt, page))
 
     def refund(self, attempt: AttemptRequest) -> Outcome:
         """Give back part or all of the captured money. The key never changes: a repeat is the same refund."""
-        return self._change(attempt, attempt.charged, "refunds", bodies.refund(attempt))
+        return self._change(attempt, attempt.charged_reference, "refunds", bodies.refund(attempt))
 
     def retrieve(self, attempt: AttemptRequest) -> Outcome:
         """Look the page or the order up, and release money that must not stay held: see `lookups`."""
         if attempt.verb.is_collecting:
             return self._look_up(attempt, attempt.reference) if attempt.reference else NotSent("not_created")
-        return self._look_up(attempt, attempt.charged)
+        return self._look_up(attempt, attempt.charged_reference)
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> VerifiedWebhook:
         """Accept a callback whose address ends in one of the secrets: Klarna neither signs nor dates callbacks."""
@@ -104,7 +104,7 @@ class KlarnaGateway:
     # --- charging ---
 
     def _open_page(self, attempt: AttemptRequest, country: str) -> HostedPage:
-        return_url, callback_url = attempt.way_back(self._api_url), self._callback_url(attempt)
+        return_url, callback_url = attempt.return_address(self._api_url), self._callback_url(attempt)
         session_url = self._client.open_session(bodies.payment_session(attempt, country, return_url, callback_url))
         return self._client.open_page(bodies.hosted_page(session_url, return_url, callback_url))
 

@@ -65,6 +65,14 @@ class KlarnaSettings(BaseModel):
         """Whether Klarna is served."""
         return bool(self.klarna_username) and self.klarna_password is not None
 
+    @property
+    def is_live(self) -> bool:
+        """Whether the credentials move real money. False while the provider is off."""
+        username, password = self.klarna_username or "", revealed(self.klarna_password)
+        base = self.klarna_api_base or default_host(self.klarna_region, username, password)
+        is_at_live_host = _host(base) in LIVE_HOSTS.values() and not _is_test(username, password)
+        return self.is_on and ("klarna_live_api_" in password or is_at_live_host)
+
     def problems(self) -> list[str]:
         """Return what is wrong, each by the variable's name and with what to do, never by value."""
         username, password = self.klarna_username, revealed(self.klarna_password)
@@ -93,7 +101,7 @@ class KlarnaSettings(BaseModel):
 
     def _host_problems(self, username: str, password: str) -> list[str]:
         base = self.klarna_api_base or default_host(self.klarna_region, username, password)
-        host, is_sandbox_key = f"https://{urlsplit(base).hostname}", is_of_sandbox(username, password)
+        host, is_sandbox_key = _host(base), is_of_sandbox(username, password)
         is_klarna = host.endswith(".klarna.com")
         if is_klarna and is_sandbox_key:
             return ["KLARNA_PASSWORD is a sandbox's but KLARNA_API_BASE is Klarna; set the sandbox's address"]
@@ -105,6 +113,10 @@ class KlarnaSettings(BaseModel):
         if is_klarna and host not in hosts:
             return [f"KLARNA_API_BASE is of another region than KLARNA_REGION ({self.klarna_region}); remove it"]
         return []
+
+
+def _host(base: str) -> str:
+    return f"https://{urlsplit(base).hostname}"
 
 
 def _secret_problems(secrets: tuple[str, ...]) -> list[str]:

@@ -20,6 +20,11 @@ class ManualSettings(BaseModel):
         """Whether payments by invoice are served: always."""
         return True
 
+    @property
+    def is_live(self) -> bool:
+        """Whether credentials move real money: there are none, and no call is made."""
+        return False
+
     def problems(self) -> list[str]:
         """Return no problems."""
         return []

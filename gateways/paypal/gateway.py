@@ -207,7 +207,7 @@ class PayPalGateway:
 
     def _with_order(self, attempt: AttemptRequest, act: _ActOnOrder) -> Outcome:
         """Act on the order as PayPal shows it."""
-        reference = attempt.charged
+        reference = attempt.charged_reference
         try:
             response = self._get_order(reference)
             if attempt.verb is Verb.VOID and is_missing(response):
@@ -295,10 +295,10 @@ class PayPalGateway:
 
     def _find_refund(self, attempt: AttemptRequest) -> Outcome:
         """Look for a refund whose id was lost among those that the order shows."""
-        response = self._get_order(attempt.charged)
+        response = self._get_order(attempt.charged_reference)
         if not response.is_good:
             return InDoubt(issue_of(response))
-        order = read_order(response.body, attempt.charged)
+        order = read_order(response.body, attempt.charged_reference)
         if capture_of(order) is None:
             return InDoubt("nothing_shown")
         made = made_by(attempt.attempt_id, order.refunds)

@@ -46,7 +46,7 @@ def order_request(attempt: AttemptRequest, api_url: str) -> dict[str, Any]:
         ],
     }
     if attempt.method_token is None:
-        address = attempt.way_back(api_url)
+        address = attempt.return_address(api_url)
         experience = {
             "return_url": address,
             "cancel_url": f"{address}?canceled=1",

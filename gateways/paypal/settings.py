@@ -33,6 +33,11 @@ class PayPalSettings(BaseModel):
         return bool(self.paypal_client_id) and self.paypal_client_secret is not None
 
     @property
+    def is_live(self) -> bool:
+        """Whether the credentials move real money. False while the provider is off."""
+        return self.is_on and self.paypal_mode == "live"
+
+    @property
     def base(self) -> str:
         """The address of the API."""
         return self.paypal_api_base or BASES[self.paypal_mode]

@@ -1,4 +1,4 @@
-"""What Stripe's refusals mean: a closed table from the SDK's exceptions to outcomes."""
+"""What Stripe's refusals mean: a closed table from the SDK's exceptions to failures."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 import stripe
 
-from domain.outcome import InDoubt, NotSent, Outcome
+from domain.outcome import Outcome
+from gateways.failures import CallFailed, FailureKind
 from gateways.http import was_never_sent
-from gateways.stripe.next_actions import field
-from gateways.stripe.responses import decline_of
+from gateways.stripe.responses import PaymentError, Refusal, outcome_of_decline
 
-# An intent that is not in the state we thought: somebody was faster, or an answer of ours was lost. Look.
-LOOK_UP_CODES = frozenset(
+# The object is not in the state that the request expects: another call came first, or the response to an earlier one
+# was lost. Only a look-up shows how it stands.
+_LOOK_UP_CODES = frozenset(
     {
         "charge_already_captured",
         "idempotency_key_in_use",
@@ -23,53 +24,83 @@ LOOK_UP_CODES = frozenset(
 )
 
 
-def outcome_of_error(error: stripe.StripeError, reference: str | None) -> Outcome:
-    """Map every exception of the SDK; one that the table does not know leaves the attempt in doubt."""
+class CardDeclined(CallFailed):
+    """The issuer refused; nothing was charged. A repeat under the same key is refused as well."""
+
+    def __init__(self, error: PaymentError) -> None:
+        super().__init__(error.code or "card_declined", FailureKind.AT_FAULT)
+        self._error = error
+
+    def outcome(self, reference: str | None = None) -> Outcome:
+        """Return the decline with its codes."""
+        return outcome_of_decline(reference, self._error)
+
+
+class KeyReused(CallFailed):
+    """The idempotency key belongs to another request. What that request did is unknown."""
+
+
+class PermissionMissing(CallFailed):
+    """The key is valid and may not make this call: a restricted key."""
+
+
+def failure_of(error: stripe.StripeError) -> CallFailed:
+    """Return what an exception of the SDK means; one that the table does not know leaves the attempt in doubt.
+
+    Raises MalformedResponse when the error body does not have the documented form."""
     for kind in type(error).__mro__:
         if kind in ERRORS:
-            return ERRORS[kind](error, reference)
-    return InDoubt(reason(error), reference)
+            return ERRORS[kind](error)
+    return _unknown(error)
 
 
-def _refused_by_issuer(error: stripe.StripeError, reference: str | None) -> Outcome:
+def _refused_by_issuer(error: stripe.StripeError) -> CallFailed:
     # The SDK raises CardError for every 402, also when the request itself was refused.
-    if error.error is None or error.error["type"] != "card_error":
-        return _refused_as_invalid(error, reference)
-    return decline_of(reference, error.error)
+    refusal = _refusal_of(error)
+    if refusal is None or refusal.type != "card_error":
+        return _refused_as_invalid(error)
+    return CardDeclined(refusal)
 
 
-def _refused_as_invalid(error: stripe.StripeError, reference: str | None) -> Outcome:
-    if code_of(error) in LOOK_UP_CODES:
-        return InDoubt(reason(error), reference)
-    if code_of(error) == "rate_limit":
-        return NotSent(reason(error), reference=reference)
-    return NotSent(reason(error), is_retryable=False, reference=reference)
+def _refused_as_invalid(error: stripe.StripeError) -> CallFailed:
+    code = _code_of(error)
+    if code in _LOOK_UP_CODES:
+        return _unknown(error)
+    return CallFailed(_reason_of(error), FailureKind.NOT_EXECUTED if code == "rate_limit" else FailureKind.AT_FAULT)
 
 
-def _refused_before_execution(error: stripe.StripeError, reference: str | None) -> Outcome:
-    if code_of(error) in LOOK_UP_CODES:
-        return InDoubt(reason(error), reference)
-    return NotSent(reason(error), reference=reference)
+def _refused_before_execution(error: stripe.StripeError) -> CallFailed:
+    if _code_of(error) in _LOOK_UP_CODES:
+        return _unknown(error)
+    return CallFailed(_reason_of(error), FailureKind.NOT_EXECUTED)
 
 
-def _unreachable(error: stripe.StripeError, reference: str | None) -> Outcome:
+def _not_permitted(error: stripe.StripeError) -> CallFailed:
+    return PermissionMissing(_reason_of(error), FailureKind.NOT_EXECUTED)
+
+
+def _reused(error: stripe.StripeError) -> CallFailed:
+    return KeyReused(_reason_of(error), FailureKind.UNKNOWN)
+
+
+def _unreachable(error: stripe.StripeError) -> CallFailed:
     if was_never_sent(error.__cause__):
-        return NotSent("unreachable", reference=reference)
-    return InDoubt("no_answer", reference)
+        return CallFailed("unreachable", FailureKind.NOT_EXECUTED)
+    return CallFailed("no_answer", FailureKind.UNKNOWN)
 
 
-def _unknown(error: stripe.StripeError, reference: str | None) -> Outcome:
-    return InDoubt(reason(error), reference)
+def _unknown(error: stripe.StripeError) -> CallFailed:
+    return CallFailed(_reason_of(error), FailureKind.UNKNOWN)
 
 
 # Closed: a test walks the SDK's exception classes and fails when one is not decided here.
-ERRORS: dict[type[BaseException], Callable[[stripe.StripeError, str | None], Outcome]] = {
+ERRORS: dict[type[BaseException], Callable[[stripe.StripeError], CallFailed]] = {
     stripe.CardError: _refused_by_issuer,
     stripe.InvalidRequestError: _refused_as_invalid,
-    stripe.IdempotencyError: _unknown,
+    stripe.IdempotencyError: _reused,
     stripe.RateLimitError: _refused_before_execution,
     stripe.AuthenticationError: _refused_before_execution,
-    stripe.PermissionError: _refused_before_execution,
+    stripe.PermissionError: _not_permitted,
     stripe.APIConnectionError: _unreachable,
     stripe.APIError: _unknown,
     stripe.SignatureVerificationError: _unknown,
@@ -77,24 +108,18 @@ ERRORS: dict[type[BaseException], Callable[[stripe.StripeError, str | None], Out
 }
 
 
-def nothing_moved(error: stripe.StripeError) -> Outcome:
-    """An intent that could not be created, or whose id was lost, was never confirmed: nothing was charged."""
-    outcome = outcome_of_error(error, None)
-    return NotSent(outcome.reason) if isinstance(outcome, InDoubt) else outcome
+def _refusal_of(error: stripe.StripeError) -> Refusal | None:
+    """Return the error object of the response, where there is one."""
+    body = error.json_body
+    return Refusal.parse(body["error"]) if isinstance(body, dict) and "error" in body else None
 
 
-def unanswered(error: stripe.StripeError, reference: str | None) -> Outcome:
-    """A look-up that failed says nothing about the attempt, whatever the error is."""
-    return InDoubt(reason(error), reference)
+def _code_of(error: stripe.StripeError) -> str | None:
+    # Most of the SDK's exceptions keep the code only in the error object.
+    refusal = _refusal_of(error)
+    return error.code or (refusal.code if refusal else None)
 
 
-def code_of(error: stripe.StripeError) -> str | None:
-    """Return Stripe's code of a refusal, where it has one."""
-    # Most of the SDK's exceptions keep the code only in the error object that came with the answer.
-    code: str | None = error.code or field(error.error, "code")
-    return code
-
-
-def reason(error: stripe.StripeError) -> str:
-    """Return a short stable word for what went wrong, never the message."""
-    return str(code_of(error) or (f"http_{error.http_status}" if error.http_status else "no_answer"))
+def _reason_of(error: stripe.StripeError) -> str:
+    """Return a short stable word, never the message: that may repeat what was sent."""
+    return _code_of(error) or (f"http_{error.http_status}" if error.http_status else "no_answer")

@@ -1,45 +1,58 @@
-"""Stripe through its official SDK: cards, debits, transfers, Klarna and Afterpay as PaymentIntents.
+"""Stripe's verbs: cards, debits, transfers, Klarna and Afterpay as PaymentIntents.
 
-Create, remember the id, then confirm: until the confirm no money can move, and after it the intent
-can always be looked up. Sources: docs.stripe.com/api and the SDK 16.1.0, read 2026-11-23."""
+The gateway creates an intent, has its id saved, and then confirms it: until the confirm no money can move, and after
+it the intent can always be looked up. Sources: docs.stripe.com/api and the SDK 16.1.0, read 2026-11-23."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
-
-import stripe
+from typing import Any, TypeVar
 
 from domain.outcome import InDoubt, NotSent, Outcome
 from domain.payment import Verb
 from gateways.base import AttemptRequest, GatewayError, SaveReference, VerifiedWebhook, WebhookEvent
-from gateways.http import CONNECT_SECONDS, make_session
-from gateways.json_api import MALFORMED
-from gateways.stripe import webhooks as stripe_webhooks
-from gateways.stripe.account_report import describe
-from gateways.stripe.errors import nothing_moved, outcome_of_error, reason, unanswered
+from gateways.failures import CallFailed, MalformedResponse
+from gateways.json_api import decided, looked_up, segment
+from gateways.provider_model import ProviderModel
+from gateways.stripe import webhooks
+from gateways.stripe.account_report import Account, EndpointPage, describe
+from gateways.stripe.client import StripeClient
+from gateways.stripe.errors import PermissionMissing
 from gateways.stripe.money import to_stripe
 from gateways.stripe.payer import customer_params
 from gateways.stripe.requests import (
     base_params,
+    cancel_params,
     confirm_params,
-    create_key,
     create_params,
+    creation_key,
     fault_of,
     key,
     metadata,
     needs_new_customer,
+    refund_params,
 )
-from gateways.stripe.responses import outcome_of_refund, outcome_of_requested
+from gateways.stripe.responses import (
+    ConfirmableIntent,
+    Created,
+    PaymentIntent,
+    Refund,
+    RefundPage,
+    outcome_of_refund,
+    outcome_of_requested,
+)
 from gateways.stripe.saved_methods import StripeSavedMethods
 
 DEFAULT_BASE = "https://api.stripe.com"
+_INTENTS, _REFUNDS = "/v1/payment_intents", "/v1/refunds"
+_PAGE_SIZE = 100
+Model = TypeVar("Model", bound=ProviderModel)
 
 
 class StripeGateway(StripeSavedMethods):
-    """One pooled session a process; every call carries a key that is the attempt's own."""
+    """One account at Stripe. Every call that moves money carries a key of its attempt, so that a repeat is the same."""
 
     provider = "stripe"
     region: str | None = None
@@ -50,167 +63,135 @@ class StripeGateway(StripeSavedMethods):
         webhook_secrets: tuple[str, ...] = (),
         base: str = DEFAULT_BASE,
         read_seconds: float = 30,
+        publishable_key: str | None = None,
     ) -> None:
+        self.publishable_key = publishable_key
         self._is_live = "_live_" in secret_key
         self._webhook_secrets = webhook_secrets
-        self._client = stripe.StripeClient(
-            secret_key,
-            base_addresses={"api": base},
-            max_network_retries=0,
-            http_client=stripe.RequestsClient(timeout=(CONNECT_SECONDS, read_seconds), session=make_session(base)),
-        )
+        self._api = StripeClient(secret_key, base, read_seconds)
 
     def charge(self, attempt: AttemptRequest, save_reference: SaveReference) -> Outcome:
-        """Create the intent, remember it, confirm it."""
+        """Create the intent, have its id saved, confirm it."""
         reference = attempt.reference
         if reference is None:
             if (fault := fault_of(attempt)) is not None:
                 return NotSent(fault, is_retryable=False)
             try:
-                reference = str(self._create(attempt, create_params(self._with_customer(attempt)))["id"])
-            except stripe.StripeError as error:
-                return nothing_moved(error)
-            except MALFORMED:
-                return NotSent("malformed_response")
-        # Also when it is known already: whoever lost the lease meanwhile must not confirm.
+                created = self._create(create_params(self._with_customer(attempt)), attempt)
+                reference = Created.parse(created).id
+            except CallFailed as failure:
+                # Without a confirm nothing can be charged.
+                return failure.outcome_of_creation()
+        # An existing reference is saved again, which raises where another worker has taken the attempt over.
         save_reference(reference)
-        return self._answer(
-            attempt,
-            reference,
-            lambda: self._post(
-                f"/v1/payment_intents/{reference}/confirm", confirm_params(attempt), key(attempt, "confirm")
-            ),
-        )
+        return self._change(attempt, reference, "confirm", confirm_params(attempt))
 
     def capture(self, attempt: AttemptRequest) -> Outcome:
         """Take the amount of an authorized intent; the rest is released."""
-        reference = attempt.charged
-        params: Any = {"amount_to_capture": to_stripe(attempt.money)}
-        return self._answer(
-            attempt,
-            reference,
-            lambda: self._client.v1.payment_intents.capture(reference, params=params, options=key(attempt, "capture")),
+        return self._change(
+            attempt, attempt.charged_reference, "capture", {"amount_to_capture": to_stripe(attempt.money)}
         )
 
     def void(self, attempt: AttemptRequest) -> Outcome:
         """Cancel an intent that has not succeeded; an authorization is released."""
-        reference = attempt.charged
-        params: Any = {"cancellation_reason": "abandoned" if attempt.reason == "expired" else "requested_by_customer"}
-        return self._answer(
-            attempt,
-            reference,
-            lambda: self._client.v1.payment_intents.cancel(reference, params=params, options=key(attempt, "cancel")),
-        )
+        return self._change(attempt, attempt.charged_reference, "cancel", cancel_params(attempt))
 
     def refund(self, attempt: AttemptRequest) -> Outcome:
         """Refund part or all of a captured intent. The key never changes: a repeat is the same refund."""
-        params: Any = {
-            "payment_intent": attempt.charged,
-            "amount": to_stripe(attempt.money),
-            "metadata": metadata(attempt),
-        }
-        if attempt.reason:
-            params["reason"] = attempt.reason
-        try:
-            refund = self._client.v1.refunds.create(params=params, options={"idempotency_key": attempt.attempt_id})
-            return outcome_of_refund(refund)
-        except stripe.StripeError as error:
-            return outcome_of_error(error, None)
-        except MALFORMED:
-            return InDoubt("malformed_response")
+
+        def call() -> Outcome:
+            created = self._api.post(_REFUNDS, refund_params(attempt), attempt.attempt_id)
+            return outcome_of_refund(Refund.parse(created))
+
+        return decided(None, call)
 
     def retrieve(self, attempt: AttemptRequest) -> Outcome:
         """Look the intent or refund up. Without a stored reference nothing can have moved, refunds aside."""
         if attempt.verb is Verb.REFUND:
-            return self._retrieve_refund(attempt)
+            return looked_up(attempt.reference, lambda: self._find_refund(attempt))
         reference = attempt.reference or attempt.charge_reference
         if reference is None:
             return NotSent("not_created")
-        try:
-            intent = self._client.v1.payment_intents.retrieve(reference, params={"expand": ["latest_charge"]})
-            return outcome_of_requested(intent, reference, attempt.money.currency)
-        except stripe.StripeError as error:
-            return unanswered(error, reference)
-        except MALFORMED:
-            return InDoubt("malformed_response", reference)
+
+        def call() -> Outcome:
+            read = self._api.get(f"{_INTENTS}/{segment(reference)}", expand=["latest_charge"])
+            return outcome_of_requested(PaymentIntent.parse(read), reference, attempt.money.currency)
+
+        return looked_up(reference, call)
 
     def open_intent(self, attempt: AttemptRequest, save_reference: SaveReference) -> str:
         """Create an intent that the front end confirms with any method the account offers."""
         params = base_params(attempt) | {"automatic_payment_methods": {"enabled": True}}
         try:
-            intent = self._create(attempt, params)
-        except stripe.StripeError as error:
-            raise GatewayError(reason(error)) from None
-        save_reference(intent["id"])
-        return str(intent["client_secret"])
+            intent = ConfirmableIntent.parse(self._create(params, attempt))
+        except CallFailed as failure:
+            raise GatewayError(failure.reason) from None
+        save_reference(intent.id)
+        return intent.client_secret
 
     def client_secret(self, reference: str) -> str:
         """Read the secret again for a repeated request."""
         try:
-            return str(self._client.v1.payment_intents.retrieve(reference)["client_secret"])
-        except stripe.StripeError as error:
-            raise GatewayError(reason(error)) from None
+            return ConfirmableIntent.parse(self._api.get(f"{_INTENTS}/{segment(reference)}")).client_secret
+        except CallFailed as failure:
+            raise GatewayError(failure.reason) from None
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> VerifiedWebhook:
-        """Accept a body signed with any of the secrets, at most five minutes from now, of our mode."""
-        return stripe_webhooks.verify(body, headers, now, self._webhook_secrets, is_live=self._is_live)
+        """Accept a body signed with any of the secrets, at most five minutes from now, of the account's mode."""
+        return webhooks.verify(body, headers, now, self._webhook_secrets, is_live=self._is_live)
 
     def read_webhook(self, payload: str) -> WebhookEvent | None:
-        """Read intents, refunds and disputes; every other object tells nothing that those do not."""
-        return stripe_webhooks.read(payload)
+        """Read events about intents, refunds and disputes."""
+        return webhooks.read(payload)
 
     def check(self) -> str:
-        """Ask Stripe whether it takes our key; one line for an operator. Raises GatewayError."""
+        """Ask Stripe whether it accepts the key; return one line for an operator. Raises GatewayError."""
         try:
-            account = self._read("/v1/account")
-            endpoints = self._read("/v1/webhook_endpoints?limit=100")
-        except stripe.StripeError as error:
-            raise GatewayError(reason(error)) from None
+            account = self._if_permitted(Account, "/v1/account")
+            endpoints = self._if_permitted(EndpointPage, "/v1/webhook_endpoints", limit=_PAGE_SIZE)
+        except CallFailed as failure:
+            raise GatewayError(failure.reason) from None
         return describe(account, endpoints, is_live=self._is_live)
 
-    def _read(self, path: str) -> Any:
+    def _if_permitted(self, model: type[Model], path: str, **query: Any) -> Model | None:
         """Return the object, or None where a restricted key may not read it."""
         try:
-            return self._client.raw_request("get", path).data
-        except stripe.PermissionError:
+            return model.parse(self._api.get(path, **query))
+        except PermissionMissing:
             return None
 
-    def _create(self, attempt: AttemptRequest, params: Any) -> Any:
-        return self._post("/v1/payment_intents", params, create_key(attempt))
+    def _create(self, params: Mapping[str, Any], attempt: AttemptRequest) -> Any:
+        return self._api.post(_INTENTS, params, creation_key(attempt))
 
     def _with_customer(self, attempt: AttemptRequest) -> AttemptRequest:
         if not needs_new_customer(attempt):
             return attempt
         params = customer_params(attempt.payer, metadata(attempt))
-        customer = self._post("/v1/customers", params, create_key(attempt, "customer"))
-        return replace(attempt, customer_token=str(customer["id"]))
+        created = self._api.post("/v1/customers", params, creation_key(attempt, "customer"))
+        return replace(attempt, customer_token=Created.parse(created).id)
 
-    def _post(self, path: str, params: Any, options: Any) -> Any:
-        # The SDK's services wrap the answer, field by field, in objects that nobody asks for here; that takes
-        # as long as the rest of the call. Request, key and errors are the SDK's all the same.
-        return self._client.raw_request("post", path, **params, **options).data
+    def _change(self, attempt: AttemptRequest, reference: str, verb: str, params: Mapping[str, Any]) -> Outcome:
+        """Confirm, capture or cancel an intent."""
 
-    def _answer(self, attempt: AttemptRequest, reference: str, call: Callable[[], Any]) -> Outcome:
-        try:
-            return outcome_of_requested(call(), reference, attempt.money.currency)
-        except stripe.StripeError as error:
-            return outcome_of_error(error, reference)
-        except MALFORMED:
-            return InDoubt("malformed_response", reference)
+        def call() -> Outcome:
+            changed = self._api.post(f"{_INTENTS}/{segment(reference)}/{verb}", params, key(attempt, verb))
+            return outcome_of_requested(PaymentIntent.parse(changed), reference, attempt.money.currency)
 
-    def _retrieve_refund(self, attempt: AttemptRequest) -> Outcome:
-        refunds = self._client.v1.refunds
-        try:
-            if attempt.reference is not None:
-                refund = refunds.retrieve(attempt.reference)
-                is_it = refund["id"] == attempt.reference
-                return outcome_of_refund(refund) if is_it else InDoubt("another_object", attempt.reference)
-            listed = refunds.list(params={"payment_intent": attempt.charged, "limit": 100})
-            for refund in listed.auto_paging_iter():
-                if "attempt_id" in refund["metadata"] and refund["metadata"]["attempt_id"] == attempt.attempt_id:
+        return decided(reference, call)
+
+    def _find_refund(self, attempt: AttemptRequest) -> Outcome:
+        if attempt.reference is not None:
+            refund = Refund.parse(self._api.get(f"{_REFUNDS}/{segment(attempt.reference)}"))
+            is_same = refund.id == attempt.reference
+            return outcome_of_refund(refund) if is_same else InDoubt("another_object", attempt.reference)
+        query: dict[str, Any] = {"payment_intent": attempt.charged_reference, "limit": _PAGE_SIZE}
+        while True:
+            page = RefundPage.parse(self._api.get(_REFUNDS, **query))
+            for refund in page.data:
+                if (refund.metadata or {}).get("attempt_id") == attempt.attempt_id:
                     return outcome_of_refund(refund)
-        except stripe.StripeError as error:
-            return unanswered(error, attempt.reference)
-        except MALFORMED:
-            return InDoubt("malformed_response", attempt.reference)
-        return NotSent("not_created")
+            if not page.has_more:
+                return NotSent("not_created")
+            if not page.data:
+                raise MalformedResponse("RefundPage.has_more")
+            query["starting_after"] = page.data[-1].id

@@ -1,8 +1,10 @@
-"""Stripe's minor units, which are not ISO 4217's for every currency."""
+"""Stripe's minor units, which differ from ISO 4217's for some currencies."""
 
 from __future__ import annotations
 
+from domain.errors import UnknownCurrency
 from domain.money import Money, exponent
+from gateways.failures import MalformedResponse
 
 # Stripe's minor units that differ from ISO 4217 (docs.stripe.com/currencies): Ariary is sent whole, Krona
 # and Shilling with two decimals that must be zero.
@@ -24,11 +26,16 @@ def to_stripe(money: Money) -> int:
 
 
 def from_stripe(amount: int, currency: str) -> int:
-    """Return our minor units of an amount as Stripe writes it; the currency in either case.
+    """Return ISO 4217 minor units of an amount as Stripe writes it; the currency in either case.
+
+    Raises MalformedResponse for a currency that ISO 4217 does not list.
 
     >>> from_stripe(50000, "isk"), from_stripe(5, "mga"), from_stripe(500, "eur")
     (500, 500, 500)
     """
     code = currency.upper()
-    shift = _stripe_decimals(code) - exponent(code)
+    try:
+        shift = _stripe_decimals(code) - exponent(code)
+    except UnknownCurrency:
+        raise MalformedResponse("currency") from None
     return amount // 10**shift if shift >= 0 else amount * 10**-shift

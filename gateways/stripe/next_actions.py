@@ -1,89 +1,146 @@
-"""What a customer is asked to do next, as flat text that any front end can show. It holds no credential."""
+"""The next step of a waiting customer, as flat text that any front end can show. It holds no credential.
+
+Source: `next_action` of the PaymentIntent in the SDK 16.1.0. All of it is for display and decides nothing, so every
+field but the type is optional."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 from domain.money import decimal_text
+from gateways.provider_model import ProviderModel, Text
 from gateways.stripe.money import from_stripe
 
-# What an account that money is sent to is described with, whatever its kind (SDK 16.1.0, PaymentIntent).
-_ACCOUNT_FIELDS = """
-    account_holder_name account_holder_address account_number account_type iban bic country sort_code routing_number
-    swift_code clabe bank_name bank_code bank_address branch_name branch_code
-""".split()
+
+class _Redirect(ProviderModel):
+    url: str | None = None
 
 
-def next_action(action: Any) -> dict[str, str]:
-    """Return the `next_action` of an intent: its type and what belongs to that.
+class _Microdeposits(ProviderModel):
+    hosted_verification_url: str | None = None
+    microdeposit_type: str | None = None
+    arrival_date: int | None = None
+
+
+class _PostalAddress(ProviderModel):
+    line1: str | None = None
+    line2: str | None = None
+    postal_code: str | None = None
+    city: str | None = None
+    state: str | None = None
+    country: str | None = None
+
+
+class _BankAccount(ProviderModel):
+    """What describes an account to which money is sent, whatever its type."""
+
+    account_holder_name: str | None = None
+    account_holder_address: _PostalAddress | None = None
+    account_number: str | None = None
+    account_type: str | None = None
+    iban: str | None = None
+    bic: str | None = None
+    country: str | None = None
+    sort_code: str | None = None
+    routing_number: str | None = None
+    swift_code: str | None = None
+    clabe: str | None = None
+    bank_name: str | None = None
+    bank_code: str | None = None
+    bank_address: _PostalAddress | None = None
+    branch_name: str | None = None
+    branch_code: str | None = None
+
+
+class _FinancialAddress(ProviderModel):
+    """An account; its description has the name of its type."""
+
+    type: Text
+    supported_networks: list[str] | None = None
+    aba: _BankAccount | None = None
+    iban: _BankAccount | None = None
+    sort_code: _BankAccount | None = None
+    spei: _BankAccount | None = None
+    swift: _BankAccount | None = None
+    zengin: _BankAccount | None = None
+
+
+class _TransferInstructions(ProviderModel):
+    type: str | None = None
+    hosted_instructions_url: str | None = None
+    reference: str | None = None
+    amount_remaining: int | None = None
+    currency: str | None = None
+    financial_addresses: list[_FinancialAddress] | None = None
+
+
+class NextAction(ProviderModel):
+    """The `next_action` of an intent. Its details have the name of its type; other types have none here."""
+
+    type: Text
+    display_bank_transfer_instructions: _TransferInstructions | None = None
+    redirect_to_url: _Redirect | None = None
+    verify_with_microdeposits: _Microdeposits | None = None
+
+
+def next_action(action: NextAction | None) -> dict[str, str]:
+    """Return the action's type and what belongs to it.
 
     A redirect has its address as `redirect_url`. Of a bank transfer, `amount_remaining` is decimal text and the fields
     of each account carry its type in front, such as `aba_routing_number` and `iban_bic`."""
-    if not action:
+    if action is None:
         return {"type": "unknown"}
-    type = str(action["type"])
-    return {"type": type} | _READERS.get(type, _nothing)(field(action, type))
-
-
-def field(thing: Any, name: str) -> Any:
-    """Return a field that may be missing, of an object that may be missing."""
-    return thing[name] if thing is not None and name in thing else None
-
-
-def _nothing(details: Any) -> dict[str, str]:
-    return {}
-
-
-def _redirect(details: Any) -> dict[str, str]:
-    return _known(details, {"redirect_url": "url"})
-
-
-def _microdeposits(details: Any) -> dict[str, str]:
-    shown = _known(details, {name: name for name in ("hosted_verification_url", "microdeposit_type")})
-    arrival = field(details, "arrival_date")
-    return shown | ({"arrives_on": datetime.fromtimestamp(arrival, UTC).date().isoformat()} if arrival else {})
-
-
-def _instructions(details: Any) -> dict[str, str]:
-    shown = _known(
-        details,
-        {"bank_transfer_type": "type", "hosted_instructions_url": "hosted_instructions_url", "reference": "reference"},
-    )
-    remaining, currency = field(details, "amount_remaining"), field(details, "currency")
-    if remaining is not None and currency is not None:
-        code = str(currency).upper()
-        shown |= {"amount_remaining": decimal_text(from_stripe(remaining, code), code), "currency": code}
-    for address in field(details, "financial_addresses") or ():
-        shown |= dict(_account(address))
+    shown = {"type": action.type}
+    match getattr(action, action.type, None):
+        case _Redirect() as redirect:
+            return shown | _present({"redirect_url": redirect.url})
+        case _Microdeposits() as microdeposits:
+            return shown | _of_microdeposits(microdeposits)
+        case _TransferInstructions() as instructions:
+            return shown | _of_instructions(instructions)
     return shown
 
 
-def _account(address: Any) -> Iterator[tuple[str, str]]:
-    type = str(address["type"])
-    if networks := field(address, "supported_networks"):
-        yield f"{type}_networks", ", ".join(networks)
-    for name in _ACCOUNT_FIELDS:
-        if text := _text(field(field(address, type), name)):
-            yield f"{type}_{name}", text
+def _of_microdeposits(microdeposits: _Microdeposits) -> dict[str, str]:
+    arrival = microdeposits.arrival_date
+    return _present(
+        {
+            "hosted_verification_url": microdeposits.hosted_verification_url,
+            "microdeposit_type": microdeposits.microdeposit_type,
+            "arrives_on": datetime.fromtimestamp(arrival, UTC).date().isoformat() if arrival else None,
+        }
+    )
 
 
-def _text(value: Any) -> str:
-    """Return a field as text; a postal address in one line."""
-    if value is None or isinstance(value, str):
-        return value or ""
-    lines = (field(value, name) for name in ("line1", "line2", "postal_code", "city", "state", "country"))
-    return ", ".join(line for line in lines if line)
+def _of_instructions(instructions: _TransferInstructions) -> dict[str, str]:
+    shown = _present(
+        {
+            "bank_transfer_type": instructions.type,
+            "hosted_instructions_url": instructions.hosted_instructions_url,
+            "reference": instructions.reference,
+        }
+    )
+    remaining, currency = instructions.amount_remaining, instructions.currency
+    if remaining is not None and currency is not None:
+        code = currency.upper()
+        shown |= {"amount_remaining": decimal_text(from_stripe(remaining, code), code), "currency": code}
+    for address in instructions.financial_addresses or ():
+        shown |= _present(dict(_of_address(address)))
+    return shown
 
 
-def _known(details: Any, names: dict[str, str]) -> dict[str, str]:
-    found = {ours: field(details, theirs) for ours, theirs in names.items()}
-    return {ours: str(value) for ours, value in found.items() if value}
+def _of_address(address: _FinancialAddress) -> Iterator[tuple[str, str | None]]:
+    yield f"{address.type}_networks", ", ".join(address.supported_networks or ())
+    account = getattr(address, address.type, None)
+    if isinstance(account, _BankAccount):
+        for name, value in account:
+            yield f"{address.type}_{name}", _in_one_line(value) if isinstance(value, _PostalAddress) else value
 
 
-_READERS: dict[str, Callable[[Any], dict[str, str]]] = {
-    "display_bank_transfer_instructions": _instructions,
-    "redirect_to_url": _redirect,
-    "verify_with_microdeposits": _microdeposits,
-}
+def _in_one_line(address: _PostalAddress) -> str:
+    return ", ".join(line for _, line in address if line)
+
+
+def _present(texts: dict[str, str | None]) -> dict[str, str]:
+    return {name: text for name, text in texts.items() if text}

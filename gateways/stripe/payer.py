@@ -1,4 +1,4 @@
-"""How a payer is described to Stripe. Personal data passes through: it is never logged and never put into errors."""
+"""The payer as Stripe's parameters. Personal data passes through and is never logged or put into errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _ADDRESS = ("line1", "line2", "city", "state", "postal_code", "country")
 
 
 def billing_details(payer: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is known of email, name, phone and address.
+    """Return email, name, phone and address, each only where the payer has it.
 
     >>> billing_details({"email": "jo@example.org", "billing_address": {"given_name": "Jo", "country": "us"}})
     {'email': 'jo@example.org', 'name': 'Jo', 'address': {'country': 'US'}}
@@ -19,12 +19,12 @@ def billing_details(payer: Mapping[str, Any]) -> dict[str, Any]:
     if "country" in address:
         address["country"] = address["country"].upper()
     names = given.get("name") or " ".join(filter(None, (given.get("given_name"), given.get("family_name"))))
-    known = {"email": payer.get("email"), "name": names, "phone": given.get("phone"), "address": address}
-    return {name: value for name, value in known.items() if value}
+    details = {"email": payer.get("email"), "name": names, "phone": given.get("phone"), "address": address}
+    return {name: value for name, value in details.items() if value}
 
 
 def shipping(payer: Mapping[str, Any]) -> dict[str, Any]:
-    """Return where goods go: to the billing address, the only one that is asked for."""
+    """Return where goods are delivered: to the billing address, the only one that a payment has."""
     return {name: value for name, value in billing_details(payer).items() if name in ("name", "phone", "address")}
 
 

@@ -1,4 +1,4 @@
-"""What Stripe is asked: the parameters of its calls and their idempotency keys. It sends nothing."""
+"""What is sent to Stripe: the parameters of its calls and their idempotency keys. It sends nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateways.base import AttemptRequest
 from gateways.stripe.money import to_stripe
 from gateways.stripe.payer import billing_details, shipping
 
-# Debits collect with a mandate; redirects send the customer to another site; transfers wait for his bank to send.
+# Debits collect with a mandate; redirects send the customer to another site; transfers wait for the customer's bank.
 _DEBITS = {PaymentMethod.SEPA_DEBIT: "sepa_debit", PaymentMethod.ACH_DEBIT: "us_bank_account"}
 _REDIRECTS = {PaymentMethod.KLARNA: "klarna", PaymentMethod.AFTERPAY: "afterpay_clearpay"}
 _TRANSFERS = dict.fromkeys((PaymentMethod.WIRE_TRANSFER, PaymentMethod.BANK_TRANSFER), "customer_balance")
@@ -41,7 +41,7 @@ def base_params(attempt: AttemptRequest) -> dict[str, Any]:
 
 
 def fault_of(attempt: AttemptRequest) -> str | None:
-    """Return why Stripe cannot take the order at all, before anything is created there; None if it can."""
+    """Return why Stripe cannot take the charge at all, before anything is created there; None if it can."""
     if attempt.is_off_session and (attempt.method in _REDIRECTS or attempt.method in _TRANSFERS):
         return "not_supported"
     if attempt.method in _REDIRECTS and not attempt.return_url:
@@ -53,12 +53,12 @@ def fault_of(attempt: AttemptRequest) -> str | None:
 
 
 def needs_new_customer(attempt: AttemptRequest) -> bool:
-    """Whether the payment needs a Customer whom Stripe does not know yet: transfers are kept in his name."""
+    """Tell whether the payment needs a new Customer at Stripe, to which it assigns the transferred money."""
     return attempt.method in _TRANSFERS and attempt.customer_token is None
 
 
 def create_params(attempt: AttemptRequest) -> dict[str, Any]:
-    """Return what the intent of an order is created with."""
+    """Return what the intent of a charge is created with."""
     return base_params(attempt) | {
         **_instrument(attempt),
         "allowed_payment_method_types": [_METHOD_TYPES.get(attempt.method, "card")],
@@ -73,7 +73,7 @@ def _instrument(attempt: AttemptRequest) -> dict[str, Any]:
         return {"payment_method_data": {"type": type}, "payment_method_options": {type: options}}
     if attempt.method in _REDIRECTS:
         data = {"type": _REDIRECTS[attempt.method], "billing_details": billing_details(attempt.payer)}
-        # Afterpay refuses orders without a shipping address.
+        # Afterpay refuses a purchase without a shipping address.
         goods = {"shipping": shipping(attempt.payer)} if attempt.method is PaymentMethod.AFTERPAY else {}
         return {"payment_method_data": data, **goods}
     return {"payment_method": attempt.method_token}
@@ -87,8 +87,8 @@ def _bank_transfer(attempt: AttemptRequest) -> dict[str, Any]:
     return {"type": kind, kind: {"country": home if home in _EURO_COUNTRIES else _EURO_COUNTRIES[0]}}
 
 
-def confirm_params(attempt: AttemptRequest) -> Any:
-    """Return what its confirm adds: how the customer takes part, and his consent to a debit."""
+def confirm_params(attempt: AttemptRequest) -> dict[str, Any]:
+    """Return what the confirm adds: how the customer takes part, and their consent to a debit."""
     params: dict[str, Any] = {}
     if attempt.is_off_session:
         params["off_session"] = True
@@ -104,19 +104,35 @@ def confirm_params(attempt: AttemptRequest) -> Any:
     return params
 
 
+def cancel_params(attempt: AttemptRequest) -> dict[str, str]:
+    """Return why an intent is canceled, in Stripe's words."""
+    return {"cancellation_reason": "abandoned" if attempt.reason == "expired" else "requested_by_customer"}
+
+
+def refund_params(attempt: AttemptRequest) -> dict[str, Any]:
+    """Return what a refund is created with."""
+    params = {
+        "payment_intent": attempt.charged_reference,
+        "amount": to_stripe(attempt.money),
+        "metadata": metadata(attempt),
+    }
+    return params | ({"reason": attempt.reason} if attempt.reason else {})
+
+
 def metadata(attempt: AttemptRequest) -> dict[str, str]:
-    """Return how the provider's objects name ours."""
+    """Return Celeriac's identifiers, which Stripe stores with its object."""
     return {"payment_id": attempt.payment_id, "attempt_id": attempt.attempt_id}
 
 
-def create_key(attempt: AttemptRequest, call: str = "create") -> Any:
-    """Return the options of a call that moves nothing.
+def creation_key(attempt: AttemptRequest, call: str = "create") -> str:
+    """Return the idempotency key of a call that moves no money.
 
-    A stored 500 is replayed for a day. An unconfirmed intent moves nothing, so a second one does no harm."""
-    return {"idempotency_key": f"{attempt.attempt_id}-{call}-{attempt.retries}"}
+    It changes with each retry: Stripe replays a stored 500 for a day, and a second unconfirmed intent does no harm."""
+    return f"{attempt.attempt_id}-{call}-{attempt.retries}"
 
 
-def key(attempt: AttemptRequest, call: str) -> Any:
-    """Return the options of a call that must happen once."""
-    # Never another key for the same call: while the first is still running at Stripe, the second is refused.
-    return {"idempotency_key": f"{attempt.attempt_id}-{call}"}
+def key(attempt: AttemptRequest, call: str) -> str:
+    """Return the idempotency key of a call that must happen once.
+
+    It never changes for the same call: while the first is still running at Stripe, the second is refused."""
+    return f"{attempt.attempt_id}-{call}"

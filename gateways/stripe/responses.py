@@ -1,9 +1,13 @@
-"""What Stripe's objects say: intents and refunds read as outcomes. It asks nothing."""
+"""Stripe's PaymentIntents, Refunds and payment errors as outcomes. It sends nothing.
+
+Source: docs.stripe.com/api and the SDK 16.1.0 (API 2026-10-28.endive), read 2026-11-23."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated
+
+from pydantic import Field
 
 from domain.decline import Decline, classify
 from domain.outcome import (
@@ -16,75 +20,166 @@ from domain.outcome import (
     Outcome,
     Pending,
 )
+from gateways.failures import MalformedResponse
+from gateways.provider_model import ProviderModel, Text
 from gateways.stripe.money import from_stripe
-from gateways.stripe.next_actions import field, next_action
+from gateways.stripe.next_actions import NextAction, next_action
 
 # Card authorizations last seven days when the charge does not say (docs: place a hold on a payment method).
 _AUTHORIZATION_WINDOW = timedelta(days=7)
 
+Amount = Annotated[int, Field(ge=0)]
 
-def outcome_of_requested(intent: Any, reference: str, currency: str) -> Outcome:
-    """Return what the PaymentIntent that was asked for says; another one, or other money, is not believed."""
-    if intent["id"] != reference:
+
+class Created(ProviderModel):
+    """A new object, of which only the id is needed."""
+
+    id: Text
+
+
+class ConfirmableIntent(ProviderModel):
+    """A PaymentIntent or SetupIntent that a front end confirms.
+
+    `client_secret` is a credential: never stored or logged."""
+
+    id: Text
+    client_secret: Text = Field(repr=False)
+
+
+class PaymentError(ProviderModel):
+    """The error object, also as an intent's `last_payment_error`. Many refusals omit their code."""
+
+    code: str | None = None
+    decline_code: str | None = None
+    advice_code: str | None = None
+    network_advice_code: str | None = None
+    network_decline_code: str | None = None
+
+
+class Refusal(PaymentError):
+    """The error object of a call that was refused."""
+
+    type: Text
+
+
+class _Card(ProviderModel):
+    capture_before: int | None = None
+
+
+class _MethodDetails(ProviderModel):
+    card: _Card | None = None
+
+
+class _Charge(ProviderModel):
+    payment_method_details: _MethodDetails | None = None
+
+
+class PaymentIntent(ProviderModel):
+    """A PaymentIntent. A field that only some statuses need is optional here and demanded where it is read.
+
+    `latest_charge`: an id, or the charge where the call expands it."""
+
+    id: Text
+    status: Text
+    currency: Text
+    amount: Amount
+    amount_received: Amount | None = None
+    amount_capturable: Amount | None = None
+    created: int | None = None
+    latest_charge: _Charge | str | None = None
+    next_action: NextAction | None = None
+    last_payment_error: PaymentError | None = None
+
+
+class Refund(ProviderModel):
+    """A Refund, whose status may be null (SDK 16.1.0)."""
+
+    id: Text
+    status: str | None = None
+    amount: Amount
+    currency: Text
+    failure_reason: str | None = None
+    metadata: dict[str, str] | None = None
+
+
+class RefundPage(ProviderModel):
+    """One page of a list of refunds, newest first."""
+
+    data: list[Refund]
+    has_more: bool
+
+
+def outcome_of_requested(intent: PaymentIntent, reference: str, currency: str) -> Outcome:
+    """Return what the requested PaymentIntent says; another intent, or other money, is doubt."""
+    if intent.id != reference:
         return InDoubt("another_object", reference)
-    if intent["currency"].upper() != currency:
+    if intent.currency.upper() != currency:
         return InDoubt("another_currency", reference)
     return outcome_of_intent(intent)
 
 
-def outcome_of_intent(intent: Any) -> Outcome:
-    """Return what a PaymentIntent, as object or as JSON, says about its attempt."""
-    reference, status, currency = intent["id"], intent["status"], intent["currency"]
-    match status:
+def outcome_of_intent(intent: PaymentIntent) -> Outcome:
+    """Return what a PaymentIntent says about its attempt; an unknown status is doubt."""
+    reference, currency = intent.id, intent.currency
+    match intent.status:
         case "succeeded":
-            received = from_stripe(intent["amount_received"], currency)
-            return Approved(reference, authorized=from_stripe(intent["amount"], currency), captured=received)
+            received = from_stripe(_demanded(intent.amount_received, "amount_received"), currency)
+            return Approved(reference, authorized=from_stripe(intent.amount, currency), captured=received)
         case "requires_capture":
-            capturable = from_stripe(intent["amount_capturable"], currency)
+            capturable = from_stripe(_demanded(intent.amount_capturable, "amount_capturable"), currency)
             return Approved(reference, authorized=capturable, authorization_expires_at=_capture_before(intent))
         case "canceled":
             return Approved(reference, voided=True)
         case "processing":
             return Pending(reference)
         case "requires_action":
-            return ActionRequired(reference, next_action(field(intent, "next_action")))
-        case "requires_payment_method" if field(intent, "last_payment_error"):
-            return decline_of(reference, intent["last_payment_error"])
+            return ActionRequired(reference, next_action(intent.next_action))
+        case "requires_payment_method" if intent.last_payment_error is not None:
+            return outcome_of_decline(reference, intent.last_payment_error)
         case "requires_payment_method" | "requires_confirmation":
             return NotSent("not_confirmed", reference=reference)
-    return InDoubt(f"unknown intent status {status}", reference)
+    return InDoubt(f"unknown intent status {intent.status}", reference)
 
 
-def _capture_before(intent: Any) -> datetime:
-    fallback = datetime.fromtimestamp(intent["created"], UTC) + _AUTHORIZATION_WINDOW
-    charge = field(intent, "latest_charge")
-    if charge is None or isinstance(charge, str):
-        return fallback
-    details = field(charge, "payment_method_details")
-    stamp = field(field(details, "card"), "capture_before")
-    return datetime.fromtimestamp(stamp, UTC) if stamp else fallback
+def outcome_of_refund(refund: Refund) -> Outcome:
+    """Return what a Refund says about its attempt; an unknown status is doubt."""
+    match refund.status:
+        case "succeeded":
+            return Approved(refund.id, refunded=from_stripe(refund.amount, refund.currency))
+        case "pending" | "requires_action":
+            return Pending(refund.id)
+        case "failed" | "canceled":
+            code = refund.failure_reason or f"refund_{refund.status}"
+            return Declined(refund.id, Decline(code, classify(code)))
+    return InDoubt(f"unknown refund status {refund.status}", refund.id)
 
 
-def outcome_of_refund(refund: Any) -> Outcome:
-    """Return what a Refund says about its attempt."""
-    status = refund["status"]
-    if status == "succeeded":
-        return Approved(refund["id"], refunded=from_stripe(refund["amount"], refund["currency"]))
-    if status in ("pending", "requires_action"):
-        return Pending(refund["id"])
-    code = field(refund, "failure_reason") or f"refund_{status}"
-    return Declined(refund["id"], Decline(code, classify(code)))
-
-
-def decline_of(reference: str | None, error: Any) -> Outcome:
-    """Return what a card error or `last_payment_error` says, with its codes as they came."""
-    codes = {
-        name: field(error, name)
-        for name in ("code", "decline_code", "advice_code", "network_advice_code", "network_decline_code")
-    }
-    code = codes.pop("code") or "card_declined"
-    decline_class = classify(code, codes["decline_code"], codes["advice_code"], codes["network_advice_code"])
-    decline = Decline(code, decline_class, **codes)
+def outcome_of_decline(reference: str | None, error: PaymentError) -> Outcome:
+    """Return what a card error or a `last_payment_error` says, with its codes unchanged."""
+    code = error.code or "card_declined"
+    decline = Decline(
+        code,
+        classify(code, error.decline_code, error.advice_code, error.network_advice_code),
+        decline_code=error.decline_code,
+        advice_code=error.advice_code,
+        network_advice_code=error.network_advice_code,
+        network_decline_code=error.network_decline_code,
+    )
     if code == "authentication_required":
         return AuthenticationRequired(reference, decline)
     return Declined(reference, decline)
+
+
+def _capture_before(intent: PaymentIntent) -> datetime:
+    charge = intent.latest_charge
+    details = charge.payment_method_details if isinstance(charge, _Charge) else None
+    if details is not None and details.card is not None and details.card.capture_before:
+        return datetime.fromtimestamp(details.card.capture_before, UTC)
+    return datetime.fromtimestamp(_demanded(intent.created, "created"), UTC) + _AUTHORIZATION_WINDOW
+
+
+def _demanded(value: int | None, field: str) -> int:
+    """Return a field that this status needs. Raises MalformedResponse."""
+    if value is None:
+        raise MalformedResponse(f"PaymentIntent.{field}")
+    return value

@@ -1,6 +1,8 @@
-"""Stripe's part of the configuration: the variables, what is wrong with them, and the gateway that they make."""
+"""Stripe's environment variables, the problems in them, and the gateway that they configure."""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -9,7 +11,7 @@ from gateways.base import GatewayContext
 from gateways.settings import Secrets, all_revealed, revealed
 from gateways.stripe.gateway import DEFAULT_BASE, StripeGateway
 
-# Keys that the sandbox hands out begin like this; the real Stripe has none of them.
+# How the sandbox's keys begin; a key of the real Stripe never does.
 SANDBOX_KEY_PREFIX = "sk_test_sandbox"
 
 
@@ -17,6 +19,8 @@ class StripeSettings(BaseModel):
     """Every variable of Stripe, with its default."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
+    # Front ends name the return address themselves, and the operator registers the webhook's at Stripe.
+    needs_public_address: ClassVar[bool] = False
 
     stripe_secret_key: SecretStr | None = Field(default=None, description="sk_… or rk_…; without it Stripe is off")
     stripe_publishable_key: str | None = Field(default=None, description="pk_…, handed to front ends")
@@ -33,13 +37,18 @@ class StripeSettings(BaseModel):
         return self.stripe_secret_key is not None
 
     @property
+    def is_live(self) -> bool:
+        """Whether the credentials move real money. False while the provider is off."""
+        return "_live_" in revealed(self.stripe_secret_key)
+
+    @property
     def is_sandbox(self) -> bool:
-        """Whether the provider is an imitation."""
+        """Whether the key is sent to a sandbox instead of Stripe."""
         return self.stripe_secret_key is not None and self.stripe_api_base.rstrip("/") != DEFAULT_BASE
 
     @property
     def disabled_methods(self) -> frozenset[PaymentMethod]:
-        """What the operator does not want, whatever Stripe could take."""
+        """The methods that the operator switched off, though Stripe could take them."""
         switches = {PaymentMethod.SEPA_DEBIT: self.sepa_enabled, PaymentMethod.ACH_DEBIT: self.ach_enabled}
         return frozenset(method for method, is_enabled in switches.items() if not is_enabled)
 
@@ -66,4 +75,5 @@ class StripeSettings(BaseModel):
             all_revealed(self.stripe_webhook_secret),
             self.stripe_api_base,
             context.read_seconds,
+            self.stripe_publishable_key,
         )

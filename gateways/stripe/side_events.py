@@ -1,14 +1,13 @@
-"""What Stripe's disputes tell: chargebacks of cards, and bank debits that come back after they had succeeded."""
+"""Stripe's disputes as side events: chargebacks of cards, and bank debits that come back after they had succeeded."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 from domain.money import decimal_text
 from gateways.base import SideEvent
+from gateways.provider_model import ProviderModel, Text
 from gateways.stripe.money import from_stripe
-from gateways.stripe.next_actions import field
 
 _NAMES = {
     "charge.dispute.created": "dispute_opened",
@@ -17,6 +16,7 @@ _NAMES = {
     "charge.dispute.funds_reinstated": "dispute_updated",
     "charge.dispute.closed": "dispute_closed",
 }
+TYPES = frozenset(_NAMES)
 _ENDED = {"won": "dispute_won", "lost": "dispute_lost"}
 _FUNDS = {"charge.dispute.funds_withdrawn": "withdrawn", "charge.dispute.funds_reinstated": "reinstated"}
 
@@ -35,17 +35,41 @@ _RETURN_REASONS = frozenset(
 _DEBITS = frozenset({"sepa_debit", "us_bank_account"})
 
 
-def side_event_of(type: str, dispute: Any) -> SideEvent | None:
-    """Return what an event about a dispute says; None for one of a type that is not known."""
-    if type not in _NAMES:
-        return None
-    currency = str(dispute["currency"]).upper()
-    due_by = field(field(dispute, "evidence_details"), "due_by")
+class _Evidence(ProviderModel):
+    due_by: int | None = None
+
+
+class _Card(ProviderModel):
+    network_reason_code: str | None = None
+
+
+class _MethodDetails(ProviderModel):
+    type: str | None = None
+    card: _Card | None = None
+
+
+class Dispute(ProviderModel):
+    """A Dispute, in an event of one of `TYPES`."""
+
+    id: Text
+    status: Text
+    reason: Text
+    amount: int
+    currency: Text
+    evidence_details: _Evidence | None = None
+    network_reason_code: str | None = None
+    payment_method_details: _MethodDetails | None = None
+
+
+def side_event_of(type: str, dispute: Dispute) -> SideEvent:
+    """Return what an event about a dispute says. `type`: one of `TYPES`."""
+    currency = dispute.currency.upper()
+    due_by = dispute.evidence_details and dispute.evidence_details.due_by
     data = {
-        "reference": str(dispute["id"]),
-        "reason": str(dispute["reason"]),
-        "status": str(dispute["status"]),
-        "amount": decimal_text(from_stripe(dispute["amount"], currency), currency),
+        "reference": dispute.id,
+        "reason": dispute.reason,
+        "status": dispute.status,
+        "amount": decimal_text(from_stripe(dispute.amount, currency), currency),
         "currency": currency,
         "network_reason_code": _network_code(dispute),
         "funds": _FUNDS.get(type, ""),
@@ -54,20 +78,20 @@ def side_event_of(type: str, dispute: Any) -> SideEvent | None:
     return SideEvent(_name(type, dispute), {name: text for name, text in data.items() if text})
 
 
-def _name(type: str, dispute: Any) -> str:
+def _name(type: str, dispute: Dispute) -> str:
     if type == "charge.dispute.closed":
-        return _ENDED.get(dispute["status"], _NAMES[type])
+        return _ENDED.get(dispute.status, _NAMES[type])
     if type == "charge.dispute.created" and _is_return(dispute):
         return "debit_returned"
     return _NAMES[type]
 
 
-def _network_code(dispute: Any) -> str:
+def _network_code(dispute: Dispute) -> str:
     """Return the card network's or the bank's own code, where there is one."""
-    card = field(field(dispute, "payment_method_details"), "card")
-    return str(field(dispute, "network_reason_code") or field(card, "network_reason_code") or "")
+    card = dispute.payment_method_details and dispute.payment_method_details.card
+    return dispute.network_reason_code or (card and card.network_reason_code) or ""
 
 
-def _is_return(dispute: Any) -> bool:
-    method = field(field(dispute, "payment_method_details"), "type")
-    return method in _DEBITS or dispute["reason"] in _RETURN_REASONS
+def _is_return(dispute: Dispute) -> bool:
+    method = dispute.payment_method_details and dispute.payment_method_details.type
+    return method in _DEBITS or dispute.reason in _RETURN_REASONS

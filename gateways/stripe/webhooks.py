@@ -1,66 +1,134 @@
-"""Stripe's webhooks: which are believed, and what a stored one says."""
+"""Stripe's webhooks: verify a delivery, and read a stored event."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import stripe
 
 from domain.errors import WebhookRefused
 from domain.outcome import Outcome
 from gateways.base import VerifiedWebhook, WebhookEvent
-from gateways.json_api import MALFORMED
+from gateways.failures import MalformedResponse
+from gateways.provider_model import ProviderModel, Text
 from gateways.signatures import check_age, verified_webhook
-from gateways.stripe.responses import outcome_of_intent, outcome_of_refund
-from gateways.stripe.side_events import side_event_of
+from gateways.stripe.responses import PaymentIntent, Refund, outcome_of_intent, outcome_of_refund
+from gateways.stripe.side_events import TYPES, Dispute, side_event_of
+
+
+class _Envelope(ProviderModel):
+    id: Text
+    type: Text
+    livemode: bool = False
+
+
+class _Event(ProviderModel):
+    type: Text
+
+
+class _Data(ProviderModel):
+    object: dict[str, Any]
+
+
+class _EventWithObject(ProviderModel):
+    data: _Data
+
+
+class _Metadata(ProviderModel):
+    attempt_id: str | None = None
+
+
+class _IntentOfEvent(ProviderModel):
+    object: Literal["payment_intent"]
+    id: Text
+    metadata: _Metadata | None = None
+
+
+class _RefundOfEvent(ProviderModel):
+    object: Literal["refund"]
+    id: Text
+    metadata: _Metadata | None = None
+    payment_intent: str | None = None
+
+
+class _IntentOfDispute(ProviderModel):
+    id: Text
+
+
+class _DisputeOfEvent(ProviderModel):
+    object: Literal["dispute"]
+    payment_intent: _IntentOfDispute | str | None = None
 
 
 def verify(
     body: bytes, headers: Mapping[str, str], now: datetime, secrets: tuple[str, ...], *, is_live: bool
 ) -> VerifiedWebhook:
-    """Accept a body signed with any of the secrets, at most five minutes from now, of our mode."""
+    """Accept a body signed with any of the secrets, at most five minutes from now, of the account's mode."""
     header = headers.get("Stripe-Signature", "")
     if not any(_is_signed(body, header, secret) for secret in secrets):
         raise WebhookRefused("bad signature")
     stamp = next(int(part[2:]) for part in header.split(",") if part.startswith("t="))
     check_age(stamp, now)
 
-    def identify(event: Any) -> tuple[Any, Any]:
-        if bool(event.get("livemode")) != is_live:
+    def identify(event: Any) -> tuple[str, str]:
+        envelope = _Envelope.parse(event)
+        if envelope.livemode != is_live:
             raise WebhookRefused("event of the other mode (live or test)")
-        return event["id"], event["type"]
+        return envelope.id, envelope.type
 
-    # A client secret is a credential and is not kept.
+    # A client secret is a credential and is not stored.
     return verified_webhook(body, "a Stripe event", identify, _strip if b"client_secret" in body else None)
 
 
 def read(payload: str) -> WebhookEvent | None:
-    """Read intents, refunds and disputes; every other object tells nothing that those do not."""
+    """Read an event about an intent, a refund or a dispute; return None for every other type.
+
+    Raises MalformedResponse for an event that does not name its object."""
     event = json.loads(payload)
-    thing = event.get("data", {}).get("object", {})
-    attempt_id = (thing.get("metadata") or {}).get("attempt_id")
-    if event["type"].startswith("payment_intent.") and thing.get("object") == "payment_intent":
-        return WebhookEvent(thing["id"], attempt_id, _told(outcome_of_intent, thing))
-    if event["type"].startswith("refund.") and thing.get("object") == "refund":
-        return WebhookEvent(thing["id"], attempt_id, _told(outcome_of_refund, thing), thing.get("payment_intent"))
-    if thing.get("object") == "dispute" and thing.get("payment_intent"):
-        side_event = side_event_of(event["type"], thing)
-        return WebhookEvent(_id(thing["payment_intent"]), None, None, side_event=side_event) if side_event else None
-    return None
+    type = _Event.parse(event).type
+    if type.startswith("payment_intent."):
+        return _about_intent(_object_of(event))
+    if type.startswith("refund."):
+        return _about_refund(_object_of(event))
+    return _about_dispute(type, _object_of(event)) if type in TYPES else None
 
 
-def _id(thing: Any) -> str:
-    return str(thing if isinstance(thing, str) else thing["id"])
+def _object_of(event: Any) -> dict[str, Any]:
+    return _EventWithObject.parse(event).data.object
 
 
-def _told(read: Callable[[Any], Outcome], thing: Any) -> Outcome | None:
-    """Return what an event says of its object; None when it says too little."""
+def _about_intent(value: dict[str, Any]) -> WebhookEvent:
+    intent = _IntentOfEvent.parse(value)
+    outcome = _if_complete(lambda: outcome_of_intent(PaymentIntent.parse(value)))
+    return WebhookEvent(intent.id, _attempt_id(intent.metadata), outcome)
+
+
+def _about_refund(value: dict[str, Any]) -> WebhookEvent:
+    refund = _RefundOfEvent.parse(value)
+    outcome = _if_complete(lambda: outcome_of_refund(Refund.parse(value)))
+    return WebhookEvent(refund.id, _attempt_id(refund.metadata), outcome, refund.payment_intent)
+
+
+def _about_dispute(type: str, value: dict[str, Any]) -> WebhookEvent | None:
+    intent = _DisputeOfEvent.parse(value).payment_intent
+    if not intent:
+        return None
+    reference = intent if isinstance(intent, str) else intent.id
+    return WebhookEvent(reference, None, None, side_event=side_event_of(type, Dispute.parse(value)))
+
+
+def _attempt_id(metadata: _Metadata | None) -> str | None:
+    return metadata.attempt_id if metadata else None
+
+
+def _if_complete(read: Callable[[], Outcome]) -> Outcome | None:
+    """Return the outcome of a complete object; None for an incomplete one, so that a look-up follows."""
     try:
-        return read(thing)
-    except MALFORMED:
+        return read()
+    except MalformedResponse:
         return None
 
 

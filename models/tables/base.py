@@ -1,7 +1,8 @@
-"""What every table shares: metadata, column types that behave alike on PostgreSQL and SQLite."""
+"""What every table shares: metadata, column types that behave alike on PostgreSQL and SQLite, ids."""
 
 from __future__ import annotations
 
+import secrets
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,3 +39,8 @@ class Instant(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def new_id(prefix: str, now: datetime) -> str:
+    """Return a fresh id such as `pay_019ab…`. Ids sort by creation time and cannot be guessed."""
+    return f"{prefix}_{int(now.timestamp() * 1000):012x}{secrets.token_hex(10)}"

@@ -1,5 +1,7 @@
-"""Afterpay's Online API v2, as its OpenAPI documents and guides at developers.cash.app describe it.
+"""Simulates Afterpay's Online API v2.
 
-[spec] marks what the OpenAPI documents say, [docs] the guides; what neither says is said to be a guess."""
+Sources, by the tags in the docstrings: [spec] the OpenAPI documents · [docs] the guides at developers.cash.app. A fact
+that is in neither is marked as a guess.
+"""
 
 PROVIDER = "afterpay"

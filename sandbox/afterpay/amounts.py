@@ -1,4 +1,4 @@
-"""Owns Afterpay's amounts: `{"amount": "37.00", "currency": "AUD"}`, in the one currency of an account."""
+"""Afterpay's amounts, `{"amount": "37.00", "currency": "AUD"}`, always in the account's one currency."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.afterpay.errors import invalid
-from sandbox.amounts import minor_units, written
+from sandbox.amounts import decimal_text, minor_units
 from sandbox.service import Json, Refusal
 
 _AMOUNT = re.compile(r"\d{1,8}(?:\.\d{1,2})?", re.ASCII)
@@ -15,7 +15,7 @@ _AMOUNT = re.compile(r"\d{1,8}(?:\.\d{1,2})?", re.ASCII)
 
 @dataclass(frozen=True)
 class Region:
-    """What an account may sell for, in minor units; the real limits are each merchant's own."""
+    """The currency and the limits of an account, in minor units. Each real merchant has limits of its own."""
 
     currency: str
     minimum: int
@@ -32,20 +32,20 @@ REGIONS = {
 
 
 def money(minor: int, currency: str) -> Json:
-    """Return minor units as Afterpay writes them.
+    """Return an amount in Afterpay's format.
 
     >>> money(3705, "AUD")
     {'amount': '37.05', 'currency': 'AUD'}
     """
-    return {"amount": written(minor), "currency": currency}
+    return {"amount": decimal_text(minor), "currency": currency}
 
 
-def minor(given: Any, currency: str, *, otherwise: Refusal | None = None) -> int:
-    """Read an amount in that currency; `otherwise` is the refusal of another one."""
-    if not isinstance(given, dict) or not isinstance(given.get("amount"), str):
+def minor(amount: Any, currency: str, *, wrong_currency: Refusal | None = None) -> int:
+    """Parse an amount of this currency into minor units; `wrong_currency` is the refusal for another currency."""
+    if not isinstance(amount, dict) or not isinstance(amount.get("amount"), str):
         raise invalid("amount must be an object with amount and currency")
-    if not _AMOUNT.fullmatch(given["amount"]):
+    if not _AMOUNT.fullmatch(amount["amount"]):
         raise invalid("amount must be a decimal number with two places")
-    if given.get("currency") != currency:
-        raise otherwise or invalid(f"currency must be {currency}")
-    return minor_units(given["amount"])
+    if amount.get("currency") != currency:
+        raise wrong_currency or invalid(f"currency must be {currency}")
+    return minor_units(amount["amount"])

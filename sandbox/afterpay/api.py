@@ -1,4 +1,4 @@
-"""Owns Afterpay's HTTP API: which operation is where, who may call it, and the page on which a shopper decides."""
+"""Afterpay's HTTP API: routes, authentication, request ids, and the page on which the shopper decides."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from sandbox.afterpay.disputes import Disputes
 from sandbox.afterpay.errors import invalid, invalid_token, not_found, precondition_failed, refusal
 from sandbox.afterpay.payments import Payment, Payments
 from sandbox.control import refuse
-from sandbox.repeats import Repeats
-from sandbox.service import Answer, Call, Json, Operation, Refusal, Service, is_imitated
+from sandbox.idempotency import IdempotentResponses
+from sandbox.service import ApiResponse, Call, Json, Operation, Refusal, Service, are_sandbox_credentials
 from sandbox.state import Sandbox
 
-# For a day the first answer is given again [docs]; of refunds, for ever.
+# A repeated request id gets the first response for a day [docs]; for refunds there is no end.
 KEPT_SECONDS = 86_400.0
 
 
 class Afterpay(Service):
-    """The imitated accounts. A merchant id may end in its region, such as `sandbox-au`; others are in the US."""
+    """The simulated accounts. A merchant id ends in its region, such as `sandbox-au`; any other id is in the US."""
 
     provider = PROVIDER
 
@@ -37,8 +37,8 @@ class Afterpay(Service):
         self.checkouts: dict[str, Checkout] = {}
         self.payments: dict[str, Payment] = {}
         self._by_token: dict[str, Payment] = {}
-        self._life = Payments(sandbox)
-        self._requests = Repeats(sandbox.clock.now)
+        self._operations = Payments(sandbox)
+        self._responses = IdempotentResponses(sandbox.clock.now)
         self._disputes = Disputes(sandbox)
 
     def operations(self) -> Iterable[Operation]:
@@ -61,14 +61,14 @@ class Afterpay(Service):
         )
 
     def register(self, app: Flask) -> None:
-        """Add the operations, the shopper's pages and the control route of disputes."""
+        """Add the operations, the shopper's pages and the control route for disputes."""
         super().register(app)
         app.register_blueprint(hosted.blueprint(self.sandbox, PROVIDER, self._page, self._decide))
         app.add_url_rule(f"/_sandbox/{PROVIDER}/<token>/dispute", "afterpay.dispute", self._dispute, methods=["POST"])
 
     def authenticate(self, call: Call) -> None:
-        """Refuse credentials that are not a sandbox's."""
-        if not is_imitated(*call.credentials):
+        """Refuse credentials that do not contain "sandbox"."""
+        if not are_sandbox_credentials(*call.credentials):
             message = "Credentials are required to access this resource."
             raise refusal(401, "unauthorized", message)
 
@@ -81,142 +81,144 @@ class Afterpay(Service):
         return refusal(429, "too_many_requests", "Too many requests.")
 
     def malformed(self) -> Refusal:
-        """Return the refusal of a body that is not a JSON object."""
+        """Return the refusal for a body that is not a JSON object."""
         return refusal(400, "invalid_json", "Malformed JSON or incorrect syntax detected in the request body.")
 
     def accounts(self) -> Iterable[ledger.Account]:
-        """Yield every checkout with its payment's state, or its own while there is none."""
+        """Yield every checkout with the state of its payment, or its own state without one."""
         for token, checkout in self.checkouts.items():
             payment = self._by_token.get(token)
-            status = payment.state if payment else "OPEN" if checkout.is_good(self.now) else "EXPIRED"
+            status = payment.state if payment else "OPEN" if checkout.is_valid(self.now) else "EXPIRED"
             currency = checkout.merchant.region.currency
             yield ledger.Account(token, PROVIDER, currency, checkout.metadata, status)
 
     def endpoints(self) -> Iterable[Json]:
-        """Yield the address that is told of disputes."""
+        """Yield the webhook URL for disputes."""
         if self._disputes.url is not None:
             yield {"id": PROVIDER, "url": self._disputes.url, "enabled_events": ["created", "updated"]}
 
     # --- checkouts ---
 
-    def _configuration(self, call: Call) -> Answer:
+    def _configuration(self, call: Call) -> ApiResponse:
         region = _merchant(call).region
         limits = {"minimumAmount": region.minimum, "maximumAmount": region.maximum}
-        return Answer(body={name: money(amount, region.currency) for name, amount in limits.items()})
+        return ApiResponse(body={name: money(amount, region.currency) for name, amount in limits.items()})
 
-    def _create_checkout(self, call: Call) -> Answer:
+    def _create_checkout(self, call: Call) -> ApiResponse:
         checkout = checkouts.create(_merchant(call), call.body, f"{call.base_url}/hosted", self.now)
         self.checkouts[checkout.token] = checkout
-        return Answer(201, checkout.opened())
+        return ApiResponse(201, checkout.creation_body())
 
-    def _get_checkout(self, call: Call) -> Answer:
+    def _get_checkout(self, call: Call) -> ApiResponse:
         checkout = self._checkout(call, call.ids["token"])
         is_readable = checkout is not None and self.now < checkout.created_at + checkouts.READABLE_SECONDS
         if checkout is None or not is_readable or checkout.token in self._by_token:
             message = "The checkout token is invalid, expired, completed, or does not exist."
             raise precondition_failed(message)
-        return Answer(body=checkout.request | checkout.opened())
+        return ApiResponse(body=checkout.request | checkout.creation_body())
 
     # --- payments ---
 
-    def _auth(self, call: Call) -> Answer:
+    def _auth(self, call: Call) -> ApiResponse:
         key = call.body.get("requestId", call.body.get("requestid"))
         if key is not None and not _is_uuid(key):
             raise invalid("requestId must be a UUID")
 
-        def run() -> Answer:
-            return self._pay(call, key, is_at_once=False)
+        def run() -> ApiResponse:
+            return self._pay(call, key, is_immediate=False)
 
-        answer: Answer = self._requests.once(_once(call, key), KEPT_SECONDS, run)
-        return answer
+        response: ApiResponse = self._responses.once(_idempotency_key(call, key), KEPT_SECONDS, run)
+        return response
 
-    def _capture_full_payment(self, call: Call) -> Answer:
+    def _capture_full_payment(self, call: Call) -> ApiResponse:
         checkout = self._checkout(call, _token(call))
         payment = self._by_token.get(checkout.token) if checkout else None
         if payment is not None and payment.events[0]["type"].startswith("CAPTURE"):
-            self._life.refuse_while_reversed(payment)
-            return Answer(201, payment.body())
-        return self._pay(call, None, is_at_once=True)
+            self._operations.refuse_while_reversed(payment)
+            return ApiResponse(201, payment.body())
+        return self._pay(call, None, is_immediate=True)
 
-    def _pay(self, call: Call, key: str | None, *, is_at_once: bool) -> Answer:
+    def _pay(self, call: Call, key: str | None, *, is_immediate: bool) -> ApiResponse:
         checkout = self._checkout(call, _token(call))
-        if checkout is None or not checkout.is_good(self.now) or checkout.token in self._by_token:
+        if checkout is None or not checkout.is_valid(self.now) or checkout.token in self._by_token:
             raise invalid_token()
         if not checkout.is_confirmed:
             message = "The customer has not confirmed the payment for the order associated with this token."
             raise refusal(412, "invalid_order_transaction_status", message)
         reference = call.body.get("merchantReference")
-        payment = self._life.pay(checkout, reference, key or checkout.token, is_at_once=is_at_once)
+        payment = self._operations.pay(checkout, reference, key or checkout.token, is_immediate=is_immediate)
         self.payments[payment.id] = self._by_token[checkout.token] = payment
-        # A decline has 402 from auth and 201 from capture [spec].
-        return Answer(402 if payment.is_declined and not is_at_once else 201, payment.body())
+        # A decline gets 402 from auth and 201 from capture [spec].
+        return ApiResponse(402 if payment.is_declined and not is_immediate else 201, payment.body())
 
-    def _list_payments(self, call: Call) -> Answer:
+    def _list_payments(self, call: Call) -> ApiResponse:
         wanted = {name: set(request.args.getlist(name)) for name in ("ids", "tokens", "merchantReferences", "statuses")}
         limit = call.query.get("limit", "20")
         if not limit.isdecimal() or not 1 <= int(limit) <= 250:
             raise refusal(422, "error", "limit must be from 1 to 250")
-        found = [
+        results = [
             body
             for payment in self.payments.values()
             if payment.checkout.merchant.id == _merchant(call).id
             if _matches(body := payment.body(), wanted)
         ]
-        page = {"totalResults": len(found), "offset": 0, "limit": int(limit)}
-        return Answer(body=page | {"results": found[: int(limit)]})
+        page = {"totalResults": len(results), "offset": 0, "limit": int(limit)}
+        return ApiResponse(body=page | {"results": results[: int(limit)]})
 
-    def _get_payment(self, call: Call) -> Answer:
-        return Answer(body=self._payment(call).body())
+    def _get_payment(self, call: Call) -> ApiResponse:
+        return ApiResponse(body=self._payment(call).body())
 
-    def _get_payment_by_token(self, call: Call) -> Answer:
-        return Answer(body=self._payment_of(call, call.ids["token"]).body())
+    def _get_payment_by_token(self, call: Call) -> ApiResponse:
+        return ApiResponse(body=self._payment_of(call, call.ids["token"]).body())
 
-    def _update_payment(self, call: Call) -> Answer:
+    def _update_payment(self, call: Call) -> ApiResponse:
         payment = self._payment(call)
         payment.reference = str(call.body.get("merchantReference"))
-        return Answer(201, payment.body())
+        return ApiResponse(201, payment.body())
 
     # --- operations ---
 
-    def _capture_payment(self, call: Call) -> Answer:
+    def _capture_payment(self, call: Call) -> ApiResponse:
         if not call.ids["order_id"].isdecimal():
             raise not_found("Cannot find an order with that id.")
         if call.ids["order_id"] not in self.payments:
             raise refusal(412, "error", "The id does not match any valid order.")
-        return self._change(call, self._life.capture)
+        return self._change(call, self._operations.capture)
 
-    def _void(self, call: Call) -> Answer:
-        return self._change(call, self._life.void)
+    def _void(self, call: Call) -> ApiResponse:
+        return self._change(call, self._operations.void)
 
-    def _change(self, call: Call, change: Callable[[Payment, Json], Payment]) -> Answer:
+    def _change(self, call: Call, change: Callable[[Payment, Json], Payment]) -> ApiResponse:
         payment = self._payment(call)
 
         def run() -> Json:
-            self._life.refuse_while_reversed(payment)
+            self._operations.refuse_while_reversed(payment)
             return change(payment, call.body).body()
 
-        return Answer(201, self._requests.once(_once(call, call.body.get("requestId")), KEPT_SECONDS, run))
+        return ApiResponse(
+            201, self._responses.once(_idempotency_key(call, call.body.get("requestId")), KEPT_SECONDS, run)
+        )
 
-    def _create_refund(self, call: Call) -> Answer:
+    def _create_refund(self, call: Call) -> ApiResponse:
         payment = self.payments.get(call.ids["order_id"])
         if payment is None or payment.checkout.merchant.id != _merchant(call).id:
             raise precondition_failed("The order does not exist.")
-        # Idempotent only with both [docs].
+        # A refund is idempotent only with both [docs].
         names = (call.body.get("requestId"), call.body.get("merchantReference"))
-        key = _once(call, names if all(names) else None)
-        refund = self._requests.once(key, math.inf, lambda: self._life.refund(payment, call.body))
-        return Answer(201, refund)
+        key = _idempotency_key(call, names if all(names) else None)
+        refund = self._responses.once(key, math.inf, lambda: self._operations.refund(payment, call.body))
+        return ApiResponse(201, refund)
 
-    def _reverse_payment(self, call: Call) -> Answer:
+    def _reverse_payment(self, call: Call) -> ApiResponse:
         if self._checkout(call, call.ids["token"]) is None:
             raise invalid_token()
         payment = self._by_token.get(call.ids["token"])
         if payment is None:
             raise precondition_failed("Payment not eligible for a reversal")
-        self._life.reverse(payment)
-        return Answer(204)
+        self._operations.reverse(payment)
+        return ApiResponse(204)
 
-    # --- the shopper ---
+    # --- hosted page ---
 
     def _page(self, token: str) -> hosted.Page | None:
         checkout = self.checkouts.get(token)
@@ -227,27 +229,32 @@ class Afterpay(Service):
         return hosted.Page(token, amount["amount"], amount["currency"], status)
 
     def _decide(self, token: str, decision: str) -> str:
-        """The shopper approves, approves what will be declined when it is paid, or leaves; the token stays good."""
+        """Execute the shopper's decision and return the URL of the redirect.
+
+        A declined payment is approved by the shopper and declined by Afterpay later, when the merchant pays with the
+        token. After a cancel the token stays valid.
+        """
         checkout = self.checkouts[token]
         is_confirmed = decision != "cancel" and self._is_open(checkout)
         if is_confirmed:
-            checkout.is_confirmed, checkout.is_refused = True, decision == "decline"
+            checkout.is_confirmed, checkout.will_be_declined = True, decision == "decline"
         name = "redirectConfirmUrl" if is_confirmed else "redirectCancelUrl"
-        address: str = checkout.request["merchant"][name]
+        url: str = checkout.request["merchant"][name]
         query = urlencode({"status": "SUCCESS" if is_confirmed else "CANCELLED", "orderToken": token})
-        return f"{address}{'&' if '?' in address else '?'}{query}"
+        return f"{url}{'&' if '?' in url else '?'}{query}"
 
     def _dispute(self, token: str) -> Response:
+        """Open a dispute about the payment of a token."""
         with self.sandbox.lock:
             payment = self._by_token.get(token)
             if payment is None or payment.is_declined:
                 refuse("there is no payment of that token to dispute")
             return jsonify(self._disputes.open(payment))
 
-    # --- what there is ---
+    # --- look-up ---
 
     def _is_open(self, checkout: Checkout) -> bool:
-        return checkout.is_good(self.now) and checkout.token not in self._by_token
+        return checkout.is_valid(self.now) and checkout.token not in self._by_token
 
     def _checkout(self, call: Call, token: str) -> Checkout | None:
         checkout = self.checkouts.get(token)
@@ -279,8 +286,8 @@ def _token(call: Call) -> str:
     return token
 
 
-def _once(call: Call, key: Any) -> tuple[Any, ...] | None:
-    """Return what makes a request the same one: merchant, operation, order and id."""
+def _idempotency_key(call: Call, key: Any) -> tuple[Any, ...] | None:
+    """Return the identity of a request: merchant, operation, order and request id; None without an id."""
     return (_merchant(call).id, request.endpoint, call.ids.get("order_id"), key) if key else None
 
 
@@ -293,4 +300,4 @@ def _is_uuid(text: Any) -> bool:
 
 def _matches(body: Json, wanted: dict[str, set[str]]) -> bool:
     fields = {"ids": "id", "tokens": "token", "merchantReferences": "merchantReference", "statuses": "status"}
-    return all(body[fields[name]] in values for name, values in wanted.items() if values)
+    return all(body.get(fields[name]) in values for name, values in wanted.items() if values)

@@ -1,6 +1,7 @@
-"""Owns the checkouts: what a shopper is asked to approve, and how long that is good for.
+"""Checkouts: the request that a shopper approves, its validation and its lifetime.
 
-A token is good for three hours; the checkout behind it can be read for an hour, or until it is paid [spec]."""
+A token is valid for three hours. The checkout can be read for one hour, or until it is paid [spec].
+"""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from typing import Any
 
 from sandbox.afterpay.amounts import Region, minor
 from sandbox.afterpay.errors import invalid, refusal
-from sandbox.clock import fine_stamp
+from sandbox.clock import iso_milliseconds
 from sandbox.ids import SMALL, random_text
 from sandbox.service import Json
 
@@ -23,7 +24,7 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 @dataclass(frozen=True)
 class Merchant:
-    """Who calls: an account of one region."""
+    """The account of the caller, which belongs to one region."""
 
     id: str
     secret: str
@@ -32,33 +33,37 @@ class Merchant:
 
 @dataclass
 class Checkout:
-    """One checkout. `is_confirmed`: the shopper has approved; `is_refused`: and will be declined when it is paid."""
+    """One checkout.
+
+    `is_confirmed`: the shopper has approved. `will_be_declined`: Afterpay declines the payment although the shopper has
+    approved.
+    """
 
     token: str
     merchant: Merchant
     request: Json
     amount: int
-    address: str
+    page_url: str
     created_at: float
     is_confirmed: bool = False
-    is_refused: bool = False
+    will_be_declined: bool = False
     metadata: dict[str, str] = field(default_factory=dict)
 
-    def is_good(self, now: float) -> bool:
-        """Tell whether its token can still be paid with."""
+    def is_valid(self, now: float) -> bool:
+        """Tell whether the token is not expired."""
         return now < self.created_at + TOKEN_SECONDS
 
-    def opened(self) -> Json:
-        """Return the answer to its creation."""
+    def creation_body(self) -> Json:
+        """Return the response to the creation of the checkout."""
         return {
             "token": self.token,
-            "expires": fine_stamp(self.created_at + TOKEN_SECONDS),
-            "redirectCheckoutUrl": self.address,
+            "expires": iso_milliseconds(self.created_at + TOKEN_SECONDS),
+            "redirectCheckoutUrl": self.page_url,
         }
 
 
 def create(merchant: Merchant, request: Json, pages_url: str, now: float) -> Checkout:
-    """Check a request and return its checkout."""
+    """Validate a request and return its checkout."""
     amount = _amount(merchant, request)
     _check_shopper(request)
     _check_addresses(request)
@@ -70,7 +75,7 @@ def create(merchant: Merchant, request: Json, pages_url: str, now: float) -> Che
 
 
 def metadata_of(reference: Any) -> dict[str, str]:
-    """Return what a merchant's reference says to the books: `<payment id>/<attempt id>`."""
+    """Split a merchant's reference, `<payment id>/<attempt id>`, for the ledger."""
     payment_id, _, attempt_id = str(reference or "").partition("/")
     return {"payment_id": payment_id, "attempt_id": attempt_id}
 
@@ -78,7 +83,7 @@ def metadata_of(reference: Any) -> dict[str, str]:
 def _amount(merchant: Merchant, request: Json) -> int:
     region = merchant.region
     message = f"Unsupported currency, only {region.currency} is supported."
-    amount = minor(request.get("amount"), region.currency, otherwise=refusal(422, "unsupported_currency", message))
+    amount = minor(request.get("amount"), region.currency, wrong_currency=refusal(422, "unsupported_currency", message))
     if not region.minimum <= amount <= region.maximum:
         raise refusal(422, "unsupported_payment_type", "The amount is outside of the payment limits.")
     return amount

@@ -1,7 +1,8 @@
-"""Owns the notifications about disputes, the only ones that Afterpay sends, and their signature [docs].
+"""Webhooks about disputes, the only webhooks that Afterpay sends, and their signature [docs].
 
-The signature is the base64 of an HMAC-SHA256 over `<address>\\n<seconds>\\n<raw body>`. Here its key is the secret
-key of the account, where Afterpay hands out one of its own."""
+The signature is the base64 of an HMAC-SHA256 over `<url>\\n<seconds>\\n<raw body>`. The sandbox takes the account's
+secret key as the HMAC key; Afterpay issues a separate one.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +20,14 @@ from sandbox.state import Sandbox
 
 
 class Disputes:
-    """Tells the merchant of disputes, if an address was given."""
+    """Opens disputes and sends their webhooks, if the sandbox has a webhook URL."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         self.url = sandbox.settings.webhook_url_of(PROVIDER)
 
     def open(self, payment: Payment) -> Json:
-        """Open a dispute about a payment; return the event that is sent."""
+        """Open a dispute about a payment and return its event."""
         event = {
             "webhook_event_id": str(uuid.uuid4()),
             "webhook_event_type": "created",

@@ -1,7 +1,8 @@
-"""Owns the payments: their states, their money, and what may be done to them when.
+"""Payments: their states, their amounts, and the operations that each state allows.
 
-AUTH_APPROVED, then PARTIALLY_CAPTURED, CAPTURED or VOIDED; a release to zero makes a captured payment CAPTURED and
-any other VOIDED [spec]. An authorization ends by itself after 13 days [docs]."""
+AUTH_APPROVED, then PARTIALLY_CAPTURED, CAPTURED or VOIDED. A void of the whole remaining amount makes a partly captured
+payment CAPTURED and any other VOIDED [spec]. An authorization expires after 13 days [docs].
+"""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ from sandbox.afterpay import PROVIDER
 from sandbox.afterpay.amounts import minor, money
 from sandbox.afterpay.checkouts import Checkout
 from sandbox.afterpay.errors import invalid, invalid_amount, precondition_failed, refusal
-from sandbox.amounts import written
-from sandbox.clock import fine_stamp
+from sandbox.amounts import decimal_text
+from sandbox.clock import iso_milliseconds
 from sandbox.ledger import MovementKind
 from sandbox.service import Json
 from sandbox.state import Sandbox
@@ -22,7 +23,7 @@ from sandbox.state import Sandbox
 AUTHORIZATION_SECONDS = 13 * 86_400.0
 REFUNDABLE_SECONDS = 120 * 86_400.0
 REVERSIBLE_SECONDS = 600.0
-# "Asynchronous" [spec]: how much later is a guess.
+# "Asynchronous" [spec]; the delay is a guess.
 REVERSAL_SECONDS = 5.0
 LEAST_CAPTURE = 100
 _DETAILS = ("consumer", "billing", "shipping", "courier", "items", "discounts", "taxAmount", "shippingAmount")
@@ -30,14 +31,14 @@ _DETAILS = ("consumer", "billing", "shipping", "courier", "items", "discounts", 
 
 @dataclass
 class Payment:
-    """One order at Afterpay, in minor units of `currency`."""
+    """One payment; amounts in minor units of `currency`. `open_amount` is authorized and not captured."""
 
     id: str
     checkout: Checkout
     created_at: float
     state: str
     reference: str | None
-    open: int = 0
+    open_amount: int = 0
     captured: int = 0
     refunded: int = 0
     events: list[Json] = field(default_factory=list)
@@ -53,21 +54,22 @@ class Payment:
 
     @property
     def is_declined(self) -> bool:
-        """Tell whether Afterpay refused it."""
+        """Tell whether Afterpay declined the payment."""
         return self.state in ("AUTH_DECLINED", "CAPTURE_DECLINED")
 
     def body(self) -> Json:
-        """Return the payment as it is answered."""
+        """Return the body of a response with this payment."""
         request = self.checkout.request
+        reference = {"merchantReference": self.reference} if self.reference is not None else {}
         return {
             "id": self.id,
             "token": self.checkout.token,
             "status": "DECLINED" if self.is_declined else "APPROVED",
-            "created": fine_stamp(self.created_at),
+            "created": iso_milliseconds(self.created_at),
             "originalAmount": money(self.checkout.amount, self.currency),
-            "openToCaptureAmount": money(self.open, self.currency),
+            "openToCaptureAmount": money(self.open_amount, self.currency),
             "paymentState": self.state,
-            "merchantReference": self.reference,
+            **reference,
             "refunds": self.refunds,
             "orderDetails": {name: request[name] for name in _DETAILS if name in request},
             "events": self.events,
@@ -75,24 +77,24 @@ class Payment:
 
 
 class Payments:
-    """Carries out what is asked of payments, and writes the books."""
+    """The operations on payments, which write the ledger."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
 
-    def pay(self, checkout: Checkout, reference: Any, key: str | None, *, is_at_once: bool) -> Payment:
-        """Make the payment of a confirmed checkout: captured at once or authorized, or declined."""
+    def pay(self, checkout: Checkout, reference: Any, key: str | None, *, is_immediate: bool) -> Payment:
+        """Pay a confirmed checkout: capture it immediately or authorize it, unless Afterpay declines."""
         number = str(100_000_000_000 + secrets.randbelow(900_000_000_000))
         payment = Payment(number, checkout, self._now, "", reference or checkout.request.get("merchantReference"))
-        verb = "CAPTURE" if is_at_once else "AUTH"
-        result = "declined" if checkout.is_refused else "approved"
+        verb = "CAPTURE" if is_immediate else "AUTH"
+        result = "declined" if checkout.will_be_declined else "approved"
         self._sandbox.ledger.attempt(
             self._now, object=number, result=result, idempotency_key=key, metadata=checkout.metadata
         )
-        if checkout.is_refused:
+        if checkout.will_be_declined:
             payment.state = f"{verb}_DECLINED"
             self._add_event(payment, payment.state, checkout.amount)
-        elif is_at_once:
+        elif is_immediate:
             payment.state, payment.captured = "CAPTURED", checkout.amount
             self._add_event(payment, "CAPTURED", checkout.amount)
             self._record(payment, "charge", checkout.amount, key)
@@ -100,60 +102,60 @@ class Payments:
             self._authorize(payment, key)
         return payment
 
-    def capture(self, payment: Payment, given: Json) -> Payment:
-        """Take a part or all of what is open."""
+    def capture(self, payment: Payment, body: Json) -> Payment:
+        """Capture a part or all of the open amount."""
         self._check_capturable(payment)
-        amount = minor(given.get("amount"), payment.currency)
-        reference = given.get("paymentEventMerchantReference")
+        amount = minor(body.get("amount"), payment.currency)
+        reference = body.get("paymentEventMerchantReference")
         if reference is not None and len(str(reference)) > 128:
             raise invalid("paymentEventMerchantReference must be at most 128 characters")
         if amount < LEAST_CAPTURE:
             raise invalid_amount("The capture amount is less than the minimum of 1.00.")
-        if amount > payment.open:
+        if amount > payment.open_amount:
             raise invalid_amount("The capture amount exceeds the open to capture amount.")
-        payment.open -= amount
+        payment.open_amount -= amount
         payment.captured += amount
-        payment.state = "PARTIALLY_CAPTURED" if payment.open else "CAPTURED"
-        payment.reference = given.get("merchantReference") or payment.reference
+        payment.state = "PARTIALLY_CAPTURED" if payment.open_amount else "CAPTURED"
+        payment.reference = body.get("merchantReference") or payment.reference
         self._add_event(payment, "CAPTURED", amount, reference=reference)
-        self._record(payment, "capture", amount, given.get("requestId"), attempt_id=reference)
+        self._record(payment, "capture", amount, body.get("requestId"), attempt_id=reference)
         return payment
 
-    def void(self, payment: Payment, given: Json) -> Payment:
-        """Release a part or all of what is open."""
-        amount = minor(given["amount"], payment.currency) if given.get("amount") else payment.open
-        if amount > payment.open or not amount:
-            shown = [f"{payment.currency} {written(each)}" for each in (amount, payment.open)]
-            raise invalid_amount(f"Void amount {shown[0]} exceeded open to capture amount {shown[1]}.")
-        self._release(payment, amount, "VOIDED", given.get("requestId"))
+    def void(self, payment: Payment, body: Json) -> Payment:
+        """Release a part or all of the open amount."""
+        amount = minor(body["amount"], payment.currency) if body.get("amount") else payment.open_amount
+        if amount > payment.open_amount or not amount:
+            texts = [f"{payment.currency} {decimal_text(each)}" for each in (amount, payment.open_amount)]
+            raise invalid_amount(f"Void amount {texts[0]} exceeded open to capture amount {texts[1]}.")
+        self._release(payment, amount, "VOIDED", body.get("requestId"))
         return payment
 
-    def refund(self, payment: Payment, given: Json) -> Json:
-        """Give captured money back."""
+    def refund(self, payment: Payment, body: Json) -> Json:
+        """Refund a part or all of the captured amount."""
         if payment.is_declined or not payment.captured:
             raise precondition_failed("The order is not eligible for a refund.")
-        amount = minor(given.get("amount"), payment.currency)
+        amount = minor(body.get("amount"), payment.currency)
         for name, most in (("requestId", 64), ("merchantReference", 85), ("refundMerchantReference", 128)):
-            if given.get(name) is not None and len(str(given[name])) > most:
+            if body.get(name) is not None and len(str(body[name])) > most:
                 raise invalid(f"{name} must be at most {most} characters")
         if self._now > payment.created_at + REFUNDABLE_SECONDS:
             raise refusal(422, "refund_timelimit_exceeded", "The refund exceeds the time limit of 120 days.")
         if not amount or amount > payment.captured - payment.refunded:
             raise invalid_amount("The refund amount exceeds the amount available.")
         payment.refunded += amount
-        refund = self._add_refund(payment, amount, given)
+        refund = self._add_refund(payment, amount, body)
         self._record(
             payment,
             "refund",
             amount,
-            given.get("requestId"),
+            body.get("requestId"),
             refund["refundId"],
-            given.get("refundMerchantReference"),
+            body.get("refundMerchantReference"),
         )
         return refund
 
     def reverse(self, payment: Payment) -> None:
-        """Cancel a young order, a little later."""
+        """Start the reversal of a payment that is younger than ten minutes; it finishes a little later."""
         if payment.is_reversed:
             raise precondition_failed("Payment reversal previously processed")
         self.refuse_while_reversed(payment)
@@ -161,11 +163,12 @@ class Payments:
             raise precondition_failed("Payment not eligible for a reversal")
         if self._now > payment.created_at + REVERSIBLE_SECONDS:
             raise precondition_failed("Order outside reversal window")
+        # Until the reversal finishes, every capture is refused, so that no money moves twice.
         payment.is_being_reversed = True
-        self._sandbox.agenda.at(self._now + REVERSAL_SECONDS, lambda: self._finish_reversal(payment))
+        self._sandbox.scheduler.run_at(self._now + REVERSAL_SECONDS, lambda: self._finish_reversal(payment))
 
     def refuse_while_reversed(self, payment: Payment) -> None:
-        """Raise the refusal of a payment whose reversal is under way."""
+        """Raise a Refusal while the reversal of the payment is pending."""
         if payment.is_being_reversed:
             raise precondition_failed("Order in pending reversal, no captures/auth accepted")
 
@@ -175,19 +178,19 @@ class Payments:
 
     def _authorize(self, payment: Payment, key: str | None) -> None:
         amount, expires_at = payment.checkout.amount, self._now + AUTHORIZATION_SECONDS
-        payment.state, payment.open = "AUTH_APPROVED", amount
-        self._add_event(payment, "AUTH_APPROVED", amount, expires=fine_stamp(expires_at))
+        payment.state, payment.open_amount = "AUTH_APPROVED", amount
+        self._add_event(payment, "AUTH_APPROVED", amount, expires=iso_milliseconds(expires_at))
         self._record(payment, "authorization", amount, key)
-        self._sandbox.agenda.at(expires_at, lambda: self._expire(payment))
+        self._sandbox.scheduler.run_at(expires_at, lambda: self._expire(payment))
 
     def _expire(self, payment: Payment) -> None:
-        if payment.open:
+        if payment.open_amount:
             payment.is_expired = True
-            self._release(payment, payment.open, "EXPIRED", None)
+            self._release(payment, payment.open_amount, "EXPIRED", None)
 
     def _release(self, payment: Payment, amount: int, event: str, key: str | None) -> None:
-        payment.open -= amount
-        if not payment.open:
+        payment.open_amount -= amount
+        if not payment.open_amount:
             payment.state = "CAPTURED" if payment.captured else "VOIDED"
         self._add_event(payment, event, amount)
         self._add_refund(payment, amount, {})
@@ -196,8 +199,8 @@ class Payments:
     def _finish_reversal(self, payment: Payment) -> None:
         payment.is_being_reversed, payment.is_reversed = False, True
         kind: MovementKind = "refund" if payment.captured else "void"
-        amount = payment.captured or payment.open
-        payment.state, payment.open, payment.refunded = "VOIDED", 0, payment.captured
+        amount = payment.captured or payment.open_amount
+        payment.state, payment.open_amount, payment.refunded = "VOIDED", 0, payment.captured
         self._add_event(payment, "VOIDED", amount)
         self._add_refund(payment, amount, {})
         self._record(payment, kind, amount, None)
@@ -216,23 +219,24 @@ class Payments:
     def _add_event(
         self, payment: Payment, kind: str, amount: int, *, expires: str | None = None, reference: Any = None
     ) -> None:
+        # Both are strings where they apply, and absent elsewhere: null is not in the schema [spec].
+        optional = {"expires": expires, "paymentEventMerchantReference": reference}
         event = {
             "id": secrets.token_hex(14),
-            "created": fine_stamp(self._now),
-            "expires": expires,
+            "created": iso_milliseconds(self._now),
             "type": kind,
             "amount": money(amount, payment.currency),
-            "paymentEventMerchantReference": reference,
+            **{name: value for name, value in optional.items() if value is not None},
         }
         payment.events.append(event)
 
-    def _add_refund(self, payment: Payment, amount: int, given: Json) -> Json:
+    def _add_refund(self, payment: Payment, amount: int, body: Json) -> Json:
         names = ("requestId", "merchantReference", "refundMerchantReference")
-        refund: Json = {name: given[name] for name in names if name in given}
+        refund: Json = {name: body[name] for name in names if name in body}
         refund |= {
             "amount": money(amount, payment.currency),
             "refundId": str(secrets.randbelow(10**12)),
-            "refundedAt": fine_stamp(self._now),
+            "refundedAt": iso_milliseconds(self._now),
         }
         payment.refunds.insert(0, refund)
         return refund

@@ -1,11 +1,11 @@
-"""Owns decimal amounts and made-up exchange rates: exact, rounded only where a coin or a currency ends."""
+"""Decimal amounts and invented exchange rates: exact, rounded only to the decimals of the target currency."""
 
 from __future__ import annotations
 
 import re
 from decimal import ROUND_HALF_UP, Decimal
 
-# US dollars for one of each.
+# US dollars for one unit.
 DOLLARS = {
     "USD": Decimal(1),
     "USDC": Decimal(1),
@@ -17,7 +17,7 @@ DOLLARS = {
     "BTC": Decimal(90000),
     "ETH": Decimal(3000),
 }
-# Decimals of a currency, where they are not two.
+# The number of decimals of each currency that does not have two.
 _DECIMALS = {
     "BTC": 8,
     "ETH": 9,
@@ -28,10 +28,10 @@ _DECIMALS = {
 _PLAIN = re.compile(r"\d{1,12}(\.\d{1,8})?", re.ASCII)
 
 
-def read(text: object) -> Decimal | None:
-    """Return a positive decimal that was written plainly, None for anything else.
+def parse(text: object) -> Decimal | None:
+    """Return a positive decimal in plain notation, None for anything else.
 
-    >>> read("12.30"), read("0"), read("-1"), read("1e3"), read(12)
+    >>> parse("12.30"), parse("0"), parse("-1"), parse("1e3"), parse(12)
     (Decimal('12.30'), None, None, None, None)
     """
     if not isinstance(text, str) or not _PLAIN.fullmatch(text):
@@ -40,21 +40,21 @@ def read(text: object) -> Decimal | None:
 
 
 def decimals(currency: str) -> int:
-    """Return how many decimals the currency is written with."""
+    """Return the number of decimals of a currency."""
     return _DECIMALS.get(currency, 2)
 
 
-def write(amount: Decimal, currency: str) -> str:
-    """Write an amount with the decimals of its currency.
+def decimal_text(amount: Decimal, currency: str) -> str:
+    """Return an amount as text with the decimals of its currency.
 
-    >>> write(Decimal("8.7"), "USD"), write(Decimal("1000"), "JPY"), write(Decimal(1) / 3, "BTC")
+    >>> decimal_text(Decimal("8.7"), "USD"), decimal_text(Decimal("1000"), "JPY"), decimal_text(Decimal(1) / 3, "BTC")
     ('8.70', '1000', '0.33333333')
     """
     return str(amount.quantize(Decimal(1).scaleb(-decimals(currency)), ROUND_HALF_UP))
 
 
 def minor_units(amount: Decimal, currency: str) -> int:
-    """Return an amount in the smallest unit of its currency, as the books have it.
+    """Return an amount in the smallest unit of its currency, for the ledger.
 
     >>> minor_units(Decimal("8.70"), "USD"), minor_units(Decimal("1000"), "JPY")
     (870, 1000)
@@ -63,5 +63,5 @@ def minor_units(amount: Decimal, currency: str) -> int:
 
 
 def convert(amount: Decimal, currency: str, into: str) -> Decimal:
-    """Return the amount in another currency, unrounded; one that no rate is known for counts as a dollar."""
+    """Return the amount in another currency, unrounded; a currency without a rate counts as a dollar."""
     return amount * DOLLARS.get(currency, Decimal(1)) / DOLLARS.get(into, Decimal(1))

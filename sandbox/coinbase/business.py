@@ -1,4 +1,4 @@
-"""Owns Coinbase Business as its callers see it: the Checkouts API, its answers, its refusals, its controls.
+"""Coinbase Business's Checkouts API: routes, authentication, idempotency, refusals and control routes.
 
 POST /checkouts · GET /checkouts[/{id}] · POST /checkouts/{id}/deactivate · POST /checkouts/{id}/refund [docs].
 """
@@ -13,28 +13,29 @@ from typing import Any
 from flask import Blueprint, Flask, Response, abort, jsonify, request
 
 from sandbox import hosted, ledger
-from sandbox.coinbase.checkouts import EVENTS, Checkout, Checkouts, Invalid
+from sandbox.coinbase.checkouts import EVENTS, Checkout, Checkouts
+from sandbox.coinbase.errors import InvalidRequest
 from sandbox.coinbase.signatures import token_problem
-from sandbox.control import body_of_request
-from sandbox.service import Answer, Call, Json, Operation, Refusal, Service
+from sandbox.control import request_body
+from sandbox.service import ApiResponse, Call, Json, Operation, Refusal, Service
 from sandbox.state import Sandbox
 
-# Page sizes of the list are unverified.
+# The default page size is unverified.
 _PAGE = 25
 
 
 class CoinbaseBusiness(Service):
-    """The imitated merchant account behind the Checkouts API."""
+    """The simulated merchant account behind the Checkouts API."""
 
     provider = "coinbase"
 
     def __init__(self, sandbox: Sandbox) -> None:
         super().__init__(sandbox)
         self.checkouts = Checkouts(sandbox)
-        self._kept: dict[tuple[str, str], tuple[str, Answer]] = {}
+        self._responses: dict[tuple[str, str], tuple[str, ApiResponse]] = {}
 
     def operations(self) -> Iterable[Operation]:
-        """Return the five operations of the API."""
+        """Return the operations."""
         return (
             Operation("create", "POST", "/checkouts", self._create),
             Operation("list", "GET", "/checkouts", self._list),
@@ -44,7 +45,7 @@ class CoinbaseBusiness(Service):
         )
 
     def authenticate(self, call: Call) -> None:
-        """Refuse a request whose token is not for it."""
+        """Refuse a request without a valid token for this very request."""
         line = f"{request.method} {request.host}{request.path}"
         problem = token_problem(call.headers.get("Authorization", ""), line)
         if problem is not None:
@@ -59,11 +60,11 @@ class CoinbaseBusiness(Service):
         return _refusal(429, "rate_limit_exceeded", "Too many requests.")
 
     def malformed(self) -> Refusal:
-        """Return the refusal of a body that is not a JSON object."""
+        """Return the refusal for a body that is not a JSON object."""
         return _refusal(400, "malformed_request", "The request body is not valid JSON.")
 
     def accounts(self) -> Iterator[ledger.Account]:
-        """Yield every checkout for the books."""
+        """Yield every checkout with its present status."""
         for checkout in self.checkouts.all():
             currency, metadata = checkout.currency, checkout.body["metadata"]
             yield ledger.Account(checkout.id, self.provider, currency, metadata, checkout.body["status"])
@@ -85,88 +86,93 @@ class CoinbaseBusiness(Service):
             return None
         return hosted.Page(id, checkout.body["fiatAmount"], checkout.currency, checkout.body["status"])
 
-    def _create(self, call: Call) -> Answer:
-        return self._once(call, lambda: Answer(201, self.checkouts.create(call.body, f"{call.base_url}/hosted")))
+    def _create(self, call: Call) -> ApiResponse:
+        return self._idempotent(
+            call, lambda: ApiResponse(201, self.checkouts.create(call.body, f"{call.base_url}/hosted"))
+        )
 
-    def _read(self, call: Call) -> Answer:
-        return Answer(200, self._found(call).body)
+    def _read(self, call: Call) -> ApiResponse:
+        return ApiResponse(200, self._checkout(call).body)
 
-    def _list(self, call: Call) -> Answer:
+    def _list(self, call: Call) -> ApiResponse:
         status = call.query.get("status")
-        found = [c.body for c in self.checkouts.all() if status in (None, c.body["status"])]
+        matching = [c.body for c in self.checkouts.all() if status in (None, c.body["status"])]
         size, start = _number(call, "pageSize", _PAGE), _number(call, "pageToken", 0)
-        page, end = list(reversed(found))[start : start + size], start + size
-        return Answer(200, {"checkouts": page, "nextPageToken": str(end) if end < len(found) else ""})
+        page, end = list(reversed(matching))[start : start + size], start + size
+        return ApiResponse(200, {"checkouts": page, "nextPageToken": str(end) if end < len(matching) else ""})
 
-    def _deactivate(self, call: Call) -> Answer:
+    def _deactivate(self, call: Call) -> ApiResponse:
         try:
-            return Answer(200, self.checkouts.deactivate(self._found(call)))
-        except Invalid as problem:
+            return ApiResponse(200, self.checkouts.deactivate(self._checkout(call)))
+        except InvalidRequest as problem:
             raise _refusal(400, "invalid_request", str(problem)) from None
 
-    def _refund(self, call: Call) -> Answer:
-        # The answer wraps the checkout, whose last refund is the new one [docs].
-        checkout = self._found(call)
-        return self._once(call, lambda: Answer(200, {"checkout": self.checkouts.refund(checkout, call.body)}))
+    def _refund(self, call: Call) -> ApiResponse:
+        # The response wraps the checkout, whose last refund is the new one [docs].
+        checkout = self._checkout(call)
+        return self._idempotent(
+            call, lambda: ApiResponse(200, {"checkout": self.checkouts.refund(checkout, call.body)})
+        )
 
-    def _found(self, call: Call) -> Checkout:
+    def _checkout(self, call: Call) -> Checkout:
         checkout = self.checkouts.find(call.ids["id"])
         if checkout is None:
             raise _refusal(404, "not_found", "Checkout not found.")
         return checkout
 
-    def _once(self, call: Call, execute: Any) -> Answer:
-        """Execute under the idempotency key, a UUID: the same key gets the same answer [docs].
+    def _idempotent(self, call: Call, run: Any) -> ApiResponse:
+        """Execute under the idempotency key, a UUID: a repeated key gets the same response [docs].
 
-        Unverified: how long a key is kept (here for ever), and that another body under it is refused."""
+        Unverified: how long a key is kept (here without end), and that another body under the same key is refused.
+        """
         key = call.headers.get("X-Idempotency-Key")
         if key is not None and not _is_uuid(key):
             raise _refusal(400, "invalid_request", "X-Idempotency-Key must be a UUID v4.")
-        name, asked = (request.path, key or ""), json.dumps(call.body, sort_keys=True)
-        if key is not None and name in self._kept:
-            before, answer = self._kept[name]
-            if before != asked:
+        name, content = (request.path, key or ""), json.dumps(call.body, sort_keys=True)
+        if key is not None and name in self._responses:
+            first_content, response = self._responses[name]
+            if first_content != content:
                 raise _refusal(400, "idempotency_error", "The idempotency key was used with another request.")
-            return answer
+            return response
         try:
-            answer = execute()
-        except Invalid as problem:
+            response = run()
+        except InvalidRequest as problem:
             raise _refusal(400, "invalid_request", str(problem)) from None
-        # The checkout goes on changing; the answer that was given does not.
-        frozen = Answer(answer.status, json.loads(json.dumps(answer.body)))
+        # A copy, because the checkout changes later and the response of the key must not.
+        copy = ApiResponse(response.status, json.loads(json.dumps(response.body)))
         if key is not None:
-            self._kept[name] = (asked, frozen)
-        return frozen
+            self._responses[name] = (content, copy)
+        return copy
 
 
 def _controls(sandbox: Sandbox, checkouts: Checkouts) -> Blueprint:
     routes = Blueprint("coinbase_control", __name__, url_prefix="/_sandbox/coinbase")
 
     @routes.post("/<id>/settle")
-    def settle(id: str) -> Response:
-        """End what is under way: a payment, by the checkout's id, or a refund by its own."""
+    def finish(id: str) -> Response:
+        """Finish a pending payment, by the checkout's id, or a pending refund, by its own: `result`."""
         with sandbox.lock:
-            if not checkouts.settle(id, is_good=body_of_request().get("result") != "failure"):
+            if not checkouts.finish(id, is_success=request_body().get("result") != "failure"):
                 abort(404)
         return jsonify(settled=id)
 
     @routes.post("/<id>/refund_slowly")
     def refund_slowly(id: str) -> Response:
-        """Let refunds of this checkout wait until they are settled."""
+        """Keep the refunds of this checkout pending until a test finishes each."""
         with sandbox.lock:
             checkout = checkouts.find(id)
             if checkout is None:
                 abort(404)
-            checkout.is_refunded_slowly = True
+            checkout.is_refund_pending = True
         return jsonify(slow=id)
 
     @routes.get("/events")
     def events() -> Response:
-        """Show the events about an object, the last one last."""
+        """List the events, or those `about` an object, oldest first."""
         about = request.args.get("about")
         with sandbox.lock:
-            found = [event for event in checkouts.log.events if about is None or about in event.about]
-        return jsonify(events=[{"id": event.id, "body": json.loads(event.body)} for event in found])
+            matching = [event for event in checkouts.log.events if about is None or about in event.about]
+        return jsonify(events=[{"id": event.id, "body": json.loads(event.body)} for event in matching])
 
     return routes
 

@@ -1,4 +1,4 @@
-"""Owns the checkouts of Coinbase Business and their money: states, the customer's payment, expiry, refunds.
+"""The checkouts of Coinbase Business: states, the customer's payment, expiry and refunds.
 
 ACTIVE → PROCESSING → COMPLETED or FAILED; EXPIRED and DEACTIVATED from ACTIVE; then PARTIALLY_REFUNDED and REFUNDED
 [docs]. USDC on Base, priced in dollars, euros, pounds or Singapore dollars; single use.
@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sandbox.clock import stamp
+from sandbox.clock import iso_seconds
 from sandbox.coinbase import amounts
+from sandbox.coinbase.errors import InvalidRequest
 from sandbox.coinbase.events import EventLog, Json
 from sandbox.coinbase.signatures import hook0_headers
 from sandbox.ledger import MovementKind
@@ -29,40 +30,36 @@ EVENTS = (
 PRICED_IN = ("USDC", "USD", "EUR", "SGD", "GBP")
 LEAST, MOST = Decimal("0.01"), Decimal(100_000_000)
 EXPIRES_AFTER_SECONDS = 24 * 3600.0
-# Coinbase asks for https; a sandbox is also used by a product on the same machine.
-_ADDRESSES = ("https://", "http://127.0.0.1", "http://localhost")
-# The share that Coinbase keeps; the real one depends on the account.
+# Coinbase requires https. The sandbox also accepts a product on the same machine.
+_URL_PREFIXES = ("https://", "http://127.0.0.1", "http://localhost")
+# Coinbase's fee as a share of the amount; the real one depends on the account.
 _FEE = Decimal("0.01")
-
-
-class Invalid(Exception):
-    """A request that is at fault; the text says how."""
 
 
 @dataclass
 class Checkout:
-    """One checkout as it is shown. `is_refunded_slowly`: its refunds wait to be settled by a test."""
+    """One checkout; `body` is its API representation. `is_refund_pending`: refunds wait until a test finishes them."""
 
     body: Json
-    is_refunded_slowly: bool = False
+    is_refund_pending: bool = False
 
     @property
     def id(self) -> str:
-        """Return its id: 24 hexadecimal digits."""
+        """Return the id: 24 hexadecimal digits."""
         return str(self.body["id"])
 
     @property
     def currency(self) -> str:
-        """Return what it is priced in."""
+        """Return the currency of the price."""
         return str(self.body["fiatCurrency"])
 
     @property
     def price(self) -> Decimal:
-        """Return what the customer was asked for."""
+        """Return the price."""
         return Decimal(self.body["fiatAmount"])
 
     def refunded(self, *statuses: str) -> Decimal:
-        """Return what the refunds in these statuses add up to, in the price's currency."""
+        """Return the sum of the refunds in these statuses, in the currency of the price."""
         refunds = (refund for refund in self.body["refunds"] if refund["status"] in statuses)
         return sum((Decimal(refund["fiatAmount"]) for refund in refunds), Decimal(0))
 
@@ -81,95 +78,96 @@ class Checkouts:
         return self._checkouts.values()
 
     def find(self, id: str) -> Checkout | None:
-        """Return a checkout, if there is one of that id."""
+        """Return a checkout, or None for an unknown id."""
         return self._checkouts.get(id)
 
-    def create(self, asked: Mapping[str, Any], page: str) -> Json:
-        """Open a checkout; raise Invalid for what the API refuses."""
-        price = _price(asked)
-        _check_texts(asked)
+    def create(self, request: Mapping[str, Any], page: str) -> Json:
+        """Create a checkout; raise InvalidRequest as the API refuses."""
+        price = _price(request)
+        _check_texts(request)
         id, now = secrets.token_hex(12), self._sandbox.clock.now()
         body = {
             "id": id,
             "url": f"{page}/{id}",
-            **_in_usdc(price, asked["currency"]),
+            **_in_usdc(price, request["currency"]),
             "network": "base",
             "address": "0x" + secrets.token_hex(20),
             "tokenAddress": "0x" + secrets.token_hex(20),
             "status": "ACTIVE",
-            "description": asked.get("description", ""),
-            "metadata": dict(asked.get("metadata") or {}),
-            "successRedirectUrl": asked.get("successRedirectUrl", ""),
-            "failRedirectUrl": asked.get("failRedirectUrl", ""),
+            "description": request.get("description", ""),
+            "metadata": dict(request.get("metadata") or {}),
+            "successRedirectUrl": request.get("successRedirectUrl", ""),
+            "failRedirectUrl": request.get("failRedirectUrl", ""),
             "refunds": [],
-            "createdAt": stamp(now),
-            "updatedAt": stamp(now),
-            "expiresAt": stamp(now + EXPIRES_AFTER_SECONDS),
+            "createdAt": iso_seconds(now),
+            "updatedAt": iso_seconds(now),
+            "expiresAt": iso_seconds(now + EXPIRES_AFTER_SECONDS),
         }
         checkout = self._checkouts[id] = Checkout(body)
-        self._sandbox.agenda.at(now + EXPIRES_AFTER_SECONDS, lambda: self._expire(checkout))
+        self._sandbox.scheduler.run_at(now + EXPIRES_AFTER_SECONDS, lambda: self._expire(checkout))
         return body
 
     def deactivate(self, checkout: Checkout) -> Json:
-        """Close a checkout that nobody has begun to pay."""
+        """Deactivate a checkout without a payment."""
         if checkout.body["status"] != "ACTIVE":
-            raise Invalid(f"Checkout is {checkout.body['status']} and cannot be deactivated.")
+            raise InvalidRequest(f"Checkout is {checkout.body['status']} and cannot be deactivated.")
         self._move(checkout, "DEACTIVATED")
         return checkout.body
 
-    def refund(self, checkout: Checkout, asked: Mapping[str, Any]) -> Json:
-        """Begin a refund. Unverified: that it has to be in the currency of the price."""
-        amount = amounts.read(asked.get("amount"))
+    def refund(self, checkout: Checkout, request: Mapping[str, Any]) -> Json:
+        """Start a refund. That it must be in the currency of the price is unverified."""
+        amount = amounts.parse(request.get("amount"))
         if checkout.body["status"] not in ("COMPLETED", "PARTIALLY_REFUNDED"):
-            raise Invalid(f"Checkout is {checkout.body['status']} and cannot be refunded.")
-        if amount is None or asked.get("currency") != checkout.currency or len(str(asked.get("reason", ""))) > 500:
-            raise Invalid("amount, currency or reason is invalid.")
+            raise InvalidRequest(f"Checkout is {checkout.body['status']} and cannot be refunded.")
+        if amount is None or request.get("currency") != checkout.currency or len(str(request.get("reason", ""))) > 500:
+            raise InvalidRequest("amount, currency or reason is invalid.")
         if checkout.refunded("PENDING", "COMPLETED") + amount > checkout.price:
-            raise Invalid("Refund amount exceeds the refundable amount.")
+            raise InvalidRequest("Refund amount exceeds the refundable amount.")
         refund = {
             "id": secrets.token_hex(12),
             "checkoutId": checkout.id,
             **_in_usdc(amount, checkout.currency),
             "exchangeRate": str(amounts.DOLLARS[checkout.currency]),
             "status": "PENDING",
-            "reason": asked.get("reason", ""),
+            "reason": request.get("reason", ""),
         }
         checkout.body["refunds"].append(refund)
         self._checkout_of_refund[refund["id"]] = checkout.id
-        self._later(lambda: self.settle(refund["id"], is_good=True), is_by_hand=checkout.is_refunded_slowly)
+        self._finish_later(lambda: self.finish(refund["id"], is_success=True), is_manual=checkout.is_refund_pending)
         return checkout.body
 
     def decide(self, id: str, decision: str) -> str | None:
-        """Do what the customer decided on the page; return where he is sent.
+        """Execute the customer's decision on the page and return the URL of the redirect.
 
-        Who cancels has only left: the checkout stays open, and he may come back to it."""
+        After a cancel the checkout stays open, and the customer can come back.
+        """
         checkout = self._checkouts[id]
         if checkout.body["status"] == "ACTIVE" and decision != "cancel":
             self._move(checkout, "PROCESSING")
-            self._later(
-                lambda: self.settle(id, is_good=decision != "decline"),
-                is_by_hand=decision == "pay_slowly",
-                is_at_once=decision == "decline",
+            self._finish_later(
+                lambda: self.finish(id, is_success=decision != "decline"),
+                is_manual=decision == "pay_slowly",
+                is_immediate=decision == "decline",
             )
-        is_good = decision in ("approve", "pay_slowly")
-        return checkout.body["successRedirectUrl" if is_good else "failRedirectUrl"] or None
+        is_success = decision in ("approve", "pay_slowly")
+        return checkout.body["successRedirectUrl" if is_success else "failRedirectUrl"] or None
 
-    def settle(self, id: str, *, is_good: bool) -> bool:
-        """End the payment of a checkout, or a refund, that is under way; return whether there was one."""
+    def finish(self, id: str, *, is_success: bool) -> bool:
+        """Finish the pending payment of a checkout or a pending refund; return False if there is none."""
         checkout = self._checkouts.get(self._checkout_of_refund.get(id, id))
         if checkout is None:
             return False
         if checkout.id == id and checkout.body["status"] == "PROCESSING":
-            self._settle_payment(checkout, is_good)
+            self._finish_payment(checkout, is_success)
             return True
         refund = next((each for each in checkout.body["refunds"] if each["id"] == id), None)
         if refund is None or refund["status"] != "PENDING":
             return False
-        self._settle_refund(checkout, refund, is_good)
+        self._finish_refund(checkout, refund, is_success)
         return True
 
-    def _settle_payment(self, checkout: Checkout, is_good: bool) -> None:
-        if not is_good:
+    def _finish_payment(self, checkout: Checkout, is_success: bool) -> None:
+        if not is_success:
             self._move(checkout, "FAILED", "checkout.payment.failed")
             return
         total = Decimal(checkout.body["amount"])
@@ -180,16 +178,18 @@ class Checkouts:
         self._record("charge", checkout, checkout.id, checkout.price)
         self._move(checkout, "COMPLETED", "checkout.payment.success")
 
-    def _settle_refund(self, checkout: Checkout, refund: Json, is_good: bool) -> None:
-        refund.update(status="COMPLETED" if is_good else "FAILED", completedAt=stamp(self._sandbox.clock.now()))
-        if not is_good:
+    def _finish_refund(self, checkout: Checkout, refund: Json, is_success: bool) -> None:
+        refund.update(
+            status="COMPLETED" if is_success else "FAILED", completedAt=iso_seconds(self._sandbox.clock.now())
+        )
+        if not is_success:
             self._move(checkout, checkout.body["status"], "checkout.refund.failed", refund["id"])
             return
         refund["transactionHash"] = "0x" + secrets.token_hex(32)
-        given = checkout.refunded("COMPLETED")
-        checkout.body["refundedAmount"] = _in_usdc(given, checkout.currency)["amount"]
+        refunded = checkout.refunded("COMPLETED")
+        checkout.body["refundedAmount"] = _in_usdc(refunded, checkout.currency)["amount"]
         self._record("refund", checkout, refund["id"], Decimal(refund["fiatAmount"]))
-        status = "REFUNDED" if given == checkout.price else "PARTIALLY_REFUNDED"
+        status = "REFUNDED" if refunded == checkout.price else "PARTIALLY_REFUNDED"
         self._move(checkout, status, "checkout.refund.success", refund["id"])
 
     def _expire(self, checkout: Checkout) -> None:
@@ -197,20 +197,21 @@ class Checkouts:
             self._move(checkout, "EXPIRED", "checkout.payment.expired")
 
     def _move(self, checkout: Checkout, status: str, event: str | None = None, about: str | None = None) -> None:
-        checkout.body.update(status=status, updatedAt=stamp(self._sandbox.clock.now()))
+        checkout.body.update(status=status, updatedAt=iso_seconds(self._sandbox.clock.now()))
         if event is not None:
             # A delivery is the checkout itself with the type beside it, without an id of the event [docs].
             ids = (checkout.id,) if about is None else (checkout.id, about)
             self.log.emit(event, ids, lambda id: {**checkout.body, "eventType": event})
 
-    def _later(self, settle: Any, *, is_by_hand: bool, is_at_once: bool = False) -> None:
+    def _finish_later(self, finish: Any, *, is_manual: bool, is_immediate: bool = False) -> None:
         seconds = self._sandbox.settings.async_settle_seconds
-        if is_by_hand:
+        if is_manual:
+            # A test finishes it by the control route.
             return
-        if is_at_once or seconds is None:
-            settle()
+        if is_immediate or seconds is None:
+            finish()
         else:
-            self._sandbox.agenda.at(self._sandbox.clock.now() + seconds, settle)
+            self._sandbox.scheduler.run_at(self._sandbox.clock.now() + seconds, finish)
 
     def _record(self, kind: MovementKind, checkout: Checkout, object: str, amount: Decimal) -> None:
         self._sandbox.ledger.record(
@@ -229,31 +230,31 @@ class Checkouts:
 def _in_usdc(amount: Decimal, currency: str) -> Json:
     usdc = amounts.convert(amount, currency, "USDC")
     return {
-        "amount": amounts.write(usdc, "USDC"),
+        "amount": amounts.decimal_text(usdc, "USDC"),
         "currency": "USDC",
-        "fiatAmount": amounts.write(amount, currency),
+        "fiatAmount": amounts.decimal_text(amount, currency),
         "fiatCurrency": currency,
     }
 
 
-def _price(asked: Mapping[str, Any]) -> Decimal:
-    amount, currency = amounts.read(asked.get("amount")), asked.get("currency")
+def _price(request: Mapping[str, Any]) -> Decimal:
+    amount, currency = amounts.parse(request.get("amount")), request.get("currency")
     if currency not in PRICED_IN:
-        raise Invalid(f"currency must be one of {', '.join(PRICED_IN)}.")
+        raise InvalidRequest(f"currency must be one of {', '.join(PRICED_IN)}.")
     if amount is None or not LEAST <= amount <= MOST or amount != round(amount, 2):
-        raise Invalid("amount must be a decimal from 0.01 to 100000000 with at most 2 decimals.")
+        raise InvalidRequest("amount must be a decimal from 0.01 to 100000000 with at most 2 decimals.")
     return amount
 
 
-def _check_texts(asked: Mapping[str, Any]) -> None:
-    metadata = asked.get("metadata") or {}
-    if asked.get("network", "base") != "base" or len(str(asked.get("description", ""))) > 500:
-        raise Invalid("network or description is invalid.")
+def _check_texts(request: Mapping[str, Any]) -> None:
+    metadata = request.get("metadata") or {}
+    if request.get("network", "base") != "base" or len(str(request.get("description", ""))) > 500:
+        raise InvalidRequest("network or description is invalid.")
     if not isinstance(metadata, dict) or len(metadata) > 20:
-        raise Invalid("metadata must be an object of at most 20 keys.")
+        raise InvalidRequest("metadata must be an object of at most 20 keys.")
     if not all(isinstance(value, str) and len(value) <= 100 for value in metadata.values()):
-        raise Invalid("metadata may have texts of at most 100 characters.")
+        raise InvalidRequest("metadata may have texts of at most 100 characters.")
     for name in ("successRedirectUrl", "failRedirectUrl"):
-        address = str(asked.get(name, "https://"))
-        if not address.startswith(_ADDRESSES) or len(address) > 2048:
-            raise Invalid(f"{name} must be an https address of at most 2048 characters.")
+        address = str(request.get(name, "https://"))
+        if not address.startswith(_URL_PREFIXES) or len(address) > 2048:
+            raise InvalidRequest(f"{name} must be an https address of at most 2048 characters.")

@@ -1,7 +1,7 @@
-"""Owns Coinbase Commerce as its callers see it: the Charge API of version 2018-03-22, its refusals, its controls.
+"""Coinbase Commerce's Charge API of version 2018-03-22: routes, authentication, refusals and control routes.
 
 POST /charges · GET /charges[/{id or code}] · POST /charges/{id}/cancel · POST /charges/{id}/resolve · GET /events
-[sdk]. There are no idempotency keys and no refunds.
+[sdk]. The API has neither idempotency keys nor refunds.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from typing import Any
 from flask import Blueprint, Flask, Response, abort, jsonify
 
 from sandbox import hosted, ledger
-from sandbox.coinbase.charges import EVENTS, Charge, Charges, Invalid
-from sandbox.control import body_of_request
-from sandbox.service import Answer, Call, Json, Operation, Refusal, Service, is_imitated
+from sandbox.coinbase.charges import EVENTS, Charge, Charges
+from sandbox.coinbase.errors import InvalidRequest
+from sandbox.control import request_body
+from sandbox.service import ApiResponse, Call, Json, Operation, Refusal, Service, are_sandbox_credentials
 from sandbox.state import Sandbox
 
-# What a list shows when the caller does not say, and at most [docs].
+# The default and the largest page size of a list [docs].
 _PAGE, _LARGEST_PAGE = 25, 100
-_WAYS = {
+_EXTRA_DECISIONS = {
     "pay_slowly": "Pay, confirmed later",
     "pay_too_little": "Pay too little",
     "pay_too_much": "Pay too much",
@@ -29,7 +30,7 @@ _WAYS = {
 
 
 class CoinbaseCommerce(Service):
-    """The imitated merchant account behind the Charge API."""
+    """The simulated merchant account behind the Charge API."""
 
     provider = "coinbase_commerce"
 
@@ -38,7 +39,7 @@ class CoinbaseCommerce(Service):
         self.charges = Charges(sandbox)
 
     def operations(self) -> Iterable[Operation]:
-        """Return the operations of the API."""
+        """Return the operations."""
         return (
             Operation("create", "POST", "/charges", self._create),
             Operation("list", "GET", "/charges", self._list),
@@ -52,8 +53,8 @@ class CoinbaseCommerce(Service):
         )
 
     def authenticate(self, call: Call) -> None:
-        """Refuse a request without a key of the sandbox. Unverified: what an unknown version gets."""
-        if not is_imitated(call.headers.get("X-Cc-Api-Key", "")):
+        """Refuse a request without a sandbox key or a version. Unverified: the refusal of an unknown version."""
+        if not are_sandbox_credentials(call.headers.get("X-Cc-Api-Key", "")):
             raise _refusal(401, "authentication_error", "Invalid API key.")
         if not call.headers.get("X-Cc-Version"):
             raise _refusal(400, "invalid_request", "X-CC-Version is missing.")
@@ -67,11 +68,11 @@ class CoinbaseCommerce(Service):
         return _refusal(429, "rate_limit_exceeded", "Rate limit exceeded.")
 
     def malformed(self) -> Refusal:
-        """Return the refusal of a body that is not a JSON object."""
+        """Return the refusal for a body that is not a JSON object."""
         return _refusal(400, "invalid_request", "Invalid JSON.")
 
     def accounts(self) -> Iterator[ledger.Account]:
-        """Yield every charge for the books."""
+        """Yield every charge with its present status."""
         for charge in self.charges.all():
             yield ledger.Account(charge.id, self.provider, charge.currency, charge.body["metadata"], charge.status)
 
@@ -83,7 +84,9 @@ class CoinbaseCommerce(Service):
         """Add the API, the hosted page and the controls."""
         super().register(app)
         app.register_blueprint(_controls(self.sandbox, self.charges))
-        app.register_blueprint(hosted.blueprint(self.sandbox, self.provider, self._page, self.charges.decide, _WAYS))
+        app.register_blueprint(
+            hosted.blueprint(self.sandbox, self.provider, self._page, self.charges.decide, _EXTRA_DECISIONS)
+        )
 
     def _page(self, id: str) -> hosted.Page | None:
         charge = self.charges.find(id)
@@ -92,62 +95,64 @@ class CoinbaseCommerce(Service):
         price = charge.body["pricing"]["local"]
         return hosted.Page(charge.body["code"], price["amount"], price["currency"], charge.status)
 
-    def _create(self, call: Call) -> Answer:
+    def _create(self, call: Call) -> ApiResponse:
         try:
-            return Answer(201, {"data": self.charges.create(call.body, f"{call.base_url}/hosted")})
-        except Invalid as problem:
+            return ApiResponse(201, {"data": self.charges.create(call.body, f"{call.base_url}/hosted")})
+        except InvalidRequest as problem:
             raise _refusal(400, "invalid_request", str(problem)) from None
 
-    def _read(self, call: Call) -> Answer:
-        return Answer(200, {"data": self._found(call).body})
+    def _read(self, call: Call) -> ApiResponse:
+        return ApiResponse(200, {"data": self._charge(call).body})
 
-    def _list(self, call: Call) -> Answer:
+    def _list(self, call: Call) -> ApiResponse:
         return _page_of(call, [charge.body for charge in self.charges.all()])
 
-    def _change(self, call: Call, change: Any) -> Answer:
+    def _change(self, call: Call, change: Any) -> ApiResponse:
         try:
-            return Answer(200, {"data": change(self._found(call))})
-        except Invalid as problem:
+            return ApiResponse(200, {"data": change(self._charge(call))})
+        except InvalidRequest as problem:
             raise _refusal(400, "invalid_request", str(problem)) from None
 
-    def _list_events(self, call: Call) -> Answer:
+    def _list_events(self, call: Call) -> ApiResponse:
         return _page_of(call, [json.loads(event.body)["event"] for event in self.charges.log.events])
 
-    def _read_event(self, call: Call) -> Answer:
+    def _read_event(self, call: Call) -> ApiResponse:
         for event in self.charges.log.events:
             if event.id == call.ids["id"]:
-                return Answer(200, {"data": json.loads(event.body)["event"]})
+                return ApiResponse(200, {"data": json.loads(event.body)["event"]})
         raise _refusal(404, "not_found", "Event not found.")
 
-    def _found(self, call: Call) -> Charge:
+    def _charge(self, call: Call) -> Charge:
         charge = self.charges.find(call.ids["id"])
         if charge is None:
             raise _refusal(404, "not_found", "Charge not found.")
         return charge
 
 
-def _page_of(call: Call, things: list[Json]) -> Answer:
-    """Return a page of a list, the newest first unless it is asked in the other order."""
-    newest_first = things if call.query.get("order") == "asc" else things[::-1]
+def _page_of(call: Call, items: list[Json]) -> ApiResponse:
+    """Return a page of a list, newest first unless `order` is asc."""
+    ordered = items if call.query.get("order") == "asc" else items[::-1]
     after, limit = call.query.get("starting_after"), call.query.get("limit", "")
-    ids = [thing["id"] for thing in newest_first]
+    ids = [item["id"] for item in ordered]
     start = ids.index(after) + 1 if after in ids else 0
     size = min(int(limit), _LARGEST_PAGE) if limit.isascii() and limit.isdigit() and len(limit) < 9 else _PAGE
-    page = newest_first[start : start + size]
+    page = ordered[start : start + size]
     cursor = [page[0]["id"], page[-1]["id"]] if page else []
-    pagination = {"order": call.query.get("order", "desc"), "total": len(things), "limit": size, "yielded": len(page)}
-    return Answer(200, {"pagination": pagination | {"cursor_range": cursor, "starting_after": after}, "data": page})
+    pagination = {"order": call.query.get("order", "desc"), "total": len(items), "limit": size, "yielded": len(page)}
+    return ApiResponse(
+        200, {"pagination": pagination | {"cursor_range": cursor, "starting_after": after}, "data": page}
+    )
 
 
 def _controls(sandbox: Sandbox, charges: Charges) -> Blueprint:
     routes = Blueprint("coinbase_commerce_control", __name__, url_prefix="/_sandbox/coinbase_commerce")
 
     @routes.post("/<id>/settle")
-    def settle(id: str) -> Response:
-        """End a payment that is under way: confirmed on its network, or lost."""
+    def finish(id: str) -> Response:
+        """Finish the pending payment of a charge: `result`, which is success or failure."""
         with sandbox.lock:
             charge = charges.find(id)
-            if charge is None or not charges.settle(charge, is_good=body_of_request().get("result") != "failure"):
+            if charge is None or not charges.finish(charge, is_success=request_body().get("result") != "failure"):
                 abort(404)
         return jsonify(settled=id)
 

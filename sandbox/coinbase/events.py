@@ -1,4 +1,4 @@
-"""Owns the events of one Coinbase product: what happened, kept as it was then, and its delivery to the endpoint."""
+"""The events of one Coinbase product and their delivery."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Event:
-    """One event, with its body as delivered. `about`: the ids of the objects that it tells of."""
+    """One event. `about`: the ids of the objects that it concerns. `body`: the bytes of every delivery."""
 
     id: str
     type: str
@@ -28,10 +28,11 @@ Sign = Callable[[Event, bytes, str, int], Mapping[str, str]]
 
 
 class EventLog:
-    """All events, oldest first, and the one endpoint, which gets them all.
+    """All events, oldest first, and the one endpoint, which receives all of them.
 
-    Its address is that of the product's receivers with this provider as the last segment; its secret is the one that
-    the sandbox was started with. `sign` makes the headers of an event from its body, the secret and the seconds."""
+    The endpoint's URL ends in the provider's name; its secret is the sandbox's `webhook_secret`. `sign` makes the
+    headers of an event from its body, the secret and the time in seconds.
+    """
 
     def __init__(self, sandbox: Sandbox, provider: str, sign: Sign) -> None:
         self._sandbox = sandbox
@@ -42,7 +43,7 @@ class EventLog:
         self.events: list[Event] = []
 
     def emit(self, type: str, about: Iterable[str], body: Callable[[str], Json]) -> None:
-        """Write down that something happened, and tell. `body` makes the event's body from its id."""
+        """Store an event and send it. `body` makes the event's body from its id."""
         id = str(uuid.uuid4())
         event = Event(id, type, tuple(about), json.dumps(body(id)).encode())
         self.events.append(event)
@@ -50,7 +51,7 @@ class EventLog:
             self._sandbox.delivery.post(self._message(event, self.url))
 
     def endpoints(self, types: Iterable[str]) -> Iterable[Json]:
-        """Yield the endpoint, if there is one, without its secret."""
+        """Yield the endpoint, if the sandbox has a webhook URL, without its secret."""
         if self.url is not None:
             yield {"provider": self._provider, "id": "subscription", "url": self.url, "enabled_events": list(types)}
 

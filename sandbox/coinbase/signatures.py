@@ -1,4 +1,4 @@
-"""Owns the proofs: how both products sign their webhooks, and which bearer tokens Business believes."""
+"""Signatures: of both products' webhooks, and the validation of Business's bearer tokens."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import time
 import jwt
 
 from sandbox.coinbase.events import Event
-from sandbox.service import is_imitated
+from sandbox.service import are_sandbox_credentials
 
-# Tokens may not live longer [sdk].
+# The longest lifetime of a token [sdk].
 MOST_SECONDS = 120
-# Clocks of two machines differ a little.
+# Allowed difference between the clocks of two machines.
 LEEWAY_SECONDS = 5
 _SIGNED = ("content-type", "x-event-id", "x-event-type")
 
 
 def hook0_headers(event: Event, body: bytes, secret: str, seconds: int) -> dict[str, str]:
-    """Return the headers of a Business webhook: both versions of the signature [hook0]."""
+    """Return the headers of a Business webhook with both versions of the signature [hook0]."""
     headers = {"Content-Type": "application/json", "X-Event-Id": event.id, "X-Event-Type": event.type}
     values = {name.lower(): value for name, value in headers.items()}
     names = " ".join(_SIGNED)
@@ -28,19 +28,20 @@ def hook0_headers(event: Event, body: bytes, secret: str, seconds: int) -> dict[
 
 
 def commerce_headers(event: Event, body: bytes, secret: str, seconds: int) -> dict[str, str]:
-    """Return the headers of a Commerce webhook, whose signature knows no time [sdk]."""
+    """Return the headers of a Commerce webhook, whose signature covers the body and no time [sdk]."""
     return {"Content-Type": "application/json", "X-CC-Webhook-Signature": _digest(secret, body)}
 
 
 def token_problem(authorization: str, request_line: str) -> str | None:
-    """Return why a bearer token is not believed; None if it is. `request_line`: method, host and path.
+    """Return why a bearer token is invalid, or None for a valid one. `request_line`: method, host and path.
 
-    The sandbox knows no public keys, so that the signature is not looked at: whose name contains "sandbox" is
-    believed. The times are by the host's clock, which a test cannot move, for that is what callers sign by."""
+    The sandbox has no public keys and does not verify the signature; it accepts a key whose name contains "sandbox".
+    The times are those of the host's clock and not of the sandbox's, because callers sign with the host's clock.
+    """
     scheme, _, token = authorization.partition(" ")
     try:
         claims = jwt.decode(token, options={"verify_signature": False})
-        is_good_name = is_imitated(claims["sub"]) and claims["iss"] == "cdp"
+        is_good_name = are_sandbox_credentials(claims["sub"]) and claims["iss"] == "cdp"
         starts, ends = int(claims["nbf"]), int(claims["exp"])
         is_for_this = request_line in claims["uris"]
     except (jwt.InvalidTokenError, KeyError, TypeError, ValueError):

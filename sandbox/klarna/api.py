@@ -1,7 +1,7 @@
-"""Owns the routes: Klarna's operations, their answers, and the idempotency of Order Management.
+"""Klarna's operations, their responses, and the idempotency of Order Management.
 
-Only the key counts: a repeat within 24 hours gets the first answer, whatever it asks for [docs]. That refusals
-are not kept under a key is unverified.
+Only the key counts: a repeated key gets the first response for 24 hours, also for another request [docs]. That a
+refusal is not kept under its key is unverified.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from dataclasses import replace
 from flask import Blueprint, Flask, Response, abort, jsonify
 
 from sandbox import hosted, ledger
-from sandbox.control import body_of_request, refuse
+from sandbox.control import refuse, request_body
+from sandbox.idempotency import IdempotentResponses
 from sandbox.klarna import purchases
 from sandbox.klarna.callbacks import Callbacks
 from sandbox.klarna.errors import CORRELATION, new_id, not_found, refusal, unauthorized
 from sandbox.klarna.orders import DECISIONS, Orders
 from sandbox.klarna.pages import HostedSession, Pages
-from sandbox.repeats import Repeats
-from sandbox.service import Answer, Call, Json, Operation, Refusal, Service, is_imitated
+from sandbox.service import ApiResponse, Call, Json, Operation, Refusal, Service, are_sandbox_credentials
 from sandbox.state import Sandbox
 
 KEY = "Klarna-Idempotency-Key"
@@ -34,7 +34,7 @@ CATEGORIES = [{"identifier": "klarna", "name": "Pay with Klarna"}]
 
 
 class Klarna(Service):
-    """Klarna, for one merchant."""
+    """The simulated Klarna of one merchant."""
 
     provider = "klarna"
 
@@ -43,27 +43,27 @@ class Klarna(Service):
         self._callbacks = Callbacks(sandbox)
         self._orders = Orders(sandbox, self._callbacks)
         self._pages = Pages(sandbox, self._orders, self._callbacks)
-        self._repeats = Repeats(sandbox.clock.now)
+        self._responses = IdempotentResponses(sandbox.clock.now)
 
     def operations(self) -> Iterable[Operation]:
-        """Return Klarna's operations."""
+        """Return the operations."""
         order = "/ordermanagement/v1/orders/<order_id>"
         token = "/customer-token/v1/tokens/<token>"
-        table: list[tuple[str, str, str, Callable[[Call], Answer]]] = [
+        table: list[tuple[str, str, str, Callable[[Call], ApiResponse]]] = [
             ("sessions.create", "POST", "/payments/v1/sessions", self._create_session),
             ("sessions.read", "GET", "/payments/v1/sessions/<session_id>", self._read_session),
             ("pages.create", "POST", "/hpp/v1/sessions", self._create_page),
             ("pages.read", "GET", "/hpp/v1/sessions/<page_id>", self._read_page),
             ("pages.disable", "DELETE", "/hpp/v1/sessions/<page_id>", self._disable_page),
             ("orders.read", "GET", order, self._read_order),
-            ("captures.create", "POST", f"{order}/captures", self._once(self._capture)),
+            ("captures.create", "POST", f"{order}/captures", self._idempotent(self._capture)),
             ("captures.list", "GET", f"{order}/captures", self._list_captures),
-            ("refunds.create", "POST", f"{order}/refunds", self._once(self._refund)),
+            ("refunds.create", "POST", f"{order}/refunds", self._idempotent(self._refund)),
             ("refunds.read", "GET", f"{order}/refunds/<refund_id>", self._read_refund),
-            ("orders.cancel", "POST", f"{order}/cancel", self._once(self._cancel)),
-            ("orders.release", "POST", f"{order}/release-remaining-authorization", self._once(self._release)),
+            ("orders.cancel", "POST", f"{order}/cancel", self._idempotent(self._cancel)),
+            ("orders.release", "POST", f"{order}/release-remaining-authorization", self._idempotent(self._release)),
             ("tokens.read", "GET", token, self._read_token),
-            ("tokens.order", "POST", f"{token}/order", self._once(self._order_by_token)),
+            ("tokens.order", "POST", f"{token}/order", self._idempotent(self._order_by_token)),
         ]
         return [Operation(name, method, rule, _correlated(run)) for name, method, rule, run in table]
 
@@ -74,8 +74,8 @@ class Klarna(Service):
         app.register_blueprint(self._control())
 
     def authenticate(self, call: Call) -> None:
-        """Accept a sandbox's credentials and no others."""
-        if not is_imitated("".join(call.credentials)):
+        """Refuse credentials that do not contain "sandbox"."""
+        if not are_sandbox_credentials("".join(call.credentials)):
             raise unauthorized()
 
     def server_error(self) -> Refusal:
@@ -87,28 +87,28 @@ class Klarna(Service):
         return refusal(429, "TOO_MANY_REQUESTS", "Too many requests")
 
     def malformed(self) -> Refusal:
-        """Return the refusal of a body that is no JSON object."""
+        """Return the refusal for a body that is not a JSON object."""
         return refusal(400, "BAD_REQUEST", "Malformed JSON")
 
     def accounts(self) -> Iterable[ledger.Account]:
         """Yield every order."""
-        for order in self._orders.placed.values():
-            held = purchases.metadata(order.asked)
-            yield ledger.Account(order.id, self.provider, order.currency, held, order.status)
+        for order in self._orders.by_id.values():
+            metadata = purchases.metadata(order.request)
+            yield ledger.Account(order.id, self.provider, order.currency, metadata, order.status)
 
     # --- payments and pages ---
 
-    def _create_session(self, call: Call) -> Answer:
+    def _create_session(self, call: Call) -> ApiResponse:
         purchases.check(call.body, has_country=True)
         session = self._pages.open_payment(call.body)
         names = {"session_id": session.id, "client_token": f"{new_id()}.{new_id()}"}
-        return Answer(200, names | {"payment_method_categories": CATEGORIES})
+        return ApiResponse(200, names | {"payment_method_categories": CATEGORIES})
 
-    def _read_session(self, call: Call) -> Answer:
+    def _read_session(self, call: Call) -> ApiResponse:
         session = self._pages.find_payment(call.ids["session_id"])
-        return Answer(200, session.asked | {"status": "complete" if session.is_complete else "incomplete"})
+        return ApiResponse(200, session.request | {"status": "complete" if session.is_complete else "incomplete"})
 
-    def _create_page(self, call: Call) -> Answer:
+    def _create_page(self, call: Call) -> ApiResponse:
         page = self._pages.open(call.body)
         session_url = f"{call.base_url}/hpp/v1/sessions/{page.id}"
         redirect_url = f"{call.base_url}/hosted/{page.id}"
@@ -121,57 +121,57 @@ class Klarna(Service):
             "manual_identification_check_url": f"{session_url}/manual-id-check",
             "expires_at": page.body()["expires_at"],
         }
-        return Answer(201, links)
+        return ApiResponse(201, links)
 
-    def _read_page(self, call: Call) -> Answer:
-        return Answer(200, self._page(call).body())
+    def _read_page(self, call: Call) -> ApiResponse:
+        return ApiResponse(200, self._page(call).body())
 
-    def _disable_page(self, call: Call) -> Answer:
+    def _disable_page(self, call: Call) -> ApiResponse:
         self._pages.disable(self._page(call))
-        return Answer(204)
+        return ApiResponse(204)
 
     def _page(self, call: Call) -> HostedSession:
         return self._pages.find(call.ids["page_id"])
 
     # --- orders ---
 
-    def _read_order(self, call: Call) -> Answer:
-        return Answer(200, self._orders.find(call.ids["order_id"]).body())
+    def _read_order(self, call: Call) -> ApiResponse:
+        return ApiResponse(200, self._orders.find(call.ids["order_id"]).body())
 
-    def _capture(self, call: Call) -> Answer:
+    def _capture(self, call: Call) -> ApiResponse:
         order = self._orders.find(call.ids["order_id"])
         return _created(call, "captures", self._orders.capture(order, call.body, call.headers.get(KEY)))
 
-    def _list_captures(self, call: Call) -> Answer:
-        return Answer(200, self._orders.find(call.ids["order_id"]).captures)
+    def _list_captures(self, call: Call) -> ApiResponse:
+        return ApiResponse(200, self._orders.find(call.ids["order_id"]).captures)
 
-    def _refund(self, call: Call) -> Answer:
+    def _refund(self, call: Call) -> ApiResponse:
         order = self._orders.find(call.ids["order_id"])
         return _created(call, "refunds", self._orders.refund(order, call.body, call.headers.get(KEY)))
 
-    def _read_refund(self, call: Call) -> Answer:
+    def _read_refund(self, call: Call) -> ApiResponse:
         order = self._orders.find(call.ids["order_id"])
-        found = [refund for refund in order.refunds if refund["refund_id"] == call.ids["refund_id"]]
-        if not found:
-            raise not_found("refund")
-        return Answer(200, found[0])
+        for refund in order.refunds:
+            if refund["refund_id"] == call.ids["refund_id"]:
+                return ApiResponse(200, refund)
+        raise not_found("refund")
 
-    def _cancel(self, call: Call) -> Answer:
+    def _cancel(self, call: Call) -> ApiResponse:
         self._orders.cancel(self._orders.find(call.ids["order_id"]), call.headers.get(KEY))
-        return Answer(204)
+        return ApiResponse(204)
 
-    def _release(self, call: Call) -> Answer:
+    def _release(self, call: Call) -> ApiResponse:
         self._orders.release(self._orders.find(call.ids["order_id"]), call.headers.get(KEY))
-        return Answer(204)
+        return ApiResponse(204)
 
-    # --- customers who are away ---
+    # --- payments by customer token ---
 
-    def _read_token(self, call: Call) -> Answer:
+    def _read_token(self, call: Call) -> ApiResponse:
         if call.ids["token"] not in CUSTOMER_TOKENS:
             raise not_found("customer token")
-        return Answer(200, {"status": "ACTIVE", "payment_method_type": "INVOICE"})
+        return ApiResponse(200, {"status": "ACTIVE", "payment_method_type": "INVOICE"})
 
-    def _order_by_token(self, call: Call) -> Answer:
+    def _order_by_token(self, call: Call) -> ApiResponse:
         token = call.ids["token"]
         if token not in CUSTOMER_TOKENS:
             raise not_found("customer token")
@@ -183,15 +183,15 @@ class Klarna(Service):
         order = self._orders.place(call.body, customer=token, key=call.headers.get(KEY))
         if call.body.get("auto_capture") and order.fraud_status == "ACCEPTED":
             self._orders.capture(order, {"captured_amount": order.amount}, call.headers.get(KEY))
-        placed = {"order_id": order.id, "fraud_status": order.fraud_status, "redirect_url": f"{call.base_url}/redirect"}
-        return Answer(200, placed | {"authorized_payment_method": {"type": "invoice"}})
+        body = {"order_id": order.id, "fraud_status": order.fraud_status, "redirect_url": f"{call.base_url}/redirect"}
+        return ApiResponse(200, body | {"authorized_payment_method": {"type": "invoice"}})
 
     # --- idempotency and control ---
 
-    def _once(self, run: Callable[[Call], Answer]) -> Callable[[Call], Answer]:
-        def once(call: Call) -> Answer:
-            answer: Answer = self._repeats.once(call.headers.get(KEY), KEPT_SECONDS, lambda: run(call))
-            return answer
+    def _idempotent(self, run: Callable[[Call], ApiResponse]) -> Callable[[Call], ApiResponse]:
+        def once(call: Call) -> ApiResponse:
+            response: ApiResponse = self._responses.once(call.headers.get(KEY), KEPT_SECONDS, lambda: run(call))
+            return response
 
         return once
 
@@ -200,36 +200,38 @@ class Klarna(Service):
 
         @routes.get("/callbacks")
         def list_callbacks() -> Response:
+            """List all callbacks, oldest first."""
             with self.sandbox.lock:
                 return jsonify(callbacks=[vars(sent) for sent in self._callbacks.sent])
 
         @routes.post("/orders/<id>/fraud")
         def decide_fraud(id: str) -> Response:
-            decision = body_of_request().get("decision")
+            """End the fraud review of an order: `decision`, which is accept, reject or stop."""
+            decision = request_body().get("decision")
             if decision not in DECISIONS:
                 refuse(f"decision must be one of {', '.join(DECISIONS)}")
             with self.sandbox.lock:
-                order = self._orders.placed.get(id)
+                order = self._orders.by_id.get(id)
                 if order is None:
                     abort(404)
-                self._orders.assess(order, decision)
+                self._orders.decide_fraud(order, decision)
                 return jsonify(fraud_status=order.fraud_status)
 
         return routes
 
 
-def _created(call: Call, kind: str, id: str) -> Answer:
-    """Return an empty 201 that names what was made in its headers only [spec]."""
+def _created(call: Call, kind: str, id: str) -> ApiResponse:
+    """Return an empty 201; the new object's id and URL are only in the headers [spec]."""
     url = f"{call.base_url}/ordermanagement/v1/orders/{call.ids['order_id']}/{kind}/{id}"
-    name = {"captures": "Capture-Id", "refunds": "Refund-Id"}[kind]
-    return Answer(201, None, {name: id, "Location": url})
+    header = {"captures": "Capture-Id", "refunds": "Refund-Id"}[kind]
+    return ApiResponse(201, None, {header: id, "Location": url})
 
 
-def _correlated(run: Callable[[Call], Answer]) -> Callable[[Call], Answer]:
-    """Give every answer an id of its own, as Klarna does [docs]."""
+def _correlated(run: Callable[[Call], ApiResponse]) -> Callable[[Call], ApiResponse]:
+    """Give every response a new correlation id, also the repeated response of an idempotency key [docs]."""
 
-    def correlated(call: Call) -> Answer:
-        answer = run(call)
-        return replace(answer, headers={**answer.headers, CORRELATION: new_id()})
+    def correlated(call: Call) -> ApiResponse:
+        response = run(call)
+        return replace(response, headers={**response.headers, CORRELATION: new_id()})
 
     return correlated

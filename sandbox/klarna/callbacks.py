@@ -1,6 +1,6 @@
-"""Owns the callbacks: posted to the address that the merchant gave with a session, unsigned, four times at most.
+"""Callbacks: unsigned POSTs to the URL that the merchant sends with a session, at most four tries each.
 
-Status updates of a hosted page, and the end of a fraud assessment [docs].
+Klarna sends the status changes of a hosted page and the result of a fraud review [docs].
 """
 
 from __future__ import annotations
@@ -13,32 +13,33 @@ from sandbox.klarna.errors import new_id
 from sandbox.service import Json
 from sandbox.state import Sandbox
 
-# A call and three repeats [docs].
+# One call and three retries [docs].
 MOST_CALLS = 4
 
 
 @dataclass(frozen=True)
 class Callback:
-    """One event, and where it was sent."""
+    """One event and the URL that it is sent to."""
 
     url: str
     event: Json
 
 
 class Callbacks:
-    """Everything that merchants were told, oldest first."""
+    """All callbacks, oldest first."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         self.sent: list[Callback] = []
 
-    def tell(self, url: str | None, event: Json) -> None:
-        """Post an event, if the merchant wants to know."""
+    def send(self, url: str | None, event: Json) -> None:
+        """Post an event; without a URL do nothing."""
         if not url:
             return
         self.sent.append(Callback(url, event))
         body = json.dumps(event).encode()
-        calls = iter(range(MOST_CALLS - 1))
+        # The delivery asks `is_wanted` before each retry; an empty iterator ends the retries.
+        retries = iter(range(MOST_CALLS - 1))
         self._sandbox.delivery.post(
             Message(
                 event=event.get("event_id") or new_id(),
@@ -46,6 +47,6 @@ class Callbacks:
                 url=url,
                 body=lambda: body,
                 headers=lambda raw: {"Content-Type": "application/json", "User-Agent": "Klarna"},
-                is_wanted=lambda: next(calls, None) is not None,
+                is_wanted=lambda: next(retries, None) is not None,
             )
         )

@@ -1,4 +1,4 @@
-"""Owns the orders: what was placed, captured, refunded, released, and the fraud assessment.
+"""Orders: placing, fraud review, capture, refund, cancel and release.
 
 Order Management v1 [spec]. An authorization lasts 28 days [docs].
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.clock import fine_stamp
+from sandbox.clock import iso_milliseconds
 from sandbox.ids import random_text
 from sandbox.klarna import purchases
 from sandbox.klarna.callbacks import Callbacks
@@ -28,10 +28,10 @@ DECISIONS = {
 
 
 @dataclass
-class PlacedOrder:
-    """One order. `asked` is what the merchant sent; amounts in minor units."""
+class Order:
+    """One order. `request`: the merchant's purchase. All amounts are in minor units."""
 
-    asked: Json
+    request: Json
     created_at: float
     fraud_status: str
     id: str = field(default_factory=new_id)
@@ -45,13 +45,13 @@ class PlacedOrder:
 
     @property
     def amount(self) -> int:
-        """Return what was authorized."""
-        return int(self.asked["order_amount"])
+        """Return the authorized amount."""
+        return int(self.request["order_amount"])
 
     @property
     def currency(self) -> str:
         """Return the currency."""
-        return str(self.asked["purchase_currency"])
+        return str(self.request["purchase_currency"])
 
     @property
     def expires_at(self) -> float:
@@ -59,9 +59,9 @@ class PlacedOrder:
         return self.created_at + AUTHORIZED_SECONDS
 
     def body(self) -> Json:
-        """Return the order as Order Management shows it."""
-        address = self.asked.get("billing_address", {})
-        passed = ("merchant_reference1", "merchant_reference2", "merchant_data", "locale")
+        """Return the body of Order Management for this order."""
+        address = self.request.get("billing_address", {})
+        copied = ("merchant_reference1", "merchant_reference2", "merchant_data", "locale")
         return {
             "order_id": self.id,
             "klarna_reference": self.klarna_reference,
@@ -73,61 +73,65 @@ class PlacedOrder:
             "refunded_amount": self.refunded,
             "remaining_authorized_amount": self.remaining,
             "purchase_currency": self.currency,
-            "purchase_country": self.asked.get("purchase_country", "US"),
-            "order_lines": self.asked["order_lines"],
+            "purchase_country": self.request.get("purchase_country", "US"),
+            "order_lines": self.request["order_lines"],
             "customer": {},
             "billing_address": address,
-            "shipping_address": self.asked.get("shipping_address", address),
-            "created_at": fine_stamp(self.created_at),
-            "expires_at": fine_stamp(self.expires_at),
+            "shipping_address": self.request.get("shipping_address", address),
+            "created_at": iso_milliseconds(self.created_at),
+            "expires_at": iso_milliseconds(self.expires_at),
             "captures": self.captures,
             "refunds": self.refunds,
             "shipping_info": [],
             "initial_payment_method": {"type": "INVOICE", "description": "Pay later"},
-        } | {name: self.asked[name] for name in passed if name in self.asked}
+        } | {name: self.request[name] for name in copied if name in self.request}
 
 
 class Orders:
-    """The orders of all merchants, and what may be done with them."""
+    """All orders and the operations on them."""
 
     def __init__(self, sandbox: Sandbox, callbacks: Callbacks) -> None:
         self._sandbox = sandbox
         self._callbacks = callbacks
-        self.placed: dict[str, PlacedOrder] = {}
+        self.by_id: dict[str, Order] = {}
 
-    def place(self, asked: Json, *, customer: str, key: str | None = None) -> PlacedOrder:
-        """Place an order: the money is held. `customer`: his e-mail or token, whose marks say what becomes of it."""
+    def place(self, request: Json, *, customer: str, key: str | None = None) -> Order:
+        """Place an order, which authorizes its amount.
+
+        `customer`: the e-mail or token, whose mark decides the review.
+        """
         now = self._sandbox.clock.now()
         is_pending = "+pend-" in customer
-        order = PlacedOrder(asked, now, "PENDING" if is_pending else "ACCEPTED")
+        order = Order(request, now, "PENDING" if is_pending else "ACCEPTED")
         order.remaining = order.amount
-        self.placed[order.id] = order
+        self.by_id[order.id] = order
         self._record("authorization", order, order.id, order.amount, key)
-        self._sandbox.agenda.at(order.expires_at, lambda: self._expire(order))
+        self._sandbox.scheduler.run_at(order.expires_at, lambda: self._expire(order))
         if is_pending:
             decision = "reject" if "+pend-reject" in customer else "accept"
             wait = self._sandbox.settings.async_settle_seconds
             due_at = now + (ASSESSED_AFTER_SECONDS if wait is None else wait)
-            self._sandbox.agenda.at(due_at, lambda: self.assess(order, decision))
+            self._sandbox.scheduler.run_at(due_at, lambda: self.decide_fraud(order, decision))
         return order
 
-    def assess(self, order: PlacedOrder, decision: str) -> None:
-        """End the fraud assessment of an order, or, with `stop`, take the answer back."""
+    def decide_fraud(self, order: Order, decision: str) -> None:
+        """End the fraud review of an order; `stop` also revokes an earlier decision."""
+        # The scheduled decision comes too late if a test has decided before.
         if order.fraud_status != "PENDING" and decision != "stop":
             return
         order.fraud_status, type = DECISIONS[decision]
-        url = order.asked.get("merchant_urls", {}).get("notification")
-        self._callbacks.tell(url, {"order_id": order.id, "event_type": type})
+        url = order.request.get("merchant_urls", {}).get("notification")
+        self._callbacks.send(url, {"order_id": order.id, "event_type": type})
 
-    def find(self, id: str) -> PlacedOrder:
-        """Return an order, or raise the refusal of an unknown one."""
-        if id not in self.placed:
+    def find(self, id: str) -> Order:
+        """Return an order; raise a Refusal for an unknown id."""
+        if id not in self.by_id:
             raise no_such_order(id)
-        return self.placed[id]
+        return self.by_id[id]
 
-    def capture(self, order: PlacedOrder, asked: Json, key: str | None) -> str:
-        """Take some of what is held, and return the capture's id."""
-        amount = _amount(asked, "captured_amount")
+    def capture(self, order: Order, request: Json, key: str | None) -> str:
+        """Capture a part or all of the remaining amount, and return the capture's id."""
+        amount = _amount(request, "captured_amount")
         is_open = order.status in ("AUTHORIZED", "PART_CAPTURED") and order.fraud_status == "ACCEPTED"
         if not is_open or not 0 < amount <= order.remaining:
             raise refusal(403, "CAPTURE_NOT_ALLOWED", "Capture not allowed")
@@ -135,13 +139,13 @@ class Orders:
             "capture_id": new_id(),
             "klarna_reference": f"{order.klarna_reference}-{len(order.captures) + 1}",
             "captured_amount": amount,
-            "captured_at": fine_stamp(self._sandbox.clock.now()),
+            "captured_at": iso_milliseconds(self._sandbox.clock.now()),
             "refunded_amount": 0,
-            "order_lines": asked.get("order_lines", []),
-            "billing_address": order.asked.get("billing_address", {}),
-            "shipping_address": order.asked.get("shipping_address", {}),
-            "shipping_info": asked.get("shipping_info", []),
-        } | _named(asked)
+            "order_lines": request.get("order_lines", []),
+            "billing_address": order.request.get("billing_address", {}),
+            "shipping_address": order.request.get("shipping_address", {}),
+            "shipping_info": request.get("shipping_info", []),
+        } | _reference_fields(request)
         order.captures.append(capture)
         order.captured += amount
         order.remaining -= amount
@@ -149,48 +153,48 @@ class Orders:
         self._record("capture", order, capture["capture_id"], amount, key)
         return str(capture["capture_id"])
 
-    def refund(self, order: PlacedOrder, asked: Json, key: str | None) -> str:
-        """Give back some of what was captured, and return the refund's id."""
-        amount = _amount(asked, "refunded_amount")
+    def refund(self, order: Order, request: Json, key: str | None) -> str:
+        """Refund a part or all of the captured amount, and return the refund's id."""
+        amount = _amount(request, "refunded_amount")
         if not 0 < amount <= order.captured - order.refunded:
             raise refusal(403, "REFUND_NOT_ALLOWED", "Refund not allowed")
         refund: Json = {
             "refund_id": new_id(),
             "refunded_amount": amount,
-            "refunded_at": fine_stamp(self._sandbox.clock.now()),
+            "refunded_at": iso_milliseconds(self._sandbox.clock.now()),
             "credit_invoice": False,
-            "order_lines": asked.get("order_lines", []),
-        } | _named(asked)
+            "order_lines": request.get("order_lines", []),
+        } | _reference_fields(request)
         order.refunds.append(refund)
         order.refunded += amount
         self._record("refund", order, refund["refund_id"], amount, key)
         return str(refund["refund_id"])
 
-    def cancel(self, order: PlacedOrder, key: str | None) -> None:
-        """Let the whole hold go."""
+    def cancel(self, order: Order, key: str | None) -> None:
+        """Release the whole authorization."""
         if order.captures:
             raise refusal(403, "CANCEL_NOT_ALLOWED", "Order has previous captures. Cancel not possible")
         if order.status != "AUTHORIZED":
             raise refusal(403, "CANCEL_NOT_ALLOWED", f"Order is {order.status}")
-        self._let_go(order, "CANCELLED", key)
+        self._release(order, "CANCELLED", key)
 
-    def release(self, order: PlacedOrder, key: str | None) -> None:
-        """Let the rest of a partly captured order go; that its status then is CAPTURED is unverified."""
+    def release(self, order: Order, key: str | None) -> None:
+        """Release the remaining amount of a partly captured order; its status CAPTURED afterwards is unverified."""
         if order.status != "PART_CAPTURED":
             message = "Order is fully captured. Remaining authorization cannot be released."
             raise refusal(403, "NOT_ALLOWED", message)
-        self._let_go(order, "CAPTURED", key)
+        self._release(order, "CAPTURED", key)
 
-    def _expire(self, order: PlacedOrder) -> None:
+    def _expire(self, order: Order) -> None:
         if order.remaining:
-            self._let_go(order, "CAPTURED" if order.captures else "EXPIRED", None)
+            self._release(order, "CAPTURED" if order.captures else "EXPIRED", None)
 
-    def _let_go(self, order: PlacedOrder, status: str, key: str | None) -> None:
+    def _release(self, order: Order, status: str, key: str | None) -> None:
         order.status = status
         self._record("void", order, order.id, order.remaining, key)
         order.remaining = 0
 
-    def _record(self, kind: MovementKind, order: PlacedOrder, object: str, amount: int, key: str | None) -> None:
+    def _record(self, kind: MovementKind, order: Order, object: str, amount: int, key: str | None) -> None:
         self._sandbox.ledger.record(
             self._sandbox.clock.now(),
             "klarna",
@@ -199,20 +203,20 @@ class Orders:
             parent=order.id,
             amount=amount,
             currency=order.currency,
-            metadata=purchases.metadata(order.asked),
+            metadata=purchases.metadata(order.request),
             idempotency_key=key,
         )
 
 
-def _amount(asked: Json, name: str) -> int:
-    value: Any = asked.get(name)
+def _amount(request: Json, name: str) -> int:
+    value: Any = request.get(name)
     if not purchases.is_amount(value):
         raise bad_value(f"Bad value: {name}")
     return int(value)
 
 
-def _named(asked: Json) -> Json:
-    given: Json = {name: asked[name] for name in ("reference", "description") if name in asked}
-    if not all(isinstance(text, str) and len(text) <= 255 for text in given.values()):
+def _reference_fields(request: Json) -> Json:
+    texts: Json = {name: request[name] for name in ("reference", "description") if name in request}
+    if not all(isinstance(text, str) and len(text) <= 255 for text in texts.values()):
         raise bad_value("Bad value: reference or description")
-    return given
+    return texts

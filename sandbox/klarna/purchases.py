@@ -1,7 +1,7 @@
-"""Owns the reading of what is bought: the fields that a payment session and an order of a token share.
+"""Validation of a purchase: the fields that a payment session shares with an order by customer token.
 
-Rules of the fields: Payments v1 [spec]; which currency belongs to which country: purchase countries, currencies
-and locales [docs].
+Rules of the fields: Payments v1 [spec]. The currency of each country: purchase countries, currencies and locales
+[docs].
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _TEXTS = {"merchant_reference1": 255, "merchant_reference2": 255, "merchant_data
 
 
 def check(body: Json, *, has_country: bool) -> None:
-    """Refuse a purchase that makes no sense; `has_country`: a session names it, a token knows it."""
+    """Raise a Refusal for an invalid purchase. `has_country`: a session must name one, an order by token does not."""
     wrong = [*_wrong_texts(body), *_wrong_amounts(body)]
     currency = body.get("purchase_currency")
     if currency not in CURRENCIES.values():
@@ -48,13 +48,14 @@ def check(body: Json, *, has_country: bool) -> None:
 
 
 def metadata(body: Json) -> dict[str, str]:
-    """Return what the merchant wrote down for himself: his references, and his data if they are JSON."""
-    given = {"payment_id": body.get("merchant_reference1"), "attempt_id": body.get("merchant_reference2")}
-    return _data(body) | {name: text for name, text in given.items() if text}
+    """Return the merchant's own references, and the merchant data if they are a JSON object."""
+    references = {"payment_id": body.get("merchant_reference1"), "attempt_id": body.get("merchant_reference2")}
+    return _data(body) | {name: text for name, text in references.items() if text}
 
 
 def is_amount(value: Any, *, least: int = 0) -> bool:
     """Tell whether a value is an amount in minor units."""
+    # In Python a boolean is an integer too.
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= MOST
 
 
@@ -79,9 +80,9 @@ def _wrong_country(body: Json, currency: Any) -> list[str]:
 
 
 def _wrong_texts(body: Json) -> list[str]:
-    given = {name: body[name] for name in _TEXTS if name in body}
+    texts = {name: body[name] for name in _TEXTS if name in body}
     return [
-        f"Bad value: {name}" for name, text in given.items() if not isinstance(text, str) or len(text) > _TEXTS[name]
+        f"Bad value: {name}" for name, text in texts.items() if not isinstance(text, str) or len(text) > _TEXTS[name]
     ]
 
 

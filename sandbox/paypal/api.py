@@ -1,7 +1,7 @@
-"""Owns PayPal's HTTP API: access tokens, request ids, the operations, and the pages and control routes beside them.
+"""PayPal's HTTP API: access tokens, request ids and operations.
 
-A request id makes a repeat answer with the latest state of what the first made: for orders 6 hours, for payments 45
-days; a refused call is not kept (https://developer.paypal.com/api/rest/reference/idempotency [docs]).
+A repeated request id gets the latest state of the first call's object: for 6 hours of orders, for 45 days of payments.
+A refused call is not kept (https://developer.paypal.com/api/rest/reference/idempotency [docs]).
 """
 
 from __future__ import annotations
@@ -18,22 +18,24 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from flask import Flask, Response, request
 
 from sandbox import hosted, ledger
+from sandbox.clock import iso_seconds
 from sandbox.paypal import control, signing
+from sandbox.paypal.account import PROVIDER, Account
 from sandbox.paypal.errors import not_found, refused, unauthenticated, unprocessable
 from sandbox.paypal.events import WEBHOOK_ID, EventLog
+from sandbox.paypal.money import money
 from sandbox.paypal.objects import Json, Order, Payment, with_relations
-from sandbox.paypal.paying import PROVIDER, Account
-from sandbox.service import Answer, Call, Operation, Refusal, Service, is_imitated
+from sandbox.service import ApiResponse, Call, Operation, Refusal, Service, are_sandbox_credentials
 from sandbox.state import Sandbox
 
 TOKEN_SECONDS = 32_400
 ORDERS_KEPT_SECONDS = 6 * 3600
 PAYMENTS_KEPT_SECONDS = 45 * 24 * 3600
-EVENT_MARK = b'"webhook_event":'
+EVENT_MARKER = b'"webhook_event":'
 
 
 class PayPal(Service):
-    """The imitated PayPal account behind its HTTP API."""
+    """The simulated PayPal account behind its HTTP API."""
 
     provider = PROVIDER
 
@@ -42,24 +44,24 @@ class PayPal(Service):
         self.log = EventLog(sandbox, PROVIDER)
         self.account = Account(sandbox, self.log)
         self.tokens: dict[str, float] = {}
-        self._kept: dict[tuple[str, str], tuple[float, str]] = {}
+        self._responses: dict[tuple[str, str], tuple[float, str]] = {}
 
     def operations(self) -> Iterable[Operation]:
         """Return the operations."""
         orders, payments = "/v2/checkout/orders", "/v2/payments"
         webhooks = "/v1/notifications"
         return (
-            Operation("token", "POST", "/v1/oauth2/token", self._token, is_open=True),
+            Operation("token", "POST", "/v1/oauth2/token", self._token, is_public=True),
             Operation("orders.create", "POST", orders, self._create),
-            Operation("orders.get", "GET", f"{orders}/<id>", lambda call: Answer(200, self._order(call).shown())),
+            Operation("orders.get", "GET", f"{orders}/<id>", lambda call: ApiResponse(200, self._order(call).body())),
             Operation("orders.authorize", "POST", f"{orders}/<id>/authorize", self._pay("AUTHORIZE")),
             Operation("orders.capture", "POST", f"{orders}/<id>/capture", self._pay("CAPTURE")),
-            Operation("authorizations.get", "GET", f"{payments}/authorizations/<id>", self._shown("authorizations")),
+            Operation("authorizations.get", "GET", f"{payments}/authorizations/<id>", self._read("authorizations")),
             Operation("authorizations.capture", "POST", f"{payments}/authorizations/<id>/capture", self._capture),
             Operation("authorizations.void", "POST", f"{payments}/authorizations/<id>/void", self._void),
-            Operation("captures.get", "GET", f"{payments}/captures/<id>", self._shown("captures")),
+            Operation("captures.get", "GET", f"{payments}/captures/<id>", self._read("captures")),
             Operation("captures.refund", "POST", f"{payments}/captures/<id>/refund", self._refund),
-            Operation("refunds.get", "GET", f"{payments}/refunds/<id>", self._shown("refunds")),
+            Operation("refunds.get", "GET", f"{payments}/refunds/<id>", self._read("refunds")),
             Operation("webhooks.get", "GET", f"{webhooks}/webhooks/<id>", self._webhook),
             Operation("webhooks.verify", "POST", f"{webhooks}/verify-webhook-signature", self._verify),
         )
@@ -74,7 +76,7 @@ class PayPal(Service):
         app.register_blueprint(control.blueprint(self.account))
 
     def authenticate(self, call: Call) -> None:
-        """Refuse what carries no token that is good now; answer as a test ordered by PayPal-Mock-Response."""
+        """Refuse a request without a valid token, or with the issue in the header PayPal-Mock-Response."""
         token = call.headers.get("Authorization", "").removeprefix("Bearer ")
         if self.tokens.get(token, 0.0) <= self.now:
             raise unauthenticated("invalid_token", "Access Token not found in cache")
@@ -92,11 +94,11 @@ class PayPal(Service):
         return refused(429)
 
     def malformed(self) -> Refusal:
-        """Return the refusal of a body that is not a JSON object."""
+        """Return the refusal for a body that is not a JSON object."""
         return refused(400, "MALFORMED_REQUEST_JSON")
 
     def accounts(self) -> Iterator[ledger.Account]:
-        """Yield every order for the books."""
+        """Yield every order with its present status."""
         for order in self.account.orders.values():
             yield ledger.Account(order.id, PROVIDER, order.currency, order.metadata, order.status)
 
@@ -107,22 +109,22 @@ class PayPal(Service):
 
     # --- operations ---
 
-    def _token(self, call: Call) -> Answer:
-        if not is_imitated(*call.credentials):
+    def _token(self, call: Call) -> ApiResponse:
+        if not are_sandbox_credentials(*call.credentials):
             raise unauthenticated("invalid_client", "Client Authentication failed")
         if call.body.get("grant_type") != "client_credentials":
             raise Refusal(400, {"error": "unsupported_grant_type", "error_description": "unsupported grant_type"})
         token = f"A21AA{secrets.token_urlsafe(64)}"
         self.tokens[token] = self.now + TOKEN_SECONDS
         scope = "https://uri.paypal.com/services/payments/realtimepayment"
-        nonce = f"2026-11-24T00:00:00Z{secrets.token_urlsafe(32)}"
+        nonce = f"{iso_seconds(self.now)}{secrets.token_urlsafe(32)}"
         body = {"scope": scope, "access_token": token, "token_type": "Bearer", "app_id": "APP-80W284485P519543T"}
-        return Answer(200, body | {"expires_in": TOKEN_SECONDS, "nonce": nonce})
+        return ApiResponse(200, body | {"expires_in": TOKEN_SECONDS, "nonce": nonce})
 
-    def _create(self, call: Call) -> Answer:
+    def _create(self, call: Call) -> ApiResponse:
         if call.body.get("payment_source") and "Paypal-Request-Id" not in call.headers:
             raise refused(400, "PAYPAL_REQUEST_ID_REQUIRED")
-        return self._once(
+        return self._idempotent(
             call,
             "orders.create",
             ORDERS_KEPT_SECONDS,
@@ -130,8 +132,8 @@ class PayPal(Service):
             lambda id: self._order_body(call, self.account.orders[id]),
         )
 
-    def _pay(self, intent: str) -> Callable[[Call], Answer]:
-        def run(call: Call) -> Answer:
+    def _pay(self, intent: str) -> Callable[[Call], ApiResponse]:
+        def run(call: Call) -> ApiResponse:
             order = self._order(call)
             if order.intent != intent:
                 raise unprocessable("ACTION_DOES_NOT_MATCH_INTENT")
@@ -140,32 +142,32 @@ class PayPal(Service):
                 self.account.pay(order, call.body, _key(call))
                 return order.id
 
-            return self._once(
+            return self._idempotent(
                 call, f"{order.id}.pay", ORDERS_KEPT_SECONDS, pay, lambda _: self._order_body(call, order)
             )
 
         return run
 
-    def _capture(self, call: Call) -> Answer:
-        order, held = self._payment(call, "authorizations")
-        return self._once(
+    def _capture(self, call: Call) -> ApiResponse:
+        order, authorization = self._payment(call, "authorizations")
+        return self._idempotent(
             call,
-            f"{held.id}.capture",
+            f"{authorization.id}.capture",
             PAYMENTS_KEPT_SECONDS,
-            lambda: self.account.capture(order, held, call.body, _key(call)).id,
+            lambda: self.account.capture(order, authorization, call.body, _key(call)).id,
             self._body_of,
         )
 
-    def _void(self, call: Call) -> Answer:
-        # Voiding takes no request id [spec]: a second one finds it voided.
-        order, held = self._payment(call, "authorizations")
-        self.account.void(order, held, _key(call))
-        is_asked = call.headers.get("Prefer") == "return=representation"
-        return Answer(200, self._body_of(held.id)) if is_asked else Answer(204)
+    def _void(self, call: Call) -> ApiResponse:
+        # A void takes no request id [spec]: the second one is refused because the authorization is voided.
+        order, authorization = self._payment(call, "authorizations")
+        self.account.void(order, authorization, _key(call))
+        wants_body = call.headers.get("Prefer") == "return=representation"
+        return ApiResponse(200, self._body_of(authorization.id)) if wants_body else ApiResponse(204)
 
-    def _refund(self, call: Call) -> Answer:
+    def _refund(self, call: Call) -> ApiResponse:
         order, captured = self._payment(call, "captures")
-        return self._once(
+        return self._idempotent(
             call,
             f"{captured.id}.refund",
             PAYMENTS_KEPT_SECONDS,
@@ -173,40 +175,44 @@ class PayPal(Service):
             self._body_of,
         )
 
-    def _shown(self, kind: str) -> Callable[[Call], Answer]:
-        return lambda call: Answer(200, self._body_of(self._payment(call, kind)[1].id))
+    def _read(self, kind: str) -> Callable[[Call], ApiResponse]:
+        return lambda call: ApiResponse(200, self._body_of(self._payment(call, kind)[1].id))
 
-    def _webhook(self, call: Call) -> Answer:
+    def _webhook(self, call: Call) -> ApiResponse:
         if call.ids["id"] != WEBHOOK_ID:
             raise not_found()
-        return Answer(200, self.log.registration())
+        return ApiResponse(200, self.log.registration())
 
-    def _verify(self, call: Call) -> Answer:
-        """Check a delivery of ours; the event is taken as the bytes that were sent back."""
-        given, raw = call.body, request.get_data()
-        event = raw.partition(EVENT_MARK)[2].strip()[:-1].strip()
-        names = (given.get("transmission_id", ""), given.get("transmission_time", ""), given.get("webhook_id", ""))
+    def _verify(self, call: Call) -> ApiResponse:
+        """Verify the signature of a delivery over the event's bytes as they stand in the request.
+
+        Parsing and writing the event again could change its bytes, and with them the checksum.
+        """
+        body, raw = call.body, request.get_data()
+        event = raw.partition(EVENT_MARKER)[2].strip()[:-1].strip()
+        names = (body.get("transmission_id", ""), body.get("transmission_time", ""), body.get("webhook_id", ""))
         text = signing.signed_text(*names, event)
         try:
-            signature = base64.b64decode(given.get("transmission_sig", ""))
+            signature = base64.b64decode(body.get("transmission_sig", ""))
             signing.signing_key().public_key().verify(signature, text, PKCS1v15(), hashes.SHA256())
         except (InvalidSignature, binascii.Error):
-            return Answer(200, {"verification_status": "FAILURE"})
-        return Answer(200, {"verification_status": "SUCCESS" if names[2] == WEBHOOK_ID else "FAILURE"})
+            return ApiResponse(200, {"verification_status": "FAILURE"})
+        return ApiResponse(200, {"verification_status": "SUCCESS" if names[2] == WEBHOOK_ID else "FAILURE"})
 
-    # --- the same for all ---
+    # --- idempotency and look-up ---
 
-    def _once(
+    def _idempotent(
         self, call: Call, name: str, seconds: float, run: Callable[[], str], show: Callable[[str], Json]
-    ) -> Answer:
+    ) -> ApiResponse:
         key = (name, call.headers.get("Paypal-Request-Id", ""))
-        kept = self._kept.get(key) if key[1] else None
-        if kept is not None and kept[0] > self.now:
-            return Answer(200, show(kept[1]))
+        known = self._responses.get(key) if key[1] else None
+        if known is not None and known[0] > self.now:
+            return ApiResponse(200, show(known[1]))
         id = run()
+        # Only the id is stored: a repeat gets the latest state of the object and not the first response.
         if key[1]:
-            self._kept[key] = (self.now + seconds, id)
-        return Answer(201, show(id))
+            self._responses[key] = (self.now + seconds, id)
+        return ApiResponse(201, show(id))
 
     def _order(self, call: Call) -> Order:
         order = self.account.orders.get(call.ids["id"])
@@ -215,16 +221,16 @@ class PayPal(Service):
         return order
 
     def _order_body(self, call: Call, order: Order) -> Json:
-        shown = order.shown()
+        body = order.body()
         if call.headers.get("Prefer") == "return=representation":
-            return shown
-        return {name: shown[name] for name in ("id", "status", "links")}
+            return body
+        return {name: body[name] for name in ("id", "status", "links")}
 
     def _payment(self, call: Call, kind: str) -> tuple[Order, Payment]:
-        found = self.account.payments.get(call.ids["id"])
-        if found is None or found[1].kind != kind:
+        entry = self.account.payments.get(call.ids["id"])
+        if entry is None or entry[1].kind != kind:
             raise not_found()
-        return found
+        return entry
 
     def _body_of(self, id: str) -> Json:
         order, payment = self.account.payments[id]
@@ -234,8 +240,7 @@ class PayPal(Service):
         order = self.account.orders.get(id)
         if order is None:
             return None
-        amount = order.unit["amount"]
-        return hosted.Page(id, amount["value"], amount["currency_code"], order.status)
+        return hosted.Page(id, money(order.amount, order.currency)["value"], order.currency, order.status)
 
     def _decide(self, id: str, decision: str) -> str | None:
         return self.account.decide(self.account.orders[id], decision)

@@ -1,7 +1,7 @@
-"""Owns how disputes look and how they end; opened and decided by tests only, and moving no money.
+"""The bodies of disputes. Only tests open and resolve them, and they move no money in the ledger.
 
-https://developer.paypal.com/docs/api/customer-disputes/v1 [docs]. What the merchant called the payment stands in some
-disputes and in others not, as captured events show.
+https://developer.paypal.com/docs/api/customer-disputes/v1 [docs]. Captured events show disputes with and without the
+merchant's references of the payment.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from datetime import timedelta
 
-from sandbox.clock import stamp
+from sandbox.clock import iso_seconds
 from sandbox.paypal.objects import PAYER, Json, Order, Payment
 
 NAMES = ("CUSTOMER.DISPUTE.CREATED", "CUSTOMER.DISPUTE.UPDATED", "CUSTOMER.DISPUTE.RESOLVED")
@@ -22,20 +22,23 @@ RESPOND_WITHIN = timedelta(days=10)
 
 
 def new_dispute(order: Order, captured: Payment, reason: str, now: float, *, is_anonymous: bool) -> Json:
-    """Return a new dispute about a capture; an anonymous one does not tell what the merchant called it."""
-    ours = {"invoice_number": captured.names.get("invoice_id"), "custom": captured.names.get("custom_id")}
+    """Return a new dispute about a capture; an anonymous one leaves out the merchant's references."""
+    references = {
+        "invoice_number": captured.references.get("invoice_id"),
+        "custom": captured.references.get("custom_id"),
+    }
     id = f"PP-D-{secrets.randbelow(90_000) + 10_000}"
     return {
         "dispute_id": id,
-        "create_time": stamp(now),
-        "update_time": stamp(now),
+        "create_time": iso_seconds(now),
+        "update_time": iso_seconds(now),
         "disputed_transactions": [
             {
                 "seller_transaction_id": captured.id,
                 "create_time": captured.body["create_time"],
                 "transaction_status": captured.status,
                 "gross_amount": captured.body["amount"],
-                **({} if is_anonymous else {name: text for name, text in ours.items() if text}),
+                **({} if is_anonymous else {name: text for name, text in references.items() if text}),
                 "buyer": {"email": PAYER["email_address"], "name": "John Doe"},
                 "seller": {"merchant_id": "RD465XN5VS364", "name": "Test Store"},
                 "items": [],
@@ -48,16 +51,21 @@ def new_dispute(order: Order, captured: Payment, reason: str, now: float, *, is_
         "dispute_state": "REQUIRED_ACTION",
         "dispute_life_cycle_stage": "INQUIRY",
         "dispute_channel": "INTERNAL",
-        "seller_response_due_date": stamp(now + RESPOND_WITHIN.total_seconds()),
-        "messages": [{"posted_by": "BUYER", "time_posted": stamp(now), "content": "It never came."}],
+        "seller_response_due_date": iso_seconds(now + RESPOND_WITHIN.total_seconds()),
+        "messages": [{"posted_by": "BUYER", "time_posted": iso_seconds(now), "content": "It never came."}],
         "links": [{"href": f"{order.base_url}/v1/customer/disputes/{id}", "rel": "self", "method": "GET"}],
     }
 
 
 def resolve(dispute: Json, outcome: str, now: float) -> None:
-    """Let PayPal decide it."""
-    ended: Json = {"outcome_code": outcome}
+    """Resolve a dispute with this outcome."""
+    outcome_body: Json = {"outcome_code": outcome}
     if outcome in ("RESOLVED_BUYER_FAVOUR", "RESOLVED_WITH_PAYOUT"):
-        ended["amount_refunded"] = dispute["dispute_amount"]
-    dispute |= {"status": "RESOLVED", "dispute_state": "RESOLVED", "dispute_outcome": ended, "update_time": stamp(now)}
+        outcome_body["amount_refunded"] = dispute["dispute_amount"]
+    dispute |= {
+        "status": "RESOLVED",
+        "dispute_state": "RESOLVED",
+        "dispute_outcome": outcome_body,
+        "update_time": iso_seconds(now),
+    }
     dispute.pop("seller_response_due_date", None)

@@ -1,4 +1,4 @@
-"""Owns PayPal's refusals: `name`, `details` with an issue each, and a debug id.
+"""PayPal's refusals: `name`, `details` with one issue, and a debug id.
 
 https://developer.paypal.com/api/rest/responses and the schemas error_400 … error_503 [spec].
 """
@@ -25,7 +25,7 @@ MESSAGES = {
 
 
 def refused(status: int, issue: str | None = None, field: str | None = None, **more: Any) -> Refusal:
-    """Return a refusal; `more` are further members of its body."""
+    """Return a refusal; `more` holds further members of its body."""
     name, message = MESSAGES[status]
     debug_id = secrets.token_hex(6)
     links = [
@@ -48,10 +48,10 @@ def unprocessable(issue: str, **more: Any) -> Refusal:
 
 
 def not_found() -> Refusal:
-    """Return the refusal of an id that nobody knows."""
+    """Return the refusal for an unknown id."""
     return refused(404, "INVALID_RESOURCE_ID")
 
 
 def unauthenticated(error: str, description: str) -> Refusal:
-    """Return a 401 in the shape of OAuth."""
+    """Return a 401 in OAuth's format, which differs from that of the other refusals."""
     return Refusal(401, {"error": error, "error_description": description})

@@ -1,7 +1,7 @@
-"""Owns the webhook registration and the events: what happened, and its delivery.
+"""The webhook registration, the events and their delivery.
 
-https://developer.paypal.com/api/rest/webhooks/event-names. Refunds are told as events of their capture, with the refund
-as resource and the capture in its `up` link [docs].
+https://developer.paypal.com/api/rest/webhooks/event-names. A refund emits an event of its capture: the resource is the
+refund, and the capture is in its `up` link [docs].
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import secrets
 from typing import Any
 
-from sandbox.clock import stamp
+from sandbox.clock import iso_seconds
 from sandbox.delivery import Message
 from sandbox.paypal import signing
 from sandbox.paypal.disputes import NAMES as DISPUTE_NAMES
@@ -35,7 +35,7 @@ NAMES = (
 
 
 class EventLog:
-    """All events, oldest first, and the one address that is told. `base_url`: where this imitation was reached last."""
+    """All events, oldest first, and the one webhook URL. `base_url`: the URL of the last request to this provider."""
 
     def __init__(self, sandbox: Sandbox, provider: str) -> None:
         self._sandbox = sandbox
@@ -44,21 +44,22 @@ class EventLog:
         self.url = sandbox.settings.webhook_url_of(provider)
 
     def registration(self) -> Json:
-        """Return the webhook as its API shows it."""
+        """Return the body of the webhook registration."""
         names = [{"name": name, "description": name, "status": "ENABLED"} for name in NAMES]
         return {"id": WEBHOOK_ID, "url": self.url or "https://example.com/webhooks", "event_types": names}
 
     def emit(self, type: str, resource_type: str, resource: Json, *about: str) -> None:
-        """Write down that something happened, and tell the address. `about`: ids of the objects it concerns."""
+        """Store an event and send it. `about`: the ids of the objects that the event concerns."""
         event_id = f"WH-{secrets.token_hex(8).upper()}-{secrets.token_hex(8).upper()}"
         event = {
             "id": event_id,
             "event_version": "1.0",
-            "create_time": stamp(self._sandbox.clock.now()),
+            "create_time": iso_seconds(self._sandbox.clock.now()),
             "resource_type": resource_type,
             "resource_version": "2.0",
             "event_type": type,
             "summary": type.replace(".", " ").capitalize(),
+            # A copy, because the resource changes later and the event must not.
             "resource": json.loads(json.dumps(resource)),
             "links": [
                 {
@@ -73,7 +74,7 @@ class EventLog:
             self._sandbox.delivery.post(self._message(event_id, json.dumps(event).encode(), self.url))
 
     def about(self, id: str) -> list[Json]:
-        """Return the events that concern an object, oldest first."""
+        """Return the events about an object, oldest first."""
         return [entry["event"] for entry in self.events if id in entry["about"]]
 
     def _message(self, event_id: str, body: bytes, url: str) -> Message:

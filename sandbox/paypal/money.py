@@ -1,4 +1,4 @@
-"""Owns amounts as PayPal writes them: a decimal string, and what it refuses of one.
+"""PayPal's amounts: decimal strings and their validation.
 
 https://developer.paypal.com/api/rest/reference/currency-codes: HUF, JPY and TWD take no decimals [docs].
 """
@@ -8,20 +8,23 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sandbox.amounts import minor_units, written
+from sandbox.amounts import decimal_text, minor_units
 from sandbox.paypal.errors import refused, unprocessable
 
 CURRENCIES = frozenset(
     "AUD BRL CAD CHF CNY CZK DKK EUR GBP HKD HUF ILS JPY MXN MYR NOK NZD PHP PLN SEK SGD THB TWD USD".split()
 )
 WHOLE = frozenset({"HUF", "JPY", "TWD"})
-# The books count in the minor units of ISO 4217, in which only the yen has none of these.
+# Of these, only the yen has no minor unit in ISO 4217, in whose units the ledger counts.
 WITHOUT_MINOR_UNIT = frozenset({"JPY"})
 VALUE = re.compile(r"-?\d{1,15}(\.\d+)?", re.ASCII)
 
 
 def minor_of(amount: Any, *, whole_issue: str = "DECIMAL_PRECISION") -> int:
-    """Return an amount in minor units, or refuse it as PayPal does."""
+    """Parse an amount into minor units of ISO 4217; raise a Refusal as PayPal does.
+
+    `whole_issue`: the issue for decimals in a currency that takes none, which differs between the APIs.
+    """
     if not isinstance(amount, dict) or not isinstance(amount.get("value"), str):
         raise refused(400, "MISSING_REQUIRED_PARAMETER", "amount/value")
     currency, value = amount.get("currency_code"), amount["value"]
@@ -42,10 +45,10 @@ def minor_of(amount: Any, *, whole_issue: str = "DECIMAL_PRECISION") -> int:
 
 
 def money(minor: int, currency: str) -> dict[str, str]:
-    """Return minor units as PayPal writes them.
+    """Return an amount in PayPal's format.
 
     >>> money(1050, "EUR")["value"], money(500, "JPY")["value"], money(200000, "HUF")["value"]
     ('10.50', '500', '2000')
     """
-    value = written(minor, 0 if currency in WITHOUT_MINOR_UNIT else 2)
+    value = decimal_text(minor, 0 if currency in WITHOUT_MINOR_UNIT else 2)
     return {"currency_code": currency, "value": value.partition(".")[0] if currency in WHOLE else value}

@@ -1,4 +1,4 @@
-"""Owns how orders, authorizations, captures and refunds look, and what the account knows of each.
+"""Orders, authorizations, captures and refunds, and their bodies in responses.
 
 Schemas order, authorization, capture and refund [spec].
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.clock import stamp
+from sandbox.clock import iso_seconds
 from sandbox.ids import random_text
 from sandbox.paypal.money import money
 
@@ -24,18 +24,18 @@ PAYER = {
     "payer_id": "QYR5Z8XDVJNXQ",
     "address": {"country_code": "US"},
 }
-# About what PayPal keeps of a payment.
+# Roughly PayPal's fee.
 FEE_TEN_THOUSANDTHS = 349
 
 
 def new_id() -> str:
-    """Return an id as PayPal makes them, such as 5O190127TN364715T."""
+    """Return an id in PayPal's format, such as 5O190127TN364715T."""
     return random_text(17)
 
 
 @dataclass
 class Payment:
-    """An authorization, a capture or a refund: what is shown, its amount in minor units, what it came from."""
+    """An authorization, a capture or a refund. `parent`: the id of the order, authorization or capture above it."""
 
     kind: str
     body: Json
@@ -53,14 +53,14 @@ class Payment:
         return str(self.body["status"])
 
     @property
-    def names(self) -> Json:
-        """Return what the merchant calls it."""
+    def references(self) -> Json:
+        """Return the merchant's references."""
         return {name: self.body[name] for name in ("custom_id", "invoice_id") if name in self.body}
 
     def become(self, status: str, now: float, **details: Any) -> None:
-        """Change the status."""
+        """Change the status; `details` replaces the status details."""
         self.body["status"] = status
-        self.body["update_time"] = stamp(now)
+        self.body["update_time"] = iso_seconds(now)
         self.body.pop("status_details", None)
         if details:
             self.body["status_details"] = details
@@ -68,7 +68,7 @@ class Payment:
 
 @dataclass
 class Order:
-    """An order with its one purchase unit and everything that was paid for it."""
+    """An order with its one purchase unit and all its payments."""
 
     id: str
     intent: str
@@ -81,12 +81,12 @@ class Order:
     experience: Json = field(default_factory=dict)
     has_source: bool = False
     is_approved: bool = False
-    course: str = "COMPLETED"
+    scenario: str = "COMPLETED"
     payments: list[Payment] = field(default_factory=list)
 
     @property
     def metadata(self) -> dict[str, str]:
-        """Return what the merchant calls the payment and its attempt."""
+        """Return the merchant's references for the ledger."""
         named = {"payment_id": self.unit.get("custom_id"), "attempt_id": self.unit.get("invoice_id")}
         return {name: str(value) for name, value in named.items() if value}
 
@@ -94,8 +94,8 @@ class Order:
         """Return the authorizations, captures or refunds."""
         return [payment for payment in self.payments if payment.kind == kind]
 
-    def shown(self) -> Json:
-        """Return the order as it is shown now."""
+    def body(self) -> Json:
+        """Return the order as the API shows it now."""
         unit = dict(self.unit)
         kinds = ("authorizations", "captures", "refunds")
         paid = {kind: [payment.body for payment in self.of(kind)] for kind in kinds}
@@ -112,8 +112,8 @@ class Order:
         if self.has_source or self.is_approved:
             payer = PAYER if self.is_approved else {}
             account = {"account_id": PAYER["payer_id"], "account_status": "VERIFIED"} if self.is_approved else {}
-            shown = {key: payer[key] for key in ("name", "email_address", "address") if key in payer}
-            body["payment_source"] = {"paypal": account | shown}
+            public = {key: payer[key] for key in ("name", "email_address", "address") if key in payer}
+            body["payment_source"] = {"paypal": account | public}
         if self.is_approved:
             body["payer"] = PAYER
         return body
@@ -137,10 +137,10 @@ class Order:
         return f"{self.base_url}/hosted/{self.id}"
 
 
-def _new(order: Order, kind: str, status: str, amount: int, now: float, names: Json) -> Json:
-    given = {name: names[name] for name in ("custom_id", "invoice_id") if names.get(name)}
-    times = {"create_time": stamp(now), "update_time": stamp(now)}
-    return {"id": new_id(), "status": status, "amount": money(amount, order.currency), **given, **times}
+def _new(order: Order, kind: str, status: str, amount: int, now: float, references: Json) -> Json:
+    named = {name: references[name] for name in ("custom_id", "invoice_id") if references.get(name)}
+    times = {"create_time": iso_seconds(now), "update_time": iso_seconds(now)}
+    return {"id": new_id(), "status": status, "amount": money(amount, order.currency), **named, **times}
 
 
 def _links(order: Order, kind: str, id: str, up: str, *actions: str) -> list[Json]:
@@ -155,15 +155,17 @@ def authorization(order: Order, status: str, now: float, expires_at: float) -> P
     up = f"{order.base_url}/v2/checkout/orders/{order.id}"
     body |= {
         "seller_protection": SELLER_PROTECTION,
-        "expiration_time": stamp(expires_at),
+        "expiration_time": iso_seconds(expires_at),
         "links": _links(order, "authorizations", body["id"], up, "capture", "void", "reauthorize"),
     }
     return Payment("authorizations", body, order.amount, order.id)
 
 
-def capture(order: Order, status: str, amount: int, now: float, names: Json, parent: str, *, is_final: bool) -> Payment:
+def capture(
+    order: Order, status: str, amount: int, now: float, references: Json, parent: str, *, is_final: bool
+) -> Payment:
     """Return a new capture, of an order or of one of its authorizations."""
-    body = _new(order, "captures", status, amount, now, names)
+    body = _new(order, "captures", status, amount, now, references)
     fee = amount * FEE_TEN_THOUSANDTHS // 10_000
     kind = "checkout/orders" if parent == order.id else "payments/authorizations"
     body |= {
@@ -179,9 +181,9 @@ def capture(order: Order, status: str, amount: int, now: float, names: Json, par
     return Payment("captures", body, amount, parent)
 
 
-def refund(order: Order, captured: Payment, status: str, amount: int, now: float, names: Json) -> Payment:
+def refund(order: Order, captured: Payment, status: str, amount: int, now: float, references: Json) -> Payment:
     """Return a new refund of a capture."""
-    body = _new(order, "refunds", status, amount, now, names)
+    body = _new(order, "refunds", status, amount, now, references)
     up = f"{order.base_url}/v2/payments/captures/{captured.id}"
     body |= {
         "seller_payable_breakdown": {
@@ -197,7 +199,7 @@ def refund(order: Order, captured: Payment, status: str, amount: int, now: float
 
 
 def with_relations(order: Order, payment: Payment) -> Json:
-    """Return a payment as it is shown by itself and in events: with the ids of what it belongs to."""
+    """Return a payment with the ids of its order and authorization, as its own endpoint and its events show it."""
     related = {"order_id": order.id}
     if payment.kind == "captures" and payment.parent != order.id:
         related["authorization_id"] = payment.parent

@@ -1,7 +1,7 @@
-"""Owns the imitation's own authority and the certificate that it signs webhooks with.
+"""The sandbox's certificate authority and the certificate with which it signs PayPal's webhooks.
 
-Signature: RSA PKCS #1 v1.5 with SHA-256 over `transmission id|time|webhook id|CRC-32 of the body` [docs]. Both keys are
-made once a process, when they are first needed.
+Signature: RSA PKCS #1 v1.5 with SHA-256 over `transmission id|time|webhook id|CRC-32 of the body` [docs]. Each process
+makes both keys at their first use.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from sandbox.clock import stamp
+from sandbox.clock import iso_seconds
 
 COMMON_NAME = "messageverificationcerts.sandbox.paypal.com"
-CERTIFICATE_ID = "CERT-5a5a5a5a-sandbox0-imitation"
+CERTIFICATE_ID = "CERT-5a5a5a5a-sandbox0-certificate"
 UNKNOWN_CERTIFICATE_ID = f"{CERTIFICATE_ID}-unknown"
-# A test may move the sandbox's clock by years.
+# Longer than a test moves the sandbox's clock.
 LIFETIME = timedelta(days=3650)
 
 
 @dataclass(frozen=True)
 class Authority:
-    """What can issue certificates, and its own."""
+    """A certificate authority: its key and its own certificate."""
 
     key: ec.EllipticCurvePrivateKey
     certificate: x509.Certificate
@@ -38,7 +38,7 @@ class Authority:
     def issue(
         self, key: rsa.RSAPrivateKey, name: str = COMMON_NAME, *, start: datetime | None = None
     ) -> x509.Certificate:
-        """Return a certificate of that name, valid from `start` or yesterday on."""
+        """Return a certificate for this key and name, valid from `start`, or else from yesterday."""
         begins_at = start or datetime.now(UTC) - timedelta(days=1)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
@@ -58,9 +58,9 @@ class Authority:
 
 
 def new_authority() -> Authority:
-    """Make an authority of which nobody knows."""
+    """Return a new authority with a key of its own."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "PayPal sandbox imitation")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "PayPal sandbox authority")])
     usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
     begins_at = datetime.now(UTC) - timedelta(days=1)
     certificate = (
@@ -81,7 +81,7 @@ def new_authority() -> Authority:
 
 @dataclass(frozen=True)
 class _Identity:
-    """An authority, and a key with the certificate that it issued for it."""
+    """An authority, and a signing key with the certificate that the authority issued."""
 
     authority: Authority
     key: rsa.RSAPrivateKey
@@ -93,7 +93,7 @@ _made: list[_Identity] = []
 
 
 def _identity() -> _Identity:
-    """Return this process's identity. Several deliveries may want it first, and must not get two."""
+    """Return this process's identity. The lock keeps two first deliveries from making one each."""
     with _lock:
         if not _made:
             issuer, key = new_authority(), rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -118,23 +118,23 @@ def certificate() -> bytes:
 
 @cache
 def unknown_certificate() -> bytes:
-    """Return a certificate of the same key and name, by an authority that nobody trusts."""
+    """Return a certificate for the same key and name from an authority that the product does not trust."""
     return pem(new_authority().issue(signing_key()))
 
 
 def pem(certificate: x509.Certificate) -> bytes:
-    """Return a certificate as it is served."""
+    """Return a certificate in the PEM format, as it is served."""
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def signed_text(transmission_id: str, time: str, webhook_id: str, body: bytes) -> bytes:
-    """Return what is signed of a delivery."""
+    """Return the text of which a delivery carries the signature."""
     return f"{transmission_id}|{time}|{webhook_id}|{zlib.crc32(body)}".encode()
 
 
 def headers(body: bytes, webhook_id: str, now: float, base_url: str) -> dict[str, str]:
-    """Return the headers of a delivery, signed for this moment."""
-    time = stamp(now)
+    """Return the headers of a delivery; the signature covers the time `now`."""
+    time = iso_seconds(now)
     transmission_id = str(uuid.uuid4())
     text = signed_text(transmission_id, time, webhook_id, body)
     signature = signing_key().sign(text, padding.PKCS1v15(), hashes.SHA256())

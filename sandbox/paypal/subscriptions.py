@@ -1,19 +1,19 @@
-"""Owns how subscriptions, their payments and saved accounts look in events. There is no API of them here: only a test
-lets something happen to one.
+"""The bodies of subscriptions, of their payments and of saved accounts in events. The sandbox has no API for them: only
+a test sends events about them.
 
-Schema subscription [spec]; the v1 sale and its refunds as captured events show them: reversals and refunds carry a
-negative total and no subscription.
+Schema subscription [spec]. The v1 sale and its refunds follow captured events: reversals and refunds carry a negative
+total and no subscription.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from sandbox.clock import stamp
+from sandbox.clock import iso_seconds
 from sandbox.paypal.money import money
 from sandbox.paypal.objects import PAYER, Json, new_id
 
-# What a subscription's status is after each event; a failed payment leaves it as it is.
+# The status of a subscription after each event; a failed payment leaves it ACTIVE.
 STATUSES = {
     "BILLING.SUBSCRIPTION.CREATED": "APPROVAL_PENDING",
     "BILLING.SUBSCRIPTION.ACTIVATED": "ACTIVE",
@@ -37,9 +37,10 @@ RETRY_AFTER = timedelta(days=5)
 
 
 def resource(type: str, id: str, now: float, base_url: str, order_id: str | None) -> tuple[str, Json]:
-    """Return kind and body of what an event of this type is about: a subscription, its payment, or a saved account.
+    """Return the resource type and the resource of an event: a subscription, its payment, or a saved account.
 
-    `id`: of the subscription or the account; `order_id`: with which the account was saved."""
+    `id`: the subscription's or the account's. `order_id`: the order that saved the account.
+    """
     if type in STATUSES:
         return "subscription", subscription(type, id, now, base_url)
     if type in SALES:
@@ -48,45 +49,45 @@ def resource(type: str, id: str, now: float, base_url: str, order_id: str | None
 
 
 def subscription(type: str, id: str, now: float, base_url: str) -> Json:
-    """Return a subscription as it stands after an event."""
+    """Return a subscription after an event of this type."""
     is_failed = type.endswith("FAILED")
     billing: Json = {
         "outstanding_balance": money(FEE if is_failed else 0, "USD"),
         "failed_payments_count": int(is_failed),
-        "next_billing_time": stamp(now + timedelta(days=30).total_seconds()),
+        "next_billing_time": iso_seconds(now + timedelta(days=30).total_seconds()),
     }
     if is_failed:
         billing["last_failed_payment"] = {
             "amount": money(FEE, "USD"),
-            "time": stamp(now),
+            "time": iso_seconds(now),
             "reason_code": "PAYER_CANNOT_PAY",
-            # The schema calls it next_payment_retry_time; captured events call it this.
-            "next_payment_retry_date": stamp(now + RETRY_AFTER.total_seconds()),
+            # The name in captured events; the schema has next_payment_retry_time.
+            "next_payment_retry_date": iso_seconds(now + RETRY_AFTER.total_seconds()),
         }
     return {
         "id": id,
         "plan_id": "P-5ML4271244454362WXNWU5NQ",
         "status": STATUSES[type],
-        "status_update_time": stamp(now),
-        "start_time": stamp(now),
+        "status_update_time": iso_seconds(now),
+        "start_time": iso_seconds(now),
         "quantity": "1",
         "subscriber": {name: PAYER[name] for name in ("name", "email_address", "payer_id")},
         "billing_info": billing,
-        "create_time": stamp(now),
-        "update_time": stamp(now),
+        "create_time": iso_seconds(now),
+        "update_time": iso_seconds(now),
         "links": [{"href": f"{base_url}/v1/billing/subscriptions/{id}", "rel": "self", "method": "GET"}],
     }
 
 
 def sale(type: str, subscription_id: str, now: float, base_url: str) -> Json:
-    """Return a payment of a subscription, or what was given back or taken back of one."""
+    """Return a payment of a subscription, or its refund or reversal."""
     id, total = new_id(), money(FEE, "USD")["value"]
-    made: Json = {"id": id, "state": SALES[type], "create_time": stamp(now), "update_time": stamp(now)}
+    body: Json = {"id": id, "state": SALES[type], "create_time": iso_seconds(now), "update_time": iso_seconds(now)}
     if type in ("PAYMENT.SALE.REFUNDED", "PAYMENT.SALE.REVERSED"):
-        made["amount"] = {"total": f"-{total}", "currency": "USD"}
-        made |= {"sale_id": new_id()} if type.endswith("REFUNDED") else {"reason_code": "CHARGEBACK"}
-        return made | {"links": [{"href": f"{base_url}/v1/payments/refund/{id}", "rel": "self", "method": "GET"}]}
-    return made | {
+        body["amount"] = {"total": f"-{total}", "currency": "USD"}
+        body |= {"sale_id": new_id()} if type.endswith("REFUNDED") else {"reason_code": "CHARGEBACK"}
+        return body | {"links": [{"href": f"{base_url}/v1/payments/refund/{id}", "rel": "self", "method": "GET"}]}
+    return body | {
         "amount": {"total": total, "currency": "USD", "details": {"subtotal": total}},
         "payment_mode": "INSTANT_TRANSFER",
         "protection_eligibility": "ELIGIBLE",
@@ -97,7 +98,7 @@ def sale(type: str, subscription_id: str, now: float, base_url: str) -> Json:
 
 
 def token(type: str, id: str, base_url: str, order_id: str | None) -> Json:
-    """Return a saved account; of one that was removed only the ids are told."""
+    """Return a saved account; a deleted one has only its ids."""
     body: Json = {"id": id, "customer": {"id": "customer_4029352050"}}
     if type.endswith("DELETED"):
         return body

@@ -1,4 +1,4 @@
-"""Owns the objects of the one imitated Stripe account, and finds them. It holds no rule of payment."""
+"""The objects of the one simulated Stripe account, and their look-up. Rules of payment are in the other modules."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ PROVIDER = "stripe"
 
 @dataclass
 class Method:
-    """A PaymentMethod and what Stripe knows of it without showing it.
+    """A PaymentMethod and the state that the API does not show.
 
-    A reusable method (scripted cards) may be used any number of times with any customer or none.
+    A reusable method (a scripted card) works any number of times, with any customer or none.
     """
 
     body: Json
@@ -31,13 +31,13 @@ class Method:
     mandate: str | None = None
 
     def next_behaviour(self) -> Behaviour:
-        """Return how the method answers this confirm; a script moves on by one entry."""
+        """Return the behaviour for this confirm; a script moves on by one entry."""
         return self.behaviour if self.script is None else next(self.script)
 
 
 @dataclass
-class Trial:
-    """One confirm under way: how the instrument will answer, and whose request it was."""
+class ConfirmAttempt:
+    """One confirm of an intent: the method, its behaviour, and the request that causes the events."""
 
     method: Method
     behaviour: Behaviour
@@ -48,9 +48,9 @@ class Trial:
 
 @dataclass
 class Intent:
-    """A PaymentIntent, what came of it, and the confirm that waits for the customer or the bank.
+    """A PaymentIntent, its charges, refunds and disputes, and the confirm that waits for the customer or the bank.
 
-    `funded`: what of a customer's cash balance was put towards it, in minor units.
+    `funded`: the amount that is applied from the customer's cash balance, in minor units.
     """
 
     body: Json
@@ -58,18 +58,18 @@ class Intent:
     charges: list[Json] = field(default_factory=list)
     refunds: list[Json] = field(default_factory=list)
     disputes: list[Json] = field(default_factory=list)
-    trial: Trial | None = None
+    attempt: ConfirmAttempt | None = None
     funded: int = 0
 
     @property
     def charge(self) -> Json:
-        """Return the latest charge; asking before there is one is a bug."""
+        """Return the latest charge; a call before the first charge is a bug."""
         return self.charges[-1]
 
 
 @dataclass
 class Setup:
-    """A SetupIntent and the method that it makes fit for later."""
+    """A SetupIntent and the method that it prepares for later payments."""
 
     body: Json
     method: Method | None = None
@@ -94,30 +94,30 @@ class Account:
 
     @property
     def now(self) -> int:
-        """Return the sandbox's time in whole seconds, as Stripe writes instants."""
+        """Return the sandbox's time in whole seconds, Stripe's format of timestamps."""
         return int(self.sandbox.clock.now())
 
     def intent(self, id: str, *, param: str = "intent", status: int = 404) -> Intent:
-        """Return an intent or refuse."""
+        """Return an intent; raise InvalidRequest for an unknown id."""
         if id not in self.intents:
             raise missing("payment_intent", id, param=param, status=status)
         return self.intents[id]
 
     def customer(self, id: str, *, param: str = "customer", status: int = 400) -> Json:
-        """Return a customer that is not deleted, or refuse."""
+        """Return a customer that is not deleted; raise InvalidRequest for any other id."""
         customer = self.customers.get(id)
         if customer is None or customer.get("deleted"):
             raise missing("customer", id, param=param, status=status)
         return customer
 
     def method(self, id: str, *, param: str = "payment_method", status: int = 400) -> Method:
-        """Return a stored payment method or refuse."""
+        """Return a payment method; raise InvalidRequest for an unknown id."""
         if id not in self.methods:
             raise missing("PaymentMethod", id, param=param, status=status)
         return self.methods[id]
 
     def find(self, id: str) -> Json | None:
-        """Return any object that another one may refer to."""
+        """Return an object of any kind that an id in another object can name."""
         if id in self.intents:
             return self.intents[id].body
         if id in self.setups:
@@ -134,13 +134,13 @@ class Account:
         return next((store[id] for store in stores if id in store), None)
 
     def emit(self, type: str, obj: Json, cause: Cause, *, previous: Json | None = None) -> None:
-        """Write an event."""
+        """Store an event and send it to the endpoints."""
         self.log.emit(type, obj, cause, previous=previous)
 
     def record(
         self, kind: MovementKind, intent: Intent, amount: int, cause: Cause, *, refund: Json | None = None
     ) -> None:
-        """Write a movement of money into the books; a refund stands under its own id and metadata."""
+        """Record a movement of money; a refund is recorded with its own id and metadata."""
         subject = refund or intent.body
         self.sandbox.ledger.record(
             self.sandbox.clock.now(),
@@ -155,7 +155,7 @@ class Account:
         )
 
     def record_attempt(self, intent: Intent, result: str, cause: Cause) -> None:
-        """Write into the books that the issuer was asked."""
+        """Record an attempt that reached the issuer."""
         self.sandbox.ledger.attempt(
             self.sandbox.clock.now(),
             object=intent.body["id"],

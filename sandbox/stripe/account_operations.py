@@ -1,26 +1,26 @@
-"""Owns the operations on the account itself: who it is, its events, its webhook endpoints, its mandates."""
+"""The operations on the account itself: its details, balance, events, webhook endpoints and mandates."""
 
 from __future__ import annotations
 
 from sandbox.stripe import API_VERSION
 from sandbox.stripe.account import Account
 from sandbox.stripe.errors import Json, missing
-from sandbox.stripe.listing import LIST_FIELDS, PAGE_FIELDS, expansion, listed
+from sandbox.stripe.listing import LIST_FIELDS, PAGE_FIELDS, expansion, list_page
 from sandbox.stripe.operation import READ, Call, Operation
 from sandbox.stripe.params import Schema, boolean, list_of, merge_metadata, metadata, text
 
 
 def _list_events(account: Account, call: Call) -> Json:
-    given = dict(call.given)
-    types = given.pop("types", None) or ([given["type"]] if "type" in given else None)
-    is_delivered = given.get("delivery_success")
-    found = (
+    params = dict(call.params)
+    types = params.pop("types", None) or ([params["type"]] if "type" in params else None)
+    is_delivered = params.get("delivery_success")
+    events = (
         {"id": event.id, "created": event.created}
         for event in account.log.events.values()
         if (types is None or event.type in types) and (is_delivered is None or is_delivered == (not event.undelivered))
     )
-    page = listed(found, given, "/v1/events")
-    # Only what the page shows is unpacked: a long run has very many events.
+    page = list_page(events, params, "/v1/events")
+    # Only the events of the page are unpacked: a long run has very many.
     return page | {"data": [account.log.events[entry["id"]].body(API_VERSION) for entry in page["data"]]}
 
 
@@ -32,9 +32,9 @@ def _retrieve_event(account: Account, call: Call) -> Json:
 
 
 def _create_endpoint(account: Account, call: Call) -> Json:
-    shown = {name: call.given[name] for name in ("api_version", "description") if name in call.given}
-    shown["metadata"] = merge_metadata({}, call.given.get("metadata", {}))
-    endpoint = account.log.add_endpoint(call.given["url"], call.given["enabled_events"], **shown)
+    optional = {name: call.params[name] for name in ("api_version", "description") if name in call.params}
+    optional["metadata"] = merge_metadata({}, call.params.get("metadata", {}))
+    endpoint = account.log.add_endpoint(call.params["url"], call.params["enabled_events"], **optional)
     return endpoint.body | {"secret": endpoint.secret}
 
 
@@ -47,10 +47,10 @@ def _endpoint(account: Account, call: Call) -> Json:
 
 def _update_endpoint(account: Account, call: Call) -> Json:
     body = _endpoint(account, call)
-    body.update({name: call.given[name] for name in ("description", "enabled_events", "url") if name in call.given})
-    body["metadata"] = merge_metadata(body["metadata"], call.given.get("metadata", {}))
-    if "disabled" in call.given:
-        body["status"] = "disabled" if call.given["disabled"] else "enabled"
+    body.update({name: call.params[name] for name in ("description", "enabled_events", "url") if name in call.params})
+    body["metadata"] = merge_metadata(body["metadata"], call.params.get("metadata", {}))
+    if "disabled" in call.params:
+        body["status"] = "disabled" if call.params["disabled"] else "enabled"
     return body
 
 
@@ -61,7 +61,9 @@ def _delete_endpoint(account: Account, call: Call) -> Json:
 
 
 def _list_endpoints(account: Account, call: Call) -> Json:
-    return listed((endpoint.body for endpoint in account.log.endpoints.values()), call.given, "/v1/webhook_endpoints")
+    return list_page(
+        (endpoint.body for endpoint in account.log.endpoints.values()), call.params, "/v1/webhook_endpoints"
+    )
 
 
 def _retrieve_mandate(account: Account, call: Call) -> Json:

@@ -1,8 +1,7 @@
-"""Owns the way of a request through Stripe: key, parameters, idempotency, faults, execution, answer.
+"""The path of a request through Stripe: API key, parameters, idempotency, faults, execution, response.
 
-The order is Stripe's: what is refused before execution (401, 429, validation, a key in use) is never kept
-under the idempotency key; what was executed is kept, whatever came of it
-(https://docs.stripe.com/api/idempotent_requests).
+The order is Stripe's. A refusal before execution (401, 429, validation, a key in use) is never stored under the
+idempotency key; every response after execution is (https://docs.stripe.com/api/idempotent_requests).
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ from sandbox.stripe.errors import (
     unauthenticated,
 )
 from sandbox.stripe.events import Cause
-from sandbox.stripe.idempotency import Answer, IdempotencyKeys
+from sandbox.stripe.idempotency import IdempotencyKeys, StoredResponse
 from sandbox.stripe.ids import new_id
-from sandbox.stripe.listing import expanded, fingerprint
+from sandbox.stripe.listing import expand_ids, fingerprint
 from sandbox.stripe.operation import Call, Operation
 from sandbox.stripe.operations import OPERATIONS
 
@@ -41,8 +40,8 @@ TEST_KEY_PREFIXES = ("sk_test_", "rk_test_")
 
 
 @dataclass(frozen=True)
-class _Request:
-    """One request on its way, before its parameters are read."""
+class IncomingRequest:
+    """One request before its parameters are validated."""
 
     operation: Operation
     ids: Mapping[str, str]
@@ -52,7 +51,10 @@ class _Request:
 
 
 class Stripe:
-    """The imitated Stripe account behind its HTTP API."""
+    """The simulated Stripe account behind its HTTP API, which lies at the root as in the official client's base URL."""
+
+    provider = PROVIDER
+    prefix = ""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
@@ -62,7 +64,7 @@ class Stripe:
             self.account.log.add_endpoint(sandbox.settings.webhook_url, ["*"], secret=sandbox.settings.webhook_secret)
 
     def register(self, app: Flask) -> None:
-        """Add every operation's route, and Stripe's own answer for addresses that it does not know."""
+        """Add the route of every operation, and Stripe's own 404 for every other path below /v1."""
         for operation in OPERATIONS:
             app.add_url_rule(operation.rule, operation.name, self._view(operation), methods=[operation.method])
         app.add_url_rule(
@@ -75,8 +77,12 @@ class Stripe:
         app.register_blueprint(control.blueprint(self.account))
         app.register_blueprint(pages.blueprint(self.account))
 
+    def operation_names(self) -> Iterator[str]:
+        """Yield the names by which faults address the operations: those of the official package."""
+        return (operation.name for operation in OPERATIONS)
+
     def accounts(self) -> Iterator[ledger.Account]:
-        """Yield every intent for the books."""
+        """Yield every intent with its present status."""
         for intent in self.account.intents.values():
             body = intent.body
             yield ledger.Account(body["id"], PROVIDER, body["currency"], body["metadata"], body["status"])
@@ -105,65 +111,66 @@ class Stripe:
             status=404,
         )
         request_id = new_id("req_")
-        return _response(_refusal(refusal, request_id), request_id)
+        return _response(_refusal_response(refusal, request_id), request_id)
 
     def _serve(self, operation: Operation, ids: Mapping[str, str]) -> Response:
         request_id = new_id("req_")
         try:
-            answer = self._answer(operation, ids, request_id)
+            response = self._process(operation, ids, request_id)
         except StripeError as refusal:
-            answer = _refusal(refusal, request_id)
-        return _response(answer, request_id)
+            response = _refusal_response(refusal, request_id)
+        return _response(response, request_id)
 
-    def _answer(self, operation: Operation, ids: Mapping[str, str], request_id: str) -> Answer:
+    def _process(self, operation: Operation, ids: Mapping[str, str], request_id: str) -> StoredResponse:
         _authenticate(request.headers.get("Authorization", ""))
         raw = _raw_parameters()
         key = request.headers.get("Idempotency-Key") if request.method == "POST" else None
-        asked = _Request(operation, ids, raw, Cause(request_id, key), request.host_url.rstrip("/"))
+        incoming = IncomingRequest(operation, ids, raw, Cause(request_id, key), request.host_url.rstrip("/"))
         with self._sandbox.lock:
-            kept = self._keys.begin(key, fingerprint(request.method, request.path, raw))
-            # A kept answer is final: no fault may turn it into another one.
-            fault = self._sandbox.faults.draw(operation.name, without={"error_after"} if kept else ())
+            stored = self._keys.begin(key, fingerprint(request.method, request.path, raw))
+            # A stored response is final, so error_after must not replace it.
+            fault = self._sandbox.faults.take(operation.name, without={"error_after"} if stored else ())
         try:
             self._pause(fault)
             _fail_before(fault)
-            answer = kept or self._execute(asked, is_spoiled=fault is not None and fault.fault == "error_after")
+            response = stored or self._execute(incoming, fails_after=fault is not None and fault.fault == "error_after")
         finally:
+            # A fault or a refusal before execution must not leave the key in use for ever.
             with self._sandbox.lock:
                 self._keys.release(key)
         if fault is not None:
-            fault.lose_answer("after")
-        return answer
+            fault.drop_response("after")
+        return response
 
     def _pause(self, fault: Fault | None) -> None:
-        seconds = self._sandbox.settings.latency_seconds + (fault.delay_seconds if fault else 0.0)
-        if seconds > 0:
-            time.sleep(seconds)
+        time.sleep(self._sandbox.settings.latency_seconds)
+        if fault is not None:
+            fault.delay()
 
-    def _execute(self, asked: _Request, *, is_spoiled: bool) -> Answer:
-        operation, cause = asked.operation, asked.cause
-        given = params.read(operation.fields, asked.raw, required=operation.required)
-        operation.check(given)
+    def _execute(self, incoming: IncomingRequest, *, fails_after: bool) -> StoredResponse:
+        operation, cause = incoming.operation, incoming.cause
+        parameters = params.read(operation.fields, incoming.raw, required=operation.required)
+        operation.check(parameters)
         with self._sandbox.lock:
-            self._sandbox.agenda.run_due()
+            self._sandbox.scheduler.run_due()
             try:
-                body = operation.run(self.account, Call(asked.ids, given, cause, asked.base_url))
-                body = expanded(body, given.get("expand", []), self.account.find)
-                answer = Answer(200, json.dumps(body).encode(), str(cause.request_id))
+                body = operation.run(self.account, Call(incoming.ids, parameters, cause, incoming.base_url))
+                body = expand_ids(body, parameters.get("expand", []), self.account.find)
+                response = StoredResponse(200, json.dumps(body).encode(), str(cause.request_id))
             except StripeError as refusal:
                 if not refusal.is_stored:
                     raise
-                answer = _refusal(refusal, str(cause.request_id))
-            if is_spoiled:
-                answer = _refusal(server_error(), str(cause.request_id))
-            self._keys.finish(cause.idempotency_key, answer)
-        return answer
+                response = _refusal_response(refusal, str(cause.request_id))
+            if fails_after:
+                response = _refusal_response(server_error(), str(cause.request_id))
+            self._keys.finish(cause.idempotency_key, response)
+        return response
 
 
 def _fail_before(fault: Fault | None) -> None:
     if fault is None:
         return
-    fault.lose_answer("before")
+    fault.drop_response("before")
     if fault.fault == "rate_limit":
         raise rate_limited()
     if fault.fault == "error_before":
@@ -194,19 +201,21 @@ def _basic_user(credentials: str) -> str:
         return ""
 
 
-def _refusal(refusal: StripeError, request_id: str) -> Answer:
-    return Answer(refusal.status, json.dumps(refusal.body()).encode(), request_id, tuple(refusal.headers.items()))
+def _refusal_response(refusal: StripeError, request_id: str) -> StoredResponse:
+    return StoredResponse(
+        refusal.status, json.dumps(refusal.body()).encode(), request_id, tuple(refusal.headers.items())
+    )
 
 
-def _response(answer: Answer, request_id: str) -> Response:
-    response = Response(answer.body, answer.status, content_type="application/json")
+def _response(stored: StoredResponse, request_id: str) -> Response:
+    response = Response(stored.body, stored.status, content_type="application/json")
     response.headers["Request-Id"] = request_id
     response.headers["Stripe-Version"] = request.headers.get("Stripe-Version", API_VERSION)
     key = request.headers.get("Idempotency-Key")
     if key is not None and request.method == "POST":
         response.headers["Idempotency-Key"] = key
-    if answer.original != request_id:
-        response.headers["Original-Request"] = answer.original
+    if stored.original != request_id:
+        response.headers["Original-Request"] = stored.original
         response.headers["Idempotent-Replayed"] = "true"
-    response.headers.extend(answer.headers)
+    response.headers.extend(stored.headers)
     return response

@@ -1,8 +1,8 @@
-"""Owns payment by bank transfer: the account details that a customer is shown, and which intents his money pays.
+"""Payment by bank transfer: the account details for the customer, and the intents that a transfer pays.
 
 https://docs.stripe.com/payments/bank-transfers and https://docs.stripe.com/payments/customer-balance/reconciliation.
-A transfer pays the intent whose reference it names, then the customer's other open ones, oldest first. Too little
-leaves an intent partially funded; what is too much stays in the cash balance.
+A transfer pays the intent whose reference it carries, then the customer's other open intents, oldest first. Too small a
+transfer leaves an intent partially funded; the excess of a larger one stays in the cash balance.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sandbox.stripe import cash_balances
-from sandbox.stripe.account import Account, Intent, Trial
+from sandbox.stripe.account import Account, ConfirmAttempt, Intent
 from sandbox.stripe.charging import charge_balance
 from sandbox.stripe.errors import InvalidParameter, InvalidRequest, Json
-from sandbox.stripe.events import BY_ITSELF, Cause
+from sandbox.stripe.events import NO_REQUEST, Cause
 from sandbox.stripe.listing import expansion
 from sandbox.stripe.params import Schema, list_of, mapping, one_of, positive, text
 
-# One kind of transfer a currency.
+# The one kind of transfer of each currency.
 KINDS = {
     "eur": "eu_bank_transfer",
     "gbp": "gb_bank_transfer",
@@ -29,7 +29,7 @@ KINDS = {
 }
 INSTRUCTIONS = "display_bank_transfer_instructions"
 
-# The countries whose account numbers can be had for euros [sdk].
+# The countries of the account numbers for euros [sdk].
 _COUNTRY = one_of("DE", "FR", "IE", "NL")
 METHOD_OPTIONS = mapping(
     {
@@ -62,26 +62,26 @@ _HOLDER = {
 }
 
 
-def begin(account: Account, intent: Intent, trial: Trial, base_url: str) -> None:
-    """Pay an intent from the cash balance, or show the customer where to send the rest."""
+def begin(account: Account, intent: Intent, attempt: ConfirmAttempt, base_url: str) -> None:
+    """Pay an intent from the cash balance, or ask the customer to transfer the remaining amount."""
     options = _options(intent.body)
-    cash_balances.apply(account, intent, trial.cause)
+    cash_balances.apply(account, intent, attempt.cause)
     if intent.funded == intent.body["amount"]:
-        charge_balance(account, intent, trial)
+        charge_balance(account, intent, attempt)
         return
-    intent.trial = trial
+    intent.attempt = attempt
     action = {"type": INSTRUCTIONS, INSTRUCTIONS: _instructions(intent, options, base_url)}
     intent.body.update(status="requires_action", next_action=action)
-    account.emit("payment_intent.requires_action", intent.body, trial.cause)
+    account.emit("payment_intent.requires_action", intent.body, attempt.cause)
 
 
-def fund(account: Account, customer: str, given: Mapping[str, Any], cause: Cause = BY_ITSELF) -> Json:
-    """Receive a transfer from a customer and pay with it what he has open; returns the transaction."""
+def fund(account: Account, customer: str, params: Mapping[str, Any], cause: Cause = NO_REQUEST) -> Json:
+    """Receive a transfer from a customer, pay the open intents with it, and return the transaction."""
     account.customer(customer, status=404)
-    currency, reference = given["currency"], given.get("reference")
+    currency, reference = params["currency"], params.get("reference")
     transfer = {"type": KINDS[currency], KINDS[currency]: _sender(currency), "reference": reference}
-    transaction = cash_balances.deposit(account, customer, given["amount"], currency, transfer, cause)
-    for intent in _open(account, customer, currency, reference):
+    transaction = cash_balances.deposit(account, customer, params["amount"], currency, transfer, cause)
+    for intent in _open_intents(account, customer, currency, reference):
         _fund_intent(account, intent)
     if cash_balances.available(account, customer, currency):
         account.emit("cash_balance.funds_available", cash_balances.balance(account, customer), cause)
@@ -89,37 +89,38 @@ def fund(account: Account, customer: str, given: Mapping[str, Any], cause: Cause
 
 
 def instructions(intent: Intent) -> Json | None:
-    """Return what the customer is shown of an intent that waits for his money."""
+    """Return the transfer instructions of an intent, or None if it does not wait for a transfer."""
     action = intent.body["next_action"] or {}
-    found: Json | None = action.get(INSTRUCTIONS)
-    return found
+    details: Json | None = action.get(INSTRUCTIONS)
+    return details
 
 
 def _fund_intent(account: Account, intent: Intent) -> None:
-    trial, shown = intent.trial, instructions(intent)
-    if trial is None or shown is None:
+    attempt, details = intent.attempt, instructions(intent)
+    if attempt is None or details is None:
         raise AssertionError(f"bug: {intent.body['id']} waits for no transfer")
-    # What the bank does is no request to the API, but the books want the key of the confirm.
-    trial.cause = Cause(None, trial.cause.idempotency_key)
-    if not cash_balances.apply(account, intent, trial.cause):
+    # A transfer is not an API request, but the ledger records the idempotency key of the confirm.
+    attempt.cause = Cause(None, attempt.cause.idempotency_key)
+    if not cash_balances.apply(account, intent, attempt.cause):
         return
     if intent.funded == intent.body["amount"]:
-        intent.trial = None
-        charge_balance(account, intent, trial)
+        intent.attempt = None
+        charge_balance(account, intent, attempt)
         return
-    shown["amount_remaining"] = intent.body["amount"] - intent.funded
-    account.emit("payment_intent.partially_funded", intent.body, trial.cause)
+    details["amount_remaining"] = intent.body["amount"] - intent.funded
+    account.emit("payment_intent.partially_funded", intent.body, attempt.cause)
 
 
-def _open(account: Account, customer: str, currency: str, reference: str | None) -> Iterable[Intent]:
-    found = [
+def _open_intents(account: Account, customer: str, currency: str, reference: str | None) -> Iterable[Intent]:
+    matching = [
         intent
         for intent in account.intents.values()
         if (intent.body["customer"], intent.body["currency"]) == (customer, currency)
         and intent.body["status"] == "requires_action"
         and instructions(intent) is not None
     ]
-    return sorted(found, key=lambda intent: (instructions(intent) or {}).get("reference") != reference)
+    # The sort is stable: the intent with the reference comes first, and the others stay oldest first.
+    return sorted(matching, key=lambda intent: (instructions(intent) or {}).get("reference") != reference)
 
 
 def _options(body: Json) -> Json:
@@ -166,26 +167,26 @@ def _instructions(intent: Intent, options: Json, base_url: str) -> Json:
 
 
 def _addresses(options: Json, customer: str) -> list[Json]:
-    # A customer has the same account number for ever.
+    # Derived from the id, because a customer always has the same account number.
     number = f"{zlib.crc32(customer.encode()):012d}"
     match options["type"]:
         case "us_bank_transfer":
-            shown = _HOLDER | {"account_number": number, "account_type": "checking", "bank_name": "US Test Bank"}
+            details = _HOLDER | {"account_number": number, "account_type": "checking", "bank_name": "US Test Bank"}
             return [
-                _address("aba", ["ach", "domestic_wire_us"], shown | {"routing_number": "999999999"}),
-                _address("swift", ["swift"], shown | {"swift_code": "TESTUS99XXX"}),
+                _address("aba", ["ach", "domestic_wire_us"], details | {"routing_number": "999999999"}),
+                _address("swift", ["swift"], details | {"swift_code": "TESTUS99XXX"}),
             ]
         case "eu_bank_transfer":
             country = options["eu_bank_transfer"]["country"]
-            shown = _HOLDER | {"bic": "TESTDE00XXX", "country": country, "iban": f"{country}11000000{number}"}
-            return [_address("iban", ["sepa", "swift"], shown)]
+            details = _HOLDER | {"bic": "TESTDE00XXX", "country": country, "iban": f"{country}11000000{number}"}
+            return [_address("iban", ["sepa", "swift"], details)]
         case "gb_bank_transfer":
-            shown = _HOLDER | {"account_number": number[-8:], "sort_code": "000000"}
-            return [_address("sort_code", ["bacs", "chaps", "fps"], shown)]
+            details = _HOLDER | {"account_number": number[-8:], "sort_code": "000000"}
+            return [_address("sort_code", ["bacs", "chaps", "fps"], details)]
         case "mx_bank_transfer":
-            shown = _HOLDER | {"bank_code": "000", "bank_name": "MX Test Bank", "clabe": f"000000{number}"}
-            return [_address("spei", ["spei"], shown)]
-    shown = _HOLDER | {
+            details = _HOLDER | {"bank_code": "000", "bank_name": "MX Test Bank", "clabe": f"000000{number}"}
+            return [_address("spei", ["spei"], details)]
+    details = _HOLDER | {
         "account_number": number[-7:],
         "account_type": "futsu",
         "bank_code": "0000",
@@ -193,11 +194,11 @@ def _addresses(options: Json, customer: str) -> list[Json]:
         "branch_code": "000",
         "branch_name": "Test",
     }
-    return [_address("zengin", ["zengin"], shown)]
+    return [_address("zengin", ["zengin"], details)]
 
 
-def _address(type: str, networks: list[str], shown: Json) -> Json:
-    return {"type": type, "supported_networks": networks, type: shown}
+def _address(type: str, networks: list[str], details: Json) -> Json:
+    return {"type": type, "supported_networks": networks, type: details}
 
 
 def _sender(currency: str) -> Json:

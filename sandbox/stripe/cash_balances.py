@@ -1,7 +1,7 @@
-"""Owns the money that customers sent by bank transfer: each one's cash balance, and every change of it.
+"""The customers' cash balances, which bank transfers fund, and every change of them.
 
-https://docs.stripe.com/payments/customer-balance. What is left over stays for later payments of the same customer.
-It must not decide which payment gets the money.
+https://docs.stripe.com/payments/customer-balance. A remaining amount stays for later payments of the same customer.
+`sandbox.stripe.bank_transfers` decides which payment gets the money.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ def balance(account: Account, customer: str) -> Json:
 
 
 def available(account: Account, customer: str, currency: str) -> int:
-    """Return what a customer has in a currency, in minor units."""
+    """Return the balance of a customer in a currency, in minor units."""
     return account.cash.get(customer, {}).get(currency, 0)
 
 
 def deposit(account: Account, customer: str, amount: int, currency: str, transfer: Json, cause: Cause) -> Json:
-    """Take in a transfer; returns the transaction."""
+    """Add a transfer to the balance and return the transaction."""
     return _change(account, customer, amount, currency, cause, type="funded", funded={"bank_transfer": transfer})
 
 
 def apply(account: Account, intent: Intent, cause: Cause) -> int:
-    """Put what the customer has towards an intent, at most what it still needs; returns how much that was."""
+    """Apply the balance to an intent, at most its remaining amount, and return the applied amount."""
     body = intent.body
     amount = min(available(account, body["customer"], body["currency"]), body["amount"] - intent.funded)
     if amount:
@@ -47,8 +47,8 @@ def apply(account: Account, intent: Intent, cause: Cause) -> int:
     return amount
 
 
-def give_back(account: Account, intent: Intent, cause: Cause) -> None:
-    """Return to the balance what was put towards an intent that is closed unpaid."""
+def unapply(account: Account, intent: Intent, cause: Cause) -> None:
+    """Return the applied amount of an unpaid intent to the balance."""
     amount, intent.funded = intent.funded, 0
     if amount:
         _move(account, intent, amount, "unapplied_from_payment", cause)
@@ -56,8 +56,8 @@ def give_back(account: Account, intent: Intent, cause: Cause) -> None:
 
 def _move(account: Account, intent: Intent, amount: int, type: str, cause: Cause) -> None:
     body = intent.body
-    named = {type: {"payment_intent": body["id"]}}
-    _change(account, body["customer"], amount, body["currency"], cause, type=type, **named)
+    details = {type: {"payment_intent": body["id"]}}
+    _change(account, body["customer"], amount, body["currency"], cause, type=type, **details)
 
 
 def _change(account: Account, customer: str, amount: int, currency: str, cause: Cause, **fields: Any) -> Json:

@@ -1,5 +1,4 @@
-"""Owns the confirm of an intent: which method pays, whether its holder must act first, and what the caller is
-told.
+"""The confirm of an intent: the choice of the method, authentication by its holder, and the response.
 
 https://docs.stripe.com/api/payment_intents/confirm and
 https://docs.stripe.com/payments/3d-secure/authentication-flow.
@@ -11,20 +10,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from sandbox.stripe import bank_transfers, objects, payment_methods
-from sandbox.stripe.account import Account, Intent, Method, Trial
+from sandbox.stripe.account import Account, ConfirmAttempt, Intent, Method
+from sandbox.stripe.capture_and_cancel import unexpected_state
 from sandbox.stripe.charging import (
-    ask_bank,
-    ask_issuer,
-    demand_authentication,
+    decline_for_authentication,
     fail_authentication,
-    refuse_unasked,
+    fail_without_charge,
+    request_authorization,
+    submit_debit,
 )
 from sandbox.stripe.declines import NOT_HANDLED, Decline
 from sandbox.stripe.errors import CardError, InvalidRequest, Json
 from sandbox.stripe.events import Cause
 from sandbox.stripe.ids import new_id
 from sandbox.stripe.instruments import Behaviour
-from sandbox.stripe.settlement import unexpected_state
 
 CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
 BANK_DEBITS = ("sepa_debit", "us_bank_account")
@@ -46,45 +45,45 @@ RETURN_URL_MISSING = (
 )
 
 
-def check_return_url(body: Json, given: Mapping[str, Any]) -> None:
-    """Refuse a confirm without `return_url` where the Dashboard's methods might redirect."""
+def check_return_url(body: Json, params: Mapping[str, Any]) -> None:
+    """Refuse a confirm without `return_url` if the Dashboard's methods can redirect the customer."""
     automatic = body["automatic_payment_methods"]
     might_redirect = automatic is not None and automatic["enabled"] and automatic["allow_redirects"] == "always"
-    if might_redirect and not given.get("return_url") and not given.get("off_session"):
+    if might_redirect and not params.get("return_url") and not params.get("off_session"):
         raise InvalidRequest(RETURN_URL_MISSING)
 
 
-def choose_method(account: Account, body: Json, given: Mapping[str, Any]) -> Method | None:
-    """Return the method that the request names, fit to pay for the intent, or else the intent's own."""
-    method = named_method(account, body, given)
+def choose_method(account: Account, body: Json, params: Mapping[str, Any]) -> Method | None:
+    """Return the request's method, or else the intent's own, if the intent allows its type."""
+    method = resolve_method(account, body, params)
     if method is not None:
         _check_type(method, body)
     return method
 
 
-def named_method(account: Account, body: Json, given: Mapping[str, Any]) -> Method | None:
-    """Return the method that the request names, or else the intent's own, usable for the intent's customer."""
-    if "payment_method_data" in given:
-        method = payment_methods.create(account, given["payment_method_data"])
-    elif given.get("payment_method") or body["payment_method"]:
-        method = payment_methods.resolve(account, given.get("payment_method") or body["payment_method"])
+def resolve_method(account: Account, body: Json, params: Mapping[str, Any]) -> Method | None:
+    """Return the request's method, or else the intent's own, if the intent's customer may use it."""
+    if "payment_method_data" in params:
+        method = payment_methods.create(account, params["payment_method_data"])
+    elif params.get("payment_method") or body["payment_method"]:
+        method = payment_methods.resolve(account, params.get("payment_method") or body["payment_method"])
     else:
         return None
     payment_methods.check_usable(method, body["customer"])
     return method
 
 
-def confirm(account: Account, intent: Intent, given: Mapping[str, Any], cause: Cause, base_url: str) -> None:
-    """Try to collect the intent with its method. Raises `CardError` when the try fails at once."""
+def confirm(account: Account, intent: Intent, params: Mapping[str, Any], cause: Cause, base_url: str) -> None:
+    """Confirm the intent with its method; raise CardError for an immediate decline."""
     body = intent.body
     if body["status"] not in CONFIRMABLE:
         raise unexpected_state(intent, "confirmed", CONFIRMABLE)
-    if given.get("amount_to_confirm", body["amount"]) != body["amount"]:
+    if params.get("amount_to_confirm", body["amount"]) != body["amount"]:
         raise InvalidRequest(
             "`amount_to_confirm` does not match the amount of the PaymentIntent.", param="amount_to_confirm"
         )
-    check_return_url(body, given)
-    method = choose_method(account, body, given)
+    check_return_url(body, params)
+    method = choose_method(account, body, params)
     if method is None:
         raise InvalidRequest(
             "You cannot confirm this PaymentIntent because it's missing a payment method. You can either "
@@ -93,58 +92,58 @@ def confirm(account: Account, intent: Intent, given: Mapping[str, Any], cause: C
             code="payment_intent_unexpected_state",
             payment_intent=body,
         )
-    is_off_session = given.get("off_session") not in (None, False)
+    is_off_session = params.get("off_session") not in (None, False)
     if method.body["type"] in payment_methods.REDIRECT_TYPES:
-        _check_redirect(body, method, given, is_off_session)
-    intent.trial = None
+        _check_redirect(body, method, params, is_off_session)
+    intent.attempt = None
     body.update(payment_method=method.body["id"], status="requires_confirmation", next_action=None)
     if method.body["type"] in BANK_DEBITS:
-        settle_mandate(account, method, given, is_off_session=is_off_session)
-        trial = Trial(method, method.next_behaviour(), cause, is_off_session)
-        _confirm_debit(account, intent, trial, base_url)
+        store_mandate(account, method, params, is_off_session=is_off_session)
+        attempt = ConfirmAttempt(method, method.next_behaviour(), cause, is_off_session)
+        _confirm_debit(account, intent, attempt, base_url)
     elif method.body["type"] == "customer_balance":
-        trial = Trial(method, method.next_behaviour(), cause, is_off_session)
-        bank_transfers.begin(account, intent, trial, base_url)
+        attempt = ConfirmAttempt(method, method.next_behaviour(), cause, is_off_session)
+        bank_transfers.begin(account, intent, attempt, base_url)
     else:
-        trial = Trial(method, method.next_behaviour(), cause, is_off_session)
-        refusal = _confirm_at_once(account, intent, trial, given, base_url)
+        attempt = ConfirmAttempt(method, method.next_behaviour(), cause, is_off_session)
+        refusal = _confirm_card(account, intent, attempt, params, base_url)
         if refusal is not None:
             raise CardError(body["last_payment_error"], payment_intent=body)
 
 
 def authenticate(account: Account, intent: Intent, *, is_success: bool) -> None:
-    """End the customer's part of a confirm: 3-D Secure, or the other site of a redirect method."""
-    trial = intent.trial
-    if intent.body["status"] != "requires_action" or trial is None:
+    """Finish the customer's action: the 3-D Secure challenge, or the approval on the site of a redirect method."""
+    attempt = intent.attempt
+    if intent.body["status"] != "requires_action" or attempt is None:
         raise unexpected_state(intent, "authenticated", ("requires_action",))
-    # What the customer does is no request to the API, but the books want the key of the confirm.
-    trial.cause = Cause(None, trial.cause.idempotency_key)
-    intent.trial = None
+    # The customer's action is not an API request, but the ledger records the idempotency key of the confirm.
+    attempt.cause = Cause(None, attempt.cause.idempotency_key)
+    intent.attempt = None
     if not is_success:
-        fail_authentication(account, intent, trial)
+        fail_authentication(account, intent, attempt)
         return
-    trial.flow = "challenge"
-    trial.method.is_set_up = trial.method.is_set_up or intent.body["setup_future_usage"] == "off_session"
-    ask_issuer(account, intent, trial)
+    attempt.flow = "challenge"
+    attempt.method.is_set_up = attempt.method.is_set_up or intent.body["setup_future_usage"] == "off_session"
+    request_authorization(account, intent, attempt)
 
 
-def verify_microdeposits(account: Account, intent: Intent, given: Mapping[str, Any], cause: Cause) -> None:
-    """End the verification of a US bank account; the debit goes to the bank."""
-    trial = intent.trial
+def verify_microdeposits(account: Account, intent: Intent, params: Mapping[str, Any], cause: Cause) -> None:
+    """Verify a US bank account and submit its debit."""
+    attempt = intent.attempt
     action = intent.body["next_action"] or {}
-    if trial is None or action.get("type") != "verify_with_microdeposits":
+    if attempt is None or action.get("type") != "verify_with_microdeposits":
         raise unexpected_state(intent, "verified", ("requires_action",))
     is_right = (
-        given.get("descriptor_code") == MICRODEPOSIT_DESCRIPTOR
-        or sorted(given.get("amounts", [])) == MICRODEPOSIT_AMOUNTS
+        params.get("descriptor_code") == MICRODEPOSIT_DESCRIPTOR
+        or sorted(params.get("amounts", [])) == MICRODEPOSIT_AMOUNTS
     )
     if not is_right:
         raise InvalidRequest(
             "The microdeposit values provided do not match.",
             code="payment_method_microdeposit_verification_amounts_mismatch",
         )
-    trial.cause = cause
-    ask_bank(account, intent, trial)
+    attempt.cause = cause
+    submit_debit(account, intent, attempt)
 
 
 def _check_type(method: Method, body: Json) -> None:
@@ -159,13 +158,13 @@ def _check_type(method: Method, body: Json) -> None:
         raise InvalidRequest(f"The payment method type {type} does not support manual capture.", param="capture_method")
 
 
-def _check_redirect(body: Json, method: Method, given: Mapping[str, Any], is_off_session: bool) -> None:
+def _check_redirect(body: Json, method: Method, params: Mapping[str, Any], is_off_session: bool) -> None:
     type = method.body["type"]
     if is_off_session:
         raise InvalidRequest(
             f"The payment method type {type} cannot be used without its customer.", param="off_session"
         )
-    if not given.get("return_url"):
+    if not params.get("return_url"):
         raise InvalidRequest(
             f"A `return_url` must be provided when confirming with the payment method type {type}.",
             code="parameter_missing",
@@ -179,29 +178,29 @@ def _check_redirect(body: Json, method: Method, given: Mapping[str, Any], is_off
         )
 
 
-def settle_mandate(account: Account, method: Method, given: Mapping[str, Any], *, is_off_session: bool) -> None:
-    """Keep the customer's consent to a debit; without any the intent stays in requires_confirmation [run]."""
-    if "mandate_data" in given:
-        mandate = objects.mandate(new_id("mandate_"), method.body, given["mandate_data"]["customer_acceptance"])
+def store_mandate(account: Account, method: Method, params: Mapping[str, Any], *, is_off_session: bool) -> None:
+    """Store the customer's consent to a debit. Without consent the intent stays in requires_confirmation [run]."""
+    if "mandate_data" in params:
+        mandate = objects.mandate(new_id("mandate_"), method.body, params["mandate_data"]["customer_acceptance"])
         account.mandates[mandate["id"]] = mandate
         method.mandate = mandate["id"]
         return
-    named = given.get("mandate")
-    is_known = named in account.mandates if named else (method.mandate is not None and is_off_session)
-    if not is_known:
+    mandate_id = params.get("mandate")
+    has_mandate = mandate_id in account.mandates if mandate_id else (method.mandate is not None and is_off_session)
+    if not has_mandate:
         raise InvalidRequest(MANDATE_MISSING, code="payment_intent_mandate_invalid", param="mandate_data")
 
 
-def _confirm_debit(account: Account, intent: Intent, trial: Trial, base_url: str) -> None:
+def _confirm_debit(account: Account, intent: Intent, attempt: ConfirmAttempt, base_url: str) -> None:
     options = intent.body["payment_method_options"].get("us_bank_account") or {}
-    is_verified = trial.behaviour.is_verified or trial.method.is_set_up
+    is_verified = attempt.behaviour.is_verified or attempt.method.is_set_up
     if is_verified or options.get("verification_method") == "instant":
-        ask_bank(account, intent, trial)
+        submit_debit(account, intent, attempt)
         return
     _require_action(
         account,
         intent,
-        trial,
+        attempt,
         {
             "type": "verify_with_microdeposits",
             "verify_with_microdeposits": {
@@ -213,33 +212,33 @@ def _confirm_debit(account: Account, intent: Intent, trial: Trial, base_url: str
     )
 
 
-def _confirm_at_once(
-    account: Account, intent: Intent, trial: Trial, given: Mapping[str, Any], base_url: str
+def _confirm_card(
+    account: Account, intent: Intent, attempt: ConfirmAttempt, params: Mapping[str, Any], base_url: str
 ) -> Decline | None:
     card_options = intent.body["payment_method_options"].get("card") or {}
     requested = card_options.get("request_three_d_secure", "automatic")
-    if not _needs_holder(trial, requested):
-        is_checked = requested in ("any", "challenge") and trial.behaviour.authentication != "unsupported"
-        trial.flow = "frictionless" if is_checked else None
-        return ask_issuer(account, intent, trial)
-    if trial.is_off_session:
-        return demand_authentication(account, intent, trial)
-    if given.get("error_on_requires_action"):
-        refuse_unasked(account, intent, trial, NOT_HANDLED)
+    if not _needs_authentication(attempt, requested):
+        is_checked = requested in ("any", "challenge") and attempt.behaviour.authentication != "unsupported"
+        attempt.flow = "frictionless" if is_checked else None
+        return request_authorization(account, intent, attempt)
+    if attempt.is_off_session:
+        return decline_for_authentication(account, intent, attempt)
+    if params.get("error_on_requires_action"):
+        fail_without_charge(account, intent, attempt, NOT_HANDLED)
         return NOT_HANDLED
-    _require_action(account, intent, trial, _redirect(intent, given.get("return_url"), base_url))
+    _require_action(account, intent, attempt, _redirect(intent, params.get("return_url"), base_url))
     return None
 
 
-def _needs_holder(trial: Trial, requested: str) -> bool:
-    """Tell whether the card's holder must prove to be there. "any" lets a willing issuer wave it through."""
-    behaviour: Behaviour = trial.behaviour
+def _needs_authentication(attempt: ConfirmAttempt, requested: str) -> bool:
+    """Tell whether the cardholder must authenticate. With "any" the issuer may approve without a challenge."""
+    behaviour: Behaviour = attempt.behaviour
     needed = {
         "unsupported": False,
-        "optional": requested == "challenge" and not trial.is_off_session,
+        "optional": requested == "challenge" and not attempt.is_off_session,
         "always": True,
-        "unless_set_up": not trial.method.is_set_up,
-        "on_session": not trial.is_off_session,
+        "unless_set_up": not attempt.method.is_set_up,
+        "on_session": not attempt.is_off_session,
     }
     return needed[behaviour.authentication]
 
@@ -248,7 +247,7 @@ def _redirect(intent: Intent, return_url: str | None, base_url: str) -> Json:
     id, secret = intent.body["id"], intent.body["client_secret"]
     url = f"{base_url}/_sandbox/3ds/{id}?payment_intent_client_secret={secret}"
     if return_url is None:
-        # Without a place to come back to, the challenge is left to Stripe.js.
+        # Without a URL to return to, Stripe.js shows the challenge.
         return {
             "type": "use_stripe_sdk",
             "use_stripe_sdk": {"type": "three_d_secure_redirect", "stripe_js": url, "source": new_id("src_")},
@@ -256,7 +255,7 @@ def _redirect(intent: Intent, return_url: str | None, base_url: str) -> Json:
     return {"type": "redirect_to_url", "redirect_to_url": {"url": url, "return_url": return_url}}
 
 
-def _require_action(account: Account, intent: Intent, trial: Trial, next_action: Json) -> None:
-    intent.trial = trial
+def _require_action(account: Account, intent: Intent, attempt: ConfirmAttempt, next_action: Json) -> None:
+    intent.attempt = attempt
     intent.body.update(status="requires_action", next_action=next_action)
-    account.emit("payment_intent.requires_action", intent.body, trial.cause)
+    account.emit("payment_intent.requires_action", intent.body, attempt.cause)

@@ -1,12 +1,10 @@
-"""Owns the part of the control API that is Stripe's: scripted cards, the customer's part of 3-D Secure, what banks do:
-answers, transfers, returned debits, disputes.
-"""
+"""Stripe's control routes: scripted cards, 3-D Secure, pending debits and refunds, bank transfers and disputes."""
 
 from __future__ import annotations
 
 from flask import Blueprint, Response, jsonify
 
-from sandbox.control import body_of_request, refuse
+from sandbox.control import refuse, request_body
 from sandbox.stripe import (
     bank_transfers,
     charging,
@@ -18,7 +16,7 @@ from sandbox.stripe import (
 )
 from sandbox.stripe.account import Account
 from sandbox.stripe.errors import StripeError
-from sandbox.stripe.events import BY_ITSELF
+from sandbox.stripe.events import NO_REQUEST
 
 
 def blueprint(account: Account) -> Blueprint:
@@ -31,28 +29,31 @@ def blueprint(account: Account) -> Blueprint:
 
     @routes.post("/cards")
     def script_card() -> Response:
-        entries = body_of_request().get("script")
+        """Create a card that answers each confirm with the next entry of `script`."""
+        entries = request_body().get("script")
         if not isinstance(entries, list) or not entries:
             refuse("script must be a list of at least one entry")
         if not all(
             isinstance(entry, str) or (isinstance(entry, dict) and "decline_code" in entry) for entry in entries
         ):
-            refuse("an entry is a word or an object with a decline_code")
+            refuse("an entry of script is a word such as success, or an object with a decline_code")
         with account.sandbox.lock:
             return jsonify(id=payment_methods.scripted(account, entries).body["id"])
 
     @routes.post("/intents/<id>/settle")
-    def settle_intent(id: str) -> Response:
+    def finish_intent(id: str) -> Response:
+        """Finish a debit that is processing: `result`, which is success or failure."""
         is_success = _result()
         with account.sandbox.lock:
             intent = account.intent(id)
-            if intent.body["status"] != "processing" or intent.trial is None:
+            if intent.body["status"] != "processing" or intent.attempt is None:
                 refuse(f"the intent is {intent.body['status']}, not processing")
-            charging.hear_from_bank(account, intent, intent.trial, is_success=is_success)
+            charging.finish_debit(account, intent, intent.attempt, is_success=is_success)
             return jsonify(intent.body)
 
     @routes.post("/intents/<id>/authenticate")
     def authenticate_intent(id: str) -> Response:
+        """Finish the 3-D Secure challenge or the redirect of an intent: `result`."""
         is_success = _result()
         with account.sandbox.lock:
             intent = account.intent(id)
@@ -61,40 +62,44 @@ def blueprint(account: Account) -> Blueprint:
 
     @routes.post("/setups/<id>/authenticate")
     def authenticate_setup(id: str) -> Response:
+        """Finish the 3-D Secure challenge of a SetupIntent: `result`."""
         is_success = _result()
         with account.sandbox.lock:
             setup = setup_intents.retrieve(account, id)
-            setup_intents.authenticate(account, setup, is_success=is_success, cause=BY_ITSELF)
+            setup_intents.authenticate(account, setup, is_success=is_success, cause=NO_REQUEST)
             return jsonify(setup.body)
 
     @routes.post("/intents/<id>/fund")
     def fund_intent(id: str) -> Response:
-        amount = body_of_request().get("amount")
+        """Send a bank transfer for an intent: `amount` in minor units, or the remaining amount."""
+        amount = request_body().get("amount")
         with account.sandbox.lock:
             intent = account.intent(id)
-            shown = bank_transfers.instructions(intent)
-            if shown is None:
+            details = bank_transfers.instructions(intent)
+            if details is None:
                 refuse(f"the intent is {intent.body['status']} and waits for no transfer")
-            amount = shown["amount_remaining"] if amount is None else amount
+            amount = details["amount_remaining"] if amount is None else amount
             if not isinstance(amount, int) or amount < 1:
                 refuse("amount must be a whole number of minor units from 1")
-            given = {"amount": amount, "currency": intent.body["currency"], "reference": shown["reference"]}
-            bank_transfers.fund(account, intent.body["customer"], given)
+            params = {"amount": amount, "currency": intent.body["currency"], "reference": details["reference"]}
+            bank_transfers.fund(account, intent.body["customer"], params)
             return jsonify(intent.body)
 
     @routes.post("/refunds/<id>/settle")
-    def settle_refund(id: str) -> Response:
+    def finish_pending_refund(id: str) -> Response:
+        """Finish a pending refund, or fail one that has succeeded: `result`."""
         is_success = _result()
         with account.sandbox.lock:
             refund = refunds.retrieve(account, id)
             if refund["status"] not in ("pending", "succeeded") or (is_success and refund["status"] == "succeeded"):
                 refuse(f"the refund is {refund['status']}")
-            refunds.settle(account, refund, is_success=is_success)
+            refunds.finish(account, refund, is_success=is_success)
             return jsonify(refund)
 
     @routes.post("/intents/<id>/dispute")
     def dispute_intent(id: str) -> Response:
-        body = body_of_request()
+        """Open a dispute about the charge of an intent: `reason`, `inquiry`."""
+        body = request_body()
         with account.sandbox.lock:
             intent = account.intent(id)
             if not intent.charges:
@@ -104,7 +109,8 @@ def blueprint(account: Account) -> Blueprint:
 
     @routes.post("/disputes/<id>/close")
     def close_dispute(id: str) -> Response:
-        result = body_of_request().get("result")
+        """Close a dispute: `result`, which is won or lost."""
+        result = request_body().get("result")
         if result not in ("won", "lost"):
             refuse("result must be won or lost")
         with account.sandbox.lock:
@@ -114,7 +120,7 @@ def blueprint(account: Account) -> Blueprint:
 
 
 def _result() -> bool:
-    result = body_of_request().get("result")
+    result = request_body().get("result")
     if result not in ("success", "failure"):
         refuse("result must be success or failure")
     return result == "success"

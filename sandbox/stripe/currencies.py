@@ -1,8 +1,6 @@
-"""Owns the rules for amounts: which currencies exist, the smallest charge, and the last digits that must be
-zero.
+"""The rules for amounts: the supported currencies, the limits of a charge, and last digits that must be zero.
 
-https://docs.stripe.com/currencies (minimum amounts, zero-decimal and three-decimal currencies), read
-2026-11-23.
+https://docs.stripe.com/currencies (minimum amounts, zero-decimal and three-decimal currencies), read 2026-11-23.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ SUPPORTED = frozenset(
     """.split()
 )
 
-# Minor units. Everywhere else about 0.50 US dollars; 50 units is a plain stand-in for the daily rate.
+# Minor units. In other currencies the minimum is about 0.50 US dollars at the daily rate; the sandbox takes 50 units.
 SMALLEST = {
     "aed": 200,
     "bgn": 100,
@@ -40,12 +38,14 @@ SMALLEST = {
 SMALLEST_ELSEWHERE = 50
 LARGEST = 99_999_999
 
-# The last digit of three-decimal amounts must be 0; ISK and UGX are sent with two decimals that must be 00.
-STEP = {"bhd": 10, "jod": 10, "kwd": 10, "omr": 10, "tnd": 10, "isk": 100, "ugx": 100}
+ZERO_DECIMAL = frozenset("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split())
+THREE_DECIMAL = frozenset("bhd jod kwd omr tnd".split())
+# The last digit of a three-decimal amount must be 0. ISK and UGX have two decimals here, which must be 00.
+STEP = {**dict.fromkeys(THREE_DECIMAL, 10), "isk": 100, "ugx": 100}
 
 
 def read_currency(value: object, name: str) -> str:
-    """Read an ISO currency code, in either case."""
+    """Validate an ISO currency code in either case and return it in lower case."""
     code = str(value).lower()
     if code not in SUPPORTED:
         raise InvalidParameter(
@@ -55,8 +55,17 @@ def read_currency(value: object, name: str) -> str:
     return code
 
 
+def decimals(currency: str) -> int:
+    """Return the number of decimal places of a currency in Stripe's minor units, which for some are not ISO 4217's.
+
+    >>> decimals("eur"), decimals("jpy"), decimals("kwd"), decimals("isk")
+    (2, 0, 3, 2)
+    """
+    return 0 if currency in ZERO_DECIMAL else 3 if currency in THREE_DECIMAL else 2
+
+
 def check_amount(amount: int, currency: str) -> None:
-    """Refuse an amount that cannot be charged in the currency."""
+    """Refuse an amount that Stripe does not charge in the currency."""
     smallest = SMALLEST.get(currency, SMALLEST_ELSEWHERE)
     if amount < smallest:
         raise InvalidParameter(

@@ -1,22 +1,22 @@
-"""Owns the operations on customers, their payment methods and what they sent."""
+"""The operations on customers, their payment methods, SetupIntents and cash balances."""
 
 from __future__ import annotations
 
 from sandbox.stripe import bank_transfers, cash_balances, customers, payment_methods, setup_intents
 from sandbox.stripe.account import Account
 from sandbox.stripe.errors import Json
-from sandbox.stripe.listing import LIST_FIELDS, PAGE_FIELDS, listed
+from sandbox.stripe.listing import LIST_FIELDS, PAGE_FIELDS, list_page
 from sandbox.stripe.operation import READ, Call, Operation
 from sandbox.stripe.params import Schema, one_of, text
-from sandbox.stripe.setup_intents import Confirm
+from sandbox.stripe.setup_intents import ConfirmRequest
 
 
 def _create_method(account: Account, call: Call) -> Json:
-    return payment_methods.create(account, call.given).body
+    return payment_methods.create(account, call.params).body
 
 
 def _attach_method(account: Account, call: Call) -> Json:
-    return payment_methods.attach(account, call.ids["method"], call.given["customer"], call.cause).body
+    return payment_methods.attach(account, call.ids["method"], call.params["customer"], call.cause).body
 
 
 def _detach_method(account: Account, call: Call) -> Json:
@@ -29,18 +29,18 @@ def _retrieve_method(account: Account, call: Call) -> Json:
 
 
 def _list_methods(account: Account, call: Call) -> Json:
-    customer = call.ids.get("customer") or call.given.get("customer")
+    customer = call.ids.get("customer") or call.params.get("customer")
     url = f"/v1/customers/{customer}/payment_methods" if "customer" in call.ids else "/v1/payment_methods"
     if customer is None:
-        return listed((), call.given, url)
+        return list_page((), call.params, url)
     account.customer(customer, status=404 if "customer" in call.ids else 400)
-    return listed(payment_methods.owned_by(account, customer), call.given, url, "type", "allow_redisplay")
+    return list_page(payment_methods.methods_of(account, customer), call.params, url, "type", "allow_redisplay")
 
 
-def _owned_method(account: Account, call: Call) -> Json:
+def _customer_method(account: Account, call: Call) -> Json:
     customer = call.ids["customer"]
     account.customer(customer, status=404)
-    return payment_methods.owned(account, customer, call.ids["method"], param="payment_method", status=404).body
+    return payment_methods.method_of(account, customer, call.ids["method"], param="payment_method", status=404).body
 
 
 def _setup(account: Account, call: Call) -> Json:
@@ -49,26 +49,26 @@ def _setup(account: Account, call: Call) -> Json:
 
 def _list_setups(account: Account, call: Call) -> Json:
     bodies = (setup.body for setup in account.setups.values())
-    return listed(bodies, call.given, "/v1/setup_intents", "customer", "payment_method")
+    return list_page(bodies, call.params, "/v1/setup_intents", "customer", "payment_method")
 
 
 def _create_setup(account: Account, call: Call) -> Json:
-    return setup_intents.create(account, Confirm(call.given, call.cause, call.base_url))
+    return setup_intents.create(account, ConfirmRequest(call.params, call.cause, call.base_url))
 
 
 def _confirm_setup(account: Account, call: Call) -> Json:
     setup = setup_intents.retrieve(account, call.ids["setup"])
-    return setup_intents.confirm(account, setup, Confirm(call.given, call.cause, call.base_url))
+    return setup_intents.confirm(account, setup, ConfirmRequest(call.params, call.cause, call.base_url))
 
 
 def _verify_setup(account: Account, call: Call) -> Json:
     setup = setup_intents.retrieve(account, call.ids["setup"])
-    return setup_intents.verify_microdeposits(account, setup, call.given, call.cause)
+    return setup_intents.verify_microdeposits(account, setup, call.params, call.cause)
 
 
 def _cancel_setup(account: Account, call: Call) -> Json:
     setup = setup_intents.retrieve(account, call.ids["setup"])
-    return setup_intents.cancel(account, setup, call.given.get("cancellation_reason"), call.cause)
+    return setup_intents.cancel(account, setup, call.params.get("cancellation_reason"), call.cause)
 
 
 def _cash_balance(account: Account, call: Call) -> Json:
@@ -79,8 +79,8 @@ def _cash_balance(account: Account, call: Call) -> Json:
 def _cash_transactions(account: Account, call: Call) -> Json:
     customer = call.ids["customer"]
     account.customer(customer, status=404)
-    found = (entry for entry in account.cash_transactions if entry["customer"] == customer)
-    return listed(found, call.given, f"/v1/customers/{customer}/cash_balance_transactions")
+    transactions = (entry for entry in account.cash_transactions if entry["customer"] == customer)
+    return list_page(transactions, call.params, f"/v1/customers/{customer}/cash_balance_transactions")
 
 
 _METHOD = "/v1/payment_methods/<method>"
@@ -118,16 +118,16 @@ OPERATIONS = (
         "customers.create",
         "POST",
         "/v1/customers",
-        lambda account, call: customers.create(account, call.given, call.cause),
+        lambda account, call: customers.create(account, call.params, call.cause),
         customers.CREATE_FIELDS,
     ),
     Operation(
         "customers.list",
         "GET",
         "/v1/customers",
-        lambda account, call: listed(
+        lambda account, call: list_page(
             (body for body in account.customers.values() if not body.get("deleted")),
-            call.given,
+            call.params,
             "/v1/customers",
             "email",
         ),
@@ -144,7 +144,7 @@ OPERATIONS = (
         "customers.update",
         "POST",
         _CUSTOMER,
-        lambda account, call: customers.update(account, call.ids["customer"], call.given, call.cause),
+        lambda account, call: customers.update(account, call.ids["customer"], call.params, call.cause),
         customers.UPDATE_FIELDS,
     ),
     Operation(
@@ -158,7 +158,7 @@ OPERATIONS = (
         "customers.payment_methods.retrieve",
         "GET",
         f"{_CUSTOMER}/payment_methods/<method>",
-        _owned_method,
+        _customer_method,
         READ,
     ),
     Operation(
@@ -199,7 +199,7 @@ OPERATIONS = (
         "test_helpers.customers.fund_cash_balance",
         "POST",
         "/v1/test_helpers/customers/<customer>/fund_cash_balance",
-        lambda account, call: bank_transfers.fund(account, call.ids["customer"], call.given, call.cause),
+        lambda account, call: bank_transfers.fund(account, call.ids["customer"], call.params, call.cause),
         bank_transfers.FUND_FIELDS,
         ("amount", "currency"),
     ),

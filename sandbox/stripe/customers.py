@@ -1,4 +1,4 @@
-"""Owns customers. A deleted one still reads 200 with only id, object and `deleted` [run].
+"""Customers. A read of a deleted customer answers 200 with only id, object and `deleted` [run].
 
 https://docs.stripe.com/api/customers.
 """
@@ -59,8 +59,8 @@ SHARED_FIELDS: Schema = {
 UPDATE_FIELDS: Schema = {**SHARED_FIELDS, "default_source": text}
 CREATE_FIELDS: Schema = {**SHARED_FIELDS, "payment_method": text, "tax_id_data": opaque, "test_clock": text}
 
-# Parameters that are shown as they were given; the rest has no effect on payments.
-SHOWN = (
+# Parameters that the object repeats; the other ones have no effect on payments.
+ECHOED_FIELDS = (
     "address",
     "balance",
     "business_name",
@@ -75,31 +75,31 @@ SHOWN = (
 )
 
 
-def create(account: Account, given: Mapping[str, Any], cause: Cause) -> Json:
-    """Store a customer, with a payment method attached if one is given."""
-    customer = objects.customer(new_id("cus_"), account.now, **_shown(given))
-    customer["metadata"] = merge_metadata({}, given.get("metadata", {}))
+def create(account: Account, params: Mapping[str, Any], cause: Cause) -> Json:
+    """Create a customer and attach the payment method of the request, if it has one."""
+    customer = objects.customer(new_id("cus_"), account.now, **_echoed(params))
+    customer["metadata"] = merge_metadata({}, params.get("metadata", {}))
     account.customers[customer["id"]] = customer
-    if "payment_method" in given:
-        payment_methods.attach(account, given["payment_method"], customer["id"], cause)
-    customer["invoice_settings"] |= _settings(account, customer["id"], given)
+    if "payment_method" in params:
+        payment_methods.attach(account, params["payment_method"], customer["id"], cause)
+    customer["invoice_settings"] |= _settings(account, customer["id"], params)
     account.emit("customer.created", customer, cause)
     return customer
 
 
 def retrieve(account: Account, id: str) -> Json:
-    """Return a customer, deleted or not, or refuse."""
+    """Return a customer, deleted or not; raise InvalidRequest for an unknown id."""
     if id not in account.customers:
         raise missing("customer", id, status=404)
     return account.customers[id]
 
 
-def update(account: Account, id: str, given: Mapping[str, Any], cause: Cause) -> Json:
-    """Change what is shown of a customer."""
+def update(account: Account, id: str, params: Mapping[str, Any], cause: Cause) -> Json:
+    """Update a customer."""
     customer = account.customer(id, param="id", status=404)
-    changes = _shown(given) | {
-        "metadata": merge_metadata(customer["metadata"], given.get("metadata", {})),
-        "invoice_settings": customer["invoice_settings"] | _settings(account, id, given),
+    changes = _echoed(params) | {
+        "metadata": merge_metadata(customer["metadata"], params.get("metadata", {})),
+        "invoice_settings": customer["invoice_settings"] | _settings(account, id, params),
     }
     previous = {name: customer.get(name) for name, value in changes.items() if customer.get(name) != value}
     customer.update(changes)
@@ -108,24 +108,24 @@ def update(account: Account, id: str, given: Mapping[str, Any], cause: Cause) ->
 
 
 def delete(account: Account, id: str, cause: Cause) -> Json:
-    """Delete a customer; its payment methods are detached for ever."""
+    """Delete a customer and detach the customer's payment methods for good."""
     customer = account.customer(id, param="id", status=404)
     if any(account.cash.get(id, {}).values()):
         raise InvalidRequest("This customer cannot be deleted because it has a positive cash balance.")
-    for method in payment_methods.owned_by(account, id):
+    for method in payment_methods.methods_of(account, id):
         payment_methods.detach(account, method["id"], cause)
     account.emit("customer.deleted", customer, cause)
     account.customers[id] = {"id": id, "object": "customer", "deleted": True}
     return account.customers[id]
 
 
-def _settings(account: Account, id: str, given: Mapping[str, Any]) -> Json:
-    settings: Json = given.get("invoice_settings", {})
+def _settings(account: Account, id: str, params: Mapping[str, Any]) -> Json:
+    settings: Json = params.get("invoice_settings", {})
     if (default := settings.get("default_payment_method")) is not None:
         name = "invoice_settings[default_payment_method]"
-        payment_methods.owned(account, id, default, param=name)
+        payment_methods.method_of(account, id, default, param=name)
     return settings
 
 
-def _shown(given: Mapping[str, Any]) -> Json:
-    return {name: given[name] for name in SHOWN if name in given}
+def _echoed(params: Mapping[str, Any]) -> Json:
+    return {name: params[name] for name in ECHOED_FIELDS if name in params}

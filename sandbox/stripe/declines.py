@@ -1,8 +1,8 @@
-"""Owns how a decline looks: error code, decline code, advice, network code and message of each kind.
+"""Declines: the error code, decline code, advice code, network code and message of each kind.
 
-Codes and parameters: https://docs.stripe.com/declines/codes and https://docs.stripe.com/testing. Advice codes
-are given only where test mode was seen to give them [run]; the network codes are the ISO 8583 response codes
-that issuers use for the case (unverified for test mode).
+Codes and parameters: https://docs.stripe.com/declines/codes and https://docs.stripe.com/testing. A decline has an
+advice code only if test mode sends it [run]. The network codes are the ISO 8583 response codes that issuers use for the
+case (unverified for test mode).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ DEFAULT_MESSAGE = "Your card was declined."
 
 @dataclass(frozen=True)
 class Decline:
-    """One way to be refused."""
+    """One kind of decline. `is_blocked`: Radar declines before the request to the issuer."""
 
     decline_code: str
     code: str = "card_declined"
@@ -29,7 +29,7 @@ class Decline:
     is_blocked: bool = False
 
     def error(self, *, charge: str | None, payment_method: Json | None) -> Json:
-        """Return the error object, as in a 402 body and in `last_payment_error`."""
+        """Return the error object of a 402 body and of `last_payment_error`."""
         optional = {
             "advice_code": self.advice_code,
             "charge": charge,
@@ -69,7 +69,7 @@ def _own_code(code: str, message: str, **fields: Any) -> Decline:
 
 _CVC_MESSAGE = "Your card's security code is incorrect."
 
-# What differs from the plain `card_declined`.
+# The declines that differ from a plain `card_declined`.
 _TABLE: dict[str, Decline] = {
     decline.decline_code: decline
     for decline in (
@@ -124,19 +124,18 @@ _TABLE: dict[str, Decline] = {
     )
 }
 
-# Radar's default rules block payments of the highest risk before the issuer is asked
+# Radar's default rules block payments of the highest risk before the request to the issuer
 # (https://docs.stripe.com/testing).
 BLOCKED = Decline("fraudulent", is_blocked=True)
 
-# `error_on_requires_action`: no issuer was asked [run].
+# With `error_on_requires_action` no request reaches the issuer [run].
 NOT_HANDLED = Decline(
     "authentication_not_handled",
     code="authentication_required",
     message=_TABLE["authentication_required"].message,
 )
 
-# The customer failed or cancelled 3-D Secure; not a decline of the issuer
-# (https://docs.stripe.com/error-codes).
+# The customer fails or cancels 3-D Secure; the issuer does not decline (https://docs.stripe.com/error-codes).
 AUTHENTICATION_FAILURE = "payment_intent_authentication_failure"
 AUTHENTICATION_FAILURE_MESSAGE = (
     "The provided PaymentMethod has failed authentication. You can provide payment_method_data or a new "
@@ -145,5 +144,5 @@ AUTHENTICATION_FAILURE_MESSAGE = (
 
 
 def decline(decline_code: str, **overrides: Any) -> Decline:
-    """Return the decline of that code; unknown codes are plain `card_declined` with that decline code."""
+    """Return the decline of a code; an unknown code gives a plain `card_declined` with that decline code."""
     return replace(_TABLE.get(decline_code, Decline(decline_code)), **overrides)

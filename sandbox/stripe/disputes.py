@@ -1,8 +1,8 @@
-"""Owns disputes: opened by a cardholder or a bank, answered with evidence, won or lost.
+"""Disputes: opened by a cardholder or a bank, answered with evidence, won or lost.
 
-https://docs.stripe.com/api/disputes and https://docs.stripe.com/testing#disputes. An inquiry takes no money. A debit
-that comes back is a dispute that is lost from the start (https://docs.stripe.com/payments/sepa-debit). The ledger
-counts what was charged and refunded: disputed money is not written there.
+https://docs.stripe.com/api/disputes and https://docs.stripe.com/testing#disputes. An inquiry withdraws no money. A
+returned debit is a dispute that is lost from the start (https://docs.stripe.com/payments/sepa-debit). The ledger counts
+charges and refunds and does not record disputed money.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from sandbox.stripe.account import Account, Intent
 from sandbox.stripe.errors import InvalidRequest, Json, missing
-from sandbox.stripe.events import BY_ITSELF, Cause
+from sandbox.stripe.events import NO_REQUEST, Cause
 from sandbox.stripe.ids import new_id
 from sandbox.stripe.listing import expansion
 from sandbox.stripe.params import Schema, boolean, mapping, merge_metadata, metadata, unsettable_text
@@ -33,16 +33,16 @@ UPDATE_FIELDS: Schema = {
     "submit": boolean,
 }
 
-# Networks give about a week to three; Stripe shows the day.
+# The networks allow one to three weeks; `due_by` in the evidence details is the end.
 RESPOND_WITHIN = timedelta(days=9)
 DEBITS = ("sepa_debit", "us_bank_account")
-# This text as `uncategorized_text` ends a test dispute at once.
+# With one of these texts as `uncategorized_text` a test dispute ends immediately.
 VERDICTS = {"winning_evidence": "won", "losing_evidence": "lost"}
 OPEN = ("needs_response", "under_review", "warning_needs_response", "warning_under_review")
 
 
 def open_dispute(account: Account, intent: Intent, reason: str, *, is_inquiry: bool = False) -> Json:
-    """Dispute the charge of an intent in full; that of a bank debit is lost at once."""
+    """Dispute the charge of an intent in full; the dispute of a bank debit is lost immediately."""
     charge = intent.charge
     if charge["status"] != "succeeded" or not charge["captured"] or charge["disputed"]:
         raise InvalidRequest(f"Charge {charge['id']} cannot be disputed.")
@@ -52,30 +52,30 @@ def open_dispute(account: Account, intent: Intent, reason: str, *, is_inquiry: b
     account.disputes[dispute["id"]] = dispute
     intent.disputes.append(dispute)
     charge["disputed"] = True
-    account.emit("charge.dispute.created", dispute, BY_ITSELF)
+    account.emit("charge.dispute.created", dispute, NO_REQUEST)
     if not is_inquiry:
-        _move(account, dispute, -dispute["amount"], "funds_withdrawn", BY_ITSELF)
+        _move(account, dispute, -dispute["amount"], "funds_withdrawn", NO_REQUEST)
     if is_debit:
-        account.emit("charge.dispute.closed", dispute, BY_ITSELF)
+        account.emit("charge.dispute.closed", dispute, NO_REQUEST)
     return dispute
 
 
 def retrieve(account: Account, id: str) -> Json:
-    """Return a dispute or refuse."""
+    """Return a dispute; raise InvalidRequest for an unknown id."""
     if id not in account.disputes:
         raise missing("dispute", id, status=404)
     return account.disputes[id]
 
 
-def update(account: Account, id: str, given: Mapping[str, Any], cause: Cause) -> Json:
-    """Take in evidence; once it is submitted the network reviews it."""
+def update(account: Account, id: str, params: Mapping[str, Any], cause: Cause) -> Json:
+    """Add evidence; after its submission the network reviews the dispute."""
     dispute = _open(account, id)
-    evidence = given.get("evidence", {})
-    dispute["metadata"] = merge_metadata(dispute["metadata"], given.get("metadata", {}))
+    evidence = params.get("evidence", {})
+    dispute["metadata"] = merge_metadata(dispute["metadata"], params.get("metadata", {}))
     dispute["evidence"] |= evidence
     details = dispute["evidence_details"]
     details["has_evidence"] = any(dispute["evidence"][name] for name in EVIDENCE)
-    if evidence and given.get("submit", True):
+    if evidence and params.get("submit", True):
         details["submission_count"] += 1
         dispute["status"] = dispute["status"].replace("needs_response", "under_review")
     account.emit("charge.dispute.updated", dispute, cause)
@@ -83,8 +83,8 @@ def update(account: Account, id: str, given: Mapping[str, Any], cause: Cause) ->
     return end(account, id, is_won=verdict == "won", cause=cause) if verdict else dispute
 
 
-def end(account: Account, id: str, *, is_won: bool, cause: Cause = BY_ITSELF) -> Json:
-    """Close a dispute; what is won comes back, and an inquiry that is won just ends."""
+def end(account: Account, id: str, *, is_won: bool, cause: Cause = NO_REQUEST) -> Json:
+    """Close a dispute: a won one returns the money, and a lost inquiry withdraws it."""
     dispute = _open(account, id)
     is_inquiry = dispute["status"].startswith("warning_")
     dispute["status"] = "lost" if not is_won else "warning_closed" if is_inquiry else "won"
@@ -156,5 +156,5 @@ def _method_details(details: Json, is_inquiry: bool) -> Json:
         return {"type": type, type: {}}
     brand = details["card"]["brand"]
     case_type = "inquiry" if is_inquiry else "chargeback"
-    shown = {"brand": brand, "case_type": case_type, "network": brand, "network_reason_code": "10.4"}
-    return {"type": type, type: shown}
+    public = {"brand": brand, "case_type": case_type, "network": brand, "network_reason_code": "10.4"}
+    return {"type": type, type: public}

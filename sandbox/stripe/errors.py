@@ -1,4 +1,4 @@
-"""Owns the refusals of Stripe's API: HTTP status and error body, one class a family.
+"""The refusals of Stripe's API: HTTP status and error body, a class for each family.
 
 Body: https://docs.stripe.com/api/errors. Many refusals omit `code` and `param` [run].
 """
@@ -11,8 +11,7 @@ Json = dict[str, Any]
 
 
 class StripeError(Exception):
-    """A refusal. `is_stored` tells whether the idempotency layer keeps it: only once execution had begun
-    [docs]."""
+    """A refusal. `is_stored`: the idempotency key keeps it, which is so for every refusal during execution [docs]."""
 
     is_stored = True
 
@@ -25,7 +24,7 @@ class StripeError(Exception):
         self.fields = {"type": type, "message": message, **fields}
 
     def body(self) -> Json:
-        """Return the JSON body; fields without a value are left out."""
+        """Return the JSON body without the fields that are None."""
         error = {name: value for name, value in self.fields.items() if value is not None}
         if "code" in error:
             error["doc_url"] = doc_url(error["code"])
@@ -33,7 +32,7 @@ class StripeError(Exception):
 
 
 class InvalidRequest(StripeError):
-    """400: the request makes no sense for the state in which the objects are."""
+    """400: the present state of the objects does not allow the request."""
 
     def __init__(
         self,
@@ -48,13 +47,13 @@ class InvalidRequest(StripeError):
 
 
 class InvalidParameter(InvalidRequest):
-    """400: the parameters fail validation, so nothing was executed and nothing is stored [docs]."""
+    """400: the parameters fail validation, so nothing is executed and nothing is stored [docs]."""
 
     is_stored = False
 
 
 class CardError(StripeError):
-    """402: the issuer, the bank or Radar said no; it carries the `payment_intent` or `setup_intent`."""
+    """402: a decline by the issuer, the bank or Radar; it carries the `payment_intent` or `setup_intent`."""
 
     def __init__(self, error: Json, **intent: Json | None) -> None:
         fields = {name: value for name, value in error.items() if name not in ("type", "message", "doc_url")}
@@ -62,18 +61,18 @@ class CardError(StripeError):
 
 
 class NotStored(StripeError):
-    """A refusal from the layers before execution: authentication, limits, failures, idempotency itself."""
+    """A refusal before execution: authentication, rate limits, server errors, idempotency itself."""
 
     is_stored = False
 
 
 def unauthenticated(message: str) -> NotStored:
-    """Return the refusal of a missing or wrong key."""
+    """Return the refusal for a missing or wrong API key."""
     return NotStored(401, "invalid_request_error", message, headers={"WWW-Authenticate": 'Bearer realm="Stripe"'})
 
 
 def rate_limited() -> NotStored:
-    """Return 429; the SDK does not retry it by itself [sdk]."""
+    """Return a 429, which the SDK does not retry [sdk]."""
     return NotStored(
         429,
         "invalid_request_error",
@@ -84,12 +83,12 @@ def rate_limited() -> NotStored:
 
 
 def server_error() -> NotStored:
-    """Return a 500 whose cause the client cannot know."""
+    """Return a 500 that does not show whether the request was executed."""
     return NotStored(500, "api_error", "An unknown error occurred. Please try again later.")
 
 
 def idempotency_mismatch() -> NotStored:
-    """Return the refusal of a key that was used for something else: no code, no param [run]."""
+    """Return the refusal for an idempotency key of another request; it has neither code nor param [run]."""
     return NotStored(
         400,
         "idempotency_error",
@@ -99,7 +98,7 @@ def idempotency_mismatch() -> NotStored:
 
 
 def idempotency_in_use() -> NotStored:
-    """Return the refusal of the second of two simultaneous requests with one key [spec]."""
+    """Return the refusal for the second of two simultaneous requests with one idempotency key [spec]."""
     return NotStored(
         409,
         "invalid_request_error",
@@ -109,13 +108,12 @@ def idempotency_in_use() -> NotStored:
 
 
 def missing(kind: str, id: str, *, param: str = "id", status: int = 400) -> InvalidRequest:
-    """Return the refusal of an id that names nothing: 404 for the object of the address, 400 for one in the
-    body."""
+    """Return the refusal for an unknown id: 404 for an id in the path, 400 for one in the body."""
     return InvalidRequest(f"No such {kind}: '{id}'", code="resource_missing", param=param, status=status)
 
 
 def doc_url(code: str) -> str:
-    """Return the page that explains an error code.
+    """Return the URL of the documentation of an error code.
 
     >>> doc_url("card_declined")
     'https://docs.stripe.com/error-codes#card-declined'

@@ -1,4 +1,4 @@
-"""Owns the events and the webhook endpoints: what happened, who is told, and how a message is signed.
+"""Events, webhook endpoints and the signature of a webhook.
 
 https://docs.stripe.com/webhooks. Signature: `t=<seconds>,v1=<hex>`, HMAC-SHA256 over `<t>.<raw body>` with
 the whole secret as the key, seconds by the sandbox clock [sdk].
@@ -23,13 +23,13 @@ from sandbox.stripe.ids import new_id, new_secret
 
 @dataclass(frozen=True)
 class Cause:
-    """The request that made something happen; both empty for what happens by itself."""
+    """The API request that causes an event; both fields are None for an event without a request."""
 
     request_id: str | None = None
     idempotency_key: str | None = None
 
 
-BY_ITSELF = Cause()
+NO_REQUEST = Cause()
 
 
 @dataclass
@@ -39,12 +39,12 @@ class Endpoint:
     body: Json
     secret: str
 
-    def wants(self, type: str) -> bool:
-        """Tell whether the endpoint subscribed to the type of event."""
+    def subscribes_to(self, type: str) -> bool:
+        """Tell whether the endpoint is enabled and subscribes to this type of event."""
         return bool({"*", type} & set(self.body["enabled_events"])) and self.body["status"] == "enabled"
 
     def headers(self, body: bytes, now: float) -> dict[str, str]:
-        """Return the headers of a delivery, signed for this moment."""
+        """Return the headers of a delivery; the signature covers the time `now`."""
         return {
             "Content-Type": "application/json; charset=utf-8",
             "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
@@ -54,7 +54,7 @@ class Endpoint:
 
 @dataclass
 class Event:
-    """One event. The object inside is frozen as it was; kept packed, for a long run makes many."""
+    """One event. The object inside never changes. It is compressed, because a long run makes many events."""
 
     id: str
     type: str
@@ -63,13 +63,13 @@ class Event:
     undelivered: set[str] = field(default_factory=set)
 
     def body(self, api_version: str) -> Json:
-        """Return the event as shown to a reader of that API version."""
+        """Return the event for a reader with this API version."""
         event: Json = json.loads(zlib.decompress(self.packed))
         return event | {"api_version": api_version, "pending_webhooks": len(self.undelivered)}
 
 
 class EventLog:
-    """All events of the account, oldest first, and the endpoints that are told."""
+    """All events of the account, oldest first, and the webhook endpoints."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
@@ -79,7 +79,7 @@ class EventLog:
     def add_endpoint(
         self, url: str, enabled_events: list[str], *, secret: str | None = None, **fields: Any
     ) -> Endpoint:
-        """Register an endpoint; without a secret it gets a new one."""
+        """Register an endpoint with this secret or a new one."""
         now = int(self._sandbox.clock.now())
         body = objects.webhook_endpoint(new_id("we_"), now, url, enabled_events, **fields)
         endpoint = Endpoint(body, secret or new_secret())
@@ -87,7 +87,7 @@ class EventLog:
         return endpoint
 
     def emit(self, type: str, obj: Json, cause: Cause, *, previous: Mapping[str, Any] | None = None) -> None:
-        """Write down that something happened to an object and tell the endpoints."""
+        """Store an event about an object and send it to the endpoints that subscribe to its type."""
         created = int(self._sandbox.clock.now())
         body = objects.event(
             new_id("evt_"),
@@ -98,7 +98,7 @@ class EventLog:
         )
         if previous is not None:
             body["data"]["previous_attributes"] = previous
-        listeners = [id for id, endpoint in self.endpoints.items() if endpoint.wants(type)]
+        listeners = [id for id, endpoint in self.endpoints.items() if endpoint.subscribes_to(type)]
         packed = zlib.compress(json.dumps(body).encode(), 1)
         event = Event(body["id"], type, created, packed, set(listeners))
         self.events[event.id] = event
@@ -109,7 +109,7 @@ class EventLog:
         id = endpoint.body["id"]
 
         def body() -> bytes:
-            # Without the lock: the packed event never changes, and unpacking would hold up the API.
+            # Without the lock: the packed event never changes, and unpacking would block the API.
             return json.dumps(event.body(endpoint.body["api_version"] or API_VERSION)).encode()
 
         def delivered() -> None:

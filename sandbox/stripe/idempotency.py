@@ -1,7 +1,7 @@
-"""Owns the idempotency keys: the first answer of a key is kept for a day and given again.
+"""Idempotency keys: the first response of a key is stored for a day and sent again.
 
-https://docs.stripe.com/api/idempotent_requests: any POST; status and body of the first answer, 500s included,
-once execution began; nothing is kept of requests that fail validation or meet a simultaneous twin.
+https://docs.stripe.com/api/idempotent_requests: for every POST, the status and body of the first response after the
+start of execution, 500s included. The refusals of validation and of simultaneous requests are not stored.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 from sandbox.stripe.errors import InvalidParameter, idempotency_in_use, idempotency_mismatch
 
-# Keys may be dropped after at least 24 hours [docs]; the imitation drops them then.
+# Stripe may drop a key after at least 24 hours [docs]; the sandbox drops it then.
 KEPT_SECONDS = 24 * 3600.0
 LONGEST_KEY = 255
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A finished answer; `original` is the id of the request that first got it."""
+class StoredResponse:
+    """A final response; `original` is the id of the request that first received it."""
 
     status: int
     body: bytes
@@ -30,7 +30,7 @@ class Answer:
 class _Entry:
     fingerprint: str
     at: float
-    answer: Answer | None = None
+    response: StoredResponse | None = None
 
 
 class IdempotencyKeys:
@@ -40,10 +40,10 @@ class IdempotencyKeys:
         self._now = now
         self._entries: dict[str, _Entry] = {}
 
-    def begin(self, key: str | None, fingerprint: str) -> Answer | None:
-        """Claim the key for a request, or return the answer that it already has.
+    def begin(self, key: str | None, fingerprint: str) -> StoredResponse | None:
+        """Reserve the key for a request, or return its stored response.
 
-        Raises the refusal of a key in use, or of one that was used for other parameters or another endpoint.
+        Raise a StripeError for a key in use, or for one of other parameters or another endpoint.
         """
         if key is None:
             return None
@@ -56,26 +56,26 @@ class IdempotencyKeys:
             return None
         if entry.fingerprint != fingerprint:
             raise idempotency_mismatch()
-        if entry.answer is None:
+        if entry.response is None:
             raise idempotency_in_use()
-        return entry.answer
+        return entry.response
 
-    def finish(self, key: str | None, answer: Answer) -> None:
-        """Keep the answer of an executed request."""
+    def finish(self, key: str | None, response: StoredResponse) -> None:
+        """Store the response of an executed request."""
         if key is not None:
-            self._entries[key].answer = answer
+            self._entries[key].response = response
 
     def release(self, key: str | None) -> None:
-        """Forget a claim that came to no execution; a kept answer stays."""
+        """Release a reserved key without a response; a stored response stays."""
         entry = self._entries.get(key) if key is not None else None
-        if key is not None and entry is not None and entry.answer is None:
+        if key is not None and entry is not None and entry.response is None:
             del self._entries[key]
 
     def _forget_old(self) -> None:
-        # Entries are in order of age, since time only moves forward: the oldest is always the first.
+        # Time only moves forward, so the first entry is always the oldest.
         oldest_kept = self._now() - KEPT_SECONDS
         while self._entries:
             key, entry = next(iter(self._entries.items()))
-            if entry.at > oldest_kept or entry.answer is None:
+            if entry.at > oldest_kept or entry.response is None:
                 return
             del self._entries[key]

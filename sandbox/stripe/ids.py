@@ -1,4 +1,4 @@
-"""Owns the making of ids: Stripe's prefixes and lengths."""
+"""Random ids with Stripe's prefixes and lengths."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _ALPHABET = string.ascii_letters + string.digits
 
 
 def new_id(prefix: str) -> str:
-    """Return a new id such as `pi_…`, as long as Stripe's."""
+    """Return a new id such as `pi_…`, with the length of Stripe's."""
     return prefix + _random_text(24)
 
 

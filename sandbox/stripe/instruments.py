@@ -1,4 +1,4 @@
-"""Owns the test instruments: which token answers how. Pure data; nothing here knows of intents.
+"""The test instruments: the behaviour of each token. Pure data, independent of intents.
 
 https://docs.stripe.com/testing (cards, 3-D Secure, refunds, Radar),
 https://docs.stripe.com/payments/sepa-debit and https://docs.stripe.com/payments/ach-direct-debit (test
@@ -14,14 +14,14 @@ from typing import Any, Literal
 
 from sandbox.stripe.declines import BLOCKED, Decline, decline
 
-# When a card asks its holder for 3-D Secure. "optional": only if the merchant asks for a challenge.
+# When a card requires 3-D Secure. "optional": only if the merchant requests a challenge.
 Authentication = Literal["unsupported", "optional", "always", "unless_set_up", "on_session"]
-RefundCourse = Literal["succeeds", "pending", "fails_later"]
+RefundScenario = Literal["succeeds", "pending", "fails_later"]
 
 
 @dataclass(frozen=True)
-class Complaint:
-    """A dispute that is opened once the money was taken; an inquiry takes none back yet."""
+class ScriptedDispute:
+    """The dispute that follows the charge of an instrument; an inquiry withdraws no money."""
 
     reason: str
     is_inquiry: bool = False
@@ -29,15 +29,15 @@ class Complaint:
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How an instrument answers one confirm."""
+    """The behaviour of an instrument at one confirm."""
 
     decline: Decline | None = None
     authentication: Authentication = "optional"
     risk_level: str = "normal"
     checks: Mapping[str, str] = field(default_factory=dict)
-    refund: RefundCourse = "succeeds"
+    refund: RefundScenario = "succeeds"
     is_attachable: bool = True
-    complaint: Complaint | None = None
+    scripted_dispute: ScriptedDispute | None = None
     bank_failure: str | None = None
     is_verified: bool = True
 
@@ -46,18 +46,18 @@ SUCCESS = Behaviour()
 
 
 def _declined(code: str, *, is_attachable: bool = False) -> Behaviour:
-    # Declining test cards cannot be attached to a customer either, except chargeCustomerFail [docs].
+    # A declining test card cannot be attached to a customer either, except chargeCustomerFail [docs].
     return Behaviour(decline=decline(code), is_attachable=is_attachable)
 
 
 def _checks(address: str | None = None, zip_code: str | None = None, cvc: str | None = None) -> Behaviour:
-    given = {"address_line1_check": address, "address_postal_code_check": zip_code, "cvc_check": cvc}
-    return Behaviour(checks={name: result for name, result in given.items() if result})
+    params = {"address_line1_check": address, "address_postal_code_check": zip_code, "cvc_check": cvc}
+    return Behaviour(checks={name: result for name, result in params.items() if result})
 
 
 @dataclass(frozen=True)
 class Card:
-    """What is printed on a test card."""
+    """The public details of a test card."""
 
     brand: str = "visa"
     last4: str = "4242"
@@ -100,14 +100,14 @@ CARDS: dict[str, tuple[Card, Behaviour]] = {
     "threeDSecure2Required": (Card(last4="3220"), Behaviour(authentication="always")),
     "threeDSecureOptional": (Card(last4="3055"), SUCCESS),
     "amex_threeDSecureNotSupported": (Card("amex", "0005"), Behaviour(authentication="unsupported")),
-    "createDispute": (Card(last4="0259"), Behaviour(complaint=Complaint("fraudulent"))),
+    "createDispute": (Card(last4="0259"), Behaviour(scripted_dispute=ScriptedDispute("fraudulent"))),
     "createDisputeInquiry": (
         Card(last4="1976"),
-        Behaviour(complaint=Complaint("fraudulent", is_inquiry=True)),
+        Behaviour(scripted_dispute=ScriptedDispute("fraudulent", is_inquiry=True)),
     ),
     "createDisputeProductNotReceived": (
         Card(last4="2685"),
-        Behaviour(complaint=Complaint("product_not_received")),
+        Behaviour(scripted_dispute=ScriptedDispute("product_not_received")),
     ),
     "pendingRefund": (Card(last4="7726"), Behaviour(refund="pending")),
     "refundFail": (Card(last4="5126"), Behaviour(refund="fails_later")),
@@ -118,14 +118,14 @@ TOKEN = "tok_"
 
 _UNVERIFIED = Behaviour(is_verified=False)
 
-# Routing number 110000000. A number that is not listed succeeds.
+# For routing number 110000000. Any other account number succeeds.
 US_ACCOUNTS: dict[str, Behaviour] = {
     "000123456789": _UNVERIFIED,
     "000111111113": replace(_UNVERIFIED, bank_failure="account_closed"),
     "000111111116": replace(_UNVERIFIED, bank_failure="no_account"),
     "000222222227": replace(_UNVERIFIED, bank_failure="insufficient_funds"),
     "000333333335": replace(_UNVERIFIED, bank_failure="debit_not_authorized"),
-    "000555555559": replace(_UNVERIFIED, complaint=Complaint("debit_not_authorized")),
+    "000555555559": replace(_UNVERIFIED, scripted_dispute=ScriptedDispute("debit_not_authorized")),
 }
 
 # Magic methods need no micro-deposits
@@ -142,14 +142,14 @@ US_METHODS: dict[str, tuple[str, Behaviour]] = {
     )
 }
 
-# Every country has a pair of numbers, in which the one ending …202 fails later (numbers unverified).
+# Each country has a test IBAN ending in 202 that fails later (unverified).
 SEPA_FAILING_SUFFIX = "202"
-# And one that succeeds and is taken back at once.
+# And one that succeeds and is disputed immediately.
 SEPA_DISPUTED_SUFFIX = "203"
 
 
 def magic_card(token: str) -> tuple[Card, Behaviour] | None:
-    """Return what a `pm_card_…` or `tok_…` token stands for.
+    """Return the card and the behaviour of a `pm_card_…` or `tok_…` token, None for any other text.
 
     >>> magic_card("pm_card_visa_chargeDeclinedLostCard") == magic_card("tok_chargeDeclinedLostCard")
     True
@@ -164,17 +164,16 @@ def magic_card(token: str) -> tuple[Card, Behaviour] | None:
 
 
 def iban_behaviour(iban: str) -> Behaviour:
-    """Return how a SEPA test account answers once the debit settles."""
+    """Return the behaviour of a SEPA test account."""
     if iban.endswith(SEPA_DISPUTED_SUFFIX):
-        return Behaviour(complaint=Complaint("customer_initiated"))
+        return Behaviour(scripted_dispute=ScriptedDispute("customer_initiated"))
     return Behaviour(bank_failure="insufficient_funds") if iban.endswith(SEPA_FAILING_SUFFIX) else SUCCESS
 
 
 def script_step(entry: str | Mapping[str, Any]) -> Behaviour:
-    """Return what one entry of a scripted card means: "success", "authentication_required" or a decline.
+    """Return the behaviour of one entry of a scripted card: "success", "authentication_required" or a decline code.
 
-    A mapping names a `decline_code` and may replace `advice_code`, `network_advice_code`,
-    `network_decline_code`.
+    A mapping has a `decline_code` and may override `advice_code`, `network_advice_code` and `network_decline_code`.
     """
     if isinstance(entry, Mapping):
         overrides = dict(entry)
@@ -187,7 +186,7 @@ def script_step(entry: str | Mapping[str, Any]) -> Behaviour:
 
 
 def script(entries: list[str | Mapping[str, Any]]) -> Iterator[Behaviour]:
-    """Return the behaviour of each successive confirm, without end: the last entry repeats.
+    """Yield the behaviour of each successive confirm without end: the last entry repeats.
 
     >>> steps = script(["insufficient_funds", "success"])
     >>> [step.decline.decline_code if step.decline else None for step in itertools.islice(steps, 4)]

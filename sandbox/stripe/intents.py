@@ -1,7 +1,7 @@
-"""Owns PaymentIntents as resources: their parameters, create, update and the operations' entry points.
+"""PaymentIntents as resources: their parameters, creation and update.
 
-https://docs.stripe.com/api/payment_intents. Parameters: the annotations of the Python package 16.1.0, in
-which `payment_method_types` is no request parameter any more.
+https://docs.stripe.com/api/payment_intents. Parameters: the annotations of the Python package 16.1.0, in which
+`payment_method_types` is no longer a request parameter.
 """
 
 from __future__ import annotations
@@ -165,8 +165,8 @@ CANCEL_FIELDS: Schema = {
 }
 VERIFY_FIELDS: Schema = {"amounts": list_of(integer), "descriptor_code": text, "expand": expansion}
 
-# Shown as they were given.
-_SHOWN = (
+# Parameters that the object repeats.
+_ECHOED_FIELDS = (
     "allowed_payment_method_types",
     "amount",
     "application_fee_amount",
@@ -186,99 +186,100 @@ _SHOWN = (
     "transfer_group",
     "confirmation_method",
 )
-# What may still change once money is on its way.
-_HARMLESS = frozenset({"metadata", "description", "receipt_email", "shipping", "expand", "transfer_group"})
+# Parameters that can change also after a payment.
+_ALWAYS_UPDATABLE = frozenset({"metadata", "description", "receipt_email", "shipping", "expand", "transfer_group"})
 _OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
 
-# The Dashboard's methods: those that the imitation knows, where the currency fits.
+# The bank debit among the Dashboard's methods, by currency.
 _BANK_DEBIT_OF = {"eur": "sepa_debit", "usd": "us_bank_account"}
 
 
-def check_create(given: Mapping[str, Any]) -> None:
-    """Refuse parameters of a create that contradict each other; nothing is executed or stored."""
-    check_amount(given["amount"], given["currency"])
-    if not given.get("confirm"):
+def check_create(params: Mapping[str, Any]) -> None:
+    """Refuse contradictory parameters of a create; nothing is executed or stored."""
+    check_amount(params["amount"], params["currency"])
+    if not params.get("confirm"):
         for name in _WITH_CONFIRM:
-            if name in given:
+            if name in params:
                 raise InvalidParameter(f"You can only set `{name}` when `confirm` is true.", param=name)
-    if "allowed_payment_method_types" in given and given.get("automatic_payment_methods", {}).get("enabled"):
+    if "allowed_payment_method_types" in params and params.get("automatic_payment_methods", {}).get("enabled"):
         raise InvalidParameter(
             "You may only specify one of these parameters: automatic_payment_methods, allowed_payment_method_types."
         )
 
 
-def create(account: Account, given: Mapping[str, Any], cause: Cause, base_url: str) -> Json:
-    """Store an intent and, if asked, confirm it at once.
+def create(account: Account, params: Mapping[str, Any], cause: Cause, base_url: str) -> Json:
+    """Create an intent and, with `confirm`, confirm it immediately.
 
-    A declined confirm raises, but leaves the intent; its id is only in the error [run].
+    A declined confirm raises, but the intent stays; its id is only in the error [run].
     """
     id = new_id("pi_")
     body = objects.payment_intent(id, account.now, client_secret=new_client_secret(id))
-    if "customer" in given:
-        account.customer(given["customer"])
-    if "allowed_payment_method_types" not in given:
+    if "customer" in params:
+        account.customer(params["customer"])
+    if "allowed_payment_method_types" not in params:
         automatic = {
             "allow_redirects": "always",
             "enabled": True,
-            **given.get("automatic_payment_methods", {}),
+            **params.get("automatic_payment_methods", {}),
         }
         body["automatic_payment_methods"] = automatic
-    _apply(body, given)
-    if given.get("confirm"):
-        check_return_url(body, given)
-    method = choose_method(account, body, given)
+    _apply(body, params)
+    if params.get("confirm"):
+        check_return_url(body, params)
+    method = choose_method(account, body, params)
     if method is not None:
         body.update(payment_method=method.body["id"], status="requires_confirmation")
+    # Stored only now, so that a refusal of the parameters above leaves no intent behind.
     intent = Intent(body, account.sandbox.clock.now())
     account.intents[id] = intent
     account.emit("payment_intent.created", body, cause)
-    if given.get("confirm"):
-        taken = ("payment_method", "payment_method_data")
+    if params.get("confirm"):
+        handled = ("payment_method", "payment_method_data")
         confirm(
             account,
             intent,
-            {name: value for name, value in given.items() if name not in taken},
+            {name: value for name, value in params.items() if name not in handled},
             cause,
             base_url,
         )
     return body
 
 
-def update(account: Account, intent: Intent, given: Mapping[str, Any]) -> Json:
-    """Change an intent; once it left the open statuses only what does not touch money."""
+def update(account: Account, intent: Intent, params: Mapping[str, Any]) -> Json:
+    """Update an intent; outside the open statuses only parameters that do not affect money."""
     body = intent.body
-    if body["status"] not in _OPEN and not given.keys() <= _HARMLESS:
+    if body["status"] not in _OPEN and not params.keys() <= _ALWAYS_UPDATABLE:
         raise InvalidRequest(
             f"This PaymentIntent could not be updated because it has a status of {body['status']}.",
             code="payment_intent_unexpected_state",
             payment_intent=body,
         )
-    if "amount" in given or "currency" in given:
-        check_amount(given.get("amount", body["amount"]), given.get("currency", body["currency"]))
-    if "customer" in given:
-        account.customer(given["customer"])
-    _apply(body, given)
-    is_new_method = "payment_method" in given or "payment_method_data" in given
-    method = choose_method(account, body, given) if is_new_method else None
+    if "amount" in params or "currency" in params:
+        check_amount(params.get("amount", body["amount"]), params.get("currency", body["currency"]))
+    if "customer" in params:
+        account.customer(params["customer"])
+    _apply(body, params)
+    is_new_method = "payment_method" in params or "payment_method_data" in params
+    method = choose_method(account, body, params) if is_new_method else None
     if method is not None:
-        intent.trial = None
+        intent.attempt = None
         body.update(payment_method=method.body["id"], status="requires_confirmation", next_action=None)
     return body
 
 
-def confirm_existing(account: Account, intent: Intent, given: Mapping[str, Any], cause: Cause, base_url: str) -> Json:
-    """Confirm a stored intent with what the request adds to it."""
+def confirm_existing(account: Account, intent: Intent, params: Mapping[str, Any], cause: Cause, base_url: str) -> Json:
+    """Apply the parameters of the request to an intent and confirm it."""
     if intent.body["status"] in _OPEN:
-        _apply(intent.body, given)
-    confirm(account, intent, given, cause, base_url)
+        _apply(intent.body, params)
+    confirm(account, intent, params, cause, base_url)
     return intent.body
 
 
-def _apply(body: Json, given: Mapping[str, Any]) -> None:
-    body.update({name: given[name] for name in _SHOWN if name in given})
-    body["metadata"] = merge_metadata(body["metadata"], given.get("metadata", {}))
+def _apply(body: Json, params: Mapping[str, Any]) -> None:
+    body.update({name: params[name] for name in _ECHOED_FIELDS if name in params})
+    body["metadata"] = merge_metadata(body["metadata"], params.get("metadata", {}))
     options = body["payment_method_options"]
-    for type, changes in given.get("payment_method_options", {}).items():
+    for type, changes in params.get("payment_method_options", {}).items():
         options[type] = {**options.get(type, {}), **changes} if isinstance(changes, dict) else changes
     body["payment_method_types"] = body["allowed_payment_method_types"] or _dashboard_types(body)
 

@@ -1,4 +1,4 @@
-"""Owns the reading of many objects: pages of lists, expansion of ids into objects, and search.
+"""Lists: pages, expansion of ids into objects, and search.
 
 https://docs.stripe.com/api/pagination, https://docs.stripe.com/api/expanding_objects,
 https://docs.stripe.com/search.
@@ -16,9 +16,9 @@ from sandbox.stripe import objects
 from sandbox.stripe.errors import InvalidParameter, InvalidRequest, Json, missing
 from sandbox.stripe.params import Schema, instant_range, is_within, list_of, page_size, text
 
-# Deeper expansion is refused [docs].
+# Stripe refuses a deeper expansion [docs].
 DEEPEST_EXPANSION = 4
-# Fields that hold the id of an object that the imitation knows or of which it shows the id only.
+# The fields that hold the id of another object. Those of objects that the sandbox does not have keep the id.
 EXPANDABLE = frozenset(
     """
     data latest_charge charge customer payment_method payment_intent refunds mandate balance_transaction
@@ -29,32 +29,32 @@ EXPANDABLE = frozenset(
 DEFAULT_LIMIT = 10
 
 
-def listed(oldest_first: Iterable[Json], given: Mapping[str, Any], url: str, *filters: str) -> Json:
-    """Return one page, newest first, of the objects whose fields equal the filters that were given."""
-    wanted = {name: given[name] for name in filters if name in given}
-    bounds = given.get("created", {})
-    found = [
+def list_page(oldest_first: Iterable[Json], params: Mapping[str, Any], url: str, *filters: str) -> Json:
+    """Return one page, newest first, of the objects whose fields equal the parameters named in `filters`."""
+    wanted = {name: params[name] for name in filters if name in params}
+    bounds = params.get("created", {})
+    matching = [
         obj
         for obj in reversed(list(oldest_first))
         if all(obj.get(name) == value for name, value in wanted.items()) and is_within(obj.get("created", 0), bounds)
     ]
-    limit = given.get("limit", DEFAULT_LIMIT)
-    if "ending_before" in given:
-        end = _position(found, given["ending_before"], "ending_before")
-        return objects.page(url, found[max(end - limit, 0) : end], has_more=end > limit)
-    start = _position(found, given["starting_after"], "starting_after") + 1 if "starting_after" in given else 0
-    return objects.page(url, found[start : start + limit], has_more=len(found) > start + limit)
+    limit = params.get("limit", DEFAULT_LIMIT)
+    if "ending_before" in params:
+        end = _position(matching, params["ending_before"], "ending_before")
+        return objects.page(url, matching[max(end - limit, 0) : end], has_more=end > limit)
+    start = _position(matching, params["starting_after"], "starting_after") + 1 if "starting_after" in params else 0
+    return objects.page(url, matching[start : start + limit], has_more=len(matching) > start + limit)
 
 
-def _position(found: list[Json], id: str, param: str) -> int:
-    for position, obj in enumerate(found):
+def _position(matching: list[Json], id: str, param: str) -> int:
+    for position, obj in enumerate(matching):
         if obj["id"] == id:
             return position
     raise missing("object", id, param=param)
 
 
 def expansion(value: Any, name: str) -> list[str]:
-    """Read the paths of an `expand`; whatever is wrong with them is refused before anything is executed."""
+    """Validate the paths of `expand`. It is a parameter reader, so a wrong path is refused before execution."""
     paths = list_of(text)(value, name)
     for path in paths:
         names = path.split(".")
@@ -72,8 +72,8 @@ LIST_FIELDS: Schema = {**PAGE_FIELDS, "created": instant_range}
 SEARCH_FIELDS: Schema = {"query": text, "limit": page_size, "page": text, "expand": expansion}
 
 
-def expanded(body: Json, paths: list[str], find: Callable[[str], Json | None]) -> Json:
-    """Return the object with the ids at the given paths replaced by the objects themselves."""
+def expand_ids(body: Json, paths: list[str], find: Callable[[str], Json | None]) -> Json:
+    """Return the object with the ids at these paths replaced by their objects."""
     for path in paths:
         body = _expand(body, path.split("."), find)
     return body
@@ -105,7 +105,7 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def matcher(query: str) -> Callable[[Json], bool]:
-    """Compile a search query: clauses joined by AND or by OR, not both; `-` negates.
+    """Compile a search query: clauses joined by AND or by OR, not by both; `-` negates a clause.
 
     >>> is_match = matcher("metadata['order']:'7' AND -status:'canceled'")
     >>> is_match({"metadata": {"order": "7"}, "status": "succeeded"})
@@ -113,13 +113,13 @@ def matcher(query: str) -> Callable[[Json], bool]:
     >>> matcher("amount>100 OR currency:'eur'")({"amount": 100, "currency": "usd", "metadata": {}})
     False
     """
-    joints = set(re.findall(r"\s(AND|OR)\s", query, re.IGNORECASE))
+    operators = set(re.findall(r"\s(AND|OR)\s", query, re.IGNORECASE))
     parts = re.split(r"\s+(?:AND|OR)\s+", query.strip(), flags=re.IGNORECASE)
     clauses = [_CLAUSE.fullmatch(part.strip()) for part in parts]
-    if len({joint.upper() for joint in joints}) > 1 or not all(clauses):
+    if len({joint.upper() for joint in operators}) > 1 or not all(clauses):
         raise InvalidRequest("We were unable to parse your search query.", param="query")
     tests = [_test(clause) for clause in clauses if clause is not None]
-    combine = any if {"OR"} == {joint.upper() for joint in joints} else all
+    combine = any if {"OR"} == {joint.upper() for joint in operators} else all
     return lambda obj: combine(test(obj) for test in tests)
 
 
@@ -138,13 +138,13 @@ def _test(clause: re.Match[str]) -> Callable[[Json], bool]:
     return holds
 
 
-def searched(oldest_first: Iterable[Json], given: Mapping[str, Any], url: str) -> Json:
-    """Return one page of search results, newest first; `page` is the number of results already seen."""
-    is_match = matcher(given["query"])
-    limit, seen = given.get("limit", DEFAULT_LIMIT), int(given.get("page", "0"))
-    found = [obj for obj in reversed(list(oldest_first)) if is_match(obj)]
-    data = list(islice(found, seen, seen + limit))
-    has_more = len(found) > seen + limit
+def search_page(oldest_first: Iterable[Json], params: Mapping[str, Any], url: str) -> Json:
+    """Return one page of search results, newest first; the parameter `page` is the number of results before it."""
+    is_match = matcher(params["query"])
+    limit, seen = params.get("limit", DEFAULT_LIMIT), int(params.get("page", "0"))
+    matching = [obj for obj in reversed(list(oldest_first)) if is_match(obj)]
+    data = list(islice(matching, seen, seen + limit))
+    has_more = len(matching) > seen + limit
     return {
         "object": "search_result",
         "data": data,
@@ -155,6 +155,5 @@ def searched(oldest_first: Iterable[Json], given: Mapping[str, Any], url: str) -
 
 
 def fingerprint(method: str, path: str, params: Mapping[str, Any]) -> str:
-    """Return what makes two requests the same for an idempotency key: endpoint and parameters, in any
-    order."""
+    """Return the identity of a request under an idempotency key: endpoint and parameters, in any order."""
     return json.dumps([method, path, params], sort_keys=True)

@@ -1,7 +1,6 @@
-"""Owns the shapes of Stripe's objects: every field of the real ones, with the values of a fresh object.
+"""Stripe's objects: every field of the real ones, with the values of a new object.
 
-Fields: sample objects of github.com/stripe/openapi (fixtures3) and the annotations of the Python package
-16.1.0.
+Fields: the sample objects of github.com/stripe/openapi (fixtures3) and the annotations of the Python package 16.1.0.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ EMPTY_ADDRESS = {
 }
 
 
-def billing_details(given: Json | None = None) -> Json:
-    """Return billing details with what was given."""
-    given = given or {}
-    address = {**EMPTY_ADDRESS, **(given.get("address") or {})}
-    return {"email": None, "name": None, "phone": None, "tax_id": None, **given, "address": address}
+def billing_details(params: Json | None = None) -> Json:
+    """Return billing details with every field that is not in the parameters set to None."""
+    params = params or {}
+    address = {**EMPTY_ADDRESS, **(params.get("address") or {})}
+    return {"email": None, "name": None, "phone": None, "tax_id": None, **params, "address": address}
 
 
 def page(url: str, data: list[Json], *, has_more: bool = False) -> Json:
@@ -282,7 +281,7 @@ def card(brand: str, last4: str, funding: str, fingerprint: str, *, checks: Json
         },
         "country": "US",
         "display_brand": brand,
-        # Far enough ahead of any date to which a test moves the clock.
+        # Later than any date to which a test moves the clock.
         "exp_month": 12,
         "exp_year": 2099,
         "fingerprint": fingerprint,
@@ -297,7 +296,7 @@ def card(brand: str, last4: str, funding: str, fingerprint: str, *, checks: Json
 
 
 def sepa_debit(iban: str, fingerprint: str) -> Json:
-    """Return `sepa_debit` of a PaymentMethod; the number itself is not kept."""
+    """Return `sepa_debit` of a PaymentMethod; the full number is not stored."""
     return {
         "bank_code": iban[4:9],
         "branch_code": "",
@@ -309,7 +308,7 @@ def sepa_debit(iban: str, fingerprint: str) -> Json:
 
 
 def us_bank_account(account_number: str, routing_number: str, fingerprint: str, **fields: Any) -> Json:
-    """Return `us_bank_account` of a PaymentMethod; the number itself is not kept."""
+    """Return `us_bank_account` of a PaymentMethod; the full number is not stored."""
     return {
         "account_holder_type": "individual",
         "account_type": "checking",
@@ -340,7 +339,7 @@ def mandate(id: str, method: Json, acceptance: Json) -> Json:
 
 
 def event(id: str, created: int, type: str, obj: Json, **fields: Any) -> Json:
-    """Return an Event that carries the object as it is now."""
+    """Return an Event with the object in its present state."""
     return {
         "id": id,
         "object": "event",
@@ -356,7 +355,7 @@ def event(id: str, created: int, type: str, obj: Json, **fields: Any) -> Json:
 
 
 def webhook_endpoint(id: str, created: int, url: str, enabled_events: list[str], **fields: Any) -> Json:
-    """Return a WebhookEndpoint, without its secret: that is shown only once."""
+    """Return a WebhookEndpoint without its secret, which only the response to the create shows."""
     return {
         "id": id,
         "object": "webhook_endpoint",

@@ -1,4 +1,4 @@
-"""Owns what an operation is: one request as it sees it, and its line in the table."""
+"""The types of the operation table: one operation, and the request that it executes."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ from sandbox.stripe.params import Schema
 
 @dataclass(frozen=True)
 class Call:
-    """One request as an operation sees it: ids from the address, parameters, the cause, and the sandbox's
-    address."""
+    """One validated request: the ids of its path, its parameters, its cause, and the sandbox's base URL."""
 
     ids: Mapping[str, str]
-    given: Mapping[str, Any]
+    params: Mapping[str, Any]
     cause: Cause
     base_url: str
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation. `check` refuses contradictory parameters before execution begins."""
+    """One operation. `check` refuses contradictory parameters before the execution."""
 
     name: str
     method: str
@@ -34,7 +33,7 @@ class Operation:
     run: Callable[[Account, Call], Json]
     fields: Schema
     required: tuple[str, ...] = ()
-    check: Callable[[Mapping[str, Any]], None] = lambda given: None
+    check: Callable[[Mapping[str, Any]], None] = lambda params: None
 
 
 READ: Schema = {"expand": expansion}

@@ -1,6 +1,6 @@
-"""Owns the table of Stripe's operations: name, address, parameters, and the function that executes each.
+"""The table of Stripe's operations: name, path, parameters and the function that executes each.
 
-Names are those of the official package (`payment_intents.create`); faults are ordered by them.
+The names are those of the official package, such as `payment_intents.create`. Faults are injected by these names.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Owns the pages on which a person plays the customer: 3-D Secure and the sites of redirect methods, a bank that sends
-a transfer, the micro-deposits on a bank account's statement.
-"""
+"""Pages for a person in the customer's place: 3-D Secure, redirect methods, bank transfers and micro-deposits."""
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import Any
 from urllib.parse import urlencode
@@ -11,24 +10,27 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, abort, jsonify, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
+from sandbox.amounts import decimal_text, minor_units
 from sandbox.control import refuse
 from sandbox.stripe import bank_transfers, confirmation, setup_intents
 from sandbox.stripe.account import Account, Intent
+from sandbox.stripe.currencies import decimals
 from sandbox.stripe.errors import StripeError
-from sandbox.stripe.events import BY_ITSELF
+from sandbox.stripe.events import NO_REQUEST
 
 PAGE = """<!doctype html><html lang="en"><title>{title} test page</title>
-<h1>{title} test page</h1><p>{amount} {currency}, payment {id}, status {status}</p>
+<h1>{title} test page</h1><p>Pay {amount} {currency}.</p><p>Payment {id}, status {status}.</p>
 <form method="post">{form}</form></html>
 """
 SETUP_PAGE = """<!doctype html><html lang="en"><title>Setup test page</title>
-<h1>Setup test page</h1><p>{id}, status {status}</p><form method="post">{form}</form></html>
+<h1>Setup test page</h1><p>Setup {id}, status {status}.</p><form method="post">{form}</form></html>
 """
 DECISION = """<button name="result" value="success">Approve</button>
 <button name="result" value="failure">Fail</button>"""
-TRANSFER = """<p>Reference {reference}. Send in minor units: <input name="amount" value="{amount_remaining}"></p>
+TRANSFER = """<p>Reference {reference}. Send <input name="amount" value="{remaining}"> {remaining_currency}.</p>
 <button>Send</button>"""
 STATEMENT = """<p>Code on the statement: <input name="descriptor_code" value="{code}"></p><button>Verify</button>"""
+DECIMAL = re.compile(r"\d{1,8}(?:\.\d{1,3})?", re.ASCII)
 TITLES = {"klarna": "Klarna", "afterpay_clearpay": "Afterpay"}
 
 
@@ -42,16 +44,18 @@ def blueprint(account: Account) -> Blueprint:
 
     @routes.get("/3ds/<id>")
     def show_challenge(id: str) -> str:
+        """Show the 3-D Secure challenge, or the site of a redirect method."""
         with account.sandbox.lock:
-            intent = _challenged(account, id)
-            type = intent.trial.method.body["type"] if intent.trial else ""
+            intent = _challenged_intent(account, id)
+            type = intent.attempt.method.body["type"] if intent.attempt else ""
             return _page(TITLES.get(type, "3-D Secure"), intent, DECISION)
 
     @routes.post("/3ds/<id>")
     def decide_challenge(id: str) -> AnyResponse:
+        """Finish the challenge by the form of its page: `result`."""
         is_success = request.form.get("result") == "success"
         with account.sandbox.lock:
-            intent = _challenged(account, id)
+            intent = _challenged_intent(account, id)
             action = intent.body["next_action"] or {}
             confirmation.authenticate(account, intent, is_success=is_success)
             return_url = action.get("redirect_to_url", {}).get("return_url")
@@ -61,35 +65,52 @@ def blueprint(account: Account) -> Blueprint:
 
     @routes.get("/bank_transfers/<id>")
     def show_instructions(id: str) -> str:
+        """Show the bank that sends a transfer."""
         with account.sandbox.lock:
-            intent, shown = _awaited(account, id)
-            return _page("Bank transfer", intent, TRANSFER, **shown)
+            intent, details = _intent_awaiting_transfer(account, id)
+            currency = intent.body["currency"]
+            return _page(
+                "Bank transfer",
+                intent,
+                TRANSFER,
+                reference=details["reference"],
+                remaining=decimal_text(details["amount_remaining"], decimals(currency)),
+                remaining_currency=currency.upper(),
+            )
 
     @routes.post("/bank_transfers/<id>")
     def send_transfer(id: str) -> Response:
-        amount = request.form.get("amount", "")
-        if not amount.isdecimal() or int(amount) < 1:
-            refuse("amount must be a whole number of minor units from 1")
+        """Send a bank transfer by the form of its page: `amount` as a decimal number."""
+        text = request.form.get("amount", "")
+        if not DECIMAL.fullmatch(text):
+            refuse("amount must be a decimal number such as 24.90")
         with account.sandbox.lock:
-            intent, shown = _awaited(account, id)
-            given = {"amount": int(amount), "currency": intent.body["currency"], "reference": shown["reference"]}
-            bank_transfers.fund(account, intent.body["customer"], given)
+            intent, details = _intent_awaiting_transfer(account, id)
+            currency = intent.body["currency"]
+            amount = minor_units(text, decimals(currency))
+            if amount < 1:
+                refuse("amount must be more than zero")
+            params = {"amount": amount, "currency": currency, "reference": details["reference"]}
+            bank_transfers.fund(account, intent.body["customer"], params)
             return jsonify(status=intent.body["status"])
 
     @routes.get("/microdeposits/<id>")
     def show_statement(id: str) -> str:
+        """Show the micro-deposit on the statement of a bank account."""
         with account.sandbox.lock:
-            return _page("Micro-deposit", _found(account, id), STATEMENT, code=confirmation.MICRODEPOSIT_DESCRIPTOR)
+            return _page("Micro-deposit", _intent(account, id), STATEMENT, code=confirmation.MICRODEPOSIT_DESCRIPTOR)
 
     @routes.post("/microdeposits/<id>")
     def verify_account(id: str) -> Response:
+        """Verify a bank account by the form of its page: `descriptor_code`."""
         with account.sandbox.lock:
-            intent = _found(account, id)
-            confirmation.verify_microdeposits(account, intent, request.form, BY_ITSELF)
+            intent = _intent(account, id)
+            confirmation.verify_microdeposits(account, intent, request.form, NO_REQUEST)
             return jsonify(status=intent.body["status"])
 
     @routes.get("/setups/<id>")
     def show_setup(id: str) -> str:
+        """Show the action that a SetupIntent requires of the customer."""
         with account.sandbox.lock:
             body = setup_intents.retrieve(account, id).body
             is_bank = (body["next_action"] or {}).get("type") == "verify_with_microdeposits"
@@ -98,14 +119,15 @@ def blueprint(account: Account) -> Blueprint:
 
     @routes.post("/setups/<id>")
     def decide_setup(id: str) -> AnyResponse:
+        """Finish the action of a SetupIntent by the form of its page."""
         with account.sandbox.lock:
             setup = setup_intents.retrieve(account, id)
             action = setup.body["next_action"] or {}
             if "descriptor_code" in request.form:
-                setup_intents.verify_microdeposits(account, setup, request.form, BY_ITSELF)
+                setup_intents.verify_microdeposits(account, setup, request.form, NO_REQUEST)
             else:
                 is_success = request.form.get("result") == "success"
-                setup_intents.authenticate(account, setup, is_success=is_success, cause=BY_ITSELF)
+                setup_intents.authenticate(account, setup, is_success=is_success, cause=NO_REQUEST)
             return_url = action.get("redirect_to_url", {}).get("return_url")
             if return_url is None:
                 return jsonify(status=setup.body["status"])
@@ -115,30 +137,37 @@ def blueprint(account: Account) -> Blueprint:
 
 
 def _page(title: str, intent: Intent, form: str, **fields: Any) -> str:
-    shown = {name: escape(str(value)) for name, value in fields.items()}
-    about = {name: escape(str(intent.body[name])) for name in ("amount", "currency", "id", "status")}
-    return PAGE.format(title=title, form=form.format(**shown), **about)
+    details = {name: escape(str(value)) for name, value in fields.items()}
+    body = intent.body
+    return PAGE.format(
+        title=title,
+        form=form.format(**details),
+        amount=decimal_text(body["amount"], decimals(body["currency"])),
+        currency=body["currency"].upper(),
+        id=body["id"],
+        status=body["status"],
+    )
 
 
-def _found(account: Account, id: str) -> Intent:
+def _intent(account: Account, id: str) -> Intent:
     if id not in account.intents:
         abort(404)
     return account.intents[id]
 
 
-def _challenged(account: Account, id: str) -> Intent:
-    intent = _found(account, id)
+def _challenged_intent(account: Account, id: str) -> Intent:
+    intent = _intent(account, id)
     if request.args.get("payment_intent_client_secret") != intent.body["client_secret"]:
         abort(404)
     return intent
 
 
-def _awaited(account: Account, id: str) -> tuple[Intent, dict[str, Any]]:
-    intent = _found(account, id)
-    shown = bank_transfers.instructions(intent)
-    if shown is None:
+def _intent_awaiting_transfer(account: Account, id: str) -> tuple[Intent, dict[str, Any]]:
+    intent = _intent(account, id)
+    details = bank_transfers.instructions(intent)
+    if details is None:
         refuse(f"the intent is {intent.body['status']} and waits for no transfer")
-    return intent, shown
+    return intent, details
 
 
 def _with_result(return_url: str, intent: Intent) -> str:

@@ -1,8 +1,7 @@
-"""Owns the reading of parameters: form encoding to nested values, and a reader for each kind of value.
+"""Parameters: decoding of forms into nested values, and a validating reader for each kind of value.
 
-A schema names every parameter that an operation knows; any other is refused with `parameter_unknown`, as
-Stripe does. Encoding: `metadata[a]=b`, `expand[]=x`, `expand[0]=x` (https://docs.stripe.com/api, and what the
-SDK sends).
+A schema names every parameter of an operation; any other is refused with `parameter_unknown`, as Stripe does. Encoding:
+`metadata[a]=b`, `expand[]=x`, `expand[0]=x` (https://docs.stripe.com/api, and the requests of the SDK).
 """
 
 from __future__ import annotations
@@ -45,6 +44,7 @@ def _insert(tree: dict[str, Any], key: str, value: str) -> None:
         if not isinstance(child, dict):
             raise InvalidParameter(f"Invalid parameter: {key}", param=part)
         node = child
+    # `expand[]` has no index: the entry goes behind those that are already there.
     node[last or str(len(node))] = value
 
 
@@ -57,7 +57,7 @@ def _lists(node: Any) -> Any:
 
 
 def read(schema: Schema, raw: Mapping[str, Any], *, required: tuple[str, ...] = (), parent: str = "") -> dict[str, Any]:
-    """Read the raw parameters of one operation, or refuse them."""
+    """Validate the raw parameters of one operation and return their values; raise InvalidParameter."""
     _refuse_unknown([_full_name(parent, name) for name in raw if name not in schema])
     for name in required:
         if name not in raw:
@@ -134,7 +134,7 @@ def boolean(value: Any, name: str) -> bool:
 
 
 def one_of(*allowed: str) -> Reader:
-    """Return a reader of one of the given words."""
+    """Return a reader of one of these words."""
 
     def read_word(value: Any, name: str) -> str:
         if value not in allowed:
@@ -169,7 +169,7 @@ def mapping(schema: Schema, *, required: tuple[str, ...] = ()) -> Reader:
 
 
 def opaque(value: Any, name: str) -> Any:
-    """Accept a value that the imitation has no use for."""
+    """Accept a value of any kind; the sandbox does not use it."""
     return value
 
 
@@ -191,7 +191,7 @@ def metadata(value: Any, name: str) -> dict[str, str]:
 
 
 def merge_metadata(old: dict[str, str], new: dict[str, str]) -> dict[str, str]:
-    """Return old metadata with new entries on top.
+    """Return the old metadata with the new entries; an empty value removes an entry.
 
     >>> merge_metadata({"a": "1", "b": "2"}, {"a": "", "c": "3"})
     {'b': '2', 'c': '3'}

@@ -1,8 +1,7 @@
-"""Owns PaymentMethods: making them from tokens and bank accounts, attaching, detaching, and who may use one.
+"""PaymentMethods: creation from tokens and bank accounts, attaching, detaching, and the customer that may use one.
 
-https://docs.stripe.com/api/payment_methods. A detached method is dead: attaching it again and detaching it
-twice are refused without a code [run]. Raw card numbers are refused with 402 and type invalid_request_error
-[run].
+https://docs.stripe.com/api/payment_methods. A detached method cannot be attached or detached again; the refusal has no
+code [run]. Raw card numbers are refused with 402 and type invalid_request_error [run].
 """
 
 from __future__ import annotations
@@ -48,10 +47,10 @@ SPENT_MESSAGE = (
     "shared with a connected account without Customer attachment, or was detached from a Customer. It may "
     "not be used again. To use a PaymentMethod multiple times, you must attach it to a Customer first."
 )
-# Methods that send the customer to another site; they have no details of their own here.
+# Methods that redirect the customer to another site; the sandbox stores no details of them.
 REDIRECT_TYPES = ("klarna", "afterpay_clearpay")
 TYPES = ("card", "customer_balance", "sepa_debit", "us_bank_account", *REDIRECT_TYPES)
-# What a redirect method has to know of its customer (its page in the documentation).
+# The billing details that a redirect method requires (its page in the documentation).
 NEEDED_DETAILS = {
     "klarna": ("email", "address.country"),
     "afterpay_clearpay": ("email", "name", "address.line1", "address.postal_code", "address.country"),
@@ -86,7 +85,7 @@ _US_BANK_ACCOUNT = mapping(
         "routing_number": text,
     }
 )
-# `payment_method_data` of an intent knows no `card` [sdk]: card data comes as a token or a PaymentMethod.
+# `payment_method_data` of an intent has no `card` [sdk]: a card comes as a token or a PaymentMethod.
 DATA_FIELDS: Schema = {
     "type": one_of(*TYPES),
     "allow_redisplay": text,
@@ -103,30 +102,30 @@ CREATE_FIELDS: Schema = {**DATA_FIELDS, "card": _CARD, "expand": expansion}
 
 
 def create(account: Account, data: Mapping[str, Any]) -> Method:
-    """Store a new method from the data of a create or of `payment_method_data`."""
+    """Create a method from the parameters of a create or from `payment_method_data`."""
     if data.get("type") is None:
         raise InvalidParameter("Missing required param: type.", code="parameter_missing", param="type")
     type = data["type"]
-    shown = {
+    attributes = {
         "billing_details": objects.billing_details(data.get("billing_details")),
         "metadata": merge_metadata({}, data.get("metadata", {})),
         "allow_redisplay": data.get("allow_redisplay", "unspecified"),
     }
     if type == "card":
-        return _from_card(account, data.get("card", {}), shown)
+        return _from_card(account, data.get("card", {}), attributes)
     if type == "sepa_debit":
-        return _from_iban(account, data.get("sepa_debit", {}), shown)
+        return _from_iban(account, data.get("sepa_debit", {}), attributes)
     if type == "us_bank_account":
-        return _from_us_account(account, data.get("us_bank_account", {}), shown)
+        return _from_us_account(account, data.get("us_bank_account", {}), attributes)
     if type == "customer_balance":
-        return _store(account, type, {}, SUCCESS, **shown)
+        return _store(account, type, {}, SUCCESS, **attributes)
     for detail in NEEDED_DETAILS[type]:
-        _require(shown["billing_details"], detail)
-    return _store(account, type, {}, Behaviour(authentication="always"), **shown)
+        _require(attributes["billing_details"], detail)
+    return _store(account, type, {}, Behaviour(authentication="always"), **attributes)
 
 
 def from_token(account: Account, token: str) -> Method | None:
-    """Make a fresh method from a magic token such as `pm_card_visa`, or return None for any other id."""
+    """Create a method from a magic token such as `pm_card_visa`; return None for any other id."""
     if token in US_METHODS:
         number, behaviour = US_METHODS[token]
         details = objects.us_bank_account(number, "110000000", new_fingerprint())
@@ -137,7 +136,7 @@ def from_token(account: Account, token: str) -> Method | None:
 
 
 def scripted(account: Account, entries: list[str | Mapping[str, Any]]) -> Method:
-    """Store a reusable card that answers each successive confirm with the next entry."""
+    """Create a reusable card that answers each successive confirm with the next entry."""
     method = _from_card(account, {"token": f"{PM_CARD}visa"}, {})
     method.script = script(entries)
     method.is_reusable = True
@@ -145,15 +144,16 @@ def scripted(account: Account, entries: list[str | Mapping[str, Any]]) -> Method
 
 
 def resolve(account: Account, id: str) -> Method:
-    """Return the method that an id or a magic token stands for; a token makes a fresh one each time."""
+    """Return the method of an id, or a new one for a magic token."""
     return from_token(account, id) or account.method(id)
 
 
 def check_usable(method: Method, customer: str | None) -> None:
-    """Refuse a method that may not pay for an intent of this customer (None: of nobody)."""
+    """Refuse a method that cannot pay for an intent of this customer, or of no customer."""
     if method.is_reusable:
         return
     owner = method.body["customer"]
+    # Without a customer a method pays once; this keeps a product from charging a card that it did not save.
     if method.is_detached or (method.is_used and owner is None):
         raise InvalidRequest(SPENT_MESSAGE, param="payment_method")
     if owner is not None and customer is None:
@@ -171,8 +171,7 @@ def check_usable(method: Method, customer: str | None) -> None:
 
 
 def attach(account: Account, id: str, customer: str, cause: Cause) -> Method:
-    """Give a method to a customer. A token and a scripted card give the customer a fresh method of the same
-    kind."""
+    """Attach a method to a customer. For a magic token or a scripted card the customer gets a new method like it."""
     account.customer(customer)
     method = from_token(account, id) or account.method(id, status=404)
     if method.is_reusable:
@@ -193,7 +192,7 @@ def attach(account: Account, id: str, customer: str, cause: Cause) -> Method:
 
 
 def detach(account: Account, id: str, cause: Cause) -> Method:
-    """Take a method from its customer, for ever."""
+    """Detach a method from its customer for good."""
     method = account.method(id, status=404)
     customer = method.body["customer"]
     if customer is None:
@@ -209,8 +208,8 @@ def detach(account: Account, id: str, cause: Cause) -> Method:
     return method
 
 
-def owned(account: Account, customer: str, id: str, *, param: str, status: int = 400) -> Method:
-    """Return a method of that customer, or refuse."""
+def method_of(account: Account, customer: str, id: str, *, param: str, status: int = 400) -> Method:
+    """Return a method of this customer; raise InvalidRequest for any other id."""
     method = account.methods.get(id)
     if method is None or method.body["customer"] != customer:
         raise InvalidRequest(
@@ -223,21 +222,21 @@ def owned(account: Account, customer: str, id: str, *, param: str, status: int =
     return method
 
 
-def owned_by(account: Account, customer: str) -> list[Json]:
+def methods_of(account: Account, customer: str) -> list[Json]:
     """Return the methods of a customer, oldest first."""
     return [method.body for method in account.methods.values() if method.body["customer"] == customer]
 
 
-def _from_card(account: Account, data: Mapping[str, Any], shown: Json) -> Method:
+def _from_card(account: Account, data: Mapping[str, Any], attributes: Json) -> Method:
     if "number" in data:
         raise InvalidRequest(RAW_CARD_MESSAGE, status=402)
     token = str(data.get("token", ""))
     if not token:
         raise InvalidParameter("Missing required param: card[token].", code="parameter_missing", param="card[token]")
-    found = magic_card(token)
-    if found is None:
+    card = magic_card(token)
+    if card is None:
         raise missing("token", token, param="card[token]")
-    printed, behaviour = found
+    printed, behaviour = card
     details = objects.card(
         printed.brand,
         printed.last4,
@@ -246,18 +245,20 @@ def _from_card(account: Account, data: Mapping[str, Any], shown: Json) -> Method
         checks=dict(behaviour.checks),
         is_3ds_supported=behaviour.authentication != "unsupported",
     )
-    return _store(account, "card", details, behaviour, **shown)
+    return _store(account, "card", details, behaviour, **attributes)
 
 
-def _from_iban(account: Account, data: Mapping[str, Any], shown: Json) -> Method:
+def _from_iban(account: Account, data: Mapping[str, Any], attributes: Json) -> Method:
     iban = re.sub(r"\s", "", str(data.get("iban", ""))).upper()
     if not re.fullmatch(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}", iban):
         raise InvalidParameter(
             "The IBAN you provided is not valid.", code="invalid_bank_account_iban", param="sepa_debit[iban]"
         )
     for detail in ("name", "email"):
-        _require(shown["billing_details"], detail)
-    return _store(account, "sepa_debit", objects.sepa_debit(iban, new_fingerprint()), iban_behaviour(iban), **shown)
+        _require(attributes["billing_details"], detail)
+    return _store(
+        account, "sepa_debit", objects.sepa_debit(iban, new_fingerprint()), iban_behaviour(iban), **attributes
+    )
 
 
 def _require(details: Json, path: str) -> None:
@@ -269,7 +270,7 @@ def _require(details: Json, path: str) -> None:
         raise InvalidParameter(f"Missing required param: {full}.", code="parameter_missing", param=full)
 
 
-def _from_us_account(account: Account, data: Mapping[str, Any], shown: Json) -> Method:
+def _from_us_account(account: Account, data: Mapping[str, Any], attributes: Json) -> Method:
     fields = dict(data)
     number, routing = fields.pop("account_number", None), fields.pop("routing_number", None)
     if number is None or routing is None:
@@ -280,11 +281,11 @@ def _from_us_account(account: Account, data: Mapping[str, Any], shown: Json) -> 
         )
     details = objects.us_bank_account(number, routing, new_fingerprint(), **fields)
     behaviour = US_ACCOUNTS.get(number, Behaviour(is_verified=False))
-    return _store(account, "us_bank_account", details, behaviour, **shown)
+    return _store(account, "us_bank_account", details, behaviour, **attributes)
 
 
-def _store(account: Account, type: str, details: Json, behaviour: Behaviour, **shown: Any) -> Method:
-    method = Method(objects.payment_method(new_id("pm_"), account.now, type, details, **shown), behaviour)
+def _store(account: Account, type: str, details: Json, behaviour: Behaviour, **attributes: Any) -> Method:
+    method = Method(objects.payment_method(new_id("pm_"), account.now, type, details, **attributes), behaviour)
     account.methods[method.body["id"]] = method
     return method
 

@@ -1,19 +1,19 @@
-"""Owns the operations on money: intents, charges and refunds."""
+"""The operations on payments: intents, charges, refunds and disputes."""
 
 from __future__ import annotations
 
 from sandbox.stripe import disputes, intents, refunds
 from sandbox.stripe.account import Account
+from sandbox.stripe.capture_and_cancel import cancel, capture
 from sandbox.stripe.confirmation import verify_microdeposits
 from sandbox.stripe.errors import Json, missing
-from sandbox.stripe.listing import LIST_FIELDS, SEARCH_FIELDS, listed, searched
+from sandbox.stripe.listing import LIST_FIELDS, SEARCH_FIELDS, list_page, search_page
 from sandbox.stripe.operation import READ, Call, Operation
 from sandbox.stripe.params import text
-from sandbox.stripe.settlement import cancel, capture
 
 
 def _create_intent(account: Account, call: Call) -> Json:
-    return intents.create(account, call.given, call.cause, call.base_url)
+    return intents.create(account, call.params, call.cause, call.base_url)
 
 
 def _retrieve_intent(account: Account, call: Call) -> Json:
@@ -21,41 +21,41 @@ def _retrieve_intent(account: Account, call: Call) -> Json:
 
 
 def _update_intent(account: Account, call: Call) -> Json:
-    return intents.update(account, account.intent(call.ids["intent"]), call.given)
+    return intents.update(account, account.intent(call.ids["intent"]), call.params)
 
 
 def _confirm_intent(account: Account, call: Call) -> Json:
     intent = account.intent(call.ids["intent"])
-    return intents.confirm_existing(account, intent, call.given, call.cause, call.base_url)
+    return intents.confirm_existing(account, intent, call.params, call.cause, call.base_url)
 
 
 def _capture_intent(account: Account, call: Call) -> Json:
     intent = account.intent(call.ids["intent"])
-    capture(account, intent, call.given, call.cause)
+    capture(account, intent, call.params, call.cause)
     return intent.body
 
 
 def _cancel_intent(account: Account, call: Call) -> Json:
     intent = account.intent(call.ids["intent"])
-    cancel(account, intent, call.given.get("cancellation_reason"), call.cause)
+    cancel(account, intent, call.params.get("cancellation_reason"), call.cause)
     return intent.body
 
 
 def _verify_intent(account: Account, call: Call) -> Json:
     intent = account.intent(call.ids["intent"])
-    verify_microdeposits(account, intent, call.given, call.cause)
+    verify_microdeposits(account, intent, call.params, call.cause)
     return intent.body
 
 
 def _list_intents(account: Account, call: Call) -> Json:
     bodies = (intent.body for intent in account.intents.values())
-    return listed(bodies, call.given, "/v1/payment_intents", "customer", "customer_account")
+    return list_page(bodies, call.params, "/v1/payment_intents", "customer", "customer_account")
 
 
 def _search_intents(account: Account, call: Call) -> Json:
     indexed_until = account.sandbox.clock.now() - account.sandbox.settings.search_lag_seconds
     bodies = (intent.body for intent in account.intents.values() if intent.created_at <= indexed_until)
-    return searched(bodies, call.given, "/v1/payment_intents/search")
+    return search_page(bodies, call.params, "/v1/payment_intents/search")
 
 
 def _retrieve_charge(account: Account, call: Call) -> Json:
@@ -66,19 +66,19 @@ def _retrieve_charge(account: Account, call: Call) -> Json:
 
 
 def _list_charges(account: Account, call: Call) -> Json:
-    intent = account.intents.get(call.given.get("payment_intent", ""))
+    intent = account.intents.get(call.params.get("payment_intent", ""))
     charges = intent.charges if intent is not None else account.charges.values()
-    return listed(charges, call.given, "/v1/charges", "payment_intent", "customer", "transfer_group")
+    return list_page(charges, call.params, "/v1/charges", "payment_intent", "customer", "transfer_group")
 
 
 def _list_refunds(account: Account, call: Call) -> Json:
-    intent = account.intents.get(call.given.get("payment_intent", ""))
-    found = intent.refunds if intent is not None else account.refunds.values()
-    return listed(found, call.given, "/v1/refunds", "payment_intent", "charge")
+    intent = account.intents.get(call.params.get("payment_intent", ""))
+    matching = intent.refunds if intent is not None else account.refunds.values()
+    return list_page(matching, call.params, "/v1/refunds", "payment_intent", "charge")
 
 
 def _list_disputes(account: Account, call: Call) -> Json:
-    return listed(account.disputes.values(), call.given, "/v1/disputes", "payment_intent", "charge")
+    return list_page(account.disputes.values(), call.params, "/v1/disputes", "payment_intent", "charge")
 
 
 _INTENT = "/v1/payment_intents/<intent>"
@@ -125,7 +125,7 @@ OPERATIONS = (
         "refunds.create",
         "POST",
         "/v1/refunds",
-        lambda account, call: refunds.create(account, call.given, call.cause),
+        lambda account, call: refunds.create(account, call.params, call.cause),
         refunds.CREATE_FIELDS,
     ),
     Operation(
@@ -146,7 +146,7 @@ OPERATIONS = (
         "refunds.update",
         "POST",
         "/v1/refunds/<refund>",
-        lambda account, call: refunds.update(account, call.ids["refund"], call.given, call.cause),
+        lambda account, call: refunds.update(account, call.ids["refund"], call.params, call.cause),
         refunds.UPDATE_FIELDS,
     ),
     Operation(
@@ -174,7 +174,7 @@ OPERATIONS = (
         "disputes.update",
         "POST",
         _DISPUTE,
-        lambda account, call: disputes.update(account, call.ids["dispute"], call.given, call.cause),
+        lambda account, call: disputes.update(account, call.ids["dispute"], call.params, call.cause),
         disputes.UPDATE_FIELDS,
     ),
     Operation(

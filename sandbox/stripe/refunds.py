@@ -1,8 +1,8 @@
-"""Owns refunds: how much may go back, and the test cards whose refunds are pending or fail later.
+"""Refunds: the refundable amount, and the test cards whose refunds are pending or fail later.
 
-https://docs.stripe.com/refunds and https://docs.stripe.com/api/refunds. Partial refunds add up; more than
-remains is refused with param `amount` and no code; a second full refund with `charge_already_refunded`; an
-authorization that was not captured without code or param [run].
+https://docs.stripe.com/refunds and https://docs.stripe.com/api/refunds. Partial refunds add up. Refusals [run]: more
+than the remaining amount with param `amount` and no code; a second full refund with `charge_already_refunded`; an
+uncaptured authorization without code or param.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from typing import Any
 
 from sandbox.stripe import objects
 from sandbox.stripe.account import Account, Intent
+from sandbox.stripe.bank_transfers import KINDS
 from sandbox.stripe.errors import InvalidParameter, InvalidRequest, Json, missing
-from sandbox.stripe.events import BY_ITSELF, Cause
+from sandbox.stripe.events import NO_REQUEST, Cause
 from sandbox.stripe.ids import new_id
-from sandbox.stripe.instruments import RefundCourse
+from sandbox.stripe.instruments import RefundScenario
 from sandbox.stripe.listing import expansion
 from sandbox.stripe.params import Schema, merge_metadata, metadata, one_of, opaque, positive, text
+from sandbox.stripe.payment_methods import REDIRECT_TYPES
 
 CREATE_FIELDS: Schema = {
     "amount": positive,
@@ -36,85 +38,85 @@ CREATE_FIELDS: Schema = {
 }
 UPDATE_FIELDS: Schema = {"expand": expansion, "metadata": metadata}
 
-# "Some time later" in the documentation of the two test cards; a day is within what banks need.
-SETTLE_AFTER = timedelta(days=1)
+# "Some time later" in the documentation of the two test cards; banks need a day or more.
+REFUND_DURATION = timedelta(days=1)
 
 
-def create(account: Account, given: Mapping[str, Any], cause: Cause) -> Json:
-    """Give back the rest of a captured charge, or the given part of it."""
-    intent = _refunded_intent(account, given)
+def create(account: Account, params: Mapping[str, Any], cause: Cause) -> Json:
+    """Refund a part of a captured charge, or without an amount all that remains of it."""
+    intent = _refunded_intent(account, params)
     charge = intent.charge
     amount = _refundable_amount(
         charge,
-        given.get("amount"),
+        params.get("amount"),
         is_refundable=all(dispute["is_charge_refundable"] for dispute in intent.disputes),
     )
-    course = _course(account, charge, given)
+    scenario = _refund_scenario(account, charge, params)
     refund = objects.refund(
         new_id("re_"),
         account.now,
         charge,
         amount=amount,
-        reason=given.get("reason"),
-        metadata=merge_metadata({}, given.get("metadata", {})),
+        reason=params.get("reason"),
+        metadata=merge_metadata({}, params.get("metadata", {})),
         balance_transaction=new_id("txn_"),
-        status="pending" if course == "pending" else "succeeded",
+        status="pending" if scenario == "pending" else "succeeded",
         destination_details=_destination(charge),
     )
-    if course == "pending":
+    if scenario == "pending":
         refund["pending_reason"] = "processing"
     account.refunds[refund["id"]] = refund
     intent.refunds.append(refund)
     charge["refunds"]["data"].insert(0, refund)
-    _count(charge, amount)
+    _add_refunded(charge, amount)
     account.record("refund", intent, amount, cause, refund=refund)
     account.emit("refund.created", refund, cause)
     account.emit("charge.refunded", charge, cause)
-    if course != "succeeds":
-        _settle_later(account, refund, is_success=course == "pending")
+    if scenario != "succeeds":
+        _finish_later(account, refund, is_success=scenario == "pending")
     return refund
 
 
 def retrieve(account: Account, id: str) -> Json:
-    """Return a refund or refuse."""
+    """Return a refund; raise InvalidRequest for an unknown id."""
     if id not in account.refunds:
         raise missing("refund", id, status=404)
     return account.refunds[id]
 
 
-def update(account: Account, id: str, given: Mapping[str, Any], cause: Cause) -> Json:
-    """Change a refund's metadata, the only thing that can be changed."""
+def update(account: Account, id: str, params: Mapping[str, Any], cause: Cause) -> Json:
+    """Update the metadata of a refund; Stripe allows no other change."""
     refund = retrieve(account, id)
     previous = {"metadata": refund["metadata"]}
-    refund["metadata"] = merge_metadata(refund["metadata"], given.get("metadata", {}))
+    refund["metadata"] = merge_metadata(refund["metadata"], params.get("metadata", {}))
     account.emit("refund.updated", refund, cause, previous=previous)
     return refund
 
 
-def settle(account: Account, refund: Json, *, is_success: bool) -> None:
-    """Let the bank answer: a pending refund ends well or badly, and a succeeded one may still fail."""
+def finish(account: Account, refund: Json, *, is_success: bool) -> None:
+    """Finish a pending refund, or fail one that has succeeded."""
     previous = {"status": refund["status"]}
     refund.pop("pending_reason", None)
     if is_success:
         refund["status"] = "succeeded"
-        account.emit("refund.updated", refund, BY_ITSELF, previous=previous)
+        account.emit("refund.updated", refund, NO_REQUEST, previous=previous)
         return
     intent = account.intents[refund["payment_intent"]]
     refund.update(
         status="failed", failure_reason="expired_or_canceled_card", failure_balance_transaction=new_id("txn_")
     )
-    _count(account.charges[refund["charge"]], -refund["amount"])
-    account.record("refund_failed", intent, refund["amount"], BY_ITSELF, refund=refund)
-    account.emit("refund.failed", refund, BY_ITSELF, previous=previous)
+    _add_refunded(account.charges[refund["charge"]], -refund["amount"])
+    account.record("refund_failed", intent, refund["amount"], NO_REQUEST, refund=refund)
+    account.emit("refund.failed", refund, NO_REQUEST, previous=previous)
 
 
-def _refunded_intent(account: Account, given: Mapping[str, Any]) -> Intent:
-    if "payment_intent" in given:
-        intent = account.intent(given["payment_intent"], param="payment_intent", status=400)
-    elif "charge" in given:
-        if given["charge"] not in account.charges:
-            raise missing("charge", given["charge"], param="charge")
-        intent = account.intents[account.charges[given["charge"]]["payment_intent"]]
+def _refunded_intent(account: Account, params: Mapping[str, Any]) -> Intent:
+    if "payment_intent" in params:
+        intent = account.intent(params["payment_intent"], param="payment_intent", status=400)
+    elif "charge" in params:
+        if params["charge"] not in account.charges:
+            raise missing("charge", params["charge"], param="charge")
+        intent = account.intents[account.charges[params["charge"]]["payment_intent"]]
     else:
         raise InvalidParameter(
             "One of the following params should be provided for this request: payment_intent or charge.",
@@ -125,54 +127,61 @@ def _refunded_intent(account: Account, given: Mapping[str, Any]) -> Intent:
     return intent
 
 
-def _refundable_amount(charge: Json, asked: int | None, *, is_refundable: bool) -> int:
+def _refundable_amount(charge: Json, amount: int | None, *, is_refundable: bool) -> int:
     if not charge["captured"]:
         raise InvalidRequest(f"Charge {charge['id']} has not been captured; cancel its PaymentIntent instead.")
-    rest: int = charge["amount_captured"] - charge["amount_refunded"]
+    remaining: int = charge["amount_captured"] - charge["amount_refunded"]
     if charge["disputed"] and not is_refundable:
         raise InvalidRequest(
             f"Charge {charge['id']} has been charged back; cannot issue a refund.", code="charge_disputed"
         )
-    if rest == 0:
+    if remaining == 0:
         raise InvalidRequest(f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded")
-    if asked is not None and asked > rest:
+    if amount is not None and amount > remaining:
         raise InvalidRequest(
-            f"Refund amount ({asked}) is greater than unrefunded amount on charge ({rest})", param="amount"
+            f"Refund amount ({amount}) is greater than unrefunded amount on charge ({remaining})", param="amount"
         )
-    return rest if asked is None else asked
+    return remaining if amount is None else amount
 
 
-def _course(account: Account, charge: Json, given: Mapping[str, Any]) -> RefundCourse:
+def _refund_scenario(account: Account, charge: Json, params: Mapping[str, Any]) -> RefundScenario:
     if charge["payment_method_details"]["type"] != "customer_balance":
         return account.methods[charge["payment_method"]].behaviour.refund
-    # Money that came by transfer is sent to the customer's bank, and he is told so by e-mail
+    # The refund of a bank transfer goes to the customer's bank account, for which Stripe asks by e-mail
     # (https://docs.stripe.com/payments/customer-balance/refunding).
-    if not (given.get("instructions_email") or account.customers[charge["customer"]].get("email")):
+    if not (params.get("instructions_email") or account.customers[charge["customer"]].get("email")):
         raise InvalidRequest(
             "The customer has no email address, which is needed to refund a bank transfer.", param="instructions_email"
         )
     return "pending"
 
 
-def _count(charge: Json, amount: int) -> None:
+def _add_refunded(charge: Json, amount: int) -> None:
     charge["amount_refunded"] += amount
     charge["refunded"] = charge["amount_refunded"] == charge["amount_captured"]
 
 
-def _destination(charge: Json) -> Json:
+def _destination(charge: Json) -> Json | None:
+    """Return `destination_details`: a card, a redirect method or a bank transfer. A debit has none in the SDK [sdk]."""
     type = charge["payment_method_details"]["type"]
-    details = {"reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund"}
-    return {type: details if type == "card" else {}, "type": type}
+    if type == "card":
+        card = {"reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund"}
+        return {type: card, "type": type}
+    if type == "customer_balance":
+        type = KINDS[charge["currency"]]
+    elif type not in REDIRECT_TYPES:
+        return None
+    return {type: {}, "type": type}
 
 
-def _settle_later(account: Account, refund: Json, *, is_success: bool) -> None:
+def _finish_later(account: Account, refund: Json, *, is_success: bool) -> None:
     override = account.sandbox.settings.async_settle_seconds
-    seconds = SETTLE_AFTER.total_seconds() if override is None else override
+    seconds = REFUND_DURATION.total_seconds() if override is None else override
     expected = refund["status"]
 
-    def answer() -> None:
-        # The control API may have let the bank answer earlier.
+    def finish_if_pending() -> None:
+        # The control API may have finished the refund before.
         if refund["status"] == expected:
-            settle(account, refund, is_success=is_success)
+            finish(account, refund, is_success=is_success)
 
-    account.sandbox.agenda.at(account.sandbox.clock.now() + seconds, answer)
+    account.sandbox.scheduler.run_at(account.sandbox.clock.now() + seconds, finish_if_pending)

@@ -1,7 +1,7 @@
-"""Owns SetupIntents: making a payment method fit for later payments of its customer, without charging it.
+"""SetupIntents: preparing a payment method for later payments of its customer, without a charge.
 
-https://docs.stripe.com/api/setup_intents. Statuses as those of a PaymentIntent without capture; a closed one cannot be
-canceled or confirmed again, `setup_intent_unexpected_state` [run].
+https://docs.stripe.com/api/setup_intents. The statuses are those of a PaymentIntent without capture. A cancel or
+confirm of a closed SetupIntent is refused with `setup_intent_unexpected_state` [run].
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from sandbox.stripe.confirmation import (
     BANK_DEBITS,
     MICRODEPOSIT_AMOUNTS,
     MICRODEPOSIT_DESCRIPTOR,
-    named_method,
-    settle_mandate,
+    resolve_method,
+    store_mandate,
 )
 from sandbox.stripe.declines import AUTHENTICATION_FAILURE_MESSAGE
 from sandbox.stripe.errors import CardError, InvalidParameter, InvalidRequest, Json, doc_url, missing
@@ -74,52 +74,52 @@ VERIFY_FIELDS: Schema = {"amounts": list_of(integer), "descriptor_code": text, "
 
 
 @dataclass(frozen=True)
-class Confirm:
-    """One confirm: what it adds, whose request it was, and where the sandbox is."""
+class ConfirmRequest:
+    """One request to confirm: its parameters, its cause, and the sandbox's base URL."""
 
-    given: Mapping[str, Any]
+    params: Mapping[str, Any]
     cause: Cause
     base_url: str
 
 
-def check_create(given: Mapping[str, Any]) -> None:
-    """Refuse parameters that are legal only with a confirm."""
+def check_create(params: Mapping[str, Any]) -> None:
+    """Refuse parameters that Stripe accepts only together with `confirm`."""
     for name in ("mandate_data", "return_url"):
-        if name in given and not given.get("confirm"):
+        if name in params and not params.get("confirm"):
             raise InvalidParameter(f"You can only set `{name}` when `confirm` is true.", param=name)
 
 
-def create(account: Account, asked: Confirm) -> Json:
-    """Store a SetupIntent and, if asked, confirm it at once."""
-    given = asked.given
-    if "customer" in given:
-        account.customer(given["customer"])
-    body = _new_setup(account, given)
+def create(account: Account, request: ConfirmRequest) -> Json:
+    """Create a SetupIntent and, with `confirm`, confirm it immediately."""
+    params = request.params
+    if "customer" in params:
+        account.customer(params["customer"])
+    body = _new_setup(account, params)
     setup = Setup(body)
-    method = _chosen(account, body, given)
+    method = _choose_method(account, body, params)
     if method is not None:
         body.update(payment_method=method.body["id"], status="requires_confirmation")
     account.setups[body["id"]] = setup
-    account.emit("setup_intent.created", body, asked.cause)
-    if given.get("confirm"):
-        taken = ("payment_method", "payment_method_data")
-        rest = {name: value for name, value in given.items() if name not in taken}
-        confirm(account, setup, Confirm(rest, asked.cause, asked.base_url))
+    account.emit("setup_intent.created", body, request.cause)
+    if params.get("confirm"):
+        handled = ("payment_method", "payment_method_data")
+        others = {name: value for name, value in params.items() if name not in handled}
+        confirm(account, setup, ConfirmRequest(others, request.cause, request.base_url))
     return body
 
 
 def retrieve(account: Account, id: str) -> Setup:
-    """Return a SetupIntent or refuse."""
+    """Return a SetupIntent; raise InvalidRequest for an unknown id."""
     if id not in account.setups:
         raise missing("setupintent", id, param="intent", status=404)
     return account.setups[id]
 
 
-def confirm(account: Account, setup: Setup, asked: Confirm) -> Json:
-    """Try to set the method up. Raises `CardError` when its issuer refuses at once."""
+def confirm(account: Account, setup: Setup, request: ConfirmRequest) -> Json:
+    """Set the method up; raise CardError for an immediate decline."""
     body = setup.body
     _check_open(setup, "confirmed")
-    method = _chosen(account, body, asked.given)
+    method = _choose_method(account, body, request.params)
     if method is None:
         raise InvalidRequest(
             "You cannot confirm this SetupIntent because it's missing a payment method.",
@@ -128,25 +128,25 @@ def confirm(account: Account, setup: Setup, asked: Confirm) -> Json:
         )
     body.update(payment_method=method.body["id"], status="requires_confirmation", next_action=None)
     if method.body["type"] in BANK_DEBITS:
-        settle_mandate(account, method, asked.given, is_off_session=False)
+        store_mandate(account, method, request.params, is_off_session=False)
         body["mandate"] = method.mandate
     decline = method.next_behaviour().decline
     if decline is not None and not method.behaviour.is_attachable:
         error = decline.error(charge=None, payment_method=method.body)
-        _fail(account, setup, error, asked.cause)
+        _fail(account, setup, error, request.cause)
         raise CardError(error, setup_intent=body)
     setup.method = method
-    action = _action(account, setup, method, asked)
+    action = _action(account, setup, method, request)
     if action is None:
-        _succeed(account, setup, asked.cause)
+        _succeed(account, setup, request.cause)
     else:
         body.update(status="requires_action", next_action=action)
-        account.emit("setup_intent.requires_action", body, asked.cause)
+        account.emit("setup_intent.requires_action", body, request.cause)
     return body
 
 
 def authenticate(account: Account, setup: Setup, *, is_success: bool, cause: Cause) -> None:
-    """End the customer's part: 3-D Secure of the method that is set up."""
+    """Finish the 3-D Secure challenge of the method."""
     action = setup.body["next_action"] or {}
     if action.get("type") not in ("redirect_to_url", "use_stripe_sdk"):
         raise _unexpected_state(setup, "authenticated", ("requires_action",))
@@ -157,12 +157,12 @@ def authenticate(account: Account, setup: Setup, *, is_success: bool, cause: Cau
     _fail(account, setup, error | {"message": AUTHENTICATION_FAILURE_MESSAGE}, cause)
 
 
-def verify_microdeposits(account: Account, setup: Setup, given: Mapping[str, Any], cause: Cause) -> Json:
-    """End the verification of a US bank account."""
+def verify_microdeposits(account: Account, setup: Setup, params: Mapping[str, Any], cause: Cause) -> Json:
+    """Verify a US bank account."""
     if (setup.body["next_action"] or {}).get("type") != "verify_with_microdeposits":
         raise _unexpected_state(setup, "verified", ("requires_action",))
-    is_right = given.get("descriptor_code") == MICRODEPOSIT_DESCRIPTOR
-    if not is_right and sorted(given.get("amounts", [])) != MICRODEPOSIT_AMOUNTS:
+    is_right = params.get("descriptor_code") == MICRODEPOSIT_DESCRIPTOR
+    if not is_right and sorted(params.get("amounts", [])) != MICRODEPOSIT_AMOUNTS:
         raise InvalidRequest(
             "The microdeposit values provided do not match.",
             code="payment_method_microdeposit_verification_amounts_mismatch",
@@ -172,15 +172,15 @@ def verify_microdeposits(account: Account, setup: Setup, given: Mapping[str, Any
 
 
 def cancel(account: Account, setup: Setup, reason: str | None, cause: Cause) -> Json:
-    """Close an open SetupIntent."""
+    """Cancel an open SetupIntent."""
     _check_open(setup, "canceled")
     setup.body.update(status="canceled", cancellation_reason=reason, next_action=None)
     account.emit("setup_intent.canceled", setup.body, cause)
     return setup.body
 
 
-def _chosen(account: Account, body: Json, given: Mapping[str, Any]) -> Method | None:
-    method = named_method(account, body, given)
+def _choose_method(account: Account, body: Json, params: Mapping[str, Any]) -> Method | None:
+    method = resolve_method(account, body, params)
     if method is not None and method.body["type"] not in body["payment_method_types"]:
         raise InvalidRequest(
             f"The PaymentMethod provided ({method.body['type']}) is not allowed for this SetupIntent.",
@@ -189,8 +189,8 @@ def _chosen(account: Account, body: Json, given: Mapping[str, Any]) -> Method | 
     return method
 
 
-def _action(account: Account, setup: Setup, method: Method, asked: Confirm) -> Json | None:
-    id, base = setup.body["id"], asked.base_url
+def _action(account: Account, setup: Setup, method: Method, request: ConfirmRequest) -> Json | None:
+    id, base = setup.body["id"], request.base_url
     if not method.behaviour.is_verified and not method.is_set_up:
         details = {
             "arrival_date": account.now + 2 * 24 * 3600,
@@ -201,7 +201,7 @@ def _action(account: Account, setup: Setup, method: Method, asked: Confirm) -> J
     if method.behaviour.authentication not in ("always", "unless_set_up", "on_session"):
         return None
     url = f"{base}/_sandbox/setups/{id}"
-    if return_url := asked.given.get("return_url"):
+    if return_url := request.params.get("return_url"):
         return {"type": "redirect_to_url", "redirect_to_url": {"url": url, "return_url": return_url}}
     details = {"type": "three_d_secure_redirect", "stripe_js": url, "source": new_id("src_")}
     return {"type": "use_stripe_sdk", "use_stripe_sdk": details}
@@ -239,9 +239,9 @@ def _unexpected_state(setup: Setup, done: str, allowed: tuple[str, ...]) -> Inva
     )
 
 
-def _new_setup(account: Account, given: Mapping[str, Any]) -> Json:
+def _new_setup(account: Account, params: Mapping[str, Any]) -> Json:
     id = new_id("seti_")
-    types = given.get("allowed_payment_method_types")
+    types = params.get("allowed_payment_method_types")
     return {
         "id": id,
         "object": "setup_intent",
@@ -251,23 +251,23 @@ def _new_setup(account: Account, given: Mapping[str, Any]) -> Json:
         "cancellation_reason": None,
         "client_secret": new_client_secret(id),
         "created": account.now,
-        "customer": given.get("customer"),
+        "customer": params.get("customer"),
         "customer_account": None,
-        "description": given.get("description"),
+        "description": params.get("description"),
         "excluded_payment_method_types": None,
         "flow_directions": None,
         "last_setup_error": None,
         "latest_attempt": None,
         "livemode": False,
         "mandate": None,
-        "metadata": merge_metadata({}, given.get("metadata", {})),
+        "metadata": merge_metadata({}, params.get("metadata", {})),
         "next_action": None,
         "on_behalf_of": None,
         "payment_method": None,
         "payment_method_configuration_details": None,
-        "payment_method_options": given.get("payment_method_options", {}),
+        "payment_method_options": params.get("payment_method_options", {}),
         "payment_method_types": types or ["card", *BANK_DEBITS],
         "single_use_mandate": None,
         "status": "requires_payment_method",
-        "usage": given.get("usage", "off_session"),
+        "usage": params.get("usage", "off_session"),
     }

@@ -28,10 +28,11 @@ from sqlalchemy import make_url
 
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
-from stack.books import our_sums, provider_sums
 from stack.client import decision_form
 from stack.credentials import sandbox_credentials
 from stack.process import Process, free_port, wait_until
+from stack.reconciliation import our_totals, provider_totals
+from tests.patience import patient
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -40,18 +41,23 @@ APPLICATION = "acceptance"
 WEBHOOK_SECRET = "whsec_acceptance"
 PUBLISHABLE_KEY = "pk_test_acceptance"
 SECRET_KEY = "sk_test_sandbox_acceptance"
-# What nobody has to wait for longer than this is broken.
-REST_SECONDS = 40.0
-READY_SECONDS = 60.0
+# What takes longer than this on a normal machine is broken; every wait stretches it by `patient`.
+REST_SECONDS = 60.0
+READY_SECONDS = 120.0
 POLL_SECONDS = 0.2
-HTTP_SECONDS = 45.0
+HTTP_SECONDS = patient(45.0)
+# How long a worker waits for a provider: long enough for a loaded machine, short enough to wait for in a test.
+READ_SECONDS = patient(2.0)
+# How long a provider holds a call whose caller is to give up.
+LOST_SECONDS = 1.5 * READ_SECONDS
 MOST_AT_ONCE = 64
 DAY_SECONDS = 86_400
 MOVING = ("accepted", "processing", "in_doubt")
 
 
 def eventually(condition: Callable[[], bool], what: str, seconds: float = REST_SECONDS) -> None:
-    """Wait until `condition` holds; fail, saying what never became true, after `seconds`."""
+    """Wait until `condition` holds; fail, saying what never became true, after `seconds` of a normal machine."""
+    seconds = patient(seconds)
     assert wait_until(condition, seconds, POLL_SECONDS), f"not within {seconds:g} seconds: {what}"
 
 
@@ -87,7 +93,7 @@ class Provider:
         self.call("POST", "/_sandbox/webhooks", json=mischief)
 
     def behave(self) -> None:
-        """End all faults and all mischief."""
+        """End all faults and all mischief; calls that a fault delays go on."""
         self.call("DELETE", "/_sandbox/faults")
         self.disturb(paused=False, duplicate=1, reorder=False, delay_seconds=0, drop_rate=0)
 
@@ -228,6 +234,7 @@ class Merchant:
             shown.update(self.payment(payment_id))
             return condition(shown)
 
+        seconds = patient(seconds)
         is_so = wait_until(holds, seconds, POLL_SECONDS)
         assert is_so, f"payment is {shown['status']}, not {what}, after {seconds:g} seconds: {shown['attempts']}"
         return shown
@@ -266,8 +273,7 @@ class House:
             **sandbox_credentials(f"http://127.0.0.1:{self._sandbox_port}", self.web_url, WEBHOOK_SECRET),
             "STRIPE_SECRET_KEY": SECRET_KEY,
             "STRIPE_PUBLISHABLE_KEY": PUBLISHABLE_KEY,
-            # Long enough for a loaded machine, short enough to wait for in a test.
-            "PROVIDER_READ_TIMEOUT_SECONDS": "2",
+            "PROVIDER_READ_TIMEOUT_SECONDS": str(READ_SECONDS),
             # Threads hold database connections, of which a stock PostgreSQL has a hundred for all houses.
             "WORKER_CONCURRENCY": "8",
             "PYTHONUNBUFFERED": "1",
@@ -306,7 +312,7 @@ class House:
         # An idle connection must not be closed at the moment when a test uses it again.
         command += ["--keep-alive", "75", "--workers", "1", "--threads", "32", "--log-level", "info"]
         process = self._start(name, command, env)
-        process.wait_for(lambda: _answers(f"{self.web_url}/readyz"), "a 200 from /readyz", READY_SECONDS)
+        process.wait_for(lambda: _answers(f"{self.web_url}/readyz"), "a 200 from /readyz", patient(READY_SECONDS))
         return process
 
     def worker(self, name: str = "worker", *options: str, **env: str) -> Process:
@@ -355,6 +361,11 @@ class House:
         with psycopg.connect(url, row_factory=dict_row) as connection:
             return list(connection.execute(query.encode(), values).fetchall())
 
+    def sweeps(self) -> int:
+        """Return how many sweeps the workers of this house have been through."""
+        lines = (line for process in self.processes for line in process.log_text().splitlines())
+        return sum("payments.sweep[" in line and "succeeded" in line for line in lines)
+
     def events(self, payment_id: str) -> list[str]:
         """Return the names of a payment's events, in order."""
         return [
@@ -364,7 +375,7 @@ class House:
     def assert_books_agree(self, payment_id: str) -> Json:
         """Assert that our amounts of a payment are the provider's; return the payment."""
         shown = self.merchant.payment(payment_id)
-        ours, theirs = our_sums(shown), provider_sums(self.provider.books(), payment_id)
+        ours, theirs = our_totals(shown), provider_totals(self.provider.books(), shown)
         assert ours == theirs, f"we say {ours}, the provider says {theirs}"
         return shown
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from tests.acceptance.harness import House, Json, at_once, eventually, order, reference, unique
+from tests.acceptance.harness import LOST_SECONDS, House, Json, at_once, eventually, order, reference, unique
 from tests.conftest import OpenHouse
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.postgres]
 
-# What may happen to a call: its answer is lost after the provider has acted, or the provider never acts.
-LOST_ANSWERS = {
-    "timeout_after": {"seconds": 3},
-    "reset_after": {},
-    "error_after": {},
-    "latency": {"seconds": 3},
-}
+# What may happen to a call: its answer is lost after the provider has acted, the provider acts only after its caller
+# has given up, or it never acts.
+LOST_ANSWERS = {"timeout_after": {"seconds": LOST_SECONDS}, "reset_after": {}, "error_after": {}}
+EXECUTED_LATE = {"latency": {"seconds": LOST_SECONDS}}
 NOT_EXECUTED = {"error_before": {}, "reset_before": {}, "rate_limit": {}}
-FAULTS = LOST_ANSWERS | NOT_EXECUTED
+FAULTS = LOST_ANSWERS | EXECUTED_LATE | NOT_EXECUTED
 
 
 @pytest.mark.parametrize("operation", ["payment_intents.create", "payment_intents.confirm"])
@@ -36,6 +33,17 @@ def test_a_lost_answer_is_doubt_until_the_look_up(house: House) -> None:
     for payment in at_once(lambda _: house.merchant.pay(order()), len(LOST_ANSWERS)):
         house.assert_charged_once(payment["id"])
         assert house.events(payment["id"])[-2:] == ["charge_in_doubt", "charge_approved"]
+
+
+def test_a_call_that_is_executed_late_is_doubt_first(house: House) -> None:
+    """A look-up that comes before the provider acts finds nothing, and the same call is made again."""
+    house.provider.disturb(paused=True)
+    _order_faults(house, "payment_intents.confirm", EXECUTED_LATE)
+    payment = house.merchant.pay(order())
+    house.assert_charged_once(payment["id"])
+    events = house.events(payment["id"])
+    assert "charge_in_doubt" in events
+    assert events[-1] == "charge_approved"
 
 
 def test_doubt_blocks_every_other_collection_of_the_debt(house: House) -> None:

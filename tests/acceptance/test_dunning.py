@@ -12,12 +12,12 @@ import pytest
 from tests.acceptance.harness import DAY_SECONDS, House, Json, eventually, subscription_order
 from tests.conftest import OpenHouse
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.postgres, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.postgres, pytest.mark.timeout(600)]
 
 ALWAYS_POOR = "pm_card_visa_chargeDeclinedInsufficientFunds"
 STOLEN = "pm_card_visa_chargeDeclinedStolenCard"
-# A retry is charged by a beat that ticks every two seconds, on a machine that may be busy.
-TOLERANCE_SECONDS = 60
+# Longer than any wait of these tests on any machine, and far shorter than a day.
+HOUR_SECONDS = 3600
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +45,11 @@ def test_three_weeks(dunning_house: House) -> None:
 
     _pay_otherwise(house, paying)
 
-    house.provider.advance(seconds=started[lost["id"]].timestamp() + 3 * DAY_SECONDS - house.provider.now() - 30)
+    retry_at = started[lost["id"]].timestamp() + 3 * DAY_SECONDS
+    house.provider.advance(seconds=retry_at - house.provider.now() - HOUR_SECONDS)
     _let_a_sweep_pass(house)
     assert len(house.provider.tries(lost["id"])) == 1
-    house.provider.advance(seconds=40)
+    house.provider.advance(seconds=HOUR_SECONDS + 10)
     for payment in (recovering, lost):
         again = _wait_for_failures(house, payment["id"], 2)
         assert _next_retry(again) - started[payment["id"]] == timedelta(days=7)
@@ -69,10 +70,10 @@ def test_three_weeks(dunning_house: House) -> None:
     assert ends_at - last_failed_at == timedelta(days=7)
     assert house.merchant.subscription_status(lost["subscription_id"]) == "past_due"
 
-    house.provider.advance(seconds=ends_at.timestamp() - house.provider.now() - 30)
+    house.provider.advance(seconds=ends_at.timestamp() - house.provider.now() - HOUR_SECONDS)
     _let_a_sweep_pass(house)
     assert house.merchant.payment(lost["id"])["status"] == "in_grace"
-    house.provider.advance(seconds=40)
+    house.provider.advance(seconds=HOUR_SECONDS + 10)
     house.merchant.wait(lost["id"], "uncollectible")
     assert house.merchant.subscription_status(lost["subscription_id"]) == "canceled"
     assert house.events(lost["id"]).count("grace_expired") == 1
@@ -166,13 +167,8 @@ def _advance(house: House, days: float) -> None:
 
 def _let_a_sweep_pass(house: House) -> None:
     """Wait until the workers have been through a whole sweep that began after now."""
-    before = _sweeps(house)
-    eventually(lambda: _sweeps(house) >= before + 3, "three more sweeps")
-
-
-def _sweeps(house: House) -> int:
-    logs = [process.log_text() for process in house.processes if process.name.startswith("worker")]
-    return sum("payments.sweep[" in line and "succeeded" in line for log in logs for line in log.splitlines())
+    before = house.sweeps()
+    eventually(lambda: house.sweeps() >= before + 3, "three more sweeps")
 
 
 def _wait_for_failures(house: House, payment_id: str, failures: int) -> Json:
@@ -193,7 +189,7 @@ def _assert_tried_on_days(house: House, payment_id: str, *days: int) -> None:
     at = [row["at"] for row in house.provider.tries(payment_id)]
     assert len(at) == len(days)
     for (earlier, later), (first, second) in zip(pairwise(at), pairwise(days), strict=True):
-        assert abs(later - earlier - (second - first) * DAY_SECONDS) < TOLERANCE_SECONDS
+        assert abs(later - earlier - (second - first) * DAY_SECONDS) < HOUR_SECONDS
 
 
 def _next_retry(shown: Json) -> datetime:

@@ -11,7 +11,7 @@ import redis
 from tests.acceptance.harness import House, eventually, order
 from tests.conftest import OpenHouse, delete_queues
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.postgres, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.postgres, pytest.mark.timeout(600)]
 REST_SECONDS = 150.0
 
 

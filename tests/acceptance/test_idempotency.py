@@ -56,12 +56,13 @@ def test_fifty_payments_of_one_invoice_are_one_live_collection(house: House) -> 
 
 
 def test_while_an_invoice_is_collected_all_others_are_told_409(house: House) -> None:
-    house.provider.fault("payment_intents.create", "latency", seconds=1.5)
+    house.provider.fault("payment_intents.create", "latency")
     body = order()
     payment_id = house.merchant.process(body)["id"]
     responses = at_once(lambda _: house.merchant.send("POST", "/process", body), 10)
     assert {response.status_code for response in responses} == {409}
     assert {response.json()["type"] for response in responses} == {"collection_in_progress"}
+    house.provider.behave()
     house.merchant.wait(payment_id, "captured")
     house.assert_charged_once(payment_id)
 

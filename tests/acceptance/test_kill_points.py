@@ -19,6 +19,7 @@ import requests
 from models.failpoints import POINTS
 from stack.process import Process
 from tests.acceptance.harness import (
+    LOST_SECONDS,
     House,
     Json,
     eventually,
@@ -30,13 +31,15 @@ from tests.acceptance.harness import (
 )
 from tests.conftest import OpenHouse
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.postgres, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.postgres, pytest.mark.timeout(600)]
 
 # So many houses at once: each has a web process, a worker and a beat.
 HOUSES_AT_ONCE = 8
-# A lease of 15 seconds, or a ring of 30 that nobody heard; and the start of a process on a busy machine.
-RECOVERY_SECONDS = 45.0
-DEATH_SECONDS = 60.0
+# A lease of 15 seconds, or a ring of 30 that nobody heard, are 15 sweeps of a beat that ticks every two seconds; the
+# others are for a machine on which eight houses start at once.
+RECOVERY_SWEEPS = 45
+RECOVERY_SECONDS = 120.0
+DEATH_SECONDS = 120.0
 # What a worker logs that wakes up to find its attempt in other hands.
 AWAKE = re.compile(r"lost before anything was sent|was settled by somebody else")
 
@@ -48,6 +51,7 @@ class Outcome:
     shown: Json
     movements: list[str]
     recovery_seconds: float
+    recovery_sweeps: int
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def process_and_lose_the_answer(house: House, prepared: str) -> str:
 def process_in_doubt(house: House, prepared: str) -> str:
     """Enqueue; the provider charges and does not answer."""
     house.provider.disturb(drop_rate=1)
-    house.provider.fault("payment_intents.confirm", "timeout_after", seconds=3)
+    house.provider.fault("payment_intents.confirm", "timeout_after", seconds=LOST_SECONDS)
     return process_once(house, prepared)
 
 
@@ -181,11 +185,18 @@ def recover(
 ) -> Outcome:
     """Make sure that the dead stay dead, start a clean process, and wait for the payment to rest."""
     dead.kill()
-    died_at = time.monotonic()
+    recovery = wait_for_recovery(house, start_clean, payment_id, rests)
+    return Outcome(house.assert_books_agree(payment_id), house.provider.movements(payment_id), *recovery)
+
+
+def wait_for_recovery(
+    house: House, start_clean: Callable[[], Process], payment_id: str, rests: str
+) -> tuple[float, int]:
+    """Start a clean process and wait for the payment to rest; return the seconds and the sweeps until then."""
+    begun_at, sweeps = time.monotonic(), house.sweeps()
     start_clean()
     house.merchant.wait(payment_id, rests, seconds=RECOVERY_SECONDS)
-    recovery_seconds = time.monotonic() - died_at
-    return Outcome(house.assert_books_agree(payment_id), house.provider.movements(payment_id), recovery_seconds)
+    return time.monotonic() - begun_at, house.sweeps() - sweeps
 
 
 def was_killed(process: Process) -> bool:
@@ -196,30 +207,29 @@ def was_killed(process: Process) -> bool:
 def kill_in_flight(house: House) -> Outcome:
     """Kill -9 a worker while the provider is busy with its call, which then charges."""
     house.start_sandbox().web()
-    house.provider.fault("payment_intents.confirm", "latency", seconds=1.5)
-    worker = house.worker_with_beat("first")
+    house.provider.fault("payment_intents.confirm", "latency")
+    worker = house.worker_with_beat("first", PROVIDER_READ_TIMEOUT_SECONDS="120")
     payment_id = process_once(house, "")
     eventually(lambda: house.provider.fault_hits() == 1, "the call")
     worker.kill()
+    house.provider.behave()
     return recover(house, worker, lambda: house.worker_with_beat("clean"), payment_id)
 
 
 def freeze(house: House, operation: str) -> Outcome:
     """Stop a worker in a call for longer than its lease, let another one take over, and wake the first."""
     house.start_sandbox().web()
-    house.provider.fault(operation, "latency", seconds=1.5)
+    house.provider.fault(operation, "latency")
     # With more patience than it is frozen for, it finds the answer when it wakes up, and would go on.
     frozen = house.worker("frozen", PROVIDER_READ_TIMEOUT_SECONDS="120")
     payment_id = process_once(house, "")
     eventually(lambda: house.provider.fault_hits() == 1, "the call")
     frozen.send(signal.SIGSTOP)
-    stopped_at = time.monotonic()
-    house.worker_with_beat("other")
-    house.merchant.wait(payment_id, "captured", seconds=RECOVERY_SECONDS)
-    recovery_seconds = time.monotonic() - stopped_at
+    house.provider.behave()
+    recovery = wait_for_recovery(house, lambda: house.worker_with_beat("other"), payment_id, "captured")
     frozen.send(signal.SIGCONT)
     eventually(lambda: AWAKE.search(frozen.log_text()) is not None, f"a sign of the woken\n{frozen.log_tail()}")
-    return Outcome(house.assert_books_agree(payment_id), house.provider.movements(payment_id), recovery_seconds)
+    return Outcome(house.assert_books_agree(payment_id), house.provider.movements(payment_id), *recovery)
 
 
 PLAYS: dict[str, Callable[[House], Outcome]] = {
@@ -265,5 +275,6 @@ def test_a_worker_that_is(name: str, outcomes: dict[str, Future[Outcome]]) -> No
 
 
 def test_recovery_is_soon(outcomes: dict[str, Future[Outcome]]) -> None:
-    seconds = {name: future.result().recovery_seconds for name, future in outcomes.items()}
-    assert max(seconds.values()) <= RECOVERY_SECONDS, seconds
+    """Counted in sweeps, as seconds would measure the machine."""
+    sweeps = {name: future.result().recovery_sweeps for name, future in outcomes.items()}
+    assert max(sweeps.values()) <= RECOVERY_SWEEPS, sweeps

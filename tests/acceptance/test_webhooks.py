@@ -11,6 +11,8 @@ import stripe
 
 from tests.acceptance.harness import (
     API,
+    HTTP_SECONDS,
+    READ_SECONDS,
     WEBHOOK_SECRET,
     House,
     Json,
@@ -73,7 +75,7 @@ def test_a_payment_that_webhooks_settle_is_settled_once(house: House, kind: str)
     payment = _waiting_sepa(house) if kind == "sepa" else _waiting_3ds(house)
     (house.provider.settle if kind == "sepa" else house.provider.authenticate)(reference(payment))
     _let_all_be_delivered(house)
-    house.merchant.wait(payment["id"], "captured", seconds=20)
+    house.merchant.wait(payment["id"], "captured")
     house.assert_charged_once(payment["id"])
     assert house.events(payment["id"]).count("charge_approved") == 1
     _assert_each_kept_once(house, payment["id"])
@@ -82,7 +84,7 @@ def test_a_payment_that_webhooks_settle_is_settled_once(house: House, kind: str)
 def test_sepa_settles_by_webhook(house: House) -> None:
     payment = _waiting_sepa(house)
     house.provider.settle(reference(payment))
-    house.merchant.wait(payment["id"], "captured", seconds=20)
+    house.merchant.wait(payment["id"], "captured")
     house.assert_charged_once(payment["id"])
     assert _actor_of(house, payment["id"], "charge_approved") == "webhook:stripe"
 
@@ -90,7 +92,7 @@ def test_sepa_settles_by_webhook(house: House) -> None:
 def test_sepa_that_the_bank_refuses_is_declined(house: House) -> None:
     payment = _waiting_sepa(house)
     house.provider.settle(reference(payment), "failure")
-    house.merchant.wait(payment["id"], "declined", seconds=20)
+    house.merchant.wait(payment["id"], "declined")
     assert house.provider.movements(payment["id"]) == []
     house.assert_books_agree(payment["id"])
 
@@ -99,7 +101,7 @@ def test_3ds_settles_by_webhook(house: House) -> None:
     payment = _waiting_3ds(house)
     assert payment["next_action"]["redirect_url"].startswith(house.provider.url)
     house.provider.authenticate(reference(payment))
-    house.merchant.wait(payment["id"], "captured", seconds=20)
+    house.merchant.wait(payment["id"], "captured")
     house.assert_charged_once(payment["id"])
     assert _actor_of(house, payment["id"], "charge_approved") == "webhook:stripe"
 
@@ -107,7 +109,7 @@ def test_3ds_settles_by_webhook(house: House) -> None:
 def test_3ds_that_the_customer_fails_is_declined(house: House) -> None:
     payment = _waiting_3ds(house)
     house.provider.authenticate(reference(payment), "failure")
-    house.merchant.wait(payment["id"], "declined", seconds=20)
+    house.merchant.wait(payment["id"], "declined")
     assert house.provider.movements(payment["id"]) == []
 
 
@@ -119,7 +121,7 @@ def test_an_intent_of_a_front_end_settles_by_webhook(house: House) -> None:
     intent = opened["client_secret"].split("_secret_")[0]
     form = {"payment_method": "pm_card_visa", "return_url": "https://shop.example/thanks"}
     house.provider.call("POST", f"/v1/payment_intents/{intent}/confirm", data=form)
-    house.merchant.wait(opened["payment_id"], "captured", seconds=20)
+    house.merchant.wait(opened["payment_id"], "captured")
     house.assert_charged_once(opened["payment_id"])
 
 
@@ -130,7 +132,7 @@ def test_a_lost_webhook_is_made_up_for_by_a_look_up(house: House, kind: str) -> 
     (house.provider.settle if kind == "sepa" else house.provider.authenticate)(reference(payment))
     assert house.merchant.payment(payment["id"])["status"] in ("pending", "requires_action")
     house.provider.advance(seconds=90)
-    house.merchant.wait(payment["id"], "captured", seconds=20)
+    house.merchant.wait(payment["id"], "captured")
     house.assert_charged_once(payment["id"])
     assert _kept(house, payment["id"]) == []
 
@@ -140,7 +142,7 @@ def test_a_refund_made_in_the_dashboard_is_in_our_books(house: House) -> None:
     form = {"payment_intent": reference(payment), "amount": "700"}
     house.provider.disturb(duplicate=3)
     house.provider.call("POST", "/v1/refunds", data=form)
-    house.merchant.wait(payment["id"], "partially_refunded", seconds=20)
+    house.merchant.wait(payment["id"], "partially_refunded")
     _let_all_be_delivered(house)
     assert house.assert_books_agree(payment["id"])["refunded_amount"] == "7.00"
     assert house.events(payment["id"]).count("refunded_partly") == 1
@@ -151,7 +153,7 @@ def test_a_refund_that_fails_later_is_taken_back(house: House) -> None:
     house.merchant.operate(payment["id"], "refunds", {"amount": "7.00"})
     made = house.merchant.wait(payment["id"], "partially_refunded")["attempts"][-1]["provider_reference"]
     house.provider.call("POST", f"/_sandbox/refunds/{made}/settle", json={"result": "failure"})
-    house.merchant.wait(payment["id"], "captured", seconds=20)
+    house.merchant.wait(payment["id"], "captured")
     assert house.assert_books_agree(payment["id"])["refunded_amount"] == "0.00"
 
 
@@ -191,7 +193,7 @@ def test_an_event_about_somebody_elses_object_is_ignored(house: House) -> None:
 
 
 def test_webhooks_that_come_while_the_call_is_in_flight_do_no_harm(house: House) -> None:
-    house.provider.fault("payment_intents.confirm", "timeout_after", seconds=1.5)
+    house.provider.fault("payment_intents.confirm", "timeout_after", seconds=0.75 * READ_SECONDS)
     payment = house.merchant.pay(order())
     _let_all_be_delivered(house)
     house.assert_charged_once(payment["id"])
@@ -247,4 +249,4 @@ def _deliver(house: House, body: bytes, *, secret: str = WEBHOOK_SECRET, age_sec
     stamp = int(house.provider.now() - age_seconds)
     signature = stripe.WebhookSignature._compute_signature(f"{stamp}.{body.decode()}", secret)
     headers = {"Stripe-Signature": f"t={stamp},v1={signature}", "Content-Type": "application/json"}
-    return requests.post(f"{house.web_url}{API}/webhooks/stripe", data=body, headers=headers, timeout=30)
+    return requests.post(f"{house.web_url}{API}/webhooks/stripe", data=body, headers=headers, timeout=HTTP_SECONDS)

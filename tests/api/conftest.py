@@ -16,6 +16,11 @@ from sandbox.state import Settings
 from .api_system import ApiSystem
 
 
+@pytest.fixture(autouse=True)
+def _bodies_may_be_deep(collection_between_tests: None) -> None:
+    """Tests of this suite parse bodies that use up the stack."""
+
+
 @pytest.fixture(scope="session")
 def provider() -> Iterator[RunningSandbox]:
     """A sandbox that answers over a socket and delivers no webhooks."""

@@ -20,7 +20,7 @@ def owed(api: ApiSystem, amount: str = "25") -> str:
 
 
 def intents_of(api: ApiSystem, payment_id: str) -> list[Any]:
-    account = api.sandbox.state.imitation(Stripe).account
+    account = api.sandbox.state.provider_of(Stripe).account
     return [intent for intent in account.intents.values() if intent.body["metadata"].get("payment_id") == payment_id]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -30,9 +29,18 @@ def tree(file: Path) -> ast.Module:
     return ast.parse((ROOT / file).read_text(encoding="utf-8"), str(file))
 
 
-def calls(file: Path) -> Iterator[tuple[ast.Call, str]]:
-    """Yield every call with the name of what is called: `update` for both `update(x)` and `sa.update(x)`."""
-    for node in ast.walk(tree(file)):
-        if isinstance(node, ast.Call):
-            called = node.func
-            yield node, called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+@cache
+def nodes(file: Path) -> tuple[ast.AST, ...]:
+    """Return every node of a file's syntax tree."""
+    return tuple(ast.walk(tree(file)))
+
+
+@cache
+def calls(file: Path) -> tuple[tuple[ast.Call, str], ...]:
+    """Return every call with the name of what is called: `update` for both `update(x)` and `sa.update(x)`."""
+    return tuple((node, name_of(node.func)) for node in nodes(file) if isinstance(node, ast.Call))
+
+
+def name_of(called: ast.expr) -> str:
+    """Return the last part of a name, the empty string for what has none."""
+    return called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")

@@ -26,7 +26,9 @@ def test_the_contracts_can_break(tmp_path: Path) -> None:
     for room in ("worker", "tasks", "webhooks", "runtime", "models", "gateways", "domain", "sandbox"):
         (tmp_path / room).mkdir()
         (tmp_path / room / "__init__.py").touch()
-    (tmp_path / "worker" / "cli.py").write_text("from sandbox.server import serve\n")
+    (tmp_path / "worker" / "commands").mkdir()
+    (tmp_path / "worker" / "commands" / "__init__.py").touch()
+    (tmp_path / "worker" / "commands" / "sandbox.py").write_text("from sandbox.server import serve\n")
     (tmp_path / "sandbox" / "server.py").write_text("import domain\nserve = domain\n")
     (tmp_path / "domain" / "clock.py").write_text("import time\nimport models\nprint(time, models)\n")
     (tmp_path / "tasks" / "charge.py").write_text("import webhooks\nprint(webhooks)\n")

@@ -23,7 +23,7 @@ from models.requests import ProcessPayment
 from models.session import make_engine
 from models.tables import attempts, invoices, payments
 from models.webhook_events import lock_event
-from models.webhook_matching import adopt_refund, find_attempt, find_payment_of
+from models.webhook_matching import adopt_refund, find_payment_of, match_attempt
 from tasks import screening
 
 pytestmark = pytest.mark.postgres
@@ -91,7 +91,7 @@ def sweep_all(connection: Connection) -> None:
 
 
 def find_by_reference(connection: Connection) -> None:
-    find_attempt(change(connection), "stripe", "pi_1", "at_1")
+    match_attempt(change(connection), "stripe", "pi_1", "at_1")
     find_payment_of(change(connection), "stripe", None, "pay_1")
     adopt_refund(change(connection), "stripe", "re_1", Approved("re_1", refunded=1), "pi_1", "pay_1")
 

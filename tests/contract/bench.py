@@ -1,6 +1,6 @@
-"""What the contract suite needs of a provider: a gateway, its sandbox's books, and a way to make things go wrong.
+"""What the contract suite needs of a provider: a gateway, its sandbox's books, and a way to make calls fail.
 
-A new provider is one file in `benches`, whose class `ProviderBench` the suite finds by itself."""
+A new provider adds one file to `benches`; the suite runs with the class `ProviderBench` of each file."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from domain.payment_methods import PaymentMethod
 from gateways.base import AttemptRequest, Gateway
 from sandbox.ledger import Movement
 from sandbox.server import RunningSandbox
+from tests.patience import patient
 
-SECONDS = 10.0
-# How long a gateway of the suite waits for an answer, and how much longer a lost one takes.
-READ_SECONDS = 1.0
-LOST_SECONDS = 5.0
-# Where a gateway of the suite says that providers reach us.
+SECONDS = patient(10)
+# How long a gateway of the suite waits for a response, and the longer time that a lost one takes.
+READ_SECONDS = patient(1)
+LOST_SECONDS = 5 * READ_SECONDS
+# The public address that the gateways of the suite give to providers.
 API_URL = "https://pay.example/api/v1/payments"
 PAYER = {
     "email": "jo@example.org",
@@ -38,13 +39,13 @@ PAYER = {
 
 
 class Bench(Protocol):
-    """One provider, as the suite sees it. `provider` names it, `method` is what the suite pays with.
+    """One provider, as the suite sees it. `method`: the payment method of the suite's payments.
 
-    `features` are what the provider can do at all, out of FEATURES. `tokens`: instruments by what comes of them, at
-    least "good"; other names are those of DeclineClass, and "unknown", "authentication", "refund_later",
-    "refund_fails" where the provider has such a thing. `calls`: the sandbox's operations by what the suite calls
-    them: "create", "charge", "retrieve", "capture", "void", "refund", "retrieve_refund". `credentials`: what a
-    gateway with wrong ones is made with."""
+    `features`: what the provider can do, out of FEATURES. `tokens`: payment instruments by their result, at least
+    "good"; the other names are those of DeclineClass, and "unknown", "authentication", "refund_later",
+    "refund_fails" where the provider has them. `calls`: the sandbox's operations by the suite's names for them:
+    "create", "charge", "retrieve", "capture", "void", "refund", "retrieve_refund". `credentials`: arguments that make a
+    gateway with wrong credentials."""
 
     provider: str
     currency: str
@@ -58,21 +59,21 @@ class Bench(Protocol):
         """Return a gateway that talks to the sandbox; changes are arguments of its constructor."""
         ...
 
-    def ready(self, gateway: Gateway, asked: AttemptRequest, card: str) -> AttemptRequest:
-        """Bring a new order to where the next `gateway.charge` moves its money: for a provider whose customer
-        approves first, with a created and approved object as its reference. `card`: a name in `tokens`."""
+    def ready(self, gateway: Gateway, attempt: AttemptRequest, card: str) -> AttemptRequest:
+        """Bring a new attempt to the point where the next `gateway.charge` moves its money: for a provider whose
+        customer approves first, with a created and approved object as its reference. `card`: a name in `tokens`."""
         ...
 
     def let_customer_act(self, reference: str, *, is_good: bool) -> None:
-        """Bring a charge that waits for its customer on: approved, or refused by him or his bank."""
+        """Let the customer of a waiting charge approve it, or let them or their bank refuse it."""
         ...
 
     def let_bank_answer(self, reference: str, *, is_good: bool) -> None:
-        """Bring a pending charge or refund to its end. Feature "pending" or "refund_later"."""
+        """Let the bank decide a pending charge or refund. Feature "pending" or "refund_later"."""
         ...
 
     def pending_token(self, *, is_good: bool) -> tuple[PaymentMethod, str]:
-        """Return a method that the bank answers later. Feature "pending"."""
+        """Return a method whose bank decides later, and its token. Feature "pending"."""
         ...
 
     def event(self, reference: str) -> dict[str, Any]:
@@ -84,15 +85,15 @@ class Bench(Protocol):
         ...
 
     def strange_events(self) -> Iterable[Any]:
-        """Return signed events of types or shapes that nobody knows, which tell nothing about a payment."""
+        """Return events of undocumented types or forms, which concern no payment."""
         ...
 
 
-# charge: a call of ours moves the money. authorize: hold now, capture or void later. partial_capture: less than was
-# held. action: the customer acts at the provider. void_unfinished: a charge that waits for him can be closed.
-# pending: the bank answers later. refund: by a call. webhooks:
-# about payments. refund_webhooks: about refunds too. signed: over the body. stamped: with the time. secrets: several
-# verify. front_end: a browser confirms.
+# charge: a call of the gateway moves the money. authorize: hold now, capture or void later. partial_capture: of a part
+# of it. action: the customer acts at the provider. void_unfinished: a charge that waits for the customer can be
+# canceled. pending: the bank decides later. off_session: charges while the customer is away. refund: by a call.
+# webhooks: about payments. refund_webhooks: about refunds too. signed: over the body. stamped: with the time.
+# secrets: several verify. front_end: a browser confirms.
 FEATURES = frozenset(
     {
         "charge",
@@ -115,7 +116,7 @@ FEATURES = frozenset(
 
 @dataclass(frozen=True)
 class Webhook:
-    """One delivery, as a gateway is shown it."""
+    """One webhook delivery, as a gateway receives it."""
 
     body: bytes
     headers: Mapping[str, str]
@@ -123,28 +124,30 @@ class Webhook:
 
 
 class Books:
-    """The sandbox's own ledger: the truth that outcomes are compared with."""
+    """The sandbox's own ledger, with which outcomes are compared."""
 
     def __init__(self, sandbox: RunningSandbox) -> None:
         self._sandbox = sandbox
 
     def movements(self, payment_id: str) -> list[tuple[str, int]]:
-        """Return every movement of money of a payment, in order."""
+        """Return kind and amount of each movement of a payment's money, in order."""
         rows = self._sandbox.state.ledger.movements
-        return list(_as_asked(row for row in rows if row.metadata.get("payment_id") == payment_id))
+        return list(_as_requested(row for row in rows if row.metadata.get("payment_id") == payment_id))
 
     def moved(self, reference: str) -> list[tuple[str, int]]:
-        """Return every movement of money of a provider's object, in order."""
-        return list(_as_asked(row for row in self._sandbox.state.ledger.movements if row.parent == reference))
+        """Return kind and amount of each movement of money of a provider's object, in order."""
+        return list(_as_requested(row for row in self._sandbox.state.ledger.movements if row.parent == reference))
 
     def fail(self, call: str, fault: Any, times: int | None = 1) -> None:
-        """Let the next call of that name go wrong."""
+        """Let the next call of that name fail."""
         self._sandbox.state.faults.add(call, fault, times=times, seconds=LOST_SECONDS)
 
 
-def _as_asked(rows: Iterable[Movement]) -> Iterator[tuple[str, int]]:
-    """Yield movements as they were asked for. A provider may hold the money as soon as its customer agrees, also for
-    what is then charged, which its metadata tell: hold and capture are one charge, and a hold alone has moved none."""
+def _as_requested(rows: Iterable[Movement]) -> Iterator[tuple[str, int]]:
+    """Yield movements as the attempt requested them.
+
+    A provider may hold the money as soon as its customer agrees, also for a charge, which the metadata show. Its hold
+    and capture then count as one charge, and its hold alone has moved nothing."""
     for row in rows:
         if row.metadata.get("verb") != Verb.CHARGE or row.kind not in ("authorization", "capture", "void"):
             yield row.kind, row.amount
@@ -152,18 +155,18 @@ def _as_asked(rows: Iterable[Movement]) -> Iterator[tuple[str, int]]:
             yield "charge", row.amount
 
 
-def attempt(
+def ready_attempt(
     bench: Bench, verb: Verb = Verb.CHARGE, *, minor: int = 1000, card: str = "good", **changes: Any
 ) -> AttemptRequest:
-    """Return an order of a new payment, brought to where the next `gateway.charge` moves its money.
+    """Return an attempt of a new payment, at the point where the next `gateway.charge` moves its money.
 
-    `card` is one of the bench's names."""
+    `card`: one of the names in `bench.tokens`."""
     gateway: Gateway = changes.pop("gateway", None) or bench.gateway()
-    return bench.ready(gateway, new_order(bench, verb, minor=minor, **changes), card)
+    return bench.ready(gateway, new_attempt(bench, verb, minor=minor, **changes), card)
 
 
-def new_order(bench: Bench, verb: Verb = Verb.CHARGE, *, minor: int = 1000, **changes: Any) -> AttemptRequest:
-    """Return an order of a new payment, of which the provider knows nothing."""
+def new_attempt(bench: Bench, verb: Verb = Verb.CHARGE, *, minor: int = 1000, **changes: Any) -> AttemptRequest:
+    """Return an attempt of a new payment that the provider has not seen."""
     given: dict[str, Any] = {
         "payment_id": f"pay_{secrets.token_hex(16)}",
         "attempt_id": f"at_{secrets.token_hex(16)}",
@@ -184,10 +187,10 @@ def new_order(bench: Bench, verb: Verb = Verb.CHARGE, *, minor: int = 1000, **ch
 
 
 def body_of(event: Any) -> bytes:
-    """Return an event as it travels."""
+    """Return an event as the body of a request."""
     return event if isinstance(event, bytes) else json.dumps(event).encode()
 
 
 def now() -> datetime:
-    """Return the time by which the suite signs."""
+    """Return the time of the suite's signatures."""
     return datetime.now(UTC)

@@ -52,6 +52,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize(("provider", "card"), pairs, indirect=["provider"], ids=ids)
 
 
+@pytest.fixture(autouse=True)
+def _bodies_may_be_deep(collection_between_tests: None) -> None:
+    """Tests of this suite parse bodies that use up the stack."""
+
+
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[RunningSandbox]:
     """One sandbox for the whole suite: each test has payments of its own."""

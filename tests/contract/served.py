@@ -1,9 +1,10 @@
-"""A provider or a receiver for tests: it answers as it is told, and keeps what it was asked."""
+"""A provider or a receiver for tests: it sends the given responses and keeps the requests."""
 
 from __future__ import annotations
 
 import json
 import queue
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,13 +31,13 @@ class Asked:
 
     @property
     def body(self) -> Any:
-        """Return its JSON, None where it is empty."""
+        """Return the decoded JSON, None for an empty body."""
         return json.loads(self.raw) if self.raw else None
 
 
 @dataclass
 class Served:
-    """Where it is, every request so far, and what lies at a path, for a test that serves by path."""
+    """The server's address, every request so far, and the reply for each path, for a test that serves by path."""
 
     url: str
     asked: list[Asked] = field(default_factory=list)
@@ -46,21 +47,23 @@ class Served:
     @property
     def host(self) -> str:
         """Return host and port."""
-        return self.url.removeprefix("http://")
+        return self.url.split("//")[1]
 
     def keep(self, asked: Asked) -> None:
-        """Write a request down."""
+        """Keep a request."""
         self.asked.append(asked)
         self._arrived.put(asked)
 
     def next(self) -> Asked:
-        """Wait for the next request that was not returned yet."""
+        """Wait for the next request that no call has returned yet."""
         return self._arrived.get(timeout=SECONDS)
 
 
 @contextmanager
-def serving(response: Callable[[Asked], Reply | None]) -> Iterator[Served]:
-    """Serve until the block ends. `answer` returns None to close the connection without a word."""
+def serving(response: Callable[[Asked], Reply | None], tls: ssl.SSLContext | None = None) -> Iterator[Served]:
+    """Serve until the block ends. `response` returns None to close the connection without a response.
+
+    With `tls` the address is https://localhost."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -73,22 +76,25 @@ def serving(response: Callable[[Asked], Reply | None]) -> Iterator[Served]:
                 return
             status, body, *headers = reply
             given = body if isinstance(body, bytes) else json.dumps(body).encode()
-            # A redirect goes somewhere, so that a test sees whether it is followed.
+            # A redirect names an address, so that a test sees whether it is followed.
             elsewhere = {"Location": "/elsewhere"} if 300 <= status < 400 else {}
             self.send_response(status)
             for name, value in {"Content-Length": str(len(given)), **elsewhere, **dict(*headers)}.items():
                 self.send_header(name, value)
-            with suppress(OSError):  # whoever asked may have given up
+            with suppress(OSError):  # the client may have closed the connection
                 self.end_headers()
                 self.wfile.write(given)
 
         do_POST = do_PUT = do_DELETE = do_GET
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    served = Served(f"http://127.0.0.1:{server.server_port}")
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    address = "http://127.0.0.1" if tls is None else "https://localhost"
+    served = Served(f"{address}:{server.server_port}")
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield served
@@ -99,7 +105,7 @@ def serving(response: Callable[[Asked], Reply | None]) -> Iterator[Served]:
 
 @contextmanager
 def answering(*replies: Reply) -> Iterator[Served]:
-    """Serve these answers, one after the other, of which the last is given for ever."""
+    """Serve these replies one after the other; the last one is repeated."""
     left = list(replies)
     with serving(lambda asked: left.pop(0) if len(left) > 1 else left[0]) as served:
         yield served

@@ -20,7 +20,7 @@ from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 
 from .afterpay_wire import Wire
-from .bench import API_URL, SECONDS, Books, attempt, new_order
+from .bench import API_URL, SECONDS, Books, new_attempt, ready_attempt
 from .benches.afterpay import ProviderBench as AfterpayBench
 
 HOUR = 3600.0
@@ -61,7 +61,7 @@ def charge_now(gateway: AfterpayGateway, charge: AttemptRequest) -> object:
 def test_a_customer_decides_on_the_page(
     afterpay: AfterpayBench, gateway: AfterpayGateway, books: Books, decision: str, status: str, kind: type
 ) -> None:
-    charge, page = with_checkout(gateway, new_order(afterpay))
+    charge, page = with_checkout(gateway, new_attempt(afterpay))
     shown = requests.get(page, timeout=SECONDS).text
     assert "10.00" in shown
     assert "AUD" in shown
@@ -78,14 +78,14 @@ def test_success_in_the_address_does_not_approve(
     afterpay: AfterpayBench, gateway: AfterpayGateway, books: Books
 ) -> None:
     """Only Afterpay decides, and only its response to a charge shows the decision."""
-    charge, page = with_checkout(gateway, new_order(afterpay))
+    charge, page = with_checkout(gateway, new_attempt(afterpay))
     requests.get(f"{page}?status=SUCCESS&orderToken={charge.reference}", timeout=SECONDS)
     assert charge_now(gateway, charge) == ActionRequired(charge.reference, {"type": "redirect", "redirect_url": page})
     assert books.movements(charge.payment_id) == []
 
 
 def test_a_customer_may_cancel_and_approve_later(afterpay: AfterpayBench, gateway: AfterpayGateway) -> None:
-    charge, _ = with_checkout(gateway, new_order(afterpay))
+    charge, _ = with_checkout(gateway, new_attempt(afterpay))
     afterpay.decide(charge.reference, "cancel")
     assert isinstance(charge_now(gateway, charge), ActionRequired)
     afterpay.decide(charge.reference, "approve")
@@ -97,7 +97,7 @@ def test_a_decline_is_hard_whatever_its_status(
     afterpay: AfterpayBench, gateway: AfterpayGateway, books: Books, verb: Verb, code: str
 ) -> None:
     """A capture declines with 201, an authorization with 402."""
-    charge = attempt(afterpay, verb, card="hard")
+    charge = ready_attempt(afterpay, verb, card="hard")
     declined = Declined(charge.reference, Decline(code, DeclineClass.HARD))
     assert [charge_now(gateway, charge), gateway.retrieve(charge), charge_now(gateway, charge)] == [declined] * 3
     assert books.movements(charge.payment_id) == []
@@ -109,7 +109,7 @@ def test_a_decline_is_hard_whatever_its_status(
 def test_after_an_hour_the_checkout_is_hidden_but_its_token_is_valid(
     afterpay: AfterpayBench, gateway: AfterpayGateway, sandbox: RunningSandbox, books: Books
 ) -> None:
-    charge, _ = with_checkout(gateway, new_order(afterpay))
+    charge, _ = with_checkout(gateway, new_attempt(afterpay))
     sandbox.state.advance(HOUR + 1)
     assert charge_now(gateway, charge) == ActionRequired(charge.reference, {"type": "redirect"})
     afterpay.decide(charge.reference, "approve")
@@ -128,7 +128,7 @@ def test_after_three_hours_the_token_has_expired(
     verb: Verb,
     is_approved: bool,
 ) -> None:
-    charge, _ = with_checkout(gateway, new_order(afterpay, verb))
+    charge, _ = with_checkout(gateway, new_attempt(afterpay, verb))
     if is_approved:
         afterpay.decide(charge.reference, "approve")
     sandbox.state.advance(3 * HOUR + 1)
@@ -143,7 +143,7 @@ def test_a_used_token_is_looked_up(
     afterpay: AfterpayBench, gateway: AfterpayGateway, sandbox: RunningSandbox, books: Books, verb: Verb
 ) -> None:
     """After days Afterpay has forgotten the request id; it still has the payment."""
-    charge = attempt(afterpay, verb)
+    charge = ready_attempt(afterpay, verb)
     first = charge_now(gateway, charge)
     sandbox.state.advance(2 * DAY)
     assert charge_now(gateway, charge) == first
@@ -153,7 +153,7 @@ def test_a_used_token_is_looked_up(
 def test_a_used_token_whose_look_up_fails_is_doubt(
     afterpay: AfterpayBench, gateway: AfterpayGateway, sandbox: RunningSandbox, wire: Wire
 ) -> None:
-    charge = attempt(afterpay, Verb.AUTHORIZE)
+    charge = ready_attempt(afterpay, Verb.AUTHORIZE)
     charge_now(gateway, charge)
     sandbox.state.advance(2 * DAY)
     wire.responses[f"token:{charge.reference}"] = (503, b"")
@@ -163,7 +163,7 @@ def test_a_used_token_whose_look_up_fails_is_doubt(
 def test_an_authorization_ends_after_13_days(
     afterpay: AfterpayBench, gateway: AfterpayGateway, sandbox: RunningSandbox, books: Books
 ) -> None:
-    charge = attempt(afterpay, Verb.AUTHORIZE)
+    charge = ready_attempt(afterpay, Verb.AUTHORIZE)
     held = charge_now(gateway, charge)
     assert isinstance(held, Approved)
     at = datetime.fromtimestamp(sandbox.state.clock.now(), UTC)
@@ -179,7 +179,7 @@ def test_an_authorization_ends_after_13_days(
 def test_an_authorization_is_repeated_with_the_same_id(
     afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, books: Books
 ) -> None:
-    charge = attempt(afterpay, Verb.AUTHORIZE)
+    charge = ready_attempt(afterpay, Verb.AUTHORIZE)
     outcomes = {charge_now(gateway, replace(charge, retries=retries)) for retries in range(3)}
     assert len(outcomes) == 1
     assert len({body["requestId"] for body in wire.bodies("/auth")}) == 1
@@ -190,7 +190,7 @@ def test_a_checkout_that_was_opened_twice_is_paid_once(
     afterpay: AfterpayBench, gateway: AfterpayGateway, books: Books
 ) -> None:
     """The first response is lost, and with it the only token for the first checkout."""
-    charge = new_order(afterpay)
+    charge = new_attempt(afterpay)
     books.fail(afterpay.calls["create"], "reset_after")
     assert charge_now(gateway, charge) == NotSent("no_answer")
     again, _ = with_checkout(gateway, replace(charge, retries=1))
@@ -204,7 +204,7 @@ def test_a_checkout_that_was_opened_twice_is_paid_once(
 
 @pytest.mark.parametrize("minor", [1, 99, 200_001])
 def test_an_amount_outside_the_limits_is_refused(afterpay: AfterpayBench, gateway: AfterpayGateway, minor: int) -> None:
-    outcome = charge_now(gateway, new_order(afterpay, minor=minor))
+    outcome = charge_now(gateway, new_attempt(afterpay, minor=minor))
     assert outcome == NotSent("amount_outside_limits", is_retryable=False)
 
 
@@ -212,7 +212,7 @@ def test_an_amount_outside_the_limits_is_refused(afterpay: AfterpayBench, gatewa
 def test_amounts_arrive_in_minor_units(
     afterpay: AfterpayBench, gateway: AfterpayGateway, books: Books, minor: int
 ) -> None:
-    charge = attempt(afterpay, minor=minor)
+    charge = ready_attempt(afterpay, minor=minor)
     assert charge_now(gateway, charge) == Approved(charge.reference, authorized=minor, captured=minor)
     assert books.movements(charge.payment_id) == [("charge", minor)]
 
@@ -221,7 +221,7 @@ def test_amounts_arrive_in_minor_units(
 def test_a_currency_of_another_region_is_not_sent(
     afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, money: Money
 ) -> None:
-    outcome = charge_now(gateway, new_order(afterpay, money=money))
+    outcome = charge_now(gateway, new_attempt(afterpay, money=money))
     assert outcome == NotSent("unsupported_currency", is_retryable=False)
     assert wire.requests == []
 
@@ -230,13 +230,13 @@ def test_a_currency_of_another_region_is_not_sent(
 def test_every_region_has_its_currency(afterpay: AfterpayBench, region: str, books: Books) -> None:
     currency = {"au": "AUD", "ca": "CAD", "nz": "NZD", "uk": "GBP", "us": "USD"}[region]
     own = afterpay.gateway(region=region, merchant_id=f"sandbox-{region}")
-    charge = attempt(afterpay, money=Money(1000, currency), gateway=own)
+    charge = ready_attempt(afterpay, money=Money(1000, currency), gateway=own)
     assert isinstance(charge_now(own, charge), Approved)
     assert books.movements(charge.payment_id) == [("charge", 1000)]
 
 
 def test_the_token_of_another_merchant_has_no_payment(afterpay: AfterpayBench, books: Books) -> None:
-    charge = attempt(afterpay)
+    charge = ready_attempt(afterpay)
     other = afterpay.gateway(merchant_id="sandbox-other-au")
     assert charge_now(other, charge) == Approved(charge.reference, voided=True, may_still_charge=True)
     assert books.movements(charge.payment_id) == []
@@ -246,7 +246,7 @@ def test_the_token_of_another_merchant_has_no_payment(afterpay: AfterpayBench, b
 def test_a_customer_without_an_email_is_not_sent(
     afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, payer: dict[str, object]
 ) -> None:
-    outcome = charge_now(gateway, new_order(afterpay, payer=payer))
+    outcome = charge_now(gateway, new_attempt(afterpay, payer=payer))
     assert outcome == NotSent("email_missing", is_retryable=False)
     assert wire.requests == []
 
@@ -271,7 +271,7 @@ def test_a_malformed_checkout_is_not_saved(
 ) -> None:
     saved: list[str] = []
     wire.responses["/checkouts"] = (201, response)
-    outcome = gateway.charge(new_order(afterpay), saved.append)
+    outcome = gateway.charge(new_attempt(afterpay), saved.append)
     assert outcome == NotSent("malformed_response")
     assert saved == []
 
@@ -281,7 +281,7 @@ def test_a_checkout_that_cannot_be_read_is_read_again(
     afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, response: tuple[int, object]
 ) -> None:
     """The charge was refused, so nothing is charged; only the address of the customer's page is missing."""
-    charge, page = with_checkout(gateway, new_order(afterpay))
+    charge, page = with_checkout(gateway, new_attempt(afterpay))
     wire.responses[f"checkouts/{charge.reference}"] = response
     outcome = charge_now(gateway, charge)
     assert isinstance(outcome, NotSent)
@@ -296,7 +296,7 @@ def test_without_its_lease_an_attempt_sends_nothing(
     def refuse(reference: str) -> None:
         raise ConnectionError(reference)
 
-    charge = attempt(afterpay)
+    charge = ready_attempt(afterpay)
     with pytest.raises(ConnectionError):
         gateway.charge(charge, refuse)
     assert wire.requests == []

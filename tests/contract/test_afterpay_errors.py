@@ -15,6 +15,7 @@ from gateways.failures import CallFailed, FailureKind
 from gateways.json_api import ProviderResponse
 from sandbox.server import RunningSandbox
 
+from .bench import SECONDS
 from .specifications import files_of
 
 SPECIFICATIONS = files_of("afterpay")
@@ -123,14 +124,14 @@ def test_a_lost_response_is_doubt_and_a_refused_connection_is_not_sent(kind: Fai
 def test_the_sandbox_returns_the_documented_errors(sandbox: RunningSandbox) -> None:
     url, good = f"{sandbox.url}/afterpay/v2", ("sandbox-au", "key-of-the-sandbox")
     errors = [
-        requests.get(f"{url}/configuration", timeout=5),
-        requests.get(f"{url}/configuration", auth=("40999", "live"), timeout=5),
-        requests.post(f"{url}/checkouts", data=b"{", auth=good, timeout=5),
-        requests.post(f"{url}/checkouts", json={}, auth=good, timeout=5),
-        requests.get(f"{url}/payments/token:none", auth=good, timeout=5),
-        requests.get(f"{url}/checkouts/none", auth=good, timeout=5),
-        requests.post(f"{url}/payments/capture", json={"token": "none"}, auth=good, timeout=5),
-        requests.post(f"{url}/payments/auth", json={"token": "t", "requestId": "7"}, auth=good, timeout=5),
+        requests.get(f"{url}/configuration", timeout=SECONDS),
+        requests.get(f"{url}/configuration", auth=("40999", "live"), timeout=SECONDS),
+        requests.post(f"{url}/checkouts", data=b"{", auth=good, timeout=SECONDS),
+        requests.post(f"{url}/checkouts", json={}, auth=good, timeout=SECONDS),
+        requests.get(f"{url}/payments/token:none", auth=good, timeout=SECONDS),
+        requests.get(f"{url}/checkouts/none", auth=good, timeout=SECONDS),
+        requests.post(f"{url}/payments/capture", json={"token": "none"}, auth=good, timeout=SECONDS),
+        requests.post(f"{url}/payments/auth", json={"token": "t", "requestId": "7"}, auth=good, timeout=SECONDS),
     ]
     assert [(response.status_code, response.json()["errorCode"]) for response in errors] == [
         (401, "unauthorized"),

@@ -16,7 +16,7 @@ from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 
 from .afterpay_wire import Wire
-from .bench import Books, attempt
+from .bench import Books, ready_attempt
 from .benches.afterpay import ProviderBench as AfterpayBench
 from .test_afterpay_errors import refused
 from .test_gateway_operations import CHARGED, HELD, call, charged, operation
@@ -162,7 +162,7 @@ def test_void_of_a_declined_or_unpaid_charge_releases_nothing(
     afterpay: AfterpayBench, gateway: AfterpayGateway, books: Books, card: str
 ) -> None:
     """Nothing is held, although the customer may have approved."""
-    charge = attempt(afterpay, card=card)
+    charge = ready_attempt(afterpay, card=card)
     if card == "hard":
         gateway.charge(charge, lambda _: None)
     released = Approved(charge.reference, voided=True, may_still_charge=card == "good")

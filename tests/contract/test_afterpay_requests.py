@@ -14,7 +14,7 @@ from domain.payment import Verb
 from gateways.afterpay.gateway import AfterpayGateway
 
 from .afterpay_wire import Wire
-from .bench import API_URL, PAYER, new_order
+from .bench import API_URL, PAYER, new_attempt
 from .benches.afterpay import ProviderBench as AfterpayBench
 from .specifications import all_of
 from .test_gateway_operations import charged, operation
@@ -76,7 +76,7 @@ def schemas(template: str, method: str, status: int | None = None) -> Iterator[d
 def send_every_request(afterpay: AfterpayBench, gateway: AfterpayGateway) -> None:
     """Let the gateway send each kind of request."""
     gateway.check()
-    gateway.charge(new_order(afterpay, payer=PAYER | {"billing_address": ADDRESS}), lambda _: None)
+    gateway.charge(new_attempt(afterpay, payer=PAYER | {"billing_address": ADDRESS}), lambda _: None)
     held = charged(afterpay, gateway, Verb.AUTHORIZE)
     assert isinstance(gateway.capture(operation(held, Verb.CAPTURE, 400)), Approved)
     paid = charged(afterpay, gateway)
@@ -128,7 +128,7 @@ def test_the_validation_can_fail() -> None:
 def test_a_checkout_names_the_customer_and_the_return_address(
     afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire
 ) -> None:
-    charge = new_order(afterpay, payer=PAYER | {"billing_address": ADDRESS, "ip_address": "203.0.113.7"})
+    charge = new_attempt(afterpay, payer=PAYER | {"billing_address": ADDRESS, "ip_address": "203.0.113.7"})
     gateway.charge(charge, lambda _: None)
     return_url = f"{API_URL}/returns/{charge.attempt_id}"
     assert wire.bodies("/checkouts") == [
@@ -156,7 +156,7 @@ def test_a_checkout_names_the_customer_and_the_return_address(
 def test_an_incomplete_address_is_left_out(
     afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, address: Any
 ) -> None:
-    gateway.charge(new_order(afterpay, payer={"email": "jo@example.org", "billing_address": address}), lambda _: None)
+    gateway.charge(new_attempt(afterpay, payer={"email": "jo@example.org", "billing_address": address}), lambda _: None)
     (body,) = wire.bodies("/checkouts")
     assert "billing" not in body
     assert body["consumer"]["email"] == "jo@example.org"

@@ -16,7 +16,7 @@ from gateways.base import AttemptRequest
 from gateways.failures import MalformedResponse
 
 from .afterpay_wire import Wire
-from .bench import Books, attempt, new_order
+from .bench import Books, new_attempt, ready_attempt
 from .benches.afterpay import ProviderBench as AfterpayBench
 from .test_afterpay_errors import refused
 from .test_gateway_operations import call, charged, operation
@@ -54,7 +54,7 @@ DECLINED = {"status": "DECLINED", "paymentState": "CAPTURE_DECLINED", "events": 
 def test_a_payment_approves_a_charge(
     afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, status: int
 ) -> None:
-    charge = attempt(afterpay)
+    charge = ready_attempt(afterpay)
     wire.responses["/capture"] = (status, payment(charge))
     assert gateway.charge(charge, lambda _: None) == Approved(charge.reference, authorized=1000, captured=1000)
 
@@ -63,7 +63,7 @@ def test_a_payment_approves_a_charge(
 def test_a_declined_payment_declines_a_charge(
     afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, status: int
 ) -> None:
-    charge = attempt(afterpay)
+    charge = ready_attempt(afterpay)
     wire.responses["/capture"] = (status, payment(charge, **DECLINED))
     outcome = gateway.charge(charge, lambda _: None)
     assert isinstance(outcome, Declined)
@@ -108,7 +108,7 @@ AUTHORIZED = {"type": "AUTH_APPROVED", "amount": AUD, "paymentEventMerchantRefer
 def test_a_contradicting_or_malformed_payment_is_doubt(
     afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, status: int, changes: dict[str, Any], verb: Verb
 ) -> None:
-    charge = attempt(afterpay, verb)
+    charge = ready_attempt(afterpay, verb)
     wire.responses["/capture" if verb is Verb.CHARGE else "/auth"] = (status, payment(charge, **changes))
     outcome = gateway.charge(charge, lambda _: None)
     assert isinstance(outcome, InDoubt)
@@ -120,7 +120,7 @@ def test_a_contradicting_or_malformed_payment_is_doubt(
 def test_a_response_without_a_payment_is_doubt(
     afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, body: bytes, status: int
 ) -> None:
-    charge = attempt(afterpay)
+    charge = ready_attempt(afterpay)
     wire.responses["/capture"] = (status, body)
     assert isinstance(gateway.charge(charge, lambda _: None), InDoubt)
 
@@ -129,7 +129,7 @@ def test_a_response_without_a_payment_is_doubt(
 def test_a_server_error_with_a_documented_code_is_doubt(
     afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, code: str
 ) -> None:
-    charge = attempt(afterpay)
+    charge = ready_attempt(afterpay)
     wire.responses["/capture"] = (500, refused(500, code).body)
     assert isinstance(gateway.charge(charge, lambda _: None), InDoubt)
 
@@ -137,7 +137,7 @@ def test_a_server_error_with_a_documented_code_is_doubt(
 def test_a_conflict_is_doubt_until_the_payment_is_there(
     afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, books: Books
 ) -> None:
-    charge = attempt(afterpay)
+    charge = ready_attempt(afterpay)
     wire.responses["/capture"] = (409, refused(409, "conflict").body)
     assert gateway.charge(charge, lambda _: None) == InDoubt("http_409", charge.reference)
     assert isinstance(gateway.charge(charge, lambda _: None), Approved)
@@ -146,7 +146,7 @@ def test_a_conflict_is_doubt_until_the_payment_is_there(
 
 def test_a_redirect_is_not_followed(afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire) -> None:
     wire.responses["/checkouts"] = (307, {})
-    assert gateway.charge(new_order(afterpay), lambda _: None) == NotSent("http_307")
+    assert gateway.charge(new_attempt(afterpay), lambda _: None) == NotSent("http_307")
     assert len(wire.requests) == 1
 
 
@@ -242,7 +242,7 @@ def test_without_the_list_of_refunds_a_refund_is_doubt(
     "name", ["id", "token", "status", "paymentState", "originalAmount", "openToCaptureAmount", "events"]
 )
 def test_a_payment_without_a_field_that_decides_is_malformed(afterpay: AfterpayBench, name: str) -> None:
-    fields = payment(new_order(afterpay, reference="t"))
+    fields = payment(new_attempt(afterpay, reference="t"))
     for changed in ({key: fields[key] for key in fields if key != name}, fields | {name: None}, fields | {name: 17}):
         with pytest.raises(MalformedResponse) as raised:
             Payment.parse(changed)

@@ -15,8 +15,8 @@ from gateways.base import GatewayError
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 
-from .bench import API_URL, SECONDS, Books, new_order
-from .bench import attempt as paid_attempt
+from .bench import API_URL, SECONDS, Books, new_attempt
+from .bench import ready_attempt as paid_attempt
 from .benches.coinbase_commerce import CHARGE_ID, ProviderBench, charge_in
 from .served import answering
 from .test_gateway_operations import operation
@@ -26,7 +26,7 @@ from .test_gateway_operations import operation
 
 @pytest.mark.parametrize("fault", ["timeout_after", "error_after", "reset_after"])
 def test_a_charge_whose_response_was_lost_is_found_again(commerce: ProviderBench, books: Books, fault: str) -> None:
-    attempt, gateway, references = new_order(commerce), commerce.gateway(), []
+    attempt, gateway, references = new_attempt(commerce), commerce.gateway(), []
     books.fail(commerce.calls["create"], fault)
     assert isinstance(gateway.charge(attempt, references.append), NotSent)
     gateway.charge(replace(attempt, retries=1), references.append)
@@ -34,7 +34,7 @@ def test_a_charge_whose_response_was_lost_is_found_again(commerce: ProviderBench
 
 
 def test_a_list_that_fails_makes_no_second_charge(commerce: ProviderBench, books: Books) -> None:
-    attempt = new_order(commerce, retries=1)
+    attempt = new_attempt(commerce, retries=1)
     books.fail("coinbase_commerce.list", "error_before")
     outcome = commerce.gateway().charge(attempt, pytest.fail)
     assert isinstance(outcome, NotSent)
@@ -44,7 +44,7 @@ def test_a_list_that_fails_makes_no_second_charge(commerce: ProviderBench, books
 
 @pytest.mark.parametrize("metadata", [None, [], "x", {"attempt_id": 7}], ids=str)
 def test_charges_of_other_systems_may_have_any_metadata(commerce: ProviderBench, metadata: object) -> None:
-    attempt, references = new_order(commerce, retries=1), []
+    attempt, references = new_attempt(commerce, retries=1), []
     lost = charge_in("NEW", metadata={"attempt_id": attempt.attempt_id})
     with answering((200, {"data": [{"metadata": metadata}, lost]})) as server:
         outcome = commerce.gateway(base=server.url).charge(attempt, references.append)
@@ -56,7 +56,7 @@ def test_charges_of_other_systems_may_have_any_metadata(commerce: ProviderBench,
 def test_a_malformed_list_makes_no_second_charge(commerce: ProviderBench) -> None:
     for data in (None, {}, [7]):
         with answering((200, {"data": data})) as server:
-            outcome = commerce.gateway(base=server.url).charge(new_order(commerce, retries=1), pytest.fail)
+            outcome = commerce.gateway(base=server.url).charge(new_attempt(commerce, retries=1), pytest.fail)
         assert outcome == NotSent("malformed_response")
         assert [request.method for request in server.asked] == ["GET"]
 
@@ -160,7 +160,7 @@ def test_refunds_and_authorizations_are_refused(commerce: ProviderBench) -> None
     refund = operation(paid_attempt(commerce), Verb.REFUND)
     by_hand = NotSent("refund_by_hand", is_retryable=False)
     assert (gateway.refund(refund), gateway.retrieve(refund)) == (by_hand, by_hand)
-    outcome = gateway.charge(new_order(commerce, Verb.AUTHORIZE), pytest.fail)
+    outcome = gateway.charge(new_attempt(commerce, Verb.AUTHORIZE), pytest.fail)
     assert outcome == NotSent("not_supported", is_retryable=False)
 
 

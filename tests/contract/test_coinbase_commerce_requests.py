@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from .bench import API_URL, new_order
+from .bench import API_URL, new_attempt
 from .benches.coinbase_commerce import ProviderBench, charge_in
 from .served import answering
 
 
 def test_the_request_for_a_charge_is_as_documented(commerce: ProviderBench) -> None:
-    attempt = new_order(commerce, minor=123456)
+    attempt = new_attempt(commerce, minor=123456)
     with answering((201, {"data": charge_in("NEW")})) as server:
         commerce.gateway(base=server.url).charge(attempt, lambda _: None)
     (request,) = server.asked

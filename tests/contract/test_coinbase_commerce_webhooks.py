@@ -14,8 +14,8 @@ from domain.payment import Verb
 from gateways.base import WebhookEvent
 from gateways.coinbase_commerce.gateway import CoinbaseCommerceGateway
 
-from .bench import attempt as paid_attempt
 from .bench import now
+from .bench import ready_attempt as paid_attempt
 from .benches.coinbase_commerce import ProviderBench
 from .test_gateway_operations import operation
 

@@ -15,7 +15,7 @@ from gateways.failures import FailureKind
 from sandbox.server import RunningSandbox
 from stack.process import free_port
 
-from .bench import Bench, new_order
+from .bench import Bench, new_attempt
 from .benches.coinbase import CHECKOUT_ID as ID
 from .benches.coinbase import ProviderBench as BusinessBench
 from .benches.coinbase_commerce import ProviderBench as CommerceBench
@@ -41,7 +41,7 @@ def bench(request: pytest.FixtureRequest, sandbox: RunningSandbox) -> Bench:
 
 def outcomes(bench: Bench, status: int, body: Any) -> dict[str, Outcome]:
     """Return what each kind of call concludes from the same response."""
-    new = new_order(bench)
+    new = new_attempt(bench)
     known = replace(new, reference=ID)
     with answering((status, body)) as server:
         gateway = bench.gateway(base=server.url)
@@ -91,7 +91,7 @@ def test_an_error_without_a_known_type_is_decided_by_its_status(bench: Bench, st
 
 
 def test_a_request_that_never_left_was_not_executed(bench: Bench) -> None:
-    attempt = replace(new_order(bench), reference=ID)
+    attempt = replace(new_attempt(bench), reference=ID)
     gateway = bench.gateway(base=f"http://127.0.0.1:{free_port()}")
     assert gateway.void(operation(attempt, Verb.VOID)) == NotSent("unreachable", reference=ID)
     if "refund" in bench.features:
@@ -132,7 +132,7 @@ def test_the_type_of_an_error_of_business_is_the_reason(sandbox: RunningSandbox)
     ids=lambda body: body[:70].decode("latin-1"),
 )
 def test_a_malformed_response_proves_nothing(bench: Bench, body: bytes) -> None:
-    new, references = new_order(bench), []
+    new, references = new_attempt(bench), []
     known = replace(new, reference=ID)
     with answering((200, body)) as server:
         gateway = bench.gateway(base=server.url)

@@ -16,8 +16,8 @@ from gateways.base import GatewayError
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 
-from .bench import API_URL, SECONDS, Books, new_order
-from .bench import attempt as paid_attempt
+from .bench import API_URL, SECONDS, Books, new_attempt
+from .bench import ready_attempt as paid_attempt
 from .benches.coinbase import CHECKOUT_ID, SECRET, ProviderBench
 from .test_gateway_operations import charged, operation
 
@@ -25,7 +25,7 @@ from .test_gateway_operations import charged, operation
 
 
 def test_a_charge_whose_response_was_lost_is_the_same_checkout(coinbase: ProviderBench, books: Books) -> None:
-    attempt, gateway, references = new_order(coinbase), coinbase.gateway(), []
+    attempt, gateway, references = new_attempt(coinbase), coinbase.gateway(), []
     books.fail(coinbase.calls["create"], "reset_after")
     assert isinstance(gateway.charge(attempt, references.append), NotSent)
     checkouts = [checkout for checkout in service_of(coinbase).checkouts.all() if is_for(checkout, attempt.attempt_id)]
@@ -98,9 +98,9 @@ def test_every_currency_is_charged_to_the_cent(coinbase: ProviderBench, books: B
 def test_an_authorization_a_capture_and_another_currency_are_not_supported(coinbase: ProviderBench) -> None:
     gateway = coinbase.gateway()
     outcomes = [
-        gateway.charge(new_order(coinbase, Verb.AUTHORIZE), pytest.fail),
-        gateway.charge(new_order(coinbase, money=Money(1000, "JPY")), pytest.fail),
-        gateway.capture(operation(replace(new_order(coinbase), reference=CHECKOUT_ID), Verb.CAPTURE)),
+        gateway.charge(new_attempt(coinbase, Verb.AUTHORIZE), pytest.fail),
+        gateway.charge(new_attempt(coinbase, money=Money(1000, "JPY")), pytest.fail),
+        gateway.capture(operation(replace(new_attempt(coinbase), reference=CHECKOUT_ID), Verb.CAPTURE)),
     ]
     assert outcomes == [
         NotSent("not_supported", is_retryable=False),

@@ -9,13 +9,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from gateways.coinbase.jwt import Signer
 
-from .bench import new_order
+from .bench import new_attempt
 from .benches.coinbase import KEY, KEY_NAME, SECRET, ProviderBench
 from .test_coinbase_requests import sent_charge
 
 
 def test_a_token_is_signed_for_one_request(coinbase: ProviderBench) -> None:
-    request = sent_charge(coinbase, new_order(coinbase))
+    request = sent_charge(coinbase, new_attempt(coinbase))
     token = request.headers["Authorization"].removeprefix("Bearer ")
     claims = jwt.decode(token, KEY.public_key(), algorithms=["EdDSA"])
     assert claims["uris"] == [f"POST {request.headers['Host']}/api/v1/checkouts"]

@@ -9,7 +9,7 @@ from dataclasses import replace
 from domain.payment import Verb
 from gateways.base import AttemptRequest
 
-from .bench import API_URL, new_order
+from .bench import API_URL, new_attempt
 from .benches.coinbase import CHECKOUT, CHECKOUT_ID, ProviderBench
 from .served import Asked, answering
 from .specifications import all_of
@@ -45,7 +45,7 @@ def sent_refund(coinbase: ProviderBench, attempt: AttemptRequest) -> Asked:
 
 
 def test_the_request_for_a_checkout_is_as_documented(coinbase: ProviderBench) -> None:
-    attempt = new_order(coinbase, minor=123456)
+    attempt = new_attempt(coinbase, minor=123456)
     request = sent_charge(coinbase, attempt)
     assert (request.method, request.path) == ("POST", "/api/v1/checkouts")
     assert request.body == {
@@ -61,7 +61,7 @@ def test_the_request_for_a_checkout_is_as_documented(coinbase: ProviderBench) ->
 
 
 def test_the_request_for_a_refund_is_as_documented(coinbase: ProviderBench) -> None:
-    attempt = operation(replace(new_order(coinbase), reference=CHECKOUT_ID), Verb.REFUND, 250)
+    attempt = operation(replace(new_attempt(coinbase), reference=CHECKOUT_ID), Verb.REFUND, 250)
     request = sent_refund(coinbase, attempt)
     assert (request.method, request.path) == ("POST", f"/api/v1/checkouts/{CHECKOUT_ID}/refund")
     assert request.body == {"amount": "2.50", "currency": "EUR", "reason": attempt.attempt_id}
@@ -80,8 +80,8 @@ def test_the_fields_of_the_requests_are_those_of_the_specification() -> None:
 
 
 def test_the_same_attempt_has_the_same_key_which_is_a_uuid(coinbase: ProviderBench) -> None:
-    attempt = new_order(coinbase)
-    attempts = (attempt, replace(attempt, retries=3), new_order(coinbase))
+    attempt = new_attempt(coinbase)
+    attempts = (attempt, replace(attempt, retries=3), new_attempt(coinbase))
     keys = [sent_charge(coinbase, each).headers["X-Idempotency-Key"] for each in attempts]
     assert keys[0] == keys[1] != keys[2]
     assert uuid.UUID(keys[0]).version == 4

@@ -12,7 +12,7 @@ from domain.outcome import Approved, InDoubt, NotSent, Outcome
 from domain.payment import Verb
 from gateways.base import AttemptRequest
 
-from .bench import new_order
+from .bench import new_attempt
 from .benches.coinbase import CHECKOUT, CHECKOUT_ID, REFUND, ProviderBench
 from .served import answering
 from .specifications import all_of
@@ -27,7 +27,7 @@ SPECIFICATIONS = all_of("coinbase", "business-checkouts.hand-written.json")
 
 def known_attempt(coinbase: ProviderBench) -> AttemptRequest:
     """Return the attempt of the checkout."""
-    return replace(new_order(coinbase), reference=CHECKOUT_ID)
+    return replace(new_attempt(coinbase), reference=CHECKOUT_ID)
 
 
 def refund_attempt(coinbase: ProviderBench, minor: int = 1000) -> AttemptRequest:
@@ -121,7 +121,7 @@ def test_another_checkout_is_never_believed(coinbase: ProviderBench, id: Any, re
 def test_a_new_checkout_is_stored_even_where_the_rest_of_it_is_malformed(coinbase: ProviderBench) -> None:
     references: list[str] = []
     with answering((201, CHECKOUT | {"status": None})) as server:
-        outcome = coinbase.gateway(base=server.url).charge(new_order(coinbase), references.append)
+        outcome = coinbase.gateway(base=server.url).charge(new_attempt(coinbase), references.append)
     assert outcome == InDoubt("malformed_response", CHECKOUT_ID)
     assert references == [CHECKOUT_ID]
 

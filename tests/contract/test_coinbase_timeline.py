@@ -7,7 +7,7 @@ import pytest
 from domain.payment import Verb
 from gateways.base import GatewayError
 
-from .bench import attempt as paid_attempt
+from .bench import ready_attempt as paid_attempt
 from .benches.coinbase import CHECKOUT, CHECKOUT_ID, ProviderBench
 from .benches.coinbase_commerce import CHARGE_ID, charge_in
 from .benches.coinbase_commerce import ProviderBench as CommerceBench

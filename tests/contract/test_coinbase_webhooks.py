@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,9 +14,10 @@ from gateways.base import WebhookEvent
 from gateways.failures import MalformedResponse
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
+from stack.process import wait_until
 
 from .bench import SECONDS, now
-from .bench import attempt as paid_attempt
+from .bench import ready_attempt as paid_attempt
 from .benches.coinbase import CHECKOUT, CHECKOUT_ID, REFUND, ProviderBench
 from .benches.coinbase_commerce import ProviderBench as CommerceBench
 from .served import answering
@@ -135,7 +134,7 @@ def test_an_event_is_delivered_to_the_products_own_receiver() -> None:
         with RunningSandbox(settings) as running:
             coinbase = ProviderBench(running)
             attempt = paid_attempt(coinbase)
-            wait_for(lambda: receiver.asked)
+            assert wait_until(lambda: bool(receiver.asked), SECONDS)
         request = receiver.asked[0]
         assert request.path == "/webhooks/coinbase"
         body = json.dumps(request.body).encode()
@@ -143,11 +142,3 @@ def test_an_event_is_delivered_to_the_products_own_receiver() -> None:
         assert webhook.type == "checkout.payment.success"
         assert webhook.event_id == request.headers["X-Event-Id"]
         assert coinbase.gateway().read_webhook(webhook.payload).reference == attempt.reference
-
-
-def wait_for(condition: Any) -> None:
-    """Return as soon as the condition holds."""
-    deadline = now() + timedelta(seconds=SECONDS)
-    while not condition():
-        assert now() < deadline
-        time.sleep(0.01)

@@ -13,7 +13,7 @@ from domain.outcome import Approved, Declined, InDoubt, NotSent, Outcome, Pendin
 from domain.payment import Verb
 from gateways.base import AttemptRequest, Gateway
 
-from .bench import Bench, Books, attempt, new_order
+from .bench import Bench, Books, new_attempt, ready_attempt
 
 LOST = ("timeout_after", "error_after", "reset_after")
 CHARGED = ("charge", 1000)
@@ -21,15 +21,15 @@ HELD = ("authorization", 1000)
 
 
 def charged(provider: Bench, gateway: Gateway, verb: Verb = Verb.CHARGE, card: str = "good") -> AttemptRequest:
-    """Return the order of a charge or authorization that went well."""
-    asked = attempt(provider, verb, card=card, gateway=gateway)
-    outcome = gateway.charge(asked, lambda _: None)
+    """Return the attempt of a successful charge or authorization, with its reference."""
+    attempt = ready_attempt(provider, verb, card=card, gateway=gateway)
+    outcome = gateway.charge(attempt, lambda _: None)
     assert isinstance(outcome, Approved)
-    return replace(asked, reference=outcome.reference)
+    return replace(attempt, reference=outcome.reference)
 
 
 def operation(first: AttemptRequest, verb: Verb, minor: int = 1000, **changes: Any) -> AttemptRequest:
-    """Return the order of an operation on that money."""
+    """Return a new attempt of an operation on the money of that charge."""
     return replace(
         first,
         attempt_id=f"at_{secrets.token_hex(8)}",
@@ -42,42 +42,42 @@ def operation(first: AttemptRequest, verb: Verb, minor: int = 1000, **changes: A
     )
 
 
-def call(gateway: Gateway, asked: AttemptRequest) -> Outcome:
-    """Carry an operation out."""
+def call(gateway: Gateway, attempt: AttemptRequest) -> Outcome:
+    """Call the gateway with an operation."""
     verbs = {Verb.CAPTURE: gateway.capture, Verb.VOID: gateway.void, Verb.REFUND: gateway.refund}
-    return verbs[asked.verb](asked)
+    return verbs[attempt.verb](attempt)
 
 
 @pytest.mark.needs("authorize", "partial_capture")
 @pytest.mark.parametrize(
     ("minor", "movements"), [(1000, [("capture", 1000)]), (400, [("capture", 400), ("void", 600)])]
 )
-def test_capture_takes_what_is_asked_and_releases_the_rest(
+def test_capture_takes_the_requested_amount_and_releases_the_rest(
     provider: Bench, gateway: Gateway, books: Books, minor: int, movements: list[Any]
 ) -> None:
-    asked = operation(charged(provider, gateway, Verb.AUTHORIZE), Verb.CAPTURE, minor)
-    outcome = gateway.capture(asked)
+    attempt = operation(charged(provider, gateway, Verb.AUTHORIZE), Verb.CAPTURE, minor)
+    outcome = gateway.capture(attempt)
     assert isinstance(outcome, Approved)
     assert outcome.captured == minor
-    assert books.movements(asked.payment_id) == [HELD, *movements]
-    assert gateway.retrieve(asked) == outcome
+    assert books.movements(attempt.payment_id) == [HELD, *movements]
+    assert gateway.retrieve(attempt) == outcome
 
 
 @pytest.mark.needs("authorize")
 def test_void_releases_an_authorization(provider: Bench, gateway: Gateway, books: Books) -> None:
-    asked = operation(charged(provider, gateway, Verb.AUTHORIZE), Verb.VOID)
-    outcome = gateway.void(asked)
+    attempt = operation(charged(provider, gateway, Verb.AUTHORIZE), Verb.VOID)
+    outcome = gateway.void(attempt)
     assert isinstance(outcome, Approved)
     assert (outcome.voided, outcome.captured) == (True, 0)
-    assert books.movements(asked.payment_id) == [HELD, ("void", 1000)]
-    assert gateway.retrieve(asked) == outcome
+    assert books.movements(attempt.payment_id) == [HELD, ("void", 1000)]
+    assert gateway.retrieve(attempt) == outcome
 
 
 @pytest.mark.needs("action", "void_unfinished")
-def test_void_closes_what_waits_for_its_customer(provider: Bench, gateway: Gateway, books: Books) -> None:
-    first, remembered = new_order(provider, method_token=provider.tokens.get("authentication")), []
-    gateway.charge(first, remembered.append)
-    outcome = gateway.void(operation(replace(first, reference=remembered[0]), Verb.VOID, reason="expired"))
+def test_void_cancels_a_charge_that_waits_for_its_customer(provider: Bench, gateway: Gateway, books: Books) -> None:
+    first, saved = new_attempt(provider, method_token=provider.tokens.get("authentication")), []
+    gateway.charge(first, saved.append)
+    outcome = gateway.void(operation(replace(first, reference=saved[0]), Verb.VOID, reason="expired"))
     assert isinstance(outcome, Approved)
     assert outcome.voided
     assert books.movements(first.payment_id) == []
@@ -86,30 +86,30 @@ def test_void_closes_what_waits_for_its_customer(provider: Bench, gateway: Gatew
 @pytest.mark.operations(Verb.CAPTURE, Verb.VOID, Verb.REFUND)
 def test_a_repeated_operation_is_one(provider: Bench, gateway: Gateway, books: Books, verb: Verb) -> None:
     first = charged(provider, gateway, Verb.CHARGE if verb is Verb.REFUND else Verb.AUTHORIZE)
-    asked = operation(first, verb)
-    outcomes = [call(gateway, asked) for _ in range(3)]
+    attempt = operation(first, verb)
+    outcomes = [call(gateway, attempt) for _ in range(3)]
     assert outcomes[0] == outcomes[1] == outcomes[2]
     assert isinstance(outcomes[0], Approved)
-    assert len(books.movements(asked.payment_id)) == 2
+    assert len(books.movements(attempt.payment_id)) == 2
 
 
 @pytest.mark.operations(Verb.CAPTURE, Verb.VOID, Verb.REFUND)
 @pytest.mark.parametrize("fault", LOST)
-def test_a_lost_answer_is_doubt_and_the_look_up_ends_it(
+def test_a_lost_response_is_doubt_until_a_look_up(
     provider: Bench, gateway: Gateway, books: Books, verb: Verb, fault: str
 ) -> None:
     first = charged(provider, gateway, Verb.CHARGE if verb is Verb.REFUND else Verb.AUTHORIZE)
-    asked = operation(first, verb)
+    attempt = operation(first, verb)
     books.fail(provider.calls[verb], fault)
-    assert isinstance(call(gateway, asked), InDoubt)
-    found = gateway.retrieve(asked)
-    assert isinstance(found, Approved)
-    assert (found.captured, found.voided, found.refunded) == {
+    assert isinstance(call(gateway, attempt), InDoubt)
+    looked_up = gateway.retrieve(attempt)
+    assert isinstance(looked_up, Approved)
+    assert (looked_up.captured, looked_up.voided, looked_up.refunded) == {
         Verb.CAPTURE: (1000, False, 0),
         Verb.VOID: (0, True, 0),
         Verb.REFUND: (0, False, 1000),
     }[verb]
-    assert len(books.movements(asked.payment_id)) == 2
+    assert len(books.movements(attempt.payment_id)) == 2
 
 
 @pytest.mark.operations(Verb.CAPTURE, Verb.VOID, Verb.REFUND)
@@ -118,33 +118,33 @@ def test_an_operation_that_was_not_executed_can_be_made_again(
     provider: Bench, gateway: Gateway, books: Books, verb: Verb, fault: str
 ) -> None:
     first = charged(provider, gateway, Verb.CHARGE if verb is Verb.REFUND else Verb.AUTHORIZE)
-    asked = operation(first, verb)
+    attempt = operation(first, verb)
     books.fail(provider.calls[verb], fault)
-    assert isinstance(call(gateway, asked), InDoubt)
-    assert len(books.movements(asked.payment_id)) == 1
-    again = call(gateway, replace(asked, retries=1))
+    assert isinstance(call(gateway, attempt), InDoubt)
+    assert len(books.movements(attempt.payment_id)) == 1
+    again = call(gateway, replace(attempt, retries=1))
     assert isinstance(again, Approved)
-    assert len(books.movements(asked.payment_id)) == 2
+    assert len(books.movements(attempt.payment_id)) == 2
 
 
 @pytest.mark.operations(Verb.CAPTURE, Verb.VOID, Verb.REFUND)
 def test_a_rate_limited_operation_was_not_sent(provider: Bench, gateway: Gateway, books: Books, verb: Verb) -> None:
     first = charged(provider, gateway, Verb.CHARGE if verb is Verb.REFUND else Verb.AUTHORIZE)
-    asked = operation(first, verb)
+    attempt = operation(first, verb)
     books.fail(provider.calls[verb], "rate_limit")
-    outcome = call(gateway, asked)
+    outcome = call(gateway, attempt)
     assert isinstance(outcome, NotSent)
     assert outcome.is_retryable
-    assert len(books.movements(asked.payment_id)) == 1
+    assert len(books.movements(attempt.payment_id)) == 1
 
 
 @pytest.mark.needs("authorize")
 def test_no_more_is_captured_than_authorized(provider: Bench, gateway: Gateway, books: Books) -> None:
-    asked = operation(charged(provider, gateway, Verb.AUTHORIZE), Verb.CAPTURE, 1001)
-    outcome = gateway.capture(asked)
+    attempt = operation(charged(provider, gateway, Verb.AUTHORIZE), Verb.CAPTURE, 1001)
+    outcome = gateway.capture(attempt)
     assert isinstance(outcome, NotSent)
     assert not outcome.is_retryable
-    assert books.movements(asked.payment_id) == [HELD]
+    assert books.movements(attempt.payment_id) == [HELD]
 
 
 @pytest.mark.needs("authorize")
@@ -165,24 +165,24 @@ def test_an_operation_that_came_too_late_is_looked_up(
 
 @pytest.mark.needs("refund")
 def test_a_refund_gives_everything_back(provider: Bench, gateway: Gateway, books: Books) -> None:
-    asked = operation(charged(provider, gateway), Verb.REFUND, reason="requested_by_customer")
-    outcome = gateway.refund(asked)
+    attempt = operation(charged(provider, gateway), Verb.REFUND, reason="requested_by_customer")
+    outcome = gateway.refund(attempt)
     assert isinstance(outcome, Approved)
     assert (outcome.refunded, outcome.captured) == (1000, 0)
-    assert outcome.reference != asked.charge_reference
-    assert books.movements(asked.payment_id) == [CHARGED, ("refund", 1000)]
-    assert gateway.retrieve(replace(asked, reference=outcome.reference)) == outcome
-    assert gateway.retrieve(asked) == outcome
+    assert outcome.reference != attempt.charge_reference
+    assert books.movements(attempt.payment_id) == [CHARGED, ("refund", 1000)]
+    assert gateway.retrieve(replace(attempt, reference=outcome.reference)) == outcome
+    assert gateway.retrieve(attempt) == outcome
 
 
 @pytest.mark.needs("refund")
-def test_partial_refunds_add_up_and_are_told_apart(provider: Bench, gateway: Gateway, books: Books) -> None:
+def test_partial_refunds_add_up_and_are_distinguished(provider: Bench, gateway: Gateway, books: Books) -> None:
     first = charged(provider, gateway)
-    asked = [operation(first, Verb.REFUND, minor) for minor in (300, 300, 400)]
-    outcomes = [gateway.refund(each) for each in asked]
+    attempts = [operation(first, Verb.REFUND, minor) for minor in (300, 300, 400)]
+    outcomes = [gateway.refund(each) for each in attempts]
     assert [outcome.refunded for outcome in outcomes] == [300, 300, 400]
     assert len({outcome.reference for outcome in outcomes}) == 3
-    assert [gateway.retrieve(each) for each in asked] == outcomes
+    assert [gateway.retrieve(each) for each in attempts] == outcomes
     assert sum(amount for kind, amount in books.movements(first.payment_id) if kind == "refund") == 1000
 
 
@@ -197,7 +197,7 @@ def test_no_more_is_refunded_than_captured(provider: Bench, gateway: Gateway, bo
 
 
 @pytest.mark.needs("refund")
-def test_a_refund_that_was_never_made_is_not_found(provider: Bench, gateway: Gateway) -> None:
+def test_a_refund_that_was_never_created_is_not_sent(provider: Bench, gateway: Gateway) -> None:
     first = charged(provider, gateway)
     gateway.refund(operation(first, Verb.REFUND, 600))
     assert isinstance(gateway.retrieve(operation(first, Verb.REFUND, 100)), NotSent)
@@ -205,27 +205,27 @@ def test_a_refund_that_was_never_made_is_not_found(provider: Bench, gateway: Gat
 
 @pytest.mark.needs("refund")
 def test_a_refund_that_cannot_be_looked_up_stays_in_doubt(provider: Bench, gateway: Gateway, books: Books) -> None:
-    asked = operation(charged(provider, gateway), Verb.REFUND)
-    gateway.refund(asked)
+    attempt = operation(charged(provider, gateway), Verb.REFUND)
+    gateway.refund(attempt)
     books.fail(provider.calls["retrieve_refund"], "error_before")
-    assert isinstance(gateway.retrieve(asked), InDoubt)
+    assert isinstance(gateway.retrieve(attempt), InDoubt)
 
 
 @pytest.mark.needs("refund_later")
-def test_a_refund_that_takes_its_time(provider: Bench, gateway: Gateway) -> None:
-    asked = operation(charged(provider, gateway, card="refund_later"), Verb.REFUND)
-    outcome = gateway.refund(asked)
+def test_a_refund_that_the_bank_decides_later(provider: Bench, gateway: Gateway) -> None:
+    attempt = operation(charged(provider, gateway, card="refund_later"), Verb.REFUND)
+    outcome = gateway.refund(attempt)
     assert isinstance(outcome, Pending)
-    known = replace(asked, reference=outcome.reference)
-    assert gateway.retrieve(known) == outcome
+    saved_attempt = replace(attempt, reference=outcome.reference)
+    assert gateway.retrieve(saved_attempt) == outcome
     provider.let_bank_answer(outcome.reference, is_good=True)
-    assert gateway.retrieve(known) == Approved(outcome.reference, refunded=1000)
+    assert gateway.retrieve(saved_attempt) == Approved(outcome.reference, refunded=1000)
 
 
 @pytest.mark.needs("refund_fails")
-def test_a_refund_that_comes_back(provider: Bench, gateway: Gateway) -> None:
-    asked = operation(charged(provider, gateway, card="refund_fails"), Verb.REFUND)
-    outcome = gateway.refund(asked)
+def test_a_refund_that_fails_after_it_succeeded(provider: Bench, gateway: Gateway) -> None:
+    attempt = operation(charged(provider, gateway, card="refund_fails"), Verb.REFUND)
+    outcome = gateway.refund(attempt)
     assert isinstance(outcome, Approved)
     provider.let_bank_answer(outcome.reference, is_good=False)
-    assert isinstance(gateway.retrieve(replace(asked, reference=outcome.reference)), Declined)
+    assert isinstance(gateway.retrieve(replace(attempt, reference=outcome.reference)), Declined)

@@ -1,26 +1,27 @@
-"""What the gateways of JSON APIs share: what is sent once and how, what counts as an answer, what as none."""
+"""The parts that the gateways share: one request and its response, failures as outcomes, keys, secrets."""
 
 from __future__ import annotations
 
 import base64
 import uuid
+from collections.abc import Callable
 
 import pytest
 from pydantic import BaseModel
 
 from domain.outcome import InDoubt, NotSent, Outcome
-from gateways.failures import CallFailed, FailureKind
+from gateways.failures import CallFailed, FailureKind, MalformedResponse
 from gateways.idempotency import key_of
-from gateways.json_api import JsonApi, ProviderResponse, decided, looked_up
+from gateways.json_api import JsonApi, decided, looked_up
 from gateways.settings import Secrets, all_revealed
 
 from .served import answering
 
 
-def test_a_request_carries_what_its_api_and_its_call_say() -> None:
+def test_a_request_carries_the_fields_of_its_api_and_of_its_call() -> None:
     with answering((200, {})) as served:
-        rest = JsonApi(f"{served.url}/v2/", 2, auth=("zoë", "pass:word"), headers={"X-Api": "1"})
-        rest.send("POST", "/orders", json={"a": 1}, query={"limit": 2}, headers={"X-Call": "2"})
+        api = JsonApi(f"{served.url}/v2/", 2, auth=("zoë", "pass:word"), headers={"X-Api": "1"})
+        api.send("POST", "/orders", json={"a": 1}, query={"limit": 2}, headers={"X-Call": "2"})
     (asked,) = served.asked
     assert (asked.method, asked.path, asked.body) == ("POST", "/v2/orders?limit=2", {"a": 1})
     assert (asked.headers["X-Api"], asked.headers["X-Call"]) == ("1", "2")
@@ -41,7 +42,7 @@ def test_a_request_carries_what_its_api_and_its_call_say() -> None:
         (500, b"[" * 100_000, None),
     ],
 )
-def test_an_answer_has_its_status_and_its_json(status: int, body: bytes, read: object) -> None:
+def test_a_response_has_its_status_and_its_json(status: int, body: bytes, read: object) -> None:
     with answering((status, body)) as served:
         response = JsonApi(served.url, 2).send("GET", "/")
     assert (response.status, response.body) == (status, read)
@@ -50,17 +51,17 @@ def test_an_answer_has_its_status_and_its_json(status: int, body: bytes, read: o
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"{", b"\xff\xfe\xfd", b"[" * 100_000])
-def test_a_good_answer_that_is_no_json_is_none(body: bytes) -> None:
+def test_a_success_whose_body_is_no_json_is_malformed(body: bytes) -> None:
     with answering((200, body)) as served, pytest.raises(CallFailed) as failed:
         JsonApi(served.url, 2).send("GET", "/")
     assert (failed.value.reason, failed.value.kind) == ("malformed_response", FailureKind.UNKNOWN)
 
 
-def test_where_nobody_listens_nothing_was_sent() -> None:
+def test_a_refused_connection_sends_nothing() -> None:
     with answering((200, {})) as served:
-        rest = JsonApi(served.url, 2)
+        api = JsonApi(served.url, 2)
     with pytest.raises(CallFailed) as failed:
-        rest.send("POST", "/")
+        api.send("POST", "/")
     assert (failed.value.reason, failed.value.kind) == ("unreachable", FailureKind.NOT_EXECUTED)
 
 
@@ -72,7 +73,7 @@ def test_where_nobody_listens_nothing_was_sent() -> None:
         (FailureKind.AT_FAULT, NotSent("x", is_retryable=False, reference="1"), NotSent("x", is_retryable=False)),
     ],
 )
-def test_what_follows_of_each_fate(kind: FailureKind, outcome: Outcome, of_creation: Outcome) -> None:
+def test_the_outcome_of_each_kind_of_failure(kind: FailureKind, outcome: Outcome, of_creation: Outcome) -> None:
     failure = CallFailed("x", kind)
 
     def fail() -> Outcome:
@@ -83,13 +84,29 @@ def test_what_follows_of_each_fate(kind: FailureKind, outcome: Outcome, of_creat
     assert looked_up("1", fail) == InDoubt("x", "1")
 
 
-def test_an_answer_that_makes_no_sense_is_doubt() -> None:
-    for judge in (decided, looked_up):
-        assert judge("1", lambda: ProviderResponse(200, []).body["id"]) == InDoubt("malformed_response", "1")
+@pytest.mark.parametrize("judge", [decided, looked_up])
+def test_a_malformed_response_is_doubt_and_is_logged_by_its_field(
+    judge: Callable[[str, Callable[[], Outcome]], Outcome], caplog: pytest.LogCaptureFixture
+) -> None:
+    def read() -> Outcome:
+        raise MalformedResponse("Order.amount")
+
+    assert judge("1", read) == InDoubt("malformed_response", "1")
+    assert caplog.messages == ["malformed provider response: Order.amount"]
 
 
-def test_a_key_is_the_same_for_ever() -> None:
-    """Another one would make what an older release has sent a second request."""
+@pytest.mark.parametrize("judge", [decided, looked_up])
+@pytest.mark.parametrize("error", [AttributeError, KeyError, TypeError, ValueError, NameError])
+def test_a_bug_is_raised(judge: Callable[[str, Callable[[], Outcome]], Outcome], error: type[Exception]) -> None:
+    def read() -> Outcome:
+        raise error("a typo")
+
+    with pytest.raises(error):
+        judge("1", read)
+
+
+def test_a_key_never_changes() -> None:
+    """With another key, a repeat of what an older release sent would be a second request."""
     assert key_of("at_1", "capture") == "804b5f2a-6367-4406-aaab-fd12ce32b5ce"
     assert uuid.UUID(key_of("at_1", "capture")).version == 4
 
@@ -99,7 +116,7 @@ class Given(BaseModel):
 
 
 @pytest.mark.parametrize("given", [None, "", " , ", "new, old,"])
-def test_secrets_are_given_with_commas_between(given: str | None) -> None:
+def test_secrets_are_separated_by_commas(given: str | None) -> None:
     expected = ("new", "old") if given and given.strip(" ,") else ()
     settings = Given(secret=given)
     assert all_revealed(settings.secret) == expected

@@ -19,7 +19,7 @@ from gateways.klarna.hosted_page import HostedPage
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 
-from .bench import API_URL, PAYER, SECONDS, Books, attempt, new_order
+from .bench import API_URL, PAYER, SECONDS, Books, new_attempt, ready_attempt
 from .benches.klarna import ProviderBench as KlarnaBench
 
 HELD, CAPTURED, RELEASED = ("authorization", 1000), ("capture", 1000), ("void", 1000)
@@ -62,7 +62,7 @@ def with_page(gateway: KlarnaGateway, charge: AttemptRequest) -> tuple[AttemptRe
 def under_assessment(klarna: KlarnaBench, gateway: KlarnaGateway, verb: Verb = Verb.CHARGE) -> AttemptRequest:
     """Return an attempt whose order waits for the fraud assessment."""
     payer = PAYER | {"email": "jo+pend-accept@example.org"}
-    charge, _ = with_page(gateway, new_order(klarna, verb, payer=payer))
+    charge, _ = with_page(gateway, new_attempt(klarna, verb, payer=payer))
     klarna.let_customer_act(charge.reference, is_good=True)
     outcome = gateway.retrieve(charge)
     assert isinstance(outcome, Pending)
@@ -78,9 +78,9 @@ def under_assessment(klarna: KlarnaBench, gateway: KlarnaGateway, verb: Verb = V
 def test_a_customer_decides_on_the_page(
     klarna: KlarnaBench, gateway: KlarnaGateway, decision: str, kind: type[Any]
 ) -> None:
-    charge, url = with_page(gateway, new_order(klarna))
+    charge, url = with_page(gateway, new_attempt(klarna))
     page = requests.get(url, timeout=SECONDS)
-    assert "1000 USD" in page.text
+    assert "10.00 USD" in page.text
     redirect = requests.post(url, data={"decision": decision}, timeout=SECONDS, allow_redirects=False)
     assert (redirect.status_code, redirect.headers["Location"]) == (303, f"{API_URL}/returns/{charge.attempt_id}")
     outcome = gateway.retrieve(charge)
@@ -90,7 +90,7 @@ def test_a_customer_decides_on_the_page(
 
 
 def test_a_page_without_a_decision_stays_open(klarna: KlarnaBench, gateway: KlarnaGateway) -> None:
-    charge, url = with_page(gateway, new_order(klarna))
+    charge, url = with_page(gateway, new_attempt(klarna))
     requests.get(url, timeout=SECONDS)
     assert gateway.retrieve(charge) == ActionRequired(charge.reference, {"type": "redirect", "redirect_url": url})
     # The worker has died, and the charge is sent once more.
@@ -99,7 +99,7 @@ def test_a_page_without_a_decision_stays_open(klarna: KlarnaBench, gateway: Klar
 
 def test_the_reference_contains_the_address_of_the_page(klarna: KlarnaBench, gateway: KlarnaGateway) -> None:
     """Klarna does not show the address again, and another worker may have to send the customer there."""
-    charge, url = with_page(gateway, new_order(klarna))
+    charge, url = with_page(gateway, new_attempt(klarna))
     page = HostedPage.of(charge.reference)
     assert page == HostedPage(page.id, url)
     assert len(charge.reference) <= 255
@@ -108,7 +108,7 @@ def test_the_reference_contains_the_address_of_the_page(klarna: KlarnaBench, gat
 def test_a_failed_payment_session_is_not_sent(klarna: KlarnaBench, gateway: KlarnaGateway, books: Books) -> None:
     for fault in ("error_after", "reset_after", "rate_limit"):
         books.fail("klarna.sessions.create", fault)
-        outcome = gateway.charge(new_order(klarna), pytest.fail)
+        outcome = gateway.charge(new_attempt(klarna), pytest.fail)
         assert isinstance(outcome, NotSent)
         assert outcome.is_retryable
 
@@ -117,13 +117,13 @@ def test_a_failed_payment_session_is_not_sent(klarna: KlarnaBench, gateway: Klar
     "address", [{}, None, {"country": None}, {"country": ""}, {"country": "USA"}, {"country": "Ü1"}]
 )
 def test_without_a_country_no_page_is_made(klarna: KlarnaBench, gateway: KlarnaGateway, address: Any) -> None:
-    charge = new_order(klarna, payer={"email": "jo@example.org", "billing_address": address})
+    charge = new_attempt(klarna, payer={"email": "jo@example.org", "billing_address": address})
     assert gateway.charge(charge, pytest.fail) == NotSent("billing_country_missing", is_retryable=False)
 
 
 def test_a_currency_or_amount_that_klarna_refuses_is_not_retried(klarna: KlarnaBench, gateway: KlarnaGateway) -> None:
     for money in (Money(1000, "EUR"), Money(1000, "JPY"), Money(100_000_001, "USD")):
-        outcome = gateway.charge(new_order(klarna, money=money), pytest.fail)
+        outcome = gateway.charge(new_attempt(klarna, money=money), pytest.fail)
         assert outcome == NotSent("bad_value", is_retryable=False)
 
 
@@ -135,7 +135,7 @@ def test_amounts_arrive_in_minor_units_of_every_currency(
     klarna: KlarnaBench, sandbox: RunningSandbox, country: str, currency: str, minor: int
 ) -> None:
     payer = PAYER | {"billing_address": PAYER["billing_address"] | {"country": country}}
-    charge = attempt(klarna, money=Money(minor, currency), payer=payer)
+    charge = ready_attempt(klarna, money=Money(minor, currency), payer=payer)
     outcome = klarna.gateway().charge(charge, lambda _: None)
     assert outcome == Approved(charge.reference, authorized=minor, captured=minor)
     assert ledger_rows(sandbox, charge.payment_id) == [("authorization", minor), ("capture", minor)]
@@ -147,7 +147,7 @@ def test_amounts_arrive_in_minor_units_of_every_currency(
 def test_an_order_of_another_amount_or_currency_is_in_doubt(
     klarna: KlarnaBench, gateway: KlarnaGateway, books: Books
 ) -> None:
-    charge = attempt(klarna)
+    charge = ready_attempt(klarna)
     for money in (Money(999, "USD"), Money(1000, "EUR")):
         other = replace(charge, money=money)
         assert isinstance(gateway.retrieve(other), InDoubt)
@@ -157,7 +157,7 @@ def test_an_order_of_another_amount_or_currency_is_in_doubt(
 
 def test_the_order_is_saved_before_it_is_captured(klarna: KlarnaBench, gateway: KlarnaGateway, books: Books) -> None:
     """The attempt still has the page as its reference."""
-    charge, _ = with_page(gateway, new_order(klarna))
+    charge, _ = with_page(gateway, new_attempt(klarna))
     klarna.let_customer_act(charge.reference, is_good=True)
     seen: list[tuple[str, Any]] = []
     outcome = gateway.charge(charge, lambda reference: seen.append((reference, books.moved(reference))))
@@ -168,7 +168,7 @@ def test_the_order_is_saved_before_it_is_captured(klarna: KlarnaBench, gateway: 
 
 def test_a_charge_that_is_repeated_after_klarna_has_forgotten_its_key(own: RunningSandbox) -> None:
     klarna = KlarnaBench(own)
-    charge = attempt(klarna)
+    charge = ready_attempt(klarna)
     first = klarna.gateway().charge(charge, lambda _: None)
     own.state.advance(2 * DAY)
     assert klarna.gateway().charge(charge, lambda _: None) == first
@@ -235,7 +235,7 @@ def test_the_assessment_ends_without_a_call(own: RunningSandbox) -> None:
 
 
 def off_session(klarna: KlarnaBench, token: str | None = "customer-token", verb: Verb = Verb.CHARGE) -> AttemptRequest:
-    return new_order(klarna, verb, is_off_session=True, method_token=token, payer={})
+    return new_attempt(klarna, verb, is_off_session=True, method_token=token, payer={})
 
 
 def test_a_token_order_is_charged(klarna: KlarnaBench, gateway: KlarnaGateway, sandbox: RunningSandbox) -> None:

@@ -14,7 +14,7 @@ from domain.payment import Verb
 from gateways.klarna.gateway import KlarnaGateway
 from sandbox.server import RunningSandbox
 
-from .bench import SECONDS, Books, new_order
+from .bench import SECONDS, Books, new_attempt
 from .benches.klarna import ProviderBench as KlarnaBench
 from .test_gateway_operations import charged, operation
 from .test_klarna_charges import DAY, HELD, RELEASED, gateway, klarna, ledger_rows, own, under_assessment, with_page
@@ -86,7 +86,7 @@ def test_an_authorization_ends_after_28_days(own: RunningSandbox) -> None:
 def test_a_void_releases_the_order_of_a_customer_who_approves_at_the_same_moment(
     klarna: KlarnaBench, gateway: KlarnaGateway, sandbox: RunningSandbox, verb: Verb
 ) -> None:
-    first, _ = with_page(gateway, new_order(klarna, verb))
+    first, _ = with_page(gateway, new_attempt(klarna, verb))
     klarna.let_customer_act(first.reference, is_good=True)
     void = operation(first, Verb.VOID, reason="expired")
     outcome = gateway.void(void)
@@ -103,7 +103,7 @@ def test_a_void_releases_the_order_of_a_customer_who_approves_at_the_same_moment
 def test_a_page_may_be_closed_although_the_call_failed(
     klarna: KlarnaBench, gateway: KlarnaGateway, books: Books, call: str, fault: str
 ) -> None:
-    first, url = with_page(gateway, new_order(klarna))
+    first, url = with_page(gateway, new_attempt(klarna))
     void = operation(first, Verb.VOID)
     books.fail(f"klarna.{call}", fault)
     assert isinstance(gateway.void(void), InDoubt)
@@ -116,7 +116,7 @@ def test_a_page_may_be_closed_although_the_call_failed(
 
 
 def test_a_failed_page_is_voided(klarna: KlarnaBench, gateway: KlarnaGateway) -> None:
-    first, _ = with_page(gateway, new_order(klarna))
+    first, _ = with_page(gateway, new_attempt(klarna))
     klarna.let_customer_act(first.reference, is_good=False)
     assert gateway.void(operation(first, Verb.VOID)) == Approved(first.reference, voided=True)
 
@@ -124,7 +124,7 @@ def test_a_failed_page_is_voided(klarna: KlarnaBench, gateway: KlarnaGateway) ->
 def test_a_page_that_klarna_has_forgotten_is_voided(own: RunningSandbox) -> None:
     klarna = KlarnaBench(own)
     gateway = klarna.gateway()
-    first, _ = with_page(gateway, new_order(klarna))
+    first, _ = with_page(gateway, new_attempt(klarna))
     own.state.advance(3 * DAY)
     assert isinstance(gateway.retrieve(first), InDoubt)
     assert gateway.void(operation(first, Verb.VOID)) == Approved(first.reference, voided=True)
@@ -197,7 +197,7 @@ def test_a_refund_of_an_order_that_is_not_captured_is_in_doubt(
 def test_workers_at_the_same_time_move_the_money_once(
     klarna: KlarnaBench, gateway: KlarnaGateway, sandbox: RunningSandbox
 ) -> None:
-    ready = klarna.ready(gateway, new_order(klarna), "good")
+    ready = klarna.ready(gateway, new_attempt(klarna), "good")
     refund = operation(ready, Verb.REFUND, 300)
     with ThreadPoolExecutor(4) as workers:
         outcomes = list(workers.map(lambda _: gateway.charge(ready, lambda _: None), range(8)))

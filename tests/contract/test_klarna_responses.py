@@ -26,12 +26,12 @@ from gateways.klarna.responses import (
     outcome_of_refund,
 )
 
-from .bench import API_URL, new_order
+from .bench import API_URL, SECONDS, new_attempt
 from .benches.klarna import ProviderBench as KlarnaBench
 from .served import Asked, answering
 
 # Only the bench's constants are read here; the sandbox gets no call.
-CHARGE = replace(new_order(KlarnaBench), attempt_id="at_1")
+CHARGE = replace(new_attempt(KlarnaBench), attempt_id="at_1")
 PAGE_REFERENCE = "hpp/1/https://pay.example/1"
 HOLDING = {
     "order_id": "1",
@@ -89,12 +89,12 @@ STATES: list[tuple[dict[str, Any], Verb, Outcome | type[Outcome]]] = [
 def test_every_state_of_an_order_has_its_outcome(
     changes: dict[str, Any], verb: Verb, expected: Outcome | type[Outcome]
 ) -> None:
-    outcome = outcome_of_order(new_order(KlarnaBench, verb), order(**changes))
+    outcome = outcome_of_order(new_attempt(KlarnaBench, verb), order(**changes))
     assert isinstance(outcome, expected) if isinstance(expected, type) else outcome == expected
 
 
 def test_an_authorization_says_until_when_it_holds() -> None:
-    outcome = outcome_of_order(new_order(KlarnaBench, Verb.AUTHORIZE), order())
+    outcome = outcome_of_order(new_attempt(KlarnaBench, Verb.AUTHORIZE), order())
     assert isinstance(outcome, Approved)
     assert outcome.authorized == 1000
     assert str(outcome.authorization_expires_at) == "2026-12-04 10:26:06+00:00"
@@ -127,7 +127,7 @@ def test_an_expiry_that_is_no_instant_is_malformed(expires_at: Any) -> None:
 
 
 def refund_request(**changes: Any) -> AttemptRequest:
-    return new_order(KlarnaBench, Verb.REFUND, minor=300, attempt_id="at_1", **changes)
+    return new_attempt(KlarnaBench, Verb.REFUND, minor=300, attempt_id="at_1", **changes)
 
 
 def test_refunds_that_do_not_add_up_prove_nothing() -> None:
@@ -201,7 +201,7 @@ MALFORMED = [
 def gateway_that_gets(body: bytes, status: int = 200) -> Iterator[tuple[KlarnaGateway, list[Asked]]]:
     """Serve the same response to every call; yield a gateway that calls there, and the requests."""
     with answering((status, body)) as served:
-        yield KlarnaGateway("sandbox", "x", api_url=API_URL, base=served.url, read_seconds=2), served.asked
+        yield KlarnaGateway("sandbox", "x", api_url=API_URL, base=served.url, read_seconds=SECONDS), served.asked
 
 
 def carry_out(gateway: Gateway, attempt: AttemptRequest) -> Outcome:

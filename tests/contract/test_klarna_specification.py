@@ -15,7 +15,7 @@ import requests
 from domain.payment import Verb
 from sandbox.server import RunningSandbox
 
-from .bench import Books, new_order
+from .bench import Books, new_attempt
 from .benches.klarna import ProviderBench as KlarnaBench
 from .specifications import all_of
 from .test_gateway_operations import operation
@@ -59,17 +59,17 @@ def exchanges(sandbox: RunningSandbox, books: Books) -> list[Exchange]:
     gateway._client._session.hooks["response"].append(
         lambda response, **_: exchanges.append(recorded(response, gateway._client.base))
     )
-    charged = klarna.ready(gateway, new_order(klarna), "good")
+    charged = klarna.ready(gateway, new_attempt(klarna), "good")
     gateway.charge(charged, lambda _: None)
     gateway.refund(operation(charged, Verb.REFUND, 300))
     for verb, minor in ((Verb.CAPTURE, 400), (Verb.VOID, 1000)):
-        held = klarna.ready(gateway, new_order(klarna, Verb.AUTHORIZE), "good")
+        held = klarna.ready(gateway, new_attempt(klarna, Verb.AUTHORIZE), "good")
         (gateway.capture if verb is Verb.CAPTURE else gateway.void)(operation(held, verb, minor))
         (gateway.capture if verb is Verb.VOID else gateway.void)(operation(held, verb, minor))
-    gateway.charge(new_order(klarna, is_off_session=True, method_token="customer-token"), lambda _: None)
-    waiting = new_order(klarna)
+    gateway.charge(new_attempt(klarna, is_off_session=True, method_token="customer-token"), lambda _: None)
+    waiting = new_attempt(klarna)
     reference = gateway.charge(waiting, lambda _: None).reference
-    gateway.void(operation(new_order(klarna, reference=reference), Verb.VOID))
+    gateway.void(operation(new_attempt(klarna, reference=reference), Verb.VOID))
     return exchanges
 
 

@@ -20,7 +20,7 @@ from gateways.klarna.webhooks import read, verify
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 
-from .bench import API_URL, PAYER, SECONDS, new_order, now
+from .bench import API_URL, PAYER, SECONDS, new_attempt, now
 from .benches.klarna import ProviderBench as KlarnaBench
 from .served import Served, answering
 
@@ -206,7 +206,7 @@ def test_posted_callbacks_are_verified_and_read(receiver: Served) -> None:
     with RunningSandbox(Settings(seed=1)) as sandbox:
         klarna = KlarnaBench(sandbox)
         gateway: KlarnaGateway = klarna.gateway(api_url=f"{receiver.url}/api")
-        charge = new_order(klarna, payer=PAYER | {"email": "jo+pend-accept@example.org"})
+        charge = new_attempt(klarna, payer=PAYER | {"email": "jo+pend-accept@example.org"})
         reference = gateway.charge(charge, lambda _: None).reference
         klarna.let_customer_act(reference, is_good=True)
         page = requests.get(f"{sandbox.url}/_sandbox/klarna/callbacks", timeout=SECONDS).json()["callbacks"][-1]
@@ -226,7 +226,7 @@ def test_posted_callbacks_are_verified_and_read(receiver: Served) -> None:
 
 def test_without_a_secret_klarna_gets_no_callback_address(sandbox: RunningSandbox) -> None:
     klarna = KlarnaBench(sandbox)
-    charge = new_order(klarna)
+    charge = new_attempt(klarna)
     reference = klarna.gateway(callback_secrets=()).charge(charge, lambda _: None).reference
     klarna.let_customer_act(reference, is_good=True)
     with pytest.raises(LookupError):

@@ -1,86 +1,101 @@
-"""A provider that answers 200 with something else than it documents: nothing is concluded from it, nothing breaks."""
+"""Every gateway: a response without a documented field proves nothing, and the log names the field."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from domain.money import Money
-from domain.outcome import InDoubt, NotSent
+from domain.outcome import InDoubt, NotSent, Outcome
 from domain.payment import Verb
-from domain.payment_methods import PaymentMethod
-from gateways.base import AttemptRequest
-from gateways.stripe.gateway import StripeGateway
+from gateways.base import AttemptRequest, Gateway
+from gateways.provider_model import ProviderModel
 
-from .served import answering
+from .bench import Bench, Books, new_attempt, ready_attempt
+from .planted import PlantedFault, genuine_parse
+from .test_gateway_operations import call, charged, operation
 
-ORDER = AttemptRequest(
-    payment_id="pay_1",
-    attempt_id="at_1",
-    verb=Verb.CHARGE,
-    money=Money(1000, "EUR"),
-    method=PaymentMethod.CREDIT_CARD,
-    method_token="pm_card_visa",
-    customer_token=None,
-    is_off_session=False,
-    wants_authentication=False,
-    return_url=None,
-    reference="pi_1",
-    charge_reference="pi_1",
-    retries=0,
-)
+Prepare = Callable[[], AttemptRequest]
+Call = Callable[[AttemptRequest], Outcome]
 
 
-@pytest.fixture(params=[b"{}", b'{"id": "pi_1"}', b'{"id": "pi_1", "status": "succeeded", "currency": null}', b"[]"])
-def gateway(request: pytest.FixtureRequest) -> Iterator[StripeGateway]:
-    """A gateway whose provider answers every call with the same nonsense."""
-    with answering((200, request.param)) as served:
-        yield StripeGateway("sk_test_sandbox", ("whsec_x",), served.url, read_seconds=2)
+def required_field(model: type[ProviderModel]) -> str | None:
+    """Return the name that the first required field of a model has on the wire; None for a model without one."""
+    required = ((field.alias or name) for name, field in model.model_fields.items() if field.is_required())
+    return next(required, None)
 
 
-def test_a_confirm_is_in_doubt(gateway: StripeGateway) -> None:
-    assert isinstance(gateway.charge(ORDER, lambda reference: None), InDoubt)
+@pytest.fixture
+def planted(monkeypatch: pytest.MonkeyPatch) -> PlantedFault:
+    """A response without its first required field, or of another type, at one of the places where one is read."""
+
+    def misread(model: type[ProviderModel], value: Any) -> Any:
+        missing = required_field(model)
+        if missing is None or not isinstance(value, dict):
+            return genuine_parse(model, 7)
+        return genuine_parse(model, {name: each for name, each in value.items() if name != missing})
+
+    return PlantedFault(monkeypatch, misread)
 
 
-def test_nothing_is_remembered_of_an_intent_without_an_id(gateway: StripeGateway) -> None:
-    remembered: list[str] = []
-    outcome = gateway.charge(replace(ORDER, reference=None), remembered.append)
-    assert isinstance(outcome, InDoubt) if remembered else isinstance(outcome, NotSent)
-    assert all(remembered)
+@pytest.fixture
+def proves_nothing(
+    planted: PlantedFault, books: Books, caplog: pytest.LogCaptureFixture
+) -> Callable[[Prepare, Call], int]:
+    """A check that calls a verb once for each place where it reads a response; it returns how many there are."""
+
+    def check(prepare: Prepare, call: Call) -> int:
+        count = 0
+        for place in planted.places():
+            prepared = prepare()
+            before = books.movements(prepared.payment_id)
+            caplog.clear()
+            planted.arm(place)
+            outcome = call(prepared)
+            if planted.model is None:
+                continue
+            count = place
+            field = required_field(planted.model)
+            named = ".".join(filter(None, (planted.model.__name__, field)))
+            assert f"malformed provider response: {named}" in caplog.messages
+            if isinstance(outcome, NotSent):
+                # The response before the call that moves money, such as the one with an access token.
+                assert outcome.is_retryable
+                assert books.movements(prepared.payment_id) == before
+            else:
+                assert isinstance(outcome, InDoubt), named
+                assert outcome.reason == "malformed_response"
+        return count
+
+    return check
 
 
-@pytest.mark.parametrize("verb", [Verb.CAPTURE, Verb.VOID, Verb.REFUND])
-def test_an_operation_is_in_doubt(gateway: StripeGateway, verb: Verb) -> None:
-    attempt = replace(ORDER, verb=verb, reference=None)
-    assert isinstance(getattr(gateway, verb)(attempt), InDoubt)
+def test_a_malformed_response_to_a_new_charge(
+    provider: Bench, gateway: Gateway, proves_nothing: Callable[[Prepare, Call], int]
+) -> None:
+    assert proves_nothing(lambda: new_attempt(provider), lambda one: gateway.charge(one, lambda _: None))
 
 
-INTENT = {"id": "pi_1", "status": "succeeded", "currency": "eur", "amount": 1000, "amount_received": 1000}
+def test_a_malformed_response_to_a_charge_or_its_look_up(
+    provider: Bench, gateway: Gateway, proves_nothing: Callable[[Prepare, Call], int]
+) -> None:
+    assert proves_nothing(lambda: ready_attempt(provider), lambda one: gateway.charge(one, lambda _: None))
+    assert proves_nothing(lambda: charged(provider, gateway), gateway.retrieve)
 
 
-@pytest.mark.parametrize(
-    ("changes", "reason"), [({"id": "pi_2"}, "another_object"), ({"currency": "jpy"}, "another_currency")]
-)
-def test_another_intent_is_never_believed(changes: dict[str, str], reason: str) -> None:
-    with answering((200, json.dumps(INTENT | changes).encode())) as served:
-        gateway = StripeGateway("sk_test_sandbox", ("whsec_x",), served.url, read_seconds=2)
-        outcomes = [gateway.retrieve(ORDER), gateway.charge(ORDER, lambda reference: None)]
-        for verb in (Verb.CAPTURE, Verb.VOID):
-            outcomes.append(getattr(gateway, verb)(replace(ORDER, verb=verb)))
-    assert outcomes == [InDoubt(reason, "pi_1")] * 4
+@pytest.mark.operations(Verb.CAPTURE, Verb.VOID, Verb.REFUND)
+def test_a_malformed_response_to_an_operation_or_its_look_up(
+    provider: Bench, gateway: Gateway, proves_nothing: Callable[[Prepare, Call], int], verb: Verb
+) -> None:
+    def new() -> AttemptRequest:
+        return operation(charged(provider, gateway, Verb.CHARGE if verb is Verb.REFUND else Verb.AUTHORIZE), verb)
 
+    def done() -> AttemptRequest:
+        sent = new()
+        call(gateway, sent)
+        return sent
 
-def test_another_refund_is_never_believed() -> None:
-    refund = b'{"id": "re_2", "object": "refund", "status": "succeeded", "currency": "eur", "amount": 1000}'
-    with answering((200, refund)) as served:
-        gateway = StripeGateway("sk_test_sandbox", ("whsec_x",), served.url, read_seconds=2)
-        asked = replace(ORDER, verb=Verb.REFUND, reference="re_1")
-        assert gateway.retrieve(asked) == InDoubt("another_object", "re_1")
-
-
-@pytest.mark.parametrize("verb", [Verb.CHARGE, Verb.REFUND])
-def test_a_look_up_says_nothing(gateway: StripeGateway, verb: Verb) -> None:
-    assert isinstance(gateway.retrieve(replace(ORDER, verb=verb)), InDoubt)
+    # A provider may accept an operation with an empty body: then only the look-up reads something.
+    proves_nothing(new, lambda one: call(gateway, one))
+    assert proves_nothing(done, gateway.retrieve)

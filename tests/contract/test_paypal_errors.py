@@ -31,8 +31,8 @@ from gateways.paypal.errors import (
 from gateways.paypal.responses import Capture, Refund, decline_of, outcome_of_refund
 
 from . import paypal_spec
-from .bench import Books, new_order
-from .bench import attempt as approved_order
+from .bench import Books, new_attempt
+from .bench import ready_attempt as approved_order
 from .benches.paypal import ProviderBench
 from .test_gateway_operations import charged, operation
 
@@ -186,7 +186,7 @@ def test_the_buyer_goes_back_and_chooses_other_funding(
 def test_a_saved_account_that_is_refused_is_a_decline(
     paypal: ProviderBench, books: Books, issue: str, is_off_session: bool
 ) -> None:
-    attempt = new_order(paypal, method_token=f"sandbox_{issue}", is_off_session=is_off_session)
+    attempt = new_attempt(paypal, method_token=f"sandbox_{issue}", is_off_session=is_off_session)
     outcome = paypal.gateway().charge(attempt, lambda _: None)
     assert isinstance(outcome, Declined | AuthenticationRequired)
     assert outcome.decline.decline_class is SEND_BACK[issue]
@@ -194,7 +194,7 @@ def test_a_saved_account_that_is_refused_is_a_decline(
 
 
 def test_a_buyer_who_has_not_approved_is_sent_back(paypal: ProviderBench, books: Books) -> None:
-    gateway, attempt = paypal.gateway(), new_order(paypal)
+    gateway, attempt = paypal.gateway(), new_attempt(paypal)
     waiting = gateway.charge(attempt, lambda _: None)
     assert gateway.charge(replace(attempt, reference=waiting.reference), lambda _: None) == waiting
     assert books.movements(attempt.payment_id) == []
@@ -216,7 +216,7 @@ def test_a_fault_of_our_own_account_is_not_retryable(paypal: ProviderBench, issu
 
 
 def test_an_unknown_vault_id_is_a_decline(paypal: ProviderBench, books: Books) -> None:
-    attempt = new_order(paypal, method_token="none", is_off_session=True)
+    attempt = new_attempt(paypal, method_token="none", is_off_session=True)
     outcome = paypal.gateway().charge(attempt, lambda _: None)
     assert isinstance(outcome, Declined)
     assert outcome.decline.code == "TOKEN_ID_NOT_FOUND"

@@ -18,8 +18,8 @@ from gateways.base import AttemptRequest
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 
-from .bench import API_URL, SECONDS, Books, new_order
-from .bench import attempt as approved_order
+from .bench import API_URL, SECONDS, Books, new_attempt
+from .bench import ready_attempt as approved_order
 from .benches.paypal import ProviderBench
 from .test_gateway_operations import charged, operation
 
@@ -33,7 +33,7 @@ def own_sandbox() -> Iterator[RunningSandbox]:
 
 def waiting_order(paypal: ProviderBench, **changes: Any) -> tuple[AttemptRequest, ActionRequired]:
     """Return the attempt of an order that waits for its buyer, and its outcome."""
-    created = new_order(paypal, **changes)
+    created = new_attempt(paypal, **changes)
     outcome = paypal.gateway().charge(created, lambda _: None)
     assert isinstance(outcome, ActionRequired)
     return replace(created, reference=outcome.reference), outcome
@@ -84,7 +84,7 @@ def test_the_buyers_bank_refuses(paypal: ProviderBench, books: Books) -> None:
 
 
 def test_without_a_saved_account_an_absent_buyer_is_not_charged(paypal: ProviderBench) -> None:
-    off_session, references = new_order(paypal, is_off_session=True), []
+    off_session, references = new_attempt(paypal, is_off_session=True), []
     outcome = paypal.gateway().charge(off_session, references.append)
     assert outcome == NotSent("saved_account_required", is_retryable=False)
     assert references == []
@@ -107,7 +107,7 @@ def test_an_unpaid_order_is_closed_by_leaving_it(paypal: ProviderBench, books: B
 
 @pytest.mark.parametrize("token", [None, "sandbox_COMPLETED"])
 def test_an_order_of_a_saved_account_is_closed_by_leaving_it(paypal: ProviderBench, token: str | None) -> None:
-    created, references = new_order(paypal, method_token="sandbox_TRANSACTION_REFUSED"), []
+    created, references = new_attempt(paypal, method_token="sandbox_TRANSACTION_REFUSED"), []
     gateway = paypal.gateway()
     gateway.charge(created, references.append)
     void = replace(operation(replace(created, reference=references[0]), Verb.VOID), method_token=token)
@@ -242,7 +242,7 @@ def test_amounts_of_every_kind(
 @pytest.mark.parametrize("currency", ["HUF", "TWD"])
 def test_decimals_that_paypal_does_not_take(paypal: ProviderBench, currency: str) -> None:
     gateway, references = paypal.gateway(), []
-    with_decimals = new_order(paypal, money=Money(1050, currency))
+    with_decimals = new_attempt(paypal, money=Money(1050, currency))
     assert gateway.charge(with_decimals, references.append) == NotSent("decimals_not_supported", is_retryable=False)
     assert references == []
     held = approved_order(paypal, Verb.AUTHORIZE, money=Money(2000, currency))

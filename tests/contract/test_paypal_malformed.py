@@ -16,7 +16,7 @@ from domain.payment import Verb
 from gateways.base import AttemptRequest, GatewayError
 from gateways.paypal.gateway import PayPalGateway
 
-from .bench import SECONDS, new_order
+from .bench import SECONDS, new_attempt
 from .benches.paypal import MemoryTokens, ProviderBench
 from .served import serving
 
@@ -88,7 +88,7 @@ def failing_gateway(request: pytest.FixtureRequest) -> Iterator[PayPalGateway]:
 def attempt_on_order(verb: Verb = Verb.CHARGE, **changes: Any) -> AttemptRequest:
     """Return an attempt whose order at PayPal is stored."""
     fields = {"money": Money(1000, "EUR"), "method_token": None, "reference": "O1", "charge_reference": "O1"}
-    return new_order(ProviderBench, verb, **(fields | changes))
+    return new_attempt(ProviderBench, verb, **(fields | changes))
 
 
 def test_a_charge_is_in_doubt(gateway: PayPalGateway) -> None:

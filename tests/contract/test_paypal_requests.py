@@ -17,8 +17,8 @@ from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 
 from . import paypal_spec
-from .bench import API_URL, Books, new_order
-from .bench import attempt as approved_order
+from .bench import API_URL, Books, new_attempt
+from .bench import ready_attempt as approved_order
 from .benches.paypal import ProviderBench
 from .test_gateway_operations import call, charged, operation
 
@@ -73,7 +73,7 @@ def make_every_call(paypal: ProviderBench) -> None:
     attempts = [
         approved_order(paypal),
         approved_order(paypal, is_off_session=True),
-        new_order(paypal, method_token="sandbox_COMPLETED"),
+        new_attempt(paypal, method_token="sandbox_COMPLETED"),
         paypal.approved_in_scenario("5120"),
         paypal.approved_in_scenario("PENDING"),
     ]
@@ -147,7 +147,7 @@ def test_every_call_has_a_request_id_of_its_own_and_keeps_it(recording: Recordin
     for _ in range(2):
         gateway.charge(replace(approved, reference=None), lambda _: None)
         gateway.charge(approved, lambda _: None)
-    gateway.charge(new_order(paypal), lambda _: None)
+    gateway.charge(new_attempt(paypal), lambda _: None)
     ids: dict[str, list[str]] = {}
     for sent in recording.calls:
         if "Paypal-Request-Id" in sent.headers:
@@ -162,7 +162,7 @@ def test_every_call_has_a_request_id_of_its_own_and_keeps_it(recording: Recordin
 
 def test_an_order_names_our_payment_and_the_way_back(recording: Recording) -> None:
     paypal = ProviderBench(recording.sandbox)
-    attempt = new_order(paypal, Verb.AUTHORIZE)
+    attempt = new_attempt(paypal, Verb.AUTHORIZE)
     paypal.gateway().charge(attempt, lambda _: None)
     [created] = [each.body for each in recording.posted_to("/orders")]
     address = f"{API_URL}/returns/{attempt.attempt_id}"
@@ -179,7 +179,7 @@ def test_a_saved_account_is_named_only_when_it_is_charged(
     recording: Recording, is_off_session: bool, initiator: str
 ) -> None:
     paypal, moved_before = ProviderBench(recording.sandbox), []
-    attempt = new_order(paypal, method_token="sandbox_COMPLETED", is_off_session=is_off_session)
+    attempt = new_attempt(paypal, method_token="sandbox_COMPLETED", is_off_session=is_off_session)
     books = Books(recording.sandbox)
     outcome = paypal.gateway().charge(attempt, lambda reference: moved_before.append(books.moved(reference)))
     assert isinstance(outcome, Approved)

@@ -12,7 +12,7 @@ from domain.payment import Verb
 from gateways.base import AttemptRequest
 from gateways.paypal.responses import Order, outcome_of_order
 
-from .bench import new_order
+from .bench import new_attempt
 from .benches.paypal import ProviderBench
 from .test_gateway_operations import charged
 
@@ -32,7 +32,7 @@ def order_with(**payments: Any) -> Order:
 
 def attempt_of(verb: Verb, **changes: Any) -> AttemptRequest:
     """Return an attempt on that order."""
-    return new_order(ProviderBench, verb, money=Money(1000, "EUR"), method_token=None, reference="O1", **changes)
+    return new_attempt(ProviderBench, verb, money=Money(1000, "EUR"), method_token=None, reference="O1", **changes)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_another_amount_than_requested_is_doubt(paypal: ProviderBench, amount: A
 
 @pytest.mark.parametrize("changes", [{"status": "COMPLETED"}, {"status": "OF_TOMORROW"}])
 def test_an_order_that_shows_no_payment_is_doubt(paypal: ProviderBench, changes: Any) -> None:
-    created, references = new_order(paypal), []
+    created, references = new_attempt(paypal), []
     paypal.gateway().charge(created, references.append)
     body = paypal.read_order(references[0]) | changes
     assert isinstance(outcome_of_order(Order.parse(body), created), InDoubt)

@@ -7,7 +7,7 @@ import json
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -21,6 +21,7 @@ from gateways.base import AttemptRequest, WebhookEvent
 from gateways.failures import MalformedResponse
 from gateways.paypal.certificates import Certificates, Place
 from gateways.paypal.webhooks import Webhooks, read_event
+from sandbox.clock import iso_seconds
 from sandbox.paypal import signing
 from sandbox.paypal.events import WEBHOOK_ID
 from sandbox.server import RunningSandbox
@@ -53,28 +54,29 @@ def test_the_signed_text_is_put_together_as_documented(served: Served) -> None:
     """id|time|webhook id|CRC-32 as an unsigned decimal; this body's is above 2**31."""
     body, key = json.dumps(EVENT | {"n": 3}).encode(), signing.signing_key()
     assert zlib.crc32(body) > 2**31
-    text = f"69cd13f0|2026-11-24T10:00:00Z|WH-REG|{zlib.crc32(body)}".encode()
+    at = now()
+    sent_at, later = iso_seconds(at.timestamp() - 60), iso_seconds(at.timestamp() - 59)
+    text = f"69cd13f0|{sent_at}|WH-REG|{zlib.crc32(body)}".encode()
     headers = {
         "Paypal-Auth-Algo": "SHA256withRSA",
         "Paypal-Cert-Url": f"{served.url}/v1/notifications/certs/CERT-1",
         "Paypal-Transmission-Id": "69cd13f0",
-        "Paypal-Transmission-Time": "2026-11-24T10:00:00Z",
+        "Paypal-Transmission-Time": sent_at,
         "Paypal-Transmission-Sig": base64.b64encode(key.sign(text, padding.PKCS1v15(), hashes.SHA256())).decode(),
     }
     served.pages["/v1/notifications/certs/CERT-1"] = (200, signing.certificate())
     roots = (signing.authority().certificate,)
     place = Place("http", frozenset({served.host}), "/v1/notifications/certs/", lambda: roots)
     webhooks = Webhooks("WH-REG", Certificates(place), lambda question: pytest.fail("asked PayPal"))
-    at = datetime(2026, 11, 24, 10, 1, tzinfo=UTC)
     assert webhooks.verify(body, headers, at).event_id == "WH-1"
     for changed in (
         headers | {"Paypal-Transmission-Id": "69cd13f1"},
-        headers | {"Paypal-Transmission-Time": "2026-11-24T10:00:01Z"},
+        headers | {"Paypal-Transmission-Time": later},
         headers | {"Paypal-Auth-Algo": "SHA1withRSA"},
         headers | {"Paypal-Transmission-Sig": "AAAA"},
         headers | {"Paypal-Transmission-Sig": "not base64!"},
         headers | {"Paypal-Transmission-Sig": "\u00e4"},
-        headers | {"Paypal-Transmission-Time": "2026-19-24T10:00:00Z"},
+        headers | {"Paypal-Transmission-Time": f"{at:%Y}-19-24T10:00:00Z"},
         headers | {"Paypal-Transmission-Time": "yesterday"},
         headers | {"Paypal-Transmission-Id": "x" * 3000},
     ):

@@ -1,4 +1,4 @@
-"""Stripe's disputes: each step of one is a fact about the payment, and a debit that comes back is one of its own."""
+"""Stripe's disputes: each step is a side event of the payment, and a returned debit has one of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from domain.payment_methods import PaymentMethod
 from gateways.base import AttemptRequest, Gateway, SideEvent, WebhookEvent
 from sandbox.server import RunningSandbox
 
-from .bench import SECONDS, Books, Webhook, new_order, now
+from .bench import SECONDS, Books, Webhook, new_attempt, now
 from .benches.stripe import ProviderBench as StripeBench
 from .test_gateway_operations import operation
 
@@ -33,10 +33,10 @@ def stripe_gateway(bench: StripeBench) -> Gateway:
 
 
 def charged(bench: StripeBench, gateway: Gateway, token: str, verb: Verb = Verb.CHARGE) -> AttemptRequest:
-    asked = new_order(bench, verb, minor=1230, method_token=token)
-    outcome = gateway.charge(asked, lambda _: None)
+    attempt = new_attempt(bench, verb, minor=1230, method_token=token)
+    outcome = gateway.charge(attempt, lambda _: None)
     assert isinstance(outcome, Approved)
-    return replace(asked, reference=outcome.reference)
+    return replace(attempt, reference=outcome.reference)
 
 
 def dispute_of(bench: StripeBench, reference: str | None) -> dict[str, Any]:
@@ -45,21 +45,22 @@ def dispute_of(bench: StripeBench, reference: str | None) -> dict[str, Any]:
     return dispute
 
 
-def facts(bench: StripeBench, gateway: Gateway, reference: str | None) -> list[tuple[str, str, str]]:
-    """Return name, status and funds of each fact about an intent, oldest first, as delivered and read."""
+def side_events(bench: StripeBench, gateway: Gateway, reference: str | None) -> list[tuple[str, str, str]]:
+    """Return name, status and funds of each side event about an intent, oldest first."""
     events = bench._call("GET", "/v1/events?limit=100")["data"][::-1]
     about = [event for event in events if event["data"]["object"].get("payment_intent") == reference]
-    notices = [read(bench, gateway, event) for event in about if event["type"].startswith("charge.dispute.")]
-    assert {(notice.reference, notice.attempt_id, notice.outcome) for notice in notices} == {(reference, None, None)}
-    told = [notice.side_event for notice in notices if notice.side_event]
-    return [(fact.name, fact.data["status"], fact.data.get("funds", "")) for fact in told]
+    read_events = [received(bench, gateway, event) for event in about if event["type"].startswith("charge.dispute.")]
+    assert {(each.reference, each.attempt_id, each.outcome) for each in read_events} == {(reference, None, None)}
+    recorded = [each.side_event for each in read_events if each.side_event]
+    return [(each.name, each.data["status"], each.data.get("funds", "")) for each in recorded]
 
 
-def read(bench: StripeBench, gateway: Gateway, event: dict[str, Any]) -> WebhookEvent:
-    sent: Webhook = bench.signed(event)
-    notice = gateway.read_webhook(gateway.verify_webhook(sent.body, sent.headers, now()).payload)
-    assert notice is not None
-    return notice
+def received(bench: StripeBench, gateway: Gateway, event: dict[str, Any]) -> WebhookEvent:
+    """Return what the gateway reads in an event that it has verified."""
+    webhook: Webhook = bench.signed(event)
+    webhook_event = gateway.read_webhook(gateway.verify_webhook(webhook.body, webhook.headers, now()).payload)
+    assert webhook_event is not None
+    return webhook_event
 
 
 OPENED = [("dispute_opened", "needs_response", ""), ("dispute_updated", "needs_response", "withdrawn")]
@@ -72,55 +73,55 @@ OPENED = [("dispute_opened", "needs_response", ""), ("dispute_updated", "needs_r
         ("lost", [("dispute_lost", "lost", "")]),
     ],
 )
-def test_a_dispute_from_its_beginning_to_its_end(
+def test_a_dispute_from_opening_to_closing(
     bench: StripeBench, stripe_gateway: Gateway, result: str, ending: list[tuple[str, str, str]]
 ) -> None:
-    known = charged(bench, stripe_gateway, "pm_card_createDispute")
-    assert facts(bench, stripe_gateway, known.reference) == OPENED
-    dispute = dispute_of(bench, known.reference)
+    disputed = charged(bench, stripe_gateway, "pm_card_createDispute")
+    assert side_events(bench, stripe_gateway, disputed.reference) == OPENED
+    dispute = dispute_of(bench, disputed.reference)
     url = f"{bench._url}/_sandbox/disputes/{dispute['id']}/close"
     requests.post(url, json={"result": result}, timeout=SECONDS).raise_for_status()
-    assert facts(bench, stripe_gateway, known.reference) == [*OPENED, *ending]
+    assert side_events(bench, stripe_gateway, disputed.reference) == [*OPENED, *ending]
     assert requests.post(url, json={"result": result}, timeout=SECONDS).status_code == 400
 
 
-def test_what_a_fact_says(bench: StripeBench, stripe_gateway: Gateway) -> None:
-    known = charged(bench, stripe_gateway, "pm_card_createDisputeProductNotReceived")
-    dispute = dispute_of(bench, known.reference)
+def test_the_data_of_a_side_event(bench: StripeBench, stripe_gateway: Gateway) -> None:
+    disputed = charged(bench, stripe_gateway, "pm_card_createDisputeProductNotReceived")
+    dispute = dispute_of(bench, disputed.reference)
     event = next(
         event
         for event in bench._call("GET", "/v1/events?limit=100&type=charge.dispute.created")["data"]
         if event["data"]["object"]["id"] == dispute["id"]
     )
-    fact = read(bench, stripe_gateway, event).side_event
-    assert fact is not None
-    due_at = fact.data.pop("evidence_due_at")
+    side_event = received(bench, stripe_gateway, event).side_event
+    assert side_event is not None
+    due_at = side_event.data.pop("evidence_due_at")
     assert due_at > now().isoformat()
     data = {"reference": dispute["id"], "reason": "product_not_received", "status": "needs_response"}
-    assert fact == SideEvent(
+    assert side_event == SideEvent(
         "dispute_opened", data | {"amount": "12.30", "currency": "EUR", "network_reason_code": "10.4"}
     )
 
 
 def test_an_inquiry_takes_no_money(bench: StripeBench, stripe_gateway: Gateway) -> None:
-    known = charged(bench, stripe_gateway, "pm_card_createDisputeInquiry")
-    dispute = dispute_of(bench, known.reference)
+    disputed = charged(bench, stripe_gateway, "pm_card_createDisputeInquiry")
+    dispute = dispute_of(bench, disputed.reference)
     requests.post(
         f"{bench._url}/_sandbox/disputes/{dispute['id']}/close", json={"result": "won"}, timeout=SECONDS
     ).raise_for_status()
-    assert facts(bench, stripe_gateway, known.reference) == [
+    assert side_events(bench, stripe_gateway, disputed.reference) == [
         ("dispute_opened", "warning_needs_response", ""),
         ("dispute_closed", "warning_closed", ""),
     ]
 
 
 def test_evidence_is_reviewed(bench: StripeBench, stripe_gateway: Gateway) -> None:
-    known = charged(bench, stripe_gateway, "pm_card_createDispute")
-    path = f"/v1/disputes/{dispute_of(bench, known.reference)['id']}"
+    disputed = charged(bench, stripe_gateway, "pm_card_createDispute")
+    path = f"/v1/disputes/{dispute_of(bench, disputed.reference)['id']}"
     reviewed = bench._call("POST", path, {"evidence[product_description]": "A hat"})
     assert (reviewed["status"], reviewed["evidence_details"]["submission_count"]) == ("under_review", 1)
     assert bench._call("POST", path, {"evidence[uncategorized_text]": "winning_evidence"})["status"] == "won"
-    assert [name for name, _, _ in facts(bench, stripe_gateway, known.reference)] == [
+    assert [name for name, _, _ in side_events(bench, stripe_gateway, disputed.reference)] == [
         "dispute_opened",
         "dispute_updated",
         "dispute_updated",
@@ -130,18 +131,18 @@ def test_evidence_is_reviewed(bench: StripeBench, stripe_gateway: Gateway) -> No
     ]
 
 
-def test_held_money_is_disputed_once_it_is_taken(bench: StripeBench, stripe_gateway: Gateway) -> None:
-    known = charged(bench, stripe_gateway, "pm_card_createDispute", Verb.AUTHORIZE)
-    assert bench._call("GET", f"/v1/disputes?payment_intent={known.reference}")["data"] == []
-    stripe_gateway.capture(operation(known, Verb.CAPTURE, 1000))
-    assert dispute_of(bench, known.reference)["amount"] == 1000
+def test_held_money_is_disputed_after_its_capture(bench: StripeBench, stripe_gateway: Gateway) -> None:
+    disputed = charged(bench, stripe_gateway, "pm_card_createDispute", Verb.AUTHORIZE)
+    assert bench._call("GET", f"/v1/disputes?payment_intent={disputed.reference}")["data"] == []
+    stripe_gateway.capture(operation(disputed, Verb.CAPTURE, 1000))
+    assert dispute_of(bench, disputed.reference)["amount"] == 1000
 
 
 def test_disputed_money_is_not_refunded_too(bench: StripeBench, stripe_gateway: Gateway, books: Books) -> None:
-    known = charged(bench, stripe_gateway, "pm_card_createDispute")
-    outcome = stripe_gateway.refund(operation(known, Verb.REFUND, 1230))
+    disputed = charged(bench, stripe_gateway, "pm_card_createDispute")
+    outcome = stripe_gateway.refund(operation(disputed, Verb.REFUND, 1230))
     assert outcome == NotSent("charge_disputed", is_retryable=False)
-    assert books.movements(known.payment_id) == [("charge", 1230)]
+    assert books.movements(disputed.payment_id) == [("charge", 1230)]
 
 
 @pytest.mark.parametrize("method", [PaymentMethod.ACH_DEBIT, PaymentMethod.SEPA_DEBIT])
@@ -150,14 +151,14 @@ def test_a_debit_that_comes_back_after_it_succeeded(
 ) -> None:
     is_ach = method is PaymentMethod.ACH_DEBIT
     token = "pm_usBankAccount_success" if is_ach else bench.pending_token(is_good=True)[1]
-    currency_of = replace(new_order(bench), method=method, method_token=token)
-    money = replace(currency_of.money, currency="USD") if is_ach else currency_of.money
-    asked = replace(currency_of, money=money)
-    reference = stripe_gateway.charge(asked, lambda _: None).reference
+    attempt_in_euros = replace(new_attempt(bench), method=method, method_token=token)
+    money = replace(attempt_in_euros.money, currency="USD") if is_ach else attempt_in_euros.money
+    attempt = replace(attempt_in_euros, money=money)
+    reference = stripe_gateway.charge(attempt, lambda _: None).reference
     bench.let_bank_answer(reference, is_good=True)
     url = f"{bench._url}/_sandbox/intents/{reference}/dispute"
     requests.post(url, json={"reason": "insufficient_funds"}, timeout=SECONDS).raise_for_status()
-    assert facts(bench, stripe_gateway, reference) == [
+    assert side_events(bench, stripe_gateway, reference) == [
         ("debit_returned", "lost", ""),
         ("dispute_updated", "lost", "withdrawn"),
         ("dispute_lost", "lost", ""),
@@ -168,13 +169,13 @@ def test_a_test_account_that_takes_its_debit_back(bench: StripeBench, stripe_gat
     iban = {"type": "sepa_debit", "sepa_debit[iban]": "AT591904300235473203"}
     owner = {"billing_details[name]": "Jo", "billing_details[email]": "jo@example.org"}
     token = bench._call("POST", "/v1/payment_methods", iban | owner)["id"]
-    asked = new_order(bench, method=PaymentMethod.SEPA_DEBIT, method_token=token)
-    reference = stripe_gateway.charge(asked, lambda _: None).reference
+    attempt = new_attempt(bench, method=PaymentMethod.SEPA_DEBIT, method_token=token)
+    reference = stripe_gateway.charge(attempt, lambda _: None).reference
     bench.let_bank_answer(reference, is_good=True)
-    assert facts(bench, stripe_gateway, reference)[0] == ("debit_returned", "lost", "")
+    assert side_events(bench, stripe_gateway, reference)[0] == ("debit_returned", "lost", "")
 
 
-def test_disputes_that_are_not_ours_or_not_known(stripe_gateway: Gateway) -> None:
+def test_disputes_without_an_intent_or_of_an_unknown_type_are_ignored(stripe_gateway: Gateway) -> None:
     dispute = {"object": "dispute", "id": "dp_1", "payment_intent": "pi_1"}
     for type, thing in (
         ("charge.dispute.created", dispute | {"payment_intent": None}),

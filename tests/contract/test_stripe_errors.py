@@ -1,4 +1,4 @@
-"""Stripe's exceptions: each class of the SDK is decided by the table, and none is taken for an answer it is not."""
+"""Stripe's exceptions: the table decides each class of the SDK, and none is taken for a decision of the provider."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import stripe
 from stripe._api_requestor import _APIRequestor
 
 from domain.decline import DeclineClass
-from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent
-from gateways.stripe.errors import ERRORS, outcome_of_error
+from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
+from gateways.stripe.errors import ERRORS, failure_of
 
 REFERENCE = "pi_1"
 
@@ -26,7 +26,7 @@ def subclasses(kind: type[Any]) -> Iterator[type[Any]]:
 
 
 CLASSES = sorted({stripe.StripeError, *subclasses(stripe.StripeError)}, key=lambda kind: kind.__name__)
-# What the SDK raises for an answer of the v1 API, read from its own source, and when there is no answer.
+# what the SDK raises for a response of the v1 API, read from its own source, and without a response.
 RAISED = [
     *re.findall(r"error\.(\w+)\(", inspect.getsource(_APIRequestor.specific_v1_api_error)),
     "APIConnectionError",
@@ -35,10 +35,15 @@ RAISED = [
 
 
 def error_of(kind: type[Any], **how: Any) -> stripe.StripeError:
-    """Make an exception without its constructor, whose arguments differ by class."""
+    """Make an exception without its constructor, because the arguments differ by class."""
     error: Any = kind.__new__(kind)
     stripe.StripeError.__init__(error, "message", **how)
     return error
+
+
+def outcome_of(error: stripe.StripeError) -> Outcome:
+    """Return the outcome of a call with a saved reference that ends with this exception."""
+    return failure_of(error).outcome(REFERENCE)
 
 
 def card_error(**fields: Any) -> stripe.StripeError:
@@ -62,15 +67,15 @@ def test_the_source_of_the_sdk_was_understood() -> None:
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
 def test_every_class_is_decided_by_the_table(kind: type[Any]) -> None:
-    """Those of the v2 API fall to the base, which leaves doubt."""
+    """The classes of the v2 API fall to the base class, which leaves doubt."""
     decided = next(base for base in kind.__mro__ if base in ERRORS)
     assert decided is kind or (decided is stripe.StripeError and kind not in {getattr(stripe, name) for name in RAISED})
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
-def test_no_class_is_taken_for_an_answer(kind: type[Any]) -> None:
-    """Without a card error's body, an exception can mean that nothing was sent or that nobody knows: no more."""
-    outcome = outcome_of_error(error_of(kind), REFERENCE)
+def test_no_class_is_taken_for_a_decision(kind: type[Any]) -> None:
+    """Without a card error's body, an exception means only that nothing was sent, or doubt."""
+    outcome = outcome_of(error_of(kind))
     assert isinstance(outcome, InDoubt | NotSent)
     assert outcome.reference == REFERENCE
 
@@ -83,7 +88,7 @@ def test_an_unknown_class_leaves_doubt() -> None:
     class Invented(stripe.StripeError):
         pass
 
-    assert isinstance(outcome_of_error(Invented("new"), REFERENCE), InDoubt)
+    assert isinstance(outcome_of(Invented("new")), InDoubt)
 
 
 # --- card errors ---
@@ -103,7 +108,7 @@ def test_an_unknown_class_leaves_doubt() -> None:
     ids=str,
 )
 def test_a_card_error_is_a_decline_with_its_codes(fields: dict[str, str], kind: DeclineClass) -> None:
-    outcome = outcome_of_error(card_error(**fields), REFERENCE)
+    outcome = outcome_of(card_error(**fields))
     assert isinstance(outcome, Declined)
     decline = outcome.decline
     assert decline.decline_class is kind
@@ -112,13 +117,13 @@ def test_a_card_error_is_a_decline_with_its_codes(fields: dict[str, str], kind: 
 
 
 def test_authentication_required_is_its_own_outcome() -> None:
-    outcome = outcome_of_error(card_error(code="authentication_required"), REFERENCE)
+    outcome = outcome_of(card_error(code="authentication_required"))
     assert isinstance(outcome, AuthenticationRequired)
 
 
 @pytest.mark.parametrize("kind", ["invalid_request_error", "api_error", "idempotency_error"])
 def test_a_402_that_is_no_card_error_is_no_decline(kind: str) -> None:
-    outcome = outcome_of_error(card_error(type=kind, code=None), REFERENCE)
+    outcome = outcome_of(card_error(type=kind, code=None))
     assert isinstance(outcome, NotSent | InDoubt)
 
 
@@ -139,20 +144,20 @@ def invalid(code: str | None) -> stripe.StripeError:
         "intent_invalid_state",
     ],
 )
-def test_a_state_that_we_did_not_expect_is_looked_up(code: str) -> None:
-    assert isinstance(outcome_of_error(invalid(code), REFERENCE), InDoubt)
+def test_an_unexpected_state_is_looked_up(code: str) -> None:
+    assert isinstance(outcome_of(invalid(code)), InDoubt)
 
 
 @pytest.mark.parametrize("code", ["resource_missing", "parameter_unknown", "amount_too_small", None])
-def test_a_request_at_fault_is_not_tried_again(code: str | None) -> None:
-    outcome = outcome_of_error(invalid(code), REFERENCE)
+def test_a_request_at_fault_is_not_retried(code: str | None) -> None:
+    outcome = outcome_of(invalid(code))
     assert isinstance(outcome, NotSent)
     assert not outcome.is_retryable
 
 
 @pytest.mark.parametrize("kind", [stripe.RateLimitError, stripe.AuthenticationError, stripe.PermissionError])
-def test_what_is_refused_before_execution_may_come_again(kind: type[Any]) -> None:
-    outcome = outcome_of_error(error_of(kind, http_status=429), REFERENCE)
+def test_a_refusal_before_execution_may_be_retried(kind: type[Any]) -> None:
+    outcome = outcome_of(error_of(kind, http_status=429))
     assert isinstance(outcome, NotSent)
     assert outcome.is_retryable
 
@@ -181,12 +186,12 @@ def connection_error(cause: BaseException | None) -> stripe.StripeError:
     ids=repr,
 )
 def test_only_a_connection_that_was_never_made_was_not_sent(cause: BaseException | None, kind: type[Any]) -> None:
-    outcome = outcome_of_error(connection_error(cause), REFERENCE)
+    outcome = outcome_of(connection_error(cause))
     assert type(outcome) is kind
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, None])
 def test_a_server_error_leaves_doubt(status: int | None) -> None:
-    outcome = outcome_of_error(stripe.APIError("no", http_status=status), REFERENCE)
+    outcome = outcome_of(stripe.APIError("no", http_status=status))
     assert isinstance(outcome, InDoubt)
     assert not isinstance(outcome, Approved)

@@ -12,7 +12,7 @@ from domain.payment_methods import PaymentMethod, capabilities
 from gateways.stripe.money import from_stripe, to_stripe
 from sandbox.server import RunningSandbox
 
-from .bench import Books, attempt
+from .bench import Books, ready_attempt
 from .benches.stripe import ProviderBench as StripeBench
 
 AMOUNTS = [
@@ -33,7 +33,7 @@ def test_both_ways(text: str, currency: str, sent: int) -> None:
 
 
 @given(st.integers(1, 10**9), st.sampled_from(["EUR", "JPY", "ISK", "UGX", "MGA", "KWD", "CLP", "VND"]))
-def test_what_is_accepted_is_never_rounded(minor: int, currency: str) -> None:
+def test_an_accepted_amount_is_never_rounded(minor: int, currency: str) -> None:
     money = Money(minor, currency)
     if capabilities(PaymentMethod.CREDIT_CARD)[0].problem(money, is_capture_later=False):
         return
@@ -45,12 +45,12 @@ def test_what_is_accepted_is_never_rounded(minor: int, currency: str) -> None:
 @pytest.mark.parametrize(
     ("text", "currency", "sent"), [("12000", "ISK", 1_200_000), ("50000", "MGA", 50_000), ("9000", "JPY", 9000)]
 )
-def test_the_provider_takes_what_was_meant(
+def test_the_provider_takes_the_intended_amount(
     sandbox: RunningSandbox, books: Books, text: str, currency: str, sent: int
 ) -> None:
-    stripe, money = StripeBench(sandbox), Money.parse(text, currency)
-    asked = attempt(stripe, money=money)
-    outcome = stripe.gateway().charge(asked, lambda _: None)
+    bench, money = StripeBench(sandbox), Money.parse(text, currency)
+    attempt = ready_attempt(bench, money=money)
+    outcome = bench.gateway().charge(attempt, lambda _: None)
     assert isinstance(outcome, Approved)
     assert outcome.captured == money.minor
-    assert books.movements(asked.payment_id) == [("charge", sent)]
+    assert books.movements(attempt.payment_id) == [("charge", sent)]

@@ -1,4 +1,4 @@
-"""Customers at Stripe and their saved payment methods: who may do what with which, and what a refusal means."""
+"""Customers at Stripe and their saved payment methods: who may change which, and what a refusal means."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gateways.stripe.gateway import StripeGateway
 from sandbox.server import RunningSandbox
 from stack.process import free_port
 
-from .bench import PAYER, SECONDS, Books, new_order
+from .bench import PAYER, SECONDS, Books, new_attempt
 from .benches.stripe import ProviderBench as StripeBench
 from .served import serving
 
@@ -31,7 +31,7 @@ def bench(sandbox: RunningSandbox) -> StripeBench:
 
 @pytest.fixture
 def wallet(bench: StripeBench) -> SavedMethodsGateway:
-    """Stripe's gateway, as what keeps customers."""
+    """Stripe's gateway, which keeps customers."""
     gateway = bench.gateway()
     assert isinstance(gateway, SavedMethodsGateway)
     return gateway
@@ -39,7 +39,7 @@ def wallet(bench: StripeBench) -> SavedMethodsGateway:
 
 @pytest.fixture
 def faults(sandbox: RunningSandbox, books: Books) -> Any:
-    """Order faults, and clear them afterwards."""
+    """Plan faults; they are cleared afterwards."""
     yield books.fail
     sandbox.state.faults.clear()
 
@@ -57,17 +57,17 @@ def customer(wallet: SavedMethodsGateway) -> str:
 # --- customers ---
 
 
-def test_a_customer_is_made_once_a_key(bench: StripeBench, wallet: SavedMethodsGateway) -> None:
+def test_a_key_creates_one_customer(bench: StripeBench, wallet: SavedMethodsGateway) -> None:
     same = key()
     first, again = (wallet.create_customer(same, PAYER, {"user_id": "user_1"}) for _ in range(2))
     assert first == again != wallet.create_customer(key(), PAYER, {"user_id": "user_1"})
-    shown = bench._call("GET", f"/v1/customers/{first}")
-    assert (shown["email"], shown["name"], shown["metadata"]) == (
+    created = bench._call("GET", f"/v1/customers/{first}")
+    assert (created["email"], created["name"], created["metadata"]) == (
         "jo@example.org",
         "Jo Example",
         {"user_id": "user_1"},
     )
-    assert shown["address"]["country"] == "US"
+    assert created["address"]["country"] == "US"
 
 
 def test_a_key_is_for_one_request(wallet: SavedMethodsGateway) -> None:
@@ -77,14 +77,14 @@ def test_a_key_is_for_one_request(wallet: SavedMethodsGateway) -> None:
         wallet.create_customer(same, {"email": "else@example.org"}, {})
 
 
-def test_a_customer_of_whom_nothing_is_known(wallet: SavedMethodsGateway) -> None:
+def test_a_customer_without_any_data(wallet: SavedMethodsGateway) -> None:
     assert wallet.create_customer(key(), {}, {})
 
 
 # --- saved methods ---
 
 
-def test_saved_methods_and_the_first_choice(wallet: SavedMethodsGateway, customer: str) -> None:
+def test_saved_methods_and_the_default(wallet: SavedMethodsGateway, customer: str) -> None:
     assert wallet.list_methods(customer) == []
     visa = wallet.attach_method(customer, "pm_card_visa", key())
     debit = wallet.attach_method(customer, "pm_card_mastercard_debit", key())
@@ -110,10 +110,10 @@ def test_a_saved_method_can_be_charged_while_its_owner_is_away(
     bench: StripeBench, wallet: SavedMethodsGateway, customer: str, books: Books
 ) -> None:
     token = wallet.attach_method(customer, "pm_card_visa", key()).token
-    asked = new_order(bench, method_token=token, customer_token=customer, is_off_session=True)
+    attempt = new_attempt(bench, method_token=token, customer_token=customer, is_off_session=True)
     for _ in range(2):
-        assert isinstance(wallet.charge(asked, lambda _: None), Approved)
-    assert books.movements(asked.payment_id) == [("charge", 1000)]
+        assert isinstance(wallet.charge(attempt, lambda _: None), Approved)
+    assert books.movements(attempt.payment_id) == [("charge", 1000)]
 
 
 def test_a_repeat_attaches_nothing_twice(wallet: SavedMethodsGateway, customer: str) -> None:
@@ -123,7 +123,7 @@ def test_a_repeat_attaches_nothing_twice(wallet: SavedMethodsGateway, customer: 
     assert len(wallet.list_methods(customer)) == 1
 
 
-def test_a_method_of_another_customer_is_nobodys_here(wallet: SavedMethodsGateway, customer: str) -> None:
+def test_a_method_of_another_customer_cannot_be_changed(wallet: SavedMethodsGateway, customer: str) -> None:
     other = wallet.create_customer(key(), {}, {})
     token = wallet.attach_method(other, "pm_card_visa", key()).token
     for change in (wallet.detach_method, wallet.make_default):
@@ -151,15 +151,15 @@ def test_a_card_that_is_declined_is_not_saved(wallet: SavedMethodsGateway, custo
     assert wallet.list_methods(customer) == []
 
 
-def test_customers_that_there_are_not(bench: StripeBench, wallet: SavedMethodsGateway, customer: str) -> None:
+def test_customers_that_do_not_exist(bench: StripeBench, wallet: SavedMethodsGateway, customer: str) -> None:
     bench._call("DELETE", f"/v1/customers/{customer}")
-    for nobody in ("cus_none", customer):
+    for missing in ("cus_none", customer):
         with pytest.raises(NotFound):
-            wallet.list_methods(nobody)
+            wallet.list_methods(missing)
         with pytest.raises(NotFound):
-            wallet.attach_method(nobody, "pm_card_visa", key())
+            wallet.attach_method(missing, "pm_card_visa", key())
         with pytest.raises(NotFound):
-            wallet.open_setup(nobody, PaymentMethod.CREDIT_CARD, key())
+            wallet.open_setup(missing, PaymentMethod.CREDIT_CARD, key())
 
 
 # --- setups ---
@@ -167,8 +167,8 @@ def test_customers_that_there_are_not(bench: StripeBench, wallet: SavedMethodsGa
 
 def confirm(bench: StripeBench, reference: str, **params: str) -> dict[str, Any]:
     """Confirm as a front end does."""
-    found: dict[str, Any] = bench._call("POST", f"/v1/setup_intents/{reference}/confirm", params)
-    return found
+    confirmed: dict[str, Any] = bench._call("POST", f"/v1/setup_intents/{reference}/confirm", params)
+    return confirmed
 
 
 def test_a_setup_saves_a_card_for_later(bench: StripeBench, wallet: SavedMethodsGateway, customer: str) -> None:
@@ -180,12 +180,12 @@ def test_a_setup_saves_a_card_for_later(bench: StripeBench, wallet: SavedMethods
     assert (done["status"], done["usage"]) == ("succeeded", "off_session")
     [saved] = wallet.list_methods(customer)
     assert saved.token == done["payment_method"]
-    asked = new_order(bench, method_token=saved.token, customer_token=customer, is_off_session=True)
-    assert isinstance(wallet.charge(asked, lambda _: None), Approved)
+    attempt = new_attempt(bench, method_token=saved.token, customer_token=customer, is_off_session=True)
+    assert isinstance(wallet.charge(attempt, lambda _: None), Approved)
 
 
 @pytest.mark.parametrize("result", ["success", "failure"])
-def test_a_setup_whose_issuer_wants_its_holder(
+def test_a_setup_that_the_issuer_wants_authenticated(
     bench: StripeBench, wallet: SavedMethodsGateway, customer: str, result: str
 ) -> None:
     setup = wallet.open_setup(customer, PaymentMethod.DEBIT_CARD, key())
@@ -197,18 +197,18 @@ def test_a_setup_whose_issuer_wants_its_holder(
     assert 'name="result"' in requests.get(page, timeout=SECONDS).text
     sent = requests.post(page, data={"result": result}, timeout=SECONDS, allow_redirects=False)
     assert sent.headers["Location"].startswith(f"{back}?setup_intent=")
-    found = bench._call("GET", f"/v1/setup_intents/{setup.reference}")
+    setup_intent = bench._call("GET", f"/v1/setup_intents/{setup.reference}")
     if result == "failure":
-        assert (found["status"], found["last_setup_error"]["code"]) == (
+        assert (setup_intent["status"], setup_intent["last_setup_error"]["code"]) == (
             "requires_payment_method",
             "setup_intent_authentication_failure",
         )
         assert wallet.list_methods(customer) == []
         return
-    assert found["status"] == "succeeded"
+    assert setup_intent["status"] == "succeeded"
     [saved] = wallet.list_methods(customer)
-    asked = new_order(bench, method_token=saved.token, customer_token=customer, is_off_session=True)
-    assert isinstance(wallet.charge(asked, lambda _: None), Approved)
+    attempt = new_attempt(bench, method_token=saved.token, customer_token=customer, is_off_session=True)
+    assert isinstance(wallet.charge(attempt, lambda _: None), Approved)
 
 
 def test_only_one_page_of_methods_is_read() -> None:
@@ -216,7 +216,7 @@ def test_only_one_page_of_methods_is_read() -> None:
     page = {"object": "list", "url": "/v1/customers/cus_1/payment_methods", "has_more": True, "data": methods}
     customer = {"id": "cus_1", "object": "customer", "invoice_settings": {"default_payment_method": "pm_7"}}
     with serving(lambda asked: (200, page if "payment_methods" in asked.path else customer)) as served:
-        listed = StripeGateway("sk_test_sandbox", ("whsec_x",), served.url, read_seconds=2).list_methods("cus_1")
+        listed = StripeGateway("sk_test_sandbox", ("whsec_x",), served.url, read_seconds=SECONDS).list_methods("cus_1")
     assert [saved.token for saved in listed if saved.is_default] == ["pm_7"]
     assert len(listed) == 100
     assert [asked.path for asked in served.asked if "payment_methods" in asked.path] == [
@@ -259,9 +259,7 @@ def test_a_setup_that_is_declined_or_canceled(bench: StripeBench, wallet: SavedM
     assert about[::-1] == ["setup_intent.created", "setup_intent.setup_failed", "setup_intent.canceled"]
 
 
-def test_what_a_setup_event_tells_is_nothing_about_a_payment(
-    bench: StripeBench, wallet: SavedMethodsGateway, customer: str
-) -> None:
+def test_an_event_about_a_setup_is_ignored(bench: StripeBench, wallet: SavedMethodsGateway, customer: str) -> None:
     setup = wallet.open_setup(customer, PaymentMethod.CREDIT_CARD, key())
     event = next(
         event
@@ -272,7 +270,7 @@ def test_what_a_setup_event_tells_is_nothing_about_a_payment(
 
 
 @pytest.mark.parametrize("method", [PaymentMethod.KLARNA, PaymentMethod.WIRE_TRANSFER, PaymentMethod.BITCOIN])
-def test_what_cannot_be_saved(wallet: SavedMethodsGateway, customer: str, method: PaymentMethod) -> None:
+def test_methods_that_cannot_be_saved(wallet: SavedMethodsGateway, customer: str, method: PaymentMethod) -> None:
     with pytest.raises(InvalidRequest, match="cannot be saved"):
         wallet.open_setup(customer, method, key())
 
@@ -292,7 +290,7 @@ CALLS = {
 
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("fault", ["error_before", "timeout_after", "reset_before", "rate_limit"])
-def test_a_provider_that_does_not_answer(
+def test_a_failing_provider_is_a_gateway_error(
     wallet: SavedMethodsGateway, customer: str, faults: Any, name: str, fault: str
 ) -> None:
     faults(name, fault)
@@ -300,7 +298,7 @@ def test_a_provider_that_does_not_answer(
         CALLS[name](wallet, customer)
 
 
-def test_no_refusal_repeats_what_was_sent(wallet: SavedMethodsGateway, customer: str) -> None:
+def test_no_refusal_repeats_the_request(wallet: SavedMethodsGateway, customer: str) -> None:
     with pytest.raises(NotFound) as refused:
         wallet.detach_method(customer, "pm_canary")
     assert "canary" not in repr(refused.value)
@@ -309,19 +307,19 @@ def test_no_refusal_repeats_what_was_sent(wallet: SavedMethodsGateway, customer:
     assert "pm_" not in repr(unsaved.value)
 
 
-def test_a_wrong_key_keeps_nothing(bench: StripeBench) -> None:
+def test_a_wrong_key_creates_nothing(bench: StripeBench) -> None:
     wrong = bench.gateway(**bench.credentials)
     assert isinstance(wrong, SavedMethodsGateway)
     with pytest.raises(GatewayError):
         wrong.create_customer(key(), PAYER, {})
 
 
-def test_what_is_shown_of_a_method_names_nobody() -> None:
+def test_a_shown_method_holds_no_personal_data() -> None:
     saved = SavedMethod("pm_1", "credit_card", "visa", "4242", "2099-12", False)
     assert set(asdict(saved)) == {"token", "kind", "brand", "last4", "expires", "is_default"}
 
 
-# --- the operator's question ---
+# --- the check of the credentials ---
 
 
 def stripe_of(bench: StripeBench, **changes: Any) -> StripeGateway:
@@ -340,8 +338,8 @@ def test_credentials_are_checked(bench: StripeBench) -> None:
         bench._call("DELETE", f"/v1/webhook_endpoints/{endpoint}")
 
 
-def test_credentials_that_are_not_accepted(bench: StripeBench) -> None:
+def test_refused_credentials(bench: StripeBench) -> None:
     with pytest.raises(GatewayError, match="http_401"):
         stripe_of(bench, **bench.credentials).check()
-    with pytest.raises(GatewayError, match="no_answer"):
+    with pytest.raises(GatewayError, match="unreachable"):
         stripe_of(bench, base=f"http://127.0.0.1:{free_port()}").check()

@@ -9,11 +9,11 @@ import pytest
 from kombu import Connection
 
 from stack.process import free_port, is_listening
-from stack.servers import valkey
+from stack.servers import valkey_process
 from tests.acceptance.harness import House, eventually, order, unique
 from tests.conftest import QUEUES, OpenHouse
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(300)]
 QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 50}
 
 
@@ -36,16 +36,17 @@ def test_the_whole_path_on_rabbitmq(open_house: OpenHouse, amqp_url: str, queue_
 @pytest.mark.redis
 def test_a_broker_that_goes_and_comes_back(open_house: OpenHouse, tmp_path: Path) -> None:
     port = free_port()
-    with valkey(tmp_path, port) as broker:
+    with valkey_process(tmp_path, port) as broker:
         broker.wait_for(lambda: is_listening(port), "a listening port")
-        with open_house(f"redis://127.0.0.1:{port}/0", PROVIDER_READ_TIMEOUT_SECONDS="20") as house:
+        with open_house(f"redis://127.0.0.1:{port}/0", PROVIDER_READ_TIMEOUT_SECONDS="120") as house:
             _start(house)
             house.merchant.pay(order())
-            house.provider.fault("payment_intents.confirm", "latency", seconds=4)
+            house.provider.fault("payment_intents.confirm", "latency")
             in_flight = house.merchant.process(order())["id"]
             eventually(lambda: house.provider.fault_hits() == 1, "a call in flight")
             broker.kill()
             while_down = house.merchant.process(order())["id"]
+            house.provider.behave()
             house.merchant.wait(in_flight, "captured")
             broker.start()
             after = house.merchant.process(order())["id"]

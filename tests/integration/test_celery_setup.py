@@ -1,4 +1,4 @@
-"""The running worker is set up as promised: names, queues, limits, JSON only, and events without personal data."""
+"""The running worker has the documented setup: names, queues, limits, JSON only, events without personal data."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 from kombu import Producer
 
 from tests.acceptance.harness import APPLICATION, House, Json, eventually, order, unique
+from tests.patience import patient
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis]
 
@@ -28,9 +29,9 @@ TASKS = {
     "payments.sweep",
 }
 QUEUES = {"charges", "webhooks", "dunning", "mail", "upkeep"}
-# Longer than a worker may take for any task: the provider's time-out and what surrounds it.
+# No task takes longer: the provider's time-out and the transactions around the call.
 LONGEST_TASK_SECONDS = 120
-# Celery loses an event now and then when threads send them at once; not all of these.
+# Celery sometimes loses an event when threads send several at once, but not this many.
 MESSAGES = 5
 
 
@@ -39,8 +40,8 @@ def test_the_worker_knows_every_task_by_its_name(house: House) -> None:
 
 
 def test_the_worker_listens_to_every_queue(house: House) -> None:
-    found = {queue["name"].removeprefix(house.prefix) for queue in _inspect(house, "active_queues", list)}
-    assert found == QUEUES
+    queues = {queue["name"].removeprefix(house.prefix) for queue in _inspect(house, "active_queues", list)}
+    assert queues == QUEUES
 
 
 def test_the_settings_are_those_of_the_reliability_rules(house: House) -> None:
@@ -69,7 +70,7 @@ class Bomb:
         return Path.write_text, (self.target, "unpickled")
 
 
-def test_what_is_not_json_is_never_read(house: House, tmp_path: Path) -> None:
+def test_a_message_that_is_not_json_is_never_deserialized(house: House, tmp_path: Path) -> None:
     target = tmp_path / "bomb"
     with house.celery() as elsewhere, elsewhere.connection() as connection, connection.channel() as channel:
         Producer(channel).publish(
@@ -103,9 +104,9 @@ def test_events_and_logs_show_no_personal_data(house: House) -> None:
         house.merchant.wait(over_http, "captured")
         eventually(lambda: _ended(seen, "payments.process") == {"task-succeeded", "task-failed"}, "both ends")
         eventually(lambda: "task-succeeded" in _ended(seen, "payments.charge"), "the end of a charge")
-    told = json.dumps(seen, default=str) + "".join(process.log_text() for process in house.processes)
+    shown = json.dumps(seen, default=str) + "".join(process.log_text() for process in house.processes)
     secrets = [*_texts(canaries), "canary-", "street-", "amount-", "fingerprint-"]
-    assert [secret for secret in secrets if secret in told] == []
+    assert [secret for secret in secrets if secret in shown] == []
 
 
 def test_events_name_the_row_that_a_task_is_about(house: House) -> None:
@@ -116,17 +117,17 @@ def test_events_name_the_row_that_a_task_is_about(house: House) -> None:
 
 
 def _inspect(house: House, what: str, kind: type = set) -> Any:
-    """Ask the running worker over the broker, as `celery inspect` does."""
+    """Inspect the running worker over the broker, as `celery inspect` does."""
     name = f"{house.prefix}worker@{socket.gethostname()}"
     responses: Json = {}
     with house.celery() as elsewhere:
-        inspect = elsewhere.control.inspect([name], timeout=5)
+        inspect = elsewhere.control.inspect([name], timeout=patient(5))
 
-        def has_answered() -> bool:
+        def has_responded() -> bool:
             responses.update(getattr(inspect, what)() or {})
             return name in responses
 
-        eventually(has_answered, f"an answer of {name}")
+        eventually(has_responded, f"a response of {name}")
     return kind(responses[name])
 
 

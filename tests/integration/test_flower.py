@@ -1,4 +1,4 @@
-"""Flower, started as an operator starts it, shows the worker, its queues and the tasks, and nobody's data."""
+"""Flower, started as an operator starts it, shows the worker, its queues and the tasks, and no personal data."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import pytest
 import requests
 
 from stack.process import free_port
-from tests.acceptance.harness import House, eventually, order, unique
+from tests.acceptance.harness import HTTP_SECONDS, READY_SECONDS, House, eventually, order, unique
 from tests.integration.test_celery_setup import QUEUES
+from tests.patience import patient
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis]
 USER = ("operator", "let-me-see")
@@ -22,7 +23,7 @@ class Flower:
         self.url = f"http://127.0.0.1:{port}"
 
     def get(self, path: str) -> requests.Response:
-        return requests.get(self.url + path, auth=USER, timeout=20)
+        return requests.get(self.url + path, auth=USER, timeout=HTTP_SECONDS)
 
     def is_up(self) -> bool:
         try:
@@ -36,9 +37,9 @@ def flower(running_house: House) -> Iterator[Flower]:
     """Flower against the broker of the running house."""
     port = free_port()
     process = running_house.celery_process("flower", "flower", f"--port={port}", f"--basic-auth={':'.join(USER)}")
-    found = Flower(port)
-    process.wait_for(found.is_up, "Flower's page of workers", 60)
-    yield found
+    flower = Flower(port)
+    process.wait_for(flower.is_up, "Flower's page of workers", patient(READY_SECONDS))
+    yield flower
     process.kill()
 
 
@@ -50,22 +51,22 @@ def test_flower_lists_the_worker_its_queues_and_the_tasks(house: House, flower: 
     attempt_id = payment["attempts"][0]["id"]
     wanted = {"payments.charge", "payments.sweep"}
     eventually(lambda: attempt_id in flower.get("/api/tasks").text and wanted <= _names(flower), "tasks in Flower")
-    told = flower.get("/api/tasks")
-    assert "canary" not in told.text
+    tasks = flower.get("/api/tasks")
+    assert "canary" not in tasks.text
     assert flower.get("/tasks").status_code == 200
     eventually(lambda: {f"{house.prefix}{name}" for name in QUEUES} <= _queues(flower, worker), "the queues in Flower")
     assert flower.get("/broker").status_code == 200
 
 
 def test_flower_asks_for_a_password(flower: Flower) -> None:
-    assert requests.get(f"{flower.url}/api/workers", timeout=20).status_code == 401
+    assert requests.get(f"{flower.url}/api/workers", timeout=HTTP_SECONDS).status_code == 401
 
 
 def _queues(flower: Flower, worker: str) -> set[str]:
     response = flower.get("/api/workers?refresh=1")
     assert response.status_code == 200
-    [found] = [about for name, about in response.json().items() if name.startswith(worker)]
-    return {queue["name"] for queue in found.get("active_queues", [])}
+    [shown] = [about for name, about in response.json().items() if name.startswith(worker)]
+    return {queue["name"] for queue in shown.get("active_queues", [])}
 
 
 def _names(flower: Flower) -> set[str]:

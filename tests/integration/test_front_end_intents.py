@@ -9,6 +9,7 @@ import pytest
 from domain.decision import LEASE
 from models.tables import payments
 from stack.process import wait_until
+from tests.patience import patient
 from tests.system import AMOUNT, Json, System
 
 pytestmark = pytest.mark.postgres
@@ -42,9 +43,13 @@ def test_a_provider_slower_than_the_lease_still_gives_an_intent(
 def _wait_for_long(system: System) -> None:
     """Let two leases' time pass, in steps that a renewal can follow; sweep and look up whatever is overdue."""
     [row] = system.rows(payments)
+
+    def is_renewed() -> bool:
+        return system.attempts(row.id)[0].due_at > system.now() + LEASE / 2
+
     for _ in range(3):
         system.move_clock(seconds=LEASE.total_seconds() * 2 / 3)
-        wait_until(lambda: system.attempts(row.id)[0].due_at > system.now() + LEASE / 2, seconds=2, poll_seconds=0.01)
+        assert wait_until(is_renewed, patient(30), poll_seconds=0.01)
         system.sweep()
         system.run_until_idle()
 

@@ -18,6 +18,7 @@ from domain.decision import LEASE
 from domain.outcome import Approved, InDoubt
 from gateways.base import AttemptRequest
 from models.task_messages import CHARGE, DUNNING, RECONCILE, WEBHOOK
+from tests.patience import patient
 from tests.system import AMOUNT, INSUFFICIENT_FUNDS, LOST_CARD, System, payment_request
 from worker.celery import app
 
@@ -277,7 +278,7 @@ def test_two_events_of_one_dashboard_refund_adopt_it_once(system: System, monkey
     system.messages.clear()
 
     # Both have looked for the refund, and have not found it, before either of them adopts it.
-    both_looked, adopt = threading.Barrier(2, timeout=10), tasks.webhooks.adopt_refund
+    both_looked, adopt = threading.Barrier(2, timeout=patient(10)), tasks.webhooks.adopt_refund
     monkeypatch.setattr(tasks.webhooks, "adopt_refund", lambda *given: both_looked.wait() < 2 and adopt(*given))
     _at_once([lambda row=row: system.run(WEBHOOK, row) for row in rows])
     monkeypatch.undo()

@@ -113,7 +113,7 @@ def test_refunds_of_the_dashboard_that_name_only_their_capture_are_adopted(syste
 
 
 def test_an_event_of_a_subscription_is_in_the_audit_trail_of_nobody(system: System, paypal: PayPalHere) -> None:
-    paypal.control("I-BW452GLLEP1G/happen", event_type="BILLING.SUBSCRIPTION.PAYMENT.FAILED")
+    paypal.control("I-BW452GLLEP1G/emit", event_type="BILLING.SUBSCRIPTION.PAYMENT.FAILED")
     event = paypal.bench.event("I-BW452GLLEP1G")
     row = paypal.deliver(event)
     assert (row.status, row.payment_id) == ("applied", None)
@@ -183,7 +183,7 @@ def test_a_saved_account_is_known_by_its_order_and_never_by_its_token(system: Sy
     paid = paypal.pay()
     order_id = paypal.attempt_request(paid)
     for happened, more in (("CREATED", {"order_id": order_id}), ("DELETED", {})):
-        paypal.control("8kk8451t/happen", event_type=f"VAULT.PAYMENT-TOKEN.{happened}", **more)
+        paypal.control("8kk8451t/emit", event_type=f"VAULT.PAYMENT-TOKEN.{happened}", **more)
         paypal.deliver(paypal.bench.event("8kk8451t"))
     data = {"customer": "customer_4029352050"}
     assert told(system) == [(paid, "payment_method_saved", data), (None, "payment_method_removed", data)]

@@ -1,4 +1,4 @@
-"""What the bell writes to a broker: the task's name and a row's id, in the queue of its kind, and nothing else."""
+"""What the publisher sends to a broker: the task's name and a row's id, in the task's queue, and nothing else."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ ROUTES = {CHARGE: {"queue": "charges"}, WEBHOOK: {"queue": "webhooks"}}
 
 @pytest.fixture(autouse=True)
 def no_broker_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Celery prefers the variable to what it is told."""
+    """Celery prefers the variable to the configured URL."""
     monkeypatch.delenv("CELERY_BROKER_URL", raising=False)
 
 
 @contextmanager
 def fake_broker() -> Iterator[str]:
-    """Run an imitation of Redis on a port of its own; delivery is proven elsewhere, on real servers."""
+    """Run an imitation of Redis on a free port; other tests prove the delivery on real servers."""
     server = TcpFakeServer(("127.0.0.1", 0))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -46,21 +46,21 @@ def broker() -> Iterator[str]:
         yield url
 
 
-def bell_on(url: str) -> Publisher:
-    """Return a bell of an application that knows only the routes."""
-    app = Celery("bell", set_as_current=False)
+def publisher_on(url: str) -> Publisher:
+    """Return the publisher of an application that knows only the routes."""
+    app = Celery("publisher", set_as_current=False)
     app.conf.update(broker_url=url, task_routes=ROUTES, broker_transport_options={"max_retries": 0})
     return Publisher(app)
 
 
 def messages(url: str, queue: str) -> list[dict[str, Any]]:
-    """Return what waits in a queue, oldest first."""
+    """Return the messages of a queue, oldest first."""
     with redis.Redis.from_url(url) as client:
         return [json.loads(raw) for raw in reversed(client.lrange(queue, 0, -1))]
 
 
 def test_a_message_carries_a_row_id_and_nothing_else(broker: str) -> None:
-    bell_on(broker).publish([TaskMessage(CHARGE, "at_1"), TaskMessage(WEBHOOK, "wh_1")])
+    publisher_on(broker).publish([TaskMessage(CHARGE, "at_1"), TaskMessage(WEBHOOK, "wh_1")])
     [charge], [webhook] = messages(broker, "charges"), messages(broker, "webhooks")
     assert charge["headers"]["task"] == CHARGE
     args, kwargs, _ = json.loads(base64.b64decode(charge["body"]))
@@ -68,21 +68,23 @@ def test_a_message_carries_a_row_id_and_nothing_else(broker: str) -> None:
     assert webhook["headers"]["argsrepr"] == "('wh_1',)"
 
 
-def test_rings_keep_their_order(broker: str) -> None:
+def test_messages_keep_their_order(broker: str) -> None:
     ids = [f"at_{number}" for number in range(20)]
-    bell_on(broker).publish(TaskMessage(CHARGE, row_id) for row_id in ids)
+    publisher_on(broker).publish(TaskMessage(CHARGE, row_id) for row_id in ids)
     assert [message["headers"]["argsrepr"] for message in messages(broker, "charges")] == [f"('{i}',)" for i in ids]
 
 
-def test_after_a_failure_the_bell_is_silent_for_a_while() -> None:
+def test_after_a_failure_the_publisher_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Longer than any machine needs to start a broker.
+    monkeypatch.setattr("worker.publisher._PAUSE_SECONDS", 3600)
     with fake_broker() as url:
         port = int(url.rsplit(":", 1)[1].split("/")[0])
-    bell = bell_on(url)  # nobody listens there any more
-    bell.publish([TaskMessage(SWEEP, "x")])
+    publisher = publisher_on(url)  # the server is gone
+    publisher.publish([TaskMessage(SWEEP, "x")])
     server = TcpFakeServer(("127.0.0.1", port))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        bell.publish([TaskMessage(CHARGE, "at_1")])
+        publisher.publish([TaskMessage(CHARGE, "at_1")])
         assert messages(url, "charges") == []
     finally:
         server.shutdown()

@@ -1,4 +1,4 @@
-"""Routing rules as an operator writes them: read whole, or refused with the sentence that helps."""
+"""Routing rules as an operator writes them: all are read, or one sentence says which rule is wrong and why."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_rules_are_read_in_their_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "sentence"),
     [
         ("rule = 1", r"nothing but \[\[rule\]\]"),
         ("[other]", r"nothing but \[\[rule\]\]"),
@@ -57,12 +57,12 @@ def test_rules_are_read_in_their_order(tmp_path: Path) -> None:
         (GOOD + "[[rule]]\nname = ''\nshares = { stripe = 1 }", "rule 3: name"),
     ],
 )
-def test_a_file_that_makes_no_sense(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_an_invalid_file_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
         read_routing_rules(written(tmp_path, text))
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot be read"):
         read_routing_rules(tmp_path / "none.toml")
 

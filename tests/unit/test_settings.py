@@ -1,28 +1,77 @@
-"""The configuration: every error at once by name and never by value, and an example file that cannot lag behind."""
+"""The configuration: every problem is reported at once, by the variable's name and never with a value."""
 
 from __future__ import annotations
 
-import re
+import base64
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from stack.process import ROOT
-from worker.settings import Settings, load_settings, readme_table
+from gateways.base import FrontEndGateway
+from gateways.registry import PROVIDERS
+from stack.credentials import sandbox_credentials
+from worker.configuration_page import variables
+from worker.environment import read_variables
+from worker.settings import ConfigurationError, Settings, load_settings, read_settings
 
-EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
-BLOCK = re.compile(r"((?:^# .*\n)+)^([A-Z_]+)=(.*)$", re.MULTILINE)
 SANDBOX = "http://127.0.0.1:4242"
+POSTGRES = "postgresql://celeriac@db.example/celeriac"
+HTTPS, HTTP = "https://pay.example", "http://pay.example"
+_KEY = Ed25519PrivateKey.generate()
+
+# Complete live credentials of each provider that moves money.
+LIVE: dict[str, dict[str, str]] = {
+    "stripe": {"STRIPE_SECRET_KEY": "rk_live_canary"},
+    "paypal": {
+        "PAYPAL_CLIENT_ID": "canary",
+        "PAYPAL_CLIENT_SECRET": "canary",
+        "PAYPAL_WEBHOOK_ID": "canary",
+        "PAYPAL_MODE": "live",
+    },
+    "klarna": {
+        "KLARNA_USERNAME": "canary",
+        "KLARNA_PASSWORD": "klarna_live_api_canary",
+        "KLARNA_CALLBACK_SECRET": "canary" * 6,
+    },
+    "afterpay": {"AFTERPAY_MERCHANT_ID": "canary", "AFTERPAY_SECRET_KEY": "canary", "AFTERPAY_REGION": "us"},
+    "coinbase": {
+        "COINBASE_API_KEY_NAME": "canary",
+        "COINBASE_API_KEY_SECRET": base64.b64encode(
+            _KEY.private_bytes_raw() + _KEY.public_key().public_bytes_raw()
+        ).decode(),
+        "COINBASE_WEBHOOK_SECRET": "canary",
+    },
+    "coinbase_commerce": {"COINBASE_COMMERCE_API_KEY": "canary", "COINBASE_COMMERCE_WEBHOOK_SECRET": "canary"},
+}
+# What turns each of them into credentials of a test account or of the sandbox.
+HARMLESS: list[tuple[str, dict[str, str]]] = [
+    ("stripe", {"STRIPE_SECRET_KEY": "sk_test_x"}),
+    ("stripe", {"STRIPE_SECRET_KEY": "rk_test_x"}),
+    ("stripe", {"STRIPE_SECRET_KEY": "sk_test_sandbox_x", "STRIPE_API_BASE": SANDBOX}),
+    ("paypal", {"PAYPAL_MODE": "sandbox"}),
+    ("klarna", {"KLARNA_PASSWORD": "klarna_test_api_x"}),
+    ("klarna", {"KLARNA_USERNAME": "playground_x", "KLARNA_PASSWORD": "x"}),
+    ("klarna", {"KLARNA_PASSWORD": "sandbox", "KLARNA_API_BASE": f"{SANDBOX}/klarna"}),
+    ("afterpay", {"AFTERPAY_API_BASE": "https://global-api-sandbox.afterpay.com"}),
+    ("afterpay", {"AFTERPAY_SECRET_KEY": "sandbox", "AFTERPAY_API_BASE": f"{SANDBOX}/afterpay"}),
+    ("coinbase", {"COINBASE_API_BASE": "https://business.coinbase.com/sandbox/api/v1"}),
+    ("coinbase", {"COINBASE_API_KEY_NAME": "sandbox", "COINBASE_API_BASE": f"{SANDBOX}/coinbase"}),
+    ("coinbase", {"CRYPTO_PAYMENT_ENABLED": "false"}),
+    (
+        "coinbase_commerce",
+        {"COINBASE_COMMERCE_API_KEY": "sandbox", "COINBASE_COMMERCE_API_BASE": f"{SANDBOX}/coinbase_commerce"},
+    ),
+    ("coinbase_commerce", {"CRYPTO_PAYMENT_ENABLED": "false"}),
+]
 
 
 @pytest.fixture(autouse=True)
 def _empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
+    for name, _, _ in variables():
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("STRIPE_WEBHOOK_SECRET", "whsec_x")
     monkeypatch.chdir(tmp_path)
     load_settings.cache_clear()
@@ -30,21 +79,31 @@ def _empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
     load_settings.cache_clear()
 
 
-def read(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
-    for name, value in variables.items():
+def read(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Settings:
+    for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    return Settings()
+    return read_settings(read_variables())
 
 
-def test_without_anything_there_are_defaults() -> None:
-    settings = Settings()
-    assert settings.policy.dunning.delays_days == (3, 7, 14)
-    assert (settings.policy.dunning.attempts, settings.policy.dunning.grace_days) == (3, 7)
-    assert settings.policy.action_expires_after == timedelta(hours=24)
-    assert not settings.is_sandbox
+def problems(monkeypatch: pytest.MonkeyPatch, **environment: str) -> list[str]:
+    with pytest.raises(ConfigurationError) as failed:
+        read(monkeypatch, **environment)
+    return failed.value.problems
 
 
-def test_all_errors_are_told_at_once_by_name_and_without_values(
+def test_every_variable_has_a_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = read(monkeypatch)
+    dunning = settings.process.policy.dunning
+    assert (dunning.delays_days, dunning.attempts, dunning.grace_days) == ((3, 7, 14), 3, 7)
+    assert settings.process.policy.action_expires_after == timedelta(hours=24)
+    assert not settings.stripe.is_sandbox
+    assert [name for name, provider in settings.providers.items() if provider.is_on] == ["manual"]
+
+
+# --- problems ---
+
+
+def test_all_problems_are_reported_at_once_by_name_and_without_values(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wrong = {
@@ -58,10 +117,45 @@ def test_all_errors_are_told_at_once_by_name_and_without_values(
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as ended:
         load_settings()
-    told = capsys.readouterr().err
+    printed = capsys.readouterr().err
     assert ended.value.code == 2
-    assert sorted(line.split(":")[0] for line in told.splitlines()) == sorted(wrong)
-    assert "canary" not in told
+    assert sorted(line.split(":")[0] for line in printed.splitlines()) == sorted(wrong)
+    assert "canary" not in printed
+
+
+def test_the_problems_of_all_providers_are_reported_beside_those_of_the_process(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORKER_CONCURRENCY", "0")
+    monkeypatch.setenv("CRYPTO_PAYMENT_ENABLED", "canary")
+    monkeypatch.setenv("STRIPE_SECRET_KEY", "sk_test_canary")
+    monkeypatch.delenv("STRIPE_WEBHOOK_SECRET")
+    monkeypatch.setenv("PAYPAL_CLIENT_ID", "canary")
+    monkeypatch.setenv("KLARNA_PASSWORD", "canary")
+    with pytest.raises(SystemExit):
+        load_settings()
+    printed = capsys.readouterr().err
+    assert [line.split()[0].rstrip(":") for line in printed.splitlines()] == [
+        "WORKER_CONCURRENCY",
+        "CRYPTO_PAYMENT_ENABLED",
+        "STRIPE_WEBHOOK_SECRET",
+        "PAYPAL_CLIENT_SECRET",
+        "PAYPAL_WEBHOOK_ID",
+        "KLARNA_USERNAME",
+    ]
+    assert "canary" not in printed
+
+
+def test_an_invalid_variable_has_no_second_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its default would be a problem as well: SQLite, no address, the sandbox's mode."""
+    found = problems(
+        monkeypatch,
+        **LIVE["paypal"] | {"PAYPAL_MODE": "canary", "PAYPAL_API_BASE": "https://api-m.paypal.com"},
+        **LIVE["stripe"],
+        DATABASE_URL="mysql://host/name",
+        PUBLIC_URL="pay.example",
+    )
+    assert [problem.split(":")[0] for problem in found] == ["DATABASE_URL", "PUBLIC_URL", "PAYPAL_MODE"]
 
 
 @pytest.mark.parametrize(
@@ -81,9 +175,9 @@ def test_a_key_that_does_not_belong_to_the_host(
         monkeypatch.setenv("STRIPE_API_BASE", base)
     with pytest.raises(SystemExit):
         load_settings()
-    told = capsys.readouterr().err
-    assert all(name in told for name in names)
-    assert "canary" not in told
+    printed = capsys.readouterr().err
+    assert all(name in printed for name in names)
+    assert "canary" not in printed
 
 
 @pytest.mark.parametrize(
@@ -97,13 +191,14 @@ def test_a_key_that_does_not_belong_to_the_host(
     ],
 )
 def test_a_key_that_belongs_to_the_host(monkeypatch: pytest.MonkeyPatch, key: str, base: str | None) -> None:
-    settings = read(monkeypatch, STRIPE_SECRET_KEY=key, **({} if base is None else {"STRIPE_API_BASE": base}))
-    assert settings.is_sandbox is (base is not None)
+    address = {} if base is None else {"STRIPE_API_BASE": base}
+    settings = read(monkeypatch, STRIPE_SECRET_KEY=key, DATABASE_URL=POSTGRES, **address)
+    assert settings.stripe.is_sandbox is (base is not None)
 
 
 def test_several_webhook_secrets_so_that_they_can_rotate(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = read(monkeypatch, STRIPE_WEBHOOK_SECRET="whsec_new, whsec_old,")
-    assert [secret.get_secret_value() for secret in settings.stripe_webhook_secret] == ["whsec_new", "whsec_old"]
+    secrets = read(monkeypatch, STRIPE_WEBHOOK_SECRET="whsec_new, whsec_old,").stripe.stripe_webhook_secret
+    assert [secret.get_secret_value() for secret in secrets] == ["whsec_new", "whsec_old"]
 
 
 def test_without_a_webhook_secret_no_provider_is_served(
@@ -117,76 +212,126 @@ def test_without_a_webhook_secret_no_provider_is_served(
 
 
 def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = read(monkeypatch, STRIPE_SECRET_KEY="sk_test_canary", STRIPE_WEBHOOK_SECRET="whsec_canary")
-    assert "canary" not in repr(settings) + str(settings) + settings.model_dump_json()
+    settings = read(
+        monkeypatch,
+        STRIPE_SECRET_KEY="sk_test_canary",
+        STRIPE_WEBHOOK_SECRET="whsec_canary",
+        DATABASE_URL="postgresql://user:canary@host/name",
+        CELERY_BROKER_URL="amqp://user:canary@host//",
+    )
+    assert "canary" not in repr(settings) + str(settings) + settings.stripe.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://user:x@canary@host/name", "postgresql://user:canary", "postgresql://user@host:canary/name"]
+)
+def test_a_password_that_is_taken_for_another_part_does_not_show(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    [problem] = problems(monkeypatch, DATABASE_URL=url)
+    assert problem.startswith("DATABASE_URL:")
+    assert "canary" not in problem
 
 
 @pytest.mark.parametrize("days", ["7,3", "3,3", "0,1", "-1", "x", "3;7"])
-def test_days_that_are_no_plan(monkeypatch: pytest.MonkeyPatch, days: str) -> None:
-    with pytest.raises(ValidationError):
-        read(monkeypatch, DUNNING_RETRY_DELAYS_DAYS=days)
+def test_days_that_do_not_ascend(monkeypatch: pytest.MonkeyPatch, days: str) -> None:
+    [problem] = problems(monkeypatch, DUNNING_RETRY_DELAYS_DAYS=days)
+    assert problem.startswith("DUNNING_RETRY_DELAYS_DAYS:")
 
 
-def test_days_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+# --- live credentials ---
+
+
+@pytest.mark.parametrize("provider", LIVE)
+def test_live_credentials_with_sqlite_are_refused(monkeypatch: pytest.MonkeyPatch, provider: str) -> None:
+    [problem] = problems(monkeypatch, PUBLIC_URL=HTTPS, **LIVE[provider])
+    assert problem.startswith("DATABASE_URL is SQLite")
+    assert f" {provider} " in problem
+    assert "canary" not in problem
+
+
+@pytest.mark.parametrize("provider", LIVE)
+def test_live_credentials_with_an_unencrypted_address_are_refused(
+    monkeypatch: pytest.MonkeyPatch, provider: str
+) -> None:
+    [problem] = problems(monkeypatch, PUBLIC_URL=HTTP, DATABASE_URL=POSTGRES, **LIVE[provider])
+    assert problem.startswith("PUBLIC_URL begins with http://")
+    assert f" {provider} " in problem
+    assert "canary" not in problem
+
+
+@pytest.mark.parametrize("provider", LIVE)
+def test_live_credentials_are_accepted_with_postgresql_and_https(
+    monkeypatch: pytest.MonkeyPatch, provider: str
+) -> None:
+    settings = read(monkeypatch, PUBLIC_URL=HTTPS, DATABASE_URL=POSTGRES, **LIVE[provider])
+    assert [name for name, each in settings.providers.items() if each.is_live] == [provider]
+
+
+@pytest.mark.parametrize(("provider", "changes"), HARMLESS, ids=str)
+def test_test_credentials_are_not_live(monkeypatch: pytest.MonkeyPatch, provider: str, changes: dict[str, str]) -> None:
+    settings = read(monkeypatch, PUBLIC_URL=HTTP, **LIVE[provider] | changes)
+    assert not any(each.is_live for each in settings.providers.values())
+
+
+def test_the_credentials_of_the_sandbox_are_not_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = read(monkeypatch, **sandbox_credentials(SANDBOX, HTTP, "whsec_x"))
+    assert all(each.is_on for each in settings.providers.values())
+    assert not any(each.is_live for each in settings.providers.values())
+
+
+def test_a_provider_that_is_off_is_not_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a configuration and a live mode alone move no money."""
+    settings = read(monkeypatch, PAYPAL_MODE="live", AFTERPAY_REGION="us", COINBASE_WEBHOOK_SECRET="x")
+    assert not any(each.is_live for each in settings.providers.values())
+
+
+def test_every_provider_but_the_operators_record_can_be_live() -> None:
+    assert set(LIVE) == set(PROVIDERS) - {"manual"}
+
+
+@pytest.mark.parametrize("provider", LIVE)
+def test_a_provider_that_sends_customers_needs_a_public_address(monkeypatch: pytest.MonkeyPatch, provider: str) -> None:
+    environment = LIVE[provider] | {"DATABASE_URL": POSTGRES}
+    if PROVIDERS[provider].needs_public_address:
+        [problem] = problems(monkeypatch, **environment)
+        assert problem.startswith("PUBLIC_URL is missing")
+        assert provider in problem
+    else:
+        assert read(monkeypatch, **environment).providers[provider].is_on
+
+
+# --- values ---
+
+
+@pytest.mark.parametrize("key", ["pk_test_x", ""])
+def test_the_gateway_of_front_ends_offers_the_publishable_key(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    settings = read(monkeypatch, STRIPE_SECRET_KEY="sk_test_x", STRIPE_PUBLISHABLE_KEY=key)
+    gateways = settings.gateways(tokens=None)  # type: ignore[arg-type]
+    [front_end] = [gateway for gateway in gateways.values() if isinstance(gateway, FrontEndGateway)]
+    assert front_end.publishable_key == (key or None)
+
+
+def test_days_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = read(monkeypatch, DUNNING_RETRY_DELAYS_DAYS="1, 5", DUNNING_RETRY_ATTEMPTS="2")
-    assert settings.policy.dunning.delays_days == (1, 5)
+    assert settings.process.policy.dunning.delays_days == (1, 5)
 
 
 @pytest.mark.parametrize(
     "url", ["postgres://u@h/n", "postgresql://u@h/n", "postgresql+psycopg://u@h/n", "sqlite:///f.db"]
 )
 def test_databases(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    assert read(monkeypatch, DATABASE_URL=url).database_url == url
+    assert read(monkeypatch, DATABASE_URL=url).process.database_url == url
 
 
 @pytest.mark.parametrize("url", ["amqp://h//", "amqps://h//", "redis://h", "rediss://h", "redis+socket:///s"])
 def test_brokers(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    assert read(monkeypatch, CELERY_BROKER_URL=url).celery_broker_url == url
+    assert read(monkeypatch, CELERY_BROKER_URL=url).process.celery_broker_url == url
 
 
 def test_an_env_file_is_read_and_the_environment_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("DUNNING_GRACE_PERIOD_DAYS=9\nCELERY_QUEUE_PREFIX=file-\nUNKNOWN=ignored\n")
-    settings = read(monkeypatch, CELERY_QUEUE_PREFIX="environment-")
-    assert (settings.dunning_grace_period_days, settings.celery_queue_prefix) == (9, "environment-")
-
-
-# --- .env.example ---
-
-
-def default_text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def blocks() -> dict[str, tuple[str, str]]:
-    """Return each variable of the example with its comment and default."""
-    return {
-        name: (" ".join(re.findall(r"^# (.*)$", note, re.M)), value) for note, name, value in BLOCK.findall(EXAMPLE)
-    }
-
-
-def test_the_example_lists_every_variable_and_no_other() -> None:
-    listed = re.findall(r"^#? ?([A-Z_]+)=", EXAMPLE, re.MULTILINE)
-    assert sorted(listed) == sorted(name.upper() for name in Settings.model_fields)
-
-
-@pytest.mark.parametrize("name", Settings.model_fields)
-def test_the_example_says_what_a_variable_means_and_its_default(name: str) -> None:
-    field = Settings.model_fields[name]
-    assert field.description
-    assert blocks()[name.upper()] == (field.description, default_text(field.default))
-
-
-def test_the_readme_lists_every_variable() -> None:
-    assert readme_table() in (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def test_the_example_is_a_working_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("STRIPE_WEBHOOK_SECRET")
-    (tmp_path / ".env").write_text(EXAMPLE)
-    from_example = Settings()
-    (tmp_path / ".env").unlink()
-    assert from_example == Settings()
+    (tmp_path / ".env").write_text(
+        "DUNNING_GRACE_PERIOD_DAYS=9\nCELERY_QUEUE_PREFIX=file-\nAFTERPAY_REGION=au\nUNKNOWN=ignored\nBARE\n"
+    )
+    # An empty variable does not hide the file's.
+    settings = read(monkeypatch, CELERY_QUEUE_PREFIX="environment-", AFTERPAY_REGION="")
+    assert (settings.process.dunning_grace_period_days, settings.process.celery_queue_prefix) == (9, "environment-")
+    assert settings.providers["afterpay"].afterpay_region == "au"

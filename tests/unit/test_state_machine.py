@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
-from functools import cache
 from itertools import product
 from typing import Any
 
@@ -588,24 +587,24 @@ def situations() -> Iterator[tuple[Payment, Any]]:
             yield payment, new_attempt(verb, status, amount=amount, reason=reason)
 
 
-@cache
-def produced() -> frozenset[tuple[State, Event]]:
-    """Return every arrow that `step` takes in any situation."""
-    found = set()
-    for (payment, attempt), cause in product(list(situations()), [*OUTCOMES, *COMMANDS]):
-        if isinstance(cause, OperationRequested) and attempt.verb.is_collecting:
-            continue
-        try:
-            decided = decide(payment, attempt, cause, NOW, POLICY)
-        except IllegalTransition:
-            continue
-        if decided is not None and decided.event is not None:
-            found.add((payment.state, decided.event))
-    return frozenset(found)
+def taken(payment: Payment, attempt: Attempt, cause: Trigger) -> tuple[State, Event] | None:
+    """Return the arrow that `step` takes, None where it takes none or must not."""
+    if isinstance(cause, OperationRequested) and attempt.verb.is_collecting:
+        return None
+    try:
+        decided = decide(payment, attempt, cause, NOW, POLICY)
+    except IllegalTransition:
+        return None
+    return None if decided is None or decided.event is None else (payment.state, decided.event)
 
 
 def test_every_arrow_of_the_table_can_be_taken() -> None:
-    assert set(TRANSITIONS) - produced() == set()
+    missing = set(TRANSITIONS)
+    for payment, attempt in situations():
+        # Every situation with every cause takes seconds; the situations of a state end with its last arrow.
+        if any(state is payment.state for state, _ in missing):
+            missing -= {taken(payment, attempt, cause) for cause in (*OUTCOMES, *COMMANDS)}
+    assert missing == set()
 
 
 def is_possible(payment: Payment, attempt: Attempt) -> bool:
@@ -627,10 +626,10 @@ def is_possible(payment: Payment, attempt: Attempt) -> bool:
 def test_no_answer_of_a_provider_is_ever_an_error() -> None:
     """An answer, a look-up or a webhook may come at any time; what makes no sense must be None or doubt."""
     errors = set()
-    for (payment, attempt), outcome in product(list(situations()), OUTCOMES):
+    possible = [(payment, attempt) for payment, attempt in situations() if is_possible(payment, attempt)]
+    for (payment, attempt), outcome in product(possible, OUTCOMES):
         try:
-            if is_possible(payment, attempt):
-                decide(payment, attempt, outcome, NOW, POLICY)
+            decide(payment, attempt, outcome, NOW, POLICY)
         except IllegalTransition as error:
             errors.add((attempt.verb, attempt.status, str(error)))
     assert not errors

@@ -1,4 +1,4 @@
-"""Stripe's part of the configuration: what is wrong is told by name, and the gateway is made of the rest."""
+"""Stripe's settings: problems are reported by the variable's name, and the gateway gets every secret."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from domain.payment_methods import PaymentMethod
-from gateways.base import GatewayContext, SharedToken
+from gateways.base import GatewayContext, StoredToken
 from gateways.stripe.settings import StripeSettings
 
 SANDBOX = "http://127.0.0.1:4242"
 
 
 class NoTokens:
-    """A store that nobody asks: Stripe's keys are not renewed."""
+    """A store that is never called: Stripe's key is no token that is renewed."""
 
-    def find(self, name: str) -> SharedToken | None:
+    def find(self, name: str) -> StoredToken | None:
         raise AssertionError(name)
 
     def claim(self, name: str, seconds: float) -> bool:
@@ -26,7 +26,7 @@ class NoTokens:
         raise AssertionError(name)
 
 
-SHARED = GatewayContext("https://pay.example/api/v1/payments", 30, NoTokens())
+CONTEXT = GatewayContext("https://pay.example/api/v1/payments", 30, NoTokens())
 
 
 def settings(**given: Any) -> StripeSettings:
@@ -36,7 +36,7 @@ def settings(**given: Any) -> StripeSettings:
 def test_without_a_key_stripe_is_off() -> None:
     off = StripeSettings()
     assert off.problems() == []
-    assert off.make(SHARED) is None
+    assert off.make(CONTEXT) is None
     assert not off.is_sandbox
 
 
@@ -69,7 +69,7 @@ def test_webhooks_need_a_secret() -> None:
 def test_a_gateway_is_made_with_every_secret() -> None:
     made = settings(stripe_secret_key="sk_test_x", stripe_webhook_secret="whsec_new, whsec_old,")
     assert [secret.get_secret_value() for secret in made.stripe_webhook_secret] == ["whsec_new", "whsec_old"]
-    gateway = made.make(SHARED)
+    gateway = made.make(CONTEXT)
     assert gateway is not None
     assert gateway.provider == "stripe"
 
@@ -82,9 +82,14 @@ def test_a_gateway_is_made_with_every_secret() -> None:
         ({"ach_enabled": "0", "sepa_enabled": False}, {PaymentMethod.SEPA_DEBIT, PaymentMethod.ACH_DEBIT}),
     ],
 )
-def test_debits_can_be_turned_off(given: dict[str, Any], disabled: set[PaymentMethod]) -> None:
+def test_debits_can_be_switched_off(given: dict[str, Any], disabled: set[PaymentMethod]) -> None:
     assert settings(**given).disabled_methods == disabled
 
 
-def test_every_variable_says_what_it_is() -> None:
+def test_stripe_needs_no_public_address() -> None:
+    assert StripeSettings.needs_public_address is False
+    assert "needs_public_address" not in StripeSettings.model_fields
+
+
+def test_every_variable_has_a_description() -> None:
     assert all(field.description for field in StripeSettings.model_fields.values())

@@ -17,7 +17,7 @@ from domain.payment_methods import PaymentMethod
 from gateways.base import AttemptRequest
 from gateways.coinbase.gateway import CoinbaseGateway
 from sandbox.server import RunningSandbox
-from tests.contract.bench import API_URL, READ_SECONDS, SECONDS, Webhook, body_of, new_order, now
+from tests.contract.bench import API_URL, READ_SECONDS, SECONDS, Webhook, body_of, new_attempt, now
 
 KEY_NAME = "organizations/sandbox/apiKeys/1"
 KEY = Ed25519PrivateKey.generate()
@@ -78,7 +78,7 @@ class CoinbaseBench:
 
     def waiting(self, **changes: Any) -> AttemptRequest:
         """Return the attempt of a new charge that waits for its customer."""
-        attempt, references = new_order(self, **changes), []
+        attempt, references = new_attempt(self, **changes), []
         self.gateway().charge(attempt, references.append)
         return replace(attempt, reference=references[0])
 

@@ -19,7 +19,7 @@ from sandbox.paypal.api import PayPal
 from sandbox.paypal.events import WEBHOOK_ID
 from sandbox.server import RunningSandbox
 from tests.contract.bench import API_URL, READ_SECONDS, SECONDS, Webhook, body_of, now
-from tests.contract.bench import attempt as approved_order
+from tests.contract.bench import ready_attempt as approved_order
 
 # The sandbox's name for each result that the suite wants.
 SCENARIOS = {
@@ -136,7 +136,7 @@ class ProviderBench:
 
     def set_scenario(self, reference: str, scenario: str) -> None:
         """Choose the result of the next capture of an order."""
-        self.control(f"{reference}/course", course=scenario)
+        self.control(f"{reference}/scenario", scenario=scenario)
 
     def approved_in_scenario(self, scenario: str, verb: Verb = Verb.CHARGE) -> AttemptRequest:
         """Return the attempt of an approved order whose capture ends as the scenario says."""
@@ -152,7 +152,7 @@ class ProviderBench:
 
     def emit(self, type: str, id: str, **more: Any) -> None:
         """Emit an event of this type about a subscription or a saved account."""
-        self.control(f"{id}/happen", event_type=type, **more)
+        self.control(f"{id}/emit", event_type=type, **more)
 
     def control(self, path: str, **body: Any) -> Any:
         """Call a control route of the sandbox; return its response."""

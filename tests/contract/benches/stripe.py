@@ -1,4 +1,4 @@
-"""Stripe: cards that answer at once, and bank debits that answer later."""
+"""Stripe: cards that are decided at once, and bank debits that are decided days later."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ class ProviderBench:
         }
         return StripeGateway(**(given | changes))
 
-    def ready(self, gateway: Gateway, asked: AttemptRequest, card: str) -> AttemptRequest:
-        return replace(asked, method_token=self.tokens.get(card, card))
+    def ready(self, gateway: Gateway, attempt: AttemptRequest, card: str) -> AttemptRequest:
+        return replace(attempt, method_token=self.tokens.get(card, card))
 
     def pending_token(self, *, is_good: bool) -> tuple[PaymentMethod, str]:
         iban = "DE89370400440532013000" if is_good else "DE62370400440532013202"
@@ -75,8 +75,8 @@ class ProviderBench:
         self._control(f"intents/{reference}/authenticate", is_good)
 
     def event(self, reference: str) -> dict[str, Any]:
-        found = self._call("GET", "/v1/events?limit=100")["data"]
-        return next(event for event in found if event["data"]["object"]["id"] == reference)
+        events = self._call("GET", "/v1/events?limit=100")["data"]
+        return next(event for event in events if event["data"]["object"]["id"] == reference)
 
     def signed(self, event: Any, *, seconds: float = 0, is_forged: bool = False, secret: str | None = None) -> Webhook:
         body, stamp = body_of(event), int(now().timestamp() + seconds)

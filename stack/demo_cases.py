@@ -1,0 +1,164 @@
+"""The demo's cases: a payment request each, what happens to the payment, and the status that it must end in.
+
+This file has the cases by card and debit, and the subscriptions; stack/demo_methods.py has the other payment methods.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from stack.client import Json, Merchant, Provider, UnexpectedResult
+
+ALWAYS_INSUFFICIENT = "pm_card_visa_chargeDeclinedInsufficientFunds"
+SEPA_TEST_IBAN = "DE89370400440532013000"
+RETURN_URL = "https://shop.example/thanks"
+
+
+@dataclass
+class Actors:
+    """The clients that act in a case. `show` displays what the demo waits for."""
+
+    merchant: Merchant
+    operator: Merchant
+    provider: Provider
+    advance_days: Callable[[int], None]
+    show: Callable[[str | Callable[[], str]], None]
+
+
+@dataclass
+class Case:
+    """One payment of the demo. `act` is what happens after the request; `id` is empty before the request."""
+
+    title: str
+    expected: str
+    request: Json
+    act: Callable[[Actors, Case], None] = lambda actors, case: None
+    id: str = ""
+    payment: Json = field(default_factory=dict)
+    problem: str = ""
+
+
+def payment_request(token: str = "pm_card_visa", amount: str = "24.90", currency: str = "EUR", **more: object) -> Json:
+    """Return the body of one `POST /process`, for a new invoice and a new user."""
+    unique = secrets.token_hex(6)
+    return {
+        "invoice_id": f"inv-{unique}",
+        "user_id": f"user-{unique}",
+        "amount": amount,
+        "currency": currency,
+        "payment_method": "credit_card",
+        "payment_method_token": token,
+        "email": f"user-{unique}@example.com",
+        **more,
+    }
+
+
+def lost_response() -> Case:
+    """Return the case in which the provider charges and its response is lost. No other payment may run meanwhile:
+    the fault hits the next payment, whichever it is."""
+    return Case("provider's response lost", "captured", payment_request(amount="61.00"))
+
+
+def card_and_debit_cases(provider: Provider) -> list[Case]:
+    """Return the cases by card and debit that need no other date."""
+    sepa_token = provider.create_bank_account(SEPA_TEST_IBAN)
+    sepa = payment_request(sepa_token, "49.00", payment_method="sepa_debit")
+    three_d_secure = payment_request("pm_card_authenticationRequired", return_url=RETURN_URL)
+    return [
+        Case("card", "captured", payment_request()),
+        Case("card in yen, without cents", "captured", payment_request(amount="4200", currency="JPY")),
+        Case("card, declined", "declined", payment_request("pm_card_chargeDeclined")),
+        Case("card, insufficient funds", "declined", payment_request(ALWAYS_INSUFFICIENT)),
+        Case("card, 3-D Secure passed", "captured", three_d_secure, pass_3d_secure),
+        Case("authorized, part captured", "captured", payment_request(amount="80.00", capture=False), capture_part),
+        Case("authorized, canceled", "voided", payment_request(amount="75.00", capture=False), cancel),
+        Case("captured, part refunded", "partially_refunded", payment_request(amount="30.00"), refund_part),
+        Case("captured, all refunded", "refunded", payment_request(amount="19.99"), refund_all),
+        Case("SEPA debit, paid later", "captured", sepa, finish_debit),
+        Case("card, high amount: review", "review", payment_request(amount="25000.00")),
+    ]
+
+
+def pass_3d_secure(actors: Actors, case: Case) -> None:
+    actors.provider.authenticate(actors.merchant.wait_for_status(case.id, "requires_action"))
+
+
+def capture_part(actors: Actors, case: Case) -> None:
+    actors.merchant.wait_for_status(case.id, "authorized")
+    actors.merchant.capture(case.id, "55.00")
+
+
+def cancel(actors: Actors, case: Case) -> None:
+    actors.merchant.wait_for_status(case.id, "authorized")
+    actors.merchant.cancel(case.id)
+
+
+def refund_part(actors: Actors, case: Case) -> None:
+    actors.merchant.wait_for_status(case.id, "captured")
+    actors.merchant.refund(case.id, "5.00")
+
+
+def refund_all(actors: Actors, case: Case) -> None:
+    actors.merchant.wait_for_status(case.id, "captured")
+    actors.merchant.refund(case.id, case.request["amount"])
+
+
+def finish_debit(actors: Actors, case: Case) -> None:
+    actors.provider.finish_debit(actors.merchant.wait_for_status(case.id, "pending"))
+
+
+def subscription_cases(provider: Provider) -> tuple[Case, Case]:
+    """Return a subscription whose card has money on day 7, and one whose card never has."""
+    results = ("insufficient_funds", "insufficient_funds", "success")
+    return (
+        subscription_case("subscription paid on day 7", "captured", provider.create_card(*results)),
+        subscription_case("subscription unpaid, day 21", "uncollectible", ALWAYS_INSUFFICIENT),
+    )
+
+
+def subscription_case(title: str, expected: str, token: str) -> Case:
+    """Return a case of a new subscription."""
+    return Case(title, expected, payment_request(token, "9.90", subscription_id=f"sub-{secrets.token_hex(6)}"))
+
+
+def advance_three_weeks(actors: Actors, recovering: Case, unpaid: Case) -> None:
+    """Advance the clock from one dunning date to the next, and wait for what has to happen on each."""
+    for case in (recovering, unpaid):
+        wait_for_retry(actors, case, failed=1)
+    actors.advance_days(3)
+    for case in (recovering, unpaid):
+        wait_for_retry(actors, case, failed=2)
+    actors.advance_days(4)
+    wait_for_status(actors, recovering, "captured")
+    wait_for_retry(actors, unpaid, failed=3)
+    actors.advance_days(7)
+    wait_for_status(actors, unpaid, "in_grace")
+    actors.advance_days(7)
+    wait_for_status(actors, unpaid, "uncollectible")
+    expect_canceled_subscription(actors, unpaid.request["subscription_id"])
+
+
+def wait_for_status(actors: Actors, case: Case, status: str) -> None:
+    """Wait until a case has a status, and show it."""
+    actors.show(f"waiting for '{case.title}' to be {status}")
+    actors.merchant.wait_for_status(case.id, status)
+
+
+def wait_for_retry(actors: Actors, case: Case, failed: int) -> None:
+    """Wait until this many charges of a payment have failed and its next retry has a date."""
+
+    def is_planned(payment: Json) -> bool:
+        is_waiting = payment["status"] == "past_due" and bool((payment["dunning"] or {}).get("next_retry_at"))
+        return is_waiting and len(payment["attempts"]) == failed
+
+    actors.show(f"waiting for '{case.title}' to be past_due after {failed} declined charges")
+    actors.merchant.wait_for(case.id, is_planned, f"past_due after {failed} declined charges")
+
+
+def expect_canceled_subscription(actors: Actors, subscription_id: str) -> None:
+    """Raise UnexpectedResult unless a subscription is canceled."""
+    status = actors.merchant.subscription(subscription_id)["status"]
+    if status != "canceled":
+        raise UnexpectedResult(f"subscription {subscription_id} is {status} instead of canceled")

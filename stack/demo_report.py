@@ -1,0 +1,61 @@
+"""The demo's report: the table, the problems, the JSON summary."""
+
+from __future__ import annotations
+
+from stack.client import Json
+from stack.demo_cases import Case
+from stack.reconciliation import our_totals, provider_totals, unknown_objects
+
+ROW = "{:<28}{:>13}  {:<18}{:<19}{:>8}  {:<10}{}"
+
+
+def table(cases: list[Case], totals: list[Json]) -> str:
+    """Return the table, one line for each payment. `totals` are the totals in the provider's ledger."""
+    lines = [ROW.format("case", "amount", "provider", "status", "attempts", "ledger", "payment")]
+    for case in cases:
+        payment = case.payment
+        amount = f"{payment['amount']} {payment['currency']}"
+        result = "equal" if is_equal(case, totals) else "DIFFERENT"
+        attempts = len(payment["attempts"])
+        lines.append(ROW.format(case.title, amount, payment["provider"], payment["status"], attempts, result, case.id))
+    return "\n".join(lines)
+
+
+def is_equal(case: Case, totals: list[Json]) -> bool:
+    """Tell whether the provider's totals are ours. No provider knows a payment that an operator recorded by hand."""
+    return case.payment["provider"] == "manual" or our_totals(case.payment) == provider_totals(totals, case.payment)
+
+
+def find_problems(cases: list[Case], totals: list[Json]) -> list[str]:
+    """Return a line for each payment with an unexpected status and each difference from the ledger."""
+    problems = [case.problem for case in cases if case.problem]
+    for case in cases:
+        if not is_equal(case, totals):
+            ours, theirs = our_totals(case.payment), provider_totals(totals, case.payment)
+            problems.append(f"{case.title}: our totals are {ours}; the provider's are {theirs}")
+    return problems + [f"the provider's {name} belongs to none of our payments" for name in _unknown(cases, totals)]
+
+
+def summary(cases: list[Case], totals: list[Json], seconds: float) -> Json:
+    """Return the content of the file that `--json` writes."""
+    return {
+        "payments": [_summary_line(case.payment) for case in cases],
+        "books_equal": all(is_equal(case, totals) for case in cases) and not _unknown(cases, totals),
+        "seconds": seconds,
+    }
+
+
+def _unknown(cases: list[Case], totals: list[Json]) -> list[str]:
+    return unknown_objects(totals, {case.id for case in cases})
+
+
+def _summary_line(payment: Json) -> Json:
+    return {
+        "id": payment["id"],
+        "method": payment["payment_method"],
+        "provider": payment["provider"],
+        "status": payment["status"],
+        "amount": payment["amount"],
+        "currency": payment["currency"],
+        "attempts": len(payment["attempts"]),
+    }

@@ -1,0 +1,131 @@
+"""The roads of docs/architecture.md name every product file that a running system enters on them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import pytest
+from tests.integration.scene import Scene
+
+import tasks  # noqa: F401  (registers the tasks that the scene runs)
+from stack.process import ROOT
+from tests.docs.pages import text_of
+
+pytestmark = pytest.mark.postgres
+
+ROOMS = ("domain", "models", "runtime", "gateways", "tasks", "webhooks", "worker")
+ACCEPT, CHARGE = "Road 1: accept a payment", "Road 2: charge a payment"
+WEBHOOK, REFUND = "Road 3: apply a webhook", "Road 4: refund a payment"
+DOUBT = "Road 5: resolve doubt, and retry"
+PAGE = text_of(Path("docs/architecture.md"))
+_FILE = re.compile(r"`([\w<>/]+\.py)`")
+
+
+def named(heading: str) -> set[str]:
+    """Return the files that a section of the page names, up to the next heading."""
+    section = PAGE.partition(f"{heading}\n")[2].partition("\n### ")[0].partition("\n## ")[0]
+    files = {file.replace("<provider>", "stripe") for file in _FILE.findall(section)}
+    assert files, heading
+    return files
+
+
+def entered(steps: Callable[[], object]) -> set[str]:
+    """Return the product files whose functions this thread calls meanwhile."""
+    files: set[str] = set()
+
+    def profile(frame: FrameType, event: str, argument: object) -> None:
+        if event == "call" and frame.f_code.co_name != "<module>":
+            files.add(frame.f_code.co_filename)
+
+    sys.setprofile(profile)
+    try:
+        steps()
+    finally:
+        sys.setprofile(None)
+    relative = {str(Path(file).relative_to(ROOT)) for file in files if Path(file).is_relative_to(ROOT)}
+    return {file for file in relative if file.split("/")[0] in ROOMS}
+
+
+def missing(steps: Callable[[], object], *roads: str) -> list[str]:
+    """Return the files that the steps enter and the page does not name on these roads."""
+    return sorted(entered(steps).difference(named("## The five roads"), *(named(f"### {road}") for road in roads)))
+
+
+@pytest.fixture(autouse=True)
+def _warm(scene: Scene) -> None:
+    """Charge once before: the first task of a process also reads the settings and fills caches."""
+    scene.pay("warm")
+    scene.rest()
+
+
+def test_accepting_a_payment(scene: Scene) -> None:
+    assert missing(lambda: scene.pay("inv"), ACCEPT) == []
+
+
+def test_charging_a_payment(scene: Scene) -> None:
+    payment_id = scene.pay("inv")
+    assert missing(scene.work, CHARGE) == []
+    assert scene.state(payment_id) == "captured"
+
+
+def test_a_webhook_with_news(scene: Scene) -> None:
+    payment_id = scene.pay("inv", scene.bank_account(), payment_method="sepa_debit")
+    scene.rest()
+    reference = str(scene.attempts(payment_id)[0].provider_reference)
+    scene.bank_says(reference, "success")
+    event = scene.told("payment_intent.succeeded", reference)
+
+    def deliver_and_apply() -> None:
+        scene.deliver(event)
+        scene.work()
+
+    assert missing(deliver_and_apply, WEBHOOK) == []
+    assert scene.state(payment_id) == "captured"
+
+
+def test_refunding_a_payment(scene: Scene) -> None:
+    payment_id = scene.pay("inv")
+    scene.rest()
+
+    def refund() -> None:
+        scene.post(f"/{payment_id}/refunds", key="refund")
+        scene.work()
+
+    assert missing(refund, REFUND) == []
+    assert scene.state(payment_id) == "refunded"
+
+
+def test_resolving_doubt(scene: Scene) -> None:
+    payment_id = scene.pay("inv")
+    scene.fail("payment_intents.confirm", "reset_after")
+    scene.work()
+    assert scene.state(payment_id) == "in_doubt"
+    scene.move_clock(seconds=5)
+
+    def sweep_and_look_up() -> None:
+        scene.sweep()
+        scene.work()
+
+    assert missing(sweep_and_look_up, DOUBT) == []
+    assert scene.state(payment_id) == "captured"
+
+
+def test_a_dunning_retry(scene: Scene) -> None:
+    payment_id = scene.subscribe("inv", scene.scripted_card("insufficient_funds", "success"))
+    scene.move_clock(days=3, seconds=5)
+
+    def sweep_and_retry() -> None:
+        scene.sweep()
+        scene.work()
+
+    assert missing(sweep_and_retry, DOUBT) == []
+    assert missing(scene.work, CHARGE, DOUBT) == []
+    assert scene.state(payment_id) == "captured"
+
+
+def test_the_comparison_sees_a_file_that_is_not_named(scene: Scene) -> None:
+    assert "models/accept_payment.py" in missing(lambda: scene.pay("inv"), REFUND)

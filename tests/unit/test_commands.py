@@ -1,0 +1,220 @@
+"""The operators' commands: each names its database first, and refuses in one line with an exit code."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from domain.routing import Choice
+from models.accept_payment import accept_payment
+from models.idempotency import Caller
+from models.requests import ProcessPayment
+from models.session import transact
+from stack.process import free_port
+from worker import runtime as process_runtime
+from worker.commands.group import payments
+from worker.commands.session import database_name
+from worker.configuration_page import variables
+from worker.settings import load_settings
+
+Run = Callable[..., Result]
+
+ON_A_DATABASE = [
+    ("db", "upgrade"),
+    ("keys", "create", "--role", "app", "--name", "shop"),
+    ("keys", "list"),
+    ("keys", "revoke", "key_1"),
+    ("show", "pay_1"),
+    ("providers",),
+]
+WITHOUT_A_DATABASE = [("sandbox",), ("sandbox", "advance")]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Run]:
+    """Run a command with these variables alone, in a runtime of its own."""
+    for name, _, _ in variables():
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(process_runtime, "_runtime", None)
+
+    def run(*arguments: str, **environment: str) -> Result:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        load_settings.cache_clear()
+        return CliRunner().invoke(payments, arguments)
+
+    yield run
+    if process_runtime._runtime is not None:
+        process_runtime._runtime.engine.dispose()
+    load_settings.cache_clear()
+
+
+def leaves(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the path of every command that does something."""
+    subcommands = command.commands if isinstance(command, click.Group) else {}
+    if path and (not subcommands or command.invoke_without_command):  # type: ignore[attr-defined]
+        yield path
+    for name, each in subcommands.items():
+        yield from leaves(each, (*path, name))
+
+
+def test_every_command_is_tried() -> None:
+    commands = set(leaves(payments))
+    tried = [max((path for path in commands if path == each[: len(path)]), key=len) for each in ON_A_DATABASE]
+    assert {*tried, *WITHOUT_A_DATABASE} == commands
+
+
+@pytest.mark.parametrize("arguments", ON_A_DATABASE, ids=" ".join)
+def test_a_command_names_its_database_also_when_it_fails(run: Run, arguments: tuple[str, ...]) -> None:
+    port = free_port()
+    result = run(*arguments, DATABASE_URL=f"postgresql://shop:canary@127.0.0.1:{port}/celeriac")
+    named, reason = result.stderr.splitlines()
+    assert named == f"database: postgresql://shop@127.0.0.1:{port}/celeriac"
+    assert reason.startswith("the database failed (OperationalError)")
+    assert (result.exit_code, result.stdout) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("postgresql://shop:canary@db.example:5433/celeriac", "postgresql://shop@db.example:5433/celeriac"),
+        ("postgresql://db.example/celeriac?password=canary&sslpassword=canary", "postgresql://db.example/celeriac"),
+        ("postgresql://shop:can%40ary@/celeriac?host=/run/pg", "postgresql://shop@/celeriac on /run/pg"),
+        ("postgresql:///celeriac?host=a:1&host=b:2", "postgresql:///celeriac on a:1, b:2"),
+        ("sqlite:///celeriac.db", "sqlite:///celeriac.db"),
+        ("sqlite:////srv/celeriac.db", "sqlite:////srv/celeriac.db"),
+    ],
+)
+def test_a_database_is_named_without_its_password(url: str, name: str) -> None:
+    assert database_name(url) == name
+
+
+def test_the_first_key_of_a_new_database(run: Run, tmp_path: Path) -> None:
+    upgraded = run("db", "upgrade")
+    assert upgraded.stderr == "database: sqlite:///celeriac.db\n"
+    assert upgraded.stdout.startswith("database is at revision ")
+    assert (tmp_path / "celeriac.db").exists()
+    key = run("keys", "create", "--role", "app", "--name", "shop").stdout
+    assert key.startswith("ck_")
+    [listed] = run("keys", "list").stdout.splitlines()
+    assert key.strip() not in listed
+    assert listed.split()[1:3] == ["app", "shop"]
+    assert listed.endswith("active")
+    key_id = listed.split()[0]
+    assert run("keys", "revoke", key_id).stdout == f"{key_id} is revoked\n"
+    assert "revoked 2" in run("keys", "list").stdout
+    again = run("keys", "revoke", key_id)
+    assert (again.exit_code, again.stdout) == (1, "")
+    assert again.stderr.splitlines()[1].startswith(f"no active key {key_id}")
+
+
+@pytest.mark.parametrize("name", ["", "x" * 101, "shop\n"])
+def test_a_name_that_is_none(run: Run, name: str) -> None:
+    result = run("keys", "create", "--role", "app", "--name", name)
+    assert (result.exit_code, result.stderr) == (1, "--name must be 1 to 100 printable characters\n")
+
+
+def test_a_payment_that_does_not_exist(run: Run, sqlite_url: str) -> None:
+    result = run("show", "pay_1", DATABASE_URL=sqlite_url)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[1].startswith("no such payment")
+
+
+def test_a_payment_is_shown_with_what_happens_next(run: Run, sqlite_url: str) -> None:
+    run("keys", "list", DATABASE_URL=sqlite_url)
+    payment_id = accepted_payment()
+    lines = run("show", payment_id).stdout.splitlines()
+    assert lines[0] == f"{payment_id}  accepted  24.90 EUR"
+    assert "credit_card by stripe" in lines[2]
+    assert lines.index("attempts") < lines.index("timeline") < lines.index("next")
+    assert lines[-1].endswith("charge 1 is sent to the provider")
+
+
+def accepted_payment() -> str:
+    """Accept a payment in the runtime of the command before; return its id."""
+    runtime: Any = process_runtime._runtime
+    request = ProcessPayment.parse(
+        {
+            "invoice_id": "inv",
+            "user_id": "user",
+            "amount": "24.90",
+            "currency": "EUR",
+            "payment_method": "credit_card",
+            "payment_method_token": "pm_x",
+        }
+    )
+    caller, choices = Caller("shop", "app:shop"), (Choice("stripe", "preferred"),)
+    accepted = transact(runtime.engine, accept_payment, request, caller, None, runtime.clock.now(), choices)
+    return str(accepted.payment_id)
+
+
+def test_providers_that_are_off_name_the_variable_that_switches_them_on(run: Run, sqlite_url: str) -> None:
+    result = run("providers", DATABASE_URL=sqlite_url)
+    assert result.exit_code == 0
+    lines = {line.split()[0]: line for line in result.stdout.splitlines()}
+    assert "off   set STRIPE_SECRET_KEY" in lines["stripe"]
+    assert "off   set COINBASE_COMMERCE_API_KEY" in lines["coinbase_commerce"]
+    assert " on " in lines["manual"]
+
+
+def test_a_provider_that_does_not_respond_fails_the_command(run: Run, sqlite_url: str) -> None:
+    address = f"http://127.0.0.1:{free_port()}"
+    keys = {"STRIPE_SECRET_KEY": "sk_test_sandbox", "STRIPE_WEBHOOK_SECRET": "whsec_x", "STRIPE_API_BASE": address}
+    result = run("providers", DATABASE_URL=sqlite_url, **keys)
+    assert result.exit_code == 1
+    assert "on    FAILED: " in result.stdout.splitlines()[0]
+    assert "manual" in result.stdout.splitlines()[-1]
+
+
+# --- sandbox ---
+
+
+def test_the_sandbox_needs_a_port(run: Run) -> None:
+    result = run("sandbox")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "--port" in result.stderr
+
+
+def test_the_sandbox_names_the_extra_whose_package_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    without(monkeypatch, "markupsafe")
+    result = run("sandbox", "--port", "0")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "markupsafe" in result.stderr
+    assert "'celeriac[sandbox]'" in result.stderr
+
+
+def test_a_missing_module_of_the_sandbox_itself_is_a_bug(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    without(monkeypatch, "sandbox.missing")
+    assert isinstance(run("sandbox", "--port", "0").exception, ModuleNotFoundError)
+
+
+def without(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    """Let the import of the sandbox fail as it does when one of the modules it imports is missing."""
+    real = builtins.__import__
+
+    def fail(name: str, *how: Any, **more: Any) -> Any:
+        if name == "sandbox.server":
+            raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+        return real(name, *how, **more)
+
+    monkeypatch.setattr(builtins, "__import__", fail)
+
+
+def test_only_the_clock_of_a_sandbox_is_moved(run: Run) -> None:
+    result = run("sandbox", "advance", "--days", "1", STRIPE_SECRET_KEY="sk_test_x", STRIPE_WEBHOOK_SECRET="whsec_x")
+    assert (result.exit_code, result.stderr.split(":")[0]) == (1, "refused")
+
+
+def test_a_sandbox_that_does_not_respond(run: Run) -> None:
+    address = f"http://127.0.0.1:{free_port()}"
+    keys = {"STRIPE_SECRET_KEY": "sk_test_sandbox", "STRIPE_WEBHOOK_SECRET": "whsec_x", "STRIPE_API_BASE": address}
+    result = run("sandbox", "advance", "--days", "1", **keys)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "does not respond: ConnectionError" in result.stderr

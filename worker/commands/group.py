@@ -1,0 +1,20 @@
+"""The group `payments`, which an entry point of the wheel attaches to the `celery` command."""
+
+from __future__ import annotations
+
+import click
+
+from worker.commands.api_keys import keys
+from worker.commands.database import db
+from worker.commands.payments import show
+from worker.commands.providers import providers
+from worker.commands.sandbox import sandbox
+
+
+@click.group()
+def payments() -> None:
+    """Celeriac: database, API keys, payments, providers, sandbox."""
+
+
+for command in (db, keys, show, providers, sandbox):
+    payments.add_command(command)

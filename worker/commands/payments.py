@@ -1,0 +1,69 @@
+"""`payments show`: one payment with its attempts, its timeline and what happens next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from sqlalchemy import Connection
+
+from models import queries
+from worker.commands.session import instant, open_runtime
+
+# States that end only by what a person or a provider does.
+_WAITING = ("review", "amount_mismatch", "requires_action", "pending", "authorized")
+
+
+@click.command()
+@click.argument("payment_id")
+def show(payment_id: str) -> None:
+    """Show a payment, its attempts, its events as a timeline, and what happens next."""
+    with open_runtime() as runtime:
+        shown, events, due = runtime.read(_read_payment, payment_id)
+    _print_payment(shown)
+    click.echo("attempts")
+    for attempt in shown["attempts"]:
+        _print_attempt(attempt)
+    click.echo("timeline")
+    for event in events:
+        _print_event(event)
+    click.echo("next")
+    for due_at, what in due:
+        click.echo(f"  {instant(due_at)}  {what}")
+    if not due:
+        waits = shown["status"] in _WAITING
+        click.echo("  waits for an operator or a webhook" if waits else "  nothing: the payment is final")
+
+
+def _read_payment(connection: Connection, payment_id: str) -> tuple[dict[str, Any], list[Any], list[Any]]:
+    shown = queries.show_payment(connection, payment_id, None)
+    return shown, queries.timeline(connection, payment_id), queries.what_happens_next(connection, payment_id)
+
+
+def _print_payment(shown: dict[str, Any]) -> None:
+    click.echo(f"{shown['id']}  {shown['status']}  {shown['amount']} {shown['currency']}")
+    click.echo(f"  invoice {shown['invoice_id']}  user {shown['user_id']}")
+    click.echo(f"  {shown['payment_method']} by {shown['provider']}  ", nl=False)
+    click.echo(f"captured {shown['captured_amount']}  refunded {shown['refunded_amount']}")
+    if shown["fraud"]:
+        reasons = ", ".join(f"{reason['rule']} +{reason['points']}" for reason in shown["fraud"]["reasons"])
+        click.echo(f"  fraud {shown['fraud']['score']} {shown['fraud']['decision']}  {reasons}".rstrip())
+    if shown["dunning"]:
+        click.echo(f"  dunning {shown['dunning']['status']}  retry {shown['dunning']['retry']}")
+    if len(shown["route"]) > 1:
+        click.echo(f"  route {', '.join('{provider} ({reason})'.format(**choice) for choice in shown['route'])}")
+    for dispute in shown["disputes"]:
+        click.echo(f"  {dispute['event']}  {dispute.get('amount', '')} {dispute.get('currency', '')}".rstrip())
+
+
+def _print_attempt(attempt: dict[str, Any]) -> None:
+    code = attempt.get("decline_code") or attempt.get("code") or ""
+    reference = attempt["provider_reference"] or "-"
+    what = f"{attempt['verb']:<9}  {attempt['provider']:<17}  {attempt['amount']:>10}  {attempt['status']:<15}"
+    click.echo(f"  {attempt['number']}  {what}  {reference}  {code}".rstrip())
+
+
+def _print_event(event: Any) -> None:
+    change = f"{event.from_state or ''} -> {event.to_state}" if event.to_state else ""
+    data = " ".join(f"{name}={value}" for name, value in (event.data or {}).items())
+    click.echo(f"  {instant(event.at)}  {event.name:<24}  {change:<32}  {event.actor:<16}  {data}".rstrip())
