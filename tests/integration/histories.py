@@ -29,7 +29,7 @@ from models.accept_payment import accept_payment
 from models.idempotency import Caller
 from models.requests import CancelPayment, CapturePayment, ProcessPayment, RefundPayment, ReviewPayment
 from models.session import read, transact
-from models.tables import api_keys, metadata
+from models.tables import api_keys, attempts, metadata
 from models.task_messages import DUNNING, RECONCILE, WEBHOOK, message_for_attempt
 from models.webhook_events import store_webhook_event
 from tests.integration.history_checks import ENDED, Stored
@@ -92,6 +92,7 @@ class Histories(RuleBasedStateMachine):
             plan=self.plan,
             is_answering=self.is_answering,
             during_call=self.overtake,
+            before_confirm=self.check_lease,
             after_look_up=self.outrun,
             now=clock.now,
         )
@@ -100,6 +101,7 @@ class Histories(RuleBasedStateMachine):
         self.is_busy = False
         self.delivered = 0
         self.tokens: dict[str, int] = {}
+        self.claimed: dict[str, int] = {}
         self.invoices = 1
         self.payment_ids: list[str] = []
 
@@ -198,12 +200,22 @@ class Histories(RuleBasedStateMachine):
 
     def plan(self, attempt: AttemptRequest) -> Plan:
         """Say how a call ends."""
+        self.claimed[attempt.attempt_id] = self.token_of(attempt)
         if self.is_calm:
             return Plan()
         way, behaviour, decline = self.choose(WAYS), self.choose(BEHAVIOURS), self.choose(DECLINES)
         if behaviour == "requires_action" and attempt.is_off_session:
             behaviour = "unauthenticated"
         return Plan(way, behaviour, decline)
+
+    def token_of(self, attempt: AttemptRequest) -> int:
+        """Return the fencing token that is stored now."""
+        [row] = self.system.rows(attempts, attempts.c.id == attempt.attempt_id)
+        return int(row.fencing_token)
+
+    def check_lease(self, attempt: AttemptRequest) -> None:
+        """Check that a worker which lost its lease before its reference was stored does not go on."""
+        assert self.token_of(attempt) == self.claimed[attempt.attempt_id]
 
     def is_answering(self) -> bool:
         """Say whether a look-up is answered."""

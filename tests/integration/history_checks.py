@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
-from domain.payment import CLOSED_UNPAID, COLLECTED, IN_FLIGHT, UNFINISHED, Event, State, Verb
+from domain.payment import CLOSED_UNPAID, COLLECTED, IN_DUNNING, IN_FLIGHT, UNFINISHED, Event, State, Verb
 from domain.state_machine import target
 from models import transition
 from models.change import Change
@@ -55,9 +55,11 @@ class Stored:
             self._check_attempts(payment)
             self._check_events(payment)
         for invoice in self.invoices:
+            of_invoice = [payment for payment in self.payments.values() if payment.invoice_id == invoice.id]
             # However many payments it takes to collect it.
-            of_invoice = [payment.id for payment in self.payments.values() if payment.invoice_id == invoice.id]
-            assert sum(provider.captured(payment_id) for payment_id in of_invoice) <= invoice.amount
+            assert sum(provider.captured(payment.id) for payment in of_invoice) <= invoice.amount
+            outstanding = invoice.amount - sum(payment.captured for payment in of_invoice)
+            assert not [row for row in of_invoice if row.state in IN_DUNNING and row.amount > outstanding]
 
     def _check_amounts(self, payment: Row[Any], provider: SimulatedProvider) -> None:
         assert 0 <= payment.refunded <= payment.captured <= (payment.authorized or payment.amount) <= payment.amount

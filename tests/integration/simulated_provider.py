@@ -88,13 +88,14 @@ def _decline(decline_class: DeclineClass) -> Decline:
 @dataclass
 class SimulatedProvider:
     """A gateway and the provider behind it. `during_call`: called while a call that was overtaken or outrun runs.
-    `after_look_up`: called while the outcome of a look-up is on its way.
+    `before_confirm`: called once the reference is stored. `after_look_up`: called while the outcome of a look-up is on its way.
 
     `events`: what its webhooks say, oldest first: the object, and its outcome at that time."""
 
     plan: Callable[[AttemptRequest], Plan] = lambda _: Plan()
     is_answering: Callable[[], bool] = lambda: True
     during_call: Callable[[AttemptRequest], None] = lambda _: None
+    before_confirm: Callable[[AttemptRequest], None] = lambda _: None
     after_look_up: Callable[[AttemptRequest], None] = lambda _: None
     now: Callable[[], datetime] = datetime.now
     intents: dict[str, Object] = field(default_factory=dict)
@@ -116,6 +117,7 @@ class SimulatedProvider:
         if plan.way == "paused":
             self.during_call(attempt)
         save_reference(intent.reference)
+        self.before_confirm(attempt)
         return self._call(attempt, plan)
 
     def capture(self, attempt: AttemptRequest) -> Outcome:
