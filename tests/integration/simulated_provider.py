@@ -87,10 +87,11 @@ def _decline(decline_class: DeclineClass) -> Decline:
 
 @dataclass
 class SimulatedProvider:
-    """A gateway and the provider behind it. `during_call`: called while a call that was overtaken or outrun runs.
-    `before_confirm`: called once the reference is stored. `after_look_up`: called while the outcome of a look-up is on its way.
+    """A gateway and the provider behind it.
 
-    `events`: what its webhooks say, oldest first: the object, and its outcome at that time."""
+    `during_call`: called while a call runs that is overtaken or outrun. `before_confirm`: once the reference of a charge
+    is stored. `after_look_up`: while the outcome of a look-up is on its way. `events`: what webhooks say, oldest first:
+    the object, and its outcome at that time."""
 
     plan: Callable[[AttemptRequest], Plan] = lambda _: Plan()
     is_answering: Callable[[], bool] = lambda: True
