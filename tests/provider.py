@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import requests
 
 from sandbox.server import RunningSandbox
@@ -74,6 +75,20 @@ class Provider:
         """Return the status of a payment's newest intent."""
         intents = self._sandbox.state.provider_of(Stripe).account.intents.values()
         return [intent.body["status"] for intent in intents if intent.body["metadata"]["payment_id"] == payment_id][-1]
+
+
+def sent_keys(monkeypatch: pytest.MonkeyPatch, ending: str) -> list[str]:
+    """Return a list that will hold the idempotency key of every call that leaves for an address with this ending."""
+    keys: list[str] = []
+    send = requests.Session.send
+
+    def send_and_note(self: requests.Session, request: requests.PreparedRequest, **how: Any) -> requests.Response:
+        if request.method == "POST" and str(request.url).endswith(ending):
+            keys.append(str(request.headers["Idempotency-Key"]))
+        return send(self, request, **how)
+
+    monkeypatch.setattr(requests.Session, "send", send_and_note)
+    return keys
 
 
 def _body(response: requests.Response) -> Json:

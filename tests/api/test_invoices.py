@@ -94,3 +94,20 @@ def test_a_payment_makes_the_invoice_that_is_missing(api: ApiSystem) -> None:
     paid = api.process_and_run(amount="12.30")
     shown = api.get(f"/invoices/{paid['invoice_id']}").json
     assert (shown["user_id"], shown["amount"], shown["open_amount"]) == (paid["user_id"], "12.30", "0.00")
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency"),
+    [
+        ("90071992547409.93", "EUR"),
+        ("99999999999999.999", "KWD"),
+        ("99999999999999", "JPY"),
+        ("9007199254740.993", "KWD"),
+    ],
+)
+def test_amounts_that_no_float_can_hold_are_exact(api: ApiSystem, amount: str, currency: str) -> None:
+    invoice = unique("inv")
+    for _ in range(2):
+        shown = put(api, invoice, amount=amount, currency=currency).json
+        assert (shown["amount"], shown["open_amount"]) == (amount, amount)
+    assert api.get(f"/invoices/{invoice}").json["amount"] == amount

@@ -162,19 +162,17 @@ class Histories(RuleBasedStateMachine):
             *([self.refund] * 2 if state in (State.CAPTURED, State.PARTIALLY_REFUNDED) else []),
             *([self.review] if state == State.REVIEW else []),
             *([self.dunning] * 2 if self.due_cases() else []),
-            *([self.pay_again] if state in CLOSED_UNPAID else []),
+            *([self.pay_again] if state in CLOSED_UNPAID | IN_DUNNING else []),
             *([self.next_invoice] if state in ENDED else []),
         ]
 
     def seldom(self) -> list[Callable[[], None]]:
         """Return what ends a payment early, or is refused."""
-        state = self.payment.state
         return [
             self.cancel,
             self.capture,
             self.refund,
             *([self.screen] if self.untouched() else []),
-            *([self.pay_again] if state in IN_DUNNING else []),
         ]
 
     # --- workers ---

@@ -89,9 +89,9 @@ def _decline(decline_class: DeclineClass) -> Decline:
 class SimulatedProvider:
     """A gateway and the provider behind it.
 
-    `during_call`: called while a call runs that is overtaken or outrun. `before_confirm`: once the reference of a charge
-    is stored. `after_look_up`: while the outcome of a look-up is on its way. `events`: what webhooks say, oldest first:
-    the object, and its outcome at that time."""
+    `during_call`: called while a call runs that is overtaken or outrun. `before_confirm`: once the reference of a
+    charge is stored. `after_look_up`: while the outcome of a look-up is on its way. `events`: what webhooks say,
+    oldest first: the object, and its outcome at that time."""
 
     plan: Callable[[AttemptRequest], Plan] = lambda _: Plan()
     is_answering: Callable[[], bool] = lambda: True

@@ -209,6 +209,23 @@ def test_another_users_customer_is_not_charged(system: System) -> None:
     assert (refused.status_code, refused.json["type"]) == (404, "not_found")
 
 
+def test_another_application_does_not_see_an_order_or_a_charge(system: System) -> None:
+    serve(system, "paypal")
+    bench, _ = serve(system, "coinbase_commerce")
+    by_paypal = system.pay("paypal", payment_method="paypal", currency="USD", **HOSTED)
+    by_coins = system.pay("coins", payment_method="bitcoin", currency=bench.currency, **HOSTED)
+    system.run_until_idle()
+    for method, path, payment_id in (("POST", "paypal-capture", by_paypal), ("GET", "crypto-status", by_coins)):
+        assert system.state(payment_id) == "requires_action"
+        theirs, unknown = (
+            system.call(method, f"/{path}/{name}", caller="other")
+            for name in (system.reference(payment_id), "5O190127TN364715T")
+        )
+        assert (theirs.status_code, theirs.json["type"]) == (404, "not_found")
+        assert theirs.json == unknown.json
+        assert system.messages == []
+
+
 def test_a_look_at_a_provider_that_was_switched_off_waits(system: System, caplog: pytest.LogCaptureFixture) -> None:
     bench, gateway = serve(system, "paypal")
     payment_id = opened(system, "paypal", bench.currency)

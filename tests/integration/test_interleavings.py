@@ -6,181 +6,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-import requests
 
 import tasks.webhooks
-from domain.decision import LEASE
-from domain.outcome import Approved, InDoubt
-from gateways.base import AttemptRequest
-from models.task_messages import CHARGE, DUNNING, RECONCILE, WEBHOOK
+from models.task_messages import CHARGE, DUNNING, WEBHOOK
 from tests.patience import patient
 from tests.system import AMOUNT, INSUFFICIENT_FUNDS, LOST_CARD, System, payment_request
 from worker.celery import app
 
 pytestmark = pytest.mark.postgres
-
-
-# --- confirms that come late ----------------------------------------------------------------------------
-
-
-def test_a_confirm_that_arrives_after_the_cancel_takes_no_money(system: System) -> None:
-    orders = _orders(system)
-    first = _doubted_and_not_found(system)
-
-    system.request(f"/{first}/cancel")
-    assert system.call("POST", f"/{first}/cancel", {}).status_code == 409  # not ended here while it is there
-    system.run_until_idle()  # the message of the retry is among it, and finds nothing to do
-    assert (system.state(first), system.provider.intent_status(first)) == ("canceled", "canceled")
-    second = system.pay()
-    system.run_until_idle()
-    assert system.state(second) == "captured"
-
-    late = _confirm_late(system, first, orders[0])
-    assert isinstance(late, InDoubt)
-    assert system.provider.movements() == [("charge", AMOUNT)]
-
-
-def test_a_retry_after_doubt_is_the_same_confirm_to_the_provider(
-    system: System, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keys, orders = _confirm_keys(monkeypatch), _orders(system)
-    payment_id = _doubted_and_not_found(system)
-    system.run_until_idle()
-    late = _confirm_late(system, payment_id, orders[0])
-
-    [attempt] = system.attempts(payment_id)
-    assert isinstance(late, Approved)
-    assert keys == [f"{attempt.id}-confirm"] * 3
-    assert (system.state(payment_id), system.provider.movements()) == ("captured", [("charge", AMOUNT)])
-
-
-def _doubted_and_not_found(system: System) -> str:
-    """Return a payment whose confirm was lost on its way, so that a look-up finds it unconfirmed; not yet retried."""
-    system.provider.fail("payment_intents.confirm", "reset_before")
-    payment_id = system.pay()
-    system.run_published()
-    assert system.state(payment_id) == "in_doubt"
-    system.move_clock(seconds=2)
-    system.sweep()
-    system.run_published()
-    assert (system.state(payment_id), [publish.task for publish in system.messages]) == ("accepted", [CHARGE])
-    return payment_id
-
-
-def _orders(system: System) -> list[AttemptRequest]:
-    """Return a list that will hold what the gateway is told to charge."""
-    seen: list[AttemptRequest] = []
-    charge = system.gateway.charge
-
-    def overheard(attempt: AttemptRequest, save_reference: Any) -> Any:
-        seen.append(attempt)
-        return charge(attempt, save_reference)
-
-    system.gateway.charge = overheard  # type: ignore[method-assign]
-    return seen
-
-
-def _confirm_late(system: System, payment_id: str, attempt: AttemptRequest) -> Any:
-    """Let the first confirm arrive at last: the same intent, parameters and key."""
-    reference = system.attempts(payment_id)[0].provider_reference
-    return system.gateway.charge(replace(attempt, reference=reference), lambda _: None)
-
-
-def _confirm_keys(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return a list that will hold the idempotency key of every confirm that leaves this process."""
-    keys: list[str] = []
-    send = requests.Session.send
-
-    def overheard(self: requests.Session, request: requests.PreparedRequest, **how: Any) -> requests.Response:
-        if str(request.url).endswith("/confirm"):
-            keys.append(str(request.headers["Idempotency-Key"]))
-        return send(self, request, **how)
-
-    monkeypatch.setattr(requests.Session, "send", overheard)
-    return keys
-
-
-# --- leases that were lost ------------------------------------------------------------------------------
-
-
-def test_who_lost_the_lease_before_the_confirm_does_not_confirm(
-    system: System, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keys = _confirm_keys(monkeypatch)
-    payment_id = system.pay()
-    system.during_next("charge", lambda: _lose_the_lease(system, payment_id))
-    system.run_published()
-    assert keys == []
-
-    system.run_until_idle()
-    assert (system.state(payment_id), system.provider.movements()) == ("captured", [("charge", AMOUNT)])
-
-
-def test_who_lost_the_lease_of_a_known_intent_does_not_confirm(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    payment_id = _doubted_and_not_found(system)
-    keys = _confirm_keys(monkeypatch)
-    system.during_next("charge", lambda: _lose_the_lease(system, payment_id))
-    system.run_published()
-    assert keys == []
-
-    system.advance(minutes=1)
-    assert (system.state(payment_id), system.provider.movements()) == ("captured", [("charge", AMOUNT)])
-
-
-@pytest.mark.parametrize("operation", ["capture", "refunds"])
-def test_who_was_paused_before_the_call_does_not_make_it(
-    system: System, operation: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    payment_id = system.pay(capture=operation == "refunds")
-    system.run_until_idle()
-    before = system.provider.movements()
-    system.request(f"/{payment_id}/{operation}", Idempotency_Key="once")
-    _pause_at(system, "operation.claimed", payment_id, monkeypatch)
-    system.run_published()
-    assert (system.provider.movements(), system.attempts(payment_id)[-1].status) == (before, "due")
-
-    system.advance(minutes=1)
-    moved = {"capture": ("capture", AMOUNT), "refunds": ("refund", AMOUNT)}
-    assert system.provider.movements() == [*before, moved[operation]]
-
-
-def _lose_the_lease(system: System, payment_id: str) -> None:
-    """Let the lease of the newest attempt end, and another worker look the attempt up."""
-    system.move_clock(seconds=LEASE.total_seconds() + 1)
-    system.run(RECONCILE, system.attempts(payment_id)[-1].id)
-
-
-def _pause_at(system: System, point: str, payment_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Freeze the process at a point of its way for longer than a lease: its own clock goes on as well."""
-    clock = FrozenTime()
-    monkeypatch.setattr("runtime.leases.time", clock)
-    monkeypatch.setattr("tasks.execute.time", clock)
-
-    def reach(name: str) -> None:
-        if name == point:
-            monkeypatch.setattr("tasks.execute.reach", lambda _: None)
-            clock.seconds += LEASE.total_seconds() + 1
-            _lose_the_lease(system, payment_id)
-
-    monkeypatch.setattr("tasks.execute.reach", reach)
-
-
-class FrozenTime:
-    """A monotonic clock that a test moves; nobody wakes up from its sleep."""
-
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def sleep(self, _seconds: float) -> None:
-        threading.Event().wait()
 
 
 # --- webhooks about attempts that are closed ------------------------------------------------------------
@@ -241,6 +78,22 @@ def test_a_capture_that_surfaces_on_a_closed_attempt_is_noted_and_not_added(syst
     assert system.provider.movements() == [("charge", AMOUNT)] * 2
     assert (system.payment(payment_id).captured, system.state(payment_id)) == (AMOUNT, "captured")
     assert system.event_names(payment_id).count("charge_duplicated") == 1
+
+
+def test_an_event_that_was_applied_changes_nothing_when_its_message_comes_again(system: System) -> None:
+    payment_id = system.pay(card="pm_card_pendingRefund")
+    system.run_until_idle()
+    system.request(f"/{payment_id}/refunds", {"amount": "4.00"}, Idempotency_Key="once")
+    system.run_until_idle()
+    refund_id = system.attempts(payment_id)[-1].provider_reference
+    system.provider.decide_at_bank(refund_id, "success")
+    row = system.deliver_and_run(system.provider.event("refund.updated", refund_id))
+    assert (row.status, system.payment(payment_id).refunded) == ("applied", 400)
+
+    stored = system.dump()
+    for _ in range(2):
+        system.run(WEBHOOK, row.id)
+    assert (system.dump(), system.messages) == (stored, [])
 
 
 # --- refunds --------------------------------------------------------------------------------------------
@@ -435,6 +288,25 @@ def test_a_retry_that_is_open_already_is_not_charged_once_the_subscription_is_ca
 
     system.run_until_idle()
     assert (system.state(other), system.provider.movements()) == ("canceled", [])
+
+
+def test_a_retry_that_is_open_already_waits_while_another_payment_collects_the_invoice(system: System) -> None:
+    dunned = system.subscribe("inv", system.provider.scripted_card("insufficient_funds", "success"))
+    system.move_clock(days=3, minutes=1)
+    system.run(DUNNING, dunned)
+    [retry] = system.messages
+    system.messages.clear()
+    other = system.pay("inv", system.provider.bank_account(), payment_method="sepa_debit")
+    system.run_until_idle()
+    assert system.state(other) == "pending"
+
+    system.run(*retry)
+    assert (system.state(dunned), system.attempts(dunned)[-1].status) == ("past_due", "due")
+    assert system.attempts(dunned)[-1].due_at > system.now()
+    system.provider.decide_at_bank(system.reference(other), "success")
+    system.deliver_and_run(system.provider.event("payment_intent.succeeded", system.reference(other)))
+    system.advance(minutes=2)
+    assert (system.state(dunned), system.provider.movements()) == ("canceled", [("charge", AMOUNT)])
 
 
 def test_a_subscription_stays_past_due_until_its_last_case_has_recovered(system: System) -> None:
