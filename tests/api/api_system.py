@@ -18,7 +18,7 @@ PROBLEM = "application/problem+json"
 
 
 class ApiSystem(System):
-    """A system with one more caller, `revoked`, and with requests whose responses are looked at."""
+    """A system with one more caller, `revoked`, and with requests that return the whole response."""
 
     def __init__(self, database_url: str, sandbox: RunningSandbox) -> None:
         super().__init__(database_url, sandbox)

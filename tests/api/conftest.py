@@ -23,7 +23,7 @@ def _bodies_may_be_deep(collection_between_tests: None) -> None:
 
 @pytest.fixture(scope="session")
 def provider() -> Iterator[RunningSandbox]:
-    """A sandbox that answers over a socket and delivers no webhooks."""
+    """A sandbox that serves over a socket and delivers no webhooks."""
     with RunningSandbox(Settings(seed=1)) as running:
         yield running
 

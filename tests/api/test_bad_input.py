@@ -1,4 +1,4 @@
-"""Whatever is wrong with a request, the answer is a problem that says what to do, and no row is written."""
+"""Each invalid request gets a problem that says what to do, and writes no row."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def refuse(api: ApiSystem, status: int, kind: str, **changes: Any) -> str:
 
 
 @pytest.mark.parametrize("field", REQUIRED)
-def test_a_required_field_is_missing(api: ApiSystem, field: str) -> None:
+def test_a_missing_field_is_named(api: ApiSystem, field: str) -> None:
     assert f"{field}: required" in refuse(api, 422, "invalid_request", **{field: ...})
 
 
@@ -76,12 +76,12 @@ def test_every_wrong_field_is_named_at_once(api: ApiSystem) -> None:
     ],
     ids=lambda value: str(value)[:24].encode("ascii", "replace").decode(),
 )
-def test_a_field_of_the_wrong_shape(api: ApiSystem, field: str, value: Any) -> None:
+def test_a_field_of_the_wrong_shape_is_refused(api: ApiSystem, field: str, value: Any) -> None:
     assert field in refuse(api, 422, "invalid_request", **{field: value})
 
 
 @pytest.mark.parametrize("method", ["cheque", "", "CREDIT_CARD", "paypal"])
-def test_a_method_that_nobody_serves(api: ApiSystem, method: str) -> None:
+def test_a_method_without_a_provider_is_refused(api: ApiSystem, method: str) -> None:
     assert "credit_card" in refuse(api, 422, "unsupported_payment_method", payment_method=method)
 
 
@@ -126,13 +126,13 @@ AMOUNTS = [
 
 
 @pytest.mark.parametrize(("amount", "kind"), AMOUNTS)
-def test_an_amount_that_is_none(api: ApiSystem, amount: str, kind: str) -> None:
+def test_an_invalid_amount_is_refused(api: ApiSystem, amount: str, kind: str) -> None:
     raw = json.dumps(payment(amount="AMOUNT")).replace('"AMOUNT"', amount)
     assert "amount" in assert_problem(api.post("/process", raw), 422, kind)
 
 
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
-def test_constants_that_json_does_not_have(api: ApiSystem, constant: str) -> None:
+def test_constants_that_json_does_not_have_are_refused(api: ApiSystem, constant: str) -> None:
     raw = json.dumps(payment(amount="AMOUNT")).replace('"AMOUNT"', constant)
     assert_problem(api.post("/process", raw), 400, "invalid_json")
 
@@ -141,22 +141,24 @@ def test_constants_that_json_does_not_have(api: ApiSystem, constant: str) -> Non
     ("amount", "currency"),
     [("1.5", "JPY"), ("1.0001", "KWD"), ("0.001", "EUR"), ("5.50", "MGA"), ("1.001", "KWD")],
 )
-def test_an_amount_that_the_currency_or_provider_cannot_express(api: ApiSystem, amount: str, currency: str) -> None:
+def test_an_amount_that_the_currency_or_provider_cannot_express_is_refused(
+    api: ApiSystem, amount: str, currency: str
+) -> None:
     refuse(api, 422, "invalid_amount", amount=amount, currency=currency)
 
 
 @pytest.mark.parametrize(("amount", "currency"), [("1000000", "ISK"), ("1000000", "UGX"), ("100000000", "JPY")])
-def test_an_amount_above_the_providers_limit(api: ApiSystem, amount: str, currency: str) -> None:
+def test_an_amount_above_the_limit_of_the_provider_is_refused(api: ApiSystem, amount: str, currency: str) -> None:
     assert "is above" in refuse(api, 422, "invalid_amount", amount=amount, currency=currency)
 
 
 @pytest.mark.parametrize("currency", ["EURO", "EU", "", "XAU", "XXX", "XTS", "978", "ZZZ", "€€€", "EUR "])
-def test_a_currency_that_is_none(api: ApiSystem, currency: str) -> None:
+def test_an_unknown_currency_is_refused(api: ApiSystem, currency: str) -> None:
     refuse(api, 422, "unknown_currency", currency=currency)
 
 
 @pytest.mark.parametrize(("method", "currency"), [("sepa_debit", "USD"), ("ach_debit", "EUR")])
-def test_a_method_that_does_not_work_in_the_currency(api: ApiSystem, method: str, currency: str) -> None:
+def test_a_method_that_does_not_work_in_the_currency_is_refused(api: ApiSystem, method: str, currency: str) -> None:
     detail = refuse(api, 422, "unsupported_payment_method", payment_method=method, currency=currency)
     assert "works only in" in detail
 
@@ -185,25 +187,25 @@ def everywhere(text: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("changes", everywhere(CARD), ids=str)
-def test_a_card_number_anywhere(api: ApiSystem, changes: dict[str, Any]) -> None:
+def test_a_card_number_is_refused_in_every_field(api: ApiSystem, changes: dict[str, Any]) -> None:
     response = api.process(**changes)
     assert_problem(response, 422, "card_number_refused")
     assert "4242" not in response.text
 
 
 @pytest.mark.parametrize("number", ["4242424242424242", "4242424242424242.0", "378282246310005"])
-def test_a_card_number_as_a_number(api: ApiSystem, number: str) -> None:
+def test_a_card_number_is_refused_as_a_json_number(api: ApiSystem, number: str) -> None:
     raw = json.dumps(payment(metadata={"n": "NUMBER"})).replace('"NUMBER"', number)
     assert_problem(api.post("/process", raw), 422, "card_number_refused")
 
 
-def test_a_card_number_as_idempotency_key(api: ApiSystem) -> None:
+def test_a_card_number_is_refused_as_idempotency_key(api: ApiSystem) -> None:
     response = api.process(Idempotency_Key=f'"{CARD}"')
     assert_problem(response, 422, "card_number_refused")
     assert "4242" not in response.text
 
 
-def test_a_card_number_as_the_id_of_an_invoice(api: ApiSystem) -> None:
+def test_a_card_number_is_refused_as_the_id_of_an_invoice(api: ApiSystem) -> None:
     body = {"user_id": unique("user"), "amount": "10", "currency": "EUR"}
     response = api.call("PUT", f"/invoices/{CARD}", body)
     assert_problem(response, 422, "card_number_refused")
@@ -211,7 +213,7 @@ def test_a_card_number_as_the_id_of_an_invoice(api: ApiSystem) -> None:
 
 
 @pytest.mark.parametrize("changes", everywhere("a\x00b"), ids=repr)
-def test_a_nul_byte_anywhere(api: ApiSystem, changes: dict[str, Any]) -> None:
+def test_a_nul_byte_is_refused_in_every_field(api: ApiSystem, changes: dict[str, Any]) -> None:
     assert "NUL" in refuse(api, 422, "invalid_request", **changes)
 
 
@@ -228,7 +230,7 @@ def test_a_nul_byte_anywhere(api: ApiSystem, changes: dict[str, Any]) -> None:
         ("POST", "/pay_%00/cancel"),
     ],
 )
-def test_a_nul_byte_in_the_address(api: ApiSystem, method: str, path: str) -> None:
+def test_a_nul_byte_is_refused_in_the_address(api: ApiSystem, method: str, path: str) -> None:
     body = {"user_id": "u", "amount": "1", "currency": "EUR"} if method == "PUT" else None
     assert_problem(api.call(method, path, body), 422, "invalid_request")
 
@@ -241,23 +243,23 @@ def test_a_nul_byte_in_the_address(api: ApiSystem, method: str, path: str) -> No
     [b"{", b"nonsense", b"\xff\xfe", b'{"a": 1} x', b'{"a": "\x00"}', b"{'a': 1}", b'{"a": 1,}', b"1" * 5000],
     ids=repr,
 )
-def test_a_body_that_is_not_json(api: ApiSystem, body: bytes) -> None:
+def test_a_body_that_is_not_json_is_refused(api: ApiSystem, body: bytes) -> None:
     assert_problem(api.post("/process", body), 400, "invalid_json")
 
 
 @pytest.mark.parametrize("body", ["[]", '"text"', "17", "null", "true"])
-def test_a_body_that_is_no_object(api: ApiSystem, body: str) -> None:
+def test_a_body_that_is_no_object_is_refused(api: ApiSystem, body: str) -> None:
     assert "JSON object" in assert_problem(api.post("/process", body), 422, "invalid_request")
 
 
-def test_no_body_at_all(api: ApiSystem) -> None:
+def test_an_empty_body_is_refused(api: ApiSystem) -> None:
     detail = assert_problem(api.post("/process"), 422, "invalid_request")
     # Which token is needed depends on the method.
     assert all(f"{field}: required" in detail for field in REQUIRED if field != "payment_method_token")
 
 
 @pytest.mark.parametrize("depth", [*range(800, 1001, 10), 2000, 5000, 10_000])
-def test_a_deeply_nested_body(api: ApiSystem, depth: int) -> None:
+def test_a_deeply_nested_body_is_refused(api: ApiSystem, depth: int) -> None:
     """Some depths pass the JSON reader and would break what recurses after it."""
     raw = '{"metadata": ' + '{"a":' * depth + "1" + "}" * depth + "}"
     response = api.post("/process", raw)
@@ -267,7 +269,7 @@ def test_a_deeply_nested_body(api: ApiSystem, depth: int) -> None:
 
 @pytest.mark.parametrize("size", [64 * 1024 + 1, 1024 * 1024 + 1])
 @pytest.mark.parametrize("path", ["/process", "/stripe-intent", "/pay_x/refunds"])
-def test_a_body_above_64_kib(api: ApiSystem, size: int, path: str) -> None:
+def test_a_body_above_64_kib_is_refused(api: ApiSystem, size: int, path: str) -> None:
     assert_problem(api.post(path, b" " * size, Idempotency_Key="k"), 413, "body_too_large")
 
 
@@ -277,11 +279,11 @@ def test_a_body_of_64_kib_is_read(api: ApiSystem) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "ключ", '"' + "k" * 256 + '"', "a\tb"])
-def test_an_idempotency_key_that_is_none(api: ApiSystem, key: str) -> None:
+def test_an_invalid_idempotency_key_is_refused(api: ApiSystem, key: str) -> None:
     assert "Idempotency-Key" in refuse(api, 422, "invalid_request", Idempotency_Key=key)
 
 
-# --- who asks, and for what ---
+# --- callers and addresses ---
 
 DOORS = [
     ("POST", "/process"),
@@ -302,7 +304,9 @@ DOORS = [
 @pytest.mark.parametrize(
     "authorization", [None, "", "Bearer", "Bearer  ", "Bearer ck_unknown", "Basic Y2s6", "Bearer \x7f", "ck_unknown"]
 )
-def test_no_key_is_told_before_anything_else(api: ApiSystem, method: str, path: str, authorization: str | None) -> None:
+def test_a_missing_api_key_is_refused_before_anything_else(
+    api: ApiSystem, method: str, path: str, authorization: str | None
+) -> None:
     headers = {} if authorization is None else {"Authorization": authorization}
     response = api.call(method, path, b"not JSON", caller=None, **headers)
     assert_problem(response, 401, "unauthorized")
@@ -323,21 +327,21 @@ def test_a_revoked_key_is_no_key(api: ApiSystem, method: str, path: str) -> None
         ("shop", "POST", "/pay_x/review"),
     ],
 )
-def test_the_wrong_role_is_told_before_the_body_is_read(api: ApiSystem, caller: str, method: str, path: str) -> None:
+def test_the_wrong_role_is_refused_before_the_body_is_read(api: ApiSystem, caller: str, method: str, path: str) -> None:
     assert "role" in assert_problem(api.call(method, path, b"not JSON", caller=caller), 403, "forbidden")
 
 
-def test_an_unknown_invoice(api: ApiSystem) -> None:
+def test_an_unknown_invoice_is_not_found(api: ApiSystem) -> None:
     assert_problem(api.get("/invoices/none"), 404, "not_found")
     assert_problem(api.post("/stripe-intent", {"invoice_id": unique("none")}), 404, "not_found")
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/x/y/z"), ("POST", "/pay_x/unknown"), ("GET", "//nowhere")])
-def test_an_unknown_address(api: ApiSystem, method: str, path: str) -> None:
+def test_an_unknown_address_is_not_found(api: ApiSystem, method: str, path: str) -> None:
     assert_problem(api.call(method, path), 404, "not_found")
 
 
-def test_a_wrong_verb(api: ApiSystem) -> None:
+def test_a_wrong_http_method_is_refused(api: ApiSystem) -> None:
     assert_problem(api.call("DELETE", "/process"), 405, "method_not_allowed")
 
 
@@ -373,16 +377,16 @@ def test_other_commands_refuse_what_they_do_not_know(api: ApiSystem, path: str, 
     ],
     ids=str,
 )
-def test_an_invoice_that_cannot_be(api: ApiSystem, changes: dict[str, Any], kind: str) -> None:
+def test_an_impossible_invoice_is_refused(api: ApiSystem, changes: dict[str, Any], kind: str) -> None:
     body = {"user_id": "u", "amount": "1", "currency": "EUR"} | changes
     assert_problem(api.call("PUT", f"/invoices/{unique('inv')}", body), 422, kind)
 
 
-def test_an_invoice_id_that_is_too_long(api: ApiSystem) -> None:
+def test_an_invoice_id_that_is_too_long_is_refused(api: ApiSystem) -> None:
     body = {"user_id": "u", "amount": "1", "currency": "EUR"}
     assert_problem(api.call("PUT", f"/invoices/{'i' * 201}", body), 422, "invalid_request")
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=201", "limit=-1", "limit=x", "limit=", "limit=１", "surprise=1"])
-def test_a_page_that_cannot_be(api: ApiSystem, query: str) -> None:
+def test_an_impossible_page_is_refused(api: ApiSystem, query: str) -> None:
     assert_problem(api.get(f"/?{query}"), 422, "invalid_request")

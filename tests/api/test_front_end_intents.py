@@ -24,7 +24,7 @@ def intents_of(api: ApiSystem, payment_id: str) -> list[Any]:
     return [intent for intent in account.intents.values() if intent.body["metadata"].get("payment_id") == payment_id]
 
 
-def test_the_secret_is_answered_and_stored_nowhere(api: ApiSystem) -> None:
+def test_the_client_secret_is_in_the_response_and_stored_nowhere(api: ApiSystem) -> None:
     response = open_intent(api, owed(api))
     assert response.status_code == 201
     intent = response.json
@@ -39,7 +39,7 @@ def test_the_secret_is_answered_and_stored_nowhere(api: ApiSystem) -> None:
     assert shown.json["attempts"][0]["provider_reference"] == intent["client_secret"].split("_secret_")[0]
 
 
-def test_the_provider_is_told_the_amount_of_the_invoice(api: ApiSystem) -> None:
+def test_the_intent_has_the_amount_of_the_invoice(api: ApiSystem) -> None:
     payment_id = open_intent(api, owed(api, "31.50")).json["payment_id"]
     (intent,) = intents_of(api, payment_id)
     assert (intent.body["amount"], intent.body["currency"]) == (3150, "eur")
@@ -62,31 +62,31 @@ def test_a_repeated_key_gets_the_same_intent_and_no_other(api: ApiSystem) -> Non
     assert "_secret_" not in api.dump()
 
 
-def test_no_intent_beside_another_collection(api: ApiSystem) -> None:
+def test_an_invoice_under_collection_gets_no_intent(api: ApiSystem) -> None:
     live = api.process().json
     before = api.row_counts()
     assert_problem(open_intent(api, live["invoice_id"]), 409, "collection_in_progress")
     assert api.row_counts() == before
 
 
-def test_no_payment_beside_an_open_intent(api: ApiSystem) -> None:
+def test_an_invoice_with_an_open_intent_gets_no_other_payment(api: ApiSystem) -> None:
     invoice = owed(api)
     open_intent(api, invoice)
     assert_problem(api.process(invoice_id=invoice, user_id="user-1", amount="1"), 409, "collection_in_progress")
 
 
-def test_no_intent_over_nothing(api: ApiSystem) -> None:
+def test_a_paid_invoice_gets_no_intent(api: ApiSystem) -> None:
     paid = api.process_and_run()
     before = api.row_counts()
     assert_problem(open_intent(api, paid["invoice_id"]), 422, "amount_above_open")
     assert api.row_counts() == before
 
 
-def test_somebody_elses_invoice_is_unknown(api: ApiSystem) -> None:
+def test_an_invoice_of_another_application_gets_no_intent(api: ApiSystem) -> None:
     assert_problem(open_intent(api, owed(api), caller="other"), 404, "not_found")
 
 
-def test_when_the_provider_fails_nothing_stays_live(api: ApiSystem) -> None:
+def test_a_failed_intent_leaves_no_live_payment(api: ApiSystem) -> None:
     invoice = owed(api)
     api.sandbox.state.faults.add("payment_intents.create", "error_before")
     assert_problem(open_intent(api, invoice), 502, "provider_error")
@@ -95,7 +95,7 @@ def test_when_the_provider_fails_nothing_stays_live(api: ApiSystem) -> None:
     assert open_intent(api, invoice).status_code == 201
 
 
-def test_when_the_secret_cannot_be_read_again_the_intent_stays(api: ApiSystem) -> None:
+def test_an_intent_whose_secret_cannot_be_read_stays_open(api: ApiSystem) -> None:
     invoice = owed(api)
     first = open_intent(api, invoice).json
     api.sandbox.state.faults.add("payment_intents.retrieve", "error_before")

@@ -38,7 +38,7 @@ def test_a_naive_due_date_is_refused_or_means_utc(api: ApiSystem) -> None:
     assert response.status_code == 422 or response.json["due_at"] == "2027-01-02T03:04:05.000Z"
 
 
-def test_what_is_captured_is_no_longer_open(api: ApiSystem) -> None:
+def test_captured_money_is_no_longer_outstanding(api: ApiSystem) -> None:
     invoice = unique("inv")
     put(api, invoice)
     paid = api.process_and_run(invoice_id=invoice, user_id="user-1", amount="30")
@@ -47,7 +47,7 @@ def test_what_is_captured_is_no_longer_open(api: ApiSystem) -> None:
     assert (shown["collected_amount"], shown["open_amount"]) == ("30.00", "70.00")
 
 
-def test_a_decline_leaves_everything_open(api: ApiSystem) -> None:
+def test_a_decline_leaves_the_whole_invoice_outstanding(api: ApiSystem) -> None:
     invoice = unique("inv")
     put(api, invoice)
     api.process_and_run(
@@ -73,7 +73,7 @@ def test_the_amount_stays_while_it_is_being_collected(api: ApiSystem) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"user_id": "user-2"}, {"currency": "USD"}], ids=str)
-def test_user_and_currency_stay(api: ApiSystem, changes: dict[str, str]) -> None:
+def test_user_and_currency_of_an_invoice_cannot_change(api: ApiSystem, changes: dict[str, str]) -> None:
     invoice = unique("inv")
     made = put(api, invoice).json
     assert_problem(put(api, invoice, **changes), 409, "invoice_mismatch")

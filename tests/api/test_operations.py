@@ -1,4 +1,4 @@
-"""Capture, cancel, refund and review: when each may be asked for, and what it leaves."""
+"""Capture, cancel, refund and review: when each is allowed, and what it writes."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def held_for_review(api: ApiSystem) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("body", "taken"), [({}, "10.00"), ({"amount": "4"}, "4.00"), ({"amount": 10}, "10.00")])
-def test_capture(api: ApiSystem, body: dict[str, Any], taken: str) -> None:
+def test_a_capture_takes_all_or_a_part(api: ApiSystem, body: dict[str, Any], taken: str) -> None:
     payment_id = authorized(api)
-    asked = api.post(f"/{payment_id}/capture", body)
-    assert (asked.status_code, asked.json["status"]) == (202, "authorized")
-    assert asked.headers["Location"].endswith(payment_id)
+    response = api.post(f"/{payment_id}/capture", body)
+    assert (response.status_code, response.json["status"]) == (202, "authorized")
+    assert response.headers["Location"].endswith(payment_id)
     api.run_published()
     shown = api.show(payment_id)
     assert (shown["status"], shown["captured_amount"]) == ("captured", taken)
@@ -91,7 +91,7 @@ def test_a_repeated_capture_is_one(api: ApiSystem) -> None:
 # --- cancel ---
 
 
-def test_what_never_reached_the_provider_is_canceled_at_once(api: ApiSystem) -> None:
+def test_a_payment_that_never_reached_the_provider_is_canceled_at_once(api: ApiSystem) -> None:
     payment_id = api.process().json["id"]
     response = api.post(f"/{payment_id}/cancel")
     assert (response.status_code, response.json["status"]) == (202, "canceled")
@@ -101,7 +101,7 @@ def test_what_never_reached_the_provider_is_canceled_at_once(api: ApiSystem) -> 
     assert [attempt["status"] for attempt in shown["attempts"]] == ["canceled"]
 
 
-def test_an_authorization_is_released(api: ApiSystem) -> None:
+def test_a_cancel_voids_an_authorization(api: ApiSystem) -> None:
     payment_id = authorized(api)
     assert api.post(f"/{payment_id}/cancel").json["status"] == "authorized"
     api.run_published()
@@ -174,7 +174,7 @@ def test_refunds_under_way_count_as_given(api: ApiSystem) -> None:
     assert api.show(payment_id)["status"] == "refunded"
 
 
-def test_nothing_is_refunded_that_was_not_captured(api: ApiSystem) -> None:
+def test_only_captured_money_is_refunded(api: ApiSystem) -> None:
     for payment_id in (authorized(api), api.process().json["id"]):
         before = api.row_counts()
         assert_problem(refund(api, payment_id), 409, "conflict")
@@ -197,7 +197,7 @@ def test_a_refund_may_be_waited_for(api: ApiSystem) -> None:
 # --- review ---
 
 
-def test_an_operator_lets_a_payment_pass(api: ApiSystem) -> None:
+def test_an_operator_approves_a_payment(api: ApiSystem) -> None:
     shown = held_for_review(api)
     response = api.post(f"/{shown['id']}/review", {"decision": "approve"}, caller="operator")
     assert (response.status_code, response.json["status"]) == (202, "accepted")
@@ -213,7 +213,7 @@ def test_an_operator_rejects_a_payment(api: ApiSystem) -> None:
     assert response.json["attempts"][0]["status"] == "canceled"
 
 
-def test_only_what_waits_for_review_is_reviewed(api: ApiSystem) -> None:
+def test_only_a_payment_in_review_is_reviewed(api: ApiSystem) -> None:
     payment_id = api.process().json["id"]
     before = api.row_counts()
     assert_problem(api.post(f"/{payment_id}/review", {"decision": "approve"}, caller="operator"), 409, "conflict")

@@ -23,8 +23,8 @@ def record(api: ApiSystem, payment_id: str, **body: Any) -> Any:
 
 
 def test_every_method_is_listed_with_its_provider_or_why_not(api: ApiSystem) -> None:
-    found = api.get("/payment-methods?currency=eur&country=de&amount=12.30").json
-    listed = {each["payment_method"]: each for each in found["payment_methods"]}
+    listing = api.get("/payment-methods?currency=eur&country=de&amount=12.30").json
+    listed = {each["payment_method"]: each for each in listing["payment_methods"]}
     assert list(listed) == list(PaymentMethod)
     assert listed["credit_card"] == {
         "payment_method": "credit_card",
@@ -47,9 +47,9 @@ def test_every_method_is_listed_with_its_provider_or_why_not(api: ApiSystem) -> 
     assert "not configured" in listed["paypal"]["reason"]
 
 
-def test_an_amount_may_be_too_much(api: ApiSystem) -> None:
-    found = api.get("/payment-methods?currency=EUR&amount=1000000").json["payment_methods"]
-    assert [each["payment_method"] for each in found if each["available"]] == ["invoice"]
+def test_a_method_is_not_available_above_its_maximum(api: ApiSystem) -> None:
+    listing = api.get("/payment-methods?currency=EUR&amount=1000000").json["payment_methods"]
+    assert [each["payment_method"] for each in listing if each["available"]] == ["invoice"]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_an_amount_may_be_too_much(api: ApiSystem) -> None:
         ("?currency=EUR&colour=red", "invalid_request"),
     ],
 )
-def test_a_question_that_makes_no_sense(api: ApiSystem, query: str, kind: str) -> None:
+def test_an_invalid_query_is_refused(api: ApiSystem, query: str, kind: str) -> None:
     assert_problem(api.get(f"/payment-methods{query}"), 422, kind)
 
 
@@ -114,7 +114,7 @@ def test_an_invoice_can_be_canceled_until_it_is_paid(api: ApiSystem) -> None:
     ],
     ids=str,
 )
-def test_a_record_that_makes_no_sense_changes_nothing(api: ApiSystem, body: Any, kind: str) -> None:
+def test_an_invalid_record_changes_nothing(api: ApiSystem, body: Any, kind: str) -> None:
     waiting = by_invoice(api)
     before = api.row_counts()
     assert_problem(record(api, waiting["id"], **body), 422, kind)
@@ -122,7 +122,7 @@ def test_a_record_that_makes_no_sense_changes_nothing(api: ApiSystem, body: Any,
     assert api.show(waiting["id"])["status"] == "requires_action"
 
 
-def test_only_operators_record_and_only_what_nobody_else_keeps(api: ApiSystem) -> None:
+def test_only_operators_record_and_only_payments_by_invoice(api: ApiSystem) -> None:
     waiting = by_invoice(api)
     path, body = f"/admin/payments/{waiting['id']}/record", {"reference": "r"}
     assert_problem(api.post(path, body, Idempotency_Key=unique("key")), 403, "forbidden")
@@ -154,6 +154,6 @@ def test_a_customer_without_an_application_to_go_to_sees_a_page(api: ApiSystem) 
     assert api.messages == []
 
 
-def test_a_return_of_nothing(api: ApiSystem) -> None:
+def test_a_return_to_an_unknown_attempt_is_not_found(api: ApiSystem) -> None:
     assert_problem(api.get("/returns/at_none", caller=None), 404, "not_found")
     assert "token" not in payment(payment_method_token=...)

@@ -82,7 +82,7 @@ def test_a_subscription_is_shown_to_its_application_only(api: ApiSystem) -> None
     assert_problem(api.get(f"/subscriptions/{subscription}", caller="other"), 404, "not_found")
 
 
-def test_a_subscription_of_somebody_else_is_refused_and_nothing_is_written(api: ApiSystem) -> None:
+def test_a_subscription_of_another_user_is_refused_and_nothing_is_written(api: ApiSystem) -> None:
     subscription = unique("sub")
     api.process(subscription_id=subscription)
     before = api.row_counts()
@@ -109,7 +109,7 @@ def test_after_a_decline_the_invoice_can_be_paid_again(api: ApiSystem) -> None:
     assert again["status"] == "captured"
 
 
-def test_no_more_is_taken_than_is_open(api: ApiSystem) -> None:
+def test_no_more_is_charged_than_is_outstanding(api: ApiSystem) -> None:
     invoice = {"invoice_id": unique("inv"), "user_id": unique("user")}
     api.call("PUT", f"/invoices/{invoice['invoice_id']}", {**UPSERT, "user_id": invoice["user_id"]})
     assert api.process_and_run(**invoice, amount="60")["status"] == "captured"
@@ -123,7 +123,7 @@ def test_no_more_is_taken_than_is_open(api: ApiSystem) -> None:
 UPSERT = {"user_id": "u", "amount": "100", "currency": "EUR"}
 
 
-@pytest.mark.parametrize("changes", [{"user_id": "somebody-else"}, {"currency": "USD"}], ids=str)
+@pytest.mark.parametrize("changes", [{"user_id": "another-user"}, {"currency": "USD"}], ids=str)
 def test_a_payment_must_fit_its_invoice(api: ApiSystem, changes: dict[str, Any]) -> None:
     paid = api.process_and_run()
     same = {"invoice_id": paid["invoice_id"], "user_id": paid["user_id"]}
@@ -143,7 +143,7 @@ def test_an_invoice_of_another_application_is_not_found(api: ApiSystem) -> None:
 # --- idempotency ---
 
 
-def test_a_repeated_key_gets_the_same_answer(api: ApiSystem) -> None:
+def test_a_repeated_key_gets_the_same_response(api: ApiSystem) -> None:
     body, key = payment(), unique("key")
     first = api.post("/process", body, Idempotency_Key=key)
     rows = api.row_counts()
@@ -198,7 +198,7 @@ def test_without_a_key_each_request_is_its_own(api: ApiSystem) -> None:
 # --- reading ---
 
 
-def test_somebody_elses_payment_looks_like_an_unknown_one(api: ApiSystem) -> None:
+def test_a_payment_of_another_application_looks_like_an_unknown_one(api: ApiSystem) -> None:
     mine = api.process().json["id"]
     for method, path in [("GET", ""), ("POST", "/capture"), ("POST", "/cancel"), ("POST", "/refunds")]:
         before = api.row_counts()
@@ -240,7 +240,7 @@ def test_the_list_shows_own_payments_only(api: ApiSystem) -> None:
 
 
 @pytest.mark.parametrize("prefer", ["wait=5", "respond-async, wait=5", "wait = 5", "foo;wait=5"])
-def test_a_caller_may_wait_for_the_rest(api: ApiSystem, prefer: str) -> None:
+def test_a_caller_may_wait_for_the_result(api: ApiSystem, prefer: str) -> None:
     api.is_worker_up = True
     response = api.process(Prefer=prefer)
     assert (response.status_code, response.json["status"]) == (200, "captured")
@@ -249,18 +249,18 @@ def test_a_caller_may_wait_for_the_rest(api: ApiSystem, prefer: str) -> None:
 
 
 @pytest.mark.parametrize("prefer", ["wait=0", "wait=", "wait=-1", "wait=x", "await=5", "respond-async", ""])
-def test_a_preference_that_is_none_is_ignored(api: ApiSystem, prefer: str) -> None:
+def test_a_malformed_preference_is_ignored(api: ApiSystem, prefer: str) -> None:
     response = api.process(Prefer=prefer)
     assert response.status_code == 202
     assert "Preference-Applied" not in response.headers
 
 
-def test_nobody_waits_longer_than_half_a_minute(api: ApiSystem) -> None:
+def test_a_wait_lasts_half_a_minute_at_most(api: ApiSystem) -> None:
     api.is_worker_up = True
     assert api.process(Prefer="wait=3600").headers["Preference-Applied"] == "wait=30"
 
 
-def test_who_waited_in_vain_gets_the_acceptance(api: ApiSystem) -> None:
+def test_a_wait_that_ends_without_a_result_returns_the_acceptance(api: ApiSystem) -> None:
     response = api.process(Prefer="wait=1")
     assert (response.status_code, response.json["status"]) == (202, "accepted")
 
@@ -285,7 +285,7 @@ def test_who_waited_in_vain_gets_the_acceptance(api: ApiSystem) -> None:
     ],
     ids=str,
 )
-def test_a_refusal_that_was_waited_for(
+def test_a_waiting_caller_gets_the_refusal(
     api: ApiSystem, changes: dict[str, Any], status: int, kind: str, code: str
 ) -> None:
     api.is_worker_up = True
@@ -299,7 +299,7 @@ def test_a_refusal_that_was_waited_for(
 @pytest.mark.parametrize(
     ("command", "kind"), [(Blocked(), "fraud_blocked"), (ReviewRequired(), "review_required")], ids=str
 )
-def test_a_screened_payment_that_was_waited_for(api: ApiSystem, command: Any, kind: str) -> None:
+def test_a_waiting_caller_gets_the_result_of_the_screening(api: ApiSystem, command: Any, kind: str) -> None:
     body, key = payment(), unique("key")
     shown = api.post("/process", body, Idempotency_Key=key).json
     api.runtime.change("test", transition.apply, shown["attempts"][0]["id"], command)
@@ -310,13 +310,13 @@ def test_a_screened_payment_that_was_waited_for(api: ApiSystem, command: Any, ki
 # --- processes ---
 
 
-def test_alive_and_ready(api: ApiSystem) -> None:
+def test_the_health_pages_say_alive_and_ready(api: ApiSystem) -> None:
     assert api.call("GET", "//healthz", caller=None).json == {"status": "ok"}
     ready = api.call("GET", "//readyz", caller=None)
     assert (ready.status_code, ready.json["checks"]) == (200, {"database": True, "broker": True})
 
 
-def test_without_the_broker_it_is_not_ready_but_accepts(api: ApiSystem) -> None:
+def test_without_the_broker_payments_are_accepted_and_the_process_is_not_ready(api: ApiSystem) -> None:
     api.broker_error = ConnectionError("refused")
     ready = api.call("GET", "//readyz", caller=None)
     assert (ready.status_code, ready.json["checks"]) == (503, {"database": True, "broker": False})

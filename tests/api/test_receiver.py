@@ -1,4 +1,4 @@
-"""The receiver: verify on the raw body, store once, ring; of a forgery only the fact stays."""
+"""The receiver: verify the raw body, store the event once, publish; record a forgery without its content."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def last_event(api: ApiSystem) -> Any:
 
 
 @pytest.mark.parametrize("secret", WEBHOOK_SECRETS)
-def test_a_verified_event_is_stored_as_it_came_and_rung(api: ApiSystem, secret: str) -> None:
+def test_a_verified_event_is_stored_as_received_and_published(api: ApiSystem, secret: str) -> None:
     body = event()
     response = send(api, body, secret=secret)
     assert (response.status_code, response.json) == (200, {"received": True})
@@ -59,7 +59,7 @@ def test_a_verified_event_is_stored_as_it_came_and_rung(api: ApiSystem, secret: 
     assert api.messages == [("payments.webhook", row.id)]
 
 
-def test_a_duplicate_is_one_row_and_one_ring(api: ApiSystem) -> None:
+def test_a_duplicate_is_stored_and_published_once(api: ApiSystem) -> None:
     body = event()
     assert [send(api, body).status_code for _ in range(3)] == [200, 200, 200]
     assert len(stored(api, body)) == 1
@@ -90,7 +90,9 @@ FORGERIES = {
 
 
 @pytest.mark.parametrize("forgery", FORGERIES)
-def test_of_a_forgery_only_the_fact_stays(api: ApiSystem, forgery: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_forgery_is_recorded_without_its_content(
+    api: ApiSystem, forgery: str, caplog: pytest.LogCaptureFixture
+) -> None:
     body, before = event(secret="canary"), api.row_counts()
     signature = FORGERIES[forgery](body, api.now().timestamp())
     headers = {} if signature is None else {"Stripe_Signature": signature}
@@ -107,7 +109,7 @@ def test_of_a_forgery_only_the_fact_stays(api: ApiSystem, forgery: str, caplog: 
     assert api.messages == []
 
 
-def test_a_flood_of_forgeries_does_not_fill_the_trail(api: ApiSystem) -> None:
+def test_a_flood_of_forgeries_does_not_fill_the_audit_trail(api: ApiSystem) -> None:
     before = api.row_counts()["events"]
     for _ in range(20):
         assert api.post(PATH, event(), caller=None).status_code == 400
@@ -130,7 +132,7 @@ def test_a_flood_of_forgeries_does_not_fill_the_trail(api: ApiSystem) -> None:
     ],
     ids=lambda body: repr(body[:40]),
 )
-def test_signed_but_no_event_of_ours(api: ApiSystem, body: bytes) -> None:
+def test_a_signed_body_that_is_no_event_is_refused(api: ApiSystem, body: bytes) -> None:
     before = api.row_counts()
     assert_problem(send(api, body), 400, "webhook_refused")
     assert api.row_counts()["webhook_events"] == before["webhook_events"]
@@ -167,13 +169,13 @@ def test_an_event_above_64_kib_is_stored(api: ApiSystem) -> None:
     assert len(stored(api, body)) == 1
 
 
-def test_a_giant_body_is_refused_unread(api: ApiSystem) -> None:
+def test_a_body_above_1_mib_is_refused_unread(api: ApiSystem) -> None:
     before = api.row_counts()
     assert_problem(send(api, b" " * (1024 * 1024 + 1)), 413, "body_too_large")
     assert api.row_counts() == before
 
 
-def test_an_unknown_provider(api: ApiSystem) -> None:
+def test_the_webhook_of_an_unknown_provider_is_not_found(api: ApiSystem) -> None:
     before = api.row_counts()
     assert_problem(api.post("/webhooks/acme", event(), caller=None), 404, "not_found")
     assert api.row_counts() == before
@@ -182,12 +184,12 @@ def test_an_unknown_provider(api: ApiSystem) -> None:
 # --- addresses ---
 
 
-def test_a_provider_may_look_whether_somebody_is_there(api: ApiSystem) -> None:
+def test_a_provider_may_probe_the_address_of_its_webhooks(api: ApiSystem) -> None:
     assert api.call("HEAD", "/webhooks/stripe", caller=None).status_code == 200
-    assert api.call("HEAD", "/webhooks/nobody", caller=None).status_code == 404
+    assert api.call("HEAD", "/webhooks/unknown", caller=None).status_code == 404
 
 
-def test_a_secret_in_the_address_opens_nothing_at_a_provider_that_signs(api: ApiSystem) -> None:
+def test_a_secret_in_the_address_does_not_replace_a_signature(api: ApiSystem) -> None:
     before = api.row_counts()["webhook_events"]
     assert_problem(api.post("/webhooks/stripe/anything", b"{}", caller=None), 400, "webhook_refused")
     assert_problem(api.post("/webhooks/klarna/anything", b"{}", caller=None), 404, "not_found")

@@ -1,4 +1,4 @@
-"""Nothing secret or personal comes out again: not in answers, not in the log."""
+"""Responses and logs show nothing secret or personal."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def written() -> Iterator[dict[str, Lines]]:
 
 
 def requests_of_every_kind(api: ApiSystem) -> list[str]:
-    """Make good and bad requests at every door with personal data and secrets; return the answers' texts."""
+    """Send good and bad requests to every address with personal data and secrets; return the responses as text."""
     api.is_worker_up = True
     key = unique("key")
     body = payment(**PERSONAL)
@@ -88,12 +88,12 @@ def requests_of_every_kind(api: ApiSystem) -> list[str]:
     return [response.text + str(response.headers) for response in responses]
 
 
-def test_no_answer_shows_what_was_confided(api: ApiSystem) -> None:
+def test_no_response_shows_a_secret_or_personal_data(api: ApiSystem) -> None:
     for text in requests_of_every_kind(api):
         assert not [secret for secret in (*SHOWN_NEVER, CARD, *api.keys.values(), "_secret_") if secret in text]
 
 
-def test_no_line_of_the_log_shows_what_was_confided(api: ApiSystem, written: dict[str, Lines]) -> None:
+def test_no_line_of_the_log_shows_a_secret_or_personal_data(api: ApiSystem, written: dict[str, Lines]) -> None:
     requests_of_every_kind(api)
     invoice = unique("inv")
     api.call("PUT", f"/invoices/{invoice}", {"user_id": "u", "amount": "9", "currency": "EUR"})
@@ -106,7 +106,7 @@ def test_no_line_of_the_log_shows_what_was_confided(api: ApiSystem, written: dic
         assert not [found for found in bare if found in text]
 
 
-def test_an_unexpected_error_tells_nothing(api: ApiSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_shows_no_detail(api: ApiSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError(f"secret {EMAIL}")
 

@@ -44,7 +44,7 @@ KINDS: dict[str, tuple[Json, ...]] = {
     "captured later": ({"capture": False, "off_session": False}, {"capture": False, "off_session": True}),
     "subscription": ({"subscription_id": "sub", "off_session": True}, {"subscription_id": "sub", "off_session": False}),
 }
-WAYS = ("answered",) * 4 + ("lost", "late", "not executed", "refused", "at fault", "paused", "overtaken", "outrun")
+WAYS = ("sent",) * 4 + ("lost", "late", "not executed", "refused", "at fault", "paused", "overtaken", "outrun")
 # Soft declines begin dunning; the others end it.
 DECLINES = (DeclineClass.SOFT, DeclineClass.SOFT, DeclineClass.SOFT, *DeclineClass)
 BEHAVIOURS = ("good",) * 4 + ("declined", "declined", "processing", "unauthenticated", "requires_action")
@@ -90,7 +90,7 @@ class Histories(RuleBasedStateMachine):
         crash.clear()
         self.provider = SimulatedProvider(
             plan=self.plan,
-            is_answering=self.is_answering,
+            is_up=self.is_up,
             during_call=self.overtake,
             before_confirm=self.check_lease,
             after_look_up=self.outrun,
@@ -197,7 +197,7 @@ class Histories(RuleBasedStateMachine):
             self.crash.clear()
 
     def plan(self, attempt: AttemptRequest) -> Plan:
-        """Say how a call ends."""
+        """Return how a call ends."""
         self.claimed[attempt.attempt_id] = self.token_of(attempt)
         if self.is_calm:
             return Plan()
@@ -215,14 +215,14 @@ class Histories(RuleBasedStateMachine):
         """Check that a worker which lost its lease before its reference was stored does not go on."""
         assert self.token_of(attempt) == self.claimed[attempt.attempt_id]
 
-    def is_answering(self) -> bool:
-        """Say whether a look-up is answered."""
+    def is_up(self) -> bool:
+        """Return whether a look-up gets a response."""
         return self.is_calm or self.choose([True, True, False])
 
     def overtake(self, attempt: AttemptRequest) -> None:
-        """Let something happen while a worker is about an attempt: this very moment is not the worker's own."""
+        """Let something happen in the middle of the work on an attempt."""
         self.is_busy = True
-        happens = [self.lose_lease, *([self.decide_and_tell] if self.undecided() else [])]
+        happens = [self.lose_lease, *([self.decide_and_deliver] if self.undecided() else [])]
         self.choose(happens)(attempt)
         self.is_busy = False
 
@@ -236,7 +236,7 @@ class Histories(RuleBasedStateMachine):
         self.move_clock(LEASE + timedelta(seconds=1))
         self.run(RECONCILE, attempt.attempt_id, CRASHES[RECONCILE])
 
-    def decide_and_tell(self, attempt: AttemptRequest) -> None:
+    def decide_and_deliver(self, attempt: AttemptRequest) -> None:
         """Let bank or customer decide, and the webhook of that be applied."""
         self.bank_or_customer_decides()
         self.deliver(len(self.provider.events) - 1, has_status=True)
@@ -299,7 +299,7 @@ class Histories(RuleBasedStateMachine):
 
     def undecided(self) -> list[Object]:
         objects = [*self.provider.intents.values(), *self.provider.refunds.values()]
-        return [found for found in objects if found.status in MONEY_AT_BANK]
+        return [each for each in objects if each.status in MONEY_AT_BANK]
 
     def bank_or_customer_decides(self) -> None:
         subject, result = self.choose(self.undecided()), self.choose(["good", "declined", "approved"])

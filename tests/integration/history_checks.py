@@ -49,7 +49,7 @@ class Stored:
         )
 
     def check(self, provider: SimulatedProvider) -> None:
-        """Check the rows, and that nobody was charged or refunded twice."""
+        """Check the rows, and that no payment was charged or refunded twice."""
         for payment in self.payments.values():
             self._check_amounts(payment, provider)
             self._check_attempts(payment)

@@ -1,6 +1,6 @@
 """A provider in memory, for histories of hundreds of steps: what really happened to the money, and how each call ends.
 
-It knows nothing of our rows. A test says by `plan` how the next call ends; the provider keeps one object for each
+It reads none of our rows. `plan` decides how the next call ends; the provider keeps one object for each
 attempt, as a provider does that is given the attempt's id as idempotency key.
 """
 
@@ -39,7 +39,7 @@ _CHARGEABLE = ("created", "approved")
 class Plan:
     """How one call ends. `way`: what becomes of the call; `behaviour`: what issuer, bank or customer do about it."""
 
-    way: str = "answered"
+    way: str = "sent"
     behaviour: str = "good"
     decline: DeclineClass = DeclineClass.SOFT
 
@@ -94,7 +94,7 @@ class SimulatedProvider:
     oldest first: the object, and its outcome at that time."""
 
     plan: Callable[[AttemptRequest], Plan] = lambda _: Plan()
-    is_answering: Callable[[], bool] = lambda: True
+    is_up: Callable[[], bool] = lambda: True
     during_call: Callable[[AttemptRequest], None] = lambda _: None
     before_confirm: Callable[[AttemptRequest], None] = lambda _: None
     after_look_up: Callable[[AttemptRequest], None] = lambda _: None
@@ -134,8 +134,8 @@ class SimulatedProvider:
         return self._operate(attempt)
 
     def retrieve(self, attempt: AttemptRequest) -> Outcome:
-        """Look an attempt up; in doubt if the provider does not answer."""
-        outcome = self.truth(attempt) if self.is_answering() else InDoubt("no_answer")
+        """Look an attempt up; in doubt while the provider is down."""
+        outcome = self.truth(attempt) if self.is_up() else InDoubt("no_answer")
         self.after_look_up(attempt)
         return outcome
 
@@ -145,9 +145,9 @@ class SimulatedProvider:
 
     def read_webhook(self, payload: str) -> WebhookEvent | None:
         """Read an event, which may be old by now, or say nothing of the object's status."""
-        told = json.loads(payload)
-        subject, outcome = self.events[told["number"]]
-        return WebhookEvent(subject.reference, subject.attempt_id, outcome if told["has_status"] else None)
+        body = json.loads(payload)
+        subject, outcome = self.events[body["number"]]
+        return WebhookEvent(subject.reference, subject.attempt_id, outcome if body["has_status"] else None)
 
     def check(self) -> str:
         """Return a line about the account."""

@@ -16,33 +16,33 @@ CREATE = "payment_intents.create"
 
 
 @pytest.fixture(autouse=True)
-def soon(system: System) -> None:
+def opens_soon(system: System) -> None:
     """Let three failures in a row open a breaker."""
     system.runtime = replace(system.runtime, policy=replace(system.runtime.policy, breaker=BREAKER))
 
 
-def test_enough_failures_in_a_row_bar_the_way(system: System) -> None:
-    hits = _let_fail(system, 4)
+def test_enough_failures_in_a_row_open_the_breaker(system: System) -> None:
+    hits = _fail_payments(system, 4)
     assert hits == 3  # the fourth was not sent
     assert [system.attempts(payment.id)[0].retries for payment in _payments(system)] == [1, 1, 1, 1]
-    assert _told(system) == ["breaker_opened"]
+    assert _breaker_events(system) == ["breaker_opened"]
 
 
-def test_a_probe_at_a_time_and_then_all_again(system: System) -> None:
-    _let_fail(system, 3)
+def test_an_open_breaker_lets_one_probe_pass_and_closes_when_it_succeeds(system: System) -> None:
+    _fail_payments(system, 3)
     system.provider.heal()
     system.move_clock(seconds=BREAKER.reset_after.total_seconds())
     first, second, third = (payment.id for payment in _payments(system))
     inside: list[str] = []
 
-    def meanwhile() -> None:
+    def charge_the_second() -> None:
         system.run("payments.charge", system.attempts(second)[0].id)
         inside.append(system.state(second))
 
-    system.during_next("charge", meanwhile)
+    system.during_next("charge", charge_the_second)
     system.run("payments.charge", system.attempts(first)[0].id)
     assert (system.state(first), inside) == ("captured", ["accepted"])  # barred while the probe was out
-    assert _told(system) == ["breaker_opened", "breaker_closed"]
+    assert _breaker_events(system) == ["breaker_opened", "breaker_closed"]
 
     system.run("payments.charge", system.attempts(third)[0].id)
     assert system.state(third) == "captured"
@@ -51,18 +51,18 @@ def test_a_probe_at_a_time_and_then_all_again(system: System) -> None:
 
 
 def test_a_failed_probe_opens_it_again(system: System) -> None:
-    _let_fail(system, 3)
+    _fail_payments(system, 3)
     system.move_clock(seconds=BREAKER.reset_after.total_seconds())
     hits, probed_at = system.provider.fault_hits(), system.now()
     for payment in _payments(system):
         system.run("payments.charge", system.attempts(payment.id)[0].id)
     assert system.provider.fault_hits() == hits + 1
     assert system.rows(breakers)[0].opened_at >= probed_at
-    assert _told(system) == ["breaker_opened"]
+    assert _breaker_events(system) == ["breaker_opened"]
 
 
-def test_a_probe_that_never_came_back_bars_the_way_only_for_a_while(system: System) -> None:
-    _let_fail(system, 3)
+def test_a_probe_that_never_returns_blocks_others_only_for_a_while(system: System) -> None:
+    _fail_payments(system, 3)
     system.provider.heal()
     system.move_clock(seconds=BREAKER.reset_after.total_seconds())
 
@@ -81,13 +81,13 @@ def test_a_probe_that_never_came_back_bars_the_way_only_for_a_while(system: Syst
     assert system.provider.movements() == [("charge", AMOUNT)] * 3
 
 
-def test_a_success_in_between_begins_the_count_anew(system: System) -> None:
-    _let_fail(system, 2)
+def test_a_success_resets_the_count_of_failures(system: System) -> None:
+    _fail_payments(system, 2)
     system.provider.heal()
     system.pay("well")
     system.run_until_idle()
-    assert _let_fail(system, 2, "more") == 2
-    assert _told(system) == []
+    assert _fail_payments(system, 2, "more") == 2
+    assert _breaker_events(system) == []
 
 
 @pytest.mark.parametrize("card", ["pm_card_visa_chargeDeclinedInsufficientFunds", "pm_none"])
@@ -98,8 +98,8 @@ def test_declines_and_requests_at_fault_are_no_failures_of_the_provider(system: 
     assert system.rows(breakers) == []
 
 
-def _let_fail(system: System, times: int, invoice: str = "inv") -> int:
-    """Ask for so many payments while the provider answers 500; return how many calls it saw."""
+def _fail_payments(system: System, times: int, invoice: str = "inv") -> int:
+    """Request so many payments while the provider responds with 500; return how many calls reached it."""
     system.provider.fail(CREATE, "error_before", times=None)
     for number in range(times):
         system.pay(f"{invoice}{number}")
@@ -111,5 +111,5 @@ def _payments(system: System) -> list[object]:
     return system.rows(payments)
 
 
-def _told(system: System) -> list[str]:
+def _breaker_events(system: System) -> list[str]:
     return [row.name for row in system.rows(events) if row.name.startswith("breaker_")]

@@ -15,7 +15,7 @@ from tests.system import AMOUNT, Json, System
 pytestmark = pytest.mark.postgres
 
 
-def test_after_a_hiccup_the_same_key_gives_a_fresh_intent(system: System) -> None:
+def test_after_a_failure_of_the_provider_the_same_key_gets_a_new_intent(system: System) -> None:
     _owe(system)
     system.provider.fail("payment_intents.create", "error_before")
     assert system.call("POST", "/stripe-intent", {"invoice_id": "inv"}, Idempotency_Key="checkout").status_code == 502
@@ -72,7 +72,7 @@ def test_a_bank_debit_from_the_front_end_that_fails_can_be_paid_again_or_cancele
     assert system.provider.movements() == []
 
 
-def test_the_client_secret_stands_in_no_table(system: System) -> None:
+def test_the_client_secret_is_stored_in_no_table(system: System) -> None:
     _owe(system)
     intent = system.request("/stripe-intent", {"invoice_id": "inv"}, Idempotency_Key="checkout")
     reference = _confirm(system, intent, {"payment_method": "pm_card_visa"})

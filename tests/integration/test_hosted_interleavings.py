@@ -1,4 +1,4 @@
-"""Races of payments whose customer acts at the provider, each in its exact order; found by a review."""
+"""Races of payments whose customer acts at the provider, each in its exact attempt."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.postgres
 HOSTED = {"payment_method_token": None, "email": "ada@example.com"}
 
 
-def serve(system: System, provider: str) -> tuple[Any, Any]:
+def add_provider(system: System, provider: str) -> tuple[Any, Any]:
     """Let the system have one more provider; return its bench and its gateway."""
     bench = importlib.import_module(f"tests.contract.benches.{provider}").ProviderBench(system.sandbox)
     gateway = bench.gateway()
@@ -26,7 +26,7 @@ def serve(system: System, provider: str) -> tuple[Any, Any]:
     return bench, gateway
 
 
-def opened(system: System, method: str, currency: str) -> str:
+def waiting_for_customer(system: System, method: str, currency: str) -> str:
     """Return a payment that waits for its customer."""
     payment_id = system.pay(payment_method=method, currency=currency, **HOSTED)
     system.run_until_idle()
@@ -39,7 +39,7 @@ def reference(system: System, payment_id: str) -> str:
 
 
 def come_back(system: System, payment_id: str) -> None:
-    """Be the customer on his way back."""
+    """Return as the customer."""
     system.call("GET", f"/returns/{system.attempts(payment_id)[0].id}", {})
 
 
@@ -52,15 +52,15 @@ def review(system: System, payment_id: str, decision: str) -> int:
 # --- a charge that may still be running -----------------------------------------------------------------
 
 
-def test_nobody_cancels_a_charge_that_may_still_be_running(system: System) -> None:
-    bench, gateway = serve(system, "afterpay")
-    payment_id = opened(system, "afterpay", bench.currency)
+def test_a_charge_that_may_still_be_running_cannot_be_canceled(system: System) -> None:
+    bench, gateway = add_provider(system, "afterpay")
+    payment_id = waiting_for_customer(system, "afterpay", bench.currency)
     bench.let_customer_act(reference(system, payment_id), is_good=True)
     charge, late = gateway.charge, []
 
-    def timed_out(order: Any, save_reference: Any) -> Any:
-        late.append(order)
-        return InDoubt("no_answer", order.reference)
+    def timed_out(attempt: Any, save_reference: Any) -> Any:
+        late.append(attempt)
+        return InDoubt("no_answer", attempt.reference)
 
     gateway.charge = timed_out
     come_back(system, payment_id)
@@ -79,32 +79,32 @@ def test_nobody_cancels_a_charge_that_may_still_be_running(system: System) -> No
     assert (system.state(payment_id), system.provider.movements()) == ("captured", [("charge", 1230)])
 
 
-def test_looks_that_follow_one_another_do_not_throw_each_other_away(system: System) -> None:
-    bench, gateway = serve(system, "paypal")
-    payment_id = opened(system, "paypal", bench.currency)
-    retrieve, looks = gateway.retrieve, []
+def test_returns_of_the_customer_do_not_cancel_a_running_look_up(system: System) -> None:
+    bench, gateway = add_provider(system, "paypal")
+    payment_id = waiting_for_customer(system, "paypal", bench.currency)
+    retrieve, look_ups = gateway.retrieve, []
 
-    def impatient(order: Any) -> Any:
-        looks.append(order)
-        for _ in range(3 if len(looks) == 1 else 0):
+    def retrieve_and_return(attempt: Any) -> Any:
+        look_ups.append(attempt)
+        for _ in range(3 if len(look_ups) == 1 else 0):
             come_back(system, payment_id)
             system.run_published()
-        return retrieve(order)
+        return retrieve(attempt)
 
-    gateway.retrieve = impatient
+    gateway.retrieve = retrieve_and_return
     come_back(system, payment_id)
     system.run_until_idle()
-    assert len(looks) == 1
+    assert len(look_ups) == 1
     assert system.attempts(payment_id)[0].lookups == 1
 
 
 # --- money that does not match --------------------------------------------------------------------------
 
 
-def held(system: System, way: str = "pay_too_little") -> tuple[str, Any]:
+def mismatched(system: System, way: str = "pay_too_little") -> tuple[str, Any]:
     """Return a payment that waits for an operator, and its gateway."""
-    bench, gateway = serve(system, "coinbase_commerce")
-    payment_id = opened(system, "bitcoin", bench.currency)
+    bench, gateway = add_provider(system, "coinbase_commerce")
+    payment_id = waiting_for_customer(system, "bitcoin", bench.currency)
     bench.decide(reference(system, payment_id), way)
     bench.let_bank_answer(reference(system, payment_id), is_good=True)
     come_back(system, payment_id)
@@ -113,15 +113,15 @@ def held(system: System, way: str = "pay_too_little") -> tuple[str, Any]:
     return payment_id, gateway
 
 
-def test_an_application_does_not_decide_on_money_that_does_not_match(system: System) -> None:
-    payment_id, gateway = held(system)
+def test_an_application_cannot_cancel_money_that_does_not_match(system: System) -> None:
+    payment_id, gateway = mismatched(system)
     capture, responses = gateway.capture, []
 
-    def meanwhile(order: Any) -> Any:
+    def capture_and_cancel(attempt: Any) -> Any:
         responses.append(system.call("POST", f"/{payment_id}/cancel", {}).status_code)
-        return capture(order)
+        return capture(attempt)
 
-    gateway.capture = meanwhile
+    gateway.capture = capture_and_cancel
     assert review(system, payment_id, "approve") == 202
     system.run_until_idle()
     assert responses == [409]
@@ -130,68 +130,68 @@ def test_an_application_does_not_decide_on_money_that_does_not_match(system: Sys
     assert system.provider.movements() == [("charge", payment.captured)]
 
 
-def test_what_is_accepted_is_what_has_come_by_then(system: System) -> None:
-    payment_id, gateway = held(system)
-    gateway.capture = lambda order: Approved(order.charge_reference, authorized=1000, captured=1000)
+def test_an_approval_captures_what_has_arrived_by_then(system: System) -> None:
+    payment_id, gateway = mismatched(system)
+    gateway.capture = lambda attempt: Approved(attempt.charge_reference, authorized=1000, captured=1000)
     assert review(system, payment_id, "approve") == 202
     system.run_until_idle()
     payment = system.payment(payment_id)
     assert (payment.state, payment.captured, payment.authorized) == ("captured", 1000, 1000)
 
 
-def test_nothing_is_decided_before_anything_is_confirmed(system: System) -> None:
-    bench, gateway = serve(system, "coinbase_commerce")
-    payment_id = opened(system, "bitcoin", bench.currency)
-    gateway.retrieve = lambda order: AmountMismatch(order.reference, 0, "delayed")
+def test_a_mismatch_is_not_decided_before_money_is_confirmed(system: System) -> None:
+    bench, gateway = add_provider(system, "coinbase_commerce")
+    payment_id = waiting_for_customer(system, "bitcoin", bench.currency)
+    gateway.retrieve = lambda attempt: AmountMismatch(attempt.reference, 0, "delayed")
     come_back(system, payment_id)
     system.run_until_idle()
     assert system.state(payment_id) == "amount_mismatch"
     assert [review(system, payment_id, decision) for decision in ("approve", "reject")] == [409, 409]
-    gateway.retrieve = lambda order: AmountMismatch(order.reference, 700, "underpaid")
+    gateway.retrieve = lambda attempt: AmountMismatch(attempt.reference, 700, "underpaid")
     assert system.call("POST", f"/{payment_id}/cancel", {}).status_code == 409
 
 
 def test_money_that_came_after_the_end_can_still_be_accepted(system: System) -> None:
-    bench, gateway = serve(system, "coinbase_commerce")
-    payment_id = opened(system, "bitcoin", bench.currency)
+    bench, gateway = add_provider(system, "coinbase_commerce")
+    payment_id = waiting_for_customer(system, "bitcoin", bench.currency)
     system.request(f"/{payment_id}/cancel")
     system.run_until_idle()
     assert system.state(payment_id) == "canceled"
     charge = system.attempts(payment_id)[0]
     late = AmountMismatch(charge.provider_reference, 1230, "delayed")
-    tell(system, charge.id, late)
+    apply_outcome(system, charge.id, late)
     assert (system.state(payment_id), system.payment(payment_id).received) == ("canceled", 1230)
     assert system.event_names(payment_id)[-1] == "payment_unresolved"
     assert review(system, payment_id, "reject") == 409
-    gateway.capture = lambda order: Approved(order.charge_reference, authorized=1230, captured=1230)
+    gateway.capture = lambda attempt: Approved(attempt.charge_reference, authorized=1230, captured=1230)
     assert review(system, payment_id, "approve") == 202
     system.run_until_idle()
     assert (system.state(payment_id), system.payment(payment_id).captured) == ("captured", 1230)
 
 
-def test_a_second_payment_into_one_charge_is_told_once(system: System) -> None:
-    payment_id, _ = held(system)
+def test_a_second_payment_into_one_charge_is_recorded_once(system: System) -> None:
+    payment_id, _ = mismatched(system)
     review(system, payment_id, "approve")
     system.run_until_idle()
     charge = system.attempts(payment_id)[0]
     for _ in range(3):
-        tell(system, charge.id, AmountMismatch(charge.provider_reference, 9000, "multiple"))
+        apply_outcome(system, charge.id, AmountMismatch(charge.provider_reference, 9000, "multiple"))
     assert system.event_names(payment_id).count("charge_duplicated") == 1
     assert system.state(payment_id) == "captured"
 
 
-def tell(system: System, attempt_id: str, outcome: Any) -> None:
-    """Apply what a webhook's look-up has found."""
+def apply_outcome(system: System, attempt_id: str, outcome: Any) -> None:
+    """Apply an outcome, as the look-up of a webhook does."""
     system.runtime.change("test", transition.apply, attempt_id, outcome)
 
 
-# --- the rest -------------------------------------------------------------------------------------------
+# --- other races -------------------------------------------------------------------------------------------
 
 
-def test_a_retry_waits_for_what_is_being_let_go(system: System) -> None:
+def test_a_retry_waits_for_the_void_of_the_earlier_attempt(system: System) -> None:
     payment_id = system.subscribe("inv", INSUFFICIENT_FUNDS)
     first = system.attempts(payment_id)[0]
-    tell(system, first.id, CustomerApproved(first.provider_reference))
+    apply_outcome(system, first.id, CustomerApproved(first.provider_reference))
     assert [(row.verb, row.status) for row in system.attempts(payment_id)] == [("charge", "canceled"), ("void", "due")]
     assert system.attempts(payment_id)[1].provider_reference == first.provider_reference
     system.move_clock(days=3)
@@ -203,15 +203,15 @@ def test_another_users_customer_is_not_charged(system: System) -> None:
     now = system.now()
     transact(
         system.engine,
-        lambda connection: save_customer(connection, "other", "somebody", "stripe", "cus_theirs", now),
+        lambda connection: save_customer(connection, "other", "another-user", "stripe", "cus_theirs", now),
     )
     refused = system.call("POST", "/process", payment_request("inv", "pm_card_visa") | {"customer_token": "cus_theirs"})
     assert (refused.status_code, refused.json["type"]) == (404, "not_found")
 
 
 def test_another_application_does_not_see_an_order_or_a_charge(system: System) -> None:
-    serve(system, "paypal")
-    bench, _ = serve(system, "coinbase_commerce")
+    add_provider(system, "paypal")
+    bench, _ = add_provider(system, "coinbase_commerce")
     by_paypal = system.pay("paypal", payment_method="paypal", currency="USD", **HOSTED)
     by_coins = system.pay("coins", payment_method="bitcoin", currency=bench.currency, **HOSTED)
     system.run_until_idle()
@@ -226,9 +226,9 @@ def test_another_application_does_not_see_an_order_or_a_charge(system: System) -
         assert system.messages == []
 
 
-def test_a_look_at_a_provider_that_was_switched_off_waits(system: System, caplog: pytest.LogCaptureFixture) -> None:
-    bench, gateway = serve(system, "paypal")
-    payment_id = opened(system, "paypal", bench.currency)
+def test_a_look_up_at_a_provider_that_is_switched_off_waits(system: System, caplog: pytest.LogCaptureFixture) -> None:
+    bench, gateway = add_provider(system, "paypal")
+    payment_id = waiting_for_customer(system, "paypal", bench.currency)
     del system.runtime.gateways["paypal"]
     system.advance(minutes=2)
     system.run(RECONCILE, system.attempts(payment_id)[0].id)

@@ -1,4 +1,4 @@
-"""Races that a review found, each in its exact order: late calls, late and stale webhooks, two workers at once.
+"""Races, each in its exact order: late and stale webhooks, two workers at once, dunning beside other payments.
 
 What is true is what the provider's ledger says, and what our tables say beside it."""
 
@@ -24,7 +24,9 @@ pytestmark = pytest.mark.postgres
 
 
 @pytest.mark.parametrize("event_type", ["payment_intent.payment_failed", "payment_intent.canceled"])
-def test_a_late_webhook_of_a_closed_attempt_leaves_the_pending_one_alone(system: System, event_type: str) -> None:
+def test_a_late_webhook_of_a_closed_attempt_does_not_change_the_pending_attempt(
+    system: System, event_type: str
+) -> None:
     payment_id = system.subscribe("inv", **system.provider.saved_bank_account())
     late = _end_the_first_attempt(system, payment_id, event_type)
     system.advance(days=3, minutes=1)
@@ -37,7 +39,9 @@ def test_a_late_webhook_of_a_closed_attempt_leaves_the_pending_one_alone(system:
 
 
 @pytest.mark.parametrize("event_type", ["payment_intent.payment_failed", "payment_intent.canceled"])
-def test_a_late_webhook_of_a_closed_attempt_leaves_the_one_in_flight_alone(system: System, event_type: str) -> None:
+def test_a_late_webhook_of_a_closed_attempt_does_not_change_the_attempt_in_flight(
+    system: System, event_type: str
+) -> None:
     payment_id = system.subscribe("inv", system.provider.scripted_card("insufficient_funds", "success"))
     late = _end_the_first_attempt(system, payment_id, event_type)
     system.during_next("charge", lambda: _assert_changes_nothing(system, payment_id, late))
@@ -65,7 +69,7 @@ def _assert_changes_nothing(system: System, payment_id: str, late: Any) -> None:
     assert (system.payment(payment_id), system.attempts(payment_id), system.dunning_case(payment_id)) == before
 
 
-def test_a_capture_that_surfaces_on_a_closed_attempt_is_noted_and_not_added(system: System) -> None:
+def test_a_capture_that_surfaces_on_a_closed_attempt_is_recorded_and_not_added(system: System) -> None:
     payment_id = system.subscribe("inv", system.provider.scripted_card("insufficient_funds", "success"))
     system.advance(days=3, minutes=1)
     assert system.payment(payment_id).captured == AMOUNT
@@ -99,7 +103,7 @@ def test_an_event_that_was_applied_changes_nothing_when_its_message_comes_again(
 # --- refunds --------------------------------------------------------------------------------------------
 
 
-def test_a_stale_answer_about_a_refund_does_not_count_it_twice(system: System) -> None:
+def test_a_stale_response_about_a_refund_does_not_count_it_twice(system: System) -> None:
     payment_id = system.pay(card="pm_card_pendingRefund")
     system.run_until_idle()
     system.provider.fail("refunds.create", "reset_after")
@@ -130,9 +134,9 @@ def test_two_events_of_one_dashboard_refund_adopt_it_once(system: System, monkey
     rows = [system.deliver(system.provider.event(f"refund.{what}", refund_id)) for what in ("created", "updated")]
     system.messages.clear()
 
-    # Both have looked for the refund, and have not found it, before either of them adopts it.
-    both_looked, adopt = threading.Barrier(2, timeout=patient(10)), tasks.webhooks.adopt_refund
-    monkeypatch.setattr(tasks.webhooks, "adopt_refund", lambda *given: both_looked.wait() < 2 and adopt(*given))
+    # Both search for the refund, and miss it, before either of them adopts it.
+    both_searched, adopt = threading.Barrier(2, timeout=patient(10)), tasks.webhooks.adopt_refund
+    monkeypatch.setattr(tasks.webhooks, "adopt_refund", lambda *given: both_searched.wait() < 2 and adopt(*given))
     _at_once([lambda row=row: system.run(WEBHOOK, row) for row in rows])
     monkeypatch.undo()
     monkeypatch.setattr(app, "runtime", lambda: system.runtime)
@@ -199,7 +203,7 @@ def test_a_worker_whose_clock_lags_behind_keeps_the_days(system: System) -> None
     assert system.dunning_case(payment_id).due_at - first_failed_at == timedelta(days=14)
 
 
-def test_who_pays_during_dunning_pays_all_that_is_open(system: System) -> None:
+def test_a_payment_during_dunning_is_for_all_that_is_outstanding(system: System) -> None:
     dunned = system.subscribe("inv", INSUFFICIENT_FUNDS)
     part = system.call("POST", "/process", payment_request("inv", "pm_card_visa") | {"amount": "1.00"})
     assert (part.status_code, part.json["type"]) == (422, "amount_above_open")
@@ -245,7 +249,7 @@ def test_grace_does_not_end_while_another_payment_is_live(system: System) -> Non
     )
 
 
-def test_grace_ends_when_the_other_payment_came_to_nothing(system: System) -> None:
+def test_grace_ends_when_the_other_payment_fails(system: System) -> None:
     dunned = system.subscribe("inv", LOST_CARD)
     other = system.pay("inv", system.provider.bank_account(), payment_method="sepa_debit")
     system.run_until_idle()

@@ -21,9 +21,9 @@ pytestmark = pytest.mark.postgres
 # --- confirms that come late ----------------------------------------------------------------------------
 
 
-def test_a_confirm_that_arrives_after_the_cancel_takes_no_money(system: System) -> None:
-    orders = _orders(system)
-    first = _doubted_and_not_found(system)
+def test_a_confirm_that_arrives_after_the_cancel_moves_no_money(system: System) -> None:
+    charge_requests = _charge_requests(system)
+    first = _unconfirmed_after_doubt(system)
 
     system.request(f"/{first}/cancel")
     assert system.call("POST", f"/{first}/cancel", {}).status_code == 409  # not ended here while it is there
@@ -33,7 +33,7 @@ def test_a_confirm_that_arrives_after_the_cancel_takes_no_money(system: System) 
     system.run_until_idle()
     assert system.state(second) == "captured"
 
-    late = _confirm_late(system, first, orders[0])
+    late = _confirm_late(system, first, charge_requests[0])
     assert isinstance(late, InDoubt)
     assert system.provider.movements() == [("charge", AMOUNT)]
 
@@ -41,10 +41,10 @@ def test_a_confirm_that_arrives_after_the_cancel_takes_no_money(system: System) 
 def test_a_retry_after_doubt_is_the_same_confirm_to_the_provider(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys, orders = sent_keys(monkeypatch, "/confirm"), _orders(system)
-    payment_id = _doubted_and_not_found(system)
+    keys, charge_requests = sent_keys(monkeypatch, "/confirm"), _charge_requests(system)
+    payment_id = _unconfirmed_after_doubt(system)
     system.run_until_idle()
-    late = _confirm_late(system, payment_id, orders[0])
+    late = _confirm_late(system, payment_id, charge_requests[0])
 
     [attempt] = system.attempts(payment_id)
     assert isinstance(late, Approved)
@@ -52,7 +52,7 @@ def test_a_retry_after_doubt_is_the_same_confirm_to_the_provider(
     assert (system.state(payment_id), system.provider.movements()) == ("captured", [("charge", AMOUNT)])
 
 
-def _doubted_and_not_found(system: System) -> str:
+def _unconfirmed_after_doubt(system: System) -> str:
     """Return a payment whose confirm was lost on its way, so that a look-up finds it unconfirmed; not yet retried."""
     system.provider.fail("payment_intents.confirm", "reset_before")
     payment_id = system.pay()
@@ -65,16 +65,16 @@ def _doubted_and_not_found(system: System) -> str:
     return payment_id
 
 
-def _orders(system: System) -> list[AttemptRequest]:
-    """Return a list that will hold what the gateway is told to charge."""
+def _charge_requests(system: System) -> list[AttemptRequest]:
+    """Return a list that will hold the requests of the gateway's charges."""
     seen: list[AttemptRequest] = []
     charge = system.gateway.charge
 
-    def overheard(attempt: AttemptRequest, save_reference: Any) -> Any:
+    def charge_and_note(attempt: AttemptRequest, save_reference: Any) -> Any:
         seen.append(attempt)
         return charge(attempt, save_reference)
 
-    system.gateway.charge = overheard  # type: ignore[method-assign]
+    system.gateway.charge = charge_and_note  # type: ignore[method-assign]
     return seen
 
 
@@ -87,9 +87,7 @@ def _confirm_late(system: System, payment_id: str, attempt: AttemptRequest) -> A
 # --- leases that were lost ------------------------------------------------------------------------------
 
 
-def test_who_lost_the_lease_before_the_confirm_does_not_confirm(
-    system: System, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_that_lost_its_lease_does_not_confirm(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = sent_keys(monkeypatch, "/confirm")
     payment_id = system.pay()
     system.during_next("charge", lambda: _lose_the_lease(system, payment_id))
@@ -100,8 +98,10 @@ def test_who_lost_the_lease_before_the_confirm_does_not_confirm(
     assert (system.state(payment_id), system.provider.movements()) == ("captured", [("charge", AMOUNT)])
 
 
-def test_who_lost_the_lease_of_a_known_intent_does_not_confirm(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    payment_id = _doubted_and_not_found(system)
+def test_a_worker_that_lost_the_lease_of_a_known_intent_does_not_confirm(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment_id = _unconfirmed_after_doubt(system)
     keys = sent_keys(monkeypatch, "/confirm")
     system.during_next("charge", lambda: _lose_the_lease(system, payment_id))
     system.run_published()
@@ -127,7 +127,7 @@ def test_a_worker_that_was_paused_before_the_confirm_does_not_confirm(
 
 
 @pytest.mark.parametrize("operation", ["capture", "refunds"])
-def test_who_was_paused_before_the_call_does_not_make_it(
+def test_a_worker_that_was_paused_before_a_capture_or_refund_does_not_send_it(
     system: System, operation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payment_id = system.pay(capture=operation == "refunds")
@@ -165,7 +165,7 @@ def _pause_at(system: System, point: str, payment_id: str, monkeypatch: pytest.M
 
 
 class FrozenTime:
-    """A monotonic clock that a test moves; nobody wakes up from its sleep."""
+    """A monotonic clock that a test moves; its sleep never ends."""
 
     def __init__(self) -> None:
         self.seconds = 1000.0

@@ -1,5 +1,5 @@
-"""Provider, database, broker or settings fail us, or a customer's bank does: nothing is lost, failed too early, or
-shown to whom it does not concern. Found by a review, like test_interleavings.py."""
+"""The provider, the database, the broker or the settings fail: nothing is lost, nothing fails too early, and nothing is
+shown to the wrong reader."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_rate_limit_fails_no_payment(system: System, operation: str) -> None:
     assert (system.state(payment_id), system.provider.movements()) == ("captured", [("charge", AMOUNT)])
 
 
-def test_a_payment_that_is_given_up_is_void_at_the_provider_before_it_fails(system: System) -> None:
+def test_an_abandoned_payment_is_voided_at_the_provider_before_it_fails(system: System) -> None:
     system.provider.fail("payment_intents.confirm", "rate_limit", times=None)
     system.provider.fail("payment_intents.cancel", "rate_limit", times=2)
     payment_id = _try(system, 12)
@@ -81,7 +81,7 @@ def test_a_payment_that_is_given_up_is_void_at_the_provider_before_it_fails(syst
     assert system.provider.movements() == []
 
 
-def test_a_subscription_that_was_given_up_is_tried_again_in_dunning(system: System) -> None:
+def test_an_abandoned_subscription_payment_is_retried_in_dunning(system: System) -> None:
     system.provider.fail("payment_intents.confirm", "rate_limit", times=None)
     payment_id = _try(system, 14, subscription_id="sub")
     assert (system.state(payment_id), system.dunning_case(payment_id).state, system.subscription_status()) == (
@@ -133,14 +133,14 @@ def test_a_refused_certificate_was_never_sent(certificate: Path) -> None:
         assert was_never_sent(_failure(port))
 
 
-def test_a_tls_error_after_the_request_was_read_proves_nothing(certificate: Path) -> None:
+def test_a_tls_error_after_the_request_was_read_does_not_prove_that_nothing_was_sent(certificate: Path) -> None:
     read_by_provider: list[bytes] = []
 
     def break_off(client: socket.socket) -> None:
         secured = _handshake(client, certificate)
         while b"amount=1" not in b"".join(read_by_provider):
             read_by_provider.append(secured.recv(4096))
-        # A balancer that answers in clear text, where the client expects a TLS record.
+        # A balancer that responds in clear text, where the client expects a TLS record.
         with socket.socket(fileno=secured.detach()) as plain:
             plain.sendall(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
 
@@ -151,7 +151,7 @@ def test_a_tls_error_after_the_request_was_read_proves_nothing(certificate: Path
     assert not was_never_sent(failure)
 
 
-def test_an_answer_that_does_not_come_proves_nothing() -> None:
+def test_a_missing_response_does_not_prove_that_nothing_was_sent() -> None:
     is_over = threading.Event()
     with _listening(lambda client: is_over.wait()) as port:
         failure = _failure(port, scheme="http")
@@ -162,7 +162,7 @@ def test_an_answer_that_does_not_come_proves_nothing() -> None:
 
 @pytest.fixture
 def certificate() -> Path:
-    """A certificate for 127.0.0.1 that nobody trusts, and its key, in one file."""
+    """An untrusted certificate for 127.0.0.1, and its key, in one file."""
     return Path(__file__).parents[1] / "fixtures" / "untrusted.pem"
 
 
@@ -197,10 +197,10 @@ def _failure(port: int, scheme: str = "https", **how: Any) -> requests.RequestEx
     return failure.value
 
 
-# --- looks that bring nothing new -----------------------------------------------------------------------
+# --- look-ups without news -----------------------------------------------------------------------
 
 
-def test_looks_that_change_nothing_thin_out(system: System) -> None:
+def test_look_ups_without_news_become_rarer(system: System) -> None:
     payment_id = system.pay(card="pm_card_authenticationRequired", return_url="https://shop.example/back")
     system.run_until_idle()
     # Somebody chose another card in the dashboard: the intent is unconfirmed, and the payment stays as it is.
@@ -216,7 +216,7 @@ def test_looks_that_change_nothing_thin_out(system: System) -> None:
     assert [round(wait / timedelta(minutes=1)) for wait in waits] == [1, 1, 10, 60, 360]
 
 
-def test_a_closed_attempt_is_not_looked_at_for_ever(system: System) -> None:
+def test_a_closed_attempt_is_looked_up_once_more_and_then_never(system: System) -> None:
     payment_id = system.pay()
     system.run_until_idle()
     _make_due(system, payment_id)
@@ -278,7 +278,7 @@ def test_a_worker_without_settings_leaves_webhooks_to_others(system: System) -> 
     assert system.webhook(row_id).status == "applied"
 
 
-def test_an_event_that_says_too_little_sends_us_to_the_provider(system: System) -> None:
+def test_an_event_without_details_causes_a_look_up(system: System) -> None:
     payment_id = system.pay(**system.provider.saved_bank_account())
     system.run_until_idle()
     reference = system.attempts(payment_id)[0].provider_reference
@@ -290,7 +290,7 @@ def test_an_event_that_says_too_little_sends_us_to_the_provider(system: System) 
 
 
 @pytest.mark.parametrize("data", [None, {"object": None}, {"object": []}, {"object": {"object": "payment_intent"}}, 7])
-def test_a_signed_event_that_makes_no_sense_is_kept_and_not_tried_again(system: System, data: Any) -> None:
+def test_a_malformed_signed_event_is_kept_and_not_tried_again(system: System, data: Any) -> None:
     event = {"id": "evt_1", "type": "payment_intent.succeeded", "livemode": False, "data": data}
     row = system.deliver_and_run(event)
     assert (row.status, row.due_at) == ("unreadable", None)
@@ -300,36 +300,36 @@ def test_a_signed_event_that_makes_no_sense_is_kept_and_not_tried_again(system: 
 
 
 @pytest.mark.parametrize("error", [RuntimeError, OSError, ValueError, KeyError, TimeoutError])
-def test_the_bell_raises_nothing(error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
-    deaf = Celery("deaf", broker="memory://", set_as_current=False)
+def test_the_publisher_raises_nothing(error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    unreachable = Celery("unreachable", broker="memory://", set_as_current=False)
     calls: list[str] = []
 
     def refuse(name: str, **_: Any) -> None:
         calls.append(name)
         raise error("no")
 
-    monkeypatch.setattr(deaf, "send_task", refuse)
-    bell = Publisher(deaf)
-    bell.publish([TaskMessage("payments.charge", "at_1"), TaskMessage("payments.charge", "at_2")])
-    bell.publish([TaskMessage("payments.charge", "at_3")])
+    monkeypatch.setattr(unreachable, "send_task", refuse)
+    publisher = Publisher(unreachable)
+    publisher.publish([TaskMessage("payments.charge", "at_1"), TaskMessage("payments.charge", "at_2")])
+    publisher.publish([TaskMessage("payments.charge", "at_3")])
     assert calls == ["payments.charge"]
 
 
 @pytest.mark.rabbitmq
-def test_the_bell_survives_a_queue_that_somebody_declared_in_another_way(amqp_url: str, queue_prefix: str) -> None:
+def test_the_publisher_survives_a_queue_with_other_arguments(amqp_url: str, queue_prefix: str) -> None:
     name = f"{queue_prefix}charges"
     with Connection(amqp_url) as connection, connection.channel() as channel:
         channel.queue_declare(name, durable=True, auto_delete=False)
-    deaf = Celery("deaf", broker=amqp_url, set_as_current=False)
-    deaf.conf.task_queues = [Queue(name, routing_key=name, queue_arguments={"x-queue-type": "quorum"})]
-    deaf.conf.task_default_queue = name
-    Publisher(deaf).publish([TaskMessage("payments.charge", "at_1")])
+    unreachable = Celery("unreachable", broker=amqp_url, set_as_current=False)
+    unreachable.conf.task_queues = [Queue(name, routing_key=name, queue_arguments={"x-queue-type": "quorum"})]
+    unreachable.conf.task_default_queue = name
+    Publisher(unreachable).publish([TaskMessage("payments.charge", "at_1")])
     with Connection(amqp_url) as connection, connection.channel() as channel:
         assert channel.queue_declare(name, passive=True).message_count == 0
-    deaf.close()
+    unreachable.close()
 
 
-# --- what nobody may see --------------------------------------------------------------------------------
+# --- personal data --------------------------------------------------------------------------------
 
 
 def test_inspect_shows_no_personal_data_of_a_payment() -> None:
@@ -359,7 +359,7 @@ def _request(task: str, args: list[str], kwargs: Json) -> QuietRequest:
     return QuietRequest(message, headers=headers, decoded=True, body=body, app=app, task=app.tasks[task])
 
 
-def test_velocity_is_that_of_one_application(system: System) -> None:
+def test_velocity_counts_the_payments_of_one_application(system: System) -> None:
     for number in range(5):
         system.pay(f"declined-{number}", "pm_card_visa_chargeDeclined")
     system.run_until_idle()

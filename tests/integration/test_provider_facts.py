@@ -1,5 +1,5 @@
-"""What providers tell beside the state of a payment is in the audit trail: from the sandbox, through the receiver and
-the task, to a line of the payment's history, or of nobody's."""
+"""Side events of providers, such as disputes, are in the audit trail: from the sandbox, through the receiver and the
+task, to an event of the payment, or of none."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tests.system import Json, System
 from webhooks.app import PREFIX
 
 pytestmark = pytest.mark.postgres
-# What `hosted_order` asks for.
+# The amount of `hosted_order`.
 AMOUNT = "24.90"
 
 
-class PayPalHere:
+class PayPal:
     """PayPal in a system: its events arrive when a test delivers them."""
 
     def __init__(self, system: System) -> None:
@@ -52,7 +52,7 @@ class PayPalHere:
         return self.bench.account.orders[self.attempt_request(payment_id)].of("captures")[0].id
 
     def deliver(self, event: Json) -> Row[Any]:
-        """Deliver an event and work until nothing is rung; return its row."""
+        """Deliver an event and run messages until none is left; return its row."""
         sent = self.bench.signed(event)
         row_id = self.system.receive("/webhooks/paypal", sent.body, sent.headers)
         self.system.run_until_idle()
@@ -80,13 +80,13 @@ class PayPalHere:
 
 
 @pytest.fixture
-def paypal(system: System) -> PayPalHere:
+def paypal(system: System) -> PayPal:
     """PayPal beside Stripe."""
-    return PayPalHere(system)
+    return PayPal(system)
 
 
-def told(system: System) -> list[tuple[str | None, str, Json]]:
-    """Return what providers told beside payments' states: whose it is, what, and its data."""
+def side_events(system: System) -> list[tuple[str | None, str, Json]]:
+    """Return the side events: of which payment, the name, the data."""
     rows = system.rows(events, events.c.from_state.is_(None), events.c.actor.startswith("webhook:"))
     return [(row.payment_id, row.name, row.data or {}) for row in rows]
 
@@ -94,7 +94,7 @@ def told(system: System) -> list[tuple[str | None, str, Json]]:
 # --- refunds of the dashboard ----------------------------------------------------------------------------
 
 
-def test_refunds_of_the_dashboard_that_name_only_their_capture_are_adopted(system: System, paypal: PayPalHere) -> None:
+def test_refunds_of_the_dashboard_that_name_only_their_capture_are_adopted(system: System, paypal: PayPal) -> None:
     payment_id = paypal.pay()
     for value in ("7.00", "2.90"):
         refund_id = paypal.refund_in_dashboard(payment_id, value)
@@ -112,12 +112,12 @@ def test_refunds_of_the_dashboard_that_name_only_their_capture_are_adopted(syste
 # --- PayPal ----------------------------------------------------------------------------------------------
 
 
-def test_an_event_of_a_subscription_is_in_the_audit_trail_of_nobody(system: System, paypal: PayPalHere) -> None:
+def test_an_event_of_a_subscription_is_recorded_without_a_payment(system: System, paypal: PayPal) -> None:
     paypal.control("I-BW452GLLEP1G/emit", event_type="BILLING.SUBSCRIPTION.PAYMENT.FAILED")
     event = paypal.bench.event("I-BW452GLLEP1G")
     row = paypal.deliver(event)
     assert (row.status, row.payment_id) == ("applied", None)
-    [(payment_id, name, data)] = told(system)
+    [(payment_id, name, data)] = side_events(system)
     assert (payment_id, name) == (None, "subscription_payment_failed")
     assert data.pop("next_retry_at") > event["create_time"]
     assert data == {
@@ -128,10 +128,10 @@ def test_an_event_of_a_subscription_is_in_the_audit_trail_of_nobody(system: Syst
         "currency": "USD",
     }
     paypal.deliver(event)
-    assert len(told(system)) == 1
+    assert len(side_events(system)) == 1
 
 
-def test_a_dispute_is_shown_with_its_payment(system: System, paypal: PayPalHere) -> None:
+def test_a_dispute_is_shown_with_its_payment(system: System, paypal: PayPal) -> None:
     paid, other = paypal.pay(), paypal.pay()
     capture = paypal.capture_of(paid)
     for step in ({}, {"status": "UNDER_REVIEW"}, {"outcome": "RESOLVED_BUYER_FAVOUR"}):
@@ -148,17 +148,17 @@ def test_a_dispute_is_shown_with_its_payment(system: System, paypal: PayPalHere)
     assert (disputes_of(system, other), system.state(paid)) == ([], "captured")
 
 
-def test_a_dispute_that_does_not_name_us_is_nobodys(system: System, paypal: PayPalHere) -> None:
+def test_a_dispute_without_our_ids_belongs_to_no_payment(system: System, paypal: PayPal) -> None:
     paid = paypal.pay()
     capture = paypal.capture_of(paid)
     paypal.control(f"{capture}/dispute", is_anonymous=True)
     row = paypal.deliver(paypal.bench.event(capture))
     assert (row.status, row.payment_id, disputes_of(system, paid)) == ("applied", None, [])
-    [(_, name, data)] = told(system)
+    [(_, name, data)] = side_events(system)
     assert (name, data["transaction"]) == ("dispute_opened", capture)
 
 
-def test_a_dispute_that_names_only_the_payment_is_its(system: System, paypal: PayPalHere) -> None:
+def test_a_dispute_that_names_only_the_payment_belongs_to_it(system: System, paypal: PayPal) -> None:
     paid = paypal.pay()
     capture = paypal.capture_of(paid)
     paypal.control(f"{capture}/dispute")
@@ -168,7 +168,7 @@ def test_a_dispute_that_names_only_the_payment_is_its(system: System, paypal: Pa
     assert len(disputes_of(system, paid)) == 1
 
 
-def test_what_is_another_providers_payment_is_not_disputed_at_paypal(system: System, paypal: PayPalHere) -> None:
+def test_a_dispute_at_paypal_does_not_touch_a_payment_of_another_provider(system: System, paypal: PayPal) -> None:
     paid, by_card = paypal.pay(), system.pay()
     system.run_until_idle()
     capture = paypal.capture_of(paid)
@@ -179,14 +179,14 @@ def test_what_is_another_providers_payment_is_not_disputed_at_paypal(system: Sys
     assert paypal.deliver(event).payment_id is None
 
 
-def test_a_saved_account_is_known_by_its_order_and_never_by_its_token(system: System, paypal: PayPalHere) -> None:
+def test_a_saved_account_is_recorded_by_its_order_and_never_by_its_token(system: System, paypal: PayPal) -> None:
     paid = paypal.pay()
     order_id = paypal.attempt_request(paid)
     for happened, more in (("CREATED", {"order_id": order_id}), ("DELETED", {})):
         paypal.control("8kk8451t/emit", event_type=f"VAULT.PAYMENT-TOKEN.{happened}", **more)
         paypal.deliver(paypal.bench.event("8kk8451t"))
     data = {"customer": "customer_4029352050"}
-    assert told(system) == [(paid, "payment_method_saved", data), (None, "payment_method_removed", data)]
+    assert side_events(system) == [(paid, "payment_method_saved", data), (None, "payment_method_removed", data)]
 
 
 # --- Afterpay and Klarna ---------------------------------------------------------------------------------
@@ -230,11 +230,11 @@ def test_an_order_that_klarna_stops_is_recorded_at_once_and_looked_up_as_well(sy
     row_id = system.receive(path, json.dumps(event).encode(), {})
     system.run_until_idle()
     stopped = [(payment_id, "fraud_risk_stopped", {"reference": attempt.provider_reference})]
-    assert (system.webhook(row_id).status, told(system)) == ("stored", stopped)
+    assert (system.webhook(row_id).status, side_events(system)) == ("stored", stopped)
     for _ in range(3):
         system.advance(minutes=1)
     assert (system.webhook(row_id).status, fault.hits) == ("applied", 2)
-    assert (told(system), system.state(payment_id)) == (stopped, "captured")
+    assert (side_events(system), system.state(payment_id)) == (stopped, "captured")
 
 
 def disputes_of(system: System, payment_id: str) -> list[Json]:

@@ -33,7 +33,7 @@ def named(heading: str) -> set[str]:
 
 
 def entered(steps: Callable[[], object]) -> set[str]:
-    """Return the product files whose functions this thread calls meanwhile."""
+    """Return the product files whose functions the steps call."""
     files: set[str] = set()
 
     def profile(frame: FrameType, event: str, argument: object) -> None:

@@ -1,6 +1,6 @@
-"""What one successful card payment costs the database, from accept to rest, its webhook included.
+"""What one successful card payment costs the database, from its acceptance to its last webhook.
 
-The numbers are exact: whoever adds a statement or a commit to the hot path has to come here and justify it.
+The numbers are exact: a change that adds a statement or a commit to the hot path has to justify it here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.postgres
 
 @dataclass
 class Stage:
-    """What the database was asked for meanwhile."""
+    """The statements and commits of one stage."""
 
     statements: list[tuple[str, Any]] = field(default_factory=list)
     commits: int = 0
@@ -81,7 +81,7 @@ CHARGED = [
     "INSERT events",
 ]
 RECEIVED = ["INSERT webhook_events"]
-# It tells nothing new: the attempt is found by its reference, a capture or void of it is looked for, both locked.
+# It is no news: the attempt is found by its reference, a capture or void of it is searched for, and both are locked.
 APPLIED = [
     "SELECT webhook_events FOR UPDATE",
     "SELECT attempts",

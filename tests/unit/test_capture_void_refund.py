@@ -46,7 +46,7 @@ CAPTURED = {"state": State.CAPTURED, "authorized": 1000, "captured": 1000}
     ],
     ids=repr,
 )
-def test_each_outcome_of_a_capture(outcome: Outcome, state: State, status: AttemptStatus) -> None:
+def test_each_outcome_of_a_capture_leads_to_its_state(outcome: Outcome, state: State, status: AttemptStatus) -> None:
     attempt = new_attempt(Verb.CAPTURE, amount=400)
     assert state_after(outcome, attempt, **AUTHORIZED) is state
     assert decision_on(outcome, attempt, **AUTHORIZED).attempt["status"] is status
@@ -64,7 +64,7 @@ def test_each_outcome_of_a_capture(outcome: Outcome, state: State, status: Attem
     ],
     ids=repr,
 )
-def test_each_outcome_of_a_void(outcome: Outcome, state: State, status: AttemptStatus) -> None:
+def test_each_outcome_of_a_void_leads_to_its_state(outcome: Outcome, state: State, status: AttemptStatus) -> None:
     attempt = new_attempt(Verb.VOID)
     assert state_after(outcome, attempt, **AUTHORIZED) is state
     assert decision_on(outcome, attempt, **AUTHORIZED).attempt["status"] is status
@@ -83,16 +83,16 @@ def test_each_outcome_of_a_void(outcome: Outcome, state: State, status: AttemptS
     ],
     ids=repr,
 )
-def test_each_outcome_of_a_refund(outcome: Outcome, state: State, refunded: int | None) -> None:
+def test_each_outcome_of_a_refund_leads_to_its_state(outcome: Outcome, state: State, refunded: int | None) -> None:
     attempt = new_attempt(Verb.REFUND, amount=400)
     assert state_after(outcome, attempt, **CAPTURED) is state
     assert decision_on(outcome, attempt, **CAPTURED).payment.get("refunded") == refunded
 
 
-def test_the_last_refund_and_one_that_comes_back() -> None:
+def test_the_last_refund_completes_it_and_a_failed_refund_is_reversed() -> None:
     attempt = new_attempt(Verb.REFUND, amount=400)
-    rest = CAPTURED | {"state": State.PARTIALLY_REFUNDED, "refunded": 600}
-    assert state_after(Approved("re_1", refunded=400), attempt, **rest) is State.REFUNDED
+    partly = CAPTURED | {"state": State.PARTIALLY_REFUNDED, "refunded": 600}
+    assert state_after(Approved("re_1", refunded=400), attempt, **partly) is State.REFUNDED
 
     given = replace(attempt, status=AttemptStatus.SUCCEEDED)
     all_given = CAPTURED | {"state": State.REFUNDED, "refunded": 1000}

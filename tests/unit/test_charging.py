@@ -72,7 +72,7 @@ from .examples import (
     ],
     ids=repr,
 )
-def test_each_outcome_of_a_charge(outcome: Outcome, state: State, status: AttemptStatus) -> None:
+def test_each_outcome_of_a_charge_leads_to_its_state(outcome: Outcome, state: State, status: AttemptStatus) -> None:
     for before in (State.PROCESSING, State.IN_DOUBT):
         status_before = AttemptStatus.OPEN if before is State.PROCESSING else AttemptStatus.IN_DOUBT
         attempt = new_attempt(status=status_before)
@@ -80,7 +80,7 @@ def test_each_outcome_of_a_charge(outcome: Outcome, state: State, status: Attemp
         assert decision_on(outcome, attempt, state=before).attempt["status"] is status
 
 
-def test_a_capture_is_written_whole() -> None:
+def test_a_capture_sets_every_amount_and_ends_all_attempts() -> None:
     decided = decision_on(WHOLE)
     assert decided.payment["captured"] == decided.payment["authorized"] == 1000
     assert decided.attempt["due_at"] is None
@@ -94,19 +94,19 @@ def test_a_decline_keeps_its_codes() -> None:
 
 
 @pytest.mark.parametrize("amount", [1, 999, 1001, 10**9])
-def test_another_amount_than_asked_is_doubt(amount: int) -> None:
+def test_an_amount_that_does_not_match_the_request_is_doubt(amount: int) -> None:
     assert state_after(Approved("pi_1", authorized=amount, captured=amount)) is State.IN_DOUBT
 
 
 @pytest.mark.parametrize("state", sorted(CLOSED_UNPAID | IN_DUNNING))
-def test_money_that_surfaces_late_is_taken_into_the_books(state: State) -> None:
+def test_money_that_surfaces_late_is_booked(state: State) -> None:
     attempt = new_attempt(status=AttemptStatus.DECLINED)
     assert state_after(WHOLE, attempt, state=state) is State.CAPTURED
 
 
 @pytest.mark.parametrize("state", sorted(COLLECTED))
 @pytest.mark.parametrize("outcome", [WHOLE, declined(), InDoubt("x"), NotSent("x"), Pending("pi_1"), ACTION], ids=repr)
-def test_an_echo_about_collected_money_changes_nothing(state: State, outcome: Outcome) -> None:
+def test_a_repeated_outcome_of_collected_money_changes_nothing(state: State, outcome: Outcome) -> None:
     attempt = new_attempt(status=AttemptStatus.SUCCEEDED)
     payment = new_payment(state=state, authorized=1000, captured=1000)
     decided = decide(payment, attempt, outcome, NOW, POLICY)
@@ -114,31 +114,31 @@ def test_an_echo_about_collected_money_changes_nothing(state: State, outcome: Ou
 
 
 @pytest.mark.parametrize("state", sorted(set(State) - COLLECTED))
-def test_doubt_ends_nothing(state: State) -> None:
+def test_doubt_never_ends_a_payment(state: State) -> None:
     for verb, status in product(Verb, AttemptStatus):
         decided = decide(new_payment(state=state), new_attempt(verb, status), InDoubt("x"), NOW, POLICY)
         assert decided is None or decided.event is None or target(state, decided.event) in {state, State.IN_DOUBT}
 
 
-def test_doubt_is_looked_at_again_and_again() -> None:
+def test_an_attempt_in_doubt_is_looked_up_again_and_again() -> None:
     attempt = new_attempt(status=AttemptStatus.IN_DOUBT, lookups=50)
     decided = decision_on(InDoubt("still"), attempt, state=State.IN_DOUBT)
     assert decided.event is None
     assert NOW < decided.attempt["due_at"] <= NOW + timedelta(minutes=5)
 
 
-def test_the_same_call_is_made_only_so_often() -> None:
+def test_a_call_is_repeated_a_limited_number_of_times() -> None:
     assert state_after(NotSent("unreachable"), new_attempt(retries=11)) is State.ACCEPTED
     assert state_after(NotSent("unreachable"), new_attempt(retries=12)) is State.FAILED
 
 
-def test_an_attempt_that_kills_its_workers_is_given_up() -> None:
+def test_an_attempt_that_crashes_its_workers_is_abandoned() -> None:
     deadly = new_attempt(status=AttemptStatus.IN_DOUBT, claims=POLICY.max_claims)
     assert state_after(NotSent("not_created"), deadly, state=State.IN_DOUBT) is State.FAILED
     assert state_after(NotSent("unreachable"), new_attempt(claims=POLICY.max_claims)) is State.ACCEPTED
 
 
-def test_an_intent_that_may_still_be_confirmed_is_voided_before_the_charge_fails() -> None:
+def test_an_object_that_may_still_be_charged_is_voided_before_the_charge_fails() -> None:
     exhausted = new_attempt(status=AttemptStatus.IN_DOUBT, retries=12)
     decided = decision_on(NotSent("not_confirmed", reference="pi_1"), exhausted, state=State.IN_DOUBT)
     assert decided.effects == (OpenAttempt(Verb.VOID, "not_sent"),)
@@ -146,7 +146,7 @@ def test_an_intent_that_may_still_be_confirmed_is_voided_before_the_charge_fails
     assert state_after(VOIDED, new_attempt(Verb.VOID, reason="not_sent"), state=State.ACCEPTED) is State.FAILED
 
 
-def test_a_charge_that_is_still_running_is_waited_for_longer_and_longer_and_never_given_up() -> None:
+def test_a_charge_that_is_still_running_is_looked_up_later_and_later_and_never_abandoned() -> None:
     """The capture's response was lost; a look-up shows it not yet taken, and a repeat is refused as still running."""
     payment, attempt, now, pauses = new_payment(), new_attempt(status=AttemptStatus.DUE, claims=0), NOW, []
     for _ in range(12):
@@ -176,7 +176,7 @@ def test_a_worker_that_dies_again_and_again_is_still_counted() -> None:
 NOT_CHARGED_YET = Approved("o_1", voided=True, may_still_charge=True)
 
 
-def test_a_payment_that_was_taken_back_ends_when_no_call_of_ours_can_be_on_its_way() -> None:
+def test_a_canceled_payment_ends_once_no_charge_call_can_still_be_running() -> None:
     taken_back = new_payment(state=State.ACCEPTED)
     early = decide(taken_back, new_attempt(Verb.VOID), NOT_CHARGED_YET, NOW, POLICY)
     assert early is not None
@@ -187,21 +187,21 @@ def test_a_payment_that_was_taken_back_ends_when_no_call_of_ours_can_be_on_its_w
     assert target(State.ACCEPTED, late.event) is State.CANCELED
 
 
-def test_while_the_customer_is_waited_for_no_call_is_on_its_way() -> None:
+def test_a_void_ends_at_once_while_the_payment_waits_for_its_customer() -> None:
     waiting = new_payment(state=State.REQUIRES_ACTION)
     ended = decide(waiting, new_attempt(Verb.VOID), NOT_CHARGED_YET, NOW, POLICY)
     assert ended is not None
     assert target(State.REQUIRES_ACTION, ended.event) is State.CANCELED
 
 
-def test_held_money_that_the_provider_knows_nothing_of_is_doubt() -> None:
+def test_held_money_that_the_provider_does_not_show_is_doubt() -> None:
     held = new_payment(state=State.AUTHORIZED, authorized=1000)
     decided = decide(held, new_attempt(Verb.VOID), NOT_CHARGED_YET, NOW, POLICY)
     assert decided is not None
     assert decided.event is Event.VOID_IN_DOUBT
 
 
-def test_what_a_provider_forgot_is_believed_after_minutes_only() -> None:
+def test_a_missing_object_is_final_only_after_minutes() -> None:
     at_work = new_payment(state=State.PROCESSING)
     early = decide(at_work, new_attempt(lookups=5), NOT_CHARGED_YET, NOW, POLICY)
     assert early is not None
@@ -211,7 +211,7 @@ def test_what_a_provider_forgot_is_believed_after_minutes_only() -> None:
     assert target(State.PROCESSING, late.event) is State.CANCELED
 
 
-def test_money_that_surfaces_after_a_consent_that_came_too_late_is_taken_into_the_books() -> None:
+def test_money_that_surfaces_after_a_late_approval_is_booked() -> None:
     payment, attempt = new_payment(state=State.FAILED), new_attempt(status=AttemptStatus.FAILED)
     void = OpenAttempt(Verb.VOID, "late_authorization", reference="pi_1")
     payment, attempt = follow(payment, attempt, CustomerApproved("pi_1"), effects=(void,))
@@ -219,7 +219,7 @@ def test_money_that_surfaces_after_a_consent_that_came_too_late_is_taken_into_th
     assert (payment.state, payment.captured) == (State.CAPTURED, 1000)
 
 
-def test_what_the_provider_knows_is_voided_there_however_the_last_try_ended() -> None:
+def test_an_object_at_the_provider_is_voided_however_the_last_try_ended() -> None:
     """An open breaker refuses the last try; an earlier confirm of the same object may still be on its way."""
     worn_out = new_attempt(retries=NOT_SENT_TRIES - 1, is_known_to_provider=True)
     decided = decide(new_payment(state=State.PROCESSING), worn_out, NotSent("breaker_open"), NOW, POLICY)
@@ -228,7 +228,7 @@ def test_what_the_provider_knows_is_voided_there_however_the_last_try_ended() ->
     assert decided.event is not Event.CHARGE_FAILED
 
 
-def test_a_customer_who_has_agreed_lets_the_charge_go_on() -> None:
+def test_an_approval_by_the_customer_resumes_the_charge() -> None:
     waiting = new_attempt(status=AttemptStatus.ACTION_REQUIRED, lookups=2, claims=0)
     decided = decide(new_payment(state=State.REQUIRES_ACTION), waiting, CustomerApproved("o_1"), NOW, POLICY)
     assert decided is not None
@@ -239,7 +239,7 @@ def test_a_customer_who_has_agreed_lets_the_charge_go_on() -> None:
         "provider_reference": "o_1",
         "lookups": 3,
     }
-    # It was not so after all: the ladder of looks goes on where it was, instead of from its first rung again.
+    # The charge has to wait again: its schedule of look-ups continues, and does not start anew.
     again = new_attempt(status=AttemptStatus.OPEN, lookups=3)
     decided = decide(new_payment(state=State.PROCESSING), again, ActionRequired("o_1"), NOW, POLICY)
     assert decided is not None
@@ -247,7 +247,7 @@ def test_a_customer_who_has_agreed_lets_the_charge_go_on() -> None:
 
 
 @pytest.mark.parametrize("state", sorted(CLOSED_UNPAID | IN_DUNNING | COLLECTED))
-def test_a_customer_who_agrees_too_late_is_not_held_to_it(state: State) -> None:
+def test_an_approval_that_comes_too_late_is_voided(state: State) -> None:
     closed = new_attempt(status=AttemptStatus.DECLINED)
     decided = decide(new_payment(state=state), closed, CustomerApproved("o_1"), NOW, POLICY)
     assert decided is not None
@@ -257,7 +257,7 @@ def test_a_customer_who_agrees_too_late_is_not_held_to_it(state: State) -> None:
 
 
 @pytest.mark.parametrize("is_retryable", [True, False])
-def test_what_one_provider_was_never_told_goes_to_the_next(is_retryable: bool) -> None:
+def test_a_payment_that_never_reached_a_provider_fails_over(is_retryable: bool) -> None:
     payment = new_payment(state=State.PROCESSING, next_provider="other")
     decided = decide(payment, new_attempt(), NotSent("unreachable", is_retryable), NOW, POLICY)
     assert decided is not None
@@ -279,7 +279,7 @@ def test_what_one_provider_was_never_told_goes_to_the_next(is_retryable: bool) -
     ],
     ids=str,
 )
-def test_what_a_provider_may_know_of_goes_to_no_other(attempt: dict[str, Any], outcome: Outcome) -> None:
+def test_a_payment_that_a_provider_may_know_does_not_fail_over(attempt: dict[str, Any], outcome: Outcome) -> None:
     state = State.IN_DOUBT if attempt.get("status") else State.PROCESSING
     decided = decide(new_payment(state=state, next_provider="other"), new_attempt(**attempt), outcome, NOW, POLICY)
     assert decided is not None
@@ -290,11 +290,13 @@ def test_what_a_provider_may_know_of_goes_to_no_other(attempt: dict[str, Any], o
 @pytest.mark.parametrize("received", [1, 999, 1001])
 def test_money_that_does_not_match_waits_for_a_person_who_accepts_it_as_it_is(received: int) -> None:
     waiting = new_attempt(status=AttemptStatus.ACTION_REQUIRED)
-    held = decide(new_payment(state=State.REQUIRES_ACTION), waiting, AmountMismatch("c", received, "odd"), NOW, POLICY)
-    assert held is not None
-    assert target(State.REQUIRES_ACTION, held.event) is State.AMOUNT_MISMATCH
-    assert (held.payment["received"], held.payment["failure_code"]) == (received, "odd")
-    assert held.attempt["status"] is AttemptStatus.SUCCEEDED
+    mismatch = decide(
+        new_payment(state=State.REQUIRES_ACTION), waiting, AmountMismatch("c", received, "odd"), NOW, POLICY
+    )
+    assert mismatch is not None
+    assert target(State.REQUIRES_ACTION, mismatch.event) is State.AMOUNT_MISMATCH
+    assert (mismatch.payment["received"], mismatch.payment["failure_code"]) == (received, "odd")
+    assert mismatch.attempt["status"] is AttemptStatus.SUCCEEDED
 
     mismatched = new_payment(state=State.AMOUNT_MISMATCH, received=received)
     accepting = new_attempt(Verb.CAPTURE, amount=received)
@@ -304,7 +306,7 @@ def test_money_that_does_not_match_waits_for_a_person_who_accepts_it_as_it_is(re
     assert accepted.payment["captured"] == received
 
 
-def test_more_of_it_may_come_and_the_dashboard_may_decide() -> None:
+def test_a_mismatch_may_grow_or_be_resolved_at_the_provider() -> None:
     mismatched = new_payment(state=State.AMOUNT_MISMATCH, received=600)
     held = new_attempt(status=AttemptStatus.SUCCEEDED)
     assert decide(mismatched, held, AmountMismatch("c", 600, "underpaid"), NOW, POLICY) is None
@@ -317,11 +319,11 @@ def test_more_of_it_may_come_and_the_dashboard_may_decide() -> None:
 
 
 @pytest.mark.parametrize("state", sorted(CLOSED_UNPAID))
-def test_money_that_does_not_match_and_comes_too_late_is_told_once(state: State) -> None:
+def test_money_that_does_not_match_and_comes_too_late_is_recorded_once(state: State) -> None:
     closed = new_attempt(status=AttemptStatus.CANCELED)
-    told = decide(new_payment(state=state), closed, AmountMismatch("c", 1000, "delayed"), NOW, POLICY)
-    assert told is not None
-    assert (told.event, target(state, told.event)) == (Event.AMOUNT_MISMATCHED, state)
+    late = decide(new_payment(state=state), closed, AmountMismatch("c", 1000, "delayed"), NOW, POLICY)
+    assert late is not None
+    assert (late.event, target(state, late.event)) == (Event.AMOUNT_MISMATCHED, state)
     known = new_attempt(status=AttemptStatus.SUCCEEDED)
     mismatch = AmountMismatch("c", 1000, "delayed")
     assert decide(new_payment(state=state, received=1000), known, mismatch, NOW, POLICY) is None
@@ -333,14 +335,14 @@ def test_a_front_end_may_try_another_card() -> None:
     assert (decided.event, decided.attempt["status"]) == (None, AttemptStatus.ACTION_REQUIRED)
 
 
-def test_an_unfinished_action_is_given_up_in_the_end() -> None:
+def test_an_action_that_is_never_completed_is_voided() -> None:
     attempt = new_attempt(status=AttemptStatus.ACTION_REQUIRED)
     day = {"state": State.REQUIRES_ACTION, "created_at": NOW - timedelta(hours=24)}
     assert OpenAttempt(Verb.VOID, "expired") in decision_on(ACTION, attempt, **day).effects
     assert decision_on(ACTION, attempt, **(day | {"created_at": NOW})).effects == ()
 
 
-def test_a_provider_that_ended_it() -> None:
+def test_an_object_that_was_canceled_at_the_provider_cancels_the_payment() -> None:
     assert state_after(VOIDED, state=State.REQUIRES_ACTION) is State.CANCELED
     expired = {"state": State.AUTHORIZED, "authorized": 1000, "authorization_expires_at": NOW}
     assert state_after(VOIDED, new_attempt(Verb.AUTHORIZE, AttemptStatus.SUCCEEDED), **expired) is State.EXPIRED

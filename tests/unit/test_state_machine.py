@@ -99,7 +99,7 @@ def test_a_claim_takes_a_lease() -> None:
     ],
     ids=repr,
 )
-def test_commands(cause: Trigger, before: State, after: State) -> None:
+def test_each_command_leads_to_its_state(cause: Trigger, before: State, after: State) -> None:
     assert state_after(cause, new_attempt(status=AttemptStatus.DUE), state=before) is after
 
 
@@ -118,7 +118,7 @@ def test_the_end_of_grace_cancels_the_subscription_once() -> None:
 
 
 @pytest.mark.parametrize(("state", "case"), [(State.PAST_DUE, RETRYING), (State.IN_GRACE, GRACE)])
-def test_a_debt_that_was_paid_otherwise_keeps_the_subscription(state: State, case: DunningCase) -> None:
+def test_an_invoice_that_is_paid_otherwise_keeps_the_subscription(state: State, case: DunningCase) -> None:
     decided = decision_on(InvoicePaidOtherwise(), None, state=state, case=case)
     assert target(state, decided.event) is State.CANCELED
     assert MarkSubscription(SubscriptionStatus.ACTIVE) in decided.effects
@@ -130,7 +130,7 @@ def test_a_retry_that_succeeds_ends_the_case() -> None:
     assert SaveCase(replace(RETRYING, state=CaseState.RECOVERED, due_at=None)) in decided.effects
 
 
-def test_a_collection_ends_the_dunning_of_its_siblings() -> None:
+def test_a_capture_ends_the_dunning_of_other_payments_of_the_invoice() -> None:
     assert CloseSiblingCases() in decision_on(WHOLE, has_unpaid_sibling=True).effects
     assert CloseSiblingCases() not in decision_on(WHOLE).effects
 
@@ -211,19 +211,19 @@ def is_possible(payment: Payment, attempt: Attempt) -> bool:
     if attempt.verb is Verb.REFUND:
         is_given = attempt.status is AttemptStatus.SUCCEEDED
         given = {State.PARTIALLY_REFUNDED, State.REFUNDED}
-        asked = {State.CAPTURED, State.PARTIALLY_REFUNDED}
+        refundable = {State.CAPTURED, State.PARTIALLY_REFUNDED}
         has_amount = (
             payment.refunded >= attempt.amount if is_given else payment.captured - payment.refunded >= attempt.amount
         )
-        return payment.state in (given if is_given else asked) and has_amount
+        return payment.state in (given if is_given else refundable) and has_amount
     return payment.state in {
         Verb.CAPTURE: {State.AUTHORIZED, State.VOIDED, State.EXPIRED, *COLLECTED},
         Verb.VOID: {State.AUTHORIZED, State.REQUIRES_ACTION, *COLLECTED, *CLOSED_UNPAID},
     }.get(attempt.verb, set(State) - {State.BLOCKED, State.REVIEW, State.AMOUNT_MISMATCH})
 
 
-def test_no_answer_of_a_provider_is_ever_an_error() -> None:
-    """An answer, a look-up or a webhook may come at any time; what makes no sense must be None or doubt."""
+def test_no_outcome_of_a_provider_raises() -> None:
+    """A response, a look-up or a webhook may come at any time; an impossible outcome is None or doubt."""
     errors = set()
     possible = [(payment, attempt) for payment, attempt in situations() if is_possible(payment, attempt)]
     for (payment, attempt), outcome in product(possible, OUTCOMES):
