@@ -160,9 +160,11 @@ class SimulatedProvider:
 
     def _refusal(self, attempt: AttemptRequest, plan: Plan) -> NotSent | None:
         """Return how a call ends that is not carried out."""
-        # While an earlier call under the same key runs, no other result of the key is possible.
+        # The provider repeats its first response under a key: a call that runs or was executed is never refused later.
+        known = self.intents.get(attempt.attempt_id)
+        was_executed = attempt.attempt_id in self.refunds or (known is not None and known.status != "created")
         is_running = any(sent.attempt_id == attempt.attempt_id for sent, _ in self.late)
-        if plan.way == "at fault" and not is_running:
+        if plan.way == "at fault" and not was_executed and not is_running:
             return NotSent("resource_missing", is_retryable=False)
         return NotSent("unreachable") if plan.way in ("refused", "at fault") else None
 
