@@ -22,7 +22,7 @@ from models.change import Change
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key, store_response
 from models.invoices import lock_invoice
 from models.queries import invoice_position
-from models.requests import CreateIntent
+from models.request_bodies import CreateIntent
 from models.tables import attempts, payments
 
 # Returns the route of a payment, the preferred provider first.

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError, TimeoutError
 
 from models.accept_payment import accept_payment
 from models.idempotency import Caller
-from models.requests import ProcessPayment
+from models.request_bodies import ProcessPayment
 from models.session import transact
 from models.task_messages import PROCESS
 from tasks.payment_task import PaymentTask

@@ -10,7 +10,7 @@ from models.api_keys import Role
 from models.failpoints import reach
 from models.idempotency import ApiResponse
 from models.queries import list_payments, show_payment
-from models.requests import ProcessPayment
+from models.request_bodies import ProcessPayment
 from models.session import transact
 from webhooks.auth import allow, caller
 from webhooks.context import runtime

@@ -8,7 +8,7 @@ import click
 from sqlalchemy import Connection
 
 from models import queries
-from worker.commands.session import instant, open_runtime
+from worker.commands.open_runtime import instant, open_runtime
 
 # States that end only by what a person or a provider does.
 _WAITING = ("review", "amount_mismatch", "requires_action", "pending", "authorized")
