@@ -60,7 +60,7 @@ def accept_intent(
             return open_intent
     require_no_live_payment(position)
     if not position.outstanding:
-        raise AmountAboveOpen("nothing is open on this invoice")
+        raise AmountAboveOpen("nothing is outstanding on this invoice: it is paid")
     money = Money(position.outstanding, invoice.currency)
     # The browser brings the instrument, so the request counts as having one.
     given = frozenset({"payment_method_token"})

@@ -53,7 +53,7 @@ def index() -> Response:
     """List payments, oldest first; `next_cursor` continues."""
     unknown = set(request.args) - {"invoice_id", "cursor", "limit"}
     if unknown:
-        raise InvalidRequest(f"unknown parameter; send invoice_id, cursor or limit, not {len(unknown)} others")
+        raise InvalidRequest("unknown parameter; only invoice_id, cursor and limit are known")
     text = request.args.get("limit", str(_PAGE))
     limit = int(text) if text.isascii() and text.isdigit() else 0
     if not 1 <= limit <= _MOST_PAGE:
