@@ -67,7 +67,7 @@ def insert_attempt(connection: Connection, values: dict[str, Any]) -> None:
     connection.execute(insert(attempts), values)
 
 
-def open_attempt(change: Change, payment: Row[Any], verb: Verb, amount: int, **columns: Any) -> TaskMessage:
+def add_attempt(change: Change, payment: Row[Any], verb: Verb, amount: int, **columns: Any) -> TaskMessage:
     """Store a further attempt of a locked payment, due now; return its message. Its id is its idempotency key."""
     attempt_id = new_id("re" if verb is Verb.REFUND else "at", change.now)
     number = select(func.coalesce(func.max(attempts.c.number), 0) + 1).where(attempts.c.payment_id == payment.id)

@@ -15,7 +15,7 @@ from gateways.base import AttemptRequest, FrontEndGateway, GatewayError
 from models import transition
 from models.api_keys import Role
 from models.front_end_intents import FrontEndIntent, accept_intent
-from models.requests import CreateIntent
+from models.request_bodies import CreateIntent
 from webhooks.auth import allow, caller
 from webhooks.context import context, runtime
 from webhooks.requests import idempotency_key, json_body

@@ -16,7 +16,7 @@ from gateways.registry import saved_methods_gateway
 from models.api_keys import Role
 from models.audit import record_event
 from models.provider_customers import find_customer, save_customer
-from models.requests import AttachMethod, OpenSetup
+from models.request_bodies import AttachMethod, OpenSetup
 from models.session import transact
 from webhooks.auth import allow, caller
 from webhooks.context import context, runtime

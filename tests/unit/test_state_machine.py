@@ -26,11 +26,11 @@ from domain.commands import (
 )
 from domain.decision import (
     LEASE,
+    AddAttempt,
     CloseOtherAttempts,
     CloseSiblingCases,
     Decision,
     MarkSubscription,
-    OpenAttempt,
     SaveCase,
 )
 from domain.decline import DeclineClass
@@ -179,7 +179,7 @@ def test_an_attempt_that_kills_its_workers_is_given_up() -> None:
 def test_an_intent_that_may_still_be_confirmed_is_voided_before_the_charge_fails() -> None:
     exhausted = new_attempt(status=AttemptStatus.IN_DOUBT, retries=12)
     decided = decision_on(NotSent("not_confirmed", reference="pi_1"), exhausted, state=State.IN_DOUBT)
-    assert decided.effects == (OpenAttempt(Verb.VOID, "not_sent"),)
+    assert decided.effects == (AddAttempt(Verb.VOID, "not_sent"),)
     assert target(State.IN_DOUBT, decided.event) is State.ACCEPTED
     assert lead(VOIDED, new_attempt(Verb.VOID, reason="not_sent"), state=State.ACCEPTED) is State.FAILED
 
@@ -207,7 +207,7 @@ def test_a_worker_that_dies_again_and_again_is_still_counted() -> None:
     deadly = new_attempt(status=AttemptStatus.IN_DOUBT, claims=POLICY.max_claims)
     given_up = decide(new_payment(state=State.IN_DOUBT), deadly, CustomerApproved("o_1"), NOW, POLICY)
     assert given_up is not None
-    assert given_up.effects == (OpenAttempt(Verb.VOID, "not_sent"),)
+    assert given_up.effects == (AddAttempt(Verb.VOID, "not_sent"),)
 
 
 NOT_CHARGED_YET = Approved("o_1", voided=True, may_still_charge=True)
@@ -262,7 +262,7 @@ def test_what_the_provider_knows_is_voided_there_however_the_last_try_ended() ->
     worn_out = new_attempt(retries=NOT_SENT_TRIES - 1, is_known_to_provider=True)
     decided = decide(new_payment(state=State.PROCESSING), worn_out, NotSent("breaker_open"), NOW, POLICY)
     assert decided is not None
-    assert decided.effects == (OpenAttempt(Verb.VOID, "not_sent"),)
+    assert decided.effects == (AddAttempt(Verb.VOID, "not_sent"),)
     assert decided.event is not Event.CHARGE_FAILED
 
 
@@ -289,7 +289,7 @@ def test_a_customer_who_agrees_too_late_is_not_held_to_it(state: State) -> None:
     closed = new_attempt(status=AttemptStatus.DECLINED)
     decided = decide(new_payment(state=state), closed, CustomerApproved("o_1"), NOW, POLICY)
     assert decided is not None
-    letting_go = OpenAttempt(Verb.VOID, "late_authorization", reference="o_1")
+    letting_go = AddAttempt(Verb.VOID, "late_authorization", reference="o_1")
     assert (decided.event, decided.effects) == (None, (letting_go,))
     assert decided.attempt["status"] is AttemptStatus.CANCELED
 
@@ -302,7 +302,7 @@ def test_what_one_provider_was_never_told_goes_to_the_next(is_retryable: bool) -
     assert decided.event is Event.CHARGE_REROUTED
     assert decided.payment == {"provider": "other"}
     assert (decided.attempt["status"], decided.attempt["code"]) == (AttemptStatus.FAILED, "unreachable")
-    assert decided.effects == (OpenAttempt(Verb.CHARGE, provider="other"),)
+    assert decided.effects == (AddAttempt(Verb.CHARGE, provider="other"),)
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_what_a_provider_may_know_of_goes_to_no_other(attempt: dict[str, Any], o
     decided = decide(new_payment(state=state, next_provider="other"), new_attempt(**attempt), outcome, NOW, POLICY)
     assert decided is not None
     assert decided.event is not Event.CHARGE_REROUTED
-    assert not [effect for effect in decided.effects if isinstance(effect, OpenAttempt) and effect.provider]
+    assert not [effect for effect in decided.effects if isinstance(effect, AddAttempt) and effect.provider]
 
 
 @pytest.mark.parametrize("received", [1, 999, 1001])
@@ -374,7 +374,7 @@ def test_a_front_end_may_try_another_card() -> None:
 def test_an_unfinished_action_is_given_up_in_the_end() -> None:
     attempt = new_attempt(status=AttemptStatus.ACTION_REQUIRED)
     day = {"state": State.REQUIRES_ACTION, "created_at": NOW - timedelta(hours=24)}
-    assert OpenAttempt(Verb.VOID, "expired") in decision_on(ACTION, attempt, **day).effects
+    assert AddAttempt(Verb.VOID, "expired") in decision_on(ACTION, attempt, **day).effects
     assert decision_on(ACTION, attempt, **(day | {"created_at": NOW})).effects == ()
 
 
@@ -491,7 +491,7 @@ def test_commands(cause: Trigger, before: State, after: State) -> None:
 
 def test_a_retry_opens_a_new_charge_once() -> None:
     decided = decision_on(RetryDue(), None, state=State.PAST_DUE, case=RETRYING)
-    assert OpenAttempt(Verb.CHARGE) in decided.effects
+    assert AddAttempt(Verb.CHARGE) in decided.effects
     assert SaveCase(replace(RETRYING, due_at=None)) in decided.effects
     assert decide(new_payment(state=State.PROCESSING, case=RETRYING), None, RetryDue(), NOW, POLICY) is None
 

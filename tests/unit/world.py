@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from domain.commands import Started, Trigger
-from domain.decision import CloseOtherAttempts, Decision, OpenAttempt, Policy, SaveCase
+from domain.decision import AddAttempt, CloseOtherAttempts, Decision, Policy, SaveCase
 from domain.decline import Decline, DeclineClass
 from domain.outcome import (
     ActionRequired,
@@ -169,9 +169,9 @@ class World:
         match effect:
             case SaveCase(case=case):
                 self.payment = replace(self.payment, case=case)
-            case OpenAttempt(verb=Verb.VOID) if any(other.due_at for other in others):
+            case AddAttempt(verb=Verb.VOID) if any(other.due_at for other in others):
                 pass
-            case OpenAttempt(verb=verb, reason=reason):
+            case AddAttempt(verb=verb, reason=reason):
                 self.open(verb, self.payment.amount, reason)
             case CloseOtherAttempts():
                 for other in others:
