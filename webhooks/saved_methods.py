@@ -103,7 +103,8 @@ def _checked(user_id: str) -> str:
 
 
 def _find_customer(user_id: str) -> str | None:
-    return runtime().read(find_customer, _application(), user_id, _gateway().provider)
+    application, gateway = _application(), saved_methods_gateway(runtime().gateways)
+    return runtime().read(find_customer, application, user_id, gateway.provider) if gateway else None
 
 
 def _existing_customer(user_id: str) -> str:
