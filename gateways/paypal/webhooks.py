@@ -208,6 +208,8 @@ def _about_order(reference: str | None, attempt_id: str | None) -> WebhookEvent 
 
 def _read_refund(resource: Any) -> WebhookEvent | None:
     refund = RefundEvent.parse(resource)
+    if not (refund.id or refund.invoice_id):
+        raise MalformedResponse("RefundEvent.id")
     # Our own refund has the attempt in both fields. A refund from the dashboard repeats what its payment has in them.
     is_ours = refund.custom_id == refund.invoice_id
     return WebhookEvent(
