@@ -15,7 +15,7 @@ from domain.payment import State
 from domain.routing import Choice
 from models.accept_payment import accept_payment
 from models.idempotency import Caller
-from models.requests import ProcessPayment
+from models.request_bodies import ProcessPayment
 from models.session import database_now, make_engine, read, transact
 from models.tables import payments
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from domain.backoff import waiting_delay
 from domain.decision import (
+    AddAttempt,
     AttemptChanges,
     CloseOtherAttempts,
     CloseSiblingCases,
@@ -14,7 +15,6 @@ from domain.decision import (
     DecisionContext,
     Effect,
     MarkSubscription,
-    OpenAttempt,
     PaymentChanges,
     SaveCase,
 )
@@ -133,7 +133,7 @@ def _book_duplicate(context: DecisionContext, outcome: Approved) -> Decision | N
 def _release(context: DecisionContext, outcome: Approved | CustomerApproved) -> Decision:
     """Release an authorization, or a customer's approval, that surfaces after its payment has ended."""
     status = AttemptStatus.SUCCEEDED if isinstance(outcome, Approved) else AttemptStatus.CANCELED
-    void = OpenAttempt(Verb.VOID, "late_authorization", reference=outcome.reference)
+    void = AddAttempt(Verb.VOID, "late_authorization", reference=outcome.reference)
     return Decision(None, attempt=context.finish(status, outcome.reference), effects=(void,))
 
 
@@ -270,7 +270,7 @@ def _still_require_action(context: DecisionContext, outcome: ActionRequired) -> 
     action = outcome.next_action.get("type", "")
     patience = _PATIENCE.get(action, context.policy.action_expires_after)
     is_abandoned = context.now - context.payment.created_at >= patience
-    effects = (OpenAttempt(Verb.VOID, EXPIRED),) if is_abandoned else ()
+    effects = (AddAttempt(Verb.VOID, EXPIRED),) if is_abandoned else ()
     # The remaining amount of a bank transfer changes with each part that arrives.
     changes: PaymentChanges = {"next_action": outcome.next_action} if action in _PATIENCE else {}
     return Decision(None, changes, waiting, effects)
@@ -333,7 +333,7 @@ def _not_sent(context: DecisionContext, outcome: NotSent) -> Decision | None:
     finished = context.finish(AttemptStatus.FAILED, outcome.reference, code=outcome.reason)
     if outcome.is_retryable and (outcome.reference is not None or context.attempt.is_known_to_provider):
         # An earlier call may still be running: only a canceled object can never be charged.
-        return Decision(event, attempt=finished, effects=(OpenAttempt(Verb.VOID, NOT_SENT),))
+        return Decision(event, attempt=finished, effects=(AddAttempt(Verb.VOID, NOT_SENT),))
     decline_class = DeclineClass.SOFT if outcome.is_retryable else DeclineClass.HARD
     return _end_unpaid(context, finished, decline_class, outcome.reason, Event.CHARGE_FAILED)
 
@@ -351,5 +351,5 @@ def _fail_over(context: DecisionContext, outcome: NotSent) -> Decision:
     if provider is None:
         raise AssertionError("bug: there is no provider to fail over to")
     finished = context.finish(AttemptStatus.FAILED, code=outcome.reason)
-    next_attempt = OpenAttempt(context.attempt.verb, provider=provider)
+    next_attempt = AddAttempt(context.attempt.verb, provider=provider)
     return Decision(Event.CHARGE_REROUTED, {"provider": provider}, finished, (next_attempt,))

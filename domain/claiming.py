@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from domain.backoff import waiting_delay
 from domain.payment import UNFINISHED, AttemptStatus, State, Verb
 
 
@@ -34,9 +33,9 @@ def is_being_sent(status: AttemptStatus, lease_ends_at: datetime | None, now: da
     return status is AttemptStatus.OPEN and lease_ends_at is not None and lease_ends_at > now
 
 
-def next_look_up(status: AttemptStatus, lookups: int, now: datetime) -> datetime | None:
-    """Return when an attempt is looked up again after an outcome that was no news; None once it is finished."""
-    return now + waiting_delay(lookups) if status in UNFINISHED else None
+def next_look_up(status: AttemptStatus, planned_at: datetime) -> datetime | None:
+    """Return when an attempt that stays as it was is looked up again: as planned, or never once it is finished."""
+    return planned_at if status in UNFINISHED else None
 
 
 class Screening(StrEnum):

@@ -76,7 +76,7 @@ class MarkSubscription:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenAttempt:
+class AddAttempt:
     """Store a new attempt of the payment, due now. `provider`: the payment's own if None. `reference`: the provider's
     object that the attempt is about, if that is not the payment's charge."""
 
@@ -96,7 +96,7 @@ class CloseSiblingCases:
     """End the dunning of the invoice's other payments: the invoice is collected."""
 
 
-Effect = SaveCase | MarkSubscription | OpenAttempt | CloseOtherAttempts | CloseSiblingCases
+Effect = SaveCase | MarkSubscription | AddAttempt | CloseOtherAttempts | CloseSiblingCases
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,9 +34,11 @@ def require_chargeable(position: InvoicePosition, minor: int) -> None:
     require_no_live_payment(position)
     left = f"{decimal_text(position.outstanding, position.currency)} {position.currency}"
     if position.is_dunned and minor != position.outstanding:
-        raise AmountAboveOpen(f"this invoice is past due; pay all that is open, {left}")
+        raise AmountAboveOpen(f"this invoice is past due; pay all that is outstanding, {left}")
+    if not position.outstanding:
+        raise AmountAboveOpen("nothing is outstanding on this invoice: it is paid")
     if minor > position.outstanding:
-        raise AmountAboveOpen(f"{left} is open on this invoice; send that or less")
+        raise AmountAboveOpen(f"{left} is outstanding on this invoice; send that or less")
 
 
 def require_no_live_payment(position: InvoicePosition) -> None:

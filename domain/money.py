@@ -28,7 +28,7 @@ def exponent(currency: str) -> int:
     except ValueError:
         digits = None
     if digits is None:
-        raise UnknownCurrency("currency is not an ISO 4217 code of money; send three letters such as EUR")
+        raise UnknownCurrency("currency is not an ISO 4217 currency; send three letters such as EUR")
     return int(digits)
 
 

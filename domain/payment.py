@@ -1,6 +1,6 @@
 """The payment state machine: states, events, the transition table, and what a payment and its attempts are.
 
-`step` (in `domain.state_machine`) decides; this file says what can be decided. docs/states.md is drawn from it."""
+`domain.state_machine.decide` decides; this file says what can be decided. docs/states.md is drawn from it."""
 
 from __future__ import annotations
 

@@ -24,11 +24,11 @@ from domain.commands import (
 )
 from domain.decision import (
     LEASE,
+    AddAttempt,
     AttemptChanges,
     CloseOtherAttempts,
     Decision,
     DecisionContext,
-    OpenAttempt,
     Policy,
     SaveCase,
 )
@@ -124,7 +124,7 @@ def _retry(context: DecisionContext, trigger: Command) -> Decision | None:
     if context.state is not State.PAST_DUE or context.payment.case is None:
         return None
     waiting = SaveCase(replace(context.payment.case, due_at=None))
-    return Decision(Event.RETRY_STARTED, effects=(waiting, OpenAttempt(Verb.CHARGE)))
+    return Decision(Event.RETRY_STARTED, effects=(waiting, AddAttempt(Verb.CHARGE)))
 
 
 def _end_grace(context: DecisionContext, trigger: Command) -> Decision | None:

@@ -64,6 +64,8 @@ class _Adapter(HTTPAdapter):
             raise
         if failure is not None and response.status_code >= 500:
             failure.is_seen = True
+        # No redirect is followed, and requests would still parse the address and raise ValueError for a malformed one.
+        response.headers.pop("Location", None)
         return response
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from gateways.failures import MalformedResponse
 
 # An identifier or a status: a text that is not empty.
 Text = Annotated[str, StringConstraints(min_length=1)]
+# Seconds since 1970, to the end of the year 9999: beyond it, as for milliseconds, no datetime can be made.
+UnixTime = Annotated[int, Field(ge=0, le=253_402_300_799)]
 
 
 class ProviderModel(BaseModel):

@@ -77,8 +77,9 @@ def verified_webhook(
         raise WebhookRefused(f"not {kind}") from None
     try:
         id, type = identify(event)
-    except MalformedResponse:
+        stored = payload if kept is None else json.dumps(kept(event))
+    except (MalformedResponse, RecursionError):  # a body may be nested deeper than it can be walked through
         raise WebhookRefused(f"not {kind}") from None
     if not (is_name(id) and is_name(type, _LONGEST_TYPE)):
         raise WebhookRefused(f"not {kind}")
-    return VerifiedWebhook(id, type, payload if kept is None else json.dumps(kept(event)))
+    return VerifiedWebhook(id, type, stored)

@@ -18,10 +18,10 @@ from models.attempts import insert_attempt, new_attempt
 from models.audit import record_event
 from models.due_rows import SWEEP_AFTER
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key
-from models.invoices import DEFAULT_APPLICATION, application_of_invoice, claim_invoice
+from models.invoices import DEFAULT_APPLICATION, application_of_invoice, create_or_lock_invoice
 from models.provider_customers import belongs_to_another_user
 from models.queries import payment_view
-from models.requests import ProcessPayment
+from models.request_bodies import ProcessPayment
 from models.subscriptions import get_or_create_subscription
 from models.tables import payments
 from models.tables.base import new_id
@@ -52,7 +52,7 @@ def accept_payment(
     replay = reserve_key(connection, record, now, response)
     if replay is not None:
         return replay
-    claim_invoice(connection, request, money, application, now)
+    create_or_lock_invoice(connection, request, money, application, now)
     if request.subscription_id is not None:
         get_or_create_subscription(connection, request.subscription_id, application, request.user_id, now)
     store_payment(connection, payment, attempt, caller.actor, now)

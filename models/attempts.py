@@ -6,8 +6,8 @@ recorded meanwhile."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -24,6 +24,7 @@ from sqlalchemy import (
     update,
 )
 
+from domain.backoff import waiting_delay
 from domain.claiming import next_look_up
 from domain.decision import LEASE, AttemptChanges
 from domain.errors import LeaseLost
@@ -67,7 +68,7 @@ def insert_attempt(connection: Connection, values: dict[str, Any]) -> None:
     connection.execute(insert(attempts), values)
 
 
-def open_attempt(change: Change, payment: Row[Any], verb: Verb, amount: int, **columns: Any) -> TaskMessage:
+def add_attempt(change: Change, payment: Row[Any], verb: Verb, amount: int, **columns: Any) -> TaskMessage:
     """Store a further attempt of a locked payment, due now; return its message. Its id is its idempotency key."""
     attempt_id = new_id("re" if verb is Verb.REFUND else "at", change.now)
     number = select(func.coalesce(func.max(attempts.c.number), 0) + 1).where(attempts.c.payment_id == payment.id)
@@ -114,13 +115,16 @@ def renew_leases(connection: Connection, held: Iterable[tuple[str, int]], now: d
     return [(row.id, row.fencing_token) for row in connection.execute(renewal)]
 
 
-def schedule_look_up(change: Change, attempt_id: str, fencing_token: int) -> None:
-    """Schedule the next look-up of an attempt that an outcome left as it was; none of a finished one."""
+def schedule_look_up(
+    change: Change, attempt_id: str, fencing_token: int, delay: Callable[[int], timedelta] = waiting_delay
+) -> None:
+    """Schedule the next look-up of an attempt that stays as it was; none of a finished one. `delay`: by the number of
+    look-ups so far."""
     is_held = (attempts.c.id == attempt_id) & (attempts.c.fencing_token == fencing_token)
     row = change.connection.execute(select(attempts.c.status, attempts.c.lookups).where(is_held)).one_or_none()
     if row is None:
         return
-    due_at = next_look_up(AttemptStatus(row.status), row.lookups, change.now)
+    due_at = next_look_up(AttemptStatus(row.status), change.now + delay(row.lookups))
     change.connection.execute(_update_attempt, {"row_id": attempt_id, "due_at": due_at, "lookups": row.lookups + 1})
 
 

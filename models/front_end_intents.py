@@ -22,7 +22,7 @@ from models.change import Change
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key, store_response
 from models.invoices import lock_invoice
 from models.queries import invoice_position
-from models.requests import CreateIntent
+from models.request_bodies import CreateIntent
 from models.tables import attempts, payments
 
 # Returns the route of a payment, the preferred provider first.
@@ -60,7 +60,7 @@ def accept_intent(
             return open_intent
     require_no_live_payment(position)
     if not position.outstanding:
-        raise AmountAboveOpen("nothing is open on this invoice")
+        raise AmountAboveOpen("nothing is outstanding on this invoice: it is paid")
     money = Money(position.outstanding, invoice.currency)
     # The browser brings the instrument, so the request counts as having one.
     given = frozenset({"payment_method_token"})

@@ -12,7 +12,7 @@ from domain.invoice import require_amount_change, require_chargeable
 from domain.money import Money
 from models.idempotency import ApiResponse, Caller
 from models.queries import invoice_position, show_invoice
-from models.requests import ProcessPayment, UpsertInvoice
+from models.request_bodies import ProcessPayment, UpsertInvoice
 from models.session import insert_new
 from models.tables import invoices
 
@@ -25,7 +25,7 @@ def application_of_invoice(connection: Connection, invoice_id: str) -> str | Non
     return connection.scalar(select(invoices.c.application).where(invoices.c.id == invoice_id))
 
 
-def claim_invoice(
+def create_or_lock_invoice(
     connection: Connection, request: ProcessPayment, money: Money, application: str, now: datetime
 ) -> None:
     """Create the invoice, or lock it and check that this amount may be collected on it now.

@@ -22,6 +22,8 @@ def upgrade(engine: Engine) -> None:
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            # A migration of a large table takes longer than any statement of the application may.
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
         command.upgrade(_config(connection), "head")
 
 

@@ -10,10 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from domain.commands import CancelRequested, ChargeWithdrawn, OperationRequested, ReviewDecided
-from domain.errors import AmountAboveOpen, Conflict, NotFound
-from domain.money import Money, decimal_text
-from domain.operations import (
+from domain.allowed_operations import (
     BUSY,
     CancelAction,
     Cancellable,
@@ -25,15 +22,18 @@ from domain.operations import (
     require_refundable,
     require_reviewable,
 )
+from domain.commands import CancelRequested, ChargeWithdrawn, OperationRequested, ReviewDecided
+from domain.errors import AmountAboveOpen, Conflict, NotFound
+from domain.money import Money, decimal_text
 from domain.outcome import Approved
 from domain.payment import IN_FLIGHT, UNFINISHED, AttemptStatus, State, Verb
 from domain.payment_methods import PaymentMethod, is_recorded_by_operator
 from models import transition
-from models.attempts import bring_look_up_forward, has_attempt_in_flight, has_operation_in_flight, open_attempt
+from models.attempts import add_attempt, bring_look_up_forward, has_attempt_in_flight, has_operation_in_flight
 from models.change import Change
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key, store_response
 from models.queries import show_payment
-from models.requests import ApiRequest, CancelPayment, CapturePayment, RecordPayment, RefundPayment, ReviewPayment
+from models.request_bodies import ApiRequest, CancelPayment, CapturePayment, RecordPayment, RefundPayment, ReviewPayment
 from models.tables import attempts, payments
 from models.task_messages import TaskMessage, message_for_attempt
 
@@ -63,7 +63,7 @@ def request_refund(
     return _respond_once(change, f"refund {payment_id}", payment_id, request, caller, key, _refund)
 
 
-def decide_review(
+def request_review(
     change: Change, payment_id: str, request: ReviewPayment, caller: Caller, key: str | None
 ) -> ApiResponse:
     """Decide on a payment that waits for a fraud review, or on money that does not match what was asked."""
@@ -166,14 +166,14 @@ def _refund(change: Change, row: Row[Any], request: RefundPayment) -> Messages:
 def _review(change: Change, row: Row[Any], request: ReviewPayment) -> Messages:
     state, is_approval = State(row.state), request.decision == "approve"
     if holds_mismatch(state, row.received, row.captured):
-        return _decide_mismatch(change, row, is_approval=is_approval)
+        return _resolve_mismatch(change, row, is_approval=is_approval)
     require_reviewable(state)
     held = _attempt_of(change.connection, row.id, *sorted(IN_FLIGHT))
     transition.apply(change, held.id, ReviewDecided(is_approval))
     return (message_for_attempt(held.id, held.verb),) if is_approval else ()
 
 
-def _decide_mismatch(change: Change, row: Row[Any], *, is_approval: bool) -> Messages:
+def _resolve_mismatch(change: Change, row: Row[Any], *, is_approval: bool) -> Messages:
     """Accept money that does not match what was asked, or give up on it; a person then gives it back."""
     in_flight = has_operation_in_flight(change.connection, row.id)
     require_mismatch_decision(State(row.state), row.received, is_approval=is_approval, has_attempt_in_flight=in_flight)
@@ -220,7 +220,7 @@ def _amount(requested: Any, row: Row[Any], most: int, what: str) -> int:
 def _open(change: Change, row: Row[Any], verb: Verb, minor: int, reason: str | None = None) -> TaskMessage:
     if verb is not Verb.REFUND and has_operation_in_flight(change.connection, row.id):
         raise Conflict(BUSY)
-    message = open_attempt(change, row, verb, minor, reason=reason)
+    message = add_attempt(change, row, verb, minor, reason=reason)
     data = {"amount": decimal_text(minor, row.currency)}
     transition.apply(change, message.row_id, OperationRequested(), data=data)
     return message

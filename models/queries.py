@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, case, func, select
 
+from domain.dunning import CaseState
 from domain.errors import NotFound
 from domain.invoice import InvoicePosition
 from domain.money import decimal_text
@@ -47,7 +48,7 @@ def show_payment(connection: Connection, payment_id: str, application: str | Non
         and {
             "status": dunning.state,
             "retry": dunning.retry,
-            "next_retry_at": _text(dunning.due_at) if dunning.state == "retrying" else None,
+            "next_retry_at": _text(dunning.due_at) if dunning.state == CaseState.RETRYING else None,
             "grace_ends_at": _text(dunning.grace_ends_at),
         },
     }
@@ -205,7 +206,11 @@ def what_happens_next(connection: Connection, payment_id: str) -> list[tuple[dat
         select(dunning_cases).where(dunning_cases.c.payment_id == payment_id, dunning_cases.c.due_at.is_not(None))
     ).one_or_none()
     if dunning is not None:
-        what = f"retry {dunning.retry}" if dunning.state == "retrying" else "grace ends, the subscription is canceled"
+        what = (
+            f"retry {dunning.retry}"
+            if dunning.state == CaseState.RETRYING
+            else "grace ends, the subscription is canceled"
+        )
         found.append((dunning.due_at, what))
     return sorted(found)
 

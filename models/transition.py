@@ -11,12 +11,12 @@ from sqlalchemy import ColumnElement, Connection, Row, bindparam, exists, litera
 
 from domain.commands import InvoicePaidOtherwise, Trigger
 from domain.decision import (
+    AddAttempt,
     CloseOtherAttempts,
     CloseSiblingCases,
     Decision,
     Effect,
     MarkSubscription,
-    OpenAttempt,
     SaveCase,
 )
 from domain.dunning import CaseState
@@ -24,7 +24,7 @@ from domain.errors import LeaseLost, NotFound
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
 from domain.payment import IN_DUNNING, Attempt, AttemptStatus, Event, Payment, State, Verb
 from domain.state_machine import decide, target
-from models.attempts import close_other_attempts, open_attempt, write_decision
+from models.attempts import add_attempt, close_other_attempts, write_decision
 from models.audit import record_event
 from models.change import Change
 from models.dunning_cases import find_case, save_case
@@ -198,11 +198,11 @@ def _carry_out(
             save_case(change, row, case, is_new=payment.case is None)
         case MarkSubscription(status=status):
             mark_subscription(change, row, status)
-        case OpenAttempt(verb=Verb.VOID) if row.has_other_due_attempt:
+        case AddAttempt(verb=Verb.VOID) if row.has_other_due_attempt:
             return None  # another void is open already
-        case OpenAttempt(verb=verb, reason=reason, provider=provider, reference=reference):
+        case AddAttempt(verb=verb, reason=reason, provider=provider, reference=reference):
             columns = {"reason": reason, "provider_reference": reference} | ({"provider": provider} if provider else {})
-            return open_attempt(change, row, verb, row.amount, **columns)
+            return add_attempt(change, row, verb, row.amount, **columns)
         case CloseOtherAttempts() if row.has_other_due_attempt:
             close_other_attempts(change, row.id, attempt_id)
         case CloseSiblingCases():

@@ -8,7 +8,7 @@ from sqlalchemy import Column, ColumnElement, Row, false, or_, select
 
 from domain.outcome import Approved, Outcome
 from domain.payment import IN_FLIGHT, AttemptStatus, Verb
-from models.attempts import open_attempt
+from models.attempts import add_attempt
 from models.change import Change
 from models.tables import attempts, payments
 
@@ -66,7 +66,7 @@ def adopt_refund(
     if known is not None:
         return known  # another event of the same refund came first
     columns = {"provider_reference": reference, "status": AttemptStatus.IN_DOUBT}
-    return open_attempt(change, payment, Verb.REFUND, outcome.refunded, **columns).row_id
+    return add_attempt(change, payment, Verb.REFUND, outcome.refunded, **columns).row_id
 
 
 def _lock_payment_of(change: Change, is_charge: ColumnElement[bool]) -> Row[Any] | None:

@@ -2,36 +2,49 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from celery import shared_task
 from sqlalchemy.exc import DBAPIError, TimeoutError
 
+from domain.errors import CeleriacError, InvalidRequest
 from models.accept_payment import accept_payment
 from models.idempotency import Caller
-from models.requests import ProcessPayment
+from models.request_bodies import ProcessPayment
 from models.session import transact
 from models.task_messages import PROCESS
 from tasks.payment_task import PaymentTask
 
+_log = logging.getLogger(__name__)
 _DATABASE_PAUSE_SECONDS = 10
 
 
 @shared_task(bind=True, base=PaymentTask, name=PROCESS)
 def process(
-    self: PaymentTask, *, idempotency_key: str | None = None, application: str | None = None, **fields: Any
+    self: PaymentTask,
+    *unnamed: Any,
+    idempotency_key: str | None = None,
+    application: str | None = None,
+    **fields: Any,
 ) -> str:
-    """Accept a payment and return its id.
+    """Accept a payment and return its id. A refused message leaves one line in the worker's log.
 
     `application` names the owner of a new invoice; an existing invoice keeps its own. Without `idempotency_key` the
     message's id is the key, so that a redelivery stores nothing twice."""
     runtime = self.runtime
-    request = ProcessPayment.parse(fields)
     key = idempotency_key or self.request.id
     caller = Caller(application, f"celery:{application or 'task'}")
     try:
+        if unnamed:
+            raise InvalidRequest("send the fields as keyword arguments")
+        request = ProcessPayment.parse(fields)
         now, choices = runtime.clock.now(), runtime.router(request.routing_request)
         response = transact(runtime.engine, accept_payment, request, caller, key, now, choices)
+    except CeleriacError as error:
+        # Celery logs a refusal at INFO, which production does not show. The sentence names fields, never values.
+        _log.warning("payments.process %s refused (%s): %s", self.request.id, error.type, error)
+        raise
     except (DBAPIError, TimeoutError) as error:
         # Only this message knows of the payment, so it waits until the database is back.
         raise self.retry(exc=error, countdown=_DATABASE_PAUSE_SECONDS, max_retries=None) from None

@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 from celery import shared_task
 
+from domain.backoff import doubt_delay
 from domain.claiming import has_lost_its_worker, may_look_up
 from domain.outcome import WORKER_LOST, InDoubt, NotSent
 from domain.payment import AttemptStatus
 from gateways.base import AttemptRequest
 from models import transition
-from models.attempts import take_lease
+from models.attempts import schedule_look_up, take_lease
 from models.change import Change
 from models.failpoints import reach
 from models.task_messages import RECONCILE, is_due, message_for_attempt
@@ -32,7 +33,12 @@ def reconcile(self: PaymentTask, attempt_id: str) -> None:
         return
     reach("reconcile.claimed")
     with runtime.leases.hold(attempt_id, claimed.fencing_token):
-        outcome = runtime.gateways[claimed.provider].retrieve(claimed.attempt)
+        try:
+            outcome = runtime.gateways[claimed.provider].retrieve(claimed.attempt)
+        except Exception:
+            # A bug of our own must fail loudly. Without a pause the end of each lease would run into it again.
+            runtime.change(ACTOR, schedule_look_up, attempt_id, claimed.fencing_token, doubt_delay)
+            raise
         reach("reconcile.looked_up")
         applied = record(runtime, attempt_id, claimed.fencing_token, outcome)
     reach("reconcile.recorded")

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from celery import shared_task
 from sqlalchemy import Row
+from sqlalchemy.exc import DBAPIError
 
 from domain.claiming import is_being_sent
 from domain.errors import IllegalTransition, LeaseLost
@@ -31,6 +32,7 @@ _BUSY_PAUSE = timedelta(seconds=1)
 # The look-up failed: again after 1, 2, 4 ... seconds, at most every five minutes.
 _MOST_PAUSE = timedelta(minutes=5)
 _MOST_TRIES = 10
+_ACTOR = "webhook"
 
 _log = logging.getLogger(__name__)
 
@@ -39,14 +41,31 @@ _log = logging.getLogger(__name__)
 def webhook(self: PaymentTask, event_row_id: str) -> None:
     """Apply one stored event, once."""
     runtime = self.runtime
-    look_up = runtime.change("webhook", _examine, runtime, event_row_id)
-    if look_up is not None:
-        outcome = runtime.gateways[look_up.locked.attempt_provider].retrieve(look_up.attempt)
-        reach("webhook.looked_up")
-        applied = runtime.change(f"webhook:{look_up.provider}", _apply, event_row_id, look_up.locked, outcome)
-        if applied is not None:
-            runtime.publish(applied.messages)
+    try:
+        look_up = runtime.change(_ACTOR, _examine, runtime, event_row_id)
+        if look_up is not None:
+            _look_up_and_apply(runtime, event_row_id, look_up)
+    except DBAPIError:
+        raise
+    except Exception:
+        # A bug of our own must fail loudly. Without a pause the sweep would run into it every few seconds, for ever.
+        runtime.change(_ACTOR, _postpone, event_row_id)
+        raise
     reach("webhook.applied")
+
+
+def _look_up_and_apply(runtime: Runtime, event_row_id: str, look_up: _LookUp) -> None:
+    outcome = runtime.gateways[look_up.locked.attempt_provider].retrieve(look_up.attempt)
+    reach("webhook.looked_up")
+    applied = runtime.change(f"{_ACTOR}:{look_up.provider}", _apply, event_row_id, look_up.locked, outcome)
+    if applied is not None:
+        runtime.publish(applied.messages)
+
+
+def _postpone(change: Change, event_row_id: str) -> None:
+    row = lock_event(change.connection, event_row_id)
+    if row is not None:
+        postpone_event(change.connection, row, change.now, _pause(row))
 
 
 class _LookUp(NamedTuple):
@@ -66,7 +85,7 @@ def _examine(change: Change, runtime: Runtime, event_row_id: str) -> _LookUp | N
     if gateway is None:
         _log.error("webhook %s waits: %s is not configured in this worker", row.id, row.provider)
         return None
-    change = Change(change.connection, change.now, change.policy, f"webhook:{row.provider}")
+    change = Change(change.connection, change.now, change.policy, f"{_ACTOR}:{row.provider}")
     try:
         event = gateway.read_webhook(row.payload)
     except MalformedResponse as error:

@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 from models.api_keys import Role
 from models.operations import record_payment
-from models.requests import RecordPayment
+from models.request_bodies import RecordPayment
 from webhooks.auth import allow
 from webhooks.operations import operate
 from webhooks.requests import json_body

@@ -42,7 +42,7 @@ def _authenticate(roles: tuple[Role, ...]) -> Caller:
         raise Unauthorized("send the header Authorization: Bearer <API key>")
     found = runtime().read(find_key, key.strip())
     if found is None:
-        raise Unauthorized("this API key is unknown or revoked; ask an operator for another")
+        raise Unauthorized("this API key is unknown or revoked; `celery -A worker payments keys create` makes one")
     role = Role(found.role)
     if role is not Role.ADMIN and role not in roles:
         raise Forbidden(f"a key with the role {role} may not do this; use one with the role {roles[0]}")

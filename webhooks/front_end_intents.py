@@ -12,10 +12,11 @@ from domain.outcome import ActionRequired, NotSent, Outcome
 from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
 from gateways.base import AttemptRequest, FrontEndGateway, GatewayError
+from gateways.registry import front_end_gateway
 from models import transition
 from models.api_keys import Role
 from models.front_end_intents import FrontEndIntent, accept_intent
-from models.requests import CreateIntent
+from models.request_bodies import CreateIntent
 from webhooks.auth import allow, caller
 from webhooks.context import context, runtime
 from webhooks.requests import idempotency_key, json_body
@@ -29,6 +30,8 @@ blueprint = Blueprint("front_end_intents", __name__)
 def stripe_intent() -> Response:
     """Return an intent over what is outstanding on an invoice, for a front end to confirm."""
     request = CreateIntent.parse(json_body())
+    if front_end_gateway(runtime().gateways) is None:
+        raise UnsupportedMethod("no provider that front ends can charge with is configured here")
     actor = caller().actor
     intent = runtime().change(actor, accept_intent, request, caller(), idempotency_key(), runtime().router)
     body = {

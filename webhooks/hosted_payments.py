@@ -16,7 +16,7 @@ from gateways.base import ChainGateway
 from models.api_keys import Role
 from models.operations import look_up_now
 from models.queries import find_attempt, show_payment
-from models.requests import ProcessPayment
+from models.request_bodies import ProcessPayment
 from webhooks.auth import allow, caller
 from webhooks.context import runtime
 from webhooks.payments import accept

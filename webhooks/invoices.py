@@ -9,7 +9,7 @@ from domain.errors import CardNumberRefused, InvalidRequest
 from models.api_keys import Role
 from models.invoices import upsert_invoice
 from models.queries import show_invoice, show_subscription
-from models.requests import UpsertInvoice
+from models.request_bodies import UpsertInvoice
 from models.session import transact
 from webhooks.auth import allow, caller
 from webhooks.context import runtime

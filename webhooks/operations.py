@@ -11,7 +11,7 @@ from domain.payment import IN_FLIGHT
 from models import operations
 from models.api_keys import Role
 from models.idempotency import ApiResponse
-from models.requests import CancelPayment, CapturePayment, RefundPayment, ReviewPayment
+from models.request_bodies import CancelPayment, CapturePayment, RefundPayment, ReviewPayment
 from webhooks.auth import allow, caller
 from webhooks.context import runtime
 from webhooks.requests import idempotency_key, json_body
@@ -46,7 +46,7 @@ def refund(payment_id: str) -> Response:
 @allow(Role.OPERATOR)
 def review(payment_id: str) -> Response:
     """Decide on a fraud review, or on money that does not match what was asked."""
-    return operate(operations.decide_review, payment_id, ReviewPayment.parse(json_body()))
+    return operate(operations.request_review, payment_id, ReviewPayment.parse(json_body()))
 
 
 def operate(

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from domain.errors import InvalidRequest
+from domain.errors import InvalidRequest, UnknownCurrency
 from domain.money import Money, decimal_text, exponent
 from domain.payment_methods import TABLE_DATE
 from domain.routing import Offer, offers
@@ -23,7 +23,9 @@ def payment_methods() -> Response:
     """List every payment method for `currency`, and `country` and `amount` if they are known."""
     if set(request.args) - {"currency", "country", "amount"}:
         raise InvalidRequest("unknown parameter; send currency, and country and amount if they are known")
-    currency = request.args.get("currency", "").upper()
+    if not request.args.get("currency"):
+        raise UnknownCurrency("currency: required; send three letters such as EUR")
+    currency = request.args["currency"].upper()
     exponent(currency)
     amount, country = request.args.get("amount"), request.args.get("country")
     if country is not None and not (len(country) == 2 and country.isascii() and country.isalpha()):

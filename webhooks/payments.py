@@ -10,7 +10,7 @@ from models.api_keys import Role
 from models.failpoints import reach
 from models.idempotency import ApiResponse
 from models.queries import list_payments, show_payment
-from models.requests import ProcessPayment
+from models.request_bodies import ProcessPayment
 from models.session import transact
 from webhooks.auth import allow, caller
 from webhooks.context import runtime
@@ -53,7 +53,7 @@ def index() -> Response:
     """List payments, oldest first; `next_cursor` continues."""
     unknown = set(request.args) - {"invoice_id", "cursor", "limit"}
     if unknown:
-        raise InvalidRequest(f"unknown parameter; send invoice_id, cursor or limit, not {len(unknown)} others")
+        raise InvalidRequest("unknown parameter; only invoice_id, cursor and limit are known")
     text = request.args.get("limit", str(_PAGE))
     limit = int(text) if text.isascii() and text.isdigit() else 0
     if not 1 <= limit <= _MOST_PAGE:

@@ -72,9 +72,13 @@ _STATUSES: dict[type[CeleriacError], int] = {
 }
 
 
+# Flask's own sentences speak to somebody at a browser.
+_DETAILS = {404: "there is no such path; GET / lists where to begin", 405: "this path does not take this method"}
+
+
 def problem(status: int, kind: str, detail: str, **members: Any) -> Response:
     """Return a problem+json response."""
-    title = kind.replace("_", " ").capitalize()
+    title = kind.replace("_", " ").capitalize().replace("json", "JSON")
     response = jsonify({"type": kind, "title": title, "status": status, "detail": detail, **members})
     response.status_code = status
     response.content_type = "application/problem+json"
@@ -107,7 +111,7 @@ def _provider_failed(error: GatewayError) -> Response:
 def _http(error: HTTPException) -> Response:
     status = error.code or 500
     kind = "body_too_large" if status == 413 else error.name.lower().replace(" ", "_")
-    return problem(status, kind, error.description or error.name)
+    return problem(status, kind, _DETAILS.get(status) or error.description or error.name)
 
 
 def _raced(error: IntegrityError) -> Response:

@@ -16,7 +16,7 @@ from gateways.registry import saved_methods_gateway
 from models.api_keys import Role
 from models.audit import record_event
 from models.provider_customers import find_customer, save_customer
-from models.requests import AttachMethod, OpenSetup
+from models.request_bodies import AttachMethod, OpenSetup
 from models.session import transact
 from webhooks.auth import allow, caller
 from webhooks.context import context, runtime
@@ -103,7 +103,8 @@ def _checked(user_id: str) -> str:
 
 
 def _find_customer(user_id: str) -> str | None:
-    return runtime().read(find_customer, _application(), user_id, _gateway().provider)
+    application, gateway = _application(), saved_methods_gateway(runtime().gateways)
+    return runtime().read(find_customer, application, user_id, gateway.provider) if gateway else None
 
 
 def _existing_customer(user_id: str) -> str:

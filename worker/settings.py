@@ -104,9 +104,9 @@ class ProcessSettings(BaseModel):
             backend = ""
         if backend not in ("postgresql", "postgres", "sqlite"):
             raise ValueError("must be postgresql://user:password@host/name or sqlite:///file")
-        # What stands after an unescaped @ of a password would be taken for the host, which is shown.
-        if backend != "sqlite" and url.partition("?")[0].count("@") > 1:
-            raise ValueError("must contain one @; write %40 for an @ in the password")
+        # The rest of a password after an unescaped @ would be taken for the host, which commands show.
+        if "@" in (make_url(url).host or ""):
+            raise ValueError("has an @ too many; write %40 for an @ in the password")
         return url
 
     @field_validator("celery_broker_url")

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from domain.errors import WebhookRefused
+from domain.outcome import Outcome
 from gateways.base import VerifiedWebhook, WebhookEvent
 from gateways.failures import CallFailed, MalformedResponse
 from gateways.paypal.certificates import Certificates, Unchecked
@@ -150,10 +151,12 @@ class PaymentEvent(ProviderModel):
     supplementary_data: SupplementaryData | None = None
 
 
-class RefundEvent(Refund, Linked):
-    """A refund. One from the dashboard repeats the ids of its payment."""
+class RefundEvent(Linked):
+    """What a refund is called. One from the dashboard repeats the ids of its payment."""
 
+    id: str | None = None
     custom_id: str | None = None
+    invoice_id: str | None = None
     supplementary_data: SupplementaryData | None = None
 
 
@@ -205,15 +208,25 @@ def _about_order(reference: str | None, attempt_id: str | None) -> WebhookEvent 
 
 def _read_refund(resource: Any) -> WebhookEvent | None:
     refund = RefundEvent.parse(resource)
+    if not (refund.id or refund.invoice_id):
+        raise MalformedResponse("RefundEvent.id")
     # Our own refund has the attempt in both fields. A refund from the dashboard repeats what its payment has in them.
     is_ours = refund.custom_id == refund.invoice_id
     return WebhookEvent(
-        refund.id,
+        refund.id or "",
         (refund.custom_id or None) if is_ours else None,
-        outcome_of_refund(refund),
+        _outcome_if_complete(resource),
         _order_id(refund.supplementary_data) or _capture_id(refund),
         payment_id=None if is_ours else refund.custom_id,
     )
+
+
+def _outcome_if_complete(resource: Any) -> Outcome | None:
+    """Return how a complete refund stands; None for an incomplete one, so that a look-up follows."""
+    try:
+        return outcome_of_refund(Refund.parse(resource))
+    except MalformedResponse:
+        return None
 
 
 # The first that fits: PayPal reports refunds as events of their capture.

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from domain.money import decimal_text
-from gateways.provider_model import ProviderModel, Text
+from gateways.provider_model import ProviderModel, Text, UnixTime
 from gateways.stripe.money import from_stripe
 
 
@@ -20,7 +20,7 @@ class _Redirect(ProviderModel):
 class _Microdeposits(ProviderModel):
     hosted_verification_url: str | None = None
     microdeposit_type: str | None = None
-    arrival_date: int | None = None
+    arrival_date: UnixTime | None = None
 
 
 class _PostalAddress(ProviderModel):

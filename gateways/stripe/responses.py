@@ -21,7 +21,7 @@ from domain.outcome import (
     Pending,
 )
 from gateways.failures import MalformedResponse
-from gateways.provider_model import ProviderModel, Text
+from gateways.provider_model import ProviderModel, Text, UnixTime
 from gateways.stripe.money import from_stripe
 from gateways.stripe.next_actions import NextAction, next_action
 
@@ -63,7 +63,7 @@ class Refusal(PaymentError):
 
 
 class _Card(ProviderModel):
-    capture_before: int | None = None
+    capture_before: UnixTime | None = None
 
 
 class _MethodDetails(ProviderModel):
@@ -85,7 +85,7 @@ class PaymentIntent(ProviderModel):
     amount: Amount
     amount_received: Amount | None = None
     amount_capturable: Amount | None = None
-    created: int | None = None
+    created: UnixTime | None = None
     latest_charge: _Charge | str | None = None
     next_action: NextAction | None = None
     last_payment_error: PaymentError | None = None

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from domain.money import decimal_text
 from gateways.base import SideEvent
-from gateways.provider_model import ProviderModel, Text
+from gateways.provider_model import ProviderModel, Text, UnixTime
 from gateways.stripe.money import from_stripe
 
 _NAMES = {
@@ -36,7 +36,7 @@ _DEBITS = frozenset({"sepa_debit", "us_bank_account"})
 
 
 class _Evidence(ProviderModel):
-    due_by: int | None = None
+    due_by: UnixTime | None = None
 
 
 class _Card(ProviderModel):

@@ -40,8 +40,8 @@ HOUSES_AT_ONCE = 8
 RECOVERY_SWEEPS = 45
 RECOVERY_SECONDS = 120.0
 DEATH_SECONDS = 120.0
-# What a worker logs that wakes up to find its attempt in other hands.
-AWAKE = re.compile(r"lost before anything was sent|was settled by somebody else")
+# What a paused worker logs when it goes on and another worker holds its attempt.
+AWAKE = re.compile(r"lost before anything was sent|is recorded by another worker")
 
 
 @dataclass

@@ -137,12 +137,12 @@ def test_a_worker_that_dies_around_the_charge_charges_once(idle_house: House, me
 def test_an_operator_decides_on_money_that_does_not_match(house: House, way: str, decision: str) -> None:
     payment = open_payment(house, "bitcoin")
     house.provider.visit(payment, way)
-    held = house.merchant.wait(payment["id"], "review")
+    held = house.merchant.wait(payment["id"], "amount_mismatch")
     assert held["failure_code"] in ("underpaid", "overpaid", "delayed")
     assert held["captured_amount"] == "0.00"
     house.operator.operate(payment["id"], "review", {"decision": decision})
     shown = house.merchant.wait(payment["id"], "captured" if decision == "approve" else "canceled")
-    assert shown["captured_amount"] == (held["authorized_amount"] if decision == "approve" else "0.00")
+    assert shown["captured_amount"] == (held["received_amount"] if decision == "approve" else "0.00")
     house.assert_books_agree(payment["id"])
     refused = house.operator.send("POST", f"/{payment['id']}/review", {"decision": decision})
     assert refused.status_code == 409

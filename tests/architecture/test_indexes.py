@@ -19,7 +19,7 @@ from models.change import Change
 from models.due_rows import DUE_ROWS, mark_published
 from models.idempotency import Caller
 from models.invoices import lock_invoice
-from models.requests import ProcessPayment
+from models.request_bodies import ProcessPayment
 from models.session import make_engine
 from models.tables import attempts, invoices, payments
 from models.webhook_events import lock_event

@@ -57,6 +57,11 @@ def test_a_success_whose_body_is_no_json_is_malformed(body: bytes) -> None:
     assert (failed.value.reason, failed.value.kind) == ("malformed_response", FailureKind.UNKNOWN)
 
 
+def test_a_redirect_to_a_malformed_address_is_a_response_like_any_other() -> None:
+    with answering((302, {}, {"Location": "http://[bad"})) as served:
+        assert JsonApi(served.url, 2).send("GET", "/").status == 302
+
+
 def test_a_refused_connection_sends_nothing() -> None:
     with answering((200, {})) as served:
         api = JsonApi(served.url, 2)

@@ -287,6 +287,16 @@ def test_a_refund_names_itself_and_its_capture(paypal: ProviderBench) -> None:
     assert read_event(json.dumps(event)) == WebhookEvent(made.reference, refund.attempt_id, made, capture_id)
 
 
+@pytest.mark.parametrize("change", [{"amount": None}, {"amount": "1.10"}, {"status": None}, {"status": 7}])
+def test_an_incomplete_refund_event_still_names_its_refund(change: dict[str, Any]) -> None:
+    """The refund is looked up: an event that cannot say how it stands must not be dropped."""
+    complete = {"id": "1JU0", "status": "COMPLETED", "amount": {"value": "1.10", "currency_code": "EUR"}}
+    resource = complete | {"custom_id": "re_1", "invoice_id": "re_1"} | change
+    read = read_event(json.dumps({"id": "WH-1", "event_type": "PAYMENT.CAPTURE.REFUNDED", "resource": resource}))
+    assert read is not None
+    assert (read.reference, read.attempt_id, read.outcome) == ("1JU0", "re_1", None)
+
+
 @pytest.mark.parametrize(
     ("status", "outcome"),
     [("COMPLETED", Approved), ("PENDING", Pending), ("FAILED", Declined), ("CANCELLED", Declined)],

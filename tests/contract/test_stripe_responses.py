@@ -15,6 +15,7 @@ from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
 from gateways.base import AttemptRequest
 from gateways.failures import MalformedResponse
+from gateways.stripe import webhooks
 from gateways.stripe.account_report import Account, EndpointPage
 from gateways.stripe.gateway import StripeGateway
 from gateways.stripe.responses import (
@@ -254,3 +255,30 @@ def test_a_method_is_shown_whatever_its_type_is(value: dict[str, Any], kind: str
 def test_a_method_of_another_form_is_malformed(value: Any) -> None:
     with pytest.raises(MalformedResponse):
         saved_method(value, None)
+
+
+# --- times ---
+
+MILLISECONDS = 1_700_000_000_000
+
+
+def test_a_time_out_of_range_is_doubt_and_no_error() -> None:
+    held = INTENT | {"status": "requires_capture", "amount_capturable": 1000, "created": MILLISECONDS}
+    with answering((200, held)) as served:
+        gateway = gateway_at(served.url)
+        assert gateway.retrieve(ATTEMPT) == InDoubt("malformed_response", "pi_1")
+        assert gateway.charge(ATTEMPT, lambda reference: None) == InDoubt("malformed_response", "pi_1")
+
+
+def test_an_event_with_a_time_out_of_range_is_looked_up_or_unreadable() -> None:
+    waiting = {"type": "verify_with_microdeposits", "verify_with_microdeposits": {"arrival_date": MILLISECONDS}}
+    intent = INTENT | {"object": "payment_intent", "status": "requires_action", "next_action": waiting}
+    read = webhooks.read(json.dumps({"type": "payment_intent.requires_action", "data": {"object": intent}}))
+    assert read is not None
+    assert (read.reference, read.outcome) == ("pi_1", None)
+    dispute = {
+        **{"object": "dispute", "id": "dp_1", "payment_intent": "pi_1", "amount": 1000, "currency": "eur"},
+        **{"reason": "fraudulent", "status": "needs_response", "evidence_details": {"due_by": MILLISECONDS}},
+    }
+    with pytest.raises(MalformedResponse):
+        webhooks.read(json.dumps({"type": "charge.dispute.created", "data": {"object": dispute}}))

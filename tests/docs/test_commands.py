@@ -77,9 +77,8 @@ def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     with Stack(tmp_path_factory.mktemp("stack")) as stack:
         variables = {
             "API": stack.api_url,
-            "KEY": stack.create_key("app", "shop"),
-            "OPERATOR_KEY": stack.create_key("operator", "operator"),
-            "APPLICATION": "shop",
+            "KEY": stack.create_key("app", "up"),
+            "OPERATOR_KEY": stack.create_key("operator", "up"),
             "SANDBOX": stack.sandbox_url,
             "BROKER_URL": stack.env["CELERY_BROKER_URL"],
         }

@@ -13,8 +13,8 @@ from domain.commands import (
     Started,
 )
 from domain.decision import (
+    AddAttempt,
     CloseOtherAttempts,
-    OpenAttempt,
 )
 from domain.decline import DeclineClass
 from domain.outcome import (
@@ -141,7 +141,7 @@ def test_an_attempt_that_crashes_its_workers_is_abandoned() -> None:
 def test_an_object_that_may_still_be_charged_is_voided_before_the_charge_fails() -> None:
     exhausted = new_attempt(status=AttemptStatus.IN_DOUBT, retries=12)
     decided = decision_on(NotSent("not_confirmed", reference="pi_1"), exhausted, state=State.IN_DOUBT)
-    assert decided.effects == (OpenAttempt(Verb.VOID, "not_sent"),)
+    assert decided.effects == (AddAttempt(Verb.VOID, "not_sent"),)
     assert target(State.IN_DOUBT, decided.event) is State.ACCEPTED
     assert state_after(VOIDED, new_attempt(Verb.VOID, reason="not_sent"), state=State.ACCEPTED) is State.FAILED
 
@@ -170,7 +170,7 @@ def test_a_worker_that_dies_again_and_again_is_still_counted() -> None:
     deadly = new_attempt(status=AttemptStatus.IN_DOUBT, claims=POLICY.max_claims)
     given_up = decide(new_payment(state=State.IN_DOUBT), deadly, CustomerApproved("o_1"), NOW, POLICY)
     assert given_up is not None
-    assert given_up.effects == (OpenAttempt(Verb.VOID, "not_sent"),)
+    assert given_up.effects == (AddAttempt(Verb.VOID, "not_sent"),)
 
 
 NOT_CHARGED_YET = Approved("o_1", voided=True, may_still_charge=True)
@@ -213,7 +213,7 @@ def test_a_missing_object_is_final_only_after_minutes() -> None:
 
 def test_money_that_surfaces_after_a_late_approval_is_booked() -> None:
     payment, attempt = new_payment(state=State.FAILED), new_attempt(status=AttemptStatus.FAILED)
-    void = OpenAttempt(Verb.VOID, "late_authorization", reference="pi_1")
+    void = AddAttempt(Verb.VOID, "late_authorization", reference="pi_1")
     payment, attempt = follow(payment, attempt, CustomerApproved("pi_1"), effects=(void,))
     payment, _ = follow(payment, attempt, WHOLE, effects=(CloseOtherAttempts(),))
     assert (payment.state, payment.captured) == (State.CAPTURED, 1000)
@@ -224,7 +224,7 @@ def test_an_object_at_the_provider_is_voided_however_the_last_try_ended() -> Non
     worn_out = new_attempt(retries=NOT_SENT_TRIES - 1, is_known_to_provider=True)
     decided = decide(new_payment(state=State.PROCESSING), worn_out, NotSent("breaker_open"), NOW, POLICY)
     assert decided is not None
-    assert decided.effects == (OpenAttempt(Verb.VOID, "not_sent"),)
+    assert decided.effects == (AddAttempt(Verb.VOID, "not_sent"),)
     assert decided.event is not Event.CHARGE_FAILED
 
 
@@ -251,7 +251,7 @@ def test_an_approval_that_comes_too_late_is_voided(state: State) -> None:
     closed = new_attempt(status=AttemptStatus.DECLINED)
     decided = decide(new_payment(state=state), closed, CustomerApproved("o_1"), NOW, POLICY)
     assert decided is not None
-    letting_go = OpenAttempt(Verb.VOID, "late_authorization", reference="o_1")
+    letting_go = AddAttempt(Verb.VOID, "late_authorization", reference="o_1")
     assert (decided.event, decided.effects) == (None, (letting_go,))
     assert decided.attempt["status"] is AttemptStatus.CANCELED
 
@@ -264,7 +264,7 @@ def test_a_payment_that_never_reached_a_provider_fails_over(is_retryable: bool) 
     assert decided.event is Event.CHARGE_REROUTED
     assert decided.payment == {"provider": "other"}
     assert (decided.attempt["status"], decided.attempt["code"]) == (AttemptStatus.FAILED, "unreachable")
-    assert decided.effects == (OpenAttempt(Verb.CHARGE, provider="other"),)
+    assert decided.effects == (AddAttempt(Verb.CHARGE, provider="other"),)
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_a_payment_that_a_provider_may_know_does_not_fail_over(attempt: dict[str
     decided = decide(new_payment(state=state, next_provider="other"), new_attempt(**attempt), outcome, NOW, POLICY)
     assert decided is not None
     assert decided.event is not Event.CHARGE_REROUTED
-    assert not [effect for effect in decided.effects if isinstance(effect, OpenAttempt) and effect.provider]
+    assert not [effect for effect in decided.effects if isinstance(effect, AddAttempt) and effect.provider]
 
 
 @pytest.mark.parametrize("received", [1, 999, 1001])
@@ -338,7 +338,7 @@ def test_a_front_end_may_try_another_card() -> None:
 def test_an_action_that_is_never_completed_is_voided() -> None:
     attempt = new_attempt(status=AttemptStatus.ACTION_REQUIRED)
     day = {"state": State.REQUIRES_ACTION, "created_at": NOW - timedelta(hours=24)}
-    assert OpenAttempt(Verb.VOID, "expired") in decision_on(ACTION, attempt, **day).effects
+    assert AddAttempt(Verb.VOID, "expired") in decision_on(ACTION, attempt, **day).effects
     assert decision_on(ACTION, attempt, **(day | {"created_at": NOW})).effects == ()
 
 

@@ -14,12 +14,12 @@ from click.testing import CliRunner, Result
 from domain.routing import Choice
 from models.accept_payment import accept_payment
 from models.idempotency import Caller
-from models.requests import ProcessPayment
+from models.request_bodies import ProcessPayment
 from models.session import transact
 from stack.process import free_port
 from worker import runtime as process_runtime
 from worker.commands.group import payments
-from worker.commands.session import database_name
+from worker.commands.open_runtime import database_name
 from worker.configuration_page import variables
 from worker.settings import load_settings
 

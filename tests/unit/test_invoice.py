@@ -39,20 +39,20 @@ def test_all_that_is_outstanding_or_less_may_be_charged(position: InvoicePositio
 
 
 @pytest.mark.parametrize(
-    ("position", "minor", "outstanding"),
+    ("position", "minor", "message"),
     [
         (UNPAID, 1001, "10.00 EUR"),
         (PARTLY_PAID, 601, "6.00 EUR"),
-        (PAID, 1, "0.00 EUR"),
-        (OVERPAID, 1, "0.00 EUR"),
+        (PAID, 1, "nothing is outstanding"),
+        (OVERPAID, 1, "nothing is outstanding"),
         (replace(UNPAID, amount=500, currency="JPY"), 501, "500 JPY"),
         (replace(UNPAID, amount=1230, currency="KWD"), 1231, "1.230 KWD"),
         (replace(UNPAID, amount=2**53 + 1), 2**53 + 2, "90071992547409.93 EUR"),
     ],
     ids=str,
 )
-def test_more_than_is_outstanding_is_refused(position: InvoicePosition, minor: int, outstanding: str) -> None:
-    with pytest.raises(AmountAboveOpen, match=outstanding):
+def test_more_than_is_outstanding_is_refused(position: InvoicePosition, minor: int, message: str) -> None:
+    with pytest.raises(AmountAboveOpen, match=message):
         require_chargeable(position, minor)
 
 

@@ -222,6 +222,11 @@ def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "canary" not in repr(settings) + str(settings) + settings.stripe.model_dump_json()
 
 
+def test_a_user_name_may_hold_an_at_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = read(monkeypatch, DATABASE_URL="postgresql://user@tenant:secret@host/name")
+    assert settings.process.database_url == "postgresql://user@tenant:secret@host/name"
+
+
 @pytest.mark.parametrize(
     "url", ["postgresql://user:x@canary@host/name", "postgresql://user:canary", "postgresql://user@host:canary/name"]
 )

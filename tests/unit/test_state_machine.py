@@ -24,9 +24,9 @@ from domain.commands import (
 )
 from domain.decision import (
     LEASE,
+    AddAttempt,
     CloseSiblingCases,
     MarkSubscription,
-    OpenAttempt,
     SaveCase,
 )
 from domain.decline import DeclineClass
@@ -105,7 +105,7 @@ def test_each_command_leads_to_its_state(cause: Trigger, before: State, after: S
 
 def test_a_retry_opens_a_new_charge_once() -> None:
     decided = decision_on(RetryDue(), None, state=State.PAST_DUE, case=RETRYING)
-    assert OpenAttempt(Verb.CHARGE) in decided.effects
+    assert AddAttempt(Verb.CHARGE) in decided.effects
     assert SaveCase(replace(RETRYING, due_at=None)) in decided.effects
     assert decide(new_payment(state=State.PROCESSING, case=RETRYING), None, RetryDue(), NOW, POLICY) is None
 

@@ -6,7 +6,7 @@ import click
 
 from models import api_keys
 from models.session import transact
-from worker.commands.session import ACTOR, fail, instant, open_runtime
+from worker.commands.open_runtime import ACTOR, fail, instant, open_runtime
 
 
 @click.group()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from models import migrate
-from worker.commands.session import open_runtime
+from worker.commands.open_runtime import open_runtime
 
 
 @click.group()

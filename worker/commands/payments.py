@@ -7,11 +7,20 @@ from typing import Any
 import click
 from sqlalchemy import Connection
 
+from domain.payment import State
 from models import queries
-from worker.commands.session import instant, open_runtime
+from worker.commands.open_runtime import instant, open_runtime
 
-# States that end only by what a person or a provider does.
-_WAITING = ("review", "amount_mismatch", "requires_action", "pending", "authorized")
+# What a payment without a due date waits for. Every other state is final.
+_WAITS_FOR = {
+    State.REVIEW: "waits for an operator: POST …/{id}/review",
+    State.AMOUNT_MISMATCH: "waits for an operator: POST …/{id}/review",
+    State.AUTHORIZED: "waits for a capture or a cancel",
+    State.REQUIRES_ACTION: "waits for its customer",
+    State.PENDING: "waits for its bank",
+    State.CAPTURED: "nothing by itself; captured money can be refunded",
+    State.PARTIALLY_REFUNDED: "nothing by itself; the rest of the money can be refunded",
+}
 
 
 @click.command()
@@ -31,8 +40,7 @@ def show(payment_id: str) -> None:
     for due_at, what in due:
         click.echo(f"  {instant(due_at)}  {what}")
     if not due:
-        waits = shown["status"] in _WAITING
-        click.echo("  waits for an operator or a webhook" if waits else "  nothing: the payment is final")
+        click.echo(f"  {_WAITS_FOR.get(State(shown['status']), 'nothing: the payment is final')}")
 
 
 def _read_payment(connection: Connection, payment_id: str) -> tuple[dict[str, Any], list[Any], list[Any]]:
@@ -65,5 +73,9 @@ def _print_attempt(attempt: dict[str, Any]) -> None:
 
 def _print_event(event: Any) -> None:
     change = f"{event.from_state or ''} -> {event.to_state}" if event.to_state else ""
-    data = " ".join(f"{name}={value}" for name, value in (event.data or {}).items())
+    data = " ".join(f"{name}={_text(value)}" for name, value in (event.data or {}).items())
     click.echo(f"  {instant(event.at)}  {event.name:<24}  {change:<32}  {event.actor:<16}  {data}".rstrip())
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

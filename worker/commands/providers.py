@@ -11,7 +11,7 @@ from domain.payment_methods import CAPABILITIES
 from gateways.base import Gateway, GatewayError
 from gateways.registry import PROVIDERS
 from models.breakers import find_breakers
-from worker.commands.session import open_runtime
+from worker.commands.open_runtime import open_runtime
 
 
 @click.command()

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import requests
 
-from worker.commands.session import fail, instant
+from worker.commands.open_runtime import fail, instant
 from worker.settings import load_settings
 
 

@@ -43,7 +43,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Take back."""
-    op.execute("UPDATE payments SET authorized = received WHERE received > 0 AND authorized = 0")
+    op.execute("UPDATE payments SET authorized = received WHERE received > authorized")
     op.execute("UPDATE payments SET state = 'review' WHERE state = 'amount_mismatch'")
     _replace_live_index(_LIVE)
     op.drop_column("payments", "received")

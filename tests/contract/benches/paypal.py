@@ -200,10 +200,8 @@ class ProviderBench:
             ("OrderEvent.id", event_of("CHECKOUT.ORDER.APPROVED", {"supplementary_data": 7})),
             ("OrderEvent.purchase_units", event_of("CHECKOUT.ORDER.APPROVED", {"purchase_units": {}})),
             ("RefundEvent.id", event_of("PAYMENT.REFUND.X", {})),
-            ("RefundEvent.id", event_of("PAYMENT.REFUND.X", {"supplementary_data": 7})),
+            ("RefundEvent.supplementary_data", event_of("PAYMENT.REFUND.X", {"supplementary_data": 7})),
             ("RefundEvent.id", event_of("PAYMENT.REFUND.X", {"purchase_units": {}})),
-            ("RefundEvent.status", event_of("PAYMENT.REFUND.X", {"id": "R1"})),
-            ("Refund.amount", event_of("PAYMENT.REFUND.X", {"id": "R1", "status": "COMPLETED"})),
             *(
                 (model, event_of(type, resource))
                 for model, type in RESOURCES.items()

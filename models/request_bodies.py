@@ -79,7 +79,8 @@ class ApiRequest(BaseModel):
         try:
             return cls.model_validate(raw)
         except ValidationError as error:
-            raise InvalidRequest("; ".join(_sentence(dict(detail)) for detail in error.errors())) from None
+            sentences = dict.fromkeys(_sentence(dict(detail)) for detail in error.errors())
+            raise InvalidRequest("; ".join(sentences)) from None
 
     def fingerprint(self, operation: str) -> str:
         """Return the hash that tells a repeat of this request from another request with the same Idempotency-Key."""
@@ -87,12 +88,28 @@ class ApiRequest(BaseModel):
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+# Our sentence for each kind of error that pydantic words for programmers; `{}` names the bound that was broken.
+_SENTENCES = {
+    "extra_forbidden": "unknown field",
+    "missing": "required",
+    "string_type": "must be a text",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_pattern_mismatch": "has characters or a form that are not allowed here",
+    "bool_type": "must be true or false",
+    "dict_type": "must be an object",
+    "too_long": "must have at most {max_length} entries",
+}
+
+
 def _sentence(detail: dict[str, Any]) -> str:
-    field = ".".join(str(part) for part in detail["loc"][:1]) or "body"
-    if detail["type"] == "extra_forbidden":
-        return f"{field[:100]}: unknown field"
-    if detail["type"] == "missing":
-        return f"{field}: required"
+    """Return one error as `field: what is wrong`, without any value."""
+    field = ".".join(str(part) for part in detail["loc"][:1])[:100] or "body"
+    if field == "metadata" and len(detail["loc"]) > 1:
+        return f"{field}: each value must be a text of at most 500 characters, true, false, a whole number or null"
+    known = _SENTENCES.get(detail["type"])
+    if known is not None:
+        return f"{field}: {known.format(**detail.get('ctx', {}))}"
     return f"{field}: {detail['msg'].removeprefix('Value error, ')}"
 
 

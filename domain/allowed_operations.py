@@ -85,7 +85,7 @@ def require_recordable(state: State) -> None:
 
 def _require(state: State, required: State, participle: str) -> None:
     if state is not required:
-        raise Conflict(f"a payment that is {state} cannot be {participle}; it must be {required}")
+        raise Conflict(f"a payment that is {state} cannot be {participle}; only one that is {required} can")
 
 
 def holds_mismatch(state: State, received: int, captured: int) -> bool:
