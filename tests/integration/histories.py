@@ -27,7 +27,7 @@ from gateways.base import AttemptRequest
 from models import transition
 from models.accept_payment import accept_payment
 from models.idempotency import Caller
-from models.requests import CancelPayment, CapturePayment, ProcessPayment, RefundPayment, ReviewPayment
+from models.request_bodies import CancelPayment, CapturePayment, ProcessPayment, RefundPayment, ReviewPayment
 from models.session import read, transact
 from models.tables import api_keys, attempts, metadata
 from models.task_messages import DUNNING, RECONCILE, WEBHOOK, message_for_attempt

@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from domain.errors import Conflict
-from domain.operations import (
+from domain.allowed_operations import (
     CancelAction,
     Cancellable,
     cancel_action,
@@ -18,6 +17,7 @@ from domain.operations import (
     require_refundable,
     require_reviewable,
 )
+from domain.errors import Conflict
 from domain.payment import CLOSED_UNPAID, State
 
 CANCELED_AT_ONCE = {State.ACCEPTED, State.REVIEW, State.PAST_DUE, State.IN_GRACE}
