@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 
-from domain.backoff import waiting_delay
 from domain.claiming import (
     Screening,
     has_lost_its_worker,
@@ -52,10 +51,9 @@ def test_an_open_attempt_is_being_sent_until_its_lease_ends() -> None:
 
 
 @pytest.mark.parametrize("status", AttemptStatus)
-def test_an_unfinished_attempt_is_looked_up_later_and_later_and_a_finished_one_never(status: AttemptStatus) -> None:
-    for lookups in range(5):
-        expected = NOW + waiting_delay(lookups) if status in UNFINISHED else None
-        assert next_look_up(status, lookups, NOW) == expected
+def test_an_unfinished_attempt_is_looked_up_as_planned_and_a_finished_one_never(status: AttemptStatus) -> None:
+    planned_at = NOW + timedelta(hours=6)
+    assert next_look_up(status, planned_at) == (planned_at if status in UNFINISHED else None)
 
 
 @pytest.mark.parametrize("was_begun", [True, False])
