@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from hypothesis import strategies as st
@@ -32,12 +32,12 @@ from models.session import read, transact
 from models.tables import api_keys, attempts, metadata
 from models.task_messages import DUNNING, RECONCILE, WEBHOOK, message_for_attempt
 from models.webhook_events import store_webhook_event
+from tests.determinism import START, CountedIds, StillClock
 from tests.integration.history_checks import ENDED, Stored
 from tests.integration.simulated_provider import Object, Plan, SimulatedProvider
 from tests.provider import Json
 from tests.system import System
 
-START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SHOP, OPERATOR = Caller("shop", "app:shop"), Caller(None, "operator")
 KINDS: dict[str, tuple[Json, ...]] = {
     "one-off": ({"off_session": False}, {"off_session": True}),
@@ -64,27 +64,18 @@ class WorkerDied(BaseException):
     """The process is gone: nothing of it runs any more."""
 
 
-class StillClock:
-    """A clock that moves only when a history says so: every replay of a history sees the same dates."""
-
-    def __init__(self) -> None:
-        self.time = START
-
-    def now(self) -> datetime:
-        """Return the time."""
-        return self.time
-
-
 class Histories(RuleBasedStateMachine):
     """The payments of an application's user, and all that may happen to them.
 
     One rule chooses among everything that is possible: Hypothesis switches rules off at random, and a run without
     workers shows nothing."""
 
-    def __init__(self, system: System, clock: StillClock, crash: dict[str, str], kinds: list[Json]) -> None:
+    def __init__(
+        self, system: System, clock: StillClock, crash: dict[str, str], ids: CountedIds, kinds: list[Json]
+    ) -> None:
         super().__init__()
         self.system, self.clock, self.crash, self.kinds = system, clock, crash, kinds
-        clock.time = START
+        clock.time, ids.count = START, 0
         transact(system.engine, _delete_rows)
         system.messages.clear()
         crash.clear()
@@ -172,7 +163,7 @@ class Histories(RuleBasedStateMachine):
             self.cancel,
             self.capture,
             self.refund,
-            *([self.screen] if self.untouched() else []),
+            *([self.screen] * 3 if self.untouched() else []),
         ]
 
     # --- workers ---
@@ -258,7 +249,7 @@ class Histories(RuleBasedStateMachine):
         return rows if is_fresh and rows[0].claims == 0 else []
 
     def screen(self) -> None:
-        [row], command = self.untouched(), self.choose([Blocked(), ReviewRequired()])
+        [row], command = self.untouched(), self.choose([Blocked(), ReviewRequired(), ReviewRequired()])
         self.system.runtime.change("worker", transition.apply, row.id, command)
 
     # --- look-ups and webhooks ---
@@ -327,7 +318,7 @@ class Histories(RuleBasedStateMachine):
 
     def review(self) -> None:
         decision = self.choose(["approve", "reject"])
-        self.request(requests.decide_review, ReviewPayment.parse({"decision": decision}), OPERATOR)
+        self.request(requests.request_review, ReviewPayment.parse({"decision": decision}), OPERATOR)
 
     def pay_again(self) -> None:
         """Let the customer make one more payment of the invoice, which dunning may be collecting as well."""
