@@ -85,7 +85,7 @@ def test_a_certificate_from_another_address_is_refused(url: str) -> None:
         ({"base": BASES["live"]}, False),
     ],
 )
-def test_only_an_imitation_brings_its_own_certificates(
+def test_only_a_sandbox_brings_its_own_certificates(
     paypal: ProviderBench, changes: dict[str, Any], may_be_imitated: bool
 ) -> None:
     sent, gateway = paypal.signed(EVENT), paypal.gateway(**changes)
@@ -96,7 +96,7 @@ def test_only_an_imitation_brings_its_own_certificates(
             gateway.verify_webhook(sent.body, sent.headers, now())
 
 
-def test_the_certificate_of_another_imitation_is_refused(paypal: ProviderBench) -> None:
+def test_the_certificate_of_another_sandbox_is_refused(paypal: ProviderBench) -> None:
     place = sandbox_place("http://127.0.0.1:9/paypal")
     assert not place.allows(paypal.signed(EVENT).headers["Paypal-Cert-Url"])
 

@@ -206,7 +206,7 @@ def test_a_repeat_moves_nothing_after_paypal_dropped_the_request_id(own_sandbox:
     state.advance(timedelta(days=46).total_seconds())
     assert gateway.refund(refund) == made
     assert Books(own_sandbox).movements(paid.payment_id) == [("charge", 1000), ("refund", 300)]
-    assert len(paypal.imitation.tokens) == 2  # the first has expired
+    assert len(paypal.simulated.tokens) == 2  # the first has expired
 
 
 # --- amounts ---

@@ -1,4 +1,4 @@
-"""Every provider that can be configured has a bench in the suite, an imitation, and a line in the capability table."""
+"""Every provider that can be configured has a bench in the suite, a sandbox, and a line in the capability table."""
 
 from __future__ import annotations
 
