@@ -1,4 +1,4 @@
-"""The control API that all providers share: clock, ledger, faults and the delivery of webhooks. It answers in JSON."""
+"""The control API that all providers share: clock, ledger, faults and the delivery of webhooks. Its responses are JSON."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def blueprint(sandbox: Sandbox) -> Blueprint:
 
     @routes.get("/health")
     def health() -> Response:
-        """Answer once the sandbox serves."""
+        """Respond once the sandbox serves."""
         return jsonify(status="ok")
 
     @routes.get("/clock")

@@ -29,7 +29,7 @@ def blueprint(account: Account) -> Blueprint:
 
     @routes.post("/cards")
     def script_card() -> Response:
-        """Create a card that answers each confirm with the next entry of `script`."""
+        """Create a card whose issuer decides each confirm by the next entry of `script`."""
         entries = request_body().get("script")
         if not isinstance(entries, list) or not entries:
             refuse("script must be a list of at least one entry")

@@ -1,4 +1,4 @@
-"""Disputes: opened by a cardholder or a bank, answered with evidence, won or lost.
+"""Disputes: opened by a cardholder or a bank, contested with evidence, won or lost.
 
 https://docs.stripe.com/api/disputes and https://docs.stripe.com/testing#disputes. An inquiry withdraws no money. A
 returned debit is a dispute that is lost from the start (https://docs.stripe.com/payments/sepa-debit). The ledger counts
