@@ -15,7 +15,7 @@ def test_every_provider_is_put_through_the_suite() -> None:
     assert set(PROVIDERS) - BY_HAND <= {bench.provider for bench in BENCHES}
 
 
-def test_every_provider_is_imitated(sandbox: RunningSandbox) -> None:
+def test_every_provider_is_simulated(sandbox: RunningSandbox) -> None:
     assert len(sandbox.state.providers) == len(set(PROVIDERS) - BY_HAND)
 
 

@@ -147,7 +147,7 @@ class ProviderBench:
     def let_customer_act(self, reference: str, *, is_good: bool) -> None:
         self.control(reference, decision="approve" if is_good else "decline")
 
-    def let_bank_answer(self, reference: str, *, is_good: bool) -> None:
+    def let_bank_decide(self, reference: str, *, is_good: bool) -> None:
         self.control(f"{reference}/settle", result="success" if is_good else "failure")
 
     def emit(self, type: str, id: str, **more: Any) -> None:
