@@ -112,7 +112,7 @@ def held(scene: Scene, way: str = "pay_too_little") -> tuple[str, Any]:
     bench, gateway = serve(scene, "coinbase_commerce")
     payment_id = opened(scene, "bitcoin", bench.currency)
     bench.decide(reference(scene, payment_id), way)
-    bench.let_bank_answer(reference(scene, payment_id), is_good=True)
+    bench.let_bank_decide(reference(scene, payment_id), is_good=True)
     come_back(scene, payment_id)
     scene.rest()
     assert scene.state(payment_id) == "amount_mismatch"

@@ -33,12 +33,12 @@ SECRET = "sandbox-secret"
 
 @dataclass
 class Scene:
-    """A database, an imitation of PayPal, and what it was asked for."""
+    """A database and a simulated PayPal, with what it received."""
 
     engine: Engine
     sandbox: RunningSandbox
     bench: ProviderBench
-    imitation: PayPal
+    simulated: PayPal
 
     def gateway(self, **changes: Any) -> PayPalGateway:
         """Return the gateway of another process."""
@@ -67,7 +67,7 @@ def scene(postgres_url: str) -> Iterator[Scene]:
     engine = make_engine(postgres_url)
     with RunningSandbox(Settings()) as sandbox:
         bench = ProviderBench(sandbox)
-        yield Scene(engine, sandbox, bench, bench.imitation)
+        yield Scene(engine, sandbox, bench, bench.simulated)
     engine.dispose()
 
 
@@ -85,37 +85,37 @@ def at_once(gateways: list[PayPalGateway]) -> list[str]:
 
 def test_fifty_workers_with_an_expired_token_ask_for_one(scene: Scene) -> None:
     scene.gateway().check()
-    assert len(scene.imitation.tokens) == 1
+    assert len(scene.simulated.tokens) == 1
     scene.expire()
     said = at_once([scene.gateway() for _ in range(PROCESSES)])
     assert len(said) == WORKERS
     assert set(said) == {said[0]}
-    assert len(scene.imitation.tokens) == 2
+    assert len(scene.simulated.tokens) == 2
 
 
 def test_fifty_workers_without_any_token_ask_for_one(scene: Scene) -> None:
     at_once([scene.gateway() for _ in range(PROCESSES)])
-    assert len(scene.imitation.tokens) == 1
+    assert len(scene.simulated.tokens) == 1
 
 
 def test_fifty_workers_whose_token_is_refused_ask_for_one(scene: Scene) -> None:
     gateways = [scene.gateway() for _ in range(PROCESSES)]
     for gateway in gateways:
         gateway.check()
-    scene.imitation.tokens.clear()
+    scene.simulated.tokens.clear()
     at_once(gateways)
-    assert len(scene.imitation.tokens) == 1
+    assert len(scene.simulated.tokens) == 1
 
 
 def test_a_token_outlives_its_process(scene: Scene) -> None:
     scene.gateway().check()
     scene.gateway().check()
-    assert len(scene.imitation.tokens) == 1
+    assert len(scene.simulated.tokens) == 1
 
 
 def test_nothing_is_stored_in_clear(scene: Scene) -> None:
     scene.gateway().check()
-    [token] = scene.imitation.tokens
+    [token] = scene.simulated.tokens
     row = scene.row()
     stored = " ".join(str(value) for value in row)
     assert row.sealed
@@ -124,10 +124,10 @@ def test_nothing_is_stored_in_clear(scene: Scene) -> None:
     assert "sandbox-client" not in stored
 
 
-def test_what_another_secret_sealed_is_not_used(scene: Scene) -> None:
+def test_what_another_secret_encrypted_is_not_used(scene: Scene) -> None:
     scene.gateway().check()
     scene.gateway(client_secret="sandbox-rotated").check()
-    assert len(scene.imitation.tokens) == 2
+    assert len(scene.simulated.tokens) == 2
 
 
 def test_whoever_died_with_the_claim_is_not_waited_for(scene: Scene) -> None:
@@ -137,7 +137,7 @@ def test_whoever_died_with_the_claim_is_not_waited_for(scene: Scene) -> None:
     claimed_until = scene.row().claimed_until
     scene.gateway().check()
     assert scene.now() >= claimed_until
-    assert len(scene.imitation.tokens) == 2
+    assert len(scene.simulated.tokens) == 2
 
 
 def test_whoever_holds_the_claim_for_ever_makes_nobody_wait_for_ever(scene: Scene) -> None:
@@ -155,14 +155,14 @@ def test_an_old_token_is_used_while_another_process_renews(scene: Scene, monkeyp
     impatient = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: pytest.fail("waited"))
     monkeypatch.setattr("gateways.paypal.token.time", impatient)
     scene.gateway().check()
-    assert len(scene.imitation.tokens) == 1
+    assert len(scene.simulated.tokens) == 1
 
 
 def test_a_token_is_renewed_before_it_ends(scene: Scene) -> None:
     scene.gateway().check()
     scene.change(expires_at=scene.now() + timedelta(seconds=60))
     scene.gateway().check()
-    assert len(scene.imitation.tokens) == 2
+    assert len(scene.simulated.tokens) == 2
 
 
 def test_a_renewal_that_failed_gives_the_right_back(scene: Scene) -> None:
@@ -186,13 +186,13 @@ def store(request: pytest.FixtureRequest) -> Iterator[DatabaseTokens]:
 
 def test_a_token_is_found_as_it_was_put(store: DatabaseTokens) -> None:
     assert store.find("a") is None
-    store.put("a", "sealed", 100)
+    store.put("a", "encrypted", 100)
     store.put("b", "other", 100)
     found = store.find("a")
-    assert found.sealed == "sealed"
+    assert found.encrypted == "encrypted"
     assert 95 < found.seconds_left <= 100
     store.put("a", "ended", -5)
-    assert store.find("a").sealed == "ended"
+    assert store.find("a").encrypted == "ended"
     assert store.find("a").seconds_left < 0
 
 
@@ -201,7 +201,7 @@ def test_a_claim_is_one_processs(store: DatabaseTokens) -> None:
     assert not store.claim("a", 100)
     assert store.claim("b", 100)
     assert store.find("a") is None
-    store.put("a", "sealed", 100)
+    store.put("a", "encrypted", 100)
     assert store.claim("a", 0)
     assert store.claim("a", 100)  # it ended by itself
 
@@ -211,4 +211,4 @@ def test_of_many_that_claim_one_gets_it(store: DatabaseTokens) -> None:
         with ThreadPoolExecutor(20) as pool:
             taken = list(pool.map(lambda _, name=name: store.claim(name, 100), range(20)))
         assert sum(taken) == 1
-        store.put(name, "sealed", 100)
+        store.put(name, "encrypted", 100)
