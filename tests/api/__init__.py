@@ -1,1 +1,1 @@
-"""The HTTP edge, through Flask's test client, on SQLite and PostgreSQL."""
+"""The HTTP API, through Flask's test client, on SQLite and PostgreSQL."""

@@ -1,4 +1,4 @@
-"""One application a database for all tests of the edge: each test uses invoices and users of its own."""
+"""One system a database for all tests of the API: each test uses invoices and users of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy import make_url
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 
-from .edge import Edge
+from .api_system import ApiSystem
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,7 @@ def _bodies_may_be_deep(collection_between_tests: None) -> None:
 
 @pytest.fixture(scope="session")
 def provider() -> Iterator[RunningSandbox]:
-    """A sandbox that answers over a socket and delivers no webhooks."""
+    """A sandbox that serves over a socket and delivers no webhooks."""
     with RunningSandbox(Settings(seed=1)) as running:
         yield running
 
@@ -31,7 +31,7 @@ def provider() -> Iterator[RunningSandbox]:
 @pytest.fixture(scope="session")
 def on_sqlite(
     provider: RunningSandbox, sqlite_template: bytes, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Edge]:
+) -> Iterator[ApiSystem]:
     """The application on SQLite."""
     file: Path = tmp_path_factory.mktemp("api") / "celeriac.db"
     file.write_bytes(sqlite_template)
@@ -39,7 +39,7 @@ def on_sqlite(
 
 
 @pytest.fixture(scope="session")
-def on_postgres(provider: RunningSandbox, postgres_server: str, postgres_template: str) -> Iterator[Edge]:
+def on_postgres(provider: RunningSandbox, postgres_server: str, postgres_template: str) -> Iterator[ApiSystem]:
     """The application on PostgreSQL, in a database of its own for the whole session."""
     name = f"celeriac_test_api_{secrets.token_hex(6)}"
     address = make_url(postgres_server)
@@ -53,16 +53,17 @@ def on_postgres(provider: RunningSandbox, postgres_server: str, postgres_templat
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def edge(request: pytest.FixtureRequest) -> Iterator[Edge]:
+def api(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiSystem]:
     """The application, with no worker and no faults."""
-    found: Edge = request.getfixturevalue(f"on_{request.param}")
-    found.messages.clear()
-    yield found
-    found.is_worker_up, found.broker_error = False, None
-    found.sandbox.state.faults.clear()
+    system: ApiSystem = request.getfixturevalue(f"on_{request.param}")
+    system.messages.clear()
+    system.tasks_run_in(monkeypatch)
+    yield system
+    system.is_worker_up, system.broker_error = False, None
+    system.provider.heal()
 
 
-def _serving(url: str, provider: RunningSandbox) -> Iterator[Edge]:
-    edge = Edge.on(url, provider)
-    yield edge
-    edge.engine.dispose()
+def _serving(url: str, provider: RunningSandbox) -> Iterator[ApiSystem]:
+    system = ApiSystem(url, provider)
+    yield system
+    system.close()

@@ -1,4 +1,4 @@
-"""Whatever is wrong with a request, the answer is a problem that says what to do, and no row is written."""
+"""Each invalid request gets a problem that says what to do, and writes no row."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from typing import Any
 
 import pytest
 
-from .edge import Edge, assert_problem, payment, unique
+from .api_system import ApiSystem, assert_problem, payment, unique
 
 CARD = "4242 4242-4242 4242"
 REQUIRED = ("invoice_id", "user_id", "amount", "currency", "payment_method", "payment_method_token")
 
 
 @pytest.fixture(autouse=True)
-def _no_row_is_written(edge: Edge) -> Any:
-    before = edge.rows()
+def _no_row_is_written(api: ApiSystem) -> Any:
+    before = api.row_counts()
     yield
-    assert edge.rows() == before
-    assert edge.messages == []
+    assert api.row_counts() == before
+    assert api.messages == []
 
 
-def refuse(edge: Edge, status: int, kind: str, **changes: Any) -> str:
-    return assert_problem(edge.pay(**changes), status, kind)
+def refuse(api: ApiSystem, status: int, kind: str, **changes: Any) -> str:
+    return assert_problem(api.process(**changes), status, kind)
 
 
 @pytest.mark.parametrize("field", REQUIRED)
-def test_a_required_field_is_missing(edge: Edge, field: str) -> None:
-    assert f"{field}: required" in refuse(edge, 422, "invalid_request", **{field: ...})
+def test_a_missing_field_is_named(api: ApiSystem, field: str) -> None:
+    assert f"{field}: required" in refuse(api, 422, "invalid_request", **{field: ...})
 
 
-def test_every_wrong_field_is_named_at_once(edge: Edge) -> None:
-    detail = refuse(edge, 422, "invalid_request", user_id=..., capture="yes", surprise=1)
+def test_every_wrong_field_is_named_at_once(api: ApiSystem) -> None:
+    detail = refuse(api, 422, "invalid_request", user_id=..., capture="yes", surprise=1)
     assert all(name in detail for name in ("user_id", "capture", "surprise: unknown field"))
 
 
@@ -76,17 +76,17 @@ def test_every_wrong_field_is_named_at_once(edge: Edge) -> None:
     ],
     ids=lambda value: str(value)[:24].encode("ascii", "replace").decode(),
 )
-def test_a_field_of_the_wrong_shape(edge: Edge, field: str, value: Any) -> None:
-    assert field in refuse(edge, 422, "invalid_request", **{field: value})
+def test_a_field_of_the_wrong_shape_is_refused(api: ApiSystem, field: str, value: Any) -> None:
+    assert field in refuse(api, 422, "invalid_request", **{field: value})
 
 
 @pytest.mark.parametrize("method", ["cheque", "", "CREDIT_CARD", "paypal"])
-def test_a_method_that_nobody_serves(edge: Edge, method: str) -> None:
-    assert "credit_card" in refuse(edge, 422, "unsupported_payment_method", payment_method=method)
+def test_a_method_without_a_provider_is_refused(api: ApiSystem, method: str) -> None:
+    assert "credit_card" in refuse(api, 422, "unsupported_payment_method", payment_method=method)
 
 
-def test_a_subscription_is_captured_at_once(edge: Edge) -> None:
-    assert "capture" in refuse(edge, 422, "invalid_request", subscription_id=unique("sub"), capture=False)
+def test_a_subscription_is_captured_at_once(api: ApiSystem) -> None:
+    assert "capture" in refuse(api, 422, "invalid_request", subscription_id=unique("sub"), capture=False)
 
 
 # --- amounts and currencies ---
@@ -126,43 +126,45 @@ AMOUNTS = [
 
 
 @pytest.mark.parametrize(("amount", "kind"), AMOUNTS)
-def test_an_amount_that_is_none(edge: Edge, amount: str, kind: str) -> None:
+def test_an_invalid_amount_is_refused(api: ApiSystem, amount: str, kind: str) -> None:
     raw = json.dumps(payment(amount="AMOUNT")).replace('"AMOUNT"', amount)
-    assert "amount" in assert_problem(edge.post("/process", raw), 422, kind)
+    assert "amount" in assert_problem(api.post("/process", raw), 422, kind)
 
 
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
-def test_constants_that_json_does_not_have(edge: Edge, constant: str) -> None:
+def test_constants_that_json_does_not_have_are_refused(api: ApiSystem, constant: str) -> None:
     raw = json.dumps(payment(amount="AMOUNT")).replace('"AMOUNT"', constant)
-    assert_problem(edge.post("/process", raw), 400, "invalid_json")
+    assert_problem(api.post("/process", raw), 400, "invalid_json")
 
 
 @pytest.mark.parametrize(
     ("amount", "currency"),
     [("1.5", "JPY"), ("1.0001", "KWD"), ("0.001", "EUR"), ("5.50", "MGA"), ("1.001", "KWD")],
 )
-def test_an_amount_that_the_currency_or_provider_cannot_express(edge: Edge, amount: str, currency: str) -> None:
-    refuse(edge, 422, "invalid_amount", amount=amount, currency=currency)
+def test_an_amount_that_the_currency_or_provider_cannot_express_is_refused(
+    api: ApiSystem, amount: str, currency: str
+) -> None:
+    refuse(api, 422, "invalid_amount", amount=amount, currency=currency)
 
 
 @pytest.mark.parametrize(("amount", "currency"), [("1000000", "ISK"), ("1000000", "UGX"), ("100000000", "JPY")])
-def test_an_amount_above_the_providers_limit(edge: Edge, amount: str, currency: str) -> None:
-    assert "is above" in refuse(edge, 422, "invalid_amount", amount=amount, currency=currency)
+def test_an_amount_above_the_limit_of_the_provider_is_refused(api: ApiSystem, amount: str, currency: str) -> None:
+    assert "is above" in refuse(api, 422, "invalid_amount", amount=amount, currency=currency)
 
 
 @pytest.mark.parametrize("currency", ["EURO", "EU", "", "XAU", "XXX", "XTS", "978", "ZZZ", "€€€", "EUR "])
-def test_a_currency_that_is_none(edge: Edge, currency: str) -> None:
-    refuse(edge, 422, "unknown_currency", currency=currency)
+def test_an_unknown_currency_is_refused(api: ApiSystem, currency: str) -> None:
+    refuse(api, 422, "unknown_currency", currency=currency)
 
 
 @pytest.mark.parametrize(("method", "currency"), [("sepa_debit", "USD"), ("ach_debit", "EUR")])
-def test_a_method_that_does_not_work_in_the_currency(edge: Edge, method: str, currency: str) -> None:
-    detail = refuse(edge, 422, "unsupported_payment_method", payment_method=method, currency=currency)
+def test_a_method_that_does_not_work_in_the_currency_is_refused(api: ApiSystem, method: str, currency: str) -> None:
+    detail = refuse(api, 422, "unsupported_payment_method", payment_method=method, currency=currency)
     assert "works only in" in detail
 
 
-def test_a_bank_debit_cannot_be_captured_later(edge: Edge) -> None:
-    refuse(edge, 422, "unsupported_payment_method", payment_method="sepa_debit", capture=False)
+def test_a_bank_debit_cannot_be_captured_later(api: ApiSystem) -> None:
+    refuse(api, 422, "unsupported_payment_method", payment_method="sepa_debit", capture=False)
 
 
 # --- card numbers, NUL bytes ---
@@ -185,34 +187,34 @@ def everywhere(text: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("changes", everywhere(CARD), ids=str)
-def test_a_card_number_anywhere(edge: Edge, changes: dict[str, Any]) -> None:
-    response = edge.pay(**changes)
+def test_a_card_number_is_refused_in_every_field(api: ApiSystem, changes: dict[str, Any]) -> None:
+    response = api.process(**changes)
     assert_problem(response, 422, "card_number_refused")
     assert "4242" not in response.text
 
 
 @pytest.mark.parametrize("number", ["4242424242424242", "4242424242424242.0", "378282246310005"])
-def test_a_card_number_as_a_number(edge: Edge, number: str) -> None:
+def test_a_card_number_is_refused_as_a_json_number(api: ApiSystem, number: str) -> None:
     raw = json.dumps(payment(metadata={"n": "NUMBER"})).replace('"NUMBER"', number)
-    assert_problem(edge.post("/process", raw), 422, "card_number_refused")
+    assert_problem(api.post("/process", raw), 422, "card_number_refused")
 
 
-def test_a_card_number_as_idempotency_key(edge: Edge) -> None:
-    response = edge.pay(Idempotency_Key=f'"{CARD}"')
+def test_a_card_number_is_refused_as_idempotency_key(api: ApiSystem) -> None:
+    response = api.process(Idempotency_Key=f'"{CARD}"')
     assert_problem(response, 422, "card_number_refused")
     assert "4242" not in response.text
 
 
-def test_a_card_number_as_the_id_of_an_invoice(edge: Edge) -> None:
+def test_a_card_number_is_refused_as_the_id_of_an_invoice(api: ApiSystem) -> None:
     body = {"user_id": unique("user"), "amount": "10", "currency": "EUR"}
-    response = edge.call("PUT", f"/invoices/{CARD}", body)
+    response = api.call("PUT", f"/invoices/{CARD}", body)
     assert_problem(response, 422, "card_number_refused")
     assert "4242" not in response.text
 
 
 @pytest.mark.parametrize("changes", everywhere("a\x00b"), ids=repr)
-def test_a_nul_byte_anywhere(edge: Edge, changes: dict[str, Any]) -> None:
-    assert "NUL" in refuse(edge, 422, "invalid_request", **changes)
+def test_a_nul_byte_is_refused_in_every_field(api: ApiSystem, changes: dict[str, Any]) -> None:
+    assert "NUL" in refuse(api, 422, "invalid_request", **changes)
 
 
 @pytest.mark.parametrize(
@@ -228,9 +230,9 @@ def test_a_nul_byte_anywhere(edge: Edge, changes: dict[str, Any]) -> None:
         ("POST", "/pay_%00/cancel"),
     ],
 )
-def test_a_nul_byte_in_the_address(edge: Edge, method: str, path: str) -> None:
+def test_a_nul_byte_is_refused_in_the_address(api: ApiSystem, method: str, path: str) -> None:
     body = {"user_id": "u", "amount": "1", "currency": "EUR"} if method == "PUT" else None
-    assert_problem(edge.call(method, path, body), 422, "invalid_request")
+    assert_problem(api.call(method, path, body), 422, "invalid_request")
 
 
 # --- bodies ---
@@ -241,47 +243,47 @@ def test_a_nul_byte_in_the_address(edge: Edge, method: str, path: str) -> None:
     [b"{", b"nonsense", b"\xff\xfe", b'{"a": 1} x', b'{"a": "\x00"}', b"{'a': 1}", b'{"a": 1,}', b"1" * 5000],
     ids=repr,
 )
-def test_a_body_that_is_not_json(edge: Edge, body: bytes) -> None:
-    assert_problem(edge.post("/process", body), 400, "invalid_json")
+def test_a_body_that_is_not_json_is_refused(api: ApiSystem, body: bytes) -> None:
+    assert_problem(api.post("/process", body), 400, "invalid_json")
 
 
 @pytest.mark.parametrize("body", ["[]", '"text"', "17", "null", "true"])
-def test_a_body_that_is_no_object(edge: Edge, body: str) -> None:
-    assert "JSON object" in assert_problem(edge.post("/process", body), 422, "invalid_request")
+def test_a_body_that_is_no_object_is_refused(api: ApiSystem, body: str) -> None:
+    assert "JSON object" in assert_problem(api.post("/process", body), 422, "invalid_request")
 
 
-def test_no_body_at_all(edge: Edge) -> None:
-    detail = assert_problem(edge.post("/process"), 422, "invalid_request")
+def test_an_empty_body_is_refused(api: ApiSystem) -> None:
+    detail = assert_problem(api.post("/process"), 422, "invalid_request")
     # Which token is needed depends on the method.
     assert all(f"{field}: required" in detail for field in REQUIRED if field != "payment_method_token")
 
 
 @pytest.mark.parametrize("depth", [*range(800, 1001, 10), 2000, 5000, 10_000])
-def test_a_deeply_nested_body(edge: Edge, depth: int) -> None:
+def test_a_deeply_nested_body_is_refused(api: ApiSystem, depth: int) -> None:
     """Some depths pass the JSON reader and would break what recurses after it."""
     raw = '{"metadata": ' + '{"a":' * depth + "1" + "}" * depth + "}"
-    response = edge.post("/process", raw)
+    response = api.post("/process", raw)
     assert response.status_code in (400, 422), response.text
     assert response.json["type"] in ("invalid_json", "invalid_request")
 
 
 @pytest.mark.parametrize("size", [64 * 1024 + 1, 1024 * 1024 + 1])
 @pytest.mark.parametrize("path", ["/process", "/stripe-intent", "/pay_x/refunds"])
-def test_a_body_above_64_kib(edge: Edge, size: int, path: str) -> None:
-    assert_problem(edge.post(path, b" " * size, Idempotency_Key="k"), 413, "body_too_large")
+def test_a_body_above_64_kib_is_refused(api: ApiSystem, size: int, path: str) -> None:
+    assert_problem(api.post(path, b" " * size, Idempotency_Key="k"), 413, "body_too_large")
 
 
-def test_a_body_of_64_kib_is_read(edge: Edge) -> None:
+def test_a_body_of_64_kib_is_read(api: ApiSystem) -> None:
     raw = json.dumps(payment(amount="0")).encode()
-    assert_problem(edge.post("/process", raw.ljust(64 * 1024)), 422, "invalid_amount")
+    assert_problem(api.post("/process", raw.ljust(64 * 1024)), 422, "invalid_amount")
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "ключ", '"' + "k" * 256 + '"', "a\tb"])
-def test_an_idempotency_key_that_is_none(edge: Edge, key: str) -> None:
-    assert "Idempotency-Key" in refuse(edge, 422, "invalid_request", Idempotency_Key=key)
+def test_an_invalid_idempotency_key_is_refused(api: ApiSystem, key: str) -> None:
+    assert "Idempotency-Key" in refuse(api, 422, "invalid_request", Idempotency_Key=key)
 
 
-# --- who asks, and for what ---
+# --- callers and addresses ---
 
 DOORS = [
     ("POST", "/process"),
@@ -302,16 +304,18 @@ DOORS = [
 @pytest.mark.parametrize(
     "authorization", [None, "", "Bearer", "Bearer  ", "Bearer ck_unknown", "Basic Y2s6", "Bearer \x7f", "ck_unknown"]
 )
-def test_no_key_is_told_before_anything_else(edge: Edge, method: str, path: str, authorization: str | None) -> None:
+def test_a_missing_api_key_is_refused_before_anything_else(
+    api: ApiSystem, method: str, path: str, authorization: str | None
+) -> None:
     headers = {} if authorization is None else {"Authorization": authorization}
-    response = edge.call(method, path, b"not JSON", caller=None, **headers)
+    response = api.call(method, path, b"not JSON", caller=None, **headers)
     assert_problem(response, 401, "unauthorized")
     assert response.headers["WWW-Authenticate"].startswith("Bearer")
 
 
 @pytest.mark.parametrize(("method", "path"), DOORS)
-def test_a_revoked_key_is_no_key(edge: Edge, method: str, path: str) -> None:
-    assert_problem(edge.call(method, path, b"not JSON", caller="revoked"), 401, "unauthorized")
+def test_a_revoked_key_is_no_key(api: ApiSystem, method: str, path: str) -> None:
+    assert_problem(api.call(method, path, b"not JSON", caller="revoked"), 401, "unauthorized")
 
 
 @pytest.mark.parametrize(
@@ -323,22 +327,22 @@ def test_a_revoked_key_is_no_key(edge: Edge, method: str, path: str) -> None:
         ("shop", "POST", "/pay_x/review"),
     ],
 )
-def test_the_wrong_role_is_told_before_the_body_is_read(edge: Edge, caller: str, method: str, path: str) -> None:
-    assert "role" in assert_problem(edge.call(method, path, b"not JSON", caller=caller), 403, "forbidden")
+def test_the_wrong_role_is_refused_before_the_body_is_read(api: ApiSystem, caller: str, method: str, path: str) -> None:
+    assert "role" in assert_problem(api.call(method, path, b"not JSON", caller=caller), 403, "forbidden")
 
 
-def test_an_unknown_invoice(edge: Edge) -> None:
-    assert_problem(edge.get("/invoices/none"), 404, "not_found")
-    assert_problem(edge.post("/stripe-intent", {"invoice_id": unique("none")}), 404, "not_found")
+def test_an_unknown_invoice_is_not_found(api: ApiSystem) -> None:
+    assert_problem(api.get("/invoices/none"), 404, "not_found")
+    assert_problem(api.post("/stripe-intent", {"invoice_id": unique("none")}), 404, "not_found")
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/x/y/z"), ("POST", "/pay_x/unknown"), ("GET", "//nowhere")])
-def test_an_unknown_address(edge: Edge, method: str, path: str) -> None:
-    assert_problem(edge.call(method, path), 404, "not_found")
+def test_an_unknown_address_is_not_found(api: ApiSystem, method: str, path: str) -> None:
+    assert_problem(api.call(method, path), 404, "not_found")
 
 
-def test_a_wrong_verb(edge: Edge) -> None:
-    assert_problem(edge.call("DELETE", "/process"), 405, "method_not_allowed")
+def test_a_wrong_http_method_is_refused(api: ApiSystem) -> None:
+    assert_problem(api.call("DELETE", "/process"), 405, "method_not_allowed")
 
 
 @pytest.mark.parametrize(
@@ -356,8 +360,8 @@ def test_a_wrong_verb(edge: Edge) -> None:
     ],
     ids=str,
 )
-def test_other_commands_refuse_what_they_do_not_know(edge: Edge, path: str, body: dict[str, Any]) -> None:
-    assert_problem(edge.post(path, body, caller="admin", Idempotency_Key=unique("k")), 422, "invalid_request")
+def test_other_commands_refuse_what_they_do_not_know(api: ApiSystem, path: str, body: dict[str, Any]) -> None:
+    assert_problem(api.post(path, body, caller="admin", Idempotency_Key=unique("k")), 422, "invalid_request")
 
 
 @pytest.mark.parametrize(
@@ -373,16 +377,16 @@ def test_other_commands_refuse_what_they_do_not_know(edge: Edge, path: str, body
     ],
     ids=str,
 )
-def test_an_invoice_that_cannot_be(edge: Edge, changes: dict[str, Any], kind: str) -> None:
+def test_an_impossible_invoice_is_refused(api: ApiSystem, changes: dict[str, Any], kind: str) -> None:
     body = {"user_id": "u", "amount": "1", "currency": "EUR"} | changes
-    assert_problem(edge.call("PUT", f"/invoices/{unique('inv')}", body), 422, kind)
+    assert_problem(api.call("PUT", f"/invoices/{unique('inv')}", body), 422, kind)
 
 
-def test_an_invoice_id_that_is_too_long(edge: Edge) -> None:
+def test_an_invoice_id_that_is_too_long_is_refused(api: ApiSystem) -> None:
     body = {"user_id": "u", "amount": "1", "currency": "EUR"}
-    assert_problem(edge.call("PUT", f"/invoices/{'i' * 201}", body), 422, "invalid_request")
+    assert_problem(api.call("PUT", f"/invoices/{'i' * 201}", body), 422, "invalid_request")
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=201", "limit=-1", "limit=x", "limit=", "limit=１", "surprise=1"])
-def test_a_page_that_cannot_be(edge: Edge, query: str) -> None:
-    assert_problem(edge.get(f"/?{query}"), 422, "invalid_request")
+def test_an_impossible_page_is_refused(api: ApiSystem, query: str) -> None:
+    assert_problem(api.get(f"/?{query}"), 422, "invalid_request")

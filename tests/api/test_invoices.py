@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from .edge import Edge, assert_problem, unique
+from .api_system import ApiSystem, assert_problem, unique
 
 
-def put(edge: Edge, invoice: str, caller: str = "shop", **changes: Any) -> Any:
+def put(api: ApiSystem, invoice: str, caller: str = "shop", **changes: Any) -> Any:
     body = {"user_id": "user-1", "amount": "100", "currency": "EUR"} | changes
-    return edge.call("PUT", f"/invoices/{invoice}", body, caller=caller)
+    return api.call("PUT", f"/invoices/{invoice}", body, caller=caller)
 
 
-def test_an_invoice_is_made_shown_and_changed(edge: Edge) -> None:
+def test_an_invoice_is_made_shown_and_changed(api: ApiSystem) -> None:
     invoice = unique("inv")
-    made = put(edge, invoice, due_at="2027-01-02T03:04:05+01:00", description="Seats")
+    made = put(api, invoice, due_at="2027-01-02T03:04:05+01:00", description="Seats")
     assert made.status_code == 201
     assert made.json["due_at"] == "2027-01-02T02:04:05.000Z"
     assert (made.json["amount"], made.json["open_amount"], made.json["collected_amount"]) == (
@@ -24,71 +24,90 @@ def test_an_invoice_is_made_shown_and_changed(edge: Edge) -> None:
         "100.00",
         "0.00",
     )
-    assert edge.get(f"/invoices/{invoice}").json == made.json
+    assert api.get(f"/invoices/{invoice}").json == made.json
 
-    changed = put(edge, invoice, amount="80")
+    changed = put(api, invoice, amount="80")
     assert (changed.status_code, changed.json["amount"], changed.json["open_amount"]) == (200, "80.00", "80.00")
     assert changed.json["created_at"] == made.json["created_at"]
     assert changed.json["description"] is None
 
 
-def test_a_naive_due_date_is_refused_or_means_utc(edge: Edge) -> None:
+def test_a_naive_due_date_is_refused_or_means_utc(api: ApiSystem) -> None:
     """On PostgreSQL a naive time would mean the server's zone, on SQLite the host's."""
-    response = put(edge, unique("inv"), due_at="2027-01-02T03:04:05")
+    response = put(api, unique("inv"), due_at="2027-01-02T03:04:05")
     assert response.status_code == 422 or response.json["due_at"] == "2027-01-02T03:04:05.000Z"
 
 
-def test_what_is_captured_is_no_longer_open(edge: Edge) -> None:
+def test_captured_money_is_no_longer_outstanding(api: ApiSystem) -> None:
     invoice = unique("inv")
-    put(edge, invoice)
-    paid = edge.paid(invoice_id=invoice, user_id="user-1", amount="30")
+    put(api, invoice)
+    paid = api.process_and_run(invoice_id=invoice, user_id="user-1", amount="30")
     assert paid["status"] == "captured"
-    shown = edge.get(f"/invoices/{invoice}").json
+    shown = api.get(f"/invoices/{invoice}").json
     assert (shown["collected_amount"], shown["open_amount"]) == ("30.00", "70.00")
 
 
-def test_a_decline_leaves_everything_open(edge: Edge) -> None:
+def test_a_decline_leaves_the_whole_invoice_outstanding(api: ApiSystem) -> None:
     invoice = unique("inv")
-    put(edge, invoice)
-    edge.paid(invoice_id=invoice, user_id="user-1", amount="30", payment_method_token="pm_card_chargeDeclined")
-    assert edge.get(f"/invoices/{invoice}").json["open_amount"] == "100.00"
+    put(api, invoice)
+    api.process_and_run(
+        invoice_id=invoice, user_id="user-1", amount="30", payment_method_token="pm_card_chargeDeclined"
+    )
+    assert api.get(f"/invoices/{invoice}").json["open_amount"] == "100.00"
 
 
-def test_an_invoice_never_falls_below_what_is_collected(edge: Edge) -> None:
+def test_an_invoice_never_falls_below_what_is_collected(api: ApiSystem) -> None:
     invoice = unique("inv")
-    put(edge, invoice)
-    edge.paid(invoice_id=invoice, user_id="user-1", amount="30")
-    assert "30.00 EUR" in assert_problem(put(edge, invoice, amount="29.99"), 422, "amount_above_open")
-    assert put(edge, invoice, amount="30").json["open_amount"] == "0.00"
+    put(api, invoice)
+    api.process_and_run(invoice_id=invoice, user_id="user-1", amount="30")
+    assert "30.00 EUR" in assert_problem(put(api, invoice, amount="29.99"), 422, "amount_above_open")
+    assert put(api, invoice, amount="30").json["open_amount"] == "0.00"
 
 
-def test_the_amount_stays_while_it_is_being_collected(edge: Edge) -> None:
+def test_the_amount_stays_while_it_is_being_collected(api: ApiSystem) -> None:
     invoice = unique("inv")
-    put(edge, invoice)
-    edge.pay(invoice_id=invoice, user_id="user-1", amount="30")
-    assert_problem(put(edge, invoice, amount="99"), 409, "collection_in_progress")
-    assert put(edge, invoice, description="still the same amount").status_code == 200
+    put(api, invoice)
+    api.process(invoice_id=invoice, user_id="user-1", amount="30")
+    assert_problem(put(api, invoice, amount="99"), 409, "collection_in_progress")
+    assert put(api, invoice, description="still the same amount").status_code == 200
 
 
 @pytest.mark.parametrize("changes", [{"user_id": "user-2"}, {"currency": "USD"}], ids=str)
-def test_user_and_currency_stay(edge: Edge, changes: dict[str, str]) -> None:
+def test_user_and_currency_of_an_invoice_cannot_change(api: ApiSystem, changes: dict[str, str]) -> None:
     invoice = unique("inv")
-    made = put(edge, invoice).json
-    assert_problem(put(edge, invoice, **changes), 409, "invoice_mismatch")
-    assert edge.get(f"/invoices/{invoice}").json == made
+    made = put(api, invoice).json
+    assert_problem(put(api, invoice, **changes), 409, "invoice_mismatch")
+    assert api.get(f"/invoices/{invoice}").json == made
 
 
-def test_invoices_are_kept_apart(edge: Edge) -> None:
+def test_invoices_are_kept_apart(api: ApiSystem) -> None:
     invoice = unique("inv")
-    put(edge, invoice)
-    before = edge.rows()
-    assert_problem(put(edge, invoice, caller="other"), 404, "not_found")
-    assert_problem(edge.get(f"/invoices/{invoice}", caller="other"), 404, "not_found")
-    assert edge.get(f"/invoices/{invoice}", caller="operator").status_code == 200
-    assert edge.rows() == before
+    put(api, invoice)
+    before = api.row_counts()
+    assert_problem(put(api, invoice, caller="other"), 404, "not_found")
+    assert_problem(api.get(f"/invoices/{invoice}", caller="other"), 404, "not_found")
+    assert api.get(f"/invoices/{invoice}", caller="operator").status_code == 200
+    assert api.row_counts() == before
 
 
-def test_a_payment_makes_the_invoice_that_is_missing(edge: Edge) -> None:
-    paid = edge.paid(amount="12.30")
-    shown = edge.get(f"/invoices/{paid['invoice_id']}").json
+def test_a_payment_makes_the_invoice_that_is_missing(api: ApiSystem) -> None:
+    paid = api.process_and_run(amount="12.30")
+    shown = api.get(f"/invoices/{paid['invoice_id']}").json
     assert (shown["user_id"], shown["amount"], shown["open_amount"]) == (paid["user_id"], "12.30", "0.00")
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency"),
+    [
+        ("90071992547409.93", "EUR"),
+        ("99999999999999.999", "KWD"),
+        ("99999999999999", "JPY"),
+        ("9007199254740.993", "KWD"),
+    ],
+)
+def test_amounts_that_no_float_can_hold_are_exact(api: ApiSystem, amount: str, currency: str) -> None:
+    invoice = unique("inv")
+    for _ in range(2):
+        shown = put(api, invoice, amount=amount, currency=currency).json
+        assert (shown["amount"], shown["open_amount"]) == (amount, amount)
+    assert api.get(f"/invoices/{invoice}").json["amount"] == amount

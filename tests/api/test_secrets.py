@@ -1,4 +1,4 @@
-"""Nothing secret or personal comes out again: not in answers, not in the log."""
+"""Responses and logs show nothing secret or personal."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.provider import SECRET_KEY
+from tests.system import WEBHOOK_SECRETS
 from worker.redaction import RedactingFormatter
 
-from .edge import SECRET_KEY, WEBHOOK_SECRETS, Edge, payment, unique
+from .api_system import ApiSystem, payment, unique
 
 EMAIL = "canary.person@example.org"
 CARD = "4242424242424242"
@@ -54,49 +56,49 @@ def written() -> Iterator[dict[str, Lines]]:
     root.setLevel(level)
 
 
-def requests_of_every_kind(edge: Edge) -> list[str]:
-    """Make good and bad requests at every door with personal data and secrets; return the answers' texts."""
-    edge.is_worker_up = True
+def requests_of_every_kind(api: ApiSystem) -> list[str]:
+    """Send good and bad requests to every address with personal data and secrets; return the responses as text."""
+    api.is_worker_up = True
     key = unique("key")
     body = payment(**PERSONAL)
     responses = [
-        edge.post("/process", body, Idempotency_Key=key, Prefer="wait=5"),
-        edge.post("/process", body, Idempotency_Key=key),
-        edge.post("/process", body | {"amount": "1"}, Idempotency_Key=key),
-        edge.post("/process", body),
-        edge.pay(**PERSONAL | {"email": 17, "payment_method_token": f"{TOKEN} x"}),
-        edge.pay(**PERSONAL, metadata={"card": CARD}),
-        edge.pay(**PERSONAL | {"payment_method_token": f"{TOKEN}_chargeDeclined"}, Prefer="wait=5"),
-        edge.pay(**PERSONAL, surprise=EMAIL),
-        edge.pay(**PERSONAL, capture=False, Prefer="wait=5"),
-        edge.pay(caller="operator", **PERSONAL),
-        edge.call("PUT", f"/invoices/{CARD}", {"user_id": EMAIL}),
-        edge.get("/"),
-        edge.get(f"/?invoice_id={body['invoice_id']}"),
-        edge.post("/webhooks/stripe", EMAIL, caller=None, Stripe_Signature=f"t=1,v1={CARD}"),
-        edge.call("GET", "//readyz", caller=None),
+        api.post("/process", body, Idempotency_Key=key, Prefer="wait=5"),
+        api.post("/process", body, Idempotency_Key=key),
+        api.post("/process", body | {"amount": "1"}, Idempotency_Key=key),
+        api.post("/process", body),
+        api.process(**PERSONAL | {"email": 17, "payment_method_token": f"{TOKEN} x"}),
+        api.process(**PERSONAL, metadata={"card": CARD}),
+        api.process(**PERSONAL | {"payment_method_token": f"{TOKEN}_chargeDeclined"}, Prefer="wait=5"),
+        api.process(**PERSONAL, surprise=EMAIL),
+        api.process(**PERSONAL, capture=False, Prefer="wait=5"),
+        api.process(caller="operator", **PERSONAL),
+        api.call("PUT", f"/invoices/{CARD}", {"user_id": EMAIL}),
+        api.get("/"),
+        api.get(f"/?invoice_id={body['invoice_id']}"),
+        api.post("/webhooks/stripe", EMAIL, caller=None, Stripe_Signature=f"t=1,v1={CARD}"),
+        api.call("GET", "//readyz", caller=None),
     ]
-    edge.sandbox.state.faults.add("payment_intents.confirm", "error_before")
-    responses.append(edge.pay(**PERSONAL))
-    edge.sandbox.state.faults.add("payment_intents.create", "reset_before")
-    responses.append(edge.pay(**PERSONAL))
+    api.sandbox.state.faults.add("payment_intents.confirm", "error_before")
+    responses.append(api.process(**PERSONAL))
+    api.sandbox.state.faults.add("payment_intents.create", "reset_before")
+    responses.append(api.process(**PERSONAL))
     payment_id = responses[0].json["id"]
-    responses.append(edge.post(f"/{payment_id}/refunds", {}, Idempotency_Key=unique("key"), Prefer="wait=5"))
+    responses.append(api.post(f"/{payment_id}/refunds", {}, Idempotency_Key=unique("key"), Prefer="wait=5"))
     assert responses[0].status_code == responses[-1].status_code == 200
     return [response.text + str(response.headers) for response in responses]
 
 
-def test_no_answer_shows_what_was_confided(edge: Edge) -> None:
-    for text in requests_of_every_kind(edge):
-        assert not [secret for secret in (*SHOWN_NEVER, CARD, *edge.keys.values(), "_secret_") if secret in text]
+def test_no_response_shows_a_secret_or_personal_data(api: ApiSystem) -> None:
+    for text in requests_of_every_kind(api):
+        assert not [secret for secret in (*SHOWN_NEVER, CARD, *api.keys.values(), "_secret_") if secret in text]
 
 
-def test_no_line_of_the_log_shows_what_was_confided(edge: Edge, written: dict[str, Lines]) -> None:
-    requests_of_every_kind(edge)
+def test_no_line_of_the_log_shows_a_secret_or_personal_data(api: ApiSystem, written: dict[str, Lines]) -> None:
+    requests_of_every_kind(api)
     invoice = unique("inv")
-    edge.call("PUT", f"/invoices/{invoice}", {"user_id": "u", "amount": "9", "currency": "EUR"})
-    secret = edge.post("/stripe-intent", {"invoice_id": invoice}).json["client_secret"]
-    bare = [*SHOWN_NEVER, CARD, *edge.keys.values(), secret]
+    api.call("PUT", f"/invoices/{invoice}", {"user_id": "u", "amount": "9", "currency": "EUR"})
+    secret = api.post("/stripe-intent", {"invoice_id": invoice}).json["client_secret"]
+    bare = [*SHOWN_NEVER, CARD, *api.keys.values(), secret]
     # At DEBUG the HTTP client names addresses, never bodies; whatever a library adds is masked by the formatter.
     for name, lines in written.items():
         text = "\n".join(lines.lines)
@@ -104,11 +106,11 @@ def test_no_line_of_the_log_shows_what_was_confided(edge: Edge, written: dict[st
         assert not [found for found in bare if found in text]
 
 
-def test_an_unexpected_error_tells_nothing(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_shows_no_detail(api: ApiSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError(f"secret {EMAIL}")
 
     monkeypatch.setattr("webhooks.payments.accept_payment", fail)
-    response = edge.pay(**PERSONAL)
+    response = api.process(**PERSONAL)
     assert (response.status_code, response.json["type"]) == (500, "internal_error")
     assert EMAIL not in response.text

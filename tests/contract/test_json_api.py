@@ -58,7 +58,7 @@ def test_a_success_whose_body_is_no_json_is_malformed(body: bytes) -> None:
 
 
 def test_a_redirect_to_a_malformed_address_is_a_response_like_any_other() -> None:
-    with answering((302, {}, {"Location": "http://[bad"})) as served:
+    with replying((302, {}, {"Location": "http://[bad"})) as served:
         assert JsonApi(served.url, 2).send("GET", "/").status == 302
 
 

@@ -264,7 +264,7 @@ MILLISECONDS = 1_700_000_000_000
 
 def test_a_time_out_of_range_is_doubt_and_no_error() -> None:
     held = INTENT | {"status": "requires_capture", "amount_capturable": 1000, "created": MILLISECONDS}
-    with answering((200, held)) as served:
+    with replying((200, held)) as served:
         gateway = gateway_at(served.url)
         assert gateway.retrieve(ATTEMPT) == InDoubt("malformed_response", "pi_1")
         assert gateway.charge(ATTEMPT, lambda reference: None) == InDoubt("malformed_response", "pi_1")

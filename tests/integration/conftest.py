@@ -6,13 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.scene import Scene, opened
-from worker.celery import app
+from tests.system import System, running_system
 
 
 @pytest.fixture
-def scene(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+def system(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[System]:
     """A system on an empty database, with a sandbox of its own; the app's tasks work in it."""
-    with opened(postgres_url) as scene:
-        monkeypatch.setattr(app, "runtime", lambda: scene.runtime)
-        yield scene
+    with running_system(postgres_url) as running:
+        running.tasks_run_in(monkeypatch)
+        yield running

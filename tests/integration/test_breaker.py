@@ -8,7 +8,7 @@ import pytest
 
 from domain.breaker import BreakerPolicy
 from models.tables import breakers, events, payments
-from tests.integration.scene import WHOLE, Scene
+from tests.system import AMOUNT, System
 
 pytestmark = pytest.mark.postgres
 BREAKER = BreakerPolicy(failures=3)
@@ -16,100 +16,100 @@ CREATE = "payment_intents.create"
 
 
 @pytest.fixture(autouse=True)
-def soon(scene: Scene) -> None:
+def opens_soon(system: System) -> None:
     """Let three failures in a row open a breaker."""
-    scene.runtime = replace(scene.runtime, policy=replace(scene.runtime.policy, breaker=BREAKER))
+    system.runtime = replace(system.runtime, policy=replace(system.runtime.policy, breaker=BREAKER))
 
 
-def test_enough_failures_in_a_row_bar_the_way(scene: Scene) -> None:
-    hits = _let_fail(scene, 4)
+def test_enough_failures_in_a_row_open_the_breaker(system: System) -> None:
+    hits = _fail_payments(system, 4)
     assert hits == 3  # the fourth was not sent
-    assert [scene.attempts(payment.id)[0].retries for payment in _payments(scene)] == [1, 1, 1, 1]
-    assert _told(scene) == ["breaker_opened"]
+    assert [system.attempts(payment.id)[0].retries for payment in _payments(system)] == [1, 1, 1, 1]
+    assert _breaker_events(system) == ["breaker_opened"]
 
 
-def test_a_probe_at_a_time_and_then_all_again(scene: Scene) -> None:
-    _let_fail(scene, 3)
-    scene.heal()
-    scene.move_clock(seconds=BREAKER.reset_after.total_seconds())
-    first, second, third = (payment.id for payment in _payments(scene))
+def test_an_open_breaker_lets_one_probe_pass_and_closes_when_it_succeeds(system: System) -> None:
+    _fail_payments(system, 3)
+    system.provider.heal()
+    system.move_clock(seconds=BREAKER.reset_after.total_seconds())
+    first, second, third = (payment.id for payment in _payments(system))
     inside: list[str] = []
 
-    def meanwhile() -> None:
-        scene.run("payments.charge", scene.attempts(second)[0].id)
-        inside.append(scene.state(second))
+    def charge_the_second() -> None:
+        system.run("payments.charge", system.attempts(second)[0].id)
+        inside.append(system.state(second))
 
-    scene.meanwhile("charge", meanwhile)
-    scene.run("payments.charge", scene.attempts(first)[0].id)
-    assert (scene.state(first), inside) == ("captured", ["accepted"])  # barred while the probe was out
-    assert _told(scene) == ["breaker_opened", "breaker_closed"]
+    system.during_next("charge", charge_the_second)
+    system.run("payments.charge", system.attempts(first)[0].id)
+    assert (system.state(first), inside) == ("captured", ["accepted"])  # barred while the probe was out
+    assert _breaker_events(system) == ["breaker_opened", "breaker_closed"]
 
-    scene.run("payments.charge", scene.attempts(third)[0].id)
-    assert scene.state(third) == "captured"
-    scene.pass_time(minutes=5)
-    assert scene.moved() == [("charge", WHOLE)] * 3
-
-
-def test_a_failed_probe_opens_it_again(scene: Scene) -> None:
-    _let_fail(scene, 3)
-    scene.move_clock(seconds=BREAKER.reset_after.total_seconds())
-    hits, probed_at = scene.sandbox.state.faults.all()[0].hits, scene.now()
-    for payment in _payments(scene):
-        scene.run("payments.charge", scene.attempts(payment.id)[0].id)
-    assert scene.sandbox.state.faults.all()[0].hits == hits + 1
-    assert scene.rows(breakers)[0].opened_at >= probed_at
-    assert _told(scene) == ["breaker_opened"]
+    system.run("payments.charge", system.attempts(third)[0].id)
+    assert system.state(third) == "captured"
+    system.advance(minutes=5)
+    assert system.provider.movements() == [("charge", AMOUNT)] * 3
 
 
-def test_a_probe_that_never_came_back_bars_the_way_only_for_a_while(scene: Scene) -> None:
-    _let_fail(scene, 3)
-    scene.heal()
-    scene.move_clock(seconds=BREAKER.reset_after.total_seconds())
+def test_a_failed_probe_opens_it_again(system: System) -> None:
+    _fail_payments(system, 3)
+    system.move_clock(seconds=BREAKER.reset_after.total_seconds())
+    hits, probed_at = system.provider.fault_hits(), system.now()
+    for payment in _payments(system):
+        system.run("payments.charge", system.attempts(payment.id)[0].id)
+    assert system.provider.fault_hits() == hits + 1
+    assert system.rows(breakers)[0].opened_at >= probed_at
+    assert _breaker_events(system) == ["breaker_opened"]
+
+
+def test_a_probe_that_never_returns_blocks_others_only_for_a_while(system: System) -> None:
+    _fail_payments(system, 3)
+    system.provider.heal()
+    system.move_clock(seconds=BREAKER.reset_after.total_seconds())
 
     def die(*_: object) -> None:
         raise KeyboardInterrupt
 
-    charge, scene.gateway.charge = scene.gateway.charge, die
-    first, second, _third = (scene.attempts(payment.id)[0].id for payment in _payments(scene))
+    charge, system.gateway.charge = system.gateway.charge, die
+    first, second, _third = (system.attempts(payment.id)[0].id for payment in _payments(system))
     with pytest.raises(KeyboardInterrupt):
-        scene.run("payments.charge", first)
-    scene.gateway.charge = charge
-    scene.run("payments.charge", second)
-    assert scene.moved() == []
-    scene.pass_time(seconds=BREAKER.probe_lasts.total_seconds())
-    scene.pass_time(minutes=5)
-    assert scene.moved() == [("charge", WHOLE)] * 3
+        system.run("payments.charge", first)
+    system.gateway.charge = charge
+    system.run("payments.charge", second)
+    assert system.provider.movements() == []
+    system.advance(seconds=BREAKER.probe_lasts.total_seconds())
+    system.advance(minutes=5)
+    assert system.provider.movements() == [("charge", AMOUNT)] * 3
 
 
-def test_a_success_in_between_begins_the_count_anew(scene: Scene) -> None:
-    _let_fail(scene, 2)
-    scene.heal()
-    scene.pay("well")
-    scene.rest()
-    assert _let_fail(scene, 2, "more") == 2
-    assert _told(scene) == []
+def test_a_success_resets_the_count_of_failures(system: System) -> None:
+    _fail_payments(system, 2)
+    system.provider.heal()
+    system.pay("well")
+    system.run_until_idle()
+    assert _fail_payments(system, 2, "more") == 2
+    assert _breaker_events(system) == []
 
 
 @pytest.mark.parametrize("card", ["pm_card_visa_chargeDeclinedInsufficientFunds", "pm_none"])
-def test_declines_and_requests_at_fault_are_no_failures_of_the_provider(scene: Scene, card: str) -> None:
+def test_declines_and_requests_at_fault_are_no_failures_of_the_provider(system: System, card: str) -> None:
     for number in range(4):
-        scene.pay(f"inv{number}", card)
-    scene.rest()
-    assert scene.rows(breakers) == []
+        system.pay(f"inv{number}", card)
+    system.run_until_idle()
+    assert system.rows(breakers) == []
 
 
-def _let_fail(scene: Scene, times: int, invoice: str = "inv") -> int:
-    """Ask for so many payments while the provider answers 500; return how many calls it saw."""
-    scene.fail(CREATE, "error_before", times=None)
+def _fail_payments(system: System, times: int, invoice: str = "inv") -> int:
+    """Request so many payments while the provider responds with 500; return how many calls reached it."""
+    system.provider.fail(CREATE, "error_before", times=None)
     for number in range(times):
-        scene.pay(f"{invoice}{number}")
-    scene.rest()
-    return sum(fault.hits for fault in scene.sandbox.state.faults.all())
+        system.pay(f"{invoice}{number}")
+    system.run_until_idle()
+    return system.provider.fault_hits()
 
 
-def _payments(scene: Scene) -> list[object]:
-    return scene.rows(payments)
+def _payments(system: System) -> list[object]:
+    return system.rows(payments)
 
 
-def _told(scene: Scene) -> list[str]:
-    return [row.name for row in scene.rows(events) if row.name.startswith("breaker_")]
+def _breaker_events(system: System) -> list[str]:
+    return [row.name for row in system.rows(events) if row.name.startswith("breaker_")]

@@ -21,20 +21,20 @@ QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 50}
 def test_the_whole_path_on_redis(open_house: OpenHouse, redis_url: str) -> None:
     with open_house(redis_url) as house:
         _start(house)
-        _go_the_whole_way(house)
+        _charge_capture_refund_and_cancel(house)
 
 
 @pytest.mark.rabbitmq
 def test_the_whole_path_on_rabbitmq(open_house: OpenHouse, amqp_url: str, queue_prefix: str) -> None:
     with open_house(amqp_url, queue_prefix) as house:
         _start(house)
-        _go_the_whole_way(house)
+        _charge_capture_refund_and_cancel(house)
         for name in QUEUES:
             _assert_quorum(amqp_url, f"{queue_prefix}{name}")
 
 
 @pytest.mark.redis
-def test_a_broker_that_goes_and_comes_back(open_house: OpenHouse, tmp_path: Path) -> None:
+def test_a_broker_outage_loses_no_payment(open_house: OpenHouse, tmp_path: Path) -> None:
     port = free_port()
     with valkey_process(tmp_path, port) as broker:
         broker.wait_for(lambda: is_listening(port), "a listening port")
@@ -61,16 +61,16 @@ def _start(house: House) -> None:
     house.web()
 
 
-def _go_the_whole_way(house: House) -> None:
+def _charge_capture_refund_and_cancel(house: House) -> None:
     """Charge, refund, authorize and capture in part, over HTTP and over Celery."""
     paid = house.merchant.pay(order(amount="30.00"))
     house.assert_charged_once(paid["id"])
     house.merchant.operate(paid["id"], "refunds", {"amount": "10.00"})
     house.merchant.wait(paid["id"], "partially_refunded")
-    held = house.merchant.pay(order(amount="80.00", capture=False), "authorized")
-    house.merchant.operate(held["id"], "capture", {"amount": "55.00"})
-    house.merchant.wait(held["id"], "captured")
-    for payment in (paid, held):
+    authorized = house.merchant.pay(order(amount="80.00", capture=False), "authorized")
+    house.merchant.operate(authorized["id"], "capture", {"amount": "55.00"})
+    house.merchant.wait(authorized["id"], "captured")
+    for payment in (paid, authorized):
         house.assert_books_agree(payment["id"])
     body = order()
     with house.celery() as elsewhere:

@@ -5,97 +5,87 @@ from __future__ import annotations
 import json
 
 import pytest
-from sqlalchemy import select
 
 from domain.decision import LEASE
-from models.session import read
 from models.tables import payments
-from models.tables.base import metadata
 from stack.process import wait_until
-from tests.integration.scene import WHOLE, Json, Scene
 from tests.patience import patient
+from tests.system import AMOUNT, Json, System
 
 pytestmark = pytest.mark.postgres
 
 
-def test_after_a_hiccup_the_same_key_gives_a_fresh_intent(scene: Scene) -> None:
-    _owe(scene)
-    scene.fail("payment_intents.create", "error_before")
-    assert scene.call("POST", "/stripe-intent", {"invoice_id": "inv"}, key="checkout").status_code == 502
-    intent = scene.post("/stripe-intent", {"invoice_id": "inv"}, key="checkout")
-    assert scene.post("/stripe-intent", {"invoice_id": "inv"}, key="checkout") == intent
+def test_after_a_failure_of_the_provider_the_same_key_gets_a_new_intent(system: System) -> None:
+    _owe(system)
+    system.provider.fail("payment_intents.create", "error_before")
+    assert system.call("POST", "/stripe-intent", {"invoice_id": "inv"}, Idempotency_Key="checkout").status_code == 502
+    intent = system.request("/stripe-intent", {"invoice_id": "inv"}, Idempotency_Key="checkout")
+    assert system.request("/stripe-intent", {"invoice_id": "inv"}, Idempotency_Key="checkout") == intent
 
-    _confirm(scene, intent, {"payment_method": "pm_card_visa"})
-    scene.pass_time(minutes=2)
-    assert (scene.state(intent["payment_id"]), scene.moved()) == ("captured", [("charge", WHOLE)])
+    _confirm(system, intent, {"payment_method": "pm_card_visa"})
+    system.advance(minutes=2)
+    assert (system.state(intent["payment_id"]), system.provider.movements()) == ("captured", [("charge", AMOUNT)])
 
 
-def test_a_provider_slower_than_the_lease_still_gives_an_intent(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    _owe(scene)
+def test_a_provider_slower_than_the_lease_still_gives_an_intent(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _owe(system)
     monkeypatch.setattr("runtime.leases._RENEW_SECONDS", 0.01)
-    scene.meanwhile("open_intent", lambda: _wait_for_long(scene))
-    intent = scene.post("/stripe-intent", {"invoice_id": "inv"})
+    system.during_next("open_intent", lambda: _wait_for_long(system))
+    intent = system.request("/stripe-intent", {"invoice_id": "inv"})
 
-    _confirm(scene, intent, {"payment_method": "pm_card_visa"})
-    scene.pass_time(minutes=2)
-    assert (scene.state(intent["payment_id"]), scene.moved()) == ("captured", [("charge", WHOLE)])
+    _confirm(system, intent, {"payment_method": "pm_card_visa"})
+    system.advance(minutes=2)
+    assert (system.state(intent["payment_id"]), system.provider.movements()) == ("captured", [("charge", AMOUNT)])
 
 
-def _wait_for_long(scene: Scene) -> None:
+def _wait_for_long(system: System) -> None:
     """Let two leases' time pass, in steps that a renewal can follow; sweep and look up whatever is overdue."""
-    [row] = scene.rows(payments)
+    [row] = system.rows(payments)
 
     def is_renewed() -> bool:
-        return scene.attempts(row.id)[0].due_at > scene.now() + LEASE / 2
+        return system.attempts(row.id)[0].due_at > system.now() + LEASE / 2
 
     for _ in range(3):
-        scene.move_clock(seconds=LEASE.total_seconds() * 2 / 3)
+        system.move_clock(seconds=LEASE.total_seconds() * 2 / 3)
         assert wait_until(is_renewed, patient(30), poll_seconds=0.01)
-        scene.sweep()
-        scene.rest()
+        system.sweep()
+        system.run_until_idle()
 
 
-def test_a_bank_debit_from_the_front_end_that_fails_can_be_paid_again_or_canceled(scene: Scene) -> None:
-    _owe(scene)
-    intent = scene.post("/stripe-intent", {"invoice_id": "inv"})
+def test_a_bank_debit_from_the_front_end_that_fails_can_be_paid_again_or_canceled(system: System) -> None:
+    _owe(system)
+    intent = system.request("/stripe-intent", {"invoice_id": "inv"})
     payment_id = intent["payment_id"]
-    reference = _confirm(scene, intent, {"payment_method": scene.bank_account()} | _MANDATE)
-    scene.deliver_and_rest(scene.told("payment_intent.processing", reference))
-    assert scene.state(payment_id) == "pending"
+    reference = _confirm(system, intent, {"payment_method": system.provider.bank_account()} | _MANDATE)
+    system.deliver_and_run(system.provider.event("payment_intent.processing", reference))
+    assert system.state(payment_id) == "pending"
 
-    scene.bank_says(reference, "failure")
-    scene.deliver_and_rest(scene.told("payment_intent.payment_failed", reference))
-    assert scene.state(payment_id) == "requires_action"
+    system.provider.decide_at_bank(reference, "failure")
+    system.deliver_and_run(system.provider.event("payment_intent.payment_failed", reference))
+    assert system.state(payment_id) == "requires_action"
 
-    scene.post(f"/{payment_id}/cancel")
-    scene.rest()
-    assert (scene.state(payment_id), scene.intent_status(payment_id)) == ("canceled", "canceled")
-    assert scene.moved() == []
+    system.request(f"/{payment_id}/cancel")
+    system.run_until_idle()
+    assert (system.state(payment_id), system.provider.intent_status(payment_id)) == ("canceled", "canceled")
+    assert system.provider.movements() == []
 
 
-def test_the_client_secret_stands_in_no_table(scene: Scene) -> None:
-    _owe(scene)
-    intent = scene.post("/stripe-intent", {"invoice_id": "inv"}, key="checkout")
-    reference = _confirm(scene, intent, {"payment_method": "pm_card_visa"})
+def test_the_client_secret_is_stored_in_no_table(system: System) -> None:
+    _owe(system)
+    intent = system.request("/stripe-intent", {"invoice_id": "inv"}, Idempotency_Key="checkout")
+    reference = _confirm(system, intent, {"payment_method": "pm_card_visa"})
     for what in ("created", "succeeded"):
-        event = scene.told(f"payment_intent.{what}", reference)
+        event = system.provider.event(f"payment_intent.{what}", reference)
         assert intent["client_secret"] in json.dumps(event)
-        scene.deliver_and_rest(event)
-    scene.pay("other")
-    scene.rest()
+        system.deliver_and_run(event)
+    system.pay("other")
+    system.run_until_idle()
 
-    assert scene.state(intent["payment_id"]) == "captured"
-    assert reference in _everything(scene)
-    assert "_secret_" not in _everything(scene)
-
-
-def _everything(scene: Scene) -> str:
-    """Return every value of every table."""
-    rows = [
-        read(scene.engine, lambda connection, table=table: connection.execute(select(table)).all())
-        for table in metadata.sorted_tables
-    ]
-    return "\n".join(str(tuple(row)) for table in rows for row in table)
+    assert system.state(intent["payment_id"]) == "captured"
+    assert reference in system.dump()
+    assert "_secret_" not in system.dump()
 
 
 _MANDATE = {
@@ -105,13 +95,13 @@ _MANDATE = {
 }
 
 
-def _owe(scene: Scene) -> None:
-    scene.call("PUT", "/invoices/inv", {"user_id": "user", "amount": "12.30", "currency": "EUR"})
+def _owe(system: System) -> None:
+    system.call("PUT", "/invoices/inv", {"user_id": "user", "amount": "12.30", "currency": "EUR"})
 
 
-def _confirm(scene: Scene, intent: Json, method: Json) -> str:
+def _confirm(system: System, intent: Json, method: Json) -> str:
     """Confirm an intent as the customer's browser does; return the provider's id of it."""
     reference = str(intent["client_secret"]).split("_secret_")[0]
     back = {"return_url": "https://shop.example/back"}
-    scene.provider("POST", f"/v1/payment_intents/{reference}/confirm", method | back)
+    system.provider.call("POST", f"/v1/payment_intents/{reference}/confirm", method | back)
     return reference

@@ -1,4 +1,4 @@
-"""Races of payments whose customer acts at the provider, each in its exact order; found by a review."""
+"""Races of payments whose customer acts at the provider, each in its exact attempt."""
 
 from __future__ import annotations
 
@@ -9,220 +9,231 @@ import pytest
 
 from domain.outcome import AmountMismatch, Approved, CustomerApproved, InDoubt
 from models import transition
-from models.api_keys import Role, create_key
 from models.provider_customers import save_customer
 from models.session import transact
 from models.task_messages import DUNNING, RECONCILE
-from tests.integration.scene import POOR, Scene, order
+from tests.system import INSUFFICIENT_FUNDS, System, payment_request
 
 pytestmark = pytest.mark.postgres
 HOSTED = {"payment_method_token": None, "email": "ada@example.com"}
 
 
-def serve(scene: Scene, provider: str) -> tuple[Any, Any]:
-    """Let the scene have one more provider; return its bench and its gateway."""
-    bench = importlib.import_module(f"tests.contract.benches.{provider}").ProviderBench(scene.sandbox)
+def add_provider(system: System, provider: str) -> tuple[Any, Any]:
+    """Let the system have one more provider; return its bench and its gateway."""
+    bench = importlib.import_module(f"tests.contract.benches.{provider}").ProviderBench(system.sandbox)
     gateway = bench.gateway()
-    scene.runtime.gateways[provider] = gateway
+    system.runtime.gateways[provider] = gateway
     return bench, gateway
 
 
-def opened(scene: Scene, method: str, currency: str) -> str:
+def waiting_for_customer(system: System, method: str, currency: str) -> str:
     """Return a payment that waits for its customer."""
-    payment_id = scene.pay(payment_method=method, currency=currency, **HOSTED)
-    scene.rest()
-    assert scene.state(payment_id) == "requires_action"
+    payment_id = system.pay(payment_method=method, currency=currency, **HOSTED)
+    system.run_until_idle()
+    assert system.state(payment_id) == "requires_action"
     return payment_id
 
 
-def reference(scene: Scene, payment_id: str) -> str:
-    return str(scene.attempts(payment_id)[0].provider_reference)
+def reference(system: System, payment_id: str) -> str:
+    return str(system.attempts(payment_id)[0].provider_reference)
 
 
-def come_back(scene: Scene, payment_id: str) -> None:
-    """Be the customer on his way back."""
-    scene.call("GET", f"/returns/{scene.attempts(payment_id)[0].id}", {})
+def come_back(system: System, payment_id: str) -> None:
+    """Return as the customer."""
+    system.call("GET", f"/returns/{system.attempts(payment_id)[0].id}", {})
 
 
-def review(scene: Scene, payment_id: str, decision: str) -> int:
-    """Decide as an operator; return the status of the answer."""
-    if "operator" not in scene.keys:
-        now = scene.now()
-        scene.keys["operator"] = transact(
-            scene.engine, lambda connection: create_key(connection, Role.OPERATOR, "operator", "test", now)
-        )
+def review(system: System, payment_id: str, decision: str) -> int:
+    """Decide as an operator; return the status of the response."""
     path = f"/{payment_id}/review"
-    return scene.call("POST", path, {"decision": decision}, "operator").status_code
+    return system.post(path, {"decision": decision}, caller="operator").status_code
 
 
 # --- a charge that may still be running -----------------------------------------------------------------
 
 
-def test_nobody_cancels_a_charge_that_may_still_be_running(scene: Scene) -> None:
-    bench, gateway = serve(scene, "afterpay")
-    payment_id = opened(scene, "afterpay", bench.currency)
-    bench.let_customer_act(reference(scene, payment_id), is_good=True)
+def test_a_charge_that_may_still_be_running_cannot_be_canceled(system: System) -> None:
+    bench, gateway = add_provider(system, "afterpay")
+    payment_id = waiting_for_customer(system, "afterpay", bench.currency)
+    bench.let_customer_act(reference(system, payment_id), is_good=True)
     charge, late = gateway.charge, []
 
-    def timed_out(order: Any, save_reference: Any) -> Any:
-        late.append(order)
-        return InDoubt("no_answer", order.reference)
+    def timed_out(attempt: Any, save_reference: Any) -> Any:
+        late.append(attempt)
+        return InDoubt("no_answer", attempt.reference)
 
     gateway.charge = timed_out
-    come_back(scene, payment_id)
-    scene.rest()
-    assert scene.state(payment_id) == "in_doubt"
-    scene.move_clock(seconds=4)
-    scene.sweep()
-    scene.work()  # the look: nothing is to be seen yet
-    assert scene.state(payment_id) == "processing"
-    assert scene.call("POST", f"/{payment_id}/cancel", {}).status_code == 409
+    come_back(system, payment_id)
+    system.run_until_idle()
+    assert system.state(payment_id) == "in_doubt"
+    system.move_clock(seconds=4)
+    system.sweep()
+    system.run_published()  # the look: nothing is to be seen yet
+    assert system.state(payment_id) == "processing"
+    assert system.call("POST", f"/{payment_id}/cancel", {}).status_code == 409
 
     gateway.charge = charge
     assert isinstance(charge(late[0], lambda _: None), Approved)  # the first call ends
-    scene.rest()
-    scene.pass_time(minutes=10)
-    assert (scene.state(payment_id), scene.moved()) == ("captured", [("charge", 1230)])
+    system.run_until_idle()
+    system.advance(minutes=10)
+    assert (system.state(payment_id), system.provider.movements()) == ("captured", [("charge", 1230)])
 
 
-def test_looks_that_follow_one_another_do_not_throw_each_other_away(scene: Scene) -> None:
-    bench, gateway = serve(scene, "paypal")
-    payment_id = opened(scene, "paypal", bench.currency)
-    retrieve, looks = gateway.retrieve, []
+def test_returns_of_the_customer_do_not_cancel_a_running_look_up(system: System) -> None:
+    bench, gateway = add_provider(system, "paypal")
+    payment_id = waiting_for_customer(system, "paypal", bench.currency)
+    retrieve, look_ups = gateway.retrieve, []
 
-    def impatient(order: Any) -> Any:
-        looks.append(order)
-        for _ in range(3 if len(looks) == 1 else 0):
-            come_back(scene, payment_id)
-            scene.work()
-        return retrieve(order)
+    def retrieve_and_return(attempt: Any) -> Any:
+        look_ups.append(attempt)
+        for _ in range(3 if len(look_ups) == 1 else 0):
+            come_back(system, payment_id)
+            system.run_published()
+        return retrieve(attempt)
 
-    gateway.retrieve = impatient
-    come_back(scene, payment_id)
-    scene.rest()
-    assert len(looks) == 1
-    assert scene.attempts(payment_id)[0].lookups == 1
+    gateway.retrieve = retrieve_and_return
+    come_back(system, payment_id)
+    system.run_until_idle()
+    assert len(look_ups) == 1
+    assert system.attempts(payment_id)[0].lookups == 1
 
 
 # --- money that does not match --------------------------------------------------------------------------
 
 
-def held(scene: Scene, way: str = "pay_too_little") -> tuple[str, Any]:
+def mismatched(system: System, way: str = "pay_too_little") -> tuple[str, Any]:
     """Return a payment that waits for an operator, and its gateway."""
-    bench, gateway = serve(scene, "coinbase_commerce")
-    payment_id = opened(scene, "bitcoin", bench.currency)
-    bench.decide(reference(scene, payment_id), way)
-    bench.let_bank_decide(reference(scene, payment_id), is_good=True)
-    come_back(scene, payment_id)
-    scene.rest()
-    assert scene.state(payment_id) == "amount_mismatch"
+    bench, gateway = add_provider(system, "coinbase_commerce")
+    payment_id = waiting_for_customer(system, "bitcoin", bench.currency)
+    bench.decide(reference(system, payment_id), way)
+    bench.let_bank_decide(reference(system, payment_id), is_good=True)
+    come_back(system, payment_id)
+    system.run_until_idle()
+    assert system.state(payment_id) == "amount_mismatch"
     return payment_id, gateway
 
 
-def test_an_application_does_not_decide_on_money_that_does_not_match(scene: Scene) -> None:
-    payment_id, gateway = held(scene)
+def test_an_application_cannot_cancel_money_that_does_not_match(system: System) -> None:
+    payment_id, gateway = mismatched(system)
     capture, responses = gateway.capture, []
 
-    def meanwhile(order: Any) -> Any:
-        responses.append(scene.call("POST", f"/{payment_id}/cancel", {}).status_code)
-        return capture(order)
+    def capture_and_cancel(attempt: Any) -> Any:
+        responses.append(system.call("POST", f"/{payment_id}/cancel", {}).status_code)
+        return capture(attempt)
 
-    gateway.capture = meanwhile
-    assert review(scene, payment_id, "approve") == 202
-    scene.rest()
+    gateway.capture = capture_and_cancel
+    assert review(system, payment_id, "approve") == 202
+    system.run_until_idle()
     assert responses == [409]
-    payment = scene.payment(payment_id)
+    payment = system.payment(payment_id)
     assert (payment.state, payment.captured) == ("captured", payment.authorized)
-    assert scene.moved() == [("charge", payment.captured)]
+    assert system.provider.movements() == [("charge", payment.captured)]
 
 
-def test_what_is_accepted_is_what_has_come_by_then(scene: Scene) -> None:
-    payment_id, gateway = held(scene)
-    gateway.capture = lambda order: Approved(order.charge_reference, authorized=1000, captured=1000)
-    assert review(scene, payment_id, "approve") == 202
-    scene.rest()
-    payment = scene.payment(payment_id)
+def test_an_approval_captures_what_has_arrived_by_then(system: System) -> None:
+    payment_id, gateway = mismatched(system)
+    gateway.capture = lambda attempt: Approved(attempt.charge_reference, authorized=1000, captured=1000)
+    assert review(system, payment_id, "approve") == 202
+    system.run_until_idle()
+    payment = system.payment(payment_id)
     assert (payment.state, payment.captured, payment.authorized) == ("captured", 1000, 1000)
 
 
-def test_nothing_is_decided_before_anything_is_confirmed(scene: Scene) -> None:
-    bench, gateway = serve(scene, "coinbase_commerce")
-    payment_id = opened(scene, "bitcoin", bench.currency)
-    gateway.retrieve = lambda order: AmountMismatch(order.reference, 0, "delayed")
-    come_back(scene, payment_id)
-    scene.rest()
-    assert scene.state(payment_id) == "amount_mismatch"
-    assert [review(scene, payment_id, decision) for decision in ("approve", "reject")] == [409, 409]
-    gateway.retrieve = lambda order: AmountMismatch(order.reference, 700, "underpaid")
-    assert scene.call("POST", f"/{payment_id}/cancel", {}).status_code == 409
+def test_a_mismatch_is_not_decided_before_money_is_confirmed(system: System) -> None:
+    bench, gateway = add_provider(system, "coinbase_commerce")
+    payment_id = waiting_for_customer(system, "bitcoin", bench.currency)
+    gateway.retrieve = lambda attempt: AmountMismatch(attempt.reference, 0, "delayed")
+    come_back(system, payment_id)
+    system.run_until_idle()
+    assert system.state(payment_id) == "amount_mismatch"
+    assert [review(system, payment_id, decision) for decision in ("approve", "reject")] == [409, 409]
+    gateway.retrieve = lambda attempt: AmountMismatch(attempt.reference, 700, "underpaid")
+    assert system.call("POST", f"/{payment_id}/cancel", {}).status_code == 409
 
 
-def test_money_that_came_after_the_end_can_still_be_accepted(scene: Scene) -> None:
-    bench, gateway = serve(scene, "coinbase_commerce")
-    payment_id = opened(scene, "bitcoin", bench.currency)
-    scene.post(f"/{payment_id}/cancel")
-    scene.rest()
-    assert scene.state(payment_id) == "canceled"
-    charge = scene.attempts(payment_id)[0]
+def test_money_that_came_after_the_end_can_still_be_accepted(system: System) -> None:
+    bench, gateway = add_provider(system, "coinbase_commerce")
+    payment_id = waiting_for_customer(system, "bitcoin", bench.currency)
+    system.request(f"/{payment_id}/cancel")
+    system.run_until_idle()
+    assert system.state(payment_id) == "canceled"
+    charge = system.attempts(payment_id)[0]
     late = AmountMismatch(charge.provider_reference, 1230, "delayed")
-    tell(scene, charge.id, late)
-    assert (scene.state(payment_id), scene.payment(payment_id).received) == ("canceled", 1230)
-    assert scene.event_names(payment_id)[-1] == "payment_unresolved"
-    assert review(scene, payment_id, "reject") == 409
-    gateway.capture = lambda order: Approved(order.charge_reference, authorized=1230, captured=1230)
-    assert review(scene, payment_id, "approve") == 202
-    scene.rest()
-    assert (scene.state(payment_id), scene.payment(payment_id).captured) == ("captured", 1230)
+    apply_outcome(system, charge.id, late)
+    assert (system.state(payment_id), system.payment(payment_id).received) == ("canceled", 1230)
+    assert system.event_names(payment_id)[-1] == "payment_unresolved"
+    assert review(system, payment_id, "reject") == 409
+    gateway.capture = lambda attempt: Approved(attempt.charge_reference, authorized=1230, captured=1230)
+    assert review(system, payment_id, "approve") == 202
+    system.run_until_idle()
+    assert (system.state(payment_id), system.payment(payment_id).captured) == ("captured", 1230)
 
 
-def test_a_second_payment_into_one_charge_is_told_once(scene: Scene) -> None:
-    payment_id, _ = held(scene)
-    review(scene, payment_id, "approve")
-    scene.rest()
-    charge = scene.attempts(payment_id)[0]
+def test_a_second_payment_into_one_charge_is_recorded_once(system: System) -> None:
+    payment_id, _ = mismatched(system)
+    review(system, payment_id, "approve")
+    system.run_until_idle()
+    charge = system.attempts(payment_id)[0]
     for _ in range(3):
-        tell(scene, charge.id, AmountMismatch(charge.provider_reference, 9000, "multiple"))
-    assert scene.event_names(payment_id).count("charge_duplicated") == 1
-    assert scene.state(payment_id) == "captured"
+        apply_outcome(system, charge.id, AmountMismatch(charge.provider_reference, 9000, "multiple"))
+    assert system.event_names(payment_id).count("charge_duplicated") == 1
+    assert system.state(payment_id) == "captured"
 
 
-def tell(scene: Scene, attempt_id: str, outcome: Any) -> None:
-    """Apply what a webhook's look-up has found."""
-    scene.runtime.change("test", transition.apply, attempt_id, outcome)
+def apply_outcome(system: System, attempt_id: str, outcome: Any) -> None:
+    """Apply an outcome, as the look-up of a webhook does."""
+    system.runtime.change("test", transition.apply, attempt_id, outcome)
 
 
-# --- the rest -------------------------------------------------------------------------------------------
+# --- other races -------------------------------------------------------------------------------------------
 
 
-def test_a_retry_waits_for_what_is_being_let_go(scene: Scene) -> None:
-    payment_id = scene.subscribe("inv", POOR)
-    first = scene.attempts(payment_id)[0]
-    tell(scene, first.id, CustomerApproved(first.provider_reference))
-    assert [(row.verb, row.status) for row in scene.attempts(payment_id)] == [("charge", "canceled"), ("void", "due")]
-    assert scene.attempts(payment_id)[1].provider_reference == first.provider_reference
-    scene.move_clock(days=3)
-    scene.run(DUNNING, payment_id)  # no unique index is violated
-    assert len(scene.attempts(payment_id)) == 2
+def test_a_retry_waits_for_the_void_of_the_earlier_attempt(system: System) -> None:
+    payment_id = system.subscribe("inv", INSUFFICIENT_FUNDS)
+    first = system.attempts(payment_id)[0]
+    apply_outcome(system, first.id, CustomerApproved(first.provider_reference))
+    assert [(row.verb, row.status) for row in system.attempts(payment_id)] == [("charge", "canceled"), ("void", "due")]
+    assert system.attempts(payment_id)[1].provider_reference == first.provider_reference
+    system.move_clock(days=3)
+    system.run(DUNNING, payment_id)  # no unique index is violated
+    assert len(system.attempts(payment_id)) == 2
 
 
-def test_another_users_customer_is_not_charged(scene: Scene) -> None:
-    now = scene.now()
+def test_another_users_customer_is_not_charged(system: System) -> None:
+    now = system.now()
     transact(
-        scene.engine,
-        lambda connection: save_customer(connection, "other", "somebody", "stripe", "cus_theirs", now),
+        system.engine,
+        lambda connection: save_customer(connection, "other", "another-user", "stripe", "cus_theirs", now),
     )
-    refused = scene.call("POST", "/process", order("inv", "pm_card_visa") | {"customer_token": "cus_theirs"})
+    refused = system.call("POST", "/process", payment_request("inv", "pm_card_visa") | {"customer_token": "cus_theirs"})
     assert (refused.status_code, refused.json["type"]) == (404, "not_found")
 
 
-def test_a_look_at_a_provider_that_was_switched_off_waits(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
-    bench, gateway = serve(scene, "paypal")
-    payment_id = opened(scene, "paypal", bench.currency)
-    del scene.runtime.gateways["paypal"]
-    scene.pass_time(minutes=2)
-    scene.run(RECONCILE, scene.attempts(payment_id)[0].id)
+def test_another_application_does_not_see_an_order_or_a_charge(system: System) -> None:
+    add_provider(system, "paypal")
+    bench, _ = add_provider(system, "coinbase_commerce")
+    by_paypal = system.pay("paypal", payment_method="paypal", currency="USD", **HOSTED)
+    by_coins = system.pay("coins", payment_method="bitcoin", currency=bench.currency, **HOSTED)
+    system.run_until_idle()
+    for method, path, payment_id in (("POST", "paypal-capture", by_paypal), ("GET", "crypto-status", by_coins)):
+        assert system.state(payment_id) == "requires_action"
+        theirs, unknown = (
+            system.call(method, f"/{path}/{name}", caller="other")
+            for name in (system.reference(payment_id), "5O190127TN364715T")
+        )
+        assert (theirs.status_code, theirs.json["type"]) == (404, "not_found")
+        assert theirs.json == unknown.json
+        assert system.messages == []
+
+
+def test_a_look_up_at_a_provider_that_is_switched_off_waits(system: System, caplog: pytest.LogCaptureFixture) -> None:
+    bench, gateway = add_provider(system, "paypal")
+    payment_id = waiting_for_customer(system, "paypal", bench.currency)
+    del system.runtime.gateways["paypal"]
+    system.advance(minutes=2)
+    system.run(RECONCILE, system.attempts(payment_id)[0].id)
     assert "not configured" in caplog.text
-    scene.runtime.gateways["paypal"] = gateway
-    bench.let_customer_act(reference(scene, payment_id), is_good=True)
-    scene.pass_time(minutes=2)
-    assert scene.state(payment_id) == "captured"
+    system.runtime.gateways["paypal"] = gateway
+    bench.let_customer_act(reference(system, payment_id), is_good=True)
+    system.advance(minutes=2)
+    assert system.state(payment_id) == "captured"

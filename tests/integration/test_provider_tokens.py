@@ -1,4 +1,5 @@
-"""Access tokens that all processes share: one of them renews, nothing is stored in clear, nobody waits for the dead."""
+"""Access tokens that all processes share: one process renews, nothing is stored in clear, and a dead process blocks no
+other."""
 
 from __future__ import annotations
 
@@ -32,8 +33,8 @@ SECRET = "sandbox-secret"
 
 
 @dataclass
-class Scene:
-    """A database and a simulated PayPal, with what it received."""
+class Tokens:
+    """A database, a simulated PayPal, and the calls that reached it."""
 
     engine: Engine
     sandbox: RunningSandbox
@@ -62,12 +63,12 @@ class Scene:
 
 
 @pytest.fixture
-def scene(postgres_url: str) -> Iterator[Scene]:
+def tokens(postgres_url: str) -> Iterator[Tokens]:
     """A migrated database and a sandbox of its own."""
     engine = make_engine(postgres_url)
     with RunningSandbox(Settings()) as sandbox:
         bench = ProviderBench(sandbox)
-        yield Scene(engine, sandbox, bench, bench.simulated)
+        yield Tokens(engine, sandbox, bench, bench.simulated)
     engine.dispose()
 
 
@@ -83,40 +84,40 @@ def at_once(gateways: list[PayPalGateway]) -> list[str]:
         return list(pool.map(work, range(WORKERS)))
 
 
-def test_fifty_workers_with_an_expired_token_ask_for_one(scene: Scene) -> None:
-    scene.gateway().check()
-    assert len(scene.simulated.tokens) == 1
-    scene.expire()
-    said = at_once([scene.gateway() for _ in range(PROCESSES)])
-    assert len(said) == WORKERS
-    assert set(said) == {said[0]}
-    assert len(scene.simulated.tokens) == 2
+def test_fifty_workers_with_an_expired_token_ask_for_one(tokens: Tokens) -> None:
+    tokens.gateway().check()
+    assert len(tokens.simulated.tokens) == 1
+    tokens.expire()
+    accounts = at_once([tokens.gateway() for _ in range(PROCESSES)])
+    assert len(accounts) == WORKERS
+    assert set(accounts) == {accounts[0]}
+    assert len(tokens.simulated.tokens) == 2
 
 
-def test_fifty_workers_without_any_token_ask_for_one(scene: Scene) -> None:
-    at_once([scene.gateway() for _ in range(PROCESSES)])
-    assert len(scene.simulated.tokens) == 1
+def test_fifty_workers_without_any_token_ask_for_one(tokens: Tokens) -> None:
+    at_once([tokens.gateway() for _ in range(PROCESSES)])
+    assert len(tokens.simulated.tokens) == 1
 
 
-def test_fifty_workers_whose_token_is_refused_ask_for_one(scene: Scene) -> None:
-    gateways = [scene.gateway() for _ in range(PROCESSES)]
+def test_fifty_workers_whose_token_is_refused_ask_for_one(tokens: Tokens) -> None:
+    gateways = [tokens.gateway() for _ in range(PROCESSES)]
     for gateway in gateways:
         gateway.check()
-    scene.simulated.tokens.clear()
+    tokens.simulated.tokens.clear()
     at_once(gateways)
-    assert len(scene.simulated.tokens) == 1
+    assert len(tokens.simulated.tokens) == 1
 
 
-def test_a_token_outlives_its_process(scene: Scene) -> None:
-    scene.gateway().check()
-    scene.gateway().check()
-    assert len(scene.simulated.tokens) == 1
+def test_a_token_outlives_its_process(tokens: Tokens) -> None:
+    tokens.gateway().check()
+    tokens.gateway().check()
+    assert len(tokens.simulated.tokens) == 1
 
 
-def test_nothing_is_stored_in_clear(scene: Scene) -> None:
-    scene.gateway().check()
-    [token] = scene.simulated.tokens
-    row = scene.row()
+def test_nothing_is_stored_in_clear(tokens: Tokens) -> None:
+    tokens.gateway().check()
+    [token] = tokens.simulated.tokens
+    row = tokens.row()
     stored = " ".join(str(value) for value in row)
     assert row.sealed
     assert token not in stored
@@ -124,53 +125,53 @@ def test_nothing_is_stored_in_clear(scene: Scene) -> None:
     assert "sandbox-client" not in stored
 
 
-def test_what_another_secret_encrypted_is_not_used(scene: Scene) -> None:
-    scene.gateway().check()
-    scene.gateway(client_secret="sandbox-rotated").check()
-    assert len(scene.simulated.tokens) == 2
+def test_a_token_encrypted_with_another_secret_is_not_used(tokens: Tokens) -> None:
+    tokens.gateway().check()
+    tokens.gateway(client_secret="sandbox-rotated").check()
+    assert len(tokens.simulated.tokens) == 2
 
 
-def test_whoever_died_with_the_claim_is_not_waited_for(scene: Scene) -> None:
-    scene.gateway().check()
-    scene.expire()
-    assert DatabaseTokens(scene.engine).claim(scene.row().name, 0.5)
-    claimed_until = scene.row().claimed_until
-    scene.gateway().check()
-    assert scene.now() >= claimed_until
-    assert len(scene.simulated.tokens) == 2
+def test_the_claim_of_a_dead_process_ends(tokens: Tokens) -> None:
+    tokens.gateway().check()
+    tokens.expire()
+    assert DatabaseTokens(tokens.engine).claim(tokens.row().name, 0.5)
+    claimed_until = tokens.row().claimed_until
+    tokens.gateway().check()
+    assert tokens.now() >= claimed_until
+    assert len(tokens.simulated.tokens) == 2
 
 
-def test_whoever_holds_the_claim_for_ever_makes_nobody_wait_for_ever(scene: Scene) -> None:
-    scene.gateway().check()
-    scene.expire()
-    assert DatabaseTokens(scene.engine).claim(scene.row().name, 3600)
-    outcome = scene.gateway(read_seconds=0.1).charge(new_attempt(scene.bench), lambda _: None)
+def test_a_claim_that_never_ends_blocks_a_charge_only_for_a_while(tokens: Tokens) -> None:
+    tokens.gateway().check()
+    tokens.expire()
+    assert DatabaseTokens(tokens.engine).claim(tokens.row().name, 3600)
+    outcome = tokens.gateway(read_seconds=0.1).charge(new_attempt(tokens.bench), lambda _: None)
     assert outcome == NotSent("token_unavailable")
 
 
-def test_an_old_token_is_used_while_another_process_renews(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    scene.gateway().check()
-    scene.change(expires_at=scene.now() + timedelta(seconds=60))
-    assert DatabaseTokens(scene.engine).claim(scene.row().name, 3600)
+def test_an_old_token_is_used_while_another_process_renews(tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens.gateway().check()
+    tokens.change(expires_at=tokens.now() + timedelta(seconds=60))
+    assert DatabaseTokens(tokens.engine).claim(tokens.row().name, 3600)
     impatient = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: pytest.fail("waited"))
     monkeypatch.setattr("gateways.paypal.token.time", impatient)
-    scene.gateway().check()
-    assert len(scene.simulated.tokens) == 1
+    tokens.gateway().check()
+    assert len(tokens.simulated.tokens) == 1
 
 
-def test_a_token_is_renewed_before_it_ends(scene: Scene) -> None:
-    scene.gateway().check()
-    scene.change(expires_at=scene.now() + timedelta(seconds=60))
-    scene.gateway().check()
-    assert len(scene.simulated.tokens) == 2
+def test_a_token_is_renewed_before_it_ends(tokens: Tokens) -> None:
+    tokens.gateway().check()
+    tokens.change(expires_at=tokens.now() + timedelta(seconds=60))
+    tokens.gateway().check()
+    assert len(tokens.simulated.tokens) == 2
 
 
-def test_a_renewal_that_failed_gives_the_right_back(scene: Scene) -> None:
-    scene.sandbox.state.faults.add("paypal.token", "error_before")
-    outcome = scene.gateway().charge(new_attempt(scene.bench), lambda _: None)
+def test_a_renewal_that_fails_releases_the_claim(tokens: Tokens) -> None:
+    tokens.sandbox.state.faults.add("paypal.token", "error_before")
+    outcome = tokens.gateway().charge(new_attempt(tokens.bench), lambda _: None)
     assert outcome == NotSent("no_access_token")
-    assert scene.row().claimed_until is None
-    scene.gateway().check()
+    assert tokens.row().claimed_until is None
+    tokens.gateway().check()
 
 
 # --- the store itself, on both databases ---
@@ -184,19 +185,19 @@ def store(request: pytest.FixtureRequest) -> Iterator[DatabaseTokens]:
     engine.dispose()
 
 
-def test_a_token_is_found_as_it_was_put(store: DatabaseTokens) -> None:
+def test_a_token_is_read_as_it_was_stored(store: DatabaseTokens) -> None:
     assert store.find("a") is None
     store.put("a", "encrypted", 100)
     store.put("b", "other", 100)
-    found = store.find("a")
-    assert found.encrypted == "encrypted"
-    assert 95 < found.seconds_left <= 100
+    token = store.find("a")
+    assert token.encrypted == "encrypted"
+    assert 95 < token.seconds_left <= 100
     store.put("a", "ended", -5)
     assert store.find("a").encrypted == "ended"
     assert store.find("a").seconds_left < 0
 
 
-def test_a_claim_is_one_processs(store: DatabaseTokens) -> None:
+def test_one_process_holds_a_claim(store: DatabaseTokens) -> None:
     assert store.claim("a", 100)
     assert not store.claim("a", 100)
     assert store.claim("b", 100)
@@ -206,7 +207,7 @@ def test_a_claim_is_one_processs(store: DatabaseTokens) -> None:
     assert store.claim("a", 100)  # it ended by itself
 
 
-def test_of_many_that_claim_one_gets_it(store: DatabaseTokens) -> None:
+def test_one_of_many_claims_succeeds(store: DatabaseTokens) -> None:
     for name in ("new", "new", "old"):
         with ThreadPoolExecutor(20) as pool:
             taken = list(pool.map(lambda _, name=name: store.claim(name, 100), range(20)))

@@ -10,10 +10,9 @@ from types import FrameType
 
 import pytest
 
-import tasks  # noqa: F401  (registers the tasks that the scene runs)
 from stack.process import ROOT
 from tests.docs.pages import text_of
-from tests.integration.scene import Scene
+from tests.system import System
 
 pytestmark = pytest.mark.postgres
 
@@ -34,7 +33,7 @@ def named(heading: str) -> set[str]:
 
 
 def entered(steps: Callable[[], object]) -> set[str]:
-    """Return the product files whose functions this thread calls meanwhile."""
+    """Return the product files whose functions the steps call."""
     files: set[str] = set()
 
     def profile(frame: FrameType, event: str, argument: object) -> None:
@@ -56,76 +55,76 @@ def missing(steps: Callable[[], object], *roads: str) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def _warm(scene: Scene) -> None:
+def _warm(system: System) -> None:
     """Charge once before: the first task of a process also reads the settings and fills caches."""
-    scene.pay("warm")
-    scene.rest()
+    system.pay("warm")
+    system.run_until_idle()
 
 
-def test_accepting_a_payment(scene: Scene) -> None:
-    assert missing(lambda: scene.pay("inv"), ACCEPT) == []
+def test_accepting_a_payment(system: System) -> None:
+    assert missing(lambda: system.pay("inv"), ACCEPT) == []
 
 
-def test_charging_a_payment(scene: Scene) -> None:
-    payment_id = scene.pay("inv")
-    assert missing(scene.work, CHARGE) == []
-    assert scene.state(payment_id) == "captured"
+def test_charging_a_payment(system: System) -> None:
+    payment_id = system.pay("inv")
+    assert missing(system.run_published, CHARGE) == []
+    assert system.state(payment_id) == "captured"
 
 
-def test_a_webhook_with_news(scene: Scene) -> None:
-    payment_id = scene.pay("inv", scene.bank_account(), payment_method="sepa_debit")
-    scene.rest()
-    reference = str(scene.attempts(payment_id)[0].provider_reference)
-    scene.bank_says(reference, "success")
-    event = scene.told("payment_intent.succeeded", reference)
+def test_a_webhook_with_news(system: System) -> None:
+    payment_id = system.pay("inv", system.provider.bank_account(), payment_method="sepa_debit")
+    system.run_until_idle()
+    reference = str(system.attempts(payment_id)[0].provider_reference)
+    system.provider.decide_at_bank(reference, "success")
+    event = system.provider.event("payment_intent.succeeded", reference)
 
     def deliver_and_apply() -> None:
-        scene.deliver(event)
-        scene.work()
+        system.deliver(event)
+        system.run_published()
 
     assert missing(deliver_and_apply, WEBHOOK) == []
-    assert scene.state(payment_id) == "captured"
+    assert system.state(payment_id) == "captured"
 
 
-def test_refunding_a_payment(scene: Scene) -> None:
-    payment_id = scene.pay("inv")
-    scene.rest()
+def test_refunding_a_payment(system: System) -> None:
+    payment_id = system.pay("inv")
+    system.run_until_idle()
 
     def refund() -> None:
-        scene.post(f"/{payment_id}/refunds", key="refund")
-        scene.work()
+        system.request(f"/{payment_id}/refunds", Idempotency_Key="refund")
+        system.run_published()
 
     assert missing(refund, REFUND) == []
-    assert scene.state(payment_id) == "refunded"
+    assert system.state(payment_id) == "refunded"
 
 
-def test_resolving_doubt(scene: Scene) -> None:
-    payment_id = scene.pay("inv")
-    scene.fail("payment_intents.confirm", "reset_after")
-    scene.work()
-    assert scene.state(payment_id) == "in_doubt"
-    scene.move_clock(seconds=5)
+def test_resolving_doubt(system: System) -> None:
+    payment_id = system.pay("inv")
+    system.provider.fail("payment_intents.confirm", "reset_after")
+    system.run_published()
+    assert system.state(payment_id) == "in_doubt"
+    system.move_clock(seconds=5)
 
     def sweep_and_look_up() -> None:
-        scene.sweep()
-        scene.work()
+        system.sweep()
+        system.run_published()
 
     assert missing(sweep_and_look_up, DOUBT) == []
-    assert scene.state(payment_id) == "captured"
+    assert system.state(payment_id) == "captured"
 
 
-def test_a_dunning_retry(scene: Scene) -> None:
-    payment_id = scene.subscribe("inv", scene.scripted_card("insufficient_funds", "success"))
-    scene.move_clock(days=3, seconds=5)
+def test_a_dunning_retry(system: System) -> None:
+    payment_id = system.subscribe("inv", system.provider.scripted_card("insufficient_funds", "success"))
+    system.move_clock(days=3, seconds=5)
 
     def sweep_and_retry() -> None:
-        scene.sweep()
-        scene.work()
+        system.sweep()
+        system.run_published()
 
     assert missing(sweep_and_retry, DOUBT) == []
-    assert missing(scene.work, CHARGE, DOUBT) == []
-    assert scene.state(payment_id) == "captured"
+    assert missing(system.run_published, CHARGE, DOUBT) == []
+    assert system.state(payment_id) == "captured"
 
 
-def test_the_comparison_sees_a_file_that_is_not_named(scene: Scene) -> None:
-    assert "models/accept_payment.py" in missing(lambda: scene.pay("inv"), REFUND)
+def test_the_comparison_sees_a_file_that_is_not_named(system: System) -> None:
+    assert "models/accept_payment.py" in missing(lambda: system.pay("inv"), REFUND)

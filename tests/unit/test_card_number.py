@@ -39,7 +39,7 @@ def test_a_card_number_is_recognised(number: str) -> None:
 
 
 @given(card_numbers(), st.sampled_from([" ", "-"]), st.integers(1, 6))
-def test_so_it_is_in_groups(number: str, separator: str, size: int) -> None:
+def test_a_card_number_in_groups_is_recognised(number: str, separator: str, size: int) -> None:
     groups = [number[start : start + size] for start in range(0, len(number), size)]
     assert contains_card_number(separator.join(groups))
 
@@ -49,7 +49,7 @@ def test_so_it_is_in_groups(number: str, separator: str, size: int) -> None:
     st.sampled_from(["card ", "pan:", "(", "x=", '"', "№ "]),
     st.sampled_from(["", ".", ")", " exp 12/30"]),
 )
-def test_so_it_is_inside_a_text(number: str, before: str, after: str) -> None:
+def test_a_card_number_inside_a_text_is_recognised(number: str, before: str, after: str) -> None:
     assert contains_card_number(before + number + after)
 
 
@@ -87,7 +87,7 @@ def test_ids_that_hold_a_run_that_passes(uuid: str) -> None:
     "text",
     ["", "order 17", "2026-11-23T12:00:00.000Z", "1763899200000", "+49 30 1234567890", "0000000000000000", "9" * 16],
 )
-def test_ordinary_texts(text: str) -> None:
+def test_ordinary_texts_hold_no_card_number(text: str) -> None:
     assert not contains_card_number(text)
 
 
@@ -106,7 +106,7 @@ def test_every_string_and_key_is_searched(value: Any, number: str) -> None:
     assert number in list(strings_of({"a": int(number)}))
 
 
-def test_depth_is_no_hiding_place() -> None:
+def test_a_card_number_is_found_at_any_depth() -> None:
     value: Any = "deep"
     for _ in range(100_000):
         value = [{"a": value}]

@@ -128,7 +128,7 @@ def test_a_name_that_is_none(run: Run, name: str) -> None:
     assert (result.exit_code, result.stderr) == (1, "--name must be 1 to 100 printable characters\n")
 
 
-def test_a_payment_that_does_not_exist(run: Run, sqlite_url: str) -> None:
+def test_an_unknown_payment_is_not_found(run: Run, sqlite_url: str) -> None:
     result = run("show", "pay_1", DATABASE_URL=sqlite_url)
     assert result.exit_code == 1
     assert result.stderr.splitlines()[1].startswith("no such payment")

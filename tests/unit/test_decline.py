@@ -1,4 +1,4 @@
-"""Declines: the strictest class that any code asks for wins."""
+"""Declines: the strictest class of all codes wins."""
 
 from __future__ import annotations
 
@@ -35,18 +35,20 @@ NETWORK = {
 
 
 @pytest.mark.parametrize(("code", "decline_code", "advice", "network"), list(product(CODES, CODES, ADVICE, NETWORK)))
-def test_the_strictest_wins(code: str, decline_code: str, advice: str | None, network: str | None) -> None:
-    asked = [CODES[code], CODES[decline_code], ADVICE[advice], NETWORK[network]]
-    assert classify(code, decline_code, advice, network) is max(asked, key=ORDER.index)
+def test_the_strictest_class_wins(code: str, decline_code: str, advice: str | None, network: str | None) -> None:
+    classes = [CODES[code], CODES[decline_code], ADVICE[advice], NETWORK[network]]
+    assert classify(code, decline_code, advice, network) is max(classes, key=ORDER.index)
 
 
 @given(st.text(), st.none() | st.text(), st.none() | st.text(), st.none() | st.text())
-def test_every_answer_has_a_class(code: str, decline_code: str | None, advice: str | None, network: str | None) -> None:
+def test_every_decline_has_a_class(
+    code: str, decline_code: str | None, advice: str | None, network: str | None
+) -> None:
     assert classify(code, decline_code, advice, network) in ORDER
 
 
 @given(st.sampled_from(sorted(CODES)), st.sampled_from(sorted(CODES)))
-def test_it_does_not_matter_which_field_says_it(one: str, other: str) -> None:
+def test_a_code_means_the_same_in_each_field_of_a_decline(one: str, other: str) -> None:
     assert classify(one, other) is classify(other, one)
 
 
@@ -56,5 +58,5 @@ def test_only_a_soft_decline_is_tried_again(decline_class: DeclineClass) -> None
 
 
 @pytest.mark.parametrize("code", ["pickup_card", "stolen_card", "fraudulent", "restricted_card", "security_violation"])
-def test_codes_that_no_card_comes_back_from(code: str) -> None:
+def test_a_decline_by_a_lost_or_stolen_card_is_never_retried(code: str) -> None:
     assert not may_retry(classify("card_declined", code))

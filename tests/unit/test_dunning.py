@@ -15,7 +15,7 @@ from domain.dunning import CaseState, DunningPolicy, SubscriptionStatus
 from domain.payment import DunningCase, Event, State
 from domain.state_machine import decide, target
 
-from .world import declined, new_attempt, new_payment
+from .examples import declined, new_attempt, new_payment
 
 FIRST = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -67,7 +67,7 @@ def test_a_worker_that_is_minutes_late_keeps_the_days() -> None:
     assert planned == [FIRST + 3 * DAY, FIRST + 7 * DAY, FIRST + 14 * DAY]
 
 
-def test_missed_days_are_not_made_up_for() -> None:
+def test_missed_retries_are_skipped() -> None:
     planned, failed, case = retries(DunningPolicy(), [5 * DAY])
     assert planned == [FIRST + 3 * DAY, FIRST + 14 * DAY]
     assert failed[1] == FIRST + 8 * DAY
@@ -101,7 +101,7 @@ def test_the_plan_never_goes_backwards(policy: DunningPolicy, retry: int) -> Non
         assert following >= due_at
 
 
-def test_beyond_the_list_days_double() -> None:
+def test_days_beyond_the_list_double() -> None:
     planned, _, _ = retries(DunningPolicy(attempts=5), [])
     assert [(due_at - FIRST).days for due_at in planned] == [3, 7, 14, 28, 56]
 
@@ -120,7 +120,7 @@ def test_a_hard_decline_ends_the_retries_that_were_planned() -> None:
     assert case.due_at == FIRST + 10 * DAY
 
 
-def test_withdrawn_consent_ends_everything() -> None:
+def test_a_withdrawn_consent_ends_dunning_and_the_subscription() -> None:
     event, case, status = fail(None, FIRST, DunningPolicy(), DeclineClass.CONSENT_WITHDRAWN)
     assert (event, case.state, case.due_at) == (Event.CONSENT_WITHDRAWN, CaseState.UNCOLLECTIBLE, None)
     assert status is SubscriptionStatus.CANCELED

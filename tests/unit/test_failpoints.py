@@ -23,7 +23,7 @@ def reach_in_a_process(name: str, armed: str | None) -> subprocess.CompletedProc
     )
 
 
-def test_unarmed_it_is_a_function_that_does_nothing() -> None:
+def test_an_unarmed_failpoint_does_nothing() -> None:
     assert failpoints.reach is failpoints._pass
     statements = [line for line in inspect.getsource(failpoints._pass).splitlines()[1:] if line.strip()]
     assert len(statements) == 1, "only its docstring"
@@ -31,16 +31,16 @@ def test_unarmed_it_is_a_function_that_does_nothing() -> None:
 
 
 @pytest.mark.parametrize("point", sorted(failpoints.POINTS)[:2])
-def test_armed_it_kills_as_kill_9_does(point: str) -> None:
+def test_an_armed_failpoint_kills_the_process(point: str) -> None:
     result = reach_in_a_process(point, armed=point)
     assert (result.returncode, result.stdout) == (-signal.SIGKILL, "")
 
 
-def test_armed_elsewhere_it_passes() -> None:
+def test_a_failpoint_passes_while_another_one_is_armed() -> None:
     assert reach_in_a_process("charge.claimed", armed="charge.responded").stdout == "alive\n"
 
 
-def test_unarmed_the_process_lives() -> None:
+def test_a_process_without_an_armed_failpoint_lives() -> None:
     assert reach_in_a_process("charge.claimed", armed=None).stdout == "alive\n"
 
 

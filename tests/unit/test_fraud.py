@@ -36,16 +36,16 @@ BANDS = {
 
 @given(signals)
 def test_the_score_is_the_capped_sum_of_its_reasons(given_signals: Signals) -> None:
-    found = assess(given_signals)
-    assert found.score == max(0, min(100, sum(reason.points for reason in found.reasons)))
-    assert len({reason.rule for reason in found.reasons}) == len(found.reasons)
+    assessment = assess(given_signals)
+    assert assessment.score == max(0, min(100, sum(reason.points for reason in assessment.reasons)))
+    assert len({reason.rule for reason in assessment.reasons}) == len(assessment.reasons)
 
 
 @pytest.mark.parametrize(("points", "decision"), BANDS.items())
-def test_bands(monkeypatch: pytest.MonkeyPatch, points: int, decision: FraudDecision) -> None:
+def test_the_score_decides(monkeypatch: pytest.MonkeyPatch, points: int, decision: FraudDecision) -> None:
     monkeypatch.setattr(engine, "RULES", (lambda _: Reason("rule", points, "value"),))
-    found = assess(QUIET)
-    assert (found.score, found.decision) == (min(points, 100), decision)
+    assessment = assess(QUIET)
+    assert (assessment.score, assessment.decision) == (min(points, 100), decision)
 
 
 @given(signals, st.sampled_from(["payments_hour", "payments_day", "declines_hour"]), st.integers(1, 100))
@@ -81,7 +81,7 @@ def test_a_currency_without_a_rate_adds_nothing() -> None:
         (5_000_000, "KWD", FraudDecision.VERIFY),
     ],
 )
-def test_large_amounts_by_their_worth(minor: int, currency: str, decision: FraudDecision) -> None:
+def test_amounts_are_large_by_their_worth_in_dollars(minor: int, currency: str, decision: FraudDecision) -> None:
     assert assess(replace(QUIET, money=Money(minor, currency))).decision is decision
 
 
@@ -90,5 +90,8 @@ def test_many_payments_alone_go_no_further_than_verify() -> None:
 
 
 def test_testing_cards_is_blocked() -> None:
-    found = assess(replace(QUIET, declines_hour=15))
-    assert (found.decision, [reason.rule for reason in found.reasons]) == (FraudDecision.BLOCK, ["many_declines"])
+    assessment = assess(replace(QUIET, declines_hour=15))
+    assert (assessment.decision, [reason.rule for reason in assessment.reasons]) == (
+        FraudDecision.BLOCK,
+        ["many_declines"],
+    )

@@ -27,9 +27,9 @@ def connection(sqlite_url: str) -> Iterator[Connection]:
 @pytest.mark.parametrize("role", Role)
 def test_a_key_is_found_by_its_text_only(connection: Connection, role: Role) -> None:
     key = create_key(connection, role, "shop", "cli", NOW)
-    found = find_key(connection, key)
-    assert found is not None
-    assert (found.name, found.role) == ("shop", role)
+    stored = find_key(connection, key)
+    assert stored is not None
+    assert (stored.name, stored.role) == ("shop", role)
     for wrong in (key + "x", key[:-1], key.upper(), hash_key(key), ""):
         assert find_key(connection, wrong) is None
 
@@ -42,7 +42,7 @@ def test_only_the_hash_is_stored(connection: Connection) -> None:
     assert "hash" not in list_keys(connection)[0]._fields
 
 
-def test_no_two_keys_are_alike(connection: Connection) -> None:
+def test_every_key_is_different(connection: Connection) -> None:
     keys = {create_key(connection, Role.APP, "shop", "cli", NOW) for _ in range(50)}
     assert len(keys) == 50
     assert all(key.startswith("ck_") and len(key) >= 43 for key in keys)
@@ -60,7 +60,7 @@ def test_a_revoked_key_is_no_key_and_the_others_stay(connection: Connection) -> 
         revoke_key(connection, "key_none", "cli", NOW)
 
 
-def test_making_and_ending_a_key_leaves_a_trail(connection: Connection) -> None:
+def test_creating_and_revoking_a_key_is_recorded(connection: Connection) -> None:
     key = create_key(connection, Role.ADMIN, "ops", "cli", NOW)
     revoke_key(connection, find_key(connection, key).id, "cli", NOW)
     trail = connection.execute(select(events).order_by(events.c.id)).all()

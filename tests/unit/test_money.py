@@ -19,7 +19,7 @@ minors = st.integers(1, 10**14 - 1)
 
 
 @given(minors, currencies)
-def test_what_is_written_is_read_again(minor: int, currency: str) -> None:
+def test_an_amount_survives_being_written_and_parsed(minor: int, currency: str) -> None:
     text = decimal_text(minor, currency)
     assert Money.parse(text, currency) == Money(minor, currency)
     assert str(Money(minor, currency)) == text
@@ -56,7 +56,7 @@ def test_no_float_is_an_amount(amount: float) -> None:
 
 
 @given(st.integers(max_value=0) | st.decimals(max_value=0, allow_nan=False))
-def test_nothing_and_less_is_refused(amount: int | Decimal) -> None:
+def test_zero_and_negative_amounts_are_refused(amount: int | Decimal) -> None:
     with pytest.raises(InvalidAmount):
         Money.parse(amount, "EUR")
 
@@ -89,12 +89,12 @@ def test_refused(amount: Any) -> None:
 @pytest.mark.parametrize(
     ("currency", "digits"), [("EUR", 2), ("JPY", 0), ("KWD", 3), ("CLF", 4), ("ISK", 0), ("MGA", 2)]
 )
-def test_exponents(currency: str, digits: int) -> None:
+def test_each_currency_has_its_exponent(currency: str, digits: int) -> None:
     assert exponent(currency) == digits
 
 
 @pytest.mark.parametrize("code", ["", "EU", "EURO", "eur", "978", "XAU", "XXX", "XTS", "EUR ", "ÉUR"])
-def test_codes_that_are_no_money(code: str) -> None:
+def test_codes_of_no_currency_are_refused(code: str) -> None:
     with pytest.raises(UnknownCurrency):
         exponent(code)
 

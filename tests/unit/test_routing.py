@@ -31,11 +31,11 @@ def routing_request(minor: int = 1000, currency: str = "EUR", **changes: Any) ->
     return RoutingRequest(KLARNA, Money(minor, currency), **changes)
 
 
-def ways(asked: RoutingRequest, configured: Any = ALL, **how: Any) -> list[str]:
-    return [choice.provider for choice in route(asked, configured, table=TABLE, **how)]
+def providers(payment_request: RoutingRequest, configured: Any = ALL, **how: Any) -> list[str]:
+    return [choice.provider for choice in route(payment_request, configured, table=TABLE, **how)]
 
 
-def test_the_order_of_the_table() -> None:
+def test_the_preferred_provider_comes_first() -> None:
     assert route(routing_request(), ALL, table=TABLE) == (
         Choice("own", "preferred"),
         Choice("stripe", "fallback"),
@@ -44,7 +44,7 @@ def test_the_order_of_the_table() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("payment_request", "expected"),
     [
         (routing_request(100_001), ["stripe", "third"]),
         (routing_request(99), ["own", "third"]),
@@ -53,11 +53,13 @@ def test_the_order_of_the_table() -> None:
     ],
     ids=["above its limit", "below its limit", "another region's currency", "capture later"],
 )
-def test_who_cannot_take_it_is_not_asked(asked: RoutingRequest, expected: list[str]) -> None:
-    assert ways(asked) == expected
+def test_a_provider_that_cannot_charge_it_is_not_on_the_route(
+    payment_request: RoutingRequest, expected: list[str]
+) -> None:
+    assert providers(payment_request) == expected
 
 
-def test_who_is_away_is_charged_by_what_he_saved() -> None:
+def test_an_off_session_charge_needs_a_saved_instrument() -> None:
     table = tuple(replace(one, is_reusable=one.provider == "own") for one in TABLE)
     away = routing_request(is_off_session=True, given=frozenset({"payment_method_token"}))
     assert [choice.provider for choice in route(away, ALL, table=table)] == ["own"]
@@ -65,13 +67,13 @@ def test_who_is_away_is_charged_by_what_he_saved() -> None:
         route(routing_request(is_off_session=True), ALL, table=table)
 
 
-def test_only_what_is_configured_is_asked() -> None:
-    assert ways(routing_request(), {"third": None}) == ["third"]
-    assert ways(routing_request(1000, "USD"), {"own": "na"}) == ["own"]
+def test_only_configured_providers_are_on_the_route() -> None:
+    assert providers(routing_request(), {"third": None}) == ["third"]
+    assert providers(routing_request(1000, "USD"), {"own": "na"}) == ["own"]
 
 
 @pytest.mark.parametrize(
-    ("asked", "configured", "error", "said"),
+    ("payment_request", "configured", "error", "message"),
     [
         (routing_request(), {}, UnsupportedMethod, "own or stripe or third, which is not configured here"),
         (routing_request(), {"own": "na"}, UnsupportedMethod, "USD"),
@@ -84,9 +86,11 @@ def test_only_what_is_configured_is_asked() -> None:
         (routing_request(is_off_session=True), ALL, UnsupportedMethod, "off_session: false"),
     ],
 )
-def test_nobody_can_take_it(asked: RoutingRequest, configured: Any, error: type[Exception], said: str) -> None:
-    with pytest.raises(error, match=said):
-        ways(asked, configured)
+def test_a_payment_without_a_possible_provider_is_refused(
+    payment_request: RoutingRequest, configured: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        providers(payment_request, configured)
 
 
 def test_a_token_of_one_provider_goes_to_no_other() -> None:
@@ -98,10 +102,10 @@ def test_a_token_of_one_provider_goes_to_no_other() -> None:
     assert [choice.provider for choice in route(routing_request(200_000), ALL, table=bound)] == ["stripe", "third"]
 
 
-def test_who_fails_now_is_asked_last() -> None:
-    found = route(routing_request(), ALL, down=lambda: {"own"}, table=TABLE)
-    assert [choice.provider for choice in found] == ["stripe", "third", "own"]
-    assert "fails now" in found[-1].reason
+def test_a_provider_that_is_down_comes_last() -> None:
+    names = route(routing_request(), ALL, down=lambda: {"own"}, table=TABLE)
+    assert [choice.provider for choice in names] == ["stripe", "third", "own"]
+    assert "fails now" in names[-1].reason
 
 
 @pytest.mark.parametrize(
@@ -121,33 +125,33 @@ def test_who_fails_now_is_asked_last() -> None:
 )
 def test_the_first_rule_that_fits_decides(rule: dict[str, Any], fits: bool) -> None:
     rules = [Rule({"third": 1}, **rule), Rule({"stripe": 1})]
-    assert ways(routing_request(country="DE"), rules=rules)[0] == ("third" if fits else "stripe")
+    assert providers(routing_request(country="DE"), rules=rules)[0] == ("third" if fits else "stripe")
 
 
-def test_who_is_not_named_comes_after_who_is() -> None:
-    assert ways(routing_request(), rules=[Rule({"third": 1, "unknown": 9})]) == ["third", "own", "stripe"]
+def test_providers_that_no_rule_names_come_last() -> None:
+    assert providers(routing_request(), rules=[Rule({"third": 1, "unknown": 9})]) == ["third", "own", "stripe"]
 
 
 def test_shares_are_kept_over_many_customers() -> None:
     rules = [Rule({"own": 80, "stripe": 20}, name="trial")]
-    first = Counter(ways(routing_request(seed=f"user{number}"), rules=rules)[0] for number in range(5000))
+    first = Counter(providers(routing_request(seed=f"user{number}"), rules=rules)[0] for number in range(5000))
     assert 0.77 < first["own"] / 5000 < 0.83
     assert first["own"] + first["stripe"] == 5000
 
 
 @given(st.text(max_size=20), st.dictionaries(names, st.integers(0, 100)), st.sets(names))
-def test_everybody_who_can_is_asked_once_and_the_same_customer_alike(
+def test_a_route_names_every_possible_provider_once_and_is_the_same_for_the_same_customer(
     seed: str, shares: dict[str, int], down: set[str]
 ) -> None:
-    asked = routing_request(seed=seed)
-    found = ways(asked, rules=[Rule(shares)], down=lambda: down)
-    assert sorted(found) == ["own", "stripe", "third"]
-    assert found == ways(replace(asked), rules=[Rule(shares)], down=lambda: down)
-    healthy = [name for name in found if name not in down]
-    assert found[: len(healthy)] == healthy
+    payment_request = routing_request(seed=seed)
+    names = providers(payment_request, rules=[Rule(shares)], down=lambda: down)
+    assert sorted(names) == ["own", "stripe", "third"]
+    assert names == providers(replace(payment_request), rules=[Rule(shares)], down=lambda: down)
+    healthy = [name for name in names if name not in down]
+    assert names[: len(healthy)] == healthy
     drawable = [name for name, share in shares.items() if share and name not in down]
     if drawable and not any(name in down for name in shares):
-        assert found[0] in drawable
+        assert names[0] in drawable
 
 
 class Configured:
@@ -158,19 +162,19 @@ class Configured:
 
 
 @given(st.sampled_from(["EUR", "USD", "JPY", "KWD"]), st.none() | st.integers(1, 10**8))
-def test_what_is_offered_can_be_bought(currency: str, minor: int | None) -> None:
+def test_every_offered_method_has_a_route(currency: str, minor: int | None) -> None:
     router = Router({"stripe": Configured(), "manual": Configured()})
-    found = offers(router, currency, None, minor)
-    assert [offer.method for offer in found] == list(PaymentMethod)
-    for offer in found:
+    names = offers(router, currency, None, minor)
+    assert [offer.method for offer in names] == list(PaymentMethod)
+    for offer in names:
         assert (offer.capability is None) == bool(offer.refusal)
         if offer.capability is not None:
             amount = Money(minor or offer.capability.least(currency), currency)
-            asked = RoutingRequest(offer.method, amount, given=frozenset(offer.capability.needs))
-            assert router(asked) == offer.route
+            payment_request = RoutingRequest(offer.method, amount, given=frozenset(offer.capability.needs))
+            assert router(payment_request) == offer.route
 
 
-def test_the_table_is_sound() -> None:
+def test_the_table_of_methods_is_sound() -> None:
     for one in CAPABILITIES:
         assert 0 < one.minimum <= one.maximum
         assert all(one.takes(currency) for currency in (*one.minima, *one.maxima, *one.steps))

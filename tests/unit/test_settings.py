@@ -196,7 +196,7 @@ def test_a_key_that_belongs_to_the_host(monkeypatch: pytest.MonkeyPatch, key: st
     assert settings.stripe.is_sandbox is (base is not None)
 
 
-def test_several_webhook_secrets_so_that_they_can_rotate(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_webhook_secrets_are_accepted_for_rotation(monkeypatch: pytest.MonkeyPatch) -> None:
     secrets = read(monkeypatch, STRIPE_WEBHOOK_SECRET="whsec_new, whsec_old,").stripe.stripe_webhook_secret
     assert [secret.get_secret_value() for secret in secrets] == ["whsec_new", "whsec_old"]
 

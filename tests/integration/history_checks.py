@@ -1,0 +1,127 @@
+"""What must hold of the stored rows at every moment of a history, and of every single step of the writer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
+from domain.payment import CLOSED_UNPAID, COLLECTED, IN_DUNNING, IN_FLIGHT, UNFINISHED, Event, State, Verb
+from domain.state_machine import target
+from models import transition
+from models.change import Change
+from models.tables import attempts, dunning_cases, events, invoices, payments
+from tests.integration.simulated_provider import SimulatedProvider
+
+# Nothing more is taken. A void or a refund may still be under way.
+ENDED = CLOSED_UNPAID | COLLECTED | {State.BLOCKED}
+_WAITS_FOR_PERSON = (State.REVIEW, State.AMOUNT_MISMATCH)
+_DOUBT = {Event.CHARGE_IN_DOUBT, Event.CAPTURE_IN_DOUBT, Event.VOID_IN_DOUBT, Event.REFUND_IN_DOUBT, None}
+
+_payments, _invoices, _cases = select(payments), select(invoices), select(dunning_cases)
+_attempts = select(attempts).order_by(attempts.c.created_at, attempts.c.number, attempts.c.id)
+_events = select(events).order_by(events.c.id)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What is stored at one moment: payments and dunning cases by the payment's id, attempts and events in order."""
+
+    invoices: list[Row[Any]]
+    payments: dict[str, Row[Any]]
+    attempts: list[Row[Any]]
+    cases: dict[str, Row[Any]]
+    events: list[Row[Any]]
+
+    @classmethod
+    def read(cls, connection: Connection) -> Stored:
+        """Read everything in one transaction."""
+        return cls(
+            list(connection.execute(_invoices)),
+            {row.id: row for row in connection.execute(_payments)},
+            list(connection.execute(_attempts)),
+            {row.payment_id: row for row in connection.execute(_cases)},
+            list(connection.execute(_events)),
+        )
+
+    def check(self, provider: SimulatedProvider) -> None:
+        """Check the rows, and that no payment was charged or refunded twice."""
+        for payment in self.payments.values():
+            self._check_amounts(payment, provider)
+            self._check_attempts(payment)
+            self._check_events(payment)
+        for invoice in self.invoices:
+            of_invoice = [payment for payment in self.payments.values() if payment.invoice_id == invoice.id]
+            # However many payments it takes to collect it.
+            assert sum(provider.captured(payment.id) for payment in of_invoice) <= invoice.amount
+            outstanding = invoice.amount - sum(payment.captured for payment in of_invoice)
+            assert not [row for row in of_invoice if row.state in IN_DUNNING and row.amount > outstanding]
+
+    def _check_amounts(self, payment: Row[Any], provider: SimulatedProvider) -> None:
+        assert 0 <= payment.refunded <= payment.captured <= (payment.authorized or payment.amount) <= payment.amount
+        own = [intent for intent in provider.intents.values() if intent.payment_id == payment.id]
+        assert sum(intent.status in ("succeeded", "authorized") for intent in own) <= 1
+        assert provider.refunded(payment.id) <= provider.captured(payment.id) <= payment.amount
+
+    def _check_attempts(self, payment: Row[Any]) -> None:
+        rows = [row for row in self.attempts if row.payment_id == payment.id]
+        assert sum(row.verb != Verb.REFUND and row.status in IN_FLIGHT for row in rows) <= 1
+        if payment.state in ENDED:
+            taking = (Verb.CHARGE, Verb.AUTHORIZE, Verb.CAPTURE)
+            assert not [row for row in rows if row.verb in taking and row.status in UNFINISHED]
+        elif payment.state not in _WAITS_FOR_PERSON:
+            case = self.cases.get(payment.id)
+            assert [row for row in rows if row.due_at] or (case and case.due_at), f"{payment.state} waits for nothing"
+
+    def _check_events(self, payment: Row[Any]) -> None:
+        """Check that the events are the whole way from acceptance to the present state, in the order of time."""
+        trail = [row for row in self.events if row.payment_id == payment.id and row.to_state]
+        assert trail[-1].to_state == payment.state
+        for before, after in pairwise(trail):
+            assert after.from_state == before.to_state
+            assert after.to_state == target(State(after.from_state), Event(after.name))
+            assert after.at >= before.at
+
+
+def checked(apply: Callable[..., transition.Applied]) -> Callable[..., transition.Applied]:
+    """Return the writer, which now checks what must hold of every single step."""
+
+    def apply_and_check(
+        change: Change,
+        locked: Row[Any] | str,
+        trigger: Any,
+        fencing_token: int | None = None,
+        data: dict[str, Any] | None = None,
+    ) -> transition.Applied:
+        before = transition.lock_attempt(change.connection, locked if isinstance(locked, str) else locked.attempt_id)
+        applied = apply(change, locked, trigger, fencing_token, data)
+        assert fencing_token in (None, before.attempt_fencing_token), "a worker that was overtaken has written"
+        if applied.decision is not None:
+            _check_step(change, before, trigger, applied)
+        return applied
+
+    return apply_and_check
+
+
+def _check_step(change: Change, before: Row[Any], trigger: Any, applied: transition.Applied) -> None:
+    decision = applied.decision
+    assert decision is not None
+    after = transition.lock_attempt(change.connection, before.attempt_id)
+    expected = before.state if decision.event is None else target(State(before.state), decision.event)
+    assert after.state == expected
+    if isinstance(trigger, InDoubt):
+        assert decision.event in _DOUBT
+    if after.state == State.DECLINED and before.state != after.state:
+        assert isinstance(trigger, Declined | AuthenticationRequired)
+    if after.state == State.FAILED and before.state != after.state:
+        is_closed = isinstance(trigger, Approved) and trigger.voided
+        assert is_closed or isinstance(trigger, NotSent)
+    if isinstance(trigger, Approved) and Verb(before.attempt_verb).is_collecting:
+        is_whole = trigger.captured == before.attempt_amount
+        assert not is_whole or after.state in COLLECTED
+    if isinstance(trigger, Outcome):
+        assert not transition.changes_anything(change, after, trigger), f"{trigger} is news twice"

@@ -1,0 +1,177 @@
+"""Calls that come late, and workers that lose their lease in the middle of one: no money moves twice."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from domain.decision import LEASE
+from domain.outcome import Approved, InDoubt
+from gateways.base import AttemptRequest
+from models.task_messages import CHARGE, RECONCILE
+from tests.provider import sent_keys
+from tests.system import AMOUNT, System
+
+pytestmark = pytest.mark.postgres
+
+
+# --- confirms that come late ----------------------------------------------------------------------------
+
+
+def test_a_confirm_that_arrives_after_the_cancel_moves_no_money(system: System) -> None:
+    charge_requests = _charge_requests(system)
+    first = _unconfirmed_after_doubt(system)
+
+    system.request(f"/{first}/cancel")
+    assert system.call("POST", f"/{first}/cancel", {}).status_code == 409  # not ended here while it is there
+    system.run_until_idle()  # the message of the retry is among it, and finds nothing to do
+    assert (system.state(first), system.provider.intent_status(first)) == ("canceled", "canceled")
+    second = system.pay()
+    system.run_until_idle()
+    assert system.state(second) == "captured"
+
+    late = _confirm_late(system, first, charge_requests[0])
+    assert isinstance(late, InDoubt)
+    assert system.provider.movements() == [("charge", AMOUNT)]
+
+
+def test_a_retry_after_doubt_is_the_same_confirm_to_the_provider(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys, charge_requests = sent_keys(monkeypatch, "/confirm"), _charge_requests(system)
+    payment_id = _unconfirmed_after_doubt(system)
+    system.run_until_idle()
+    late = _confirm_late(system, payment_id, charge_requests[0])
+
+    [attempt] = system.attempts(payment_id)
+    assert isinstance(late, Approved)
+    assert keys == [f"{attempt.id}-confirm"] * 3
+    assert (system.state(payment_id), system.provider.movements()) == ("captured", [("charge", AMOUNT)])
+
+
+def _unconfirmed_after_doubt(system: System) -> str:
+    """Return a payment whose confirm was lost on its way, so that a look-up finds it unconfirmed; not yet retried."""
+    system.provider.fail("payment_intents.confirm", "reset_before")
+    payment_id = system.pay()
+    system.run_published()
+    assert system.state(payment_id) == "in_doubt"
+    system.move_clock(seconds=2)
+    system.sweep()
+    system.run_published()
+    assert (system.state(payment_id), [publish.task for publish in system.messages]) == ("accepted", [CHARGE])
+    return payment_id
+
+
+def _charge_requests(system: System) -> list[AttemptRequest]:
+    """Return a list that will hold the requests of the gateway's charges."""
+    seen: list[AttemptRequest] = []
+    charge = system.gateway.charge
+
+    def charge_and_note(attempt: AttemptRequest, save_reference: Any) -> Any:
+        seen.append(attempt)
+        return charge(attempt, save_reference)
+
+    system.gateway.charge = charge_and_note  # type: ignore[method-assign]
+    return seen
+
+
+def _confirm_late(system: System, payment_id: str, attempt: AttemptRequest) -> Any:
+    """Let the first confirm arrive at last: the same intent, parameters and key."""
+    reference = system.attempts(payment_id)[0].provider_reference
+    return system.gateway.charge(replace(attempt, reference=reference), lambda _: None)
+
+
+# --- leases that were lost ------------------------------------------------------------------------------
+
+
+def test_a_worker_that_lost_its_lease_does_not_confirm(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = sent_keys(monkeypatch, "/confirm")
+    payment_id = system.pay()
+    system.during_next("charge", lambda: _lose_the_lease(system, payment_id))
+    system.run_published()
+    assert keys == []
+
+    system.run_until_idle()
+    assert (system.state(payment_id), system.provider.movements()) == ("captured", [("charge", AMOUNT)])
+
+
+def test_a_worker_that_lost_the_lease_of_a_known_intent_does_not_confirm(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment_id = _unconfirmed_after_doubt(system)
+    keys = sent_keys(monkeypatch, "/confirm")
+    system.during_next("charge", lambda: _lose_the_lease(system, payment_id))
+    system.run_published()
+    assert keys == []
+
+    system.advance(minutes=1)
+    assert (system.state(payment_id), system.provider.movements()) == ("captured", [("charge", AMOUNT)])
+
+
+@pytest.mark.parametrize("point", ["charge.claimed", "charge.created", "charge.reference_saved"])
+def test_a_worker_that_was_paused_before_the_confirm_does_not_confirm(
+    system: System, point: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = sent_keys(monkeypatch, "/confirm")
+    payment_id = system.pay()
+    _pause_at(system, point, payment_id, monkeypatch)
+    system.run_published()
+    assert (keys, system.provider.movements()) == ([], [])
+
+    system.advance(minutes=1)
+    assert (system.state(payment_id), system.provider.movements()) == ("captured", [("charge", AMOUNT)])
+    assert keys == [f"{system.attempts(payment_id)[0].id}-confirm"]
+
+
+@pytest.mark.parametrize("operation", ["capture", "refunds"])
+def test_a_worker_that_was_paused_before_a_capture_or_refund_does_not_send_it(
+    system: System, operation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment_id = system.pay(capture=operation == "refunds")
+    system.run_until_idle()
+    before = system.provider.movements()
+    system.request(f"/{payment_id}/{operation}", Idempotency_Key="once")
+    _pause_at(system, "operation.claimed", payment_id, monkeypatch)
+    system.run_published()
+    assert (system.provider.movements(), system.attempts(payment_id)[-1].status) == (before, "due")
+
+    system.advance(minutes=1)
+    moved = {"capture": ("capture", AMOUNT), "refunds": ("refund", AMOUNT)}
+    assert system.provider.movements() == [*before, moved[operation]]
+
+
+def _lose_the_lease(system: System, payment_id: str) -> None:
+    """Let the lease of the newest attempt end, and another worker look the attempt up."""
+    system.move_clock(seconds=LEASE.total_seconds() + 1)
+    system.run(RECONCILE, system.attempts(payment_id)[-1].id)
+
+
+def _pause_at(system: System, point: str, payment_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Freeze the process at a point of its way for longer than a lease: its own clock goes on as well."""
+    clock = FrozenTime()
+    monkeypatch.setattr("runtime.leases.time", clock)
+    monkeypatch.setattr("tasks.execute.time", clock)
+
+    def reach(name: str) -> None:
+        if name == point:
+            monkeypatch.setattr("tasks.execute.reach", lambda _: None)
+            clock.seconds += LEASE.total_seconds() + 1
+            _lose_the_lease(system, payment_id)
+
+    monkeypatch.setattr("tasks.execute.reach", reach)
+
+
+class FrozenTime:
+    """A monotonic clock that a test moves; its sleep never ends."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def sleep(self, _seconds: float) -> None:
+        threading.Event().wait()

@@ -1,0 +1,102 @@
+"""What follows from each outcome of a capture, a void and a refund, one example each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from domain.outcome import (
+    Approved,
+    InDoubt,
+    NotSent,
+    Outcome,
+    Pending,
+)
+from domain.payment import (
+    AttemptStatus,
+    State,
+    Verb,
+)
+
+from .examples import (
+    AUTHORIZED,
+    HELD,
+    VOIDED,
+    WHOLE,
+    decision_on,
+    declined,
+    new_attempt,
+    state_after,
+)
+
+CAPTURED = {"state": State.CAPTURED, "authorized": 1000, "captured": 1000}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "status"),
+    [
+        (Approved("pi_1", authorized=1000, captured=400), State.CAPTURED, AttemptStatus.SUCCEEDED),
+        (VOIDED, State.VOIDED, AttemptStatus.FAILED),
+        (HELD, State.AUTHORIZED, AttemptStatus.DUE),
+        (InDoubt("x"), State.AUTHORIZED, AttemptStatus.IN_DOUBT),
+        (NotSent("x"), State.AUTHORIZED, AttemptStatus.DUE),
+        (NotSent("x", is_retryable=False), State.AUTHORIZED, AttemptStatus.FAILED),
+        (declined(), State.AUTHORIZED, AttemptStatus.FAILED),
+    ],
+    ids=repr,
+)
+def test_each_outcome_of_a_capture_leads_to_its_state(outcome: Outcome, state: State, status: AttemptStatus) -> None:
+    attempt = new_attempt(Verb.CAPTURE, amount=400)
+    assert state_after(outcome, attempt, **AUTHORIZED) is state
+    assert decision_on(outcome, attempt, **AUTHORIZED).attempt["status"] is status
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "status"),
+    [
+        (VOIDED, State.VOIDED, AttemptStatus.SUCCEEDED),
+        (WHOLE, State.CAPTURED, AttemptStatus.FAILED),
+        (HELD, State.AUTHORIZED, AttemptStatus.DUE),
+        (InDoubt("x"), State.AUTHORIZED, AttemptStatus.IN_DOUBT),
+        (NotSent("x"), State.AUTHORIZED, AttemptStatus.DUE),
+        (NotSent("x", is_retryable=False), State.AUTHORIZED, AttemptStatus.FAILED),
+    ],
+    ids=repr,
+)
+def test_each_outcome_of_a_void_leads_to_its_state(outcome: Outcome, state: State, status: AttemptStatus) -> None:
+    attempt = new_attempt(Verb.VOID)
+    assert state_after(outcome, attempt, **AUTHORIZED) is state
+    assert decision_on(outcome, attempt, **AUTHORIZED).attempt["status"] is status
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "refunded"),
+    [
+        (Approved("re_1", refunded=400), State.PARTIALLY_REFUNDED, 400),
+        (Pending("re_1"), State.CAPTURED, None),
+        (InDoubt("x"), State.CAPTURED, None),
+        (NotSent("x"), State.CAPTURED, None),
+        (NotSent("x", is_retryable=False), State.CAPTURED, None),
+        (declined(), State.CAPTURED, None),
+        (Approved("re_1", refunded=399), State.CAPTURED, None),
+    ],
+    ids=repr,
+)
+def test_each_outcome_of_a_refund_leads_to_its_state(outcome: Outcome, state: State, refunded: int | None) -> None:
+    attempt = new_attempt(Verb.REFUND, amount=400)
+    assert state_after(outcome, attempt, **CAPTURED) is state
+    assert decision_on(outcome, attempt, **CAPTURED).payment.get("refunded") == refunded
+
+
+def test_the_last_refund_completes_it_and_a_failed_refund_is_reversed() -> None:
+    attempt = new_attempt(Verb.REFUND, amount=400)
+    partly = CAPTURED | {"state": State.PARTIALLY_REFUNDED, "refunded": 600}
+    assert state_after(Approved("re_1", refunded=400), attempt, **partly) is State.REFUNDED
+
+    given = replace(attempt, status=AttemptStatus.SUCCEEDED)
+    all_given = CAPTURED | {"state": State.REFUNDED, "refunded": 1000}
+    assert state_after(declined(), given, **all_given) is State.PARTIALLY_REFUNDED
+    assert decision_on(declined(), given, **all_given).payment["refunded"] == 600
+    whole = replace(given, amount=1000)
+    assert state_after(declined(), whole, **all_given) is State.CAPTURED
