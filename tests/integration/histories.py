@@ -327,7 +327,7 @@ class Histories(RuleBasedStateMachine):
 
     def review(self) -> None:
         decision = self.choose(["approve", "reject"])
-        self.request(requests.decide_review, ReviewPayment.parse({"decision": decision}), OPERATOR)
+        self.request(requests.request_review, ReviewPayment.parse({"decision": decision}), OPERATOR)
 
     def pay_again(self) -> None:
         """Let the customer make one more payment of the invoice, which dunning may be collecting as well."""
