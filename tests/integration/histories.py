@@ -75,16 +75,30 @@ class StillClock:
         return self.time
 
 
+class CountedIds:
+    """Takes the place of the module `secrets`: the same ids in every replay of a history."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def token_hex(self, size: int) -> str:
+        """Return the next number, as long as a random one."""
+        self.count += 1
+        return f"{self.count:0{2 * size}x}"
+
+
 class Histories(RuleBasedStateMachine):
     """The payments of an application's user, and all that may happen to them.
 
     One rule chooses among everything that is possible: Hypothesis switches rules off at random, and a run without
     workers shows nothing."""
 
-    def __init__(self, system: System, clock: StillClock, crash: dict[str, str], kinds: list[Json]) -> None:
+    def __init__(
+        self, system: System, clock: StillClock, crash: dict[str, str], ids: CountedIds, kinds: list[Json]
+    ) -> None:
         super().__init__()
         self.system, self.clock, self.crash, self.kinds = system, clock, crash, kinds
-        clock.time = START
+        clock.time, ids.count = START, 0
         transact(system.engine, _delete_rows)
         system.messages.clear()
         crash.clear()

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from models import transition
-from tests.integration.histories import KINDS, MODULES_WITH_FAILPOINTS, Histories, StillClock, WorkerDied
+from tests.frozen_time import FrozenTime
+from tests.integration.histories import KINDS, MODULES_WITH_FAILPOINTS, CountedIds, Histories, StillClock, WorkerDied
 from tests.integration.history_checks import checked
 from tests.provider import Json
 from tests.system import running_system
@@ -34,12 +35,15 @@ def histories(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     for module in MODULES_WITH_FAILPOINTS:
         monkeypatch.setattr(f"{module}.reach", reach)
     monkeypatch.setattr(transition, "apply", checked(transition.apply))
-    # A call takes no time by the still clock, so that no lease needs to be renewed.
-    monkeypatch.setattr("runtime.leases._RENEW_SECONDS", 86_400)
+    # A call takes no time, however slow this machine is, so no lease ends by itself.
+    monkeypatch.setattr("runtime.leases.time", FrozenTime())
 
     with running_system(request.getfixturevalue(request.param)) as system:
         system.runtime = replace(system.runtime, clock=clock)
         system.tasks_run_in(monkeypatch)
+        # The jitter of a retry comes from the attempt's id, and a replay must see the same dates.
+        ids = CountedIds()
+        monkeypatch.setattr("models.tables.base.secrets", ids)
 
         def run(kinds: Sequence[Json], examples: int) -> None:
             how_many = settings(
@@ -48,7 +52,7 @@ def histories(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
                 deadline=None,
                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
             )
-            run_state_machine_as_test(lambda: Histories(system, clock, crash, list(kinds)), settings=how_many)
+            run_state_machine_as_test(lambda: Histories(system, clock, crash, ids, list(kinds)), settings=how_many)
 
         yield run
 

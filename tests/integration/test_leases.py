@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +11,7 @@ from domain.decision import LEASE
 from domain.outcome import Approved, InDoubt
 from gateways.base import AttemptRequest
 from models.task_messages import CHARGE, RECONCILE
+from tests.frozen_time import FrozenTime
 from tests.provider import sent_keys
 from tests.system import AMOUNT, System
 
@@ -162,16 +162,3 @@ def _pause_at(system: System, point: str, payment_id: str, monkeypatch: pytest.M
             _lose_the_lease(system, payment_id)
 
     monkeypatch.setattr("tasks.execute.reach", reach)
-
-
-class FrozenTime:
-    """A monotonic clock that a test moves; its sleep never ends."""
-
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def sleep(self, _seconds: float) -> None:
-        threading.Event().wait()
