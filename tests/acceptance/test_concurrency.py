@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.acceptance.harness import House, eventually, order
-from tests.conftest import OpenHouse
+from tests.acceptance.harness import RunningSystem, eventually, order
+from tests.conftest import OpenSystem
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.postgres, pytest.mark.timeout(300)]
 CALLS = 200
@@ -14,22 +14,22 @@ CALL_SECONDS = 120
 REST_SECONDS = 60.0
 
 
-def test_two_hundred_calls_are_in_flight_at_once(open_house: OpenHouse) -> None:
-    with open_house(WORKER_CONCURRENCY=str(CALLS), PROVIDER_READ_TIMEOUT_SECONDS=str(CALL_SECONDS)) as house:
-        house.start_sandbox().web()
-        house.provider.fault("payment_intents.confirm", "latency", times=None, seconds=CALL_SECONDS)
-        ids = house.merchant.process_all([order() for _ in range(CALLS)])
-        house.worker()
-        house.beat()
-        eventually(lambda: house.provider.fault_hits() == CALLS, f"{CALLS} calls", REST_SECONDS)
+def test_two_hundred_calls_are_in_flight_at_once(open_system: OpenSystem) -> None:
+    with open_system(WORKER_CONCURRENCY=str(CALLS), PROVIDER_READ_TIMEOUT_SECONDS=str(CALL_SECONDS)) as system:
+        system.start_sandbox().web()
+        system.provider.fault("payment_intents.confirm", "latency", times=None, seconds=CALL_SECONDS)
+        ids = system.merchant.process_all([order() for _ in range(CALLS)])
+        system.worker()
+        system.beat()
+        eventually(lambda: system.provider.fault_hits() == CALLS, f"{CALLS} calls", REST_SECONDS)
         # All have begun and none has ended: that many were in flight at this moment.
-        assert _charges(house) == 0
-        house.provider.behave()
+        assert _charges(system) == 0
+        system.provider.behave()
         unsettled = "SELECT count(*) AS unsettled FROM payments WHERE state <> 'captured'"
-        eventually(lambda: house.rows(unsettled) == [{"unsettled": 0}], f"{CALLS} captured payments", REST_SECONDS)
-        assert _charges(house) == CALLS
-        assert {row["metadata"]["payment_id"] for row in house.provider.books()} == set(ids)
+        eventually(lambda: system.rows(unsettled) == [{"unsettled": 0}], f"{CALLS} captured payments", REST_SECONDS)
+        assert _charges(system) == CALLS
+        assert {row["metadata"]["payment_id"] for row in system.provider.books()} == set(ids)
 
 
-def _charges(house: House) -> int:
-    return sum(row["charges"] for row in house.provider.books())
+def _charges(system: RunningSystem) -> int:
+    return sum(row["charges"] for row in system.provider.books())

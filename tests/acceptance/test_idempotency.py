@@ -4,106 +4,106 @@ from __future__ import annotations
 
 import pytest
 
-from tests.acceptance.harness import APPLICATION, House, at_once, eventually, order, unique
+from tests.acceptance.harness import APPLICATION, RunningSystem, at_once, eventually, order, unique
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.postgres]
 AT_ONCE = 50
 
 
-def test_fifty_requests_with_one_key_are_one_payment(house: House) -> None:
+def test_fifty_requests_with_one_key_are_one_payment(system: RunningSystem) -> None:
     body, key = order(), unique("key")
-    responses = at_once(lambda _: house.merchant.send("POST", "/process", body, idempotency_key=key), AT_ONCE)
+    responses = at_once(lambda _: system.merchant.send("POST", "/process", body, idempotency_key=key), AT_ONCE)
     assert {response.status_code for response in responses} == {202}
     assert len({response.text for response in responses}) == 1
     assert sum(response.headers.get("Idempotent-Replayed") == "true" for response in responses) == AT_ONCE - 1
     payment_id = responses[0].json()["id"]
-    house.merchant.wait(payment_id, "captured")
-    house.assert_charged_once(payment_id)
-    assert [shown["id"] for shown in house.merchant.payments_of(body["invoice_id"])] == [payment_id]
+    system.merchant.wait(payment_id, "captured")
+    system.assert_charged_once(payment_id)
+    assert [shown["id"] for shown in system.merchant.payments_of(body["invoice_id"])] == [payment_id]
 
 
-def test_a_late_repetition_gets_the_first_answer(house: House) -> None:
+def test_a_late_repetition_gets_the_first_answer(system: RunningSystem) -> None:
     body, key = order(), unique("key")
-    first = house.merchant.send("POST", "/process", body, idempotency_key=key)
-    house.merchant.wait(first.json()["id"], "captured")
-    again = house.merchant.send("POST", "/process", body, idempotency_key=key)
+    first = system.merchant.send("POST", "/process", body, idempotency_key=key)
+    system.merchant.wait(first.json()["id"], "captured")
+    again = system.merchant.send("POST", "/process", body, idempotency_key=key)
     assert (again.status_code, again.json()) == (202, first.json())
-    house.assert_charged_once(first.json()["id"])
+    system.assert_charged_once(first.json()["id"])
 
 
-def test_a_key_with_another_body_is_refused(house: House) -> None:
+def test_a_key_with_another_body_is_refused(system: RunningSystem) -> None:
     body, key = order(), unique("key")
-    first = house.merchant.process(body, idempotency_key=key)
-    other = house.merchant.send("POST", "/process", body | {"amount": "24.91"}, idempotency_key=key)
+    first = system.merchant.process(body, idempotency_key=key)
+    other = system.merchant.send("POST", "/process", body | {"amount": "24.91"}, idempotency_key=key)
     assert (other.status_code, other.json()["type"]) == (422, "idempotency_key_reused")
-    house.merchant.wait(first["id"], "captured")
-    house.assert_charged_once(first["id"])
+    system.merchant.wait(first["id"], "captured")
+    system.assert_charged_once(first["id"])
 
 
-def test_fifty_payments_of_one_invoice_are_one_live_collection(house: House) -> None:
+def test_fifty_payments_of_one_invoice_are_one_live_collection(system: RunningSystem) -> None:
     body = order()
     responses = at_once(
-        lambda number: house.merchant.send("POST", "/process", body, idempotency_key=unique(f"key-{number}")), AT_ONCE
+        lambda number: system.merchant.send("POST", "/process", body, idempotency_key=unique(f"key-{number}")), AT_ONCE
     )
     accepted = [response.json()["id"] for response in responses if response.status_code == 202]
     refused = [response for response in responses if response.status_code != 202]
     assert len(accepted) == 1
     assert {response.status_code for response in refused} <= {409, 422}
     assert {response.json()["type"] for response in refused} <= {"collection_in_progress", "amount_above_open"}
-    house.merchant.wait(accepted[0], "captured")
-    house.assert_charged_once(accepted[0])
-    assert len(house.merchant.payments_of(body["invoice_id"])) == 1
+    system.merchant.wait(accepted[0], "captured")
+    system.assert_charged_once(accepted[0])
+    assert len(system.merchant.payments_of(body["invoice_id"])) == 1
 
 
-def test_while_an_invoice_is_collected_all_others_are_told_409(house: House) -> None:
-    house.provider.fault("payment_intents.create", "latency")
+def test_while_an_invoice_is_collected_all_others_are_told_409(system: RunningSystem) -> None:
+    system.provider.fault("payment_intents.create", "latency")
     body = order()
-    payment_id = house.merchant.process(body)["id"]
-    responses = at_once(lambda _: house.merchant.send("POST", "/process", body), 10)
+    payment_id = system.merchant.process(body)["id"]
+    responses = at_once(lambda _: system.merchant.send("POST", "/process", body), 10)
     assert {response.status_code for response in responses} == {409}
     assert {response.json()["type"] for response in responses} == {"collection_in_progress"}
-    house.provider.behave()
-    house.merchant.wait(payment_id, "captured")
-    house.assert_charged_once(payment_id)
+    system.provider.behave()
+    system.merchant.wait(payment_id, "captured")
+    system.assert_charged_once(payment_id)
 
 
-def test_fifty_messages_with_one_key_are_one_payment(house: House) -> None:
-    body, before = order(), _processed(house)
+def test_fifty_messages_with_one_key_are_one_payment(system: RunningSystem) -> None:
+    body, before = order(), _processed(system)
     fields = body | {"idempotency_key": unique("key"), "application": APPLICATION}
-    with house.celery() as elsewhere:
+    with system.celery() as elsewhere:
         for _ in range(AT_ONCE):
             elsewhere.send_task("payments.process", kwargs=fields)
-    eventually(lambda: _processed(house) == before + AT_ONCE, "an end of fifty messages")
-    [payment] = house.merchant.payments_of(body["invoice_id"])
-    house.merchant.wait(payment["id"], "captured")
-    house.assert_charged_once(payment["id"])
+    eventually(lambda: _processed(system) == before + AT_ONCE, "an end of fifty messages")
+    [payment] = system.merchant.payments_of(body["invoice_id"])
+    system.merchant.wait(payment["id"], "captured")
+    system.assert_charged_once(payment["id"])
 
 
-def test_a_key_is_one_payment_over_http_and_celery_together(house: House) -> None:
-    body, key, before = order(), unique("key"), _processed(house)
-    with house.celery() as elsewhere:
+def test_a_key_is_one_payment_over_http_and_celery_together(system: RunningSystem) -> None:
+    body, key, before = order(), unique("key"), _processed(system)
+    with system.celery() as elsewhere:
         elsewhere.send_task("payments.process", kwargs=body | {"idempotency_key": key, "application": APPLICATION})
-        response = house.merchant.process(body, idempotency_key=key)
-    house.merchant.wait(response["id"], "captured")
-    eventually(lambda: _processed(house) == before + 1, "an end of the message")
-    house.assert_charged_once(response["id"])
-    assert [shown["id"] for shown in house.merchant.payments_of(body["invoice_id"])] == [response["id"]]
+        response = system.merchant.process(body, idempotency_key=key)
+    system.merchant.wait(response["id"], "captured")
+    eventually(lambda: _processed(system) == before + 1, "an end of the message")
+    system.assert_charged_once(response["id"])
+    assert [shown["id"] for shown in system.merchant.payments_of(body["invoice_id"])] == [response["id"]]
 
 
-def test_a_repeated_refund_request_gives_money_back_once(house: House) -> None:
-    payment = house.merchant.pay(order())
+def test_a_repeated_refund_request_gives_money_back_once(system: RunningSystem) -> None:
+    payment = system.merchant.pay(order())
     key = unique("key")
     path = f"/{payment['id']}/refunds"
-    responses = at_once(lambda _: house.merchant.send("POST", path, {"amount": "5.00"}, idempotency_key=key), 10)
+    responses = at_once(lambda _: system.merchant.send("POST", path, {"amount": "5.00"}, idempotency_key=key), 10)
     assert {response.status_code for response in responses} == {202}
     assert len({response.text for response in responses}) == 1
-    house.merchant.wait(payment["id"], "partially_refunded")
-    assert house.provider.movements(payment["id"]) == ["charge", "refund"]
-    house.assert_books_agree(payment["id"])
+    system.merchant.wait(payment["id"], "partially_refunded")
+    assert system.provider.movements(payment["id"]) == ["charge", "refund"]
+    system.assert_books_agree(payment["id"])
 
 
-def _processed(house: House) -> int:
+def _processed(system: RunningSystem) -> int:
     """Return how many messages of `payments.process` the worker is through with."""
-    worker = next(process for process in house.processes if process.name == "worker")
+    worker = next(process for process in system.processes if process.name == "worker")
     lines = worker.log_text().splitlines()
     return sum("payments.process[" in line and "succeeded" in line for line in lines)

@@ -1,6 +1,6 @@
 """Kill -9 at every named point between accepting a payment and settling it: charged once, at rest, as the ledger says.
 
-All points play at the same time, each in a house of its own; each test then looks at what became of its point.
+All points play at the same time, each in a system of its own; each test then looks at what became of its point.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from models.failpoints import POINTS
 from stack.process import Process
 from tests.acceptance.harness import (
     LOST_SECONDS,
-    House,
     Json,
+    RunningSystem,
     eventually,
     order,
     reference,
@@ -29,14 +29,14 @@ from tests.acceptance.harness import (
     subscription_order,
     unique,
 )
-from tests.conftest import OpenHouse
+from tests.conftest import OpenSystem
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.postgres, pytest.mark.timeout(600)]
 
-# So many houses at once: each has a web process, a worker and a beat.
+# So many systems at once: each has a web process, a worker and a beat.
 HOUSES_AT_ONCE = 8
 # A lease of 15 seconds, or a ring of 30 that nobody heard, are 15 sweeps of a beat that ticks every two seconds; the
-# others are for a machine on which eight houses start at once.
+# others are for a machine on which eight systems start at once.
 RECOVERY_SWEEPS = 45
 RECOVERY_SECONDS = 120.0
 DEATH_SECONDS = 120.0
@@ -58,82 +58,82 @@ class Outcome:
 class Scenario:
     """How a point is reached. `prepare` runs before anything is armed, `drive` makes the armed process die."""
 
-    drive: Callable[[House, str], str]
+    drive: Callable[[RunningSystem, str], str]
     rests: str
     movements: tuple[str, ...]
-    prepare: Callable[[House], str] | None = None
+    prepare: Callable[[RunningSystem], str] | None = None
     is_in_web: bool = False
 
 
-def process_once(house: House, prepared: str) -> str:
+def process_once(system: RunningSystem, prepared: str) -> str:
     """Enqueue a card payment."""
-    return str(house.merchant.process(order())["id"])
+    return str(system.merchant.process(order())["id"])
 
 
-def process_and_lose_the_answer(house: House, prepared: str) -> str:
+def process_and_lose_the_answer(system: RunningSystem, prepared: str) -> str:
     """Enqueue; the process dies before it answers, and the merchant repeats the request later."""
     body, key = order(), unique("key")
     with pytest.raises(requests.ConnectionError):
-        house.merchant.process(body, idempotency_key=key)
-    [row] = house.rows("SELECT id FROM payments WHERE invoice_id = %s", body["invoice_id"])
+        system.merchant.process(body, idempotency_key=key)
+    [row] = system.rows("SELECT id FROM payments WHERE invoice_id = %s", body["invoice_id"])
     return str(row["id"])
 
 
-def process_in_doubt(house: House, prepared: str) -> str:
+def process_in_doubt(system: RunningSystem, prepared: str) -> str:
     """Enqueue; the provider charges and does not answer."""
-    house.provider.disturb(drop_rate=1)
-    house.provider.fault("payment_intents.confirm", "timeout_after", seconds=LOST_SECONDS)
-    return process_once(house, prepared)
+    system.provider.disturb(drop_rate=1)
+    system.provider.fault("payment_intents.confirm", "timeout_after", seconds=LOST_SECONDS)
+    return process_once(system, prepared)
 
 
-def authorized(house: House) -> str:
+def authorized(system: RunningSystem) -> str:
     """Authorize."""
-    return str(house.merchant.pay(order(capture=False), "authorized")["id"])
+    return str(system.merchant.pay(order(capture=False), "authorized")["id"])
 
 
-def captured(house: House) -> str:
+def captured(system: RunningSystem) -> str:
     """Charge."""
-    return str(house.merchant.pay(order())["id"])
+    return str(system.merchant.pay(order())["id"])
 
 
-def capture(house: House, prepared: str) -> str:
+def capture(system: RunningSystem, prepared: str) -> str:
     """Capture what is authorized."""
-    return str(house.merchant.operate(prepared, "capture")["id"])
+    return str(system.merchant.operate(prepared, "capture")["id"])
 
 
-def refund(house: House, prepared: str) -> str:
+def refund(system: RunningSystem, prepared: str) -> str:
     """Refund a part."""
-    return str(house.merchant.operate(prepared, "refunds", {"amount": "4.00"})["id"])
+    return str(system.merchant.operate(prepared, "refunds", {"amount": "4.00"})["id"])
 
 
-def cancel(house: House, prepared: str) -> str:
+def cancel(system: RunningSystem, prepared: str) -> str:
     """Release what is authorized."""
-    return str(house.merchant.operate(prepared, "cancel")["id"])
+    return str(system.merchant.operate(prepared, "cancel")["id"])
 
 
-def pending(house: House) -> str:
+def pending(system: RunningSystem) -> str:
     """Debit a bank account; what the provider tells of it until it settles is lost."""
-    house.provider.disturb(drop_rate=1)
-    payment = house.merchant.pay(sepa_order(house.provider), "pending")
-    house.provider.disturb(drop_rate=0)
+    system.provider.disturb(drop_rate=1)
+    payment = system.merchant.pay(sepa_order(system.provider), "pending")
+    system.provider.disturb(drop_rate=0)
     return str(payment["id"])
 
 
-def settle(house: House, prepared: str) -> str:
+def settle(system: RunningSystem, prepared: str) -> str:
     """Let the bank settle, which a webhook tells."""
-    house.provider.settle(reference(house.merchant.payment(prepared)))
+    system.provider.settle(reference(system.merchant.payment(prepared)))
     return prepared
 
 
-def past_due(house: House) -> str:
+def past_due(system: RunningSystem) -> str:
     """Decline a subscription's payment once."""
-    body = subscription_order(house.provider.card("insufficient_funds", "success"))
-    return str(house.merchant.pay(body, "past_due")["id"])
+    body = subscription_order(system.provider.card("insufficient_funds", "success"))
+    return str(system.merchant.pay(body, "past_due")["id"])
 
 
-def let_days_pass(house: House, prepared: str) -> str:
+def let_days_pass(system: RunningSystem, prepared: str) -> str:
     """Come to the day of the first retry."""
-    house.provider.advance(days=3)
+    system.provider.advance(days=3)
     return prepared
 
 
@@ -162,41 +162,41 @@ SCENARIOS = {
 }
 
 
-def play(house: House, point: str, scenario: Scenario) -> Outcome:
+def play(system: RunningSystem, point: str, scenario: Scenario) -> Outcome:
     """Let a process die at the point, start a clean one, and wait for the payment to rest."""
-    house.start_sandbox()
-    victim, bystander = house.worker_with_beat, house.web
+    system.start_sandbox()
+    victim, bystander = system.worker_with_beat, system.web
     if scenario.is_in_web:
         victim, bystander = bystander, victim
     bystander("bystander")
     prepared = ""
     if scenario.prepare is not None:
         first = victim("first")
-        prepared = scenario.prepare(house)
+        prepared = scenario.prepare(system)
         first.kill()
     armed = victim("armed", CELERIAC_FAILPOINT=point)
-    payment_id = scenario.drive(house, prepared)
+    payment_id = scenario.drive(system, prepared)
     eventually(lambda: was_killed(armed), f"a death at {point}\n{armed.log_tail()}", DEATH_SECONDS)
-    return recover(house, armed, lambda: victim("clean"), payment_id, scenario.rests)
+    return recover(system, armed, lambda: victim("clean"), payment_id, scenario.rests)
 
 
 def recover(
-    house: House, dead: Process, start_clean: Callable[[], Process], payment_id: str, rests: str = "captured"
+    system: RunningSystem, dead: Process, start_clean: Callable[[], Process], payment_id: str, rests: str = "captured"
 ) -> Outcome:
     """Make sure that the dead stay dead, start a clean process, and wait for the payment to rest."""
     dead.kill()
-    recovery = wait_for_recovery(house, start_clean, payment_id, rests)
-    return Outcome(house.assert_books_agree(payment_id), house.provider.movements(payment_id), *recovery)
+    recovery = wait_for_recovery(system, start_clean, payment_id, rests)
+    return Outcome(system.assert_books_agree(payment_id), system.provider.movements(payment_id), *recovery)
 
 
 def wait_for_recovery(
-    house: House, start_clean: Callable[[], Process], payment_id: str, rests: str
+    system: RunningSystem, start_clean: Callable[[], Process], payment_id: str, rests: str
 ) -> tuple[float, int]:
     """Start a clean process and wait for the payment to rest; return the seconds and the sweeps until then."""
-    begun_at, sweeps = time.monotonic(), house.sweeps()
+    begun_at, sweeps = time.monotonic(), system.sweeps()
     start_clean()
-    house.merchant.wait(payment_id, rests, seconds=RECOVERY_SECONDS)
-    return time.monotonic() - begun_at, house.sweeps() - sweeps
+    system.merchant.wait(payment_id, rests, seconds=RECOVERY_SECONDS)
+    return time.monotonic() - begun_at, system.sweeps() - sweeps
 
 
 def was_killed(process: Process) -> bool:
@@ -204,35 +204,35 @@ def was_killed(process: Process) -> bool:
     return process.exit_code() == -signal.SIGKILL or "was sent SIGKILL" in process.log_text()
 
 
-def kill_in_flight(house: House) -> Outcome:
+def kill_in_flight(system: RunningSystem) -> Outcome:
     """Kill -9 a worker while the provider is busy with its call, which then charges."""
-    house.start_sandbox().web()
-    house.provider.fault("payment_intents.confirm", "latency")
-    worker = house.worker_with_beat("first", PROVIDER_READ_TIMEOUT_SECONDS="120")
-    payment_id = process_once(house, "")
-    eventually(lambda: house.provider.fault_hits() == 1, "the call")
+    system.start_sandbox().web()
+    system.provider.fault("payment_intents.confirm", "latency")
+    worker = system.worker_with_beat("first", PROVIDER_READ_TIMEOUT_SECONDS="120")
+    payment_id = process_once(system, "")
+    eventually(lambda: system.provider.fault_hits() == 1, "the call")
     worker.kill()
-    house.provider.behave()
-    return recover(house, worker, lambda: house.worker_with_beat("clean"), payment_id)
+    system.provider.behave()
+    return recover(system, worker, lambda: system.worker_with_beat("clean"), payment_id)
 
 
-def freeze(house: House, operation: str) -> Outcome:
+def freeze(system: RunningSystem, operation: str) -> Outcome:
     """Stop a worker in a call for longer than its lease, let another one take over, and wake the first."""
-    house.start_sandbox().web()
-    house.provider.fault(operation, "latency")
+    system.start_sandbox().web()
+    system.provider.fault(operation, "latency")
     # With more patience than it is frozen for, it finds the answer when it wakes up, and would go on.
-    frozen = house.worker("frozen", PROVIDER_READ_TIMEOUT_SECONDS="120")
-    payment_id = process_once(house, "")
-    eventually(lambda: house.provider.fault_hits() == 1, "the call")
+    frozen = system.worker("frozen", PROVIDER_READ_TIMEOUT_SECONDS="120")
+    payment_id = process_once(system, "")
+    eventually(lambda: system.provider.fault_hits() == 1, "the call")
     frozen.send(signal.SIGSTOP)
-    house.provider.behave()
-    recovery = wait_for_recovery(house, lambda: house.worker_with_beat("other"), payment_id, "captured")
+    system.provider.behave()
+    recovery = wait_for_recovery(system, lambda: system.worker_with_beat("other"), payment_id, "captured")
     frozen.send(signal.SIGCONT)
     eventually(lambda: AWAKE.search(frozen.log_text()) is not None, f"a sign of the woken\n{frozen.log_tail()}")
-    return Outcome(house.assert_books_agree(payment_id), house.provider.movements(payment_id), *recovery)
+    return Outcome(system.assert_books_agree(payment_id), system.provider.movements(payment_id), *recovery)
 
 
-PLAYS: dict[str, Callable[[House], Outcome]] = {
+PLAYS: dict[str, Callable[[RunningSystem], Outcome]] = {
     **{point: functools.partial(play, point=point, scenario=scenario) for point, scenario in SCENARIOS.items()},
     "killed in flight": kill_in_flight,
     "frozen in create": functools.partial(freeze, operation="payment_intents.create"),
@@ -241,14 +241,14 @@ PLAYS: dict[str, Callable[[House], Outcome]] = {
 
 
 @pytest.fixture(scope="module")
-def outcomes(open_house: OpenHouse, request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Outcome]]]:
+def outcomes(open_system: OpenSystem, request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Outcome]]]:
     """What becomes of each play that a selected test is about; all begin at once."""
     nodes = [item.name for item in request.session.items]
     wanted = [name for name in PLAYS if any(node.endswith(f"[{name}]") for node in nodes)]
 
     def perform(name: str) -> Outcome:
-        with open_house() as house:
-            return PLAYS[name](house)
+        with open_system() as system:
+            return PLAYS[name](system)
 
     with ThreadPoolExecutor(HOUSES_AT_ONCE) as stage:
         yield {name: stage.submit(perform, name) for name in wanted}
