@@ -22,6 +22,8 @@ _QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 50}
 task_queues = tuple(
     Queue(_prefix + name, routing_key=_prefix + name, queue_arguments=_QUORUM if _is_amqp else None) for name in _QUEUES
 )
+# The worker's banner shows every queue with the exchange `upkeep(direct)`: the queues name no exchange and get the
+# default one, which takes the default queue's name. The routing key, each queue's own name, separates them.
 task_default_queue = _prefix + DEFAULT_QUEUE
 # Direct exchanges only: after a flush, Redis silently drops messages to any other type.
 task_default_exchange_type = "direct"

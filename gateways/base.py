@@ -156,7 +156,7 @@ class FrontEndGateway(Gateway, Protocol):
 
 
 @runtime_checkable
-class ChainGateway(Gateway, Protocol):
+class BlockchainGateway(Gateway, Protocol):
     """A provider of payments on a blockchain, which shows the progress of each."""
 
     def timeline(self, reference: str) -> list[dict[str, str]]:
@@ -224,7 +224,7 @@ class StoredToken(Protocol):
     """An access token as the store holds it: encrypted by the gateway, and valid for `seconds_left`."""
 
     @property
-    def sealed(self) -> str: ...
+    def encrypted(self) -> str: ...
 
     @property
     def seconds_left(self) -> float: ...
@@ -241,7 +241,7 @@ class TokenStore(Protocol):
         """Take the right to renew the token for that many seconds; return False while another process has it."""
         ...
 
-    def put(self, name: str, sealed: str, seconds: float) -> None:
+    def put(self, name: str, encrypted: str, seconds: float) -> None:
         """Store a renewed token that is valid for that many seconds, and release the right to renew it."""
         ...
 

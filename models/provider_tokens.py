@@ -19,7 +19,7 @@ from models.tables import provider_tokens
 class StoredToken:
     """An encrypted token, and for how many seconds it is still valid."""
 
-    sealed: str
+    encrypted: str
     seconds_left: float
 
 
@@ -38,9 +38,9 @@ class DatabaseTokens:
         """Claim the renewal for that long; return false while another process has claimed it."""
         return transact(self._engine, self._claim, name, seconds)
 
-    def put(self, name: str, sealed: str, seconds: float) -> None:
+    def put(self, name: str, encrypted: str, seconds: float) -> None:
         """Store a renewed token that is valid that long, and end the claim."""
-        transact(self._engine, self._put, name, sealed, seconds)
+        transact(self._engine, self._put, name, encrypted, seconds)
 
     def _find(self, connection: Connection, name: str) -> StoredToken | None:
         stored = select(provider_tokens.c.sealed, provider_tokens.c.expires_at)
@@ -56,9 +56,9 @@ class DatabaseTokens:
         taken = connection.execute(_update(name).where(is_free).values(claimed))
         return taken.rowcount == 1 or insert_new(connection, provider_tokens, {"name": name, **claimed})
 
-    def _put(self, connection: Connection, name: str, sealed: str, seconds: float) -> None:
+    def _put(self, connection: Connection, name: str, encrypted: str, seconds: float) -> None:
         expires_at = self._clock(connection) + timedelta(seconds=seconds)
-        values = {"sealed": sealed, "expires_at": expires_at, "claimed_until": None}
+        values = {"sealed": encrypted, "expires_at": expires_at, "claimed_until": None}
         if not connection.execute(_update(name).values(values)).rowcount:
             insert_new(connection, provider_tokens, {"name": name, **values})
 

@@ -1,47 +1,46 @@
-"""The control API that all providers share: clock, ledger, faults and the delivery of webhooks. It answers in JSON."""
+"""The control API that all providers share: clock, ledger, faults and webhook delivery. Its responses are JSON."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any, NoReturn
+import json
+from dataclasses import asdict, fields
+from typing import Any
 
-from flask import Blueprint, Response, abort, jsonify, make_response, request
+from flask import Blueprint, Flask, Response, jsonify, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as AnyResponse
 
+from sandbox.control_request import flag, is_count, number, refuse, request_body
 from sandbox.delivery import DeliveryFaults
 from sandbox.faults import FAULT_KINDS, UnknownFault
 from sandbox.state import Sandbox
 
-
-def refuse(message: str) -> NoReturn:
-    """End the request with 400 and a reason."""
-    abort(make_response(jsonify(error=message), 400))
+PREFIX = "/_sandbox"
 
 
-def request_body() -> dict[str, Any]:
-    """Return the JSON object of the request, or an empty one if the body is empty."""
-    body = request.get_json(silent=True, force=True) if request.get_data() else {}
-    if not isinstance(body, dict):
-        refuse("the body must be a JSON object")
-    return body
+def register(app: Flask, sandbox: Sandbox) -> None:
+    """Add the control routes that all providers share, and the response to a control route that does not exist."""
+    app.register_blueprint(_blueprint(sandbox))
+    app.register_error_handler(404, _no_such_route)
+    app.register_error_handler(405, _no_such_route)
 
 
-def number(body: dict[str, Any], name: str, default: float, *, most: float | None = None) -> float:
-    """Return a number from 0 to `most` out of the body."""
-    value = body.get(name, default)
-    # In Python a boolean is a number too.
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or value < 0 or (most is not None and value > most):
-        refuse(f"{name} must be a number from 0" + ("" if most is None else f" to {most:g}"))
-    return float(value)
+def _no_such_route(error: HTTPException) -> HTTPException | AnyResponse:
+    # The paths of the providers keep the forms of their own errors.
+    if not request.path.startswith(PREFIX):
+        return error
+    response = error.get_response()
+    response.content_type = "application/json"
+    response.set_data(json.dumps({"error": "no such route; see /"}))
+    return response
 
 
-def blueprint(sandbox: Sandbox) -> Blueprint:
-    """Return the control routes that all providers share."""
-    routes = Blueprint("control", __name__, url_prefix="/_sandbox")
+def _blueprint(sandbox: Sandbox) -> Blueprint:
+    routes = Blueprint("control", __name__, url_prefix=PREFIX)
 
     @routes.get("/health")
     def health() -> Response:
-        """Answer once the sandbox serves."""
+        """Respond once the sandbox serves."""
         return jsonify(status="ok")
 
     @routes.get("/clock")
@@ -52,7 +51,7 @@ def blueprint(sandbox: Sandbox) -> Blueprint:
     @routes.post("/clock")
     def advance_clock() -> Response:
         """Move the clock forward: `advance_seconds`."""
-        sandbox.advance(number(request_body(), "advance_seconds", 0.0))
+        sandbox.advance(number(request_body("advance_seconds"), "advance_seconds"))
         return read_clock()
 
     @routes.get("/ledger")
@@ -92,13 +91,13 @@ def _add_fault_routes(routes: Blueprint, sandbox: Sandbox) -> None:
     @routes.post("/faults")
     def add_fault() -> Response:
         """Inject a fault: `operation`, `fault`, and optionally `times`, `rate`, `seconds`."""
-        body = request_body()
+        body = request_body("operation", "fault", "times", "rate", "seconds")
         operation, fault, times = body.get("operation"), body.get("fault"), body.get("times", 1)
         if not isinstance(operation, str):
             refuse("operation must be a name from GET /_sandbox/operations, a prefix such as klarna.*, or *")
         if not isinstance(fault, str):
             refuse(f"fault must be one of {', '.join(FAULT_KINDS)}")
-        if times is not None and (not isinstance(times, int) or times < 1):
+        if times is not None and not is_count(times):
             refuse("times must be a whole number from 1, or null for every call")
         options: dict[str, Any] = {"times": times, "rate": number(body, "rate", 1.0, most=1.0)}
         if "seconds" in body:
@@ -135,18 +134,18 @@ def _add_webhook_routes(routes: Blueprint, sandbox: Sandbox) -> None:
     @routes.post("/webhooks")
     def set_webhook_faults() -> Response:
         """Change the faults of delivery: `paused`, `duplicate`, `reorder`, `delay_seconds`, `drop_rate` and others."""
-        body = request_body()
+        body = request_body(*(field.name for field in fields(DeliveryFaults)))
         now = sandbox.delivery.faults
         duplicate = body.get("duplicate", now.duplicate)
-        if not isinstance(duplicate, int) or duplicate < 1:
+        if not is_count(duplicate):
             refuse("duplicate must be the number of copies, from 1")
         sandbox.delivery.set_faults(
             DeliveryFaults(
-                paused=bool(body.get("paused", now.paused)),
+                paused=flag(body, "paused", now.paused),
                 duplicate=duplicate,
                 duplicate_rate=number(body, "duplicate_rate", now.duplicate_rate, most=1.0),
                 hold_rate=number(body, "hold_rate", now.hold_rate, most=1.0),
-                reorder=bool(body.get("reorder", now.reorder)),
+                reorder=flag(body, "reorder", now.reorder),
                 delay_seconds=number(body, "delay_seconds", now.delay_seconds),
                 drop_rate=number(body, "drop_rate", now.drop_rate, most=1.0),
             )

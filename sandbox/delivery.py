@@ -62,7 +62,7 @@ class DeliveryFaults:
 
 
 class Delivery:
-    """Sends each message until the receiver answers 2xx. `delivered` and `dropped` count each copy once.
+    """Sends each message until the receiver responds with 2xx. `delivered` and `dropped` count each copy once.
 
     A lock of its own keeps a slow receiver from blocking the API.
     """

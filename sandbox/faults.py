@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import random
 import threading
@@ -27,7 +28,7 @@ DEFAULT_SECONDS = 30.0
 
 
 class UnknownFault(ValueError):
-    """The fault or the operation does not exist; the message lists those that do."""
+    """The fault or the operation does not exist; the message lists the faults, or names the nearest operation."""
 
 
 class ResponseLost(Exception):
@@ -43,8 +44,8 @@ class ResponseLost(Exception):
 class Fault:
     """One injected fault.
 
-    `operation`: a name, or a prefix and `*` such as `klarna.*`. `times`: how many calls fail, None for all. `rate`: the
-    share of calls that fail. `hits`: the calls that have failed.
+    `operation`: a name, or a prefix and `*` such as `klarna.*`, with or without the provider's name. `times`: how many
+    calls fail, None for all. `rate`: the share of calls that fail. `hits`: the calls that have failed.
     """
 
     id: str
@@ -58,9 +59,10 @@ class Fault:
     def __post_init__(self) -> None:
         self._is_over = threading.Event()
 
-    def applies_to(self, operation: str) -> bool:
-        """Tell whether the fault covers the operation and is not used up."""
-        return matches(self.operation, operation) and (self.times is None or self.hits < self.times)
+    def applies_to(self, names: Iterable[str]) -> bool:
+        """Tell whether the fault covers the operation with these names and is not used up."""
+        is_covered = any(matches(self.operation, name) for name in names)
+        return is_covered and (self.times is None or self.hits < self.times)
 
     def delay(self) -> None:
         """Hold the call before it is executed, if this fault is a latency: for its seconds, or until it ends."""
@@ -84,13 +86,16 @@ class Faults:
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self._operations: list[str] = []
+        # Stripe's operations have the names of its official package, so that their provider is not part of them. For a
+        # pattern they have a second name.
+        self._names: dict[str, tuple[str, ...]] = {}
         self._faults: list[Fault] = []
         self._numbers = itertools.count(1)
 
-    def register_operations(self, names: Iterable[str]) -> None:
-        """Make operations known, so that a fault can be injected into them."""
-        self._operations += names
+    def register_operations(self, provider: str, operations: Iterable[str]) -> None:
+        """Make a provider's operations known, so that a fault can be injected into them."""
+        for name in operations:
+            self._names[name] = (name,) if name.startswith(f"{provider}.") else (name, f"{provider}.{name}")
 
     def add(self, operation: str, fault: FaultKind, **options: Any) -> Fault:
         """Inject a fault and return it; raise UnknownFault for a kind or an operation that does not exist.
@@ -99,10 +104,12 @@ class Faults:
         """
         if fault not in FAULT_KINDS:
             raise UnknownFault(f"there is no fault {fault!r}; the faults are: {', '.join(FAULT_KINDS)}")
-        if not any(matches(operation, known) for known in self._operations):
-            names = ", ".join(self._operations)
+        names = [name for names in self._names.values() for name in names]
+        if not any(matches(operation, name) for name in names):
+            nearest = "".join(f", the nearest is {name}" for name in difflib.get_close_matches(operation, names, 1))
             raise UnknownFault(
-                f"there is no operation {operation!r}; use *, a prefix such as klarna.*, or one of: {names}"
+                f"there is no operation {operation!r}{nearest}; use a name such as klarna.orders.read, a prefix such as"
+                " klarna.*, or * (see GET /_sandbox/operations)"
             )
         added = Fault(f"fault_{next(self._numbers)}", operation, fault, **options)
         self._faults.append(added)
@@ -121,7 +128,11 @@ class Faults:
     def take(self, operation: str, *, without: Container[str] = ()) -> Fault | None:
         """Return the oldest fault that hits this call and count the hit; `without` names kinds to leave out."""
         for fault in self._faults:
-            if fault.fault in without or not fault.applies_to(operation) or self._rng.random() >= fault.rate:
+            if (
+                fault.fault in without
+                or not fault.applies_to(self._names[operation])
+                or self._rng.random() >= fault.rate
+            ):
                 continue
             fault.hits += 1
             return fault

@@ -13,7 +13,7 @@ from flask import Blueprint, Response, abort, jsonify, redirect, request
 from markupsafe import escape
 from werkzeug.wrappers import Response as AnyResponse
 
-from sandbox.control import refuse, request_body
+from sandbox.control_request import refuse, request_body
 from sandbox.state import Sandbox
 
 Decision = Literal["approve", "decline", "cancel"]
@@ -56,11 +56,13 @@ def blueprint(
     show: Callable[[str], Page | None],
     decide: Callable[[str, str], str | None],
     extra_decisions: Mapping[str, str] | None = None,
+    title: str | None = None,
 ) -> Blueprint:
     """Return the pages of a provider: `/<provider>/hosted/<id>` for people, `/_sandbox/<provider>/<id>` for tests.
 
     `show` returns None for an unknown id. `decide` gets the id and a decision and returns the URL to which the customer
     is redirected; it runs under the lock. `extra_decisions` maps further decisions to the text of their buttons.
+    `title`: the provider's name on the page, if its words do not just begin with capitals.
     """
     extras = extra_decisions or {}
     decisions = (*DECISIONS, *extras)
@@ -77,7 +79,7 @@ def blueprint(
         if page is None:
             abort(404)
         fields = {name: escape(value) for name, value in vars(page).items()}
-        return PAGE.format(provider=provider.replace("_", " ").title(), extra_buttons=buttons, **fields)
+        return PAGE.format(provider=title or provider.replace("_", " ").title(), extra_buttons=buttons, **fields)
 
     @routes.post(f"/{provider}/hosted/<id>")
     def decide_on_page(id: str) -> AnyResponse:
@@ -88,14 +90,14 @@ def blueprint(
     @routes.post(f"/_sandbox/{provider}/<id>")
     def decide_by_test(id: str) -> Response:
         """Decide for the customer: `decision`. Returns the URL of the redirect."""
-        return jsonify(sent_to=_decide(id, str(request_body().get("decision", ""))))
+        return jsonify(sent_to=_decide(id, str(request_body("decision").get("decision", ""))))
 
     def _decide(id: str, decision: str) -> str | None:
         if decision not in decisions:
             refuse(f"decision must be one of {', '.join(decisions)}")
         with sandbox.lock:
             if show(id) is None:
-                abort(404)
+                refuse(f"there is no payment {id}", 404)
             return decide(id, decision)
 
     return routes

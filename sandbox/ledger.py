@@ -31,7 +31,7 @@ class Movement:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt that reached the issuer; `result` is the issuer's answer."""
+    """One attempt that reached the issuer; `result` is the issuer's decision."""
 
     at: float
     object: str

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 from flask import Flask, Response, request
 
+from sandbox.control import PREFIX
 from sandbox.state import Sandbox
-
-CONTROL_PREFIX = "/_sandbox/"
 
 
 def register(app: Flask, sandbox: Sandbox) -> None:
@@ -31,7 +30,7 @@ def register(app: Flask, sandbox: Sandbox) -> None:
 
 def _control_routes(app: Flask) -> Iterator[dict[str, str]]:
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
-        if rule.rule.startswith(CONTROL_PREFIX):
+        if rule.rule.startswith(PREFIX):
             purpose = (app.view_functions[rule.endpoint].__doc__ or "").strip().partition("\n")[0]
             for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
                 yield {"method": method, "path": rule.rule, "purpose": purpose}

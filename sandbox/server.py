@@ -37,7 +37,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions[STATE] = sandbox
     for factory in provider_factories():
         sandbox.add(factory(sandbox))
-    app.register_blueprint(control.blueprint(sandbox))
+    control.register(app, sandbox)
     for provider in sandbox.providers:
         provider.register(app)
     overview.register(app, sandbox)

@@ -82,7 +82,7 @@ class Sandbox:
     def add(self, provider: Provider) -> None:
         """Add a provider and make its operations known to the faults."""
         self.providers.append(provider)
-        self.faults.register_operations(provider.operation_names())
+        self.faults.register_operations(provider.provider, provider.operation_names())
 
     def provider_of(self, kind: type[ProviderType]) -> ProviderType:
         """Return the provider of that class."""

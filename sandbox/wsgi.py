@@ -1,6 +1,6 @@
 """The HTTP server: a thread for each connection, HTTP/1.1 keep-alive, and connections that break on an injected fault.
 
-Werkzeug's server answers every request with `Connection: close`, which would hide the cost and the failures of kept
+Every response of Werkzeug's server has `Connection: close`, which would hide the cost and the failures of kept
 connections that the product meets with real providers. The server understands only what the sandbox's clients send:
 bodies with a Content-Length or chunked, no TLS, no pipelining, no upgrades.
 """
@@ -56,12 +56,12 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
 
 class Connection(socketserver.StreamRequestHandler):
-    """Answers the requests of one connection until one side closes it."""
+    """Serves the requests of one connection until one side closes it."""
 
     disable_nagle_algorithm = True
 
     def handle(self) -> None:
-        """Answer the requests one after the other."""
+        """Serve the requests one after the other."""
         while (environ := self._read_request()) is not None:
             try:
                 response = _run_app(self._server.app, environ)

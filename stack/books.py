@@ -65,8 +65,9 @@ def run(stack: Stack, progress: Progress, *, seed: int, operations: int, rate: f
     """Run the operations with faults, wait until no payment is in progress, reconcile; return the exit code."""
     started = time.monotonic()
     progress.show("creating API keys")
-    merchant = Merchant(stack.api_url, stack.create_key("app", "books"), WAIT_SECONDS)
-    operator = Merchant(stack.api_url, stack.create_key("operator", "books"))
+    app_key, operator_key = stack.create_keys("books")
+    merchant = Merchant(stack.api_url, app_key, WAIT_SECONDS)
+    operator = Merchant(stack.api_url, operator_key)
     provider = Provider(stack.sandbox_url, stack.env["STRIPE_SECRET_KEY"])
     simulation = Simulation(merchant, operator, provider)
     provider.inject_faults(rate, LOST_RESPONSE_SECONDS)

@@ -63,7 +63,7 @@ class Merchant:
         address = f"{self._api}/{payment_id}{operation}"
         response = self._session.post(address, json=body, headers=headers, timeout=REQUEST_SECONDS)
         if not 400 <= response.status_code < 500:
-            raise UnexpectedResult(f"{operation} of {payment_id} with {body} answered {response.status_code}")
+            raise UnexpectedResult(f"{operation} of {payment_id} with {body} returned {response.status_code}")
 
     def subscription(self, subscription_id: str) -> Json:
         """Return a subscription."""
@@ -146,7 +146,7 @@ class Provider:
         except requests.RequestException as error:
             raise UnexpectedResult(f"{page} failed: {error}") from error
         if response.status_code >= 400:
-            raise UnexpectedResult(f"{page} answered {response.status_code}: {response.text[:300]}")
+            raise UnexpectedResult(f"{page} returned {response.status_code}: {response.text[:300]}")
 
     def inject_faults(self, rate: float, seconds: float) -> None:
         """Let each kind of fault hit this share of all calls, and let this share of the webhooks come twice or late."""
@@ -190,7 +190,7 @@ def call(session: requests.Session, method: str, url: str, **options: Any) -> Js
     try:
         response = session.request(method, url, timeout=REQUEST_SECONDS, **options)
         if not response.ok:
-            raise UnexpectedResult(f"{method} {url} answered {response.status_code}: {response.text[:300]}")
+            raise UnexpectedResult(f"{method} {url} returned {response.status_code}: {response.text[:300]}")
         result: Json = response.json()
     except requests.RequestException as error:
         raise UnexpectedResult(f"{method} {url} failed: {error}") from error

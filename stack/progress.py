@@ -1,4 +1,4 @@
-"""Shows what a long command is doing: one line that is written anew on a terminal, a line each time elsewhere."""
+"""Shows what a long command is doing: one line that is written anew on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -13,15 +13,25 @@ from typing import TextIO
 INTERVAL_SECONDS = 1.5
 CLEAR_LINE = "\r\x1b[2K"
 TERMINAL_COLUMNS = 100
+# Elsewhere lines stay, so that one with the same text is only written this often.
+REPEAT_SECONDS = 10.0
 
 
 class Progress:
     """Repeats the current activity, with the seconds since the start, from entering the context until leaving it."""
 
-    def __init__(self, stream: TextIO | None = None, interval_seconds: float = INTERVAL_SECONDS) -> None:
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        interval_seconds: float = INTERVAL_SECONDS,
+        repeat_seconds: float = REPEAT_SECONDS,
+    ) -> None:
         self._stream = stream or sys.stdout
         self._is_terminal = self._stream.isatty()
         self._interval_seconds = interval_seconds
+        self._repeat_seconds = repeat_seconds
+        self._last_text = ""
+        self._last_written = float("-inf")
         self._activity: Callable[[], str] = str
         self._started = time.monotonic()
         # Two threads write: the one that repeats the activity, and the command itself.
@@ -53,12 +63,16 @@ class Progress:
             self._write()
 
     def _write(self) -> None:
-        line = f"{time.monotonic() - self._started:4.0f} s  {self._activity()}"
+        text, now = self._activity(), time.monotonic()
+        line = f"{now - self._started:4.0f} s  {text}"
         with self._lock:
-            self._clear()
-            # A line that wraps could not be cleared.
-            text = line[:TERMINAL_COLUMNS] if self._is_terminal else f"{line}\n"
-            self._stream.write(text)
+            if self._is_terminal:
+                self._clear()
+                # A line that wraps could not be cleared.
+                self._stream.write(line[:TERMINAL_COLUMNS])
+            elif text != self._last_text or now - self._last_written >= self._repeat_seconds:
+                self._stream.write(f"{line}\n")
+                self._last_text, self._last_written = text, now
             self._stream.flush()
 
     def _clear(self) -> None:

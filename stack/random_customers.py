@@ -218,7 +218,7 @@ def refund(simulation: Simulation, rng: random.Random, payment: Json) -> None:
         try:
             simulation.merchant.refund(payment["id"], decimal_text(minor, currency))
         except UnexpectedResult as error:
-            # A refund that fails later makes the rest of the amount refundable again, so these two are right answers.
+            # A refund that fails later makes the rest of the amount refundable again, so both responses are right.
             if " 422" not in str(error) and " 409" not in str(error):
                 raise
             return

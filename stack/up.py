@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> int:
 def run(stack: Stack, progress: Progress) -> int:
     """Make one payment to point at, show the screen, and wait for Ctrl-C."""
     progress.show("making API keys and a first payment")
-    keys = Keys(stack.create_key("app", "up"), stack.create_key("operator", "up"))
+    keys = Keys(*stack.create_keys("up"))
     merchant = Merchant(stack.api_url, keys.app)
     payment_id = merchant.process(payment_request())["id"]
     merchant.wait_for_status(payment_id, "captured")

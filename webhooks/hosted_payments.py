@@ -12,7 +12,7 @@ from flask import Blueprint, Response, jsonify
 from domain.errors import Conflict, UnsupportedMethod
 from domain.payment import State, Verb
 from domain.payment_methods import PaymentMethod, providers_of
-from gateways.base import ChainGateway
+from gateways.base import BlockchainGateway
 from models.api_keys import Role
 from models.operations import look_up_now
 from models.queries import find_attempt, show_payment
@@ -93,7 +93,7 @@ def crypto_status(charge_id: str) -> Response:
     attempt = runtime().read(find_attempt, _CRYPTO_PROVIDERS, charge_id, application)
     shown = runtime().read(show_payment, attempt.payment_id, application)
     gateway = runtime().gateways.get(attempt.provider)
-    if not isinstance(gateway, ChainGateway):
+    if not isinstance(gateway, BlockchainGateway):
         raise UnsupportedMethod(f"{attempt.provider} is not configured here")
     return jsonify({"charge_id": charge_id, "payment": shown, "timeline": gateway.timeline(charge_id)})
 

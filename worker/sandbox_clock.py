@@ -37,5 +37,5 @@ class SandboxClock:
             response = self._session.get(self._url, timeout=2)
             return timedelta(seconds=float(response.json()["offset_seconds"]))
         except (requests.RequestException, ValueError, KeyError, TypeError):
-            # Another imitation of Stripe has no such clock, and a sandbox that restarts will respond again soon.
+            # Another simulation of Stripe has no such clock, and a sandbox that restarts will respond again soon.
             return self._offset

@@ -30,7 +30,9 @@ class AfterpaySettings(BaseModel):
         default=None,
         description="HMAC key that Afterpay gives out for dispute notifications; without it the secret key is used",
     )
-    afterpay_api_base: str = Field(default=DEFAULT_BASE, description="Afterpay's live or sandbox host, or an imitation")
+    afterpay_api_base: str = Field(
+        default=DEFAULT_BASE, description="Afterpay's live or sandbox host, or the URL of Celeriac's sandbox"
+    )
 
     @property
     def is_on(self) -> bool:
@@ -78,10 +80,11 @@ class AfterpaySettings(BaseModel):
     def _host_problems(self, *credentials: str) -> list[str]:
         """Compare the host with the credentials.
 
-        Afterpay's own credentials look the same for live and sandbox; those of an imitation say what they are."""
+        Afterpay's own credentials look the same for live and sandbox; those of Celeriac's sandbox
+        contain the word `sandbox`."""
         base, is_sandbox = urlsplit(self.afterpay_api_base), is_of_sandbox(*credentials)
         if base.scheme not in ("http", "https") or not base.hostname:
-            return ["AFTERPAY_API_BASE must begin with https:// (or http:// for an imitation)"]
+            return ["AFTERPAY_API_BASE must begin with https:// (or http:// for Celeriac's sandbox)"]
         if base.hostname == _LIVE_HOST and is_sandbox:
             return ["AFTERPAY_API_BASE is the live host but the credentials are a sandbox's; set the sandbox's address"]
         is_afterpay = base.scheme == "https" and base.hostname in (_LIVE_HOST, _SANDBOX_HOST)

@@ -78,7 +78,7 @@ def paypal_place() -> Place:
 
 
 def sandbox_place(base: str) -> Place:
-    """Return the place below the base address of an imitation, with the authority that it publishes there."""
+    """Return the place below the base address of a simulated PayPal, with the authority that it publishes there."""
     parts = urlsplit(base)
     root = f"{base.rstrip('/')}/v1/notifications/roots/sandbox"
     return Place(

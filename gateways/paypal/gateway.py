@@ -79,9 +79,9 @@ class PayPalGateway:
         self._client = PayPalClient(api, AccessToken(api, client_id, client_secret, tokens, read_seconds))
         self._api_url = api_url.rstrip("/")
         self._webhook_id = webhook_id
-        # Only an imitation may publish certificates of its own, and live credentials are never an imitation's.
-        is_imitation = not is_live and urlsplit(base).hostname not in PAYPAL_HOSTS
-        place = sandbox_place(base) if is_imitation else paypal_place()
+        # Only a simulated PayPal may publish its own certificates, and live credentials never go to one.
+        is_simulated = not is_live and urlsplit(base).hostname not in PAYPAL_HOSTS
+        place = sandbox_place(base) if is_simulated else paypal_place()
         self._webhooks = Webhooks(webhook_id, Certificates(place), self._client.is_genuine_webhook)
 
     def charge(self, attempt: AttemptRequest, save_reference: SaveReference) -> Outcome:

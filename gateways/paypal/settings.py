@@ -66,7 +66,7 @@ class PayPalSettings(BaseModel):
         if self.paypal_mode == "sandbox" and is_live_host:
             wrong.append("PAYPAL_API_BASE is PayPal's live host but PAYPAL_MODE is sandbox; set PAYPAL_MODE=live")
         if is_paypal and is_of_sandbox(secret, self.paypal_client_id or ""):
-            wrong.append("PAYPAL_CLIENT_SECRET is an imitation's but PAYPAL_API_BASE is PayPal; set the sandbox's URL")
+            wrong.append("PAYPAL_CLIENT_SECRET contains `sandbox` but PAYPAL_API_BASE is PayPal; set the sandbox's URL")
         if is_paypal and parts.scheme != "https":
             wrong.append("PAYPAL_API_BASE must begin with https://")
         return wrong

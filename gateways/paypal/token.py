@@ -1,4 +1,4 @@
-"""PayPal's access token: held in memory, shared sealed by all processes, renewed by one of them before it ends.
+"""PayPal's access token: held in memory, shared encrypted by all processes, renewed by one of them before it ends.
 
 Source: developer.paypal.com, authentication, read 2026-11-23: a token lasts hours, and one per call is rate limited."""
 
@@ -32,7 +32,7 @@ _LONGEST_TOKEN = 8_000
 # A process holds the right to renew this much longer than PayPal may take to respond. When that process dies, the next
 # one takes over; a process without any token waits for both.
 _SPARE_SECONDS = 3
-# Between two looks at the store while another process renews.
+# Between two reads of the store while another process renews.
 _POLL_SECONDS = 0.05
 
 
@@ -85,7 +85,7 @@ class AccessToken:
         self._store = store
         self._name = f"paypal:{hashlib.sha256(client_id.encode()).hexdigest()[:32]}"
         key = HKDF(SHA256(), 32, salt=None, info=b"paypal access token").derive(client_secret.encode())
-        self._seal = Fernet(base64.urlsafe_b64encode(key))
+        self._cipher = Fernet(base64.urlsafe_b64encode(key))
         self._held: _Held | None = None
         self._lock = threading.Lock()
 
@@ -124,7 +124,7 @@ class AccessToken:
         if self._held is not None and self._held.token != refused and self._held.is_fresh:
             return self._held
         stored = self._store.find(self._name)
-        token = self._unseal(stored.sealed) if stored is not None else None
+        token = self._decrypt(stored.encrypted) if stored is not None else None
         if stored is not None and token is not None and token != refused:
             ends_at = time.monotonic() + stored.seconds_left
             if self._held is None or self._held.token != token:
@@ -146,14 +146,14 @@ class AccessToken:
 
     def _release_claim(self, held: _Held | None) -> None:
         """Store the token, which ends the claim."""
-        sealed = self._seal.encrypt(held.token.encode()).decode() if held else ""
-        self._store.put(self._name, sealed, max(held.ends_at - time.monotonic(), 0) if held else 0)
+        encrypted = self._cipher.encrypt(held.token.encode()).decode() if held else ""
+        self._store.put(self._name, encrypted, max(held.ends_at - time.monotonic(), 0) if held else 0)
 
-    def _unseal(self, sealed: str) -> str | None:
+    def _decrypt(self, encrypted: str) -> str | None:
         try:
-            return self._seal.decrypt(sealed).decode()
+            return self._cipher.decrypt(encrypted).decode()
         except InvalidToken:
-            return None  # nothing stored yet, or sealed with an older client secret
+            return None  # nothing stored yet, or encrypted with an older client secret
 
     def _fetch(self) -> _Held:
         """Get a new token from PayPal. Raises TokenUnavailable."""

@@ -18,7 +18,7 @@ from sandbox.afterpay.checkouts import Checkout, Merchant
 from sandbox.afterpay.disputes import Disputes
 from sandbox.afterpay.errors import invalid, invalid_token, not_found, precondition_failed, refusal
 from sandbox.afterpay.payments import Payment, Payments
-from sandbox.control import refuse
+from sandbox.control_request import refuse, request_body
 from sandbox.idempotency import IdempotentResponses
 from sandbox.service import ApiResponse, Call, Json, Operation, Refusal, Service, are_sandbox_credentials
 from sandbox.state import Sandbox
@@ -245,6 +245,7 @@ class Afterpay(Service):
 
     def _dispute(self, token: str) -> Response:
         """Open a dispute about the payment of a token."""
+        request_body()
         with self.sandbox.lock:
             payment = self._by_token.get(token)
             if payment is None or payment.is_declined:

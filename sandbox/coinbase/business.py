@@ -10,13 +10,13 @@ import uuid
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from flask import Blueprint, Flask, Response, abort, jsonify, request
+from flask import Blueprint, Flask, Response, jsonify, request
 
 from sandbox import hosted, ledger
 from sandbox.coinbase.checkouts import EVENTS, Checkout, Checkouts
 from sandbox.coinbase.errors import InvalidRequest
 from sandbox.coinbase.signatures import token_problem
-from sandbox.control import request_body
+from sandbox.control_request import is_success, refuse, request_body
 from sandbox.service import ApiResponse, Call, Json, Operation, Refusal, Service
 from sandbox.state import Sandbox
 
@@ -151,18 +151,20 @@ def _controls(sandbox: Sandbox, checkouts: Checkouts) -> Blueprint:
     @routes.post("/<id>/settle")
     def finish(id: str) -> Response:
         """Finish a pending payment, by the checkout's id, or a pending refund, by its own: `result`."""
+        is_good = is_success()
         with sandbox.lock:
-            if not checkouts.finish(id, is_success=request_body().get("result") != "failure"):
-                abort(404)
+            if not checkouts.finish(id, is_success=is_good):
+                refuse(f"there is no pending payment or refund {id}", 404)
         return jsonify(settled=id)
 
     @routes.post("/<id>/refund_slowly")
     def refund_slowly(id: str) -> Response:
         """Keep the refunds of this checkout pending until a test finishes each."""
+        request_body()
         with sandbox.lock:
             checkout = checkouts.find(id)
             if checkout is None:
-                abort(404)
+                refuse(f"there is no checkout {id}", 404)
             checkout.is_refund_pending = True
         return jsonify(slow=id)
 

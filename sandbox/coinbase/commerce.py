@@ -10,12 +10,12 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from flask import Blueprint, Flask, Response, abort, jsonify
+from flask import Blueprint, Flask, Response, jsonify
 
 from sandbox import hosted, ledger
 from sandbox.coinbase.charges import EVENTS, Charge, Charges
 from sandbox.coinbase.errors import InvalidRequest
-from sandbox.control import request_body
+from sandbox.control_request import is_success, refuse
 from sandbox.service import ApiResponse, Call, Json, Operation, Refusal, Service, are_sandbox_credentials
 from sandbox.state import Sandbox
 
@@ -150,10 +150,11 @@ def _controls(sandbox: Sandbox, charges: Charges) -> Blueprint:
     @routes.post("/<id>/settle")
     def finish(id: str) -> Response:
         """Finish the pending payment of a charge: `result`, which is success or failure."""
+        is_good = is_success()
         with sandbox.lock:
             charge = charges.find(id)
-            if charge is None or not charges.finish(charge, is_success=request_body().get("result") != "failure"):
-                abort(404)
+            if charge is None or not charges.finish(charge, is_success=is_good):
+                refuse(f"there is no pending payment {id}", 404)
         return jsonify(settled=id)
 
     return routes

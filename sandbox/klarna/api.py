@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from flask import Blueprint, Flask, Response, abort, jsonify
+from flask import Blueprint, Flask, Response, jsonify
 
 from sandbox import hosted, ledger
-from sandbox.control import refuse, request_body
+from sandbox.control_request import choice, refuse, request_body
 from sandbox.idempotency import IdempotentResponses
 from sandbox.klarna import purchases
 from sandbox.klarna.callbacks import Callbacks
@@ -207,13 +207,11 @@ class Klarna(Service):
         @routes.post("/orders/<id>/fraud")
         def decide_fraud(id: str) -> Response:
             """End the fraud review of an order: `decision`, which is accept, reject or stop."""
-            decision = request_body().get("decision")
-            if decision not in DECISIONS:
-                refuse(f"decision must be one of {', '.join(DECISIONS)}")
+            decision = choice(request_body("decision"), "decision", DECISIONS)
             with self.sandbox.lock:
                 order = self._orders.by_id.get(id)
                 if order is None:
-                    abort(404)
+                    refuse(f"there is no order {id}", 404)
                 self._orders.decide_fraud(order, decision)
                 return jsonify(fraud_status=order.fraud_status)
 

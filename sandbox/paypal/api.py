@@ -72,7 +72,7 @@ class PayPal(Service):
         certs = f"{self.prefix}/v1/notifications"
         app.add_url_rule(f"{certs}/certs/<id>", "paypal.certs", _certificate)
         app.add_url_rule(f"{certs}/roots/sandbox", "paypal.roots", _root)
-        app.register_blueprint(hosted.blueprint(self.sandbox, PROVIDER, self._page, self._decide))
+        app.register_blueprint(hosted.blueprint(self.sandbox, PROVIDER, self._page, self._decide, title="PayPal"))
         app.register_blueprint(control.blueprint(self.account))
 
     def authenticate(self, call: Call) -> None:

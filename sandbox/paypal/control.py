@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, abort, jsonify, request
+import re
+
+from flask import Blueprint, Response, jsonify, request
 
 from sandbox.clock import iso_seconds
-from sandbox.control import refuse, request_body
+from sandbox.control_request import choice, flag, is_success, refuse, request_body
 from sandbox.paypal import disputes, subscriptions
 from sandbox.paypal.account import PROVIDER, Account
 from sandbox.paypal.objects import Json, Order, Payment
+
+# The issues with which PayPal refuses are too many for a list.
+SCENARIO = re.compile(r"[A-Z0-9_]{4,}")
 
 
 def blueprint(account: Account) -> Blueprint:
@@ -19,37 +24,36 @@ def blueprint(account: Account) -> Blueprint:
     @routes.post("/<id>/scenario")
     def set_scenario(id: str) -> Response:
         """Choose the outcome of an order: `scenario`, such as COMPLETED, PENDING, 5120 or INSTRUMENT_DECLINED."""
-        scenario = request_body().get("scenario")
-        if not isinstance(scenario, str) or not scenario:
+        scenario = request_body("scenario").get("scenario")
+        if not isinstance(scenario, str) or not SCENARIO.fullmatch(scenario):
             refuse("scenario must be COMPLETED, PENDING, REFUND_PENDING, a response code such as 5120, or an issue")
         with account.sandbox.lock:
             if id not in account.orders:
-                abort(404)
+                refuse(f"there is no order {id}", 404)
             account.orders[id].scenario = scenario
         return jsonify(scenario=scenario)
 
     @routes.post("/<id>/settle")
     def finish_pending(id: str) -> Response:
         """Finish the pending payment of an order, or a pending refund: `result`, which is success or failure."""
-        result = request_body().get("result")
-        if result not in ("success", "failure"):
-            refuse("result must be success or failure")
+        is_good = is_success()
         with account.sandbox.lock:
             order, payment = _pending(account, id)
-            account.finish_pending(order, payment, is_success=result == "success")
+            account.finish_pending(order, payment, is_success=is_good)
             return jsonify(payment.body)
 
     @routes.post("/<id>/dispute")
     def dispute(id: str) -> Response:
         """Open a dispute about a capture; a later call sets its `status` or resolves it with an `outcome`."""
-        body = request_body()
+        body = request_body("reason", "is_anonymous", "status", "outcome")
         with account.sandbox.lock:
             if id not in account.payments or account.payments[id][1].kind != "captures":
-                abort(404)
+                refuse(f"there is no capture {id}", 404)
             if id in dispute_of_capture:
                 type = _update_dispute(dispute_of_capture[id], body, account.now)
             else:
-                reason, is_anonymous = body.get("reason", "UNAUTHORISED"), bool(body.get("is_anonymous"))
+                reason = choice(body, "reason", disputes.REASONS, "UNAUTHORISED")
+                is_anonymous = flag(body, "is_anonymous")
                 dispute = disputes.new_dispute(*account.payments[id], reason, account.now, is_anonymous=is_anonymous)
                 dispute_of_capture[id], type = dispute, "CUSTOMER.DISPUTE.CREATED"
             account.log.emit(type, "dispute", dispute_of_capture[id], id, dispute_of_capture[id]["dispute_id"])
@@ -58,10 +62,8 @@ def blueprint(account: Account) -> Blueprint:
     @routes.post("/<id>/emit")
     def emit_event(id: str) -> Response:
         """Send an event about a subscription or a saved account: `event_type`. The sandbox does not store either."""
-        body = request_body()
-        type, order_id = body.get("event_type"), body.get("order_id")
-        if type not in subscriptions.NAMES:
-            refuse(f"event_type must be one of {', '.join(subscriptions.NAMES)}")
+        body = request_body("event_type", "order_id")
+        type, order_id = choice(body, "event_type", subscriptions.NAMES), body.get("order_id")
         with account.sandbox.lock:
             account.log.base_url = request.host_url + PROVIDER
             kind, body = subscriptions.resource(type, id, account.now, account.log.base_url, order_id)

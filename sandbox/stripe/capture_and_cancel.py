@@ -82,7 +82,7 @@ def _close(account: Account, intent: Intent, reason: str | None, cause: Cause, *
         account.record("void", intent, body["amount_capturable"], cause)
         account.emit(charge_event, intent.charge, cause)
     cash_balances.unapply(account, intent, cause)
-    # Ends the wait for the customer or the bank, so that a later answer finds no attempt and does nothing.
+    # Ends the wait for the customer or the bank, so that a later decision finds no attempt and does nothing.
     intent.attempt = None
     body.update(
         status="canceled",

@@ -1,7 +1,7 @@
 """Charges: the request to the issuer or the bank, the resulting charge, and the intent's status afterwards.
 
 https://docs.stripe.com/payments/paymentintents/lifecycle. A decline sets the intent back to requires_payment_method,
-open for another method [run]. A bank debit is `processing` until the bank answers days later.
+open for another method [run]. A bank debit is `processing` until the bank decides days later.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def charge_balance(account: Account, intent: Intent, attempt: ConfirmAttempt) ->
 
 
 def submit_debit(account: Account, intent: Intent, attempt: ConfirmAttempt) -> None:
-    """Submit a debit to the bank, which answers later by the sandbox clock."""
+    """Submit a debit to the bank, which decides later by the sandbox clock."""
     account.record_attempt(intent, "processing", attempt.cause)
     charge = _new_charge(account, intent, attempt, objects.approved_outcome("not_assessed"))
     charge["captured"] = True

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, jsonify
 
-from sandbox.control import refuse, request_body
+from sandbox.control_request import choice, flag, is_count, is_success, refuse, request_body
 from sandbox.stripe import (
     bank_transfers,
     charging,
     confirmation,
     disputes,
+    instruments,
     payment_methods,
     refunds,
     setup_intents,
@@ -25,61 +26,60 @@ def blueprint(account: Account) -> Blueprint:
 
     @routes.errorhandler(StripeError)
     def refused(refusal: StripeError) -> tuple[Response, int]:
-        return jsonify(refusal.body()), refusal.status
+        return jsonify(error=str(refusal)), refusal.status
 
     @routes.post("/cards")
     def script_card() -> Response:
-        """Create a card that answers each confirm with the next entry of `script`."""
-        entries = request_body().get("script")
+        """Create a card whose issuer decides each confirm by the next entry of `script`."""
+        entries = request_body("script").get("script")
         if not isinstance(entries, list) or not entries:
             refuse("script must be a list of at least one entry")
-        if not all(
-            isinstance(entry, str) or (isinstance(entry, dict) and "decline_code" in entry) for entry in entries
-        ):
-            refuse("an entry of script is a word such as success, or an object with a decline_code")
+        wrong = [entry for entry in entries if not instruments.is_script_entry(entry)]
+        if wrong:
+            refuse(f"{wrong[0]!r} is not an entry of script; an entry is {instruments.SCRIPT_ENTRIES}")
         with account.sandbox.lock:
             return jsonify(id=payment_methods.scripted(account, entries).body["id"])
 
     @routes.post("/intents/<id>/settle")
     def finish_intent(id: str) -> Response:
         """Finish a debit that is processing: `result`, which is success or failure."""
-        is_success = _result()
+        is_good = is_success()
         with account.sandbox.lock:
             intent = account.intent(id)
             if intent.body["status"] != "processing" or intent.attempt is None:
                 refuse(f"the intent is {intent.body['status']}, not processing")
-            charging.finish_debit(account, intent, intent.attempt, is_success=is_success)
+            charging.finish_debit(account, intent, intent.attempt, is_success=is_good)
             return jsonify(intent.body)
 
     @routes.post("/intents/<id>/authenticate")
     def authenticate_intent(id: str) -> Response:
         """Finish the 3-D Secure challenge or the redirect of an intent: `result`."""
-        is_success = _result()
+        is_good = is_success()
         with account.sandbox.lock:
             intent = account.intent(id)
-            confirmation.authenticate(account, intent, is_success=is_success)
+            confirmation.authenticate(account, intent, is_success=is_good)
             return jsonify(intent.body)
 
     @routes.post("/setups/<id>/authenticate")
     def authenticate_setup(id: str) -> Response:
         """Finish the 3-D Secure challenge of a SetupIntent: `result`."""
-        is_success = _result()
+        is_good = is_success()
         with account.sandbox.lock:
             setup = setup_intents.retrieve(account, id)
-            setup_intents.authenticate(account, setup, is_success=is_success, cause=NO_REQUEST)
+            setup_intents.authenticate(account, setup, is_success=is_good, cause=NO_REQUEST)
             return jsonify(setup.body)
 
     @routes.post("/intents/<id>/fund")
     def fund_intent(id: str) -> Response:
         """Send a bank transfer for an intent: `amount` in minor units, or the remaining amount."""
-        amount = request_body().get("amount")
+        amount = request_body("amount").get("amount")
         with account.sandbox.lock:
             intent = account.intent(id)
             details = bank_transfers.instructions(intent)
             if details is None:
                 refuse(f"the intent is {intent.body['status']} and waits for no transfer")
             amount = details["amount_remaining"] if amount is None else amount
-            if not isinstance(amount, int) or amount < 1:
+            if not is_count(amount):
                 refuse("amount must be a whole number of minor units from 1")
             params = {"amount": amount, "currency": intent.body["currency"], "reference": details["reference"]}
             bank_transfers.fund(account, intent.body["customer"], params)
@@ -88,39 +88,30 @@ def blueprint(account: Account) -> Blueprint:
     @routes.post("/refunds/<id>/settle")
     def finish_pending_refund(id: str) -> Response:
         """Finish a pending refund, or fail one that has succeeded: `result`."""
-        is_success = _result()
+        is_good = is_success()
         with account.sandbox.lock:
             refund = refunds.retrieve(account, id)
-            if refund["status"] not in ("pending", "succeeded") or (is_success and refund["status"] == "succeeded"):
+            if refund["status"] not in ("pending", "succeeded") or (is_good and refund["status"] == "succeeded"):
                 refuse(f"the refund is {refund['status']}")
-            refunds.finish(account, refund, is_success=is_success)
+            refunds.finish(account, refund, is_success=is_good)
             return jsonify(refund)
 
     @routes.post("/intents/<id>/dispute")
     def dispute_intent(id: str) -> Response:
         """Open a dispute about the charge of an intent: `reason`, `inquiry`."""
-        body = request_body()
+        body = request_body("reason", "inquiry")
+        reason, is_inquiry = choice(body, "reason", disputes.REASONS, "fraudulent"), flag(body, "inquiry")
         with account.sandbox.lock:
             intent = account.intent(id)
             if not intent.charges:
                 refuse(f"the intent is {intent.body['status']} and has no charge")
-            reason = str(body.get("reason", "fraudulent"))
-            return jsonify(disputes.open_dispute(account, intent, reason, is_inquiry=bool(body.get("inquiry"))))
+            return jsonify(disputes.open_dispute(account, intent, reason, is_inquiry=is_inquiry))
 
     @routes.post("/disputes/<id>/close")
     def close_dispute(id: str) -> Response:
         """Close a dispute: `result`, which is won or lost."""
-        result = request_body().get("result")
-        if result not in ("won", "lost"):
-            refuse("result must be won or lost")
+        result = choice(request_body("result"), "result", ("won", "lost"))
         with account.sandbox.lock:
             return jsonify(disputes.end(account, id, is_won=result == "won"))
 
     return routes
-
-
-def _result() -> bool:
-    result = request_body().get("result")
-    if result not in ("success", "failure"):
-        refuse("result must be success or failure")
-    return result == "success"

@@ -1,4 +1,4 @@
-"""Customers. A read of a deleted customer answers 200 with only id, object and `deleted` [run].
+"""Customers. The response to a read of a deleted customer is 200 with only id, object and `deleted` [run].
 
 https://docs.stripe.com/api/customers.
 """

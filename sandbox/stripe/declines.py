@@ -124,6 +124,17 @@ _TABLE: dict[str, Decline] = {
     )
 }
 
+# The other codes of that page; each is a plain `card_declined`.
+_PLAIN_CODES = """
+    approve_with_id authentication_not_handled call_issuer do_not_try_again duplicate_transaction incorrect_address
+    incorrect_pin invalid_amount invalid_pin merchant_blacklist mobile_device_authentication_required
+    new_account_information_available no_action_taken not_permitted offline_pin_required online_or_offline_pin_required
+    pin_try_exceeded previously_declined_do_not_retry reenter_transaction restricted_card
+    revocation_of_all_authorizations revocation_of_authorization security_violation service_not_allowed
+    stop_payment_order testmode_decline transaction_not_allowed try_again_later withdrawal_count_limit_exceeded
+""".split()
+DECLINE_CODES = (*_TABLE, *_PLAIN_CODES)
+
 # Radar's default rules block payments of the highest risk before the request to the issuer
 # (https://docs.stripe.com/testing).
 BLOCKED = Decline("fraudulent", is_blocked=True)

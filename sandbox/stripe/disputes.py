@@ -1,4 +1,4 @@
-"""Disputes: opened by a cardholder or a bank, answered with evidence, won or lost.
+"""Disputes: opened by a cardholder or a bank, contested with evidence, won or lost.
 
 https://docs.stripe.com/api/disputes and https://docs.stripe.com/testing#disputes. An inquiry withdraws no money. A
 returned debit is a dispute that is lost from the start (https://docs.stripe.com/payments/sepa-debit). The ledger counts
@@ -33,6 +33,12 @@ UPDATE_FIELDS: Schema = {
     "submit": boolean,
 }
 
+# https://docs.stripe.com/api/disputes/object
+REASONS = """
+    bank_cannot_process check_returned credit_not_processed customer_initiated debit_not_authorized duplicate fraudulent
+    general incorrect_account_details insufficient_funds noncompliant product_not_received product_unacceptable
+    subscription_canceled unrecognized
+""".split()
 # The networks allow one to three weeks; `due_by` in the evidence details is the end.
 RESPOND_WITHIN = timedelta(days=9)
 DEBITS = ("sepa_debit", "us_bank_account")

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from sandbox.stripe.declines import BLOCKED, Decline, decline
+from sandbox.stripe.declines import BLOCKED, DECLINE_CODES, Decline, decline
 
 # When a card requires 3-D Secure. "optional": only if the merchant requests a challenge.
 Authentication = Literal["unsupported", "optional", "always", "unless_set_up", "on_session"]
@@ -170,10 +170,33 @@ def iban_behaviour(iban: str) -> Behaviour:
     return Behaviour(bank_failure="insufficient_funds") if iban.endswith(SEPA_FAILING_SUFFIX) else SUCCESS
 
 
+SCRIPT_OVERRIDES = ("advice_code", "network_advice_code", "network_decline_code")
+SCRIPT_ENTRIES = (
+    f"success, a decline code, or an object with a decline_code and any of {', '.join(SCRIPT_OVERRIDES)}; "
+    f"the decline codes are {', '.join(DECLINE_CODES)}"
+)
+
+
+def is_script_entry(entry: object) -> bool:
+    """Tell whether this is an entry of a scripted card.
+
+    >>> [is_script_entry(entry) for entry in ("success", {"decline_code": "do_not_honor"}, "nope", {"bogus": "x"})]
+    [True, True, False, False]
+    """
+    if not isinstance(entry, dict):
+        return entry == "success" or entry in DECLINE_CODES
+    has_only_known_fields = entry.keys() <= {"decline_code", *SCRIPT_OVERRIDES}
+    return has_only_known_fields and entry.get("decline_code") in DECLINE_CODES and all(map(_is_text, entry.values()))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
 def script_step(entry: str | Mapping[str, Any]) -> Behaviour:
     """Return the behaviour of one entry of a scripted card: "success", "authentication_required" or a decline code.
 
-    A mapping has a `decline_code` and may override `advice_code`, `network_advice_code` and `network_decline_code`.
+    A mapping has a `decline_code` and may override the codes of SCRIPT_OVERRIDES.
     """
     if isinstance(entry, Mapping):
         overrides = dict(entry)

@@ -7,11 +7,11 @@ from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, abort, jsonify, redirect, request
+from flask import Blueprint, Response, jsonify, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from sandbox.amounts import decimal_text, minor_units
-from sandbox.control import refuse
+from sandbox.control_request import refuse
 from sandbox.stripe import bank_transfers, confirmation, setup_intents
 from sandbox.stripe.account import Account, Intent
 from sandbox.stripe.currencies import decimals
@@ -40,7 +40,7 @@ def blueprint(account: Account) -> Blueprint:
 
     @routes.errorhandler(StripeError)
     def refused(refusal: StripeError) -> tuple[Response, int]:
-        return jsonify(refusal.body()), refusal.status
+        return jsonify(error=str(refusal)), refusal.status
 
     @routes.get("/3ds/<id>")
     def show_challenge(id: str) -> str:
@@ -151,14 +151,14 @@ def _page(title: str, intent: Intent, form: str, **fields: Any) -> str:
 
 def _intent(account: Account, id: str) -> Intent:
     if id not in account.intents:
-        abort(404)
+        refuse(f"there is no intent {id}", 404)
     return account.intents[id]
 
 
 def _challenged_intent(account: Account, id: str) -> Intent:
     intent = _intent(account, id)
     if request.args.get("payment_intent_client_secret") != intent.body["client_secret"]:
-        abort(404)
+        refuse("the client secret is not that of the intent", 404)
     return intent
 
 

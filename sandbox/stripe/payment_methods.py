@@ -136,7 +136,7 @@ def from_token(account: Account, token: str) -> Method | None:
 
 
 def scripted(account: Account, entries: list[str | Mapping[str, Any]]) -> Method:
-    """Create a reusable card that answers each successive confirm with the next entry."""
+    """Create a reusable card whose issuer decides each successive confirm by the next entry."""
     method = _from_card(account, {"token": f"{PM_CARD}visa"}, {})
     method.script = script(entries)
     method.is_reusable = True

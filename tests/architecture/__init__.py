@@ -1,1 +1,1 @@
-"""The house rules, read from the source and from the schema."""
+"""The rules of this repository, read from the source and from the schema."""

@@ -1,1 +1,1 @@
-"""What every gateway promises, against a sandbox that answers over a real socket."""
+"""What every gateway promises, against a sandbox that responds over a real socket."""

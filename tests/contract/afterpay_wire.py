@@ -10,7 +10,7 @@ from typing import Any
 import requests
 
 from .bench import SECONDS
-from .served import Asked, Reply, serving
+from .served import ReceivedRequest, Reply, serving
 
 HEADERS = ("Authorization", "Content-Type", "Accept", "User-Agent")
 
@@ -22,15 +22,15 @@ class Wire:
 
     upstream: str
     url: str = ""
-    requests: list[Asked] = field(default_factory=list)
+    requests: list[ReceivedRequest] = field(default_factory=list)
     responses: dict[str, tuple[int, Any]] = field(default_factory=dict)
-    exchanges: list[tuple[Asked, int, bytes]] = field(default_factory=list)
+    exchanges: list[tuple[ReceivedRequest, int, bytes]] = field(default_factory=list)
 
     def bodies(self, end: str) -> list[Any]:
         """Return the bodies that were sent to paths that end so."""
         return [request.body for request in self.requests if request.path.endswith(end)]
 
-    def response(self, request: Asked) -> Reply | None:
+    def response(self, request: ReceivedRequest) -> Reply | None:
         """Return the planned response, or the sandbox's; None, a closed connection, if that is lost."""
         for end in [end for end in self.responses if request.path.endswith(end)]:
             return self.responses.pop(end)
@@ -49,5 +49,5 @@ def running(upstream: str) -> Iterator[Wire]:
     """Serve a wire."""
     wire = Wire(upstream)
     with serving(wire.response) as served:
-        wire.url, wire.requests = served.url, served.asked
+        wire.url, wire.requests = served.url, served.requests
         yield wire

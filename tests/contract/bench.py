@@ -68,7 +68,7 @@ class Bench(Protocol):
         """Let the customer of a waiting charge approve it, or let them or their bank refuse it."""
         ...
 
-    def let_bank_answer(self, reference: str, *, is_good: bool) -> None:
+    def let_bank_decide(self, reference: str, *, is_good: bool) -> None:
         """Let the bank decide a pending charge or refund. Feature "pending" or "refund_later"."""
         ...
 

@@ -107,7 +107,7 @@ def wire(sandbox: RunningSandbox) -> Iterator[Wire]:
 
 @pytest.fixture
 def books(sandbox: RunningSandbox) -> Books:
-    """What the provider's ledger says."""
+    """The provider's ledger."""
     return Books(sandbox)
 
 

@@ -21,8 +21,8 @@ Reply = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request as it came."""
+class ReceivedRequest:
+    """One request, unchanged."""
 
     method: str
     path: str
@@ -40,27 +40,27 @@ class Served:
     """The server's address, every request so far, and the reply for each path, for a test that serves by path."""
 
     url: str
-    asked: list[Asked] = field(default_factory=list)
+    requests: list[ReceivedRequest] = field(default_factory=list)
     pages: dict[str, Reply] = field(default_factory=dict)
-    _arrived: queue.Queue[Asked] = field(default_factory=queue.Queue)
+    _arrived: queue.Queue[ReceivedRequest] = field(default_factory=queue.Queue)
 
     @property
     def host(self) -> str:
         """Return host and port."""
         return self.url.split("//")[1]
 
-    def keep(self, asked: Asked) -> None:
+    def keep(self, request: ReceivedRequest) -> None:
         """Keep a request."""
-        self.asked.append(asked)
-        self._arrived.put(asked)
+        self.requests.append(request)
+        self._arrived.put(request)
 
-    def next(self) -> Asked:
+    def next(self) -> ReceivedRequest:
         """Wait for the next request that no call has returned yet."""
         return self._arrived.get(timeout=SECONDS)
 
 
 @contextmanager
-def serving(response: Callable[[Asked], Reply | None], tls: ssl.SSLContext | None = None) -> Iterator[Served]:
+def serving(response: Callable[[ReceivedRequest], Reply | None], tls: ssl.SSLContext | None = None) -> Iterator[Served]:
     """Serve until the block ends. `response` returns None to close the connection without a response.
 
     With `tls` the address is https://localhost."""
@@ -68,9 +68,9 @@ def serving(response: Callable[[Asked], Reply | None], tls: ssl.SSLContext | Non
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            asked = Asked(self.command, self.path, CaseInsensitiveDict(self.headers.items()), raw)
-            served.keep(asked)
-            reply = response(asked)
+            request = ReceivedRequest(self.command, self.path, CaseInsensitiveDict(self.headers.items()), raw)
+            served.keep(request)
+            reply = response(request)
             if reply is None:
                 self.close_connection = True
                 return
@@ -104,8 +104,8 @@ def serving(response: Callable[[Asked], Reply | None], tls: ssl.SSLContext | Non
 
 
 @contextmanager
-def answering(*replies: Reply) -> Iterator[Served]:
+def replying(*replies: Reply) -> Iterator[Served]:
     """Serve these replies one after the other; the last one is repeated."""
     left = list(replies)
-    with serving(lambda asked: left.pop(0) if len(left) > 1 else left[0]) as served:
+    with serving(lambda request: left.pop(0) if len(left) > 1 else left[0]) as served:
         yield served

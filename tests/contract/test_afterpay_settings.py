@@ -17,7 +17,7 @@ COMPLETE = {
     "afterpay_secret_key": "0f8e",
     "afterpay_region": "au",
 }
-IMITATION = {
+SIMULATED = {
     "afterpay_merchant_id": "sandbox-au",
     "afterpay_secret_key": "sandbox",
     "afterpay_region": "au",
@@ -32,8 +32,8 @@ CONTEXT = GatewayContext(api_url=API_URL, read_seconds=5, tokens=None)  # type: 
         {},
         COMPLETE,
         COMPLETE | {"afterpay_api_base": "https://global-api-sandbox.afterpay.com"},
-        IMITATION,
-        IMITATION | {"afterpay_webhook_secret": "other"},
+        SIMULATED,
+        SIMULATED | {"afterpay_webhook_secret": "other"},
     ],
     ids=str,
 )
@@ -71,7 +71,7 @@ def test_without_credentials_afterpay_is_off() -> None:
 
 
 def test_the_settings_make_the_gateway(sandbox: RunningSandbox) -> None:
-    variables = IMITATION | {"afterpay_api_base": f"{sandbox.url}/afterpay"}
+    variables = SIMULATED | {"afterpay_api_base": f"{sandbox.url}/afterpay"}
     gateway = AfterpaySettings(**variables).make(CONTEXT)
     assert gateway is not None
     assert (gateway.provider, gateway.region) == ("afterpay", "au")

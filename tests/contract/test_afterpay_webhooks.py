@@ -18,7 +18,7 @@ from sandbox.state import Settings
 from .bench import Webhook, body_of, now
 from .benches.afterpay import WEBHOOK_URL
 from .benches.afterpay import ProviderBench as AfterpayBench
-from .served import answering
+from .served import replying
 from .test_gateway_operations import charged
 
 EVENT = {
@@ -65,7 +65,7 @@ def test_personal_data_and_free_text_are_not_stored(afterpay: AfterpayBench, gat
 
 def test_a_notification_that_the_sandbox_posts_is_accepted() -> None:
     """The sandbox signs it, and posts it to the address of this provider."""
-    with answering((200, b"")) as receiver:
+    with replying((200, b"")) as receiver:
         url = f"{receiver.url}/webhooks"
         with RunningSandbox(Settings(seed=1, webhook_url=f"{url}/stripe")) as own:
             afterpay = AfterpayBench(own)

@@ -18,7 +18,7 @@ from sandbox.state import Settings
 from .bench import API_URL, SECONDS, Books, new_attempt
 from .bench import ready_attempt as paid_attempt
 from .benches.coinbase_commerce import CHARGE_ID, ProviderBench, charge_in
-from .served import answering
+from .served import replying
 from .test_gateway_operations import operation
 
 # --- charges ---
@@ -46,19 +46,19 @@ def test_a_list_that_fails_makes_no_second_charge(commerce: ProviderBench, books
 def test_charges_of_other_systems_may_have_any_metadata(commerce: ProviderBench, metadata: object) -> None:
     attempt, references = new_attempt(commerce, retries=1), []
     lost = charge_in("NEW", metadata={"attempt_id": attempt.attempt_id})
-    with answering((200, {"data": [{"metadata": metadata}, lost]})) as server:
+    with replying((200, {"data": [{"metadata": metadata}, lost]})) as server:
         outcome = commerce.gateway(base=server.url).charge(attempt, references.append)
     assert isinstance(outcome, ActionRequired)
     assert references == [CHARGE_ID]
-    assert [request.method for request in server.asked] == ["GET"]
+    assert [request.method for request in server.requests] == ["GET"]
 
 
 def test_a_malformed_list_makes_no_second_charge(commerce: ProviderBench) -> None:
     for data in (None, {}, [7]):
-        with answering((200, {"data": data})) as server:
+        with replying((200, {"data": data})) as server:
             outcome = commerce.gateway(base=server.url).charge(new_attempt(commerce, retries=1), pytest.fail)
         assert outcome == NotSent("malformed_response")
-        assert [request.method for request in server.asked] == ["GET"]
+        assert [request.method for request in server.requests] == ["GET"]
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from .bench import API_URL, new_attempt
 from .benches.coinbase_commerce import ProviderBench, charge_in
-from .served import answering
+from .served import replying
 
 
 def test_the_request_for_a_charge_is_as_documented(commerce: ProviderBench) -> None:
     attempt = new_attempt(commerce, minor=123456)
-    with answering((201, {"data": charge_in("NEW")})) as server:
+    with replying((201, {"data": charge_in("NEW")})) as server:
         commerce.gateway(base=server.url).charge(attempt, lambda _: None)
-    (request,) = server.asked
+    (request,) = server.requests
     assert (request.method, request.path) == ("POST", "/charges")
     headers = {name.lower(): value for name, value in request.headers.items()}
     assert (headers["x-cc-api-key"], headers["x-cc-version"]) == ("sandbox-key", "2018-03-22")

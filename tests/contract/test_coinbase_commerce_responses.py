@@ -14,13 +14,13 @@ from domain.payment_methods import PaymentMethod
 
 from .bench import new_attempt
 from .benches.coinbase_commerce import CHARGE_ID, ProviderBench, charge_in, payment
-from .served import answering
+from .served import replying
 from .test_gateway_operations import operation
 
 
 def look_up(commerce: ProviderBench, charge: Any, **changes: Any) -> Outcome:
     """Return what the gateway concludes from a charge."""
-    with answering((200, {"data": charge})) as server:
+    with replying((200, {"data": charge})) as server:
         attempt = replace(new_attempt(commerce), reference=CHARGE_ID, **changes)
         return commerce.gateway(base=server.url).retrieve(attempt)
 
@@ -94,7 +94,7 @@ def test_a_malformed_charge_is_logged_with_its_field_and_without_its_value(
 @pytest.mark.parametrize(("id", "reason"), [("another", "another_object"), (None, "malformed_response")])
 def test_another_charge_is_never_believed(commerce: ProviderBench, id: Any, reason: str) -> None:
     attempt = replace(new_attempt(commerce), reference=CHARGE_ID)
-    with answering((200, {"data": charge_in("COMPLETED", id=id)})) as server:
+    with replying((200, {"data": charge_in("COMPLETED", id=id)})) as server:
         gateway = commerce.gateway(base=server.url)
         doubt = InDoubt(reason, CHARGE_ID)
         assert gateway.retrieve(attempt) == gateway.void(operation(attempt, Verb.VOID)) == doubt

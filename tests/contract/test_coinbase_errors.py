@@ -19,7 +19,7 @@ from .bench import Bench, new_attempt
 from .benches.coinbase import CHECKOUT_ID as ID
 from .benches.coinbase import ProviderBench as BusinessBench
 from .benches.coinbase_commerce import ProviderBench as CommerceBench
-from .served import answering
+from .served import replying
 from .specifications import all_of
 from .test_gateway_operations import operation
 
@@ -43,7 +43,7 @@ def outcomes(bench: Bench, status: int, body: Any) -> dict[str, Outcome]:
     """Return what each kind of call concludes from the same response."""
     new = new_attempt(bench)
     known = replace(new, reference=ID)
-    with answering((status, body)) as server:
+    with replying((status, body)) as server:
         gateway = bench.gateway(base=server.url)
         return {
             "create": gateway.charge(new, pytest.fail),
@@ -134,7 +134,7 @@ def test_the_type_of_an_error_of_business_is_the_reason(sandbox: RunningSandbox)
 def test_a_malformed_response_proves_nothing(bench: Bench, body: bytes) -> None:
     new, references = new_attempt(bench), []
     known = replace(new, reference=ID)
-    with answering((200, body)) as server:
+    with replying((200, body)) as server:
         gateway = bench.gateway(base=server.url)
         created = gateway.charge(new, references.append)
         assert isinstance(created, InDoubt) if references else created == NotSent("malformed_response")

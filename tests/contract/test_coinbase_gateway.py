@@ -136,7 +136,7 @@ def test_a_refund_may_fail_later(coinbase: ProviderBench, books: Books) -> None:
     attempt = operation(paid, Verb.REFUND)
     pending = gateway.refund(attempt)
     assert isinstance(pending, Pending)
-    coinbase.let_bank_answer(pending.reference, is_good=False)
+    coinbase.let_bank_decide(pending.reference, is_good=False)
     declined = Declined(pending.reference, Decline("refund_failed", DeclineClass.HARD))
     assert gateway.retrieve(attempt) == declined
     assert gateway.retrieve(replace(attempt, reference=pending.reference)) == declined

@@ -11,7 +11,7 @@ from gateways.base import AttemptRequest
 
 from .bench import API_URL, new_attempt
 from .benches.coinbase import CHECKOUT, CHECKOUT_ID, ProviderBench
-from .served import Asked, answering
+from .served import ReceivedRequest, replying
 from .specifications import all_of
 from .test_gateway_operations import operation
 
@@ -30,18 +30,18 @@ REFUND = {"amount", "currency", "reason"}
 SPECIFICATIONS = all_of("coinbase", "business-checkouts.hand-written.json")
 
 
-def sent_charge(coinbase: ProviderBench, attempt: AttemptRequest) -> Asked:
+def sent_charge(coinbase: ProviderBench, attempt: AttemptRequest) -> ReceivedRequest:
     """Return the request that a charge sends."""
-    with answering((200, dict(CHECKOUT))) as server:
+    with replying((200, dict(CHECKOUT))) as server:
         coinbase.gateway(base=f"{server.url}/api/v1").charge(attempt, lambda _: None)
-    return server.asked[-1]
+    return server.requests[-1]
 
 
-def sent_refund(coinbase: ProviderBench, attempt: AttemptRequest) -> Asked:
+def sent_refund(coinbase: ProviderBench, attempt: AttemptRequest) -> ReceivedRequest:
     """Return the request that a refund sends."""
-    with answering((200, dict(CHECKOUT))) as server:
+    with replying((200, dict(CHECKOUT))) as server:
         coinbase.gateway(base=f"{server.url}/api/v1").refund(attempt)
-    return server.asked[-1]
+    return server.requests[-1]
 
 
 def test_the_request_for_a_checkout_is_as_documented(coinbase: ProviderBench) -> None:

@@ -14,7 +14,7 @@ from gateways.base import AttemptRequest
 
 from .bench import new_attempt
 from .benches.coinbase import CHECKOUT, CHECKOUT_ID, REFUND, ProviderBench
-from .served import answering
+from .served import replying
 from .specifications import all_of
 from .test_gateway_operations import operation
 
@@ -37,7 +37,7 @@ def refund_attempt(coinbase: ProviderBench, minor: int = 1000) -> AttemptRequest
 
 def look_up(coinbase: ProviderBench, checkout: Mapping[str, Any], attempt: AttemptRequest | None = None) -> Outcome:
     """Return what the gateway concludes from a checkout."""
-    with answering((200, dict(checkout))) as server:
+    with replying((200, dict(checkout))) as server:
         return coinbase.gateway(base=server.url).retrieve(attempt or known_attempt(coinbase))
 
 
@@ -111,7 +111,7 @@ def test_a_refund_does_not_reduce_the_charged_amount(coinbase: ProviderBench, st
 )
 def test_another_checkout_is_never_believed(coinbase: ProviderBench, id: Any, reason: str) -> None:
     attempt, refund = known_attempt(coinbase), refund_attempt(coinbase)
-    with answering((200, CHECKOUT | {"id": id})) as server:
+    with replying((200, CHECKOUT | {"id": id})) as server:
         gateway = coinbase.gateway(base=server.url)
         doubt = InDoubt(reason, CHECKOUT_ID)
         assert gateway.retrieve(attempt) == gateway.void(operation(attempt, Verb.VOID)) == doubt
@@ -120,7 +120,7 @@ def test_another_checkout_is_never_believed(coinbase: ProviderBench, id: Any, re
 
 def test_a_new_checkout_is_stored_even_where_the_rest_of_it_is_malformed(coinbase: ProviderBench) -> None:
     references: list[str] = []
-    with answering((201, CHECKOUT | {"status": None})) as server:
+    with replying((201, CHECKOUT | {"status": None})) as server:
         outcome = coinbase.gateway(base=server.url).charge(new_attempt(coinbase), references.append)
     assert outcome == InDoubt("malformed_response", CHECKOUT_ID)
     assert references == [CHECKOUT_ID]
@@ -133,20 +133,20 @@ def test_a_new_checkout_is_stored_even_where_the_rest_of_it_is_malformed(coinbas
 def test_the_response_to_a_refund_wraps_the_checkout_or_is_the_checkout(coinbase: ProviderBench, wrapped: bool) -> None:
     attempt = refund_attempt(coinbase, 250)
     checkout = CHECKOUT | {"refunds": [REFUND | {"reason": attempt.attempt_id}]}
-    with answering((200, {"checkout": checkout} if wrapped else checkout)) as server:
+    with replying((200, {"checkout": checkout} if wrapped else checkout)) as server:
         assert coinbase.gateway(base=server.url).refund(attempt) == Approved("r1", refunded=250)
 
 
 def test_a_refund_without_an_id_is_doubt(coinbase: ProviderBench) -> None:
     attempt = refund_attempt(coinbase)
     refund = {"id": None, "reason": "another", "status": "COMPLETED", "fiatAmount": "10.00", "fiatCurrency": "EUR"}
-    with answering((200, CHECKOUT | {"refunds": [refund]})) as server:
+    with replying((200, CHECKOUT | {"refunds": [refund]})) as server:
         gateway = coinbase.gateway(base=server.url)
         assert gateway.refund(attempt) == gateway.retrieve(attempt) == InDoubt("malformed_response")
 
 
 def test_a_response_to_a_refund_without_that_refund_is_doubt(coinbase: ProviderBench) -> None:
-    with answering((200, {"checkout": CHECKOUT | {"refunds": [dict(REFUND)]}})) as server:
+    with replying((200, {"checkout": CHECKOUT | {"refunds": [dict(REFUND)]}})) as server:
         assert coinbase.gateway(base=server.url).refund(refund_attempt(coinbase)) == InDoubt("malformed_response")
 
 
@@ -167,7 +167,7 @@ def test_a_refund_of_another_amount_is_doubt(coinbase: ProviderBench) -> None:
         "fiatAmount": "2.51",
         "fiatCurrency": "EUR",
     }
-    with answering((200, {"checkout": CHECKOUT | {"refunds": [refund]}})) as server:
+    with replying((200, {"checkout": CHECKOUT | {"refunds": [refund]}})) as server:
         assert coinbase.gateway(base=server.url).refund(attempt) == InDoubt("amount_differs", "r1")
 
 

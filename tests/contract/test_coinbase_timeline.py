@@ -11,7 +11,7 @@ from .bench import ready_attempt as paid_attempt
 from .benches.coinbase import CHECKOUT, CHECKOUT_ID, ProviderBench
 from .benches.coinbase_commerce import CHARGE_ID, charge_in
 from .benches.coinbase_commerce import ProviderBench as CommerceBench
-from .served import answering
+from .served import replying
 from .test_gateway_operations import operation
 
 
@@ -39,7 +39,7 @@ def test_the_timeline_of_a_charge_counts_confirmations(commerce: CommerceBench) 
     assert (unconfirmed["status"], unconfirmed["context"]) == ("pending", "payment")
     assert unconfirmed["network"] == "ethereum"
     assert (unconfirmed["confirmations"], unconfirmed["required"]) == ("0", "8")
-    commerce.let_bank_answer(attempt.reference, is_good=True)
+    commerce.let_bank_decide(attempt.reference, is_good=True)
     *_, completed, confirmed = gateway.timeline(attempt.reference)
     assert completed["status"] == "completed"
     assert (confirmed["confirmations"], confirmed["required"]) == ("8", "8")
@@ -52,8 +52,8 @@ def test_the_timeline_of_a_charge_counts_confirmations(commerce: CommerceBench) 
 
 
 def test_a_malformed_timeline_is_an_error(coinbase: ProviderBench, commerce: CommerceBench) -> None:
-    with answering((200, CHECKOUT | {"createdAt": None})) as server, pytest.raises(GatewayError, match="malformed"):
+    with replying((200, CHECKOUT | {"createdAt": None})) as server, pytest.raises(GatewayError, match="malformed"):
         coinbase.gateway(base=server.url).timeline(CHECKOUT_ID)
     charge = charge_in("NEW", timeline=[{"status": "NEW"}])
-    with answering((200, {"data": charge})) as server, pytest.raises(GatewayError, match="malformed"):
+    with replying((200, {"data": charge})) as server, pytest.raises(GatewayError, match="malformed"):
         commerce.gateway(base=server.url).timeline(CHARGE_ID)

@@ -20,7 +20,7 @@ from .bench import SECONDS, now
 from .bench import ready_attempt as paid_attempt
 from .benches.coinbase import CHECKOUT, CHECKOUT_ID, REFUND, ProviderBench
 from .benches.coinbase_commerce import ProviderBench as CommerceBench
-from .served import answering
+from .served import replying
 from .test_gateway_operations import charged, operation
 
 
@@ -72,7 +72,7 @@ def test_the_event_of_a_failed_refund_names_its_attempt(coinbase: ProviderBench)
     gateway = coinbase.gateway()
     attempt = operation(charged(coinbase, gateway, card="refund_later"), Verb.REFUND)
     pending = gateway.refund(attempt)
-    coinbase.let_bank_answer(pending.reference, is_good=False)
+    coinbase.let_bank_decide(pending.reference, is_good=False)
     event = gateway.read_webhook(json.dumps(coinbase.event(pending.reference)))
     assert (event.reference, event.attempt_id) == (pending.reference, attempt.attempt_id)
     assert isinstance(event.outcome, Declined)
@@ -129,13 +129,13 @@ def test_a_malformed_event_is_reported_with_its_field(coinbase: ProviderBench, c
 
 
 def test_an_event_is_delivered_to_the_products_own_receiver() -> None:
-    with answering((200, {})) as receiver:
+    with replying((200, {})) as receiver:
         settings = Settings(seed=1, webhook_url=f"{receiver.url}/webhooks/stripe", webhook_secret="new-secret")
         with RunningSandbox(settings) as running:
             coinbase = ProviderBench(running)
             attempt = paid_attempt(coinbase)
-            assert wait_until(lambda: bool(receiver.asked), SECONDS)
-        request = receiver.asked[0]
+            assert wait_until(lambda: bool(receiver.requests), SECONDS)
+        request = receiver.requests[0]
         assert request.path == "/webhooks/coinbase"
         body = json.dumps(request.body).encode()
         webhook = coinbase.gateway().verify_webhook(body, request.headers, now())

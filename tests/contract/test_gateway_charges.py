@@ -120,7 +120,7 @@ def test_a_bank_that_decides_later(provider: Bench, gateway: Gateway, books: Boo
     saved_attempt = replace(attempt, reference=saved[0])
     assert gateway.retrieve(saved_attempt) == outcome
 
-    provider.let_bank_answer(saved[0], is_good=is_good)
+    provider.let_bank_decide(saved[0], is_good=is_good)
     assert isinstance(gateway.retrieve(saved_attempt), Approved if is_good else Declined)
     assert books.movements(attempt.payment_id) == ([("charge", 1000)] if is_good else [])
 

@@ -55,7 +55,7 @@ def serving_tls(identity: Path, newest: ssl.TLSVersion) -> Iterator[Served]:
     context.minimum_version = min(newest, VERSIONS.TLSv1_2)
     context.maximum_version = newest
     context.load_cert_chain(identity)
-    with serving(lambda asked: (200, {}), context) as served:
+    with serving(lambda request: (200, {}), context) as served:
         yield served
 
 
@@ -82,7 +82,7 @@ def test_an_old_version_is_refused_before_a_request_is_sent(
     with serving_tls(identity, version) as served:
         with pytest.raises(CallFailed):
             trusting(served.url, bundle).send("POST", "/", json={"secret": 1})
-        assert served.asked == []
+        assert served.requests == []
 
 
 def test_an_untrusted_certificate_is_refused_before_a_request_is_sent(identity: Path) -> None:
@@ -90,7 +90,7 @@ def test_an_untrusted_certificate_is_refused_before_a_request_is_sent(identity: 
         with pytest.raises(CallFailed) as failed:
             JsonApi(served.url, 2).send("POST", "/", json={"secret": 1})
         outcome = StripeGateway("sk_test_x", base=served.url, read_seconds=SECONDS).charge(ATTEMPT, lambda _: None)
-        assert served.asked == []
+        assert served.requests == []
     assert failed.value.kind is FailureKind.NOT_EXECUTED
     assert outcome == NotSent("unreachable", reference=ATTEMPT.reference)
 
@@ -98,7 +98,7 @@ def test_an_untrusted_certificate_is_refused_before_a_request_is_sent(identity: 
 def test_a_certificate_for_another_host_is_refused(identity: Path, bundle: Path) -> None:
     with serving_tls(identity, VERSIONS.TLSv1_3) as served, pytest.raises(CallFailed):
         trusting(served.url.replace("localhost", "127.0.0.1"), bundle).send("GET", "/")
-    assert served.asked == []
+    assert served.requests == []
 
 
 def test_no_variable_of_the_environment_changes_what_is_trusted(
@@ -116,7 +116,7 @@ def test_stripe_is_called_through_the_same_session(
     monkeypatch.setattr(stripe, "ca_bundle_path", str(bundle))
     with serving_tls(identity, VERSIONS.TLSv1_3) as served:
         StripeGateway("sk_test_x", base=served.url, read_seconds=SECONDS).retrieve(ATTEMPT)
-    assert [asked.path.split("?")[0] for asked in served.asked] == ["/v1/payment_intents/pi_1"]
+    assert [request.path.split("?")[0] for request in served.requests] == ["/v1/payment_intents/pi_1"]
 
 
 @pytest.mark.parametrize("proxy", ["http://proxy.example:3128", "https://proxy.example:3128"])

@@ -218,7 +218,7 @@ def test_a_refund_that_the_bank_decides_later(provider: Bench, gateway: Gateway)
     assert isinstance(outcome, Pending)
     saved_attempt = replace(attempt, reference=outcome.reference)
     assert gateway.retrieve(saved_attempt) == outcome
-    provider.let_bank_answer(outcome.reference, is_good=True)
+    provider.let_bank_decide(outcome.reference, is_good=True)
     assert gateway.retrieve(saved_attempt) == Approved(outcome.reference, refunded=1000)
 
 
@@ -227,5 +227,5 @@ def test_a_refund_that_fails_after_it_succeeded(provider: Bench, gateway: Gatewa
     attempt = operation(charged(provider, gateway, card="refund_fails"), Verb.REFUND)
     outcome = gateway.refund(attempt)
     assert isinstance(outcome, Approved)
-    provider.let_bank_answer(outcome.reference, is_good=False)
+    provider.let_bank_decide(outcome.reference, is_good=False)
     assert isinstance(gateway.retrieve(replace(attempt, reference=outcome.reference)), Declined)

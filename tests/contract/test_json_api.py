@@ -15,17 +15,17 @@ from gateways.idempotency import key_of
 from gateways.json_api import JsonApi, decided, looked_up
 from gateways.settings import Secrets, all_revealed
 
-from .served import answering
+from .served import replying
 
 
 def test_a_request_carries_the_fields_of_its_api_and_of_its_call() -> None:
-    with answering((200, {})) as served:
+    with replying((200, {})) as served:
         api = JsonApi(f"{served.url}/v2/", 2, auth=("zoë", "pass:word"), headers={"X-Api": "1"})
         api.send("POST", "/orders", json={"a": 1}, query={"limit": 2}, headers={"X-Call": "2"})
-    (asked,) = served.asked
-    assert (asked.method, asked.path, asked.body) == ("POST", "/v2/orders?limit=2", {"a": 1})
-    assert (asked.headers["X-Api"], asked.headers["X-Call"]) == ("1", "2")
-    assert base64.b64decode(asked.headers["Authorization"].removeprefix("Basic ")).decode() == "zoë:pass:word"
+    (request,) = served.requests
+    assert (request.method, request.path, request.body) == ("POST", "/v2/orders?limit=2", {"a": 1})
+    assert (request.headers["X-Api"], request.headers["X-Call"]) == ("1", "2")
+    assert base64.b64decode(request.headers["Authorization"].removeprefix("Basic ")).decode() == "zoë:pass:word"
 
 
 @pytest.mark.parametrize(
@@ -43,27 +43,27 @@ def test_a_request_carries_the_fields_of_its_api_and_of_its_call() -> None:
     ],
 )
 def test_a_response_has_its_status_and_its_json(status: int, body: bytes, read: object) -> None:
-    with answering((status, body)) as served:
+    with replying((status, body)) as served:
         response = JsonApi(served.url, 2).send("GET", "/")
     assert (response.status, response.body) == (status, read)
     assert response.fields == (read if isinstance(read, dict) else {})
-    assert len(served.asked) == 1
+    assert len(served.requests) == 1
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"{", b"\xff\xfe\xfd", b"[" * 100_000])
 def test_a_success_whose_body_is_no_json_is_malformed(body: bytes) -> None:
-    with answering((200, body)) as served, pytest.raises(CallFailed) as failed:
+    with replying((200, body)) as served, pytest.raises(CallFailed) as failed:
         JsonApi(served.url, 2).send("GET", "/")
     assert (failed.value.reason, failed.value.kind) == ("malformed_response", FailureKind.UNKNOWN)
 
 
 def test_a_redirect_to_a_malformed_address_is_a_response_like_any_other() -> None:
-    with answering((302, {}, {"Location": "http://[bad"})) as served:
+    with replying((302, {}, {"Location": "http://[bad"})) as served:
         assert JsonApi(served.url, 2).send("GET", "/").status == 302
 
 
 def test_a_refused_connection_sends_nothing() -> None:
-    with answering((200, {})) as served:
+    with replying((200, {})) as served:
         api = JsonApi(served.url, 2)
     with pytest.raises(CallFailed) as failed:
         api.send("POST", "/")

@@ -190,7 +190,7 @@ def test_nothing_is_captured_during_the_assessment(
 
 def test_an_accepted_order_is_captured(klarna: KlarnaBench, gateway: KlarnaGateway, books: Books) -> None:
     charge = under_assessment(klarna, gateway)
-    klarna.let_bank_answer(charge.reference, is_good=True)
+    klarna.let_bank_decide(charge.reference, is_good=True)
     assert gateway.retrieve(charge) == CustomerApproved(charge.reference)
     outcome = gateway.charge(charge, lambda _: None)
     assert outcome == Approved(charge.reference, authorized=1000, captured=1000)
@@ -202,7 +202,7 @@ def test_a_rejected_order_is_released(
     klarna: KlarnaBench, gateway: KlarnaGateway, sandbox: RunningSandbox, verb: Verb
 ) -> None:
     charge = under_assessment(klarna, gateway, verb)
-    klarna.let_bank_answer(charge.reference, is_good=False)
+    klarna.let_bank_decide(charge.reference, is_good=False)
     outcome = gateway.retrieve(charge)
     assert isinstance(outcome, Approved | Declined)
     assert ledger_rows(sandbox, charge.payment_id) == [HELD, RELEASED]
@@ -217,7 +217,7 @@ def test_a_rejected_order_is_declined_only_after_its_release(
     klarna: KlarnaBench, gateway: KlarnaGateway, sandbox: RunningSandbox, books: Books, fault: str
 ) -> None:
     charge = under_assessment(klarna, gateway)
-    klarna.let_bank_answer(charge.reference, is_good=False)
+    klarna.let_bank_decide(charge.reference, is_good=False)
     books.fail("klarna.orders.cancel", fault)
     assert isinstance(gateway.retrieve(charge), InDoubt)
     assert isinstance(gateway.retrieve(charge), Declined)
@@ -296,7 +296,7 @@ def test_a_token_order_under_assessment(
     outcome = gateway.charge(charge, lambda _: None)
     assert isinstance(outcome, Pending)
     saved = replace(charge, reference=outcome.reference)
-    klarna.let_bank_answer(outcome.reference, is_good=is_good)
+    klarna.let_bank_decide(outcome.reference, is_good=is_good)
     assert isinstance(gateway.retrieve(saved), CustomerApproved if is_good else Declined)
     assert isinstance(gateway.charge(saved, lambda _: None), Approved if is_good else Declined)
     assert books.movements(charge.payment_id) == ([("charge", 1000)] if is_good else [])

@@ -28,7 +28,7 @@ from gateways.klarna.responses import (
 
 from .bench import API_URL, SECONDS, new_attempt
 from .benches.klarna import ProviderBench as KlarnaBench
-from .served import Asked, answering
+from .served import ReceivedRequest, replying
 
 # Only the bench's constants are read here; the sandbox gets no call.
 CHARGE = replace(new_attempt(KlarnaBench), attempt_id="at_1")
@@ -198,10 +198,10 @@ MALFORMED = [
 
 
 @contextmanager
-def gateway_that_gets(body: bytes, status: int = 200) -> Iterator[tuple[KlarnaGateway, list[Asked]]]:
+def gateway_that_gets(body: bytes, status: int = 200) -> Iterator[tuple[KlarnaGateway, list[ReceivedRequest]]]:
     """Serve the same response to every call; yield a gateway that calls there, and the requests."""
-    with answering((status, body)) as served:
-        yield KlarnaGateway("sandbox", "x", api_url=API_URL, base=served.url, read_seconds=SECONDS), served.asked
+    with replying((status, body)) as served:
+        yield KlarnaGateway("sandbox", "x", api_url=API_URL, base=served.url, read_seconds=SECONDS), served.requests
 
 
 def carry_out(gateway: Gateway, attempt: AttemptRequest) -> Outcome:

@@ -22,7 +22,7 @@ from sandbox.state import Settings
 
 from .bench import API_URL, PAYER, SECONDS, new_attempt, now
 from .benches.klarna import ProviderBench as KlarnaBench
-from .served import Served, answering
+from .served import Served, replying
 
 SECRET, OLD = "s" * 32, "o" * 32
 SESSION = {"session_id": "hpp-1", "status": "COMPLETED", "order_id": "o-1", "klarna_reference": "K4MADNY"}
@@ -197,7 +197,7 @@ def test_a_status_update_without_its_page_is_stored_and_malformed() -> None:
 @pytest.fixture
 def receiver() -> Iterator[Served]:
     """Receive what Klarna posts."""
-    with answering((200, b"")) as served:
+    with replying((200, b"")) as served:
         yield served
 
 
@@ -211,7 +211,7 @@ def test_posted_callbacks_are_verified_and_read(receiver: Served) -> None:
         klarna.let_customer_act(reference, is_good=True)
         page = requests.get(f"{sandbox.url}/_sandbox/klarna/callbacks", timeout=SECONDS).json()["callbacks"][-1]
         order_id = page["event"]["session"]["order_id"]
-        klarna.let_bank_answer(order_id, is_good=True)
+        klarna.let_bank_decide(order_id, is_good=True)
         events, ids = set(), set()
         for _ in range(3):
             posted = receiver.next()

@@ -77,7 +77,7 @@ def test_a_certificate_from_another_address_is_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "may_be_imitated"),
+    ("changes", "may_be_simulated"),
     [
         ({}, True),
         ({"is_live": True}, False),
@@ -85,18 +85,18 @@ def test_a_certificate_from_another_address_is_refused(url: str) -> None:
         ({"base": BASES["live"]}, False),
     ],
 )
-def test_only_an_imitation_brings_its_own_certificates(
-    paypal: ProviderBench, changes: dict[str, Any], may_be_imitated: bool
+def test_only_a_sandbox_brings_its_own_certificates(
+    paypal: ProviderBench, changes: dict[str, Any], may_be_simulated: bool
 ) -> None:
     sent, gateway = paypal.signed(EVENT), paypal.gateway(**changes)
-    if may_be_imitated:
+    if may_be_simulated:
         assert gateway.verify_webhook(sent.body, sent.headers, now()).event_id == "WH-1"
     else:
         with pytest.raises(WebhookRefused, match="elsewhere"):
             gateway.verify_webhook(sent.body, sent.headers, now())
 
 
-def test_the_certificate_of_another_imitation_is_refused(paypal: ProviderBench) -> None:
+def test_the_certificate_of_another_sandbox_is_refused(paypal: ProviderBench) -> None:
     place = sandbox_place("http://127.0.0.1:9/paypal")
     assert not place.allows(paypal.signed(EVENT).headers["Paypal-Cert-Url"])
 
@@ -150,7 +150,7 @@ def test_a_cached_certificate_expires(served: Served) -> None:
     served.pages["/v1/notifications/certs/CERT-1"] = (200, signing.certificate())
     certificates, url = Certificates(place_at(served.host)), f"{served.url}/v1/notifications/certs/CERT-1"
     assert certificates.key(url, now()) == certificates.key(url, now())
-    assert len(served.asked) == 1  # cached by its address
+    assert len(served.requests) == 1  # cached by its address
     with pytest.raises(WebhookRefused, match="not valid"):
         certificates.key(url, now() + timedelta(days=365 * 11))
 
@@ -174,7 +174,7 @@ def test_a_response_without_a_certificate_is_refused(served: Served, response: R
     served.pages["/v1/notifications/certs/CERT-1"] = response
     with pytest.raises(WebhookRefused):
         Certificates(place_at(served.host)).key(f"{served.url}/v1/notifications/certs/CERT-1", now())
-    assert [fetched.path for fetched in served.asked] == ["/v1/notifications/certs/CERT-1"]
+    assert [fetched.path for fetched in served.requests] == ["/v1/notifications/certs/CERT-1"]
 
 
 def test_a_certificate_that_cannot_be_fetched_cannot_be_checked() -> None:
@@ -194,7 +194,7 @@ def test_new_addresses_are_fetched_ten_times_a_minute(served: Served) -> None:
     for n in range(20):
         with pytest.raises(WebhookRefused):
             certificates.key(f"{start}/CERT-invented-{n}", at)
-    assert len(served.asked) == 10
+    assert len(served.requests) == 10
     assert certificates.key(f"{start}/CERT-1", at)  # it is cached, and does not count
     served.pages["/v1/notifications/certs/CERT-2"] = (200, signing.certificate())
     with pytest.raises(WebhookRefused, match="too many"):

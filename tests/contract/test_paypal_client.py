@@ -15,14 +15,14 @@ from gateways.paypal.token import AccessToken
 
 from .bench import SECONDS
 from .benches.paypal import MemoryTokens
-from .served import Reply, Served, answering
+from .served import Reply, Served, replying
 from .test_paypal_malformed import TOKEN
 
 
 @contextmanager
 def client_of(*replies: Reply) -> Iterator[tuple[PayPalClient, Served]]:
     """Yield a client of a PayPal that gives these responses, one after the other."""
-    with answering(*replies) as served:
+    with replying(*replies) as served:
         api = JsonApi(served.url, SECONDS)
         yield PayPalClient(api, AccessToken(api, "client", "secret", MemoryTokens())), served
 
@@ -43,5 +43,5 @@ def test_a_refused_token_is_renewed_once_and_the_call_repeated() -> None:
     second = TOKEN | {"access_token": "A22"}
     with client_of((200, TOKEN), (401, {}), (200, second), (200, {"id": "O1"})) as (client, served):
         assert client.get("/v2/checkout/orders/O1").body == {"id": "O1"}
-    sent = [call.headers["Authorization"] for call in served.asked if not call.path.endswith("/token")]
+    sent = [call.headers["Authorization"] for call in served.requests if not call.path.endswith("/token")]
     assert sent == ["Bearer A21", "Bearer A22"]

@@ -99,7 +99,7 @@ def test_an_unpaid_order_is_closed_by_leaving_it(paypal: ProviderBench, books: B
     if is_approved:
         paypal.let_customer_act(waiting.reference, is_good=True)
     void = operation(waiting, Verb.VOID)
-    # A capture of ours can be under way only after the buyer has approved.
+    # Celeriac's own capture can be under way only after the buyer has approved.
     closed = Approved(waiting.reference, voided=True, may_still_charge=is_approved)
     assert gateway.void(void) == gateway.retrieve(void) == closed
     assert books.movements(waiting.payment_id) == []
@@ -111,7 +111,7 @@ def test_an_order_of_a_saved_account_is_closed_by_leaving_it(paypal: ProviderBen
     gateway = paypal.gateway()
     gateway.charge(created, references.append)
     void = replace(operation(replace(created, reference=references[0]), Verb.VOID), method_token=token)
-    # The order is captured without the buyer, so a capture of ours may be under way.
+    # The order is captured without the buyer, so Celeriac's own capture may be under way.
     closed = Approved(references[0], voided=True, may_still_charge=True)
     assert gateway.void(void) == gateway.retrieve(void) == closed
 
@@ -150,7 +150,7 @@ def test_an_order_that_paypal_has_deleted(paypal: ProviderBench) -> None:
 def test_an_echeck_takes_days(paypal: ProviderBench, books: Books, is_good: bool) -> None:
     gateway, pending = paypal.gateway(), paypal.approved_in_scenario("PENDING")
     assert gateway.charge(pending, lambda _: None) == gateway.retrieve(pending) == Pending(pending.reference)
-    paypal.let_bank_answer(pending.reference, is_good=is_good)
+    paypal.let_bank_decide(pending.reference, is_good=is_good)
     assert isinstance(gateway.retrieve(pending), Approved if is_good else Declined)
     assert books.movements(pending.payment_id) == ([("charge", 1000)] if is_good else [])
 
@@ -161,7 +161,7 @@ def test_a_refund_by_echeck_that_fails(paypal: ProviderBench, books: Books) -> N
     pending = gateway.refund(refund)
     assert pending == gateway.refund(refund) == gateway.retrieve(refund)
     assert isinstance(pending, Pending)
-    paypal.let_bank_answer(pending.reference, is_good=False)
+    paypal.let_bank_decide(pending.reference, is_good=False)
     failed = gateway.retrieve(replace(refund, reference=pending.reference))
     assert isinstance(failed, Declined)
     assert failed.decline.code == "FAILED"
@@ -206,7 +206,7 @@ def test_a_repeat_moves_nothing_after_paypal_dropped_the_request_id(own_sandbox:
     state.advance(timedelta(days=46).total_seconds())
     assert gateway.refund(refund) == made
     assert Books(own_sandbox).movements(paid.payment_id) == [("charge", 1000), ("refund", 300)]
-    assert len(paypal.imitation.tokens) == 2  # the first has expired
+    assert len(paypal.simulated.tokens) == 2  # the first has expired
 
 
 # --- amounts ---

@@ -17,12 +17,12 @@ from .benches.paypal import MemoryTokens, ProviderBench
 
 CREDENTIALS = {"paypal_client_id": "sandbox-client", "paypal_client_secret": "sandbox-secret"}
 REAL = {"paypal_client_id": "AaBb", "paypal_client_secret": "EeFf", "paypal_webhook_id": "8PT5"}
-IMITATED = {**CREDENTIALS, "paypal_webhook_id": WEBHOOK_ID, "paypal_api_base": "http://127.0.0.1:8900/paypal"}
+SIMULATED = {**CREDENTIALS, "paypal_webhook_id": WEBHOOK_ID, "paypal_api_base": "http://127.0.0.1:8900/paypal"}
 CONTEXT = GatewayContext(API_URL, 30, MemoryTokens())
 
 
 @pytest.mark.parametrize(
-    "variables", [{}, IMITATED, REAL, REAL | {"paypal_mode": "live"}, {"paypal_webhook_id": "8PT5"}]
+    "variables", [{}, SIMULATED, REAL, REAL | {"paypal_mode": "live"}, {"paypal_webhook_id": "8PT5"}]
 )
 def test_settings_without_problems(variables: dict[str, Any]) -> None:
     settings = PayPalSettings(**variables)
@@ -36,10 +36,10 @@ def test_settings_without_problems(variables: dict[str, Any]) -> None:
         ({"paypal_client_id": "A"}, ["PAYPAL_CLIENT_SECRET", "PAYPAL_WEBHOOK_ID"]),
         ({"paypal_client_secret": "E"}, ["PAYPAL_CLIENT_ID", "PAYPAL_WEBHOOK_ID"]),
         (REAL | {"paypal_webhook_id": ""}, ["PAYPAL_WEBHOOK_ID"]),
-        (IMITATED | {"paypal_mode": "live"}, ["PAYPAL_MODE"]),
+        (SIMULATED | {"paypal_mode": "live"}, ["PAYPAL_MODE"]),
         (REAL | {"paypal_mode": "live", "paypal_api_base": BASES["sandbox"]}, ["PAYPAL_MODE"]),
         (REAL | {"paypal_api_base": BASES["live"]}, ["PAYPAL_API_BASE"]),
-        (IMITATED | {"paypal_api_base": None}, ["PAYPAL_CLIENT_SECRET"]),
+        (SIMULATED | {"paypal_api_base": None}, ["PAYPAL_CLIENT_SECRET"]),
         (REAL | {"paypal_api_base": BASES["sandbox"].replace("https", "http")}, ["PAYPAL_API_BASE"]),
     ],
 )

@@ -25,7 +25,7 @@ from sandbox.state import Settings
 from . import paypal_spec
 from .bench import SECONDS, now
 from .benches.paypal import ProviderBench
-from .served import answering
+from .served import replying
 from .test_gateway_operations import charged, operation
 
 SUBSCRIPTION, TOKEN = "I-BW452GLLEP1G", "8kk8451t"
@@ -251,7 +251,7 @@ def test_the_sandbox_emits_exactly_the_types_that_are_read() -> None:
 
 def test_the_sandbox_delivers_side_events_that_verify() -> None:
     with (
-        answering((200, b"")) as served,
+        replying((200, b"")) as served,
         RunningSandbox(Settings(webhook_url=f"{served.url}/webhooks/stripe")) as sandbox,
     ):
         paypal = ProviderBench(sandbox)

@@ -11,7 +11,7 @@ from gateways.paypal.gateway import PayPalGateway
 
 from .bench import SECONDS
 from .benches.paypal import MemoryTokens
-from .served import answering
+from .served import replying
 from .test_paypal_malformed import TOKEN, attempt_on_order
 
 
@@ -31,7 +31,7 @@ from .test_paypal_malformed import TOKEN, attempt_on_order
     ],
 )
 def test_a_malformed_token_is_no_access(changes: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
-    with answering((200, TOKEN | changes)) as served:
+    with replying((200, TOKEN | changes)) as served:
         gateway = PayPalGateway("client", "secret", MemoryTokens(), "W1", served.url, read_seconds=SECONDS)
         assert gateway.charge(attempt_on_order(), lambda _: None) == NotSent("no_access_token", reference="O1")
         assert gateway.retrieve(attempt_on_order()) == InDoubt("no_access_token", "O1")

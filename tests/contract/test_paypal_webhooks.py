@@ -29,7 +29,7 @@ from sandbox.state import Settings
 
 from .bench import Webhook, body_of, now
 from .benches.paypal import ProviderBench
-from .served import Served, answering
+from .served import Served, replying
 from .test_gateway_operations import charged, operation
 
 EVENT = {"id": "WH-1", "event_type": "CUSTOMER.DISPUTE.CREATED", "resource": {}}
@@ -37,7 +37,7 @@ EVENT = {"id": "WH-1", "event_type": "CUSTOMER.DISPUTE.CREATED", "resource": {}}
 
 @pytest.fixture
 def questions(paypal: ProviderBench, sandbox: RunningSandbox) -> Callable[[], int]:
-    """The number of webhooks that PayPal was asked about: the hits of a fault that does nothing."""
+    """The number of webhooks that PayPal was to verify: the hits of a fault that does nothing."""
     fault = sandbox.state.faults.add("paypal.webhooks.verify", "latency", times=None, seconds=0.0)
     return lambda: fault.hits
 
@@ -67,7 +67,7 @@ def test_the_signed_text_is_put_together_as_documented(served: Served) -> None:
     served.pages["/v1/notifications/certs/CERT-1"] = (200, signing.certificate())
     roots = (signing.authority().certificate,)
     place = Place("http", frozenset({served.host}), "/v1/notifications/certs/", lambda: roots)
-    webhooks = Webhooks("WH-REG", Certificates(place), lambda question: pytest.fail("asked PayPal"))
+    webhooks = Webhooks("WH-REG", Certificates(place), lambda question: pytest.fail("called PayPal"))
     assert webhooks.verify(body, headers, at).event_id == "WH-1"
     for changed in (
         headers | {"Paypal-Transmission-Id": "69cd13f1"},
@@ -152,13 +152,13 @@ def with_certificate(sent: Webhook, id: str = signing.UNKNOWN_CERTIFICATE_ID) ->
     return replace(sent, headers={**sent.headers, "Paypal-Cert-Url": f"{start}/{id}"})
 
 
-def test_paypal_is_not_asked_about_a_missing_certificate(paypal: ProviderBench, questions: Callable[[], int]) -> None:
+def test_paypal_is_not_called_for_a_missing_certificate(paypal: ProviderBench, questions: Callable[[], int]) -> None:
     with pytest.raises(WebhookRefused):
         verify(paypal, with_certificate(paypal.signed(EVENT), "CERT-invented"))
     assert questions() == 0
 
 
-def test_paypal_is_asked_when_the_certificate_cannot_be_checked(
+def test_paypal_is_called_when_the_certificate_cannot_be_checked(
     paypal: ProviderBench, questions: Callable[[], int]
 ) -> None:
     # Serialised anew, the body would lose these spaces and this order.
@@ -359,7 +359,7 @@ def test_a_malformed_event_with_a_good_signature_is_stored(paypal: ProviderBench
 
 def test_the_sandbox_delivers_events_that_verify() -> None:
     with (
-        answering((200, b"")) as served,
+        replying((200, b"")) as served,
         RunningSandbox(Settings(webhook_url=f"{served.url}/api/v1/payments/webhooks/stripe")) as sandbox,
     ):
         paypal = ProviderBench(sandbox)

@@ -1,4 +1,4 @@
-"""Every provider that can be configured has a bench in the suite, an imitation, and a line in the capability table."""
+"""Every provider that can be configured has a bench in the suite, a sandbox, and a line in the capability table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def test_every_provider_is_put_through_the_suite() -> None:
     assert set(PROVIDERS) - BY_HAND <= {bench.provider for bench in BENCHES}
 
 
-def test_every_provider_is_imitated(sandbox: RunningSandbox) -> None:
+def test_every_provider_is_simulated(sandbox: RunningSandbox) -> None:
     assert len(sandbox.state.providers) == len(set(PROVIDERS) - BY_HAND)
 
 

@@ -14,7 +14,7 @@ from domain.payment_methods import PaymentMethod
 from gateways.base import AttemptRequest
 from gateways.stripe.gateway import StripeGateway
 
-from .served import Asked, answering
+from .served import ReceivedRequest, replying
 from .test_stripe_responses import ATTEMPT, gateway_at
 
 METADATA = {"metadata[payment_id]": "pay_1", "metadata[attempt_id]": "at_1"}
@@ -39,16 +39,16 @@ def charge(attempt: AttemptRequest) -> Callable[[StripeGateway], Any]:
 
 def calls_of(call: Callable[[StripeGateway], Any]) -> list[tuple[str, str, str | None, dict[str, str]]]:
     """Return method, path, idempotency key and parameters of each call."""
-    with answering((200, OBJECT)) as served:
+    with replying((200, OBJECT)) as served:
         call(gateway_at(served.url))
     return [
         (each.method, each.path.split("?")[0], each.headers.get("Idempotency-Key"), params(each))
-        for each in served.asked
+        for each in served.requests
     ]
 
 
-def params(asked: Asked) -> dict[str, str]:
-    return dict(parse_qsl(asked.raw.decode() or asked.path.partition("?")[2]))
+def params(request: ReceivedRequest) -> dict[str, str]:
+    return dict(parse_qsl(request.raw.decode() or request.path.partition("?")[2]))
 
 
 CREATED = {"amount": "1000", "currency": "eur", **METADATA}

@@ -155,7 +155,7 @@ def test_a_debit_that_comes_back_after_it_succeeded(
     money = replace(attempt_in_euros.money, currency="USD") if is_ach else attempt_in_euros.money
     attempt = replace(attempt_in_euros, money=money)
     reference = stripe_gateway.charge(attempt, lambda _: None).reference
-    bench.let_bank_answer(reference, is_good=True)
+    bench.let_bank_decide(reference, is_good=True)
     url = f"{bench._url}/_sandbox/intents/{reference}/dispute"
     requests.post(url, json={"reason": "insufficient_funds"}, timeout=SECONDS).raise_for_status()
     assert side_events(bench, stripe_gateway, reference) == [
@@ -171,7 +171,7 @@ def test_a_test_account_that_takes_its_debit_back(bench: StripeBench, stripe_gat
     token = bench._call("POST", "/v1/payment_methods", iban | owner)["id"]
     attempt = new_attempt(bench, method=PaymentMethod.SEPA_DEBIT, method_token=token)
     reference = stripe_gateway.charge(attempt, lambda _: None).reference
-    bench.let_bank_answer(reference, is_good=True)
+    bench.let_bank_decide(reference, is_good=True)
     assert side_events(bench, stripe_gateway, reference)[0] == ("debit_returned", "lost", "")
 
 

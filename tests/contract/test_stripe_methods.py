@@ -145,7 +145,7 @@ def test_a_refund_of_a_transfer_is_pending_at_the_bank(
     attempt = operation(saved_attempt, Verb.REFUND, 4000)
     outcome = stripe_gateway.refund(attempt)
     assert isinstance(outcome, Pending)
-    bench.let_bank_answer(outcome.reference, is_good=True)
+    bench.let_bank_decide(outcome.reference, is_good=True)
     assert stripe_gateway.retrieve(attempt) == Approved(outcome.reference, refunded=4000)
 
 
@@ -287,7 +287,7 @@ def test_a_debit_fails_days_later(
     attempt = attempt_request(bench, PaymentMethod.ACH_DEBIT, "50", "USD", method_token=f"pm_usBankAccount_{name}")
     outcome = stripe_gateway.charge(attempt, lambda _: None)
     assert isinstance(outcome, Pending)
-    bench.let_bank_answer(outcome.reference, is_good=False)
+    bench.let_bank_decide(outcome.reference, is_good=False)
     failed = stripe_gateway.retrieve(replace(attempt, reference=outcome.reference))
     assert isinstance(failed, Declined)
     assert (failed.decline.code, failed.decline.decline_class) == (code, kind)

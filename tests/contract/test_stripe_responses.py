@@ -29,7 +29,7 @@ from gateways.stripe.saved_method_responses import Customer, saved_method
 from gateways.stripe.side_events import Dispute
 
 from .bench import SECONDS
-from .served import answering
+from .served import replying
 from .specifications import all_of
 
 ATTEMPT = AttemptRequest(
@@ -61,7 +61,7 @@ def gateway_at(url: str) -> StripeGateway:
 @pytest.fixture(params=[b"{}", b'{"id": "pi_1"}', b'{"id": "pi_1", "status": "succeeded", "currency": null}', b"[]"])
 def gateway(request: pytest.FixtureRequest) -> Iterator[StripeGateway]:
     """A gateway whose provider sends the same malformed response to every call."""
-    with answering((200, request.param)) as served:
+    with replying((200, request.param)) as served:
         yield gateway_at(served.url)
 
 
@@ -89,7 +89,7 @@ def test_a_look_up_is_in_doubt(gateway: StripeGateway, verb: Verb) -> None:
 @pytest.mark.parametrize("error", ["bad gateway", None, [], 7])
 @pytest.mark.parametrize("status", [400, 402, 429, 502])
 def test_a_refusal_whose_error_is_no_object_is_in_doubt(status: int, error: Any) -> None:
-    with answering((status, {"error": error})) as served:
+    with replying((status, {"error": error})) as served:
         gateway = gateway_at(served.url)
         outcomes = [gateway.charge(ATTEMPT, lambda reference: None), gateway.retrieve(ATTEMPT)]
     assert outcomes == [InDoubt("malformed_response", "pi_1")] * 2
@@ -98,7 +98,7 @@ def test_a_refusal_whose_error_is_no_object_is_in_doubt(status: int, error: Any)
 @pytest.mark.parametrize("changes", [{"code": 7}, {"decline_code": []}, {"type": None}])
 def test_a_refusal_with_a_code_of_another_type_is_in_doubt(changes: dict[str, Any]) -> None:
     error = {"type": "card_error", "code": "card_declined"}
-    with answering((402, {"error": error | changes})) as served:
+    with replying((402, {"error": error | changes})) as served:
         outcome = gateway_at(served.url).charge(ATTEMPT, lambda reference: None)
     assert outcome == InDoubt("malformed_response", "pi_1")
 
@@ -110,7 +110,7 @@ def test_a_refusal_with_a_code_of_another_type_is_in_doubt(changes: dict[str, An
     ("changes", "reason"), [({"id": "pi_2"}, "another_object"), ({"currency": "jpy"}, "another_currency")]
 )
 def test_another_intent_is_never_believed(changes: dict[str, str], reason: str) -> None:
-    with answering((200, json.dumps(INTENT | changes).encode())) as served:
+    with replying((200, json.dumps(INTENT | changes).encode())) as served:
         gateway = gateway_at(served.url)
         outcomes = [gateway.retrieve(ATTEMPT), gateway.charge(ATTEMPT, lambda reference: None)]
         for verb in (Verb.CAPTURE, Verb.VOID):
@@ -119,7 +119,7 @@ def test_another_intent_is_never_believed(changes: dict[str, str], reason: str) 
 
 
 def test_another_refund_is_never_believed() -> None:
-    with answering((200, REFUND | {"id": "re_2"})) as served:
+    with replying((200, REFUND | {"id": "re_2"})) as served:
         outcome = gateway_at(served.url).retrieve(replace(ATTEMPT, verb=Verb.REFUND, reference="re_1"))
     assert outcome == InDoubt("another_object", "re_1")
 
@@ -190,11 +190,11 @@ def refund_page(*ids: str, attempt_id: str = "at_0", has_more: bool = False) -> 
 
 def test_a_refund_is_searched_for_on_every_page() -> None:
     pages = [refund_page("re_3", "re_2", has_more=True), refund_page("re_1", attempt_id="at_1")]
-    with answering(*((200, page) for page in pages)) as served:
+    with replying(*((200, page) for page in pages)) as served:
         outcome = gateway_at(served.url).retrieve(replace(ATTEMPT, verb=Verb.REFUND, reference=None))
     assert outcome == Approved("re_1", refunded=1000)
     first = "/v1/refunds?payment_intent=pi_1&limit=100"
-    assert [asked.path for asked in served.asked] == [first, f"{first}&starting_after=re_2"]
+    assert [request.path for request in served.requests] == [first, f"{first}&starting_after=re_2"]
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_a_refund_is_searched_for_on_every_page() -> None:
     ],
 )
 def test_only_a_complete_list_proves_that_a_refund_was_not_created(page: Any, outcome: InDoubt | NotSent) -> None:
-    with answering((200, page)) as served:
+    with replying((200, page)) as served:
         assert gateway_at(served.url).retrieve(replace(ATTEMPT, verb=Verb.REFUND, reference=None)) == outcome
 
 
@@ -264,7 +264,7 @@ MILLISECONDS = 1_700_000_000_000
 
 def test_a_time_out_of_range_is_doubt_and_no_error() -> None:
     held = INTENT | {"status": "requires_capture", "amount_capturable": 1000, "created": MILLISECONDS}
-    with answering((200, held)) as served:
+    with replying((200, held)) as served:
         gateway = gateway_at(served.url)
         assert gateway.retrieve(ATTEMPT) == InDoubt("malformed_response", "pi_1")
         assert gateway.charge(ATTEMPT, lambda reference: None) == InDoubt("malformed_response", "pi_1")

@@ -215,11 +215,11 @@ def test_only_one_page_of_methods_is_read() -> None:
     methods = [{"id": f"pm_{n}", "object": "payment_method", "type": "link", "link": {}} for n in range(100)]
     page = {"object": "list", "url": "/v1/customers/cus_1/payment_methods", "has_more": True, "data": methods}
     customer = {"id": "cus_1", "object": "customer", "invoice_settings": {"default_payment_method": "pm_7"}}
-    with serving(lambda asked: (200, page if "payment_methods" in asked.path else customer)) as served:
+    with serving(lambda request: (200, page if "payment_methods" in request.path else customer)) as served:
         listed = StripeGateway("sk_test_sandbox", ("whsec_x",), served.url, read_seconds=SECONDS).list_methods("cus_1")
     assert [saved.token for saved in listed if saved.is_default] == ["pm_7"]
     assert len(listed) == 100
-    assert [asked.path for asked in served.asked if "payment_methods" in asked.path] == [
+    assert [request.path for request in served.requests if "payment_methods" in request.path] == [
         "/v1/customers/cus_1/payment_methods?limit=100"
     ]
 

@@ -75,10 +75,11 @@ class Terminal:
 def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     """A terminal beside the stack of `dev.py up`, with the variables that a person takes from its screen."""
     with Stack(tmp_path_factory.mktemp("stack")) as stack:
+        app_key, operator_key = stack.create_keys("up")
         variables = {
             "API": stack.api_url,
-            "KEY": stack.create_key("app", "up"),
-            "OPERATOR_KEY": stack.create_key("operator", "up"),
+            "KEY": app_key,
+            "OPERATOR_KEY": operator_key,
             "SANDBOX": stack.sandbox_url,
             "BROKER_URL": stack.env["CELERY_BROKER_URL"],
         }

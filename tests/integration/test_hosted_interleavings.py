@@ -106,7 +106,7 @@ def mismatched(system: System, way: str = "pay_too_little") -> tuple[str, Any]:
     bench, gateway = add_provider(system, "coinbase_commerce")
     payment_id = waiting_for_customer(system, "bitcoin", bench.currency)
     bench.decide(reference(system, payment_id), way)
-    bench.let_bank_answer(reference(system, payment_id), is_good=True)
+    bench.let_bank_decide(reference(system, payment_id), is_good=True)
     come_back(system, payment_id)
     system.run_until_idle()
     assert system.state(payment_id) == "amount_mismatch"

@@ -34,12 +34,12 @@ SECRET = "sandbox-secret"
 
 @dataclass
 class Tokens:
-    """A database, an imitation of PayPal, and the calls that reached it."""
+    """A database, a simulated PayPal, and the calls that reached it."""
 
     engine: Engine
     sandbox: RunningSandbox
     bench: ProviderBench
-    imitation: PayPal
+    simulated: PayPal
 
     def gateway(self, **changes: Any) -> PayPalGateway:
         """Return the gateway of another process."""
@@ -68,7 +68,7 @@ def tokens(postgres_url: str) -> Iterator[Tokens]:
     engine = make_engine(postgres_url)
     with RunningSandbox(Settings()) as sandbox:
         bench = ProviderBench(sandbox)
-        yield Tokens(engine, sandbox, bench, bench.imitation)
+        yield Tokens(engine, sandbox, bench, bench.simulated)
     engine.dispose()
 
 
@@ -86,37 +86,37 @@ def at_once(gateways: list[PayPalGateway]) -> list[str]:
 
 def test_fifty_workers_with_an_expired_token_ask_for_one(tokens: Tokens) -> None:
     tokens.gateway().check()
-    assert len(tokens.imitation.tokens) == 1
+    assert len(tokens.simulated.tokens) == 1
     tokens.expire()
     accounts = at_once([tokens.gateway() for _ in range(PROCESSES)])
     assert len(accounts) == WORKERS
     assert set(accounts) == {accounts[0]}
-    assert len(tokens.imitation.tokens) == 2
+    assert len(tokens.simulated.tokens) == 2
 
 
 def test_fifty_workers_without_any_token_ask_for_one(tokens: Tokens) -> None:
     at_once([tokens.gateway() for _ in range(PROCESSES)])
-    assert len(tokens.imitation.tokens) == 1
+    assert len(tokens.simulated.tokens) == 1
 
 
 def test_fifty_workers_whose_token_is_refused_ask_for_one(tokens: Tokens) -> None:
     gateways = [tokens.gateway() for _ in range(PROCESSES)]
     for gateway in gateways:
         gateway.check()
-    tokens.imitation.tokens.clear()
+    tokens.simulated.tokens.clear()
     at_once(gateways)
-    assert len(tokens.imitation.tokens) == 1
+    assert len(tokens.simulated.tokens) == 1
 
 
 def test_a_token_outlives_its_process(tokens: Tokens) -> None:
     tokens.gateway().check()
     tokens.gateway().check()
-    assert len(tokens.imitation.tokens) == 1
+    assert len(tokens.simulated.tokens) == 1
 
 
 def test_nothing_is_stored_in_clear(tokens: Tokens) -> None:
     tokens.gateway().check()
-    [token] = tokens.imitation.tokens
+    [token] = tokens.simulated.tokens
     row = tokens.row()
     stored = " ".join(str(value) for value in row)
     assert row.sealed
@@ -125,10 +125,10 @@ def test_nothing_is_stored_in_clear(tokens: Tokens) -> None:
     assert "sandbox-client" not in stored
 
 
-def test_a_token_sealed_with_another_secret_is_not_used(tokens: Tokens) -> None:
+def test_a_token_encrypted_with_another_secret_is_not_used(tokens: Tokens) -> None:
     tokens.gateway().check()
     tokens.gateway(client_secret="sandbox-rotated").check()
-    assert len(tokens.imitation.tokens) == 2
+    assert len(tokens.simulated.tokens) == 2
 
 
 def test_the_claim_of_a_dead_process_ends(tokens: Tokens) -> None:
@@ -138,7 +138,7 @@ def test_the_claim_of_a_dead_process_ends(tokens: Tokens) -> None:
     claimed_until = tokens.row().claimed_until
     tokens.gateway().check()
     assert tokens.now() >= claimed_until
-    assert len(tokens.imitation.tokens) == 2
+    assert len(tokens.simulated.tokens) == 2
 
 
 def test_a_claim_that_never_ends_blocks_a_charge_only_for_a_while(tokens: Tokens) -> None:
@@ -156,14 +156,14 @@ def test_an_old_token_is_used_while_another_process_renews(tokens: Tokens, monke
     impatient = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: pytest.fail("waited"))
     monkeypatch.setattr("gateways.paypal.token.time", impatient)
     tokens.gateway().check()
-    assert len(tokens.imitation.tokens) == 1
+    assert len(tokens.simulated.tokens) == 1
 
 
 def test_a_token_is_renewed_before_it_ends(tokens: Tokens) -> None:
     tokens.gateway().check()
     tokens.change(expires_at=tokens.now() + timedelta(seconds=60))
     tokens.gateway().check()
-    assert len(tokens.imitation.tokens) == 2
+    assert len(tokens.simulated.tokens) == 2
 
 
 def test_a_renewal_that_fails_releases_the_claim(tokens: Tokens) -> None:
@@ -187,13 +187,13 @@ def store(request: pytest.FixtureRequest) -> Iterator[DatabaseTokens]:
 
 def test_a_token_is_read_as_it_was_stored(store: DatabaseTokens) -> None:
     assert store.find("a") is None
-    store.put("a", "sealed", 100)
+    store.put("a", "encrypted", 100)
     store.put("b", "other", 100)
     token = store.find("a")
-    assert token.sealed == "sealed"
+    assert token.encrypted == "encrypted"
     assert 95 < token.seconds_left <= 100
     store.put("a", "ended", -5)
-    assert store.find("a").sealed == "ended"
+    assert store.find("a").encrypted == "ended"
     assert store.find("a").seconds_left < 0
 
 
@@ -202,7 +202,7 @@ def test_one_process_holds_a_claim(store: DatabaseTokens) -> None:
     assert not store.claim("a", 100)
     assert store.claim("b", 100)
     assert store.find("a") is None
-    store.put("a", "sealed", 100)
+    store.put("a", "encrypted", 100)
     assert store.claim("a", 0)
     assert store.claim("a", 100)  # it ended by itself
 
@@ -212,4 +212,4 @@ def test_one_of_many_claims_succeeds(store: DatabaseTokens) -> None:
         with ThreadPoolExecutor(20) as pool:
             taken = list(pool.map(lambda _, name=name: store.claim(name, 100), range(20)))
         assert sum(taken) == 1
-        store.put(name, "sealed", 100)
+        store.put(name, "encrypted", 100)

@@ -41,7 +41,7 @@ class Client:
         self.token = self.new_token().json()["access_token"]
 
     def new_token(self, auth: tuple[str, str] | None = CREDENTIALS, grant: str = "client_credentials") -> Any:
-        """Ask for an access token."""
+        """Request an access token."""
         form = {"grant_type": grant}
         return requests.post(f"{self.url}/v1/oauth2/token", data=form, auth=auth, timeout=SECONDS)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from stack import process
-from tests.contract.served import Asked, Reply
+from tests.contract.served import ReceivedRequest, Reply
 from tests.patience import patient
 
 SECONDS = patient(10)
@@ -19,12 +19,12 @@ class Receiver:
 
     def __init__(self) -> None:
         self.url = ""
-        self.deliveries: list[Asked] = []
+        self.deliveries: list[ReceivedRequest] = []
         self.failures_left = 0
         self._lock = threading.Lock()
 
-    def take(self, delivery: Asked) -> Reply:
-        """Answer a delivery."""
+    def take(self, delivery: ReceivedRequest) -> Reply:
+        """Keep a delivery and return the reply to it."""
         with self._lock:
             if self.failures_left:
                 self.failures_left -= 1
@@ -41,10 +41,10 @@ class Receiver:
         """Return the types of Stripe's events in the order of their arrival."""
         return [json.loads(body)["type"] for body, _ in self.received]
 
-    def next(self, is_meant: Callable[[Any], bool] = lambda body: True) -> Asked:
+    def next(self, is_meant: Callable[[Any], bool] = lambda body: True) -> ReceivedRequest:
         """Wait for the first delivery whose JSON body is meant, and return it."""
 
-        def meant() -> list[Asked]:
+        def meant() -> list[ReceivedRequest]:
             return [each for each in list(self.deliveries) if is_meant(each.body)]
 
         wait_until(lambda: bool(meant()), "a webhook")

@@ -39,9 +39,9 @@ class Bench:
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
         url = f"{self.running.url}/_sandbox/{path}"
-        answer = requests.request(method, url, json=body, timeout=SECONDS)
-        answer.raise_for_status()
-        return answer.json()
+        response = requests.request(method, url, json=body, timeout=SECONDS)
+        response.raise_for_status()
+        return response.json()
 
     def create(self, **params: Any) -> stripe.PaymentIntent:
         given = {"amount": 1000, "currency": "usd", **CARD, **params}

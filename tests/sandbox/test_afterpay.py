@@ -28,14 +28,16 @@ class Client:
         self.sandbox = sandbox
         self.url = f"{sandbox.url}/afterpay"
 
-    def ask(self, method: str, path: str, body: Any = None, **query: Any) -> tuple[int, Any]:
-        """Return status and JSON of an answer."""
-        answer = requests.request(method, f"{self.url}/v2/{path}", json=body, params=query, auth=AUTH, timeout=SECONDS)
-        return answer.status_code, answer.json() if answer.content else None
+    def call(self, method: str, path: str, body: Any = None, **query: Any) -> tuple[int, Any]:
+        """Return status and JSON of a response."""
+        response = requests.request(
+            method, f"{self.url}/v2/{path}", json=body, params=query, auth=AUTH, timeout=SECONDS
+        )
+        return response.status_code, response.json() if response.content else None
 
     def post(self, path: str, **body: Any) -> tuple[int, Any]:
         """Post a body."""
-        return self.ask("POST", path, body)
+        return self.call("POST", path, body)
 
     def token(self, decision: str | None = "approve", minor: int = 1000, reference: str | None = "pay_1/at_1") -> str:
         """Return the token of a checkout on which the shopper has decided."""
@@ -64,7 +66,7 @@ class Client:
         return self.post("payments/capture", token=self.token())[1]
 
     def moved(self, payment: dict[str, Any]) -> list[tuple[str, int]]:
-        """Return what the ledger says of a payment."""
+        """Return the ledger's movements of a payment."""
         rows = self.sandbox.state.ledger.movements
         return [(row.kind, row.amount) for row in rows if row.parent == payment["token"]]
 
@@ -77,8 +79,8 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
-def said(answer: tuple[int, Any]) -> tuple[int, str]:
-    return answer[0], answer[1]["errorCode"]
+def status_and_code(response: tuple[int, Any]) -> tuple[int, str]:
+    return response[0], response[1]["errorCode"]
 
 
 @pytest.fixture
@@ -99,7 +101,7 @@ def test_captures_in_part_until_all_is_captured(client: Client) -> None:
     ]
     assert [event["type"] for event in shown[1]["events"]] == ["AUTH_APPROVED", "CAPTURED", "CAPTURED"]
     again = client.post(f"payments/{held['id']}/capture", requestId=new_id(), amount=aud(100))
-    assert said(again) == (410, "payment_captured")
+    assert status_and_code(again) == (410, "payment_captured")
     assert client.moved(held) == [("authorization", 1000), ("capture", 300), ("capture", 700)]
 
 
@@ -116,7 +118,7 @@ def test_a_release_to_zero_closes_the_payment(client: Client, captured: int, sta
     assert shown[0]["paymentState"] == ("PARTIALLY_CAPTURED" if captured else "AUTH_APPROVED")
     assert shown[-1]["refunds"][0]["amount"] == aud(900 - captured)
     over = client.post(f"payments/{held['id']}/void", requestId=new_id(), amount=aud(100))
-    assert said(over) == (422, "invalid_amount")
+    assert status_and_code(over) == (422, "invalid_amount")
 
 
 def _voided(client: Client) -> str:
@@ -145,8 +147,8 @@ def _expired(client: Client) -> str:
 def test_a_closed_or_unknown_payment_is_not_captured(
     client: Client, order_id: Callable[[Client], str], refused: tuple[int, str]
 ) -> None:
-    answer = client.post(f"payments/{order_id(client)}/capture", requestId=new_id(), amount=aud(100))
-    assert said(answer) == refused
+    response = client.post(f"payments/{order_id(client)}/capture", requestId=new_id(), amount=aud(100))
+    assert status_and_code(response) == refused
 
 
 def test_a_decline_is_402_from_auth_and_201_from_capture(client: Client) -> None:
@@ -156,24 +158,30 @@ def test_a_decline_is_402_from_auth_and_201_from_capture(client: Client) -> None
         (402, "DECLINED", "AUTH_DECLINED"),
         (201, "DECLINED", "CAPTURE_DECLINED"),
     ]
-    assert said(client.post(f"payments/{auth[1]['id']}/refund", amount=aud(100))) == (412, "precondition_failed")
+    assert status_and_code(client.post(f"payments/{auth[1]['id']}/refund", amount=aud(100))) == (
+        412,
+        "precondition_failed",
+    )
     assert client.moved(auth[1]) == client.moved(capture[1]) == []
 
 
 @pytest.mark.parametrize("decision", [None, "cancel"])
 @pytest.mark.parametrize("verb", ["auth", "capture"])
 def test_a_checkout_without_the_shoppers_approval_is_not_paid(client: Client, decision: str | None, verb: str) -> None:
-    answer = client.post(f"payments/{verb}", token=client.token(decision))
-    assert said(answer) == (412, "invalid_order_transaction_status")
+    response = client.post(f"payments/{verb}", token=client.token(decision))
+    assert status_and_code(response) == (412, "invalid_order_transaction_status")
 
 
 def test_a_token_is_paid_with_once(client: Client) -> None:
     paid = client.paid()
     assert client.post("payments/capture", token=paid["token"]) == (201, paid)
-    assert said(client.post("payments/auth", token=paid["token"], requestId=new_id())) == (402, "invalid_token")
+    assert status_and_code(client.post("payments/auth", token=paid["token"], requestId=new_id())) == (
+        402,
+        "invalid_token",
+    )
     held = client.held()
-    assert said(client.post("payments/capture", token=held["token"])) == (402, "invalid_token")
-    assert said(client.ask("GET", f"checkouts/{held['token']}")) == (412, "precondition_failed")
+    assert status_and_code(client.post("payments/capture", token=held["token"])) == (402, "invalid_token")
+    assert status_and_code(client.call("GET", f"checkouts/{held['token']}")) == (412, "precondition_failed")
     assert client.moved(held) == [("authorization", 1000)]
 
 
@@ -214,17 +222,17 @@ def test_a_refund_is_repeated_only_with_both_of_its_names(client: Client, names:
     assert client.moved(paid) == [("charge", 1000)] + [("refund", 300)] * count
 
 
-def test_what_a_refund_was_asked_with_is_shown(client: Client) -> None:
+def test_the_fields_of_a_refund_request_are_shown(client: Client) -> None:
     paid = client.paid()
-    asked = {"requestId": "r" * 64, "merchantReference": "m" * 85, "refundMerchantReference": "f" * 128}
-    status, refund = client.post(f"payments/{paid['id']}/refund", amount=aud(300), **asked)
+    given = {"requestId": "r" * 64, "merchantReference": "m" * 85, "refundMerchantReference": "f" * 128}
+    status, refund = client.post(f"payments/{paid['id']}/refund", amount=aud(300), **given)
     assert status == 201
-    assert refund.items() >= (asked | {"amount": aud(300)}).items()
-    assert client.ask("GET", f"payments/{paid['id']}")[1]["refunds"] == [refund]
-    for name in asked:
-        longer = dict.fromkeys(asked, "another") | {name: asked[name] + "x"}
-        answer = client.post(f"payments/{paid['id']}/refund", amount=aud(100), **longer)
-        assert said(answer) == (422, "invalid_object")
+    assert refund.items() >= (given | {"amount": aud(300)}).items()
+    assert client.call("GET", f"payments/{paid['id']}")[1]["refunds"] == [refund]
+    for name in given:
+        longer = dict.fromkeys(given, "another") | {name: given[name] + "x"}
+        response = client.post(f"payments/{paid['id']}/refund", amount=aud(100), **longer)
+        assert status_and_code(response) == (422, "invalid_object")
 
 
 @pytest.mark.parametrize(
@@ -241,7 +249,7 @@ def test_what_a_refund_was_asked_with_is_shown(client: Client) -> None:
 )
 def test_a_wrong_amount_is_not_refunded(client: Client, amount: Any, code: str) -> None:
     paid = client.paid()
-    assert said(client.post(f"payments/{paid['id']}/refund", amount=amount)) == (422, code)
+    assert status_and_code(client.post(f"payments/{paid['id']}/refund", amount=amount)) == (422, code)
     assert client.moved(paid) == [("charge", 1000)]
 
 
@@ -254,21 +262,21 @@ def test_a_reversal_is_made_later_and_once(client: Client) -> None:
     assert client.post(path) == (204, None)
     assert "pending reversal" in client.post(path)[1]["message"]
     capture = client.post(f"payments/{held['id']}/capture", requestId=new_id(), amount=aud(100))
-    assert said(capture) == (412, "precondition_failed")
+    assert status_and_code(capture) == (412, "precondition_failed")
     client.sandbox.state.advance(10)
-    assert client.ask("GET", f"payments/{held['id']}")[1]["paymentState"] == "VOIDED"
+    assert client.call("GET", f"payments/{held['id']}")[1]["paymentState"] == "VOIDED"
     assert "previously processed" in client.post(path)[1]["message"]
     assert client.moved(held) == [("authorization", 1000), ("void", 1000)]
 
 
 def test_an_unknown_unpaid_or_old_payment_is_not_reversed(client: Client) -> None:
-    assert said(client.post("payments/token:none/reversal")) == (402, "invalid_token")
+    assert status_and_code(client.post("payments/token:none/reversal")) == (402, "invalid_token")
     open_one = client.post(f"payments/token:{client.token()}/reversal")
     assert "not eligible" in open_one[1]["message"]
     paid = client.paid()
     client.sandbox.state.advance(601)
     late = client.post(f"payments/token:{paid['token']}/reversal")
-    assert said(late) == (412, "precondition_failed")
+    assert status_and_code(late) == (412, "precondition_failed")
     assert "outside" in late[1]["message"]
     assert client.moved(paid) == [("charge", 1000)]
 
@@ -279,13 +287,13 @@ def test_an_unknown_unpaid_or_old_payment_is_not_reversed(client: Client) -> Non
 def test_payments_are_found_by_what_they_are_called(client: Client) -> None:
     first = client.post("payments/capture", token=client.token(reference="pay_a/at_a"))[1]
     second = client.post("payments/capture", token=client.token(reference="pay_b/at_b"))[1]
-    found = client.ask("GET", "payments", merchantReferences=["pay_a/at_a", "pay_b/at_b"], limit=250)[1]["results"]
+    found = client.call("GET", "payments", merchantReferences=["pay_a/at_a", "pay_b/at_b"], limit=250)[1]["results"]
     assert [each["id"] for each in found] == [first["id"], second["id"]]
-    assert client.ask("GET", "payments", tokens=second["token"])[1]["results"] == [second]
-    assert said(client.ask("GET", "payments", limit=0)) == (422, "error")
-    changed = client.ask("PUT", f"payments/{first['id']}", {"merchantReference": "pay_c/at_c"})
+    assert client.call("GET", "payments", tokens=second["token"])[1]["results"] == [second]
+    assert status_and_code(client.call("GET", "payments", limit=0)) == (422, "error")
+    changed = client.call("PUT", f"payments/{first['id']}", {"merchantReference": "pay_c/at_c"})
     assert (changed[0], changed[1]["merchantReference"]) == (201, "pay_c/at_c")
-    assert said(client.ask("GET", "payments/1")) == (404, "not_found")
+    assert status_and_code(client.call("GET", "payments/1")) == (404, "not_found")
 
 
 def test_the_books_show_every_checkout(client: Client) -> None:
@@ -319,7 +327,7 @@ def test_an_invalid_checkout_is_refused(client: Client, changes: dict[str, Any],
         "merchant": {"redirectConfirmUrl": back, "redirectCancelUrl": back},
     }
     assert client.post("checkouts", **good)[0] == 201
-    assert said(client.post("checkouts", **(good | changes))) == (422, code)
+    assert status_and_code(client.post("checkouts", **(good | changes))) == (422, code)
 
 
 @pytest.mark.parametrize("decision", ["", "maybe", None])
@@ -345,7 +353,7 @@ def test_an_event_has_its_optional_fields_only_where_they_apply(client: Client) 
     body = {"requestId": new_id(), "amount": aud(300), "paymentEventMerchantReference": "at_2"}
     client.post(f"payments/{held['id']}/capture", **body)
     client.post(f"payments/{held['id']}/void", requestId=new_id(), amount=aud(700))
-    approved, captured, voided = client.ask("GET", f"payments/{held['id']}")[1]["events"]
+    approved, captured, voided = client.call("GET", f"payments/{held['id']}")[1]["events"]
     assert approved.keys() - captured.keys() == {"expires"}
     assert captured["paymentEventMerchantReference"] == "at_2"
     assert captured.keys() - voided.keys() == {"paymentEventMerchantReference"}
@@ -370,13 +378,13 @@ def test_a_dispute_is_sent_with_a_signature_over_url_time_and_body(
 @pytest.mark.parametrize("auth", [None, ("merchant", "key"), ("sandbox-au", "key"), ("merchant", "key-of-the-sandbox")])
 def test_only_sandbox_credentials_are_accepted(client: Client, auth: tuple[str, str] | None) -> None:
     refused = requests.get(f"{client.url}/v2/configuration", auth=auth, timeout=SECONDS)
-    assert said((refused.status_code, refused.json())) == (401, "unauthorized")
+    assert status_and_code((refused.status_code, refused.json())) == (401, "unauthorized")
 
 
 def test_a_body_that_is_not_a_json_object_is_refused(client: Client) -> None:
     for raw in ("{", "[1]"):
         refused = requests.post(f"{client.url}/v2/checkouts", data=raw, auth=AUTH, timeout=SECONDS)
-        assert said((refused.status_code, refused.json())) == (400, "invalid_json")
+        assert status_and_code((refused.status_code, refused.json())) == (400, "invalid_json")
 
 
 def test_every_payment_is_as_afterpay_documents_it(client: Client) -> None:
@@ -386,7 +394,7 @@ def test_every_payment_is_as_afterpay_documents_it(client: Client) -> None:
     client.post(f"payments/{paid['id']}/refund", amount=aud(300))
     declined, unnamed = client.held("decline"), client.post("payments/capture", token=client.token(reference=None))[1]
     ids = [payment["id"] for payment in (held, paid, declined, unnamed)]
-    payments = [client.ask("GET", f"payments/{id}")[1] for id in ids]
+    payments = [client.call("GET", f"payments/{id}")[1] for id in ids]
     for document in all_of("afterpay", "afterpay-payments.json"):
         schema = {"$ref": "#/components/schemas/Payment", "components": document["components"]}
         errors = [error for payment in payments for error in Draft202012Validator(schema).iter_errors(payment)]

@@ -69,13 +69,64 @@ def test_the_clock_moves_forward_only(own: Bench) -> None:
         ("webhooks", {"duplicate": 0}),
         ("webhooks", {"drop_rate": -1}),
         ("cards", {"script": []}),
+        ("cards", {"script": [None]}),
         ("cards", [1]),
+        ("clock", {}),
+        ("webhooks", {"paused": "yes"}),
+        ("webhooks", {"duplicate": True}),
     ],
 )
 def test_an_invalid_control_request_is_refused(bench: Bench, path: str, body: Any) -> None:
     with pytest.raises(requests.HTTPError) as refusal:
         bench.control("POST", path, body)
     assert refusal.value.response.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "named"),
+    [
+        ("cards", {"script": ["nope"]}, ["nope", "success", "insufficient_funds", "decline_code"]),
+        ("cards", {"script": [{"decline_code": "nope"}]}, ["nope", "insufficient_funds"]),
+        ("cards", {"script": [{"decline_code": "lost_card", "bogus": "1"}]}, ["bogus", "network_advice_code"]),
+        ("webhooks", {"foo": 1}, ["foo", "paused", "hold_rate"]),
+        ("faults", {"operation": "*", "fault": "latency", "bogus": 1}, ["bogus", "rate"]),
+        ("clock", {"advance": 1}, ["advance", "advance_seconds"]),
+        ("paypal/5O190127TN364715T/scenario", {"scenario": "nope"}, ["COMPLETED"]),
+        ("klarna/unknown", {"decision": "nope"}, ["approve"]),
+        ("coinbase/unknown/settle", {"result": "nope"}, ["failure"]),
+        ("coinbase/unknown/refund_slowly", {"slow": True}, ["slow"]),
+        ("intents/unknown/dispute", {"reason": "nope"}, ["fraudulent"]),
+    ],
+)
+def test_an_unknown_field_or_value_is_refused_with_the_valid_ones(
+    bench: Bench, path: str, body: Any, named: list[str]
+) -> None:
+    refused = requests.post(f"{bench.running.url}/_sandbox/{path}", json=body, timeout=SECONDS)
+    assert refused.status_code == 400
+    assert [name for name in named if name not in refused.json()["error"]] == []
+
+
+@pytest.mark.parametrize("path", ["paypal/unknown/scenario", "klarna/unknown", "intents/unknown/dispute"])
+def test_an_unknown_id_is_refused_with_a_sentence(shared: RunningSandbox, path: str) -> None:
+    body = {"klarna": {"decision": "approve"}, "paypal": {"scenario": "PENDING"}}.get(path.split("/")[0], {})
+    refused = requests.post(f"{shared.url}/_sandbox/{path}", json=body, timeout=SECONDS)
+    assert refused.status_code == 404
+    assert "unknown" in refused.json()["error"]
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "fault", 404), ("DELETE", "clock", 405)])
+def test_an_unknown_control_route_is_refused_in_json(
+    shared: RunningSandbox, method: str, path: str, status: int
+) -> None:
+    refused = requests.request(method, f"{shared.url}/_sandbox/{path}", timeout=SECONDS)
+    assert (refused.status_code, refused.json()) == (status, {"error": "no such route; see /"})
+    assert ("GET" in refused.headers.get("Allow", "")) == (status == 405)
+
+
+def test_an_unknown_path_of_a_provider_keeps_the_form_of_its_errors(shared: RunningSandbox) -> None:
+    unknown = requests.get(f"{shared.url}/v1/unknown", timeout=SECONDS)
+    assert (unknown.status_code, unknown.json()["error"]["type"]) == (404, "invalid_request_error")
+    assert "no such route" not in requests.get(f"{shared.url}/klarna/unknown", timeout=SECONDS).text
 
 
 def test_the_ledger_is_copied_to_a_file(tmp_path: Any) -> None:
@@ -160,6 +211,24 @@ def test_an_unknown_fault_or_operation_is_refused_with_the_valid_ones(
     assert refused.status_code == 400
     assert [name for name in named if name not in refused.json()["error"]] == []
     assert bench.control("GET", "faults")["faults"] == []
+
+
+def test_the_refusal_of_an_unknown_operation_is_short_and_names_the_nearest(bench: Bench) -> None:
+    body = {"operation": "paypal.order.create", "fault": "latency"}
+    refused = requests.post(f"{bench.running.url}/_sandbox/faults", json=body, timeout=SECONDS).json()["error"]
+    assert "paypal.orders.create" in refused
+    assert "/_sandbox/operations" in refused
+    assert len(refused) < 250
+
+
+def test_the_name_of_a_provider_covers_all_its_operations_and_no_others(own: Bench) -> None:
+    listed = own.control("GET", "operations")["operations"]
+    faults = own.running.state.faults
+    for provider, operations in listed.items():
+        fault = faults.add(f"{provider}.*", "error_before", times=None)
+        hit = [name for names in listed.values() for name in names if faults.take(name) is fault]
+        assert hit == operations
+        faults.clear()
 
 
 def test_python_code_is_refused_an_unknown_fault_or_operation_too(shared: RunningSandbox) -> None:

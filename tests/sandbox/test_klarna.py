@@ -40,12 +40,12 @@ class Client:
     def opened(self, mode: str = "PLACE_ORDER", **urls: str) -> str:
         """Return the id of a new page."""
         session = self.call("POST", "/payments/v1/sessions", PURCHASE).json()["session_id"]
-        asked = {
+        body = {
             "payment_session_url": f"{self.running.url}/klarna/payments/v1/sessions/{session}",
             "merchant_urls": urls,
             "options": {"place_order_mode": mode},
         }
-        return str(self.call("POST", "/hpp/v1/sessions", asked).json()["session_id"])
+        return str(self.call("POST", "/hpp/v1/sessions", body).json()["session_id"])
 
     def decide(self, page: str, decision: str = "approve") -> dict[str, Any]:
         """Decide for the customer, and return the page."""
@@ -232,8 +232,8 @@ def test_an_operation_that_the_order_does_not_allow_is_refused(
         "cancel": ("cancel", None),
     }
     for step in done:
-        name, asked = steps[step]
-        assert client.call("POST", f"{path}/{name}", asked).ok
+        name, given = steps[step]
+        assert client.call("POST", f"{path}/{name}", given).ok
     before = len(client.running.state.ledger.movements)
     refused = client.call("POST", f"{path}/{call}", body)
     assert refused.json()["error_code"] == code

@@ -240,6 +240,11 @@ def test_the_page_shows_the_amount_with_its_decimals(client: Client, value: str,
     assert f"<strong>{shown}</strong>" in requests.get(url, timeout=SECONDS).text
 
 
+def test_the_page_has_paypals_name(client: Client) -> None:
+    order = client.post(ORDERS, order_body()).json()["id"]
+    assert "<title>PayPal sandbox</title>" in requests.get(f"{client.url}/hosted/{order}", timeout=SECONDS).text
+
+
 def test_every_response_is_as_paypal_documents_it(client: Client) -> None:
     captured, held = client.captured(), client.authorized()
     bodies = {

@@ -19,7 +19,7 @@ from jsonschema import Draft202012Validator
 from sandbox.paypal import disputes, subscriptions
 from sandbox.server import RunningSandbox
 from tests.contract import paypal_spec
-from tests.contract.served import Asked
+from tests.contract.served import ReceivedRequest
 from tests.sandbox.paypal_client import CAPTURES, ORDERS, Client, money, order_body
 from tests.sandbox.receiver import SECONDS, Receiver
 
@@ -55,7 +55,7 @@ def test_a_webhook_is_signed_with_the_certificate_at_its_url(client: Client, rec
         _verify(delivery, delivery.raw + b" ")
 
 
-def _verify(delivery: Asked, body: bytes) -> None:
+def _verify(delivery: ReceivedRequest, body: bytes) -> None:
     """Verify a signature as PayPal documents it; raise InvalidSignature."""
     headers = delivery.headers
     assert (headers["Paypal-Auth-Algo"], headers["Paypal-Auth-Version"]) == ("SHA256withRSA", "v2")

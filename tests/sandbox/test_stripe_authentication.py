@@ -41,9 +41,9 @@ def test_three_d_secure_is_approved_on_the_page(bench: Bench) -> None:
 
 def press(page: str, result: str) -> str:
     """Press a button of the challenge page and return where the browser is sent."""
-    answer = requests.post(page, {"result": result}, allow_redirects=False, timeout=SECONDS)
-    assert answer.status_code == 303
-    return answer.headers["Location"]
+    response = requests.post(page, {"result": result}, allow_redirects=False, timeout=SECONDS)
+    assert response.status_code == 303
+    return response.headers["Location"]
 
 
 def test_failed_three_d_secure_reopens_the_intent(bench: Bench) -> None:

@@ -36,7 +36,7 @@ def debit(bench: Bench, iban: str = "AT611904300234573201", **params: Any) -> st
         ("AT861904300235473202", "requires_payment_method", []),
     ],
 )
-def test_a_sepa_debit_settles_by_the_sandbox_clock(
+def test_a_sepa_debit_finishes_by_the_sandbox_clock(
     own: Bench, iban: str, status: str, movements: list[tuple[str, int]]
 ) -> None:
     intent = debit(own, iban)

@@ -82,7 +82,7 @@ def test_a_declined_confirm_leaves_the_intent_open(
     ]
 
 
-def test_radar_blocks_before_the_issuer_is_asked(bench: Bench) -> None:
+def test_radar_blocks_before_a_request_to_the_issuer(bench: Bench) -> None:
     with pytest.raises(stripe.CardError) as refusal:
         bench.pay("pm_card_radarBlock")
     intent = bench.retrieve(refusal.value.error.payment_intent.id)
@@ -98,7 +98,7 @@ def test_risk_and_checks_are_shown(bench: Bench) -> None:
     assert unchecked.latest_charge.payment_method_details.card.checks.address_postal_code_check == "fail"
 
 
-def test_a_scripted_card_answers_each_confirm_with_its_next_entry(bench: Bench) -> None:
+def test_the_issuer_of_a_scripted_card_decides_each_confirm_by_the_next_entry(bench: Bench) -> None:
     script = ["insufficient_funds", {"decline_code": "do_not_honor", "network_advice_code": "03"}, "success"]
     card = bench.control("POST", "cards", {"script": script})["id"]
     customer = bench.client.v1.customers.create({"email": "a@example.com"})

@@ -11,7 +11,7 @@ import stripe
 from tests.sandbox.stripe_client import CARD, DAY, Bench
 
 
-def test_a_replay_answers_as_before_and_executes_nothing(bench: Bench) -> None:
+def test_a_replay_gets_the_first_response_and_executes_nothing(bench: Bench) -> None:
     params = {"amount": 1000, "currency": "usd", **CARD, "payment_method": "pm_card_visa", "confirm": True}
     first = bench.client.v1.payment_intents.create(params, {"idempotency_key": "replay-1"})
     second = bench.client.v1.payment_intents.create(params, {"idempotency_key": "replay-1"})
@@ -102,7 +102,7 @@ def confirm_once(bench: Bench, intent: str) -> stripe.PaymentIntent:
 
 
 @pytest.mark.parametrize("fault", ["timeout_after", "reset_after"])
-def test_a_lost_answer_was_executed_once_and_can_be_had_again(bench: Bench, fault: str) -> None:
+def test_a_call_whose_response_is_lost_is_executed_once_and_can_be_repeated(bench: Bench, fault: str) -> None:
     intent = bench.create()
     order_fault(bench, fault, seconds=0.1)
     with pytest.raises(stripe.APIConnectionError):

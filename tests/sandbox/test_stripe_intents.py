@@ -75,7 +75,7 @@ def test_every_field_of_an_intent_is_there(bench: Bench) -> None:
     assert shown["livemode"] is False
 
 
-def test_answers_carry_request_id_and_version(bench: Bench) -> None:
+def test_responses_have_request_id_and_version(bench: Bench) -> None:
     headers = bench.pay().last_response.headers
     assert headers["Request-Id"].startswith("req_")
     assert headers["Stripe-Version"] == stripe.api_version

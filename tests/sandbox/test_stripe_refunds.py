@@ -65,7 +65,7 @@ def test_a_refund_names_only_destinations_that_the_official_package_has(own: Ben
     card = refund(own, own.pay().id)
     assert card.destination_details.to_dict().keys() == {"card", "type"}
 
-    debit = own.client.v1.payment_intents.retrieve(_settled_debit(own))
+    debit = own.client.v1.payment_intents.retrieve(_paid_debit(own))
     assert refund(own, debit.id).destination_details is None
 
     transfer = refund(own, _funded(own), instructions_email="jo@example.org")
@@ -73,7 +73,7 @@ def test_a_refund_names_only_destinations_that_the_official_package_has(own: Ben
     assert (details["type"], details.keys() <= known) == ("us_bank_transfer", True)
 
 
-def _settled_debit(own: Bench) -> str:
+def _paid_debit(own: Bench) -> str:
     """Return a SEPA debit that has succeeded."""
     owner = {"name": "A", "email": "a@example.com"}
     data = {"type": "sepa_debit", "sepa_debit": {"iban": "AT611904300234573201"}, "billing_details": owner}

@@ -19,11 +19,19 @@ class Terminal(io.StringIO):
 
 def test_an_activity_is_repeated_on_lines_of_its_own() -> None:
     stream = io.StringIO()
-    with Progress(stream, interval_seconds=0.01) as progress:
+    with Progress(stream, interval_seconds=0.01, repeat_seconds=0.01) as progress:
         progress.show("waiting for the worker")
         assert wait_until(lambda: stream.getvalue().count("\n") > 2, 10)
     lines = stream.getvalue().splitlines()
     assert all(re.fullmatch(r" +\d+ s  waiting for the worker", line) for line in lines), lines
+
+
+def test_the_same_text_is_not_repeated_at_once_where_lines_stay() -> None:
+    stream, texts = io.StringIO(), ["waiting"] * 20 + ["done"]
+    with Progress(stream, interval_seconds=0.01, repeat_seconds=1000) as progress:
+        progress.show(lambda: texts.pop(0) if len(texts) > 1 else texts[0])
+        assert wait_until(lambda: "done\n" in stream.getvalue(), 10)
+    assert [line.split()[-1] for line in stream.getvalue().splitlines()] == ["waiting", "done"]
 
 
 def test_a_function_is_called_each_time() -> None:

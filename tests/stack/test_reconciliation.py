@@ -28,6 +28,6 @@ def test_totals_are_shown_as_decimals_with_their_currency() -> None:
     assert str(our_totals(PAYMENT)) == "captured 24.90 EUR, refunded 5.00 EUR"
 
 
-def test_an_object_with_money_and_without_a_payment_of_ours_is_unknown() -> None:
+def test_an_object_with_money_and_without_its_payment_is_unknown() -> None:
     rows = [row("pay_1", 100), row("pay_2", 100), row(None, 100), row("pay_3", 0)]
     assert unknown_objects(rows, {"pay_1"}) == ["pi_pay_2", "pi_None"]

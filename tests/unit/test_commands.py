@@ -115,6 +115,13 @@ def test_the_first_key_of_a_new_database(run: Run, tmp_path: Path) -> None:
     assert again.stderr.splitlines()[1].startswith(f"no active key {key_id}")
 
 
+def test_one_call_makes_a_key_of_each_role(run: Run) -> None:
+    run("db", "upgrade")
+    keys = run("keys", "create", "--role", "app", "--role", "operator", "--name", "shop").stdout.splitlines()
+    assert len(set(keys)) == 2
+    assert {line.split()[1] for line in run("keys", "list").stdout.splitlines()} == {"app", "operator"}
+
+
 @pytest.mark.parametrize("name", ["", "x" * 101, "shop\n"])
 def test_a_name_that_is_none(run: Run, name: str) -> None:
     result = run("keys", "create", "--role", "app", "--name", name)

@@ -22,7 +22,7 @@ class NoTokens:
     def claim(self, name: str, seconds: float) -> bool:
         raise AssertionError(name)
 
-    def put(self, name: str, sealed: str, seconds: float) -> None:
+    def put(self, name: str, encrypted: str, seconds: float) -> None:
         raise AssertionError(name)
 
 

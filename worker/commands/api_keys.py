@@ -15,16 +15,16 @@ def keys() -> None:
 
 
 @keys.command()
-@click.option("--role", type=click.Choice([role.value for role in api_keys.Role]), required=True)
+@click.option("--role", type=click.Choice([role.value for role in api_keys.Role]), required=True, multiple=True)
 @click.option("--name", required=True, help="The application; keys of one name see the same payments.")
-def create(role: str, name: str) -> None:
-    """Print a new API key. It is shown once: only its hash is stored."""
+def create(role: tuple[str, ...], name: str) -> None:
+    """Print a new API key for each --role. It is shown once: only its hash is stored."""
     if not 1 <= len(name) <= 100 or not name.isprintable():
         fail("--name must be 1 to 100 printable characters")
     with open_runtime() as runtime:
         now = runtime.clock.now()
-        key = transact(runtime.engine, api_keys.create_key, api_keys.Role(role), name, ACTOR, now)
-    click.echo(key)
+        for each in role:
+            click.echo(transact(runtime.engine, api_keys.create_key, api_keys.Role(each), name, ACTOR, now))
 
 
 @keys.command("list")

@@ -72,7 +72,7 @@ class ProviderBench:
         response.raise_for_status()
         return str(response.json()["sent_to"])
 
-    def let_bank_answer(self, reference: str, *, is_good: bool) -> None:
+    def let_bank_decide(self, reference: str, *, is_good: bool) -> None:
         raise AssertionError("bug: everything is decided at once")
 
     def pending_token(self, *, is_good: bool) -> tuple[PaymentMethod, str]:

@@ -49,7 +49,7 @@ REFUND: Mapping[str, Any] = {
 
 
 class CoinbaseBench:
-    """The common part of both products: a page on which the customer pays, and payments that settle later."""
+    """The common part of both products: a page on which the customer pays, and payments that finish later."""
 
     provider: str
     method = PaymentMethod.CRYPTOCURRENCY
@@ -61,7 +61,7 @@ class CoinbaseBench:
     def pending_token(self, *, is_good: bool) -> tuple[PaymentMethod, str]:
         return self.method, "slow"
 
-    def let_bank_answer(self, reference: str, *, is_good: bool) -> None:
+    def let_bank_decide(self, reference: str, *, is_good: bool) -> None:
         self.control(f"{reference}/settle", result="success" if is_good else "failure")
 
     def let_customer_act(self, reference: str, *, is_good: bool) -> None:

@@ -67,7 +67,7 @@ class ProviderBench:
     def let_customer_act(self, reference: str, *, is_good: bool) -> None:
         self.control(HostedPage.of(reference).id, "approve" if is_good else "decline")
 
-    def let_bank_answer(self, reference: str, *, is_good: bool) -> None:
+    def let_bank_decide(self, reference: str, *, is_good: bool) -> None:
         self.control(f"orders/{reference}/fraud", "accept" if is_good else "reject")
 
     def pending_token(self, *, is_good: bool) -> tuple[PaymentMethod, str]:

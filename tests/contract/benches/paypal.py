@@ -60,8 +60,8 @@ class MemoryTokens:
         self.claims[name] = monotonic() + seconds
         return True
 
-    def put(self, name: str, sealed: str, seconds: float) -> None:
-        self.tokens[name] = (sealed, monotonic() + seconds)
+    def put(self, name: str, encrypted: str, seconds: float) -> None:
+        self.tokens[name] = (encrypted, monotonic() + seconds)
         self.claims.pop(name, None)
 
 
@@ -69,7 +69,7 @@ class MemoryTokens:
 class StoredToken:
     """A token of such a store."""
 
-    sealed: str
+    encrypted: str
     seconds_left: float
 
 
@@ -108,8 +108,8 @@ class ProviderBench:
 
     def __init__(self, sandbox: RunningSandbox) -> None:
         self.url = sandbox.url
-        self.imitation = next(each for each in sandbox.state.providers if isinstance(each, PayPal))
-        self.account = self.imitation.account
+        self.simulated = next(each for each in sandbox.state.providers if isinstance(each, PayPal))
+        self.account = self.simulated.account
         self.store = MemoryTokens()
 
     def gateway(self, **changes: Any) -> Gateway:
@@ -147,7 +147,7 @@ class ProviderBench:
     def let_customer_act(self, reference: str, *, is_good: bool) -> None:
         self.control(reference, decision="approve" if is_good else "decline")
 
-    def let_bank_answer(self, reference: str, *, is_good: bool) -> None:
+    def let_bank_decide(self, reference: str, *, is_good: bool) -> None:
         self.control(f"{reference}/settle", result="success" if is_good else "failure")
 
     def emit(self, type: str, id: str, **more: Any) -> None:
@@ -169,7 +169,7 @@ class ProviderBench:
 
     def read_order(self, reference: str) -> Any:
         """Return an order as PayPal's API shows it."""
-        token = next(reversed(self.imitation.tokens))
+        token = next(reversed(self.simulated.tokens))
         address = f"{self.url}/paypal/v2/checkout/orders/{reference}"
         return requests.get(address, headers={"Authorization": f"Bearer {token}"}, timeout=SECONDS).json()
 

@@ -67,7 +67,7 @@ class ProviderBench:
         owner = {"billing_details[name]": "Jo", "billing_details[email]": "jo@example.org"}
         return PaymentMethod.SEPA_DEBIT, self._call("POST", "/v1/payment_methods", data | owner)["id"]
 
-    def let_bank_answer(self, reference: str, *, is_good: bool) -> None:
+    def let_bank_decide(self, reference: str, *, is_good: bool) -> None:
         kind = "refunds" if reference.startswith("re_") else "intents"
         self._control(f"{kind}/{reference}/settle", is_good)
 

@@ -1,0 +1,58 @@
+"""A bug of our own in a gateway fails its task loudly, and its row comes again later and later, never lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from models.tables import attempts, webhook_events
+from models.task_messages import RECONCILE, WEBHOOK
+from tests.system import AMOUNT, System
+
+
+def test_a_webhook_that_we_cannot_read_comes_again_later_and_later(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment_id = system.pay()
+    system.run_until_idle()
+    row_id = system.deliver(system.provider.event("payment_intent.succeeded", system.reference(payment_id)))
+    with monkeypatch.context() as patch:
+        patch.setattr(system.gateway, "read_webhook", _fail)
+        pauses = [_seconds_until_due(system, WEBHOOK, row_id) for _ in range(3)]
+    assert pauses == sorted(set(pauses))
+
+    system.advance(minutes=5)
+    assert (system.webhook(row_id).status, system.payment(payment_id).captured) == ("applied", AMOUNT)
+
+
+def test_an_attempt_that_we_cannot_look_up_comes_again_later_and_later(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system.provider.fail("payment_intents.confirm", "reset_after")
+    payment_id = system.pay()
+    system.run_until_idle()
+    assert system.state(payment_id) == "in_doubt"
+    attempt_id = system.attempts(payment_id)[0].id
+    with monkeypatch.context() as patch:
+        patch.setattr(system.gateway, "retrieve", _fail)
+        pauses = [_seconds_until_due(system, RECONCILE, attempt_id) for _ in range(3)]
+    assert pauses == sorted(set(pauses))
+
+    system.advance(minutes=5)
+    assert (system.state(payment_id), system.provider.movements()) == ("captured", [("charge", AMOUNT)])
+
+
+def _fail(*_: Any) -> Any:
+    raise ZeroDivisionError
+
+
+def _seconds_until_due(system: System, task: str, row_id: str) -> int:
+    """Run a task that fails once its row is due; return the seconds until the row is due again."""
+    system.move_clock(minutes=5)
+    with pytest.raises(ZeroDivisionError):
+        system.run(task, row_id)
+    table = webhook_events if task == WEBHOOK else attempts
+    [row] = system.rows(table, table.c.id == row_id)
+    assert row.due_at > system.now()
+    return round((row.due_at - system.now()).total_seconds())
