@@ -245,7 +245,7 @@ class Merchant:
         return found
 
 
-class RunningSystem:
+class Deployment:
     """One system: a database, a broker, a sandbox, and the processes that a test starts.
 
     Leaving the context stops whatever runs. `env` is what every process of it is told."""
@@ -274,12 +274,12 @@ class RunningSystem:
             "STRIPE_SECRET_KEY": SECRET_KEY,
             "STRIPE_PUBLISHABLE_KEY": PUBLISHABLE_KEY,
             "PROVIDER_READ_TIMEOUT_SECONDS": str(READ_SECONDS),
-            # Threads hold database connections, of which a stock PostgreSQL has a hundred for all systems.
+            # Threads hold database connections, of which a stock PostgreSQL has a hundred for all deployments.
             "WORKER_CONCURRENCY": "8",
             "PYTHONUNBUFFERED": "1",
         }
 
-    def __enter__(self) -> RunningSystem:
+    def __enter__(self) -> Deployment:
         self.directory.mkdir(parents=True, exist_ok=True)
         return self
 
@@ -300,7 +300,7 @@ class RunningSystem:
         self._open.callback(operator.close)
         return operator
 
-    def start_sandbox(self) -> RunningSystem:
+    def start_sandbox(self) -> Deployment:
         """Let the provider be there."""
         settings = Settings(webhook_url=f"{self.web_url}{API}/webhooks/stripe", webhook_secret=WEBHOOK_SECRET)
         self._open.enter_context(RunningSandbox(settings, port=self._sandbox_port))
@@ -362,7 +362,7 @@ class RunningSystem:
             return list(connection.execute(query.encode(), values).fetchall())
 
     def sweeps(self) -> int:
-        """Return how many sweeps the workers of this system have been through."""
+        """Return how many sweeps the workers of this deployment have been through."""
         lines = (line for process in self.processes for line in process.log_text().splitlines())
         return sum("payments.sweep[" in line and "succeeded" in line for line in lines)
 
@@ -395,7 +395,7 @@ def unique(what: str) -> str:
     return f"{what}-{''.join(secrets.choice(string.ascii_lowercase) for _ in range(12))}"
 
 
-def order(token: str = "pm_card_visa", amount: str = "24.90", currency: str = "EUR", **more: Any) -> Json:
+def payment_body(token: str = "pm_card_visa", amount: str = "24.90", currency: str = "EUR", **more: Any) -> Json:
     """Return the body of one `POST /process`, for an invoice and a customer of its own."""
     return {
         "invoice_id": unique("inv"),
@@ -408,12 +408,12 @@ def order(token: str = "pm_card_visa", amount: str = "24.90", currency: str = "E
     }
 
 
-def subscription_order(token: str, **more: Any) -> Json:
+def subscription_body(token: str, **more: Any) -> Json:
     """Return an order of a subscription, whose customer is away."""
-    return order(token, "9.90", subscription_id=unique("sub"), **more)
+    return payment_body(token, "9.90", subscription_id=unique("sub"), **more)
 
 
-def hosted_order(method: str, **more: Any) -> Json:
+def hosted_body(method: str, **more: Any) -> Json:
     """Return an order whose customer approves at the provider."""
     address = {"given_name": "Ada", "family_name": "Example", "line1": "1 High Street"}
     # Accounts of the sandbox: Klarna's is European, Afterpay's American.
@@ -421,12 +421,12 @@ def hosted_order(method: str, **more: Any) -> Json:
     address |= {"city": "Springfield", "postal_code": "12345", "country": country}
     given = {"currency": currency, "email": "ada@example.com", "billing_address": address}
     given |= {"return_url": "https://shop.example/thanks", "payment_method": method}
-    return {name: value for name, value in (order() | given | more).items() if name != "payment_method_token"}
+    return {name: value for name, value in (payment_body() | given | more).items() if name != "payment_method_token"}
 
 
-def sepa_order(provider: Provider) -> Json:
+def sepa_body(provider: Provider) -> Json:
     """Return an order by bank debit, which settles later."""
-    return order(provider.bank_account(), payment_method="sepa_debit")
+    return payment_body(provider.bank_account(), payment_method="sepa_debit")
 
 
 def reference(payment: Json) -> str:

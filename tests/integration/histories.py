@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from hypothesis import strategies as st
@@ -32,12 +32,12 @@ from models.session import read, transact
 from models.tables import api_keys, attempts, metadata
 from models.task_messages import DUNNING, RECONCILE, WEBHOOK, message_for_attempt
 from models.webhook_events import store_webhook_event
+from tests.determinism import START, CountedIds, StillClock
 from tests.integration.history_checks import ENDED, Stored
 from tests.integration.simulated_provider import Object, Plan, SimulatedProvider
 from tests.provider import Json
 from tests.system import System
 
-START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SHOP, OPERATOR = Caller("shop", "app:shop"), Caller(None, "operator")
 KINDS: dict[str, tuple[Json, ...]] = {
     "one-off": ({"off_session": False}, {"off_session": True}),
@@ -62,29 +62,6 @@ MONEY_AT_BANK = ("requires_action", "processing")
 
 class WorkerDied(BaseException):
     """The process is gone: nothing of it runs any more."""
-
-
-class StillClock:
-    """A clock that moves only when a history says so: every replay of a history sees the same dates."""
-
-    def __init__(self) -> None:
-        self.time = START
-
-    def now(self) -> datetime:
-        """Return the time."""
-        return self.time
-
-
-class CountedIds:
-    """Takes the place of the module `secrets`: the same ids in every replay of a history."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def token_hex(self, size: int) -> str:
-        """Return the next number, as long as a random one."""
-        self.count += 1
-        return f"{self.count:0{2 * size}x}"
 
 
 class Histories(RuleBasedStateMachine):
@@ -186,7 +163,7 @@ class Histories(RuleBasedStateMachine):
             self.cancel,
             self.capture,
             self.refund,
-            *([self.screen] if self.untouched() else []),
+            *([self.screen] * 3 if self.untouched() else []),
         ]
 
     # --- workers ---
@@ -272,7 +249,7 @@ class Histories(RuleBasedStateMachine):
         return rows if is_fresh and rows[0].claims == 0 else []
 
     def screen(self) -> None:
-        [row], command = self.untouched(), self.choose([Blocked(), ReviewRequired()])
+        [row], command = self.untouched(), self.choose([Blocked(), ReviewRequired(), ReviewRequired()])
         self.system.runtime.change("worker", transition.apply, row.id, command)
 
     # --- look-ups and webhooks ---

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from models import transition
-from tests.frozen_time import FrozenTime
-from tests.integration.histories import KINDS, MODULES_WITH_FAILPOINTS, CountedIds, Histories, StillClock, WorkerDied
+from tests.determinism import CountedIds, FrozenTime, StillClock
+from tests.integration.histories import KINDS, MODULES_WITH_FAILPOINTS, Histories, WorkerDied
 from tests.integration.history_checks import checked
 from tests.provider import Json
 from tests.system import running_system
@@ -36,7 +36,9 @@ def histories(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(f"{module}.reach", reach)
     monkeypatch.setattr(transition, "apply", checked(transition.apply))
     # A call takes no time, however slow this machine is, so no lease ends by itself.
-    monkeypatch.setattr("runtime.leases.time", FrozenTime())
+    frozen_time = FrozenTime()
+    for module in ("runtime.leases", "tasks.execute"):
+        monkeypatch.setattr(f"{module}.time", frozen_time)
 
     with running_system(request.getfixturevalue(request.param)) as system:
         system.runtime = replace(system.runtime, clock=clock)

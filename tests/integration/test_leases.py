@@ -11,7 +11,7 @@ from domain.decision import LEASE
 from domain.outcome import Approved, InDoubt
 from gateways.base import AttemptRequest
 from models.task_messages import CHARGE, RECONCILE
-from tests.frozen_time import FrozenTime
+from tests.determinism import FrozenTime
 from tests.provider import sent_keys
 from tests.system import AMOUNT, System
 
