@@ -28,10 +28,10 @@ from models.migrate import upgrade
 from models.session import make_engine
 from stack.process import ROOT
 from stack.servers import VARIABLES, Servers, discover, is_ci, postgres_from_wheel, redis_from_wheel
-from tests.acceptance.harness import APPLICATION, RunningSystem
+from tests.acceptance.harness import APPLICATION, Deployment
 from tests.patience import PATIENCE
 
-OpenSystem = Callable[..., AbstractContextManager[RunningSystem]]
+OpenDeployment = Callable[..., AbstractContextManager[Deployment]]
 SERVERS = pytest.StashKey[Servers]()
 QUEUES = ("charges", "webhooks", "dunning", "mail", "upkeep")
 RESERVED_REDIS_DATABASES = range(9, 16)
@@ -176,44 +176,44 @@ def shared_redis_url(redis_server: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def open_system(
+def open_deployment(
     postgres_server: str,
     merchant_template: tuple[str, str],
     shared_redis_url: str,
     tmp_path_factory: pytest.TempPathFactory,
-) -> OpenSystem:
-    """Open a system: its own database and sandbox, on the broker that is named or the shared one."""
+) -> OpenDeployment:
+    """Open a deployment: its own database and sandbox, on the broker that is named or the shared one."""
     template, key = merchant_template
 
     @contextmanager
-    def opened(broker_url: str = shared_redis_url, prefix: str = "", **env: str) -> Iterator[RunningSystem]:
+    def opened(broker_url: str = shared_redis_url, prefix: str = "", **env: str) -> Iterator[Deployment]:
         prefix = prefix or f"test-{secrets.token_hex(4)}-"
-        directory = tmp_path_factory.mktemp("system")
+        directory = tmp_path_factory.mktemp("deployment")
         with (
             new_database(postgres_server, template=template) as database_url,
-            RunningSystem(directory, database_url, broker_url, key, prefix, **env) as system,
+            Deployment(directory, database_url, broker_url, key, prefix, **env) as deployment,
         ):
-            yield system
+            yield deployment
 
     return opened
 
 
 @pytest.fixture(scope="session")
-def shared_system(open_system: OpenSystem) -> Iterator[RunningSystem]:
-    """A system with everything running, for the tests that neither kill nor flush; use `running_system`."""
-    with open_system() as system:
-        system.start_sandbox().worker()
-        system.beat()
-        system.web()
-        yield system
+def running_deployment(open_deployment: OpenDeployment) -> Iterator[Deployment]:
+    """A deployment with everything running, for the tests that neither kill nor flush; use `deployment`."""
+    with open_deployment() as deployment:
+        deployment.start_sandbox().worker()
+        deployment.beat()
+        deployment.web()
+        yield deployment
 
 
 @pytest.fixture
-def running_system(shared_system: RunningSystem) -> Iterator[RunningSystem]:
-    """The shared system, with a provider that behaves before and after."""
-    shared_system.provider.behave()
-    yield shared_system
-    shared_system.provider.behave()
+def deployment(running_deployment: Deployment) -> Iterator[Deployment]:
+    """The running deployment, with a provider that behaves before and after."""
+    running_deployment.provider.behave()
+    yield running_deployment
+    running_deployment.provider.behave()
 
 
 @pytest.fixture

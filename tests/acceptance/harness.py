@@ -245,7 +245,7 @@ class Merchant:
         return found
 
 
-class RunningSystem:
+class Deployment:
     """One system: a database, a broker, a sandbox, and the processes that a test starts.
 
     Leaving the context stops whatever runs. `env` is what every process of it is told."""
@@ -274,12 +274,12 @@ class RunningSystem:
             "STRIPE_SECRET_KEY": SECRET_KEY,
             "STRIPE_PUBLISHABLE_KEY": PUBLISHABLE_KEY,
             "PROVIDER_READ_TIMEOUT_SECONDS": str(READ_SECONDS),
-            # Threads hold database connections, of which a stock PostgreSQL has a hundred for all systems.
+            # Threads hold database connections, of which a stock PostgreSQL has a hundred for all deployments.
             "WORKER_CONCURRENCY": "8",
             "PYTHONUNBUFFERED": "1",
         }
 
-    def __enter__(self) -> RunningSystem:
+    def __enter__(self) -> Deployment:
         self.directory.mkdir(parents=True, exist_ok=True)
         return self
 
@@ -300,7 +300,7 @@ class RunningSystem:
         self._open.callback(operator.close)
         return operator
 
-    def start_sandbox(self) -> RunningSystem:
+    def start_sandbox(self) -> Deployment:
         """Let the provider be there."""
         settings = Settings(webhook_url=f"{self.web_url}{API}/webhooks/stripe", webhook_secret=WEBHOOK_SECRET)
         self._open.enter_context(RunningSandbox(settings, port=self._sandbox_port))
@@ -362,7 +362,7 @@ class RunningSystem:
             return list(connection.execute(query.encode(), values).fetchall())
 
     def sweeps(self) -> int:
-        """Return how many sweeps the workers of this system have been through."""
+        """Return how many sweeps the workers of this deployment have been through."""
         lines = (line for process in self.processes for line in process.log_text().splitlines())
         return sum("payments.sweep[" in line and "succeeded" in line for line in lines)
 

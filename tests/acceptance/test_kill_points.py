@@ -1,6 +1,6 @@
 """Kill -9 at every named point between accepting a payment and settling it: charged once, at rest, as the ledger says.
 
-All points play at the same time, each in a system of its own; each test then looks at what became of its point.
+All points play at the same time, each in a deployment of its own; each test then looks at what became of its point.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from models.failpoints import POINTS
 from stack.process import Process
 from tests.acceptance.harness import (
     LOST_SECONDS,
+    Deployment,
     Json,
-    RunningSystem,
     eventually,
     payment_body,
     reference,
@@ -29,14 +29,14 @@ from tests.acceptance.harness import (
     subscription_body,
     unique,
 )
-from tests.conftest import OpenSystem
+from tests.conftest import OpenDeployment
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.postgres, pytest.mark.timeout(600)]
 
-# So many systems at once: each has a web process, a worker and a beat.
+# So many deployments at once: each has a web process, a worker and a beat.
 HOUSES_AT_ONCE = 8
 # A lease of 15 seconds, or a ring of 30 that nobody heard, are 15 sweeps of a beat that ticks every two seconds; the
-# others are for a machine on which eight systems start at once.
+# others are for a machine on which eight deployments start at once.
 RECOVERY_SWEEPS = 45
 RECOVERY_SECONDS = 120.0
 DEATH_SECONDS = 120.0
@@ -58,82 +58,82 @@ class Outcome:
 class Scenario:
     """How a point is reached. `prepare` runs before anything is armed, `drive` makes the armed process die."""
 
-    drive: Callable[[RunningSystem, str], str]
+    drive: Callable[[Deployment, str], str]
     rests: str
     movements: tuple[str, ...]
-    prepare: Callable[[RunningSystem], str] | None = None
+    prepare: Callable[[Deployment], str] | None = None
     is_in_web: bool = False
 
 
-def process_once(system: RunningSystem, prepared: str) -> str:
+def process_once(deployment: Deployment, prepared: str) -> str:
     """Enqueue a card payment."""
-    return str(system.merchant.process(payment_body())["id"])
+    return str(deployment.merchant.process(payment_body())["id"])
 
 
-def process_and_lose_the_answer(system: RunningSystem, prepared: str) -> str:
+def process_and_lose_the_answer(deployment: Deployment, prepared: str) -> str:
     """Enqueue; the process dies before it answers, and the merchant repeats the request later."""
     body, key = payment_body(), unique("key")
     with pytest.raises(requests.ConnectionError):
-        system.merchant.process(body, idempotency_key=key)
-    [row] = system.rows("SELECT id FROM payments WHERE invoice_id = %s", body["invoice_id"])
+        deployment.merchant.process(body, idempotency_key=key)
+    [row] = deployment.rows("SELECT id FROM payments WHERE invoice_id = %s", body["invoice_id"])
     return str(row["id"])
 
 
-def process_in_doubt(system: RunningSystem, prepared: str) -> str:
+def process_in_doubt(deployment: Deployment, prepared: str) -> str:
     """Enqueue; the provider charges and does not answer."""
-    system.provider.disturb(drop_rate=1)
-    system.provider.fault("payment_intents.confirm", "timeout_after", seconds=LOST_SECONDS)
-    return process_once(system, prepared)
+    deployment.provider.disturb(drop_rate=1)
+    deployment.provider.fault("payment_intents.confirm", "timeout_after", seconds=LOST_SECONDS)
+    return process_once(deployment, prepared)
 
 
-def authorized(system: RunningSystem) -> str:
+def authorized(deployment: Deployment) -> str:
     """Authorize."""
-    return str(system.merchant.pay(payment_body(capture=False), "authorized")["id"])
+    return str(deployment.merchant.pay(payment_body(capture=False), "authorized")["id"])
 
 
-def captured(system: RunningSystem) -> str:
+def captured(deployment: Deployment) -> str:
     """Charge."""
-    return str(system.merchant.pay(payment_body())["id"])
+    return str(deployment.merchant.pay(payment_body())["id"])
 
 
-def capture(system: RunningSystem, prepared: str) -> str:
+def capture(deployment: Deployment, prepared: str) -> str:
     """Capture what is authorized."""
-    return str(system.merchant.operate(prepared, "capture")["id"])
+    return str(deployment.merchant.operate(prepared, "capture")["id"])
 
 
-def refund(system: RunningSystem, prepared: str) -> str:
+def refund(deployment: Deployment, prepared: str) -> str:
     """Refund a part."""
-    return str(system.merchant.operate(prepared, "refunds", {"amount": "4.00"})["id"])
+    return str(deployment.merchant.operate(prepared, "refunds", {"amount": "4.00"})["id"])
 
 
-def cancel(system: RunningSystem, prepared: str) -> str:
+def cancel(deployment: Deployment, prepared: str) -> str:
     """Release what is authorized."""
-    return str(system.merchant.operate(prepared, "cancel")["id"])
+    return str(deployment.merchant.operate(prepared, "cancel")["id"])
 
 
-def pending(system: RunningSystem) -> str:
+def pending(deployment: Deployment) -> str:
     """Debit a bank account; what the provider tells of it until it settles is lost."""
-    system.provider.disturb(drop_rate=1)
-    payment = system.merchant.pay(sepa_body(system.provider), "pending")
-    system.provider.disturb(drop_rate=0)
+    deployment.provider.disturb(drop_rate=1)
+    payment = deployment.merchant.pay(sepa_body(deployment.provider), "pending")
+    deployment.provider.disturb(drop_rate=0)
     return str(payment["id"])
 
 
-def settle(system: RunningSystem, prepared: str) -> str:
+def settle(deployment: Deployment, prepared: str) -> str:
     """Let the bank settle, which a webhook tells."""
-    system.provider.settle(reference(system.merchant.payment(prepared)))
+    deployment.provider.settle(reference(deployment.merchant.payment(prepared)))
     return prepared
 
 
-def past_due(system: RunningSystem) -> str:
+def past_due(deployment: Deployment) -> str:
     """Decline a subscription's payment once."""
-    body = subscription_body(system.provider.card("insufficient_funds", "success"))
-    return str(system.merchant.pay(body, "past_due")["id"])
+    body = subscription_body(deployment.provider.card("insufficient_funds", "success"))
+    return str(deployment.merchant.pay(body, "past_due")["id"])
 
 
-def let_days_pass(system: RunningSystem, prepared: str) -> str:
+def let_days_pass(deployment: Deployment, prepared: str) -> str:
     """Come to the day of the first retry."""
-    system.provider.advance(days=3)
+    deployment.provider.advance(days=3)
     return prepared
 
 
@@ -162,41 +162,41 @@ SCENARIOS = {
 }
 
 
-def play(system: RunningSystem, point: str, scenario: Scenario) -> Outcome:
+def play(deployment: Deployment, point: str, scenario: Scenario) -> Outcome:
     """Let a process die at the point, start a clean one, and wait for the payment to rest."""
-    system.start_sandbox()
-    victim, bystander = system.worker_with_beat, system.web
+    deployment.start_sandbox()
+    victim, bystander = deployment.worker_with_beat, deployment.web
     if scenario.is_in_web:
         victim, bystander = bystander, victim
     bystander("bystander")
     prepared = ""
     if scenario.prepare is not None:
         first = victim("first")
-        prepared = scenario.prepare(system)
+        prepared = scenario.prepare(deployment)
         first.kill()
     armed = victim("armed", CELERIAC_FAILPOINT=point)
-    payment_id = scenario.drive(system, prepared)
+    payment_id = scenario.drive(deployment, prepared)
     eventually(lambda: was_killed(armed), f"a death at {point}\n{armed.log_tail()}", DEATH_SECONDS)
-    return recover(system, armed, lambda: victim("clean"), payment_id, scenario.rests)
+    return recover(deployment, armed, lambda: victim("clean"), payment_id, scenario.rests)
 
 
 def recover(
-    system: RunningSystem, dead: Process, start_clean: Callable[[], Process], payment_id: str, rests: str = "captured"
+    deployment: Deployment, dead: Process, start_clean: Callable[[], Process], payment_id: str, rests: str = "captured"
 ) -> Outcome:
     """Make sure that the dead stay dead, start a clean process, and wait for the payment to rest."""
     dead.kill()
-    recovery = wait_for_recovery(system, start_clean, payment_id, rests)
-    return Outcome(system.assert_books_agree(payment_id), system.provider.movements(payment_id), *recovery)
+    recovery = wait_for_recovery(deployment, start_clean, payment_id, rests)
+    return Outcome(deployment.assert_books_agree(payment_id), deployment.provider.movements(payment_id), *recovery)
 
 
 def wait_for_recovery(
-    system: RunningSystem, start_clean: Callable[[], Process], payment_id: str, rests: str
+    deployment: Deployment, start_clean: Callable[[], Process], payment_id: str, rests: str
 ) -> tuple[float, int]:
     """Start a clean process and wait for the payment to rest; return the seconds and the sweeps until then."""
-    begun_at, sweeps = time.monotonic(), system.sweeps()
+    begun_at, sweeps = time.monotonic(), deployment.sweeps()
     start_clean()
-    system.merchant.wait(payment_id, rests, seconds=RECOVERY_SECONDS)
-    return time.monotonic() - begun_at, system.sweeps() - sweeps
+    deployment.merchant.wait(payment_id, rests, seconds=RECOVERY_SECONDS)
+    return time.monotonic() - begun_at, deployment.sweeps() - sweeps
 
 
 def was_killed(process: Process) -> bool:
@@ -204,35 +204,35 @@ def was_killed(process: Process) -> bool:
     return process.exit_code() == -signal.SIGKILL or "was sent SIGKILL" in process.log_text()
 
 
-def kill_in_flight(system: RunningSystem) -> Outcome:
+def kill_in_flight(deployment: Deployment) -> Outcome:
     """Kill -9 a worker while the provider is busy with its call, which then charges."""
-    system.start_sandbox().web()
-    system.provider.fault("payment_intents.confirm", "latency")
-    worker = system.worker_with_beat("first", PROVIDER_READ_TIMEOUT_SECONDS="120")
-    payment_id = process_once(system, "")
-    eventually(lambda: system.provider.fault_hits() == 1, "the call")
+    deployment.start_sandbox().web()
+    deployment.provider.fault("payment_intents.confirm", "latency")
+    worker = deployment.worker_with_beat("first", PROVIDER_READ_TIMEOUT_SECONDS="120")
+    payment_id = process_once(deployment, "")
+    eventually(lambda: deployment.provider.fault_hits() == 1, "the call")
     worker.kill()
-    system.provider.behave()
-    return recover(system, worker, lambda: system.worker_with_beat("clean"), payment_id)
+    deployment.provider.behave()
+    return recover(deployment, worker, lambda: deployment.worker_with_beat("clean"), payment_id)
 
 
-def freeze(system: RunningSystem, operation: str) -> Outcome:
+def freeze(deployment: Deployment, operation: str) -> Outcome:
     """Stop a worker in a call for longer than its lease, let another one take over, and wake the first."""
-    system.start_sandbox().web()
-    system.provider.fault(operation, "latency")
+    deployment.start_sandbox().web()
+    deployment.provider.fault(operation, "latency")
     # With more patience than it is frozen for, it finds the answer when it wakes up, and would go on.
-    frozen = system.worker("frozen", PROVIDER_READ_TIMEOUT_SECONDS="120")
-    payment_id = process_once(system, "")
-    eventually(lambda: system.provider.fault_hits() == 1, "the call")
+    frozen = deployment.worker("frozen", PROVIDER_READ_TIMEOUT_SECONDS="120")
+    payment_id = process_once(deployment, "")
+    eventually(lambda: deployment.provider.fault_hits() == 1, "the call")
     frozen.send(signal.SIGSTOP)
-    system.provider.behave()
-    recovery = wait_for_recovery(system, lambda: system.worker_with_beat("other"), payment_id, "captured")
+    deployment.provider.behave()
+    recovery = wait_for_recovery(deployment, lambda: deployment.worker_with_beat("other"), payment_id, "captured")
     frozen.send(signal.SIGCONT)
     eventually(lambda: AWAKE.search(frozen.log_text()) is not None, f"a sign of the woken\n{frozen.log_tail()}")
-    return Outcome(system.assert_books_agree(payment_id), system.provider.movements(payment_id), *recovery)
+    return Outcome(deployment.assert_books_agree(payment_id), deployment.provider.movements(payment_id), *recovery)
 
 
-PLAYS: dict[str, Callable[[RunningSystem], Outcome]] = {
+PLAYS: dict[str, Callable[[Deployment], Outcome]] = {
     **{point: functools.partial(play, point=point, scenario=scenario) for point, scenario in SCENARIOS.items()},
     "killed in flight": kill_in_flight,
     "frozen in create": functools.partial(freeze, operation="payment_intents.create"),
@@ -241,14 +241,14 @@ PLAYS: dict[str, Callable[[RunningSystem], Outcome]] = {
 
 
 @pytest.fixture(scope="module")
-def outcomes(open_system: OpenSystem, request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Outcome]]]:
+def outcomes(open_deployment: OpenDeployment, request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Outcome]]]:
     """What becomes of each play that a selected test is about; all begin at once."""
     nodes = [item.name for item in request.session.items]
     wanted = [name for name in PLAYS if any(node.endswith(f"[{name}]") for node in nodes)]
 
     def perform(name: str) -> Outcome:
-        with open_system() as system:
-            return PLAYS[name](system)
+        with open_deployment() as deployment:
+            return PLAYS[name](deployment)
 
     with ThreadPoolExecutor(HOUSES_AT_ONCE) as stage:
         yield {name: stage.submit(perform, name) for name in wanted}

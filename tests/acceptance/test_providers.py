@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.harness import READY_SECONDS, Json, RunningSystem, eventually, hosted_body
-from tests.conftest import OpenSystem
+from tests.acceptance.harness import READY_SECONDS, Deployment, Json, eventually, hosted_body
+from tests.conftest import OpenDeployment
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.postgres]
 
@@ -20,113 +20,117 @@ ANSWERED = "charge.responded"
 LAST_MOMENT = ("paypal", "charge.reference_saved")
 
 
-def open_payment(system: RunningSystem, method: str, **more: object) -> Json:
+def open_payment(deployment: Deployment, method: str, **more: object) -> Json:
     """Return a payment whose customer is on the provider's page."""
-    return system.merchant.pay(hosted_body(method, **more), "requires_action")
+    return deployment.merchant.pay(hosted_body(method, **more), "requires_action")
 
 
 @pytest.mark.parametrize("method", HOSTED)
-def test_an_approved_payment_is_charged_once_though_its_webhook_is_late(system: RunningSystem, method: str) -> None:
-    system.provider.disturb(paused=True)
-    payment = open_payment(system, method)
-    system.provider.visit(payment, "approve")
-    system.merchant.wait(payment["id"], "captured")
-    system.assert_charged_once(payment["id"])
-    system.provider.disturb(paused=False, reorder=True, duplicate=2)
-    eventually(lambda: not system.provider.deliveries()["pending"], "all webhooks delivered")
-    system.assert_charged_once(payment["id"])
+def test_an_approved_payment_is_charged_once_though_its_webhook_is_late(deployment: Deployment, method: str) -> None:
+    deployment.provider.disturb(paused=True)
+    payment = open_payment(deployment, method)
+    deployment.provider.visit(payment, "approve")
+    deployment.merchant.wait(payment["id"], "captured")
+    deployment.assert_charged_once(payment["id"])
+    deployment.provider.disturb(paused=False, reorder=True, duplicate=2)
+    eventually(lambda: not deployment.provider.deliveries()["pending"], "all webhooks delivered")
+    deployment.assert_charged_once(payment["id"])
 
 
 @pytest.mark.parametrize("method", HOSTED)
-def test_a_webhook_or_a_look_up_is_enough_when_the_customer_does_not_return(system: RunningSystem, method: str) -> None:
-    payment = open_payment(system, method)
-    system.provider.decide(payment, "approve")
+def test_a_webhook_or_a_look_up_is_enough_when_the_customer_does_not_return(
+    deployment: Deployment, method: str
+) -> None:
+    payment = open_payment(deployment, method)
+    deployment.provider.decide(payment, "approve")
     if method == "afterpay":  # tells nobody; the look of the first minute finds it
-        system.provider.advance(seconds=90)
-    system.merchant.wait(payment["id"], "captured")
-    system.assert_charged_once(payment["id"])
+        deployment.provider.advance(seconds=90)
+    deployment.merchant.wait(payment["id"], "captured")
+    deployment.assert_charged_once(payment["id"])
 
 
 @pytest.mark.parametrize("method", HOSTED)
-def test_a_declined_payment_moves_nothing(system: RunningSystem, method: str) -> None:
-    payment = open_payment(system, method)
-    system.provider.visit(payment, "decline")
+def test_a_declined_payment_moves_nothing(deployment: Deployment, method: str) -> None:
+    payment = open_payment(deployment, method)
+    deployment.provider.visit(payment, "decline")
     statuses = ("declined", "requires_action") if method == "paypal" else ("declined",)
-    shown = system.merchant.wait_for(
+    shown = deployment.merchant.wait_for(
         payment["id"],
         lambda found: found["status"] in statuses and found["updated_at"] > payment["updated_at"],
         "declined, or sent back to choose another funding",
     )
-    assert system.provider.movements(shown["id"]) == []
+    assert deployment.provider.movements(shown["id"]) == []
 
 
 @pytest.mark.parametrize("method", HOSTED)
-def test_a_customer_who_does_not_return_is_waited_for_and_can_be_canceled(system: RunningSystem, method: str) -> None:
-    payment = open_payment(system, method)
-    system.merchant.operate(payment["id"], "cancel")
-    system.merchant.wait(payment["id"], "canceled")
-    assert system.provider.movements(payment["id"]) == []
-    again = system.merchant.send("POST", "/process", hosted_body(method, invoice_id=payment["invoice_id"]))
+def test_a_customer_who_does_not_return_is_waited_for_and_can_be_canceled(deployment: Deployment, method: str) -> None:
+    payment = open_payment(deployment, method)
+    deployment.merchant.operate(payment["id"], "cancel")
+    deployment.merchant.wait(payment["id"], "canceled")
+    assert deployment.provider.movements(payment["id"]) == []
+    again = deployment.merchant.send("POST", "/process", hosted_body(method, invoice_id=payment["invoice_id"]))
     assert again.status_code in (202, 409)  # the invoice is another user's, not blocked
 
 
 @pytest.mark.parametrize("method", ["paypal", "klarna", "afterpay", "cryptocurrency"])
-def test_two_partial_refunds_add_up(system: RunningSystem, method: str) -> None:
-    payment = open_payment(system, method)
-    system.provider.visit(payment, "approve")
-    system.merchant.wait(payment["id"], "captured")
+def test_two_partial_refunds_add_up(deployment: Deployment, method: str) -> None:
+    payment = open_payment(deployment, method)
+    deployment.provider.visit(payment, "approve")
+    deployment.merchant.wait(payment["id"], "captured")
     for amount in ("10.00", "14.90"):
-        system.merchant.operate(payment["id"], "refunds", {"amount": amount})
-    system.merchant.wait(payment["id"], "refunded")
-    assert system.assert_books_agree(payment["id"])["refunded_amount"] == payment["amount"]
-    assert system.provider.movements(payment["id"])[-3:] in (["charge", *REFUNDS], ["capture", *REFUNDS])
+        deployment.merchant.operate(payment["id"], "refunds", {"amount": amount})
+    deployment.merchant.wait(payment["id"], "refunded")
+    assert deployment.assert_books_agree(payment["id"])["refunded_amount"] == payment["amount"]
+    assert deployment.provider.movements(payment["id"])[-3:] in (["charge", *REFUNDS], ["capture", *REFUNDS])
 
 
 @pytest.mark.parametrize("method", COMPLETED_BY_US)
-def test_a_part_of_an_authorization_is_captured_and_the_rest_released(system: RunningSystem, method: str) -> None:
-    payment = open_payment(system, method, capture=False)
-    system.provider.visit(payment, "approve")
-    system.merchant.wait(payment["id"], "authorized")
-    system.merchant.operate(payment["id"], "capture", {"amount": "14.90"})
-    system.merchant.wait(payment["id"], "captured")
-    assert system.assert_books_agree(payment["id"])["captured_amount"] == "14.90"
+def test_a_part_of_an_authorization_is_captured_and_the_rest_released(deployment: Deployment, method: str) -> None:
+    payment = open_payment(deployment, method, capture=False)
+    deployment.provider.visit(payment, "approve")
+    deployment.merchant.wait(payment["id"], "authorized")
+    deployment.merchant.operate(payment["id"], "capture", {"amount": "14.90"})
+    deployment.merchant.wait(payment["id"], "captured")
+    assert deployment.assert_books_agree(payment["id"])["captured_amount"] == "14.90"
 
 
-def kill_one(system: RunningSystem, point: str) -> None:
+def kill_one(deployment: Deployment, point: str) -> None:
     """Let a worker take what comes, and die at the point; then let another come."""
-    dying = system.worker(f"dying-{point}", CELERIAC_FAILPOINT=point)
+    dying = deployment.worker(f"dying-{point}", CELERIAC_FAILPOINT=point)
     eventually(lambda: not dying.is_running(), f"death at {point}", READY_SECONDS)
-    system.worker(f"after-{point}")
+    deployment.worker(f"after-{point}")
 
 
 @pytest.fixture
-def idle_system(open_system: OpenSystem) -> Iterator[RunningSystem]:
-    """A system in which no worker runs yet."""
-    with open_system() as system:
-        system.start_sandbox().beat()
-        system.web()
-        yield system
+def idle_deployment(open_deployment: OpenDeployment) -> Iterator[Deployment]:
+    """A deployment in which no worker runs yet."""
+    with open_deployment() as deployment:
+        deployment.start_sandbox().beat()
+        deployment.web()
+        yield deployment
 
 
 @pytest.mark.parametrize("method", COMPLETED_BY_US)
-def test_a_worker_that_dies_before_the_page_exists_leaves_one_payment(idle_system: RunningSystem, method: str) -> None:
-    accepted = idle_system.merchant.process(hosted_body(method))
-    kill_one(idle_system, "charge.created")
-    payment = idle_system.merchant.wait(accepted["id"], "requires_action", seconds=READY_SECONDS)
-    idle_system.provider.visit(payment, "approve")
-    idle_system.merchant.wait(payment["id"], "captured")
-    idle_system.assert_charged_once(payment["id"])
+def test_a_worker_that_dies_before_the_page_exists_leaves_one_payment(idle_deployment: Deployment, method: str) -> None:
+    accepted = idle_deployment.merchant.process(hosted_body(method))
+    kill_one(idle_deployment, "charge.created")
+    payment = idle_deployment.merchant.wait(accepted["id"], "requires_action", seconds=READY_SECONDS)
+    idle_deployment.provider.visit(payment, "approve")
+    idle_deployment.merchant.wait(payment["id"], "captured")
+    idle_deployment.assert_charged_once(payment["id"])
 
 
 @pytest.mark.parametrize(("method", "point"), [*((method, ANSWERED) for method in COMPLETED_BY_US), LAST_MOMENT])
-def test_a_worker_that_dies_around_the_charge_charges_once(idle_system: RunningSystem, method: str, point: str) -> None:
-    first = idle_system.worker("first")
-    payment = open_payment(idle_system, method)
+def test_a_worker_that_dies_around_the_charge_charges_once(
+    idle_deployment: Deployment, method: str, point: str
+) -> None:
+    first = idle_deployment.worker("first")
+    payment = open_payment(idle_deployment, method)
     first.kill()
-    idle_system.provider.visit(payment, "approve")
-    kill_one(idle_system, point)
-    idle_system.merchant.wait(payment["id"], "captured", seconds=READY_SECONDS)
-    idle_system.assert_charged_once(payment["id"])
+    idle_deployment.provider.visit(payment, "approve")
+    kill_one(idle_deployment, point)
+    idle_deployment.merchant.wait(payment["id"], "captured", seconds=READY_SECONDS)
+    idle_deployment.assert_charged_once(payment["id"])
 
 
 # --- money that does not match ---------------------------------------------------------------------------
@@ -134,17 +138,17 @@ def test_a_worker_that_dies_around_the_charge_charges_once(idle_system: RunningS
 
 @pytest.mark.parametrize("way", ["pay_too_little", "pay_too_much", "pay_too_late"])
 @pytest.mark.parametrize("decision", ["approve", "reject"])
-def test_an_operator_decides_on_money_that_does_not_match(system: RunningSystem, way: str, decision: str) -> None:
-    payment = open_payment(system, "bitcoin")
-    system.provider.visit(payment, way)
-    held = system.merchant.wait(payment["id"], "amount_mismatch")
+def test_an_operator_decides_on_money_that_does_not_match(deployment: Deployment, way: str, decision: str) -> None:
+    payment = open_payment(deployment, "bitcoin")
+    deployment.provider.visit(payment, way)
+    held = deployment.merchant.wait(payment["id"], "amount_mismatch")
     assert held["failure_code"] in ("underpaid", "overpaid", "delayed")
     assert held["captured_amount"] == "0.00"
-    system.operator.operate(payment["id"], "review", {"decision": decision})
-    shown = system.merchant.wait(payment["id"], "captured" if decision == "approve" else "canceled")
+    deployment.operator.operate(payment["id"], "review", {"decision": decision})
+    shown = deployment.merchant.wait(payment["id"], "captured" if decision == "approve" else "canceled")
     assert shown["captured_amount"] == (held["received_amount"] if decision == "approve" else "0.00")
-    system.assert_books_agree(payment["id"])
-    refused = system.operator.send("POST", f"/{payment['id']}/review", {"decision": decision})
+    deployment.assert_books_agree(payment["id"])
+    refused = deployment.operator.send("POST", f"/{payment['id']}/review", {"decision": decision})
     assert refused.status_code == 409
 
 
@@ -152,53 +156,53 @@ def test_an_operator_decides_on_money_that_does_not_match(system: RunningSystem,
 
 
 @pytest.fixture(scope="module")
-def two_ways(open_system: OpenSystem) -> Iterator[RunningSystem]:
-    """A system in which Klarna can be had from Klarna and through Stripe."""
-    with open_system() as system:
-        system.start_sandbox().worker()
-        system.beat()
-        system.web()
-        yield system
+def two_ways(open_deployment: OpenDeployment) -> Iterator[Deployment]:
+    """A deployment in which Klarna can be had from Klarna and through Stripe."""
+    with open_deployment() as deployment:
+        deployment.start_sandbox().worker()
+        deployment.beat()
+        deployment.web()
+        yield deployment
 
 
-def test_an_outage_reroutes_new_payments_and_keeps_the_doubtful_one(two_ways: RunningSystem) -> None:
+def test_an_outage_reroutes_new_payments_and_keeps_the_doubtful_one(two_ways: Deployment) -> None:
     """New payments flow over the other provider, the doubtful one waits, and traffic returns by itself."""
-    system = two_ways
-    in_doubt = open_payment(system, "klarna")
+    deployment = two_ways
+    in_doubt = open_payment(deployment, "klarna")
     assert in_doubt["provider"] == "klarna"
     assert [choice["provider"] for choice in in_doubt["route"]] == ["klarna", "stripe"]
 
-    system.provider.fault("klarna.*", "reset_before", times=None)
-    system.provider.decide(in_doubt, "approve")
-    rerouted = [system.merchant.process(hosted_body("klarna"))["id"] for _ in range(12)]
+    deployment.provider.fault("klarna.*", "reset_before", times=None)
+    deployment.provider.decide(in_doubt, "approve")
+    rerouted = [deployment.merchant.process(hosted_body("klarna"))["id"] for _ in range(12)]
     for payment_id in rerouted:
-        shown = system.merchant.wait(payment_id, "requires_action")
+        shown = deployment.merchant.wait(payment_id, "requires_action")
         assert shown["provider"] == "stripe"
-        system.provider.visit(shown, "approve")
-        system.merchant.wait(payment_id, "captured")
-        system.assert_charged_once(payment_id)
-    first = system.merchant.payment(rerouted[0])
+        deployment.provider.visit(shown, "approve")
+        deployment.merchant.wait(payment_id, "captured")
+        deployment.assert_charged_once(payment_id)
+    first = deployment.merchant.payment(rerouted[0])
     tried = [(attempt["provider"], attempt["status"]) for attempt in first["attempts"]]
     assert tried == [("klarna", "failed"), ("stripe", "succeeded")]
-    assert system.events(rerouted[0]).count("charge_rerouted") == 1
-    opened = system.rows("SELECT data FROM events WHERE name = 'breaker_opened'")
+    assert deployment.events(rerouted[0]).count("charge_rerouted") == 1
+    opened = deployment.rows("SELECT data FROM events WHERE name = 'breaker_opened'")
     assert {row["data"]["provider"] for row in opened} == {"klarna"}
 
     def is_barred() -> bool:
-        late = system.merchant.payment(system.merchant.process(hosted_body("klarna"))["id"])
+        late = deployment.merchant.payment(deployment.merchant.process(hosted_body("klarna"))["id"])
         return (late["provider"], late["route"][-1]["reason"]) == ("stripe", "preferred; fails now")
 
     # The way is barred for seconds only, after which the next payment probes it and has it barred again.
     eventually(is_barred, "a payment that does not even try Klarna")
 
-    system.provider.behave()
-    system.provider.advance(seconds=90)
-    system.merchant.wait(in_doubt["id"], "captured", seconds=READY_SECONDS)
-    system.assert_charged_once(in_doubt["id"])
-    assert system.merchant.payment(in_doubt["id"])["provider"] == "klarna"
+    deployment.provider.behave()
+    deployment.provider.advance(seconds=90)
+    deployment.merchant.wait(in_doubt["id"], "captured", seconds=READY_SECONDS)
+    deployment.assert_charged_once(in_doubt["id"])
+    assert deployment.merchant.payment(in_doubt["id"])["provider"] == "klarna"
 
     def is_back() -> bool:
-        found = system.merchant.wait(system.merchant.process(hosted_body("klarna"))["id"], "requires_action")
+        found = deployment.merchant.wait(deployment.merchant.process(hosted_body("klarna"))["id"], "requires_action")
         return bool(found["provider"] == "klarna")
 
     eventually(is_back, "payments at Klarna again", READY_SECONDS)

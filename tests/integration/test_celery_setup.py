@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from kombu import Producer
 
-from tests.acceptance.harness import APPLICATION, Json, RunningSystem, eventually, payment_body, unique
+from tests.acceptance.harness import APPLICATION, Deployment, Json, eventually, payment_body, unique
 from tests.patience import patient
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis]
@@ -35,19 +35,17 @@ LONGEST_TASK_SECONDS = 120
 MESSAGES = 5
 
 
-def test_the_worker_knows_every_task_by_its_name(running_system: RunningSystem) -> None:
-    assert _inspect(running_system, "registered") >= TASKS
+def test_the_worker_knows_every_task_by_its_name(deployment: Deployment) -> None:
+    assert _inspect(deployment, "registered") >= TASKS
 
 
-def test_the_worker_listens_to_every_queue(running_system: RunningSystem) -> None:
-    queues = {
-        queue["name"].removeprefix(running_system.prefix) for queue in _inspect(running_system, "active_queues", list)
-    }
+def test_the_worker_listens_to_every_queue(deployment: Deployment) -> None:
+    queues = {queue["name"].removeprefix(deployment.prefix) for queue in _inspect(deployment, "active_queues", list)}
     assert queues == QUEUES
 
 
-def test_the_settings_are_those_of_the_reliability_rules(running_system: RunningSystem) -> None:
-    conf = _inspect(running_system, "conf", dict)
+def test_the_settings_are_those_of_the_reliability_rules(deployment: Deployment) -> None:
+    conf = _inspect(deployment, "conf", dict)
     expected = {
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
@@ -72,57 +70,57 @@ class Bomb:
         return Path.write_text, (self.target, "unpickled")
 
 
-def test_a_message_that_is_not_json_is_never_deserialized(running_system: RunningSystem, tmp_path: Path) -> None:
+def test_a_message_that_is_not_json_is_never_deserialized(deployment: Deployment, tmp_path: Path) -> None:
     target = tmp_path / "bomb"
-    with running_system.celery() as elsewhere, elsewhere.connection() as connection, connection.channel() as channel:
+    with deployment.celery() as elsewhere, elsewhere.connection() as connection, connection.channel() as channel:
         Producer(channel).publish(
             pickle.dumps([[Bomb(target)], {}, {}]),
-            routing_key=f"{running_system.prefix}charges",
+            routing_key=f"{deployment.prefix}charges",
             content_type="application/x-python-serialize",
             content_encoding="binary",
             headers={"task": "payments.charge", "id": unique("task"), "lang": "py"},
         )
-    worker = next(process for process in running_system.processes if process.name == "worker")
+    worker = next(process for process in deployment.processes if process.name == "worker")
     eventually(lambda: "Refusing to deserialize" in worker.log_text(), "a refused message")
-    running_system.assert_charged_once(running_system.merchant.pay(payment_body())["id"])
+    deployment.assert_charged_once(deployment.merchant.pay(payment_body())["id"])
     assert not target.exists()
 
 
-def test_events_and_logs_show_no_personal_data(running_system: RunningSystem) -> None:
+def test_events_and_logs_show_no_personal_data(deployment: Deployment) -> None:
     canaries = {
-        "payment_method_token": running_system.provider.card("success"),
+        "payment_method_token": deployment.provider.card("success"),
         "email": f"{unique('canary')}@example.org",
         "ip_address": "203.0.113.77",
         "device_fingerprint": unique("fingerprint"),
         "billing_address": {"line1": unique("street")},
         "metadata": {"note": unique("note")},
     }
-    with _events(running_system) as seen, running_system.celery() as elsewhere:
-        over_http = running_system.merchant.process(payment_body() | canaries)["id"]
+    with _events(deployment) as seen, deployment.celery() as elsewhere:
+        over_http = deployment.merchant.process(payment_body() | canaries)["id"]
         for _ in range(MESSAGES):
             over_celery = payment_body() | canaries | {"application": APPLICATION}
             elsewhere.send_task("payments.process", kwargs=over_celery)
             elsewhere.send_task("payments.process", kwargs=over_celery | {"amount": unique("amount")})
-        running_system.merchant.wait(over_http, "captured")
+        deployment.merchant.wait(over_http, "captured")
         eventually(lambda: _ended(seen, "payments.process") == {"task-succeeded", "task-failed"}, "both ends")
         eventually(lambda: "task-succeeded" in _ended(seen, "payments.charge"), "the end of a charge")
-    shown = json.dumps(seen, default=str) + "".join(process.log_text() for process in running_system.processes)
+    shown = json.dumps(seen, default=str) + "".join(process.log_text() for process in deployment.processes)
     secrets = [*_texts(canaries), "canary-", "street-", "amount-", "fingerprint-"]
     assert [secret for secret in secrets if secret in shown] == []
 
 
-def test_events_name_the_row_that_a_task_is_about(running_system: RunningSystem) -> None:
-    with _events(running_system) as seen:
-        payment = running_system.merchant.pay(payment_body())
+def test_events_name_the_row_that_a_task_is_about(deployment: Deployment) -> None:
+    with _events(deployment) as seen:
+        payment = deployment.merchant.pay(payment_body())
         attempt_id = payment["attempts"][0]["id"]
         eventually(lambda: any(attempt_id in str(event.get("args")) for event in seen), "an event of the charge")
 
 
-def _inspect(running_system: RunningSystem, what: str, kind: type = set) -> Any:
+def _inspect(deployment: Deployment, what: str, kind: type = set) -> Any:
     """Inspect the running worker over the broker, as `celery inspect` does."""
-    name = f"{running_system.prefix}worker@{socket.gethostname()}"
+    name = f"{deployment.prefix}worker@{socket.gethostname()}"
     responses: Json = {}
-    with running_system.celery() as elsewhere:
+    with deployment.celery() as elsewhere:
         inspect = elsewhere.control.inspect([name], timeout=patient(5))
 
         def has_responded() -> bool:
@@ -134,10 +132,10 @@ def _inspect(running_system: RunningSystem, what: str, kind: type = set) -> Any:
 
 
 @contextmanager
-def _events(running_system: RunningSystem) -> Iterator[list[Json]]:
+def _events(deployment: Deployment) -> Iterator[list[Json]]:
     """Collect every event on the broker, as Flower does."""
     seen: list[Json] = []
-    with running_system.celery() as elsewhere, elsewhere.connection() as connection:
+    with deployment.celery() as elsewhere, elsewhere.connection() as connection:
         receiver = elsewhere.events.Receiver(connection, handlers={"*": seen.append})
         thread = threading.Thread(target=receiver.capture)
         thread.start()

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from stack.process import free_port
-from tests.acceptance.harness import HTTP_SECONDS, READY_SECONDS, RunningSystem, eventually, payment_body, unique
+from tests.acceptance.harness import HTTP_SECONDS, READY_SECONDS, Deployment, eventually, payment_body, unique
 from tests.integration.test_celery_setup import QUEUES
 from tests.patience import patient
 
@@ -33,21 +33,21 @@ class Flower:
 
 
 @pytest.fixture(scope="module")
-def flower(shared_system: RunningSystem) -> Iterator[Flower]:
-    """Flower against the broker of the shared system."""
+def flower(running_deployment: Deployment) -> Iterator[Flower]:
+    """Flower against the broker of the running deployment."""
     port = free_port()
-    process = shared_system.celery_process("flower", "flower", f"--port={port}", f"--basic-auth={':'.join(USER)}")
+    process = running_deployment.celery_process("flower", "flower", f"--port={port}", f"--basic-auth={':'.join(USER)}")
     flower = Flower(port)
     process.wait_for(flower.is_up, "Flower's page of workers", patient(READY_SECONDS))
     yield flower
     process.kill()
 
 
-def test_flower_lists_the_worker_its_queues_and_the_tasks(running_system: RunningSystem, flower: Flower) -> None:
-    worker = f"{running_system.prefix}worker@"
+def test_flower_lists_the_worker_its_queues_and_the_tasks(deployment: Deployment, flower: Flower) -> None:
+    worker = f"{deployment.prefix}worker@"
     eventually(lambda: worker in flower.get("/workers").text, "the worker on Flower's page")
     email = f"{unique('canary')}@example.org"
-    payment = running_system.merchant.pay(payment_body(email=email))
+    payment = deployment.merchant.pay(payment_body(email=email))
     attempt_id = payment["attempts"][0]["id"]
     wanted = {"payments.charge", "payments.sweep"}
     eventually(lambda: attempt_id in flower.get("/api/tasks").text and wanted <= _names(flower), "tasks in Flower")
@@ -55,7 +55,7 @@ def test_flower_lists_the_worker_its_queues_and_the_tasks(running_system: Runnin
     assert "canary" not in tasks.text
     assert flower.get("/tasks").status_code == 200
     eventually(
-        lambda: {f"{running_system.prefix}{name}" for name in QUEUES} <= _queues(flower, worker), "the queues in Flower"
+        lambda: {f"{deployment.prefix}{name}" for name in QUEUES} <= _queues(flower, worker), "the queues in Flower"
     )
     assert flower.get("/broker").status_code == 200
 
