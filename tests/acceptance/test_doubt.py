@@ -1,4 +1,4 @@
-"""Whatever happens to a response of the provider: no payment fails wrongly or is charged twice, and a look-up decides."""
+"""Whatever happens to a response, no payment fails wrongly or is charged twice: a look-up decides."""
 
 from __future__ import annotations
 
