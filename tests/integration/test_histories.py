@@ -72,7 +72,7 @@ def sqlite_url_in_memory(sqlite_template: bytes) -> Iterator[str]:
 @pytest.mark.parametrize("histories", ["sqlite_url_in_memory"], indirect=True)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_history_ends_with_the_books_of_the_provider(histories: Callable[..., None], kind: str) -> None:
-    histories(KINDS[kind], settings.default.max_examples * 2 // 3)
+    histories(KINDS[kind], settings.default.max_examples)
 
 
 @pytest.mark.postgres
