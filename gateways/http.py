@@ -64,9 +64,14 @@ class _Adapter(HTTPAdapter):
             raise
         if failure is not None and response.status_code >= 500:
             failure.is_seen = True
-        # No redirect is followed, and requests would still parse the address and raise ValueError for a malformed one.
-        response.headers.pop("Location", None)
         return response
+
+
+class _Session(requests.Session):
+    """Follows no redirect."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Return no address: requests parses one even where it does not follow it, and raises for a malformed one."""
 
 
 def make_session(base_url: str) -> requests.Session:
@@ -74,7 +79,7 @@ def make_session(base_url: str) -> requests.Session:
 
     The environment's proxies are read once, here: reading them on every call costs more than the call. Nothing else of
     the environment counts, so that no variable switches verification off or adds credentials from ~/.netrc."""
-    session = requests.Session()
+    session = _Session()
     session.trust_env = False
     session.proxies = get_environ_proxies(base_url, no_proxy=None)
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
