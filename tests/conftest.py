@@ -39,8 +39,8 @@ RESERVED_REDIS_DATABASES = range(9, 16)
 EXAMPLES = 100
 
 
-# The markers of tests that compare this process's clock with that of a server or of a child process.
-OWN_CLOCKS = {"postgres", "redis", "rabbitmq", "acceptance"}
+# The markers of tests that compare Python's clock with that of a server, of a child process, or of OpenSSL.
+OWN_CLOCKS = {"postgres", "redis", "rabbitmq", "acceptance", "openssl"}
 pytest_plugins = ("tests.alarm", "tests.moved_clock")
 # A deadline for each example would measure the machine. `fast` is the profile of `dev.py test --fast`.
 settings.register_profile("whole", deadline=None, max_examples=EXAMPLES)

@@ -23,6 +23,9 @@ from .bench import SECONDS
 from .served import Served, serving
 from .test_stripe_responses import ATTEMPT
 
+# OpenSSL checks the dates of certificates by the system's clock.
+pytestmark = pytest.mark.openssl
+
 AUTHORITY = new_authority()
 KEY = rsa.generate_private_key(65537, 2048)
 VERSIONS = ssl.TLSVersion
