@@ -1,7 +1,7 @@
 """`--days-ahead DAYS` moves the clock of the whole run, which shows that no test depends on the day it runs on.
 
-Servers, child processes and OpenSSL keep their own clocks. A run with a moved clock therefore leaves out the tests that need
-them (OWN_CLOCKS in conftest.py).
+Servers, child processes and OpenSSL keep their own clocks. A run with a moved clock therefore leaves out the tests that
+need them (OWN_CLOCKS in conftest.py).
 """
 
 from __future__ import annotations
