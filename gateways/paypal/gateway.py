@@ -111,7 +111,7 @@ class PayPalGateway:
         """Release an authorization, or leave an order that was not paid.
 
         PayPal cannot cancel an order. Leaving one closes it, also after the buyer has approved it: PayPal lets the
-        approval lapse within hours. Only a capture of ours that is still under way could charge it."""
+        approval lapse within hours. Only our own capture that is still under way could charge it."""
         return self._with_order(attempt, self._void)
 
     def refund(self, attempt: AttemptRequest) -> Outcome:

@@ -353,7 +353,7 @@ def outcome_of_closing(order: Order, attempt: AttemptRequest) -> Outcome:
     outcome = outcome_of_order(order, attempt)
     if isinstance(outcome, Approved | Pending | InDoubt):
         return outcome
-    # A refused payment ends an order, and no capture of ours passes one whose buyer has to act first.
+    # A refused payment ends an order, and our capture does not pass one whose buyer has to act first.
     is_over = isinstance(outcome, Declined) or order.status == "PAYER_ACTION_REQUIRED"
     return Approved(order.id, voided=True, may_still_charge=not is_over)
 
@@ -362,7 +362,7 @@ def outcome_of_missing(reference: str) -> Outcome:
     """Return the outcome of closing an order that PayPal does not show.
 
     PayPal deletes an order that is not approved within hours. An order that it does not show yet looks the same, so a
-    capture of ours may still charge it."""
+    capture that we sent may still charge it."""
     return Approved(reference, voided=True, may_still_charge=True)
 
 

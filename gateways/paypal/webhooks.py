@@ -178,7 +178,7 @@ class OrderEvent(ProviderModel):
 
 
 def read_event(payload: str) -> WebhookEvent | None:
-    """Return what a stored event is about; None for an unknown type, or for an object that names nothing of ours.
+    """Return what a stored event is about; None for an unknown type, or for an object that names none that we made.
 
     Raises MalformedResponse for an event of a known type that does not have the documented form."""
     event = Event.parse(json.loads(payload))

@@ -140,7 +140,7 @@ class Provider:
             assert back.status_code == 303, f"{way} answered {back.status_code}"
 
     def decide(self, payment: Json, decision: str) -> str:
-        """Be the customer on that page, and go no further; return where he would be sent."""
+        """Be the customer on that page, and go no further; return the address that follows."""
         page = payment["next_action"]["redirect_url"]
         response = requests.post(page, data=decision_form(decision), allow_redirects=False, timeout=HTTP_SECONDS)
         assert response.status_code < 400, f"{page} answered {response.status_code}: {response.text[:300]}"
@@ -248,7 +248,7 @@ class Merchant:
 class Deployment:
     """One system: a database, a broker, a sandbox, and the processes that a test starts.
 
-    Leaving the context stops whatever runs. `env` is what every process of it is told."""
+    Leaving the context stops whatever runs. `env` is the environment of every process."""
 
     def __init__(
         self, directory: Path, database_url: str, broker_url: str, key: str, prefix: str = "", **env: str
@@ -345,7 +345,7 @@ class Deployment:
 
     @contextmanager
     def celery(self) -> Iterator[Celery]:
-        """Give an application of somebody else's that knows the broker and the task names, and nothing of ours."""
+        """Return the Celery app of a program that knows broker and task names, and imports no Celeriac."""
         app = Celery("elsewhere", broker=self.broker_url, set_as_current=False)
         # The queue is ours to declare: RabbitMQ refuses who describes it in another way.
         queue = Queue(f"{self.prefix}charges", no_declare=True)
