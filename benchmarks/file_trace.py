@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,10 @@ from stack.process import ROOT
 
 # The rooms of the product. The sandbox is not one: a provider's code is not ours either.
 ROOMS = ("domain", "gateways", "models", "runtime", "tasks", "webhooks", "worker")
+MAP = ROOT / "docs" / "architecture.md"
+# The section that lists the files of every road, ahead of the roads themselves.
+SHARED_FILES = "## The five roads"
+_FILE_NAME = re.compile(r"`([\w<>/]+\.py)`")
 
 
 @contextmanager
@@ -48,3 +53,14 @@ def _project_file(name: str) -> Path | None:
 def line_count(file: Path) -> int:
     """Return the number of lines of a file of the project."""
     return len((ROOT / file).read_text(encoding="utf-8").splitlines())
+
+
+def files_on_the_map(heading: str) -> set[Path]:
+    """Return the files that a section of docs/architecture.md names, up to the next heading. Raises ValueError if it
+    names none, because then the heading is wrong."""
+    section = MAP.read_text(encoding="utf-8").partition(f"{heading}\n")[2]
+    section = section.partition("\n### ")[0].partition("\n## ")[0]
+    files = {Path(name.replace("<provider>", "stripe")) for name in _FILE_NAME.findall(section)}
+    if not files:
+        raise ValueError(f"docs/architecture.md names no file below {heading!r}")
+    return files

@@ -1,6 +1,7 @@
 """`dev.py bench trace`: the files that card payments use. They run in this process, on SQLite and the sandbox.
 
-A file counts for a step if one of its functions runs in the step. Prints the figures of the source as well.
+A file counts for a step if one of its functions runs in the step. Files that docs/architecture.md lists once for every
+road are counted apart: who reads a second road knows them. Prints the figures of the source as well.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import requests
 from celery import Celery, signals
 from werkzeug.test import Client, TestResponse
 
-from benchmarks.file_trace import ROOMS, line_count, traced_files
+from benchmarks.file_trace import ROOMS, SHARED_FILES, files_on_the_map, line_count, traced_files
 from benchmarks.source_figures import source_figures
 from models.api_keys import Role, create_key
 from models.migrate import upgrade
@@ -55,11 +56,19 @@ def main() -> None:
 
 
 def print_step(name: str, files: set[Path]) -> None:
-    """Print the number of files and lines of a step, and the names of the files by room."""
-    print(f"{name}: {len(files)} files, {sum(line_count(file) for file in files)} lines")
-    for room, members in groupby(sorted(files), key=lambda file: file.parts[0]):
-        print(f"  {room:<10}{' '.join(str(file.relative_to(room).with_suffix('')) for file in members)}")
+    """Print the number of files and lines of a step, and their names by room: the road's own, then the shared ones."""
+    shared = files & files_on_the_map(SHARED_FILES)
+    print(f"{name}: {len(files)} files; {len(files - shared)} of its own, {len(shared)} that every road shares")
+    print_files("of its own", files - shared)
+    print_files("shared", shared)
     print()
+
+
+def print_files(title: str, files: set[Path]) -> None:
+    """Print the number of lines of these files, and their names by room."""
+    print(f"  {title}: {sum(line_count(file) for file in files)} lines")
+    for room, members in groupby(sorted(files), key=lambda file: file.parts[0]):
+        print(f"    {room:<10}{' '.join(str(file.relative_to(room).with_suffix('')) for file in members)}")
 
 
 @contextmanager

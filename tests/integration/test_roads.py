@@ -2,56 +2,26 @@
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from types import FrameType
 
 import pytest
 
-from stack.process import ROOT
-from tests.docs.pages import text_of
+from benchmarks.file_trace import SHARED_FILES, files_on_the_map, traced_files
 from tests.system import System
 
 pytestmark = pytest.mark.postgres
 
-ROOMS = ("domain", "models", "runtime", "gateways", "tasks", "webhooks", "worker")
 ACCEPT, CHARGE = "Road 1: accept a payment", "Road 2: charge a payment"
 WEBHOOK, REFUND = "Road 3: apply a webhook", "Road 4: refund a payment"
 DOUBT = "Road 5: resolve doubt, and retry"
-PAGE = text_of(Path("docs/architecture.md"))
-_FILE = re.compile(r"`([\w<>/]+\.py)`")
-
-
-def named(heading: str) -> set[str]:
-    """Return the files that a section of the page names, up to the next heading."""
-    section = PAGE.partition(f"{heading}\n")[2].partition("\n### ")[0].partition("\n## ")[0]
-    files = {file.replace("<provider>", "stripe") for file in _FILE.findall(section)}
-    assert files, heading
-    return files
-
-
-def entered(steps: Callable[[], object]) -> set[str]:
-    """Return the product files whose functions the steps call."""
-    files: set[str] = set()
-
-    def profile(frame: FrameType, event: str, argument: object) -> None:
-        if event == "call" and frame.f_code.co_name != "<module>":
-            files.add(frame.f_code.co_filename)
-
-    sys.setprofile(profile)
-    try:
-        steps()
-    finally:
-        sys.setprofile(None)
-    relative = {str(Path(file).relative_to(ROOT)) for file in files if Path(file).is_relative_to(ROOT)}
-    return {file for file in relative if file.split("/")[0] in ROOMS}
 
 
 def missing(steps: Callable[[], object], *roads: str) -> list[str]:
     """Return the files that the steps enter and the page does not name on these roads."""
-    return sorted(entered(steps).difference(named("## The five roads"), *(named(f"### {road}") for road in roads)))
+    with traced_files() as entered:
+        steps()
+    headings = (SHARED_FILES, *(f"### {road}" for road in roads))
+    return sorted(map(str, entered.difference(*map(files_on_the_map, headings))))
 
 
 @pytest.fixture(autouse=True)
