@@ -10,6 +10,9 @@ from datetime import timedelta
 _DOUBT_SECONDS = (1, 3, 10, 30, 60)
 _DOUBT_CEILING = timedelta(minutes=5)
 
+# So many look-ups of an attempt in doubt take longer than any provider call.
+LOOKUPS_THAT_OUTLAST_A_CALL = 6
+
 # A webhook tells when a bank or a customer has decided; the look-up only makes up for a lost webhook.
 _WAITING = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
 _WAITING_CEILING = timedelta(hours=6)

@@ -110,6 +110,8 @@ def _decide_failure(context: DecisionContext, outcome: Outcome, in_doubt: Event,
 def _not_executed(context: DecisionContext, outcome: NotSent, failed: Event) -> Decision | None:
     if context.attempt.status not in IN_FLIGHT | {AttemptStatus.PENDING}:
         return None
+    if context.is_key_unproven:
+        return context.doubt(failed)
     # A void in place of a charge that may still be running is sent until the provider responds.
     if context.state is State.ACCEPTED or (outcome.is_retryable and not context.is_exhausted):
         return Decision(None, attempt=context.send_again())

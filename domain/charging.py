@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from domain.backoff import waiting_delay
+from domain.backoff import LOOKUPS_THAT_OUTLAST_A_CALL, waiting_delay
 from domain.decision import (
     AddAttempt,
     AttemptChanges,
@@ -39,8 +39,6 @@ from domain.payment import CLOSED_UNPAID, COLLECTED, IN_DUNNING, AttemptStatus, 
 _LEAST_RETRY_GAP = timedelta(hours=20)
 # An authorization is looked up after it should have ended, in case the provider's webhook was lost.
 _AFTER_EXPIRY = timedelta(hours=1)
-# Six look-ups outlast any provider call; only then is "nothing was charged" final.
-_LOOKUPS_BEFORE_VOID_IS_FINAL = 6
 # Whether money moved is still open.
 _UNDECIDED = (State.ACCEPTED, State.PROCESSING, State.IN_DOUBT)
 # Reasons of a void that takes the place of a charge: nothing could be sent, or the customer did not come back.
@@ -92,7 +90,7 @@ def book_approval(context: DecisionContext, outcome: Approved) -> Decision | Non
     """Book what the provider's books show."""
     if outcome.voided:
         # A call that is still on its way could charge it after all.
-        is_early = outcome.may_still_charge and context.attempt.lookups < _LOOKUPS_BEFORE_VOID_IS_FINAL
+        is_early = outcome.may_still_charge and context.attempt.lookups < LOOKUPS_THAT_OUTLAST_A_CALL
         if is_early and context.state in _UNDECIDED:
             return context.doubt(Event.CHARGE_IN_DOUBT)
         return end_by_provider(context)
@@ -288,6 +286,8 @@ def _resume(context: DecisionContext, outcome: CustomerApproved) -> Decision | N
         return None
     if context.payment.has_other_due_attempt:
         return None  # a void is under way, and its outcome decides
+    if context.is_key_unproven:
+        return context.doubt(Event.CHARGE_IN_DOUBT)
     return Decision(Event.CHARGE_RESUMED, {"next_action": None}, context.resume(outcome.reference))
 
 
@@ -325,6 +325,8 @@ def _not_sent(context: DecisionContext, outcome: NotSent) -> Decision | None:
         return _require_action(context, ActionRequired(outcome.reference))
     if context.state not in _UNDECIDED:
         return None
+    if context.is_key_unproven:
+        return context.doubt(Event.CHARGE_IN_DOUBT)
     if _may_fail_over(context, outcome):
         return _fail_over(context, outcome)
     event = None if context.state is State.ACCEPTED else Event.CHARGE_NOT_SENT

@@ -11,6 +11,7 @@ from domain.breaker import BreakerPolicy
 from domain.decline import Decline, DeclineClass
 from domain.dunning import DunningPolicy, SubscriptionStatus
 from domain.errors import IllegalTransition
+from domain.idempotency_key import KeyState, is_spent, may_be_renewed
 from domain.payment import TRANSITIONS, Attempt, AttemptStatus, DunningCase, Event, Payment, State, Verb
 
 # A dead worker is noticed when its lease ends; a living one renews the lease every third of it.
@@ -53,6 +54,8 @@ class AttemptChanges(TypedDict, total=False):
     lookups: int
     retries: int
     claims: int
+    key_number: int
+    key_state: KeyState
     code: str
     decline_class: DeclineClass
     decline_code: str | None
@@ -194,6 +197,7 @@ class DecisionContext:
             "provider_reference": reference,
             # Never back to zero: an attempt that falls into doubt again waits one step longer each time.
             "lookups": attempt.lookups + 1 if is_waiting else max(attempt.lookups, 1),
+            **self._renewed_key(),
         }
 
     def send_again(self) -> AttemptChanges:
@@ -206,7 +210,22 @@ class DecisionContext:
             "lookups": 0,
             # A recorded outcome proves that the attempt does not crash its workers.
             "claims": 0 if attempt.status is AttemptStatus.OPEN else attempt.claims,
+            **self._renewed_key(),
         }
+
+    def _renewed_key(self) -> AttemptChanges:
+        if not is_spent(self.attempt.key_state):
+            return {}
+        return {"key_number": self.attempt.key_number + 1, "key_state": KeyState.USABLE}
+
+    @property
+    def is_key_unproven(self) -> bool:
+        """Whether the attempt's key is spent, and a call under it could still have an effect that a look-up shows
+        later. The attempt is not sent under a new key before."""
+        attempt = self.attempt
+        is_refund = attempt.verb is Verb.REFUND
+        is_proven = may_be_renewed(attempt.key_state, is_refund=is_refund, lookups=attempt.lookups)
+        return attempt.status is AttemptStatus.IN_DOUBT and is_spent(attempt.key_state) and not is_proven
 
     @property
     def crashes_workers(self) -> bool:

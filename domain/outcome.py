@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from domain.decline import Decline
+from domain.idempotency_key import FailedResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class InDoubt:
 
     reason: str
     reference: str | None = None
+    response: FailedResponse = FailedResponse.NONE
 
 
 @dataclass(frozen=True, slots=True)

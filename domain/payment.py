@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from domain.dunning import CaseState
+from domain.idempotency_key import KeyState
 
 
 class State(StrEnum):
@@ -284,7 +285,8 @@ class Attempt:
     """What decisions read of an attempt.
 
     `lookups`: how often its outcome was looked up. `retries`: how often its call was proven not executed. `claims`:
-    how often a worker began it and recorded no outcome. `is_known_to_provider`: the provider has an object for it."""
+    how often a worker began it and recorded no outcome. `is_known_to_provider`: the provider has an object for it.
+    `key_number`: how many idempotency keys it has used up."""
 
     id: str
     verb: Verb
@@ -296,3 +298,5 @@ class Attempt:
     created_at: datetime
     reason: str | None = None
     is_known_to_provider: bool = False
+    key_number: int = 0
+    key_state: KeyState = KeyState.USABLE

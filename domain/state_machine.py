@@ -33,7 +33,8 @@ from domain.decision import (
     SaveCase,
 )
 from domain.errors import IllegalTransition
-from domain.outcome import Outcome
+from domain.idempotency_key import state_after
+from domain.outcome import InDoubt, Outcome
 from domain.payment import IN_DUNNING, TRANSITIONS, Attempt, AttemptStatus, Event, Payment, State, Verb
 
 
@@ -52,7 +53,15 @@ def decide(
 def _decide(context: DecisionContext, trigger: Trigger) -> Decision | None:
     if isinstance(trigger, Command):
         return _COMMANDS[type(trigger)](context, trigger)
-    return _OUTCOMES[context.attempt.verb](context, trigger)
+    decision = _OUTCOMES[context.attempt.verb](context, trigger)
+    return _with_key_state(context, trigger, decision) if decision and isinstance(trigger, InDoubt) else decision
+
+
+def _with_key_state(context: DecisionContext, outcome: InDoubt, decision: Decision) -> Decision:
+    """Add to the decision what a failed response says about the attempt's idempotency key."""
+    state = state_after(context.attempt.key_state, outcome.response)
+    is_news = state is not context.attempt.key_state
+    return replace(decision, attempt=decision.attempt | {"key_state": state}) if is_news else decision
 
 
 def target(state: State, event: Event) -> State:

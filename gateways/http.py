@@ -15,6 +15,8 @@ import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
+from domain.idempotency_key import FailedResponse
+
 # Slightly more than 3 s, after which TCP repeats a lost packet; a connection that takes longer is not coming.
 CONNECT_SECONDS = 3.05
 # As many idle connections as a worker may have calls in flight; a new TLS handshake costs more than a call.
@@ -26,9 +28,25 @@ _TLS: dict[str, Any] = {"ssl_minimum_version": ssl.TLSVersion.TLSv1_2}
 
 @dataclass(slots=True)
 class TechnicalFailure:
-    """Whether a call failed technically: no connection, no response, or a 5xx. A decline is not a technical failure."""
+    """Whether a call failed technically: no connection, no response, or a 5xx. A decline is not a technical failure.
+
+    `last_response`: what the last request got, if it failed. A stored failure is no failure of the provider today."""
 
     is_seen: bool = False
+    last_response: FailedResponse = FailedResponse.NONE
+
+    def note(self, response: requests.Response | None) -> None:
+        """Take in what a request got; None: no response."""
+        self.last_response = _failure_of(response)
+        self.is_seen |= response is None or self.last_response is FailedResponse.FAILURE
+
+
+def _failure_of(response: requests.Response | None) -> FailedResponse:
+    if response is None or response.status_code < 500:
+        return FailedResponse.NONE
+    # Stripe marks the stored response of an earlier call so [docs.stripe.com/api/idempotent_requests].
+    is_stored = "Idempotent-Replayed" in response.headers
+    return FailedResponse.STORED_FAILURE if is_stored else FailedResponse.FAILURE
 
 
 _watched: ContextVar[TechnicalFailure | None] = ContextVar("watched", default=None)
@@ -60,10 +78,10 @@ class _Adapter(HTTPAdapter):
             response = super().send(*given, **options)
         except requests.RequestException:
             if failure is not None:
-                failure.is_seen = True
+                failure.note(None)
             raise
-        if failure is not None and response.status_code >= 500:
-            failure.is_seen = True
+        if failure is not None:
+            failure.note(response)
         return response
 
 

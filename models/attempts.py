@@ -28,6 +28,7 @@ from domain.backoff import waiting_delay
 from domain.claiming import next_look_up
 from domain.decision import LEASE, AttemptChanges
 from domain.errors import LeaseLost
+from domain.idempotency_key import KeyState
 from domain.payment import IN_FLIGHT, UNFINISHED, AttemptStatus, Verb
 from models.change import Change
 from models.tables import attempts
@@ -56,6 +57,8 @@ def new_attempt(
         "fencing_token": 0,
         "claims": 0,
         "retries": 0,
+        "key_number": 0,
+        "key_state": KeyState.USABLE,
         "lookups": 0,
         "due_at": now,
         "actor": actor,

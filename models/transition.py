@@ -21,6 +21,7 @@ from domain.decision import (
 )
 from domain.dunning import CaseState
 from domain.errors import LeaseLost, NotFound
+from domain.idempotency_key import KeyState
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
 from domain.payment import IN_DUNNING, Attempt, AttemptStatus, Event, Payment, State, Verb
 from domain.state_machine import decide, target
@@ -265,6 +266,8 @@ def _attempt(row: Row[Any]) -> Attempt:
         created_at=row.attempt_created_at,
         reason=row.attempt_reason,
         is_known_to_provider=row.attempt_provider_reference is not None,
+        key_number=row.attempt_key_number,
+        key_state=KeyState(row.attempt_key_state),
     )
 
 

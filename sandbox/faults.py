@@ -11,13 +11,21 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 FaultKind = Literal[
-    "latency", "timeout_after", "error_before", "error_after", "reset_before", "reset_after", "rate_limit"
+    "latency",
+    "timeout_after",
+    "error_before",
+    "error_after",
+    "error_stored",
+    "reset_before",
+    "reset_after",
+    "rate_limit",
 ]
 FAULT_KINDS: Mapping[FaultKind, str] = {
     "latency": "the operation starts after `seconds`",
     "timeout_after": "the operation is executed; the connection is held for `seconds` and then closed",
     "error_before": "the response is a 500 and nothing is executed",
     "error_after": "the operation is executed and the response is a 500",
+    "error_stored": "as error_before, and a call with the same idempotency key gets the same response for a day",
     "reset_before": "the connection is reset and nothing is executed",
     "reset_after": "the operation is executed and the connection is reset",
     "rate_limit": "the response is a 429 and nothing is executed",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,10 @@ from sandbox.faults import Fault
 from sandbox.state import Sandbox
 
 Json = dict[str, Any]
+
+
+# Klarna keeps a key for 24 hours and Afterpay for a day [docs]; whether a kept response may be a failure is unverified.
+STORED_FAILURE_SECONDS = 24 * 3600.0
 
 
 class Refusal(Exception):
@@ -85,6 +89,8 @@ class Service(ABC):
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
+        # The keys under which a failure is stored, and until when.
+        self._stored_failures: dict[Hashable, float] = {}
 
     # --- what each provider defines ---
 
@@ -107,6 +113,10 @@ class Service(ABC):
     def malformed(self) -> Refusal:
         """Return the refusal for a body that is not a JSON object."""
         return Refusal(400, {"message": "malformed JSON"})
+
+    def idempotency_key(self, call: Call) -> Hashable | None:
+        """Return the key under which the provider may store the response of a call; None if it stores none."""
+        return None
 
     def accounts(self) -> Iterable[ledger.Account]:
         """Yield every payment with its present status."""
@@ -158,7 +168,7 @@ class Service(ABC):
         with self.sandbox.lock:
             fault = self.sandbox.faults.take(f"{self.provider}.{operation.name}")
         self._pause(fault)
-        self._fail_before(fault)
+        self._fail_before(fault, (operation.name, self.idempotency_key(call)))
         response = self._execute(operation, call)
         if fault is not None:
             fault.drop_response("after")
@@ -181,13 +191,17 @@ class Service(ABC):
         if fault is not None:
             fault.delay()
 
-    def _fail_before(self, fault: Fault | None) -> None:
+    def _fail_before(self, fault: Fault | None, key: tuple[str, Hashable | None]) -> None:
+        if self.now < self._stored_failures.get(key, 0.0):
+            raise self.server_error()
         if fault is None:
             return
         fault.drop_response("before")
         if fault.fault == "rate_limit":
             raise self.rate_limited()
-        if fault.fault == "error_before":
+        if fault.fault == "error_stored" and key[1] is not None:
+            self._stored_failures[key] = self.now + STORED_FAILURE_SECONDS
+        if fault.fault in ("error_before", "error_stored"):
             raise self.server_error()
 
     def _execute(self, operation: Operation, call: Call) -> ApiResponse:

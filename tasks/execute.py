@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, case, select
@@ -15,7 +15,7 @@ from domain.commands import Started
 from domain.errors import IllegalTransition, LeaseLost
 from domain.fraud import FraudDecision
 from domain.money import Money
-from domain.outcome import NotSent, Outcome
+from domain.outcome import InDoubt, NotSent, Outcome
 from domain.payment import AttemptStatus, State, Verb
 from domain.payment_methods import PaymentMethod, needs_payer
 from gateways.base import AttemptRequest, Gateway, SaveReference
@@ -105,6 +105,8 @@ def _call_provider(runtime: Runtime, claimed: _Claimed, call: Call, lease: Lease
 
     with watch_for_failure() as failure:
         outcome = call(runtime.gateways[claimed.provider], claimed.attempt, save_reference)
+    if isinstance(outcome, InDoubt):
+        outcome = replace(outcome, response=failure.last_response)
     return outcome, failure.is_seen
 
 
@@ -145,6 +147,7 @@ def attempt_request(
         reference=locked.attempt_provider_reference,
         charge_reference=_charge_reference(connection, locked, verb),
         retries=locked.attempt_retries,
+        key_number=locked.attempt_key_number,
         reason=locked.attempt_reason,
         payer=_payer(connection, locked),
     )

@@ -6,6 +6,7 @@ test runs it. No transaction is open while the provider is called, so what happe
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -89,6 +90,13 @@ class System:
     def close(self) -> None:
         """Close the connections to the database."""
         self.engine.dispose()
+
+    def add_provider(self, provider: str) -> tuple[Any, Any]:
+        """Let the system have one more provider; return its bench of the contract suite and its gateway."""
+        bench = importlib.import_module(f"tests.contract.benches.{provider}").ProviderBench(self.sandbox)
+        gateway = bench.gateway()
+        self.runtime.gateways[provider] = gateway
+        return bench, gateway
 
     # --- the API ----------------------------------------------------------------------------------------
 

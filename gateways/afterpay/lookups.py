@@ -44,7 +44,7 @@ def outcome_of_capture(
 ) -> Outcome:
     """Return how a capture stands. If the attempt itself has captured (`is_own`), the remainder is released first."""
     if is_own and payment.payment_state == "PARTIALLY_CAPTURED":
-        payment = _release_remainder(client, attempt, payment)
+        payment = _release_remainder(client, payment)
     return outcome_of_payment(payment, token, attempt.money.currency)
 
 
@@ -76,10 +76,9 @@ def existing(payment: Payment | None) -> Payment:
     return payment
 
 
-def _release_remainder(client: AfterpayClient, attempt: AttemptRequest, payment: Payment) -> Payment:
-    body = bodies.release_remainder(attempt, payment.open_to_capture_amount)
+def _release_remainder(client: AfterpayClient, payment: Payment) -> Payment:
     try:
-        return client.void(payment, body)
+        return client.void(payment, bodies.release_remainder(payment.open_to_capture_amount))
     except CallFailed as failure:
         # The capture is made. A kind other than UNKNOWN would say of the whole attempt that it was not executed.
         raise CallFailed(failure.reason, FailureKind.UNKNOWN) from None

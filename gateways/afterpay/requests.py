@@ -35,7 +35,7 @@ def payment(attempt: AttemptRequest, token: str) -> dict[str, Any]:
     """Return the body of a charge or an authorization of a checkout's token."""
     body = {"token": token, "merchantReference": _merchant_reference(attempt)}
     if attempt.verb is Verb.AUTHORIZE:
-        return body | {"requestId": key_of(attempt.attempt_id, "auth")}
+        return body | {"requestId": key_of(attempt, "auth")}
     # A charge needs no request id: Afterpay never captures the same token twice.
     return body
 
@@ -43,7 +43,7 @@ def payment(attempt: AttemptRequest, token: str) -> dict[str, Any]:
 def capture(attempt: AttemptRequest) -> dict[str, Any]:
     """Return the body of a capture. Its reference shows later that this attempt made it."""
     return {
-        "requestId": key_of(attempt.attempt_id, "capture"),
+        "requestId": key_of(attempt, "capture"),
         "amount": money_amount(attempt.money),
         "paymentEventMerchantReference": attempt.attempt_id,
     }
@@ -51,19 +51,21 @@ def capture(attempt: AttemptRequest) -> dict[str, Any]:
 
 def void(attempt: AttemptRequest, held: Amount) -> dict[str, Any]:
     """Return the body of the release of all that an authorization holds."""
-    return {"requestId": key_of(attempt.attempt_id, "void"), "amount": held.model_dump()}
+    return {"requestId": key_of(attempt, "void"), "amount": held.model_dump()}
 
 
-def release_remainder(attempt: AttemptRequest, held: Amount) -> dict[str, Any]:
-    """Return the body of the release of what a partial capture has left over."""
-    request_id = key_of(attempt.attempt_id, "rest")
-    return {"requestId": request_id, "amount": held.model_dump(), "reason": "amountAdjustment"}
+def release_remainder(held: Amount) -> dict[str, Any]:
+    """Return the body of the release of what a partial capture has left over.
+
+    It has no request id: under one, a failure that Afterpay has stored would come back in every look-up. A second
+    release of the same amount is refused, because that much is no longer held."""
+    return {"amount": held.model_dump(), "reason": "amountAdjustment"}
 
 
 def refund(attempt: AttemptRequest) -> dict[str, Any]:
     """Return the body of a refund."""
     return {
-        "requestId": key_of(attempt.attempt_id, "refund"),
+        "requestId": key_of(attempt, "refund"),
         "amount": money_amount(attempt.money),
         # Afterpay needs both the request id and this reference to recognise a repeat.
         "merchantReference": attempt.attempt_id,

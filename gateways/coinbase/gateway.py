@@ -63,9 +63,10 @@ class CoinbaseGateway:
             return self.retrieve(attempt)
         if attempt.money.currency not in CURRENCIES:
             return NotSent("currency_not_supported", is_retryable=False)
-        request, key = checkout_request(attempt, self._api_url), key_of(attempt.attempt_id, "charge")
+        # A key of its own for each try: a checkout moves no money, and a failure that is stored would come back.
+        key = key_of(attempt, f"charge-{attempt.retries}")
         try:
-            response = self._client.create_checkout(request, key)
+            response = self._client.create_checkout(checkout_request(attempt, self._api_url), key)
             reference = CheckoutId.parse(response).id
         except CallFailed as failure:
             return failure.outcome_of_creation()
@@ -85,8 +86,8 @@ class CoinbaseGateway:
             return outcome_of_change(failure, reference)
 
     def refund(self, attempt: AttemptRequest) -> Outcome:
-        """Give back part or all of a paid checkout. Idempotent: the key is the same for every call of the attempt."""
-        request, key = refund_request(attempt), key_of(attempt.attempt_id, "refund")
+        """Give back part or all of a paid checkout. A repeat under the same key is the same refund."""
+        request, key = refund_request(attempt), key_of(attempt, "refund")
 
         def send() -> Outcome:
             checkout = refunded_checkout(self._client.refund_checkout(attempt.charged_reference, request, key))

@@ -63,7 +63,9 @@ class KlarnaClient(JsonApi):
             raise MalformedResponse("Order.order_id")
         return order
 
-    def change_order(self, order_id: str, operation: str, key: str, body: Mapping[str, Any] | None = None) -> None:
+    def change_order(
+        self, order_id: str, operation: str, key: str | None = None, body: Mapping[str, Any] | None = None
+    ) -> None:
         """Capture, refund, cancel or release. The response is empty: only the order shows the result."""
         self._call("POST", f"{_order_path(order_id)}/{operation}", body, key)
 

@@ -76,7 +76,7 @@ class KlarnaGateway:
         return decided(page.reference, lambda: self._close_page(attempt, page))
 
     def refund(self, attempt: AttemptRequest) -> Outcome:
-        """Give back part or all of the captured money. The key never changes: a repeat is the same refund."""
+        """Give back part or all of the captured money. A repeat under the same key is the same refund."""
         return self._change(attempt, attempt.charged_reference, "refunds", bodies.refund(attempt))
 
     def retrieve(self, attempt: AttemptRequest) -> Outcome:
@@ -114,7 +114,7 @@ class KlarnaGateway:
             return NotSent("payment_method_token_missing", is_retryable=False)
         body = bodies.token_order(attempt, self._callback_url(attempt))
         try:
-            order_id = self._client.order_by_token(attempt.method_token, body, key_of(attempt.attempt_id, "order"))
+            order_id = self._client.order_by_token(attempt.method_token, body, key_of(attempt, "order"))
         except CallFailed as failure:
             if isinstance(failure, ErrorResponse) and failure.error_kind is ErrorKind.NOT_FOUND:
                 return NotSent("unknown_token", is_retryable=False)
@@ -141,7 +141,7 @@ class KlarnaGateway:
             if not isinstance(outcome, NotSent):
                 return outcome
         try:
-            self._client.change_order(order_id, operation, key_of(attempt.attempt_id, operation), body)
+            self._client.change_order(order_id, operation, key_of(attempt, operation), body)
         except CallFailed as failure:
             return self._not_accepted(attempt, order_id, failure)
         return _confirmed(self._look_up(attempt, order_id), order_id)
@@ -161,7 +161,7 @@ class KlarnaGateway:
 
     def _cancel(self, attempt: AttemptRequest, order_id: str) -> Outcome:
         def cancel() -> Outcome:
-            self._client.change_order(order_id, "cancel", key_of(attempt.attempt_id, "cancel"))
+            self._client.change_order(order_id, "cancel", key_of(attempt, "cancel"))
             return _confirmed(self._look_up(attempt, order_id), order_id)
 
         return decided(order_id, cancel)

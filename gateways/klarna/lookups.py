@@ -7,7 +7,6 @@ from __future__ import annotations
 from domain.outcome import Outcome
 from domain.payment import Verb
 from gateways.base import AttemptRequest
-from gateways.idempotency import key_of
 from gateways.json_api import looked_up
 from gateways.klarna.client import KlarnaClient
 from gateways.klarna.errors import ErrorKind, ErrorResponse
@@ -53,13 +52,15 @@ def _look_up_order(client: KlarnaClient, attempt: AttemptRequest, order_id: str)
         return outcome_of_refund(attempt, order)
     operation = release_due(attempt, order)
     if operation is not None:
-        order = _release(client, attempt, order_id, operation)
+        order = _release(client, order_id, operation)
     return outcome_of_order(attempt, order)
 
 
-def _release(client: KlarnaClient, attempt: AttemptRequest, order_id: str, operation: str) -> Order:
+def _release(client: KlarnaClient, order_id: str, operation: str) -> Order:
     try:
-        client.change_order(order_id, operation, key_of(attempt.attempt_id, operation))
+        # Without a key: under one, a failure that Klarna has stored would come back in every look-up. The order has
+        # just shown that the money is held, and what is released already is not released twice.
+        client.change_order(order_id, operation)
     except ErrorResponse as error:
         # In the wrong state: the money was released before, or the hold has ended. The order shows which.
         if error.error_kind is not ErrorKind.WRONG_STATE:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from domain.outcome import Outcome
+from gateways.base import AttemptRequest
 from gateways.idempotency import key_of
 from gateways.json_api import JsonApi, ProviderResponse, decided
 from gateways.paypal.errors import outcome_of_refusal
@@ -40,7 +41,7 @@ class PayPalClient:
 
     def submit(
         self,
-        attempt_id: str,
+        attempt: AttemptRequest,
         path: str,
         body: Any,
         reference: str | None,
@@ -52,7 +53,7 @@ class PayPalClient:
         The request id belongs to the attempt and the path: PayPal responds to a repeat with the state of the first."""
 
         def call() -> Outcome:
-            response = self.post(path, body, key_of(attempt_id, path))
+            response = self.post(path, body, key_of(attempt, path))
             if response.is_good:
                 return read(response.body)
             return read_refusal(response) if read_refusal else outcome_of_refusal(response, reference)

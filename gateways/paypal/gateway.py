@@ -167,7 +167,7 @@ class PayPalGateway:
         except DecimalsNotSupported:
             return NotSent("decimals_not_supported", is_retryable=False)
         outcome = self._client.submit(
-            attempt.attempt_id,
+            attempt,
             "/v2/checkout/orders",
             request,
             None,
@@ -183,7 +183,7 @@ class PayPalGateway:
         """Capture or authorize the order: the call that moves the money."""
         name = "authorize" if attempt.verb is Verb.AUTHORIZE else "capture"
         return self._client.submit(
-            attempt.attempt_id,
+            attempt,
             f"/v2/checkout/orders/{segment(reference)}/{name}",
             pay_request(attempt),
             reference,
@@ -234,7 +234,7 @@ class PayPalGateway:
             # PayPal itself would take up to 15 percent more than was authorized.
             return NotSent("amount_above_authorized", is_retryable=False, reference=order.id)
         return self._client.submit(
-            attempt.attempt_id,
+            attempt,
             f"/v2/payments/authorizations/{segment(authorization.id)}/capture",
             capture_request(attempt),
             order.id,
@@ -246,7 +246,7 @@ class PayPalGateway:
         if authorization is None or authorization.status == "VOIDED":
             return outcome_of_closing(order, attempt)
         return self._client.submit(
-            attempt.attempt_id,
+            attempt,
             f"/v2/payments/authorizations/{segment(authorization.id)}/void",
             None,
             order.id,
@@ -261,7 +261,7 @@ class PayPalGateway:
         if capture is None:
             return NotSent("not_captured", is_retryable=False)
         return self._client.submit(
-            attempt.attempt_id,
+            attempt,
             f"/v2/payments/captures/{segment(capture.id)}/refund",
             refund_request(attempt),
             None,

@@ -32,6 +32,7 @@ from gateways.stripe.requests import (
     key,
     metadata,
     needs_new_customer,
+    refund_key,
     refund_params,
 )
 from gateways.stripe.responses import (
@@ -97,10 +98,10 @@ class StripeGateway(StripeSavedMethods):
         return self._change(attempt, attempt.charged_reference, "cancel", cancel_params(attempt))
 
     def refund(self, attempt: AttemptRequest) -> Outcome:
-        """Refund part or all of a captured intent. The key never changes: a repeat is the same refund."""
+        """Refund part or all of a captured intent. A repeat under the same key is the same refund."""
 
         def call() -> Outcome:
-            created = self._api.post(_REFUNDS, refund_params(attempt), attempt.attempt_id)
+            created = self._api.post(_REFUNDS, refund_params(attempt), refund_key(attempt))
             return outcome_of_refund(Refund.parse(created))
 
         return decided(None, call)

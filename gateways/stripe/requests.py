@@ -7,6 +7,7 @@ from typing import Any
 from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
 from gateways.base import AttemptRequest
+from gateways.idempotency import key_suffix
 from gateways.stripe.money import to_stripe
 from gateways.stripe.payer import billing_details, shipping
 
@@ -134,5 +135,11 @@ def creation_key(attempt: AttemptRequest, call: str = "create") -> str:
 def key(attempt: AttemptRequest, call: str) -> str:
     """Return the idempotency key of a call that must happen once.
 
-    It never changes for the same call: while the first is still running at Stripe, the second is refused."""
-    return f"{attempt.attempt_id}-{call}"
+    It stays the same until the calls under it are proven to be over: while the first is still running at Stripe, the
+    second is refused."""
+    return f"{attempt.attempt_id}-{call}{key_suffix(attempt, '-')}"
+
+
+def refund_key(attempt: AttemptRequest) -> str:
+    """Return the idempotency key of a refund, which stays the same as that of `key` does."""
+    return f"{attempt.attempt_id}{key_suffix(attempt, '-')}"

@@ -10,7 +10,7 @@ from models.tables.base import Instant, metadata
 attempts = Table(
     "attempts",
     metadata,
-    # The id is the idempotency key at the provider: one business attempt, one key, for ever.
+    # The idempotency key at the provider is derived from the id and `key_number`.
     Column("id", String(40), primary_key=True),
     Column("payment_id", String(40), ForeignKey("payments.id"), nullable=False),
     Column("number", Integer, nullable=False),
@@ -23,6 +23,9 @@ attempts = Table(
     Column("fencing_token", Integer, nullable=False),
     Column("claims", Integer, nullable=False),
     Column("retries", Integer, nullable=False),
+    # How many keys are used up, and what is known of the calls under the present one.
+    Column("key_number", Integer, nullable=False),
+    Column("key_state", String(20), nullable=False),
     Column("lookups", Integer, nullable=False),
     # When the row needs work again: to be sent, to be looked up, or because its lease ends.
     Column("due_at", Instant),

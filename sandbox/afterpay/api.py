@@ -41,6 +41,10 @@ class Afterpay(Service):
         self._responses = IdempotentResponses(sandbox.clock.now)
         self._disputes = Disputes(sandbox)
 
+    def idempotency_key(self, call: Call) -> str | None:
+        """Return the call's request id."""
+        return call.body.get("requestId")
+
     def operations(self) -> Iterable[Operation]:
         """Return the operations, in the order of the documents."""
         order, token = "/v2/payments/<order_id>", "/v2/payments/token:<token>"

@@ -34,6 +34,10 @@ class CoinbaseBusiness(Service):
         self.checkouts = Checkouts(sandbox)
         self._responses: dict[tuple[str, str], tuple[str, ApiResponse]] = {}
 
+    def idempotency_key(self, call: Call) -> str | None:
+        """Return the call's idempotency key."""
+        return call.headers.get("X-Idempotency-Key")
+
     def operations(self) -> Iterable[Operation]:
         """Return the operations."""
         return (

@@ -45,6 +45,10 @@ class Klarna(Service):
         self._pages = Pages(sandbox, self._orders, self._callbacks)
         self._responses = IdempotentResponses(sandbox.clock.now)
 
+    def idempotency_key(self, call: Call) -> str | None:
+        """Return the call's idempotency key."""
+        return call.headers.get(KEY)
+
     def operations(self) -> Iterable[Operation]:
         """Return the operations."""
         order = "/ordermanagement/v1/orders/<order_id>"

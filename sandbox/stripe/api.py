@@ -128,12 +128,12 @@ class Stripe:
         incoming = IncomingRequest(operation, ids, raw, Cause(request_id, key), request.host_url.rstrip("/"))
         with self._sandbox.lock:
             stored = self._keys.begin(key, fingerprint(request.method, request.path, raw))
-            # A stored response is final, so error_after must not replace it.
-            fault = self._sandbox.faults.take(operation.name, without={"error_after"} if stored else ())
+            # A stored response is final: no later failure replaces it.
+            fault = self._sandbox.faults.take(operation.name, without={"error_after", "error_stored"} if stored else ())
         try:
             self._pause(fault)
             _fail_before(fault)
-            response = stored or self._execute(incoming, fails_after=fault is not None and fault.fault == "error_after")
+            response = stored or self._execute(incoming, fault)
         finally:
             # A fault or a refusal before execution must not leave the key in use for ever.
             with self._sandbox.lock:
@@ -147,12 +147,14 @@ class Stripe:
         if fault is not None:
             fault.delay()
 
-    def _execute(self, incoming: IncomingRequest, *, fails_after: bool) -> StoredResponse:
+    def _execute(self, incoming: IncomingRequest, fault: Fault | None) -> StoredResponse:
         operation, cause = incoming.operation, incoming.cause
         parameters = params.read(operation.fields, incoming.raw, required=operation.required)
         operation.check(parameters)
         with self._sandbox.lock:
             self._sandbox.scheduler.run_due()
+            if fault is not None and fault.fault == "error_stored":
+                return self._store_failure(cause)
             try:
                 body = operation.run(self.account, Call(incoming.ids, parameters, cause, incoming.base_url))
                 body = expand_ids(body, parameters.get("expand", []), self.account.find)
@@ -161,9 +163,14 @@ class Stripe:
                 if not refusal.is_stored:
                     raise
                 response = _refusal_response(refusal, str(cause.request_id))
-            if fails_after:
-                response = _refusal_response(server_error(), str(cause.request_id))
+            if fault is not None and fault.fault == "error_after":
+                return self._store_failure(cause)
             self._keys.finish(cause.idempotency_key, response)
+        return response
+
+    def _store_failure(self, cause: Cause) -> StoredResponse:
+        response = _refusal_response(server_error(), str(cause.request_id))
+        self._keys.finish(cause.idempotency_key, response)
         return response
 
 

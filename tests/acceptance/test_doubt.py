@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.postgres]
 # has given up, or it never acts.
 LOST_RESPONSES = {"timeout_after": {"seconds": LOST_SECONDS}, "reset_after": {}, "error_after": {}}
 EXECUTED_LATE = {"latency": {"seconds": LOST_SECONDS}}
-NOT_EXECUTED = {"error_before": {}, "reset_before": {}, "rate_limit": {}}
+NOT_EXECUTED = {"error_before": {}, "error_stored": {}, "reset_before": {}, "rate_limit": {}}
 FAULTS = LOST_RESPONSES | EXECUTED_LATE | NOT_EXECUTED
 
 

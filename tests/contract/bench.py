@@ -25,6 +25,22 @@ READ_SECONDS = patient(1)
 LOST_SECONDS = 5 * READ_SECONDS
 # The public address that the gateways of the suite give to providers.
 API_URL = "https://pay.example/api/v1/payments"
+# The charge of a payment, where no provider is called.
+ATTEMPT = AttemptRequest(
+    payment_id="pay_1",
+    attempt_id="at_1",
+    verb=Verb.CHARGE,
+    money=Money(1000, "EUR"),
+    method=PaymentMethod.CREDIT_CARD,
+    method_token="pm_card_visa",
+    customer_token=None,
+    is_off_session=False,
+    wants_authentication=False,
+    return_url=None,
+    reference="pi_1",
+    charge_reference="pi_1",
+    retries=0,
+)
 PAYER = {
     "email": "jo@example.org",
     "billing_address": {

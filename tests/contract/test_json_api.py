@@ -1,9 +1,8 @@
-"""The parts that the gateways share: one request and its response, failures as outcomes, keys, secrets."""
+"""The parts that the gateways share: one request and its response, failures as outcomes, secrets."""
 
 from __future__ import annotations
 
 import base64
-import uuid
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +10,6 @@ from pydantic import BaseModel
 
 from domain.outcome import InDoubt, NotSent, Outcome
 from gateways.failures import CallFailed, FailureKind, MalformedResponse
-from gateways.idempotency import key_of
 from gateways.json_api import JsonApi, decided, looked_up
 from gateways.settings import Secrets, all_revealed
 
@@ -108,12 +106,6 @@ def test_a_bug_is_raised(judge: Callable[[str, Callable[[], Outcome]], Outcome],
 
     with pytest.raises(error):
         judge("1", read)
-
-
-def test_a_key_never_changes() -> None:
-    """With another key, a repeat of what an older release sent would be a second request."""
-    assert key_of("at_1", "capture") == "804b5f2a-6367-4406-aaab-fd12ce32b5ce"
-    assert uuid.UUID(key_of("at_1", "capture")).version == 4
 
 
 class Given(BaseModel):

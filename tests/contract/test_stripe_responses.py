@@ -9,11 +9,8 @@ from typing import Any
 
 import pytest
 
-from domain.money import Money
 from domain.outcome import Approved, Declined, InDoubt, NotSent, Pending
 from domain.payment import Verb
-from domain.payment_methods import PaymentMethod
-from gateways.base import AttemptRequest
 from gateways.failures import MalformedResponse
 from gateways.stripe import webhooks
 from gateways.stripe.account_report import Account, EndpointPage
@@ -28,25 +25,10 @@ from gateways.stripe.responses import (
 from gateways.stripe.saved_method_responses import Customer, saved_method
 from gateways.stripe.side_events import Dispute
 
-from .bench import SECONDS
+from .bench import ATTEMPT, SECONDS
 from .served import replying
 from .specifications import all_of
 
-ATTEMPT = AttemptRequest(
-    payment_id="pay_1",
-    attempt_id="at_1",
-    verb=Verb.CHARGE,
-    money=Money(1000, "EUR"),
-    method=PaymentMethod.CREDIT_CARD,
-    method_token="pm_card_visa",
-    customer_token=None,
-    is_off_session=False,
-    wants_authentication=False,
-    return_url=None,
-    reference="pi_1",
-    charge_reference="pi_1",
-    retries=0,
-)
 INTENT = {"id": "pi_1", "status": "succeeded", "currency": "eur", "amount": 1000, "amount_received": 1000}
 REFUND = {"id": "re_1", "status": "succeeded", "currency": "eur", "amount": 1000, "metadata": {"attempt_id": "at_1"}}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import pytest
@@ -16,14 +15,6 @@ from tests.system import INSUFFICIENT_FUNDS, System, payment_request
 
 pytestmark = pytest.mark.postgres
 HOSTED = {"payment_method_token": None, "email": "ada@example.com"}
-
-
-def add_provider(system: System, provider: str) -> tuple[Any, Any]:
-    """Let the system have one more provider; return its bench and its gateway."""
-    bench = importlib.import_module(f"tests.contract.benches.{provider}").ProviderBench(system.sandbox)
-    gateway = bench.gateway()
-    system.runtime.gateways[provider] = gateway
-    return bench, gateway
 
 
 def waiting_for_customer(system: System, method: str, currency: str) -> str:
@@ -53,7 +44,7 @@ def review(system: System, payment_id: str, decision: str) -> int:
 
 
 def test_a_charge_that_may_still_be_running_cannot_be_canceled(system: System) -> None:
-    bench, gateway = add_provider(system, "afterpay")
+    bench, gateway = system.add_provider("afterpay")
     payment_id = waiting_for_customer(system, "afterpay", bench.currency)
     bench.let_customer_act(reference(system, payment_id), is_good=True)
     charge, late = gateway.charge, []
@@ -80,7 +71,7 @@ def test_a_charge_that_may_still_be_running_cannot_be_canceled(system: System) -
 
 
 def test_returns_of_the_customer_do_not_cancel_a_running_look_up(system: System) -> None:
-    bench, gateway = add_provider(system, "paypal")
+    bench, gateway = system.add_provider("paypal")
     payment_id = waiting_for_customer(system, "paypal", bench.currency)
     retrieve, look_ups = gateway.retrieve, []
 
@@ -103,7 +94,7 @@ def test_returns_of_the_customer_do_not_cancel_a_running_look_up(system: System)
 
 def mismatched(system: System, way: str = "pay_too_little") -> tuple[str, Any]:
     """Return a payment that waits for an operator, and its gateway."""
-    bench, gateway = add_provider(system, "coinbase_commerce")
+    bench, gateway = system.add_provider("coinbase_commerce")
     payment_id = waiting_for_customer(system, "bitcoin", bench.currency)
     bench.decide(reference(system, payment_id), way)
     bench.let_bank_decide(reference(system, payment_id), is_good=True)
@@ -140,7 +131,7 @@ def test_an_approval_captures_what_has_arrived_by_then(system: System) -> None:
 
 
 def test_a_mismatch_is_not_decided_before_money_is_confirmed(system: System) -> None:
-    bench, gateway = add_provider(system, "coinbase_commerce")
+    bench, gateway = system.add_provider("coinbase_commerce")
     payment_id = waiting_for_customer(system, "bitcoin", bench.currency)
     gateway.retrieve = lambda attempt: AmountMismatch(attempt.reference, 0, "delayed")
     come_back(system, payment_id)
@@ -152,7 +143,7 @@ def test_a_mismatch_is_not_decided_before_money_is_confirmed(system: System) -> 
 
 
 def test_money_that_came_after_the_end_can_still_be_accepted(system: System) -> None:
-    bench, gateway = add_provider(system, "coinbase_commerce")
+    bench, gateway = system.add_provider("coinbase_commerce")
     payment_id = waiting_for_customer(system, "bitcoin", bench.currency)
     system.request(f"/{payment_id}/cancel")
     system.run_until_idle()
@@ -210,8 +201,8 @@ def test_another_users_customer_is_not_charged(system: System) -> None:
 
 
 def test_another_application_does_not_see_an_order_or_a_charge(system: System) -> None:
-    add_provider(system, "paypal")
-    bench, _ = add_provider(system, "coinbase_commerce")
+    system.add_provider("paypal")
+    bench, _ = system.add_provider("coinbase_commerce")
     by_paypal = system.pay("paypal", payment_method="paypal", currency="USD", **HOSTED)
     by_coins = system.pay("coins", payment_method="bitcoin", currency=bench.currency, **HOSTED)
     system.run_until_idle()
@@ -227,7 +218,7 @@ def test_another_application_does_not_see_an_order_or_a_charge(system: System) -
 
 
 def test_a_look_up_at_a_provider_that_is_switched_off_waits(system: System, caplog: pytest.LogCaptureFixture) -> None:
-    bench, gateway = add_provider(system, "paypal")
+    bench, gateway = system.add_provider("paypal")
     payment_id = waiting_for_customer(system, "paypal", bench.currency)
     del system.runtime.gateways["paypal"]
     system.advance(minutes=2)

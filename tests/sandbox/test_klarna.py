@@ -203,6 +203,18 @@ def test_a_refusal_is_not_kept_under_its_key(client: Client) -> None:
     assert client.call("POST", f"{path}/refunds", {"refunded_amount": 1}, key).status_code == 201
 
 
+def test_a_stored_failure_comes_back_under_its_key_for_a_day(client: Client) -> None:
+    path, key = client.placed(), str(uuid.uuid4())
+    body = {"operation": "klarna.captures.create", "fault": "error_stored"}
+    requests.post(f"{client.running.url}/_sandbox/faults", json=body, timeout=SECONDS).raise_for_status()
+    keys = (key, key, str(uuid.uuid4()))
+    statuses = [client.call("POST", f"{path}/captures", {"captured_amount": 400}, used).status_code for used in keys]
+    assert statuses == [500, 500, 201]
+    client.running.state.advance(DAY)
+    assert client.call("POST", f"{path}/captures", {"captured_amount": 400}, key).status_code == 201
+    assert client.order(path)["captured_amount"] == 800
+
+
 @pytest.mark.parametrize(
     ("done", "call", "body", "code"),
     [

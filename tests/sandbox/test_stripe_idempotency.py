@@ -95,9 +95,9 @@ def order_fault(bench: Bench, fault: str, **how: Any) -> None:
     bench.control("POST", "faults", {"operation": "payment_intents.confirm", "fault": fault, **how})
 
 
-def confirm_once(bench: Bench, intent: str) -> stripe.PaymentIntent:
+def confirm_once(bench: Bench, intent: str, key: str = "fault") -> stripe.PaymentIntent:
     return bench.another_client().v1.payment_intents.confirm(
-        intent, {"payment_method": "pm_card_visa"}, {"idempotency_key": f"fault-{intent}"}
+        intent, {"payment_method": "pm_card_visa"}, {"idempotency_key": f"{key}-{intent}"}
     )
 
 
@@ -123,6 +123,17 @@ def test_a_stored_500_is_final_for_its_key(bench: Bench) -> None:
     assert failure.value.headers["Idempotent-Replayed"] == "true"
     assert bench.retrieve(intent.id).status == "succeeded"
     assert bench.movements(intent.id) == [("charge", 1000)]
+
+
+def test_a_stored_500_can_hide_that_nothing_was_executed(bench: Bench) -> None:
+    intent = bench.create()
+    order_fault(bench, "error_stored")
+    for _ in range(2):
+        with pytest.raises(stripe.APIError) as failure:
+            confirm_once(bench, intent.id)
+    assert failure.value.headers["Idempotent-Replayed"] == "true"
+    assert bench.retrieve(intent.id).status == "requires_payment_method"
+    assert confirm_once(bench, intent.id, key="another").status == "succeeded"
 
 
 @pytest.mark.parametrize(
