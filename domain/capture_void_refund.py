@@ -6,13 +6,15 @@ from dataclasses import replace
 from datetime import timedelta
 
 from domain.backoff import waiting_delay
-from domain.charging import book_approval, book_capture, end_by_provider
-from domain.decision import AttemptChanges, Decision, DecisionContext
+from domain.charging import LATE_AUTHORIZATION, book_approval, book_capture, end_by_provider
+from domain.decision import Decision, DecisionContext
+from domain.movement import Movement, MovementKind
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome, Pending
-from domain.payment import CLOSED_UNPAID, COLLECTED, IN_FLIGHT, UNFINISHED, AttemptStatus, Event, State
+from domain.payment import CLOSED_UNPAID, COLLECTED, IN_FLIGHT, AttemptStatus, Event, State
 
 # Longer than any call lasts, plus the time until a provider's books show what a call did.
 _CALLS_END_WITHIN = timedelta(minutes=10)
+_ALREADY_CAPTURED = "already_captured"
 # The provider still shows the money as it was before, so the operation was not executed.
 _NOT_EXECUTED = NotSent("not_executed")
 
@@ -21,12 +23,13 @@ def decide_capture(context: DecisionContext, outcome: Outcome) -> Decision | Non
     """Decide on the outcome of a capture."""
     match outcome:
         case Approved(voided=True):
-            ended = end_by_provider(context)
-            finished = context.finish(AttemptStatus.FAILED, code="authorization_ended")
-            return replace(ended, attempt=finished) if ended else _finish(context, finished)
+            ended = end_by_provider(context, outcome)
+            if ended is None:
+                return context.close(AttemptStatus.FAILED, code="authorization_ended")
+            return replace(ended, attempt=context.finish(AttemptStatus.FAILED, code="authorization_ended"))
         case Approved(captured=amount) if amount:
             if context.state not in CLOSED_UNPAID | {State.AUTHORIZED, State.AMOUNT_MISMATCH}:
-                return _finish(context, context.finish(AttemptStatus.SUCCEEDED))
+                return context.close(AttemptStatus.SUCCEEDED)
             return book_capture(context, replace(outcome, authorized=max(context.payment.authorized, amount)))
         case Approved():
             return _not_executed(context, _NOT_EXECUTED, Event.CAPTURE_FAILED)
@@ -35,18 +38,21 @@ def decide_capture(context: DecisionContext, outcome: Outcome) -> Decision | Non
 
 def decide_void(context: DecisionContext, outcome: Outcome) -> Decision | None:
     """Decide on the outcome of a void. Money that was captured meanwhile is booked."""
+    is_own_charge = context.attempt.reason != LATE_AUTHORIZATION
+    if context.state in COLLECTED and is_own_charge and not isinstance(outcome, InDoubt | Approved):
+        # The charge was faster. Sent again, the void could take back what is paid.
+        return context.close(AttemptStatus.FAILED, code=_ALREADY_CAPTURED)
     match outcome:
         case Approved(voided=True, may_still_charge=True) if _may_still_be_charged(context):
             return _wait_for_running_calls(context)
         case Approved(voided=True):
-            return end_by_provider(context) or _finish(context, context.finish(AttemptStatus.SUCCEEDED))
+            return end_by_provider(context, outcome) or context.close(AttemptStatus.SUCCEEDED)
         case Approved(captured=amount) if amount:
-            finished = context.finish(AttemptStatus.FAILED, code="already_captured")
-            if context.state in COLLECTED:
-                return _finish(context, finished)
             whole = replace(context, given_attempt=replace(context.attempt, amount=context.payment.amount))
             booked = book_approval(whole, outcome)
-            return replace(booked, attempt=finished) if booked else _finish(context, finished)
+            if booked is None:
+                return context.close(AttemptStatus.FAILED, code=_ALREADY_CAPTURED)
+            return replace(booked, attempt=context.finish(AttemptStatus.FAILED, code=_ALREADY_CAPTURED))
         case NotSent(is_retryable=True):
             return _not_executed(context, outcome, Event.VOID_FAILED)
         case InDoubt() | NotSent():
@@ -86,7 +92,9 @@ def decide_refund(context: DecisionContext, outcome: Outcome) -> Decision | None
             left = context.payment.refunded - context.attempt.amount
             event = Event.REFUND_REVERSED_PARTLY if left else Event.REFUND_REVERSED_FULLY
             finished = context.finish(AttemptStatus.FAILED, code=outcome.decline.code)
-            return Decision(event, {"refunded": left}, finished)
+            refund_id = outcome.reference or context.attempt.id
+            came_back = Movement(MovementKind.REFUND_FAILURE, context.attempt.amount, refund_id)
+            return Decision(event, attempt=finished, movements=(came_back,))
     return _decide_failure(context, outcome, Event.REFUND_IN_DOUBT, Event.REFUND_FAILED)
 
 
@@ -95,7 +103,8 @@ def _book_refund(context: DecisionContext, amount: int, reference: str) -> Decis
         return context.doubt(Event.REFUND_IN_DOUBT)
     total = context.payment.refunded + amount
     event = Event.REFUNDED_FULLY if total == context.payment.captured else Event.REFUNDED_PARTLY
-    return Decision(event, {"refunded": total}, context.finish(AttemptStatus.SUCCEEDED, reference))
+    given = Movement(MovementKind.REFUND, -amount, reference)
+    return Decision(event, attempt=context.finish(AttemptStatus.SUCCEEDED, reference), movements=(given,))
 
 
 def _decide_failure(context: DecisionContext, outcome: Outcome, in_doubt: Event, failed: Event) -> Decision | None:
@@ -117,8 +126,3 @@ def _not_executed(context: DecisionContext, outcome: NotSent, failed: Event) -> 
         return Decision(None, attempt=context.send_again())
     finished = context.finish(AttemptStatus.FAILED, code=outcome.reason)
     return Decision(failed if context.allows(failed) else None, attempt=finished)
-
-
-def _finish(context: DecisionContext, finished: AttemptChanges) -> Decision | None:
-    """Finish an attempt that changes nothing about its payment any more."""
-    return Decision(None, attempt=finished) if context.attempt.status in UNFINISHED else None

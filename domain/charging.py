@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from domain.backoff import LOOKUPS_THAT_OUTLAST_A_CALL, waiting_delay
+from domain.backoff import LOOKUPS_THAT_OUTLAST_A_CALL, doubt_delay, waiting_delay
 from domain.decision import (
     AddAttempt,
     AttemptChanges,
@@ -20,6 +20,7 @@ from domain.decision import (
 )
 from domain.decline import Decline, DeclineClass
 from domain.dunning import CaseState, SubscriptionStatus, may_retry
+from domain.movement import Movement, MovementKind, movements_of_capture
 from domain.outcome import (
     WORKER_LOST,
     ActionRequired,
@@ -33,7 +34,17 @@ from domain.outcome import (
     Outcome,
     Pending,
 )
-from domain.payment import CLOSED_UNPAID, COLLECTED, IN_DUNNING, AttemptStatus, DunningCase, Event, State, Verb
+from domain.payment import (
+    CLOSED_UNPAID,
+    COLLECTED,
+    IN_DUNNING,
+    UNFINISHED,
+    AttemptStatus,
+    DunningCase,
+    Event,
+    State,
+    Verb,
+)
 
 # Card networks want retries of one card this far apart, also after our own system was down for days.
 _LEAST_RETRY_GAP = timedelta(hours=20)
@@ -44,7 +55,13 @@ _UNDECIDED = (State.ACCEPTED, State.PROCESSING, State.IN_DOUBT)
 # Reasons of a void that takes the place of a charge: nothing could be sent, or the customer did not come back.
 NOT_SENT = "not_sent"
 EXPIRED = "expired"
+# The reason of a void that releases what surfaces after its payment has ended.
+LATE_AUTHORIZATION = "late_authorization"
 _ENDS = {NOT_SENT: (NOT_SENT, Event.CHARGE_FAILED), EXPIRED: ("action_expired", Event.PAYMENT_EXPIRED)}
+# A call was made for the attempt, and its outcome is not final.
+_SENT = UNFINISHED - {AttemptStatus.DUE}
+# Another attempt of the payment has decided it.
+_ENDED = COLLECTED | CLOSED_UNPAID | IN_DUNNING | {State.AUTHORIZED}
 _CLOSED = (AttemptStatus.DECLINED, AttemptStatus.FAILED, AttemptStatus.CANCELED)
 # Actions that take longer than a checkout. An invoice stays payable until it is canceled.
 _PATIENCE: dict[str, timedelta] = {
@@ -64,6 +81,10 @@ def decide_charge(context: DecisionContext, outcome: Outcome) -> Decision | None
     )
     if context.attempt.status in _CLOSED and not has_money:
         return None
+    if context.attempt.status in _SENT and context.state in _ENDED:
+        late = _end_late(context, outcome)
+        if late is not None:
+            return late
     match outcome:
         case Approved():
             return book_approval(context, outcome)
@@ -78,12 +99,31 @@ def decide_charge(context: DecisionContext, outcome: Outcome) -> Decision | None
         case AmountMismatch():
             return _hold_mismatch(context, outcome)
         case InDoubt(reason=reason):
-            is_lost = reason == WORKER_LOST
-            if context.state in COLLECTED:
+            if context.attempt.status is AttemptStatus.SUCCEEDED and context.state in COLLECTED:
                 return None
+            is_lost = reason == WORKER_LOST
             return context.doubt(Event.CHARGE_IN_DOUBT, is_worker_lost=is_lost)
         case NotSent():
             return _not_sent(context, outcome)
+
+
+def _end_late(context: DecisionContext, outcome: Outcome) -> Decision | None:
+    """Decide on an attempt whose call was under way when its payment came to an end by another attempt.
+
+    It is never closed unseen. None for an outcome that shows money, or doubt: that is decided as always."""
+    match outcome:
+        case Approved(voided=True):
+            return context.close(AttemptStatus.CANCELED)
+        case Declined(reference, decline) | AuthenticationRequired(reference, decline):
+            return Decision(None, attempt=context.finish_declined(decline, reference))
+        case NotSent(reason=reason):
+            return context.close(AttemptStatus.FAILED, code=reason)
+        case ActionRequired() | CustomerApproved():
+            return _release(context, outcome)
+        case Pending(reference):
+            waiting = context.wait(AttemptStatus.PENDING, waiting_delay(context.attempt.lookups), reference)
+            return Decision(None, attempt=waiting)
+    return None
 
 
 def book_approval(context: DecisionContext, outcome: Approved) -> Decision | None:
@@ -93,10 +133,10 @@ def book_approval(context: DecisionContext, outcome: Approved) -> Decision | Non
         is_early = outcome.may_still_charge and context.attempt.lookups < LOOKUPS_THAT_OUTLAST_A_CALL
         if is_early and context.state in _UNDECIDED:
             return context.doubt(Event.CHARGE_IN_DOUBT)
-        return end_by_provider(context)
+        return end_by_provider(context, outcome)
     is_known = context.attempt.status is AttemptStatus.SUCCEEDED
     if context.state in COLLECTED:
-        return None if is_known else _book_duplicate(context, outcome)
+        return _book_duplicate(context, outcome)
     if outcome.captured:
         return book_capture(context, outcome)
     if context.state is State.AUTHORIZED:
@@ -111,27 +151,36 @@ def book_approval(context: DecisionContext, outcome: Approved) -> Decision | Non
 def _book_authorization(context: DecisionContext, outcome: Approved) -> Decision:
     expires_at = outcome.authorization_expires_at
     changes: PaymentChanges = {
-        "authorized": outcome.authorized,
         "authorization_expires_at": expires_at,
         "next_action": None,
         "failure_code": None,
     }
     look_up: AttemptChanges = {"due_at": expires_at and expires_at + _AFTER_EXPIRY}
     finished = context.finish(AttemptStatus.SUCCEEDED, outcome.reference) | look_up
-    return Decision(Event.CHARGE_AUTHORIZED, changes, finished)
+    held = Movement(MovementKind.AUTHORIZATION, outcome.authorized, outcome.reference)
+    return Decision(Event.CHARGE_AUTHORIZED, changes, finished, movements=(held,))
 
 
 def _book_duplicate(context: DecisionContext, outcome: Approved) -> Decision | None:
-    """A second attempt took the money as well. The event stays in the audit trail; an operator gives the money back."""
+    """A second attempt took the money as well: a movement of its own, which an operator gives back."""
+    if not context.payment.taken.isdisjoint((context.attempt.id, outcome.reference)):
+        # The same money, perhaps booked by another attempt, such as a void that came too late.
+        return context.close(AttemptStatus.SUCCEEDED, outcome.reference)
     if not outcome.captured:
-        return _release(context, outcome)
-    return Decision(Event.CHARGE_DUPLICATED, attempt=context.finish(AttemptStatus.SUCCEEDED, outcome.reference))
+        is_released = context.attempt.status is AttemptStatus.SUCCEEDED
+        return None if is_released else _release(context, outcome)
+    finished = context.finish(AttemptStatus.SUCCEEDED, outcome.reference)
+    duplicate = Movement(MovementKind.DUPLICATE, outcome.captured, outcome.reference)
+    return Decision(Event.CHARGE_DUPLICATED, attempt=finished, movements=(duplicate,))
 
 
-def _release(context: DecisionContext, outcome: Approved | CustomerApproved) -> Decision:
+def _release(context: DecisionContext, outcome: Approved | CustomerApproved | ActionRequired) -> Decision:
     """Release an authorization, or a customer's approval, that surfaces after its payment has ended."""
+    if context.payment.has_other_due_attempt:
+        # Only one attempt of a payment is in flight; the hold is seen again, and released once that one has ended.
+        return context.look_up_later(doubt_delay)
     status = AttemptStatus.SUCCEEDED if isinstance(outcome, Approved) else AttemptStatus.CANCELED
-    void = AddAttempt(Verb.VOID, "late_authorization", reference=outcome.reference)
+    void = AddAttempt(Verb.VOID, LATE_AUTHORIZATION, reference=outcome.reference)
     return Decision(None, attempt=context.finish(status, outcome.reference), effects=(void,))
 
 
@@ -148,14 +197,10 @@ def book_capture(context: DecisionContext, outcome: Approved) -> Decision:
     is_capture = context.state in (State.AUTHORIZED, State.AMOUNT_MISMATCH)
     return Decision(
         Event.CAPTURE_SUCCEEDED if is_capture else Event.CHARGE_APPROVED,
-        {
-            "authorized": outcome.authorized,
-            "captured": outcome.captured,
-            "next_action": None,
-            "failure_code": None,
-        },
+        {"next_action": None, "failure_code": None},
         context.finish(AttemptStatus.SUCCEEDED, outcome.reference),
         (CloseOtherAttempts(), *close_case_recovered(context), *siblings),
+        movements_of_capture(context.payment.authorized, outcome, is_held=context.state is State.AUTHORIZED),
     )
 
 
@@ -168,7 +213,7 @@ def close_case_recovered(context: DecisionContext) -> tuple[Effect, ...]:
     return (SaveCase(closed), MarkSubscription(SubscriptionStatus.ACTIVE))
 
 
-def end_by_provider(context: DecisionContext) -> Decision | None:
+def end_by_provider(context: DecisionContext, outcome: Approved) -> Decision | None:
     """Book that the provider's object was canceled: by our void, by expiry, or in its dashboard."""
     if context.state in CLOSED_UNPAID | COLLECTED | IN_DUNNING | {State.BLOCKED}:
         return None
@@ -178,7 +223,8 @@ def end_by_provider(context: DecisionContext) -> Decision | None:
         expiry = context.payment.authorization_expires_at
         is_expiry = expiry is not None and context.now >= expiry - _AFTER_EXPIRY
         event = Event.AUTHORIZATION_EXPIRED if is_expiry else Event.VOID_SUCCEEDED
-        return Decision(event, {"next_action": None}, finished, (CloseOtherAttempts(),))
+        released = Movement(MovementKind.RELEASE, -context.payment.authorized, outcome.reference)
+        return Decision(event, {"next_action": None}, finished, (CloseOtherAttempts(),), (released,))
     if is_our_void and context.attempt.reason is None:
         effects = (CloseOtherAttempts(), *close_case_uncollectible(context))
         return Decision(Event.PAYMENT_CANCELED, {"next_action": None}, finished, effects)
@@ -200,9 +246,7 @@ def _look_up_after_expiry(context: DecisionContext) -> Decision | None:
     expiry = context.payment.authorization_expires_at
     if context.attempt.verb is not Verb.AUTHORIZE or expiry is None or context.now < expiry:
         return None
-    lookups = context.attempt.lookups
-    later: AttemptChanges = {"due_at": context.now + waiting_delay(lookups), "lookups": lookups + 1}
-    return Decision(None, attempt=later)
+    return context.look_up_later(waiting_delay)
 
 
 def _decline(context: DecisionContext, decline: Decline, reference: str | None) -> Decision | None:
@@ -304,19 +348,19 @@ def _wait_for_provider(context: DecisionContext, outcome: Pending) -> Decision |
 def _hold_mismatch(context: DecisionContext, outcome: AmountMismatch) -> Decision | None:
     """Hold money that does not match what was asked, until a person accepts it or gives it back."""
     payment, received = context.payment, outcome.received
-    changes: PaymentChanges = {"received": received}
+    receipt = Movement(MovementKind.RECEIPT, received - payment.received, f"{outcome.reference}/{received}")
     if context.state in COLLECTED:
         # The customer has paid once more; a person gives it back.
         is_news = received > max(payment.captured, payment.authorized, payment.received)
-        return Decision(Event.CHARGE_DUPLICATED, changes) if is_news else None
+        return Decision(Event.CHARGE_DUPLICATED, movements=(receipt,)) if is_news else None
     if context.attempt.status is AttemptStatus.SUCCEEDED:
         is_news = context.state is State.AMOUNT_MISMATCH and received != payment.received
-        return Decision(None, changes) if is_news else None
+        return Decision(None, movements=(receipt,)) if is_news else None
     if not context.allows(Event.AMOUNT_MISMATCHED):
         return None
     failed: PaymentChanges = {"failure_code": outcome.reason, "next_action": None}
     finished = context.finish(AttemptStatus.SUCCEEDED, outcome.reference)
-    return Decision(Event.AMOUNT_MISMATCHED, changes | failed, finished)
+    return Decision(Event.AMOUNT_MISMATCHED, failed, finished, movements=(receipt,) if receipt.amount else ())
 
 
 def _not_sent(context: DecisionContext, outcome: NotSent) -> Decision | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypedDict
@@ -12,7 +13,8 @@ from domain.decline import Decline, DeclineClass
 from domain.dunning import DunningPolicy, SubscriptionStatus
 from domain.errors import IllegalTransition
 from domain.idempotency_key import KeyState, is_spent, may_be_renewed
-from domain.payment import TRANSITIONS, Attempt, AttemptStatus, DunningCase, Event, Payment, State, Verb
+from domain.movement import Movement
+from domain.payment import TRANSITIONS, UNFINISHED, Attempt, AttemptStatus, DunningCase, Event, Payment, State, Verb
 
 # A dead worker is noticed when its lease ends; a living one renews the lease every third of it.
 LEASE = timedelta(seconds=15)
@@ -32,12 +34,8 @@ class Policy:
 
 
 class PaymentChanges(TypedDict, total=False):
-    """Columns of the payment that a decision sets beside its state. Amounts in minor units."""
+    """Columns of the payment that a decision sets beside its state and its amounts, which follow from movements."""
 
-    authorized: int
-    captured: int
-    refunded: int
-    received: int
     authorization_expires_at: datetime | None
     next_action: dict[str, str] | None
     failure_code: str | None
@@ -110,6 +108,12 @@ class Decision:
     payment: PaymentChanges = field(default_factory=PaymentChanges)
     attempt: AttemptChanges = field(default_factory=AttemptChanges)
     effects: tuple[Effect, ...] = ()
+    movements: tuple[Movement, ...] = ()
+
+    @property
+    def is_news(self) -> bool:
+        """Whether anything happened to the payment."""
+        return bool(self.event or self.payment or self.movements)
 
     @property
     def sends_attempt(self) -> bool:
@@ -179,6 +183,16 @@ class DecisionContext:
             changes["provider_reference"] = reference
         return changes
 
+    def look_up_later(self, delay: Callable[[int], timedelta]) -> Decision:
+        """Look the attempt up again, and leave it as it is until then. `delay`: by the number of look-ups so far."""
+        lookups = self.attempt.lookups
+        return Decision(None, attempt={"due_at": self.now + delay(lookups), "lookups": lookups + 1})
+
+    def close(self, status: AttemptStatus, reference: str | None = None, *, code: str | None = None) -> Decision | None:
+        """Finish an attempt that changes nothing about its payment any more; None if it is finished already."""
+        is_open = self.attempt.status in UNFINISHED
+        return Decision(None, attempt=self.finish(status, reference, code=code)) if is_open else None
+
     def waited_as(self, status: AttemptStatus) -> bool:
         """Tell whether the attempt waited in this status before.
 
@@ -242,11 +256,7 @@ class DecisionContext:
         attempt = self.attempt
         if attempt.status in (AttemptStatus.PENDING, AttemptStatus.ACTION_REQUIRED, AttemptStatus.SUCCEEDED):
             # The look-up failed. What was recorded before still holds.
-            later: AttemptChanges = {
-                "due_at": self.now + doubt_delay(attempt.lookups),
-                "lookups": attempt.lookups + 1,
-            }
-            return Decision(None, attempt=later)
+            return self.look_up_later(doubt_delay)
         is_known = attempt.status is AttemptStatus.IN_DOUBT
         is_again = self.waited_as(AttemptStatus.IN_DOUBT)
         changes: AttemptChanges = {

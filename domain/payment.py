@@ -258,9 +258,10 @@ class DunningCase:
 class Payment:
     """What decisions read of a payment. Amounts are in minor units.
 
-    `received`: what the provider holds where that does not match the amount. `has_other_due_attempt`: another attempt
-    of the payment, such as a void, is due. `next_provider`: the provider that comes next on the payment's route, if
-    its instrument can be charged there."""
+    `received`: what the provider holds where that does not match the amount. `taken`: the attempts and the
+    provider's objects whose captured money is booked; known where the payment is collected. `has_other_due_attempt`:
+    another attempt of the payment, such as a void, is due. `next_provider`: the provider that comes next on the
+    payment's route, if its instrument can be charged there."""
 
     id: str
     state: State
@@ -275,6 +276,7 @@ class Payment:
     authorization_expires_at: datetime | None = None
     received: int = 0
     case: DunningCase | None = None
+    taken: frozenset[str] = frozenset()
     has_unpaid_sibling: bool = False
     has_other_due_attempt: bool = False
     next_provider: str | None = None

@@ -116,6 +116,7 @@ def new_payment(application: str, money: Money, now: datetime, **columns: Any) -
         "received": 0,
         "captured": 0,
         "refunded": 0,
+        "duplicated": 0,
         "created_at": now,
         "updated_at": now,
     }

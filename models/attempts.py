@@ -35,6 +35,8 @@ from models.tables import attempts
 from models.tables.base import new_id
 from models.task_messages import TaskMessage, message_for_attempt
 
+# What becomes of such an attempt shows only at the provider.
+_MAY_HAVE_RUN = (AttemptStatus.OPEN, AttemptStatus.IN_DOUBT, AttemptStatus.PENDING)
 # Built once: to build a statement costs more than to run it.
 _update_attempt = update(attempts).where(attempts.c.id == bindparam("row_id"))
 _set_reference = update(attempts).where(
@@ -146,7 +148,9 @@ def bring_look_up_forward(connection: Connection, attempt_id: str, now: datetime
 
 
 def close_other_attempts(change: Change, payment_id: str, attempt_id: str | None) -> None:
-    """End all other attempts of the payment, refunds aside, and take their leases."""
+    """End the other attempts of the payment, refunds aside, and take their leases.
+
+    An attempt whose call may have run stays: only a look-up shows what became of it."""
     is_unfinished = attempts.c.status.in_(sorted(UNFINISHED))
     now = literal(change.now, attempts.c.finished_at.type)
     change.connection.execute(
@@ -156,6 +160,7 @@ def close_other_attempts(change: Change, payment_id: str, attempt_id: str | None
             attempts.c.id != (attempt_id or ""),
             attempts.c.verb != Verb.REFUND,
             attempts.c.due_at.is_not(None) | is_unfinished,
+            attempts.c.status.not_in(_MAY_HAVE_RUN),
         )
         .values(
             status=case((is_unfinished, AttemptStatus.CANCELED), else_=attempts.c.status),

@@ -22,13 +22,15 @@ from domain.decision import (
 from domain.dunning import CaseState
 from domain.errors import LeaseLost, NotFound
 from domain.idempotency_key import KeyState
+from domain.movement import amounts_after
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
-from domain.payment import IN_DUNNING, Attempt, AttemptStatus, Event, Payment, State, Verb
+from domain.payment import COLLECTED, IN_DUNNING, Attempt, AttemptStatus, Event, Payment, State, Verb
 from domain.state_machine import decide, target
 from models.attempts import add_attempt, close_other_attempts, write_decision
 from models.audit import record_event
 from models.change import Change
 from models.dunning_cases import find_case, save_case
+from models.movements import book, taken_by
 from models.queries import invoice_position
 from models.subscriptions import mark_subscription
 from models.tables import attempts, breakers, dunning_cases, payments
@@ -141,7 +143,7 @@ def changes_anything(change: Change, locked: Row[Any], outcome: Outcome) -> bool
     """Tell whether the outcome would be news for a locked attempt. Writes nothing. Raises IllegalTransition."""
     payment = _payment(change.connection, locked)
     decision = decide(payment, _attempt(locked), outcome, change.now, change.policy)
-    return decision is not None and bool(decision.event or decision.payment)
+    return decision is not None and decision.is_news
 
 
 def _decide_and_write(
@@ -172,7 +174,8 @@ def _decide_and_write(
 def _write_payment(
     change: Change, row: Row[Any], attempt_id: str | None, decision: Decision, data: dict[str, Any] | None
 ) -> None:
-    values = {"row_id": row.id, "updated_at": change.now, **decision.payment}
+    amounts = amounts_after(row._asdict(), decision.movements)
+    values = {"row_id": row.id, "updated_at": change.now, **decision.payment, **amounts}
     if decision.event is not None:
         state = target(State(row.state), decision.event)
         change.connection.execute(_update_payment, values | {"state": state})
@@ -187,8 +190,9 @@ def _write_payment(
             to_state=state,
             data=data,
         )
-    elif decision.payment:
+    elif decision.is_news:
         change.connection.execute(_update_payment, values)
+    book(change, row, attempt_id, row.attempt_provider if attempt_id else row.provider, decision.movements)
 
 
 def _carry_out(
@@ -234,6 +238,7 @@ def _payment(connection: Connection, row: Row[Any]) -> Payment:
         received=row.received,
         captured=row.captured,
         refunded=row.refunded,
+        taken=_taken(connection, row),
         is_off_session=row.is_off_session,
         is_client_confirmed=row.is_client_confirmed,
         subscription_id=row.subscription_id,
@@ -245,6 +250,12 @@ def _payment(connection: Connection, row: Row[Any]) -> Payment:
         has_other_due_attempt=row.has_other_due_attempt,
         next_provider=_next_provider(row),
     )
+
+
+def _taken(connection: Connection, row: Row[Any]) -> frozenset[str]:
+    # Only an outcome that comes after the payment is collected may show money that is booked already.
+    is_late = State(row.state) in COLLECTED and row._mapping.get("attempt_verb", Verb.REFUND) != Verb.REFUND
+    return taken_by(connection, row.id) if is_late else frozenset()
 
 
 def _next_provider(row: Row[Any]) -> str | None:

@@ -9,6 +9,7 @@ from models.tables.dunning_cases import dunning_cases
 from models.tables.events import events
 from models.tables.idempotency_keys import idempotency_keys
 from models.tables.invoices import invoices
+from models.tables.movements import movements
 from models.tables.payments import payments
 from models.tables.provider_customers import provider_customers
 from models.tables.provider_tokens import provider_tokens
@@ -25,6 +26,7 @@ __all__ = [
     "idempotency_keys",
     "invoices",
     "metadata",
+    "movements",
     "payments",
     "provider_customers",
     "provider_tokens",

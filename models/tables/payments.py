@@ -37,6 +37,8 @@ payments = Table(
     Column("received", BigInteger, nullable=False),
     Column("captured", BigInteger, nullable=False),
     Column("refunded", BigInteger, nullable=False),
+    # Taken a second time, and not given back yet.
+    Column("duplicated", BigInteger, nullable=False),
     Column("authorization_expires_at", Instant),
     Column("next_action", Json),
     Column("failure_code", String(100)),

@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from domain.payment import AttemptStatus, State, Verb
 from models.migrate import metadata, upgrade
+from models.movements import differences
 from models.session import make_engine
 
 Rows = dict[str, list[dict[str, Any]]]
@@ -36,7 +37,12 @@ COLUMNS = {
     "dunning_cases": {"rung_at": "published_at"},
 }
 # What rows of 0002 have in columns that are newer.
-ADDED: dict[str, dict[str, Any]] = {"attempts": {"key_number": 0, "key_state": "usable"}}
+ADDED: dict[str, dict[str, Any]] = {
+    "attempts": {"key_number": 0, "key_state": "usable"},
+    "payments": {"duplicated": 0},
+}
+# Derived from the other rows.
+DERIVED = "movements"
 # Payments whose money does not match, as revision 0002 stores them: the amount is `authorized`, the reason is the
 # failure code.
 MISMATCHES = {
@@ -350,7 +356,7 @@ def test_every_value_is_kept_under_its_new_name(engine: Engine) -> None:
     upgrade(engine)
     rows = stored(engine)
     expected = sorted_by_key(engine, new_rows())
-    assert rows.keys() == expected.keys()
+    assert rows.keys() == {*expected, DERIVED}
     for table in expected:
         assert sort(rows[table]) == sort(expected[table]), table
 
@@ -372,6 +378,33 @@ def test_money_that_does_not_match_gets_a_state_and_a_column_of_its_own(engine: 
     assert {(rows[name]["state"], rows[name]["received"]) for name in ("review", "fraud-review")} == {("review", 0)}
 
 
+# The movements that are derived from amounts: kind, amount, id at the provider.
+OPENING = {
+    "underpaid": [("receipt", 600, "pay_underpaid/600")],
+    "voided-hold": [("authorization", 1230, "pay_voided-hold"), ("release", -1230, "pay_voided-hold")],
+    "above-2-to-53": [("charge", 2**53 + 1, "pay_above-2-to-53")],
+    "partly-captured": [
+        ("authorization", 1230, "pay_partly-captured"),
+        ("capture", 600, "pay_partly-captured"),
+        ("release", -630, "pay_partly-captured"),
+    ],
+    "declined-by-bank": [],
+    # Its refund is stored as given, and its amount says that nothing is given back any more.
+    "refunded": [("refund", -1230, "pi_24"), ("refund_failure", 1230, "pay_refunded")],
+}
+
+
+def test_every_amount_is_the_sum_of_opening_movements(engine: Engine) -> None:
+    upgrade(engine)
+    rows = stored(engine)[DERIVED]
+    for name, expected in OPENING.items():
+        found = [(row["kind"], row["amount"], row["provider_id"]) for row in rows if row["payment_id"] == f"pay_{name}"]
+        assert sorted(found) == expected, name
+    assert {(row["source"], row["currency"]) for row in rows} == {("migration", "EUR")}
+    with engine.connect() as connection:
+        assert list(differences(connection)) == []
+
+
 def test_the_schema_is_the_one_that_the_code_expects(engine: Engine) -> None:
     upgrade(engine)
     with engine.connect() as connection:
@@ -388,11 +421,11 @@ def test_the_schema_is_the_one_that_the_code_expects(engine: Engine) -> None:
 REFUSED = {
     "a second collection of an invoice whose money does not match": (
         "payments",
-        lambda: payment("second", invoice_id="inv_underpaid", state="accepted", received=0),
+        lambda: payment("second", invoice_id="inv_underpaid", state="accepted", received=0, duplicated=0),
     ),
     "a second collection of an invoice in fraud review": (
         "payments",
-        lambda: payment("second", invoice_id="inv_fraud-review", state="processing", received=0),
+        lambda: payment("second", invoice_id="inv_fraud-review", state="processing", received=0, duplicated=0),
     ),
     "a second attempt in flight": (
         "attempts",
@@ -416,7 +449,7 @@ REFUSED = {
     ),
     "a payment without a received amount": (
         "payments",
-        lambda: payment("second", invoice_id="inv_captured", state="declined", received=None),
+        lambda: payment("second", invoice_id="inv_captured", state="declined", received=None, duplicated=0),
     ),
 }
 
@@ -433,7 +466,7 @@ def test_constraints_and_unique_indexes_still_refuse(engine: Engine, name: str) 
 def test_rows_can_be_added_where_nothing_forbids_them(engine: Engine) -> None:
     upgrade(engine)
     tables = reflected(engine).tables
-    retry = payment("second", invoice_id="inv_paid-after-cancel", state="accepted", received=0)
+    retry = payment("second", invoice_id="inv_paid-after-cancel", state="accepted", received=0, duplicated=0)
     refund = renamed("attempts", attempt(f"pay_{OLD_STATES[0]}", 2, AttemptStatus.DUE, Verb.REFUND))
     # The database numbers it.
     event = {"name": "charge_approved", "actor": "worker", "at": NOW}
@@ -450,6 +483,8 @@ def test_the_downgrade_gives_the_old_rows_and_the_old_schema_back(engine: Engine
     assert stored(engine) == rows
     assert schema(engine) == tables
     upgrade(engine)
-    assert {name: sort(found) for name, found in stored(engine).items()} == {
+    again = stored(engine)
+    del again[DERIVED]
+    assert {name: sort(found) for name, found in again.items()} == {
         name: sort(found) for name, found in sorted_by_key(engine, new_rows()).items()
     }

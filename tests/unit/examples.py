@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ from domain.commands import Trigger
 from domain.decision import Decision, Effect, Policy
 from domain.decline import Decline, DeclineClass
 from domain.dunning import CaseState
+from domain.movement import amounts_after
 from domain.outcome import ActionRequired, Approved, AuthenticationRequired, Declined
 from domain.payment import Attempt, AttemptStatus, DunningCase, Payment, State, Verb
 from domain.state_machine import decide, target
@@ -66,6 +67,12 @@ def decision_on(cause: Trigger, attempt: Any = ..., **payment: Any) -> Decision:
     return decided
 
 
+def amounts(cause: Trigger, attempt: Any = ..., **payment: Any) -> dict[str, int]:
+    """Return the amounts of the payment that the decision changes."""
+    given = new_payment(**({"state": State.PROCESSING} | payment))
+    return amounts_after(asdict(given), decision_on(cause, attempt, **payment).movements)
+
+
 def state_after(cause: Trigger, attempt: Any = ..., **payment: Any) -> State:
     """Return the state that follows."""
     decided = decision_on(cause, attempt, **payment)
@@ -82,6 +89,7 @@ def follow(
     assert decided.effects == effects
     state = payment.state if decided.event is None else target(payment.state, decided.event)
     of_payment, of_attempt = ({field.name for field in fields(value)} for value in (payment, attempt))
-    amounts = {name: value for name, value in decided.payment.items() if name in of_payment}
+    booked = amounts_after(asdict(payment), decided.movements)
+    amounts = {name: value for name, value in (decided.payment | booked).items() if name in of_payment}
     changes = {name: value for name, value in decided.attempt.items() if name in of_attempt}
     return replace(payment, state=state, **amounts), replace(attempt, **changes)

@@ -24,6 +24,7 @@ from .examples import (
     HELD,
     VOIDED,
     WHOLE,
+    amounts,
     decision_on,
     declined,
     new_attempt,
@@ -86,7 +87,7 @@ def test_each_outcome_of_a_void_leads_to_its_state(outcome: Outcome, state: Stat
 def test_each_outcome_of_a_refund_leads_to_its_state(outcome: Outcome, state: State, refunded: int | None) -> None:
     attempt = new_attempt(Verb.REFUND, amount=400)
     assert state_after(outcome, attempt, **CAPTURED) is state
-    assert decision_on(outcome, attempt, **CAPTURED).payment.get("refunded") == refunded
+    assert amounts(outcome, attempt, **CAPTURED).get("refunded") == refunded
 
 
 def test_the_last_refund_completes_it_and_a_failed_refund_is_reversed() -> None:
@@ -97,6 +98,6 @@ def test_the_last_refund_completes_it_and_a_failed_refund_is_reversed() -> None:
     given = replace(attempt, status=AttemptStatus.SUCCEEDED)
     all_given = CAPTURED | {"state": State.REFUNDED, "refunded": 1000}
     assert state_after(declined(), given, **all_given) is State.PARTIALLY_REFUNDED
-    assert decision_on(declined(), given, **all_given).payment["refunded"] == 600
+    assert amounts(declined(), given, **all_given)["refunded"] == 600
     whole = replace(given, amount=1000)
     assert state_after(declined(), whole, **all_given) is State.CAPTURED

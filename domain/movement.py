@@ -1,0 +1,91 @@
+"""Movements of money, which are the books: every amount of a payment is a sum of its movements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from domain.outcome import Approved
+
+
+class MovementKind(StrEnum):
+    """What moved. Amounts have a sign: money that comes to us, or is held for us, is positive."""
+
+    AUTHORIZATION = "authorization"  # held at the customer's bank
+    RELEASE = "release"  # no longer held
+    CHARGE = "charge"  # held and taken at once
+    CAPTURE = "capture"  # taken of what was held
+    RECEIPT = "receipt"  # came, and does not match what was asked: a person decides
+    DUPLICATE = "duplicate"  # taken a second time
+    REFUND = "refund"  # given back
+    REFUND_FAILURE = "refund_failure"  # a refund that came back, because the bank could not pay it out
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """One movement. `amount`: signed, in minor units. `provider_id`: the provider's id of it.
+
+    Where the provider has no id for the movement itself, it is the id of the object that moved: one object makes one
+    movement of a kind. A receipt is named by its object and the sum that has come so far."""
+
+    kind: MovementKind
+    amount: int
+    provider_id: str
+
+
+# Which movements add up to an amount of the payment, and with which sign.
+_AMOUNTS: dict[str, dict[MovementKind, int]] = {
+    "authorized": {MovementKind.AUTHORIZATION: 1, MovementKind.CHARGE: 1},
+    "captured": {MovementKind.CHARGE: 1, MovementKind.CAPTURE: 1},
+    "refunded": {MovementKind.REFUND: -1, MovementKind.REFUND_FAILURE: -1},
+    "received": {MovementKind.RECEIPT: 1},
+    "duplicated": {MovementKind.DUPLICATE: 1},
+}
+AMOUNTS = tuple(_AMOUNTS)
+
+
+def amounts_after(before: Mapping[str, Any], movements: Iterable[Movement]) -> dict[str, int]:
+    """Return the amounts of a payment that movements change, as they are afterwards.
+
+    >>> refund = Movement(MovementKind.REFUND, -500, "re_1")
+    >>> amounts_after({"captured": 1230, "refunded": 100}, [refund])
+    {'refunded': 600}
+    """
+    changed: dict[str, int] = {}
+    for movement in movements:
+        for name, signs in _AMOUNTS.items():
+            if movement.kind in signs:
+                changed[name] = changed.get(name, before.get(name, 0)) + signs[movement.kind] * movement.amount
+    return changed
+
+
+def amounts_of(sums: Mapping[MovementKind, int]) -> dict[str, int]:
+    """Return every amount of a payment from the sum of its movements of each kind.
+
+    >>> amounts_of({MovementKind.CHARGE: 1230, MovementKind.REFUND: -500})["refunded"]
+    500
+    """
+    return {name: sum(sign * sums.get(kind, 0) for kind, sign in signs.items()) for name, signs in _AMOUNTS.items()}
+
+
+def movements_of_capture(held: int, outcome: Approved, *, is_held: bool) -> tuple[Movement, ...]:
+    """Return the movements of money that was captured. `held`: the authorizations that are booked already. `is_held`:
+    they still stand, so that the provider releases what it does not capture.
+
+    >>> taken = movements_of_capture(0, Approved("pi_1", authorized=1230, captured=1230), is_held=False)
+    >>> [(movement.kind.value, movement.amount) for movement in taken]
+    [('charge', 1230)]
+    >>> part = movements_of_capture(1230, Approved("pi_1", authorized=1230, captured=500), is_held=True)
+    >>> [(movement.kind.value, movement.amount) for movement in part]
+    [('capture', 500), ('release', -730)]
+    """
+    authorized, captured = outcome.authorized, outcome.captured
+    if held == 0 and authorized <= captured:
+        return (Movement(MovementKind.CHARGE, captured, outcome.reference),)
+    total = max(held, authorized)
+    missing = Movement(MovementKind.AUTHORIZATION, total - held, outcome.reference)
+    capture = Movement(MovementKind.CAPTURE, captured, outcome.reference)
+    release = Movement(MovementKind.RELEASE, captured - total if is_held else 0, outcome.reference)
+    return tuple(movement for movement in (missing, capture, release) if movement.amount)

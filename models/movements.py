@@ -1,0 +1,81 @@
+"""The books: appends movements, and proves that the amounts of payments are their sums."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, case, func, insert, select
+
+from domain.movement import AMOUNTS, Movement, MovementKind, amounts_of
+from models.change import Change
+from models.tables import movements, payments
+
+_insert_movement = insert(movements)
+_TAKING = (MovementKind.CHARGE, MovementKind.CAPTURE, MovementKind.DUPLICATE)
+# Payments that are compared at once: a page is one statement.
+_PAGE = 5_000
+
+
+def book(change: Change, payment: Row[Any], attempt_id: str | None, provider: str, moved: Iterable[Movement]) -> None:
+    """Append movements of a locked payment. Raises IntegrityError if one of them is booked already."""
+    rows = [
+        {
+            "payment_id": payment.id,
+            "attempt_id": attempt_id,
+            "provider": provider,
+            "provider_id": movement.provider_id,
+            "kind": movement.kind,
+            "amount": movement.amount,
+            "currency": payment.currency,
+            "source": change.actor,
+            "booked_at": change.now,
+        }
+        for movement in moved
+    ]
+    if rows:
+        change.connection.execute(_insert_movement, rows)
+
+
+def taken_by(connection: Connection, payment_id: str) -> frozenset[str]:
+    """Return the ids of the attempts, and those of the provider's objects, whose captured money is booked."""
+    taken = select(movements.c.provider_id, movements.c.attempt_id).where(
+        movements.c.payment_id == payment_id, movements.c.kind.in_(_TAKING)
+    )
+    return frozenset(name for row in connection.execute(taken) for name in row if name is not None)
+
+
+class Difference(NamedTuple):
+    """An amount of a payment that is not the sum of its movements, both in minor units."""
+
+    payment_id: str
+    amount: str
+    stored: int
+    booked: int
+
+
+def differences(connection: Connection) -> Iterator[Difference]:
+    """Yield every amount of every payment that is not the sum of its movements, by the payments' ids."""
+    after = ""
+    while page := connection.execute(_page(after)).all():
+        for row in page:
+            booked = amounts_of({kind: int(getattr(row, f"sum_{kind}")) for kind in MovementKind})
+            for amount in AMOUNTS:
+                if getattr(row, amount) != booked[amount]:
+                    yield Difference(row.id, amount, getattr(row, amount), booked[amount])
+        after = page[-1].id
+
+
+def _page(after: str) -> Any:
+    chosen = select(payments).where(payments.c.id > after).order_by(payments.c.id).limit(_PAGE).subquery()
+    sums = [
+        func.coalesce(func.sum(case((movements.c.kind == kind, movements.c.amount), else_=0)), 0).label(f"sum_{kind}")
+        for kind in MovementKind
+    ]
+    amounts = [chosen.c[amount] for amount in AMOUNTS]
+    return (
+        select(chosen.c.id, *amounts, *sums)
+        .join(movements, movements.c.payment_id == chosen.c.id, isouter=True)
+        .group_by(chosen.c.id, *amounts)
+        .order_by(chosen.c.id)
+    )

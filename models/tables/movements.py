@@ -1,0 +1,28 @@
+"""Movements of money: the books. Rows are appended and never changed."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, String, Table, UniqueConstraint
+
+from models.tables.base import Instant, Sequence, metadata
+
+movements = Table(
+    "movements",
+    metadata,
+    Column("id", Sequence, primary_key=True, autoincrement=True),
+    Column("payment_id", String(40), ForeignKey("payments.id"), nullable=False),
+    # The attempt whose outcome showed the movement.
+    Column("attempt_id", String(40)),
+    Column("provider", String(40), nullable=False),
+    Column("provider_id", String(300), nullable=False),
+    Column("kind", String(30), nullable=False),
+    # Signed, in minor units of the currency.
+    Column("amount", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    # What told us, as in the audit trail: `worker`, `webhook:stripe`, …
+    Column("source", String(120), nullable=False),
+    Column("booked_at", Instant, nullable=False),
+    # Nothing is booked twice, whoever tells of it and however often.
+    UniqueConstraint("provider", "provider_id", "kind"),
+)
+Index("ix_movements_payment", movements.c.payment_id, movements.c.id)
