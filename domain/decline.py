@@ -82,7 +82,14 @@ _CLASSES: dict[DeclineClass, frozenset[str]] = {
             "offline_pin_required",
             "online_or_offline_pin_required",
             "payment_intent_authentication_failure",
+            # A redirect or a microdeposit that came to nothing (docs.stripe.com/error-codes, read 2026-11-28).
+            "payment_intent_payment_attempt_expired",
+            "payment_intent_payment_attempt_failed",
             "payment_method_customer_decline",
+            "payment_method_microdeposit_failed",
+            "payment_method_microdeposit_verification_attempts_exceeded",
+            "payment_method_microdeposit_verification_timeout",
+            "payment_method_provider_decline",
         }
     ),
 }

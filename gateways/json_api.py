@@ -130,6 +130,15 @@ def decided(reference: str | None, call: Callable[[], Outcome]) -> Outcome:
         return failure.outcome(reference)
 
 
+def proven(read: Callable[[], Outcome]) -> Outcome | None:
+    """Return the outcome that a webhook's object proves; None where it proves none, so that a look-up follows."""
+    try:
+        outcome = read()
+    except MalformedResponse:
+        return None
+    return None if isinstance(outcome, InDoubt) else outcome
+
+
 def looked_up(reference: str | None, call: Callable[[], Outcome]) -> Outcome:
     """Return the outcome of a look-up; a failed look-up proves nothing, whatever the failure is. A bug is raised."""
     try:

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from gateways.failures import MalformedResponse
+from domain.outcome import InDoubt
+from gateways.failures import MalformedResponse, reason_word
 
-# An identifier or a status: a text that is not empty.
+_log = logging.getLogger(__name__)
+
+# An identifier: a text that is not empty.
 Text = Annotated[str, StringConstraints(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class WordMark:
+    """Marks a field that is compared with a table of words. Tests find these fields by it."""
+
+
+# A status or another word of a closed table. Null and missing pass as None: they are words that no table has, as a new
+# word is, and must not make the rest of the object unreadable. What no table has is `ProviderModel.in_doubt`.
+Word = Annotated[str | None, WordMark()]
 # Seconds since 1970, to the end of the year 9999: beyond it, as for milliseconds, no datetime can be made.
 UnixTime = Annotated[int, Field(ge=0, le=253_402_300_799)]
 
@@ -17,8 +32,8 @@ UnixTime = Annotated[int, Field(ge=0, le=253_402_300_799)]
 class ProviderModel(BaseModel):
     """The fields that are read of one provider object; all others are ignored.
 
-    Types are strict, so that "12" never passes for 12. Only wire forms are checked here; words that are not in a
-    provider's table are doubt, and the reader of the model decides that."""
+    Types are strict, so that "12" never passes for 12. Only wire forms are checked here. Each reader has its table of
+    words, and ends with `in_doubt` for a word that is not in it."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
@@ -30,3 +45,18 @@ class ProviderModel(BaseModel):
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False, include_context=False)[0]
             raise MalformedResponse(".".join([cls.__name__, *map(str, first["loc"])])) from None
+
+    def in_doubt(self, field: str, reference: str | None = None) -> InDoubt:
+        """Return doubt about a field whose word no table has: a new one, null, or none. The log names the field."""
+        self.log_unknown(field)
+        return InDoubt(f"unknown_{field}", reference)
+
+    def log_unknown(self, field: str) -> None:
+        """Log that the word of a field is in no table. A value that is not one short word stays out of the log."""
+        name = f"{type(self).__name__}.{type(self).model_fields[field].alias or field}"
+        _log.error("unknown word of a provider: %s is %s", name, self._shown(field))
+
+    def _shown(self, field: str) -> str:
+        if getattr(self, field) is None:
+            return "null" if field in self.model_fields_set else "missing"
+        return reason_word(getattr(self, field), "no short word")

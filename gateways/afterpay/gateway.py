@@ -27,6 +27,7 @@ from gateways.afterpay.lookups import (
 )
 from gateways.afterpay.responses import (
     Payment,
+    doubt_about_words,
     find_refund,
     outcome_of_charge,
     outcome_of_checkout,
@@ -174,6 +175,9 @@ class AfterpayGateway:
 
     def _capture(self, attempt: AttemptRequest, token: str, payment: Payment | None) -> Outcome:
         payment = existing(payment)
+        doubt = doubt_about_words(payment, token)
+        if doubt is not None:
+            return doubt
         if not payment.has_capture_of(attempt):
             if payment.payment_state != "AUTH_APPROVED":
                 return InDoubt("unexpected_state", token)

@@ -18,13 +18,20 @@ from gateways.afterpay.errors import code_of, error_response
 from gateways.base import AttemptRequest
 from gateways.failures import MalformedResponse
 from gateways.json_api import ProviderResponse
-from gateways.provider_model import ProviderModel, Text
+from gateways.provider_model import ProviderModel, Text, Word
 
 _STATUSES = frozenset({"APPROVED", "DECLINED"})
 _DECLINED = frozenset({"AUTH_DECLINED", "CAPTURE_DECLINED"})
 _CAPTURED = frozenset({"CAPTURED", "PARTIALLY_CAPTURED"})
 # EXPIRED is documented as the type of an event only; as a state it can mean nothing else.
 _RELEASED = frozenset({"VOIDED", "EXPIRED"})
+_STATES = _DECLINED | _CAPTURED | _RELEASED | {"AUTH_APPROVED"}
+# Amounts are added up by type: an event of another type may be money as well.
+_EVENT_TYPES = _DECLINED | _RELEASED | {"AUTH_APPROVED", "CAPTURED"}
+# All refusals of a reversal have one code and differ by their message (documents of 2026, read 2026-11-28).
+_REVERSED = "payment reversal previously processed"
+_REVERSING = "order in pending reversal, no captures/auth accepted"
+_NOT_REVERSIBLE = frozenset({"order outside reversal window", "payment not eligible for a reversal"})
 
 
 def _instant(value: object) -> object:
@@ -71,7 +78,7 @@ class PaymentEvent(AfterpayModel):
 
     `payment_event_merchant_reference`: the attempt's id, if Celeriac made this capture."""
 
-    type: Text
+    type: Word = None
     amount: Amount
     expires: Annotated[datetime, BeforeValidator(_instant)] | None = None
     payment_event_merchant_reference: str | None = None
@@ -92,8 +99,8 @@ class Payment(AfterpayModel):
 
     id: Text
     token: Text
-    status: Text
-    payment_state: Text
+    status: Word = None
+    payment_state: Word = None
     original_amount: Amount
     open_to_capture_amount: Amount
     events: list[PaymentEvent]
@@ -117,6 +124,12 @@ class Payment(AfterpayModel):
     def events_of(self, type: str) -> list[PaymentEvent]:
         """Return the events of a type, oldest first."""
         return [event for event in self.events if event.type == type]
+
+
+class ReversalRefusal(AfterpayModel):
+    """The refusal of a reversal. `message`: one of four sentences."""
+
+    message: Word = None
 
 
 def minor_units(amount: Amount, currency: str) -> int:
@@ -152,23 +165,32 @@ def outcome_of_charge(payment: Payment, token: str, money: Money) -> Outcome:
 
 def outcome_of_payment(payment: Payment, token: str, currency: str) -> Outcome:
     """Return how a payment stands, in minor units of `currency`. Raises MalformedResponse."""
+    doubt = doubt_about_words(payment, token)
+    if doubt is not None:
+        return doubt
     state = payment.payment_state
-    if payment.status not in _STATUSES:
-        return InDoubt("unknown_status", token)
     if payment.token != token or (payment.status == "DECLINED") != payment.is_declined:
         return InDoubt("contradicting_answer", token)
     if payment.is_declined:
-        return Declined(token, Decline(state, DeclineClass.HARD))
+        return Declined(token, Decline(str(state), DeclineClass.HARD))
     if state in _RELEASED:
         return Approved(token, voided=True)
     if state == "AUTH_APPROVED":
         held = minor_units(payment.open_to_capture_amount, currency)
         return Approved(token, authorized=held, authorization_expires_at=_expires_at(payment))
-    if state in _CAPTURED:
-        captured = sum(minor_units(event.amount, currency) for event in payment.events_of("CAPTURED"))
-        original = minor_units(payment.original_amount, currency)
-        return Approved(token, authorized=original, captured=captured) if captured else InDoubt("no_capture", token)
-    return InDoubt("unknown_state", token)
+    captured = sum(minor_units(event.amount, currency) for event in payment.events_of("CAPTURED"))
+    original = minor_units(payment.original_amount, currency)
+    return Approved(token, authorized=original, captured=captured) if captured else InDoubt("no_capture", token)
+
+
+def doubt_about_words(payment: Payment, token: str) -> InDoubt | None:
+    """Return doubt if the payment or one of its events has an unknown word; None if all are known."""
+    if payment.status not in _STATUSES:
+        return payment.in_doubt("status", token)
+    if payment.payment_state not in _STATES:
+        return payment.in_doubt("payment_state", token)
+    unknown = next((event for event in payment.events if event.type not in _EVENT_TYPES), None)
+    return unknown.in_doubt("type", token) if unknown else None
 
 
 def _expires_at(payment: Payment) -> datetime:
@@ -202,14 +224,17 @@ def outcome_of_refund(refund: Refund | None, money: Money) -> Outcome:
 
 
 def outcome_of_reversal(response: ProviderResponse, token: str) -> Outcome | None:
-    """Return the outcome of a reversal; None if Afterpay refuses it, because it is too late for one.
-
-    All refusals have one code and differ by their message."""
-    message = str(response.fields.get("message", "")).lower()
-    if response.status == 412 and "previously processed" in message:
-        return Approved(token, voided=True)
-    if response.status == 204 or (response.status == 412 and "pending reversal" in message):
+    """Return the outcome of a reversal; None if Afterpay refuses it, because it is too late for one."""
+    if response.status == 204:
         return InDoubt("reversal_pending", token)
-    if code_of(response) in ("invalid_token", "precondition_failed"):
+    if code_of(response) == "invalid_token":
         return None
-    return InDoubt(error_response(response).reason, token)
+    if response.status != 412:
+        return InDoubt(error_response(response).reason, token)
+    refusal = ReversalRefusal.parse(response.fields)
+    message = (refusal.message or "").lower().rstrip(".")
+    if message == _REVERSED:
+        return Approved(token, voided=True)
+    if message == _REVERSING:
+        return InDoubt("reversal_pending", token)
+    return None if message in _NOT_REVERSIBLE else refusal.in_doubt("message", token)

@@ -15,7 +15,7 @@ from domain.payment import Verb
 from gateways.base import AttemptRequest
 from gateways.coinbase.amounts import minor_units
 from gateways.failures import MalformedResponse
-from gateways.provider_model import ProviderModel, Text
+from gateways.provider_model import ProviderModel, Text, Word
 
 # The currencies that Coinbase converts to USDC; all of them have two decimals, and an amount may have no more.
 CURRENCIES = frozenset({"EUR", "GBP", "SGD", "USD"})
@@ -39,7 +39,7 @@ class Checkout(CoinbaseModel):
     """A checkout as the attempt to collect reads it. `url` is only required while the customer may still pay."""
 
     id: Text
-    status: Text
+    status: Word = None
     url: Text | None = None
     amount: str
     currency: Text
@@ -51,7 +51,7 @@ class Refund(CoinbaseModel):
     """One refund of a checkout. `reason`: free text; for a refund of this system, its attempt's id."""
 
     id: Text
-    status: Text
+    status: Word = None
     reason: str | None = None
     amount: str | None = None
     currency: str | None = None
@@ -96,7 +96,7 @@ def outcome_of_checkout(checkout: Checkout, attempt: AttemptRequest) -> Outcome:
             return Declined(checkout.id, Decline("payment_failed", DeclineClass.HARD))
         case "EXPIRED" | "DEACTIVATED":
             return Approved(checkout.id, voided=True)
-    return InDoubt("unknown_status", checkout.id)
+    return checkout.in_doubt("status", checkout.id)
 
 
 def outcome_of_refund(refund: Refund, attempt: AttemptRequest) -> Outcome:
@@ -117,7 +117,7 @@ def outcome_in_currency(refund: Refund, currency: str) -> Outcome:
             return InDoubt("amount_differs", refund.id) if amount is None else Approved(refund.id, refunded=amount)
         case "FAILED":
             return Declined(refund.id, Decline("refund_failed", DeclineClass.HARD))
-    return InDoubt("unknown_status", refund.id)
+    return refund.in_doubt("status", refund.id)
 
 
 def find_refund(checkout: CheckoutRefunds, attempt: AttemptRequest) -> Refund | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from gateways.coinbase.responses import CoinbaseModel, Refund
-from gateways.provider_model import Text
+from gateways.provider_model import Text, Word
 
 
 class CheckoutHistory(CoinbaseModel):
     """A checkout with its times (RFC 3339)."""
 
-    status: Text
+    status: Word = None
     created_at: Text
     updated_at: Text
     transaction_hash: str | None = None
@@ -33,6 +33,6 @@ def timeline_of_checkout(response: dict[str, Any]) -> list[dict[str, str]]:
     return rows
 
 
-def _row(status: str, time: str, transaction: str | None = None, context: str = "") -> dict[str, str]:
-    row = {"status": status.lower(), "time": time, "context": context}
+def _row(status: str | None, time: str, transaction: str | None = None, context: str = "") -> dict[str, str]:
+    row = {"status": (status or "unknown").lower(), "time": time, "context": context}
     return row | {"transaction": transaction, "network": "base"} if transaction else row

@@ -9,17 +9,18 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from domain.outcome import InDoubt, Outcome
 from gateways.base import VerifiedWebhook, WebhookEvent
 from gateways.coinbase import webhook_signatures
 from gateways.coinbase.responses import CoinbaseModel, Refund, attempt_in, outcome_in_currency
 from gateways.failures import MalformedResponse
+from gateways.json_api import proven
 from gateways.provider_model import Text
 from gateways.signatures import picked, verified_webhook
 
 _PAYMENT_EVENTS = frozenset({"checkout.payment.success", "checkout.payment.failed", "checkout.payment.expired"})
 # The status of the refund that an event reports.
 _REFUND_EVENTS = {"checkout.refund.success": "COMPLETED", "checkout.refund.failed": "FAILED"}
+_REFUND_STATUSES = frozenset({"PENDING", *_REFUND_EVENTS.values()})
 # Allow-list of the fields that are stored; personal data is dropped.
 _STORED_FIELDS = {
     "id": None,
@@ -36,7 +37,7 @@ class EventIdentity(CoinbaseModel):
 
     id: Text
     event_type: Text
-    status: Text
+    status: str | None = None
     updated_at: Any = None
     refunded_amount: Any = None
 
@@ -98,23 +99,20 @@ def _event_id(event: EventIdentity) -> str:
 def _read_refund(event: RefundEvent, status: str) -> WebhookEvent:
     """Return the refund that the event is most likely about: the last one to end.
 
-    Where another refund ended at the same time the outcome stays open, and a look-up follows."""
-    ended = [refund for refund in event.refunds if refund.status == status]
+    Where another refund ended at the same time the outcome stays open, and a look-up follows. A refund with an unknown
+    status may have ended as well."""
+    unknown = [refund for refund in event.refunds if refund.status not in _REFUND_STATUSES]
+    for refund in unknown:
+        refund.log_unknown("status")
+    ended = [refund for refund in event.refunds if refund.status == status or refund in unknown]
     if not ended:
         raise MalformedResponse("RefundEvent.refunds")
     last = max(reversed(ended), key=_ended_at)
     is_unique = [_ended_at(refund) for refund in ended].count(_ended_at(last)) == 1
-    return WebhookEvent(last.id, last.reason, _definite_outcome(last) if is_unique else None, event.id)
-
-
-def _definite_outcome(refund: Refund) -> Outcome | None:
-    """Return what the event proves about a refund; None where only a look-up can show it."""
-    try:
-        outcome = outcome_in_currency(refund, refund.fiat_currency or refund.currency or "")
-    except MalformedResponse:
-        # The event still names its refund, so that an unreadable amount must not drop it.
-        return None
-    return None if isinstance(outcome, InDoubt) else outcome
+    currency = last.fiat_currency or last.currency or ""
+    is_definite = is_unique and not unknown
+    outcome = proven(lambda: outcome_in_currency(last, currency)) if is_definite else None
+    return WebhookEvent(last.id, last.reason, outcome, event.id)
 
 
 def _ended_at(refund: Refund) -> str:

@@ -20,7 +20,7 @@ from gateways.base import AttemptRequest
 from gateways.coinbase.amounts import minor_units
 from gateways.coinbase.responses import attempt_in, is_other_object, present
 from gateways.failures import MalformedResponse
-from gateways.provider_model import ProviderModel, Text
+from gateways.provider_model import ProviderModel, Text, Word
 
 # The addresses of a charge, by the names that Commerce gives networks and tokens.
 _NETWORKS = {
@@ -58,7 +58,7 @@ class PaymentValue(ProviderModel):
 class Payment(ProviderModel):
     """A payment on a network."""
 
-    status: Text
+    status: Word = None
     value: PaymentValue | None = None
 
     @property
@@ -70,8 +70,8 @@ class Payment(ProviderModel):
 class TimelineEntry(ProviderModel):
     """A change of status. `context`: why the charge is unresolved."""
 
-    status: Text
-    context: str | None = None
+    status: Word = None
+    context: Word = None
 
 
 class ChargeId(ProviderModel):
@@ -134,7 +134,7 @@ def outcome_of_charge(charge: Charge, attempt: AttemptRequest) -> Outcome:
             return Approved(charge.id, voided=True)
         case "FAILED":
             return Declined(charge.id, Decline("payment_failed", DeclineClass.HARD))
-    return InDoubt("unknown_status", charge.id)
+    return charge.last.in_doubt("status", charge.id)
 
 
 def _next_action(charge: Charge, attempt: AttemptRequest) -> dict[str, str]:
@@ -175,7 +175,10 @@ def _unresolved(charge: Charge, attempt: AttemptRequest) -> Outcome:
     if isinstance(received, InDoubt):
         return received
     context = (charge.last.context or "").lower()
-    return AmountMismatch(charge.id, received, context if context in _CONTEXTS else "other")
+    if context not in _CONTEXTS:
+        charge.last.log_unknown("context")
+        context = "other"
+    return AmountMismatch(charge.id, received, context)
 
 
 def _received(charge: Charge, currency: str) -> int | InDoubt:
@@ -183,9 +186,9 @@ def _received(charge: Charge, currency: str) -> int | InDoubt:
     total = Decimal(0)
     for each in present(charge.payments, "Charge.payments"):
         payment = Payment.parse(each)
-        is_received = _IS_RECEIVED.get(payment.status.upper())
+        is_received = _IS_RECEIVED.get((payment.status or "").upper())
         if is_received is None:
-            return InDoubt("unknown_status", charge.id)
+            return payment.in_doubt("status", charge.id)
         if not is_received:
             continue
         value = present(payment.local, "Payment.value.local")

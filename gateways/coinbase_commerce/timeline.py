@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateways.coinbase_commerce.responses import TimelineEntry
-from gateways.provider_model import ProviderModel, Text
+from gateways.provider_model import ProviderModel, Text, Word
 
 
 class TimedEntry(TimelineEntry):
@@ -24,7 +24,7 @@ class Block(ProviderModel):
 class NetworkPayment(ProviderModel):
     """A payment on a network, as a block explorer would show it."""
 
-    status: Text
+    status: Word = None
     network: Text
     transaction_id: Text
     detected_at: str | None = None
@@ -46,15 +46,19 @@ def timeline_of_charge(data: Any) -> list[dict[str, str]]:
     `required`: the number of blocks behind it, and the number that it needs. Raises MalformedResponse."""
     charge = ChargeHistory.parse(data)
     changes = [
-        {"status": entry.status.lower(), "time": entry.time, "context": (entry.context or "").lower()}
+        {"status": _status(entry), "time": entry.time, "context": (entry.context or "").lower()}
         for entry in charge.timeline
     ]
     return changes + [_payment_row(payment) for payment in charge.payments or ()]
 
 
+def _status(shown: TimedEntry | NetworkPayment) -> str:
+    return (shown.status or "unknown").lower()
+
+
 def _payment_row(payment: NetworkPayment) -> dict[str, str]:
     row = {
-        "status": payment.status.lower(),
+        "status": _status(payment),
         "time": payment.detected_at or "",
         "context": "payment",
         "network": payment.network,

@@ -15,7 +15,7 @@ from domain.payment import Verb
 from gateways.base import AttemptRequest
 from gateways.failures import MalformedResponse
 from gateways.klarna.hosted_page import HostedPage
-from gateways.provider_model import ProviderModel, Text
+from gateways.provider_model import ProviderModel, Text, Word
 
 # The longest reference that the database stores.
 _LONGEST_REFERENCE = 255
@@ -26,6 +26,7 @@ _FAILED_PAGE = frozenset({"FAILED", "ERROR"})
 
 _ENDED_ORDER = frozenset({"CANCELLED", "EXPIRED", "CLOSED"})
 _ORDER_STATUSES = _ENDED_ORDER | {"AUTHORIZED", "PART_CAPTURED", "CAPTURED"}
+_FRAUD_STATUSES = frozenset({"ACCEPTED", "PENDING", "REJECTED"})
 
 
 def _instant(value: object) -> object:
@@ -64,7 +65,7 @@ class PageSession(ProviderModel):
     """A hosted page as it stands. `order_id`: only after the customer has approved and Klarna has placed the order."""
 
     session_id: Text
-    status: Text
+    status: Word = None
     order_id: str | None = None
 
 
@@ -92,8 +93,8 @@ class Order(ProviderModel):
     """An order as it stands; amounts in minor units. Klarna may leave out lists that are empty."""
 
     order_id: Text
-    status: Text
-    fraud_status: Text
+    status: Word = None
+    fraud_status: Word = None
     purchase_currency: Text
     original_order_amount: Minor
     captured_amount: Minor
@@ -124,14 +125,16 @@ def outcome_of_page(attempt: AttemptRequest, page: HostedPage, session: PageSess
     """Return the outcome of a page without an order. None: Klarna has forgotten the page, two days after it was made.
 
     Nothing can be captured through a page: a capture needs the order's id."""
-    is_void = attempt.verb is Verb.VOID
-    if session is None or session.status in _CLOSED_PAGE or (session.status in _FAILED_PAGE and is_void):
+    if session is None or session.status in _CLOSED_PAGE:
         return Approved(page.reference, voided=True)
     if session.status in _FAILED_PAGE:
+        if attempt.verb is Verb.VOID:
+            return Approved(page.reference, voided=True)
         return Declined(page.reference, Decline(f"page_{session.status.lower()}", DeclineClass.HARD))
     if session.status in _OPEN_PAGE:
         return page.action if attempt.verb.is_collecting else NotSent("not_executed")
-    return InDoubt("order_not_placed" if session.status == "COMPLETED" else "unknown_page_status", page.reference)
+    is_completed = session.status == "COMPLETED"
+    return InDoubt("order_not_placed", page.reference) if is_completed else session.in_doubt("status", page.reference)
 
 
 # --- orders -----------------------------------------------------------------------------------------
@@ -145,16 +148,18 @@ def outcome_of_order(attempt: AttemptRequest, order: Order) -> Outcome:
     if attempt.verb.is_collecting and authorized != attempt.money.minor:
         return InDoubt("another_amount", reference)
     if order.status not in _ORDER_STATUSES:
-        return InDoubt("unknown_order_status", reference)
+        return order.in_doubt("status", reference)
     if order.captured_amount:
         return Approved(reference, authorized=authorized, captured=order.captured_amount)
+    if order.fraud_status not in _FRAUD_STATUSES:
+        return order.in_doubt("fraud_status", reference)
     if order.fraud_status == "REJECTED":
         return _rejected(attempt, order)
     if order.status in _ENDED_ORDER:
         return Approved(reference, voided=True)
     if order.status != "AUTHORIZED":
         # Captured, and without a captured amount: the order contradicts itself.
-        return InDoubt("unknown_order_status", reference)
+        return InDoubt("captures_missing", reference)
     return _held(attempt, order) if attempt.verb.is_collecting else NotSent("not_executed")
 
 
@@ -170,8 +175,6 @@ def _held(attempt: AttemptRequest, order: Order) -> Outcome:
     reference, remaining = order.order_id, order.remaining_authorized_amount
     if order.fraud_status == "PENDING":
         return Pending(reference)
-    if order.fraud_status != "ACCEPTED":
-        return InDoubt("unknown_fraud_status", reference)
     if remaining != attempt.money.minor:
         return InDoubt("another_amount", reference)
     if attempt.verb is Verb.CHARGE:
@@ -188,7 +191,7 @@ def release_due(attempt: AttemptRequest, order: Order) -> str | None:
         return None
     if attempt.verb is Verb.CAPTURE and _has_capture_of(attempt, order):
         return "release-remaining-authorization"
-    return "cancel" if order.fraud_status == "REJECTED" and order.status == "AUTHORIZED" else None
+    return "cancel" if order.status == "AUTHORIZED" and order.fraud_status == "REJECTED" else None
 
 
 def _has_capture_of(attempt: AttemptRequest, order: Order) -> bool:

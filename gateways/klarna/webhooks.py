@@ -26,9 +26,9 @@ _STOPPED = "FRAUD_RISK_STOPPED"
 
 
 class PageStatus(ProviderModel):
-    """The new status of a hosted page."""
+    """The new status of a hosted page, which only names the event's type: the page is looked up."""
 
-    status: Text
+    status: str | None = None
 
 
 class PageUpdate(ProviderModel):
@@ -104,7 +104,7 @@ def _identify(event: Any) -> tuple[str, str]:
     """Return the event's id and type. A fraud decision without an id is identified by its order and its type."""
     if isinstance(event, dict) and "session" in event:
         update = PageUpdate.parse(event)
-        return update.event_id, f"page.{update.session.status.lower()}"
+        return update.event_id, f"page.{(update.session.status or 'unknown').lower()}"
     decision = FraudDecision.parse(event)
     return decision.event_id or f"{decision.order_id}:{decision.event_type}", decision.event_type
 

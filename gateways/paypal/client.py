@@ -9,11 +9,18 @@ from typing import Any
 
 from domain.outcome import Outcome
 from gateways.base import AttemptRequest
+from gateways.failures import CallFailed, FailureKind
 from gateways.idempotency import key_of
 from gateways.json_api import JsonApi, ProviderResponse, decided
 from gateways.paypal.errors import outcome_of_refusal
-from gateways.paypal.responses import SignatureVerification
 from gateways.paypal.token import AccessToken
+from gateways.provider_model import ProviderModel, Word
+
+
+class SignatureVerification(ProviderModel):
+    """PayPal's own verdict on a webhook."""
+
+    verification_status: Word = None
 
 
 class PayPalClient:
@@ -65,7 +72,10 @@ class PayPalClient:
         response = self.post("/v1/notifications/verify-webhook-signature", question)
         if not response.is_good:
             return False
-        return SignatureVerification.parse(response.body).verification_status == "SUCCESS"
+        verdict = SignatureVerification.parse(response.body)
+        if verdict.verification_status not in ("SUCCESS", "FAILURE"):
+            raise CallFailed(verdict.in_doubt("verification_status").reason, FailureKind.UNKNOWN)
+        return verdict.verification_status == "SUCCESS"
 
     def _call(self, method: str, path: str, body: Any, headers: Mapping[str, str]) -> ProviderResponse:
         """Send a call, and once more with a new token when PayPal no longer accepts the first."""

@@ -40,6 +40,7 @@ from gateways.paypal.responses import (
     approve_link,
     authorization_of,
     capture_of,
+    doubt_about_payments,
     made_by,
     outcome_of_capture,
     outcome_of_closing,
@@ -214,7 +215,8 @@ class PayPalGateway:
                 return outcome_of_missing(reference)
             if not response.is_good:
                 return NotSent(issue_of(response), reference=reference)
-            return act(attempt, read_order(response.body, reference))
+            order = read_order(response.body, reference)
+            return doubt_about_payments(order) or act(attempt, order)
         except DecimalsNotSupported:
             return NotSent("decimals_not_supported", is_retryable=False, reference=reference)
         except (MalformedResponse, TokenUnavailable) as failure:
@@ -299,10 +301,13 @@ class PayPalGateway:
         if not response.is_good:
             return InDoubt(issue_of(response))
         order = read_order(response.body, attempt.charged_reference)
-        if capture_of(order) is None:
-            return InDoubt("nothing_shown")
         made = made_by(attempt.attempt_id, order.refunds)
-        return NotSent("not_created") if made is None else outcome_of_refund(made, attempt.money)
+        if made is not None:
+            return outcome_of_refund(made, attempt.money)
+        doubt = doubt_about_payments(order)
+        if doubt is not None:
+            return InDoubt(doubt.reason)
+        return InDoubt("nothing_shown") if capture_of(order) is None else NotSent("not_created")
 
     def _get_order(self, reference: str) -> ProviderResponse:
         return self._client.get(f"/v2/checkout/orders/{segment(reference)}")

@@ -29,13 +29,15 @@ from domain.payment import Verb
 from gateways.base import AttemptRequest
 from gateways.failures import MalformedResponse, reason_word
 from gateways.paypal.errors import class_of_decline
-from gateways.provider_model import ProviderModel, Text
+from gateways.provider_model import ProviderModel, Text, Word
 
-# Statuses of captures (the first two also of authorizations); every other word but PENDING is doubt.
+# Statuses of captures; those of a refusal are also statuses of authorizations.
 _TAKEN = ("COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED")
 _REFUSED = ("DECLINED", "DENIED", "FAILED")
+_CAPTURE_STATUSES = (*_TAKEN, *_REFUSED, "PENDING")
 # Statuses of the authorization that holds, or held, the order's money.
 _HELD = ("CREATED", "CAPTURED", "PARTIALLY_CAPTURED")
+_AUTHORIZATION_STATUSES = (*_HELD, *_REFUSED, "PENDING", "VOIDED")
 _APPROVE_LINKS = ("payer-action", "approve", "redirect")
 # The decline's column has room for no more, and no advice code is longer.
 _LONGEST_ADVICE = 20
@@ -108,7 +110,7 @@ class PaymentResource(ProviderModel):
     """What authorizations, captures and refunds have in common. `invoice_id`: our attempt, where we made it."""
 
     id: Text
-    status: Text
+    status: Word = None
     invoice_id: str | None = None
     status_details: StatusDetails | None = None
 
@@ -164,7 +166,7 @@ class Order(Linked):
     """An order with its payments, oldest first."""
 
     id: Text
-    status: Text
+    status: Word = None
     purchase_units: list[PurchaseUnit]
 
     @property
@@ -199,12 +201,6 @@ class WebhookRegistration(ProviderModel):
     event_types: list[EventName]
 
 
-class SignatureVerification(ProviderModel):
-    """PayPal's own verdict on a webhook."""
-
-    verification_status: Text
-
-
 # --- reading ----------------------------------------------------------------------------------------
 
 _Resource = TypeVar("_Resource", bound=PaymentResource)
@@ -216,6 +212,16 @@ def read_order(body: Any, reference: str) -> Order:
     if order.id != reference:
         raise MalformedResponse("Order.id")
     return order
+
+
+def doubt_about_payments(order: Order) -> InDoubt | None:
+    """Return doubt if a capture or an authorization of the order has an unknown status: it may be any of the others."""
+    tables = ((order.captures, _CAPTURE_STATUSES), (order.authorizations, _AUTHORIZATION_STATUSES))
+    for payments, statuses in tables:
+        for payment in payments:
+            if payment.status not in statuses:
+                return payment.in_doubt("status", order.id)
+    return None
 
 
 def authorization_of(order: Order) -> Authorization | None:
@@ -253,7 +259,7 @@ def decline_of(refused: Refusable) -> Decline:
     code, advice = response.response_code, response.payment_advice_code
     advice = advice if advice and len(advice) <= _LONGEST_ADVICE else None
     decline_class = class_of_decline(code, advice, reason, is_visa=network == "VISA")
-    return Decline(refused.status, decline_class, decline_code=code or reason, network_advice_code=advice)
+    return Decline(str(refused.status), decline_class, decline_code=code or reason, network_advice_code=advice)
 
 
 # --- outcomes ---------------------------------------------------------------------------------------
@@ -266,9 +272,10 @@ def waiting_for_buyer(reference: str, link: str | None) -> ActionRequired:
 
 def outcome_of_order(order: Order, attempt: AttemptRequest) -> Outcome:
     """Return how an order stands, for its charge or for a capture or void of it. Raises MalformedResponse."""
+    doubt = doubt_about_payments(order)
+    if doubt is not None:
+        return doubt
     captures, authorization = order.captures, authorization_of(order)
-    if any(capture.status not in (*_TAKEN, *_REFUSED, "PENDING") for capture in captures):
-        return InDoubt("unknown_status", order.id)
     taken = [capture.amount.money for capture in captures if capture.status in _TAKEN]
     if taken:
         return _captured(order.id, attempt, taken, authorization)
@@ -325,7 +332,9 @@ def _unpaid(order: Order, attempt: AttemptRequest) -> Outcome:
             return NotSent("not_completed", reference=reference)
         case "CREATED" | "SAVED" | "PAYER_ACTION_REQUIRED":
             return waiting_for_buyer(reference, approve_link(order))
-    return InDoubt("nothing_shown" if status == "COMPLETED" else "unknown_status", reference)
+        case "COMPLETED":
+            return InDoubt("nothing_shown", reference)
+    return order.in_doubt("status", reference)
 
 
 def outcome_of_capture(capture: Capture, attempt: AttemptRequest, reference: str, held: int) -> Outcome:
@@ -335,7 +344,7 @@ def outcome_of_capture(capture: Capture, attempt: AttemptRequest, reference: str
     if capture.status in _REFUSED:
         return Declined(reference, decline_of(capture))
     if capture.status not in _TAKEN:
-        return InDoubt("unknown_status", reference)
+        return capture.in_doubt("status", reference)
     if capture.amount.money != attempt.money:
         return InDoubt("other_amount", reference)
     return Approved(reference, authorized=held, captured=attempt.money.minor)
@@ -343,9 +352,13 @@ def outcome_of_capture(capture: Capture, attempt: AttemptRequest, reference: str
 
 def outcome_of_void(body: Any, reference: str) -> Outcome:
     """Return the outcome of voiding an authorization: PayPal responds with nothing, or with the authorization."""
-    if body is None or PaymentResource.parse(body).status == "VOIDED":
+    if body is None:
         return Approved(reference, voided=True)
-    return InDoubt("not_voided", reference)
+    authorization = PaymentResource.parse(body)
+    if authorization.status == "VOIDED":
+        return Approved(reference, voided=True)
+    is_known = authorization.status in _AUTHORIZATION_STATUSES
+    return InDoubt("not_voided", reference) if is_known else authorization.in_doubt("status", reference)
 
 
 def outcome_of_closing(order: Order, attempt: AttemptRequest) -> Outcome:
@@ -374,7 +387,7 @@ def outcome_of_refund(refund: Refund, expected: Money | None = None) -> Outcome:
         reason = refund.status_details.reason if refund.status_details else None
         return Declined(refund.id, Decline(refund.status, DeclineClass.HARD, decline_code=reason))
     if refund.status != "COMPLETED":
-        return InDoubt("unknown_status", refund.id)
+        return refund.in_doubt("status", refund.id)
     if refund.amount is None:
         raise MalformedResponse("Refund.amount")
     money = refund.amount.money

@@ -12,14 +12,18 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, StringConstraints
 
 from gateways.base import SideEvent, WebhookEvent
-from gateways.provider_model import ProviderModel
+from gateways.provider_model import ProviderModel, WordMark
 
 # Neither a name with its spaces nor an e-mail address.
 _PLAIN = re.compile(r"[A-Za-z0-9_.:+-]{1,127}")
 # As PayPal writes amounts; a reversal has a minus sign.
 _DECIMAL = re.compile(r"-?\d{1,20}(?:\.\d{1,6})?", re.ASCII)
-# How a resolved dispute ended. The other codes, such as RESOLVED_WITH_PAYOUT, do not say who pays.
-_ENDED = {"RESOLVED_SELLER_FAVOUR": "dispute_won", "RESOLVED_BUYER_FAVOUR": "dispute_lost"}
+# How a resolved dispute ended; the codes of the last line do not say who pays.
+_ENDED = {
+    "RESOLVED_SELLER_FAVOUR": "dispute_won",
+    "RESOLVED_BUYER_FAVOUR": "dispute_lost",
+    **dict.fromkeys("RESOLVED_WITH_PAYOUT CANCELED_BY_BUYER ACCEPTED DENIED NONE".split(), "dispute_closed"),
+}
 
 
 def read_side_event(type: str, resource: Any) -> WebhookEvent | None:
@@ -44,6 +48,7 @@ def _matching(pattern: re.Pattern[str]) -> BeforeValidator:
 Identifier = Annotated[str, StringConstraints(pattern=f"^{_PLAIN.pattern}$")]
 # Values that only describe the object: one of another form is dropped, because it may be personal data.
 Plain = Annotated[str | None, _matching(_PLAIN)]
+PlainWord = Annotated[Plain, WordMark()]
 DecimalText = Annotated[str | None, _matching(_DECIMAL)]
 
 
@@ -65,7 +70,14 @@ class DisputedTransaction(ProviderModel):
 class DisputeOutcome(ProviderModel):
     """How a dispute ended."""
 
-    outcome_code: Plain = None
+    outcome_code: PlainWord = None
+
+    @property
+    def event_name(self) -> str:
+        """What the end of the dispute is called. An unknown code says no more than that it has ended."""
+        if self.outcome_code not in _ENDED:
+            self.log_unknown("outcome_code")
+        return _ENDED.get(self.outcome_code or "", "dispute_closed")
 
 
 class Dispute(ProviderModel):
@@ -147,18 +159,18 @@ class SavedAccount(ProviderModel):
 def _read_dispute(name: str, resource: Any) -> WebhookEvent:
     dispute = Dispute.parse(resource)
     transaction = dispute.disputed_transactions[0] if dispute.disputed_transactions else DisputedTransaction()
-    outcome = dispute.dispute_outcome.outcome_code if dispute.dispute_outcome else None
+    outcome = dispute.dispute_outcome or DisputeOutcome()
     data = {
         "reference": dispute.dispute_id,
         "reason": dispute.reason,
         "status": dispute.status,
         "stage": dispute.dispute_life_cycle_stage,
-        "outcome": outcome,
+        "outcome": outcome.outcome_code,
         "transaction": transaction.seller_transaction_id,
         "evidence_due_at": dispute.seller_response_due_date,
         **_amount(dispute.dispute_amount),
     }
-    name = _ENDED.get(outcome or "", name) if name == "dispute_closed" else name
+    name = outcome.event_name if name == "dispute_closed" else name
     return _event(name, data, attempt_id=transaction.invoice_number, payment_id=transaction.custom)
 
 

@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from domain.errors import WebhookRefused
-from domain.outcome import Outcome
 from gateways.base import VerifiedWebhook, WebhookEvent
 from gateways.failures import CallFailed, MalformedResponse
+from gateways.json_api import proven
 from gateways.paypal.certificates import Certificates, Unchecked
 from gateways.paypal.responses import Linked, Refund, outcome_of_refund
 from gateways.paypal.side_events import read_side_event
@@ -215,18 +215,10 @@ def _read_refund(resource: Any) -> WebhookEvent | None:
     return WebhookEvent(
         refund.id or "",
         (refund.custom_id or None) if is_ours else None,
-        _outcome_if_complete(resource),
+        proven(lambda: outcome_of_refund(Refund.parse(resource))),
         _order_id(refund.supplementary_data) or _capture_id(refund),
         payment_id=None if is_ours else refund.custom_id,
     )
-
-
-def _outcome_if_complete(resource: Any) -> Outcome | None:
-    """Return how a complete refund stands; None for an incomplete one, so that a look-up follows."""
-    try:
-        return outcome_of_refund(Refund.parse(resource))
-    except MalformedResponse:
-        return None
 
 
 # The first that fits: PayPal reports refunds as events of their capture.

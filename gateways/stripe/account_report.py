@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateways.provider_model import ProviderModel, Text
+from gateways.provider_model import ProviderModel, Text, Word
 
 
 class Account(ProviderModel):
@@ -15,7 +15,7 @@ class Account(ProviderModel):
 class WebhookEndpoint(ProviderModel):
     """An address to which Stripe sends events."""
 
-    status: str
+    status: Word = None
 
 
 class EndpointPage(ProviderModel):

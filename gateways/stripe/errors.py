@@ -9,7 +9,7 @@ import stripe
 from domain.outcome import Outcome
 from gateways.failures import CallFailed, FailureKind
 from gateways.http import was_never_sent
-from gateways.stripe.responses import PaymentError, Refusal, outcome_of_decline
+from gateways.stripe.responses import PaymentError, outcome_of_decline
 
 # The object is not in the state that the request expects: another call came first, or the response to an earlier one
 # was lost. Only a look-up shows how it stands.
@@ -57,9 +57,16 @@ def failure_of(error: stripe.StripeError) -> CallFailed:
 def _refused_by_issuer(error: stripe.StripeError) -> CallFailed:
     # The SDK raises CardError for every 402, also when the request itself was refused.
     refusal = _refusal_of(error)
-    if refusal is None or refusal.type != "card_error":
-        return _refused_as_invalid(error)
-    return CardDeclined(refusal)
+    if refusal is None:
+        return _unknown(error)
+    match refusal.type:
+        case "card_error":
+            return CardDeclined(refusal)
+        case "invalid_request_error":
+            return _refused_as_invalid(error)
+        case "api_error" | "idempotency_error":
+            return _unknown(error)
+    return CallFailed(refusal.in_doubt("type").reason, FailureKind.UNKNOWN)
 
 
 def _refused_as_invalid(error: stripe.StripeError) -> CallFailed:
@@ -108,10 +115,10 @@ ERRORS: dict[type[BaseException], Callable[[stripe.StripeError], CallFailed]] = 
 }
 
 
-def _refusal_of(error: stripe.StripeError) -> Refusal | None:
+def _refusal_of(error: stripe.StripeError) -> PaymentError | None:
     """Return the error object of the response, where there is one."""
     body = error.json_body
-    return Refusal.parse(body["error"]) if isinstance(body, dict) and "error" in body else None
+    return PaymentError.parse(body["error"]) if isinstance(body, dict) and "error" in body else None
 
 
 def _code_of(error: stripe.StripeError) -> str | None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from domain.money import decimal_text
 from gateways.base import SideEvent
-from gateways.provider_model import ProviderModel, Text, UnixTime
+from gateways.provider_model import ProviderModel, Text, UnixTime, Word
 from gateways.stripe.money import from_stripe
 
 _NAMES = {
@@ -17,7 +17,13 @@ _NAMES = {
     "charge.dispute.closed": "dispute_closed",
 }
 TYPES = frozenset(_NAMES)
-_ENDED = {"won": "dispute_won", "lost": "dispute_lost"}
+# How a dispute ends. `warning_closed`: an inquiry that became none; `prevented`: refunded before it became one.
+_ENDED = {
+    "won": "dispute_won",
+    "lost": "dispute_lost",
+    "warning_closed": "dispute_closed",
+    "prevented": "dispute_closed",
+}
 _FUNDS = {"charge.dispute.funds_withdrawn": "withdrawn", "charge.dispute.funds_reinstated": "reinstated"}
 
 # A debit that its bank or payer takes back comes as a dispute that is lost from the start. These reasons are the banks'
@@ -30,6 +36,19 @@ _RETURN_REASONS = frozenset(
         "debit_not_authorized",
         "incorrect_account_details",
         "insufficient_funds",
+    }
+)
+_CARD_REASONS = frozenset(
+    {
+        "credit_not_processed",
+        "duplicate",
+        "fraudulent",
+        "general",
+        "noncompliant",
+        "product_not_received",
+        "product_unacceptable",
+        "subscription_canceled",
+        "unrecognized",
     }
 )
 _DEBITS = frozenset({"sepa_debit", "us_bank_account"})
@@ -52,8 +71,8 @@ class Dispute(ProviderModel):
     """A Dispute, in an event of one of `TYPES`."""
 
     id: Text
-    status: Text
-    reason: Text
+    status: Word = None
+    reason: Word = None
     amount: int
     currency: Text
     evidence_details: _Evidence | None = None
@@ -79,8 +98,11 @@ def side_event_of(type: str, dispute: Dispute) -> SideEvent:
 
 
 def _name(type: str, dispute: Dispute) -> str:
+    """Return the name of the side event. An unknown word says no more than the event's type."""
     if type == "charge.dispute.closed":
-        return _ENDED.get(dispute.status, _NAMES[type])
+        if dispute.status in _ENDED:
+            return _ENDED[dispute.status]
+        dispute.log_unknown("status")
     if type == "charge.dispute.created" and _is_return(dispute):
         return "debit_returned"
     return _NAMES[type]
@@ -94,4 +116,8 @@ def _network_code(dispute: Dispute) -> str:
 
 def _is_return(dispute: Dispute) -> bool:
     method = dispute.payment_method_details and dispute.payment_method_details.type
-    return method in _DEBITS or dispute.reason in _RETURN_REASONS
+    if method in _DEBITS or dispute.reason in _RETURN_REASONS:
+        return True
+    if dispute.reason not in _CARD_REASONS:
+        dispute.log_unknown("reason")
+    return False

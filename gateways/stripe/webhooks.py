@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
 import stripe
 
 from domain.errors import WebhookRefused
-from domain.outcome import Outcome
 from gateways.base import VerifiedWebhook, WebhookEvent
-from gateways.failures import MalformedResponse
+from gateways.json_api import proven
 from gateways.provider_model import ProviderModel, Text
 from gateways.signatures import check_age, verified_webhook
 from gateways.stripe.responses import PaymentIntent, Refund, outcome_of_intent, outcome_of_refund
@@ -102,13 +101,13 @@ def _object_of(event: Any) -> dict[str, Any]:
 
 def _about_intent(value: dict[str, Any]) -> WebhookEvent:
     intent = _IntentOfEvent.parse(value)
-    outcome = _if_complete(lambda: outcome_of_intent(PaymentIntent.parse(value)))
+    outcome = proven(lambda: outcome_of_intent(PaymentIntent.parse(value)))
     return WebhookEvent(intent.id, _attempt_id(intent.metadata), outcome)
 
 
 def _about_refund(value: dict[str, Any]) -> WebhookEvent:
     refund = _RefundOfEvent.parse(value)
-    outcome = _if_complete(lambda: outcome_of_refund(Refund.parse(value)))
+    outcome = proven(lambda: outcome_of_refund(Refund.parse(value)))
     return WebhookEvent(refund.id, _attempt_id(refund.metadata), outcome, refund.payment_intent)
 
 
@@ -122,14 +121,6 @@ def _about_dispute(type: str, value: dict[str, Any]) -> WebhookEvent | None:
 
 def _attempt_id(metadata: _Metadata | None) -> str | None:
     return metadata.attempt_id if metadata else None
-
-
-def _if_complete(read: Callable[[], Outcome]) -> Outcome | None:
-    """Return the outcome of a complete object; None for an incomplete one, so that a look-up follows."""
-    try:
-        return read()
-    except MalformedResponse:
-        return None
 
 
 def _strip(value: Any) -> Any:

@@ -257,6 +257,16 @@ def test_a_charge_too_late_for_a_reversal_is_captured(
     assert books.movements(paid.payment_id) == [CHARGED]
 
 
+@pytest.mark.parametrize("message", [None, "Reversal of tomorrow"])
+def test_a_reversal_that_is_refused_in_unknown_words_is_doubt(
+    gateway: AfterpayGateway, wire: Wire, paid: AttemptRequest, message: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    wire.responses["/reversal"] = (412, {"errorCode": "precondition_failed", "message": message})
+    assert gateway.void(operation(paid, Verb.VOID, reason="not_sent")) == InDoubt("unknown_message", paid.reference)
+    shown = "null" if message is None else "no short word"
+    assert caplog.messages == [f"unknown word of a provider: ReversalRefusal.message is {shown}"]
+
+
 @pytest.mark.parametrize("reason", [None, "late_authorization"])
 def test_a_charge_that_is_not_abandoned_is_never_reversed(
     gateway: AfterpayGateway, wire: Wire, books: Books, paid: AttemptRequest, reason: str | None

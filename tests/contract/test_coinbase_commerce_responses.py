@@ -143,5 +143,15 @@ def unresolved(payments: Any) -> dict[str, Any]:
     return charge_in("UNRESOLVED", payments=payments, timeline=timeline)
 
 
+@pytest.mark.parametrize("context", [None, "TOMORROW"])
+def test_a_charge_is_left_to_a_person_whatever_the_reason(
+    commerce: ProviderBench, context: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    charge = unresolved([payment("6.00")])
+    charge["timeline"][-1]["context"] = context
+    assert look_up(commerce, charge) == AmountMismatch(CHARGE_ID, 600, "other")
+    assert [message for message in caplog.messages if "TimelineEntry.context" in message]
+
+
 def test_a_resolved_charge_without_a_payment_is_doubt(commerce: ProviderBench) -> None:
     assert look_up(commerce, charge_in("RESOLVED", payments=[])) == InDoubt("amount_differs", CHARGE_ID)

@@ -82,6 +82,7 @@ STATES: list[tuple[dict[str, Any], Verb, Outcome | type[Outcome]]] = [
     # An unknown word is doubt, whatever the other fields show.
     *(({"status": "INVENTED", "captured_amount": 1000}, verb, InDoubt) for verb in Verb),
     *(({"status": "INVENTED", "fraud_status": "REJECTED"}, verb, InDoubt) for verb in Verb),
+    *(({"fraud_status": "INVENTED"}, verb, InDoubt) for verb in Verb),
 ]
 
 
@@ -100,7 +101,7 @@ def test_an_authorization_says_until_when_it_holds() -> None:
     assert str(outcome.authorization_expires_at) == "2026-12-04 10:26:06+00:00"
 
 
-@pytest.mark.parametrize("name", sorted(HOLDING.keys() - {"expires_at"}))
+@pytest.mark.parametrize("name", sorted(HOLDING.keys() - {"expires_at", "status", "fraud_status"}))
 def test_an_order_without_a_field_that_decides_is_malformed(name: str) -> None:
     fields = {key: value for key, value in HOLDING.items() if key != name}
     for changed in (fields, HOLDING | {name: None}, HOLDING | {name: [HOLDING[name]]}):

@@ -133,7 +133,6 @@ def test_the_attempt_is_taken_from_the_address(query: str, attempt_id: str | Non
         UPDATE | {"session": None},
         UPDATE | {"session": [SESSION]},
         UPDATE | {"session": "COMPLETED"},
-        UPDATE | {"session": SESSION | {"status": None}},
         UPDATE | {"session": SESSION | {"status": "X" * 100}},
         UPDATE | {"session": SESSION | {"status": {"is": 1}}},
         DECISION | {"event_type": ["x"]},

@@ -59,7 +59,6 @@ SHOW_NO_REFUND = {
     "unknown currency",
     "other amount",
     "other currency",
-    "unknown capture",
 }
 
 

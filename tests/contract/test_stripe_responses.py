@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from domain.outcome import Approved, Declined, InDoubt, NotSent, Pending
+from domain.decline import Decline, DeclineClass
+from domain.outcome import Approved, Declined, InDoubt, NotSent, Outcome, Pending
 from domain.payment import Verb
 from gateways.failures import MalformedResponse
 from gateways.stripe import webhooks
@@ -77,7 +78,7 @@ def test_a_refusal_whose_error_is_no_object_is_in_doubt(status: int, error: Any)
     assert outcomes == [InDoubt("malformed_response", "pi_1")] * 2
 
 
-@pytest.mark.parametrize("changes", [{"code": 7}, {"decline_code": []}, {"type": None}])
+@pytest.mark.parametrize("changes", [{"code": 7}, {"decline_code": []}, {"type": 7}])
 def test_a_refusal_with_a_code_of_another_type_is_in_doubt(changes: dict[str, Any]) -> None:
     error = {"type": "card_error", "code": "card_declined"}
     with replying((402, {"error": error | changes})) as served:
@@ -121,7 +122,6 @@ def test_another_refund_is_never_believed() -> None:
         ({"status": "requires_capture"}, "PaymentIntent.amount_capturable"),
         ({"status": "requires_capture", "amount_capturable": 1000}, "PaymentIntent.created"),
         ({"status": 1}, "PaymentIntent.status"),
-        ({"status": ""}, "PaymentIntent.status"),
         ({"currency": "zzz"}, "currency"),
         ({"latest_charge": {"payment_method_details": 7}}, "PaymentIntent.latest_charge"),
         ({"next_action": {}}, "PaymentIntent.next_action.type"),
@@ -139,9 +139,57 @@ def test_a_field_that_the_status_does_not_need_may_be_missing() -> None:
     assert outcome_of_intent(PaymentIntent.parse(waiting)) == Pending("pi_1")
 
 
-def test_an_unknown_status_of_an_intent_is_doubt() -> None:
-    outcome = outcome_of_intent(PaymentIntent.parse(INTENT | {"status": "invented"}))
-    assert outcome == InDoubt("unknown intent status invented", "pi_1")
+@pytest.mark.parametrize("status", ["invented", "", None])
+def test_an_unknown_status_of_an_intent_is_doubt(status: str | None) -> None:
+    outcome = outcome_of_intent(PaymentIntent.parse(INTENT | {"status": status}))
+    assert outcome == InDoubt("unknown_status", "pi_1")
+
+
+# --- failed confirms ---
+
+
+def after_failure(error: Any) -> Outcome:
+    """Return what a look-up says of an intent whose last confirm failed."""
+    with replying((200, INTENT | {"status": "requires_payment_method", "last_payment_error": error})) as served:
+        return gateway_at(served.url).retrieve(ATTEMPT)
+
+
+@pytest.mark.parametrize("code", ["payment_intent_authentication_failure", "payment_method_microdeposit_failed"])
+def test_a_refusal_by_the_customer_is_a_decline_that_is_not_retried(code: str) -> None:
+    outcome = after_failure({"type": "invalid_request_error", "code": code})
+    assert outcome == Declined("pi_1", Decline(code, DeclineClass.NEEDS_CUSTOMER))
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        ({"type": "idempotency_error"}, NotSent("idempotency_error", reference="pi_1")),
+        ({"type": "api_error"}, NotSent("api_error", reference="pi_1")),
+        ({"type": "api_error", "code": "lock_timeout"}, NotSent("lock_timeout", reference="pi_1")),
+        ({"type": "invalid_request_error"}, NotSent("invalid_request_error", is_retryable=False, reference="pi_1")),
+        (
+            {"type": "invalid_request_error", "code": "payment_method_unactivated"},
+            NotSent("payment_method_unactivated", is_retryable=False, reference="pi_1"),
+        ),
+        (
+            {"type": "invalid_request_error", "code": "jo@example.org"},
+            NotSent("invalid_request_error", is_retryable=False, reference="pi_1"),
+        ),
+        ({"type": "invented", "code": "insufficient_funds"}, InDoubt("unknown_type", "pi_1")),
+        ({"type": None}, InDoubt("unknown_type", "pi_1")),
+        ({"code": "card_declined"}, InDoubt("unknown_type", "pi_1")),
+    ],
+    ids=str,
+)
+def test_a_failure_that_is_no_card_error_invents_no_decline(error: Any, outcome: Outcome) -> None:
+    assert after_failure(error) == outcome
+
+
+@pytest.mark.parametrize("type", ["api_error", "idempotency_error", "invented", None])
+def test_a_payment_that_is_refused_with_another_type_is_looked_up(type: str | None) -> None:
+    with replying((402, {"error": {"type": type, "code": "card_declined"}})) as served:
+        outcome = gateway_at(served.url).charge(ATTEMPT, lambda reference: None)
+    assert isinstance(outcome, InDoubt)
 
 
 @pytest.mark.parametrize(
