@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 import zlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -40,6 +41,7 @@ _HEADERS = {
 }
 # PayPal's longest header, the signature, has a few hundred characters.
 _LONGEST_HEADER = 2000
+_ORDER_ADDRESS = re.compile(r"/v2/checkout/orders/([^/]+)/?$")
 
 # Asks PayPal whether it signed a webhook. Raises CallFailed when PayPal gives no usable response.
 AskPayPal = Callable[[bytes], bool]
@@ -144,8 +146,8 @@ class SupplementaryData(ProviderModel):
     related_ids: RelatedIds | None = None
 
 
-class PaymentEvent(ProviderModel):
-    """A capture or an authorization. Some events name neither its order nor its attempt."""
+class PaymentEvent(Linked):
+    """A capture or an authorization. Some events name its order only in a link, and some neither order nor attempt."""
 
     invoice_id: str | None = None
     supplementary_data: SupplementaryData | None = None
@@ -198,7 +200,7 @@ def _read_order(resource: Any) -> WebhookEvent | None:
 def _read_payment(resource: Any) -> WebhookEvent | None:
     """Read a capture or an authorization: we store the order that it belongs to, not its own id."""
     payment = PaymentEvent.parse(resource)
-    return _about_order(_order_id(payment.supplementary_data), payment.invoice_id)
+    return _about_order(_order_id(payment.supplementary_data) or _order_above(payment), payment.invoice_id)
 
 
 def _about_order(reference: str | None, attempt_id: str | None) -> WebhookEvent | None:
@@ -239,6 +241,12 @@ _READERS: tuple[tuple[str, Callable[[Any], WebhookEvent | None]], ...] = (
     ("PAYMENT.CAPTURE.", _read_payment),
     ("PAYMENT.AUTHORIZATION.", _read_payment),
 )
+
+
+def _order_above(payment: PaymentEvent) -> str | None:
+    """Return the order in the link `up`, which for the capture of an authorization names the authorization instead."""
+    found = _ORDER_ADDRESS.search(payment.link("up") or "")
+    return found[1] if found else None
 
 
 def _order_id(data: SupplementaryData | None) -> str | None:

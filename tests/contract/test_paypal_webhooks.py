@@ -20,6 +20,7 @@ from domain.payment import Verb
 from gateways.base import AttemptRequest, WebhookEvent
 from gateways.failures import MalformedResponse
 from gateways.paypal.certificates import Certificates, Place
+from gateways.paypal.stored_fields import stored_fields
 from gateways.paypal.webhooks import Webhooks, read_event
 from sandbox.clock import iso_seconds
 from sandbox.paypal import signing
@@ -377,3 +378,29 @@ def test_the_sandbox_delivers_events_that_verify() -> None:
 def events_of(paypal: ProviderBench, attempt: AttemptRequest) -> list[dict[str, Any]]:
     """Return the events about the order of an attempt, oldest first."""
     return paypal.account.log.about(attempt.reference)
+
+
+def test_a_pending_capture_names_its_order_in_a_link(paypal: ProviderBench) -> None:
+    pending = paypal.approved_in_scenario("PENDING")
+    paypal.gateway().charge(pending, lambda _: None)
+    (event,) = [each for each in events_of(paypal, pending) if each["event_type"] == "PAYMENT.CAPTURE.PENDING"]
+    assert read_event(json.dumps(event)) == WebhookEvent(pending.reference, pending.attempt_id, None)
+    # The order of another program's unit has no invoice id of ours, and none at all is usual.
+    del event["resource"]["invoice_id"]
+    stored = json.dumps(stored_fields(event))
+    assert read_event(stored) == WebhookEvent(pending.reference, None, None)
+
+
+@pytest.mark.parametrize(
+    "href",
+    [
+        "https://api.paypal.com/v2/payments/authorizations/0VF52814937998046",
+        "https://api.paypal.com/v2/checkout/orders/",
+        "https://api.paypal.com/v2/checkout/orders/5O1/capture",
+        "",
+        None,
+    ],
+)
+def test_a_link_to_another_object_names_no_order(href: str | None) -> None:
+    resource = {"id": "2GG2", "status": "PENDING", "links": [{"rel": "up", "href": href}]}
+    assert read_event(json.dumps({"event_type": "PAYMENT.CAPTURE.PENDING", "resource": resource})) is None

@@ -173,6 +173,12 @@ def test_an_authorization_emits_its_creation_and_its_void(quiet: Client) -> None
 # --- disputes ---
 
 
+def test_a_pending_capture_names_its_order_only_in_a_link(quiet: Client) -> None:
+    resource = events(quiet, quiet.captured("PENDING")["id"])[-1]["resource"]
+    assert "supplementary_data" not in resource
+    assert [link["rel"] for link in resource["links"] if "/v2/checkout/orders/" in link["href"]] == ["up"]
+
+
 @pytest.mark.parametrize("outcome", disputes.OUTCOMES)
 def test_a_dispute_is_opened_updated_and_resolved(quiet: Client, outcome: str) -> None:
     capture = quiet.captured(custom_id="pay_1", invoice_id=str(uuid.uuid4()))
