@@ -8,11 +8,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from domain.outcome import Outcome
+from gateways.failures import CallFailed, FailureKind
 from gateways.idempotency import key_of
 from gateways.json_api import JsonApi, ProviderResponse, decided
 from gateways.paypal.errors import outcome_of_refusal
 from gateways.paypal.responses import SignatureVerification
 from gateways.paypal.token import AccessToken
+
+# The statuses with which PayPal refuses the content of a request.
+_UNACCEPTABLE = (400, 422)
 
 
 class PayPalClient:
@@ -60,10 +64,15 @@ class PayPalClient:
         return decided(reference, call)
 
     def is_genuine_webhook(self, question: bytes) -> bool:
-        """Ask PayPal whether it signed a webhook. `question`: JSON as it must reach PayPal. Raises CallFailed."""
+        """Ask PayPal whether it signed a webhook. `question`: JSON as it must reach PayPal.
+
+        Raises CallFailed without a verdict: a refusal of the call says nothing about the webhook, except that PayPal
+        would not send what it does not accept back."""
         response = self.post("/v1/notifications/verify-webhook-signature", question)
-        if not response.is_good:
+        if response.status in _UNACCEPTABLE:
             return False
+        if not response.is_good:
+            raise CallFailed("no_verdict", FailureKind.UNKNOWN)
         return SignatureVerification.parse(response.body).verification_status == "SUCCESS"
 
     def _call(self, method: str, path: str, body: Any, headers: Mapping[str, str]) -> ProviderResponse:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateways.failures import MalformedResponse
+from gateways.failures import CallFailed, MalformedResponse
 from gateways.json_api import JsonApi
 from gateways.paypal.client import PayPalClient
 from gateways.paypal.token import AccessToken
@@ -36,6 +36,18 @@ def test_only_success_makes_a_webhook_genuine(status: str) -> None:
 @pytest.mark.parametrize("verdict", [{}, [], {"verification_status": None}, {"verification_status": True}])
 def test_a_malformed_verdict_is_raised(verdict: Any) -> None:
     with client_of((200, TOKEN), (200, verdict)) as (client, _), pytest.raises(MalformedResponse):
+        client.is_genuine_webhook(b"{}")
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_what_paypal_does_not_accept_back_is_not_its_own(status: int) -> None:
+    with client_of((200, TOKEN), (status, {"name": "INVALID_REQUEST"})) as (client, _):
+        assert not client.is_genuine_webhook(b"{}")
+
+
+@pytest.mark.parametrize("status", [302, 403, 404, 429, 500, 503])
+def test_a_call_that_paypal_refuses_is_no_verdict(status: int) -> None:
+    with client_of((200, TOKEN), (status, {})) as (client, _), pytest.raises(CallFailed, match="no_verdict"):
         client.is_genuine_webhook(b"{}")
 
 
