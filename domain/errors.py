@@ -95,3 +95,9 @@ class WebhookRefused(CeleriacError):
     """The signature, age or form of a webhook is wrong. Nothing of it is trusted or stored."""
 
     type = "webhook_refused"
+
+
+class WebhookDeferred(CeleriacError):
+    """It cannot be told right now whether a webhook is genuine. The response makes the provider deliver it again."""
+
+    type = "webhook_deferred"

@@ -126,8 +126,9 @@ class Gateway(Protocol):
         ...
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> VerifiedWebhook:
-        """Check signature and age on the raw body; raise WebhookRefused. Header names are in Title-Case.
+        """Check signature and age on the raw body. Header names are in Title-Case.
 
+        Raises WebhookRefused, and WebhookDeferred where only a later delivery can tell whether it is genuine.
         `url`: the public address that received it; some providers sign it, and some carry a secret in it."""
         ...
 

@@ -18,6 +18,7 @@ from domain.errors import (
     IllegalTransition,
     InvalidRequest,
     NotFound,
+    WebhookDeferred,
     WebhookRefused,
 )
 from gateways.base import GatewayError
@@ -69,6 +70,7 @@ _STATUSES: dict[type[CeleriacError], int] = {
     IdempotencyKeyInUse: 409,
     IllegalTransition: 409,
     Conflict: 409,
+    WebhookDeferred: 503,
 }
 
 

@@ -7,7 +7,7 @@ import time
 
 from flask import Blueprint, Response, jsonify, request
 
-from domain.errors import NotFound, WebhookRefused
+from domain.errors import NotFound, WebhookDeferred, WebhookRefused
 from models.audit import record_event
 from models.failpoints import reach
 from models.session import transact
@@ -39,6 +39,9 @@ def receive(provider: str, secret: str = "") -> Response:
         _refuse_nul(verified.payload)
     except WebhookRefused as error:
         _record_refusal(provider, str(error))
+        raise
+    except WebhookDeferred as error:
+        _log.warning("webhook for %s deferred: %s", provider, error)
         raise
     event = (provider, verified.event_id, verified.type, verified.payload)
     message = transact(runtime().engine, store_webhook_event, *event, now)

@@ -1,44 +1,63 @@
-"""The certificates of PayPal's webhook signatures: fetched from PayPal only, checked, and cached by their address.
+"""The certificates of PayPal's webhook signatures: fetched from PayPal only, checked, and kept until they end.
 
-The sender of a webhook chooses the address, so it is compared part by part before anything is fetched."""
+The sender of a webhook chooses the address, so it is compared part by part before anything is fetched. What forgers
+make us fetch is limited, and stands apart from the certificates that are kept."""
 
 from __future__ import annotations
 
 import ssl
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
 from certifi import where
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from domain.errors import WebhookRefused
+from domain.errors import WebhookDeferred, WebhookRefused
 from gateways.http import CONNECT_SECONDS, make_session
 
 PAYPAL_HOSTS = frozenset({"api.paypal.com", "api-m.paypal.com", "api.sandbox.paypal.com", "api-m.sandbox.paypal.com"})
 _PATH = "/v1/notifications/certs/"
 _ISSUER = "DigiCert Inc"
+_SHIPPED = Path(__file__).with_name("authorities.pem")
 _NAMES = ("messageverificationcerts.paypal.com", "messageverificationcerts.sandbox.paypal.com")
 # A chain of certificates has a few thousand bytes.
 _MOST_BYTES = 65_536
 _READ_SECONDS = 10
-# PayPal has a handful; invented addresses must not fill the memory.
-_MOST_CACHED = 64
-# New addresses in one minute: a sender that invents them must not make us fetch, or ask PayPal, without end.
+# PayPal has a handful. One certificate may be reached by several addresses.
+_MOST_KEPT = 64
+# New addresses in one minute, each fetched once: a sender that invents them must not make us fetch without end.
 _MOST_FETCHED = 10
 _MINUTE = timedelta(minutes=1)
 _CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 
-class Unchecked(Exception):
-    """A certificate cannot be fetched, or its chain cannot be checked here: only PayPal can tell if it is genuine."""
+class _Unavailable(Exception):
+    """There is no response, or one that may be another a moment later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authorities:
+    """The roots that are trusted, and the intermediate authorities that lead to them. PayPal serves neither."""
+
+    roots: tuple[x509.Certificate, ...]
+    intermediates: tuple[x509.Certificate, ...]
+
+    @classmethod
+    def of(cls, certificates: Sequence[x509.Certificate]) -> Authorities:
+        """Return the authorities of these certificates: one that names itself as its issuer is a root."""
+        roots = tuple(each for each in certificates if each.subject == each.issuer)
+        return cls(roots, tuple(each for each in certificates if each.subject != each.issuer))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +67,7 @@ class Place:
     scheme: str
     hosts: frozenset[str]
     path: str
-    roots: Callable[[], Sequence[x509.Certificate]]
+    authorities: Callable[[], Authorities]
 
     def allows(self, url: str) -> bool:
         """Tell whether a certificate may be fetched from an address.
@@ -62,94 +81,158 @@ class Place:
         return False
 
 
+def read_authorities(file: Path) -> tuple[x509.Certificate, ...]:
+    """Return the certificates of a PEM file. Raises OSError, and ValueError for a file without any."""
+    return tuple(x509.load_pem_x509_certificates(file.read_bytes()))
+
+
 @cache
-def trusted_roots() -> tuple[x509.Certificate, ...]:
-    """Return those authorities, of all that TLS trusts, which belong to the issuer of PayPal's certificates."""
+def _known_authorities() -> tuple[x509.Certificate, ...]:
+    """Return the authorities that are shipped, and those of all that TLS trusts which belong to the same issuer."""
     context = ssl.create_default_context(cafile=where())
     # Only the issuer's are loaded: others in the bundle have serial numbers that the library refuses.
     trusted = zip(context.get_ca_certs(), context.get_ca_certs(binary_form=True), strict=True)
     issuer = (("organizationName", _ISSUER),)
-    return tuple(x509.load_der_x509_certificate(der) for fields, der in trusted if issuer in fields["subject"])
+    roots = (x509.load_der_x509_certificate(der) for fields, der in trusted if issuer in fields["subject"])
+    return (*read_authorities(_SHIPPED), *roots)
 
 
-def paypal_place() -> Place:
-    """Return PayPal's own hosts."""
-    return Place("https", PAYPAL_HOSTS, _PATH, trusted_roots)
+def paypal_place(further: Sequence[x509.Certificate] = ()) -> Place:
+    """Return PayPal's own hosts. `further`: authorities of the operator's."""
+    return Place("https", PAYPAL_HOSTS, _PATH, cache(lambda: Authorities.of((*_known_authorities(), *further))))
 
 
-def sandbox_place(base: str) -> Place:
-    """Return the place below the base address of a simulated PayPal, with the authority that it publishes there."""
+def sandbox_place(base: str, further: Sequence[x509.Certificate] = ()) -> Place:
+    """Return the place below the base address of a simulated PayPal, with the authorities that it publishes there."""
     parts = urlsplit(base)
-    root = f"{base.rstrip('/')}/v1/notifications/roots/sandbox"
+    published = f"{base.rstrip('/')}/v1/notifications/authorities/sandbox"
     return Place(
         parts.scheme,
         frozenset({parts.netloc}),
         parts.path.rstrip("/") + _PATH,
-        cache(lambda: tuple(x509.load_pem_x509_certificates(_fetch(root)))),
+        cache(lambda: Authorities.of((*_certificates_at(published), *further))),
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate that PayPal serves. `is_trusted`: it is known to be genuine; otherwise only PayPal can tell."""
+
+    key: RSAPublicKey
+    begins_at: datetime
+    ends_at: datetime
+    is_trusted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetch:
+    """One download: a certificate, or why it is refused, or None where nothing could be fetched."""
+
+    began_at: datetime
+    found: Future[Certificate | str | None] = field(default_factory=Future)
+
+
 class Certificates:
-    """The public keys of checked certificates. Safe to share between threads."""
+    """The certificates of one place. Safe to share between threads."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._cached: dict[str, x509.Certificate] = {}
-        self._fetched_at: list[datetime] = []
+        # Under each of these PayPal has signed a webhook, so that no forger adds to them. The last used is the last.
+        self._kept: dict[str, Certificate] = {}
+        # The downloads of the last minute, with what they found: the same address is not fetched again meanwhile.
+        self._fetches: dict[str, _Fetch] = {}
         self._lock = threading.Lock()
 
-    def key(self, url: str, now: datetime) -> RSAPublicKey:
-        """Return the key of the certificate at an address. Raises WebhookRefused and Unchecked."""
+    def at(self, url: str, now: datetime) -> Certificate | None:
+        """Return the certificate at an address, if it is valid now; None while it cannot be fetched.
+
+        Raises WebhookRefused, and WebhookDeferred when too many new addresses came in the last minute."""
         if not self._place.allows(url):
             raise WebhookRefused("certificate from elsewhere than PayPal")
-        leaf = self._cached.get(url)
-        if leaf is None:
-            self._limit_fetches(now)
-            leaf = self._check(_chain_at(url), now)
-            self._cache(url, leaf)
-        _check_dates(leaf, now)
-        key = leaf.public_key()
-        if not isinstance(key, RSAPublicKey):
-            raise WebhookRefused("certificate without an RSA key")
-        return key
+        certificate = self._kept.get(url) or self._fetched(url, now)
+        if certificate is not None and not certificate.begins_at <= now <= certificate.ends_at:
+            self._forget(url)
+            raise WebhookRefused("certificate not valid now")
+        return certificate
 
-    def _check(self, chain: list[x509.Certificate], now: datetime) -> x509.Certificate:
-        leaf = chain[0]
+    def keep(self, url: str, certificate: Certificate) -> None:
+        """Keep a certificate until it ends, because PayPal has signed a webhook with it."""
+        with self._lock:
+            self._kept.pop(url, None)
+            self._kept[url] = replace(certificate, is_trusted=True)
+            if len(self._kept) > _MOST_KEPT:
+                del self._kept[next(iter(self._kept))]
+
+    def _forget(self, url: str) -> None:
+        with self._lock:
+            self._kept.pop(url, None)
+
+    def _fetched(self, url: str, now: datetime) -> Certificate | None:
+        """Return what is at an address. The first thread fetches it, and others that want it wait for that one."""
+        with self._lock:
+            self._fetches = {each: old for each, old in self._fetches.items() if abs(now - old.began_at) < _MINUTE}
+            fetch = self._fetches.get(url)
+            is_known = fetch is not None
+            if fetch is None:
+                if len(self._fetches) >= _MOST_FETCHED:
+                    raise WebhookDeferred("too many unknown certificates")
+                fetch = self._fetches[url] = _Fetch(now)
+        if not is_known:
+            found = None
+            try:
+                found = self._fetch_and_check(url, now)
+            finally:
+                fetch.found.set_result(found)
+        result = fetch.found.result()
+        if isinstance(result, str):
+            raise WebhookRefused(result)
+        return result
+
+    def _fetch_and_check(self, url: str, now: datetime) -> Certificate | str | None:
+        try:
+            return self._checked(_certificates_at(url), now)
+        except WebhookRefused as refused:
+            return str(refused)
+        except _Unavailable:
+            return None
+
+    def _checked(self, served: Sequence[x509.Certificate], now: datetime) -> Certificate:
+        """Return the first of the served certificates, if it is one of PayPal's, with whether its chain is trusted."""
+        leaf = served[0]
         names = [name.value for name in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
         if len(names) != 1 or names[0] not in _NAMES:
             raise WebhookRefused("certificate of somebody else")
-        _check_dates(leaf, now)
-        self._check_chain(chain, str(names[0]), now)
-        return leaf
+        key = _server_key(leaf)
+        is_trusted = self._is_chain_trusted(served, str(names[0]), now)
+        return Certificate(key, leaf.not_valid_before_utc, leaf.not_valid_after_utc, is_trusted)
 
-    def _limit_fetches(self, now: datetime) -> None:
-        with self._lock:
-            self._fetched_at = [at for at in self._fetched_at if abs(now - at) < _MINUTE]
-            if len(self._fetched_at) >= _MOST_FETCHED:
-                raise WebhookRefused("too many unknown certificates")
-            self._fetched_at.append(now)
-
-    def _cache(self, url: str, leaf: x509.Certificate) -> None:
-        with self._lock:
-            if len(self._cached) >= _MOST_CACHED:
-                self._cached.clear()
-            self._cached[url] = leaf
-
-    def _check_chain(self, chain: list[x509.Certificate], name: str, now: datetime) -> None:
+    def _is_chain_trusted(self, served: Sequence[x509.Certificate], name: str, now: datetime) -> bool:
+        authorities = self._place.authorities()
         at = now.astimezone(UTC).replace(tzinfo=None)
         try:
-            policy = PolicyBuilder().store(Store(list(self._place.roots()))).time(at)
-            policy.build_server_verifier(x509.DNSName(name)).verify(chain[0], chain[1:])
+            policy = PolicyBuilder().store(Store(list(authorities.roots))).time(at)
+            verifier = policy.build_server_verifier(x509.DNSName(name))
+            verifier.verify(served[0], [*served[1:], *authorities.intermediates])
         except (VerificationError, ValueError):
-            raise Unchecked("chain does not lead to a trusted authority") from None
+            return False
+        return True
 
 
-def _check_dates(leaf: x509.Certificate, now: datetime) -> None:
-    if not leaf.not_valid_before_utc <= now <= leaf.not_valid_after_utc:
-        raise WebhookRefused("certificate not valid now")
+def _server_key(leaf: x509.Certificate) -> RSAPublicKey:
+    """Return the key of a certificate that was issued to a server, as PayPal's are; no other purpose is known."""
+    try:
+        usages = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        key = leaf.public_key()
+    except (x509.ExtensionNotFound, ValueError, UnsupportedAlgorithm):
+        raise WebhookRefused("certificate for another purpose") from None
+    if ExtendedKeyUsageOID.SERVER_AUTH not in usages:
+        raise WebhookRefused("certificate for another purpose")
+    if not isinstance(key, RSAPublicKey):
+        raise WebhookRefused("certificate without an RSA key")
+    return key
 
 
-def _chain_at(url: str) -> list[x509.Certificate]:
+def _certificates_at(url: str) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(_fetch(url))
     except ValueError:
@@ -157,23 +240,25 @@ def _chain_at(url: str) -> list[x509.Certificate]:
 
 
 def _fetch(url: str) -> bytes:
-    """Return the body at an address. Raises Unchecked without a response.
+    """Return the body at an address. Raises _Unavailable without a response, and for one that asks to come again.
 
-    Raises WebhookRefused for a response without a body: an address at which PayPal has no certificate must not make us
-    ask PayPal."""
+    Raises WebhookRefused for any other response without a body: where PayPal has no certificate, it must not be asked
+    about the webhook."""
     try:
         timeout = (CONNECT_SECONDS, _READ_SECONDS)
         with (
             make_session(url) as session,
             session.get(url, timeout=timeout, allow_redirects=False, stream=True) as response,
         ):
-            body = b""
-            for piece in response.iter_content(_MOST_BYTES) if response.status_code == 200 else ():
+            status, body = response.status_code, b""
+            for piece in response.iter_content(_MOST_BYTES) if status == 200 else ():
                 body += piece
                 if len(body) > _MOST_BYTES:
                     break
     except requests.RequestException:
-        raise Unchecked("certificate cannot be fetched") from None
+        raise _Unavailable from None
+    if status >= 500 or status == 429:
+        raise _Unavailable
     if not 0 < len(body) <= _MOST_BYTES:
         raise WebhookRefused("no certificate there")
     return body

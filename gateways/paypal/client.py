@@ -23,6 +23,10 @@ class SignatureVerification(ProviderModel):
     verification_status: Word = None
 
 
+# The statuses with which PayPal refuses the content of a request.
+_UNACCEPTABLE = (400, 422)
+
+
 class PayPalClient:
     """PayPal's API as the gateway calls it. Safe to share between threads."""
 
@@ -68,10 +72,15 @@ class PayPalClient:
         return decided(reference, call)
 
     def is_genuine_webhook(self, question: bytes) -> bool:
-        """Ask PayPal whether it signed a webhook. `question`: JSON as it must reach PayPal. Raises CallFailed."""
+        """Ask PayPal whether it signed a webhook. `question`: JSON as it must reach PayPal.
+
+        Raises CallFailed without a verdict: a refusal of the call says nothing about the webhook, except that PayPal
+        would not send what it does not accept back."""
         response = self.post("/v1/notifications/verify-webhook-signature", question)
-        if not response.is_good:
+        if response.status in _UNACCEPTABLE:
             return False
+        if not response.is_good:
+            raise CallFailed("no_verdict", FailureKind.UNKNOWN)
         verdict = SignatureVerification.parse(response.body)
         if verdict.verification_status not in ("SUCCESS", "FAILURE"):
             raise CallFailed(verdict.in_doubt("verification_status").reason, FailureKind.UNKNOWN)

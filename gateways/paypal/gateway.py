@@ -5,9 +5,11 @@ Sources: PayPal's Orders v2 and Payments v2 (OpenAPI), developer.paypal.com, rea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from urllib.parse import urlsplit
+
+from cryptography import x509
 
 from domain.outcome import AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
 from domain.payment import Verb
@@ -75,6 +77,7 @@ class PayPalGateway:
         api_url: str = "",
         read_seconds: float = 30,
         is_live: bool = False,
+        authorities: Sequence[x509.Certificate] = (),
     ) -> None:
         api = JsonApi(base, read_seconds)
         self._client = PayPalClient(api, AccessToken(api, client_id, client_secret, tokens, read_seconds))
@@ -82,7 +85,7 @@ class PayPalGateway:
         self._webhook_id = webhook_id
         # Only a simulated PayPal may publish its own certificates, and live credentials never go to one.
         is_simulated = not is_live and urlsplit(base).hostname not in PAYPAL_HOSTS
-        place = sandbox_place(base) if is_simulated else paypal_place()
+        place = sandbox_place(base, authorities) if is_simulated else paypal_place(authorities)
         self._webhooks = Webhooks(webhook_id, Certificates(place), self._client.is_genuine_webhook)
 
     def charge(self, attempt: AttemptRequest, save_reference: SaveReference) -> Outcome:

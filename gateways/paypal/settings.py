@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
+from cryptography import x509
 from pydantic import BaseModel, Field, SecretStr
 
 from gateways.base import GatewayContext
-from gateways.paypal.certificates import PAYPAL_HOSTS
+from gateways.paypal.certificates import PAYPAL_HOSTS, read_authorities
 from gateways.paypal.gateway import BASES, PayPalGateway
 from gateways.settings import is_of_sandbox, revealed
 
@@ -24,6 +26,10 @@ class PayPalSettings(BaseModel):
     paypal_mode: Literal["sandbox", "live"] = Field(default="sandbox", description="sandbox or live")
     paypal_webhook_id: str | None = Field(
         default=None, description="Id of the webhook registration, from the app's page or the webhooks API"
+    )
+    paypal_webhook_authorities: str | None = Field(
+        default=None,
+        description="PEM file of further authorities of the webhooks' certificates: roots to trust, and intermediates",
     )
     paypal_api_base: str | None = Field(default=None, description="PayPal's host, by mode, or a sandbox's")
 
@@ -42,6 +48,12 @@ class PayPalSettings(BaseModel):
         """The address of the API."""
         return self.paypal_api_base or BASES[self.paypal_mode]
 
+    @property
+    def authorities(self) -> tuple[x509.Certificate, ...]:
+        """The operator's authorities. Raises OSError and ValueError."""
+        file = self.paypal_webhook_authorities
+        return read_authorities(Path(file)) if file else ()
+
     def problems(self) -> list[str]:
         """Return what is wrong, each by the variable's name and with what to do, never by value."""
         secret = revealed(self.paypal_client_secret)
@@ -54,7 +66,16 @@ class PayPalSettings(BaseModel):
             wrong.append("PAYPAL_CLIENT_SECRET is missing; set it beside PAYPAL_CLIENT_ID")
         if not self.paypal_webhook_id:
             wrong.append("PAYPAL_WEBHOOK_ID is missing; without it no webhook can be trusted")
-        return [*wrong, *self._problems_of_base(secret)]
+        return [*wrong, *self._problems_of_authorities(), *self._problems_of_base(secret)]
+
+    def _problems_of_authorities(self) -> list[str]:
+        try:
+            _ = self.authorities
+        except OSError as error:
+            return [f"PAYPAL_WEBHOOK_AUTHORITIES cannot be read: {error.strerror}"]
+        except ValueError:
+            return ["PAYPAL_WEBHOOK_AUTHORITIES has no certificates; name a PEM file"]
+        return []
 
     def _problems_of_base(self, secret: str) -> list[str]:
         parts = urlsplit(self.base)
@@ -84,4 +105,5 @@ class PayPalSettings(BaseModel):
             api_url=context.api_url,
             read_seconds=context.read_seconds,
             is_live=self.paypal_mode == "live",
+            authorities=self.authorities,
         )

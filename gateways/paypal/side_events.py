@@ -27,7 +27,9 @@ _ENDED = {
 
 
 def read_side_event(type: str, resource: Any) -> WebhookEvent | None:
-    """Return the side event of an event of this type; None for an unknown type. Raises MalformedResponse."""
+    """Return the side event of an event of this type; None for an unknown type, or a sale without a subscription.
+
+    Raises MalformedResponse."""
     if type not in SIDE_EVENTS:
         return None
     read, name = SIDE_EVENTS[type]
@@ -124,7 +126,7 @@ class SaleAmount(ProviderModel):
 
 
 class Sale(ProviderModel):
-    """A payment of a subscription, or a refund of one, which names its sale."""
+    """A sale, which names its subscription if it is a payment of one, or money back from a sale, which never does."""
 
     id: Identifier
     billing_agreement_id: Plain = None
@@ -184,6 +186,11 @@ def _read_subscription(name: str, resource: Any) -> WebhookEvent:
     return _event(name, data)
 
 
+def _read_payment_of_subscription(name: str, resource: Any) -> WebhookEvent | None:
+    """Read a sale; None for one without a subscription, a single payment that another program has taken."""
+    return _read_sale(name, resource) if Sale.parse(resource).billing_agreement_id else None
+
+
 def _read_sale(name: str, resource: Any) -> WebhookEvent:
     sale = Sale.parse(resource)
     data = {
@@ -205,7 +212,7 @@ def _read_saved_account(name: str, resource: Any) -> WebhookEvent:
 
 
 # By the type of an event: the reader of its resource, and the name of the side event.
-SIDE_EVENTS: dict[str, tuple[Callable[[str, Any], WebhookEvent], str]] = {
+SIDE_EVENTS: dict[str, tuple[Callable[[str, Any], WebhookEvent | None], str]] = {
     "CUSTOMER.DISPUTE.CREATED": (_read_dispute, "dispute_opened"),
     "CUSTOMER.DISPUTE.UPDATED": (_read_dispute, "dispute_updated"),
     "CUSTOMER.DISPUTE.RESOLVED": (_read_dispute, "dispute_closed"),
@@ -216,11 +223,11 @@ SIDE_EVENTS: dict[str, tuple[Callable[[str, Any], WebhookEvent], str]] = {
     "BILLING.SUBSCRIPTION.CANCELLED": (_read_subscription, "subscription_cancelled"),
     "BILLING.SUBSCRIPTION.SUSPENDED": (_read_subscription, "subscription_suspended"),
     "BILLING.SUBSCRIPTION.PAYMENT.FAILED": (_read_subscription, "subscription_payment_failed"),
-    "PAYMENT.SALE.COMPLETED": (_read_sale, "subscription_sale_completed"),
+    "PAYMENT.SALE.COMPLETED": (_read_payment_of_subscription, "subscription_sale_completed"),
     "PAYMENT.SALE.REFUNDED": (_read_sale, "subscription_sale_refunded"),
     "PAYMENT.SALE.REVERSED": (_read_sale, "subscription_sale_reversed"),
-    "PAYMENT.SALE.PENDING": (_read_sale, "subscription_sale_pending"),
-    "PAYMENT.SALE.DENIED": (_read_sale, "subscription_sale_denied"),
+    "PAYMENT.SALE.PENDING": (_read_payment_of_subscription, "subscription_sale_pending"),
+    "PAYMENT.SALE.DENIED": (_read_payment_of_subscription, "subscription_sale_denied"),
     "VAULT.PAYMENT-TOKEN.CREATED": (_read_saved_account, "payment_method_saved"),
     "VAULT.PAYMENT-TOKEN.DELETED": (_read_saved_account, "payment_method_removed"),
 }

@@ -1,7 +1,7 @@
 """Verifies PayPal's webhooks, and reads which object each is about.
 
 A webhook is signed over its id, its time, the webhook's id and a CRC-32 of the raw body. The signature is checked here.
-PayPal is asked as well when its certificate cannot be checked, and before the content itself is booked. Source:
+PayPal is asked as well until its certificate is known to be genuine, and before the content itself is booked. Source:
 developer.paypal.com, verify a webhook signature yourself, read 2026-11-23."""
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 import zlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -20,12 +21,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from domain.errors import WebhookRefused
 from gateways.base import VerifiedWebhook, WebhookEvent
-from gateways.failures import CallFailed, MalformedResponse
+from gateways.failures import MalformedResponse
 from gateways.json_api import proven
-from gateways.paypal.certificates import Certificates, Unchecked
+from gateways.paypal.certificates import Certificates
 from gateways.paypal.responses import Linked, Refund, outcome_of_refund
 from gateways.paypal.side_events import read_side_event
 from gateways.paypal.stored_fields import stored_fields
+from gateways.paypal.verdicts import AskPayPal, Verdicts
 from gateways.provider_model import ProviderModel, Text
 from gateways.signatures import check_age, verified_webhook
 
@@ -40,9 +42,7 @@ _HEADERS = {
 }
 # PayPal's longest header, the signature, has a few hundred characters.
 _LONGEST_HEADER = 2000
-
-# Asks PayPal whether it signed a webhook. Raises CallFailed when PayPal gives no usable response.
-AskPayPal = Callable[[bytes], bool]
+_ORDER_ADDRESS = re.compile(r"/v2/checkout/orders/([^/]+)/?$")
 
 
 class Webhooks:
@@ -51,10 +51,12 @@ class Webhooks:
     def __init__(self, webhook_id: str | None, certificates: Certificates, ask_paypal: AskPayPal) -> None:
         self._webhook_id = webhook_id
         self._certificates = certificates
-        self._ask_paypal = ask_paypal
+        self._verdicts = Verdicts(ask_paypal)
 
     def verify(self, body: bytes, headers: Mapping[str, str], now: datetime) -> VerifiedWebhook:
-        """Return the webhook if PayPal signed it for this registration within three days. Raises WebhookRefused."""
+        """Return the webhook if PayPal signed it for this registration within three days.
+
+        Raises WebhookRefused, and WebhookDeferred when that cannot be told right now."""
         if not self._webhook_id:
             raise WebhookRefused("no webhook id is configured")
         signed = {field: headers.get(name, "") for field, name in _HEADERS.items()}
@@ -64,34 +66,26 @@ class Webhooks:
             raise WebhookRefused("unknown signature algorithm")
         check_age(_seconds(signed["transmission_time"]), now, _PAST)
         verified = verified_webhook(body, "a PayPal event", _identify, stored_fields)
-        is_checked = self._is_checked_here(body, signed, now)
-        # The signature covers only a CRC of the body, and other bodies with the same CRC can be made.
-        if not is_checked or _is_content_booked(verified.payload):
-            self._ask(body, signed)
+        self._check_signature(body, verified.payload, signed, now)
         return verified
 
-    def _is_checked_here(self, body: bytes, signed: Mapping[str, str], now: datetime) -> bool:
-        signature = _decoded(signed["transmission_sig"])
-        crc = zlib.crc32(body)
-        text = f"{signed['transmission_id']}|{signed['transmission_time']}|{self._webhook_id}|{crc}".encode()
+    def _check_signature(self, body: bytes, payload: str, signed: Mapping[str, str], now: datetime) -> None:
+        url, question = signed["cert_url"], {**signed, "webhook_id": self._webhook_id}
+        certificate = self._certificates.at(url, now)
+        if certificate is None:
+            self._verdicts.require(body, question, now, is_checked=False)
+            return
+        text = f"{signed['transmission_id']}|{signed['transmission_time']}|{self._webhook_id}|{zlib.crc32(body)}"
         try:
-            self._certificates.key(signed["cert_url"], now).verify(signature, text, PKCS1v15(), SHA256())
+            certificate.key.verify(_decoded(signed["transmission_sig"]), text.encode(), PKCS1v15(), SHA256())
         except InvalidSignature:
             raise WebhookRefused("bad signature") from None
-        except Unchecked:
-            return False
-        return True
-
-    def _ask(self, body: bytes, signed: Mapping[str, str]) -> None:
-        question = json.dumps({**signed, "webhook_id": self._webhook_id}).encode()
-        # The event goes back byte for byte: serialised anew it would be another event.
-        question = question[:-1] + b', "webhook_event": ' + body + b"}"
-        try:
-            is_genuine = self._ask_paypal(question)
-        except CallFailed:
-            raise WebhookRefused("PayPal gave no usable response about this event") from None
-        if not is_genuine:
-            raise WebhookRefused("PayPal does not know this event")
+        # The signature covers only a CRC of the body, and other bodies with the same CRC can be made.
+        if not certificate.is_trusted or _is_content_booked(payload):
+            self._verdicts.require(body, question, now, is_checked=True)
+        # The certificate came from PayPal's host and fits a signature that PayPal confirms, or its chain is trusted:
+        # from here on its signatures are enough.
+        self._certificates.keep(url, certificate)
 
 
 def _identify(event: Any) -> tuple[Any, Any]:
@@ -144,8 +138,8 @@ class SupplementaryData(ProviderModel):
     related_ids: RelatedIds | None = None
 
 
-class PaymentEvent(ProviderModel):
-    """A capture or an authorization. Some events name neither its order nor its attempt."""
+class PaymentEvent(Linked):
+    """A capture or an authorization. Some events name its order only in a link, and some neither order nor attempt."""
 
     invoice_id: str | None = None
     supplementary_data: SupplementaryData | None = None
@@ -198,7 +192,7 @@ def _read_order(resource: Any) -> WebhookEvent | None:
 def _read_payment(resource: Any) -> WebhookEvent | None:
     """Read a capture or an authorization: we store the order that it belongs to, not its own id."""
     payment = PaymentEvent.parse(resource)
-    return _about_order(_order_id(payment.supplementary_data), payment.invoice_id)
+    return _about_order(_order_id(payment.supplementary_data) or _order_above(payment), payment.invoice_id)
 
 
 def _about_order(reference: str | None, attempt_id: str | None) -> WebhookEvent | None:
@@ -235,6 +229,12 @@ _READERS: tuple[tuple[str, Callable[[Any], WebhookEvent | None]], ...] = (
 
 def _order_id(data: SupplementaryData | None) -> str | None:
     return (data.related_ids.order_id or None) if data and data.related_ids else None
+
+
+def _order_above(payment: PaymentEvent) -> str | None:
+    """Return the order in the link `up`, which for the capture of an authorization names the authorization instead."""
+    found = _ORDER_ADDRESS.search(payment.link("up") or "")
+    return found[1] if found else None
 
 
 def _capture_id(refund: RefundEvent) -> str | None:

@@ -303,7 +303,9 @@ class Account:
         elif payment.kind == "refunds":
             self.log.emit(type, "refund", payment.body, payment.id)
         else:
-            resource = objects.with_relations(order, payment)
+            # The event of a pending capture names its order only in the link `up` (captured events).
+            is_bare = type == "PAYMENT.CAPTURE.PENDING"
+            resource = payment.body if is_bare else objects.with_relations(order, payment)
             self.log.emit(type, payment.kind.removesuffix("s"), resource, payment.id, order.id)
 
     def _return_url(self, order: Order, name: str) -> str | None:

@@ -32,6 +32,16 @@ TOKEN_SECONDS = 32_400
 ORDERS_KEPT_SECONDS = 6 * 3600
 PAYMENTS_KEPT_SECONDS = 45 * 24 * 3600
 EVENT_MARKER = b'"webhook_event":'
+# Required by the schema verify_webhook_signature [spec].
+VERIFIED_FIELDS = (
+    "auth_algo",
+    "cert_url",
+    "transmission_id",
+    "transmission_sig",
+    "transmission_time",
+    "webhook_id",
+    "webhook_event",
+)
 
 
 class PayPal(Service):
@@ -71,7 +81,7 @@ class PayPal(Service):
         super().register(app)
         certs = f"{self.prefix}/v1/notifications"
         app.add_url_rule(f"{certs}/certs/<id>", "paypal.certs", _certificate)
-        app.add_url_rule(f"{certs}/roots/sandbox", "paypal.roots", _root)
+        app.add_url_rule(f"{certs}/authorities/sandbox", "paypal.authorities", _authorities)
         app.register_blueprint(hosted.blueprint(self.sandbox, PROVIDER, self._page, self._decide, title="PayPal"))
         app.register_blueprint(control.blueprint(self.account))
 
@@ -189,11 +199,14 @@ class PayPal(Service):
         Parsing and writing the event again could change its bytes, and with them the checksum.
         """
         body, raw = call.body, request.get_data()
+        missing = next((name for name in VERIFIED_FIELDS if not body.get(name)), None)
+        if missing is not None:
+            raise refused(400, "MISSING_REQUIRED_PARAMETER", f"/{missing}")
         event = raw.partition(EVENT_MARKER)[2].strip()[:-1].strip()
-        names = (body.get("transmission_id", ""), body.get("transmission_time", ""), body.get("webhook_id", ""))
+        names = (body["transmission_id"], body["transmission_time"], body["webhook_id"])
         text = signing.signed_text(*names, event)
         try:
-            signature = base64.b64decode(body.get("transmission_sig", ""))
+            signature = base64.b64decode(body["transmission_sig"])
             signing.signing_key().public_key().verify(signature, text, PKCS1v15(), hashes.SHA256())
         except (InvalidSignature, binascii.Error):
             return ApiResponse(200, {"verification_status": "FAILURE"})
@@ -252,11 +265,17 @@ def _key(call: Call) -> str:
 
 def _certificate(id: str) -> Response:
     if id == signing.UNKNOWN_CERTIFICATE_ID:
-        return Response(signing.unknown_certificate(), content_type="text/plain")
+        return _pem(signing.unknown_certificate())
     if id != signing.CERTIFICATE_ID:
         return Response("not found", 404)
-    return Response(signing.certificate(), content_type="text/plain")
+    return _pem(signing.certificate())
 
 
-def _root() -> Response:
-    return Response(signing.pem(signing.authority().certificate), content_type="text/plain")
+def _authorities() -> Response:
+    return _pem(signing.pem(*signing.authority().certificates))
+
+
+def _pem(certificates: bytes) -> Response:
+    # The headers of a captured response of PayPal's.
+    headers = {"Cache-Control": "public,max-age=86400"}
+    return Response(certificates, content_type="application/x-pem-file", headers=headers)

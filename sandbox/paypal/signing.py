@@ -1,5 +1,8 @@
 """The sandbox's certificate authority and the certificate with which it signs PayPal's webhooks.
 
+PayPal serves its certificate alone, in PEM, without the intermediate authority that issued it (captured answers of its
+certificate address, 2015 to 2025). So does the sandbox; the authorities have an address of their own here.
+
 Signature: RSA PKCS #1 v1.5 with SHA-256 over `transmission id|time|webhook id|CRC-32 of the body` [docs]. Each process
 makes both keys at their first use.
 """
@@ -30,53 +33,94 @@ LIFETIME = timedelta(days=3650)
 
 @dataclass(frozen=True)
 class Authority:
-    """A certificate authority: its key and its own certificate."""
+    """A certificate authority as PayPal's: a root, and an intermediate that it issued, which issues the certificates.
 
+    `key`: the intermediate's."""
+
+    root: x509.Certificate
+    intermediate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
-    certificate: x509.Certificate
+
+    @property
+    def certificates(self) -> tuple[x509.Certificate, ...]:
+        """Return what a client needs to know of it, since only the issued certificate is served."""
+        return self.root, self.intermediate
 
     def issue(
-        self, key: rsa.RSAPrivateKey, name: str = COMMON_NAME, *, start: datetime | None = None
+        self,
+        key: rsa.RSAPrivateKey,
+        name: str = COMMON_NAME,
+        *,
+        start: datetime | None = None,
+        purpose: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH,
     ) -> x509.Certificate:
-        """Return a certificate for this key and name, valid from `start`, or else from yesterday."""
-        begins_at = start or datetime.now(UTC) - timedelta(days=1)
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+        """Return a certificate for this key and name, valid from `start`, or else from yesterday.
+
+        Its extensions are those of PayPal's certificate of 2025."""
+        usage = x509.KeyUsage(True, False, True, False, False, False, False, False, False)
+        usages = [purpose, ExtendedKeyUsageOID.CLIENT_AUTH]
+        builder = _certificate(name, self.intermediate.subject, key.public_key(), LIFETIME, start)
         return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self.certificate.subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(begins_at)
-            .not_valid_after(begins_at + LIFETIME)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .add_extension(issuer_key, critical=False)
+            builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+            .add_extension(usage, critical=True)
+            .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_issuer(self.key), critical=False)
             .sign(self.key, hashes.SHA256())
         )
 
 
 def new_authority() -> Authority:
-    """Return a new authority with a key of its own."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "PayPal sandbox authority")])
-    usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
-    begins_at = datetime.now(UTC) - timedelta(days=1)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(begins_at)
-        .not_valid_after(begins_at + 2 * LIFETIME)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    """Return a new authority with keys of its own."""
+    root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    root_name, name = "PayPal sandbox root", "PayPal sandbox authority"
+    root = _authority_certificate(root_name, _name(root_name), root_key, root_key, None)
+    return Authority(root, _authority_certificate(name, root.subject, key, root_key, 0), key)
+
+
+def _authority_certificate(
+    name: str,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    path_length: int | None,
+) -> x509.Certificate:
+    usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
+    return (
+        _certificate(name, issuer, key.public_key(), 2 * LIFETIME)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
+        .add_extension(_issuer(issuer_key), critical=False)
+        .sign(issuer_key, hashes.SHA256())
     )
-    return Authority(key, certificate)
+
+
+def _certificate(
+    name: str,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey,
+    lifetime: timedelta,
+    start: datetime | None = None,
+) -> x509.CertificateBuilder:
+    begins_at = start or datetime.now(UTC) - timedelta(days=1)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(_name(name))
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begins_at)
+        .not_valid_after(begins_at + lifetime)
+    )
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _issuer(key: ec.EllipticCurvePrivateKey) -> x509.AuthorityKeyIdentifier:
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
 
 
 @dataclass(frozen=True)
@@ -117,14 +161,20 @@ def certificate() -> bytes:
 
 
 @cache
+def unknown_authority() -> Authority:
+    """Return an authority that the sandbox does not publish."""
+    return new_authority()
+
+
+@cache
 def unknown_certificate() -> bytes:
-    """Return a certificate for the same key and name from an authority that the product does not trust."""
-    return pem(new_authority().issue(signing_key()))
+    """Return a certificate for the same key and name from the authority that is not published."""
+    return pem(unknown_authority().issue(signing_key()))
 
 
-def pem(certificate: x509.Certificate) -> bytes:
-    """Return a certificate in the PEM format, as it is served."""
-    return certificate.public_bytes(serialization.Encoding.PEM)
+def pem(*certificates: x509.Certificate) -> bytes:
+    """Return certificates in the PEM format, as they are served."""
+    return b"".join(each.public_bytes(serialization.Encoding.PEM) for each in certificates)
 
 
 def signed_text(transmission_id: str, time: str, webhook_id: str, body: bytes) -> bytes:

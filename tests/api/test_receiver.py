@@ -11,6 +11,9 @@ import pytest
 from sqlalchemy import select
 
 from models.tables import events, webhook_events
+from sandbox.paypal import signing
+from tests.contract.bench import Webhook
+from tests.contract.benches.paypal import ProviderBench
 from tests.system import WEBHOOK_SECRETS
 
 from .api_system import ApiSystem, assert_problem, unique
@@ -194,3 +197,50 @@ def test_a_secret_in_the_address_does_not_replace_a_signature(api: ApiSystem) ->
     assert_problem(api.post("/webhooks/stripe/anything", b"{}", caller=None), 400, "webhook_refused")
     assert_problem(api.post("/webhooks/klarna/anything", b"{}", caller=None), 404, "not_found")
     assert api.row_counts()["webhook_events"] == before
+
+
+# --- what cannot be told now ---
+
+
+def paypal_in(api: ApiSystem, monkeypatch: pytest.MonkeyPatch) -> ProviderBench:
+    """Add PayPal to the providers of the application."""
+    bench = ProviderBench(api.sandbox)
+    monkeypatch.setitem(api.runtime.gateways, "paypal", bench.gateway())
+    return bench
+
+
+def deliver(api: ApiSystem, sent: Webhook, certificate: str = signing.CERTIFICATE_ID) -> Any:
+    """Deliver a webhook of PayPal's with this certificate."""
+    headers = {name.replace("-", "_"): text for name, text in sent.headers.items()}
+    headers["Paypal_Cert_Url"] = headers["Paypal_Cert_Url"].rpartition("/")[0] + f"/{certificate}"
+    return api.post("/webhooks/paypal", sent.body, caller=None, **headers)
+
+
+def test_a_webhook_that_cannot_be_verified_now_is_asked_for_again(
+    api: ApiSystem, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    paypal, before = paypal_in(api, monkeypatch), api.row_counts()
+    body = event(event_type="CUSTOMER.DISPUTE.OTHER")
+    api.sandbox.state.faults.add("paypal.webhooks.verify", "error_before")
+    with caplog.at_level("WARNING"):
+        response = deliver(api, paypal.signed(body), signing.UNKNOWN_CERTIFICATE_ID)
+    assert_problem(response, 503, "webhook_deferred")
+    assert api.row_counts() == before
+    assert "webhook for paypal deferred" in caplog.text
+    assert "security" not in caplog.text
+    assert deliver(api, paypal.signed(body), signing.UNKNOWN_CERTIFICATE_ID).status_code == 200
+    assert len(stored(api, body)) == 1
+
+
+def test_a_flood_of_forged_webhooks_loses_no_genuine_one(api: ApiSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    paypal = paypal_in(api, monkeypatch)
+    assert deliver(api, paypal.signed(event(event_type="CUSTOMER.DISPUTE.OTHER"))).status_code == 200
+    statuses = []
+    for n in range(40):
+        forged, genuine = event(event_type="CUSTOMER.DISPUTE.OTHER"), event(event_type="CUSTOMER.DISPUTE.OTHER")
+        statuses.append(deliver(api, paypal.signed(forged), f"CERT-invented-{n}").status_code)
+        assert deliver(api, paypal.signed(genuine)).status_code == 200
+        assert (stored(api, forged), len(stored(api, genuine))) == ([], 1)
+    # Beyond the limit a certificate that is not known may be PayPal's next one.
+    assert set(statuses[:9]) == {400}
+    assert 503 in statuses

@@ -163,6 +163,17 @@ def test_the_wheel_has_exactly_the_documented_names() -> None:
     assert {pattern.removesuffix(".*") for pattern in patterns} == TOP_LEVEL - set(modules)
 
 
+def test_the_wheel_has_every_data_file() -> None:
+    rooms = [ROOT / name for name in TOP_LEVEL if (ROOT / name).is_dir()]
+    data = {file for room in rooms for file in room.rglob("*") if file.is_file() and file.suffix not in (".py", ".pyc")}
+    declared = setup()["options.package_data"].items()
+    packed = {
+        file for room, patterns in declared for pattern in patterns.split() for file in (ROOT / room).glob(pattern)
+    }
+    assert ROOT / "gateways" / "paypal" / "authorities.pem" in data
+    assert data - packed == set()
+
+
 def test_the_deployment_page_lists_the_names() -> None:
     page = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
     table = page.partition("| name | content |")[2].partition("\n\n")[0]

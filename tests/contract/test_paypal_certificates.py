@@ -1,20 +1,35 @@
-"""PayPal's certificates: fetched from PayPal only, issued to PayPal by a trusted authority, valid now, and cached."""
+"""PayPal's certificates: fetched from PayPal only, issued to PayPal by a trusted authority, valid now, and kept."""
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from domain.errors import WebhookRefused
-from gateways.paypal.certificates import Certificates, Place, Unchecked, paypal_place, sandbox_place, trusted_roots
+from domain.errors import WebhookDeferred, WebhookRefused
+from gateways.paypal.certificates import (
+    Authorities,
+    Certificate,
+    Certificates,
+    Place,
+    paypal_place,
+    read_authorities,
+    sandbox_place,
+)
 from gateways.paypal.gateway import BASES
 from sandbox.paypal import signing
+from stack.process import ROOT
 
-from .bench import now
+from .bench import SECONDS, now
 from .benches.paypal import ProviderBench
-from .served import Reply, Served, serving
+from .served import ReceivedRequest, Reply, Served, serving
 
 EVENT = {"id": "WH-1", "event_type": "CUSTOMER.DISPUTE.CREATED", "resource": {}}
 GOOD = "https://api.paypal.com/v1/notifications/certs/CERT-360caa42-fca2a594-1d93a270"
@@ -73,7 +88,7 @@ def test_a_certificate_of_paypal_is_allowed(host: str) -> None:
 def test_a_certificate_from_another_address_is_refused(url: str) -> None:
     assert not paypal_place().allows(url)
     with pytest.raises(WebhookRefused):
-        Certificates(paypal_place()).key(url, now())
+        Certificates(paypal_place()).at(url, now())
 
 
 @pytest.mark.parametrize(
@@ -101,9 +116,54 @@ def test_the_certificate_of_another_sandbox_is_refused(paypal: ProviderBench) ->
     assert not place.allows(paypal.signed(EVENT).headers["Paypal-Cert-Url"])
 
 
-def test_the_trusted_authorities_are_those_of_paypals_issuer() -> None:
-    assert trusted_roots()
-    assert all("DigiCert" in root.subject.rfc4514_string() for root in trusted_roots())
+# --- the authorities ---
+
+LIVE_2025 = ROOT / "tests" / "fixtures" / "paypal_webhooks_2025.pem"
+
+
+def in_2025() -> datetime:
+    """Return a moment at which that certificate was the one of PayPal's live webhooks."""
+    return x509.load_pem_x509_certificate(LIVE_2025.read_bytes()).not_valid_before_utc + timedelta(days=100)
+
+
+def test_a_root_is_trusted_and_an_intermediate_only_leads_to_one() -> None:
+    authorities = paypal_place().authorities()
+    assert authorities.intermediates
+    assert all(root.subject == root.issuer for root in authorities.roots)
+    names = [each.subject.rfc4514_string() for each in (*authorities.roots, *authorities.intermediates)]
+    assert all("O=DigiCert Inc" in name for name in names)
+    # certifi no longer has this one.
+    assert any("DigiCert High Assurance EV Root CA" in root.subject.rfc4514_string() for root in authorities.roots)
+
+
+def test_the_shipped_intermediates_lead_to_a_trusted_root() -> None:
+    authorities = paypal_place().authorities()
+    for intermediate in authorities.intermediates:
+        (issuer,) = {root for root in authorities.roots if root.subject == intermediate.issuer}
+        intermediate.verify_directly_issued_by(issuer)
+
+
+def test_the_certificate_that_paypal_served_in_2025_is_trusted_alone(served: Served) -> None:
+    place = Place("http", frozenset({served.host}), "/v1/notifications/certs/", paypal_place().authorities)
+    served.pages["/v1/notifications/certs/CERT-1"] = (200, LIVE_2025.read_bytes())
+    certificates, url = Certificates(place), f"{served.url}/v1/notifications/certs/CERT-1"
+    assert found(certificates.at(url, in_2025())).is_trusted
+    with pytest.raises(WebhookRefused, match="not valid"):
+        Certificates(place).at(url, in_2025() + timedelta(days=365))
+
+
+def test_without_the_intermediate_that_certificate_is_not_trusted(served: Served) -> None:
+    roots = replace(paypal_place().authorities(), intermediates=())
+    place = Place("http", frozenset({served.host}), "/v1/notifications/certs/", lambda: roots)
+    served.pages["/v1/notifications/certs/CERT-1"] = (200, LIVE_2025.read_bytes())
+    assert not found(Certificates(place).at(f"{served.url}/v1/notifications/certs/CERT-1", in_2025())).is_trusted
+
+
+def test_an_operator_adds_authorities(tmp_path: Path) -> None:
+    file, added = tmp_path / "further.pem", signing.new_authority()
+    file.write_bytes(b"Our own.\n" + signing.pem(*added.certificates))
+    own, further = paypal_place().authorities(), paypal_place(read_authorities(file)).authorities()
+    assert further == Authorities((*own.roots, added.root), (*own.intermediates, added.intermediate))
 
 
 # --- what a certificate must be ---
@@ -111,48 +171,65 @@ def test_the_trusted_authorities_are_those_of_paypals_issuer() -> None:
 
 def place_at(*hosts: str, trusted: signing.Authority | None = None) -> Place:
     """Return PayPal's place for certificates at other hosts."""
-    root = (trusted or signing.authority()).certificate
-    return Place("http", frozenset(hosts), "/v1/notifications/certs/", lambda: (root,))
+    authorities = Authorities.of((trusted or signing.authority()).certificates)
+    return Place("http", frozenset(hosts), "/v1/notifications/certs/", lambda: authorities)
 
 
-def key_of(
-    served: Served, certificate: bytes, at: datetime | None = None, trusted: signing.Authority | None = None
-) -> object:
-    """Return the key of a certificate as if it came from PayPal."""
-    served.pages["/v1/notifications/certs/CERT-1"] = (200, certificate)
+def found(certificate: Certificate | None) -> Certificate:
+    """Return a certificate that could be fetched."""
+    assert certificate is not None
+    return certificate
+
+
+def certificate_of(
+    served: Served, pem: bytes, at: datetime | None = None, trusted: signing.Authority | None = None
+) -> Certificate:
+    """Return a certificate as if it came from PayPal."""
+    served.pages["/v1/notifications/certs/CERT-1"] = (200, pem)
     certificates = Certificates(place_at(served.host, trusted=trusted))
-    return certificates.key(f"{served.url}/v1/notifications/certs/CERT-1", at or now())
+    return found(certificates.at(f"{served.url}/v1/notifications/certs/CERT-1", at or now()))
 
 
-def test_a_good_certificate(served: Served) -> None:
-    assert key_of(served, signing.certificate())
+def test_a_good_certificate_is_trusted_without_the_rest_of_its_chain(served: Served) -> None:
+    certificate = certificate_of(served, signing.certificate())
+    assert certificate.is_trusted
+    assert certificate.key == signing.signing_key().public_key()
 
 
-def test_a_certificate_of_an_unknown_authority_cannot_be_checked(served: Served) -> None:
-    with pytest.raises(Unchecked):
-        key_of(served, signing.certificate(), trusted=signing.new_authority())
+def test_a_certificate_may_come_with_its_chain(served: Served) -> None:
+    roots_only = replace(signing.authority(), intermediate=signing.authority().root)
+    pem = signing.certificate() + signing.pem(signing.authority().intermediate)
+    assert certificate_of(served, pem, trusted=roots_only).is_trusted
+    assert not certificate_of(served, signing.certificate(), trusted=roots_only).is_trusted
+
+
+def test_a_served_root_is_not_trusted(served: Served) -> None:
+    pem = signing.unknown_certificate() + signing.pem(*signing.unknown_authority().certificates)
+    assert not certificate_of(served, pem).is_trusted
+
+
+def test_a_certificate_of_an_unknown_authority_is_not_trusted(served: Served) -> None:
+    assert not certificate_of(served, signing.certificate(), trusted=signing.new_authority()).is_trusted
 
 
 @pytest.mark.parametrize("name", ["evil.example", "messageverificationcerts.paypal.com.evil.example", "www.paypal.com"])
 def test_a_certificate_for_another_name_is_refused(served: Served, name: str) -> None:
     issued = signing.pem(signing.authority().issue(signing.signing_key(), name))
     with pytest.raises(WebhookRefused, match="somebody else"):
-        key_of(served, issued)
+        certificate_of(served, issued)
+
+
+@pytest.mark.parametrize("purpose", [ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.EMAIL_PROTECTION])
+def test_a_certificate_for_another_purpose_is_refused(served: Served, purpose: Any) -> None:
+    issued = signing.pem(signing.authority().issue(signing.signing_key(), purpose=purpose))
+    with pytest.raises(WebhookRefused, match="another purpose"):
+        certificate_of(served, issued)
 
 
 @pytest.mark.parametrize("days", [-30, 365 * 11])
 def test_a_certificate_is_refused_outside_of_its_dates(served: Served, days: int) -> None:
     with pytest.raises(WebhookRefused, match="not valid"):
-        key_of(served, signing.certificate(), now() + timedelta(days=days))
-
-
-def test_a_cached_certificate_expires(served: Served) -> None:
-    served.pages["/v1/notifications/certs/CERT-1"] = (200, signing.certificate())
-    certificates, url = Certificates(place_at(served.host)), f"{served.url}/v1/notifications/certs/CERT-1"
-    assert certificates.key(url, now()) == certificates.key(url, now())
-    assert len(served.requests) == 1  # cached by its address
-    with pytest.raises(WebhookRefused, match="not valid"):
-        certificates.key(url, now() + timedelta(days=365 * 11))
+        certificate_of(served, signing.certificate(), now() + timedelta(days=days))
 
 
 @pytest.mark.parametrize(
@@ -161,42 +238,114 @@ def test_a_cached_certificate_expires(served: Served) -> None:
         (302, b"", {"Location": "/v1/notifications/certs/CERT-2"}),
         (301, b"", {"Location": "http://127.0.0.1:9/"}),
         (404, b"no"),
-        (503, b""),
         (200, b""),
         (200, b"not a certificate"),
         (200, b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
         (200, b" " * 100_000),
     ],
-    ids=["redirect", "elsewhere", "missing", "error", "empty", "text", "broken", "large"],
+    ids=["redirect", "elsewhere", "missing", "empty", "text", "broken", "large"],
 )
 def test_a_response_without_a_certificate_is_refused(served: Served, response: Reply) -> None:
     served.pages["/v1/notifications/certs/CERT-2"] = (200, signing.certificate())
     served.pages["/v1/notifications/certs/CERT-1"] = response
     with pytest.raises(WebhookRefused):
-        Certificates(place_at(served.host)).key(f"{served.url}/v1/notifications/certs/CERT-1", now())
+        Certificates(place_at(served.host)).at(f"{served.url}/v1/notifications/certs/CERT-1", now())
     assert [fetched.path for fetched in served.requests] == ["/v1/notifications/certs/CERT-1"]
 
 
-def test_a_certificate_that_cannot_be_fetched_cannot_be_checked() -> None:
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_certificate_that_paypal_does_not_serve_now_is_not_refused(served: Served, status: int) -> None:
+    served.pages["/v1/notifications/certs/CERT-1"] = (status, b"later")
+    assert Certificates(place_at(served.host)).at(f"{served.url}/v1/notifications/certs/CERT-1", now()) is None
+
+
+def test_a_certificate_that_cannot_be_fetched_is_not_refused() -> None:
     with serving(lambda fetched: None) as silent:
         place = place_at(silent.host, "127.0.0.1:9")
         for host in (silent.host, "127.0.0.1:9"):
-            with pytest.raises(Unchecked):
-                Certificates(place).key(f"http://{host}/v1/notifications/certs/CERT-1", now())
+            assert Certificates(place).at(f"http://{host}/v1/notifications/certs/CERT-1", now()) is None
 
 
-def test_new_addresses_are_fetched_ten_times_a_minute(served: Served) -> None:
-    start = f"{served.url}/v1/notifications/certs"
+# --- what is kept, and what is fetched ---
+
+
+def test_a_kept_certificate_is_trusted_until_it_ends(served: Served) -> None:
+    pem = signing.pem(signing.unknown_authority().issue(signing.signing_key()))
+    served.pages["/v1/notifications/certs/CERT-1"] = (200, pem)
+    certificates, url = Certificates(place_at(served.host)), f"{served.url}/v1/notifications/certs/CERT-1"
+    first = found(certificates.at(url, now()))
+    assert not first.is_trusted
+    certificates.keep(url, first)
+    for at in (now(), first.ends_at):
+        assert certificates.at(url, at) == replace(first, is_trusted=True)
+    assert len(served.requests) == 1
+    for _ in range(2):
+        with pytest.raises(WebhookRefused, match="not valid"):
+            certificates.at(url, first.ends_at + timedelta(seconds=1))
+
+
+def test_an_address_is_fetched_once_a_minute(served: Served) -> None:
+    served.pages["/v1/notifications/certs/CERT-1"] = (404, b"no")
+    certificates, url = Certificates(place_at(served.host)), f"{served.url}/v1/notifications/certs/CERT-1"
+    at = now()
+    for seconds in (0, 1, 59, 60, 61):
+        with pytest.raises(WebhookRefused, match="no certificate there"):
+            certificates.at(url, at + timedelta(seconds=seconds))
+    assert len(served.requests) == 2
+    served.pages["/v1/notifications/certs/CERT-1"] = (200, signing.certificate())
+    assert found(certificates.at(url, at + timedelta(seconds=120))).is_trusted
+
+
+def test_threads_that_want_the_same_certificate_wait_for_one_download() -> None:
+    may_respond = threading.Event()
+
+    def respond(request: ReceivedRequest) -> Reply:
+        may_respond.wait(SECONDS)
+        return 200, signing.certificate()
+
+    with serving(respond) as slow, ThreadPoolExecutor(20) as threads:
+        certificates, at = Certificates(place_at(slow.host)), now()
+        wanted = [threads.submit(certificates.at, f"{slow.url}/v1/notifications/certs/CERT-1", at) for _ in range(20)]
+        slow.next()
+        may_respond.set()
+        assert all(found(each.result(SECONDS)).is_trusted for each in wanted)
+        assert len(slow.requests) == 1
+
+
+def test_a_flood_of_invented_addresses_is_fetched_ten_times_a_minute(served: Served) -> None:
+    start, at = f"{served.url}/v1/notifications/certs", now()
+    certificates = Certificates(place_at(served.host))
+    for n in range(500):
+        with pytest.raises((WebhookRefused, WebhookDeferred)):
+            certificates.at(f"{start}/CERT-invented-{n}", at)
+    assert len(served.requests) == 10
+    # One more may be genuine: it comes again later.
+    served.pages["/v1/notifications/certs/CERT-1"] = (200, signing.certificate())
+    with pytest.raises(WebhookDeferred, match="too many"):
+        certificates.at(f"{start}/CERT-1", at + timedelta(seconds=59))
+    assert certificates.at(f"{start}/CERT-1", at + timedelta(seconds=60))
+
+
+def test_a_flood_neither_blocks_nor_pushes_out_a_kept_certificate(served: Served) -> None:
+    served.pages["/v1/notifications/certs/CERT-1"] = (200, signing.certificate())
+    start, at = f"{served.url}/v1/notifications/certs", now()
+    certificates = Certificates(place_at(served.host))
+    certificates.keep(f"{start}/CERT-1", found(certificates.at(f"{start}/CERT-1", at)))
+    for minute in range(20):
+        for n in range(20):
+            with pytest.raises((WebhookRefused, WebhookDeferred)):
+                certificates.at(f"{start}/CERT-invented-{minute}-{n}", at + timedelta(minutes=minute))
+    served.pages.clear()
+    assert certificates.at(f"{start}/CERT-1", at + timedelta(minutes=20))
+
+
+def test_of_the_kept_certificates_the_one_in_use_stays(served: Served) -> None:
+    start, at = f"{served.url}/v1/notifications/certs", now()
     certificates = Certificates(place_at(served.host))
     served.pages["/v1/notifications/certs/CERT-1"] = (200, signing.certificate())
-    at = now()
-    certificates.key(f"{start}/CERT-1", at)
-    for n in range(20):
-        with pytest.raises(WebhookRefused):
-            certificates.key(f"{start}/CERT-invented-{n}", at)
-    assert len(served.requests) == 10
-    assert certificates.key(f"{start}/CERT-1", at)  # it is cached, and does not count
-    served.pages["/v1/notifications/certs/CERT-2"] = (200, signing.certificate())
-    with pytest.raises(WebhookRefused, match="too many"):
-        certificates.key(f"{start}/CERT-2", at + timedelta(seconds=59))
-    assert certificates.key(f"{start}/CERT-2", at + timedelta(seconds=60))
+    certificate = found(certificates.at(f"{start}/CERT-1", at))
+    for n in range(200):
+        certificates.keep(f"{start}/CERT-alias-{n}", certificate)
+        certificates.keep(f"{start}/CERT-1", certificate)
+    assert certificates.at(f"{start}/CERT-1", at + timedelta(days=1))
+    assert len(served.requests) == 1

@@ -45,6 +45,18 @@ def test_an_unknown_verdict_is_raised(verdict: Any) -> None:
         client.is_genuine_webhook(b"{}")
 
 
+@pytest.mark.parametrize("status", [400, 422])
+def test_what_paypal_does_not_accept_back_is_not_its_own(status: int) -> None:
+    with client_of((200, TOKEN), (status, {"name": "INVALID_REQUEST"})) as (client, _):
+        assert not client.is_genuine_webhook(b"{}")
+
+
+@pytest.mark.parametrize("status", [302, 403, 404, 429, 500, 503])
+def test_a_call_that_paypal_refuses_is_no_verdict(status: int) -> None:
+    with client_of((200, TOKEN), (status, {})) as (client, _), pytest.raises(CallFailed, match="no_verdict"):
+        client.is_genuine_webhook(b"{}")
+
+
 def test_a_refused_token_is_renewed_once_and_the_call_repeated() -> None:
     second = TOKEN | {"access_token": "A22"}
     with client_of((200, TOKEN), (401, {}), (200, second), (200, {"id": "O1"})) as (client, served):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from gateways.base import GatewayContext, GatewayError
 from gateways.paypal.gateway import BASES, PayPalGateway
 from gateways.paypal.settings import PayPalSettings
+from sandbox.paypal import signing
 from sandbox.paypal.events import WEBHOOK_ID
 from stack.process import free_port
 
@@ -47,6 +49,20 @@ def test_problems_are_named_without_values(variables: dict[str, Any], names: lis
     problems = PayPalSettings(**variables).problems()
     assert [problem.split()[0] for problem in problems] == names
     assert not any("EeFf" in problem or "sandbox-secret" in problem for problem in problems)
+
+
+def test_a_file_of_authorities_is_read_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "authorities.pem"
+    settings = PayPalSettings(**SIMULATED, paypal_webhook_authorities=str(file))
+    (problem,) = settings.problems()
+    assert problem.startswith("PAYPAL_WEBHOOK_AUTHORITIES cannot be read")
+    file.write_text("nothing")
+    (problem,) = settings.problems()
+    assert problem.startswith("PAYPAL_WEBHOOK_AUTHORITIES has no certificates")
+    file.write_bytes(signing.pem(*signing.unknown_authority().certificates))
+    assert settings.problems() == []
+    assert settings.authorities == signing.unknown_authority().certificates
+    assert isinstance(settings.make(CONTEXT), PayPalGateway)
 
 
 def test_the_check_of_good_credentials(paypal: ProviderBench) -> None:

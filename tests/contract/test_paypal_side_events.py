@@ -157,6 +157,21 @@ def test_a_sale_of_a_subscription(paypal: ProviderBench) -> None:
         )
 
 
+@pytest.mark.parametrize("type", ["COMPLETED", "PENDING", "DENIED"])
+@pytest.mark.parametrize("agreement", [{}, {"billing_agreement_id": None}, {"billing_agreement_id": ""}])
+def test_a_sale_without_a_subscription_is_not_recorded(type: str, agreement: dict[str, Any]) -> None:
+    """It is a single payment by PayPal's older API. The fields are those of PayPal's own sample."""
+    sale = {
+        "id": "80021663DE681814L",
+        "amount": {"total": "0.48", "currency": "USD"},
+        "payment_mode": "ECHECK",
+        "state": "completed",
+        "parent_payment": "PAY-1PA12106FU478450MKRETS4A",
+    }
+    event = {"id": "WH-1", "event_type": f"PAYMENT.SALE.{type}", "resource": sale | agreement}
+    assert read_event(json.dumps(stored_fields(event))) is None
+
+
 def test_a_refunded_or_reversed_sale_has_a_negative_total(paypal: ProviderBench) -> None:
     refunded = emitted(paypal, "PAYMENT.SALE.REFUNDED").side_event
     sale = paypal.event(SUBSCRIPTION)["resource"]["sale_id"]

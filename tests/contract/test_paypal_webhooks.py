@@ -6,20 +6,22 @@ import base64
 import json
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from domain.errors import WebhookRefused
+from domain.errors import WebhookDeferred, WebhookRefused
 from domain.outcome import Approved, Declined, Pending
 from domain.payment import Verb
 from gateways.base import AttemptRequest, WebhookEvent
 from gateways.failures import MalformedResponse
-from gateways.paypal.certificates import Certificates, Place
+from gateways.paypal.certificates import Authorities, Certificate, Certificates, Place
+from gateways.paypal.stored_fields import stored_fields
 from gateways.paypal.webhooks import Webhooks, read_event
 from sandbox.clock import iso_seconds
 from sandbox.paypal import signing
@@ -65,8 +67,8 @@ def test_the_signed_text_is_put_together_as_documented(served: Served) -> None:
         "Paypal-Transmission-Sig": base64.b64encode(key.sign(text, padding.PKCS1v15(), hashes.SHA256())).decode(),
     }
     served.pages["/v1/notifications/certs/CERT-1"] = (200, signing.certificate())
-    roots = (signing.authority().certificate,)
-    place = Place("http", frozenset({served.host}), "/v1/notifications/certs/", lambda: roots)
+    authorities = Authorities.of(signing.authority().certificates)
+    place = Place("http", frozenset({served.host}), "/v1/notifications/certs/", lambda: authorities)
     webhooks = Webhooks("WH-REG", Certificates(place), lambda question: pytest.fail("called PayPal"))
     assert webhooks.verify(body, headers, at).event_id == "WH-1"
     for changed in (
@@ -167,23 +169,46 @@ def test_paypal_is_called_when_the_certificate_cannot_be_checked(
     assert questions() == 1
 
 
-@pytest.mark.parametrize("changes", [{"is_forged": True}, {"webhook_id": "8SOMEBODYELSE"}])
-def test_an_event_that_paypal_does_not_know_is_refused(
-    paypal: ProviderBench, questions: Callable[[], int], changes: dict[str, Any]
+def test_paypal_is_asked_once_about_a_certificate(paypal: ProviderBench, questions: Callable[[], int]) -> None:
+    gateway = paypal.gateway()
+    for n in range(30):
+        sent = with_certificate(paypal.signed(EVENT | {"id": f"WH-{n}"}))
+        assert gateway.verify_webhook(sent.body, sent.headers, now()).event_id == f"WH-{n}"
+    assert questions() == 1
+
+
+def test_with_the_operators_authority_paypal_is_not_asked(paypal: ProviderBench, questions: Callable[[], int]) -> None:
+    sent = with_certificate(paypal.signed(EVENT))
+    assert verify(paypal, sent, authorities=signing.unknown_authority().certificates) == "WH-1"
+    assert questions() == 0
+
+
+def test_a_forgery_with_an_unchecked_certificate_is_refused_without_a_question(
+    paypal: ProviderBench, questions: Callable[[], int]
 ) -> None:
-    with pytest.raises(WebhookRefused):
-        verify(paypal, with_certificate(paypal.signed(EVENT, **changes)))
+    with pytest.raises(WebhookRefused, match="bad signature"):
+        verify(paypal, with_certificate(paypal.signed(EVENT, is_forged=True)))
+    assert questions() == 0
+
+
+def test_an_event_that_paypal_does_not_know_is_refused(paypal: ProviderBench, questions: Callable[[], int]) -> None:
+    """The sandbox knows one registration only."""
+    sent = with_certificate(paypal.signed(EVENT, webhook_id="8SOMEBODYELSE"))
+    with pytest.raises(WebhookRefused, match="does not know"):
+        verify(paypal, sent, webhook_id="8SOMEBODYELSE")
     assert questions() == 1
 
 
 @pytest.mark.parametrize("fault", ["error_before", "reset_before", "timeout_after", "rate_limit"])
-def test_without_a_verdict_of_paypal_the_webhook_is_refused(
+def test_without_a_verdict_of_paypal_the_webhook_comes_again(
     paypal: ProviderBench, sandbox: RunningSandbox, fault: Any
 ) -> None:
     sandbox.state.faults.add("paypal.webhooks.verify", fault, seconds=5.0)
-    with pytest.raises(WebhookRefused):
-        verify(paypal, with_certificate(paypal.signed(EVENT)))
-    assert verify(paypal, with_certificate(paypal.signed(EVENT))) == "WH-1"
+    gateway, sent = paypal.gateway(), with_certificate(paypal.signed(EVENT))
+    with pytest.raises(WebhookDeferred):
+        gateway.verify_webhook(sent.body, sent.headers, now())
+    later = now() + timedelta(minutes=1)
+    assert gateway.verify_webhook(sent.body, sent.headers, later).event_id == "WH-1"
 
 
 # --- a body of which only the CRC is signed ---
@@ -220,9 +245,13 @@ BOOKED = {"CUSTOMER.DISPUTE.RESOLVED": DISPUTE, "PAYMENT.CAPTURE.REFUNDED": REFU
 class OneKey:
     """Certificates that have the sandbox's key at every address."""
 
-    def key(self, url: str, now: datetime) -> rsa.RSAPublicKey:
-        """Return the sandbox's key."""
-        return signing.signing_key().public_key()
+    def at(self, url: str, now: datetime) -> Certificate:
+        """Return a trusted certificate for the sandbox's key."""
+        day = timedelta(days=1)
+        return Certificate(signing.signing_key().public_key(), now - day, now + day, is_trusted=True)
+
+    def keep(self, url: str, certificate: Certificate) -> None:
+        """Keep nothing."""
 
 
 @pytest.mark.parametrize("type", BOOKED)
@@ -251,8 +280,81 @@ def test_paypal_confirms_content_that_is_booked(
     assert questions() == 2  # one question, although both reasons apply
     sandbox.state.faults.clear()
     sandbox.state.faults.add("paypal.webhooks.verify", "error_before")
-    with pytest.raises(WebhookRefused):
+    with pytest.raises(WebhookDeferred):
         verify(paypal, paypal.signed(event))
+
+
+# --- rates and floods ---
+
+
+@pytest.mark.parametrize("id", [signing.CERTIFICATE_ID, signing.UNKNOWN_CERTIFICATE_ID])
+def test_no_rate_of_genuine_events_is_refused_during_a_flood(
+    paypal: ProviderBench, questions: Callable[[], int], id: str
+) -> None:
+    gateway, at, refused = paypal.gateway(), now(), []
+    sent = with_certificate(paypal.signed(EVENT), id)
+    gateway.verify_webhook(sent.body, sent.headers, at)
+    for n in range(100):
+        for forged in (
+            with_certificate(paypal.signed(EVENT), f"CERT-invented-{n}"),
+            with_certificate(paypal.signed(EVENT, is_forged=True), id),
+        ):
+            with pytest.raises((WebhookRefused, WebhookDeferred)) as raised:
+                gateway.verify_webhook(forged.body, forged.headers, at)
+            refused.append(type(raised.value))
+        sent = with_certificate(paypal.signed(EVENT | {"id": f"WH-{n}"}), id)
+        assert gateway.verify_webhook(sent.body, sent.headers, at).event_id == f"WH-{n}"
+    # Beyond the limit an invented address may as well be genuine.
+    assert refused.count(WebhookDeferred) >= 90
+    assert questions() == (id == signing.UNKNOWN_CERTIFICATE_ID)
+
+
+def unreachable() -> Certificates:
+    """Return certificates of a host that does not respond."""
+    nowhere = Place("http", frozenset({"127.0.0.1:9"}), "/certs/", lambda: Authorities((), ()))
+    return Certificates(nowhere)
+
+
+def test_without_certificates_paypal_is_asked_ten_times_a_minute() -> None:
+    questions: list[bytes] = []
+    webhooks = Webhooks(WEBHOOK_ID, unreachable(), lambda question: questions.append(question) is None)
+    body, at = body_of(EVENT), now()
+
+    def verify_at(moment: datetime) -> str:
+        sent = signing.headers(body, WEBHOOK_ID, at.timestamp(), "http://sandbox")
+        return webhooks.verify(body, sent | {"Paypal-Cert-Url": "http://127.0.0.1:9/certs/CERT-1"}, moment).event_id
+
+    for _ in range(10):
+        assert verify_at(at) == "WH-1"
+    for _ in range(50):
+        with pytest.raises(WebhookDeferred, match="too many"):
+            verify_at(at + timedelta(seconds=59))
+    assert len(questions) == 10
+    assert verify_at(at + timedelta(seconds=60)) == "WH-1"
+
+
+@pytest.mark.parametrize("is_genuine", [True, False])
+def test_paypal_is_asked_about_a_signature_once_a_minute(is_genuine: bool) -> None:
+    """Whoever has one delivery can send it again, and make bodies without end that fit its signature."""
+    questions: list[bytes] = []
+    webhooks = Webhooks(WEBHOOK_ID, OneKey(), lambda question: questions.append(question) or is_genuine)
+    body = body_of({"id": "WH-1", "event_type": "CUSTOMER.DISPUTE.RESOLVED", "resource": DISPUTE})
+    at = now()
+    headers = signing.headers(body, WEBHOOK_ID, at.timestamp(), "http://sandbox")
+    if is_genuine:
+        for _ in range(50):
+            assert webhooks.verify(body, headers, at).event_id == "WH-1"
+    else:
+        with pytest.raises(WebhookRefused, match="does not know"):
+            webhooks.verify(body, headers, at)
+    for n in range(50):
+        forged = with_checksum(body[:-1] + f', "n": {n}, "x": "'.encode(), b'"}', zlib.crc32(body))
+        with pytest.raises(WebhookDeferred, match="a moment ago"):
+            webhooks.verify(forged, headers, at + timedelta(seconds=59))
+    assert len(questions) == 1
+    with suppress(WebhookRefused):
+        webhooks.verify(body, headers, at + timedelta(seconds=60))
+    assert len(questions) == 2
 
 
 # --- reading ---
@@ -275,6 +377,32 @@ def test_every_stage_of_a_payment_names_its_order_and_attempt(paypal: ProviderBe
     gateway.void(operation(voided, Verb.VOID))
     assert events_of(paypal, voided)[-1]["event_type"] == "PAYMENT.AUTHORIZATION.VOIDED"
     assert read_event(json.dumps(events_of(paypal, voided)[-1])).reference == voided.reference
+
+
+def test_a_pending_capture_names_its_order_in_a_link(paypal: ProviderBench) -> None:
+    pending = paypal.approved_in_scenario("PENDING")
+    paypal.gateway().charge(pending, lambda _: None)
+    (event,) = [each for each in events_of(paypal, pending) if each["event_type"] == "PAYMENT.CAPTURE.PENDING"]
+    assert read_event(json.dumps(event)) == WebhookEvent(pending.reference, pending.attempt_id, None)
+    # Without an invoice id, only the link tells which payment it is.
+    del event["resource"]["invoice_id"]
+    stored = json.dumps(stored_fields(event))
+    assert read_event(stored) == WebhookEvent(pending.reference, None, None)
+
+
+@pytest.mark.parametrize(
+    "href",
+    [
+        "https://api.paypal.com/v2/payments/authorizations/0VF52814937998046",
+        "https://api.paypal.com/v2/checkout/orders/",
+        "https://api.paypal.com/v2/checkout/orders/5O1/capture",
+        "",
+        None,
+    ],
+)
+def test_a_link_to_another_object_names_no_order(href: str | None) -> None:
+    resource = {"id": "2GG2", "status": "PENDING", "links": [{"rel": "up", "href": href}]}
+    assert read_event(json.dumps({"event_type": "PAYMENT.CAPTURE.PENDING", "resource": resource})) is None
 
 
 def test_a_refund_names_itself_and_its_capture(paypal: ProviderBench) -> None:

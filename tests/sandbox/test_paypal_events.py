@@ -66,13 +66,17 @@ def _verify(delivery: ReceivedRequest, body: bytes) -> None:
     key.verify(base64.b64decode(headers["Paypal-Transmission-Sig"]), text, PKCS1v15(), hashes.SHA256())
 
 
-def test_the_certificate_is_issued_by_the_root_that_the_sandbox_publishes(client: Client, receiver: Receiver) -> None:
+def test_the_certificate_is_served_without_the_authorities_that_issued_it(client: Client, receiver: Receiver) -> None:
     client.captured()
     url = receiver.next().headers["Paypal-Cert-Url"]
-    leaf = x509.load_pem_x509_certificate(requests.get(url, timeout=SECONDS).content)
-    root_url = f"{client.url}/v1/notifications/roots/sandbox"
-    root = x509.load_pem_x509_certificate(requests.get(root_url, timeout=SECONDS).content)
-    leaf.verify_directly_issued_by(root)
+    served = requests.get(url, timeout=SECONDS)
+    assert served.headers["Content-Type"] == "application/x-pem-file"
+    (leaf,) = x509.load_pem_x509_certificates(served.content)
+    published = requests.get(f"{client.url}/v1/notifications/authorities/sandbox", timeout=SECONDS).content
+    root, intermediate = x509.load_pem_x509_certificates(published)
+    leaf.verify_directly_issued_by(intermediate)
+    intermediate.verify_directly_issued_by(root)
+    assert leaf.issuer != root.subject == root.issuer
     assert requests.get(url + "-other", timeout=SECONDS).status_code == 404
 
 
@@ -84,11 +88,13 @@ def test_the_certificate_is_issued_by_the_root_that_the_sandbox_publishes(client
         ({"transmission_time": "2026-01-01T00:00:00Z"}, "FAILURE"),
         ({"webhook_id": "another"}, "FAILURE"),
         ({"transmission_sig": "bm8="}, "FAILURE"),
+        ({"cert_url": ""}, None),
+        ({"auth_algo": ""}, None),
     ],
     ids=str,
 )
 def test_a_delivery_is_verified_by_post_back(
-    client: Client, receiver: Receiver, changes: dict[str, str], status: str
+    client: Client, receiver: Receiver, changes: dict[str, str], status: str | None
 ) -> None:
     client.post(ORDERS, order_body())
     client.captured()
@@ -105,7 +111,10 @@ def test_a_delivery_is_verified_by_post_back(
     raw = json.dumps(fields | changes)[:-1].encode() + b', "webhook_event":' + delivery.raw + b"}"
     headers = {"Authorization": f"Bearer {client.token}", "Content-Type": "application/json"}
     verified = requests.post(client.url + VERIFY, data=raw, headers=headers, timeout=SECONDS)
-    assert verified.json() == {"verification_status": status}
+    if status is None:
+        assert (verified.status_code, verified.json()["details"][0]["field"]) == (400, f"/{next(iter(changes))}")
+    else:
+        assert verified.json() == {"verification_status": status}
 
 
 def test_the_registration_lists_its_url_and_event_types(client: Client, receiver: Receiver) -> None:
@@ -161,6 +170,12 @@ def test_a_refund_is_an_event_of_its_capture_with_the_refund_as_resource(quiet: 
 def test_a_capture_emits_its_status(quiet: Client, scenario: str, type: str) -> None:
     capture = quiet.captured(scenario)
     assert [event["event_type"] for event in events(quiet, capture["id"])] == [f"PAYMENT.CAPTURE.{type}"]
+
+
+def test_a_pending_capture_names_its_order_only_in_a_link(quiet: Client) -> None:
+    resource = events(quiet, quiet.captured("PENDING")["id"])[-1]["resource"]
+    assert "supplementary_data" not in resource
+    assert [link["rel"] for link in resource["links"] if "/v2/checkout/orders/" in link["href"]] == ["up"]
 
 
 def test_an_authorization_emits_its_creation_and_its_void(quiet: Client) -> None:
