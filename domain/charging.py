@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from domain.backoff import LOOKUPS_THAT_OUTLAST_A_CALL, doubt_delay, waiting_delay
 from domain.decision import (
@@ -13,13 +13,10 @@ from domain.decision import (
     CloseSiblingCases,
     Decision,
     DecisionContext,
-    Effect,
-    MarkSubscription,
     PaymentChanges,
-    SaveCase,
 )
 from domain.decline import Decline, DeclineClass
-from domain.dunning import CaseState, SubscriptionStatus, may_retry
+from domain.dunning_decisions import close_case_recovered, close_case_uncollectible, end_unpaid
 from domain.movement import Movement, MovementKind, movements_of_capture
 from domain.outcome import (
     WORKER_LOST,
@@ -40,14 +37,11 @@ from domain.payment import (
     IN_DUNNING,
     UNFINISHED,
     AttemptStatus,
-    DunningCase,
     Event,
     State,
     Verb,
 )
 
-# Card networks want retries of one card this far apart, also after our own system was down for days.
-_LEAST_RETRY_GAP = timedelta(hours=20)
 # An authorization is looked up after it should have ended, in case the provider's webhook was lost.
 _AFTER_EXPIRY = timedelta(hours=1)
 # Whether money moved is still open.
@@ -161,6 +155,11 @@ def _book_authorization(context: DecisionContext, outcome: Approved) -> Decision
     return Decision(Event.CHARGE_AUTHORIZED, changes, finished, movements=(held,))
 
 
+def may_be_booked(state: State, verb: Verb) -> bool:
+    """Tell whether the outcome of an attempt may show money that is booked already, perhaps by another attempt."""
+    return state in COLLECTED and verb is not Verb.REFUND
+
+
 def _book_duplicate(context: DecisionContext, outcome: Approved) -> Decision | None:
     """A second attempt took the money as well: a movement of its own, which an operator gives back."""
     if not context.payment.taken.isdisjoint((context.attempt.id, outcome.reference)):
@@ -204,15 +203,6 @@ def book_capture(context: DecisionContext, outcome: Approved) -> Decision:
     )
 
 
-def close_case_recovered(context: DecisionContext) -> tuple[Effect, ...]:
-    """Return the effects that end the payment's dunning case as recovered, if it has one."""
-    case = context.payment.case
-    if case is None or case.state is CaseState.RECOVERED:
-        return ()
-    closed = replace(case, state=CaseState.RECOVERED, due_at=None)
-    return (SaveCase(closed), MarkSubscription(SubscriptionStatus.ACTIVE))
-
-
 def end_by_provider(context: DecisionContext, outcome: Approved) -> Decision | None:
     """Book that the provider's object was canceled: by our void, by expiry, or in its dashboard."""
     if context.state in CLOSED_UNPAID | COLLECTED | IN_DUNNING | {State.BLOCKED}:
@@ -230,16 +220,8 @@ def end_by_provider(context: DecisionContext, outcome: Approved) -> Decision | N
         return Decision(Event.PAYMENT_CANCELED, {"next_action": None}, finished, effects)
     decline_class = DeclineClass.SOFT if context.attempt.reason == NOT_SENT else DeclineClass.HARD
     code, event = _ENDS.get(context.attempt.reason or "", ("canceled_at_provider", Event.PAYMENT_CANCELED))
-    ended = _end_unpaid(context, finished, decline_class, code, event)
+    ended = end_unpaid(context, finished, decline_class, code, event)
     return replace(ended, effects=(CloseOtherAttempts(), *ended.effects))
-
-
-def close_case_uncollectible(context: DecisionContext) -> tuple[Effect, ...]:
-    """Return the effects that end the payment's dunning case without money, if it has one."""
-    if context.payment.case is None:
-        return ()
-    closed = replace(context.payment.case, state=CaseState.UNCOLLECTIBLE, due_at=None)
-    return (SaveCase(closed), MarkSubscription(SubscriptionStatus.CANCELED))
 
 
 def _look_up_after_expiry(context: DecisionContext) -> Decision | None:
@@ -257,42 +239,7 @@ def _decline(context: DecisionContext, decline: Decline, reference: str | None) 
         return _require_action(context, ActionRequired(reference or ""))
     finished = context.finish_declined(decline, reference)
     code = decline.decline_code or decline.code
-    return _end_unpaid(context, finished, decline.decline_class, code, Event.CHARGE_DECLINED)
-
-
-def _end_unpaid(
-    context: DecisionContext, finished: AttemptChanges, decline_class: DeclineClass, code: str, event: Event
-) -> Decision:
-    """End the attempt without money: a subscription's payment goes to dunning, any other ends with `event`."""
-    changes: PaymentChanges = {"failure_code": code, "next_action": None}
-    if not (context.payment.is_off_session and context.payment.subscription_id):
-        return Decision(event, changes, finished)
-    event, case = _dun(context, decline_class)
-    status = SubscriptionStatus.PAST_DUE if case.due_at else SubscriptionStatus.CANCELED
-    return Decision(event, changes, finished, (SaveCase(case), MarkSubscription(status)))
-
-
-def _dun(context: DecisionContext, decline_class: DeclineClass) -> tuple[Event, DunningCase]:
-    """Plan the next retry of a soft decline. After the last retry, or a harder decline, grace begins."""
-    case = context.payment.case or DunningCase(CaseState.RETRYING, first_failed_at=context.now, retry=0)
-    if decline_class is DeclineClass.CONSENT_WITHDRAWN:
-        return Event.CONSENT_WITHDRAWN, replace(case, state=CaseState.UNCOLLECTIBLE, due_at=None)
-    planned = _next_retry(context, case) if may_retry(decline_class) else None
-    if planned is not None:
-        retry, due_at = planned
-        return Event.RETRY_SCHEDULED, replace(case, state=CaseState.RETRYING, retry=retry, due_at=due_at)
-    ends_at = context.policy.dunning.grace_ends_at(context.now)
-    return Event.GRACE_STARTED, replace(case, state=CaseState.IN_GRACE, due_at=ends_at, grace_ends_at=ends_at)
-
-
-def _next_retry(context: DecisionContext, case: DunningCase) -> tuple[int, datetime] | None:
-    """Return the next planned retry that is far enough away: missed days are skipped, not caught up."""
-    plan = context.policy.dunning
-    for retry in range(case.retry + 1, plan.attempts + 1):
-        due_at = plan.retry_at(case.first_failed_at, retry)
-        if due_at is not None and due_at >= context.now + _LEAST_RETRY_GAP:
-            return retry, due_at
-    return None
+    return end_unpaid(context, finished, decline.decline_class, code, Event.CHARGE_DECLINED)
 
 
 def _require_action(context: DecisionContext, outcome: ActionRequired) -> Decision | None:
@@ -381,7 +328,7 @@ def _not_sent(context: DecisionContext, outcome: NotSent) -> Decision | None:
         # An earlier call may still be running: only a canceled object can never be charged.
         return Decision(event, attempt=finished, effects=(AddAttempt(Verb.VOID, NOT_SENT),))
     decline_class = DeclineClass.SOFT if outcome.is_retryable else DeclineClass.HARD
-    return _end_unpaid(context, finished, decline_class, outcome.reason, Event.CHARGE_FAILED)
+    return end_unpaid(context, finished, decline_class, outcome.reason, Event.CHARGE_FAILED)
 
 
 def _may_fail_over(context: DecisionContext, outcome: NotSent) -> bool:

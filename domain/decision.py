@@ -50,6 +50,7 @@ class AttemptChanges(TypedDict, total=False):
     finished_at: datetime
     provider_reference: str
     lookups: int
+    looked_up_at: datetime
     retries: int
     claims: int
     key_number: int
@@ -177,6 +178,7 @@ class DecisionContext:
             "status": status,
             "due_at": self.now + delay,
             "lookups": self.attempt.lookups + 1 if self.waited_as(status) else 0,
+            "looked_up_at": self.now,
             "claims": 0,
         }
         if reference is not None:

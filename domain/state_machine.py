@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from domain.capture_void_refund import decide_capture, decide_refund, decide_void
-from domain.charging import close_case_recovered, close_case_uncollectible, decide_charge
+from domain.charging import decide_charge
 from domain.commands import (
     Blocked,
     CancelRequested,
@@ -32,6 +32,7 @@ from domain.decision import (
     Policy,
     SaveCase,
 )
+from domain.dunning_decisions import close_case_recovered, close_case_uncollectible
 from domain.errors import IllegalTransition
 from domain.idempotency_key import state_after
 from domain.outcome import InDoubt, Outcome

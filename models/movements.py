@@ -52,6 +52,12 @@ class Difference(NamedTuple):
     amount: str
     stored: int
     booked: int
+    currency: str
+
+
+def count(connection: Connection) -> tuple[int, int]:
+    """Return how many payments and how many movements there are."""
+    return tuple(connection.scalars(select(func.count()).select_from(table)).one() for table in (payments, movements))  # type: ignore[return-value]
 
 
 def differences(connection: Connection) -> Iterator[Difference]:
@@ -62,7 +68,7 @@ def differences(connection: Connection) -> Iterator[Difference]:
             booked = amounts_of({kind: int(getattr(row, f"sum_{kind}")) for kind in MovementKind})
             for amount in AMOUNTS:
                 if getattr(row, amount) != booked[amount]:
-                    yield Difference(row.id, amount, getattr(row, amount), booked[amount])
+                    yield Difference(row.id, amount, getattr(row, amount), booked[amount], row.currency)
         after = page[-1].id
 
 
@@ -74,8 +80,8 @@ def _page(after: str) -> Any:
     ]
     amounts = [chosen.c[amount] for amount in AMOUNTS]
     return (
-        select(chosen.c.id, *amounts, *sums)
+        select(chosen.c.id, chosen.c.currency, *amounts, *sums)
         .join(movements, movements.c.payment_id == chosen.c.id, isouter=True)
-        .group_by(chosen.c.id, *amounts)
+        .group_by(chosen.c.id, chosen.c.currency, *amounts)
         .order_by(chosen.c.id)
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, exists, literal, or_, select, update
 
+from domain.charging import may_be_booked
 from domain.commands import InvoicePaidOtherwise, Trigger
 from domain.decision import (
     AddAttempt,
@@ -24,7 +25,7 @@ from domain.errors import LeaseLost, NotFound
 from domain.idempotency_key import KeyState
 from domain.movement import amounts_after
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
-from domain.payment import COLLECTED, IN_DUNNING, Attempt, AttemptStatus, Event, Payment, State, Verb
+from domain.payment import IN_DUNNING, Attempt, AttemptStatus, Event, Payment, State, Verb
 from domain.state_machine import decide, target
 from models.attempts import add_attempt, close_other_attempts, write_decision
 from models.audit import record_event
@@ -67,7 +68,7 @@ _has_unpaid_sibling = exists().where(
 _UNREAD = {"payer", "metadata", "next_action", "failure_code", "is_captured_later"}
 _UNREAD_OF_ATTEMPT = {
     *("payment_id", "actor", "code", "decline_class", "decline_code", "advice_code", "network_advice_code"),
-    *("network_decline_code", "finished_at"),
+    *("network_decline_code", "finished_at", "looked_up_at"),
 }
 _payment_columns: list[ColumnElement[Any]] = [column for column in payments.c if column.name not in _UNREAD]
 _attempt_columns: list[ColumnElement[Any]] = [
@@ -238,7 +239,7 @@ def _payment(connection: Connection, row: Row[Any]) -> Payment:
         received=row.received,
         captured=row.captured,
         refunded=row.refunded,
-        taken=_taken(connection, row),
+        taken=taken_by(connection, row.id) if _may_be_booked(row) else frozenset(),
         is_off_session=row.is_off_session,
         is_client_confirmed=row.is_client_confirmed,
         subscription_id=row.subscription_id,
@@ -252,10 +253,9 @@ def _payment(connection: Connection, row: Row[Any]) -> Payment:
     )
 
 
-def _taken(connection: Connection, row: Row[Any]) -> frozenset[str]:
-    # Only an outcome that comes after the payment is collected may show money that is booked already.
-    is_late = State(row.state) in COLLECTED and row._mapping.get("attempt_verb", Verb.REFUND) != Verb.REFUND
-    return taken_by(connection, row.id) if is_late else frozenset()
+def _may_be_booked(row: Row[Any]) -> bool:
+    verb = row._mapping.get("attempt_verb")
+    return verb is not None and may_be_booked(State(row.state), Verb(verb))
 
 
 def _next_provider(row: Row[Any]) -> str | None:

@@ -73,9 +73,9 @@ def paypal_capture(order_id: str) -> Response:
     runtime().publish(look_up.messages)
 
     def is_looked_up(shown: Shown) -> bool:
-        # Each recorded look-up is counted, so an unchanged count means that none has happened yet.
+        # Only a look-up that showed something counts: a failed one does not say whether the customer has approved.
         row = runtime().read(find_attempt, _PAYPAL_PROVIDERS, order_id, application)
-        return State(shown["status"]) is not State.REQUIRES_ACTION or row.lookups != attempt.lookups
+        return State(shown["status"]) is not State.REQUIRES_ACTION or row.looked_up_at != attempt.looked_up_at
 
     shown = wait_for_result(attempt.payment_id, wait_seconds() or _WAIT_SECONDS, is_looked_up)
     if shown is None:

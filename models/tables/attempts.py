@@ -27,6 +27,8 @@ attempts = Table(
     Column("key_number", Integer, nullable=False),
     Column("key_state", String(20), nullable=False),
     Column("lookups", Integer, nullable=False),
+    # When the provider last showed that the attempt still waits. A look-up that fails leaves it as it is.
+    Column("looked_up_at", Instant),
     # When the row needs work again: to be sent, to be looked up, or because its lease ends.
     Column("due_at", Instant),
     # When the sweep last published the row: a row in a long queue is not published every two seconds.

@@ -89,6 +89,19 @@ def test_returns_of_the_customer_do_not_cancel_a_running_look_up(system: System)
     assert system.attempts(payment_id)[0].lookups == 1
 
 
+def test_after_a_look_up_that_failed_nobody_says_that_the_customer_has_not_approved(system: System) -> None:
+    bench, _ = system.add_provider("paypal")
+    payment_id = waiting_for_customer(system, "paypal", bench.currency)
+    order_id = reference(system, payment_id)
+    bench.let_customer_act(order_id, is_good=True)
+    system.is_worker_up = True
+    system.provider.fail(bench.calls["retrieve"], "error_before")
+    assert system.call("POST", f"/paypal-capture/{order_id}", {}, Prefer="wait=1").status_code == 202
+    system.advance(seconds=10)
+    again = system.call("POST", f"/paypal-capture/{order_id}", {}, Prefer="wait=1")
+    assert (again.status_code, again.json["status"]) == (200, "captured")
+
+
 # --- money that does not match --------------------------------------------------------------------------
 
 

@@ -38,7 +38,7 @@ COLUMNS = {
 }
 # What rows of 0002 have in columns that are newer.
 ADDED: dict[str, dict[str, Any]] = {
-    "attempts": {"key_number": 0, "key_state": "usable"},
+    "attempts": {"key_number": 0, "key_state": "usable", "looked_up_at": None},
     "payments": {"duplicated": 0},
 }
 # Derived from the other rows.

@@ -10,12 +10,14 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import update
 
 from domain.routing import Choice
 from models.accept_payment import accept_payment
 from models.idempotency import Caller
 from models.request_bodies import ProcessPayment
 from models.session import transact
+from models.tables import payments as payments_table
 from stack.process import free_port
 from worker import runtime as process_runtime
 from worker.commands.group import payments
@@ -31,6 +33,7 @@ ON_A_DATABASE = [
     ("keys", "list"),
     ("keys", "revoke", "key_1"),
     ("show", "pay_1"),
+    ("ledger", "verify"),
     ("providers",),
 ]
 WITHOUT_A_DATABASE = [("sandbox",), ("sandbox", "advance")]
@@ -79,6 +82,24 @@ def test_a_command_names_its_database_also_when_it_fails(run: Run, arguments: tu
     assert named == f"database: postgresql://shop@127.0.0.1:{port}/celeriac"
     assert reason.startswith("the database failed (OperationalError)")
     assert (result.exit_code, result.stdout) == (1, "")
+
+
+def test_the_books_are_verified(run: Run) -> None:
+    run("db", "upgrade")
+    proven = run("ledger", "verify")
+    assert (proven.exit_code, proven.stdout.splitlines()) == (
+        0,
+        ["0 payments, 0 movements", "every amount is the sum of its movements"],
+    )
+    payment_id = accepted_payment()
+    unbooked = update(payments_table).values(captured=500)
+    transact(process_runtime._runtime.engine, lambda connection: connection.execute(unbooked))  # type: ignore[union-attr]
+    refused = run("ledger", "verify")
+    assert refused.exit_code == 1
+    assert refused.stderr.splitlines()[1:] == [
+        f"{payment_id}  captured  stored 5.00  booked 0.00 EUR",
+        "1 amounts are not the sums of their movements",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import click
 
 from worker.commands.api_keys import keys
 from worker.commands.database import db
+from worker.commands.ledger import ledger
 from worker.commands.payments import show
 from worker.commands.providers import providers
 from worker.commands.sandbox import sandbox
@@ -13,8 +14,8 @@ from worker.commands.sandbox import sandbox
 
 @click.group()
 def payments() -> None:
-    """Celeriac: database, API keys, payments, providers, sandbox."""
+    """Celeriac: database, API keys, payments, books, providers, sandbox."""
 
 
-for command in (db, keys, show, providers, sandbox):
+for command in (db, keys, show, ledger, providers, sandbox):
     payments.add_command(command)
