@@ -2,7 +2,7 @@
 
 from kombu import Queue
 
-from models.task_messages import DEFAULT_QUEUE, QUEUE_OF_TASK, SWEEP
+from models.task_messages import COMPARE, DEFAULT_QUEUE, QUEUE_OF_TASK, SWEEP
 from worker.settings import load_settings
 
 _settings = load_settings().process
@@ -73,6 +73,7 @@ task_send_sent_event = True
 beat_schedule = {
     # A sweep that the broker delivers later than this is dropped: newer ones have replaced it.
     "sweep": {"task": SWEEP, "schedule": 2.0, "options": {"expires": 10}},
+    "compare": {"task": COMPARE, "schedule": 600.0, "options": {"expires": 600}},
 }
 beat_max_loop_interval = 5
 beat_sync_every = 1

@@ -86,25 +86,34 @@ def decide_refund(context: DecisionContext, outcome: Outcome) -> Decision | None
             return None
         case Pending(reference=reference):
             waiting = context.wait(AttemptStatus.PENDING, waiting_delay(context.attempt.lookups), reference)
-            is_news = context.attempt.status is not AttemptStatus.PENDING
+            is_news = context.attempt.status is not AttemptStatus.PENDING and context.allows(Event.REFUND_PENDING)
             return Decision(Event.REFUND_PENDING if is_news else None, attempt=waiting)
-        case Declined() if has_succeeded:
-            left = context.payment.refunded - context.attempt.amount
-            event = Event.REFUND_REVERSED_PARTLY if left else Event.REFUND_REVERSED_FULLY
-            finished = context.finish(AttemptStatus.FAILED, code=outcome.decline.code)
-            refund_id = outcome.reference or context.attempt.id
-            came_back = Movement(MovementKind.REFUND_FAILURE, context.attempt.amount, refund_id)
-            return Decision(event, attempt=finished, movements=(came_back,))
+        case Declined(reference=reference) if has_succeeded:
+            return _take_refund_back(context, outcome.decline.code, reference or context.attempt.id)
     return _decide_failure(context, outcome, Event.REFUND_IN_DOUBT, Event.REFUND_FAILED)
 
 
 def _book_refund(context: DecisionContext, amount: int, reference: str) -> Decision:
     if amount != context.attempt.amount:
         return context.doubt(Event.REFUND_IN_DOUBT)
+    finished = context.finish(AttemptStatus.SUCCEEDED, reference)
+    if context.attempt.is_of_duplicate:
+        given = Movement(MovementKind.DUPLICATE_REFUND, -amount, reference)
+        return Decision(Event.DUPLICATE_REFUNDED, attempt=finished, movements=(given,))
     total = context.payment.refunded + amount
     event = Event.REFUNDED_FULLY if total == context.payment.captured else Event.REFUNDED_PARTLY
-    given = Movement(MovementKind.REFUND, -amount, reference)
-    return Decision(event, attempt=context.finish(AttemptStatus.SUCCEEDED, reference), movements=(given,))
+    return Decision(event, attempt=finished, movements=(Movement(MovementKind.REFUND, -amount, reference),))
+
+
+def _take_refund_back(context: DecisionContext, code: str, reference: str) -> Decision:
+    """Book a refund that the bank could not pay out: the money is back."""
+    finished, amount = context.finish(AttemptStatus.FAILED, code=code), context.attempt.amount
+    if context.attempt.is_of_duplicate:
+        back = Movement(MovementKind.DUPLICATE_REFUND_FAILURE, amount, reference)
+        return Decision(Event.DUPLICATE_REFUND_REVERSED, attempt=finished, movements=(back,))
+    left = context.payment.refunded - amount
+    event = Event.REFUND_REVERSED_PARTLY if left else Event.REFUND_REVERSED_FULLY
+    return Decision(event, attempt=finished, movements=(Movement(MovementKind.REFUND_FAILURE, amount, reference),))
 
 
 def _decide_failure(context: DecisionContext, outcome: Outcome, in_doubt: Event, failed: Event) -> Decision | None:

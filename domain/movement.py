@@ -19,6 +19,8 @@ class MovementKind(StrEnum):
     CAPTURE = "capture"  # taken of what was held
     RECEIPT = "receipt"  # came, and does not match what was asked: a person decides
     DUPLICATE = "duplicate"  # taken a second time
+    DUPLICATE_REFUND = "duplicate_refund"  # given back of what was taken a second time
+    DUPLICATE_REFUND_FAILURE = "duplicate_refund_failure"
     REFUND = "refund"  # given back
     REFUND_FAILURE = "refund_failure"  # a refund that came back, because the bank could not pay it out
 
@@ -41,7 +43,11 @@ _AMOUNTS: dict[str, dict[MovementKind, int]] = {
     "captured": {MovementKind.CHARGE: 1, MovementKind.CAPTURE: 1},
     "refunded": {MovementKind.REFUND: -1, MovementKind.REFUND_FAILURE: -1},
     "received": {MovementKind.RECEIPT: 1},
-    "duplicated": {MovementKind.DUPLICATE: 1},
+    "duplicated": {
+        MovementKind.DUPLICATE: 1,
+        MovementKind.DUPLICATE_REFUND: 1,
+        MovementKind.DUPLICATE_REFUND_FAILURE: 1,
+    },
 }
 AMOUNTS = tuple(_AMOUNTS)
 

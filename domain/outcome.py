@@ -59,9 +59,12 @@ class CustomerApproved:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """The provider has accepted and decides later (SEPA and ACH debits: days)."""
+    """The provider has accepted and decides later (SEPA and ACH debits: days).
+
+    `refunding`: of a refund, how much it will give back, where the provider shows that."""
 
     reference: str
+    refunding: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,9 @@ class Event(StrEnum):
     CHARGE_FAILED = "charge_failed"
     CHARGE_WITHDRAWN = "charge_withdrawn"
     CHARGE_DUPLICATED = "charge_duplicated"
+    DUPLICATE_REFUND_REQUESTED = "duplicate_refund_requested"
+    DUPLICATE_REFUNDED = "duplicate_refunded"
+    DUPLICATE_REFUND_REVERSED = "duplicate_refund_reversed"
     ACTION_REQUIRED = "action_required"
     # The stored names of this event and of INVOICE_PAID_OTHERWISE are older than their constants.
     AMOUNT_MISMATCHED = "payment_unresolved"
@@ -155,7 +158,13 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.ACCEPTED, Event.CHARGE_WITHDRAWN): State.ACCEPTED,
     # the provider's books win: a charge that surfaces late is booked
     **_from(CLOSED_UNPAID | IN_DUNNING, Event.CHARGE_APPROVED, State.CAPTURED),
-    **_staying(tuple(sorted(COLLECTED)), Event.CHARGE_DUPLICATED),
+    **_staying(
+        tuple(sorted(COLLECTED)),
+        Event.CHARGE_DUPLICATED,
+        Event.DUPLICATE_REFUND_REQUESTED,
+        Event.DUPLICATE_REFUNDED,
+        Event.DUPLICATE_REFUND_REVERSED,
+    ),
     # money that does not match what was asked
     **_from((*_COLLECTING, State.ACCEPTED), Event.AMOUNT_MISMATCHED, State.AMOUNT_MISMATCH),
     **_staying(tuple(sorted(CLOSED_UNPAID)), Event.AMOUNT_MISMATCHED),
@@ -288,7 +297,8 @@ class Attempt:
 
     `lookups`: how often its outcome was looked up. `retries`: how often its call was proven not executed. `claims`:
     how often a worker began it and recorded no outcome. `is_known_to_provider`: the provider has an object for it.
-    `key_number`: how many idempotency keys it has used up."""
+    `is_of_duplicate`: a refund of money that was taken a second time. `key_number`: how many idempotency keys it has
+    used up."""
 
     id: str
     verb: Verb
@@ -300,5 +310,6 @@ class Attempt:
     created_at: datetime
     reason: str | None = None
     is_known_to_provider: bool = False
+    is_of_duplicate: bool = False
     key_number: int = 0
     key_state: KeyState = KeyState.USABLE

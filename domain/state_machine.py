@@ -118,6 +118,8 @@ _REQUESTED = {
 
 
 def _request_operation(context: DecisionContext, trigger: Command) -> Decision:
+    if context.attempt.is_of_duplicate:
+        return Decision(Event.DUPLICATE_REFUND_REQUESTED)
     return Decision(_REQUESTED[context.attempt.verb])
 
 

@@ -158,6 +158,26 @@ class FrontEndGateway(Gateway, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ShownRefund:
+    """A refund that the provider shows of a charge, whoever made it. `attempt_id`: ours, if Celeriac made it.
+
+    `outcome`: Approved or Pending with its amount, Declined for one that failed, InDoubt for an unknown status."""
+
+    reference: str
+    outcome: Outcome
+    attempt_id: str | None = None
+
+
+@runtime_checkable
+class RefundListing(Gateway, Protocol):
+    """A provider that shows the refunds of a charge, also those that somebody else has made."""
+
+    def refunds_of(self, charge: AttemptRequest) -> list[ShownRefund]:
+        """Return every refund of the charge with `charge.reference`. Raises GatewayError when it cannot be read."""
+        ...
+
+
 @runtime_checkable
 class BlockchainGateway(Gateway, Protocol):
     """A provider of payments on a blockchain, which shows the progress of each."""

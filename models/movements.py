@@ -45,6 +45,13 @@ def taken_by(connection: Connection, payment_id: str) -> frozenset[str]:
     return frozenset(name for row in connection.execute(taken) for name in row if name is not None)
 
 
+def is_duplicate(connection: Connection, provider: str, reference: str) -> bool:
+    """Tell whether the provider's object took money a second time."""
+    is_it = (movements.c.provider == provider) & (movements.c.provider_id == reference)
+    booked = select(movements.c.id).where(is_it, movements.c.kind == MovementKind.DUPLICATE)
+    return connection.execute(booked).first() is not None
+
+
 class Difference(NamedTuple):
     """An amount of a payment that is not the sum of its movements, both in minor units."""
 

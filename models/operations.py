@@ -251,5 +251,7 @@ def _refunds_under_way(connection: Connection, payment_id: str) -> int:
         attempts.c.payment_id == payment_id,
         attempts.c.verb == Verb.REFUND,
         attempts.c.status.in_(sorted(UNFINISHED)),
+        # A refund of a duplicate gives back other money.
+        attempts.c.charge_reference.is_(None),
     )
     return sum(connection.scalars(under_way))

@@ -17,6 +17,7 @@ RECONCILE = "payments.reconcile"
 WEBHOOK = "payments.webhook"
 DUNNING = "payments.dunning"
 SWEEP = "payments.sweep"
+COMPARE = "payments.compare"
 
 # One queue for each kind of work, so that a flood of one does not hold up another.
 QUEUE_OF_TASK = {
@@ -27,6 +28,7 @@ QUEUE_OF_TASK = {
     DUNNING: "dunning",
     RECONCILE: "upkeep",
     SWEEP: "upkeep",
+    COMPARE: "upkeep",
 }
 DEFAULT_QUEUE = "upkeep"
 

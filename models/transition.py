@@ -277,6 +277,7 @@ def _attempt(row: Row[Any]) -> Attempt:
         created_at=row.attempt_created_at,
         reason=row.attempt_reason,
         is_known_to_provider=row.attempt_provider_reference is not None,
+        is_of_duplicate=row.attempt_charge_reference is not None,
         key_number=row.attempt_key_number,
         key_state=KeyState(row.attempt_key_state),
     )

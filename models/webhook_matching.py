@@ -6,11 +6,13 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Row, false, or_, select
 
-from domain.outcome import Approved, Outcome
+from domain.outcome import Approved, Outcome, Pending
 from domain.payment import IN_FLIGHT, AttemptStatus, Verb
 from models.attempts import add_attempt
 from models.change import Change
+from models.movements import is_duplicate
 from models.tables import attempts, payments
+from models.task_messages import RECONCILE, TaskMessage
 
 
 def match_attempt(change: Change, provider: str, reference: str, attempt_id: str | None) -> str | None:
@@ -52,9 +54,11 @@ def adopt_refund(
     outcome: Outcome | None,
     charge_reference: str | None,
     payment_id: str | None,
-) -> str | None:
-    """Store a refund that was made in the provider's dashboard as an attempt to look up; return the attempt's id."""
-    if charge_reference is None or not isinstance(outcome, Approved):
+) -> TaskMessage | None:
+    """Store a refund that was made at the provider as an attempt to look up, whatever became of it so far; return its
+    message. None for one that moved nothing, or whose charge is not ours."""
+    amount = _refunded(outcome)
+    if charge_reference is None or not amount:
         return None
     # Some providers name a part of the charge that is not stored here, and repeat our id of the payment.
     is_charge = _is_any((attempts.c.provider_reference, charge_reference), (attempts.c.payment_id, payment_id))
@@ -64,9 +68,21 @@ def adopt_refund(
     is_refund = (attempts.c.payment_id == payment.id) & (attempts.c.provider_reference == reference)
     known: str | None = change.connection.scalar(select(attempts.c.id).where(is_refund))
     if known is not None:
-        return known  # another event of the same refund came first
-    columns = {"provider_reference": reference, "status": AttemptStatus.IN_DOUBT}
-    return add_attempt(change, payment, Verb.REFUND, outcome.refunded, **columns).row_id
+        return TaskMessage(RECONCILE, known)  # another event of the same refund came first
+    columns = {
+        "provider_reference": reference,
+        "status": AttemptStatus.IN_DOUBT,
+        "charge_reference": charge_reference if is_duplicate(change.connection, provider, charge_reference) else None,
+    }
+    row_id = add_attempt(change, payment, Verb.REFUND, amount, **columns).row_id
+    return TaskMessage(RECONCILE, row_id)
+
+
+def _refunded(outcome: Outcome | None) -> int:
+    match outcome:
+        case Approved(refunded=amount) | Pending(refunding=amount):
+            return amount
+    return 0
 
 
 def _lock_payment_of(change: Change, is_charge: ColumnElement[bool]) -> Row[Any] | None:

@@ -164,7 +164,7 @@ def _charge_reference(connection: Connection, locked: Row[Any], verb: Verb) -> s
     """Return the provider's object whose money an operation is about: the one that a void names, or the charge's."""
     if verb.is_collecting:
         return None
-    named: str | None = locked.attempt_provider_reference if verb is Verb.VOID else None
+    named: str | None = locked.attempt_provider_reference if verb is Verb.VOID else locked.attempt_charge_reference
     return named or _reference_of_charge(connection, locked.id)
 
 

@@ -153,7 +153,8 @@ def _match(change: Change, row: Row[Any], event: WebhookEvent) -> str | None:
     if known is not None:
         return known
     refund = (event.reference, event.outcome, event.charge_reference, event.payment_id)
-    return adopt_refund(change, row.provider, *refund)
+    adopted = adopt_refund(change, row.provider, *refund)
+    return adopted and adopted.row_id
 
 
 def _record_side_event(

@@ -144,9 +144,9 @@ class System:
         """Let the app's tasks work in this system until the test ends."""
         monkeypatch.setattr(app, "runtime", lambda: self.runtime)
 
-    def run(self, task: str, row_id: str) -> None:
-        """Run a task about a row, as a worker does."""
-        app.tasks[task](row_id)
+    def run(self, task: str, *row_ids: str) -> None:
+        """Run a task, about a row if it has one, as a worker does."""
+        app.tasks[task](*row_ids)
 
     def run_published(self) -> None:
         """Run what is published by now, and nothing that this publishes."""

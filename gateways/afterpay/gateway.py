@@ -33,8 +33,9 @@ from gateways.afterpay.responses import (
     outcome_of_checkout,
     outcome_of_payment,
     outcome_of_refund,
+    shown_refunds,
 )
-from gateways.base import AttemptRequest, SaveReference, VerifiedWebhook, WebhookEvent
+from gateways.base import AttemptRequest, GatewayError, SaveReference, ShownRefund, VerifiedWebhook, WebhookEvent
 from gateways.failures import CallFailed, MalformedResponse
 from gateways.json_api import decided, looked_up
 
@@ -95,6 +96,14 @@ class AfterpayGateway:
             return NotSent("not_created")
         reference = attempt.reference if attempt.verb is Verb.REFUND else token
         return looked_up(reference, lambda: self._outcome_of(attempt, token, self._client.find_payment(token)))
+
+    def refunds_of(self, charge: AttemptRequest) -> list[ShownRefund]:
+        """Return the refunds of a payment, whoever made them; Afterpay sends no notification of a refund."""
+        try:
+            payment = existing(self._client.find_payment(charge.charged_reference))
+            return shown_refunds(payment, charge.money.currency)
+        except CallFailed as failure:
+            raise GatewayError(failure.reason) from None
 
     def limits(self) -> tuple[int, int]:
         """Return the least and the most of one order, in minor units, read within the last day. Raises GatewayError."""

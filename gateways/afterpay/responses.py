@@ -15,7 +15,7 @@ from domain.errors import InvalidAmount
 from domain.money import Money
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Outcome
 from gateways.afterpay.errors import code_of, error_response
-from gateways.base import AttemptRequest
+from gateways.base import AttemptRequest, ShownRefund
 from gateways.failures import MalformedResponse
 from gateways.json_api import ProviderResponse
 from gateways.provider_model import ProviderModel, Text, Word
@@ -57,6 +57,10 @@ class Amount(AfterpayModel):
 
     amount: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,14}(\.[0-9]{1,6})?$")]
     currency: Text
+
+
+# Events that release money; each is listed among the refunds as well, without a reference.
+_RELEASES = ("VOIDED", "EXPIRED")
 
 
 class Configuration(AfterpayModel):
@@ -210,6 +214,22 @@ def find_refund(payment: Payment, attempt: AttemptRequest) -> Refund | None:
         if is_named or refund.refund_merchant_reference == attempt.attempt_id:
             return refund
     return None
+
+
+def shown_refunds(payment: Payment, currency: str) -> list[ShownRefund]:
+    """Return the refunds of a payment, without the voids that Afterpay lists among them. Raises MalformedResponse."""
+    if "refunds" not in payment.model_fields_set:
+        raise MalformedResponse("Payment.refunds")
+    voids = [minor_units(event.amount, currency) for type in _RELEASES for event in payment.events_of(type)]
+    shown = []
+    for refund in payment.refunds or ():
+        amount = minor_units(refund.amount, currency)
+        if refund.refund_merchant_reference is None and amount in voids:
+            voids.remove(amount)
+        elif refund.refund_id:
+            outcome = Approved(refund.refund_id, refunded=amount)
+            shown.append(ShownRefund(refund.refund_id, outcome, refund.refund_merchant_reference))
+    return shown
 
 
 def outcome_of_refund(refund: Refund | None, money: Money) -> Outcome:

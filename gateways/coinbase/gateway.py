@@ -10,7 +10,7 @@ from datetime import datetime
 
 from domain.outcome import InDoubt, NotSent, Outcome
 from domain.payment import Verb
-from gateways.base import AttemptRequest, GatewayError, SaveReference, VerifiedWebhook, WebhookEvent
+from gateways.base import AttemptRequest, GatewayError, SaveReference, ShownRefund, VerifiedWebhook, WebhookEvent
 from gateways.coinbase import webhooks
 from gateways.coinbase.client import DEFAULT_BASE, CoinbaseClient
 from gateways.coinbase.errors import outcome_of_change
@@ -22,6 +22,7 @@ from gateways.coinbase.responses import (
     CheckoutRefunds,
     find_refund,
     is_other_object,
+    outcome_in_currency,
     outcome_of_checkout,
     outcome_of_refund,
     refunded_checkout,
@@ -110,6 +111,17 @@ class CoinbaseGateway:
         return looked_up(
             reference, lambda: outcome_of_checkout(Checkout.parse(self._client.read_checkout(reference)), attempt)
         )
+
+    def refunds_of(self, charge: AttemptRequest) -> list[ShownRefund]:
+        """Return the refunds of a checkout, whoever made them."""
+        try:
+            checkout = CheckoutRefunds.parse(self._client.read_checkout(charge.charged_reference))
+        except CallFailed as failure:
+            raise GatewayError(failure.reason) from None
+        currency = charge.money.currency
+        return [
+            ShownRefund(made.id, outcome_in_currency(made, currency), made.reason) for made in checkout.refunds or ()
+        ]
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> VerifiedWebhook:
         """Accept an event that any of the secrets signed at most five minutes from now."""

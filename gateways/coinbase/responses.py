@@ -111,7 +111,7 @@ def outcome_in_currency(refund: Refund, currency: str) -> Outcome:
     """Return how a refund stands, with its amount in minor units of the currency of the checkout's price."""
     match refund.status:
         case "PENDING":
-            return Pending(refund.id)
+            return Pending(refund.id, refunding=_amount_in(refund, currency) or 0)
         case "COMPLETED":
             amount = _amount_in(refund, currency)
             return InDoubt("amount_differs", refund.id) if amount is None else Approved(refund.id, refunded=amount)

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from domain.outcome import Approved, CustomerApproved, InDoubt, NotSent, Outcome
-from gateways.base import AttemptRequest, GatewayError, SaveReference, VerifiedWebhook, WebhookEvent
+from gateways.base import AttemptRequest, GatewayError, SaveReference, ShownRefund, VerifiedWebhook, WebhookEvent
 from gateways.failures import CallFailed
 from gateways.idempotency import key_of
 from gateways.json_api import decided
@@ -84,6 +84,17 @@ class KlarnaGateway:
         if attempt.verb.is_collecting:
             return self._look_up(attempt, attempt.reference) if attempt.reference else NotSent("not_created")
         return self._look_up(attempt, attempt.charged_reference)
+
+    def refunds_of(self, charge: AttemptRequest) -> list[ShownRefund]:
+        """Return the refunds of an order, whoever made them; Klarna sends no callback of a refund."""
+        try:
+            order = self._client.read_order(charge.charged_reference)
+        except CallFailed as failure:
+            raise GatewayError(failure.reason) from None
+        return [
+            ShownRefund(made.refund_id, Approved(made.refund_id, refunded=made.refunded_amount), made.reference)
+            for made in order.refunds or ()
+        ]
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> VerifiedWebhook:
         """Accept a callback whose address ends in one of the secrets: Klarna neither signs nor dates callbacks."""

@@ -17,6 +17,7 @@ from gateways.base import (
     AttemptRequest,
     GatewayError,
     SaveReference,
+    ShownRefund,
     TokenStore,
     VerifiedWebhook,
     WebhookEvent,
@@ -311,6 +312,17 @@ class PayPalGateway:
         if doubt is not None:
             return InDoubt(doubt.reason)
         return InDoubt("nothing_shown") if capture_of(order) is None else NotSent("not_created")
+
+    def refunds_of(self, charge: AttemptRequest) -> list[ShownRefund]:
+        """Return the refunds of an order, whoever made them."""
+        try:
+            response = self._get_order(charge.charged_reference)
+            if not response.is_good:
+                raise GatewayError(issue_of(response))
+            order = read_order(response.body, charge.charged_reference)
+            return [ShownRefund(made.id, outcome_of_refund(made), made.invoice_id) for made in order.refunds]
+        except CallFailed as failure:
+            raise GatewayError(failure.reason) from None
 
     def _get_order(self, reference: str) -> ProviderResponse:
         return self._client.get(f"/v2/checkout/orders/{segment(reference)}")

@@ -382,7 +382,7 @@ def outcome_of_missing(reference: str) -> Outcome:
 def outcome_of_refund(refund: Refund, expected: Money | None = None) -> Outcome:
     """Return how a refund stands. `expected`: the amount that it should give back, where we know it."""
     if refund.status == "PENDING":
-        return Pending(refund.id)
+        return Pending(refund.id, refunding=refund.amount.money.minor if refund.amount else 0)
     if refund.status in ("FAILED", "CANCELLED"):
         reason = refund.status_details.reason if refund.status_details else None
         return Declined(refund.id, Decline(refund.status, DeclineClass.HARD, decline_code=reason))

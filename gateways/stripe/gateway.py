@@ -5,14 +5,14 @@ it the intent can always be looked up. Sources: docs.stripe.com/api and the SDK 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 from domain.outcome import InDoubt, NotSent, Outcome
 from domain.payment import Verb
-from gateways.base import AttemptRequest, GatewayError, SaveReference, VerifiedWebhook, WebhookEvent
+from gateways.base import AttemptRequest, GatewayError, SaveReference, ShownRefund, VerifiedWebhook, WebhookEvent
 from gateways.failures import CallFailed, MalformedResponse
 from gateways.json_api import decided, looked_up, segment
 from gateways.provider_model import ProviderModel
@@ -43,6 +43,7 @@ from gateways.stripe.responses import (
     RefundPage,
     outcome_of_refund,
     outcome_of_requested,
+    shown_refund,
 )
 from gateways.stripe.saved_methods import StripeSavedMethods
 
@@ -120,6 +121,13 @@ class StripeGateway(StripeSavedMethods):
 
         return looked_up(reference, call)
 
+    def refunds_of(self, charge: AttemptRequest) -> list[ShownRefund]:
+        """Return the refunds of an intent, whoever made them."""
+        try:
+            return [shown_refund(refund) for refund in self._refunds(charge.charged_reference)]
+        except CallFailed as failure:
+            raise GatewayError(failure.reason) from None
+
     def open_intent(self, attempt: AttemptRequest, save_reference: SaveReference) -> str:
         """Create an intent that the front end confirms with any method the account offers."""
         params = base_params(attempt) | {"automatic_payment_methods": {"enabled": True}}
@@ -185,14 +193,19 @@ class StripeGateway(StripeSavedMethods):
             refund = Refund.parse(self._api.get(f"{_REFUNDS}/{segment(attempt.reference)}"))
             is_same = refund.id == attempt.reference
             return outcome_of_refund(refund) if is_same else InDoubt("another_object", attempt.reference)
-        query: dict[str, Any] = {"payment_intent": attempt.charged_reference, "limit": _PAGE_SIZE}
+        for refund in self._refunds(attempt.charged_reference):
+            if (refund.metadata or {}).get("attempt_id") == attempt.attempt_id:
+                return outcome_of_refund(refund)
+        return NotSent("not_created")
+
+    def _refunds(self, intent_id: str) -> Iterator[Refund]:
+        """Yield the refunds of an intent, newest first."""
+        query: dict[str, Any] = {"payment_intent": intent_id, "limit": _PAGE_SIZE}
         while True:
             page = RefundPage.parse(self._api.get(_REFUNDS, **query))
-            for refund in page.data:
-                if (refund.metadata or {}).get("attempt_id") == attempt.attempt_id:
-                    return outcome_of_refund(refund)
+            yield from page.data
             if not page.has_more:
-                return NotSent("not_created")
+                return
             if not page.data:
                 raise MalformedResponse("RefundPage.has_more")
             query["starting_after"] = page.data[-1].id

@@ -20,6 +20,7 @@ from domain.outcome import (
     Outcome,
     Pending,
 )
+from gateways.base import ShownRefund
 from gateways.failures import MalformedResponse, reason_word
 from gateways.provider_model import ProviderModel, Text, UnixTime, Word
 from gateways.stripe.money import from_stripe
@@ -142,11 +143,16 @@ def outcome_of_refund(refund: Refund) -> Outcome:
         case "succeeded":
             return Approved(refund.id, refunded=from_stripe(refund.amount, refund.currency))
         case "pending" | "requires_action":
-            return Pending(refund.id)
+            return Pending(refund.id, refunding=from_stripe(refund.amount, refund.currency))
         case "failed" | "canceled":
             code = refund.failure_reason or f"refund_{refund.status}"
             return Declined(refund.id, Decline(code, classify(code)))
     return refund.in_doubt("status", refund.id)
+
+
+def shown_refund(refund: Refund) -> ShownRefund:
+    """Return a refund as it is compared with the books."""
+    return ShownRefund(refund.id, outcome_of_refund(refund), (refund.metadata or {}).get("attempt_id"))
 
 
 def _outcome_of_failed_confirm(reference: str, error: PaymentError) -> Outcome:

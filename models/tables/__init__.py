@@ -5,6 +5,7 @@ from models.tables.assessments import assessments
 from models.tables.attempts import attempts
 from models.tables.base import metadata
 from models.tables.breakers import breakers
+from models.tables.comparisons import comparisons
 from models.tables.dunning_cases import dunning_cases
 from models.tables.events import events
 from models.tables.idempotency_keys import idempotency_keys
@@ -21,6 +22,7 @@ __all__ = [
     "assessments",
     "attempts",
     "breakers",
+    "comparisons",
     "dunning_cases",
     "events",
     "idempotency_keys",

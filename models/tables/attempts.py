@@ -19,6 +19,8 @@ attempts = Table(
     Column("amount", BigInteger, nullable=False),
     Column("status", String(20), nullable=False),
     Column("provider_reference", String(255)),
+    # Of a refund: the provider's object that it gives money back of, where that is not the payment's charge.
+    Column("charge_reference", String(255)),
     # A worker whose token is older than the row's must not write.
     Column("fencing_token", Integer, nullable=False),
     Column("claims", Integer, nullable=False),

@@ -25,4 +25,6 @@ movements = Table(
     # Nothing is booked twice, whoever tells of it and however often.
     UniqueConstraint("provider", "provider_id", "kind"),
 )
+# What a comparison begins with: the money that was booked so long ago.
+Index("ix_movements_booked_at", movements.c.booked_at)
 Index("ix_movements_payment", movements.c.payment_id, movements.c.id)

@@ -34,6 +34,7 @@ ON_A_DATABASE = [
     ("keys", "revoke", "key_1"),
     ("show", "pay_1"),
     ("ledger", "verify"),
+    ("compare",),
     ("providers",),
 ]
 WITHOUT_A_DATABASE = [("sandbox",), ("sandbox", "advance")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from worker.commands.api_keys import keys
+from worker.commands.compare import compare
 from worker.commands.database import db
 from worker.commands.ledger import ledger
 from worker.commands.payments import show
@@ -17,5 +18,5 @@ def payments() -> None:
     """Celeriac: database, API keys, payments, books, providers, sandbox."""
 
 
-for command in (db, keys, show, ledger, providers, sandbox):
+for command in (db, keys, show, ledger, compare, providers, sandbox):
     payments.add_command(command)

@@ -36,6 +36,7 @@ _OF_PAYMENTS = (
 def upgrade() -> None:
     """Apply."""
     op.add_column("payments", sa.Column("duplicated", sa.BigInteger(), nullable=False, server_default="0"))
+    op.add_column("attempts", sa.Column("charge_reference", sa.String(length=255), nullable=True))
     op.create_table(
         "movements",
         sa.Column("id", models.tables.base.Sequence, autoincrement=True, nullable=False),
@@ -53,6 +54,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("provider", "provider_id", "kind", name=op.f("uq_movements_provider_provider_id_kind")),
     )
     op.create_index("ix_movements_payment", "movements", ["payment_id", "id"])
+    op.create_index("ix_movements_booked_at", "movements", ["booked_at"])
+    op.create_table(
+        "comparisons",
+        sa.Column("provider", sa.String(length=40), nullable=False),
+        sa.Column("position", models.tables.base.Instant(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("provider", name=op.f("pk_comparisons")),
+    )
     op.execute("UPDATE payments SET authorized = captured WHERE authorized < captured")
     for kind, amount, provider_id, condition in _OF_PAYMENTS:
         _book(kind, amount, provider_id, f"FROM payments p WHERE {condition}", _ATTEMPT, "p.provider")
@@ -62,9 +70,12 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Take back."""
+    op.drop_table("comparisons")
+    op.drop_index("ix_movements_booked_at", "movements")
     op.drop_index("ix_movements_payment", "movements")
     op.drop_table("movements")
     op.drop_column("payments", "duplicated")
+    op.drop_column("attempts", "charge_reference")
 
 
 def _book(kind: str, amount: str, provider_id: str, rows: str, attempt_id: str, provider: str) -> None:

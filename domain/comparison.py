@@ -1,0 +1,27 @@
+"""When money at rest is compared with its provider, and what of what it shows is news."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from domain.outcome import Declined, Outcome
+from domain.payment import AttemptStatus
+
+# So long after money was booked. Refunds and disputes become rare with time, and Afterpay refunds nothing after 120
+# days.
+STEPS = tuple(timedelta(days=days) for days in (1, 3, 7, 14, 30, 60, 90))
+# One run covers so much time at most; after an outage the next runs catch up.
+LONGEST_WINDOW = timedelta(hours=1)
+
+
+def is_refund_news(known: AttemptStatus | None, shown: Outcome) -> bool:
+    """Tell whether the books lack what the provider shows of a refund. `known`: the status of its attempt, if any.
+
+    A refund that is not finished has look-ups of its own.
+
+    >>> from domain.outcome import Approved
+    >>> is_refund_news(None, Approved("re_1", refunded=5)), is_refund_news(AttemptStatus.PENDING, Approved("re_1"))
+    (True, False)
+    """
+    has_failed = isinstance(shown, Declined)
+    return has_failed if known is AttemptStatus.SUCCEEDED else known is None and not has_failed

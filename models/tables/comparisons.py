@@ -1,0 +1,15 @@
+"""How far the comparison with each provider has come: one row a provider."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, String, Table
+
+from models.tables.base import Instant, metadata
+
+comparisons = Table(
+    "comparisons",
+    metadata,
+    Column("provider", String(40), primary_key=True),
+    # Every step of the schedule is done for all money that was due for it by then.
+    Column("position", Instant, nullable=False),
+)

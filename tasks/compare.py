@@ -1,0 +1,98 @@
+"""Compares money at rest with what its provider shows, again and again: webhooks get lost, and some are never sent."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from celery import shared_task
+
+from gateways.base import AttemptRequest, GatewayError, RefundListing
+from models import comparisons, transition
+from models.change import Change
+from models.comparisons import Charge, Shown
+from models.session import transact
+from models.task_messages import COMPARE, TaskMessage
+from runtime import Runtime
+from tasks.execute import attempt_request
+from tasks.payment_task import PaymentTask
+
+_ACTOR = "comparison"
+_log = logging.getLogger(__name__)
+
+
+@shared_task(bind=True, base=PaymentTask, name=COMPARE)
+def compare(self: PaymentTask) -> None:
+    """Compare what a step of the schedule has reached since the last run. Two runs at once do no harm."""
+    runtime = self.runtime
+    for provider in listing_providers(runtime):
+        window = transact(runtime.engine, comparisons.next_window, provider, runtime.clock.now())
+        charges = runtime.read(comparisons.charges_due, provider, window)
+        counts = compare_charges(runtime, provider, charges)
+        if not charges or counts.failed < len(charges):
+            # A charge that cannot be read comes again with the next step; a provider that is down, with the next run.
+            transact(runtime.engine, comparisons.move_position, provider, window.until)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How a comparison went. `taken_in`: refunds that the books did not have."""
+
+    compared: int = 0
+    taken_in: int = 0
+    failed: int = 0
+
+
+def listing_providers(runtime: Runtime) -> list[str]:
+    """Return the configured providers that show the refunds of a charge."""
+    return [name for name, gateway in runtime.gateways.items() if isinstance(gateway, RefundListing)]
+
+
+def compare_charges(
+    runtime: Runtime,
+    provider: str,
+    charges: list[Charge],
+    *,
+    is_dry_run: bool = False,
+    tell: Callable[[Charge, Shown], None] = lambda charge, refund: None,
+) -> Counts:
+    """Compare charges of one provider, each for itself, and book what is missing; `tell` is called for each finding.
+
+    A charge that fails is logged and counted, and stops no other."""
+    taken_in = failed = 0
+    for charge in charges:
+        try:
+            found = _compare(runtime, provider, charge, is_dry_run=is_dry_run)
+        except Exception as error:
+            failed += 1
+            _log.error("charge %s cannot be compared with %s: %s", charge.attempt_id, provider, _reason(error))
+            continue
+        taken_in += len(found)
+        for refund in found:
+            _log.warning("%s shows a refund of %s that was made elsewhere: %s", provider, charge.attempt_id, refund[0])
+            tell(charge, refund)
+    return Counts(len(charges) - failed, taken_in, failed)
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, GatewayError) else type(error).__name__
+
+
+def _compare(runtime: Runtime, provider: str, charge: Charge, *, is_dry_run: bool) -> list[Shown]:
+    gateway = runtime.gateways[provider]
+    if not isinstance(gateway, RefundListing):
+        raise AssertionError(f"bug: {provider} shows no refunds")
+    request = runtime.change(_ACTOR, _request, charge)
+    refunds = gateway.refunds_of(request)
+    shown = [Shown(refund.reference, refund.outcome, refund.attempt_id) for refund in refunds]
+    found = runtime.change(_ACTOR, comparisons.unknown_refunds, provider, shown)
+    if found and not is_dry_run:
+        messages: tuple[TaskMessage, ...] = runtime.change(_ACTOR, comparisons.take_in, provider, charge, found)
+        runtime.publish(messages)
+    return found
+
+
+def _request(change: Change, charge: Charge) -> AttemptRequest:
+    row = transition.lock_attempt(change.connection, charge.attempt_id)
+    return replace(attempt_request(change.connection, row), charge_reference=charge.reference)

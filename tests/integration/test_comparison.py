@@ -1,0 +1,145 @@
+"""Money at rest is compared with its provider: what moved beside Celeriac is booked without any webhook."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from domain.money import Money
+from domain.payment import Verb
+from models import transition
+from models.movements import differences
+from models.session import read
+from models.task_messages import COMPARE
+from tasks.execute import attempt_request
+from tests.contract.bench import PAYER
+from tests.system import AMOUNT, System
+
+pytestmark = pytest.mark.postgres
+
+METHODS = {"paypal": "paypal", "klarna": "klarna", "afterpay": "afterpay", "coinbase": "cryptocurrency"}
+
+
+def captured(system: System, provider: str) -> tuple[str, Any]:
+    """Return a captured payment and its gateway; no webhook of the provider arrives."""
+    if provider == "stripe":
+        payment_id, gateway = system.pay(), system.gateway
+    else:
+        bench, gateway = system.add_provider(provider)
+        given = {"payment_method": METHODS[provider], "currency": bench.currency, "payment_method_token": None}
+        payment_id = system.pay(**(given | PAYER))
+        system.run_until_idle()
+        bench.let_customer_act(system.reference(payment_id), is_good=True)
+        if provider == "coinbase":
+            bench.let_bank_decide(system.reference(payment_id), is_good=True)
+        system.call("GET", f"/returns/{system.attempts(payment_id)[0].id}", {})
+    system.run_until_idle()
+    if system.state(payment_id) != "captured":
+        system.advance(minutes=2)
+    assert system.state(payment_id) == "captured"
+    return payment_id, gateway
+
+
+def refund_elsewhere(system: System, payment_id: str, gateway: Any, minor: int) -> None:
+    """Give money back as somebody else would who has the credentials."""
+    attempt = system.attempts(payment_id)[0]
+
+    def request(change: Any) -> Any:
+        return attempt_request(change.connection, transition.lock_attempt(change.connection, attempt.id))
+
+    charge = system.runtime.change("test", request)
+    elsewhere = replace(
+        charge,
+        attempt_id=f"re_{secrets.token_hex(8)}",
+        verb=Verb.REFUND,
+        money=Money(minor, charge.money.currency),
+        charge_reference=charge.reference,
+        reference=None,
+    )
+    gateway.refund(elsewhere)
+
+
+def compare_after(system: System, days: float) -> None:
+    """Let beat start comparisons every half an hour until so many days have passed."""
+    for _ in range(round(days * 24)):
+        system.move_clock(hours=1)
+        system.run(COMPARE)
+    system.advance(seconds=10)
+
+
+@pytest.mark.parametrize("provider", ["stripe", *METHODS])
+def test_a_refund_made_elsewhere_is_booked_within_a_day_without_a_webhook(system: System, provider: str) -> None:
+    payment_id, gateway = captured(system, provider)
+    system.run(COMPARE)
+    refund_elsewhere(system, payment_id, gateway, 500)
+    compare_after(system, 1.1)
+    if provider == "coinbase":
+        reference = system.attempts(payment_id)[-1].provider_reference
+        system.provider.control(f"coinbase/{reference}/settle", {"result": "success"})
+        system.advance(hours=1)
+    assert (system.payment(payment_id).refunded, system.state(payment_id)) == (500, "partially_refunded")
+    assert read(system.engine, lambda connection: list(differences(connection))) == []
+    too_much = system.post(f"/{payment_id}/refunds", {"amount": "7.31"}, Idempotency_Key="more")
+    assert (too_much.status_code, "7.30" in too_much.text) == (422, True)
+
+
+def test_a_refund_elsewhere_that_is_pending_counts_as_given(system: System) -> None:
+    payment_id = system.pay(card="pm_card_pendingRefund")
+    system.run_until_idle()
+    intent = system.reference(payment_id)
+    refund = system.provider.call("POST", "/v1/refunds", {"payment_intent": intent, "amount": 600})["id"]
+    system.deliver_and_run(system.provider.event("refund.created", refund))
+    assert [(row.verb, row.status, row.amount) for row in system.attempts(payment_id)][1:] == [
+        ("refund", "pending", 600)
+    ]
+    refused = system.post(f"/{payment_id}/refunds", {"amount": "12.30"}, Idempotency_Key="all")
+    assert (refused.status_code, "6.30" in refused.text) == (422, True)
+    system.provider.decide_at_bank(refund, "success")
+    system.advance(hours=2)
+    assert system.payment(payment_id).refunded == 600
+
+
+def test_a_refund_that_comes_back_later_is_seen_without_its_webhook(system: System) -> None:
+    payment_id = system.pay(card="pm_card_refundFail")
+    system.run_until_idle()
+    system.run(COMPARE)
+    system.request(f"/{payment_id}/refunds", {"amount": "5.00"}, Idempotency_Key="part")
+    system.run_until_idle()
+    assert system.payment(payment_id).refunded == 500
+    system.provider.decide_at_bank(str(system.attempts(payment_id)[1].provider_reference), "failure")
+    compare_after(system, 1.1)
+    assert (system.payment(payment_id).refunded, system.state(payment_id)) == (0, "captured")
+
+
+def test_a_refund_of_a_duplicate_gives_back_the_duplicate(system: System) -> None:
+    payment_id = system.subscribe("inv", system.provider.scripted_card("insufficient_funds", "success"))
+    system.advance(days=3, minutes=1)
+    first = system.reference(payment_id)
+    system.provider.call("POST", f"/v1/payment_intents/{first}/confirm", {"payment_method": "pm_card_visa"})
+    system.deliver_and_run(system.provider.event("payment_intent.succeeded", first))
+    assert system.payment(payment_id).duplicated == AMOUNT
+
+    refund = system.provider.call("POST", "/v1/refunds", {"payment_intent": first})["id"]
+    system.deliver_and_run(system.provider.event("refund.created", refund))
+    system.advance(minutes=1)
+    payment = system.payment(payment_id)
+    assert (payment.state, payment.captured, payment.refunded, payment.duplicated) == ("captured", AMOUNT, 0, 0)
+    assert read(system.engine, lambda connection: list(differences(connection))) == []
+    system.request(f"/{payment_id}/refunds", Idempotency_Key="all")
+    system.run_until_idle()
+    assert system.state(payment_id) == "refunded"
+
+
+def test_a_provider_that_is_down_is_compared_later(system: System) -> None:
+    payment_id, gateway = captured(system, "stripe")
+    system.run(COMPARE)
+    refund_elsewhere(system, payment_id, gateway, 500)
+    system.provider.fail("refunds.list", "error_before", times=None)
+    compare_after(system, 1.1)
+    assert system.payment(payment_id).refunded == 0
+    system.provider.heal()
+    compare_after(system, 0.1)
+    assert system.payment(payment_id).refunded == 500
