@@ -101,7 +101,7 @@ def _book_refund(context: DecisionContext, amount: int, reference: str) -> Decis
         given = Movement(MovementKind.DUPLICATE_REFUND, -amount, reference)
         return Decision(Event.DUPLICATE_REFUNDED, attempt=finished, movements=(given,))
     total = context.payment.refunded + amount
-    event = Event.REFUNDED_FULLY if total == context.payment.captured else Event.REFUNDED_PARTLY
+    event = Event.REFUNDED_FULLY if total == context.payment.captured - context.payment.lost else Event.REFUNDED_PARTLY
     return Decision(event, attempt=finished, movements=(Movement(MovementKind.REFUND, -amount, reference),))
 
 

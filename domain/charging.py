@@ -128,6 +128,9 @@ def book_approval(context: DecisionContext, outcome: Approved) -> Decision | Non
         if is_early and context.state in _UNDECIDED:
             return context.doubt(Event.CHARGE_IN_DOUBT)
         return end_by_provider(context, outcome)
+    if outcome.captured and not context.payment.taken.isdisjoint((context.attempt.id, outcome.reference)):
+        # The same money, perhaps booked by another attempt, such as a void that came too late.
+        return context.close(AttemptStatus.SUCCEEDED, outcome.reference)
     is_known = context.attempt.status is AttemptStatus.SUCCEEDED
     if context.state in COLLECTED:
         return _book_duplicate(context, outcome)
@@ -155,16 +158,13 @@ def _book_authorization(context: DecisionContext, outcome: Approved) -> Decision
     return Decision(Event.CHARGE_AUTHORIZED, changes, finished, movements=(held,))
 
 
-def may_be_booked(state: State, verb: Verb) -> bool:
+def may_be_booked(captured: int, verb: Verb) -> bool:
     """Tell whether the outcome of an attempt may show money that is booked already, perhaps by another attempt."""
-    return state in COLLECTED and verb is not Verb.REFUND
+    return captured > 0 and verb is not Verb.REFUND
 
 
 def _book_duplicate(context: DecisionContext, outcome: Approved) -> Decision | None:
     """A second attempt took the money as well: a movement of its own, which an operator gives back."""
-    if not context.payment.taken.isdisjoint((context.attempt.id, outcome.reference)):
-        # The same money, perhaps booked by another attempt, such as a void that came too late.
-        return context.close(AttemptStatus.SUCCEEDED, outcome.reference)
     if not outcome.captured:
         is_released = context.attempt.status is AttemptStatus.SUCCEEDED
         return None if is_released else _release(context, outcome)

@@ -59,6 +59,19 @@ class InvoicePaidOtherwise:
     """Another payment has collected the invoice that this payment's dunning case is about."""
 
 
+@dataclass(frozen=True, slots=True)
+class DisputeSeen:
+    """The provider shows more of a dispute than the books have. Amounts in minor units; negative: given back.
+
+    `withdrawn_more`: taken from us since. `lost_more`: lost for good since. `reason`: the provider's word."""
+
+    reference: str
+    withdrawn_more: int
+    lost_more: int
+    is_return: bool
+    reason: str
+
+
 Command = (
     Started
     | Blocked
@@ -70,5 +83,6 @@ Command = (
     | RetryDue
     | GraceEnded
     | InvoicePaidOtherwise
+    | DisputeSeen
 )
 Trigger = Command | Outcome

@@ -36,6 +36,7 @@ class Policy:
 class PaymentChanges(TypedDict, total=False):
     """Columns of the payment that a decision sets beside its state and its amounts, which follow from movements."""
 
+    lost: int
     authorization_expires_at: datetime | None
     next_action: dict[str, str] | None
     failure_code: str | None

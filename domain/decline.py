@@ -61,6 +61,10 @@ _CLASSES: dict[DeclineClass, frozenset[str]] = {
             "stolen_card",
             "testmode_decline",
             "transaction_not_allowed",
+            # Reasons of returned debits (docs.stripe.com/disputes/categories, read 2026-11-28).
+            "bank_cannot_process",
+            "customer_initiated",
+            "incorrect_account_details",
         }
     ),
     DeclineClass.NEEDS_CUSTOMER: frozenset(

@@ -21,6 +21,9 @@ class MovementKind(StrEnum):
     DUPLICATE = "duplicate"  # taken a second time
     DUPLICATE_REFUND = "duplicate_refund"  # given back of what was taken a second time
     DUPLICATE_REFUND_FAILURE = "duplicate_refund_failure"
+    REVERSAL = "reversal"  # a debit that its bank or payer took back
+    DISPUTE = "dispute"  # taken back until a dispute is decided, and for good if it is lost
+    DISPUTE_RETURN = "dispute_return"  # given back to us after a dispute
     REFUND = "refund"  # given back
     REFUND_FAILURE = "refund_failure"  # a refund that came back, because the bank could not pay it out
 
@@ -43,6 +46,7 @@ _AMOUNTS: dict[str, dict[MovementKind, int]] = {
     "captured": {MovementKind.CHARGE: 1, MovementKind.CAPTURE: 1},
     "refunded": {MovementKind.REFUND: -1, MovementKind.REFUND_FAILURE: -1},
     "received": {MovementKind.RECEIPT: 1},
+    "reversed": {MovementKind.REVERSAL: -1, MovementKind.DISPUTE: -1, MovementKind.DISPUTE_RETURN: -1},
     "duplicated": {
         MovementKind.DUPLICATE: 1,
         MovementKind.DUPLICATE_REFUND: 1,

@@ -26,6 +26,7 @@ class State(StrEnum):
     CAPTURED = "captured"
     PARTIALLY_REFUNDED = "partially_refunded"
     REFUNDED = "refunded"
+    REVERSED = "reversed"
     VOIDED = "voided"
     CANCELED = "canceled"
     EXPIRED = "expired"
@@ -56,9 +57,17 @@ IN_PROGRESS = frozenset({State.ACCEPTED, State.PROCESSING, State.IN_DOUBT})
 COLLECTED = frozenset({State.CAPTURED, State.PARTIALLY_REFUNDED, State.REFUNDED})
 # Dunning owns the payment. Not live, so that the customer can pay the invoice in another way meanwhile.
 IN_DUNNING = frozenset({State.PAST_DUE, State.IN_GRACE})
-# Nothing was collected and nothing more is planned. A charge that surfaces later is still booked.
+# Nothing is collected, or no longer, and nothing more is planned. A charge that surfaces later is still booked.
 CLOSED_UNPAID = frozenset(
-    {State.DECLINED, State.FAILED, State.CANCELED, State.EXPIRED, State.VOIDED, State.UNCOLLECTIBLE}
+    {
+        State.DECLINED,
+        State.FAILED,
+        State.CANCELED,
+        State.EXPIRED,
+        State.VOIDED,
+        State.UNCOLLECTIBLE,
+        State.REVERSED,
+    }
 )
 
 
@@ -107,6 +116,11 @@ class Event(StrEnum):
     REFUNDED_FULLY = "refunded_fully"
     REFUND_REVERSED_PARTLY = "refund_reversed_partly"
     REFUND_REVERSED_FULLY = "refund_reversed_fully"
+    DISPUTE_WITHDRAWN = "dispute_withdrawn"
+    DISPUTE_RETURNED = "dispute_returned"
+    PAYMENT_REVERSED = "payment_reversed"
+    PAYMENT_REVERSED_PARTLY = "payment_reversed_partly"
+    PAYMENT_RESTORED = "payment_restored"
     RETRY_SCHEDULED = "retry_scheduled"
     RETRY_STARTED = "retry_started"
     GRACE_STARTED = "grace_started"
@@ -207,10 +221,14 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     **_from((State.CAPTURED, State.PARTIALLY_REFUNDED), Event.REFUNDED_FULLY, State.REFUNDED),
     **_from((State.REFUNDED, State.PARTIALLY_REFUNDED), Event.REFUND_REVERSED_PARTLY, State.PARTIALLY_REFUNDED),
     **_from((State.REFUNDED, State.PARTIALLY_REFUNDED), Event.REFUND_REVERSED_FULLY, State.CAPTURED),
-    # dunning
-    **_from((*_COLLECTING, State.ACCEPTED), Event.RETRY_SCHEDULED, State.PAST_DUE),
-    **_from((*_COLLECTING, State.ACCEPTED), Event.GRACE_STARTED, State.IN_GRACE),
-    **_from((*_COLLECTING, State.ACCEPTED), Event.CONSENT_WITHDRAWN, State.UNCOLLECTIBLE),
+    # disputes and returned debits: what the bank takes back is booked in every state
+    **_staying(tuple(State), Event.DISPUTE_WITHDRAWN, Event.DISPUTE_RETURNED, Event.PAYMENT_REVERSED_PARTLY),
+    **_from(COLLECTED, Event.PAYMENT_REVERSED, State.REVERSED),
+    **_from(IN_DUNNING | {State.REVERSED, State.UNCOLLECTIBLE, State.CANCELED}, Event.PAYMENT_RESTORED, State.CAPTURED),
+    # dunning, also of money that was taken back
+    **_from((*_COLLECTING, State.ACCEPTED, *sorted(COLLECTED)), Event.RETRY_SCHEDULED, State.PAST_DUE),
+    **_from((*_COLLECTING, State.ACCEPTED, *sorted(COLLECTED)), Event.GRACE_STARTED, State.IN_GRACE),
+    **_from((*_COLLECTING, State.ACCEPTED, *sorted(COLLECTED)), Event.CONSENT_WITHDRAWN, State.UNCOLLECTIBLE),
     (State.PAST_DUE, Event.RETRY_STARTED): State.PAST_DUE,
     (State.IN_GRACE, Event.GRACE_EXPIRED): State.UNCOLLECTIBLE,
     **_from(IN_DUNNING, Event.INVOICE_PAID_OTHERWISE, State.CANCELED),
@@ -267,10 +285,10 @@ class DunningCase:
 class Payment:
     """What decisions read of a payment. Amounts are in minor units.
 
-    `received`: what the provider holds where that does not match the amount. `taken`: the attempts and the
-    provider's objects whose captured money is booked; known where the payment is collected. `has_other_due_attempt`:
-    another attempt of the payment, such as a void, is due. `next_provider`: the provider that comes next on the
-    payment's route, if its instrument can be charged there."""
+    `received`: what the provider holds where that does not match the amount. `lost`: what a bank took back for good.
+    `taken`: the attempts and the provider's objects whose captured money is booked; known where the payment is
+    collected. `has_other_due_attempt`: another attempt of the payment, such as a void, is due. `next_provider`: the
+    provider that comes next on the payment's route, if its instrument can be charged there."""
 
     id: str
     state: State
@@ -284,6 +302,7 @@ class Payment:
     created_at: datetime
     authorization_expires_at: datetime | None = None
     received: int = 0
+    lost: int = 0
     case: DunningCase | None = None
     taken: frozenset[str] = frozenset()
     has_unpaid_sibling: bool = False

@@ -13,6 +13,7 @@ from domain.commands import (
     CancelRequested,
     ChargeWithdrawn,
     Command,
+    DisputeSeen,
     GraceEnded,
     InvoicePaidOtherwise,
     OperationRequested,
@@ -32,6 +33,7 @@ from domain.decision import (
     Policy,
     SaveCase,
 )
+from domain.disputes import decide_dispute
 from domain.dunning_decisions import close_case_recovered, close_case_uncollectible
 from domain.errors import IllegalTransition
 from domain.idempotency_key import state_after
@@ -151,6 +153,10 @@ def _stop_dunning(context: DecisionContext, trigger: Command) -> Decision | None
     return Decision(Event.INVOICE_PAID_OTHERWISE, effects=(CloseOtherAttempts(), *close_case_recovered(context)))
 
 
+def _decide_dispute(context: DecisionContext, trigger: Command) -> Decision | None:
+    return decide_dispute(context, trigger) if isinstance(trigger, DisputeSeen) else None
+
+
 _COMMANDS: dict[type[Command], Callable[[DecisionContext, Command], Decision | None]] = {
     Started: _start,
     Blocked: _block,
@@ -162,4 +168,5 @@ _COMMANDS: dict[type[Command], Callable[[DecisionContext, Command], Decision | N
     RetryDue: _retry,
     GraceEnded: _end_grace,
     InvoicePaidOtherwise: _stop_dunning,
+    DisputeSeen: _decide_dispute,
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
+from domain.disputes import ShownDispute
 from domain.money import Money
 from domain.outcome import Outcome
 from domain.payment import Verb
@@ -79,7 +80,7 @@ class WebhookEvent:
     little, so that a look-up is needed. `charge_reference`: of a refund, the charge that it returns money from.
     `payment_id`: Celeriac's own id, where the provider repeats it. `side_event`: to be recorded, also where the event
     belongs to no known payment; a look-up follows it only if `is_news`, that is if the payment's state may have
-    changed too."""
+    changed too. `dispute`: the id of the dispute that the event is about, where it can be read."""
 
     reference: str
     attempt_id: str | None
@@ -88,6 +89,7 @@ class WebhookEvent:
     side_event: SideEvent | None = None
     payment_id: str | None = None
     is_news: bool = False
+    dispute: str | None = None
 
 
 # Stores the provider's reference of an attempt. Raises where another worker has taken the attempt over.
@@ -175,6 +177,19 @@ class RefundListing(Gateway, Protocol):
 
     def refunds_of(self, charge: AttemptRequest) -> list[ShownRefund]:
         """Return every refund of the charge with `charge.reference`. Raises GatewayError when it cannot be read."""
+        ...
+
+
+@runtime_checkable
+class DisputeGateway(Gateway, Protocol):
+    """A provider whose disputes can be read. Both calls raise GatewayError when it cannot be read."""
+
+    def read_dispute(self, reference: str) -> ShownDispute:
+        """Return a dispute as it stands now."""
+        ...
+
+    def disputes_of(self, charge: AttemptRequest) -> list[ShownDispute]:
+        """Return every dispute about the charge with `charge.reference`."""
         ...
 
 

@@ -117,6 +117,8 @@ def new_payment(application: str, money: Money, now: datetime, **columns: Any) -
         "captured": 0,
         "refunded": 0,
         "duplicated": 0,
+        "reversed": 0,
+        "lost": 0,
         "created_at": now,
         "updated_at": now,
     }

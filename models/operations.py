@@ -159,7 +159,7 @@ def _refund(change: Change, row: Row[Any], request: RefundPayment) -> Messages:
     if is_recorded_by_operator(PaymentMethod(row.method)):
         raise Conflict("give the money back by bank, then let an operator record it with kind: refund")
     under_way = _refunds_under_way(change.connection, row.id)
-    minor = _amount(request.amount, row, row.captured - row.refunded - under_way, "left to refund")
+    minor = _amount(request.amount, row, row.captured - row.refunded - row.reversed - under_way, "left to refund")
     return (_open(change, row, Verb.REFUND, minor, reason=request.reason),)
 
 
@@ -203,7 +203,7 @@ def _record_payment(change: Change, row: Row[Any], request: RecordPayment) -> No
 
 def _record_refund(change: Change, row: Row[Any], request: RecordPayment) -> None:
     require_refundable(State(row.state))
-    minor = _amount(request.amount, row, row.captured - row.refunded, "left to refund")
+    minor = _amount(request.amount, row, row.captured - row.refunded - row.reversed, "left to refund")
     refund_id = _open(change, row, Verb.REFUND, minor).row_id
     transition.apply(change, refund_id, Approved(refund_id, refunded=minor), data={"reference": request.reference})
 

@@ -116,6 +116,7 @@ def payment_view(row: Any, tries: Iterable[Any]) -> dict[str, Any]:
         "received_amount": decimal_text(row["received"], currency),
         "captured_amount": decimal_text(row["captured"], currency),
         "refunded_amount": decimal_text(row["refunded"], currency),
+        "reversed_amount": decimal_text(row["reversed"], currency),
         "authorization_expires_at": _text(row["authorization_expires_at"]),
         "next_action": row["next_action"],
         "failure_code": row["failure_code"],
@@ -165,7 +166,8 @@ def show_invoice(connection: Connection, invoice_id: str, application: str | Non
 
 def invoice_position(connection: Connection, invoice_id: str) -> InvoicePosition:
     """Return what has been collected on an invoice, and what is collecting it now."""
-    captured = func.coalesce(func.sum(case((payments.c.state.in_(sorted(COLLECTED)), payments.c.captured), else_=0)), 0)
+    kept = case((payments.c.state.in_(sorted(COLLECTED)), payments.c.captured - payments.c.lost), else_=0)
+    captured = func.coalesce(func.sum(kept), 0)
     live = func.max(case((payments.c.state.in_(sorted(LIVE)), payments.c.id)))
     dunned = func.max(case((payments.c.state.in_(sorted(IN_DUNNING)), 1), else_=0))
     row = connection.execute(

@@ -237,6 +237,7 @@ def _payment(connection: Connection, row: Row[Any]) -> Payment:
         amount=row.amount,
         authorized=row.authorized,
         received=row.received,
+        lost=row.lost,
         captured=row.captured,
         refunded=row.refunded,
         taken=taken_by(connection, row.id) if _may_be_booked(row) else frozenset(),
@@ -255,7 +256,7 @@ def _payment(connection: Connection, row: Row[Any]) -> Payment:
 
 def _may_be_booked(row: Row[Any]) -> bool:
     verb = row._mapping.get("attempt_verb")
-    return verb is not None and may_be_booked(State(row.state), Verb(verb))
+    return verb is not None and may_be_booked(row.captured, Verb(verb))
 
 
 def _next_provider(row: Row[Any]) -> str | None:

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 
 from celery import shared_task
 
-from gateways.base import AttemptRequest, GatewayError, RefundListing
+from domain.disputes import ShownDispute
+from gateways.base import AttemptRequest, DisputeGateway, GatewayError, RefundListing
 from models import comparisons, transition
 from models.change import Change
 from models.comparisons import Charge, Shown
+from models.disputes import apply_dispute, changed_disputes
 from models.session import transact
 from models.task_messages import COMPARE, TaskMessage
 from runtime import Runtime
@@ -84,6 +86,8 @@ def _compare(runtime: Runtime, provider: str, charge: Charge, *, is_dry_run: boo
     if not isinstance(gateway, RefundListing):
         raise AssertionError(f"bug: {provider} shows no refunds")
     request = runtime.change(_ACTOR, _request, charge)
+    if isinstance(gateway, DisputeGateway):
+        _compare_disputes(runtime, provider, gateway.disputes_of(request), is_dry_run=is_dry_run)
     refunds = gateway.refunds_of(request)
     shown = [Shown(refund.reference, refund.outcome, refund.attempt_id) for refund in refunds]
     found = runtime.change(_ACTOR, comparisons.unknown_refunds, provider, shown)
@@ -91,6 +95,14 @@ def _compare(runtime: Runtime, provider: str, charge: Charge, *, is_dry_run: boo
         messages: tuple[TaskMessage, ...] = runtime.change(_ACTOR, comparisons.take_in, provider, charge, found)
         runtime.publish(messages)
     return found
+
+
+def _compare_disputes(runtime: Runtime, provider: str, shown: list[ShownDispute], *, is_dry_run: bool) -> None:
+    for dispute in runtime.read(changed_disputes, provider, shown):
+        _log.warning("%s shows a dispute as %s: %s", provider, dispute.status, dispute.reference)
+        if not is_dry_run:
+            applied = runtime.change(_ACTOR, apply_dispute, provider, dispute)
+            runtime.publish(applied.messages if applied is not None else ())
 
 
 def _request(change: Change, charge: Charge) -> AttemptRequest:

@@ -11,14 +11,16 @@ from sqlalchemy import Row
 from sqlalchemy.exc import DBAPIError
 
 from domain.claiming import is_being_sent
+from domain.disputes import ShownDispute
 from domain.errors import IllegalTransition, LeaseLost
 from domain.outcome import InDoubt, Outcome
 from domain.payment import AttemptStatus
-from gateways.base import AttemptRequest, SideEvent, WebhookEvent
+from gateways.base import AttemptRequest, DisputeGateway, GatewayError, SideEvent, WebhookEvent
 from gateways.failures import MalformedResponse
 from models import transition
 from models.audit import record_event
 from models.change import Change
+from models.disputes import apply_dispute
 from models.failpoints import reach
 from models.task_messages import WEBHOOK
 from models.webhook_events import close_event, lock_event, name_payment, postpone_event
@@ -43,7 +45,9 @@ def webhook(self: PaymentTask, event_row_id: str) -> None:
     runtime = self.runtime
     try:
         look_up = runtime.change(_ACTOR, _examine, runtime, event_row_id)
-        if look_up is not None:
+        if isinstance(look_up, _DisputeLookUp):
+            _read_and_apply_dispute(runtime, event_row_id, look_up)
+        elif look_up is not None:
             _look_up_and_apply(runtime, event_row_id, look_up)
     except DBAPIError:
         raise
@@ -62,6 +66,30 @@ def _look_up_and_apply(runtime: Runtime, event_row_id: str, look_up: _LookUp) ->
         runtime.publish(applied.messages)
 
 
+def _read_and_apply_dispute(runtime: Runtime, event_row_id: str, look_up: _DisputeLookUp) -> None:
+    gateway = runtime.gateways[look_up.provider]
+    if not isinstance(gateway, DisputeGateway):
+        raise AssertionError(f"bug: the disputes of {look_up.provider} cannot be read")
+    try:
+        shown = gateway.read_dispute(look_up.reference)
+    except GatewayError:
+        runtime.change(_ACTOR, _postpone, event_row_id)
+        return
+    reach("webhook.looked_up")
+    applied = runtime.change(f"{_ACTOR}:{look_up.provider}", _apply_dispute, event_row_id, shown)
+    if applied is not None:
+        runtime.publish(applied.messages)
+
+
+def _apply_dispute(change: Change, event_row_id: str, shown: ShownDispute) -> transition.Applied | None:
+    row = lock_event(change.connection, event_row_id)
+    if row is None:
+        return None
+    applied = apply_dispute(change, row.provider, shown)
+    close_event(change.connection, row, "applied", row.payment_id, change.now)
+    return applied
+
+
 def _postpone(change: Change, event_row_id: str) -> None:
     row = lock_event(change.connection, event_row_id)
     if row is not None:
@@ -76,8 +104,15 @@ class _LookUp(NamedTuple):
     attempt: AttemptRequest
 
 
-def _examine(change: Change, runtime: Runtime, event_row_id: str) -> _LookUp | None:
-    """Close the event if it is no news; otherwise return the attempt that has to be looked up."""
+class _DisputeLookUp(NamedTuple):
+    """The dispute that an event of `provider` is about, by the provider's id."""
+
+    provider: str
+    reference: str
+
+
+def _examine(change: Change, runtime: Runtime, event_row_id: str) -> _LookUp | _DisputeLookUp | None:
+    """Close the event if it is no news; otherwise return the attempt, or the dispute, that has to be looked up."""
     row = lock_event(change.connection, event_row_id)
     if row is None:
         return None
@@ -99,6 +134,8 @@ def _examine(change: Change, runtime: Runtime, event_row_id: str) -> _LookUp | N
     attempt_id = _match(change, row, event)
     if event.side_event is not None:
         payment_id = row.payment_id or _record_side_event(change, row, event, event.side_event, attempt_id)
+        if event.dispute is not None and payment_id is not None:
+            return _DisputeLookUp(row.provider, event.dispute)
         if attempt_id is None or not event.is_news:
             close_event(change.connection, row, "applied", payment_id, change.now)
             return None

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
+from domain.disputes import ShownDispute
 from domain.outcome import InDoubt, NotSent, Outcome
 from domain.payment import Verb
 from gateways.base import AttemptRequest, GatewayError, SaveReference, ShownRefund, VerifiedWebhook, WebhookEvent
@@ -46,9 +47,10 @@ from gateways.stripe.responses import (
     shown_refund,
 )
 from gateways.stripe.saved_methods import StripeSavedMethods
+from gateways.stripe.side_events import DisputePage, DisputeWithMoney, shown_dispute
 
 DEFAULT_BASE = "https://api.stripe.com"
-_INTENTS, _REFUNDS = "/v1/payment_intents", "/v1/refunds"
+_INTENTS, _REFUNDS, _DISPUTES = "/v1/payment_intents", "/v1/refunds", "/v1/disputes"
 _PAGE_SIZE = 100
 Model = TypeVar("Model", bound=ProviderModel)
 
@@ -125,6 +127,21 @@ class StripeGateway(StripeSavedMethods):
         """Return the refunds of an intent, whoever made them."""
         try:
             return [shown_refund(refund) for refund in self._refunds(charge.charged_reference)]
+        except CallFailed as failure:
+            raise GatewayError(failure.reason) from None
+
+    def read_dispute(self, reference: str) -> ShownDispute:
+        """Return a dispute as it stands."""
+        try:
+            return shown_dispute(DisputeWithMoney.parse(self._api.get(f"{_DISPUTES}/{segment(reference)}")))
+        except CallFailed as failure:
+            raise GatewayError(failure.reason) from None
+
+    def disputes_of(self, charge: AttemptRequest) -> list[ShownDispute]:
+        """Return the disputes about an intent. It has one charge that succeeded, and a charge one dispute or few."""
+        try:
+            page = self._api.get(_DISPUTES, payment_intent=charge.charged_reference, limit=_PAGE_SIZE)
+            return [shown_dispute(dispute) for dispute in DisputePage.parse(page).data]
         except CallFailed as failure:
             raise GatewayError(failure.reason) from None
 

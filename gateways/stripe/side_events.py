@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from domain.disputes import DisputeStatus, ShownDispute
 from domain.money import decimal_text
 from gateways.base import SideEvent
+from gateways.failures import CallFailed, FailureKind
 from gateways.provider_model import ProviderModel, Text, UnixTime, Word
 from gateways.stripe.money import from_stripe
 
@@ -78,6 +80,60 @@ class Dispute(ProviderModel):
     evidence_details: _Evidence | None = None
     network_reason_code: str | None = None
     payment_method_details: _MethodDetails | None = None
+
+
+class _BalanceTransaction(ProviderModel):
+    amount: int
+
+
+class _IntentOfDispute(ProviderModel):
+    id: Text
+
+
+class DisputeWithMoney(Dispute):
+    """A Dispute as it is read, with the transactions that took money from the account or gave it back."""
+
+    payment_intent: _IntentOfDispute | str
+    balance_transactions: list[_BalanceTransaction]
+
+
+class DisputePage(ProviderModel):
+    """The first page of a list of disputes."""
+
+    data: list[DisputeWithMoney]
+
+
+_STATUSES = {
+    **dict.fromkeys(("needs_response", "under_review"), DisputeStatus.OPEN),
+    **dict.fromkeys(("warning_needs_response", "warning_under_review"), DisputeStatus.OPEN),
+    **dict.fromkeys(("warning_closed", "prevented"), DisputeStatus.CLOSED),
+    "won": DisputeStatus.WON,
+    "lost": DisputeStatus.LOST,
+}
+
+
+def shown_dispute(dispute: DisputeWithMoney) -> ShownDispute:
+    """Return a dispute as it is compared with the books. Raises CallFailed for an unknown status.
+
+    The transactions are in the currency of the account's balance, so only their direction counts."""
+    status = _STATUSES.get(dispute.status or "")
+    if status is None:
+        raise CallFailed(dispute.in_doubt("status").reason, FailureKind.UNKNOWN)
+    currency = dispute.currency.upper()
+    amount = from_stripe(dispute.amount, currency)
+    is_withdrawn = sum(moved.amount for moved in dispute.balance_transactions) < 0
+    due_by = dispute.evidence_details and dispute.evidence_details.due_by
+    intent = dispute.payment_intent
+    return ShownDispute(
+        dispute.id,
+        intent if isinstance(intent, str) else intent.id,
+        status,
+        amount,
+        amount if is_withdrawn else 0,
+        _is_return(dispute),
+        dispute.reason or "unknown",
+        datetime.fromtimestamp(due_by, UTC).isoformat() if due_by and status is DisputeStatus.OPEN else None,
+    )
 
 
 def side_event_of(type: str, dispute: Dispute) -> SideEvent:

@@ -116,7 +116,8 @@ def _about_dispute(type: str, value: dict[str, Any]) -> WebhookEvent | None:
     if not intent:
         return None
     reference = intent if isinstance(intent, str) else intent.id
-    return WebhookEvent(reference, None, None, side_event=side_event_of(type, Dispute.parse(value)))
+    dispute = Dispute.parse(value)
+    return WebhookEvent(reference, None, None, side_event=side_event_of(type, dispute), dispute=dispute.id)
 
 
 def _attempt_id(metadata: _Metadata | None) -> str | None:

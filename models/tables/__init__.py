@@ -6,6 +6,7 @@ from models.tables.attempts import attempts
 from models.tables.base import metadata
 from models.tables.breakers import breakers
 from models.tables.comparisons import comparisons
+from models.tables.disputes import disputes
 from models.tables.dunning_cases import dunning_cases
 from models.tables.events import events
 from models.tables.idempotency_keys import idempotency_keys
@@ -23,6 +24,7 @@ __all__ = [
     "attempts",
     "breakers",
     "comparisons",
+    "disputes",
     "dunning_cases",
     "events",
     "idempotency_keys",

@@ -37,6 +37,9 @@ payments = Table(
     Column("received", BigInteger, nullable=False),
     Column("captured", BigInteger, nullable=False),
     Column("refunded", BigInteger, nullable=False),
+    # Taken back by the customer's bank, and which part of it for good.
+    Column("reversed", BigInteger, nullable=False),
+    Column("lost", BigInteger, nullable=False),
     # Taken a second time, and not given back yet.
     Column("duplicated", BigInteger, nullable=False),
     Column("authorization_expires_at", Instant),

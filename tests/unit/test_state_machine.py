@@ -13,6 +13,7 @@ from domain.commands import (
     Blocked,
     CancelRequested,
     ChargeWithdrawn,
+    DisputeSeen,
     GraceEnded,
     InvoicePaidOtherwise,
     OperationRequested,
@@ -152,6 +153,7 @@ PAYMENTS: list[dict[str, Any]] = [
     {"is_off_session": True, "subscription_id": "sub_1", "case": GRACE},
     {"authorized": 1000, "authorization_expires_at": NOW},
     {"authorized": 1000, "captured": 1000, "refunded": 400},
+    {"authorized": 1000, "captured": 1000, "lost": 1000},
     {"is_client_confirmed": True},
     {"next_provider": "other"},
 ]
@@ -174,6 +176,14 @@ COMMANDS: list[Trigger] = [
     ChargeWithdrawn(),
     *(Started(), Blocked(), ReviewRequired(), ReviewDecided(True), ReviewDecided(False), OperationRequested()),
     *(CancelRequested(), RetryDue(), GraceEnded(), InvoicePaidOtherwise()),
+    DisputeSeen("dp_1", withdrawn_more=1000, lost_more=0, is_return=False, reason="fraudulent"),
+    DisputeSeen("dp_1", withdrawn_more=400, lost_more=400, is_return=False, reason="fraudulent"),
+    DisputeSeen("dp_1", withdrawn_more=-1000, lost_more=0, is_return=False, reason="fraudulent"),
+    DisputeSeen("dp_1", withdrawn_more=-1000, lost_more=-1000, is_return=False, reason="fraudulent"),
+    *(
+        DisputeSeen("dp_1", withdrawn_more=1000, lost_more=1000, is_return=True, reason=reason)
+        for reason in ("insufficient_funds", "incorrect_account_details", "stop_payment_order")
+    ),
 ]
 
 
@@ -184,6 +194,8 @@ def situations() -> Iterator[tuple[Payment, Any]]:
         for verb, status, reason in product(Verb, AttemptStatus, (None, "expired", "not_sent")):
             amount = 400 if verb is Verb.REFUND else 1000
             yield payment, new_attempt(verb, status, amount=amount, reason=reason)
+        for status in AttemptStatus:
+            yield payment, new_attempt(Verb.REFUND, status, amount=400, is_of_duplicate=True)
 
 
 def taken(payment: Payment, attempt: Attempt, cause: Trigger) -> tuple[State, Event] | None:

@@ -1,0 +1,100 @@
+"""What a dispute or a returned debit does to its payment: money is taken back, given back, or lost for good.
+
+An open dispute takes the money and decides nothing: its invoice stays collected. A lost one opens the invoice again and
+turns the subscription past due; one that is won after all gives both back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from domain.commands import DisputeSeen
+from domain.decision import Decision, DecisionContext, MarkSubscription, PaymentChanges
+from domain.decline import DeclineClass, classify
+from domain.dunning import SubscriptionStatus
+from domain.dunning_decisions import close_case_recovered, end_unpaid
+from domain.movement import Movement, MovementKind
+from domain.payment import COLLECTED, Event
+
+
+class DisputeStatus(StrEnum):
+    """Where a dispute stands, whatever the order in which its events came."""
+
+    OPEN = "open"
+    WON = "won"
+    LOST = "lost"
+    CLOSED = "closed"  # it ended without a verdict, such as an inquiry
+
+
+@dataclass(frozen=True, slots=True)
+class ShownDispute:
+    """A dispute as the provider shows it now. `charge_reference`: the charge that it is about.
+
+    `withdrawn`: what is taken from us at this moment, in minor units of the payment's currency. `is_return`: a debit
+    that its bank or payer took back. `reason`: the provider's word. `respond_by`: until when evidence is wanted."""
+
+    reference: str
+    charge_reference: str
+    status: DisputeStatus
+    amount: int
+    withdrawn: int
+    is_return: bool
+    reason: str
+    respond_by: str | None = None
+
+    def differs_from(self, status: str, withdrawn: int, lost: int) -> bool:
+        """Tell whether the dispute stands otherwise than it is stored."""
+        return (self.status, self.withdrawn, self.lost) != (status, withdrawn, lost)
+
+    @property
+    def lost(self) -> int:
+        """What is gone for good."""
+        return self.withdrawn if self.status is DisputeStatus.LOST else 0
+
+
+def decide_dispute(context: DecisionContext, seen: DisputeSeen) -> Decision | None:
+    """Decide what a dispute changes. None if the books have it already."""
+    payment = context.payment
+    movements = _movements(seen)
+    lost = payment.lost + seen.lost_more
+    left = payment.captured - payment.refunded - lost
+    changes: PaymentChanges = {"lost": lost} if seen.lost_more else {}
+    if seen.lost_more > 0 and context.state in COLLECTED and left <= 0:
+        return _reverse(context, seen, changes, movements)
+    if seen.lost_more < 0 and left > 0 and context.allows(Event.PAYMENT_RESTORED):
+        restored = {**changes, "failure_code": None}
+        return Decision(Event.PAYMENT_RESTORED, restored, {}, close_case_recovered(context), movements)  # type: ignore[arg-type]
+    if not movements and not changes:
+        return None
+    return Decision(_event(seen), changes, movements=movements)
+
+
+def _movements(seen: DisputeSeen) -> tuple[Movement, ...]:
+    if seen.withdrawn_more == 0:
+        return ()
+    if seen.withdrawn_more < 0:
+        kind = MovementKind.DISPUTE_RETURN
+    else:
+        kind = MovementKind.REVERSAL if seen.is_return else MovementKind.DISPUTE
+    return (Movement(kind, -seen.withdrawn_more, seen.reference),)
+
+
+def _event(seen: DisputeSeen) -> Event:
+    if seen.lost_more > 0:
+        return Event.PAYMENT_REVERSED_PARTLY
+    return Event.DISPUTE_RETURNED if seen.withdrawn_more < 0 else Event.DISPUTE_WITHDRAWN
+
+
+def _reverse(
+    context: DecisionContext, seen: DisputeSeen, changes: PaymentChanges, movements: tuple[Movement, ...]
+) -> Decision:
+    """Open the invoice again. A subscription's payment goes to dunning by the class of the reason."""
+    # A run of the retry policy that ended before has nothing to do with this one.
+    fresh = replace(context, payment=replace(context.payment, case=None))
+    # Who has disputed a card payment is not charged again; a returned debit says why it came back.
+    decline_class = classify(seen.reason) if seen.is_return else DeclineClass.HARD
+    ended = end_unpaid(fresh, {}, decline_class, seen.reason, Event.PAYMENT_REVERSED)
+    effects = ended.effects
+    if not effects and context.payment.subscription_id:
+        effects = (MarkSubscription(SubscriptionStatus.PAST_DUE),)
+    return replace(ended, payment=ended.payment | changes, effects=effects, movements=movements)

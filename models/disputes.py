@@ -1,0 +1,84 @@
+"""Disputes: stores how each stands, and applies what has changed to its payment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
+
+from domain.commands import DisputeSeen
+from domain.disputes import ShownDispute
+from models import transition
+from models.change import Change
+from models.session import insert_new
+from models.tables import attempts, disputes
+from models.transition import Applied
+
+
+def find_disputed_payment(connection: Connection, provider: str, charge_reference: str) -> str | None:
+    """Return the payment of the charge that a dispute is about."""
+    is_charge = (attempts.c.provider == provider) & (attempts.c.provider_reference == charge_reference)
+    payment_id: str | None = connection.scalar(select(attempts.c.payment_id).where(is_charge).limit(1))
+    return payment_id
+
+
+def apply_dispute(change: Change, provider: str, shown: ShownDispute) -> Applied | None:
+    """Book what a dispute shows beyond what is stored of it. None if its charge is not ours.
+
+    The stored row, which is written under the payment's lock, says what of the dispute is booked already."""
+    payment_id = find_disputed_payment(change.connection, provider, shown.charge_reference)
+    if payment_id is None:
+        return None
+    transition.lock_payment(change.connection, payment_id)
+    known = _find(change.connection, provider, shown.reference)
+    seen = DisputeSeen(
+        shown.reference,
+        withdrawn_more=shown.withdrawn - (known.withdrawn if known else 0),
+        lost_more=shown.lost - (known.lost if known else 0),
+        is_return=shown.is_return,
+        reason=shown.reason,
+    )
+    data = {"reference": shown.reference, "status": shown.status, "reason": shown.reason}
+    applied = transition.apply_to_payment(change, payment_id, seen, data)
+    _store(change, provider, payment_id, shown, is_new=known is None)
+    return applied
+
+
+def changed_disputes(connection: Connection, provider: str, shown: Iterable[ShownDispute]) -> list[ShownDispute]:
+    """Return the shown disputes that are stored otherwise, or not at all."""
+    return [dispute for dispute in shown if _differs(_find(connection, provider, dispute.reference), dispute)]
+
+
+def _differs(known: Row[Any] | None, shown: ShownDispute) -> bool:
+    return known is None or shown.differs_from(known.status, known.withdrawn, known.lost)
+
+
+def disputes_of(connection: Connection, payment_id: str) -> list[Row[Any]]:
+    """Return the disputes of a payment."""
+    stored = select(disputes).where(disputes.c.payment_id == payment_id).order_by(disputes.c.reference)
+    return list(connection.execute(stored))
+
+
+def _find(connection: Connection, provider: str, reference: str) -> Row[Any] | None:
+    is_it = (disputes.c.provider == provider) & (disputes.c.reference == reference)
+    return connection.execute(select(disputes).where(is_it)).one_or_none()
+
+
+def _store(change: Change, provider: str, payment_id: str, shown: ShownDispute, *, is_new: bool) -> None:
+    values = {
+        "status": shown.status,
+        "reason": shown.reason,
+        "is_return": shown.is_return,
+        "amount": shown.amount,
+        "withdrawn": shown.withdrawn,
+        "lost": shown.lost,
+        "respond_by": shown.respond_by,
+        "updated_at": change.now,
+    }
+    key = {"provider": provider, "reference": shown.reference}
+    if is_new:
+        insert_new(change.connection, disputes, values | key | {"payment_id": payment_id})
+        return
+    is_it = (disputes.c.provider == provider) & (disputes.c.reference == shown.reference)
+    change.connection.execute(update(disputes).where(is_it).values(values))

@@ -1,0 +1,175 @@
+"""Returned debits and disputes: the invoice is open again, the subscription past due, and a won dispute gives back."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from models.movements import differences
+from models.session import read
+from models.tables import disputes, movements
+from models.task_messages import COMPARE
+from tests.system import AMOUNT, System
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture(autouse=True)
+def _the_books_are_sums(system: System) -> Iterator[None]:
+    yield
+    assert read(system.engine, lambda connection: list(differences(connection))) == []
+
+
+def dispute(system: System, payment_id: str, reason: str) -> str:
+    """Dispute a payment's charge; return the dispute's id."""
+    path = f"intents/{system.reference(payment_id)}/dispute"
+    return str(system.provider.control(path, {"reason": reason})["id"])
+
+
+def events_of(system: System, reference: str) -> list[Any]:
+    """Return the events about a dispute, oldest first."""
+    found = system.provider.call("GET", "/v1/events?limit=100")["data"]
+    return [event for event in reversed(found) if event["data"]["object"]["id"] == reference]
+
+
+def booked(system: System, payment_id: str) -> list[tuple[str, int]]:
+    """Return the movements of a payment."""
+    return [(row.kind, row.amount) for row in system.rows(movements, movements.c.payment_id == payment_id)]
+
+
+def debited(system: System, **changes: Any) -> str:
+    """Return a captured debit."""
+    payment_id = system.pay(**(system.provider.saved_bank_account() | changes))
+    system.run_until_idle()
+    system.provider.decide_at_bank(system.reference(payment_id), "success")
+    system.deliver_and_run(system.provider.event("payment_intent.succeeded", system.reference(payment_id)))
+    assert system.state(payment_id) == "captured"
+    return payment_id
+
+
+def test_a_returned_debit_opens_its_invoice_again(system: System) -> None:
+    payment_id = debited(system)
+    for event in events_of(system, dispute(system, payment_id, "incorrect_account_details")):
+        system.deliver_and_run(event)
+    assert system.state(payment_id) == "reversed"
+    assert booked(system, payment_id) == [("charge", AMOUNT), ("reversal", -AMOUNT)]
+    assert system.get("/invoices/inv").json["open_amount"] == "12.30"
+    assert system.get(f"/{payment_id}").json["reversed_amount"] == "12.30"
+    assert system.post(f"/{payment_id}/refunds", Idempotency_Key="no").status_code == 409
+
+    again = system.pay()
+    system.run_until_idle()
+    assert (system.state(again), system.get("/invoices/inv").json["open_amount"]) == ("captured", "0.00")
+
+
+@pytest.mark.parametrize(
+    ("reason", "state", "status"),
+    [
+        ("insufficient_funds", "past_due", "past_due"),
+        ("incorrect_account_details", "in_grace", "past_due"),
+        ("debit_not_authorized", "in_grace", "past_due"),
+    ],
+)
+def test_a_returned_debit_of_a_subscription_goes_to_dunning(
+    system: System, reason: str, state: str, status: str
+) -> None:
+    payment_id = debited(system, subscription_id="sub", off_session=True)
+    assert system.subscription_status() == "active"
+    for event in events_of(system, dispute(system, payment_id, reason)):
+        system.deliver_and_run(event)
+    assert (system.state(payment_id), system.subscription_status()) == (state, status)
+
+
+def test_a_retry_of_a_returned_debit_pays_the_invoice_again(system: System) -> None:
+    payment_id = debited(system, subscription_id="sub", off_session=True)
+    for event in events_of(system, dispute(system, payment_id, "insufficient_funds")):
+        system.deliver_and_run(event)
+    system.advance(days=3, minutes=1)
+    system.provider.decide_at_bank(str(system.attempts(payment_id)[1].provider_reference), "success")
+    system.advance(minutes=2)
+    payment = system.payment(payment_id)
+    assert (payment.state, payment.captured, payment.reversed) == ("captured", 2 * AMOUNT, AMOUNT)
+    assert (system.subscription_status(), system.get("/invoices/inv").json["open_amount"]) == ("active", "0.00")
+    system.request(f"/{payment_id}/refunds", Idempotency_Key="all")
+    system.run_until_idle()
+    assert (system.state(payment_id), system.payment(payment_id).refunded) == ("refunded", AMOUNT)
+
+
+def test_an_open_dispute_takes_the_money_and_keeps_the_invoice_paid(system: System) -> None:
+    payment_id = system.pay()
+    system.run_until_idle()
+    for event in events_of(system, dispute(system, payment_id, "fraudulent")):
+        system.deliver_and_run(event)
+    assert (system.state(payment_id), system.payment(payment_id).reversed) == ("captured", AMOUNT)
+    assert system.get("/invoices/inv").json["open_amount"] == "0.00"
+    assert system.post(f"/{payment_id}/refunds", Idempotency_Key="no").status_code == 422
+
+
+@pytest.mark.parametrize("result", ["won", "lost"])
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4)))[::5])
+def test_a_dispute_ends_the_same_in_whatever_order_its_events_come(
+    system: System, order: tuple[int, ...], result: str
+) -> None:
+    payment_id = system.pay()
+    system.run_until_idle()
+    reference = dispute(system, payment_id, "fraudulent")
+    system.provider.control(f"disputes/{reference}/close", {"result": result})
+    events = events_of(system, reference)
+    for index in order:
+        if index < len(events):
+            system.deliver_and_run(events[index])
+    is_won = result == "won"
+    assert system.state(payment_id) == ("captured" if is_won else "reversed")
+    assert system.get("/invoices/inv").json["open_amount"] == ("0.00" if is_won else "12.30")
+    assert system.payment(payment_id).reversed == (0 if is_won else AMOUNT)
+    [row] = system.rows(disputes)
+    assert (row.status, row.payment_id) == (result, payment_id)
+
+
+def test_a_dispute_that_is_won_late_gives_the_payment_back(system: System) -> None:
+    payment_id = system.pay()
+    system.run_until_idle()
+    for event in events_of(system, dispute(system, payment_id, "fraudulent")):
+        system.deliver_and_run(event)
+    [row] = system.rows(disputes)
+    system.provider.control(f"disputes/{row.reference}/close", {"result": "won"})
+    for event in events_of(system, row.reference):
+        system.deliver_and_run(event)
+    assert (system.state(payment_id), system.payment(payment_id).reversed) == ("captured", 0)
+    assert booked(system, payment_id) == [("charge", AMOUNT), ("dispute", -AMOUNT), ("dispute_return", AMOUNT)]
+
+
+def test_a_dispute_without_webhooks_is_booked_by_the_comparison(system: System) -> None:
+    payment_id = system.pay()
+    system.run_until_idle()
+    system.run(COMPARE)
+    reference = dispute(system, payment_id, "fraudulent")
+    system.provider.control(f"disputes/{reference}/close", {"result": "lost"})
+    for _ in range(26):
+        system.move_clock(hours=1)
+        system.run(COMPARE)
+    assert (system.state(payment_id), booked(system, payment_id)[-1]) == ("reversed", ("dispute", -AMOUNT))
+
+
+def test_a_late_webhook_of_the_charge_does_not_book_reversed_money_again(system: System) -> None:
+    payment_id = debited(system)
+    for event in events_of(system, dispute(system, payment_id, "incorrect_account_details")):
+        system.deliver_and_run(event)
+    late = system.provider.event("payment_intent.succeeded", system.reference(payment_id)) | {"id": "evt_late"}
+    assert system.deliver_and_run(late).status == "applied"
+    assert (system.state(payment_id), len(booked(system, payment_id))) == ("reversed", 2)
+
+
+def test_a_dispute_that_cannot_be_read_is_read_again(system: System) -> None:
+    payment_id = system.pay()
+    system.run_until_idle()
+    reference = dispute(system, payment_id, "fraudulent")
+    system.provider.control(f"disputes/{reference}/close", {"result": "lost"})
+    system.provider.fail("disputes.retrieve", "error_before")
+    row = system.deliver_and_run(events_of(system, reference)[-1])
+    assert (row.status, system.state(payment_id)) == ("stored", "captured")
+    system.advance(seconds=10)
+    assert system.state(payment_id) == "reversed"
