@@ -158,11 +158,6 @@ def _book_authorization(context: DecisionContext, outcome: Approved) -> Decision
     return Decision(Event.CHARGE_AUTHORIZED, changes, finished, movements=(held,))
 
 
-def may_be_booked(captured: int, verb: Verb) -> bool:
-    """Tell whether the outcome of an attempt may show money that is booked already, perhaps by another attempt."""
-    return captured > 0 and verb is not Verb.REFUND
-
-
 def _book_duplicate(context: DecisionContext, outcome: Approved) -> Decision | None:
     """A second attempt took the money as well: a movement of its own, which an operator gives back."""
     if not outcome.captured:

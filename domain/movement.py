@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from domain.outcome import Approved
+from domain.payment import Verb
 
 
 class MovementKind(StrEnum):
@@ -99,3 +100,8 @@ def movements_of_capture(held: int, outcome: Approved, *, is_held: bool) -> tupl
     capture = Movement(MovementKind.CAPTURE, captured, outcome.reference)
     release = Movement(MovementKind.RELEASE, captured - total if is_held else 0, outcome.reference)
     return tuple(movement for movement in (missing, capture, release) if movement.amount)
+
+
+def may_be_booked(captured: int, verb: Verb) -> bool:
+    """Tell whether the outcome of an attempt may show money that is booked already, perhaps by another attempt."""
+    return captured > 0 and verb is not Verb.REFUND

@@ -12,7 +12,8 @@ from models.change import Change
 from models.tables import movements, payments
 
 _insert_movement = insert(movements)
-_TAKING = (MovementKind.CHARGE, MovementKind.CAPTURE, MovementKind.DUPLICATE)
+# Kinds that take the customer's money.
+TAKING = (MovementKind.CHARGE, MovementKind.CAPTURE, MovementKind.DUPLICATE)
 # Payments that are compared at once: a page is one statement.
 _PAGE = 5_000
 
@@ -40,7 +41,7 @@ def book(change: Change, payment: Row[Any], attempt_id: str | None, provider: st
 def taken_by(connection: Connection, payment_id: str) -> frozenset[str]:
     """Return the ids of the attempts, and those of the provider's objects, whose captured money is booked."""
     taken = select(movements.c.provider_id, movements.c.attempt_id).where(
-        movements.c.payment_id == payment_id, movements.c.kind.in_(_TAKING)
+        movements.c.payment_id == payment_id, movements.c.kind.in_(TAKING)
     )
     return frozenset(name for row in connection.execute(taken) for name in row if name is not None)
 

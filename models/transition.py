@@ -7,9 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, exists, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, exists, literal, or_, select, update
 
-from domain.charging import may_be_booked
 from domain.commands import InvoicePaidOtherwise, Trigger
 from domain.decision import (
     AddAttempt,
@@ -23,7 +22,7 @@ from domain.decision import (
 from domain.dunning import CaseState
 from domain.errors import LeaseLost, NotFound
 from domain.idempotency_key import KeyState
-from domain.movement import amounts_after
+from domain.movement import amounts_after, may_be_booked
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
 from domain.payment import IN_DUNNING, Attempt, AttemptStatus, Event, Payment, State, Verb
 from domain.state_machine import decide, target
@@ -31,10 +30,10 @@ from models.attempts import add_attempt, close_other_attempts, write_decision
 from models.audit import record_event
 from models.change import Change
 from models.dunning_cases import find_case, save_case
-from models.movements import book, taken_by
+from models.movements import TAKING, book, taken_by
 from models.queries import invoice_position
 from models.subscriptions import mark_subscription
-from models.tables import attempts, breakers, dunning_cases, payments
+from models.tables import attempts, breakers, dunning_cases, movements, payments
 from models.task_messages import TaskMessage, message_for_attempt
 
 
@@ -64,6 +63,17 @@ _has_unpaid_sibling = exists().where(
     # Not IN: SQLAlchemy writes its text anew for every execution.
     or_(dunning_cases.c.state == CaseState.RETRYING, dunning_cases.c.state == CaseState.IN_GRACE),
 )
+_is_booked = case(
+    (
+        payments.c.captured > 0,
+        exists().where(
+            movements.c.payment_id == payments.c.id,
+            or_(movements.c.attempt_id == attempts.c.id, movements.c.provider_id == attempts.c.provider_reference),
+            or_(*(movements.c.kind == kind for kind in TAKING)),
+        ),
+    ),
+    else_=False,
+)
 # Decisions and attempt requests need no more: each column costs, and personal data stays where it is.
 _UNREAD = {"payer", "metadata", "next_action", "failure_code", "is_captured_later"}
 _UNREAD_OF_ATTEMPT = {
@@ -74,8 +84,8 @@ _payment_columns: list[ColumnElement[Any]] = [column for column in payments.c if
 _attempt_columns: list[ColumnElement[Any]] = [
     column.label(f"attempt_{column.name}") for column in attempts.c if column.name not in _UNREAD_OF_ATTEMPT
 ]
-# `has_other_due_attempt` and `has_unpaid_sibling` may be stale, because the statement read them before it waited for
-# the lock. Harmless: a row they miss is checked again when it is next due.
+# `is_booked`, `has_other_due_attempt` and `has_unpaid_sibling` may be stale, because the statement read them before it
+# waited for the lock. Harmless: a row they miss is checked again when it is next due, and no movement is booked twice.
 _lock_attempt: Any = (
     select(
         *_payment_columns,
@@ -84,6 +94,7 @@ _lock_attempt: Any = (
         breakers.c.opened_at.label("breaker_opened_at"),
         _has_other_due_attempt.label("has_other_due_attempt"),
         _has_unpaid_sibling.label("has_unpaid_sibling"),
+        _is_booked.label("is_booked"),
     )
     .join(attempts, attempts.c.payment_id == payments.c.id)
     .outerjoin(breakers, (breakers.c.provider == attempts.c.provider) & (breakers.c.verb == attempts.c.verb))
@@ -240,7 +251,7 @@ def _payment(connection: Connection, row: Row[Any]) -> Payment:
         lost=row.lost,
         captured=row.captured,
         refunded=row.refunded,
-        taken=taken_by(connection, row.id) if _may_be_booked(row) else frozenset(),
+        taken=_taken(connection, row),
         is_off_session=row.is_off_session,
         is_client_confirmed=row.is_client_confirmed,
         subscription_id=row.subscription_id,
@@ -254,9 +265,13 @@ def _payment(connection: Connection, row: Row[Any]) -> Payment:
     )
 
 
-def _may_be_booked(row: Row[Any]) -> bool:
-    verb = row._mapping.get("attempt_verb")
-    return verb is not None and may_be_booked(row.captured, Verb(verb))
+def _taken(connection: Connection, row: Row[Any]) -> frozenset[str]:
+    """Return whose money is booked, as far as the attempt's outcome may show it again."""
+    attempt_id = row._mapping.get("attempt_id")
+    if attempt_id is None or not may_be_booked(row.captured, Verb(row.attempt_verb)):
+        return frozenset()
+    # The usual case, a webhook that comes after the charge, needs no statement of its own.
+    return frozenset({attempt_id}) if row.is_booked else taken_by(connection, row.id)
 
 
 def _next_provider(row: Row[Any]) -> str | None:
