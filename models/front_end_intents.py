@@ -50,7 +50,7 @@ def accept_intent(
     CollectionInProgress or AmountAboveOpen."""
     connection = change.connection
     invoice = lock_invoice(connection, request.invoice_id, caller.application)
-    record = IdempotencyRecord(invoice.application, key, request.fingerprint("intent"))
+    record = IdempotencyRecord(invoice.application, key, "intent", request)
     replay = reserve_key(connection, record, change.now)
     position = invoice_position(connection, invoice.id)
     for payment_id in (replay.payment_id if replay else None, position.live_payment):
