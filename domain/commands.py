@@ -13,6 +13,11 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class IntentRepeated:
+    """A front end asks again for an intent that could not be created; its creation is about to be called again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Blocked:
     """The fraud score forbids the charge."""
 
@@ -61,6 +66,7 @@ class InvoicePaidOtherwise:
 
 Command = (
     Started
+    | IntentRepeated
     | Blocked
     | ReviewRequired
     | ReviewDecided
