@@ -201,7 +201,7 @@ class System:
     def _pay(self, invoice: str, card: str, **more: str) -> str:
         body = {"invoice_id": invoice, "user_id": f"user-{invoice}", "amount": "24.90", "currency": "EUR"}
         body |= {"payment_method": "credit_card", "payment_method_token": card}
-        return str(self._post("/process", body | more)["id"])
+        return str(self._post("/process", body | more, {"Idempotency-Key": invoice})["id"])
 
     def _post(self, path: str, body: Json, headers: dict[str, str] | None = None) -> Json:
         return _accepted(self._client.post(API + path, json=body, headers=self._headers | (headers or {})))

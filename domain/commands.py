@@ -13,6 +13,11 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class IntentRepeated:
+    """A front end asks again for an intent that could not be created; its creation is about to be called again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Blocked:
     """The fraud score forbids the charge."""
 
@@ -74,6 +79,7 @@ class DisputeSeen:
 
 Command = (
     Started
+    | IntentRepeated
     | Blocked
     | ReviewRequired
     | ReviewDecided

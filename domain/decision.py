@@ -48,7 +48,7 @@ class AttemptChanges(TypedDict, total=False):
 
     status: AttemptStatus
     due_at: datetime | None
-    finished_at: datetime
+    finished_at: datetime | None
     provider_reference: str
     lookups: int
     looked_up_at: datetime
@@ -56,7 +56,7 @@ class AttemptChanges(TypedDict, total=False):
     claims: int
     key_number: int
     key_state: KeyState
-    code: str
+    code: str | None
     decline_class: DeclineClass
     decline_code: str | None
     advice_code: str | None

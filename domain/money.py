@@ -51,9 +51,7 @@ class Money:
         domain.errors.InvalidAmount: amount has more decimals than JPY has (0)
         """
         digits = exponent(currency)
-        # Written out, 1e999999999 would fill the memory, so a number that large or small is refused in its short form.
-        is_written_out = isinstance(amount, Decimal) and abs(amount.adjusted()) < 20
-        text = format(amount, "f") if is_written_out else str(amount)
+        text = _written_out(amount)
         if isinstance(amount, bool | float) or not _PLAIN.fullmatch(text):
             raise InvalidAmount('amount must be a positive decimal such as "12.30"')
         whole, _, fraction = text.partition(".")
@@ -66,6 +64,27 @@ class Money:
 
     def __str__(self) -> str:
         return decimal_text(self.minor, self.currency)
+
+
+def canonical_amount(amount: str | int | Decimal) -> str:
+    """Return the one text that stands for all ways to write an amount; what is no amount stays as it is.
+
+    >>> canonical_amount("12.30"), canonical_amount(Decimal("12.3")), canonical_amount("012.3000")
+    ('12.3', '12.3', '12.3')
+    >>> canonical_amount(100), canonical_amount(Decimal("1e2")), canonical_amount("much")
+    ('100', '100', 'much')
+    """
+    text = _written_out(amount)
+    if not _PLAIN.fullmatch(text):
+        return text
+    whole, _, fraction = text.partition(".")
+    return f"{whole.lstrip('0') or '0'}.{fraction.rstrip('0')}".rstrip(".")
+
+
+def _written_out(amount: str | int | Decimal) -> str:
+    # Written out, 1e999999999 would fill the memory, so a number that large or small stays in its short form.
+    is_written_out = isinstance(amount, Decimal) and abs(amount.adjusted()) < 20
+    return format(amount, "f") if is_written_out else str(amount)
 
 
 def decimal_text(minor: int, currency: str) -> str:

@@ -149,6 +149,8 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     # collecting: the call, a look-up or a webhook may bring the same outcome in any of these states
     (State.ACCEPTED, Event.CHARGE_STARTED): State.PROCESSING,
     (State.PAST_DUE, Event.CHARGE_STARTED): State.PROCESSING,
+    # a front-end intent that could not be created is asked for again
+    (State.FAILED, Event.CHARGE_STARTED): State.PROCESSING,
     **_from(_COLLECTING, Event.CHARGE_RESUMED, State.ACCEPTED),
     # PROCESSING, not ACCEPTED: the call that was in doubt may still be running, so no cancel may come in between
     (State.IN_DOUBT, Event.CHARGE_RESUMED): State.PROCESSING,

@@ -181,6 +181,13 @@ class Router:
         configured = {name: provider.region for name, provider in self.providers.items()}
         return route(routing_request, configured, down=self.down, rules=self.rules)
 
+    def choices_or_refusal(self, routing_request: RoutingRequest) -> tuple[Choice, ...] | InvalidRequest:
+        """Return the providers, or the refusal for a caller that looks for an earlier response before it refuses."""
+        try:
+            return self(routing_request)
+        except InvalidRequest as refusal:
+            return refusal
+
 
 @dataclass(frozen=True, slots=True)
 class Offer:

@@ -15,6 +15,7 @@ from domain.commands import (
     Command,
     DisputeSeen,
     GraceEnded,
+    IntentRepeated,
     InvoicePaidOtherwise,
     OperationRequested,
     RetryDue,
@@ -94,6 +95,17 @@ def _start(context: DecisionContext, trigger: Command) -> Decision:
     return Decision(Event.CHARGE_STARTED if is_first else None, attempt=claimed)
 
 
+def _repeat_intent(context: DecisionContext, trigger: Command) -> Decision:
+    """Claim the attempt once more. Its next creation gets a key of its own: an intent without a reference has no
+    secret that anybody could pay with, so a second one does no harm."""
+    attempt = context.attempt
+    if not context.payment.is_client_confirmed or attempt.is_known_to_provider:
+        raise IllegalTransition("only an intent that was not created can be asked for again")
+    claimed = _start(context, trigger)
+    again: AttemptChanges = {"retries": attempt.retries + 1, "finished_at": None, "code": None}
+    return replace(claimed, payment={"failure_code": None}, attempt=claimed.attempt | again)
+
+
 def _block(context: DecisionContext, trigger: Command) -> Decision:
     return _end_before_charge(context, Event.FRAUD_BLOCKED, "fraud_blocked")
 
@@ -159,6 +171,7 @@ def _decide_dispute(context: DecisionContext, trigger: Command) -> Decision | No
 
 _COMMANDS: dict[type[Command], Callable[[DecisionContext, Command], Decision | None]] = {
     Started: _start,
+    IntentRepeated: _repeat_intent,
     Blocked: _block,
     ReviewRequired: _hold_for_review,
     ReviewDecided: _decide_review,

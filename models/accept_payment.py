@@ -10,14 +10,14 @@ from typing import Any
 
 from sqlalchemy import Connection, insert
 
-from domain.errors import NotFound
+from domain.errors import InvalidRequest, NotFound
 from domain.money import Money
 from domain.payment import Event, State, Verb
 from domain.routing import Choice
 from models.attempts import insert_attempt, new_attempt
 from models.audit import record_event
 from models.due_rows import SWEEP_AFTER
-from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key
+from models.idempotency import ApiResponse, Caller, IdempotencyRecord, find_replay, reserve_key
 from models.invoices import DEFAULT_APPLICATION, application_of_invoice, create_or_lock_invoice
 from models.provider_customers import belongs_to_another_user
 from models.queries import payment_view
@@ -34,24 +34,30 @@ def accept_payment(
     caller: Caller,
     key: str | None,
     now: datetime,
-    choices: Sequence[Choice],
+    choices: Sequence[Choice] | InvalidRequest,
 ) -> ApiResponse:
     """Store the payment, its first attempt and its event, due now; respond 202 with the payment.
 
-    `choices`: the payment's route, the preferred provider first. Raises Conflict, CollectionInProgress,
-    InvoiceMismatch or AmountAboveOpen when the invoice does not allow this collection now."""
+    `choices`: the payment's route, the preferred provider first, or why it has none. A repeat of the key gets the
+    first response, whatever has changed since. Raises the refusal in `choices`, NotFound, Conflict,
+    CollectionInProgress, InvoiceMismatch or AmountAboveOpen when this cannot be collected now."""
     money = request.money
     application = caller.application or application_of_invoice(connection, request.invoice_id) or DEFAULT_APPLICATION
-    _require_own_customer(connection, request, application)
+    record = IdempotencyRecord(application, key, "process", request)
+    if isinstance(choices, InvalidRequest):
+        replay = find_replay(connection, record)
+        if replay is None:
+            raise choices
+        return replay
     payment = _payment_of_request(request, application, money, now, choices)
     verb = Verb.CHARGE if request.capture else Verb.AUTHORIZE
     attempt = first_attempt(payment, verb, caller.actor, now) | {"due_at": now + SWEEP_AFTER}
     body = payment_view(payment, [attempt]) | {"fraud": None, "disputes": [], "dunning": None}
     response = ApiResponse(202, body, payment["id"], (message_for_attempt(attempt["id"], verb),))
-    record = IdempotencyRecord(application, key, request.fingerprint("process"))
     replay = reserve_key(connection, record, now, response)
     if replay is not None:
         return replay
+    _require_own_customer(connection, request, application)
     create_or_lock_invoice(connection, request, money, application, now)
     if request.subscription_id is not None:
         get_or_create_subscription(connection, request.subscription_id, application, request.user_id, now)

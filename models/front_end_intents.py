@@ -5,15 +5,16 @@ The payment is stored and its attempt claimed before the provider's intent is cr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
-from domain.commands import Started
+from domain.commands import IntentRepeated, Started
 from domain.errors import AmountAboveOpen
 from domain.invoice import require_no_live_payment
 from domain.money import Money
-from domain.payment import Verb
+from domain.payment import State, Verb
 from domain.payment_methods import PaymentMethod
 from domain.routing import Choice, RoutingRequest
 from models import transition
@@ -28,10 +29,23 @@ from models.tables import attempts, payments
 # Returns the route of a payment, the preferred provider first.
 Route = Callable[[RoutingRequest], Sequence[Choice]]
 
+_intents = (
+    select(
+        payments,
+        attempts.c.id.label("attempt_id"),
+        attempts.c.fencing_token,
+        attempts.c.provider_reference,
+        attempts.c.retries,
+    )
+    .join(attempts, attempts.c.payment_id == payments.c.id)
+    .where(payments.c.is_client_confirmed, attempts.c.number == 1)
+)
+
 
 @dataclass(frozen=True, slots=True)
 class FrontEndIntent:
-    """A payment that a front end confirms. `reference` None: the provider's intent is not created yet."""
+    """A payment that a front end confirms. `reference` None: the provider's intent is not created yet. `retries`: how
+    often its creation has failed."""
 
     payment_id: str
     attempt_id: str
@@ -39,6 +53,7 @@ class FrontEndIntent:
     provider: str
     money: Money
     reference: str | None
+    retries: int = 0
 
 
 def accept_intent(
@@ -46,11 +61,12 @@ def accept_intent(
 ) -> FrontEndIntent:
     """Store a payment over what is outstanding on an invoice and claim its attempt, or return the open one.
 
-    A customer who comes back to the checkout gets the same intent, not a second collection. Raises
-    CollectionInProgress or AmountAboveOpen."""
+    A customer who comes back to the checkout gets the same intent, not a second collection; one whose intent could
+    not be created goes on with the same payment. Raises CollectionInProgress, AmountAboveOpen or what `route` raises.
+    """
     connection = change.connection
     invoice = lock_invoice(connection, request.invoice_id, caller.application)
-    record = IdempotencyRecord(invoice.application, key, request.fingerprint("intent"))
+    record = IdempotencyRecord(invoice.application, key, "intent", request)
     replay = reserve_key(connection, record, change.now)
     position = invoice_position(connection, invoice.id)
     for payment_id in (replay.payment_id if replay else None, position.live_payment):
@@ -65,7 +81,11 @@ def accept_intent(
     # The browser brings the instrument, so the request counts as having one.
     given = frozenset({"payment_method_token"})
     provider = route(RoutingRequest(PaymentMethod.STRIPE, money, given=given))[0].provider
-    intent = _store_intent(change, invoice.application, invoice.id, invoice.user_id, provider, money)
+    failed = _find_failed(connection, invoice.id, provider, money.minor)
+    if failed is not None:
+        intent = _claim_again(change, failed)
+    else:
+        intent = _store_intent(change, invoice.application, invoice.id, invoice.user_id, provider, money)
     store_response(connection, record, ApiResponse(201, {}, intent.payment_id))
     return intent
 
@@ -89,13 +109,28 @@ def _store_intent(
     return FrontEndIntent(payment["id"], attempt["id"], started.fencing_token, provider, money, None)
 
 
+def _claim_again(change: Change, failed: FrontEndIntent) -> FrontEndIntent:
+    started = transition.apply(change, failed.attempt_id, IntentRepeated())
+    return replace(failed, fencing_token=started.fencing_token, retries=failed.retries + 1)
+
+
+def _find_failed(connection: Connection, invoice_id: str, provider: str, minor: int) -> FrontEndIntent | None:
+    """Return the newest payment of the invoice whose intent could not be created, if it asks for the same money."""
+    is_meant = (payments.c.invoice_id == invoice_id) & (payments.c.state == State.FAILED)
+    is_same = (payments.c.provider == provider) & (payments.c.amount == minor)
+    is_uncreated = attempts.c.provider_reference.is_(None)
+    newest = _intents.where(is_meant, is_same, is_uncreated).order_by(payments.c.id.desc()).limit(1)
+    return _intent(connection.execute(newest).one_or_none())
+
+
 def _find_intent(connection: Connection, payment_id: str) -> FrontEndIntent | None:
-    row = connection.execute(
-        select(payments, attempts.c.id.label("attempt_id"), attempts.c.fencing_token, attempts.c.provider_reference)
-        .join(attempts, attempts.c.payment_id == payments.c.id)
-        .where(payments.c.id == payment_id, payments.c.is_client_confirmed, attempts.c.number == 1)
-    ).one_or_none()
+    return _intent(connection.execute(_intents.where(payments.c.id == payment_id)).one_or_none())
+
+
+def _intent(row: Row[Any] | None) -> FrontEndIntent | None:
     if row is None:
         return None
     money = Money(row.amount, row.currency)
-    return FrontEndIntent(payment_id, row.attempt_id, row.fencing_token, row.provider, money, row.provider_reference)
+    return FrontEndIntent(
+        row.id, row.attempt_id, row.fencing_token, row.provider, money, row.provider_reference, row.retries
+    )

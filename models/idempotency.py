@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from domain.errors import IdempotencyKeyInUse, IdempotencyKeyReused
+from models.request_bodies import ApiRequest
 from models.session import insert_new
 from models.tables import idempotency_keys
 from models.task_messages import TaskMessage
@@ -35,12 +36,22 @@ class ApiResponse:
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyRecord:
-    """A request's key, by application, and the hash that tells a repeat from another request. `key` None: the
+    """A request under its key, by application. `operation`: what it asks for, and of which object. `key` None: the
     request carries no key, and nothing is stored or replayed."""
 
     application: str
     key: str | None
-    fingerprint: str
+    operation: str
+    request: ApiRequest
+
+    @property
+    def fingerprint(self) -> str:
+        """The hash that tells a repeat of the request from another request."""
+        return self.request.fingerprint(self.operation)
+
+    def is_repeat_of(self, fingerprint: str) -> bool:
+        """Tell whether the request stored with this fingerprint was the same, in either form of fingerprints."""
+        return fingerprint in (self.fingerprint, self.request.older_fingerprint(self.operation))
 
 
 def reserve_key(
@@ -63,8 +74,22 @@ def reserve_key(
     }
     if insert_new(connection, idempotency_keys, values):
         return None
-    first = connection.execute(select(idempotency_keys).where(_is_record(record))).one()
-    if first.fingerprint != record.fingerprint:
+    replay = find_replay(connection, record)
+    if replay is None:
+        raise AssertionError("bug: a key that cannot be inserted is stored")
+    return replay
+
+
+def find_replay(connection: Connection, record: IdempotencyRecord) -> ApiResponse | None:
+    """Return the response to the first request with the key; None if there was none.
+
+    Raises IdempotencyKeyReused or IdempotencyKeyInUse."""
+    if record.key is None:
+        return None
+    first = connection.execute(select(idempotency_keys).where(_is_record(record))).one_or_none()
+    if first is None:
+        return None
+    if not record.is_repeat_of(first.fingerprint):
         raise IdempotencyKeyReused("this Idempotency-Key came with another request before; use a new one")
     if first.status is None:
         raise IdempotencyKeyInUse("the first request with this Idempotency-Key is still running; repeat it later")

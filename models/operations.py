@@ -111,7 +111,7 @@ def _respond_once(
 ) -> ApiResponse:
     """Carry a request out on the locked payment, once for each idempotency key."""
     connection, scope = change.connection, caller.application or caller.actor
-    record = IdempotencyRecord(scope, key, request.fingerprint(operation))
+    record = IdempotencyRecord(scope, key, operation, request)
     replay = reserve_key(connection, record, change.now)
     if replay is not None:
         return replay

@@ -23,7 +23,7 @@ from pydantic import (
 
 from domain.card_number import contains_card_number, keys_of, names_security_code, strings_of
 from domain.errors import CardNumberRefused, InvalidRequest, UnsupportedMethod
-from domain.money import Money, exponent
+from domain.money import Money, canonical_amount, exponent
 from domain.payment_methods import PaymentMethod
 from domain.routing import RoutingRequest
 
@@ -83,9 +83,25 @@ class ApiRequest(BaseModel):
             raise InvalidRequest("; ".join(sentences)) from None
 
     def fingerprint(self, operation: str) -> str:
-        """Return the hash that tells a repeat of this request from another request with the same Idempotency-Key."""
-        canonical = json.dumps([operation, self.model_dump(mode="json")], sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        """Return the hash that tells a repeat of this request from another request with the same Idempotency-Key.
+
+        Of what was sent only: a field that a later release adds changes no earlier request. It is stored and compared
+        for as long as keys are, so it never changes."""
+        sent = self.model_dump(exclude_unset=True, exclude_none=True)
+        if "amount" in sent:
+            sent["amount"] = canonical_amount(sent["amount"])
+        if "billing_address" in sent:
+            sent["billing_address"] = {name: part for name, part in sent["billing_address"].items() if part is not None}
+        return _hash(operation, sent)
+
+    def older_fingerprint(self, operation: str) -> str:
+        """Return the hash in the form of earlier releases: of every field with its default, amounts as written."""
+        return _hash(operation, self.model_dump(mode="json"))
+
+
+def _hash(operation: str, fields: dict[str, Any]) -> str:
+    canonical = json.dumps([operation, fields], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 # Our sentence for each kind of error that pydantic words for programmers; `{}` names the bound that was broken.

@@ -39,7 +39,7 @@ def process(
         if unnamed:
             raise InvalidRequest("send the fields as keyword arguments")
         request = ProcessPayment.parse(fields)
-        now, choices = runtime.clock.now(), runtime.router(request.routing_request)
+        now, choices = runtime.clock.now(), runtime.router.choices_or_refusal(request.routing_request)
         response = transact(runtime.engine, accept_payment, request, caller, key, now, choices)
     except CeleriacError as error:
         # Celery logs a refusal at INFO, which production does not show. The sentence names fields, never values.

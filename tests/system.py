@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import importlib
 import json
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, Table, func, literal, select, union_all
 from werkzeug.test import TestResponse
 
+from domain.payment_methods import PaymentMethod
 from domain.routing import Router
 from domain.state_machine import Policy
 from gateways.base import Gateway
@@ -98,6 +101,13 @@ class System:
         self.runtime.gateways[provider] = gateway
         return bench, gateway
 
+    def switch_off(self, monkeypatch: Any, method: PaymentMethod) -> None:
+        """Let the operator switch a method off, until the test ends."""
+        router = Router(self.runtime.gateways, switched_off=frozenset({method}))
+        monkeypatch.setattr(self, "runtime", replace(self.runtime, router=router))
+        extensions = self.client.application.extensions
+        monkeypatch.setitem(extensions, "celeriac", replace(extensions["celeriac"], runtime=self.runtime))
+
     # --- the API ----------------------------------------------------------------------------------------
 
     def call(
@@ -130,7 +140,11 @@ class System:
 
     def pay(self, invoice: str = "inv", card: str = "pm_card_visa", **changes: Any) -> str:
         """Request a payment of 12.30 EUR, on a card unless said otherwise; return its id."""
-        return str(self.request("/process", payment_request(invoice, card) | changes)["id"])
+        return str(self.accept(payment_request(invoice, card) | changes)["id"])
+
+    def accept(self, body: Json) -> Json:
+        """Request a payment under a key of its own; return it as it was accepted."""
+        return self.request("/process", body, Idempotency_Key=secrets.token_hex(6))
 
     def subscribe(self, invoice: str, card: str, **changes: Any) -> str:
         """Request a payment of a subscription; return its id once nothing more happens by itself."""

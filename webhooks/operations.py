@@ -14,7 +14,7 @@ from models.idempotency import ApiResponse
 from models.request_bodies import CancelPayment, CapturePayment, RefundPayment, ReviewPayment
 from webhooks.auth import allow, caller
 from webhooks.context import runtime
-from webhooks.requests import idempotency_key, json_body
+from webhooks.requests import idempotency_key, json_body, required_idempotency_key
 from webhooks.responses import Shown, respond
 
 blueprint = Blueprint("operations", __name__)
@@ -53,7 +53,7 @@ def operate(
     operation: Callable[..., ApiResponse], payment_id: str, request: Any, *, is_key_required: bool = False
 ) -> Response:
     """Carry out a request on a payment in one transaction, publish what follows, and respond."""
-    key = idempotency_key(is_required=is_key_required)
+    key = required_idempotency_key() if is_key_required else idempotency_key()
     response = runtime().change(caller().actor, operation, payment_id, request, caller(), key)
     runtime().publish(response.messages)
     return respond(response, _has_nothing_in_flight)

@@ -14,7 +14,7 @@ from models.request_bodies import ProcessPayment
 from models.session import transact
 from webhooks.auth import allow, caller
 from webhooks.context import runtime
-from webhooks.requests import idempotency_key, json_body
+from webhooks.requests import json_body, required_idempotency_key
 from webhooks.responses import is_not_in_progress, json_response, respond
 
 blueprint = Blueprint("payments", __name__)
@@ -32,8 +32,8 @@ def process() -> Response:
 
 def accept(payment: ProcessPayment) -> ApiResponse:
     """Store a payment and publish its message."""
-    key, now = idempotency_key(), runtime().clock.now()
-    choices = runtime().router(payment.routing_request)
+    key, now = required_idempotency_key(), runtime().clock.now()
+    choices = runtime().router.choices_or_refusal(payment.routing_request)
     response = transact(runtime().engine, accept_payment, payment, caller(), key, now, choices)
     reach("accept.committed")
     runtime().publish(response.messages)

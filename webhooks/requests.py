@@ -43,12 +43,21 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(name)
 
 
-def idempotency_key(*, is_required: bool = False) -> str | None:
+def required_idempotency_key() -> str:
+    """Return the Idempotency-Key of a request that would act again without one. Raises IdempotencyKeyRequired."""
+    key = idempotency_key()
+    if key is None:
+        raise IdempotencyKeyRequired(
+            "send an Idempotency-Key header: a new one for each payment, refund or record that you mean, "
+            "and the same one when you repeat a request"
+        )
+    return key
+
+
+def idempotency_key() -> str | None:
     """Return the Idempotency-Key, bare or as the quoted string of the IETF draft."""
     given = request.headers.get("Idempotency-Key")
     if given is None:
-        if is_required:
-            raise IdempotencyKeyRequired("send an Idempotency-Key header, a new one for each refund or record you mean")
         return None
     key = given[1:-1] if len(given) > 2 and given[0] == given[-1] == '"' else given
     if not _KEY.fullmatch(key):

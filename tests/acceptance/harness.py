@@ -183,8 +183,8 @@ class Merchant:
         return self._session.request(method, self.api_url + path, json=body, headers=named, timeout=HTTP_SECONDS)
 
     def process(self, body: Json, **headers: str) -> Json:
-        """Enqueue a payment; the answer must be 202."""
-        return self._accepted(self.send("POST", "/process", body, **headers))
+        """Enqueue a payment, under a key of its own unless one is given; the answer must be 202."""
+        return self._accepted(self.send("POST", "/process", body, **{"idempotency_key": unique("key"), **headers}))
 
     def process_all(self, bodies: list[Json]) -> list[str]:
         """Enqueue payments, several at once; return their ids."""

@@ -60,7 +60,7 @@ def test_while_an_invoice_is_collected_every_other_payment_is_refused(deployment
     deployment.provider.fault("payment_intents.create", "latency")
     body = payment_body()
     payment_id = deployment.merchant.process(body)["id"]
-    responses = at_once(lambda _: deployment.merchant.send("POST", "/process", body), 10)
+    responses = at_once(lambda _: deployment.merchant.send("POST", "/process", body, idempotency_key=unique("key")), 10)
     assert {response.status_code for response in responses} == {409}
     assert {response.json()["type"] for response in responses} == {"collection_in_progress"}
     deployment.provider.behave()

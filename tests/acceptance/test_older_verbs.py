@@ -77,7 +77,7 @@ def test_a_crypto_charge_shows_how_far_it_has_come(deployment: Deployment, coin:
 
 
 def test_an_unknown_coin_is_refused(deployment: Deployment) -> None:
-    refused = deployment.merchant.send("POST", "/crypto-charge", hosted_body("dogecoin"))
+    refused = deployment.merchant.send("POST", "/crypto-charge", hosted_body("dogecoin"), idempotency_key=unique("key"))
     assert (refused.status_code, refused.json()["type"]) == (422, "unsupported_payment_method")
     assert deployment.merchant.send("GET", "/crypto-status/none").status_code == 404
 

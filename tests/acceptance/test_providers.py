@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.harness import READY_SECONDS, Deployment, Json, eventually, hosted_body
+from tests.acceptance.harness import READY_SECONDS, Deployment, Json, eventually, hosted_body, unique
 from tests.conftest import OpenDeployment
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.postgres]
@@ -68,7 +68,8 @@ def test_a_customer_who_does_not_return_is_waited_for_and_can_be_canceled(deploy
     deployment.merchant.operate(payment["id"], "cancel")
     deployment.merchant.wait(payment["id"], "canceled")
     assert deployment.provider.movements(payment["id"]) == []
-    again = deployment.merchant.send("POST", "/process", hosted_body(method, invoice_id=payment["invoice_id"]))
+    body = hosted_body(method, invoice_id=payment["invoice_id"])
+    again = deployment.merchant.send("POST", "/process", body, idempotency_key=unique("key"))
     assert again.status_code in (202, 409)  # the invoice is another user's, not blocked
 
 

@@ -32,8 +32,9 @@ class ApiSystem(System):
         transact(self.engine, revoke_key, row.id, "test", now)
 
     def process(self, **changes: Any) -> TestResponse:
-        """Request a payment; a change that is no field of the body is a header or the caller."""
+        """Request a payment under a key of its own; a change that is no field of the body is a header or the caller."""
         how = {name: changes.pop(name) for name in ("caller", "Idempotency_Key", "Prefer") if name in changes}
+        how.setdefault("Idempotency_Key", unique("key"))
         return self.post("/process", payment(**changes), **how)
 
     def process_and_run(self, **changes: Any) -> dict[str, Any]:

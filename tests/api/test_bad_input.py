@@ -128,7 +128,7 @@ AMOUNTS = [
 @pytest.mark.parametrize(("amount", "kind"), AMOUNTS)
 def test_an_invalid_amount_is_refused(api: ApiSystem, amount: str, kind: str) -> None:
     raw = json.dumps(payment(amount="AMOUNT")).replace('"AMOUNT"', amount)
-    assert "amount" in assert_problem(api.post("/process", raw), 422, kind)
+    assert "amount" in assert_problem(api.post("/process", raw, Idempotency_Key=unique("key")), 422, kind)
 
 
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
@@ -275,7 +275,7 @@ def test_a_body_above_64_kib_is_refused(api: ApiSystem, size: int, path: str) ->
 
 def test_a_body_of_64_kib_is_read(api: ApiSystem) -> None:
     raw = json.dumps(payment(amount="0")).encode()
-    assert_problem(api.post("/process", raw.ljust(64 * 1024)), 422, "invalid_amount")
+    assert_problem(api.post("/process", raw.ljust(64 * 1024), Idempotency_Key=unique("key")), 422, "invalid_amount")
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "ключ", '"' + "k" * 256 + '"', "a\tb"])

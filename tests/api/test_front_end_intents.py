@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from domain.payment_methods import PaymentMethod
 from sandbox.stripe.api import Stripe
 
 from .api_system import ApiSystem, assert_problem, unique
@@ -60,6 +63,16 @@ def test_a_repeated_key_gets_the_same_intent_and_no_other(api: ApiSystem) -> Non
     assert open_intent(api, invoice, Idempotency_Key=key).json == first.json
     assert_problem(open_intent(api, other, Idempotency_Key=key), 422, "idempotency_key_reused")
     assert "_secret_" not in api.dump()
+
+
+def test_a_repeated_key_gets_its_intent_after_the_method_is_switched_off(
+    api: ApiSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoice, key = owed(api), unique("key")
+    first = open_intent(api, invoice, Idempotency_Key=key)
+    api.switch_off(monkeypatch, PaymentMethod.STRIPE)
+    assert open_intent(api, invoice, Idempotency_Key=key).json == first.json
+    assert_problem(open_intent(api, owed(api)), 422, "unsupported_payment_method")
 
 
 def test_an_invoice_under_collection_gets_no_intent(api: ApiSystem) -> None:

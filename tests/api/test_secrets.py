@@ -65,6 +65,7 @@ def requests_of_every_kind(api: ApiSystem) -> list[str]:
         api.post("/process", body, Idempotency_Key=key, Prefer="wait=5"),
         api.post("/process", body, Idempotency_Key=key),
         api.post("/process", body | {"amount": "1"}, Idempotency_Key=key),
+        api.post("/process", body, Idempotency_Key=unique("key")),
         api.post("/process", body),
         api.process(**PERSONAL | {"email": 17, "payment_method_token": f"{TOKEN} x"}),
         api.process(**PERSONAL, metadata={"card": CARD}),

@@ -27,6 +27,68 @@ def test_after_a_failure_of_the_provider_the_same_key_gets_a_new_intent(system: 
     assert (system.state(intent["payment_id"]), system.provider.movements()) == ("captured", [("charge", AMOUNT)])
 
 
+@pytest.mark.parametrize("headers", [{"Idempotency_Key": "checkout"}, {}], ids=["one key", "no key"])
+@pytest.mark.parametrize("fault", ["error_stored", "rate_limit", "reset_after"])
+def test_however_often_it_fails_an_intent_is_one_payment_of_one_attempt(
+    system: System, headers: dict[str, str], fault: str
+) -> None:
+    _owe(system)
+    for _ in range(5):
+        system.provider.fail("payment_intents.create", fault)
+        assert system.post("/stripe-intent", {"invoice_id": "inv"}, **headers).status_code == 502
+        [failed] = system.rows(payments)
+        assert failed.state == "failed"
+        system.provider.heal()
+    intent = system.request("/stripe-intent", {"invoice_id": "inv"}, **headers)
+    assert (intent["payment_id"], system.state(failed.id)) == (failed.id, "requires_action")
+    [attempt] = system.attempts(failed.id)
+    assert (attempt.retries, attempt.code, attempt.finished_at, system.payment(failed.id).failure_code) == (
+        *(5, None, None),
+        None,
+    )
+
+    _confirm(system, intent, {"payment_method": "pm_card_visa"})
+    system.advance(minutes=2)
+    assert (system.state(failed.id), system.provider.movements()) == ("captured", [("charge", AMOUNT)])
+
+
+def test_an_intent_whose_process_dies_goes_on_with_its_payment(system: System) -> None:
+    _owe(system)
+    system.during_next("open_intent", _die)
+    with pytest.raises(KeyboardInterrupt):
+        system.post("/stripe-intent", {"invoice_id": "inv"}, Idempotency_Key="checkout")
+    system.advance(seconds=LEASE.total_seconds() + 1)
+    system.advance(seconds=2)
+    [dead] = system.rows(payments)
+    assert dead.state == "failed"
+    intent = system.request("/stripe-intent", {"invoice_id": "inv"}, Idempotency_Key="checkout")
+    assert intent["payment_id"] == dead.id
+
+
+def _die() -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_intent_over_another_amount_is_another_payment(system: System) -> None:
+    _owe(system)
+    system.provider.fail("payment_intents.create", "error_before")
+    assert system.post("/stripe-intent", {"invoice_id": "inv"}, Idempotency_Key="checkout").status_code == 502
+    system.call("PUT", "/invoices/inv", {"user_id": "user", "amount": "10.00", "currency": "EUR"})
+    intent = system.request("/stripe-intent", {"invoice_id": "inv"}, Idempotency_Key="checkout")
+    [failed, opened] = system.rows(payments)
+    assert (intent["payment_id"], intent["amount"], failed.state) == (opened.id, "10.00", "failed")
+
+
+def test_an_invoice_whose_intent_failed_can_be_paid_in_another_way(system: System) -> None:
+    _owe(system)
+    system.provider.fail("payment_intents.create", "error_before")
+    system.post("/stripe-intent", {"invoice_id": "inv"})
+    payment_id = system.pay()
+    system.run_until_idle()
+    assert system.state(payment_id) == "captured"
+    assert system.post("/stripe-intent", {"invoice_id": "inv"}).json["type"] == "amount_above_open"
+
+
 def test_a_provider_slower_than_the_lease_still_gives_an_intent(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:

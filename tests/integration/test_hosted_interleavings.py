@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from domain.outcome import AmountMismatch, Approved, CustomerApproved, InDoubt
+from domain.payment_methods import PaymentMethod
 from models import transition
 from models.provider_customers import save_customer
 from models.session import transact
@@ -38,6 +39,29 @@ def review(system: System, payment_id: str, decision: str) -> int:
     """Decide as an operator; return the status of the response."""
     path = f"/{payment_id}/review"
     return system.post(path, {"decision": decision}, caller="operator").status_code
+
+
+# --- the older verbs ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("provider", "path", "method"),
+    [("paypal", "/paypal-order", PaymentMethod.PAYPAL), ("coinbase", "/crypto-charge", PaymentMethod.CRYPTOCURRENCY)],
+)
+def test_a_repeat_gets_its_page_after_the_method_is_switched_off(
+    system: System, provider: str, path: str, method: PaymentMethod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, _ = system.add_provider(provider)
+    system.tasks_run_in(monkeypatch)
+    system.is_worker_up = True
+    body = payment_request("inv", "") | HOSTED | {"currency": bench.currency}
+    del body["payment_method"]
+    first = system.post(path, body, Idempotency_Key="once")
+    assert first.status_code == 201, first.text
+    system.switch_off(monkeypatch, method)
+    again = system.post(path, body, Idempotency_Key="once")
+    assert (again.status_code, again.json) == (200, first.json)
+    assert system.post(path, body, Idempotency_Key="another").json["type"] == "unsupported_payment_method"
 
 
 # --- a charge that may still be running -----------------------------------------------------------------
@@ -209,7 +233,8 @@ def test_another_users_customer_is_not_charged(system: System) -> None:
         system.engine,
         lambda connection: save_customer(connection, "other", "another-user", "stripe", "cus_theirs", now),
     )
-    refused = system.call("POST", "/process", payment_request("inv", "pm_card_visa") | {"customer_token": "cus_theirs"})
+    body = payment_request("inv", "pm_card_visa") | {"customer_token": "cus_theirs"}
+    refused = system.post("/process", body, Idempotency_Key="once")
     assert (refused.status_code, refused.json["type"]) == (404, "not_found")
 
 

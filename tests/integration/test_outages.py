@@ -74,7 +74,7 @@ def test_an_abandoned_payment_is_voided_at_the_provider_before_it_fails(system: 
         "accepted",
         "requires_confirmation",
     )
-    assert system.call("POST", "/process", payment_request("inv", "pm_card_visa")).status_code == 409
+    assert system.post("/process", payment_request("inv", "pm_card_visa"), Idempotency_Key="second").status_code == 409
 
     system.advance(minutes=5)
     assert (system.state(payment_id), system.provider.intent_status(payment_id)) == ("failed", "canceled")
@@ -364,7 +364,8 @@ def test_velocity_counts_the_payments_of_one_application(system: System) -> None
         system.pay(f"declined-{number}", "pm_card_visa_chargeDeclined")
     system.run_until_idle()
     known = system.pay("sixth")
-    response = system.call("POST", "/process", payment_request("elsewhere", "pm_card_visa"), caller="other")
+    body = payment_request("elsewhere", "pm_card_visa")
+    response = system.post("/process", body, caller="other", Idempotency_Key="elsewhere")
     system.run_until_idle()
     assert [reason["rule"] for reason in _reasons(system, known)] == ["many_declines"]
     assert _reasons(system, response.json["id"]) == []

@@ -36,7 +36,7 @@ class PayPal:
 
     def pay(self) -> str:
         """Return a payment that was approved and captured."""
-        payment_id = str(self.system.request("/process", hosted_body("paypal"))["id"])
+        payment_id = str(self.system.accept(hosted_body("paypal"))["id"])
         self.system.run_until_idle()
         self.bench.let_customer_act(self.attempt_request(payment_id), is_good=True)
         self.deliver(self.bench.event(self.attempt_request(payment_id)))
@@ -196,7 +196,7 @@ def test_a_dispute_at_afterpay(system: System) -> None:
     bench = AfterpayBench(system.sandbox)
     account = {"merchant_id": "sandbox-us", "region": "us"}
     system.runtime.gateways["afterpay"] = bench.gateway(api_url=f"http://localhost{PREFIX}", **account)
-    payment_id = str(system.request("/process", hosted_body("afterpay"))["id"])
+    payment_id = str(system.accept(hosted_body("afterpay"))["id"])
     system.run_until_idle()
     token = str(system.attempts(payment_id)[0].provider_reference)
     bench.let_customer_act(token, is_good=True)
@@ -215,7 +215,7 @@ def test_a_dispute_at_afterpay(system: System) -> None:
 def test_an_order_that_klarna_stops_is_recorded_at_once_and_looked_up_as_well(system: System) -> None:
     bench = KlarnaBench(system.sandbox)
     system.runtime.gateways["klarna"] = bench.gateway(region="eu", api_url=f"http://localhost{PREFIX}")
-    payment_id = str(system.request("/process", hosted_body("klarna"))["id"])
+    payment_id = str(system.accept(hosted_body("klarna"))["id"])
     system.run_until_idle()
     bench.let_customer_act(str(system.attempts(payment_id)[0].provider_reference), is_good=True)
     system.advance(minutes=2)

@@ -15,6 +15,7 @@ from domain.commands import (
     ChargeWithdrawn,
     DisputeSeen,
     GraceEnded,
+    IntentRepeated,
     InvoicePaidOtherwise,
     OperationRequested,
     RetryDue,
@@ -84,6 +85,21 @@ def test_a_claim_takes_a_lease() -> None:
     assert (decided.event, decided.attempt["claims"]) == (Event.CHARGE_STARTED, 1)
     assert decided.attempt["due_at"] == NOW + LEASE
     assert decision_on(Started(), new_attempt(Verb.CAPTURE, AttemptStatus.DUE), **AUTHORIZED).event is None
+
+
+def test_an_intent_that_could_not_be_created_is_claimed_once_more() -> None:
+    failed = new_attempt(status=AttemptStatus.FAILED, claims=0, retries=2)
+    front_end = {"state": State.FAILED, "is_client_confirmed": True}
+    decided = decision_on(IntentRepeated(), failed, **front_end)
+    assert (decided.event, target(State.FAILED, decided.event)) == (Event.CHARGE_STARTED, State.PROCESSING)
+    assert (decided.attempt["status"], decided.attempt["retries"]) == (AttemptStatus.OPEN, 3)
+    known = replace(failed, is_known_to_provider=True)
+    for attempt, changes in ((known, front_end), (failed, {"state": State.FAILED}), (failed, front_end | CANCELED)):
+        with pytest.raises(IllegalTransition):
+            decide(new_payment(**changes), attempt, IntentRepeated(), NOW, POLICY)
+
+
+CANCELED: dict[str, Any] = {"state": State.CANCELED}
 
 
 @pytest.mark.parametrize(
