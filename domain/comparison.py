@@ -10,7 +10,7 @@ from domain.payment import AttemptStatus
 # So long after money was booked. Refunds and disputes become rare with time, and Afterpay refunds nothing after 120
 # days.
 STEPS = tuple(timedelta(days=days) for days in (1, 3, 7, 14, 30, 60, 90))
-# One run covers so much time at most; after an outage the next runs catch up.
+# So much time is covered at once; after an outage one window follows the other.
 LONGEST_WINDOW = timedelta(hours=1)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from celery import shared_task
 
@@ -21,6 +22,8 @@ from tasks.execute import attempt_request
 from tasks.payment_task import PaymentTask
 
 _ACTOR = "comparison"
+# One run calls a provider about so many charges, so that the queue stays free for look-ups.
+_MOST_CHARGES = 500
 _log = logging.getLogger(__name__)
 
 
@@ -29,12 +32,23 @@ def compare(self: PaymentTask) -> None:
     """Compare what a step of the schedule has reached since the last run. Two runs at once do no harm."""
     runtime = self.runtime
     for provider in listing_providers(runtime):
-        window = transact(runtime.engine, comparisons.next_window, provider, runtime.clock.now())
+        _catch_up(runtime, provider, runtime.clock.now())
+
+
+def _catch_up(runtime: Runtime, provider: str, now: datetime) -> None:
+    """Compare one window of time after the other, until now or until the run has made its share of calls."""
+    compared = 0
+    while compared < _MOST_CHARGES:
+        window = transact(runtime.engine, comparisons.next_window, provider, now)
         charges = runtime.read(comparisons.charges_due, provider, window)
         counts = compare_charges(runtime, provider, charges)
-        if not charges or counts.failed < len(charges):
-            # A charge that cannot be read comes again with the next step; a provider that is down, with the next run.
-            transact(runtime.engine, comparisons.move_position, provider, window.until)
+        if charges and counts.failed == len(charges):
+            return  # The provider is down: the same window again with the next run.
+        # A single charge that cannot be read comes again with the next step of the schedule.
+        transact(runtime.engine, comparisons.move_position, provider, window.until)
+        compared += len(charges)
+        if window.until >= now:
+            return
 
 
 @dataclass(frozen=True, slots=True)
