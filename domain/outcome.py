@@ -43,10 +43,14 @@ class AuthenticationRequired:
 
 @dataclass(frozen=True, slots=True)
 class ActionRequired:
-    """The customer has to act first: 3-D Secure, approve at the provider, confirm in the front end."""
+    """The customer has to act first: 3-D Secure, approve at the provider, confirm in the front end.
+
+    `expires_at`: until when they can, where the provider shows it or documents it. It plans look-ups, and is no part of
+    what the outcome says."""
 
     reference: str
     next_action: dict[str, str] = field(default_factory=dict)
+    expires_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

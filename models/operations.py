@@ -87,16 +87,17 @@ class CustomerReturn:
 
 
 def look_up_now(change: Change, attempt_id: str) -> CustomerReturn:
-    """Make the next look-up of an attempt that waits for its customer or bank due now. Raises NotFound."""
+    """Make the next look-up of an attempt that waits for its customer or bank due now, or in a few seconds if another
+    visit has just done so. Raises NotFound."""
     row = change.connection.execute(
-        select(payments.c.id, payments.c.return_url, attempts.c.verb, attempts.c.status)
+        select(payments.c.id, payments.c.return_url, attempts.c.verb, attempts.c.status, attempts.c.visited_at)
         .join(attempts, attempts.c.payment_id == payments.c.id)
         .where(attempts.c.id == attempt_id)
     ).one_or_none()
     if row is None:
         raise NotFound("no such payment")
-    is_earlier = bring_look_up_forward(change.connection, attempt_id, change.now)
-    messages = (message_for_attempt(attempt_id, row.verb, row.status),) if is_earlier else ()
+    due_at = bring_look_up_forward(change.connection, attempt_id, row.visited_at, change.now)
+    messages = (message_for_attempt(attempt_id, row.verb, row.status),) if due_at == change.now else ()
     return CustomerReturn(row.id, row.return_url, messages)
 
 

@@ -29,6 +29,12 @@ attempts = Table(
     Column("lookups", Integer, nullable=False),
     # When the provider last showed that the attempt still waits. A look-up that fails leaves it as it is.
     Column("looked_up_at", Instant),
+    # When it last began to wait for its bank or customer: its look-ups are planned by the age of the wait.
+    Column("waiting_since", Instant),
+    # Until when the customer can do what they are asked.
+    Column("action_expires_at", Instant),
+    # The look-up that a customer's return, or anybody's visit, last brought forward was due then.
+    Column("visited_at", Instant),
     # When the row needs work again: to be sent, to be looked up, or because its lease ends.
     Column("due_at", Instant),
     # When the sweep last published the row: a row in a long queue is not published every two seconds.

@@ -38,7 +38,10 @@ COLUMNS = {
 }
 # What rows of 0002 have in columns that are newer.
 ADDED: dict[str, dict[str, Any]] = {
-    "attempts": {"key_number": 0, "key_state": "usable", "looked_up_at": None},
+    "attempts": {
+        **{"key_number": 0, "key_state": "usable", "looked_up_at": None},
+        **dict.fromkeys(("waiting_since", "action_expires_at", "visited_at")),
+    },
     "payments": {"duplicated": 0},
 }
 # Derived from the other rows.
