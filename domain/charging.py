@@ -336,6 +336,8 @@ def _not_sent(context: DecisionContext, outcome: NotSent) -> Decision | None:
     if outcome.is_retryable and not context.is_exhausted and not context.payment.is_client_confirmed:
         return Decision(event, attempt=context.send_again())
     finished = context.finish(AttemptStatus.FAILED, outcome.reference, code=outcome.reason)
+    if outcome.param is not None:
+        finished |= {"param": outcome.param, "message": outcome.message}
     if outcome.is_retryable and (outcome.reference is not None or context.attempt.is_known_to_provider):
         # An earlier call may still be running: only a canceled object can never be charged.
         return Decision(event, attempt=finished, effects=(AddAttempt(Verb.VOID, NOT_SENT),))

@@ -58,6 +58,8 @@ class AttemptChanges(TypedDict, total=False):
     key_number: int
     key_state: KeyState
     code: str
+    param: str | None
+    message: str | None
     decline_class: DeclineClass
     decline_code: str | None
     advice_code: str | None

@@ -97,11 +97,14 @@ class NotSent:
     """Proven not executed: the call never reached the provider, or the provider refused it before execution.
 
     `is_retryable`: the same call may succeed later (refused connection, rate limit). Otherwise the request itself is
-    at fault (unknown token, wrong key), and a repeat changes nothing."""
+    at fault (unknown token, wrong key), and a repeat changes nothing. `param`: the field of the application's request
+    that it has to mend. `message`: the provider's sentence, only where it repeats no value that was sent."""
 
     reason: str
     is_retryable: bool = True
     reference: str | None = None
+    param: str | None = None
+    message: str | None = None
 
 
 Outcome = (

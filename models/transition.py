@@ -68,7 +68,7 @@ _has_unpaid_sibling = exists().where(
 _UNREAD = {"payer", "metadata", "next_action", "failure_code", "is_captured_later"}
 _UNREAD_OF_ATTEMPT = {
     *("payment_id", "actor", "code", "decline_class", "decline_code", "advice_code", "network_advice_code"),
-    *("network_decline_code", "finished_at", "looked_up_at", "visited_at"),
+    *("network_decline_code", "finished_at", "looked_up_at", "visited_at", "param", "message"),
 }
 _payment_columns: list[ColumnElement[Any]] = [column for column in payments.c if column.name not in _UNREAD]
 _attempt_columns: list[ColumnElement[Any]] = [

@@ -62,7 +62,7 @@ class CoinbaseGateway:
             save_reference(attempt.reference)
             return self.retrieve(attempt)
         if attempt.money.currency not in CURRENCIES:
-            return NotSent("currency_not_supported", is_retryable=False)
+            return NotSent("currency_not_supported", is_retryable=False, param="currency")
         # A key of its own for each try: a checkout moves no money, and a failure that is stored would come back.
         key = key_of(attempt, f"charge-{attempt.retries}")
         try:

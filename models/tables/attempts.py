@@ -42,6 +42,9 @@ attempts = Table(
     Column("reason", String(200)),
     Column("actor", String(120), nullable=False),
     Column("code", String(100)),
+    # The field of the application's request that the provider refuses, and its sentence, if that repeats no value.
+    Column("param", String(100)),
+    Column("message", String(300)),
     Column("decline_class", String(20)),
     Column("decline_code", String(100)),
     Column("advice_code", String(100)),

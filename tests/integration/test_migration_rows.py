@@ -40,7 +40,7 @@ COLUMNS = {
 ADDED: dict[str, dict[str, Any]] = {
     "attempts": {
         **{"key_number": 0, "key_state": "usable", "looked_up_at": None},
-        **dict.fromkeys(("waiting_since", "action_expires_at", "visited_at")),
+        **dict.fromkeys(("waiting_since", "action_expires_at", "visited_at", "param", "message")),
     },
     "payments": {"duplicated": 0},
 }

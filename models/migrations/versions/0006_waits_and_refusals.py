@@ -19,9 +19,11 @@ def upgrade() -> None:
     """Apply. What waits already is looked up by the age of its attempt."""
     for name in _COLUMNS:
         op.add_column("attempts", sa.Column(name, models.tables.base.Instant(timezone=True), nullable=True))
+    op.add_column("attempts", sa.Column("param", sa.String(length=100), nullable=True))
+    op.add_column("attempts", sa.Column("message", sa.String(length=300), nullable=True))
 
 
 def downgrade() -> None:
     """Take back."""
-    for name in reversed(_COLUMNS):
+    for name in ("message", "param", *reversed(_COLUMNS)):
         op.drop_column("attempts", name)
