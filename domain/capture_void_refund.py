@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from domain.backoff import waiting_delay
 from domain.charging import LATE_AUTHORIZATION, book_approval, book_capture, end_by_provider
 from domain.decision import Decision, DecisionContext
 from domain.movement import Movement, MovementKind
@@ -73,7 +72,7 @@ def _wait_for_running_calls(context: DecisionContext) -> Decision:
     if context.state is State.AUTHORIZED:
         return context.doubt(Event.VOID_IN_DOUBT)
     until = context.attempt.created_at + _CALLS_END_WITHIN
-    return Decision(None, attempt=context.wait(AttemptStatus.IN_DOUBT, until - context.now))
+    return Decision(None, attempt=context.wait(AttemptStatus.IN_DOUBT) | {"due_at": until})
 
 
 def decide_refund(context: DecisionContext, outcome: Outcome) -> Decision | None:
@@ -85,7 +84,7 @@ def decide_refund(context: DecisionContext, outcome: Outcome) -> Decision | None
         case Pending() if has_succeeded:
             return None
         case Pending(reference=reference):
-            waiting = context.wait(AttemptStatus.PENDING, waiting_delay(context.attempt.lookups), reference)
+            waiting = context.wait(AttemptStatus.PENDING, reference)
             is_news = context.attempt.status is not AttemptStatus.PENDING and context.allows(Event.REFUND_PENDING)
             return Decision(Event.REFUND_PENDING if is_news else None, attempt=waiting)
         case Declined(reference=reference) if has_succeeded:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from domain.backoff import LOOKUPS_THAT_OUTLAST_A_CALL, doubt_delay, waiting_delay
+from domain.backoff import LOOKUPS_THAT_OUTLAST_A_CALL, doubt_delay, next_waiting_look_up
 from domain.decision import (
     AddAttempt,
     AttemptChanges,
@@ -115,7 +115,7 @@ def _end_late(context: DecisionContext, outcome: Outcome) -> Decision | None:
         case ActionRequired() | CustomerApproved():
             return _release(context, outcome)
         case Pending(reference):
-            waiting = context.wait(AttemptStatus.PENDING, waiting_delay(context.attempt.lookups), reference)
+            waiting = context.wait(AttemptStatus.PENDING, reference)
             return Decision(None, attempt=waiting)
     return None
 
@@ -223,7 +223,7 @@ def _look_up_after_expiry(context: DecisionContext) -> Decision | None:
     expiry = context.payment.authorization_expires_at
     if context.attempt.verb is not Verb.AUTHORIZE or expiry is None or context.now < expiry:
         return None
-    return context.look_up_later(waiting_delay)
+    return Decision(None, attempt={"due_at": next_waiting_look_up(expiry, context.now)})
 
 
 def _decline(context: DecisionContext, decline: Decline, reference: str | None) -> Decision | None:
@@ -243,21 +243,34 @@ def _require_action(context: DecisionContext, outcome: ActionRequired) -> Decisi
     is_open_again = context.state is State.PENDING and context.payment.is_client_confirmed
     if context.state not in _UNDECIDED and not is_open_again:
         return None
-    lookups = context.attempt.lookups if context.waited_as(AttemptStatus.ACTION_REQUIRED) else 0
-    waiting = context.wait(AttemptStatus.ACTION_REQUIRED, waiting_delay(lookups), outcome.reference)
+    waiting = _wait_for_customer(context, outcome) | {"provider_reference": outcome.reference}
     return Decision(Event.ACTION_REQUIRED, {"next_action": outcome.next_action}, waiting)
 
 
 def _still_require_action(context: DecisionContext, outcome: ActionRequired) -> Decision:
     """Wait on for the customer, and void the charge once they have taken too long."""
-    waiting = context.wait(AttemptStatus.ACTION_REQUIRED, waiting_delay(context.attempt.lookups))
+    waiting = _wait_for_customer(context, outcome)
     action = outcome.next_action.get("type", "")
-    patience = _PATIENCE.get(action, context.policy.action_expires_after)
-    is_abandoned = context.now - context.payment.created_at >= patience
+    abandoned_at = _abandoned_at(context, action)
+    is_abandoned = abandoned_at is not None and context.now >= abandoned_at
     effects = (AddAttempt(Verb.VOID, EXPIRED),) if is_abandoned else ()
     # The remaining amount of a bank transfer changes with each part that arrives.
     changes: PaymentChanges = {"next_action": outcome.next_action} if action in _PATIENCE else {}
     return Decision(None, changes, waiting, effects)
+
+
+def _wait_for_customer(context: DecisionContext, outcome: ActionRequired) -> AttemptChanges:
+    # A provider may show the end in its first response only.
+    expires_at = outcome.expires_at or context.attempt.action_expires_at
+    abandoned_at = _abandoned_at(context, outcome.next_action.get("type", ""))
+    waiting = context.wait(AttemptStatus.ACTION_REQUIRED, ends=(expires_at, abandoned_at))
+    return waiting | {"action_expires_at": expires_at}
+
+
+def _abandoned_at(context: DecisionContext, action: str) -> datetime | None:
+    """Return when a customer has taken too long over an action; None for one that is payable until it is canceled."""
+    patience = _PATIENCE.get(action, context.policy.action_expires_after)
+    return context.payment.created_at + patience if patience != timedelta.max else None
 
 
 def _resume(context: DecisionContext, outcome: CustomerApproved) -> Decision | None:
@@ -279,11 +292,10 @@ def _resume(context: DecisionContext, outcome: CustomerApproved) -> Decision | N
 
 def _wait_for_provider(context: DecisionContext, outcome: Pending) -> Decision | None:
     if context.state is State.PENDING:
-        delay = waiting_delay(context.attempt.lookups)
-        return Decision(None, attempt=context.wait(AttemptStatus.PENDING, delay))
+        return Decision(None, attempt=context.wait(AttemptStatus.PENDING))
     if not context.allows(Event.CHARGE_PENDING):
         return None
-    waiting = context.wait(AttemptStatus.PENDING, waiting_delay(0), outcome.reference)
+    waiting = context.wait(AttemptStatus.PENDING, outcome.reference)
     return Decision(Event.CHARGE_PENDING, {"next_action": None}, waiting)
 
 
@@ -319,6 +331,8 @@ def _not_sent(context: DecisionContext, outcome: NotSent) -> Decision | None:
     if outcome.is_retryable and not context.is_exhausted and not context.payment.is_client_confirmed:
         return Decision(event, attempt=context.send_again())
     finished = context.finish(AttemptStatus.FAILED, outcome.reference, code=outcome.reason)
+    if outcome.param is not None:
+        finished |= {"param": outcome.param, "message": outcome.message}
     if outcome.is_retryable and (outcome.reference is not None or context.attempt.is_known_to_provider):
         # An earlier call may still be running: only a canceled object can never be charged.
         return Decision(event, attempt=finished, effects=(AddAttempt(Verb.VOID, NOT_SENT),))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypedDict
 
-from domain.backoff import NOT_SENT_TRIES, doubt_delay, not_sent_delay
+from domain.backoff import NOT_SENT_TRIES, doubt_delay, next_waiting_look_up, not_sent_delay
 from domain.breaker import BreakerPolicy
 from domain.decline import Decline, DeclineClass
 from domain.dunning import DunningPolicy, SubscriptionStatus
@@ -52,11 +52,15 @@ class AttemptChanges(TypedDict, total=False):
     provider_reference: str
     lookups: int
     looked_up_at: datetime
+    waiting_since: datetime
+    action_expires_at: datetime | None
     retries: int
     claims: int
     key_number: int
     key_state: KeyState
     code: str | None
+    param: str | None
+    message: str | None
     decline_class: DeclineClass
     decline_code: str | None
     advice_code: str | None
@@ -173,11 +177,16 @@ class DecisionContext:
         }
         return self.finish(AttemptStatus.DECLINED, reference, code=decline.code) | codes
 
-    def wait(self, status: AttemptStatus, delay: timedelta, reference: str | None = None) -> AttemptChanges:
-        """Return the changes of an attempt that is looked up again after `delay`."""
+    def wait(
+        self, status: AttemptStatus, reference: str | None = None, *, ends: tuple[datetime | None, ...] = ()
+    ) -> AttemptChanges:
+        """Return the changes of an attempt that waits for its bank or customer. `ends`: see `next_waiting_look_up`."""
+        began_at = self.attempt.waiting_since or self.attempt.created_at
+        since = began_at if self.waited_as(status) else self.now
         changes: AttemptChanges = {
             "status": status,
-            "due_at": self.now + delay,
+            "due_at": next_waiting_look_up(since, self.now, *ends),
+            "waiting_since": since,
             "lookups": self.attempt.lookups + 1 if self.waited_as(status) else 0,
             "looked_up_at": self.now,
             "claims": 0,

@@ -6,6 +6,11 @@ class CeleriacError(Exception):
 
     type = "error"
 
+    def __init__(self, message: str = "", **members: str) -> None:
+        """Take the sentence, and what a program reads beside it."""
+        super().__init__(message)
+        self.members = members
+
 
 class InvalidRequest(CeleriacError):
     """The request is malformed, or breaks a rule that does not depend on stored state."""

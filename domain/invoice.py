@@ -32,20 +32,26 @@ def require_chargeable(position: InvoicePosition, minor: int) -> None:
 
     Raises CollectionInProgress or AmountAboveOpen."""
     require_no_live_payment(position)
+    require_unpaid(position)
     left = f"{decimal_text(position.outstanding, position.currency)} {position.currency}"
     if position.is_dunned and minor != position.outstanding:
         raise AmountAboveOpen(f"this invoice is past due; pay all that is outstanding, {left}")
-    if not position.outstanding:
-        raise AmountAboveOpen("nothing is outstanding on this invoice: it is paid")
     if minor > position.outstanding:
         raise AmountAboveOpen(f"{left} is outstanding on this invoice; send that or less")
+
+
+def require_unpaid(position: InvoicePosition) -> None:
+    """Refuse to collect an invoice that is paid. Raises AmountAboveOpen."""
+    if not position.outstanding:
+        raise AmountAboveOpen("nothing is outstanding on this invoice: it is paid")
 
 
 def require_no_live_payment(position: InvoicePosition) -> None:
     """Refuse while a payment is collecting the invoice: two at once could charge twice."""
     if position.live_payment is not None:
         raise CollectionInProgress(
-            f"payment {position.live_payment} is collecting this invoice; wait for it or cancel it"
+            f"payment {position.live_payment} is collecting this invoice; wait for it or cancel it",
+            payment_id=position.live_payment,
         )
 
 
@@ -55,7 +61,8 @@ def require_amount_change(position: InvoicePosition, minor: int) -> None:
         raise Conflict("a payment of this invoice is in dunning; cancel it before changing the amount")
     if minor != position.amount and position.live_payment is not None:
         raise CollectionInProgress(
-            f"payment {position.live_payment} is collecting this invoice; wait until it has ended"
+            f"payment {position.live_payment} is collecting this invoice; wait until it has ended",
+            payment_id=position.live_payment,
         )
     if minor < position.collected:
         least = decimal_text(position.collected, position.currency)
@@ -70,6 +77,25 @@ def due_of_case(
     if stop is not None:
         return stop
     return RetryDue() if case is CaseState.RETRYING else GraceEnded()
+
+
+def require_still_owed(position: InvoicePosition, amount: int, *, is_subscription_canceled: bool) -> None:
+    """Refuse to charge a payment that has waited for a person and whose debt has ended meanwhile. Raises Conflict.
+
+    >>> paid = InvoicePosition(amount=1000, currency="EUR", collected=1000, live_payment="pay_2", is_dunned=False)
+    >>> require_still_owed(paid, 1000, is_subscription_canceled=False)
+    Traceback (most recent call last):
+    ...
+    domain.errors.Conflict: this invoice was paid otherwise while this payment waited; reject it
+    """
+    match reason_to_stop_dunning(position, amount, is_subscription_canceled=is_subscription_canceled):
+        case InvoicePaidOtherwise():
+            raise Conflict("this invoice was paid otherwise while this payment waited; reject it")
+        case CancelRequested():
+            raise Conflict(
+                "the subscription was canceled while this payment waited; reject it, and if the money is owed all the "
+                "same, collect it by a payment without the subscription"
+            )
 
 
 def reason_to_stop_dunning(

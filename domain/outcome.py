@@ -43,10 +43,14 @@ class AuthenticationRequired:
 
 @dataclass(frozen=True, slots=True)
 class ActionRequired:
-    """The customer has to act first: 3-D Secure, approve at the provider, confirm in the front end."""
+    """The customer has to act first: 3-D Secure, approve at the provider, confirm in the front end.
+
+    `expires_at`: until when they can, where the provider shows it or documents it. It plans look-ups, and is no part of
+    what the outcome says."""
 
     reference: str
     next_action: dict[str, str] = field(default_factory=dict)
+    expires_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +100,15 @@ class NotSent:
     """Proven not executed: the call never reached the provider, or the provider refused it before execution.
 
     `is_retryable`: the same call may succeed later (refused connection, rate limit). Otherwise the request itself is
-    at fault (unknown token, wrong key), and a repeat changes nothing."""
+    at fault (unknown token, wrong key), and a repeat changes nothing. `param`: the field of the application's request
+    that it has to mend. `message`: the provider's sentence, only where it repeats no value that was sent."""
 
     reason: str
     is_retryable: bool = True
     reference: str | None = None
+    response: FailedResponse = FailedResponse.NONE
+    param: str | None = None
+    message: str | None = None
 
 
 Outcome = (

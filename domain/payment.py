@@ -319,7 +319,8 @@ class Attempt:
     `lookups`: how often its outcome was looked up. `retries`: how often its call was proven not executed. `claims`:
     how often a worker began it and recorded no outcome. `is_known_to_provider`: the provider has an object for it.
     `is_of_duplicate`: a refund of money that was taken a second time. `key_number`: how many idempotency keys it has
-    used up."""
+    used up. `waiting_since`: when it last began to wait for its bank or customer. `action_expires_at`: until when the
+    customer can do what they are asked, if the provider shows it."""
 
     id: str
     verb: Verb
@@ -334,3 +335,5 @@ class Attempt:
     is_of_duplicate: bool = False
     key_number: int = 0
     key_state: KeyState = KeyState.USABLE
+    waiting_since: datetime | None = None
+    action_expires_at: datetime | None = None

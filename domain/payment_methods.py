@@ -97,6 +97,13 @@ class Capability:
 # three decimals in tens (docs.stripe.com/currencies).
 _STRIPE_MAXIMA = {"ISK": 999_999, "UGX": 999_999}
 _STRIPE_STEPS = {"MGA": 100, **dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 10)}
+# The least that Stripe takes, in minor units (docs.stripe.com/currencies, minimum charge amounts, read 2026-11-23). Of
+# other currencies it takes about half a US dollar by the rate of the day, which is not known here.
+_STRIPE_MINIMA = {
+    **dict.fromkeys("AUD BRL CAD CHF EUR INR JPY NZD SGD USD".split(), 50),
+    **{"AED": 200, "BGN": 100, "CZK": 1500, "DKK": 250, "GBP": 30, "HKD": 400, "HUF": 17500, "MXN": 1000, "MYR": 200},
+    **{"NOK": 300, "PLN": 200, "RON": 200, "SEK": 300, "THB": 1000},
+}
 _CARDS = (
     PaymentMethod.CREDIT_CARD,
     PaymentMethod.DEBIT_CARD,
@@ -122,11 +129,16 @@ _AFTERPAY_OF = {"au": "AUD", "nz": "NZD", "us": "USD", "ca": "CAD", "uk": "GBP"}
 _ADDRESS = ("email", "billing_address.country")
 
 
+def _stripe_minima(currencies: Iterable[str]) -> dict[str, int]:
+    return {currency: _STRIPE_MINIMA[currency] for currency in currencies if currency in _STRIPE_MINIMA}
+
+
 def _card(method: PaymentMethod) -> Capability:
     return Capability(
         method,
         "stripe",
         None,
+        minima=_STRIPE_MINIMA,
         maxima=_STRIPE_MAXIMA,
         steps=_STRIPE_STEPS,
         needs=("payment_method_token",),
@@ -138,12 +150,28 @@ def _card(method: PaymentMethod) -> Capability:
 def _debit(method: PaymentMethod, currency: str) -> Capability:
     # Bank debits take the money in one step: there is no authorization to capture later.
     needs = ("payment_method_token",)
-    return Capability(method, "stripe", frozenset({currency}), needs=needs, is_reusable=True, is_asynchronous=True)
+    return Capability(
+        method,
+        "stripe",
+        frozenset({currency}),
+        minima=_stripe_minima({currency}),
+        needs=needs,
+        is_reusable=True,
+        is_asynchronous=True,
+    )
 
 
 def _transfer(method: PaymentMethod, currencies: frozenset[str]) -> Capability:
     # Without an e-mail address Stripe cannot refund a transfer (docs: customer balance, refunding).
-    return Capability(method, "stripe", currencies, needs=("email",), is_asynchronous=True, is_portable=True)
+    return Capability(
+        method,
+        "stripe",
+        currencies,
+        minima=_stripe_minima(currencies),
+        needs=("email",),
+        is_asynchronous=True,
+        is_portable=True,
+    )
 
 
 CAPABILITIES: tuple[Capability, ...] = (
@@ -194,6 +222,7 @@ CAPABILITIES: tuple[Capability, ...] = (
         PaymentMethod.KLARNA,
         "stripe",
         _STRIPE_KLARNA,
+        minima=_stripe_minima(_STRIPE_KLARNA),
         needs=(*_ADDRESS, "return_url"),
         is_capturable_later=True,
         is_portable=True,

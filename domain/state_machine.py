@@ -38,7 +38,7 @@ from domain.disputes import decide_dispute
 from domain.dunning_decisions import close_case_recovered, close_case_uncollectible
 from domain.errors import IllegalTransition
 from domain.idempotency_key import state_after
-from domain.outcome import InDoubt, Outcome
+from domain.outcome import InDoubt, NotSent, Outcome
 from domain.payment import IN_DUNNING, TRANSITIONS, Attempt, AttemptStatus, Event, Payment, State, Verb
 
 
@@ -58,13 +58,15 @@ def _decide(context: DecisionContext, trigger: Trigger) -> Decision | None:
     if isinstance(trigger, Command):
         return _COMMANDS[type(trigger)](context, trigger)
     decision = _OUTCOMES[context.attempt.verb](context, trigger)
-    return _with_key_state(context, trigger, decision) if decision and isinstance(trigger, InDoubt) else decision
+    return (
+        _with_key_state(context, trigger, decision) if decision and isinstance(trigger, InDoubt | NotSent) else decision
+    )
 
 
-def _with_key_state(context: DecisionContext, outcome: InDoubt, decision: Decision) -> Decision:
+def _with_key_state(context: DecisionContext, outcome: InDoubt | NotSent, decision: Decision) -> Decision:
     """Add to the decision what a failed response says about the attempt's idempotency key."""
     state = state_after(context.attempt.key_state, outcome.response)
-    is_news = state is not context.attempt.key_state
+    is_news = state is not context.attempt.key_state and "key_number" not in decision.attempt
     return replace(decision, attempt=decision.attempt | {"key_state": state}) if is_news else decision
 
 

@@ -130,7 +130,8 @@ class Gateway(Protocol):
     def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> VerifiedWebhook:
         """Check signature and age on the raw body. Header names are in Title-Case.
 
-        Raises WebhookRefused, and WebhookDeferred where only a later delivery can tell whether it is genuine.
+        Raises WebhookRefused, WebhookOfOtherMode, and WebhookDeferred where only a later delivery can tell whether it
+        is genuine.
         `url`: the public address that received it; some providers sign it, and some carry a secret in it."""
         ...
 
@@ -294,6 +295,11 @@ class GatewayContext:
     api_url: str
     read_seconds: float
     tokens: TokenStore
+
+
+class WebhookOfOtherMode(Exception):
+    """A webhook is genuine and of the other mode, live or test. It is acknowledged and neither stored nor applied: a
+    refusal would make the provider deliver it for days, and then close the address."""
 
 
 class GatewayError(Exception):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from domain.outcome import InDoubt
 from gateways.failures import MalformedResponse, reason_word
@@ -27,6 +28,24 @@ class WordMark:
 Word = Annotated[str | None, WordMark()]
 # Seconds since 1970, to the end of the year 9999: beyond it, as for milliseconds, no datetime can be made.
 UnixTime = Annotated[int, Field(ge=0, le=253_402_300_799)]
+
+
+def _end(value: object) -> datetime | None:
+    """Read an ISO 8601 instant, in UTC if it names no zone; None for anything else.
+
+    >>> [str(_end(value)) for value in ("2026-11-28T12:00:00Z", "soon", 0)]
+    ['2026-11-28 12:00:00+00:00', 'None', 'None']
+    """
+    try:
+        instant = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return instant if instant is None or instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+# When a page, a token or an order ends. It only plans look-ups, so a value that cannot be read is dropped: the rest of
+# the object must not become unreadable by it.
+End = Annotated[datetime | None, BeforeValidator(_end)]
 
 
 class ProviderModel(BaseModel):

@@ -24,7 +24,7 @@ from sqlalchemy import (
     update,
 )
 
-from domain.backoff import waiting_delay
+from domain.backoff import after_visit, next_waiting_look_up
 from domain.claiming import next_look_up
 from domain.decision import LEASE, AttemptChanges
 from domain.errors import LeaseLost
@@ -39,6 +39,9 @@ from models.task_messages import TaskMessage, message_for_attempt
 _MAY_HAVE_RUN = (AttemptStatus.OPEN, AttemptStatus.IN_DOUBT, AttemptStatus.PENDING)
 # Built once: to build a statement costs more than to run it.
 _update_attempt = update(attempts).where(attempts.c.id == bindparam("row_id"))
+_select_schedule = select(
+    *(attempts.c[name] for name in ("status", "lookups", "waiting_since", "created_at", "action_expires_at"))
+)
 _set_reference = update(attempts).where(
     attempts.c.id == bindparam("row_id"), attempts.c.fencing_token == bindparam("held_token")
 )
@@ -121,15 +124,17 @@ def renew_leases(connection: Connection, held: Iterable[tuple[str, int]], now: d
 
 
 def schedule_look_up(
-    change: Change, attempt_id: str, fencing_token: int, delay: Callable[[int], timedelta] = waiting_delay
+    change: Change, attempt_id: str, fencing_token: int, delay: Callable[[int], timedelta] | None = None
 ) -> None:
     """Schedule the next look-up of an attempt that stays as it was; none of a finished one. `delay`: by the number of
-    look-ups so far."""
+    look-ups so far; without it, as one that waits for its bank or customer."""
     is_held = (attempts.c.id == attempt_id) & (attempts.c.fencing_token == fencing_token)
-    row = change.connection.execute(select(attempts.c.status, attempts.c.lookups).where(is_held)).one_or_none()
+    row = change.connection.execute(_select_schedule.where(is_held)).one_or_none()
     if row is None:
         return
-    due_at = next_look_up(AttemptStatus(row.status), change.now + delay(row.lookups))
+    since, end = row.waiting_since or row.created_at, row.action_expires_at
+    planned_at = change.now + delay(row.lookups) if delay else next_waiting_look_up(since, change.now, end)
+    due_at = next_look_up(AttemptStatus(row.status), planned_at)
     change.connection.execute(_update_attempt, {"row_id": attempt_id, "due_at": due_at, "lookups": row.lookups + 1})
 
 
@@ -138,13 +143,18 @@ def postpone(connection: Connection, attempt_id: str, due_at: datetime) -> None:
     connection.execute(_update_attempt, {"row_id": attempt_id, "due_at": due_at})
 
 
-def bring_look_up_forward(connection: Connection, attempt_id: str, now: datetime) -> bool:
-    """Make the next look-up of an attempt that waits for its customer or bank due now; return whether it changed."""
+def bring_look_up_forward(
+    connection: Connection, attempt_id: str, last_visit: datetime | None, now: datetime
+) -> datetime | None:
+    """Bring the next look-up of an attempt that waits for its customer or bank forward, because of a visit; return when
+    it is due, None if it comes soon enough. It takes the place of no planned one."""
     waits = attempts.c.status.in_((AttemptStatus.ACTION_REQUIRED, AttemptStatus.PENDING))
     # A look-up that is running now has made the attempt due within its lease.
     is_idle = attempts.c.due_at > now + LEASE
-    earlier = update(attempts).where(attempts.c.id == attempt_id, waits, is_idle).values(due_at=now)
-    return bool(connection.execute(earlier).rowcount)
+    due_at = after_visit(now, last_visit)
+    earlier = update(attempts).where(attempts.c.id == attempt_id, waits, is_idle)
+    is_changed = connection.execute(earlier.values(due_at=due_at, visited_at=due_at)).rowcount
+    return due_at if is_changed else None
 
 
 def close_other_attempts(change: Change, payment_id: str, attempt_id: str | None) -> None:

@@ -11,8 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from domain.commands import IntentRepeated, Started
-from domain.errors import AmountAboveOpen
-from domain.invoice import require_no_live_payment
+from domain.invoice import require_no_live_payment, require_unpaid
 from domain.money import Money
 from domain.payment import State, Verb
 from domain.payment_methods import PaymentMethod
@@ -75,8 +74,7 @@ def accept_intent(
             store_response(connection, record, ApiResponse(201, {}, payment_id))
             return open_intent
     require_no_live_payment(position)
-    if not position.outstanding:
-        raise AmountAboveOpen("nothing is outstanding on this invoice: it is paid")
+    require_unpaid(position)
     money = Money(position.outstanding, invoice.currency)
     # The browser brings the instrument, so the request counts as having one.
     given = frozenset({"payment_method_token"})

@@ -24,6 +24,7 @@ from domain.allowed_operations import (
 )
 from domain.commands import CancelRequested, ChargeWithdrawn, OperationRequested, ReviewDecided
 from domain.errors import AmountAboveOpen, Conflict, NotFound
+from domain.invoice import require_still_owed
 from domain.money import Money, decimal_text
 from domain.outcome import Approved
 from domain.payment import IN_FLIGHT, UNFINISHED, AttemptStatus, State, Verb
@@ -32,8 +33,9 @@ from models import transition
 from models.attempts import add_attempt, bring_look_up_forward, has_attempt_in_flight, has_operation_in_flight
 from models.change import Change
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key, store_response
-from models.queries import show_payment
+from models.queries import invoice_position, show_payment
 from models.request_bodies import ApiRequest, CancelPayment, CapturePayment, RecordPayment, RefundPayment, ReviewPayment
+from models.subscriptions import is_subscription_canceled
 from models.tables import attempts, payments
 from models.task_messages import TaskMessage, message_for_attempt
 
@@ -87,16 +89,17 @@ class CustomerReturn:
 
 
 def look_up_now(change: Change, attempt_id: str) -> CustomerReturn:
-    """Make the next look-up of an attempt that waits for its customer or bank due now. Raises NotFound."""
+    """Make the next look-up of an attempt that waits for its customer or bank due now, or in a few seconds if another
+    visit has just done so. Raises NotFound."""
     row = change.connection.execute(
-        select(payments.c.id, payments.c.return_url, attempts.c.verb, attempts.c.status)
+        select(payments.c.id, payments.c.return_url, attempts.c.verb, attempts.c.status, attempts.c.visited_at)
         .join(attempts, attempts.c.payment_id == payments.c.id)
         .where(attempts.c.id == attempt_id)
     ).one_or_none()
     if row is None:
         raise NotFound("no such payment")
-    is_earlier = bring_look_up_forward(change.connection, attempt_id, change.now)
-    messages = (message_for_attempt(attempt_id, row.verb, row.status),) if is_earlier else ()
+    due_at = bring_look_up_forward(change.connection, attempt_id, row.visited_at, change.now)
+    messages = (message_for_attempt(attempt_id, row.verb, row.status),) if due_at == change.now else ()
     return CustomerReturn(row.id, row.return_url, messages)
 
 
@@ -168,6 +171,10 @@ def _review(change: Change, row: Row[Any], request: ReviewPayment) -> Messages:
     if holds_mismatch(state, row.received, row.captured):
         return _resolve_mismatch(change, row, is_approval=is_approval)
     require_reviewable(state)
+    if is_approval:
+        position = invoice_position(change.connection, row.invoice_id)
+        is_canceled = is_subscription_canceled(change.connection, row.subscription_id)
+        require_still_owed(position, row.amount, is_subscription_canceled=is_canceled)
     held = _attempt_of(change.connection, row.id, *sorted(IN_FLIGHT))
     transition.apply(change, held.id, ReviewDecided(is_approval))
     return (message_for_attempt(held.id, held.verb),) if is_approval else ()
@@ -211,8 +218,10 @@ def _record_refund(change: Change, row: Row[Any], request: RecordPayment) -> Non
 def _amount(requested: Any, row: Row[Any], most: int, what: str) -> int:
     """Return the requested amount in minor units, by default all there is. Raises AmountAboveOpen."""
     minor = most if requested is None else Money.parse(requested, row.currency).minor
-    if minor > most or most <= 0:
-        left = decimal_text(max(most, 0), row.currency)
+    if most <= 0:
+        raise AmountAboveOpen(f"nothing is {what}")
+    if minor > most:
+        left = decimal_text(most, row.currency)
         raise AmountAboveOpen(f"{left} {row.currency} is {what}; send that or less")
     return minor
 

@@ -129,7 +129,8 @@ def payment_view(row: Any, tries: Iterable[Any]) -> dict[str, Any]:
 
 def attempt_view(row: Any, currency: str) -> dict[str, Any]:
     """Return the public form of an attempt, with the provider's codes as they came."""
-    codes = ("code", "decline_class", "decline_code", "advice_code", "network_advice_code", "network_decline_code")
+    refusal = ("code", "param", "message")
+    codes = ("decline_class", "decline_code", "advice_code", "network_advice_code", "network_decline_code")
     return {
         "id": row["id"],
         "number": row["number"],
@@ -140,7 +141,7 @@ def attempt_view(row: Any, currency: str) -> dict[str, Any]:
         "provider_reference": row.get("provider_reference"),
         "created_at": _text(row["created_at"]),
         "settled_at": _text(row.get("finished_at")),
-        **{code: row[code] for code in codes if row.get(code)},
+        **{code: row[code] for code in (*refusal, *codes) if row.get(code)},
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -49,10 +49,29 @@ def _method(value: Any) -> Any:
     return value
 
 
+def _due_date(value: Any) -> datetime | None:
+    """Read an instant with its zone, or null. Close to the ends of the calendar a zone, or the database, has none.
+
+    >>> str(_due_date("2026-12-24T12:00:00+01:00"))
+    '2026-12-24 11:00:00+00:00'
+    """
+    if value is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(value) if isinstance(value, str) else None
+        in_utc = instant.astimezone(UTC) if instant is not None and instant.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        in_utc = None
+    if in_utc is None or not 1970 <= in_utc.year <= 9999:
+        raise ValueError("must be a date and time with its zone, in the years 1970 to 9999: 2026-12-24T12:00:00Z")
+    return in_utc
+
+
 Text = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200)]
 Token = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
 # Plain: pydantic would try a Decimal as an integer, and 1e999999999 written out fills the memory.
 Amount = Annotated[str | int | Decimal, PlainValidator(_no_float)]
+DueDate = Annotated[datetime | None, PlainValidator(_due_date)]
 CurrencyCode = Annotated[str, BeforeValidator(_currency), StringConstraints(strict=True, max_length=3)]
 MetadataValue = Annotated[str, StringConstraints(strict=True, max_length=500)] | bool | int | None
 
@@ -208,7 +227,7 @@ class UpsertInvoice(ApiRequest):
     user_id: Text
     amount: Amount
     currency: CurrencyCode
-    due_at: datetime | None = None
+    due_at: DueDate = None
     description: Annotated[str, StringConstraints(strict=True, max_length=500)] | None = None
 
 

@@ -78,7 +78,7 @@ _is_booked = case(
 _UNREAD = {"payer", "metadata", "next_action", "failure_code", "is_captured_later"}
 _UNREAD_OF_ATTEMPT = {
     *("payment_id", "actor", "code", "decline_class", "decline_code", "advice_code", "network_advice_code"),
-    *("network_decline_code", "finished_at", "looked_up_at"),
+    *("network_decline_code", "finished_at", "looked_up_at", "visited_at", "param", "message"),
 }
 _payment_columns: list[ColumnElement[Any]] = [column for column in payments.c if column.name not in _UNREAD]
 _attempt_columns: list[ColumnElement[Any]] = [
@@ -296,6 +296,8 @@ def _attempt(row: Row[Any]) -> Attempt:
         is_of_duplicate=row.attempt_charge_reference is not None,
         key_number=row.attempt_key_number,
         key_state=KeyState(row.attempt_key_state),
+        waiting_since=row.attempt_waiting_since,
+        action_expires_at=row.attempt_action_expires_at,
     )
 
 

@@ -105,7 +105,7 @@ def _call_provider(runtime: Runtime, claimed: _Claimed, call: Call, lease: Lease
 
     with watch_for_failure() as failure:
         outcome = call(runtime.gateways[claimed.provider], claimed.attempt, save_reference)
-    if isinstance(outcome, InDoubt):
+    if isinstance(outcome, InDoubt | NotSent):
         outcome = replace(outcome, response=failure.last_response)
     return outcome, failure.is_seen
 

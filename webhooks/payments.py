@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from flask import Blueprint, Response, request
 
 from domain.errors import InvalidRequest
@@ -21,6 +23,8 @@ blueprint = Blueprint("payments", __name__)
 
 _PAGE = 50
 _MOST_PAGE = 200
+# The id of a payment, of any release.
+_CURSOR = re.compile(r"pay_[0-9a-z]{1,36}", re.ASCII)
 
 
 @blueprint.post("/process")
@@ -58,6 +62,8 @@ def index() -> Response:
     limit = int(text) if text.isascii() and text.isdigit() else 0
     if not 1 <= limit <= _MOST_PAGE:
         raise InvalidRequest(f"limit must be a number from 1 to {_MOST_PAGE}")
+    if not _CURSOR.fullmatch(request.args.get("cursor", "pay_0")):
+        raise InvalidRequest("cursor: send the next_cursor of the page before")
     invoice_id, cursor = request.args.get("invoice_id"), request.args.get("cursor")
     found = runtime().read(list_payments, caller().application, invoice_id, cursor, limit + 1)
     page = found[:limit]

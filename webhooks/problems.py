@@ -100,7 +100,7 @@ def register(app: Flask) -> None:
 
 def _refused(error: CeleriacError) -> Response:
     status = next((_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES), 500)
-    response = problem(status, error.type, str(error))
+    response = problem(status, error.type, str(error), **error.members)
     if status == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="payments"'
     return response

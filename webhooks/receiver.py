@@ -8,6 +8,7 @@ import time
 from flask import Blueprint, Response, jsonify, request
 
 from domain.errors import NotFound, WebhookDeferred, WebhookRefused
+from gateways.base import WebhookOfOtherMode
 from models.audit import record_event
 from models.failpoints import reach
 from models.session import transact
@@ -40,6 +41,9 @@ def receive(provider: str, secret: str = "") -> Response:
     except WebhookRefused as error:
         _record_refusal(provider, str(error))
         raise
+    except WebhookOfOtherMode as error:
+        _log.info("webhook for %s is of the other mode and not applied: %s", provider, error)
+        return jsonify({"received": True})
     except WebhookDeferred as error:
         _log.warning("webhook for %s deferred: %s", provider, error)
         raise

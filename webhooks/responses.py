@@ -46,7 +46,13 @@ def respond(accepted: ApiResponse, has_result: Callable[[Shown], bool]) -> Respo
     """Respond at once, or with `Prefer: wait=N` as soon as the payment has a result."""
     seconds = wait_seconds()
     shown = wait_for_result(str(accepted.payment_id), seconds, has_result) if seconds and accepted.payment_id else None
-    response = result_response(shown) if shown is not None else json_response(accepted.status, accepted.body)
+    if shown is not None:
+        response = result_response(shown)
+    elif seconds and accepted.payment_id:
+        # Without a result, the payment as it is now: in doubt perhaps, and no longer as it was accepted.
+        response = json_response(accepted.status, runtime().read(show_payment, accepted.payment_id, None))
+    else:
+        response = json_response(accepted.status, accepted.body)
     response.headers["Location"] = url_for("payments.show", payment_id=accepted.payment_id)
     if seconds:
         response.headers["Preference-Applied"] = f"wait={seconds}"
@@ -84,8 +90,19 @@ def result_response(shown: Shown) -> Response:
     if known is None:
         return json_response(200, shown)
     status, kind, detail = known
-    code = shown["failure_code"]
+    code, refused = shown["failure_code"], _refused_field(shown)
+    if refused is not None:
+        param, message = refused
+        detail = f"{message or 'the provider refuses the value'} ({param}); mend it and send a new payment"
+        return problem(422, "request_refused", detail, payment_id=shown["id"], code=code, param=param, payment=shown)
     return problem(status, kind, detail, payment_id=shown["id"], code=code, payment=shown)
+
+
+def _refused_field(shown: Shown) -> tuple[str, str | None] | None:
+    """Return the field of the request for which the payment failed, and the provider's sentence; None if for none."""
+    last = shown["attempts"][-1]
+    has_failed = State(shown["status"]) is State.FAILED and "param" in last
+    return (last["param"], last.get("message")) if has_failed else None
 
 
 def in_progress_response(payment_id: str) -> Response:

@@ -126,9 +126,9 @@ class AfterpayGateway:
 
     def _open(self, attempt: AttemptRequest, save_reference: SaveReference) -> Outcome:
         if attempt.money.currency != self._currency:
-            return NotSent("unsupported_currency", is_retryable=False)
+            return NotSent("unsupported_currency", is_retryable=False, param="currency")
         if not attempt.payer.get("email"):
-            return NotSent("email_missing", is_retryable=False)
+            return NotSent("email_missing", is_retryable=False, param="email")
         try:
             checkout = self._client.open_checkout(bodies.checkout(attempt, attempt.return_address(self._api_url)))
         except CallFailed as failure:

@@ -18,7 +18,7 @@ from gateways.afterpay.errors import code_of, error_response
 from gateways.base import AttemptRequest, ShownRefund
 from gateways.failures import MalformedResponse
 from gateways.json_api import ProviderResponse
-from gateways.provider_model import ProviderModel, Text, Word
+from gateways.provider_model import End, ProviderModel, Text, Word
 
 _STATUSES = frozenset({"APPROVED", "DECLINED"})
 _DECLINED = frozenset({"AUTH_DECLINED", "CAPTURE_DECLINED"})
@@ -71,10 +71,13 @@ class Configuration(AfterpayModel):
 
 
 class Checkout(AfterpayModel):
-    """A checkout and the address at which the customer approves it. The token is stored: printable ASCII."""
+    """A checkout and the address at which the customer approves it. The token is stored: printable ASCII.
+
+    `expires`: three hours after the checkout was made (documents of 2026, read 2026-11-28)."""
 
     token: Annotated[str, StringConstraints(pattern="^[ -~]{1,255}$")]
     redirect_checkout_url: Annotated[str, StringConstraints(pattern="^https?://")]
+    expires: End = None
 
 
 class PaymentEvent(AfterpayModel):
@@ -157,7 +160,8 @@ def minor_units(amount: Amount, currency: str) -> int:
 
 def outcome_of_checkout(checkout: Checkout) -> ActionRequired:
     """Return where the customer approves."""
-    return ActionRequired(checkout.token, {"type": "redirect", "redirect_url": checkout.redirect_checkout_url})
+    action = {"type": "redirect", "redirect_url": checkout.redirect_checkout_url}
+    return ActionRequired(checkout.token, action, checkout.expires)
 
 
 def outcome_of_charge(payment: Payment, token: str, money: Money) -> Outcome:

@@ -63,11 +63,10 @@ class CoinbaseGateway:
             save_reference(attempt.reference)
             return self.retrieve(attempt)
         if attempt.money.currency not in CURRENCIES:
-            return NotSent("currency_not_supported", is_retryable=False)
-        # A key of its own for each try: a checkout moves no money, and a failure that is stored would come back.
-        key = key_of(attempt, f"charge-{attempt.retries}")
+            return NotSent("currency_not_supported", is_retryable=False, param="currency")
+        request, key = checkout_request(attempt, self._api_url), key_of(attempt, "charge")
         try:
-            response = self._client.create_checkout(checkout_request(attempt, self._api_url), key)
+            response = self._client.create_checkout(request, key)
             reference = CheckoutId.parse(response).id
         except CallFailed as failure:
             return failure.outcome_of_creation()

@@ -15,7 +15,7 @@ from domain.payment import Verb
 from gateways.base import AttemptRequest
 from gateways.coinbase.amounts import minor_units
 from gateways.failures import MalformedResponse
-from gateways.provider_model import ProviderModel, Text, Word
+from gateways.provider_model import End, ProviderModel, Text, Word
 
 # The currencies that Coinbase converts to USDC; all of them have two decimals, and an amount may have no more.
 CURRENCIES = frozenset({"EUR", "GBP", "SGD", "USD"})
@@ -45,6 +45,7 @@ class Checkout(CoinbaseModel):
     currency: Text
     fiat_amount: str | None = None
     fiat_currency: str | None = None
+    expires_at: End = None
 
 
 class Refund(CoinbaseModel):
@@ -87,7 +88,7 @@ def outcome_of_checkout(checkout: Checkout, attempt: AttemptRequest) -> Outcome:
     match checkout.status:
         case "ACTIVE":
             url = present(checkout.url, "Checkout.url")
-            return ActionRequired(checkout.id, {"type": "redirect", "redirect_url": url})
+            return ActionRequired(checkout.id, {"type": "redirect", "redirect_url": url}, checkout.expires_at)
         case "PROCESSING":
             return Pending(checkout.id)
         case "COMPLETED" | "PARTIALLY_REFUNDED" | "REFUNDED":

@@ -20,7 +20,7 @@ from gateways.base import AttemptRequest
 from gateways.coinbase.amounts import minor_units
 from gateways.coinbase.responses import attempt_in, is_other_object, present
 from gateways.failures import MalformedResponse
-from gateways.provider_model import ProviderModel, Text, Word
+from gateways.provider_model import End, ProviderModel, Text, Word
 
 # The addresses of a charge, by the names that Commerce gives networks and tokens.
 _NETWORKS = {
@@ -89,6 +89,7 @@ class Charge(ProviderModel):
     addresses: dict[str, Any] | None = None
     pricing: Pricing | None = None
     payments: list[Any] | None = None
+    expires_at: End = None
 
     @property
     def price(self) -> LocalAmount | None:
@@ -121,7 +122,7 @@ def outcome_of_charge(charge: Charge, attempt: AttemptRequest) -> Outcome:
         return InDoubt("another_object", attempt.charge_reference or attempt.reference)
     match charge.last.status:
         case "NEW" | "SIGNED":
-            return ActionRequired(charge.id, _next_action(charge, attempt))
+            return ActionRequired(charge.id, _next_action(charge, attempt), charge.expires_at)
         case "PENDING":
             return Pending(charge.id)
         case "COMPLETED":

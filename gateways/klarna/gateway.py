@@ -7,6 +7,7 @@ Management v1 and Customer Token v1, read 2026-11-23."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -56,7 +57,7 @@ class KlarnaGateway:
             return self._charge_token(attempt, save_reference)
         country = bodies.country_of(attempt)
         if country is None:
-            return NotSent("billing_country_missing", is_retryable=False)
+            return NotSent("billing_country_missing", is_retryable=False, param="billing_address")
         try:
             page = self._open_page(attempt, country)
         except CallFailed as failure:
@@ -122,13 +123,15 @@ class KlarnaGateway:
     def _charge_token(self, attempt: AttemptRequest, save_reference: SaveReference) -> Outcome:
         """Place an order that only holds the money, so that its id is saved before anything is captured."""
         if attempt.method_token is None:
-            return NotSent("payment_method_token_missing", is_retryable=False)
+            return NotSent("payment_method_token_missing", is_retryable=False, param="payment_method_token")
         body = bodies.token_order(attempt, self._callback_url(attempt))
+        # One key for ever: an order holds money, and no look-up finds it before its id is known.
+        key = key_of(replace(attempt, key_number=0), "order")
         try:
-            order_id = self._client.order_by_token(attempt.method_token, body, key_of(attempt, "order"))
+            order_id = self._client.order_by_token(attempt.method_token, body, key)
         except CallFailed as failure:
             if isinstance(failure, ErrorResponse) and failure.error_kind is ErrorKind.NOT_FOUND:
-                return NotSent("unknown_token", is_retryable=False)
+                return NotSent("unknown_token", is_retryable=False, param="payment_method_token")
             return failure.outcome_of_creation()
         return self._resume(attempt, order_id, save_reference)
 

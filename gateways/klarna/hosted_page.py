@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from domain.outcome import ActionRequired
 
@@ -14,10 +15,11 @@ PREFIX = "hpp"
 class HostedPage:
     """The page on which a customer approves.
 
-    Klarna shows its address only when the page is made, so the reference contains it."""
+    Klarna shows its address only when the page is made, so the reference contains it. `expires_at`: not in it."""
 
     id: str
     url: str
+    expires_at: datetime | None = None
 
     @classmethod
     def of(cls, reference: str) -> HostedPage | None:
@@ -40,4 +42,4 @@ class HostedPage:
     @property
     def action(self) -> ActionRequired:
         """What the customer has to do: open the page."""
-        return ActionRequired(self.reference, {"type": "redirect", "redirect_url": self.url})
+        return ActionRequired(self.reference, {"type": "redirect", "redirect_url": self.url}, self.expires_at)

@@ -4,6 +4,7 @@ Sources: Klarna's Payments API v1, Hosted Payment Page API 1.1 and Order Managem
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from domain.payment import Verb
 from gateways.base import AttemptRequest
 from gateways.failures import MalformedResponse
 from gateways.klarna.hosted_page import HostedPage
-from gateways.provider_model import ProviderModel, Text, Word
+from gateways.provider_model import End, ProviderModel, Text, Word
 
 # The longest reference that the database stores.
 _LONGEST_REFERENCE = 255
@@ -55,10 +56,14 @@ class PaymentSession(ProviderModel):
 
 
 class CreatedPage(ProviderModel):
-    """A new hosted page. A slash in its id would make another reference of it."""
+    """A new hosted page. A slash in its id would make another reference of it.
+
+    `expires_at`: an hour before its payment session, which lives for 48 hours (docs.klarna.com, hosted payment page,
+    read 2026-11-28)."""
 
     session_id: Annotated[str, StringConstraints(pattern="^[^/]+$")]
     redirect_url: Annotated[str, StringConstraints(pattern="^https?://")]
+    expires_at: End = None
 
 
 class PageSession(ProviderModel):
@@ -67,6 +72,7 @@ class PageSession(ProviderModel):
     session_id: Text
     status: Word = None
     order_id: str | None = None
+    expires_at: End = None
 
 
 class PlacedOrder(ProviderModel):
@@ -115,7 +121,7 @@ class Order(ProviderModel):
 
 def hosted_page(created: CreatedPage) -> HostedPage:
     """Return the page to store as the attempt's reference. Raises MalformedResponse if it is too long to store."""
-    page = HostedPage(created.session_id, created.redirect_url)
+    page = HostedPage(created.session_id, created.redirect_url, created.expires_at)
     if len(page.reference) > _LONGEST_REFERENCE:
         raise MalformedResponse("CreatedPage.redirect_url")
     return page
@@ -132,7 +138,9 @@ def outcome_of_page(attempt: AttemptRequest, page: HostedPage, session: PageSess
             return Approved(page.reference, voided=True)
         return Declined(page.reference, Decline(f"page_{session.status.lower()}", DeclineClass.HARD))
     if session.status in _OPEN_PAGE:
-        return page.action if attempt.verb.is_collecting else NotSent("not_executed")
+        if attempt.verb.is_collecting:
+            return replace(page, expires_at=session.expires_at).action
+        return NotSent("not_executed")
     is_completed = session.status == "COMPLETED"
     return InDoubt("order_not_placed", page.reference) if is_completed else session.in_doubt("status", page.reference)
 

@@ -170,7 +170,7 @@ class PayPalGateway:
         try:
             request = order_request(attempt, self._api_url)
         except DecimalsNotSupported:
-            return NotSent("decimals_not_supported", is_retryable=False)
+            return NotSent("decimals_not_supported", is_retryable=False, param="amount")
         outcome = self._client.submit(
             attempt,
             "/v2/checkout/orders",

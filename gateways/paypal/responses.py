@@ -6,7 +6,7 @@ required here is what a decision needs. Source: Orders v2, Payments v2 and Webho
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator
@@ -29,7 +29,7 @@ from domain.payment import Verb
 from gateways.base import AttemptRequest
 from gateways.failures import MalformedResponse, reason_word
 from gateways.paypal.errors import class_of_decline
-from gateways.provider_model import ProviderModel, Text, Word
+from gateways.provider_model import End, ProviderModel, Text, Word
 
 # Statuses of captures; those of a refusal are also statuses of authorizations.
 _TAKEN = ("COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED")
@@ -38,6 +38,8 @@ _CAPTURE_STATUSES = (*_TAKEN, *_REFUSED, "PENDING")
 # Statuses of the authorization that holds, or held, the order's money.
 _HELD = ("CREATED", "CAPTURED", "PARTIALLY_CAPTURED")
 _AUTHORIZATION_STATUSES = (*_HELD, *_REFUSED, "PENDING", "VOIDED")
+# Then PayPal deletes an unapproved order (its answer in paypal/Checkout-PHP-SDK, issue 84, read 2026-11-28).
+_APPROVED_WITHIN = timedelta(hours=3)
 _APPROVE_LINKS = ("payer-action", "approve", "redirect")
 # The decline's column has room for no more, and no advice code is longer.
 _LONGEST_ADVICE = 20
@@ -168,6 +170,7 @@ class Order(Linked):
     id: Text
     status: Word = None
     purchase_units: list[PurchaseUnit]
+    create_time: End = None
 
     @property
     def authorizations(self) -> list[Authorization]:
@@ -265,9 +268,10 @@ def decline_of(refused: Refusable) -> Decline:
 # --- outcomes ---------------------------------------------------------------------------------------
 
 
-def waiting_for_buyer(reference: str, link: str | None) -> ActionRequired:
-    """Return that the buyer has to approve, at the link if there is one."""
-    return ActionRequired(reference, {"type": "redirect", **({"redirect_url": link} if link else {})})
+def waiting_for_buyer(reference: str, link: str | None, created_at: datetime | None = None) -> ActionRequired:
+    """Return that the buyer has to approve, at the link if there is one. `created_at`: of the order, where known."""
+    action = {"type": "redirect"} | ({"redirect_url": link} if link else {})
+    return ActionRequired(reference, action, created_at and created_at + _APPROVED_WITHIN)
 
 
 def outcome_of_order(order: Order, attempt: AttemptRequest) -> Outcome:
@@ -331,7 +335,7 @@ def _unpaid(order: Order, attempt: AttemptRequest) -> Outcome:
         case "CREATED" | "SAVED" if attempt.method_token is not None:
             return NotSent("not_completed", reference=reference)
         case "CREATED" | "SAVED" | "PAYER_ACTION_REQUIRED":
-            return waiting_for_buyer(reference, approve_link(order))
+            return waiting_for_buyer(reference, approve_link(order), order.create_time)
         case "COMPLETED":
             return InDoubt("nothing_shown", reference)
     return order.in_doubt("status", reference)

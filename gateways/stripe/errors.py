@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import stripe
 
-from domain.outcome import Outcome
+from domain.outcome import NotSent, Outcome
 from gateways.failures import CallFailed, FailureKind
 from gateways.http import was_never_sent
 from gateways.stripe.responses import PaymentError, outcome_of_decline
@@ -22,6 +22,17 @@ _LOOK_UP_CODES = frozenset(
         "payment_intent_unexpected_state",
     }
 )
+# Stripe's parameters that are fields of the application's request.
+_FIELDS = {
+    "amount": "amount",
+    "currency": "currency",
+    "customer": "customer_token",
+    "payment_method": "payment_method_token",
+    "return_url": "return_url",
+}
+# Sentences about other codes repeat what was sent: a token, or an e-mail address.
+_PLAIN_SENTENCES = frozenset({"amount_too_large", "amount_too_small"})
+_LONGEST_MESSAGE = 300
 
 
 class CardDeclined(CallFailed):
@@ -34,6 +45,20 @@ class CardDeclined(CallFailed):
     def outcome(self, reference: str | None = None) -> Outcome:
         """Return the decline with its codes."""
         return outcome_of_decline(reference, self._error)
+
+
+class RequestRefused(CallFailed):
+    """The request is at fault; a repeat is refused as well. The application can mend a field of its own."""
+
+    def __init__(self, reason: str, error: PaymentError | None) -> None:
+        super().__init__(reason, FailureKind.AT_FAULT)
+        self._param = _FIELDS.get(error.param or "") if error else None
+        has_plain_sentence = error is not None and error.code in _PLAIN_SENTENCES
+        self._message = (error.message or "")[:_LONGEST_MESSAGE] if error and has_plain_sentence else None
+
+    def outcome(self, reference: str | None = None) -> Outcome:
+        """Return that nothing was executed, and what to mend."""
+        return NotSent(self.reason, False, reference, self._param, self._message or None)
 
 
 class KeyReused(CallFailed):
@@ -73,7 +98,9 @@ def _refused_as_invalid(error: stripe.StripeError) -> CallFailed:
     code = _code_of(error)
     if code in _LOOK_UP_CODES:
         return _unknown(error)
-    return CallFailed(_reason_of(error), FailureKind.NOT_EXECUTED if code == "rate_limit" else FailureKind.AT_FAULT)
+    if code == "rate_limit":
+        return CallFailed(_reason_of(error), FailureKind.NOT_EXECUTED)
+    return RequestRefused(_reason_of(error), _refusal_of(error))
 
 
 def _refused_before_execution(error: stripe.StripeError) -> CallFailed:

@@ -24,6 +24,7 @@ from gateways.stripe.errors import PermissionMissing
 from gateways.stripe.money import to_stripe
 from gateways.stripe.payer import customer_params
 from gateways.stripe.requests import (
+    RETURN_URL_MISSING,
     base_params,
     cancel_params,
     confirm_params,
@@ -79,7 +80,8 @@ class StripeGateway(StripeSavedMethods):
         reference = attempt.reference
         if reference is None:
             if (fault := fault_of(attempt)) is not None:
-                return NotSent(fault, is_retryable=False)
+                param = "return_url" if fault == RETURN_URL_MISSING else None
+                return NotSent(fault, is_retryable=False, param=param)
             try:
                 created = self._create(create_params(self._with_customer(attempt)), attempt)
                 reference = Created.parse(created).id

@@ -41,12 +41,15 @@ def base_params(attempt: AttemptRequest) -> dict[str, Any]:
     return params
 
 
+RETURN_URL_MISSING = "return_url_missing"
+
+
 def fault_of(attempt: AttemptRequest) -> str | None:
     """Return why Stripe cannot take the charge at all, before anything is created there; None if it can."""
     if attempt.is_off_session and (attempt.method in _REDIRECTS or attempt.method in _TRANSFERS):
         return "not_supported"
     if attempt.method in _REDIRECTS and not attempt.return_url:
-        return "return_url_missing"
+        return RETURN_URL_MISSING
     if attempt.method in _TRANSFERS:
         is_possible = attempt.money.currency in _TRANSFER_KINDS and attempt.verb is not Verb.AUTHORIZE
         return None if is_possible else "not_supported"

@@ -52,6 +52,8 @@ class PaymentError(ProviderModel):
 
     type: Word = None
     code: str | None = None
+    param: str | None = None
+    message: str | None = None
     decline_code: str | None = None
     advice_code: str | None = None
     network_advice_code: str | None = None

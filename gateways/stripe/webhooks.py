@@ -10,7 +10,7 @@ from typing import Any, Literal
 import stripe
 
 from domain.errors import WebhookRefused
-from gateways.base import VerifiedWebhook, WebhookEvent
+from gateways.base import VerifiedWebhook, WebhookEvent, WebhookOfOtherMode
 from gateways.json_api import proven
 from gateways.provider_model import ProviderModel, Text
 from gateways.signatures import check_age, verified_webhook
@@ -65,7 +65,10 @@ class _DisputeOfEvent(ProviderModel):
 def verify(
     body: bytes, headers: Mapping[str, str], now: datetime, secrets: tuple[str, ...], *, is_live: bool
 ) -> VerifiedWebhook:
-    """Accept a body signed with any of the secrets, at most five minutes from now, of the account's mode."""
+    """Accept a body signed with any of the secrets, at most five minutes from now, of the account's mode.
+
+    Raises WebhookOfOtherMode: Stripe sends events of both modes to a live Connect endpoint
+    (support.stripe.com/questions/connect-account-webhook-configurations, read 2026-11-28)."""
     header = headers.get("Stripe-Signature", "")
     if not any(_is_signed(body, header, secret) for secret in secrets):
         raise WebhookRefused("bad signature")
@@ -75,7 +78,7 @@ def verify(
     def identify(event: Any) -> tuple[str, str]:
         envelope = _Envelope.parse(event)
         if envelope.livemode != is_live:
-            raise WebhookRefused("event of the other mode (live or test)")
+            raise WebhookOfOtherMode("a live event" if envelope.livemode else "a test event")
         return envelope.id, envelope.type
 
     # A client secret is a credential and is not stored.

@@ -31,6 +31,12 @@ attempts = Table(
     Column("lookups", Integer, nullable=False),
     # When the provider last showed that the attempt still waits. A look-up that fails leaves it as it is.
     Column("looked_up_at", Instant),
+    # When it last began to wait for its bank or customer: its look-ups are planned by the age of the wait.
+    Column("waiting_since", Instant),
+    # Until when the customer can do what they are asked.
+    Column("action_expires_at", Instant),
+    # The look-up that a customer's return, or anybody's visit, last brought forward was due then.
+    Column("visited_at", Instant),
     # When the row needs work again: to be sent, to be looked up, or because its lease ends.
     Column("due_at", Instant),
     # When the sweep last published the row: a row in a long queue is not published every two seconds.
@@ -38,6 +44,9 @@ attempts = Table(
     Column("reason", String(200)),
     Column("actor", String(120), nullable=False),
     Column("code", String(100)),
+    # The field of the application's request that the provider refuses, and its sentence, if that repeats no value.
+    Column("param", String(100)),
+    Column("message", String(300)),
     Column("decline_class", String(20)),
     Column("decline_code", String(100)),
     Column("advice_code", String(100)),

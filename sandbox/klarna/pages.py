@@ -1,6 +1,7 @@
 """Hosted payment pages: their states, the effect of the customer's decision, and the callbacks.
 
-Hosted Payment Page API 1.1 [spec]; session lifecycle and status callbacks [docs]. A session lasts 48 hours.
+Hosted Payment Page API 1.1 [spec]; session lifecycle and status callbacks [docs]. A session lasts 48 hours,
+and its page an hour less [docs].
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from sandbox.service import Json
 from sandbox.state import Sandbox
 
 SESSION_SECONDS = 48 * 3600.0
+PAGE_SECONDS = 47 * 3600.0
 OPEN = ("WAITING", "IN_PROGRESS", "BACK", "MANUAL_ID_CHECK")
 MODES = ("PLACE_ORDER", "CAPTURE_ORDER", "NONE")
 URLS = ("success", "cancel", "back", "failure", "error", "status_update")
@@ -54,8 +56,8 @@ class HostedSession:
 
     @property
     def expires_at(self) -> float:
-        """Return when the page and its payment session end."""
-        return self.payment.created_at + SESSION_SECONDS
+        """Return when the page ends."""
+        return self.payment.created_at + PAGE_SECONDS
 
     def body(self) -> Json:
         """Return the body of a page. It does not contain the page's URL [spec]."""

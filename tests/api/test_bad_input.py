@@ -387,6 +387,9 @@ def test_an_invoice_id_that_is_too_long_is_refused(api: ApiSystem) -> None:
     assert_problem(api.call("PUT", f"/invoices/{'i' * 201}", body), 422, "invalid_request")
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=201", "limit=-1", "limit=x", "limit=", "limit=１", "surprise=1"])
+@pytest.mark.parametrize(
+    "query",
+    ["limit=0", "limit=201", "limit=-1", "limit=x", "limit=", "limit=１", "surprise=1", "cursor=zzz", "cursor="],
+)
 def test_an_impossible_page_is_refused(api: ApiSystem, query: str) -> None:
     assert_problem(api.get(f"/?{query}"), 422, "invalid_request")

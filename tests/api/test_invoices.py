@@ -32,10 +32,49 @@ def test_an_invoice_is_made_shown_and_changed(api: ApiSystem) -> None:
     assert changed.json["description"] is None
 
 
-def test_a_naive_due_date_is_refused_or_means_utc(api: ApiSystem) -> None:
-    """On PostgreSQL a naive time would mean the server's zone, on SQLite the host's."""
-    response = put(api, unique("inv"), due_at="2027-01-02T03:04:05")
-    assert response.status_code == 422 or response.json["due_at"] == "2027-01-02T03:04:05.000Z"
+@pytest.mark.parametrize(
+    "due_at",
+    [
+        "2027-01-02T03:04:05",
+        "2027-01-02",
+        "2027-02-30T00:00:00Z",
+        "1969-12-31T23:59:59Z",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+        "1804000000",
+        1804000000,
+        -1,
+        True,
+    ],
+)
+def test_a_due_date_without_its_zone_or_out_of_range_is_refused(api: ApiSystem, due_at: Any) -> None:
+    detail = assert_problem(put(api, unique("inv"), due_at=due_at), 422, "invalid_request")
+    assert detail.startswith("due_at: must be a date and time with its zone")
+
+
+@pytest.mark.parametrize("due_at", ["1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z", None])
+def test_a_due_date_in_range_is_kept(api: ApiSystem, due_at: str | None) -> None:
+    invoice = unique("inv")
+    made = put(api, invoice, due_at=due_at)
+    assert (made.status_code, made.json["due_at"]) == (201, due_at and due_at.replace("Z", ".000Z"))
+    assert api.get(f"/invoices/{invoice}").json == made.json
+
+
+def test_a_refusal_names_the_payment_that_is_collecting(api: ApiSystem) -> None:
+    first = api.process().json
+    refusal = api.process(invoice_id=first["invoice_id"], user_id=first["user_id"])
+    assert_problem(refusal, 409, "collection_in_progress")
+    assert refusal.json["payment_id"] == first["id"]
+
+
+def test_a_refusal_says_that_the_invoice_is_paid(api: ApiSystem) -> None:
+    paid = api.process_and_run()
+    again = api.process(invoice_id=paid["invoice_id"], user_id=paid["user_id"])
+    assert "it is paid" in assert_problem(again, 422, "amount_above_open")
+    refund = api.post(f"/{paid['id']}/refunds", {}, Idempotency_Key=unique("key"))
+    assert refund.status_code == 202
+    more = api.post(f"/{paid['id']}/refunds", {}, Idempotency_Key=unique("key"))
+    assert assert_problem(more, 422, "amount_above_open") == "nothing is left to refund"
 
 
 def test_captured_money_is_no_longer_outstanding(api: ApiSystem) -> None:

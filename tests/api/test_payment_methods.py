@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from domain.payment_methods import PaymentMethod
+from sandbox.stripe.currencies import SMALLEST, SMALLEST_ELSEWHERE
 
 from .api_system import ApiSystem, assert_problem, payment, unique
 
@@ -31,7 +33,7 @@ def test_every_method_is_listed_with_its_provider_or_why_not(api: ApiSystem) -> 
         "available": True,
         "provider": "stripe",
         "route": [{"provider": "stripe", "reason": "preferred"}],
-        "minimum": "0.01",
+        "minimum": "0.50",
         "maximum": "999999.99",
         "reusable": True,
         "asynchronous": False,
@@ -45,6 +47,18 @@ def test_every_method_is_listed_with_its_provider_or_why_not(api: ApiSystem) -> 
     }
     assert listed["paypal"]["available"] is False
     assert "not configured" in listed["paypal"]["reason"]
+
+
+@pytest.mark.parametrize("currency", ["EUR", "GBP", "HUF", "JPY", "AED", "INR"])
+def test_the_minimum_that_is_shown_is_the_least_that_is_accepted_and_charged(api: ApiSystem, currency: str) -> None:
+    listing = api.get(f"/payment-methods?currency={currency}").json["payment_methods"]
+    [least] = [Decimal(each["minimum"]) for each in listing if each["payment_method"] == "credit_card"]
+    assert api.process_and_run(amount=str(least), currency=currency)["status"] == "captured"
+    step = Decimal(1).scaleb(int(least.as_tuple().exponent))
+    refusal = api.process(amount=str(least - step), currency=currency)
+    assert f"{least} {currency}, the least" in assert_problem(refusal, 422, "invalid_amount")
+    # Stripe itself would refuse it.
+    assert SMALLEST.get(currency.lower(), SMALLEST_ELSEWHERE) == least / step
 
 
 def test_a_method_is_not_available_above_its_maximum(api: ApiSystem) -> None:

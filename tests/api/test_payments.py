@@ -53,12 +53,12 @@ def test_each_acceptance_writes_its_event(api: ApiSystem) -> None:
         ('"12.30"', "EUR", "12.30"),
         ("12.30", "EUR", "12.30"),
         ("12", "eur", "12.00"),
-        ('"0.10"', "EUR", "0.10"),
+        ('"0.60"', "EUR", "0.60"),
         ("1.100000", "EUR", "1.10"),
         ("1e2", "EUR", "100.00"),
         ('"500"', "JPY", "500"),
         ('"1.230"', "KWD", "1.230"),
-        ("0.07", "EUR", "0.07"),
+        ("0.57", "EUR", "0.57"),
         ("999999.99", "USD", "999999.99"),
     ],
 )
@@ -116,7 +116,7 @@ def test_no_more_is_charged_than_is_outstanding(api: ApiSystem) -> None:
     assert "40.00 EUR" in assert_problem(api.process(**invoice, amount="40.01"), 422, "amount_above_open")
     assert api.row_counts() == before
     assert api.process_and_run(**invoice, amount="40")["status"] == "captured"
-    assert "nothing is outstanding" in assert_problem(api.process(**invoice, amount="0.01"), 422, "amount_above_open")
+    assert "nothing is outstanding" in assert_problem(api.process(**invoice, amount="0.50"), 422, "amount_above_open")
 
 
 UPSERT = {"user_id": "u", "amount": "100", "currency": "EUR"}
@@ -209,6 +209,17 @@ def test_a_wait_that_ends_without_a_result_returns_the_acceptance(api: ApiSystem
     assert (response.status_code, response.json["status"]) == (202, "accepted")
 
 
+def test_a_wait_that_ends_in_doubt_returns_the_payment_as_it_is_now(api: ApiSystem) -> None:
+    body, key = payment(), unique("key")
+    shown = api.post("/process", body, Idempotency_Key=key).json
+    api.provider.fail("payment_intents.confirm", "reset_before", times=1)
+    api.run_published()
+    assert api.show(shown["id"])["status"] == "in_doubt"
+    response = api.post("/process", body, Idempotency_Key=key, Prefer="wait=1")
+    assert (response.status_code, response.json["status"]) == (202, "in_doubt")
+    assert response.headers["Idempotent-Replayed"] == "true"
+
+
 @pytest.mark.parametrize(
     ("changes", "status", "kind", "code"),
     [
@@ -225,7 +236,8 @@ def test_a_wait_that_ends_without_a_result_returns_the_acceptance(api: ApiSystem
             "payment_declined",
             "lost_card",
         ),
-        ({"payment_method_token": "pm_none"}, 500, "provider_error", "resource_missing"),
+        ({"payment_method_token": "pm_none"}, 422, "request_refused", "resource_missing"),
+        ({"amount": "0.10", "currency": "KES"}, 422, "request_refused", "amount_too_small"),
     ],
     ids=str,
 )
@@ -238,6 +250,12 @@ def test_a_waiting_caller_gets_the_refusal(
     assert_problem(response, status, kind)
     assert response.json["code"] == code
     assert response.json["payment"]["id"] == response.json["payment_id"]
+    if kind == "request_refused":
+        [field] = {"payment_method_token", "amount"} & changes.keys()
+        assert response.json["param"] == response.json["payment"]["attempts"][0]["param"] == field
+        assert field in response.json["detail"]
+        assert ("at least 50" in response.json["detail"]) == (field == "amount")
+        assert "pm_none" not in response.text
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ SHOWN = {
     *("_Method.type", "_Wallet.type", "_Details.funding"),
     *("PageStatus.status", "EventIdentity.status", "Dispute.status", "Subscription.status"),
 }
-# They say more about a decline, or about a dispute, that is one without them.
-EXPLAINING = {"PaymentError.code", "NetworkReference.network", "_MethodDetails.type"}
+# They say more about a decline, a refusal or a dispute that is one without them.
+EXPLAINING = {"PaymentError.code", "PaymentError.param", "NetworkReference.network", "_MethodDetails.type"}
 NO_WORDS = EVENT_TYPES | SHOWN | EXPLAINING
 
 

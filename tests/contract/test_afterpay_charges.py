@@ -222,7 +222,7 @@ def test_a_currency_of_another_region_is_not_sent(
     afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, money: Money
 ) -> None:
     outcome = charge_now(gateway, new_attempt(afterpay, money=money))
-    assert outcome == NotSent("unsupported_currency", is_retryable=False)
+    assert outcome == NotSent("unsupported_currency", is_retryable=False, param="currency")
     assert wire.requests == []
 
 
@@ -247,7 +247,7 @@ def test_a_customer_without_an_email_is_not_sent(
     afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, payer: dict[str, object]
 ) -> None:
     outcome = charge_now(gateway, new_attempt(afterpay, payer=payer))
-    assert outcome == NotSent("email_missing", is_retryable=False)
+    assert outcome == NotSent("email_missing", is_retryable=False, param="email")
     assert wire.requests == []
 
 

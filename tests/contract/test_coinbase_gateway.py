@@ -104,7 +104,7 @@ def test_an_authorization_a_capture_and_another_currency_are_not_supported(coinb
     ]
     assert outcomes == [
         NotSent("not_supported", is_retryable=False),
-        NotSent("currency_not_supported", is_retryable=False),
+        NotSent("currency_not_supported", is_retryable=False, param="currency"),
         NotSent("not_supported", is_retryable=False),
     ]
 

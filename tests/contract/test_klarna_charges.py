@@ -118,7 +118,8 @@ def test_a_failed_payment_session_is_not_sent(klarna: KlarnaBench, gateway: Klar
 )
 def test_without_a_country_no_page_is_made(klarna: KlarnaBench, gateway: KlarnaGateway, address: Any) -> None:
     charge = new_attempt(klarna, payer={"email": "jo@example.org", "billing_address": address})
-    assert gateway.charge(charge, pytest.fail) == NotSent("billing_country_missing", is_retryable=False)
+    refused = NotSent("billing_country_missing", is_retryable=False, param="billing_address")
+    assert gateway.charge(charge, pytest.fail) == refused
 
 
 def test_a_currency_or_amount_that_klarna_refuses_is_not_retried(klarna: KlarnaBench, gateway: KlarnaGateway) -> None:

@@ -243,7 +243,8 @@ def test_amounts_of_every_kind(
 def test_decimals_that_paypal_does_not_take(paypal: ProviderBench, currency: str) -> None:
     gateway, references = paypal.gateway(), []
     with_decimals = new_attempt(paypal, money=Money(1050, currency))
-    assert gateway.charge(with_decimals, references.append) == NotSent("decimals_not_supported", is_retryable=False)
+    refused = NotSent("decimals_not_supported", is_retryable=False, param="amount")
+    assert gateway.charge(with_decimals, references.append) == refused
     assert references == []
     held = approved_order(paypal, Verb.AUTHORIZE, money=Money(2000, currency))
     gateway.charge(held, lambda _: None)

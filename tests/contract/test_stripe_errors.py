@@ -155,6 +155,26 @@ def test_a_request_at_fault_is_not_retried(code: str | None) -> None:
     assert not outcome.is_retryable
 
 
+@pytest.mark.parametrize(
+    ("code", "param", "field", "has_sentence"),
+    [
+        ("resource_missing", "payment_method", "payment_method_token", False),
+        ("resource_missing", "customer", "customer_token", False),
+        ("amount_too_small", "amount", "amount", True),
+        ("amount_too_large", "amount", "amount", True),
+        ("email_invalid", "receipt_email", None, False),
+        ("parameter_unknown", "capture_method", None, False),
+    ],
+)
+def test_a_field_that_the_application_can_mend_is_named(
+    code: str, param: str, field: str | None, has_sentence: bool
+) -> None:
+    body = {"error": {"type": "invalid_request_error", "code": code, "param": param, "message": "What is wrong"}}
+    error = stripe.InvalidRequestError("What is wrong", param, code=code, http_status=400, json_body=body)
+    sentence = "What is wrong" if has_sentence else None
+    assert outcome_of(error) == NotSent(code, is_retryable=False, reference="pi_1", param=field, message=sentence)
+
+
 @pytest.mark.parametrize("kind", [stripe.RateLimitError, stripe.AuthenticationError, stripe.PermissionError])
 def test_a_refusal_before_execution_may_be_retried(kind: type[Any]) -> None:
     outcome = outcome_of(error_of(kind, http_status=429))

@@ -247,7 +247,7 @@ def test_a_redirect_needs_a_return_url_and_a_present_customer(
 ) -> None:
     attempt = attempt_request(bench, method, "50", "USD")
     without = stripe_gateway.charge(replace(attempt, return_url=None), _never)
-    assert without == NotSent("return_url_missing", is_retryable=False)
+    assert without == NotSent("return_url_missing", is_retryable=False, param="return_url")
     away = stripe_gateway.charge(replace(attempt, is_off_session=True), _never)
     assert away == NotSent("not_supported", is_retryable=False)
     without_payer = stripe_gateway.charge(replace(attempt, payer={}), _never)

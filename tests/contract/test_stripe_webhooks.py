@@ -9,7 +9,7 @@ import pytest
 
 from domain.errors import WebhookRefused
 from domain.outcome import Approved
-from gateways.base import WebhookEvent
+from gateways.base import WebhookEvent, WebhookOfOtherMode
 from gateways.failures import MalformedResponse
 from gateways.stripe.webhooks import read
 
@@ -38,10 +38,13 @@ def test_an_empty_secret_signs_nothing(bench: StripeBench) -> None:
 
 
 @pytest.mark.parametrize(("secret_key", "is_live"), [("sk_test_x", True), ("sk_live_x", False)])
-def test_an_event_of_the_other_mode_is_refused(bench: StripeBench, secret_key: str, is_live: bool) -> None:
+def test_an_event_of_the_other_mode_is_told_from_a_forgery(bench: StripeBench, secret_key: str, is_live: bool) -> None:
     sent = bench.signed(EVENT | {"livemode": is_live})
+    gateway = bench.gateway(secret_key=secret_key)
+    with pytest.raises(WebhookOfOtherMode):
+        gateway.verify_webhook(sent.body, sent.headers, now())
     with pytest.raises(WebhookRefused):
-        bench.gateway(secret_key=secret_key).verify_webhook(sent.body, sent.headers, now())
+        gateway.verify_webhook(sent.body + b" ", sent.headers, now())
 
 
 def test_an_old_stamp_is_refused(bench: StripeBench) -> None:

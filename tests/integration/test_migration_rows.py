@@ -39,7 +39,10 @@ COLUMNS = {
 # What rows of 0002 have in columns that are newer.
 NOTHING = {"duplicated": 0, "reversed": 0, "lost": 0}
 ADDED: dict[str, dict[str, Any]] = {
-    "attempts": {"key_number": 0, "key_state": "usable", "looked_up_at": None, "charge_reference": None},
+    "attempts": {
+        **{"key_number": 0, "key_state": "usable", "looked_up_at": None, "charge_reference": None},
+        **dict.fromkeys(("waiting_since", "action_expires_at", "visited_at", "param", "message")),
+    },
     "payments": NOTHING,
 }
 # Derived from the other rows.

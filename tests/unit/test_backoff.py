@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.backoff import NOT_SENT_TRIES, doubt_delay, not_sent_delay, waiting_delay
+from domain.backoff import NOT_SENT_TRIES, doubt_delay, next_waiting_look_up, not_sent_delay
 
 counts = st.integers(0, 10_000)
+ages = st.timedeltas(timedelta(0), timedelta(days=40))
+SINCE = datetime(2026, 11, 28, 12, tzinfo=UTC)
 ZERO = timedelta(0)
 
 
 @given(counts)
 def test_look_ups_become_rarer_and_never_end(count: int) -> None:
-    for delay, ceiling in ((doubt_delay, timedelta(minutes=5)), (waiting_delay, timedelta(hours=6))):
-        assert ZERO < delay(count) <= delay(count + 1) <= ceiling
+    assert ZERO < doubt_delay(count) <= doubt_delay(count + 1) <= timedelta(minutes=5)
+
+
+@given(ages, st.lists(ages, max_size=2))
+def test_a_wait_is_looked_up_at_instants_that_no_other_look_up_moves(age: timedelta, ends: list[timedelta]) -> None:
+    planned = next_waiting_look_up(SINCE, SINCE + age, *(SINCE + end for end in ends))
+    assert ZERO < planned - (SINCE + age) <= timedelta(hours=6)
+    between = SINCE + age + (planned - SINCE - age) / 2
+    assert next_waiting_look_up(SINCE, between, *(SINCE + end for end in ends)) == planned
+
+
+@given(ages, st.timedeltas(timedelta(minutes=10), timedelta(days=40)))
+def test_a_wait_is_looked_up_shortly_before_its_end_and_after_it(age: timedelta, life: timedelta) -> None:
+    end, now = SINCE + life, SINCE + age
+    planned = next_waiting_look_up(SINCE, now, end)
+    for margin in (timedelta(minutes=-5), timedelta(minutes=1)):
+        assert now >= end + margin or planned <= end + margin
 
 
 def test_doubt_is_looked_up_within_moments_and_many_times_within_the_hour() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from domain.backoff import NOT_SENT_TRIES, waiting_delay
+from domain.backoff import NOT_SENT_TRIES
 from domain.commands import (
     Started,
 )
@@ -242,10 +242,11 @@ def test_an_approval_by_the_customer_resumes_the_charge() -> None:
         "lookups": 3,
     }
     # The charge has to wait again: its schedule of look-ups continues, and does not start anew.
-    again = new_attempt(status=AttemptStatus.OPEN, lookups=3)
+    since = NOW - timedelta(minutes=30)
+    again = new_attempt(status=AttemptStatus.OPEN, lookups=3, waiting_since=since)
     decided = decide(new_payment(state=State.PROCESSING), again, ActionRequired("o_1"), NOW, POLICY)
     assert decided is not None
-    assert (decided.attempt["lookups"], decided.attempt["due_at"]) == (4, NOW + waiting_delay(3))
+    assert (decided.attempt["waiting_since"], decided.attempt["due_at"]) == (since, since + timedelta(hours=1))
 
 
 @pytest.mark.parametrize("state", sorted(CLOSED_UNPAID | IN_DUNNING | COLLECTED))

@@ -1,0 +1,41 @@
+"""A payment that waits for a review is charged only if its debt is still owed when a person approves it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.system import LOST_CARD, System
+
+pytestmark = pytest.mark.postgres
+
+SUSPECT = "30000.00"
+
+
+def review(system: System, payment_id: str, decision: str) -> int:
+    response = system.post(f"/{payment_id}/review", {"decision": decision}, caller="operator")
+    system.run_until_idle()
+    return response.status_code
+
+
+def test_a_review_is_not_approved_once_its_subscription_is_canceled(system: System) -> None:
+    system.subscribe("inv_1", LOST_CARD)
+    held = system.subscribe("inv_2", "pm_card_visa", amount=SUSPECT)
+    assert system.state(held) == "review"
+    for _ in range(40):
+        system.advance(days=1)
+    assert system.subscription_status() == "canceled"
+
+    refusal = system.post(f"/{held}/review", {"decision": "approve"}, caller="operator")
+    assert (refusal.status_code, refusal.json["type"]) == (409, "conflict")
+    assert "subscription was canceled" in refusal.json["detail"]
+    assert "reject it" in refusal.json["detail"]
+    system.run_until_idle()
+    assert system.provider.movements() == []
+    assert review(system, held, "reject") == 202
+    assert system.state(held) == "canceled"
+
+
+def test_a_review_whose_debt_is_owed_is_approved(system: System) -> None:
+    held = system.subscribe("inv_1", "pm_card_visa", amount=SUSPECT)
+    assert review(system, held, "approve") == 202
+    assert system.state(held) == "captured"
