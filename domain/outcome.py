@@ -106,9 +106,9 @@ class NotSent:
     reason: str
     is_retryable: bool = True
     reference: str | None = None
-    response: FailedResponse = FailedResponse.NONE
     param: str | None = None
     message: str | None = None
+    response: FailedResponse = FailedResponse.NONE
 
 
 Outcome = (
