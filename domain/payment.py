@@ -267,7 +267,8 @@ class DunningCase:
 class Payment:
     """What decisions read of a payment. Amounts are in minor units.
 
-    `received`: what the provider holds where that does not match the amount. `taken`: the attempts and the
+    `received`: what the provider holds where that does not match the amount. `duplicated`: what was taken a second
+    time and not given back. `has_open_entry`: it stands on the attention list. `taken`: the attempts and the
     provider's objects whose captured money is booked; known where the payment is collected. `has_other_due_attempt`:
     another attempt of the payment, such as a void, is due. `next_provider`: the provider that comes next on the
     payment's route, if its instrument can be charged there."""
@@ -284,11 +285,13 @@ class Payment:
     created_at: datetime
     authorization_expires_at: datetime | None = None
     received: int = 0
+    duplicated: int = 0
     case: DunningCase | None = None
     taken: frozenset[str] = frozenset()
     has_unpaid_sibling: bool = False
     has_other_due_attempt: bool = False
     next_provider: str | None = None
+    has_open_entry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +301,7 @@ class Attempt:
     `lookups`: how often its outcome was looked up. `retries`: how often its call was proven not executed. `claims`:
     how often a worker began it and recorded no outcome. `is_known_to_provider`: the provider has an object for it.
     `is_of_duplicate`: a refund of money that was taken a second time. `key_number`: how many idempotency keys it has
-    used up."""
+    used up. `in_doubt_since`: since when its outcome is unknown, calls that were resumed meanwhile included."""
 
     id: str
     verb: Verb
@@ -313,3 +316,4 @@ class Attempt:
     is_of_duplicate: bool = False
     key_number: int = 0
     key_state: KeyState = KeyState.USABLE
+    in_doubt_since: datetime | None = None

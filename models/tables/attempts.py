@@ -31,6 +31,10 @@ attempts = Table(
     Column("lookups", Integer, nullable=False),
     # When the provider last showed that the attempt still waits. A look-up that fails leaves it as it is.
     Column("looked_up_at", Instant),
+    # Since when the outcome is unknown.
+    Column("in_doubt_since", Instant),
+    # How often its task failed by a bug of ours.
+    Column("failures", Integer, nullable=False),
     # When the row needs work again: to be sent, to be looked up, or because its lease ends.
     Column("due_at", Instant),
     # When the sweep last published the row: a row in a long queue is not published every two seconds.

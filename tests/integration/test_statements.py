@@ -79,6 +79,7 @@ CHARGED = [
     "UPDATE attempts",
     "UPDATE payments",
     "INSERT events",
+    "INSERT movements",
 ]
 RECEIVED = ["INSERT webhook_events"]
 # It is no news: the attempt is found by its reference, a capture or void of it is searched for, and both are locked.
@@ -87,6 +88,7 @@ APPLIED = [
     "SELECT attempts",
     "SELECT attempts",
     "SELECT attempts FOR UPDATE",
+    "SELECT movements",
     "UPDATE webhook_events",
 ]
 
