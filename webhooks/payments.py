@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from domain.errors import InvalidRequest
 from models.accept_payment import accept_payment
 from models.api_keys import Role
 from models.failpoints import reach
@@ -14,13 +13,10 @@ from models.request_bodies import ProcessPayment
 from models.session import transact
 from webhooks.auth import allow, caller
 from webhooks.context import runtime
-from webhooks.requests import idempotency_key, json_body
+from webhooks.requests import idempotency_key, json_body, page_limit
 from webhooks.responses import is_not_in_progress, json_response, respond
 
 blueprint = Blueprint("payments", __name__)
-
-_PAGE = 50
-_MOST_PAGE = 200
 
 
 @blueprint.post("/process")
@@ -51,13 +47,7 @@ def show(payment_id: str) -> Response:
 @allow(Role.APP, Role.OPERATOR)
 def index() -> Response:
     """List payments, oldest first; `next_cursor` continues."""
-    unknown = set(request.args) - {"invoice_id", "cursor", "limit"}
-    if unknown:
-        raise InvalidRequest("unknown parameter; only invoice_id, cursor and limit are known")
-    text = request.args.get("limit", str(_PAGE))
-    limit = int(text) if text.isascii() and text.isdigit() else 0
-    if not 1 <= limit <= _MOST_PAGE:
-        raise InvalidRequest(f"limit must be a number from 1 to {_MOST_PAGE}")
+    limit = page_limit({"invoice_id", "cursor", "limit"})
     invoice_id, cursor = request.args.get("invoice_id"), request.args.get("cursor")
     found = runtime().read(list_payments, caller().application, invoice_id, cursor, limit + 1)
     page = found[:limit]
