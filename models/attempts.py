@@ -136,9 +136,9 @@ def postpone(connection: Connection, attempt_id: str, due_at: datetime) -> None:
     connection.execute(_update_attempt, {"row_id": attempt_id, "due_at": due_at})
 
 
-def count_attempt_failure(connection: Connection, locked: Row[Any], failures: int, due_at: datetime) -> None:
-    """Store how often the task of a locked attempt has failed; one that is due becomes due later."""
-    values = {"row_id": locked.attempt_id, "failures": failures, "due_at": locked.attempt_due_at and due_at}
+def count_attempt_failure(connection: Connection, locked: Row[Any], failures: int, due_at: datetime | None) -> None:
+    """Store how often the task of a locked attempt has failed, and when it is due again."""
+    values = {"row_id": locked.attempt_id, "failures": failures, "due_at": due_at}
     connection.execute(_update_attempt, values)
 
 

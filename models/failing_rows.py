@@ -53,8 +53,10 @@ def run_again(change: Change, task: str, row_id: str) -> TaskMessage | None:
 
 def _count_of_attempt(change: Change, attempt_id: str) -> _Failed | None:
     locked = transition.lock_attempt(change.connection, attempt_id)
-    failures = locked.attempt_failures + 1
-    count_attempt_failure(change.connection, locked, failures, change.now + failure_delay(failures))
+    failures, due_at = locked.attempt_failures + 1, locked.attempt_due_at
+    if due_at is not None and not is_being_sent(AttemptStatus(locked.attempt_status), due_at, change.now):
+        due_at = change.now + failure_delay(failures)  # a lease ends when it does: its worker may live
+    count_attempt_failure(change.connection, locked, failures, due_at)
     subject = {"payment_id": locked.id, "amount": locked.attempt_amount, "currency": locked.currency}
     return _Failed(failures, subject)
 
