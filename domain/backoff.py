@@ -68,6 +68,15 @@ def after_visit(now: datetime, last_visit: datetime | None) -> datetime:
     return now if last_visit is None else max(now, last_visit + VISIT_PAUSE)
 
 
+def failure_delay(failures: int) -> timedelta:
+    """Return how long a row rests whose task has failed so often by a bug of ours.
+
+    >>> [failure_delay(n).total_seconds() for n in (1, 2, 3, 20)]
+    [2.0, 4.0, 8.0, 300.0]
+    """
+    return min(timedelta(seconds=2 ** min(failures, 16)), _DOUBT_CEILING)
+
+
 def not_sent_delay(retries: int, seed: str) -> timedelta:
     """Return the exponential pause with jitter after `retries` calls that were not executed.
 

@@ -13,7 +13,7 @@ from domain.payment import CLOSED_UNPAID, COLLECTED, IN_FLIGHT, AttemptStatus, E
 
 # Longer than any call lasts, plus the time until a provider's books show what a call did.
 _CALLS_END_WITHIN = timedelta(minutes=10)
-_ALREADY_CAPTURED = "already_captured"
+ALREADY_CAPTURED = "already_captured"
 # The provider still shows the money as it was before, so the operation was not executed.
 _NOT_EXECUTED = NotSent("not_executed")
 
@@ -40,7 +40,7 @@ def decide_void(context: DecisionContext, outcome: Outcome) -> Decision | None:
     is_own_charge = context.attempt.reason != LATE_AUTHORIZATION
     if context.state in COLLECTED and is_own_charge and not isinstance(outcome, InDoubt | Approved):
         # The charge was faster. Sent again, the void could take back what is paid.
-        return context.close(AttemptStatus.FAILED, code=_ALREADY_CAPTURED)
+        return context.close(AttemptStatus.FAILED, code=ALREADY_CAPTURED)
     match outcome:
         case Approved(voided=True, may_still_charge=True) if _may_still_be_charged(context):
             return _wait_for_running_calls(context)
@@ -50,8 +50,8 @@ def decide_void(context: DecisionContext, outcome: Outcome) -> Decision | None:
             whole = replace(context, given_attempt=replace(context.attempt, amount=context.payment.amount))
             booked = book_approval(whole, outcome)
             if booked is None:
-                return context.close(AttemptStatus.FAILED, code=_ALREADY_CAPTURED)
-            return replace(booked, attempt=context.finish(AttemptStatus.FAILED, code=_ALREADY_CAPTURED))
+                return context.close(AttemptStatus.FAILED, code=ALREADY_CAPTURED)
+            return replace(booked, attempt=context.finish(AttemptStatus.FAILED, code=ALREADY_CAPTURED))
         case NotSent(is_retryable=True):
             return _not_executed(context, outcome, Event.VOID_FAILED)
         case InDoubt() | NotSent():

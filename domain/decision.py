@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypedDict
 
+from domain.attention import Reason
 from domain.backoff import NOT_SENT_TRIES, doubt_delay, next_waiting_look_up, not_sent_delay
 from domain.breaker import BreakerPolicy
 from domain.decline import Decline, DeclineClass
@@ -54,6 +55,7 @@ class AttemptChanges(TypedDict, total=False):
     looked_up_at: datetime
     waiting_since: datetime
     action_expires_at: datetime | None
+    in_doubt_since: datetime | None
     retries: int
     claims: int
     key_number: int
@@ -103,7 +105,24 @@ class CloseSiblingCases:
     """End the dunning of the invoice's other payments: the invoice is collected."""
 
 
-Effect = SaveCase | MarkSubscription | AddAttempt | CloseOtherAttempts | CloseSiblingCases
+@dataclass(frozen=True, slots=True)
+class OpenAttention:
+    """Put the payment on the attention list, unless it stands there with this reason. `amount`: what is at stake."""
+
+    reason: Reason
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseAttention:
+    """Take the payment off the attention list, as far as it stands there with these reasons."""
+
+    reasons: frozenset[Reason]
+
+
+Effect = (
+    SaveCase | MarkSubscription | AddAttempt | CloseOtherAttempts | CloseSiblingCases | OpenAttention | CloseAttention
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +209,7 @@ class DecisionContext:
             "lookups": self.attempt.lookups + 1 if self.waited_as(status) else 0,
             "looked_up_at": self.now,
             "claims": 0,
+            "in_doubt_since": self.attempt.in_doubt_since if status is AttemptStatus.IN_DOUBT else None,
         }
         if reference is not None:
             changes["provider_reference"] = reference
@@ -276,6 +296,8 @@ class DecisionContext:
             "due_at": self.now + doubt_delay(attempt.lookups if is_again else 0),
             "lookups": attempt.lookups + 1 if is_again else 0,
         }
+        if attempt.in_doubt_since is None or not is_again:
+            changes["in_doubt_since"] = self.now
         if not is_worker_lost:
             # A recorded outcome, even one of doubt, proves that the attempt does not crash its workers.
             changes["claims"] = 0

@@ -90,11 +90,11 @@ def _written_out(amount: str | int | Decimal) -> str:
 def decimal_text(minor: int, currency: str) -> str:
     """Return minor units as a decimal string, as the API shows amounts.
 
-    >>> decimal_text(1230, "EUR"), decimal_text(5, "JPY"), decimal_text(1, "KWD")
-    ('12.30', '5', '0.001')
+    >>> decimal_text(1230, "EUR"), decimal_text(5, "JPY"), decimal_text(1, "KWD"), decimal_text(-30, "EUR")
+    ('12.30', '5', '0.001', '-0.30')
     """
     digits = exponent(currency)
     if not digits:
         return str(minor)
-    whole, fraction = divmod(minor, 10**digits)
-    return f"{whole}.{fraction:0{digits}d}"
+    whole, fraction = divmod(abs(minor), 10**digits)
+    return f"{'-' if minor < 0 else ''}{whole}.{fraction:0{digits}d}"

@@ -288,6 +288,7 @@ class Payment:
     """What decisions read of a payment. Amounts are in minor units.
 
     `received`: what the provider holds where that does not match the amount. `lost`: what a bank took back for good.
+    `duplicated`: what was taken a second time and not given back. `has_open_entry`: it stands on the attention list.
     `taken`: the attempts and the provider's objects whose captured money is booked; known where the payment is
     collected. `has_other_due_attempt`: another attempt of the payment, such as a void, is due. `next_provider`: the
     provider that comes next on the payment's route, if its instrument can be charged there."""
@@ -305,11 +306,13 @@ class Payment:
     authorization_expires_at: datetime | None = None
     received: int = 0
     lost: int = 0
+    duplicated: int = 0
     case: DunningCase | None = None
     taken: frozenset[str] = frozenset()
     has_unpaid_sibling: bool = False
     has_other_due_attempt: bool = False
     next_provider: str | None = None
+    has_open_entry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +323,8 @@ class Attempt:
     how often a worker began it and recorded no outcome. `is_known_to_provider`: the provider has an object for it.
     `is_of_duplicate`: a refund of money that was taken a second time. `key_number`: how many idempotency keys it has
     used up. `waiting_since`: when it last began to wait for its bank or customer. `action_expires_at`: until when the
-    customer can do what they are asked, if the provider shows it."""
+    customer can do what they are asked, if the provider shows it. `in_doubt_since`: since when its outcome is unknown,
+    calls that were resumed meanwhile included."""
 
     id: str
     verb: Verb
@@ -337,3 +341,4 @@ class Attempt:
     key_state: KeyState = KeyState.USABLE
     waiting_since: datetime | None = None
     action_expires_at: datetime | None = None
+    in_doubt_since: datetime | None = None

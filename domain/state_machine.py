@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
+from domain.attention_decisions import with_attention
 from domain.capture_void_refund import decide_capture, decide_refund, decide_void
 from domain.charging import decide_charge
 from domain.commands import (
@@ -48,10 +49,11 @@ def decide(
     """Decide what follows from `trigger`. None when it is booked already, as for a duplicate or a late repeat.
 
     Raises IllegalTransition when the trigger cannot follow from the payment's state."""
-    decision = _decide(DecisionContext(payment, attempt, now, policy), trigger)
+    context = DecisionContext(payment, attempt, now, policy)
+    decision = _decide(context, trigger)
     if decision is not None and decision.event is not None:
         target(payment.state, decision.event)
-    return decision
+    return with_attention(context, decision) if decision is not None else None
 
 
 def _decide(context: DecisionContext, trigger: Trigger) -> Decision | None:

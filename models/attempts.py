@@ -6,8 +6,8 @@ recorded meanwhile."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -65,6 +65,7 @@ def new_attempt(
         "key_number": 0,
         "key_state": KeyState.USABLE,
         "lookups": 0,
+        "failures": 0,
         "due_at": now,
         "actor": actor,
         "created_at": now,
@@ -123,24 +124,41 @@ def renew_leases(connection: Connection, held: Iterable[tuple[str, int]], now: d
     return [(row.id, row.fencing_token) for row in connection.execute(renewal)]
 
 
-def schedule_look_up(
-    change: Change, attempt_id: str, fencing_token: int, delay: Callable[[int], timedelta] | None = None
-) -> None:
-    """Schedule the next look-up of an attempt that stays as it was; none of a finished one. `delay`: by the number of
-    look-ups so far; without it, as one that waits for its bank or customer."""
+def schedule_look_up(change: Change, attempt_id: str, fencing_token: int) -> None:
+    """Schedule the next look-up of an attempt that stays as it was, as one that waits for its bank or customer; none of
+    a finished one."""
     is_held = (attempts.c.id == attempt_id) & (attempts.c.fencing_token == fencing_token)
     row = change.connection.execute(_select_schedule.where(is_held)).one_or_none()
     if row is None:
         return
     since, end = row.waiting_since or row.created_at, row.action_expires_at
-    planned_at = change.now + delay(row.lookups) if delay else next_waiting_look_up(since, change.now, end)
-    due_at = next_look_up(AttemptStatus(row.status), planned_at)
+    due_at = next_look_up(AttemptStatus(row.status), next_waiting_look_up(since, change.now, end))
     change.connection.execute(_update_attempt, {"row_id": attempt_id, "due_at": due_at, "lookups": row.lookups + 1})
 
 
 def postpone(connection: Connection, attempt_id: str, due_at: datetime) -> None:
     """Move the due date of a locked attempt; nothing else changes."""
     connection.execute(_update_attempt, {"row_id": attempt_id, "due_at": due_at})
+
+
+def count_attempt_failure(connection: Connection, locked: Row[Any], failures: int, due_at: datetime | None) -> None:
+    """Store how often the task of a locked attempt has failed, and when it is due again."""
+    values = {"row_id": locked.attempt_id, "failures": failures, "due_at": due_at}
+    connection.execute(_update_attempt, values)
+
+
+def bring_doubt_forward(change: Change, payment_id: str) -> list[TaskMessage]:
+    """Make the next look-ups of a payment's attempts in doubt due now; return their messages."""
+    is_in_doubt = attempts.c.status == AttemptStatus.IN_DOUBT
+    # A look-up that is running now has made the attempt due within its lease.
+    is_idle = attempts.c.due_at > change.now + LEASE
+    earlier = (
+        update(attempts)
+        .where(attempts.c.payment_id == payment_id, is_in_doubt, is_idle)
+        .values(due_at=change.now)
+        .returning(attempts.c.id, attempts.c.verb, attempts.c.status)
+    )
+    return [message_for_attempt(*row) for row in change.connection.execute(earlier)]
 
 
 def bring_look_up_forward(

@@ -43,11 +43,18 @@ def save_case(change: Change, payment: Row[Any], case: DunningCase, *, is_new: b
             "payment_id": payment.id,
             "subscription_id": payment.subscription_id,
             "invoice_id": payment.invoice_id,
+            "failures": 0,
         }
         change.connection.execute(insert(dunning_cases).values(keys | values))
     else:
         is_case = dunning_cases.c.payment_id == payment.id
         change.connection.execute(update(dunning_cases).where(is_case).values(values))
+
+
+def count_case_failure(connection: Connection, case: Row[Any], failures: int, due_at: datetime) -> None:
+    """Store how often the task of a case has failed; one that is due becomes due later."""
+    values = {"failures": failures, "due_at": case.due_at and due_at}
+    connection.execute(update(dunning_cases).where(dunning_cases.c.payment_id == case.payment_id).values(values))
 
 
 def postpone_case(connection: Connection, payment_id: str, due_at: datetime) -> None:

@@ -69,7 +69,7 @@ def request_review(
     change: Change, payment_id: str, request: ReviewPayment, caller: Caller, key: str | None
 ) -> ApiResponse:
     """Decide on a payment that waits for a fraud review, or on money that does not match what was asked."""
-    return _respond_once(change, f"review {payment_id}", payment_id, request, caller, key, _review)
+    return _respond_once(change, f"review {payment_id}", payment_id, request, caller, key, carry_out_review)
 
 
 def record_payment(
@@ -166,7 +166,8 @@ def _refund(change: Change, row: Row[Any], request: RefundPayment) -> Messages:
     return (_open(change, row, Verb.REFUND, minor, reason=request.reason),)
 
 
-def _review(change: Change, row: Row[Any], request: ReviewPayment) -> Messages:
+def carry_out_review(change: Change, row: Row[Any], request: ReviewPayment) -> Messages:
+    """Decide on a locked payment that waits for a fraud review, or on money of it that does not match."""
     state, is_approval = State(row.state), request.decision == "approve"
     if holds_mismatch(state, row.received, row.captured):
         return _resolve_mismatch(change, row, is_approval=is_approval)

@@ -8,12 +8,24 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, case, func, select
 
+from domain.attention import ACTIONS, Reason
 from domain.dunning import CaseState
 from domain.errors import NotFound
 from domain.invoice import InvoicePosition
 from domain.money import decimal_text
 from domain.payment import COLLECTED, IN_DUNNING, LIVE, AttemptStatus
-from models.tables import assessments, attempts, dunning_cases, events, invoices, payments, subscriptions
+from models.tables import (
+    assessments,
+    attempts,
+    attention,
+    dunning_cases,
+    events,
+    invoices,
+    movements,
+    payments,
+    subscriptions,
+    webhook_events,
+)
 
 _DISPUTE_EVENTS = (
     *("dispute_opened", "dispute_updated", "dispute_won", "dispute_lost", "dispute_closed"),
@@ -216,6 +228,107 @@ def what_happens_next(connection: Connection, payment_id: str) -> list[tuple[dat
         )
         found.append((dunning.due_at, what))
     return sorted(found)
+
+
+def movements_of(connection: Connection, payment_id: str) -> list[dict[str, Any]]:
+    """Return the movements of a payment's money, in the order in which they were booked."""
+    booked = select(movements).where(movements.c.payment_id == payment_id).order_by(movements.c.id)
+    return [
+        {
+            "kind": row.kind,
+            "amount": decimal_text(row.amount, row.currency),
+            "currency": row.currency,
+            "provider": row.provider,
+            "provider_reference": row.provider_id,
+            "source": row.source,
+            "booked_at": _text(row.booked_at),
+        }
+        for row in connection.execute(booked)
+    ]
+
+
+# An entry about a webhook event is the application's whose payment the event is about.
+_payment_of_entry = func.coalesce(attention.c.payment_id, webhook_events.c.payment_id)
+_entries = (
+    select(attention, _payment_of_entry.label("about"), payments.c.application)
+    .join(webhook_events, webhook_events.c.id == attention.c.webhook_event_id, isouter=True)
+    .join(payments, payments.c.id == _payment_of_entry, isouter=True)
+)
+
+
+def find_entry(connection: Connection, entry_id: str, application: str | None) -> Row[Any]:
+    """Return an entry of the attention list; `about` is its payment. Raises NotFound, also for one of another
+    application."""
+    row = connection.execute(_entries.where(attention.c.id == entry_id)).one_or_none()
+    if row is None or (application is not None and row.application != application):
+        raise NotFound("no such entry; the attention list shows the ids")
+    return row
+
+
+def list_entries(
+    connection: Connection,
+    application: str | None,
+    *,
+    is_open: bool | None = None,
+    reason: Reason | None = None,
+    after: str | None = None,
+    limit: int,
+) -> list[dict[str, Any]]:
+    """Return up to `limit` entries of the attention list after the id `after`, oldest first."""
+    query = _entries.order_by(attention.c.id).limit(limit)
+    if application is not None:
+        query = query.where(payments.c.application == application)
+    if is_open is not None:
+        query = query.where(attention.c.closed_at.is_(None) if is_open else attention.c.closed_at.is_not(None))
+    if reason is not None:
+        query = query.where(attention.c.reason == reason)
+    if after is not None:
+        query = query.where(attention.c.id > after)
+    return [entry_view(row) for row in connection.execute(query)]
+
+
+def show_entry(connection: Connection, entry_id: str, application: str | None) -> dict[str, Any]:
+    """Return an entry with its payment, the movements of that, and the webhook event that it is about."""
+    row = find_entry(connection, entry_id, application)
+    event = connection.execute(select(webhook_events).where(webhook_events.c.id == row.webhook_event_id)).one_or_none()
+    return entry_view(row) | {
+        "payment": show_payment(connection, row.about, application) if row.about else None,
+        "movements": movements_of(connection, row.about) if row.about else [],
+        # The event's text stays in the database: it may name the payer.
+        "webhook": event
+        and {
+            "id": event.id,
+            "provider": event.provider,
+            "event_id": event.event_id,
+            "type": event.type,
+            "status": event.status,
+            "received_at": _text(event.received_at),
+        },
+    }
+
+
+def entry_view(row: Row[Any]) -> dict[str, Any]:
+    """Return the public form of an entry. `actions`: what may be decided on it while it is open."""
+    return {
+        "id": row.id,
+        "reason": row.reason,
+        "since": _text(row.opened_at),
+        "payment_id": row.about,
+        "webhook_event_id": row.webhook_event_id,
+        "amount_at_stake": None if row.amount is None else decimal_text(row.amount, row.currency),
+        "currency": row.currency,
+        "data": row.data or {},
+        "actions": list(ACTIONS[Reason(row.reason)]) if row.closed_at is None else [],
+        "resolution": row.resolution,
+        "note": row.note,
+        "closed_at": _text(row.closed_at),
+        "closed_by": row.closed_by,
+    }
+
+
+def count_open_entries(connection: Connection) -> int:
+    """Return how many entries of the attention list are open."""
+    return connection.scalars(select(func.count()).select_from(attention).where(attention.c.closed_at.is_(None))).one()
 
 
 def _text(instant: datetime | None) -> str | None:

@@ -290,6 +290,20 @@ class RecordPayment(ApiRequest):
     reference: Text
 
 
+class ResolveEntry(ApiRequest):
+    """A person's decision on an entry of the attention list. `write_off`: close it although money is left to move."""
+
+    action: Text
+    note: Annotated[str, StringConstraints(strict=True, min_length=1, max_length=500)]
+    write_off: Annotated[bool, Field(strict=True)] = False
+
+    @model_validator(mode="after")
+    def _only_a_close_writes_off(self) -> Self:
+        if self.write_off and self.action != "close":
+            raise ValueError("write_off goes with the action close only")
+        return self
+
+
 class ReviewPayment(ApiRequest):
     """An operator's decision on a payment that waits for review."""
 

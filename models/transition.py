@@ -7,16 +7,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, exists, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, exists, func, literal, or_, select, update
 
 from domain.commands import InvoicePaidOtherwise, Trigger
 from domain.decision import (
     AddAttempt,
+    CloseAttention,
     CloseOtherAttempts,
     CloseSiblingCases,
     Decision,
     Effect,
     MarkSubscription,
+    OpenAttention,
     SaveCase,
 )
 from domain.dunning import CaseState
@@ -27,13 +29,14 @@ from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, 
 from domain.payment import IN_DUNNING, Attempt, AttemptStatus, Event, Payment, State, Verb
 from domain.state_machine import decide, target
 from models.attempts import add_attempt, close_other_attempts, write_decision
+from models.attention import close_entries_of_payment, open_entry
 from models.audit import record_event
 from models.change import Change
 from models.dunning_cases import find_case, save_case
 from models.movements import TAKING, book, taken_by
 from models.queries import invoice_position
 from models.subscriptions import mark_subscription
-from models.tables import attempts, breakers, dunning_cases, movements, payments
+from models.tables import attempts, attention, breakers, dunning_cases, movements, payments
 from models.task_messages import TaskMessage, message_for_attempt
 
 
@@ -74,6 +77,13 @@ _is_booked = case(
     ),
     else_=False,
 )
+# Counted, not EXISTS: PostgreSQL would hash all open entries to test one payment.
+_open_entries = (
+    select(func.count())
+    .select_from(attention)
+    .where(attention.c.payment_id == payments.c.id, attention.c.closed_at.is_(None))
+    .scalar_subquery()
+)
 # Decisions and attempt requests need no more: each column costs, and personal data stays where it is.
 _UNREAD = {"payer", "metadata", "next_action", "failure_code", "is_captured_later"}
 _UNREAD_OF_ATTEMPT = {
@@ -84,8 +94,9 @@ _payment_columns: list[ColumnElement[Any]] = [column for column in payments.c if
 _attempt_columns: list[ColumnElement[Any]] = [
     column.label(f"attempt_{column.name}") for column in attempts.c if column.name not in _UNREAD_OF_ATTEMPT
 ]
-# `is_booked`, `has_other_due_attempt` and `has_unpaid_sibling` may be stale, because the statement read them before it
-# waited for the lock. Harmless: a row they miss is checked again when it is next due, and no movement is booked twice.
+# `is_booked`, `has_other_due_attempt`, `has_unpaid_sibling` and `open_entries` may be stale, because the statement read
+# them before it waited for the lock. Harmless: a row they miss is checked again when it is next due, no movement is
+# booked twice, and an entry of the attention list that stays open too long is closed by a person.
 _lock_attempt: Any = (
     select(
         *_payment_columns,
@@ -95,6 +106,7 @@ _lock_attempt: Any = (
         _has_other_due_attempt.label("has_other_due_attempt"),
         _has_unpaid_sibling.label("has_unpaid_sibling"),
         _is_booked.label("is_booked"),
+        _open_entries.label("open_entries"),
     )
     .join(attempts, attempts.c.payment_id == payments.c.id)
     .outerjoin(breakers, (breakers.c.provider == attempts.c.provider) & (breakers.c.verb == attempts.c.verb))
@@ -106,6 +118,7 @@ _lock_payment: Any = (
         *_payment_columns,
         literal(True).label("has_other_due_attempt"),
         _has_unpaid_sibling.label("has_unpaid_sibling"),
+        _open_entries.label("open_entries"),
     )
     .where(payments.c.id == bindparam("payment_id"))
     .with_for_update(of=payments)
@@ -224,6 +237,11 @@ def _carry_out(
             close_other_attempts(change, row.id, attempt_id)
         case CloseSiblingCases():
             _close_sibling_cases(change, row)
+        case OpenAttention(reason=reason, amount=amount):
+            data = {"attempt": attempt_id, "provider": row.attempt_provider if attempt_id else row.provider}
+            open_entry(change, reason, payment_id=row.id, amount=amount, currency=row.currency, data=data)
+        case CloseAttention(reasons=reasons):
+            close_entries_of_payment(change, row.id, reasons)
     return None
 
 
@@ -249,6 +267,7 @@ def _payment(connection: Connection, row: Row[Any]) -> Payment:
         authorized=row.authorized,
         received=row.received,
         lost=row.lost,
+        duplicated=row.duplicated,
         captured=row.captured,
         refunded=row.refunded,
         taken=_taken(connection, row),
@@ -262,6 +281,7 @@ def _payment(connection: Connection, row: Row[Any]) -> Payment:
         has_unpaid_sibling=row.has_unpaid_sibling,
         has_other_due_attempt=row.has_other_due_attempt,
         next_provider=_next_provider(row),
+        has_open_entry=row.open_entries > 0,
     )
 
 
@@ -298,6 +318,7 @@ def _attempt(row: Row[Any]) -> Attempt:
         key_state=KeyState(row.attempt_key_state),
         waiting_since=row.attempt_waiting_since,
         action_expires_at=row.attempt_action_expires_at,
+        in_doubt_since=row.attempt_in_doubt_since,
     )
 
 

@@ -7,11 +7,16 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 
+from domain.attention import Reason
+from models.attention import close_entries_of_webhook, open_entry
+from models.change import Change
 from models.due_rows import SWEEP_AFTER
 from models.session import insert_new
 from models.tables import webhook_events
 from models.tables.base import new_id
 from models.task_messages import WEBHOOK, TaskMessage
+
+_LEFT_TO_A_PERSON = {"unreadable": Reason.WEBHOOK_UNREADABLE, "contradicting": Reason.WEBHOOK_CONTRADICTING}
 
 
 def store_webhook_event(
@@ -27,6 +32,7 @@ def store_webhook_event(
         "payload": payload,
         "status": "stored",
         "tries": 0,
+        "failures": 0,
         "due_at": now + SWEEP_AFTER,
         "received_at": now,
     }
@@ -39,9 +45,30 @@ def lock_event(connection: Connection, row_id: str) -> Row[Any] | None:
     return connection.execute(select(webhook_events).where(is_open).with_for_update()).one_or_none()
 
 
-def close_event(connection: Connection, event: Row[Any], status: str, payment_id: str | None, now: datetime) -> None:
-    """Close an event as `applied`, `ignored`, `unreadable` or `contradicting`."""
-    values = {"status": status, "due_at": None, "payment_id": payment_id, "finished_at": now}
+def close_event(change: Change, event: Row[Any], status: str, payment_id: str | None) -> None:
+    """Close an event as `applied`, `ignored`, `unreadable` or `contradicting`; the last two are left to a person."""
+    values = {"status": status, "due_at": None, "payment_id": payment_id, "finished_at": change.now}
+    change.connection.execute(update(webhook_events).where(webhook_events.c.id == event.id).values(values))
+    reason = _LEFT_TO_A_PERSON.get(status)
+    if reason is not None:
+        data = {"provider": event.provider, "event": event.event_id, "type": event.type}
+        open_entry(change, reason, webhook_event_id=event.id, data=data)
+    elif event.finished_at is not None or event.failures:
+        # It was closed before, or its task has failed: a person may have been asked about it.
+        close_entries_of_webhook(change, event.id)
+
+
+def replay_event(change: Change, row_id: str) -> TaskMessage | None:
+    """Make an event due now that was left to a person; return its message, or None if it is closed for good."""
+    values = {"status": "stored", "due_at": change.now, "published_at": None}
+    is_left = webhook_events.c.status.in_(["stored", *sorted(_LEFT_TO_A_PERSON)])
+    replayed = update(webhook_events).where(webhook_events.c.id == row_id, is_left).values(values)
+    return TaskMessage(WEBHOOK, row_id) if change.connection.execute(replayed).rowcount else None
+
+
+def count_event_failure(connection: Connection, event: Row[Any], failures: int, due_at: datetime) -> None:
+    """Store how often the task of a locked event has failed, and apply it later."""
+    values = {"failures": failures, "due_at": due_at}
     connection.execute(update(webhook_events).where(webhook_events.c.id == event.id).values(values))
 
 

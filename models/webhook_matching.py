@@ -6,9 +6,11 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Row, false, or_, select
 
+from domain.attention import Reason
 from domain.outcome import Approved, Outcome, Pending
 from domain.payment import IN_FLIGHT, AttemptStatus, Verb
 from models.attempts import add_attempt
+from models.attention import open_entry
 from models.change import Change
 from models.movements import is_duplicate
 from models.tables import attempts, payments
@@ -75,6 +77,10 @@ def adopt_refund(
         "charge_reference": charge_reference if is_duplicate(change.connection, provider, charge_reference) else None,
     }
     row_id = add_attempt(change, payment, Verb.REFUND, amount, **columns).row_id
+    data = {"attempt": row_id, "provider": provider, "refund": reference}
+    open_entry(
+        change, Reason.REFUND_ELSEWHERE, payment_id=payment.id, amount=amount, currency=payment.currency, data=data
+    )
     return TaskMessage(RECONCILE, row_id)
 
 

@@ -9,13 +9,15 @@ from domain.payment import Verb
 from gateways.base import AttemptRequest, Gateway, SaveReference
 from models.task_messages import CAPTURE_VOID_REFUND
 from tasks.execute import execute_attempt
+from tasks.failing_rows import counting_failures
 from tasks.payment_task import PaymentTask
 
 
 @shared_task(bind=True, base=PaymentTask, name=CAPTURE_VOID_REFUND)
 def capture_void_refund(self: PaymentTask, attempt_id: str) -> None:
     """Carry out one due capture, void or refund."""
-    execute_attempt(self.runtime, attempt_id, "operation", _call)
+    with counting_failures(self.runtime, CAPTURE_VOID_REFUND, attempt_id):
+        execute_attempt(self.runtime, attempt_id, "operation", _call)
 
 
 def _call(gateway: Gateway, attempt: AttemptRequest, save_reference: SaveReference) -> Outcome:

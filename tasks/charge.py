@@ -8,6 +8,7 @@ from domain.outcome import Outcome
 from gateways.base import AttemptRequest, Gateway, SaveReference
 from models.task_messages import CHARGE
 from tasks.execute import execute_attempt
+from tasks.failing_rows import counting_failures
 from tasks.payment_task import PaymentTask
 from tasks.screening import screen
 
@@ -15,7 +16,8 @@ from tasks.screening import screen
 @shared_task(bind=True, base=PaymentTask, name=CHARGE)
 def charge(self: PaymentTask, attempt_id: str) -> None:
     """Charge or authorize one due attempt."""
-    execute_attempt(self.runtime, attempt_id, "charge", _call, screen)
+    with counting_failures(self.runtime, CHARGE, attempt_id):
+        execute_attempt(self.runtime, attempt_id, "charge", _call, screen)
 
 
 def _call(gateway: Gateway, attempt: AttemptRequest, save_reference: SaveReference) -> Outcome:

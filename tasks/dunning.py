@@ -16,6 +16,7 @@ from models.failpoints import reach
 from models.queries import invoice_position
 from models.subscriptions import is_subscription_canceled
 from models.task_messages import DUNNING, is_due
+from tasks.failing_rows import counting_failures
 from tasks.payment_task import PaymentTask
 
 _ACTOR = "dunning"
@@ -27,7 +28,8 @@ OTHER_COLLECTION_PAUSE = timedelta(minutes=1)
 def dunning(self: PaymentTask, payment_id: str) -> None:
     """Do what is due on the dunning case of a payment, once."""
     reach("dunning.swept")
-    applied = self.runtime.change(_ACTOR, _advance, payment_id)
+    with counting_failures(self.runtime, DUNNING, payment_id):
+        applied = self.runtime.change(_ACTOR, _advance, payment_id)
     reach("dunning.advanced")
     if applied is not None:
         self.runtime.publish(applied.messages)

@@ -7,18 +7,18 @@ from typing import NamedTuple
 
 from celery import shared_task
 
-from domain.backoff import doubt_delay
 from domain.claiming import has_lost_its_worker, may_look_up
 from domain.outcome import WORKER_LOST, InDoubt, NotSent
 from domain.payment import AttemptStatus
 from gateways.base import AttemptRequest
 from models import transition
-from models.attempts import schedule_look_up, take_lease
+from models.attempts import take_lease
 from models.change import Change
 from models.failpoints import reach
 from models.task_messages import RECONCILE, is_due, message_for_attempt
 from runtime import Runtime
 from tasks.execute import attempt_request, record
+from tasks.failing_rows import counting_failures
 from tasks.payment_task import ACTOR, PaymentTask
 
 _log = logging.getLogger(__name__)
@@ -27,18 +27,17 @@ _log = logging.getLogger(__name__)
 @shared_task(bind=True, base=PaymentTask, name=RECONCILE)
 def reconcile(self: PaymentTask, attempt_id: str) -> None:
     """Look a due attempt up at its provider and record the outcome."""
-    runtime = self.runtime
+    with counting_failures(self.runtime, RECONCILE, attempt_id):
+        _reconcile(self.runtime, attempt_id)
+
+
+def _reconcile(runtime: Runtime, attempt_id: str) -> None:
     claimed = runtime.change(ACTOR, _claim, runtime, attempt_id)
     if claimed is None:
         return
     reach("reconcile.claimed")
     with runtime.leases.hold(attempt_id, claimed.fencing_token):
-        try:
-            outcome = runtime.gateways[claimed.provider].retrieve(claimed.attempt)
-        except Exception:
-            # A bug of our own must fail loudly. Without a pause the end of each lease would run into it again.
-            runtime.change(ACTOR, schedule_look_up, attempt_id, claimed.fencing_token, doubt_delay)
-            raise
+        outcome = runtime.gateways[claimed.provider].retrieve(claimed.attempt)
         reach("reconcile.looked_up")
         applied = record(runtime, attempt_id, claimed.fencing_token, outcome)
     reach("reconcile.recorded")

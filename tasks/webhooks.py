@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from celery import shared_task
 from sqlalchemy import Row
-from sqlalchemy.exc import DBAPIError
 
 from domain.claiming import is_being_sent
 from domain.disputes import ShownDispute
@@ -27,6 +26,7 @@ from models.webhook_events import close_event, lock_event, name_payment, postpon
 from models.webhook_matching import adopt_refund, find_payment_of, match_attempt
 from runtime import Runtime
 from tasks.execute import attempt_request
+from tasks.failing_rows import counting_failures
 from tasks.payment_task import PaymentTask
 
 # A worker is calling the provider about this very payment: its own outcome is recorded by then.
@@ -43,18 +43,12 @@ _log = logging.getLogger(__name__)
 def webhook(self: PaymentTask, event_row_id: str) -> None:
     """Apply one stored event, once."""
     runtime = self.runtime
-    try:
+    with counting_failures(runtime, WEBHOOK, event_row_id):
         look_up = runtime.change(_ACTOR, _examine, runtime, event_row_id)
         if isinstance(look_up, _DisputeLookUp):
             _read_and_apply_dispute(runtime, event_row_id, look_up)
         elif look_up is not None:
             _look_up_and_apply(runtime, event_row_id, look_up)
-    except DBAPIError:
-        raise
-    except Exception:
-        # A bug of our own must fail loudly. Without a pause the sweep would run into it every few seconds, for ever.
-        runtime.change(_ACTOR, _postpone, event_row_id)
-        raise
     reach("webhook.applied")
 
 
@@ -81,19 +75,19 @@ def _read_and_apply_dispute(runtime: Runtime, event_row_id: str, look_up: _Dispu
         runtime.publish(applied.messages)
 
 
+def _postpone(change: Change, event_row_id: str) -> None:
+    row = lock_event(change.connection, event_row_id)
+    if row is not None:
+        postpone_event(change.connection, row, change.now, _pause(row))
+
+
 def _apply_dispute(change: Change, event_row_id: str, shown: ShownDispute) -> transition.Applied | None:
     row = lock_event(change.connection, event_row_id)
     if row is None:
         return None
     applied = apply_dispute(change, row.provider, shown)
-    close_event(change.connection, row, "applied", row.payment_id, change.now)
+    close_event(change, row, "applied", row.payment_id)
     return applied
-
-
-def _postpone(change: Change, event_row_id: str) -> None:
-    row = lock_event(change.connection, event_row_id)
-    if row is not None:
-        postpone_event(change.connection, row, change.now, _pause(row))
 
 
 class _LookUp(NamedTuple):
@@ -126,10 +120,10 @@ def _examine(change: Change, runtime: Runtime, event_row_id: str) -> _LookUp | _
     except MalformedResponse as error:
         # The provider signed it, and yet it has not the documented form: kept for a person to read.
         _log.error("webhook %s cannot be read: %s", row.id, error.field)
-        close_event(change.connection, row, "unreadable", None, change.now)
+        close_event(change, row, "unreadable", None)
         return None
     if event is None:
-        close_event(change.connection, row, "ignored", None, change.now)
+        close_event(change, row, "ignored", None)
         return None
     attempt_id = _match(change, row, event)
     if event.side_event is not None:
@@ -137,10 +131,10 @@ def _examine(change: Change, runtime: Runtime, event_row_id: str) -> _LookUp | _
         if event.dispute is not None and payment_id is not None:
             return _DisputeLookUp(row.provider, event.dispute)
         if attempt_id is None or not event.is_news:
-            close_event(change.connection, row, "applied", payment_id, change.now)
+            close_event(change, row, "applied", payment_id)
             return None
     if attempt_id is None:
-        close_event(change.connection, row, "ignored", None, change.now)
+        close_event(change, row, "ignored", None)
         return None
     return _news(change, row, event, attempt_id)
 
@@ -155,10 +149,10 @@ def _news(change: Change, row: Row[Any], event: WebhookEvent, attempt_id: str) -
     try:
         is_news = event.outcome is None or transition.changes_anything(change, locked, event.outcome)
     except IllegalTransition as error:
-        _postpone_contradiction(change, row, error)
+        _postpone_contradiction(change, row, locked.id, error)
         return None
     if not is_news:
-        close_event(change.connection, row, "applied", locked.id, change.now)
+        close_event(change, row, "applied", locked.id)
         return None
     return _LookUp(row.provider, locked, attempt_request(change.connection, locked))
 
@@ -178,9 +172,9 @@ def _apply(change: Change, event_row_id: str, locked: Row[Any], outcome: Outcome
         postpone_event(change.connection, row, change.now, _BUSY_PAUSE)
         return None
     except IllegalTransition as error:
-        _postpone_contradiction(change, row, error)
+        _postpone_contradiction(change, row, locked.id, error)
         return None
-    close_event(change.connection, row, "applied", applied.row_before.id, change.now)
+    close_event(change, row, "applied", applied.row_before.id)
     return applied
 
 
@@ -214,13 +208,13 @@ def _record_side_event(
     return payment_id
 
 
-def _postpone_contradiction(change: Change, row: Row[Any], error: IllegalTransition) -> None:
+def _postpone_contradiction(change: Change, row: Row[Any], payment_id: str, error: IllegalTransition) -> None:
     """Try an event again that came before what it follows on; after enough tries keep it for a person to read."""
     if row.tries < _MOST_TRIES:
         postpone_event(change.connection, row, change.now, _pause(row))
         return
     _log.error("webhook %s contradicts our books: %s", row.id, error)
-    close_event(change.connection, row, "contradicting", None, change.now)
+    close_event(change, row, "contradicting", payment_id)
 
 
 def _pause(row: Row[Any]) -> timedelta:

@@ -6,6 +6,7 @@ from flask import Flask
 
 from webhooks import (
     admin,
+    attention,
     customer_return,
     front_end_intents,
     health,
@@ -27,6 +28,7 @@ _MOST_BYTES = 1024 * 1024
 _BLUEPRINTS = (
     customer_return.blueprint,
     admin.blueprint,
+    attention.blueprint,
     payment_methods.blueprint,
     hosted_payments.blueprint,
     front_end_intents.blueprint,

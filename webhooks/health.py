@@ -8,6 +8,7 @@ from flask import Blueprint, Response, jsonify
 from sqlalchemy import Connection, select
 
 from gateways.registry import PROVIDERS
+from models.queries import count_open_entries
 from models.tables import payments
 from webhooks.context import context, runtime
 
@@ -27,7 +28,7 @@ def readyz() -> Response:
     served = runtime().gateways
     providers = {name: "on" if name in served else "off" for name in PROVIDERS}
     status = "ready" if all(checks.values()) else "unavailable"
-    response = jsonify({"status": status, "checks": checks, "providers": providers})
+    response = jsonify({"status": status, "checks": checks, "providers": providers, "attention": _count_open_entries()})
     response.status_code = 200 if all(checks.values()) else 503
     return response
 
@@ -38,6 +39,14 @@ def _check_database() -> None:
 
 def _read_a_payment(connection: Connection) -> object:
     return connection.execute(select(payments.c.id).limit(1)).first()
+
+
+def _count_open_entries() -> int | None:
+    """Return how many entries of the attention list are open; None if the database does not say."""
+    try:
+        return runtime().read(count_open_entries)
+    except Exception:
+        return None
 
 
 def _is_up(check: Callable[[], None]) -> bool:

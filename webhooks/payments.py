@@ -16,13 +16,11 @@ from models.request_bodies import ProcessPayment
 from models.session import transact
 from webhooks.auth import allow, caller
 from webhooks.context import runtime
-from webhooks.requests import json_body, required_idempotency_key
+from webhooks.requests import json_body, page_limit, required_idempotency_key
 from webhooks.responses import is_not_in_progress, json_response, respond
 
 blueprint = Blueprint("payments", __name__)
 
-_PAGE = 50
-_MOST_PAGE = 200
 # The id of a payment, of any release.
 _CURSOR = re.compile(r"pay_[0-9a-z]{1,36}", re.ASCII)
 
@@ -55,13 +53,7 @@ def show(payment_id: str) -> Response:
 @allow(Role.APP, Role.OPERATOR)
 def index() -> Response:
     """List payments, oldest first; `next_cursor` continues."""
-    unknown = set(request.args) - {"invoice_id", "cursor", "limit"}
-    if unknown:
-        raise InvalidRequest("unknown parameter; only invoice_id, cursor and limit are known")
-    text = request.args.get("limit", str(_PAGE))
-    limit = int(text) if text.isascii() and text.isdigit() else 0
-    if not 1 <= limit <= _MOST_PAGE:
-        raise InvalidRequest(f"limit must be a number from 1 to {_MOST_PAGE}")
+    limit = page_limit({"invoice_id", "cursor", "limit"})
     if not _CURSOR.fullmatch(request.args.get("cursor", "pay_0")):
         raise InvalidRequest("cursor: send the next_cursor of the page before")
     invoice_id, cursor = request.args.get("invoice_id"), request.args.get("cursor")

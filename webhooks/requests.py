@@ -15,6 +15,8 @@ from webhooks.problems import BodyTooLarge, IdempotencyKeyRequired, InvalidJson
 
 _MOST_BYTES = 64 * 1024
 _MOST_WAIT_SECONDS = 30
+_PAGE = 50
+_MOST_PAGE = 200
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 
@@ -65,6 +67,18 @@ def idempotency_key() -> str | None:
     if contains_card_number(key):
         raise CardNumberRefused("Idempotency-Key looks like a card number; use a random one")
     return key
+
+
+def page_limit(known: set[str]) -> int:
+    """Return how many rows of a list the caller wants on a page. Raises InvalidRequest for unknown parameters."""
+    if set(request.args) - known:
+        *most, last = sorted(known)
+        raise InvalidRequest(f"unknown parameter; only {', '.join(most)} and {last} are known")
+    text = request.args.get("limit", str(_PAGE))
+    limit = int(text) if text.isascii() and text.isdigit() else 0
+    if not 1 <= limit <= _MOST_PAGE:
+        raise InvalidRequest(f"limit must be a number from 1 to {_MOST_PAGE}")
+    return limit
 
 
 def wait_seconds() -> int:

@@ -3,6 +3,7 @@
 from models.tables.api_keys import api_keys
 from models.tables.assessments import assessments
 from models.tables.attempts import attempts
+from models.tables.attention import attention
 from models.tables.base import metadata
 from models.tables.breakers import breakers
 from models.tables.comparisons import comparisons
@@ -22,6 +23,7 @@ __all__ = [
     "api_keys",
     "assessments",
     "attempts",
+    "attention",
     "breakers",
     "comparisons",
     "disputes",

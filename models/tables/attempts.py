@@ -37,6 +37,10 @@ attempts = Table(
     Column("action_expires_at", Instant),
     # The look-up that a customer's return, or anybody's visit, last brought forward was due then.
     Column("visited_at", Instant),
+    # Since when the outcome is unknown.
+    Column("in_doubt_since", Instant),
+    # How often its task failed by a bug of ours.
+    Column("failures", Integer, nullable=False),
     # When the row needs work again: to be sent, to be looked up, or because its lease ends.
     Column("due_at", Instant),
     # When the sweep last published the row: a row in a long queue is not published every two seconds.

@@ -17,6 +17,8 @@ webhook_events = Table(
     Column("payload", Text, nullable=False),
     Column("status", String(20), nullable=False),
     Column("tries", Integer, nullable=False),
+    # How often its task failed by a bug of ours.
+    Column("failures", Integer, nullable=False),
     Column("due_at", Instant),
     Column("published_at", Instant),
     Column("payment_id", String(40)),

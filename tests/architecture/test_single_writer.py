@@ -15,6 +15,7 @@ WRITERS = {
     "subscriptions": Path("models/subscriptions.py"),
     "invoices": Path("models/invoices.py"),
     "webhook_events": Path("models/webhook_events.py"),
+    "attention": Path("models/attention.py"),
 }
 # The file that inserts each; the same one unless it stands here.
 DOORS = WRITERS | {"payments": Path("models/accept_payment.py")}

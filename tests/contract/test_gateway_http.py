@@ -36,7 +36,7 @@ OLD_VERSIONS = [version for version in (VERSIONS.TLSv1, VERSIONS.TLSv1_1) if get
 def bundle(tmp_path: Path) -> Path:
     """The file of the authority that a client has to trust."""
     file = tmp_path / "authority.pem"
-    file.write_bytes(AUTHORITY.certificate.public_bytes(Encoding.PEM))
+    file.write_bytes(b"".join(each.public_bytes(Encoding.PEM) for each in AUTHORITY.certificates))
     return file
 
 

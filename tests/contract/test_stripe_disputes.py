@@ -13,6 +13,8 @@ from domain.outcome import Approved, NotSent
 from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
 from gateways.base import AttemptRequest, Gateway, SideEvent, WebhookEvent
+from gateways.failures import CallFailed
+from gateways.stripe.side_events import DisputeWithMoney, shown_dispute
 from sandbox.server import RunningSandbox
 
 from .bench import SECONDS, Books, Webhook, new_attempt, now
@@ -183,3 +185,20 @@ def test_disputes_without_an_intent_or_of_an_unknown_type_are_ignored(stripe_gat
     ):
         event = {"id": "evt_1", "type": type, "data": {"object": thing}}
         assert stripe_gateway.read_webhook(json.dumps(event)) is None
+
+
+@pytest.mark.parametrize("status", [None, "invented"])
+def test_a_dispute_with_an_unknown_status_decides_nothing(status: str | None) -> None:
+    dispute = {"id": "dp_1", "status": status, "amount": 1230, "currency": "eur", "payment_intent": "pi_1"}
+    read = DisputeWithMoney.parse(dispute | {"balance_transactions": [{"amount": -1230}]})
+    with pytest.raises(CallFailed, match="unknown_status"):
+        shown_dispute(read)
+
+
+def test_the_direction_of_the_transactions_says_what_is_withdrawn() -> None:
+    """Their amounts are in the currency of the account's balance, which need not be that of the payment."""
+    dispute = {"id": "dp_1", "status": "lost", "amount": 1230, "currency": "eur", "payment_intent": "pi_1"}
+    taken, back = {"amount": -1401}, {"amount": 1399}
+    for transactions, withdrawn in (([], 0), ([taken], 1230), ([taken, {"amount": 1401}], 0), ([back, taken], 1230)):
+        shown = shown_dispute(DisputeWithMoney.parse(dispute | {"balance_transactions": transactions}))
+        assert (shown.withdrawn, shown.lost) == (withdrawn, withdrawn)

@@ -25,7 +25,10 @@ from .test_gateway_operations import call, charged, operation
 # those of its client. The others are only shown.
 ELSEWHERE = {
     "afterpay": {"ReversalRefusal.message"},
-    "stripe": {"Dispute.status", "Dispute.reason", "WebhookEndpoint.status"},
+    "stripe": {
+        *("Dispute.status", "Dispute.reason", "WebhookEndpoint.status"),
+        *("DisputeWithMoney.status", "DisputeWithMoney.reason"),
+    },
     # Refusable: never in a response, only its subclasses.
     "paypal": {"DisputeOutcome.outcome_code", "SignatureVerification.verification_status", "Refusable.status"},
     "coinbase": {"CheckoutHistory.status"},

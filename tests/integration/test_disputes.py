@@ -10,7 +10,7 @@ import pytest
 
 from models.movements import differences
 from models.session import read
-from models.tables import disputes, movements
+from models.tables import attention, disputes, movements
 from models.task_messages import COMPARE
 from tests.system import AMOUNT, System
 
@@ -105,6 +105,7 @@ def test_an_open_dispute_takes_the_money_and_keeps_the_invoice_paid(system: Syst
         system.deliver_and_run(event)
     assert (system.state(payment_id), system.payment(payment_id).reversed) == ("captured", AMOUNT)
     assert system.get("/invoices/inv").json["open_amount"] == "0.00"
+    assert [row.closed_at for row in system.rows(attention, attention.c.reason == "dispute")] == [None]
     assert system.post(f"/{payment_id}/refunds", Idempotency_Key="no").status_code == 422
 
 
@@ -139,6 +140,7 @@ def test_a_dispute_that_is_won_late_gives_the_payment_back(system: System) -> No
     for event in events_of(system, row.reference):
         system.deliver_and_run(event)
     assert (system.state(payment_id), system.payment(payment_id).reversed) == ("captured", 0)
+    assert [row.closed_at is None for row in system.rows(attention)] == [False]
     assert booked(system, payment_id) == [("charge", AMOUNT), ("dispute", -AMOUNT), ("dispute_return", AMOUNT)]
 
 

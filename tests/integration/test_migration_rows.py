@@ -42,11 +42,14 @@ ADDED: dict[str, dict[str, Any]] = {
     "attempts": {
         **{"key_number": 0, "key_state": "usable", "looked_up_at": None, "charge_reference": None},
         **dict.fromkeys(("waiting_since", "action_expires_at", "visited_at", "param", "message")),
+        **{"in_doubt_since": None, "failures": 0},
     },
+    "webhook_events": {"failures": 0},
+    "dunning_cases": {"failures": 0},
     "payments": NOTHING,
 }
 # Derived from the other rows.
-DERIVED = "movements"
+DERIVED, LEFT_TO_A_PERSON = "movements", "attention"
 # Filled by what comes later.
 EMPTY = {"comparisons", "disputes"}
 # Payments whose money does not match, as revision 0002 stores them: the amount is `authorized`, the reason is the
@@ -362,7 +365,7 @@ def test_every_value_is_kept_under_its_new_name(engine: Engine) -> None:
     upgrade(engine)
     rows = stored(engine)
     expected = sorted_by_key(engine, new_rows())
-    assert rows.keys() == {*expected, DERIVED, *EMPTY}
+    assert rows.keys() == {*expected, DERIVED, LEFT_TO_A_PERSON, *EMPTY}
     for table in expected:
         assert sort(rows[table]) == sort(expected[table]), table
 
@@ -409,6 +412,26 @@ def test_every_amount_is_the_sum_of_opening_movements(engine: Engine) -> None:
     assert {(row["source"], row["currency"]) for row in rows} == {("migration", "EUR")}
     with engine.connect() as connection:
         assert list(differences(connection)) == []
+
+
+def test_what_waits_for_a_person_is_on_the_attention_list(engine: Engine) -> None:
+    upgrade(engine)
+    entries = stored(engine)[LEFT_TO_A_PERSON]
+    found = {
+        (row["reason"], (row["payment_id"] or row["webhook_event_id"]).split("_")[1], row["amount"]) for row in entries
+    }
+    assert len(found) == len(entries)
+    assert found == {
+        ("amount_mismatch", "underpaid", 600),
+        ("amount_mismatch", "unconfirmed", 0),
+        ("amount_mismatch", "paid-after-cancel", 1230),
+        ("amount_mismatch", "paid-after-decline", 2000),
+        ("review", "fraud-review", 1230),
+        ("review", "review", 1230),
+        ("webhook_unreadable", "unreadable", None),
+        ("webhook_contradicting", "contradicting", None),
+    }
+    assert {row["closed_at"] for row in entries} == {None}
 
 
 def test_the_schema_is_the_one_that_the_code_expects(engine: Engine) -> None:
@@ -498,7 +521,7 @@ def test_the_downgrade_gives_the_old_rows_and_the_old_schema_back(engine: Engine
     assert schema(engine) == tables
     upgrade(engine)
     again = stored(engine)
-    for table in (DERIVED, *EMPTY):
+    for table in (DERIVED, LEFT_TO_A_PERSON, *EMPTY):
         del again[table]
     assert {name: sort(found) for name, found in again.items()} == {
         name: sort(found) for name, found in sorted_by_key(engine, new_rows()).items()

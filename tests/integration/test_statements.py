@@ -88,6 +88,7 @@ APPLIED = [
     "SELECT attempts",
     "SELECT attempts",
     "SELECT attempts FOR UPDATE",
+    "SELECT movements",
     "UPDATE webhook_events",
 ]
 

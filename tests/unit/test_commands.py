@@ -12,8 +12,10 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import update
 
+from domain.attention import Reason
 from domain.routing import Choice
 from models.accept_payment import accept_payment
+from models.attention import open_entry
 from models.idempotency import Caller
 from models.request_bodies import ProcessPayment
 from models.session import transact
@@ -33,6 +35,9 @@ ON_A_DATABASE = [
     ("keys", "list"),
     ("keys", "revoke", "key_1"),
     ("show", "pay_1"),
+    ("attention", "list"),
+    ("attention", "show", "attn_1"),
+    ("attention", "resolve", "attn_1", "--action", "close", "--note", "done"),
     ("ledger", "verify"),
     ("compare",),
     ("providers",),
@@ -162,8 +167,34 @@ def test_a_payment_is_shown_with_what_happens_next(run: Run, sqlite_url: str) ->
     lines = run("show", payment_id).stdout.splitlines()
     assert lines[0] == f"{payment_id}  accepted  24.90 EUR"
     assert "credit_card by stripe" in lines[2]
-    assert lines.index("attempts") < lines.index("timeline") < lines.index("next")
+    assert lines.index("attempts") < lines.index("movements") < lines.index("timeline") < lines.index("next")
     assert lines[-1].endswith("charge 1 is sent to the provider")
+
+
+def test_what_needs_a_person_is_listed_shown_and_decided(run: Run, sqlite_url: str) -> None:
+    run("keys", "list", DATABASE_URL=sqlite_url)
+    payment_id = accepted_payment()
+    runtime: Any = process_runtime._runtime
+    given = {"payment_id": payment_id, "amount": 500, "currency": "EUR", "data": {"refund": "re_1"}}
+    runtime.change("test", open_entry, Reason.REFUND_ELSEWHERE, **given)
+    [listed] = run("attention", "list").stdout.splitlines()
+    entry_id = listed.split()[0]
+    assert listed.split()[2:] == ["refund_elsewhere", "5.00", "EUR", payment_id]
+    shown = run("attention", "show", entry_id).stdout.splitlines()
+    assert (shown[0], shown[1], shown[-1]) == (listed, "  refund: re_1", "  actions: close")
+
+    refused = run("attention", "resolve", entry_id, "--action", "give_back", "--note", "agreed")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert refused.stderr.splitlines()[1:] == ["the action for the reason refund_elsewhere must be one of: close"]
+    resolved = run("attention", "resolve", entry_id, "--action", "close", "--note", "agreed")
+    assert (resolved.exit_code, resolved.stdout) == (0, f"{entry_id}: close; the entry is closed\n")
+    again = run("attention", "resolve", entry_id, "--action", "close", "--note", "agreed")
+    assert (again.exit_code, "closed by cli already" in again.stderr) == (1, True)
+    assert run("attention", "list").stdout == ""
+    assert "by cli" in run("attention", "list", "--all", "--reason", "refund_elsewhere").stdout
+    assert "  decided: close  agreed" in run("attention", "show", entry_id).stdout.splitlines()
+    unknown = run("attention", "show", "attn_1")
+    assert (unknown.exit_code, unknown.stderr.splitlines()[1].split(";")[0]) == (1, "no such entry")
 
 
 def accepted_payment() -> str:

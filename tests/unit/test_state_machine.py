@@ -209,9 +209,8 @@ def situations() -> Iterator[tuple[Payment, Any]]:
         payment = new_payment(state=state, **columns)
         for verb, status, reason in product(Verb, AttemptStatus, (None, "expired", "not_sent")):
             amount = 400 if verb is Verb.REFUND else 1000
-            yield payment, new_attempt(verb, status, amount=amount, reason=reason)
-        for status in AttemptStatus:
-            yield payment, new_attempt(Verb.REFUND, status, amount=400, is_of_duplicate=True)
+            for is_of_duplicate in {False, verb is Verb.REFUND}:
+                yield payment, new_attempt(verb, status, amount=amount, reason=reason, is_of_duplicate=is_of_duplicate)
 
 
 def taken(payment: Payment, attempt: Attempt, cause: Trigger) -> tuple[State, Event] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from worker.commands.api_keys import keys
+from worker.commands.attention import attention
 from worker.commands.compare import compare
 from worker.commands.database import db
 from worker.commands.ledger import ledger
@@ -15,8 +16,8 @@ from worker.commands.sandbox import sandbox
 
 @click.group()
 def payments() -> None:
-    """Celeriac: database, API keys, payments, books, providers, sandbox."""
+    """Celeriac: database, API keys, payments, what needs a person, books, providers, sandbox."""
 
 
-for command in (db, keys, show, ledger, compare, providers, sandbox):
+for command in (db, keys, show, attention, ledger, compare, providers, sandbox):
     payments.add_command(command)

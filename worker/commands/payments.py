@@ -1,4 +1,4 @@
-"""`payments show`: one payment with its attempts, its timeline and what happens next."""
+"""`payments show`: one payment with its attempts, its movements, its timeline and what happens next."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ _WAITS_FOR = {
 @click.command()
 @click.argument("payment_id")
 def show(payment_id: str) -> None:
-    """Show a payment, its attempts, its events as a timeline, and what happens next."""
+    """Show a payment, its attempts, its movements, its events as a timeline, and what happens next."""
     with open_runtime() as runtime:
-        shown, events, due = runtime.read(_read_payment, payment_id)
+        shown, movements, events, due = runtime.read(_read_payment, payment_id)
     _print_payment(shown)
     click.echo("attempts")
     for attempt in shown["attempts"]:
         _print_attempt(attempt)
+    print_movements(movements)
     click.echo("timeline")
     for event in events:
         _print_event(event)
@@ -43,9 +44,21 @@ def show(payment_id: str) -> None:
         click.echo(f"  {_WAITS_FOR.get(State(shown['status']), 'nothing: the payment is final')}")
 
 
-def _read_payment(connection: Connection, payment_id: str) -> tuple[dict[str, Any], list[Any], list[Any]]:
-    shown = queries.show_payment(connection, payment_id, None)
-    return shown, queries.timeline(connection, payment_id), queries.what_happens_next(connection, payment_id)
+def print_movements(movements: list[dict[str, Any]]) -> None:
+    """Print the movements of a payment's money, which are the books."""
+    click.echo("movements")
+    for moved in movements:
+        amount = f"{moved['amount']:>10} {moved['currency']}"
+        click.echo(f"  {moved['booked_at']}  {moved['kind']:<24}  {amount}  {moved['provider_reference']}")
+
+
+def _read_payment(connection: Connection, payment_id: str) -> tuple[dict[str, Any], list[Any], list[Any], list[Any]]:
+    return (
+        queries.show_payment(connection, payment_id, None),
+        queries.movements_of(connection, payment_id),
+        queries.timeline(connection, payment_id),
+        queries.what_happens_next(connection, payment_id),
+    )
 
 
 def _print_payment(shown: dict[str, Any]) -> None:

@@ -1,0 +1,139 @@
+"""The attention list: what only a person can move on, why, and what they may do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from domain.allowed_operations import holds_mismatch
+from domain.errors import Conflict, InvalidRequest
+from domain.payment import CLOSED_UNPAID, Event, State
+
+
+class Reason(StrEnum):
+    """Why an entry is on the list."""
+
+    REVIEW = "review"  # the fraud rules ask for a person's decision
+    DUPLICATE = "duplicate"  # money was taken a second time
+    AMOUNT_MISMATCH = "amount_mismatch"  # what came does not match what was asked
+    DOUBT = "doubt"  # nobody knows for more than an hour whether money moved
+    VOID_REFUSED = "void_refused"  # money stays held, although a void was asked for
+    CAPTURE_REFUSED = "capture_refused"
+    WEBHOOK_CONTRADICTING = "webhook_contradicting"
+    WEBHOOK_UNREADABLE = "webhook_unreadable"
+    DISPUTE = "dispute"  # a bank has taken money until a dispute is decided; evidence is wanted in time
+    REFUND_ELSEWHERE = "refund_elsewhere"  # somebody gave money back beside Celeriac
+    FAILING_ROW = "failing_row"  # a bug of our own stops a task again and again
+
+
+class Action(StrEnum):
+    """What a person may do about an entry."""
+
+    ACCEPT = "accept"  # charge what is reviewed, or capture what came
+    RELEASE = "release"  # cancel what is reviewed, or give up on what came
+    GIVE_BACK = "give_back"  # refund what was taken a second time
+    LOOK_AGAIN = "look_again"  # look up, or ask the provider once more, now
+    REPLAY = "replay"  # apply the stored webhook event once more, now
+    CLOSE = "close"  # nothing more is to be done
+
+
+# What ends each entry: CLOSE ends it at once, any other action when it has had its effect.
+ACTIONS: dict[Reason, tuple[Action, ...]] = {
+    Reason.REVIEW: (Action.ACCEPT, Action.RELEASE, Action.CLOSE),
+    Reason.DUPLICATE: (Action.GIVE_BACK, Action.CLOSE),
+    Reason.AMOUNT_MISMATCH: (Action.ACCEPT, Action.RELEASE, Action.CLOSE),
+    Reason.DOUBT: (Action.LOOK_AGAIN, Action.CLOSE),
+    Reason.VOID_REFUSED: (Action.LOOK_AGAIN, Action.CLOSE),
+    Reason.CAPTURE_REFUSED: (Action.LOOK_AGAIN, Action.CLOSE),
+    Reason.WEBHOOK_CONTRADICTING: (Action.REPLAY, Action.CLOSE),
+    Reason.WEBHOOK_UNREADABLE: (Action.REPLAY, Action.CLOSE),
+    Reason.DISPUTE: (Action.CLOSE,),
+    Reason.REFUND_ELSEWHERE: (Action.CLOSE,),
+    Reason.FAILING_ROW: (Action.LOOK_AGAIN, Action.CLOSE),
+}
+# A payment leaves these states by a person's decision only. Entering one opens an entry, leaving it closes that.
+HELD: dict[State, Reason] = {State.REVIEW: Reason.REVIEW, State.AMOUNT_MISMATCH: Reason.AMOUNT_MISMATCH}
+# Events that leave something to a person in whatever state they happen.
+OPENED_BY: dict[Event, Reason] = {
+    Event.REVIEW_REQUIRED: Reason.REVIEW,
+    Event.AMOUNT_MISMATCHED: Reason.AMOUNT_MISMATCH,
+    Event.CHARGE_DUPLICATED: Reason.DUPLICATE,
+    Event.DUPLICATE_REFUND_REVERSED: Reason.DUPLICATE,
+    Event.DISPUTE_WITHDRAWN: Reason.DISPUTE,
+    Event.VOID_FAILED: Reason.VOID_REFUSED,
+    Event.CAPTURE_FAILED: Reason.CAPTURE_REFUSED,
+}
+# Events with which a dispute is decided, or needs no evidence any more.
+DISPUTE_ENDS = frozenset(
+    {
+        Event.DISPUTE_RETURNED,
+        Event.PAYMENT_RESTORED,
+        Event.PAYMENT_REVERSED,
+        Event.PAYMENT_REVERSED_PARTLY,
+        Event.RETRY_SCHEDULED,
+        Event.GRACE_STARTED,
+        Event.CONSENT_WITHDRAWN,
+    }
+)
+# An outage of a provider is mostly over by then.
+LONG_DOUBT = timedelta(hours=1)
+# So many exceptions of a row's task are no accident.
+MOST_FAILURES = 5
+
+
+def allowed_action(reason: Reason, name: str) -> Action:
+    """Return the action of this name. Raises InvalidRequest, with the allowed ones, if the reason has none such.
+
+    >>> allowed_action(Reason.DUPLICATE, "give_back").value
+    'give_back'
+    """
+    if name not in ACTIONS[reason]:
+        raise InvalidRequest(f"the action for the reason {reason} must be one of: {', '.join(ACTIONS[reason])}")
+    return Action(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Stake:
+    """What of a payment decides whether its entry may be closed. Amounts in minor units. `is_in_doubt`: whether the
+    outcome of one of its attempts is unknown."""
+
+    state: State
+    captured: int
+    received: int
+    duplicated: int
+    is_in_doubt: bool = False
+
+
+def taken_twice(duplicated: int, received: int, captured: int) -> int:
+    """Return what of a collected payment was taken a second time and not given back: by a charge, or by a receipt.
+
+    >>> taken_twice(1230, 0, 1230), taken_twice(0, 2460, 1230)
+    (1230, 1230)
+    """
+    return max(duplicated, received - captured if received else 0)
+
+
+def require_closable(reason: Reason, stake: Stake, *, is_written_off: bool) -> None:
+    """Refuse to close an entry about money that is still to move. Raises Conflict with what to do instead."""
+    match reason:
+        case Reason.REVIEW | Reason.AMOUNT_MISMATCH if HELD.get(stake.state) is reason:
+            raise Conflict("the payment waits for a decision; accept or release it")
+        case Reason.AMOUNT_MISMATCH if (
+            stake.state in CLOSED_UNPAID
+            and holds_mismatch(stake.state, stake.received, stake.captured)
+            and not is_written_off
+        ):
+            raise Conflict(
+                "the provider may still hold this money; accept it, or give it back by hand and then close this entry "
+                'with "write_off": true'
+            )
+        case Reason.DUPLICATE if (
+            taken_twice(stake.duplicated, stake.received, stake.captured) > 0 and not is_written_off
+        ):
+            raise Conflict(
+                "the customer has paid twice; give_back returns the money, or close this entry with "
+                '"write_off": true if it was returned otherwise'
+            )
+        case Reason.DOUBT if stake.is_in_doubt:
+            raise Conflict("only the provider can end the doubt; look_again asks it now")

@@ -1,0 +1,93 @@
+"""What a decision leaves to a person, and which open entries of the attention list it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from domain.attention import DISPUTE_ENDS, HELD, LONG_DOUBT, OPENED_BY, Reason, taken_twice
+from domain.capture_void_refund import ALREADY_CAPTURED
+from domain.decision import CloseAttention, Decision, DecisionContext, OpenAttention, SaveCase
+from domain.movement import amounts_after
+from domain.payment import IN_FLIGHT, LIVE, TRANSITIONS, AttemptStatus, State, Verb
+
+_REFUSED = {Verb.VOID: Reason.VOID_REFUSED, Verb.CAPTURE: Reason.CAPTURE_REFUSED}
+
+
+def with_attention(context: DecisionContext, decision: Decision) -> Decision:
+    """Add to a decision what it does to the attention list."""
+    ended = frozenset(_ended(context, decision)) if context.payment.has_open_entry else frozenset()
+    closing = (CloseAttention(ended),) if ended else ()
+    effects = (*closing, *_opened(context, decision))
+    return replace(decision, effects=(*decision.effects, *effects)) if effects else decision
+
+
+def _opened(context: DecisionContext, decision: Decision) -> Iterator[OpenAttention]:
+    reason = OPENED_BY.get(decision.event) if decision.event else None
+    if reason is None and _is_refused_void(context, decision):
+        reason = Reason.VOID_REFUSED
+    if reason is None and _is_long_doubt(context, decision):
+        reason = Reason.DOUBT
+    if reason is not None:
+        yield OpenAttention(reason, _at_stake(context, decision, reason))
+
+
+def _at_stake(context: DecisionContext, decision: Decision, reason: Reason) -> int:
+    payment, after = context.payment, _amounts(context, decision)
+    match reason:
+        case Reason.DUPLICATE:
+            return taken_twice(after["duplicated"], after["received"], after["captured"])
+        case Reason.AMOUNT_MISMATCH:
+            return after["received"]
+    return payment.amount if context.given_attempt is None else context.given_attempt.amount
+
+
+def _amounts(context: DecisionContext, decision: Decision) -> dict[str, int]:
+    payment = context.payment
+    before = {"duplicated": payment.duplicated, "received": payment.received, "captured": payment.captured}
+    return before | amounts_after(before, decision.movements)
+
+
+def _is_refused_void(context: DecisionContext, decision: Decision) -> bool:
+    """Tell whether a void gives up. One whose charge was faster has nothing left to void."""
+    is_void = context.given_attempt is not None and context.given_attempt.verb is Verb.VOID
+    has_failed = decision.attempt.get("status") is AttemptStatus.FAILED
+    return is_void and has_failed and decision.attempt.get("code") != ALREADY_CAPTURED
+
+
+def _is_long_doubt(context: DecisionContext, decision: Decision) -> bool:
+    attempt = context.given_attempt
+    if attempt is None or decision.attempt.get("status") is not AttemptStatus.IN_DOUBT:
+        return False
+    since = decision.attempt.get("in_doubt_since") or attempt.in_doubt_since or attempt.created_at
+    return context.now - since >= LONG_DOUBT
+
+
+def _ended(context: DecisionContext, decision: Decision) -> Iterator[Reason]:
+    state = context.state
+    if decision.event is not None and TRANSITIONS.get((state, decision.event), state) is not state:
+        yield from _ended_with_state(state)
+    if decision.event in DISPUTE_ENDS:
+        yield Reason.DISPUTE
+    after = _amounts(context, decision)
+    if context.payment.duplicated and not taken_twice(after["duplicated"], after["received"], after["captured"]):
+        yield Reason.DUPLICATE
+    if any(isinstance(effect, SaveCase) for effect in decision.effects):
+        yield Reason.FAILING_ROW
+    if context.given_attempt is not None and "status" in decision.attempt:
+        yield from _ended_with_attempt(context.given_attempt.verb, decision.attempt["status"])
+
+
+def _ended_with_state(state: State) -> Iterator[Reason]:
+    # A payment that has ended unpaid only changes its state when the money that came is taken after all.
+    yield HELD.get(state, Reason.AMOUNT_MISMATCH)
+    if state in LIVE:
+        yield from (Reason.VOID_REFUSED, Reason.CAPTURE_REFUSED)
+
+
+def _ended_with_attempt(verb: Verb, status: AttemptStatus) -> Iterator[Reason]:
+    # Sent again, or held by a worker again, it may fall into doubt once more: no entry comes and goes with that.
+    if status not in IN_FLIGHT:
+        yield from (Reason.DOUBT, Reason.FAILING_ROW)
+    if status is AttemptStatus.SUCCEEDED and verb in _REFUSED:
+        yield _REFUSED[verb]

@@ -1,0 +1,104 @@
+"""Every write of the attention list: entries are opened once, decided on, and closed once.
+
+Opening, deciding and closing are events of the audit trail, in the transaction of what they record."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, func, select, update
+
+from domain.attention import Reason
+from domain.errors import NotFound
+from models.audit import record_event
+from models.change import Change
+from models.session import insert_new
+from models.tables import attention
+from models.tables.base import new_id
+
+_log = logging.getLogger(__name__)
+
+# What ended an entry that no person decided on: what it was about has come to its end.
+_ENDED = "ended"
+_is_open = attention.c.closed_at.is_(None)
+
+
+def open_entry(
+    change: Change,
+    reason: Reason,
+    *,
+    payment_id: str | None = None,
+    webhook_event_id: str | None = None,
+    amount: int | None = None,
+    currency: str | None = None,
+    data: dict[str, Any] | None = None,
+) -> None:
+    """Put a payment or a webhook event on the list, unless it stands there with this reason. `amount`: what is at
+    stake. `data` holds references and codes only."""
+    entry_id = new_id("attn", change.now)
+    values = {
+        "id": entry_id,
+        "payment_id": payment_id,
+        "webhook_event_id": webhook_event_id,
+        "reason": reason,
+        "amount": amount,
+        "currency": currency,
+        "data": data,
+        "opened_at": change.now,
+    }
+    if insert_new(change.connection, attention, values):
+        _record(change, "attention_opened", payment_id, {"entry": entry_id, "reason": reason})
+        _log.warning("attention %s: %s of %s needs a person", entry_id, reason, payment_id or webhook_event_id)
+
+
+def close_entries_of_payment(change: Change, payment_id: str, reasons: Iterable[Reason]) -> None:
+    """Close the payment's open entries with these reasons: what they were about has come to its end."""
+    _close(change, (attention.c.payment_id == payment_id) & attention.c.reason.in_(sorted(reasons)))
+
+
+def close_entries_of_webhook(change: Change, webhook_event_id: str) -> None:
+    """Close the open entries of a webhook event that was applied after all."""
+    _close(change, attention.c.webhook_event_id == webhook_event_id)
+
+
+def lock_entry(connection: Connection, entry_id: str) -> Row[Any]:
+    """Lock an entry. Raises NotFound."""
+    row = connection.execute(select(attention).where(attention.c.id == entry_id).with_for_update()).one_or_none()
+    if row is None:
+        raise NotFound("no such entry; the attention list shows the ids")
+    return row
+
+
+def decide_entry(change: Change, entry: Row[Any], resolution: str, note: str) -> None:
+    """Store what a person has decided on a locked entry, and why."""
+    decided = {"resolution": resolution, "note": note}
+    change.connection.execute(update(attention).where(attention.c.id == entry.id).values(decided))
+    data = {"entry": entry.id, "reason": entry.reason, "resolution": resolution, "note": note}
+    _record(change, "attention_decided", entry.payment_id, data)
+
+
+def close_entry(change: Change, entry: Row[Any]) -> None:
+    """Close a locked entry because a person says that nothing more is to be done."""
+    _close(change, attention.c.id == entry.id)
+
+
+def _close(change: Change, is_meant: ColumnElement[bool]) -> None:
+    closed = (
+        update(attention)
+        .where(is_meant, _is_open)
+        .values(
+            closed_at=change.now,
+            closed_by=change.actor,
+            resolution=func.coalesce(attention.c.resolution, _ENDED),
+        )
+        .returning(attention.c.id, attention.c.payment_id, attention.c.reason, attention.c.resolution)
+    )
+    for row in change.connection.execute(closed).all():
+        data = {"entry": row.id, "reason": row.reason, "resolution": row.resolution}
+        _record(change, "attention_closed", row.payment_id, data)
+
+
+def _record(change: Change, name: str, payment_id: str | None, data: dict[str, Any]) -> None:
+    record_event(change.connection, name, actor=change.actor, now=change.now, payment_id=payment_id, data=data)

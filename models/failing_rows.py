@@ -1,0 +1,110 @@
+"""Rows whose task fails by a bug of ours: each failure is counted, the row comes again later and later, and after a few
+of them a person is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from domain.attention import MOST_FAILURES, Reason
+from domain.backoff import failure_delay
+from domain.claiming import is_being_sent
+from domain.decision import LEASE
+from domain.payment import AttemptStatus
+from models import transition
+from models.attempts import count_attempt_failure, postpone
+from models.attention import open_entry
+from models.change import Change
+from models.dunning_cases import count_case_failure, find_case_row, postpone_case
+from models.task_messages import (
+    CAPTURE_VOID_REFUND,
+    CHARGE,
+    DUNNING,
+    RECONCILE,
+    WEBHOOK,
+    TaskMessage,
+    message_for_attempt,
+)
+from models.webhook_events import count_event_failure, lock_event, replay_event
+
+
+class _Failed(NamedTuple):
+    """How often a row's task has failed, and what the row is about."""
+
+    failures: int
+    subject: dict[str, Any]
+
+
+def count_failure(change: Change, task: str, row_id: str, error: str) -> int:
+    """Count a failure of a row's task and make the row due later; return how often it has failed so far."""
+    failed = _COUNTERS[task](change, row_id)
+    if failed is None:
+        return 0
+    if failed.failures >= MOST_FAILURES:
+        data = {"task": task, "row": row_id, "error": error}
+        open_entry(change, Reason.FAILING_ROW, data=data, **failed.subject)
+    return failed.failures
+
+
+def run_again(change: Change, task: str, row_id: str) -> TaskMessage | None:
+    """Make a row due now; return its message, or None if nothing is to be done on it any more."""
+    return _RUNS[task](change, row_id)
+
+
+def _count_of_attempt(change: Change, attempt_id: str) -> _Failed | None:
+    locked = transition.lock_attempt(change.connection, attempt_id)
+    failures, due_at = locked.attempt_failures + 1, locked.attempt_due_at
+    if due_at is not None and not is_being_sent(AttemptStatus(locked.attempt_status), due_at, change.now):
+        due_at = change.now + failure_delay(failures)  # a lease ends when it does: its worker may live
+    count_attempt_failure(change.connection, locked, failures, due_at)
+    subject = {"payment_id": locked.id, "amount": locked.attempt_amount, "currency": locked.currency}
+    return _Failed(failures, subject)
+
+
+def _count_of_case(change: Change, payment_id: str) -> _Failed | None:
+    transition.lock_payment(change.connection, payment_id)
+    case = find_case_row(change.connection, payment_id)
+    if case is None:
+        return None
+    failures = case.failures + 1
+    count_case_failure(change.connection, case, failures, change.now + failure_delay(failures))
+    return _Failed(failures, {"payment_id": payment_id})
+
+
+def _count_of_event(change: Change, row_id: str) -> _Failed | None:
+    event = lock_event(change.connection, row_id)
+    if event is None:
+        return None
+    failures = event.failures + 1
+    count_event_failure(change.connection, event, failures, change.now + failure_delay(failures))
+    return _Failed(failures, {"webhook_event_id": row_id})
+
+
+def _run_attempt(change: Change, attempt_id: str) -> TaskMessage | None:
+    locked = transition.lock_attempt(change.connection, attempt_id)
+    status, due_at = AttemptStatus(locked.attempt_status), locked.attempt_due_at
+    if due_at is None or due_at <= change.now + LEASE or is_being_sent(status, due_at, change.now):
+        return None  # a worker may hold it; it is due soon by itself
+    postpone(change.connection, attempt_id, change.now)
+    return message_for_attempt(attempt_id, locked.attempt_verb, locked.attempt_status)
+
+
+def _run_case(change: Change, payment_id: str) -> TaskMessage | None:
+    case = find_case_row(change.connection, payment_id)
+    if case is None or case.due_at is None:
+        return None
+    postpone_case(change.connection, payment_id, change.now)
+    return TaskMessage(DUNNING, payment_id)
+
+
+_OF_ATTEMPTS = (CHARGE, CAPTURE_VOID_REFUND, RECONCILE)
+_COUNTERS: dict[str, Callable[[Change, str], _Failed | None]] = {
+    **dict.fromkeys(_OF_ATTEMPTS, _count_of_attempt),
+    DUNNING: _count_of_case,
+    WEBHOOK: _count_of_event,
+}
+_RUNS: dict[str, Callable[[Change, str], TaskMessage | None]] = {
+    **dict.fromkeys(_OF_ATTEMPTS, _run_attempt),
+    DUNNING: _run_case,
+    WEBHOOK: replay_event,
+}

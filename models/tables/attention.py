@@ -1,0 +1,48 @@
+"""The attention list: what only a person can move on. Rows are opened once and closed once, and never deleted."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, String, Table
+
+from models.tables.base import Instant, Json, metadata
+
+attention = Table(
+    "attention",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    # What the entry is about: a payment, or a webhook event.
+    Column("payment_id", String(40), ForeignKey("payments.id")),
+    Column("webhook_event_id", String(40), ForeignKey("webhook_events.id")),
+    Column("reason", String(30), nullable=False),
+    # What is at stake, in minor units, as it was when the entry was opened.
+    Column("amount", BigInteger),
+    Column("currency", String(3)),
+    # References and codes, never personal data.
+    Column("data", Json),
+    Column("opened_at", Instant, nullable=False),
+    # What a person has decided last, and why. The entry may stay open until that has its effect.
+    Column("resolution", String(30)),
+    Column("note", String(500)),
+    Column("closed_at", Instant),
+    Column("closed_by", String(120)),
+)
+
+# One open entry at most of a subject and a reason. The first index serves the list as well.
+_is_open = attention.c.closed_at.is_(None)
+Index(
+    "uq_attention_one_open_of_payment",
+    attention.c.payment_id,
+    attention.c.reason,
+    unique=True,
+    postgresql_where=_is_open,
+    sqlite_where=_is_open,
+)
+_is_open_of_webhook = _is_open & attention.c.webhook_event_id.is_not(None)
+Index(
+    "uq_attention_one_open_of_webhook_event",
+    attention.c.webhook_event_id,
+    attention.c.reason,
+    unique=True,
+    postgresql_where=_is_open_of_webhook,
+    sqlite_where=_is_open_of_webhook,
+)
