@@ -88,7 +88,6 @@ APPLIED = [
     "SELECT attempts",
     "SELECT attempts",
     "SELECT attempts FOR UPDATE",
-    "SELECT movements",
     "UPDATE webhook_events",
 ]
 
