@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
+from sqlalchemy.exc import IntegrityError
 
-from models.tables import attempts, webhook_events
-from models.task_messages import RECONCILE, WEBHOOK
+from models.session import transact
+from models.tables import attempts, attention, movements, webhook_events
+from models.task_messages import CAPTURE_VOID_REFUND, RECONCILE, WEBHOOK
 from tests.system import AMOUNT, System
 
 
@@ -41,6 +44,25 @@ def test_an_attempt_that_we_cannot_look_up_comes_again_later_and_later(
 
     system.advance(minutes=5)
     assert (system.state(payment_id), system.provider.movements()) == ("captured", [("charge", AMOUNT)])
+
+
+def test_a_movement_that_is_booked_already_is_never_booked_again_and_a_person_is_asked(system: System) -> None:
+    payment_id = system.pay(capture=False)
+    system.run_until_idle()
+    held = system.rows(movements)[0]._asdict()
+    booked = held | {"id": held["id"] + 1000, "kind": "release", "amount": -AMOUNT}
+    transact(system.engine, lambda connection: connection.execute(insert(movements), booked))
+    system.request(f"/{payment_id}/cancel")
+    void = system.attempts(payment_id)[1]
+    for _ in range(5):
+        with pytest.raises(IntegrityError):
+            system.run(CAPTURE_VOID_REFUND if void.status == "due" else RECONCILE, void.id)
+        system.move_clock(minutes=5)
+        void = system.attempts(payment_id)[1]
+    [entry] = system.rows(attention)
+    assert (entry.reason, entry.payment_id, entry.data["error"]) == ("failing_row", payment_id, "IntegrityError")
+    assert [row.kind for row in system.rows(movements)] == ["authorization", "release"]
+    assert system.state(payment_id) == "authorized"
 
 
 def _fail(*_: Any) -> Any:
