@@ -227,6 +227,8 @@ def _look_up_after_expiry(context: DecisionContext) -> Decision | None:
 
 
 def _decline(context: DecisionContext, decline: Decline, reference: str | None) -> Decision | None:
+    if context.state is State.AUTHORIZED and context.attempt.status is AttemptStatus.SUCCEEDED:
+        return _withdraw_authorization(context, decline, reference)
     if context.state in COLLECTED | CLOSED_UNPAID | IN_DUNNING | {State.AUTHORIZED}:
         return None
     if context.payment.is_client_confirmed:
@@ -235,6 +237,12 @@ def _decline(context: DecisionContext, decline: Decline, reference: str | None) 
     finished = context.finish_declined(decline, reference)
     code = decline.decline_code or decline.code
     return end_unpaid(context, finished, decline.decline_class, code, Event.CHARGE_DECLINED)
+
+
+def _withdraw_authorization(context: DecisionContext, decline: Decline, reference: str | None) -> Decision | None:
+    """Book that the provider takes an authorization back that it had accepted: nothing is held any more."""
+    ended = end_by_provider(context, Approved(reference or context.attempt.id, voided=True))
+    return ended and replace(ended, payment=ended.payment | {"failure_code": decline.code})
 
 
 def _require_action(context: DecisionContext, outcome: ActionRequired) -> Decision | None:

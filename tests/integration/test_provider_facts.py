@@ -12,7 +12,7 @@ from sqlalchemy import Row
 
 from models.queries import show_payment
 from models.session import read
-from models.tables import events
+from models.tables import events, movements
 from tests.acceptance.harness import hosted_body
 from tests.contract.bench import SECONDS
 from tests.contract.benches.afterpay import ProviderBench as AfterpayBench
@@ -235,6 +235,25 @@ def test_an_order_that_klarna_stops_is_recorded_at_once_and_looked_up_as_well(sy
         system.advance(minutes=1)
     assert (system.webhook(row_id).status, fault.hits) == ("applied", 2)
     assert (side_events(system), system.state(payment_id)) == (stopped, "captured")
+
+
+def test_an_authorization_that_klarna_takes_back_is_not_captured_any_more(system: System) -> None:
+    bench = KlarnaBench(system.sandbox)
+    system.runtime.gateways["klarna"] = bench.gateway(region="eu", api_url=f"http://localhost{PREFIX}")
+    payment_id = str(system.accept(hosted_body("klarna") | {"capture": False})["id"])
+    system.run_until_idle()
+    bench.let_customer_act(str(system.attempts(payment_id)[0].provider_reference), is_good=True)
+    system.advance(minutes=2)
+    assert system.state(payment_id) == "authorized"
+    [attempt] = system.attempts(payment_id)
+    bench.control(f"orders/{attempt.provider_reference}/fraud", "stop")
+    path = f"/webhooks/klarna/{bench.secrets[0]}?attempt={attempt.id}"
+    system.receive(path, json.dumps(bench.event(attempt.provider_reference)).encode(), {})
+    system.run_until_idle()
+    assert (system.state(payment_id), system.payment(payment_id).failure_code) == ("voided", "fraud_rejected")
+    assert [kind for kind, _ in system.provider.movements()] == ["authorization", "void"]
+    assert [row.kind for row in system.rows(movements)] == ["authorization", "release"]
+    assert system.post(f"/{payment_id}/capture").status_code == 409
 
 
 def disputes_of(system: System, payment_id: str) -> list[Json]:
