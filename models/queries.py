@@ -55,6 +55,7 @@ def show_payment(connection: Connection, payment_id: str, application: str | Non
     )
     return payment_view(row._mapping, [attempt._mapping for attempt in tries]) | {
         "fraud": found and {"score": found.score, "decision": found.decision, "reasons": found.reasons},
+        "movements": movements_of(connection, payment_id) if row.authorized or row.received else [],
         "disputes": [] if not row.captured else _disputes(connection, payment_id),
         "dunning": dunning
         and {

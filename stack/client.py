@@ -65,6 +65,20 @@ class Merchant:
         if not 400 <= response.status_code < 500:
             raise UnexpectedResult(f"{operation} of {payment_id} with {body} returned {response.status_code}")
 
+    def invoice(self, invoice_id: str) -> Json:
+        """Return an invoice."""
+        return self._call("GET", f"/invoices/{invoice_id}")
+
+    def attention(self) -> list[Json]:
+        """Return the entries of the attention list, open and closed, oldest first."""
+        entries: list[Json] = self._call("GET", "/admin/attention?limit=200")["entries"]
+        return entries
+
+    def resolve(self, entry_id: str, action: str) -> None:
+        """Decide as an operator on an entry of the attention list."""
+        decision = {"action": action, "note": "decided in a scenario"}
+        self._call("POST", f"/admin/attention/{entry_id}/resolve", decision)
+
     def subscription(self, subscription_id: str) -> Json:
         """Return a subscription."""
         return self._call("GET", f"/subscriptions/{subscription_id}")
@@ -122,6 +136,21 @@ class Provider:
     def finish_debit(self, payment: Json, result: str = "success") -> None:
         """Let the bank accept or return a debit."""
         self._post(f"/_sandbox/intents/{reference(payment)}/settle", {"result": result})
+
+    def dispute(self, payment: Json, reason: str) -> str:
+        """Let a payment be disputed, or a debit be returned; return the id of the dispute."""
+        dispute: str = self._post(f"/_sandbox/intents/{reference(payment)}/dispute", {"reason": reason})["id"]
+        return dispute
+
+    def close_dispute(self, dispute: str, result: str) -> None:
+        """Close a dispute: won or lost."""
+        self._post(f"/_sandbox/disputes/{dispute}/close", {"result": result})
+
+    def pay_first_charge(self, payment: Json) -> None:
+        """Let the customer pay the first charge of a payment, which was declined, with another card."""
+        first = payment["attempts"][0]["provider_reference"]
+        form = {"payment_method": "pm_card_visa"}
+        call(self._session, "POST", f"{self._url}/v1/payment_intents/{first}/confirm", data=form)
 
     def send_transfer(self, payment: Json, minor: int | None = None) -> None:
         """Send a bank transfer of so many minor units, or of all that is outstanding."""

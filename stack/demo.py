@@ -21,6 +21,7 @@ from stack.demo_cases import (
     Case,
     advance_three_weeks,
     card_and_debit_cases,
+    give_duplicate_back,
     lost_response,
     subscription_cases,
 )
@@ -66,12 +67,13 @@ def run(stack: Stack, progress: Progress, json_file: Path | None) -> int:
         raise
     progress.show("comparing with the provider's ledger")
     totals = provider.ledger_totals()
+    attention = operator.attention()
     seconds = round(time.monotonic() - started, 1)
     history = stack.command("show", cases[-2].id).strip()
     progress.stop()
     progress.print(f"\n{table(cases, totals)}\n\n{history}\n")
     if json_file:
-        json_file.write_text(json.dumps(summary(cases, totals, seconds), indent=2) + "\n")
+        json_file.write_text(json.dumps(summary(cases, totals, attention, seconds), indent=2) + "\n")
     problems = find_problems(cases, totals)
     if problems:
         print(stack.log_tails(), *(f"demo: {problem}" for problem in problems), sep="\n", file=sys.stderr)
@@ -105,6 +107,7 @@ def run_cases(actors: Actors) -> list[Case]:
     actors.provider.delay_webhooks(0)
     advance_three_weeks(actors, *subscriptions)
     finish_all(actors, list(subscriptions))
+    give_duplicate_back(actors, subscriptions[0])
     return [*once, lost, *subscriptions]
 
 

@@ -65,6 +65,7 @@ def card_and_debit_cases(provider: Provider) -> list[Case]:
     """Return the cases by card and debit that need no other date."""
     sepa_token = provider.create_bank_account(SEPA_TEST_IBAN)
     sepa = payment_request(sepa_token, "49.00", payment_method="sepa_debit")
+    returned = payment_request(provider.create_bank_account(SEPA_TEST_IBAN), "38.00", payment_method="sepa_debit")
     three_d_secure = payment_request("pm_card_authenticationRequired", return_url=RETURN_URL)
     return [
         Case("card", "captured", payment_request()),
@@ -77,6 +78,8 @@ def card_and_debit_cases(provider: Provider) -> list[Case]:
         Case("captured, part refunded", "partially_refunded", payment_request(amount="30.00"), refund_part),
         Case("captured, all refunded", "refunded", payment_request(amount="19.99"), refund_all),
         Case("SEPA debit, paid later", "captured", sepa, finish_debit),
+        Case("SEPA debit, returned later", "reversed", returned, return_debit),
+        Case("card, dispute lost", "reversed", payment_request(amount="44.00"), lose_dispute),
         Case("card, high amount: review", "review", payment_request(amount="25000.00")),
     ]
 
@@ -107,6 +110,48 @@ def refund_all(actors: Actors, case: Case) -> None:
 
 def finish_debit(actors: Actors, case: Case) -> None:
     actors.provider.finish_debit(actors.merchant.wait_for_status(case.id, "pending"))
+
+
+def return_debit(actors: Actors, case: Case) -> None:
+    """Let the customer's bank take a debit back after it had paid, and expect its invoice to be open again."""
+    finish_debit(actors, case)
+    actors.provider.dispute(actors.merchant.wait_for_status(case.id, "captured"), "incorrect_account_details")
+    expect_open_invoice(actors, case)
+
+
+def lose_dispute(actors: Actors, case: Case) -> None:
+    """Let a cardholder dispute a payment and win."""
+    dispute = actors.provider.dispute(actors.merchant.wait_for_status(case.id, "captured"), "fraudulent")
+    actors.provider.close_dispute(dispute, "lost")
+    expect_open_invoice(actors, case)
+
+
+def expect_open_invoice(actors: Actors, case: Case) -> None:
+    """Wait until a payment is reversed; raise UnexpectedResult unless its invoice is open again."""
+    actors.merchant.wait_for_status(case.id, "reversed")
+    left = actors.merchant.invoice(case.request["invoice_id"])["open_amount"]
+    if left != case.request["amount"]:
+        raise UnexpectedResult(f"{left} of the invoice is open instead of {case.request['amount']}")
+
+
+def give_duplicate_back(actors: Actors, case: Case) -> None:
+    """Let the customer pay the first, declined charge of a subscription as well, after a retry has succeeded; then
+    give the second charge back, as an operator does from the attention list."""
+    actors.show(f"waiting for '{case.title}' to be paid twice, and given back")
+    actors.provider.pay_first_charge(actors.merchant.payment(case.id))
+
+    def is_booked(payment: Json) -> bool:
+        return any(moved["kind"] == "duplicate" for moved in payment["movements"])
+
+    actors.merchant.wait_for(case.id, is_booked, "charged twice")
+    [entry] = [entry for entry in actors.operator.attention() if entry["payment_id"] == case.id]
+    actors.operator.resolve(entry["id"], "give_back")
+
+    def is_given_back(payment: Json) -> bool:
+        return any(moved["kind"] == "duplicate_refund" for moved in payment["movements"])
+
+    actors.merchant.wait_for(case.id, is_given_back, "charged once")
+    case.payment = actors.merchant.payment(case.id)
 
 
 def subscription_cases(provider: Provider) -> tuple[Case, Case]:

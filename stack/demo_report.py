@@ -36,10 +36,14 @@ def find_problems(cases: list[Case], totals: list[Json]) -> list[str]:
     return problems + [f"the provider's {name} belongs to none of our payments" for name in _unknown(cases, totals)]
 
 
-def summary(cases: list[Case], totals: list[Json], seconds: float) -> Json:
+def summary(cases: list[Case], totals: list[Json], attention: list[Json], seconds: float) -> Json:
     """Return the content of the file that `--json` writes."""
     return {
         "payments": [_summary_line(case.payment) for case in cases],
+        "attention": [
+            {name: entry[name] for name in ("id", "reason", "payment_id", "closed_at", "resolution")}
+            for entry in attention
+        ],
         "books_equal": all(is_equal(case, totals) for case in cases) and not _unknown(cases, totals),
         "seconds": seconds,
     }

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from stack.amounts import decimal_text, minor_units
 from stack.client import Json
 
+_TAKEN = ("charge", "capture", "duplicate")
+_GIVEN = ("refund", "refund_failure", "duplicate_refund", "duplicate_refund_failure")
+
 
 @dataclass(frozen=True)
 class Totals:
@@ -22,10 +25,11 @@ class Totals:
 
 
 def our_totals(payment: Json) -> Totals:
-    """Return the totals that our API shows for a payment."""
+    """Return the totals of the movements that our API shows for a payment, of duplicates as well."""
     currency = payment["currency"]
-    captured = minor_units(payment["captured_amount"], currency)
-    return Totals(captured, minor_units(payment["refunded_amount"], currency), currency)
+    captured = sum(minor_units(each["amount"], currency) for each in payment["movements"] if each["kind"] in _TAKEN)
+    given = sum(minor_units(each["amount"], currency) for each in payment["movements"] if each["kind"] in _GIVEN)
+    return Totals(captured, -given, currency)
 
 
 def provider_totals(rows: list[Json], payment: Json) -> Totals:

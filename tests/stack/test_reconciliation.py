@@ -6,7 +6,18 @@ from typing import Any
 
 from stack.reconciliation import our_totals, provider_totals, unknown_objects
 
-PAYMENT = {"id": "pay_1", "currency": "EUR", "captured_amount": "24.90", "refunded_amount": "5.00"}
+PAYMENT = {
+    "id": "pay_1",
+    "currency": "EUR",
+    "movements": [
+        {"kind": "authorization", "amount": "24.90"},
+        {"kind": "capture", "amount": "20.00"},
+        {"kind": "duplicate", "amount": "4.90"},
+        {"kind": "refund", "amount": "-6.00"},
+        {"kind": "refund_failure", "amount": "1.00"},
+        {"kind": "dispute", "amount": "-20.00"},
+    ],
+}
 
 
 def row(payment_id: str | None, captured: int, refunded: int = 0) -> dict[str, Any]:

@@ -49,7 +49,9 @@ def print_movements(movements: list[dict[str, Any]]) -> None:
     click.echo("movements")
     for moved in movements:
         amount = f"{moved['amount']:>10} {moved['currency']}"
-        click.echo(f"  {moved['booked_at']}  {moved['kind']:<24}  {amount}  {moved['provider_reference']}")
+        click.echo(
+            f"  {moved['booked_at'].replace('T', ' ')}  {moved['kind']:<24}  {amount}  {moved['provider_reference']}"
+        )
 
 
 def _read_payment(connection: Connection, payment_id: str) -> tuple[dict[str, Any], list[Any], list[Any], list[Any]]:
