@@ -179,7 +179,7 @@ class Provider:
 
     def inject_faults(self, rate: float, seconds: float) -> None:
         """Let each kind of fault hit this share of all calls, and let this share of the webhooks come twice or late."""
-        for fault in ("timeout_after", "error_after", "error_before", "error_stored", "reset_after", "reset_before"):
+        for fault in ("timeout_after", "error_after", "error_before", "reset_after", "reset_before"):
             options = {"operation": "*", "fault": fault, "times": None, "rate": rate, "seconds": seconds}
             self._post("/_sandbox/faults", options)
         self._post("/_sandbox/webhooks", {"duplicate": 2, "duplicate_rate": rate, "hold_rate": rate})
