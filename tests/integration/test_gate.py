@@ -5,6 +5,7 @@ Each case runs pytest in a process of its own, with the project's configuration,
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 from stack.process import ROOT
 from stack.servers import Servers
-from stack.test import LEFT_OUT, checks, leap_day, missing_in_ci
+from stack.test import LEFT_OUT, checks, leap_day, missing_in_ci, on_another_day
 from tests.conftest import left_out
 
 HANGING = """
@@ -139,6 +140,17 @@ def test_the_fast_run_says_what_it_leaves_out() -> None:
 )
 def test_the_other_day_is_a_leap_day_a_year_away(today: str, moved_to: str) -> None:
     assert leap_day(datetime.fromisoformat(f"{today}T12:00Z")).isoformat() == f"{moved_to}T23:59:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("option", "has_passed"),
+    # Acceptance tests need servers, so that none of them is left there.
+    [("tests/unit/test_money.py", True), ("tests/no_such_file.py", False), ("tests/acceptance/test_flush.py", True)],
+)
+def test_the_other_day_runs_beside_the_tests(option: str, has_passed: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    with on_another_day([option], dict(os.environ)) as passes:
+        assert passes() is has_passed
+    assert capsys.readouterr().out.startswith("== pytest, on another day\n")
 
 
 def run_pytest(folder: Path, tests: str, *options: str) -> str:
