@@ -213,7 +213,8 @@ def test_look_ups_without_news_become_rarer(system: System) -> None:
         waits.append(due_at - system.now())
         system.advance(seconds=waits[-1].total_seconds() + 1)
         assert system.state(payment_id) == "requires_action"
-    assert [round(wait / timedelta(minutes=1)) for wait in waits] == [1, 1, 10, 60, 360]
+    # By the age of the wait: after a minute, ten minutes, an hour, six hours, twelve.
+    assert [round(wait / timedelta(minutes=1)) for wait in waits] == [1, 9, 50, 300, 360]
 
 
 def test_a_closed_attempt_is_looked_up_once_more_and_then_never(system: System) -> None:
