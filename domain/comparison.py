@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 from domain.outcome import Declined, Outcome
@@ -12,6 +13,17 @@ from domain.payment import AttemptStatus
 STEPS = tuple(timedelta(days=days) for days in (1, 3, 7, 14, 30, 60, 90))
 # So much time is covered at once; after an outage one window follows the other.
 LONGEST_WINDOW = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRefund:
+    """A refund that the provider shows of a charge, whoever made it. `attempt_id`: ours, if Celeriac made it.
+
+    `outcome`: Approved or Pending with its amount, Declined for one that failed, InDoubt for an unknown status."""
+
+    reference: str
+    outcome: Outcome
+    attempt_id: str | None = None
 
 
 def is_refund_news(known: AttemptStatus | None, shown: Outcome) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
+from domain.comparison import ShownRefund
 from domain.disputes import ShownDispute
 from domain.money import Money
 from domain.outcome import Outcome
@@ -159,17 +160,6 @@ class FrontEndGateway(Gateway, Protocol):
     def client_secret(self, reference: str) -> str:
         """Return the client secret of an open intent. It is a credential: never stored, never logged."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class ShownRefund:
-    """A refund that the provider shows of a charge, whoever made it. `attempt_id`: ours, if Celeriac made it.
-
-    `outcome`: Approved or Pending with its amount, Declined for one that failed, InDoubt for an unknown status."""
-
-    reference: str
-    outcome: Outcome
-    attempt_id: str | None = None
 
 
 @runtime_checkable

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, or_, select, update
 
-from domain.comparison import LONGEST_WINDOW, STEPS, is_refund_news
+from domain.comparison import LONGEST_WINDOW, STEPS, ShownRefund, is_refund_news
 from domain.movement import MovementKind
-from domain.outcome import Outcome
 from domain.payment import AttemptStatus
 from models import transition
 from models.change import Change
@@ -76,20 +75,12 @@ def _charges(connection: Connection, provider: str, is_meant: Any) -> list[Charg
     return [Charge(*row) for row in connection.execute(query)]
 
 
-class Shown(NamedTuple):
-    """A refund that the provider shows. `attempt_id`: ours, if Celeriac made it."""
-
-    reference: str
-    outcome: Outcome
-    attempt_id: str | None
-
-
-def unknown_refunds(change: Change, provider: str, shown: Iterable[Shown]) -> list[Shown]:
+def unknown_refunds(change: Change, provider: str, shown: Iterable[ShownRefund]) -> list[ShownRefund]:
     """Return the shown refunds that the books do not have, or have as given although they came back."""
     return [refund for refund in shown if _is_news(change, provider, refund)]
 
 
-def take_in(change: Change, provider: str, charge: Charge, shown: Iterable[Shown]) -> tuple[TaskMessage, ...]:
+def take_in(change: Change, provider: str, charge: Charge, shown: Iterable[ShownRefund]) -> tuple[TaskMessage, ...]:
     """Book what the provider shows and the books do not have; return what to publish after the commit.
 
     A refund that somebody else made becomes an attempt in doubt, which its look-up decides."""
@@ -104,7 +95,7 @@ def take_in(change: Change, provider: str, charge: Charge, shown: Iterable[Shown
     return tuple(messages)
 
 
-def _is_news(change: Change, provider: str, refund: Shown) -> bool:
+def _is_news(change: Change, provider: str, refund: ShownRefund) -> bool:
     known = match_attempt(change, provider, refund.reference, refund.attempt_id)
     status = change.connection.scalar(select(attempts.c.status).where(attempts.c.id == known)) if known else None
     return is_refund_news(AttemptStatus(status) if status else None, refund.outcome)

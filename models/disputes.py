@@ -54,12 +54,6 @@ def _differs(known: Row[Any] | None, shown: ShownDispute) -> bool:
     return known is None or shown.differs_from(known.status, known.withdrawn, known.lost)
 
 
-def disputes_of(connection: Connection, payment_id: str) -> list[Row[Any]]:
-    """Return the disputes of a payment."""
-    stored = select(disputes).where(disputes.c.payment_id == payment_id).order_by(disputes.c.reference)
-    return list(connection.execute(stored))
-
-
 def _find(connection: Connection, provider: str, reference: str) -> Row[Any] | None:
     is_it = (disputes.c.provider == provider) & (disputes.c.reference == reference)
     return connection.execute(select(disputes).where(is_it)).one_or_none()

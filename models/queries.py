@@ -292,9 +292,10 @@ def show_entry(connection: Connection, entry_id: str, application: str | None) -
     """Return an entry with its payment, the movements of that, and the webhook event that it is about."""
     row = find_entry(connection, entry_id, application)
     event = connection.execute(select(webhook_events).where(webhook_events.c.id == row.webhook_event_id)).one_or_none()
+    payment = show_payment(connection, row.about, application) if row.about else None
     return entry_view(row) | {
-        "payment": show_payment(connection, row.about, application) if row.about else None,
-        "movements": movements_of(connection, row.about) if row.about else [],
+        "payment": payment,
+        "movements": payment["movements"] if payment else [],
         # The event's text stays in the database: it may name the payer.
         "webhook": event
         and {

@@ -9,11 +9,12 @@ from datetime import datetime
 
 from celery import shared_task
 
+from domain.comparison import ShownRefund
 from domain.disputes import ShownDispute
 from gateways.base import AttemptRequest, DisputeGateway, GatewayError, RefundListing
 from models import comparisons, transition
 from models.change import Change
-from models.comparisons import Charge, Shown
+from models.comparisons import Charge
 from models.disputes import apply_dispute, changed_disputes
 from models.session import transact
 from models.task_messages import COMPARE, TaskMessage
@@ -71,7 +72,7 @@ def compare_charges(
     charges: list[Charge],
     *,
     is_dry_run: bool = False,
-    tell: Callable[[Charge, Shown], None] = lambda charge, refund: None,
+    tell: Callable[[Charge, ShownRefund], None] = lambda charge, refund: None,
 ) -> Counts:
     """Compare charges of one provider, each for itself, and book what is missing; `tell` is called for each finding.
 
@@ -86,7 +87,9 @@ def compare_charges(
             continue
         taken_in += len(found)
         for refund in found:
-            _log.warning("%s shows a refund of %s that was made elsewhere: %s", provider, charge.attempt_id, refund[0])
+            _log.warning(
+                "%s shows a refund of %s that was made elsewhere: %s", provider, charge.attempt_id, refund.reference
+            )
             tell(charge, refund)
     return Counts(len(charges) - failed, taken_in, failed)
 
@@ -95,15 +98,14 @@ def _reason(error: Exception) -> str:
     return str(error) if isinstance(error, GatewayError) else type(error).__name__
 
 
-def _compare(runtime: Runtime, provider: str, charge: Charge, *, is_dry_run: bool) -> list[Shown]:
+def _compare(runtime: Runtime, provider: str, charge: Charge, *, is_dry_run: bool) -> list[ShownRefund]:
     gateway = runtime.gateways[provider]
     if not isinstance(gateway, RefundListing):
         raise AssertionError(f"bug: {provider} shows no refunds")
     request = runtime.change(_ACTOR, _request, charge)
     if isinstance(gateway, DisputeGateway):
         _compare_disputes(runtime, provider, gateway.disputes_of(request), is_dry_run=is_dry_run)
-    refunds = gateway.refunds_of(request)
-    shown = [Shown(refund.reference, refund.outcome, refund.attempt_id) for refund in refunds]
+    shown = gateway.refunds_of(request)
     found = runtime.change(_ACTOR, comparisons.unknown_refunds, provider, shown)
     if found and not is_dry_run:
         messages: tuple[TaskMessage, ...] = runtime.change(_ACTOR, comparisons.take_in, provider, charge, found)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from domain.comparison import ShownRefund
 from domain.money import decimal_text
 from domain.outcome import ActionRequired, Approved, InDoubt, NotSent, Outcome
 from domain.payment import Verb
@@ -35,7 +36,7 @@ from gateways.afterpay.responses import (
     outcome_of_refund,
     shown_refunds,
 )
-from gateways.base import AttemptRequest, GatewayError, SaveReference, ShownRefund, VerifiedWebhook, WebhookEvent
+from gateways.base import AttemptRequest, GatewayError, SaveReference, VerifiedWebhook, WebhookEvent
 from gateways.failures import CallFailed, MalformedResponse
 from gateways.json_api import decided, looked_up
 

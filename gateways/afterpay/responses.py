@@ -10,12 +10,13 @@ from typing import Annotated
 from pydantic import BeforeValidator, ConfigDict, StringConstraints
 from pydantic.alias_generators import to_camel
 
+from domain.comparison import ShownRefund
 from domain.decline import Decline, DeclineClass
 from domain.errors import InvalidAmount
 from domain.money import Money
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Outcome
 from gateways.afterpay.errors import code_of, error_response
-from gateways.base import AttemptRequest, ShownRefund
+from gateways.base import AttemptRequest
 from gateways.failures import MalformedResponse
 from gateways.json_api import ProviderResponse
 from gateways.provider_model import End, ProviderModel, Text, Word

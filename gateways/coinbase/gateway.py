@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from domain.comparison import ShownRefund
 from domain.outcome import InDoubt, NotSent, Outcome
 from domain.payment import Verb
-from gateways.base import AttemptRequest, GatewayError, SaveReference, ShownRefund, VerifiedWebhook, WebhookEvent
+from gateways.base import AttemptRequest, GatewayError, SaveReference, VerifiedWebhook, WebhookEvent
 from gateways.coinbase import webhooks
 from gateways.coinbase.client import DEFAULT_BASE, CoinbaseClient
 from gateways.coinbase.errors import outcome_of_change

@@ -11,8 +11,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from domain.comparison import ShownRefund
 from domain.outcome import Approved, CustomerApproved, InDoubt, NotSent, Outcome
-from gateways.base import AttemptRequest, GatewayError, SaveReference, ShownRefund, VerifiedWebhook, WebhookEvent
+from gateways.base import AttemptRequest, GatewayError, SaveReference, VerifiedWebhook, WebhookEvent
 from gateways.failures import CallFailed
 from gateways.idempotency import key_of
 from gateways.json_api import decided

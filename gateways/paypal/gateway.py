@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
+from domain.comparison import ShownRefund
 from domain.outcome import AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
 from domain.payment import Verb
 from gateways.base import (
     AttemptRequest,
     GatewayError,
     SaveReference,
-    ShownRefund,
     TokenStore,
     VerifiedWebhook,
     WebhookEvent,

@@ -10,10 +10,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
+from domain.comparison import ShownRefund
 from domain.disputes import ShownDispute
 from domain.outcome import InDoubt, NotSent, Outcome
 from domain.payment import Verb
-from gateways.base import AttemptRequest, GatewayError, SaveReference, ShownRefund, VerifiedWebhook, WebhookEvent
+from gateways.base import AttemptRequest, GatewayError, SaveReference, VerifiedWebhook, WebhookEvent
 from gateways.failures import CallFailed, MalformedResponse
 from gateways.json_api import decided, looked_up, segment
 from gateways.provider_model import ProviderModel

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from domain.comparison import ShownRefund
 from domain.decline import Decline, DeclineClass, classify
 from domain.outcome import (
     ActionRequired,
@@ -20,7 +21,6 @@ from domain.outcome import (
     Outcome,
     Pending,
 )
-from gateways.base import ShownRefund
 from gateways.failures import MalformedResponse, reason_word
 from gateways.provider_model import ProviderModel, Text, UnixTime, Word
 from gateways.stripe.money import from_stripe

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from domain.comparison import ShownRefund
 from models import comparisons
-from models.comparisons import Charge, Shown
+from models.comparisons import Charge
 from tasks.compare import compare_charges, listing_providers
 from worker.commands.open_runtime import fail, open_runtime
 
@@ -37,5 +38,5 @@ def compare(provider: str | None, since: datetime | None, *, dry_run: bool) -> N
         fail(f"{failed} charges could not be compared; the log says why")
 
 
-def _tell(charge: Charge, refund: Shown) -> Any:
+def _tell(charge: Charge, refund: ShownRefund) -> Any:
     click.echo(f"  {charge.attempt_id}  refund {refund.reference}  {type(refund.outcome).__name__.lower()}")

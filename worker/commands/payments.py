@@ -28,12 +28,12 @@ _WAITS_FOR = {
 def show(payment_id: str) -> None:
     """Show a payment, its attempts, its movements, its events as a timeline, and what happens next."""
     with open_runtime() as runtime:
-        shown, movements, events, due = runtime.read(_read_payment, payment_id)
+        shown, events, due = runtime.read(_read_payment, payment_id)
     _print_payment(shown)
     click.echo("attempts")
     for attempt in shown["attempts"]:
         _print_attempt(attempt)
-    print_movements(movements)
+    print_movements(shown["movements"])
     click.echo("timeline")
     for event in events:
         _print_event(event)
@@ -54,10 +54,9 @@ def print_movements(movements: list[dict[str, Any]]) -> None:
         )
 
 
-def _read_payment(connection: Connection, payment_id: str) -> tuple[dict[str, Any], list[Any], list[Any], list[Any]]:
+def _read_payment(connection: Connection, payment_id: str) -> tuple[dict[str, Any], list[Any], list[Any]]:
     return (
         queries.show_payment(connection, payment_id, None),
-        queries.movements_of(connection, payment_id),
         queries.timeline(connection, payment_id),
         queries.what_happens_next(connection, payment_id),
     )
