@@ -152,6 +152,16 @@ class System:
         self.run_until_idle()
         return payment_id
 
+    def pay_twice(self) -> str:
+        """Return a payment whose debt was collected twice: by a retry, and by its first charge after all."""
+        payment_id = self.subscribe("inv", self.provider.scripted_card("insufficient_funds", "success"))
+        self.advance(days=3, minutes=1)
+        first = self.reference(payment_id)
+        self.provider.call("POST", f"/v1/payment_intents/{first}/confirm", {"payment_method": "pm_card_visa"})
+        self.deliver_and_run(self.provider.event("payment_intent.succeeded", first))
+        assert self.payment(payment_id).duplicated == AMOUNT
+        return payment_id
+
     # --- the workers ------------------------------------------------------------------------------------
 
     def tasks_run_in(self, monkeypatch: Any) -> None:

@@ -45,17 +45,6 @@ def resolve(system: System, action: str, **more: Any) -> Any:
     return system.post(f"/admin/attention/{entry.id}/resolve", body, caller="operator", Idempotency_Key=key)
 
 
-def duplicated(system: System) -> str:
-    """Return a payment whose debt was collected twice."""
-    payment_id = system.subscribe("inv", system.provider.scripted_card("insufficient_funds", "success"))
-    system.advance(days=3, minutes=1)
-    first = system.reference(payment_id)
-    system.provider.call("POST", f"/v1/payment_intents/{first}/confirm", {"payment_method": "pm_card_visa"})
-    system.deliver_and_run(system.provider.event("payment_intent.succeeded", first))
-    assert system.payment(payment_id).duplicated == AMOUNT
-    return payment_id
-
-
 def event_data(system: System, name: str) -> list[dict[str, Any]]:
     """Return what the events of a name record."""
     return [row.data for row in system.rows(events, events.c.name == name)]
@@ -68,7 +57,7 @@ def test_money_that_was_taken_twice_is_given_back_by_one_decision(
     system: System, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        payment_id = duplicated(system)
+        payment_id = system.pay_twice()
     [entry] = entries(system)
     assert (entry.reason, entry.payment_id, entry.amount, entry.currency) == ("duplicate", payment_id, AMOUNT, "EUR")
     assert [line for line in caplog.messages if line.startswith(f"attention {entry.id}")] != []
@@ -89,7 +78,7 @@ def test_money_that_was_taken_twice_is_given_back_by_one_decision(
 
 
 def test_a_duplicate_is_closed_by_hand_only_if_it_is_written_off(system: System) -> None:
-    payment_id = duplicated(system)
+    payment_id = system.pay_twice()
     refused = resolve(system, "close")
     assert (refused.status_code, "give_back" in refused.text) == (409, True)
     assert event_data(system, "attention_decided") == []
@@ -100,7 +89,7 @@ def test_a_duplicate_is_closed_by_hand_only_if_it_is_written_off(system: System)
 
 
 def test_a_duplicate_that_is_refunded_elsewhere_leaves_the_list_by_itself(system: System) -> None:
-    payment_id = duplicated(system)
+    payment_id = system.pay_twice()
     refund = system.provider.call("POST", "/v1/refunds", {"payment_intent": system.reference(payment_id)})["id"]
     system.deliver_and_run(system.provider.event("refund.created", refund))
     system.advance(minutes=1)

@@ -125,14 +125,8 @@ def test_a_refund_that_comes_back_later_is_seen_without_its_webhook(system: Syst
 
 
 def test_a_refund_of_a_duplicate_gives_back_the_duplicate(system: System) -> None:
-    payment_id = system.subscribe("inv", system.provider.scripted_card("insufficient_funds", "success"))
-    system.advance(days=3, minutes=1)
-    first = system.reference(payment_id)
-    system.provider.call("POST", f"/v1/payment_intents/{first}/confirm", {"payment_method": "pm_card_visa"})
-    system.deliver_and_run(system.provider.event("payment_intent.succeeded", first))
-    assert system.payment(payment_id).duplicated == AMOUNT
-
-    refund = system.provider.call("POST", "/v1/refunds", {"payment_intent": first})["id"]
+    payment_id = system.pay_twice()
+    refund = system.provider.call("POST", "/v1/refunds", {"payment_intent": system.reference(payment_id)})["id"]
     system.deliver_and_run(system.provider.event("refund.created", refund))
     system.advance(minutes=1)
     payment = system.payment(payment_id)
