@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from domain.errors import AmbiguousName
+from domain.errors import AmbiguousName, InvalidRequest
 from models.tables import invoices, payments, provider_customers
 from models.task_messages import PROCESS
 from worker.celery import app
@@ -251,6 +251,14 @@ def test_a_message_that_could_mean_two_applications_is_refused(api: ApiSystem) -
         accept(payment(**same))
     assert api.row_counts() == before
     assert api.show(accept(payment(**same) | {"application": "other"}))["application"] == "other"
+
+
+@pytest.mark.parametrize("name", ["x" * 101, 7, "shop\n"])
+def test_a_message_of_an_application_that_cannot_be_is_refused(api: ApiSystem, name: Any) -> None:
+    before = api.row_counts()
+    with pytest.raises(InvalidRequest, match="application must be"):
+        accept(payment() | {"application": name})
+    assert api.row_counts() == before
 
 
 def test_customers_are_stored_for_each_application(api: ApiSystem) -> None:
