@@ -56,13 +56,18 @@ _NEW_KEYS = [
 ]
 # Parents first.
 _TABLES = ("invoices", "subscriptions", "payments", "dunning_cases")
+_LIVE_COLLECTION = "uq_payments_one_live_collection"
+_IS_LIVE = sa.text(
+    "state IN ('accepted', 'amount_mismatch', 'authorized', 'in_doubt', 'pending', 'processing', 'requires_action', "
+    "'review')"
+)
 _OLD_INDEXES = {
-    "uq_payments_one_live_collection": ["invoice_id"],
+    _LIVE_COLLECTION: ["invoice_id"],
     "ix_payments_invoice": ["invoice_id"],
     "ix_payments_user": ["user_id", "created_at"],
 }
 _NEW_INDEXES = {
-    "uq_payments_one_live_collection": ["invoice_id", "application"],
+    _LIVE_COLLECTION: ["invoice_id", "application"],
     "ix_payments_invoice": ["invoice_id", "application"],
     "ix_payments_user": ["user_id", "application", "created_at"],
 }
@@ -97,15 +102,11 @@ def _is_sqlite() -> bool:
 
 
 def _replace_indexes(indexes: dict[str, list[str]]) -> None:
-    """Give the indexes other columns. Their conditions stay."""
-    dialect = op.get_bind().dialect.name
-    found = {index["name"]: index for index in sa.inspect(op.get_bind()).get_indexes("payments")}
     for name, columns in indexes.items():
-        condition = found[name].get("dialect_options", {}).get(f"{dialect}_where")
-        where = None if condition is None else sa.text(str(condition))
+        is_live_only = name == _LIVE_COLLECTION
+        where = _IS_LIVE if is_live_only else None
         op.drop_index(name, "payments")
-        is_unique = bool(found[name]["unique"])
-        op.create_index(name, "payments", columns, unique=is_unique, postgresql_where=where, sqlite_where=where)
+        op.create_index(name, "payments", columns, unique=is_live_only, postgresql_where=where, sqlite_where=where)
 
 
 def _drop_keys(keys: list[_Key]) -> None:
