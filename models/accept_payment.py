@@ -18,7 +18,7 @@ from models.attempts import insert_attempt, new_attempt
 from models.audit import record_event
 from models.due_rows import SWEEP_AFTER
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, find_replay, reserve_key
-from models.invoices import DEFAULT_APPLICATION, application_of_invoice, create_or_lock_invoice
+from models.invoices import application_of_invoice, create_or_lock_invoice
 from models.provider_customers import belongs_to_another_user
 from models.queries import payment_view
 from models.request_bodies import ProcessPayment
@@ -39,10 +39,10 @@ def accept_payment(
     """Store the payment, its first attempt and its event, due now; respond 202 with the payment.
 
     `choices`: the payment's route, the preferred provider first, or why it has none. A repeat of the key gets the
-    first response, whatever has changed since. Raises the refusal in `choices`, NotFound, Conflict,
+    first response, whatever has changed since. Raises AmbiguousName, the refusal in `choices`, NotFound, Conflict,
     CollectionInProgress, InvoiceMismatch or AmountAboveOpen when this cannot be collected now."""
     money = request.money
-    application = caller.application or application_of_invoice(connection, request.invoice_id) or DEFAULT_APPLICATION
+    application = application_of_invoice(connection, request.invoice_id, caller)
     record = IdempotencyRecord(application, key, "process", request)
     if isinstance(choices, InvalidRequest):
         replay = find_replay(connection, record)

@@ -173,8 +173,8 @@ def carry_out_review(change: Change, row: Row[Any], request: ReviewPayment) -> M
         return _resolve_mismatch(change, row, is_approval=is_approval)
     require_reviewable(state)
     if is_approval:
-        position = invoice_position(change.connection, row.invoice_id)
-        is_canceled = is_subscription_canceled(change.connection, row.subscription_id)
+        position = invoice_position(change.connection, row.invoice_id, row.application)
+        is_canceled = is_subscription_canceled(change.connection, row)
         require_still_owed(position, row.amount, is_subscription_canceled=is_canceled)
     held = _attempt_of(change.connection, row.id, *sorted(IN_FLIGHT))
     transition.apply(change, held.id, ReviewDecided(is_approval))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, func, select
+from sqlalchemy import Connection, Row, Table, and_, case, func, select
 
 from domain.attention import ACTIONS, Reason
 from domain.dunning import CaseState
@@ -14,6 +14,7 @@ from domain.errors import NotFound
 from domain.invoice import InvoicePosition
 from domain.money import decimal_text
 from domain.payment import COLLECTED, IN_DUNNING, LIVE, AttemptStatus
+from models.names import find_application
 from models.tables import (
     assessments,
     attempts,
@@ -31,6 +32,7 @@ _DISPUTE_EVENTS = (
     *("dispute_opened", "dispute_updated", "dispute_won", "dispute_lost", "dispute_closed"),
     "debit_returned",
 )
+_is_of_invoice = and_(payments.c.invoice_id == invoices.c.id, payments.c.application == invoices.c.application)
 
 
 def find_payment(connection: Connection, payment_id: str, application: str | None) -> Row[Any]:
@@ -93,7 +95,11 @@ def find_attempt(connection: Connection, providers: Iterable[str], reference: st
 def list_payments(
     connection: Connection, application: str | None, invoice_id: str | None, after: str | None, limit: int
 ) -> list[dict[str, Any]]:
-    """Return up to `limit` payments after the id `after`, oldest first."""
+    """Return up to `limit` payments after the id `after`, oldest first. `application` None sees all.
+
+    Raises AmbiguousName for an invoice of several applications of which none is named."""
+    if application is None and invoice_id is not None:
+        application = find_application(connection, invoices, invoice_id)
     query = select(payments).order_by(payments.c.id).limit(limit)
     if application is not None:
         query = query.where(payments.c.application == application)
@@ -115,6 +121,7 @@ def payment_view(row: Any, tries: Iterable[Any]) -> dict[str, Any]:
     return {
         "id": row["id"],
         "status": row["state"],
+        "application": row["application"],
         "invoice_id": row["invoice_id"],
         "subscription_id": row["subscription_id"],
         "user_id": row["user_id"],
@@ -159,13 +166,16 @@ def attempt_view(row: Any, currency: str) -> dict[str, Any]:
 
 
 def show_invoice(connection: Connection, invoice_id: str, application: str | None) -> dict[str, Any]:
-    """Return an invoice with what is collected and what is outstanding. Raises NotFound."""
-    row = connection.execute(select(invoices).where(invoices.c.id == invoice_id)).one_or_none()
-    if row is None or (application is not None and row.application != application):
+    """Return an invoice with what is collected and what is outstanding. `application` None: the one that has it.
+
+    Raises NotFound, AmbiguousName."""
+    row = _find_named(connection, invoices, invoice_id, application)
+    if row is None:
         raise NotFound("no such invoice; check the id and the API key")
-    position = invoice_position(connection, invoice_id)
+    position = invoice_position(connection, invoice_id, row.application)
     return {
         "invoice_id": row.id,
+        "application": row.application,
         "user_id": row.user_id,
         "amount": decimal_text(row.amount, row.currency),
         "collected_amount": decimal_text(position.collected, row.currency),
@@ -178,27 +188,40 @@ def show_invoice(connection: Connection, invoice_id: str, application: str | Non
     }
 
 
-def invoice_position(connection: Connection, invoice_id: str) -> InvoicePosition:
-    """Return what has been collected on an invoice, and what is collecting it now."""
+def _find_named(connection: Connection, names: Table, name: str, application: str | None) -> Row[Any] | None:
+    owner = application or find_application(connection, names, name)
+    return connection.execute(select(names).where(names.c.id == name, names.c.application == owner)).one_or_none()
+
+
+def invoice_position(connection: Connection, invoice_id: str, application: str) -> InvoicePosition:
+    """Return what has been collected on an application's invoice, and what is collecting it now."""
     kept = case((payments.c.state.in_(sorted(COLLECTED)), payments.c.captured - payments.c.lost), else_=0)
     captured = func.coalesce(func.sum(kept), 0)
     live = func.max(case((payments.c.state.in_(sorted(LIVE)), payments.c.id)))
     dunned = func.max(case((payments.c.state.in_(sorted(IN_DUNNING)), 1), else_=0))
     row = connection.execute(
         select(invoices.c.amount, invoices.c.currency, captured, live, dunned)
-        .join(payments, payments.c.invoice_id == invoices.c.id, isouter=True)
-        .where(invoices.c.id == invoice_id)
+        .join(payments, _is_of_invoice, isouter=True)
+        .where(invoices.c.id == invoice_id, invoices.c.application == application)
         .group_by(invoices.c.amount, invoices.c.currency)
     ).one()
     return InvoicePosition(row[0], row[1], int(row[2]), row[3], bool(row[4]))
 
 
 def show_subscription(connection: Connection, subscription_id: str, application: str | None) -> dict[str, Any]:
-    """Return a subscription and whether its payments are up to date. Raises NotFound."""
-    row = connection.execute(select(subscriptions).where(subscriptions.c.id == subscription_id)).one_or_none()
-    if row is None or (application is not None and row.application != application):
+    """Return a subscription and whether its payments are up to date. `application` None: the one that has it.
+
+    Raises NotFound, AmbiguousName."""
+    row = _find_named(connection, subscriptions, subscription_id, application)
+    if row is None:
         raise NotFound("no such subscription; check the id and the API key")
-    return {"id": row.id, "user_id": row.user_id, "status": row.status, "updated_at": _text(row.updated_at)}
+    return {
+        "id": row.id,
+        "application": row.application,
+        "user_id": row.user_id,
+        "status": row.status,
+        "updated_at": _text(row.updated_at),
+    }
 
 
 def timeline(connection: Connection, payment_id: str) -> list[Row[Any]]:

@@ -76,6 +76,15 @@ CurrencyCode = Annotated[str, BeforeValidator(_currency), StringConstraints(stri
 MetadataValue = Annotated[str, StringConstraints(strict=True, max_length=500)] | bool | int | None
 
 
+def application_name(text: str) -> str:
+    """Return the name of an application, checked like that of an API key. Raises InvalidRequest, CardNumberRefused."""
+    if not isinstance(text, str) or not 1 <= len(text) <= 100 or not text.isprintable():
+        raise InvalidRequest("application must be 1 to 100 printable characters")
+    if contains_card_number(text):
+        raise CardNumberRefused("application looks like a card number; send the name of an application")
+    return text
+
+
 class ApiRequest(BaseModel):
     """A validated request without unknown fields. Only `parse` creates one."""
 

@@ -57,6 +57,7 @@ class Applied:
 
 
 _other = attempts.alias("other")
+_sibling = payments.alias("sibling")
 _has_other_due_attempt = exists().where(
     _other.c.payment_id == payments.c.id, _other.c.id != attempts.c.id, _other.c.due_at.is_not(None)
 )
@@ -65,6 +66,8 @@ _has_unpaid_sibling = exists().where(
     dunning_cases.c.payment_id != payments.c.id,
     # Not IN: SQLAlchemy writes its text anew for every execution.
     or_(dunning_cases.c.state == CaseState.RETRYING, dunning_cases.c.state == CaseState.IN_GRACE),
+    _sibling.c.id == dunning_cases.c.payment_id,
+    _sibling.c.application == payments.c.application,
 )
 _is_booked = case(
     (
@@ -246,10 +249,11 @@ def _carry_out(
 
 
 def _close_sibling_cases(change: Change, row: Row[Any]) -> None:
-    outstanding = invoice_position(change.connection, row.invoice_id).outstanding
+    outstanding = invoice_position(change.connection, row.invoice_id, row.application).outstanding
     siblings = change.connection.scalars(
         select(payments.c.id).where(
             payments.c.invoice_id == row.invoice_id,
+            payments.c.application == row.application,
             payments.c.id != row.id,
             payments.c.state.in_(sorted(IN_DUNNING)),
             payments.c.amount > outstanding,

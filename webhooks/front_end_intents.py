@@ -16,7 +16,7 @@ from models import transition
 from models.api_keys import Role
 from models.front_end_intents import FrontEndIntent, accept_intent
 from models.request_bodies import CreateIntent
-from webhooks.auth import allow, caller
+from webhooks.auth import allow, caller_of_names
 from webhooks.context import context, runtime
 from webhooks.requests import idempotency_key, json_body
 from webhooks.responses import json_response
@@ -29,8 +29,9 @@ blueprint = Blueprint("front_end_intents", __name__)
 def stripe_intent() -> Response:
     """Return an intent over what is outstanding on an invoice, for a front end to confirm."""
     request = CreateIntent.parse(json_body())
-    actor = caller().actor
-    intent = runtime().change(actor, accept_intent, request, caller(), idempotency_key(), runtime().router)
+    sender = caller_of_names()
+    actor = sender.actor
+    intent = runtime().change(actor, accept_intent, request, sender, idempotency_key(), runtime().router)
     body = {
         "payment_id": intent.payment_id,
         "client_secret": _client_secret(intent, actor),

@@ -18,7 +18,7 @@ from models.audit import record_event
 from models.provider_customers import find_customer, save_customer
 from models.request_bodies import AttachMethod, OpenSetup
 from models.session import transact
-from webhooks.auth import allow, caller
+from webhooks.auth import allow, caller, caller_of_names
 from webhooks.context import context, runtime
 from webhooks.requests import idempotency_key, json_body
 from webhooks.responses import json_response
@@ -88,9 +88,9 @@ def _gateway() -> SavedMethodsGateway:
 
 
 def _application() -> str:
-    application = caller().application
+    application = caller_of_names().application
     if application is None:
-        raise InvalidRequest("saved payment methods belong to an application; use a key with the role app")
+        raise InvalidRequest("saved payment methods belong to an application; say whose are meant (`application`)")
     return application
 
 

@@ -19,9 +19,10 @@ from models.change import Change
 from models.due_rows import DUE_ROWS, mark_published
 from models.idempotency import Caller
 from models.invoices import lock_invoice
+from models.names import find_application
 from models.request_bodies import ProcessPayment
 from models.session import make_engine
-from models.tables import attempts, invoices, payments
+from models.tables import attempts, invoices, payments, subscriptions
 from models.webhook_events import lock_event
 from models.webhook_matching import adopt_refund, find_payment_of, match_attempt
 from tasks import screening
@@ -100,10 +101,13 @@ QUERIES = {
     "sweep": sweep_all,
     "lock": attempt_row,
     "velocity": lambda connection: screening._signals(change(connection), attempt_row(connection)),
-    "invoice position": lambda connection: queries.invoice_position(connection, "inv"),
+    "invoice position": lambda connection: queries.invoice_position(connection, "inv", "shop"),
+    "invoice without its application": lambda connection: queries.show_invoice(connection, "inv", None),
+    "subscription without its application": lambda connection: find_application(connection, subscriptions, "sub"),
     "invoice lock": lambda connection: lock_invoice(connection, "inv", "shop"),
     "payment": lambda connection: queries.show_payment(connection, payment_id(connection), "shop"),
     "timeline": lambda connection: queries.timeline(connection, payment_id(connection)),
+    "list without its application": lambda connection: queries.list_payments(connection, None, "inv", None, 50),
     "list": lambda connection: queries.list_payments(connection, "shop", "inv", None, 50),
     "webhook lock": lambda connection: lock_event(connection, "wh_1"),
     "webhook find": find_by_reference,
