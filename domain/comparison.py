@@ -39,18 +39,28 @@ def is_given_up(window: Window, now: datetime) -> bool:
     return now - window.until > _GIVEN_UP_AFTER
 
 
-def next_events_window(after: datetime, now: datetime, kept: timedelta) -> Window | None:
+def next_events_window(after: datetime, now: datetime, kept: timedelta, span: timedelta) -> Window | None:
     """Return the time whose events are read next. None once the rest is younger than a webhook takes. `after`: where
-    the last window ended. `kept`: how far back the provider's list goes.
+    the last window ended. `kept`: how far back the provider's list goes. `span`: how much time is read at once.
 
-    >>> noon = datetime(2026, 11, 28, 12)
-    >>> window = next_events_window(noon - timedelta(days=40), noon, timedelta(days=30))
-    >>> noon - window.after, window.until - window.after, next_events_window(noon, noon, timedelta(days=30))
+    >>> noon, month = datetime(2026, 11, 28, 12), timedelta(days=30)
+    >>> window = next_events_window(noon - timedelta(days=40), noon, month, LONGEST_WINDOW)
+    >>> noon - window.after, window.until - window.after, next_events_window(noon, noon, month, LONGEST_WINDOW)
     (datetime.timedelta(days=30), datetime.timedelta(seconds=3600), None)
     """
     begin = max(after, now - kept)
-    end = min(now - DELIVERED_WITHIN, begin + LONGEST_WINDOW)
+    end = min(now - DELIVERED_WITHIN, begin + span)
     return Window(begin, end) if begin < end else None
+
+
+def next_span(span: timedelta, calls: int) -> timedelta:
+    """Return how much time is read next: twice as much after a window of one page, so that a quiet month takes few
+    calls.
+
+    >>> str(next_span(LONGEST_WINDOW, 1)), str(next_span(8 * LONGEST_WINDOW, 5))
+    ('2:00:00', '1:00:00')
+    """
+    return 2 * span if calls <= 1 else LONGEST_WINDOW
 
 
 def events_read_until(window: Window, now: datetime, late: timedelta) -> datetime:

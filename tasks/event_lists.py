@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
 
-from domain.comparison import Window, events_read_until, next_events_window
+from domain.comparison import LONGEST_WINDOW, Window, events_read_until, next_events_window, next_span
 from gateways.base import EventListing, VerifiedWebhook
 from gateways.failures import MalformedResponse
 from models.event_lists import events_position, move_events_position, store_listed, stored_events
@@ -37,11 +37,14 @@ def catch_up_events(runtime: Runtime, gateway: EventListing, budget: Budget) -> 
     after = transact(runtime.engine, events_position, provider, now, gateway.events_late)
     if after < now - gateway.events_kept:
         _log.error("%s lists no events any more from %s on: compare older payments by command", provider, after)
+    span = LONGEST_WINDOW
     while not budget.is_spent:
-        window = next_events_window(after, now, gateway.events_kept)
+        window = next_events_window(after, now, gateway.events_kept, span)
         if window is None:
             return
-        budget.spend(fetch_events(runtime, gateway, window).calls)
+        calls = fetch_events(runtime, gateway, window).calls
+        budget.spend(calls)
+        span = next_span(span, calls)
         stored_until = events_read_until(window, now, gateway.events_late)
         transact(runtime.engine, move_events_position, provider, stored_until)
         after = window.until
