@@ -59,8 +59,9 @@ def catch_up_at_rest(runtime: Runtime, gateway: RefundListing, budget: Budget) -
         counts = compare_at_rest(runtime, gateway, [item for _, item in due], budget=budget)
         position = _reached(window, due, counts, now)
         transact(runtime.engine, comparisons.move_position, provider, position)
-        if position < window.until or position >= now:
-            return
+        if position >= now or (position < window.until and not budget.is_spent):
+            return  # Everything is compared, or the provider is down.
+    _log.warning("%s has more than a run compares: the next one goes on from here", provider)
 
 
 def _reached(window: Window, due: list[tuple[datetime, AtRest]], counts: Counts, now: datetime) -> datetime:

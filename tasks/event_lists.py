@@ -48,6 +48,7 @@ def catch_up_events(runtime: Runtime, gateway: EventListing, budget: Budget) -> 
         stored_until = events_read_until(window, now, gateway.events_late)
         transact(runtime.engine, move_events_position, provider, stored_until)
         after = window.until
+    _log.warning("%s has more than a run compares: the next one goes on from here", provider)
 
 
 def fetch_events(

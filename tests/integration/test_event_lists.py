@@ -198,6 +198,21 @@ def test_an_outage_of_the_list_stops_this_provider_only_and_loses_nothing(system
     assert system.state(payment_id) == "partially_refunded"
 
 
+def test_the_position_stays_where_a_page_cannot_be_read(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateways.stripe.gateway._PAGE_SIZE", 1)
+    charge(system)
+    before = system.rows(comparisons)
+    # The first page comes, the second does not.
+    system.provider.fail("events.list", "latency", seconds=0)
+    system.provider.fail("events.list", "error_before")
+    one_round(system)
+    assert [row.type for row in system.rows(webhook_events)] == ["payment_intent.succeeded"]
+    assert [row.events_position for row in system.rows(comparisons)] == [row.events_position for row in before]
+    one_round(system)
+    assert len(system.rows(webhook_events)) == 2
+    assert behind(system) < timedelta(minutes=11)
+
+
 def behind(system: System) -> timedelta:
     """Return how much time of Stripe's list is not stored."""
     [row] = system.rows(comparisons, comparisons.c.provider == "stripe")
@@ -290,6 +305,7 @@ def test_every_lost_webhook_of_paypal_is_fetched_in_one_round(system: System) ->
     account.refund(*_capture(bench, references["refunded"]), {"amount": {"value": "5.00", "currency_code": "EUR"}}, "")
     bench.control(f"{_capture(bench, references['disputed'])[1].id}/dispute", reason="UNAUTHORISED")
     bench.let_bank_decide(references["pending"], is_good=True)
+    account.log.emit("CATALOG.PRODUCT.CREATED", "product", {"id": "PROD-1"})
     one_round(system)
     assert {name: system.state(payment_id) for name, payment_id in made.items()} == {
         "captured": "captured",
@@ -299,6 +315,7 @@ def test_every_lost_webhook_of_paypal_is_fetched_in_one_round(system: System) ->
         "pending": "captured",
     }
     assert system.payment(made["refunded"]).refunded == 500
+    assert "CATALOG.PRODUCT.CREATED" not in {row.type for row in system.rows(webhook_events)}
     assert "dispute_opened" in system.event_names(made["disputed"])
     assert {row.status for row in system.rows(webhook_events)} == {"applied"}
     assert system.rows(attention, attention.c.reason == "webhook_contradicting") == []
