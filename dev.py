@@ -28,7 +28,11 @@ COMMANDS = {
     "up": ("stack.up", "", "the same system, kept running until Ctrl-C, with API keys and lines to type"),
     "test": ("stack.test", "[--fast] [pytest arguments]", "lint, types, layers, all tests; --fast: the quick ones"),
     "books": ("stack.books", "[--seed N] [--operations N]", "random operations with faults, then a reconciliation"),
-    "bench": ("benchmarks", "[trace]", "cost of a payment beside its floor; trace: the files that it uses"),
+    "bench": (
+        "benchmarks",
+        "[trace|books]",
+        "cost of a payment beside its floor; trace: its files; books: many payments",
+    ),
 }
 
 
