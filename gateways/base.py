@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
+from domain.charging import OTHER_AMOUNT
 from domain.comparison import ShownRefund
 from domain.disputes import ShownDispute
 from domain.money import Money
-from domain.outcome import Outcome
+from domain.outcome import AmountMismatch, Approved, Outcome
 from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
 
@@ -48,6 +49,17 @@ class AttemptRequest:
         if self.charge_reference is None:
             raise AssertionError(f"bug: {self.verb} of a payment that never reached the provider")
         return self.charge_reference
+
+    def compared(self, outcome: Outcome) -> Outcome:
+        """Return the outcome of a charge or an authorization; a mismatch where another amount was taken than asked.
+
+        Of an authorization a part may be taken. Other amounts that are only held are compared by `domain.charging`."""
+        if not isinstance(outcome, Approved) or not outcome.captured or not self.verb.is_collecting:
+            return outcome
+        amount = outcome.captured if self.verb is Verb.CHARGE else outcome.authorized
+        if amount == self.money.minor:
+            return outcome
+        return AmountMismatch(outcome.reference, outcome.captured, OTHER_AMOUNT)
 
     def return_address(self, api_url: str) -> str:
         """Return where the provider sends the customer back. `api_url`: the public address of the API."""
@@ -159,6 +171,15 @@ class FrontEndGateway(Gateway, Protocol):
 
     def client_secret(self, reference: str) -> str:
         """Return the client secret of an open intent. It is a credential: never stored, never logged."""
+        ...
+
+
+@runtime_checkable
+class AcceptingGateway(Gateway, Protocol):
+    """A provider that has to be told when a person accepts what it has received."""
+
+    def accept(self, attempt: AttemptRequest) -> Outcome:
+        """Accept what the provider has received for the charge, whatever the amount."""
         ...
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from domain.allowed_operations import (
+    ACCEPTED,
     BUSY,
     CancelAction,
     Cancellable,
@@ -182,11 +183,15 @@ def carry_out_review(change: Change, row: Row[Any], request: ReviewPayment) -> M
 
 
 def _resolve_mismatch(change: Change, row: Row[Any], *, is_approval: bool) -> Messages:
-    """Accept money that does not match what was asked, or give up on it; a person then gives it back."""
+    """Accept money that does not match what was asked, or give up on it: what is held is released, and what came is
+    given back by a person."""
     in_flight = has_operation_in_flight(change.connection, row.id)
-    require_mismatch_decision(State(row.state), row.received, is_approval=is_approval, has_attempt_in_flight=in_flight)
+    amount = row.received or row.authorized
+    require_mismatch_decision(State(row.state), amount, is_approval=is_approval, has_attempt_in_flight=in_flight)
     if is_approval:
-        return (_open(change, row, Verb.CAPTURE, row.received),)
+        return (_open(change, row, Verb.CAPTURE, amount, reason=ACCEPTED if row.received else None),)
+    if not row.received:
+        return (_open(change, row, Verb.VOID, amount),)
     transition.apply_to_payment(change, row.id, CancelRequested())
     return ()
 

@@ -36,7 +36,7 @@ def outcome_of_attempt(client: AfterpayClient, attempt: AttemptRequest, token: s
             is_own = captured.has_capture_of(attempt)
             return outcome_of_capture(client, attempt, token, captured, is_own=is_own)
     # Without a payment only a charge shows whether the customer has approved.
-    return CustomerApproved(token) if payment is None else outcome_of_charge(payment, token, attempt.money)
+    return CustomerApproved(token) if payment is None else outcome_of_charge(payment, token, attempt)
 
 
 def outcome_of_capture(

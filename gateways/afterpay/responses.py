@@ -165,11 +165,9 @@ def outcome_of_checkout(checkout: Checkout) -> ActionRequired:
     return ActionRequired(checkout.token, action, checkout.expires)
 
 
-def outcome_of_charge(payment: Payment, token: str, money: Money) -> Outcome:
-    """Return the outcome of a charge or an authorization of `money`. Raises MalformedResponse."""
-    if minor_units(payment.original_amount, money.currency) != money.minor:
-        return InDoubt("amount_mismatch", token)
-    return outcome_of_payment(payment, token, money.currency)
+def outcome_of_charge(payment: Payment, token: str, attempt: AttemptRequest) -> Outcome:
+    """Return the outcome of a charge or an authorization. Raises MalformedResponse."""
+    return attempt.compared(outcome_of_payment(payment, token, attempt.money.currency))
 
 
 def outcome_of_payment(payment: Payment, token: str, currency: str) -> Outcome:

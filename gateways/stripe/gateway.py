@@ -122,7 +122,7 @@ class StripeGateway(StripeSavedMethods):
 
         def call() -> Outcome:
             read = self._api.get(f"{_INTENTS}/{segment(reference)}", expand=["latest_charge"])
-            return outcome_of_requested(PaymentIntent.parse(read), reference, attempt.money.currency)
+            return outcome_of_requested(PaymentIntent.parse(read), reference, attempt)
 
         return looked_up(reference, call)
 
@@ -204,7 +204,7 @@ class StripeGateway(StripeSavedMethods):
 
         def call() -> Outcome:
             changed = self._api.post(f"{_INTENTS}/{segment(reference)}/{verb}", params, key(attempt, verb))
-            return outcome_of_requested(PaymentIntent.parse(changed), reference, attempt.money.currency)
+            return outcome_of_requested(PaymentIntent.parse(changed), reference, attempt)
 
         return decided(reference, call)
 

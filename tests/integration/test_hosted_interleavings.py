@@ -143,13 +143,13 @@ def mismatched(system: System, way: str = "pay_too_little") -> tuple[str, Any]:
 
 def test_an_application_cannot_cancel_money_that_does_not_match(system: System) -> None:
     payment_id, gateway = mismatched(system)
-    capture, responses = gateway.capture, []
+    capture, responses = gateway.accept, []
 
     def capture_and_cancel(attempt: Any) -> Any:
         responses.append(system.call("POST", f"/{payment_id}/cancel", {}).status_code)
         return capture(attempt)
 
-    gateway.capture = capture_and_cancel
+    gateway.accept = capture_and_cancel
     assert review(system, payment_id, "approve") == 202
     system.run_until_idle()
     assert responses == [409]
@@ -160,7 +160,7 @@ def test_an_application_cannot_cancel_money_that_does_not_match(system: System) 
 
 def test_an_approval_captures_what_has_arrived_by_then(system: System) -> None:
     payment_id, gateway = mismatched(system)
-    gateway.capture = lambda attempt: Approved(attempt.charge_reference, authorized=1000, captured=1000)
+    gateway.accept = lambda attempt: Approved(attempt.charge_reference, authorized=1000, captured=1000)
     assert review(system, payment_id, "approve") == 202
     system.run_until_idle()
     payment = system.payment(payment_id)
@@ -191,7 +191,7 @@ def test_money_that_came_after_the_end_can_still_be_accepted(system: System) -> 
     assert (system.state(payment_id), system.payment(payment_id).received) == ("canceled", 1230)
     assert system.event_names(payment_id)[-2:] == ["payment_unresolved", "attention_opened"]
     assert review(system, payment_id, "reject") == 409
-    gateway.capture = lambda attempt: Approved(attempt.charge_reference, authorized=1230, captured=1230)
+    gateway.accept = lambda attempt: Approved(attempt.charge_reference, authorized=1230, captured=1230)
     assert review(system, payment_id, "approve") == 202
     system.run_until_idle()
     assert (system.state(payment_id), system.payment(payment_id).captured) == ("captured", 1230)

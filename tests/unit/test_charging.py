@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from domain.attention import Reason
 from domain.backoff import NOT_SENT_TRIES
 from domain.commands import (
     Started,
@@ -15,6 +16,7 @@ from domain.commands import (
 from domain.decision import (
     AddAttempt,
     CloseOtherAttempts,
+    OpenAttention,
 )
 from domain.decline import DeclineClass
 from domain.movement import Movement, MovementKind
@@ -96,8 +98,32 @@ def test_a_decline_keeps_its_codes() -> None:
 
 
 @pytest.mark.parametrize("amount", [1, 999, 1001, 10**9])
-def test_an_amount_that_does_not_match_the_request_is_doubt(amount: int) -> None:
-    assert state_after(Approved("pi_1", authorized=amount, captured=amount)) is State.IN_DOUBT
+def test_an_amount_that_does_not_match_the_request_is_held_as_what_it_is(amount: int) -> None:
+    taken, held = Approved("pi_1", authorized=amount, captured=amount), Approved("pi_1", authorized=amount)
+    assert (state_after(taken), amounts(taken)) == (State.AMOUNT_MISMATCH, {"received": amount})
+    assert (state_after(held), amounts(held)) == (State.AMOUNT_MISMATCH, {"authorized": amount})
+
+
+@pytest.mark.parametrize("amount", [999, 1001])
+def test_another_amount_that_a_payment_in_dunning_took_is_booked_and_shown_to_a_person(amount: int) -> None:
+    taken = Approved("pi_1", authorized=amount, captured=amount)
+    for outcome in (taken, AmountMismatch("pi_1", amount, "overpaid")):
+        for state in IN_DUNNING:
+            late = new_attempt(status=AttemptStatus.DECLINED)
+            assert state_after(outcome, late, state=state) is State.CAPTURED
+            assert amounts(outcome, late, state=state) == {"authorized": amount, "captured": amount}
+            assert OpenAttention(Reason.AMOUNT_MISMATCH, amount) in decision_on(outcome, late, state=state).effects
+
+
+def test_a_hold_of_another_amount_is_captured_or_released_by_a_person() -> None:
+    held: dict[str, Any] = {"state": State.AMOUNT_MISMATCH, "authorized": 600}
+    taken = Approved("pi_1", authorized=600, captured=600)
+    accepted = decision_on(taken, new_attempt(Verb.CAPTURE, amount=600), **held)
+    assert target(State.AMOUNT_MISMATCH, accepted.event) is State.CAPTURED
+    assert accepted.movements == (Movement(MovementKind.CAPTURE, 600, "pi_1"),)
+    released = decision_on(VOIDED, new_attempt(Verb.VOID, amount=600), **held)
+    assert target(State.AMOUNT_MISMATCH, released.event) is State.VOIDED
+    assert released.movements == (Movement(MovementKind.RELEASE, -600, "pi_1"),)
 
 
 @pytest.mark.parametrize("state", sorted(CLOSED_UNPAID | IN_DUNNING))
@@ -173,6 +199,14 @@ def test_a_worker_that_dies_again_and_again_is_still_counted() -> None:
     given_up = decide(new_payment(state=State.IN_DOUBT), deadly, CustomerApproved("o_1"), NOW, POLICY)
     assert given_up is not None
     assert given_up.effects == (AddAttempt(Verb.VOID, "not_sent"),)
+
+
+def test_a_void_that_is_refused_without_an_end_is_sent_on_and_shown_to_a_person_once() -> None:
+    for retries, is_shown in ((NOT_SENT_TRIES - 2, False), (NOT_SENT_TRIES - 1, True), (NOT_SENT_TRIES, False)):
+        refused = new_attempt(Verb.VOID, reason="not_sent", retries=retries)
+        decided = decision_on(NotSent("resource_missing", is_retryable=False), refused, state=State.ACCEPTED)
+        assert decided.attempt["status"] is AttemptStatus.DUE
+        assert (OpenAttention(Reason.VOID_REFUSED, 1000) in decided.effects) is is_shown
 
 
 NOT_CHARGED_YET = Approved("o_1", voided=True, may_still_charge=True)
