@@ -23,8 +23,8 @@ class AttemptRequest:
     `reference`: the id of the provider's object for this attempt, once it is saved. `charge_reference`: the id of the
     object that holds the payment's money, for capture, void and refund. `retries`: how often the attempt was proven not
     executed. `key_number`: how many idempotency keys of the attempt are used up. `return_url`: where the application
-    wants its customer sent after an action. `payer`: personal data that the provider requires (email, billing_address);
-    never logged."""
+    wants its customer sent after an action. `claimed_at`: when it was taken for this call. `payer`: personal data that
+    the provider requires (email, billing_address); never logged."""
 
     payment_id: str
     attempt_id: str
@@ -39,6 +39,7 @@ class AttemptRequest:
     reference: str | None
     charge_reference: str | None
     retries: int
+    claimed_at: datetime
     key_number: int = 0
     reason: str | None = None
     payer: Mapping[str, Any] = field(default_factory=dict)

@@ -123,4 +123,4 @@ def _compare_disputes(runtime: Runtime, provider: str, shown: list[ShownDispute]
 
 def _request(change: Change, charge: Charge) -> AttemptRequest:
     row = transition.lock_attempt(change.connection, charge.attempt_id)
-    return replace(attempt_request(change.connection, row), charge_reference=charge.reference)
+    return replace(attempt_request(change, row), charge_reference=charge.reference)

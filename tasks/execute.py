@@ -86,7 +86,7 @@ def _claim(change: Change, runtime: Runtime, attempt_id: str, screen: Screen | N
         return None
     applied = transition.apply(change, row, Started())
     is_barred = not allows(change, row)
-    attempt = attempt_request(change.connection, row, decision)
+    attempt = attempt_request(change, row, decision)
     return _Claimed(attempt, applied.fencing_token, row.attempt_provider, is_barred, bool(row.breaker_failures))
 
 
@@ -129,7 +129,7 @@ def record(runtime: Runtime, attempt_id: str, fencing_token: int, outcome: Outco
 
 
 def attempt_request(
-    connection: Connection, locked: Row[Any], decision: FraudDecision = FraudDecision.APPROVE
+    change: Change, locked: Row[Any], decision: FraudDecision = FraudDecision.APPROVE
 ) -> AttemptRequest:
     """Return the request of a locked attempt. `decision`: what the fraud rules said of its payment."""
     verb = Verb(locked.attempt_verb)
@@ -145,11 +145,12 @@ def attempt_request(
         wants_authentication=decision is FraudDecision.VERIFY and not locked.is_off_session,
         return_url=locked.return_url,
         reference=locked.attempt_provider_reference,
-        charge_reference=_charge_reference(connection, locked, verb),
+        charge_reference=_charge_reference(change.connection, locked, verb),
         retries=locked.attempt_retries,
+        claimed_at=change.now,
         key_number=locked.attempt_key_number,
         reason=locked.attempt_reason,
-        payer=_payer(connection, locked),
+        payer=_payer(change.connection, locked),
     )
 
 

@@ -65,4 +65,4 @@ def _claim(change: Change, runtime: Runtime, attempt_id: str) -> _Claimed | None
     if has_lost_its_worker(status):
         transition.apply(change, row, InDoubt(WORKER_LOST))
         row = transition.lock_attempt(change.connection, attempt_id)
-    return _Claimed(attempt_request(change.connection, row), take_lease(change, row), row.attempt_provider)
+    return _Claimed(attempt_request(change, row), take_lease(change, row), row.attempt_provider)

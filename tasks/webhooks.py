@@ -154,7 +154,7 @@ def _news(change: Change, row: Row[Any], event: WebhookEvent, attempt_id: str) -
     if not is_news:
         close_event(change, row, "applied", locked.id)
         return None
-    return _LookUp(row.provider, locked, attempt_request(change.connection, locked))
+    return _LookUp(row.provider, locked, attempt_request(change, locked))
 
 
 def _apply(change: Change, event_row_id: str, locked: Row[Any], outcome: Outcome) -> transition.Applied | None:

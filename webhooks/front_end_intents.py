@@ -79,4 +79,5 @@ def _attempt_request(intent: FrontEndIntent) -> AttemptRequest:
         reference=None,
         charge_reference=None,
         retries=intent.retries,
+        claimed_at=runtime().clock.now(),
     )

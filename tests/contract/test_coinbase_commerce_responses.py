@@ -63,9 +63,7 @@ def test_a_named_coin_without_an_address_is_paid_on_the_page(commerce: ProviderB
     ],
     ids=str,
 )
-def test_a_price_in_another_currency_is_doubt(
-    commerce: ProviderBench, changes: dict[str, Any], reason: str
-) -> None:
+def test_a_price_in_another_currency_is_doubt(commerce: ProviderBench, changes: dict[str, Any], reason: str) -> None:
     assert look_up(commerce, charge_in("COMPLETED", **changes)) == InDoubt(reason, CHARGE_ID)
 
 

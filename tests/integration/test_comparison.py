@@ -48,7 +48,7 @@ def refund_elsewhere(system: System, payment_id: str, gateway: Any, minor: int) 
     attempt = system.attempts(payment_id)[0]
 
     def request(change: Any) -> Any:
-        return attempt_request(change.connection, transition.lock_attempt(change.connection, attempt.id))
+        return attempt_request(change, transition.lock_attempt(change.connection, attempt.id))
 
     charge = system.runtime.change("test", request)
     elsewhere = replace(
