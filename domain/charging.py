@@ -46,14 +46,20 @@ from domain.payment import (
 _AFTER_EXPIRY = timedelta(hours=1)
 # Whether money moved is still open.
 _UNDECIDED = (State.ACCEPTED, State.PROCESSING, State.IN_DOUBT)
-# Reasons of a void that takes the place of a charge: nothing could be sent, or the customer did not come back.
+# Reasons of a void that takes the place of a charge: nothing could be sent, the provider refuses to repeat what may
+# still be running, or the customer did not come back.
 NOT_SENT = "not_sent"
+REFUSED = "refused"
 EXPIRED = "expired"
 # The code where the provider shows another amount than was asked.
 OTHER_AMOUNT = "other_amount"
 # The reason of a void that releases what surfaces after its payment has ended.
 LATE_AUTHORIZATION = "late_authorization"
-_ENDS = {NOT_SENT: (NOT_SENT, Event.CHARGE_FAILED), EXPIRED: ("action_expired", Event.PAYMENT_EXPIRED)}
+_ENDS = {
+    NOT_SENT: (NOT_SENT, Event.CHARGE_FAILED),
+    REFUSED: (REFUSED, Event.CHARGE_FAILED),
+    EXPIRED: ("action_expired", Event.PAYMENT_EXPIRED),
+}
 # A call was made for the attempt, and its outcome is not final.
 _SENT = UNFINISHED - {AttemptStatus.DUE}
 # Another attempt of the payment has decided it.
@@ -358,9 +364,11 @@ def _not_sent(context: DecisionContext, outcome: NotSent) -> Decision | None:
     finished = context.finish(AttemptStatus.FAILED, outcome.reference, code=outcome.reason)
     if outcome.param is not None:
         finished |= {"param": outcome.param, "message": outcome.message}
-    if outcome.is_retryable and (outcome.reference is not None or context.attempt.is_known_to_provider):
+    is_known = outcome.reference is not None or context.attempt.is_known_to_provider
+    if is_known and (outcome.is_retryable or context.was_sent_before):
         # An earlier call may still be running: only a canceled object can never be charged.
-        return Decision(event, attempt=finished, effects=(AddAttempt(Verb.VOID, NOT_SENT),))
+        void = AddAttempt(Verb.VOID, NOT_SENT if outcome.is_retryable else REFUSED)
+        return Decision(event, attempt=finished, effects=(void,))
     decline_class = DeclineClass.SOFT if outcome.is_retryable else DeclineClass.HARD
     return end_unpaid(context, finished, decline_class, outcome.reason, Event.CHARGE_FAILED)
 

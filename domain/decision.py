@@ -279,6 +279,12 @@ class DecisionContext:
         return self.attempt.status is not AttemptStatus.OPEN and self.attempt.claims >= self.policy.max_claims
 
     @property
+    def was_sent_before(self) -> bool:
+        """Whether an earlier call of the attempt may have reached the provider: one whose outcome was unknown, or that
+        was sent again."""
+        return self.attempt.in_doubt_since is not None or self.attempt.retries > 0
+
+    @property
     def is_exhausted(self) -> bool:
         """Whether the attempt is not sent again: too many tries, or too many workers crashed."""
         return self.crashes_workers or self.attempt.retries + 1 >= NOT_SENT_TRIES

@@ -201,6 +201,20 @@ def test_a_worker_that_dies_again_and_again_is_still_counted() -> None:
     assert given_up.effects == (AddAttempt(Verb.VOID, "not_sent"),)
 
 
+@pytest.mark.parametrize("earlier", [{"retries": 1}, {"in_doubt_since": NOW}], ids=str)
+def test_an_object_that_an_earlier_call_may_still_charge_is_voided_when_the_retry_is_refused(
+    earlier: dict[str, Any],
+) -> None:
+    refusal = NotSent("resource_missing", is_retryable=False)
+    again = new_attempt(is_known_to_provider=True, **earlier)
+    decided = decision_on(refusal, again)
+    assert (decided.event, decided.effects) == (Event.CHARGE_NOT_SENT, (AddAttempt(Verb.VOID, "refused"),))
+    voided = decision_on(VOIDED, new_attempt(Verb.VOID, reason="refused"), state=State.ACCEPTED)
+    assert (voided.event, voided.payment["failure_code"]) == (Event.CHARGE_FAILED, "refused")
+    # The first call is the only one, and the provider has refused it.
+    assert state_after(refusal, new_attempt(is_known_to_provider=True)) is State.FAILED
+
+
 def test_a_void_that_is_refused_without_an_end_is_sent_on_and_shown_to_a_person_once() -> None:
     for retries, is_shown in ((NOT_SENT_TRIES - 2, False), (NOT_SENT_TRIES - 1, True), (NOT_SENT_TRIES, False)):
         refused = new_attempt(Verb.VOID, reason="not_sent", retries=retries)
