@@ -308,6 +308,11 @@ class GatewayContext:
     read_seconds: float
     tokens: TokenStore
 
+    @property
+    def has_public_address(self) -> bool:
+        """Whether providers can send customers to us."""
+        return self.api_url.startswith("http")
+
 
 class WebhookOfOtherMode(Exception):
     """A webhook is genuine and of the other mode, live or test. It is acknowledged and neither stored nor applied: a

@@ -85,6 +85,7 @@ class CustomerReturn:
     """Where a customer who comes back from a provider goes next, and what to publish after the commit."""
 
     payment_id: str
+    state: State
     return_url: str | None
     messages: Messages
 
@@ -93,7 +94,14 @@ def look_up_now(change: Change, attempt_id: str) -> CustomerReturn:
     """Make the next look-up of an attempt that waits for its customer or bank due now, or in a few seconds if another
     visit has just done so. Raises NotFound."""
     row = change.connection.execute(
-        select(payments.c.id, payments.c.return_url, attempts.c.verb, attempts.c.status, attempts.c.visited_at)
+        select(
+            payments.c.id,
+            payments.c.state,
+            payments.c.return_url,
+            attempts.c.verb,
+            attempts.c.status,
+            attempts.c.visited_at,
+        )
         .join(attempts, attempts.c.payment_id == payments.c.id)
         .where(attempts.c.id == attempt_id)
     ).one_or_none()
@@ -101,7 +109,7 @@ def look_up_now(change: Change, attempt_id: str) -> CustomerReturn:
         raise NotFound("no such payment")
     due_at = bring_look_up_forward(change.connection, attempt_id, row.visited_at, change.now)
     messages = (message_for_attempt(attempt_id, row.verb, row.status),) if due_at == change.now else ()
-    return CustomerReturn(row.id, row.return_url, messages)
+    return CustomerReturn(row.id, State(row.state), row.return_url, messages)
 
 
 def _respond_once(

@@ -17,7 +17,7 @@ from models.api_keys import Role
 from models.front_end_intents import FrontEndIntent, accept_intent
 from models.request_bodies import CreateIntent
 from webhooks.auth import allow, caller
-from webhooks.context import context, runtime
+from webhooks.context import PREFIX, context, own_address, runtime
 from webhooks.requests import idempotency_key, json_body
 from webhooks.responses import json_response
 
@@ -35,6 +35,7 @@ def stripe_intent() -> Response:
         "payment_id": intent.payment_id,
         "client_secret": _client_secret(intent, actor),
         "publishable_key": context().publishable_key,
+        "return_url": f"{own_address()}{PREFIX}/returns/{intent.attempt_id}",
         "amount": decimal_text(intent.money.minor, intent.money.currency),
         "currency": intent.money.currency,
     }

@@ -13,7 +13,7 @@ from models.audit import record_event
 from models.failpoints import reach
 from models.session import transact
 from models.webhook_events import store_webhook_event
-from webhooks.context import context, runtime
+from webhooks.context import own_address, runtime
 
 blueprint = Blueprint("webhooks", __name__)
 
@@ -57,8 +57,7 @@ def receive(provider: str, secret: str = "") -> Response:
 
 def _address() -> str:
     """Return the address that the webhook came to, as the provider knows it."""
-    base = context().public_url.rstrip("/") or request.host_url.rstrip("/")
-    return base + request.full_path.rstrip("?")
+    return own_address() + request.full_path.rstrip("?")
 
 
 def _refuse_nul(payload: str) -> None:
