@@ -32,6 +32,7 @@ from domain.outcome import (
     Pending,
 )
 from domain.payment import (
+    CLOSED,
     CLOSED_UNPAID,
     COLLECTED,
     IN_DUNNING,
@@ -64,7 +65,6 @@ _ENDS = {
 _SENT = UNFINISHED - {AttemptStatus.DUE}
 # Another attempt of the payment has decided it.
 _ENDED = COLLECTED | CLOSED_UNPAID | IN_DUNNING | {State.AUTHORIZED}
-_CLOSED = (AttemptStatus.DECLINED, AttemptStatus.FAILED, AttemptStatus.CANCELED)
 # Actions that take longer than a checkout. An invoice stays payable until it is canceled.
 _PATIENCE: dict[str, timedelta] = {
     "verify_with_microdeposits": timedelta(days=14),
@@ -81,7 +81,7 @@ def decide_charge(context: DecisionContext, outcome: Outcome) -> Decision | None
     has_money = isinstance(outcome, AmountMismatch | CustomerApproved) or (
         isinstance(outcome, Approved) and not outcome.voided
     )
-    if context.attempt.status in _CLOSED and not has_money:
+    if context.attempt.status in CLOSED and not has_money:
         return None
     if context.attempt.status in _SENT and context.state in _ENDED:
         late = _end_late(context, outcome)
@@ -301,7 +301,7 @@ def _abandoned_at(context: DecisionContext, action: str) -> datetime | None:
 
 
 def _resume(context: DecisionContext, outcome: CustomerApproved) -> Decision | None:
-    if context.attempt.status in _CLOSED:
+    if context.attempt.status in CLOSED:
         has_ended = context.state in CLOSED_UNPAID | IN_DUNNING | COLLECTED
         return _release(context, outcome) if has_ended else None
     if context.crashes_workers:

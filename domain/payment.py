@@ -274,6 +274,8 @@ class AttemptStatus(StrEnum):
 # The provider may be moving money for the attempt right now. One such attempt at most a payment, refunds aside.
 IN_FLIGHT = frozenset({AttemptStatus.DUE, AttemptStatus.OPEN, AttemptStatus.IN_DOUBT})
 UNFINISHED = IN_FLIGHT | {AttemptStatus.PENDING, AttemptStatus.ACTION_REQUIRED}
+# The attempt has ended without success, as far as is known.
+CLOSED = frozenset({AttemptStatus.DECLINED, AttemptStatus.FAILED, AttemptStatus.CANCELED})
 
 
 @dataclass(frozen=True, slots=True)
