@@ -24,6 +24,7 @@ class Reason(StrEnum):
     WEBHOOK_UNREADABLE = "webhook_unreadable"
     DISPUTE = "dispute"  # a bank has taken money until a dispute is decided; evidence is wanted in time
     REFUND_ELSEWHERE = "refund_elsewhere"  # somebody gave money back beside Celeriac
+    CREDENTIALS_REFUSED = "credentials_refused"  # a provider does not accept our key
     FAILING_ROW = "failing_row"  # a bug of our own stops a task again and again
 
 
@@ -50,6 +51,7 @@ ACTIONS: dict[Reason, tuple[Action, ...]] = {
     Reason.WEBHOOK_UNREADABLE: (Action.REPLAY, Action.CLOSE),
     Reason.DISPUTE: (Action.CLOSE,),
     Reason.REFUND_ELSEWHERE: (Action.CLOSE,),
+    Reason.CREDENTIALS_REFUSED: (Action.LOOK_AGAIN, Action.CLOSE),
     Reason.FAILING_ROW: (Action.LOOK_AGAIN, Action.CLOSE),
 }
 # A payment leaves these states by a person's decision only. Entering one opens an entry, leaving it closes that.

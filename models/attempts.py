@@ -37,6 +37,8 @@ from models.task_messages import TaskMessage, message_for_attempt
 
 # What becomes of such an attempt shows only at the provider.
 _MAY_HAVE_RUN = (AttemptStatus.OPEN, AttemptStatus.IN_DOUBT, AttemptStatus.PENDING)
+# As many as one sweep publishes of a table.
+_MOST_MESSAGES = 500
 # Built once: to build a statement costs more than to run it.
 _update_attempt = update(attempts).where(attempts.c.id == bindparam("row_id"))
 _select_schedule = select(
@@ -159,6 +161,21 @@ def bring_doubt_forward(change: Change, payment_id: str) -> list[TaskMessage]:
         .returning(attempts.c.id, attempts.c.verb, attempts.c.status)
     )
     return [message_for_attempt(*row) for row in change.connection.execute(earlier)]
+
+
+def bring_provider_forward(change: Change, provider: str) -> list[TaskMessage]:
+    """Make due now what waits to be sent to a provider or looked up there; return the messages of some of it.
+
+    The sweep publishes the others."""
+    is_waiting = attempts.c.status.in_((AttemptStatus.DUE, AttemptStatus.IN_DOUBT))
+    is_idle = attempts.c.due_at > change.now + LEASE
+    earlier = (
+        update(attempts)
+        .where(attempts.c.provider == provider, is_waiting, is_idle)
+        .values(due_at=change.now)
+        .returning(attempts.c.id, attempts.c.verb, attempts.c.status)
+    )
+    return [message_for_attempt(*row) for row in change.connection.execute(earlier)][:_MOST_MESSAGES]
 
 
 def bring_look_up_forward(

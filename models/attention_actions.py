@@ -19,6 +19,7 @@ from models import transition
 from models.attempts import (
     add_attempt,
     bring_doubt_forward,
+    bring_provider_forward,
     has_attempt_in_flight,
     has_operation_in_flight,
 )
@@ -135,6 +136,8 @@ def _look_again(change: Change, entry: _Entry) -> Messages:
         case Reason.FAILING_ROW:
             message = run_again(change, entry.row.data["task"], entry.row.data["row"])
             return (message,) if message else ()
+        case Reason.CREDENTIALS_REFUSED:
+            return tuple(bring_provider_forward(change, entry.row.provider))
         case Reason.VOID_REFUSED:
             return (_repeat(change, entry.about, Verb.VOID),)
         case Reason.CAPTURE_REFUSED:

@@ -19,11 +19,12 @@ from domain.outcome import InDoubt, NotSent, Outcome
 from domain.payment import AttemptStatus, State, Verb
 from domain.payment_methods import PaymentMethod, needs_payer
 from gateways.base import AttemptRequest, Gateway, SaveReference
-from gateways.http import watch_for_failure
+from gateways.http import TechnicalFailure, watch_for_failure
 from models import transition
 from models.attempts import schedule_look_up, store_reference
 from models.breakers import allows, count_failure, count_success
 from models.change import Change
+from models.credentials import note_credentials
 from models.failpoints import reach
 from models.session import transact
 from models.tables import attempts, payments
@@ -49,28 +50,38 @@ def execute_attempt(runtime: Runtime, attempt_id: str, stage: str, call: Call, s
         if not lease.is_held:
             return
         try:
-            outcome, has_failed = _call_provider(runtime, claimed, call, lease)
+            outcome, failure = _call_provider(runtime, claimed, call, lease)
         except LeaseLost:
             _log.warning("lease of %s lost before anything was sent", attempt_id)
             return
         reach(f"{stage}.responded")
         record(runtime, attempt_id, claimed.fencing_token, outcome)
     reach(f"{stage}.recorded")
-    if has_failed or (claimed.has_failures and not claimed.is_barred):
-        count = count_failure if has_failed else count_success
+    watch_credentials(runtime, claimed.provider, failure, has_entry=claimed.has_refused_credentials)
+    if failure.is_seen or (claimed.has_failures and not claimed.is_barred):
+        count = count_failure if failure.is_seen else count_success
         runtime.change(ACTOR, count, claimed.provider, claimed.attempt.verb)
+
+
+def watch_credentials(runtime: Runtime, provider: str, failure: TechnicalFailure, *, has_entry: bool) -> None:
+    """Note that the provider has refused our credentials, or accepts them again. `has_entry`: it had refused them."""
+    is_accepted = failure.accepts_credentials
+    if is_accepted is not None and is_accepted is has_entry:
+        runtime.change(ACTOR, note_credentials, provider, is_accepted=is_accepted)
 
 
 @dataclass(frozen=True, slots=True)
 class _Claimed:
     """An attempt that this worker holds. `is_barred`: the provider's breaker is open and this call is no probe.
-    `has_failures`: the breaker has counted failures of other calls."""
+    `has_failures`: the breaker has counted failures of other calls. `has_refused_credentials`: the provider has, and a
+    person knows."""
 
     attempt: AttemptRequest
     fencing_token: int
     provider: str
     is_barred: bool
     has_failures: bool
+    has_refused_credentials: bool
 
 
 def _claim(change: Change, runtime: Runtime, attempt_id: str, screen: Screen | None) -> _Claimed | None:
@@ -87,13 +98,14 @@ def _claim(change: Change, runtime: Runtime, attempt_id: str, screen: Screen | N
     applied = transition.apply(change, row, Started())
     is_barred = not allows(change, row)
     attempt = attempt_request(change, row, decision)
-    return _Claimed(attempt, applied.fencing_token, row.attempt_provider, is_barred, bool(row.breaker_failures))
+    known = (is_barred, bool(row.breaker_failures), bool(row.refused_credentials))
+    return _Claimed(attempt, applied.fencing_token, row.attempt_provider, *known)
 
 
-def _call_provider(runtime: Runtime, claimed: _Claimed, call: Call, lease: Lease) -> tuple[Outcome, bool]:
-    """Call the provider unless its breaker is open; return the outcome, and whether the provider failed technically."""
+def _call_provider(runtime: Runtime, claimed: _Claimed, call: Call, lease: Lease) -> tuple[Outcome, TechnicalFailure]:
+    """Call the provider unless its breaker is open; return the outcome, and how the provider failed technically."""
     if claimed.is_barred:
-        return NotSent("breaker_open", reference=claimed.attempt.reference), False
+        return NotSent("breaker_open", reference=claimed.attempt.reference), TechnicalFailure()
 
     def save_reference(reference: str) -> None:
         reach("charge.created")
@@ -107,7 +119,7 @@ def _call_provider(runtime: Runtime, claimed: _Claimed, call: Call, lease: Lease
         outcome = call(runtime.gateways[claimed.provider], claimed.attempt, save_reference)
     if isinstance(outcome, InDoubt | NotSent):
         outcome = replace(outcome, response=failure.last_response)
-    return outcome, failure.is_seen
+    return outcome, failure
 
 
 def record(runtime: Runtime, attempt_id: str, fencing_token: int, outcome: Outcome) -> transition.Applied | None:
