@@ -25,7 +25,7 @@ READ_SECONDS = patient(1)
 LOST_SECONDS = 5 * READ_SECONDS
 # The public address that the gateways of the suite give to providers.
 API_URL = "https://pay.example/api/v1/payments"
-CLAIMED_AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
+CLAIMED_AT = datetime.now(UTC)
 # The charge of a payment, where no provider is called.
 ATTEMPT = AttemptRequest(
     payment_id="pay_1",
