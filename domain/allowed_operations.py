@@ -78,7 +78,7 @@ def require_refundable(state: State) -> None:
 def require_reviewable(state: State) -> None:
     """Refuse a review of a payment that waits for none. Raises Conflict."""
     if state in _REFUNDABLE:
-        raise Conflict(f"a payment that is {state} cannot be reviewed; refund what is too much of it")
+        raise Conflict(f"a payment that is {state} cannot be reviewed; a captured one can be refunded")
     _require(state, State.REVIEW, "reviewed")
 
 

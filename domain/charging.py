@@ -52,6 +52,9 @@ _UNDECIDED = (State.ACCEPTED, State.PROCESSING, State.IN_DOUBT)
 NOT_SENT = "not_sent"
 REFUSED = "refused"
 EXPIRED = "expired"
+# Another amount is booked as captured and not held: it was taken of an authorization; or another payment may be
+# collecting the invoice, and this one must not be charged again meanwhile.
+_BOOKED_AS_IT_IS = IN_DUNNING | {State.AUTHORIZED}
 # The code where the provider shows another amount than was asked.
 OTHER_AMOUNT = "other_amount"
 # The reason of a void that releases what surfaces after its payment has ended.
@@ -190,7 +193,7 @@ def _release(context: DecisionContext, outcome: Approved | CustomerApproved | Ac
 def book_capture(context: DecisionContext, outcome: Approved) -> Decision | None:
     """Book captured money as what it is. A person decides on another amount than was asked."""
     is_asked = _is_asked(context, outcome)
-    if not is_asked and context.state not in IN_DUNNING | {State.AUTHORIZED}:
+    if not is_asked and context.state not in _BOOKED_AS_IT_IS:
         return _hold_mismatch(context, AmountMismatch(outcome.reference, outcome.captured, OTHER_AMOUNT))
     siblings = (CloseSiblingCases(),) if context.payment.has_unpaid_sibling else ()
     is_capture = context.state in (State.AUTHORIZED, State.AMOUNT_MISMATCH)
@@ -334,12 +337,11 @@ def _hold_mismatch(context: DecisionContext, outcome: AmountMismatch) -> Decisio
         # The customer has paid once more; a person gives it back.
         is_news = received > max(payment.captured, payment.authorized, payment.received)
         return Decision(Event.CHARGE_DUPLICATED, movements=(receipt,)) if is_news else None
+    if context.state in _BOOKED_AS_IT_IS and received:
+        return book_capture(context, Approved(outcome.reference, authorized=received, captured=received))
     if context.attempt.status is AttemptStatus.SUCCEEDED:
         is_news = context.state is State.AMOUNT_MISMATCH and received != payment.received
         return Decision(None, movements=(receipt,)) if is_news else None
-    if context.state in IN_DUNNING and received:
-        # Not held: another payment may be collecting the invoice, and this one must not be charged again meanwhile.
-        return book_capture(context, Approved(outcome.reference, authorized=received, captured=received))
     if not context.allows(Event.AMOUNT_MISMATCHED):
         return None
     failed: PaymentChanges = {"failure_code": outcome.reason, "next_action": None}

@@ -149,29 +149,16 @@ def count_attempt_failure(connection: Connection, locked: Row[Any], failures: in
     connection.execute(_update_attempt, values)
 
 
-def bring_doubt_forward(change: Change, payment_id: str) -> list[TaskMessage]:
-    """Make the next look-ups of a payment's attempts in doubt due now; return their messages."""
-    is_in_doubt = attempts.c.status == AttemptStatus.IN_DOUBT
+def bring_forward(change: Change, is_meant: ColumnElement[bool]) -> list[TaskMessage]:
+    """Make attempts due now that wait to be sent or are in doubt; return the messages of as many as a sweep publishes.
+
+    The sweep publishes the others."""
+    is_waiting = attempts.c.status.in_((AttemptStatus.DUE, AttemptStatus.IN_DOUBT))
     # A look-up that is running now has made the attempt due within its lease.
     is_idle = attempts.c.due_at > change.now + LEASE
     earlier = (
         update(attempts)
-        .where(attempts.c.payment_id == payment_id, is_in_doubt, is_idle)
-        .values(due_at=change.now)
-        .returning(attempts.c.id, attempts.c.verb, attempts.c.status)
-    )
-    return [message_for_attempt(*row) for row in change.connection.execute(earlier)]
-
-
-def bring_provider_forward(change: Change, provider: str) -> list[TaskMessage]:
-    """Make due now what waits to be sent to a provider or looked up there; return the messages of some of it.
-
-    The sweep publishes the others."""
-    is_waiting = attempts.c.status.in_((AttemptStatus.DUE, AttemptStatus.IN_DOUBT))
-    is_idle = attempts.c.due_at > change.now + LEASE
-    earlier = (
-        update(attempts)
-        .where(attempts.c.provider == provider, is_waiting, is_idle)
+        .where(is_meant, is_waiting, is_idle)
         .values(due_at=change.now)
         .returning(attempts.c.id, attempts.c.verb, attempts.c.status)
     )

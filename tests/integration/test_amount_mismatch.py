@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import Row
 
+from domain.money import Money
 from models.tables import attention
 from tests.system import AMOUNT, Json, System
 
@@ -66,6 +68,35 @@ def test_an_intent_that_is_paid_with_another_amount_waits_for_a_person_who_accep
     assert (payment.state, payment.captured, entries(system)) == ("captured", PAID, [])
     assert invoice(system)["open_amount"] == "2.30"
     assert system.provider.movements() == [("charge", PAID)]
+
+
+@pytest.mark.parametrize(
+    ("action", "state", "movements"),
+    [
+        ("accept", "captured", [("authorization", PAID), ("capture", PAID)]),
+        ("release", "voided", [("authorization", PAID), ("void", PAID)]),
+    ],
+)
+def test_a_hold_of_another_amount_is_captured_or_released_by_a_person(
+    system: System, action: str, state: str, movements: list[tuple[str, int]]
+) -> None:
+    charge = system.gateway.charge
+
+    def of_another_amount(attempt: Any, save_reference: Any) -> Any:
+        return charge(replace(attempt, money=Money(PAID, "EUR")), save_reference)
+
+    system.gateway.charge = of_another_amount
+    payment_id = system.pay(capture=False)
+    system.run_until_idle()
+    payment = system.payment(payment_id)
+    assert (payment.state, payment.authorized, payment.failure_code) == ("amount_mismatch", PAID, "other_amount")
+    assert [(entry.reason, entry.amount) for entry in entries(system)] == [("amount_mismatch", PAID)]
+    assert [system.post(f"/{payment_id}/{verb}").status_code for verb in ("cancel", "capture")] == [409, 409]
+
+    assert decide(system, action).status_code == 202
+    system.run_until_idle()
+    assert (system.state(payment_id), entries(system)) == (state, [])
+    assert system.provider.movements() == movements
 
 
 def test_a_person_may_give_up_on_an_intent_that_is_paid_with_another_amount(system: System) -> None:

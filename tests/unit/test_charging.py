@@ -115,6 +115,17 @@ def test_another_amount_that_a_payment_in_dunning_took_is_booked_and_shown_to_a_
             assert OpenAttention(Reason.AMOUNT_MISMATCH, amount) in decision_on(outcome, late, state=state).effects
 
 
+@pytest.mark.parametrize("outcome", [Approved("pi_1", 1100, 1100), AmountMismatch("pi_1", 1100, "overpaid")], ids=repr)
+def test_more_than_was_authorized_is_booked_and_shown_to_a_person(outcome: Outcome) -> None:
+    held = new_attempt(Verb.AUTHORIZE, AttemptStatus.SUCCEEDED)
+    decided = decision_on(outcome, held, state=State.AUTHORIZED, authorized=1000)
+    assert (decided.event, amounts(outcome, held, state=State.AUTHORIZED, authorized=1000)) == (
+        Event.CAPTURE_SUCCEEDED,
+        {"authorized": 1100, "captured": 1100},
+    )
+    assert OpenAttention(Reason.AMOUNT_MISMATCH, 1100) in decided.effects
+
+
 def test_a_hold_of_another_amount_is_captured_or_released_by_a_person() -> None:
     held: dict[str, Any] = {"state": State.AMOUNT_MISMATCH, "authorized": 600}
     taken = Approved("pi_1", authorized=600, captured=600)
