@@ -24,11 +24,11 @@ from models import transition
 from models.attempts import schedule_look_up, store_reference
 from models.breakers import allows, count_failure, count_success
 from models.change import Change
-from models.credentials import note_credentials
 from models.failpoints import reach
 from models.session import transact
 from models.tables import attempts, payments
 from runtime import Runtime
+from runtime.credentials import watch_credentials
 from runtime.leases import Lease
 from tasks.payment_task import ACTOR
 
@@ -57,17 +57,10 @@ def execute_attempt(runtime: Runtime, attempt_id: str, stage: str, call: Call, s
         reach(f"{stage}.responded")
         record(runtime, attempt_id, claimed.fencing_token, outcome)
     reach(f"{stage}.recorded")
-    watch_credentials(runtime, claimed.provider, failure, has_entry=claimed.has_refused_credentials)
+    watch_credentials(runtime, ACTOR, claimed.provider, failure, has_entry=claimed.has_refused_credentials)
     if failure.is_seen or (claimed.has_failures and not claimed.is_barred):
         count = count_failure if failure.is_seen else count_success
         runtime.change(ACTOR, count, claimed.provider, claimed.attempt.verb)
-
-
-def watch_credentials(runtime: Runtime, provider: str, failure: TechnicalFailure, *, has_entry: bool) -> None:
-    """Note that the provider has refused our credentials, or accepts them again. `has_entry`: it had refused them."""
-    is_accepted = failure.accepts_credentials
-    if is_accepted is not None and is_accepted is has_entry:
-        runtime.change(ACTOR, note_credentials, provider, is_accepted=is_accepted)
 
 
 @dataclass(frozen=True, slots=True)

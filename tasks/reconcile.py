@@ -18,7 +18,8 @@ from models.change import Change
 from models.failpoints import reach
 from models.task_messages import RECONCILE, is_due, message_for_attempt
 from runtime import Runtime
-from tasks.execute import attempt_request, record, watch_credentials
+from runtime.credentials import watch_credentials
+from tasks.execute import attempt_request, record
 from tasks.failing_rows import counting_failures
 from tasks.payment_task import ACTOR, PaymentTask
 
@@ -43,7 +44,7 @@ def _reconcile(runtime: Runtime, attempt_id: str) -> None:
         reach("reconcile.looked_up")
         applied = record(runtime, attempt_id, claimed.fencing_token, outcome)
     reach("reconcile.recorded")
-    watch_credentials(runtime, claimed.provider, failure, has_entry=claimed.has_refused_credentials)
+    watch_credentials(runtime, ACTOR, claimed.provider, failure, has_entry=claimed.has_refused_credentials)
     if applied and isinstance(outcome, NotSent) and claimed.attempt.retries == 0 and applied.is_to_be_sent:
         # Proven not executed for the first time: sending it again need not wait for the sweep.
         runtime.publish([message_for_attempt(attempt_id, claimed.attempt.verb)])

@@ -404,6 +404,13 @@ def test_a_provider_that_is_down_has_refused_nothing_and_accepts_nothing(system:
     assert reasons(system) == ["credentials_refused"]
 
 
+def test_an_intent_that_is_refused_for_our_credentials_asks_a_person(system: System) -> None:
+    system.call("PUT", "/invoices/inv", {"user_id": "user", "amount": "12.30", "currency": "EUR"})
+    with_wrong_key(system)
+    assert system.post("/stripe-intent", {"invoice_id": "inv"}).status_code == 502
+    assert reasons(system) == ["credentials_refused"]
+
+
 def test_a_look_up_notices_refused_credentials_as_well(system: System) -> None:
     system.provider.fail("payment_intents.confirm", "reset_before")
     system.pay()
