@@ -25,6 +25,7 @@ class Reason(StrEnum):
     DISPUTE = "dispute"  # a bank has taken money until a dispute is decided; evidence is wanted in time
     REFUND_ELSEWHERE = "refund_elsewhere"  # somebody gave money back beside Celeriac
     HOLD_CONTRADICTING = "hold_contradicting"  # the provider shows of held money what cannot follow from the books
+    CREDENTIALS_REFUSED = "credentials_refused"  # a provider does not accept our key
     FAILING_ROW = "failing_row"  # a bug of our own stops a task again and again
 
 
@@ -52,6 +53,7 @@ ACTIONS: dict[Reason, tuple[Action, ...]] = {
     Reason.DISPUTE: (Action.CLOSE,),
     Reason.REFUND_ELSEWHERE: (Action.CLOSE,),
     Reason.HOLD_CONTRADICTING: (Action.CLOSE,),
+    Reason.CREDENTIALS_REFUSED: (Action.LOOK_AGAIN, Action.CLOSE),
     Reason.FAILING_ROW: (Action.LOOK_AGAIN, Action.CLOSE),
 }
 # A payment leaves these states by a person's decision only. Entering one opens an entry, leaving it closes that.

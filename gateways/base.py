@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
+from domain.charging import OTHER_AMOUNT
 from domain.comparison import ShownRefund
 from domain.disputes import ShownDispute
 from domain.money import Money
-from domain.outcome import Outcome
+from domain.outcome import AmountMismatch, Approved, Outcome
 from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
 
@@ -22,8 +23,8 @@ class AttemptRequest:
     `reference`: the id of the provider's object for this attempt, once it is saved. `charge_reference`: the id of the
     object that holds the payment's money, for capture, void and refund. `retries`: how often the attempt was proven not
     executed. `key_number`: how many idempotency keys of the attempt are used up. `return_url`: where the application
-    wants its customer sent after an action. `payer`: personal data that the provider requires (email, billing_address);
-    never logged."""
+    wants its customer sent after an action. `claimed_at`: when it was taken for this call. `payer`: personal data that
+    the provider requires (email, billing_address); never logged."""
 
     payment_id: str
     attempt_id: str
@@ -38,6 +39,7 @@ class AttemptRequest:
     reference: str | None
     charge_reference: str | None
     retries: int
+    claimed_at: datetime
     key_number: int = 0
     reason: str | None = None
     payer: Mapping[str, Any] = field(default_factory=dict)
@@ -48,6 +50,17 @@ class AttemptRequest:
         if self.charge_reference is None:
             raise AssertionError(f"bug: {self.verb} of a payment that never reached the provider")
         return self.charge_reference
+
+    def compared(self, outcome: Outcome) -> Outcome:
+        """Return the outcome of a charge or an authorization; a mismatch where another amount was taken than asked.
+
+        Of an authorization a part may be taken. Other amounts that are only held are compared by `domain.charging`."""
+        if not isinstance(outcome, Approved) or not outcome.captured or not self.verb.is_collecting:
+            return outcome
+        amount = outcome.captured if self.verb is Verb.CHARGE else outcome.authorized
+        if amount == self.money.minor:
+            return outcome
+        return AmountMismatch(outcome.reference, outcome.captured, OTHER_AMOUNT)
 
     def return_address(self, api_url: str) -> str:
         """Return where the provider sends the customer back. `api_url`: the public address of the API."""
@@ -159,6 +172,15 @@ class FrontEndGateway(Gateway, Protocol):
 
     def client_secret(self, reference: str) -> str:
         """Return the client secret of an open intent. It is a credential: never stored, never logged."""
+        ...
+
+
+@runtime_checkable
+class AcceptingGateway(Gateway, Protocol):
+    """A provider that has to be told when a person accepts what it has received."""
+
+    def accept(self, attempt: AttemptRequest) -> Outcome:
+        """Accept what the provider has received for the charge, whatever the amount."""
         ...
 
 
@@ -302,6 +324,11 @@ class GatewayContext:
     api_url: str
     read_seconds: float
     tokens: TokenStore
+
+    @property
+    def has_public_address(self) -> bool:
+        """Whether providers can send customers to us."""
+        return self.api_url.startswith("http")
 
 
 class WebhookOfOtherMode(Exception):

@@ -31,17 +31,20 @@ def open_entry(
     *,
     payment_id: str | None = None,
     webhook_event_id: str | None = None,
+    provider: str | None = None,
     amount: int | None = None,
     currency: str | None = None,
     data: dict[str, Any] | None = None,
 ) -> None:
-    """Put a payment or a webhook event on the list, unless it stands there with this reason. `amount`: what is at
-    stake. `data` holds references and codes only."""
+    """Put a payment, a webhook event or a provider on the list, unless it stands there with this reason.
+
+    `amount`: what is at stake. `data` holds references and codes only."""
     entry_id = new_id("attn", change.now)
     values = {
         "id": entry_id,
         "payment_id": payment_id,
         "webhook_event_id": webhook_event_id,
+        "provider": provider,
         "reason": reason,
         "amount": amount,
         "currency": currency,
@@ -50,7 +53,9 @@ def open_entry(
     }
     if insert_new(change.connection, attention, values):
         _record(change, "attention_opened", payment_id, {"entry": entry_id, "reason": reason})
-        _log.warning("attention %s: %s of %s needs a person", entry_id, reason, payment_id or webhook_event_id)
+        _log.warning(
+            "attention %s: %s of %s needs a person", entry_id, reason, payment_id or webhook_event_id or provider
+        )
 
 
 def close_entries_of_payment(change: Change, payment_id: str, reasons: Iterable[Reason]) -> None:
@@ -61,6 +66,11 @@ def close_entries_of_payment(change: Change, payment_id: str, reasons: Iterable[
 def close_entries_of_webhook(change: Change, webhook_event_id: str) -> None:
     """Close the open entries of a webhook event that was applied after all."""
     _close(change, attention.c.webhook_event_id == webhook_event_id)
+
+
+def close_entries_of_provider(change: Change, provider: str) -> None:
+    """Close the open entries of a provider that accepts our credentials again."""
+    _close(change, attention.c.provider == provider)
 
 
 def lock_entry(connection: Connection, entry_id: str) -> Row[Any]:

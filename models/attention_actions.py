@@ -18,7 +18,7 @@ from domain.payment import UNFINISHED, AttemptStatus, State, Verb
 from models import transition
 from models.attempts import (
     add_attempt,
-    bring_doubt_forward,
+    bring_forward,
     has_attempt_in_flight,
     has_operation_in_flight,
 )
@@ -135,17 +135,24 @@ def _look_again(change: Change, entry: _Entry) -> Messages:
         case Reason.FAILING_ROW:
             message = run_again(change, entry.row.data["task"], entry.row.data["row"])
             return (message,) if message else ()
+        case Reason.CREDENTIALS_REFUSED:
+            return tuple(bring_forward(change, attempts.c.provider == entry.row.provider))
         case Reason.VOID_REFUSED:
-            return (_repeat(change, entry.about, Verb.VOID),)
+            return _repeat(change, entry.about, Verb.VOID)
         case Reason.CAPTURE_REFUSED:
-            return (_repeat(change, entry.about, Verb.CAPTURE),)
-    return tuple(bring_doubt_forward(change, entry.about.id))
+            return _repeat(change, entry.about, Verb.CAPTURE)
+    is_in_doubt = (attempts.c.payment_id == entry.about.id) & (attempts.c.status == AttemptStatus.IN_DOUBT)
+    return tuple(bring_forward(change, is_in_doubt))
 
 
-def _repeat(change: Change, payment: Row[Any], verb: Verb) -> Any:
-    """Open the newest refused attempt of a verb once more."""
+def _repeat(change: Change, payment: Row[Any], verb: Verb) -> Messages:
+    """Open the newest refused attempt of a verb once more, or send the one now that is sent on and on."""
     if has_operation_in_flight(change.connection, payment.id):
-        raise Conflict(BUSY)
+        is_sent_on = (attempts.c.verb == verb) & (attempts.c.status == AttemptStatus.DUE)
+        waiting = bring_forward(change, (attempts.c.payment_id == payment.id) & is_sent_on)
+        if not waiting:
+            raise Conflict(BUSY)
+        return tuple(waiting)
     refused = change.connection.execute(
         select(attempts)
         .where(attempts.c.payment_id == payment.id, attempts.c.verb == verb, attempts.c.status == AttemptStatus.FAILED)
@@ -162,7 +169,7 @@ def _repeat(change: Change, payment: Row[Any], verb: Verb) -> Any:
             transition.apply(change, message.row_id, OperationRequested())
         except IllegalTransition:
             raise Conflict("the payment has moved on, so there is nothing to repeat; close this entry") from None
-    return message
+    return (message,)
 
 
 def _replay(change: Change, entry: _Entry) -> Messages:

@@ -84,23 +84,24 @@ def accept_intent(
     if failed is not None:
         intent = _claim_again(change, failed)
     else:
-        intent = _store_intent(change, invoice.application, invoice.id, invoice.user_id, provider, money)
+        intent = _store_intent(change, invoice, provider, money, request.return_url)
     store_response(connection, record, ApiResponse(201, {}, intent.payment_id))
     return intent
 
 
 def _store_intent(
-    change: Change, application: str, invoice_id: str, user_id: str, provider: str, money: Money
+    change: Change, invoice: Row[Any], provider: str, money: Money, return_url: str | None
 ) -> FrontEndIntent:
     payment = new_payment(
-        application,
+        invoice.application,
         money,
         change.now,
-        invoice_id=invoice_id,
-        user_id=user_id,
+        invoice_id=invoice.id,
+        user_id=invoice.user_id,
         method=PaymentMethod.STRIPE,
         provider=provider,
         is_client_confirmed=True,
+        return_url=return_url,
     )
     attempt = first_attempt(payment, Verb.CHARGE, change.actor, change.now)
     store_payment(change.connection, payment, attempt, change.actor, change.now)

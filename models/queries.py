@@ -340,6 +340,7 @@ def entry_view(row: Row[Any]) -> dict[str, Any]:
         "since": _text(row.opened_at),
         "payment_id": row.about,
         "webhook_event_id": row.webhook_event_id,
+        "provider": row.provider,
         "amount_at_stake": None if row.amount is None else decimal_text(row.amount, row.currency),
         "currency": row.currency,
         "data": row.data or {},

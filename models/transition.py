@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, exists, func, literal, or_, select, update
 
+from domain.attention import Reason
 from domain.commands import InvoicePaidOtherwise, Trigger
 from domain.decision import (
     AddAttempt,
@@ -87,6 +88,16 @@ _open_entries = (
     .where(attention.c.payment_id == payments.c.id, attention.c.closed_at.is_(None))
     .scalar_subquery()
 )
+_refused_credentials = (
+    select(func.count())
+    .select_from(attention)
+    .where(
+        attention.c.provider == attempts.c.provider,
+        attention.c.reason == Reason.CREDENTIALS_REFUSED,
+        attention.c.closed_at.is_(None),
+    )
+    .scalar_subquery()
+)
 # Decisions and attempt requests need no more: each column costs, and personal data stays where it is.
 _UNREAD = {"payer", "metadata", "next_action", "failure_code", "is_captured_later"}
 _UNREAD_OF_ATTEMPT = {
@@ -110,6 +121,7 @@ _lock_attempt: Any = (
         _has_unpaid_sibling.label("has_unpaid_sibling"),
         _is_booked.label("is_booked"),
         _open_entries.label("open_entries"),
+        _refused_credentials.label("refused_credentials"),
     )
     .join(attempts, attempts.c.payment_id == payments.c.id)
     .outerjoin(breakers, (breakers.c.provider == attempts.c.provider) & (breakers.c.verb == attempts.c.verb))

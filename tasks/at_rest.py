@@ -169,9 +169,9 @@ def _compare_hold(runtime: Runtime, gateway: Gateway, hold: AtRest, *, is_dry_ru
 
 def _hold_request(change: Change, hold: AtRest) -> tuple[AttemptRequest, int] | None:
     row = comparisons.lock_hold(change, hold)
-    return (attempt_request(change.connection, row), row.attempt_fencing_token) if row is not None else None
+    return (attempt_request(change, row), row.attempt_fencing_token) if row is not None else None
 
 
 def _request(change: Change, charge: AtRest) -> AttemptRequest:
     row = transition.lock_attempt(change.connection, charge.attempt_id)
-    return replace(attempt_request(change.connection, row), charge_reference=charge.reference)
+    return replace(attempt_request(change, row), charge_reference=charge.reference)

@@ -19,7 +19,7 @@ from domain.outcome import InDoubt, NotSent, Outcome
 from domain.payment import AttemptStatus, State, Verb
 from domain.payment_methods import PaymentMethod, needs_payer
 from gateways.base import AttemptRequest, Gateway, SaveReference
-from gateways.http import watch_for_failure
+from gateways.http import TechnicalFailure, watch_for_failure
 from models import transition
 from models.attempts import schedule_look_up, store_reference
 from models.breakers import allows, count_failure, count_success
@@ -28,6 +28,7 @@ from models.failpoints import reach
 from models.session import transact
 from models.tables import attempts, payments
 from runtime import Runtime
+from runtime.credentials import watch_credentials
 from runtime.leases import Lease
 from tasks.payment_task import ACTOR
 
@@ -49,28 +50,31 @@ def execute_attempt(runtime: Runtime, attempt_id: str, stage: str, call: Call, s
         if not lease.is_held:
             return
         try:
-            outcome, has_failed = _call_provider(runtime, claimed, call, lease)
+            outcome, failure = _call_provider(runtime, claimed, call, lease)
         except LeaseLost:
             _log.warning("lease of %s lost before anything was sent", attempt_id)
             return
         reach(f"{stage}.responded")
         record(runtime, attempt_id, claimed.fencing_token, outcome)
     reach(f"{stage}.recorded")
-    if has_failed or (claimed.has_failures and not claimed.is_barred):
-        count = count_failure if has_failed else count_success
+    watch_credentials(runtime, ACTOR, claimed.provider, failure, has_entry=claimed.has_refused_credentials)
+    if failure.is_seen or (claimed.has_failures and not claimed.is_barred):
+        count = count_failure if failure.is_seen else count_success
         runtime.change(ACTOR, count, claimed.provider, claimed.attempt.verb)
 
 
 @dataclass(frozen=True, slots=True)
 class _Claimed:
     """An attempt that this worker holds. `is_barred`: the provider's breaker is open and this call is no probe.
-    `has_failures`: the breaker has counted failures of other calls."""
+    `has_failures`: the breaker has counted failures of other calls. `has_refused_credentials`: the provider has, and a
+    person knows."""
 
     attempt: AttemptRequest
     fencing_token: int
     provider: str
     is_barred: bool
     has_failures: bool
+    has_refused_credentials: bool
 
 
 def _claim(change: Change, runtime: Runtime, attempt_id: str, screen: Screen | None) -> _Claimed | None:
@@ -86,14 +90,15 @@ def _claim(change: Change, runtime: Runtime, attempt_id: str, screen: Screen | N
         return None
     applied = transition.apply(change, row, Started())
     is_barred = not allows(change, row)
-    attempt = attempt_request(change.connection, row, decision)
-    return _Claimed(attempt, applied.fencing_token, row.attempt_provider, is_barred, bool(row.breaker_failures))
+    attempt = attempt_request(change, row, decision)
+    known = (is_barred, bool(row.breaker_failures), bool(row.refused_credentials))
+    return _Claimed(attempt, applied.fencing_token, row.attempt_provider, *known)
 
 
-def _call_provider(runtime: Runtime, claimed: _Claimed, call: Call, lease: Lease) -> tuple[Outcome, bool]:
-    """Call the provider unless its breaker is open; return the outcome, and whether the provider failed technically."""
+def _call_provider(runtime: Runtime, claimed: _Claimed, call: Call, lease: Lease) -> tuple[Outcome, TechnicalFailure]:
+    """Call the provider unless its breaker is open; return the outcome, and how the provider failed technically."""
     if claimed.is_barred:
-        return NotSent("breaker_open", reference=claimed.attempt.reference), False
+        return NotSent("breaker_open", reference=claimed.attempt.reference), TechnicalFailure()
 
     def save_reference(reference: str) -> None:
         reach("charge.created")
@@ -107,7 +112,7 @@ def _call_provider(runtime: Runtime, claimed: _Claimed, call: Call, lease: Lease
         outcome = call(runtime.gateways[claimed.provider], claimed.attempt, save_reference)
     if isinstance(outcome, InDoubt | NotSent):
         outcome = replace(outcome, response=failure.last_response)
-    return outcome, failure.is_seen
+    return outcome, failure
 
 
 def record(runtime: Runtime, attempt_id: str, fencing_token: int, outcome: Outcome) -> transition.Applied | None:
@@ -129,7 +134,7 @@ def record(runtime: Runtime, attempt_id: str, fencing_token: int, outcome: Outco
 
 
 def attempt_request(
-    connection: Connection, locked: Row[Any], decision: FraudDecision = FraudDecision.APPROVE
+    change: Change, locked: Row[Any], decision: FraudDecision = FraudDecision.APPROVE
 ) -> AttemptRequest:
     """Return the request of a locked attempt. `decision`: what the fraud rules said of its payment."""
     verb = Verb(locked.attempt_verb)
@@ -145,11 +150,12 @@ def attempt_request(
         wants_authentication=decision is FraudDecision.VERIFY and not locked.is_off_session,
         return_url=locked.return_url,
         reference=locked.attempt_provider_reference,
-        charge_reference=_charge_reference(connection, locked, verb),
+        charge_reference=_charge_reference(change.connection, locked, verb),
         retries=locked.attempt_retries,
+        claimed_at=change.now,
         key_number=locked.attempt_key_number,
         reason=locked.attempt_reason,
-        payer=_payer(connection, locked),
+        payer=_payer(change.connection, locked),
     )
 
 

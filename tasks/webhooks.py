@@ -16,6 +16,7 @@ from domain.outcome import InDoubt, Outcome
 from domain.payment import AttemptStatus
 from gateways.base import AttemptRequest, DisputeGateway, GatewayError, SideEvent, WebhookEvent
 from gateways.failures import MalformedResponse
+from gateways.http import watch_for_failure
 from models import transition
 from models.audit import record_event
 from models.change import Change
@@ -25,6 +26,7 @@ from models.task_messages import WEBHOOK
 from models.webhook_events import close_event, lock_event, name_payment, postpone_event
 from models.webhook_matching import adopt_refund, find_payment_of, match_attempt
 from runtime import Runtime
+from runtime.credentials import watch_credentials
 from tasks.execute import attempt_request
 from tasks.failing_rows import counting_failures
 from tasks.payment_task import PaymentTask
@@ -53,8 +55,11 @@ def webhook(self: PaymentTask, event_row_id: str) -> None:
 
 
 def _look_up_and_apply(runtime: Runtime, event_row_id: str, look_up: _LookUp) -> None:
-    outcome = runtime.gateways[look_up.locked.attempt_provider].retrieve(look_up.attempt)
+    provider, has_entry = look_up.locked.attempt_provider, bool(look_up.locked.refused_credentials)
+    with watch_for_failure() as failure:
+        outcome = runtime.gateways[provider].retrieve(look_up.attempt)
     reach("webhook.looked_up")
+    watch_credentials(runtime, _ACTOR, provider, failure, has_entry=has_entry)
     applied = runtime.change(f"{_ACTOR}:{look_up.provider}", _apply, event_row_id, look_up.locked, outcome)
     if applied is not None:
         runtime.publish(applied.messages)
@@ -154,7 +159,7 @@ def _news(change: Change, row: Row[Any], event: WebhookEvent, attempt_id: str) -
     if not is_news:
         close_event(change, row, "applied", locked.id)
         return None
-    return _LookUp(row.provider, locked, attempt_request(change.connection, locked))
+    return _LookUp(row.provider, locked, attempt_request(change, locked))
 
 
 def _apply(change: Change, event_row_id: str, locked: Row[Any], outcome: Outcome) -> transition.Applied | None:

@@ -12,12 +12,14 @@ from domain.outcome import ActionRequired, NotSent, Outcome
 from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
 from gateways.base import AttemptRequest, FrontEndGateway, GatewayError
+from gateways.http import watch_for_failure
 from models import transition
 from models.api_keys import Role
 from models.front_end_intents import FrontEndIntent, accept_intent
 from models.request_bodies import CreateIntent
+from runtime.credentials import watch_credentials
 from webhooks.auth import allow, caller_of_names
-from webhooks.context import context, runtime
+from webhooks.context import PREFIX, context, own_address, runtime
 from webhooks.requests import idempotency_key, json_body
 from webhooks.responses import json_response
 
@@ -36,6 +38,7 @@ def stripe_intent() -> Response:
         "payment_id": intent.payment_id,
         "client_secret": _client_secret(intent, actor),
         "publishable_key": context().publishable_key,
+        "return_url": f"{own_address()}{PREFIX}/returns/{intent.attempt_id}",
         "amount": decimal_text(intent.money.minor, intent.money.currency),
         "currency": intent.money.currency,
     }
@@ -53,9 +56,11 @@ def _client_secret(intent: FrontEndIntent, actor: str) -> str:
         _record(intent, actor, ActionRequired(reference, {"type": "confirm_in_front_end"}))
 
     try:
-        with runtime().leases.hold(intent.attempt_id, intent.fencing_token):
+        with runtime().leases.hold(intent.attempt_id, intent.fencing_token), watch_for_failure() as failure:
             return gateway.open_intent(_attempt_request(intent), save_reference)
     except GatewayError as error:
+        # The next success of a worker takes the provider off the attention list.
+        watch_credentials(runtime(), actor, intent.provider, failure, has_entry=False)
         # No client secret was handed out, so nothing can be charged.
         _record(intent, actor, NotSent(str(error), is_retryable=False))
         raise
@@ -80,4 +85,5 @@ def _attempt_request(intent: FrontEndIntent) -> AttemptRequest:
         reference=None,
         charge_reference=None,
         retries=intent.retries,
+        claimed_at=runtime().clock.now(),
     )

@@ -69,6 +69,10 @@ class CoinbaseCommerceGateway:
         return decided(reference, lambda: outcome_of_charge(Charge.parse(data), attempt))
 
     def capture(self, attempt: AttemptRequest) -> Outcome:
+        """Accept what an unresolved charge has received: charges have no authorization."""
+        return self.accept(attempt)
+
+    def accept(self, attempt: AttemptRequest) -> Outcome:
         """Accept what an unresolved charge has received, whatever the amount: an operator has decided so."""
         return self._change(attempt, self._client.resolve_charge)
 

@@ -86,7 +86,8 @@ class PayPalGateway:
         is_live: bool = False,
         authorities: Sequence[x509.Certificate] = (),
     ) -> None:
-        api = JsonApi(base, read_seconds)
+        # A 403 of PayPal is about what a call does, or the buyer's account.
+        api = JsonApi(base, read_seconds, refusals=(401,))
         self._client = PayPalClient(api, AccessToken(api, client_id, client_secret, tokens, read_seconds))
         self._api_url = api_url.rstrip("/")
         self._webhook_id = webhook_id

@@ -78,8 +78,10 @@ class StripeGateway(StripeSavedMethods):
         base: str = DEFAULT_BASE,
         read_seconds: float = 30,
         publishable_key: str | None = None,
+        api_url: str = "",
     ) -> None:
         self.publishable_key = publishable_key
+        self._api_url = api_url
         self._is_live = "_live_" in secret_key
         self._webhook_secrets = webhook_secrets
         self._api = StripeClient(secret_key, base, read_seconds)
@@ -88,7 +90,7 @@ class StripeGateway(StripeSavedMethods):
         """Create the intent, have its id saved, confirm it."""
         reference = attempt.reference
         if reference is None:
-            if (fault := fault_of(attempt)) is not None:
+            if (fault := fault_of(attempt, self._return_url(attempt))) is not None:
                 param = "return_url" if fault == RETURN_URL_MISSING else None
                 return NotSent(fault, is_retryable=False, param=param)
             try:
@@ -99,7 +101,7 @@ class StripeGateway(StripeSavedMethods):
                 return failure.outcome_of_creation()
         # An existing reference is saved again, which raises where another worker has taken the attempt over.
         save_reference(reference)
-        return self._change(attempt, reference, "confirm", confirm_params(attempt))
+        return self._change(attempt, reference, "confirm", confirm_params(attempt, self._return_url(attempt)))
 
     def capture(self, attempt: AttemptRequest) -> Outcome:
         """Take the amount of an authorized intent; the rest is released."""
@@ -130,7 +132,7 @@ class StripeGateway(StripeSavedMethods):
 
         def call() -> Outcome:
             read = self._api.get(f"{_INTENTS}/{segment(reference)}", expand=["latest_charge"])
-            return outcome_of_requested(PaymentIntent.parse(read), reference, attempt.money.currency)
+            return outcome_of_requested(PaymentIntent.parse(read), reference, attempt)
 
         return looked_up(reference, call)
 
@@ -213,6 +215,10 @@ class StripeGateway(StripeSavedMethods):
         except PermissionMissing:
             return None
 
+    def _return_url(self, attempt: AttemptRequest) -> str | None:
+        """Return where Stripe sends the customer back: to us, or to the application where we have no public address."""
+        return attempt.return_address(self._api_url) if self._api_url else attempt.return_url
+
     def _create(self, params: Mapping[str, Any], attempt: AttemptRequest) -> Any:
         return self._api.post(_INTENTS, params, creation_key(attempt))
 
@@ -228,7 +234,7 @@ class StripeGateway(StripeSavedMethods):
 
         def call() -> Outcome:
             changed = self._api.post(f"{_INTENTS}/{segment(reference)}/{verb}", params, key(attempt, verb))
-            return outcome_of_requested(PaymentIntent.parse(changed), reference, attempt.money.currency)
+            return outcome_of_requested(PaymentIntent.parse(changed), reference, attempt)
 
         return decided(reference, call)
 

@@ -19,7 +19,7 @@ from gateways.stripe.next_actions import NextAction, next_action
 from gateways.stripe.requests import confirm_params, create_params
 from sandbox.server import RunningSandbox
 
-from .bench import SECONDS, Books, new_attempt, now
+from .bench import API_URL, SECONDS, Books, new_attempt, now
 from .benches.stripe import ProviderBench as StripeBench
 from .specifications import all_of
 from .test_gateway_operations import operation
@@ -214,8 +214,8 @@ def test_a_redirect_and_back(
     bench: StripeBench, stripe_gateway: Gateway, books: Books, method: PaymentMethod, result: str
 ) -> None:
     saved_attempt, outcome = waiting(stripe_gateway, attempt_request(bench, method, "50", "USD"))
-    assert outcome.next_action["type"] == "redirect_to_url"
-    assert press(outcome, result).startswith("https://shop.example/return?")
+    assert outcome.next_action["type"] == "redirect"
+    assert press(outcome, result).startswith(f"{API_URL}/returns/{saved_attempt.attempt_id}?")
     acted = stripe_gateway.retrieve(saved_attempt)
     if result == "success":
         assert acted == Approved(saved_attempt.reference, authorized=5000, captured=5000)
@@ -242,11 +242,11 @@ def test_a_redirect_may_hold_money_and_capture_a_part(
 
 
 @pytest.mark.parametrize("method", REDIRECTS)
-def test_a_redirect_needs_a_return_url_and_a_present_customer(
+def test_a_redirect_needs_an_address_to_return_to_and_a_present_customer(
     bench: StripeBench, stripe_gateway: Gateway, method: PaymentMethod
 ) -> None:
     attempt = attempt_request(bench, method, "50", "USD")
-    without = stripe_gateway.charge(replace(attempt, return_url=None), _never)
+    without = bench.gateway(api_url="").charge(replace(attempt, return_url=None), _never)
     assert without == NotSent("return_url_missing", is_retryable=False, param="return_url")
     away = stripe_gateway.charge(replace(attempt, is_off_session=True), _never)
     assert away == NotSent("not_supported", is_retryable=False)
@@ -324,7 +324,7 @@ def test_microdeposits_are_verified_on_the_page(
     [
         (None, {"type": "unknown"}),
         ({"type": "invented"}, {"type": "invented"}),
-        ({"type": "redirect_to_url"}, {"type": "redirect_to_url"}),
+        ({"type": "redirect_to_url"}, {"type": "redirect"}),
         ({"type": "use_stripe_sdk", "use_stripe_sdk": {"client_secret": "x"}}, {"type": "use_stripe_sdk"}),
         (
             {"type": "display_bank_transfer_instructions", "display_bank_transfer_instructions": {}},
@@ -344,7 +344,10 @@ def test_every_parameter_is_one_that_the_sdk_knows(bench: StripeBench, method: P
     attempt = attempt_request(bench, method, "50", "EUR", method_token="pm_1", wants_authentication=True)
     for specification in SPECIFICATIONS:
         operations = specification["operations"]
-        for name, params in (("create", create_params(attempt)), ("confirm", confirm_params(attempt))):
+        for name, params in (
+            ("create", create_params(attempt)),
+            ("confirm", confirm_params(attempt, attempt.return_url)),
+        ):
             assert unknown(params, operations[f"payment_intents.{name}"]["params"]) == []
 
 

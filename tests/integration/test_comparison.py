@@ -57,7 +57,7 @@ def request_elsewhere(system: System, payment_id: str, verb: Verb, minor: int) -
     attempt = system.attempts(payment_id)[0]
 
     def request(change: Any) -> Any:
-        return attempt_request(change.connection, transition.lock_attempt(change.connection, attempt.id))
+        return attempt_request(change, transition.lock_attempt(change.connection, attempt.id))
 
     charge = system.runtime.change("test", request)
     return replace(

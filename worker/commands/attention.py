@@ -62,7 +62,7 @@ def resolve(entry_id: str, action: str, note: str, *, write_off: bool) -> None:
 
 def _line(entry: dict[str, Any]) -> str:
     stake = f"{entry['amount_at_stake'] or '-'} {entry['currency'] or ''}".rstrip()
-    about = entry["payment_id"] or entry["webhook_event_id"]
+    about = entry["payment_id"] or entry["webhook_event_id"] or entry["provider"]
     closed = f"closed {entry['closed_at']} by {entry['closed_by']}" if entry["closed_at"] else ""
     return f"{entry['id']}  {entry['since']}  {entry['reason']:<21}  {stake:>14}  {about}  {closed}".rstrip()
 
