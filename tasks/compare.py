@@ -13,6 +13,7 @@ from domain.comparison import ShownRefund
 from domain.disputes import ShownDispute
 from gateways.base import AttemptRequest, DisputeGateway, GatewayError, RefundListing
 from models import comparisons, transition
+from models.cash_balances import ask_for_due_readings
 from models.change import Change
 from models.comparisons import Charge
 from models.disputes import apply_dispute, changed_disputes
@@ -41,6 +42,7 @@ def _catch_up(runtime: Runtime, provider: str, now: datetime) -> None:
     compared = 0
     while compared < _MOST_CHARGES:
         window = transact(runtime.engine, comparisons.next_window, provider, now)
+        runtime.publish(runtime.change(_ACTOR, ask_for_due_readings, provider, window))
         charges = runtime.read(comparisons.charges_due, provider, window)
         counts = compare_charges(runtime, provider, charges)
         if charges and counts.failed == len(charges):
