@@ -22,7 +22,7 @@ from gateways.stripe import webhooks
 from gateways.stripe.account_report import Account, EndpointPage, describe
 from gateways.stripe.cash_balances import StripeCashBalances
 from gateways.stripe.client import StripeClient
-from gateways.stripe.errors import PermissionMissing
+from gateways.stripe.errors import CustomerMissing, PermissionMissing
 from gateways.stripe.money import to_stripe
 from gateways.stripe.requests import (
     RETURN_URL_MISSING,
@@ -148,6 +148,8 @@ class StripeGateway(StripeSavedMethods, StripeCashBalances):
         params = base_params(attempt) | {"automatic_payment_methods": {"enabled": True}}
         try:
             intent = ConfirmableIntent.parse(self._create(params, attempt))
+        except CustomerMissing:
+            raise CustomerLost(CUSTOMER_MISSING) from None
         except CallFailed as failure:
             raise GatewayError(failure.reason) from None
         save_reference(intent.id)

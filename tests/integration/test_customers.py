@@ -102,6 +102,19 @@ def test_users_and_applications_do_not_share_a_customer(system: System) -> None:
     assert len(set(found)) == len(customers(system)) == 3
 
 
+def test_an_intent_for_a_front_end_is_the_customer_s_also_after_the_provider_has_lost_them(system: System) -> None:
+    first = system.request("/setup-intent", ADA)["customer_token"]
+    for invoice in ("inv-1", "inv-2"):
+        body = {"user_id": "ada", "amount": "12.30", "currency": "EUR"}
+        system.call("PUT", f"/invoices/{invoice}", body)
+    opened = system.request("/stripe-intent", {"invoice_id": "inv-1"})
+    assert intent(system, opened["payment_id"])["customer"] == first
+    system.provider.call("DELETE", f"/v1/customers/{first}")
+    responses = [system.post("/stripe-intent", {"invoice_id": "inv-2"}) for _ in range(2)]
+    assert [response.status_code for response in responses] == [502, 201]
+    assert intent(system, responses[1].json["payment_id"])["customer"] is None
+
+
 # --- a customer that the provider has lost ---
 
 
