@@ -27,6 +27,8 @@ class MovementKind(StrEnum):
     DISPUTE_RETURN = "dispute_return"  # given back to us after a dispute
     REFUND = "refund"  # given back
     REFUND_FAILURE = "refund_failure"  # a refund that came back, because the bank could not pay it out
+    UNMATCHED_RECEIPT = "unmatched_receipt"  # came from a customer and fits no payment
+    UNMATCHED_USE = "unmatched_use"  # went from there to a payment, or back to the customer
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
+from domain.cash_balance import ShownBalance
 from domain.charging import OTHER_AMOUNT
 from domain.comparison import ShownRefund
 from domain.disputes import ShownDispute
@@ -87,6 +88,14 @@ class SideEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class BalanceEvent:
+    """An event about the cash balances of a customer. `customer`: the provider's id."""
+
+    customer: str
+    currencies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class WebhookEvent:
     """What a stored webhook says: which object it is about, and the state of that object when it was sent.
 
@@ -94,7 +103,8 @@ class WebhookEvent:
     little, so that a look-up is needed. `charge_reference`: of a refund, the charge that it returns money from.
     `payment_id`: Celeriac's own id, where the provider repeats it. `side_event`: to be recorded, also where the event
     belongs to no known payment; a look-up follows it only if `is_news`, that is if the payment's state may have
-    changed too. `dispute`: the id of the dispute that the event is about, where it can be read."""
+    changed too. `dispute`: the id of the dispute that the event is about, where it can be read. `balance`: of an event
+    about no payment, the cash balances that have changed."""
 
     reference: str
     attempt_id: str | None
@@ -104,6 +114,7 @@ class WebhookEvent:
     payment_id: str | None = None
     is_news: bool = False
     dispute: str | None = None
+    balance: BalanceEvent | None = None
 
 
 # Stores the provider's reference of an attempt. Raises where another worker has taken the attempt over.
@@ -224,6 +235,20 @@ class DisputeGateway(Gateway, Protocol):
 
 
 @runtime_checkable
+class CashBalanceGateway(Gateway, Protocol):
+    """A provider that holds money of a customer which fits no payment. Both calls raise GatewayError where the provider
+    does not respond as needed."""
+
+    def read_balance(self, customer: str, currency: str) -> ShownBalance:
+        """Return how a customer's balance stands."""
+        ...
+
+    def return_balance(self, customer: str, money: Money, key: str) -> None:
+        """Give money of a balance back to the customer's bank account, once for each key. Raises ReturnRefused."""
+        ...
+
+
+@runtime_checkable
 class BlockchainGateway(Gateway, Protocol):
     """A provider of payments on a blockchain, which shows the progress of each."""
 
@@ -259,12 +284,24 @@ class SavedMethod:
 class SavedMethodsGateway(Gateway, Protocol):
     """A provider that keeps customers and their payment methods.
 
-    Every call raises GatewayError when the provider does not respond, NotFound for a customer or a method that does
-    not exist or belongs to another customer, and InvalidRequest when the request is at fault. `key`: an idempotency
-    key; a repeat with the same key creates nothing new."""
+    Every call raises GatewayError when the provider does not respond, CustomerLost for a customer that it does not
+    have, NotFound for a method that does not exist or belongs to another customer, and InvalidRequest when the request
+    is at fault. `key`: an idempotency key; a repeat with the same key creates nothing new."""
 
-    def create_customer(self, key: str, payer: Mapping[str, Any], metadata: Mapping[str, str]) -> str:
-        """Create a customer; return the provider's id."""
+    def needs_customer(self, method: PaymentMethod) -> bool:
+        """Tell whether a charge with this method needs a customer to whom the provider assigns the money."""
+        ...
+
+    def create_customer(self, key: str, metadata: Mapping[str, str]) -> str:
+        """Create a customer; return the provider's id. The same key needs the same metadata, so no personal data goes
+        with it.
+
+        Raises CallUnderWay and KeySpent."""
+        ...
+
+    def update_customer(self, customer: str, payer: Mapping[str, Any], *, is_paying_by_transfer: bool = False) -> None:
+        """Store the payer's data with the customer. `is_paying_by_transfer`: what comes by bank transfer is applied to
+        the customer's open payment."""
         ...
 
     def open_setup(self, customer: str, method: PaymentMethod, key: str) -> MethodSetup:
@@ -338,3 +375,19 @@ class WebhookOfOtherMode(Exception):
 
 class GatewayError(Exception):
     """The provider refused a call or did not respond; nothing was charged."""
+
+
+class CallUnderWay(GatewayError):
+    """Another call with the same idempotency key is running; a repeat returns what it returns."""
+
+
+class KeySpent(GatewayError):
+    """The provider has only a failure for this idempotency key, or has it for another request; a new key is needed."""
+
+
+class CustomerLost(GatewayError):
+    """The provider has no such customer any more; it may have been deleted there."""
+
+
+class ReturnRefused(GatewayError):
+    """The provider does not give this money back; a repeat is refused as well."""

@@ -21,6 +21,7 @@ from models.accept_payment import first_attempt, new_payment, store_payment
 from models.change import Change
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key, store_response
 from models.invoices import application_of_invoice, lock_invoice
+from models.provider_customers import User, find_customer
 from models.queries import invoice_position
 from models.request_bodies import CreateIntent
 from models.tables import attempts, payments
@@ -44,7 +45,7 @@ _intents = (
 @dataclass(frozen=True, slots=True)
 class FrontEndIntent:
     """A payment that a front end confirms. `reference` None: the provider's intent is not created yet. `retries`: how
-    often its creation has failed."""
+    often its creation has failed. `customer_token`: the user's customer at the provider, if there is one."""
 
     payment_id: str
     attempt_id: str
@@ -53,6 +54,8 @@ class FrontEndIntent:
     money: Money
     reference: str | None
     retries: int = 0
+    user: User | None = None
+    customer_token: str | None = None
 
 
 def accept_intent(
@@ -86,7 +89,8 @@ def accept_intent(
     else:
         intent = _store_intent(change, invoice, provider, money, request.return_url)
     store_response(connection, record, ApiResponse(201, {}, intent.payment_id))
-    return intent
+    user = User(invoice.application, invoice.user_id)
+    return replace(intent, user=user, customer_token=find_customer(connection, user, provider))
 
 
 def _store_intent(

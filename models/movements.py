@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, func, insert, select
 
 from domain.movement import AMOUNTS, Movement, MovementKind, amounts_of
 from models.change import Change
-from models.tables import movements, payments
+from models.tables import cash_balances, movements, payments
 
 _insert_movement = insert(movements)
 # Kinds that take the customer's money.
@@ -21,15 +21,23 @@ _PAGE = 5_000
 
 def book(change: Change, payment: Row[Any], attempt_id: str | None, provider: str, moved: Iterable[Movement]) -> None:
     """Append movements of a locked payment. Raises IntegrityError if one of them is booked already."""
+    subject = {"payment_id": payment.id, "cash_balance_id": None, "attempt_id": attempt_id}
+    _book(change, subject | {"provider": provider, "currency": payment.currency}, moved)
+
+
+def book_of_balance(change: Change, balance: Row[Any], moved: Iterable[Movement]) -> None:
+    """Append movements of a locked cash balance. Raises IntegrityError if one of them is booked already."""
+    subject = {"payment_id": None, "cash_balance_id": balance.id, "attempt_id": None}
+    _book(change, subject | {"provider": balance.provider, "currency": balance.currency}, moved)
+
+
+def _book(change: Change, subject: dict[str, Any], moved: Iterable[Movement]) -> None:
     rows = [
         {
-            "payment_id": payment.id,
-            "attempt_id": attempt_id,
-            "provider": provider,
+            **subject,
             "provider_id": movement.provider_id,
             "kind": movement.kind,
             "amount": movement.amount,
-            "currency": payment.currency,
             "source": change.actor,
             "booked_at": change.now,
         }
@@ -55,9 +63,9 @@ def is_duplicate(connection: Connection, provider: str, reference: str) -> bool:
 
 
 class Difference(NamedTuple):
-    """An amount of a payment that is not the sum of its movements, both in minor units."""
+    """An amount of a payment or a cash balance that is not the sum of its movements, both in minor units."""
 
-    payment_id: str
+    subject_id: str
     amount: str
     stored: int
     booked: int
@@ -70,7 +78,23 @@ def count(connection: Connection) -> tuple[int, int]:
 
 
 def differences(connection: Connection) -> Iterator[Difference]:
-    """Yield every amount of every payment that is not the sum of its movements, by the payments' ids."""
+    """Yield every amount of every payment and cash balance that is not the sum of its movements, by their ids."""
+    yield from _differences_of_payments(connection)
+    yield from _differences_of_balances(connection)
+
+
+def _differences_of_balances(connection: Connection) -> Iterator[Difference]:
+    booked = (
+        select(func.coalesce(func.sum(movements.c.amount), 0))
+        .where(movements.c.cash_balance_id == cash_balances.c.id)
+        .scalar_subquery()
+    )
+    stored = select(cash_balances.c.id, cash_balances.c.available, booked, cash_balances.c.currency)
+    for row in connection.execute(stored.where(cash_balances.c.available != booked).order_by(cash_balances.c.id)):
+        yield Difference(row[0], "available", row[1], int(row[2]), row[3])
+
+
+def _differences_of_payments(connection: Connection) -> Iterator[Difference]:
     after = ""
     while last := connection.scalar(_last_of_page(after)):
         # One statement reads a payment with its movements: read apart, one could be newer than the other.

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Table, and_, case, func, select
 
 from domain.attention import ACTIONS, Reason
 from domain.dunning import CaseState
@@ -19,6 +19,7 @@ from models.tables import (
     assessments,
     attempts,
     attention,
+    cash_balances,
     dunning_cases,
     events,
     invoices,
@@ -256,7 +257,11 @@ def what_happens_next(connection: Connection, payment_id: str) -> list[tuple[dat
 
 def movements_of(connection: Connection, payment_id: str) -> list[dict[str, Any]]:
     """Return the movements of a payment's money, in the order in which they were booked."""
-    booked = select(movements).where(movements.c.payment_id == payment_id).order_by(movements.c.id)
+    return _movements(connection, movements.c.payment_id == payment_id)
+
+
+def _movements(connection: Connection, is_meant: ColumnElement[bool]) -> list[dict[str, Any]]:
+    booked = select(movements).where(is_meant).order_by(movements.c.id)
     return [
         {
             "kind": row.kind,
@@ -273,10 +278,12 @@ def movements_of(connection: Connection, payment_id: str) -> list[dict[str, Any]
 
 # An entry about a webhook event is the application's whose payment the event is about.
 _payment_of_entry = func.coalesce(attention.c.payment_id, webhook_events.c.payment_id)
+_application_of_entry = func.coalesce(payments.c.application, cash_balances.c.application)
 _entries = (
-    select(attention, _payment_of_entry.label("about"), payments.c.application)
+    select(attention, _payment_of_entry.label("about"), _application_of_entry.label("application"))
     .join(webhook_events, webhook_events.c.id == attention.c.webhook_event_id, isouter=True)
     .join(payments, payments.c.id == _payment_of_entry, isouter=True)
+    .join(cash_balances, cash_balances.c.id == attention.c.cash_balance_id, isouter=True)
 )
 
 
@@ -301,7 +308,7 @@ def list_entries(
     """Return up to `limit` entries of the attention list after the id `after`, oldest first."""
     query = _entries.order_by(attention.c.id).limit(limit)
     if application is not None:
-        query = query.where(payments.c.application == application)
+        query = query.where(_application_of_entry == application)
     if is_open is not None:
         query = query.where(attention.c.closed_at.is_(None) if is_open else attention.c.closed_at.is_not(None))
     if reason is not None:
@@ -316,9 +323,11 @@ def show_entry(connection: Connection, entry_id: str, application: str | None) -
     row = find_entry(connection, entry_id, application)
     event = connection.execute(select(webhook_events).where(webhook_events.c.id == row.webhook_event_id)).one_or_none()
     payment = show_payment(connection, row.about, application) if row.about else None
+    balance = row.cash_balance_id and _show_balance(connection, row.cash_balance_id)
     return entry_view(row) | {
         "payment": payment,
-        "movements": payment["movements"] if payment else [],
+        "cash_balance": balance,
+        "movements": (payment or balance or {"movements": []})["movements"],
         # The event's text stays in the database: it may name the payer.
         "webhook": event
         and {
@@ -332,6 +341,19 @@ def show_entry(connection: Connection, entry_id: str, application: str | None) -
     }
 
 
+def _show_balance(connection: Connection, balance_id: str) -> dict[str, Any]:
+    """Return a customer's money that fits no payment, with its movements."""
+    row = connection.execute(select(cash_balances).where(cash_balances.c.id == balance_id)).one()
+    return {
+        "id": row.id,
+        "user_id": row.user_id,
+        "provider": row.provider,
+        "available": decimal_text(row.available, row.currency),
+        "currency": row.currency,
+        "movements": _movements(connection, movements.c.cash_balance_id == balance_id),
+    }
+
+
 def entry_view(row: Row[Any]) -> dict[str, Any]:
     """Return the public form of an entry. `actions`: what may be decided on it while it is open."""
     return {
@@ -341,6 +363,7 @@ def entry_view(row: Row[Any]) -> dict[str, Any]:
         "payment_id": row.about,
         "webhook_event_id": row.webhook_event_id,
         "provider": row.provider,
+        "cash_balance_id": row.cash_balance_id,
         "amount_at_stake": None if row.amount is None else decimal_text(row.amount, row.currency),
         "currency": row.currency,
         "data": row.data or {},

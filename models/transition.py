@@ -37,7 +37,7 @@ from models.dunning_cases import find_case, save_case
 from models.movements import TAKING, book, taken_by
 from models.queries import invoice_position
 from models.subscriptions import mark_subscription
-from models.tables import attempts, attention, breakers, dunning_cases, movements, payments
+from models.tables import attempts, attention, breakers, dunning_cases, movements, payments, provider_customers
 from models.task_messages import TaskMessage, message_for_attempt
 
 
@@ -98,6 +98,15 @@ _refused_credentials = (
     )
     .scalar_subquery()
 )
+_stored_customer = (
+    select(provider_customers.c.token)
+    .where(
+        provider_customers.c.application == payments.c.application,
+        provider_customers.c.user_id == payments.c.user_id,
+        provider_customers.c.provider == attempts.c.provider,
+    )
+    .scalar_subquery()
+)
 # Decisions and attempt requests need no more: each column costs, and personal data stays where it is.
 _UNREAD = {"payer", "metadata", "next_action", "failure_code", "is_captured_later"}
 _UNREAD_OF_ATTEMPT = {
@@ -122,6 +131,7 @@ _lock_attempt: Any = (
         _is_booked.label("is_booked"),
         _open_entries.label("open_entries"),
         _refused_credentials.label("refused_credentials"),
+        _stored_customer.label("stored_customer"),
     )
     .join(attempts, attempts.c.payment_id == payments.c.id)
     .outerjoin(breakers, (breakers.c.provider == attempts.c.provider) & (breakers.c.verb == attempts.c.verb))

@@ -9,7 +9,7 @@ from celery import shared_task
 from sqlalchemy.exc import DBAPIError, TimeoutError
 
 from domain.errors import CeleriacError, InvalidRequest
-from models.accept_payment import accept_payment
+from models.accept_payment import accept_payment, routing_request
 from models.idempotency import Caller
 from models.request_bodies import ProcessPayment, application_name
 from models.session import transact
@@ -40,7 +40,8 @@ def process(
             raise InvalidRequest("send the fields as keyword arguments")
         caller = Caller(application_name(application) if application else None, f"celery:{application or 'task'}")
         request = ProcessPayment.parse(fields)
-        now, choices = runtime.clock.now(), runtime.router.choices_or_refusal(request.routing_request)
+        routed = runtime.read(routing_request, request, caller)
+        now, choices = runtime.clock.now(), runtime.router.choices_or_refusal(routed)
         response = transact(runtime.engine, accept_payment, request, caller, key, now, choices)
     except CeleriacError as error:
         # Celery logs a refusal at INFO, which production does not show. The sentence names fields, never values.

@@ -13,6 +13,7 @@ from domain.disputes import ShownDispute
 from domain.outcome import InDoubt
 from gateways.base import AttemptRequest, DisputeGateway, Gateway, GatewayError, RefundListing
 from models import comparisons, transition
+from models.cash_balances import ask_for_due_readings
 from models.change import Change
 from models.comparisons import AtRest
 from models.disputes import apply_dispute, changed_disputes
@@ -55,6 +56,7 @@ def catch_up_at_rest(runtime: Runtime, gateway: RefundListing, budget: Budget) -
     provider, now = gateway.provider, runtime.clock.now()
     while not budget.is_spent:
         window = transact(runtime.engine, comparisons.next_window, provider, now)
+        runtime.publish(runtime.change(_ACTOR, ask_for_due_readings, provider, window))
         due = runtime.read(comparisons.at_rest_due, provider, window)
         counts = compare_at_rest(runtime, gateway, [item for _, item in due], budget=budget)
         position = _reached(window, due, counts, now)

@@ -19,10 +19,11 @@ from gateways.failures import MalformedResponse
 from gateways.http import watch_for_failure
 from models import transition
 from models.audit import record_event
+from models.cash_balances import ask_for_readings
 from models.change import Change
 from models.disputes import apply_dispute
 from models.failpoints import reach
-from models.task_messages import WEBHOOK
+from models.task_messages import WEBHOOK, TaskMessage
 from models.webhook_events import close_event, lock_event, name_payment, postpone_event
 from models.webhook_matching import adopt_refund, find_payment_of, match_attempt
 from runtime import Runtime
@@ -47,7 +48,9 @@ def webhook(self: PaymentTask, event_row_id: str) -> None:
     runtime = self.runtime
     with counting_failures(runtime, WEBHOOK, event_row_id):
         look_up = runtime.change(_ACTOR, _examine, runtime, event_row_id)
-        if isinstance(look_up, _DisputeLookUp):
+        if isinstance(look_up, _Readings):
+            runtime.publish(look_up.messages)
+        elif isinstance(look_up, _DisputeLookUp):
             _read_and_apply_dispute(runtime, event_row_id, look_up)
         elif look_up is not None:
             _look_up_and_apply(runtime, event_row_id, look_up)
@@ -103,6 +106,12 @@ class _LookUp(NamedTuple):
     attempt: AttemptRequest
 
 
+class _Readings(NamedTuple):
+    """The messages of the cash balances that an event is about, which are to be read."""
+
+    messages: tuple[TaskMessage, ...]
+
+
 class _DisputeLookUp(NamedTuple):
     """The dispute that an event of `provider` is about, by the provider's id."""
 
@@ -110,8 +119,9 @@ class _DisputeLookUp(NamedTuple):
     reference: str
 
 
-def _examine(change: Change, runtime: Runtime, event_row_id: str) -> _LookUp | _DisputeLookUp | None:
-    """Close the event if it is no news; otherwise return the attempt, or the dispute, that has to be looked up."""
+def _examine(change: Change, runtime: Runtime, event_row_id: str) -> _LookUp | _DisputeLookUp | _Readings | None:
+    """Close the event if it is no news; otherwise return the attempt or the dispute that has to be looked up. An event
+    about cash balances makes them due and is closed."""
     row = lock_event(change.connection, event_row_id)
     if row is None:
         return None
@@ -130,6 +140,10 @@ def _examine(change: Change, runtime: Runtime, event_row_id: str) -> _LookUp | _
     if event is None:
         close_event(change, row, "ignored", None)
         return None
+    if event.balance is not None:
+        messages = ask_for_readings(change, row.provider, event.balance.customer, event.balance.currencies)
+        close_event(change, row, "applied" if messages else "ignored", None)
+        return _Readings(messages)
     attempt_id = _match(change, row, event)
     if event.side_event is not None:
         payment_id = row.payment_id or _record_side_event(change, row, event, event.side_event, attempt_id)

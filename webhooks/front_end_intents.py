@@ -11,11 +11,12 @@ from domain.money import decimal_text
 from domain.outcome import ActionRequired, NotSent, Outcome
 from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
-from gateways.base import AttemptRequest, FrontEndGateway, GatewayError
+from gateways.base import AttemptRequest, CustomerLost, FrontEndGateway, GatewayError
 from gateways.http import watch_for_failure
 from models import transition
 from models.api_keys import Role
 from models.front_end_intents import FrontEndIntent, accept_intent
+from models.provider_customers import forget_customer
 from models.request_bodies import CreateIntent
 from runtime.credentials import watch_credentials
 from webhooks.auth import allow, caller_of_names
@@ -61,6 +62,8 @@ def _client_secret(intent: FrontEndIntent, actor: str) -> str:
     except GatewayError as error:
         # The next success of a worker takes the provider off the attention list.
         watch_credentials(runtime(), actor, intent.provider, failure, has_entry=False)
+        if isinstance(error, CustomerLost) and intent.user is not None and intent.customer_token is not None:
+            runtime().change(actor, forget_customer, intent.user, intent.provider, intent.customer_token)
         # No client secret was handed out, so nothing can be charged.
         _record(intent, actor, NotSent(str(error), is_retryable=False))
         raise
@@ -78,7 +81,7 @@ def _attempt_request(intent: FrontEndIntent) -> AttemptRequest:
         money=intent.money,
         method=PaymentMethod.STRIPE,
         method_token=None,
-        customer_token=None,
+        customer_token=intent.customer_token,
         is_off_session=False,
         wants_authentication=False,
         return_url=None,

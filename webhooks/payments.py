@@ -7,7 +7,8 @@ import re
 from flask import Blueprint, Response, request
 
 from domain.errors import InvalidRequest
-from models.accept_payment import accept_payment
+from domain.routing import RoutingRequest
+from models.accept_payment import accept_payment, routing_request
 from models.api_keys import Role
 from models.failpoints import reach
 from models.idempotency import ApiResponse
@@ -35,11 +36,18 @@ def process() -> Response:
 def accept(payment: ProcessPayment) -> ApiResponse:
     """Store a payment and publish its message."""
     key, now = required_idempotency_key(), runtime().clock.now()
-    choices = runtime().router.choices_or_refusal(payment.routing_request)
+    choices = runtime().router.choices_or_refusal(_routing_request(payment))
     response = transact(runtime().engine, accept_payment, payment, caller_of_names(), key, now, choices)
     reach("accept.committed")
     runtime().publish(response.messages)
     return response
+
+
+def _routing_request(payment: ProcessPayment) -> RoutingRequest:
+    # Most requests name what they charge, and cost no look into the database here.
+    if payment.payment_method_token is not None:
+        return payment.routing_request
+    return runtime().read(routing_request, payment, caller_of_names())
 
 
 @blueprint.get("/<payment_id>")

@@ -56,9 +56,16 @@ def fault_of(attempt: AttemptRequest, return_url: str | None) -> str | None:
     return None
 
 
-def needs_new_customer(attempt: AttemptRequest) -> bool:
-    """Tell whether the payment needs a new Customer at Stripe, to which it assigns the transferred money."""
-    return attempt.method in _TRANSFERS and attempt.customer_token is None
+def is_transfer(method: PaymentMethod) -> bool:
+    """Tell whether Stripe assigns the money of this method to a Customer before it is applied to an intent."""
+    return method in _TRANSFERS
+
+
+def default_type(attempt: AttemptRequest) -> str | None:
+    """Return the type of the default method that has to be charged because the attempt names none; None otherwise."""
+    if attempt.method_token is not None or attempt.method in _TRANSFERS or attempt.method in _REDIRECTS:
+        return None
+    return _METHOD_TYPES.get(attempt.method, "card")
 
 
 def create_params(attempt: AttemptRequest) -> dict[str, Any]:

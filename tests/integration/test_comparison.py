@@ -235,12 +235,25 @@ def test_a_hold_is_left_alone_until_it_is_released_elsewhere(system: System, pro
     assert system.rows(attention) == []
 
 
-def test_a_hold_of_which_more_was_captured_than_was_held_is_left_to_a_person(system: System) -> None:
+def test_a_hold_of_which_more_was_captured_than_was_held_is_booked_and_left_to_a_person(system: System) -> None:
     payment_id, _ = held(system, "paypal")
     account = system.sandbox.state.provider_of(PayPal).account
     order = account.orders[system.reference(payment_id)]
     more = {"amount": {"value": "14.00", "currency_code": "EUR"}, "final_capture": True}
     account.capture(order, order.of("authorizations")[0], more, "elsewhere")
+    compare_after(system, 1.1)
+    [entry] = system.rows(attention)
+    assert (entry.reason, entry.payment_id, entry.amount) == ("amount_mismatch", payment_id, 1400)
+    payment = system.payment(payment_id)
+    assert (payment.state, payment.captured) == ("captured", 1400)
+    compare_after(system, 2)
+    assert len(system.rows(attention)) == 1
+
+
+def test_a_hold_of_another_amount_than_in_the_books_is_left_to_a_person(system: System) -> None:
+    payment_id, _ = held(system, "paypal")
+    order = system.sandbox.state.provider_of(PayPal).account.orders[system.reference(payment_id)]
+    order.of("authorizations")[0].body["amount"]["value"] = "14.00"
     compare_after(system, 1.1)
     [entry] = system.rows(attention)
     assert (entry.reason, entry.payment_id, entry.amount) == ("hold_contradicting", payment_id, AMOUNT)

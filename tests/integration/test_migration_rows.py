@@ -47,11 +47,12 @@ ADDED: dict[str, dict[str, Any]] = {
     "webhook_events": {"failures": 0},
     "dunning_cases": {"failures": 0},
     "payments": NOTHING,
+    "customers": {"creation_key": None},
 }
 # Derived from the other rows.
 DERIVED, LEFT_TO_A_PERSON = "movements", "attention"
 # Filled by what comes later.
-EMPTY = {"comparisons", "disputes"}
+EMPTY = {"cash_balances", "comparisons", "disputes", "token_owners"}
 # Payments whose money does not match, as revision 0002 stores them: the amount is `authorized`, the reason is the
 # failure code.
 MISMATCHES = {

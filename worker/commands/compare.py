@@ -8,12 +8,13 @@ import click
 
 from domain.comparison import Window
 from gateways.base import EventListing, Gateway, GatewayError, RefundListing, VerifiedWebhook
+from models.cash_balances import ask_for_readings_since
 from models.comparisons import AtRest
 from runtime import Runtime
 from tasks.at_rest import compare_since
 from tasks.compare import comparable
 from tasks.event_lists import fetch_events
-from worker.commands.open_runtime import fail, open_runtime
+from worker.commands.open_runtime import ACTOR, fail, open_runtime
 
 _DEFAULT_DAYS = 90
 
@@ -24,7 +25,8 @@ _DEFAULT_DAYS = 90
 @click.option("--dry-run", is_flag=True, help="Store and book nothing; show what would be.")
 def compare(provider: str | None, since: datetime | None, *, dry_run: bool) -> None:
     """Fetch the events that no webhook has brought, then compare money that was taken or is held with what its
-    provider shows, and book what moved elsewhere."""
+    provider shows, and book what moved elsewhere. Workers then read the cash balances of customers who have an account
+    number."""
     with open_runtime() as runtime:
         gateways = comparable(runtime)
         if provider is not None and provider not in gateways:
@@ -42,6 +44,8 @@ def _compare(runtime: Runtime, gateway: Gateway, begin: datetime, *, is_dry_run:
     if not isinstance(gateway, RefundListing):
         return is_read
     counts = compare_since(runtime, gateway, begin, is_dry_run=is_dry_run, tell=_tell_difference)
+    if not is_dry_run:
+        runtime.publish(runtime.change(ACTOR, ask_for_readings_since, gateway.provider, begin))
     found = "would be booked" if is_dry_run else "booked"
     click.echo(f"{gateway.provider}: {counts.compared} attempts compared, {counts.found} differences {found}")
     return is_read and not counts.failed and not counts.is_cut
