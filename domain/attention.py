@@ -9,6 +9,7 @@ from enum import StrEnum
 from domain.allowed_operations import holds_mismatch
 from domain.errors import Conflict, InvalidRequest
 from domain.payment import CLOSED_UNPAID, Event, State
+from domain.webhook_status import WebhookStatus
 
 
 class Reason(StrEnum):
@@ -54,6 +55,11 @@ ACTIONS: dict[Reason, tuple[Action, ...]] = {
 }
 # A payment leaves these states by a person's decision only. Entering one opens an entry, leaving it closes that.
 HELD: dict[State, Reason] = {State.REVIEW: Reason.REVIEW, State.AMOUNT_MISMATCH: Reason.AMOUNT_MISMATCH}
+# Webhook events that only a person can make anything of.
+HELD_WEBHOOKS: dict[WebhookStatus, Reason] = {
+    WebhookStatus.UNREADABLE: Reason.WEBHOOK_UNREADABLE,
+    WebhookStatus.CONTRADICTING: Reason.WEBHOOK_CONTRADICTING,
+}
 # Events that leave something to a person in whatever state they happen.
 OPENED_BY: dict[Event, Reason] = {
     Event.REVIEW_REQUIRED: Reason.REVIEW,

@@ -51,6 +51,9 @@ def decide_void(context: DecisionContext, outcome: Outcome) -> Decision | None:
             booked = book_approval(whole, outcome)
             if booked is None:
                 return context.close(AttemptStatus.FAILED, code=ALREADY_CAPTURED)
+            if booked.attempt.get("status") is not AttemptStatus.SUCCEEDED:
+                # Not the money that was asked for, so the look-ups go on.
+                return context.doubt(Event.VOID_IN_DOUBT)
             return replace(booked, attempt=context.finish(AttemptStatus.FAILED, code=ALREADY_CAPTURED))
         case NotSent(is_retryable=True):
             return _not_executed(context, outcome, Event.VOID_FAILED)

@@ -137,7 +137,7 @@ def book_approval(context: DecisionContext, outcome: Approved) -> Decision | Non
     if outcome.captured:
         return book_capture(context, outcome)
     if context.state is State.AUTHORIZED:
-        return _look_up_after_expiry(context)
+        return _keep_hold(context)
     if context.state in CLOSED_UNPAID | IN_DUNNING:
         return None if is_known else _release(context, outcome)
     if outcome.authorized != context.attempt.amount:
@@ -152,8 +152,8 @@ def _book_authorization(context: DecisionContext, outcome: Approved) -> Decision
         "next_action": None,
         "failure_code": None,
     }
-    look_up: AttemptChanges = {"due_at": expires_at and expires_at + _AFTER_EXPIRY}
-    finished = context.finish(AttemptStatus.SUCCEEDED, outcome.reference) | look_up
+    finished = context.finish(AttemptStatus.SUCCEEDED, outcome.reference)
+    finished |= {"due_at": _next_look_up_of_hold(context.now, context.now, expires_at)}
     held = Movement(MovementKind.AUTHORIZATION, outcome.authorized, outcome.reference)
     return Decision(Event.CHARGE_AUTHORIZED, changes, finished, movements=(held,))
 
@@ -219,11 +219,18 @@ def end_by_provider(context: DecisionContext, outcome: Approved) -> Decision | N
     return replace(ended, effects=(CloseOtherAttempts(), *ended.effects))
 
 
-def _look_up_after_expiry(context: DecisionContext) -> Decision | None:
-    expiry = context.payment.authorization_expires_at
-    if context.attempt.verb is not Verb.AUTHORIZE or expiry is None or context.now < expiry:
+def _keep_hold(context: DecisionContext) -> Decision | None:
+    if context.attempt.status is not AttemptStatus.SUCCEEDED:
         return None
-    return Decision(None, attempt={"due_at": next_waiting_look_up(expiry, context.now)})
+    since, expiry = context.attempt.created_at, context.payment.authorization_expires_at
+    return Decision(None, attempt={"due_at": _next_look_up_of_hold(since, context.now, expiry)})
+
+
+def _next_look_up_of_hold(since: datetime, now: datetime, expiry: datetime | None) -> datetime:
+    """Return when held money is looked up next: after it should have ended, or as any wait where no end is known."""
+    if expiry is not None and now < expiry:
+        return expiry + _AFTER_EXPIRY
+    return next_waiting_look_up(expiry or since, now)
 
 
 def _decline(context: DecisionContext, decline: Decline, reference: str | None) -> Decision | None:

@@ -69,6 +69,8 @@ CLOSED_UNPAID = frozenset(
         State.REVERSED,
     }
 )
+# Nothing planned changes the payment any more.
+FINAL = COLLECTED | CLOSED_UNPAID | {State.BLOCKED}
 
 
 class Event(StrEnum):
@@ -270,6 +272,7 @@ class AttemptStatus(StrEnum):
 # The provider may be moving money for the attempt right now. One such attempt at most a payment, refunds aside.
 IN_FLIGHT = frozenset({AttemptStatus.DUE, AttemptStatus.OPEN, AttemptStatus.IN_DOUBT})
 UNFINISHED = IN_FLIGHT | {AttemptStatus.PENDING, AttemptStatus.ACTION_REQUIRED}
+FINISHED = frozenset({AttemptStatus.SUCCEEDED, AttemptStatus.DECLINED, AttemptStatus.FAILED, AttemptStatus.CANCELED})
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from domain.commands import Blocked, ReviewRequired
 from domain.decision import LEASE
 from domain.decline import DeclineClass
 from domain.errors import CeleriacError
-from domain.payment import CLOSED_UNPAID, IN_DUNNING, IN_PROGRESS, AttemptStatus, State, Verb
+from domain.payment import CLOSED_UNPAID, FINAL, IN_DUNNING, IN_PROGRESS, AttemptStatus, State, Verb
 from domain.routing import Choice
 from gateways.base import AttemptRequest
 from models import transition
@@ -33,7 +33,7 @@ from models.tables import api_keys, attempts, metadata
 from models.task_messages import DUNNING, RECONCILE, WEBHOOK, message_for_attempt
 from models.webhook_events import store_webhook_event
 from tests.determinism import START, CountedIds, StillClock
-from tests.integration.history_checks import ENDED, Stored
+from tests.integration.history_checks import Stored
 from tests.integration.simulated_provider import Object, Plan, SimulatedProvider
 from tests.provider import Json
 from tests.system import System
@@ -154,7 +154,7 @@ class Histories(RuleBasedStateMachine):
             *([self.review] if state == State.REVIEW else []),
             *([self.dunning] * 2 if self.due_cases() else []),
             *([self.pay_again] if state in CLOSED_UNPAID | IN_DUNNING else []),
-            *([self.next_invoice] if state in ENDED else []),
+            *([self.next_invoice] if state in FINAL else []),
         ]
 
     def seldom(self) -> list[Callable[[], None]]:

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Row, select
 from domain.movement import AMOUNTS, MovementKind, amounts_of
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
 from domain.payment import (
-    CLOSED_UNPAID,
     COLLECTED,
+    FINAL,
     IN_DUNNING,
     IN_FLIGHT,
     UNFINISHED,
@@ -29,8 +29,6 @@ from models.change import Change
 from models.tables import attempts, dunning_cases, events, invoices, movements, payments
 from tests.integration.simulated_provider import SimulatedProvider
 
-# Nothing more is taken. A void or a refund may still be under way.
-ENDED = CLOSED_UNPAID | COLLECTED | {State.BLOCKED}
 _WAITS_FOR_PERSON = (State.REVIEW, State.AMOUNT_MISMATCH)
 _DOUBT = {Event.CHARGE_IN_DOUBT, Event.CAPTURE_IN_DOUBT, Event.VOID_IN_DOUBT, Event.REFUND_IN_DOUBT, None}
 
@@ -90,7 +88,7 @@ class Stored:
     def _check_attempts(self, payment: Row[Any]) -> None:
         rows = [row for row in self.attempts if row.payment_id == payment.id]
         assert sum(row.verb != Verb.REFUND and row.status in IN_FLIGHT for row in rows) <= 1
-        if payment.state in ENDED:
+        if payment.state in FINAL:
             taking = (Verb.CHARGE, Verb.AUTHORIZE, Verb.CAPTURE)
             # A call that may have run is looked up to its end, also when another attempt has decided the payment.
             unseen = [row for row in rows if row.verb in taking and row.status in UNFINISHED and row.due_at is None]

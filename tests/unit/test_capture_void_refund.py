@@ -22,6 +22,7 @@ from domain.payment import (
 from .examples import (
     AUTHORIZED,
     HELD,
+    NOW,
     VOIDED,
     WHOLE,
     amounts,
@@ -101,3 +102,9 @@ def test_the_last_refund_completes_it_and_a_failed_refund_is_reversed() -> None:
     assert amounts(declined(), given, **all_given)["refunded"] == 600
     whole = replace(given, amount=1000)
     assert state_after(declined(), whole, **all_given) is State.CAPTURED
+
+
+def test_a_void_that_meets_money_that_was_not_asked_for_is_looked_up_again() -> None:
+    decided = decision_on(replace(WHOLE, captured=400), new_attempt(Verb.VOID), state=State.ACCEPTED)
+    assert decided.attempt["status"] is AttemptStatus.IN_DOUBT
+    assert decided.attempt["due_at"] > NOW
