@@ -23,7 +23,7 @@ class Reason(StrEnum):
     CAPTURE_REFUSED = "capture_refused"
     WEBHOOK_CONTRADICTING = "webhook_contradicting"
     WEBHOOK_UNREADABLE = "webhook_unreadable"
-    DISPUTE = "dispute"  # a bank has taken money until a dispute is decided; evidence is wanted in time
+    DISPUTE = "dispute"  # a bank has taken money, or may take it; evidence is wanted in time
     REFUND_ELSEWHERE = "refund_elsewhere"  # somebody gave money back beside Celeriac
     FAILING_ROW = "failing_row"  # a bug of our own stops a task again and again
 
@@ -66,22 +66,9 @@ OPENED_BY: dict[Event, Reason] = {
     Event.AMOUNT_MISMATCHED: Reason.AMOUNT_MISMATCH,
     Event.CHARGE_DUPLICATED: Reason.DUPLICATE,
     Event.DUPLICATE_REFUND_REVERSED: Reason.DUPLICATE,
-    Event.DISPUTE_WITHDRAWN: Reason.DISPUTE,
     Event.VOID_FAILED: Reason.VOID_REFUSED,
     Event.CAPTURE_FAILED: Reason.CAPTURE_REFUSED,
 }
-# Events with which a dispute is decided, or needs no evidence any more.
-DISPUTE_ENDS = frozenset(
-    {
-        Event.DISPUTE_RETURNED,
-        Event.PAYMENT_RESTORED,
-        Event.PAYMENT_REVERSED,
-        Event.PAYMENT_REVERSED_PARTLY,
-        Event.RETRY_SCHEDULED,
-        Event.GRACE_STARTED,
-        Event.CONSENT_WITHDRAWN,
-    }
-)
 # An outage of a provider is mostly over by then.
 LONG_DOUBT = timedelta(hours=1)
 # So many exceptions of a row's task are no accident.

@@ -103,7 +103,8 @@ def _book_refund(context: DecisionContext, amount: int, reference: str) -> Decis
         given = Movement(MovementKind.DUPLICATE_REFUND, -amount, reference)
         return Decision(Event.DUPLICATE_REFUNDED, attempt=finished, movements=(given,))
     total = context.payment.refunded + amount
-    event = Event.REFUNDED_FULLY if total == context.payment.captured - context.payment.lost else Event.REFUNDED_PARTLY
+    is_whole = context.state in COLLECTED and total == context.payment.captured - context.payment.lost
+    event = Event.REFUNDED_FULLY if is_whole else Event.REFUNDED_PARTLY
     return Decision(event, attempt=finished, movements=(Movement(MovementKind.REFUND, -amount, reference),))
 
 
@@ -113,8 +114,8 @@ def _take_refund_back(context: DecisionContext, code: str, reference: str) -> De
     if context.attempt.is_of_duplicate:
         back = Movement(MovementKind.DUPLICATE_REFUND_FAILURE, amount, reference)
         return Decision(Event.DUPLICATE_REFUND_REVERSED, attempt=finished, movements=(back,))
-    left = context.payment.refunded - amount
-    event = Event.REFUND_REVERSED_PARTLY if left else Event.REFUND_REVERSED_FULLY
+    is_whole = context.state in COLLECTED and context.payment.refunded == amount
+    event = Event.REFUND_REVERSED_FULLY if is_whole else Event.REFUND_REVERSED_PARTLY
     return Decision(event, attempt=finished, movements=(Movement(MovementKind.REFUND_FAILURE, amount, reference),))
 
 

@@ -176,9 +176,10 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.ACCEPTED, Event.CHARGE_WITHDRAWN): State.ACCEPTED,
     # the provider's books win: a charge that surfaces late is booked
     **_from(CLOSED_UNPAID | IN_DUNNING, Event.CHARGE_APPROVED, State.CAPTURED),
+    **_staying(tuple(sorted(COLLECTED)), Event.CHARGE_DUPLICATED),
+    # also of a payment that was reversed meanwhile, and is perhaps collected again
     **_staying(
-        tuple(sorted(COLLECTED)),
-        Event.CHARGE_DUPLICATED,
+        tuple(State),
         Event.DUPLICATE_REFUND_REQUESTED,
         Event.DUPLICATE_REFUNDED,
         Event.DUPLICATE_REFUND_REVERSED,
@@ -214,13 +215,11 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.AUTHORIZED, Event.VOID_SUCCEEDED): State.VOIDED,
     (State.AUTHORIZED, Event.AUTHORIZATION_EXPIRED): State.EXPIRED,
     # refunds
-    **_staying(
-        (State.CAPTURED, State.PARTIALLY_REFUNDED),
-        Event.REFUND_REQUESTED,
-        Event.REFUND_PENDING,
-        Event.REFUND_IN_DOUBT,
-        Event.REFUND_FAILED,
-    ),
+    **_staying((State.CAPTURED, State.PARTIALLY_REFUNDED), Event.REFUND_REQUESTED),
+    **_staying(tuple(State), Event.REFUND_PENDING, Event.REFUND_IN_DOUBT),
+    **_staying(tuple(sorted(set(State) - {State.ACCEPTED})), Event.REFUND_FAILED),
+    # a refund that was under way when a bank took the money back is booked, and changes no state
+    **_staying(tuple(sorted(set(State) - COLLECTED)), Event.REFUNDED_PARTLY, Event.REFUND_REVERSED_PARTLY),
     **_from((State.CAPTURED, State.PARTIALLY_REFUNDED), Event.REFUNDED_PARTLY, State.PARTIALLY_REFUNDED),
     **_from((State.CAPTURED, State.PARTIALLY_REFUNDED), Event.REFUNDED_FULLY, State.REFUNDED),
     **_from((State.REFUNDED, State.PARTIALLY_REFUNDED), Event.REFUND_REVERSED_PARTLY, State.PARTIALLY_REFUNDED),

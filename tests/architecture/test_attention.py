@@ -12,8 +12,8 @@ from worker.commands.payments import _WAITS_FOR
 
 from .source import files, nodes
 
-# Reasons that no event opens by itself: a look-up, the comparison or a failing task does.
-OPENED_OTHERWISE = {Reason.DOUBT, Reason.REFUND_ELSEWHERE, Reason.FAILING_ROW}
+# Reasons that no event opens by itself: a look-up, the comparison, an open dispute or a failing task does.
+OPENED_OTHERWISE = {Reason.DOUBT, Reason.REFUND_ELSEWHERE, Reason.DISPUTE, Reason.FAILING_ROW}
 # An operation that is asked for may be refused: each of them leaves what was asked for undone.
 REFUSED = {Event.VOID_FAILED, Event.CAPTURE_FAILED}
 

@@ -56,6 +56,9 @@ CRASHES = {
     WEBHOOK: ("webhook.looked_up", "webhook.applied"),
     DUNNING: ("dunning.swept", "dunning.advanced"),
 }
+RUNS = ("nothing",) * 4 + ("crash", "lag")
+# The clocks of two hosts.
+CLOCKS_DIFFER = timedelta(seconds=1)
 MODULES_WITH_FAILPOINTS = ("tasks.execute", "tasks.reconcile", "tasks.webhooks", "tasks.dunning")
 MONEY_AT_BANK = ("requires_action", "processing")
 
@@ -79,11 +82,12 @@ class Histories(RuleBasedStateMachine):
         transact(system.engine, _delete_rows)
         system.messages.clear()
         crash.clear()
-        self.provider = SimulatedProvider(
+        self.provider = self.new_provider(
             plan=self.plan,
             is_up=self.is_up,
             during_call=self.overtake,
             before_confirm=self.check_lease,
+            before_look_up=self.check_doubt,
             after_look_up=self.outrun,
             now=clock.now,
         )
@@ -95,6 +99,10 @@ class Histories(RuleBasedStateMachine):
         self.claimed: dict[str, int] = {}
         self.invoices = 1
         self.payment_ids: list[str] = []
+
+    def new_provider(self, **hooks: Any) -> SimulatedProvider:
+        """Return the provider of this history."""
+        return SimulatedProvider(**hooks)
 
     @initialize(data=st.data())
     def accept(self, data: Any) -> None:
@@ -177,14 +185,18 @@ class Histories(RuleBasedStateMachine):
         self.run(message.task, row.id, CRASHES[Verb.CHARGE if Verb(row.verb).is_collecting else Verb.REFUND])
 
     def run(self, task: str, row_id: str, crashes: tuple[str, ...]) -> None:
-        """Run a task in a process that may die."""
-        if not self.is_calm and self.choose(range(6)) == 0:
+        """Run a task in a process that may die, and whose clock may lag behind that of the others."""
+        happens = "nothing" if self.is_calm else self.choose(RUNS)
+        if happens == "crash":
             self.crash["point"] = self.choose(crashes)
+        lag = CLOCKS_DIFFER if happens == "lag" else timedelta()
+        self.clock.time -= lag
         try:
             self.system.run(task, row_id)
         except WorkerDied:
             pass
         finally:
+            self.clock.time += lag
             self.crash.clear()
 
     def plan(self, attempt: AttemptRequest) -> Plan:
@@ -205,6 +217,11 @@ class Histories(RuleBasedStateMachine):
     def check_lease(self, attempt: AttemptRequest) -> None:
         """Check that a worker which lost its lease before its reference was stored does not go on."""
         assert self.token_of(attempt) == self.claimed[attempt.attempt_id]
+
+    def check_doubt(self, attempt: AttemptRequest) -> None:
+        """Check that nobody looks an attempt up as if its worker lived: what it has sent is in doubt."""
+        [row] = self.system.rows(attempts, attempts.c.id == attempt.attempt_id)
+        assert row.status != AttemptStatus.OPEN
 
     def is_up(self) -> bool:
         """Return whether a look-up gets a response."""
@@ -288,6 +305,12 @@ class Histories(RuleBasedStateMachine):
         assert stored is not None
         self.run(*stored, CRASHES[WEBHOOK])
 
+    def deliver_latest(self) -> None:
+        """Deliver the newest event about each object."""
+        latest = {subject.reference: number for number, (subject, _) in enumerate(self.provider.events)}
+        for number in latest.values():
+            self.deliver(number, has_status=False)
+
     def undecided(self) -> list[Object]:
         objects = [*self.provider.intents.values(), *self.provider.refunds.values()]
         return [each for each in objects if each.status in MONEY_AT_BANK]
@@ -365,9 +388,7 @@ class Histories(RuleBasedStateMachine):
         while self.provider.late:
             self.delayed_call_arrives()
         for _ in range(3):
-            latest = {subject.reference: number for number, (subject, _) in enumerate(self.provider.events)}
-            for number in latest.values():
-                self.deliver(number, has_status=False)
+            self.deliver_latest()
             # A webhook may have put off by seconds what was due.
             self.move_clock(timedelta(hours=7))
             self.system.sweep()

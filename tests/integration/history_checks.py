@@ -134,6 +134,9 @@ def _check_step(change: Change, before: Row[Any], trigger: Any, applied: transit
     after = transition.lock_attempt(change.connection, before.attempt_id)
     expected = before.state if decision.event is None else target(State(before.state), decision.event)
     assert after.state == expected
+    if before.state == State.IN_DOUBT and after.state == State.ACCEPTED:
+        # A payment that is accepted can be canceled, so nothing of it may be under way.
+        assert isinstance(trigger, NotSent)
     if isinstance(trigger, InDoubt):
         assert decision.event in _DOUBT
     if after.state == State.DECLINED and before.state != after.state:
