@@ -29,15 +29,17 @@ def _opened(context: DecisionContext, decision: Decision) -> Iterator[OpenAttent
     if reason is None and _is_long_doubt(context, decision):
         reason = Reason.DOUBT
     if reason is not None:
-        yield OpenAttention(reason, _at_stake(context, decision, reason), _detail(decision))
+        at_stake = _at_stake(context, decision, reason)
+        yield OpenAttention(reason, at_stake, _detail(context, decision), adds=reason is Reason.DOUBT)
 
 
-def _detail(decision: Decision) -> dict[str, str | int]:
-    """Name the provider's object that moved, where one did: a payment may be on the list for several."""
-    if not decision.movements:
-        return {}
-    moved = decision.movements[0]
-    return {"reference": moved.provider_id, "amount": abs(moved.amount)}
+def _detail(context: DecisionContext, decision: Decision) -> dict[str, str | int]:
+    """Name the provider's object that moved, or else the attempt: a payment may be on the list for several."""
+    attempt = context.given_attempt
+    if decision.movements:
+        moved = decision.movements[0]
+        return {"reference": moved.provider_id, "amount": abs(moved.amount)}
+    return {"attempt": attempt.id, "amount": attempt.amount} if attempt is not None else {}
 
 
 def _at_stake(context: DecisionContext, decision: Decision, reason: Reason) -> int:

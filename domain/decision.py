@@ -107,12 +107,13 @@ class CloseSiblingCases:
 
 @dataclass(frozen=True, slots=True)
 class OpenAttention:
-    """Put the payment on the attention list, or add to its open entry with this reason. `amount`: all that is at stake.
-    `detail`: what is added: references, codes, amounts in minor units."""
+    """Put the payment on the attention list, or add to its open entry with this reason. `amount`: all that is at stake;
+    if it `adds`, what comes to that. `detail`: what is added: references, codes, amounts in minor units."""
 
     reason: Reason
     amount: int
     detail: Mapping[str, str | int] = field(default_factory=dict)
+    adds: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,11 @@ class WebhookEvent:
     is_news: bool = False
     dispute: str | None = None
 
+    @property
+    def names_nothing(self) -> bool:
+        """Whether only a look-up of the dispute can tell whose charge it is about."""
+        return not (self.reference or self.attempt_id or self.payment_id)
+
 
 # Stores the provider's reference of an attempt. Raises where another worker has taken the attempt over.
 SaveReference = Callable[[str], None]

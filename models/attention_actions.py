@@ -133,8 +133,9 @@ def _duplicates(connection: Connection, payment_id: str) -> list[_Duplicate]:
 def _look_again(change: Change, entry: _Entry) -> Messages:
     match Reason(entry.row.reason):
         case Reason.FAILING_ROW:
-            message = run_again(change, entry.row.data["task"], entry.row.data["row"])
-            return (message,) if message else ()
+            failing = entry.row.data.get("details") or [entry.row.data]
+            messages = (run_again(change, row["task"], row["row"]) for row in failing)
+            return tuple(message for message in messages if message)
         case Reason.VOID_REFUSED:
             return (_repeat(change, entry.about, Verb.VOID),)
         case Reason.CAPTURE_REFUSED:

@@ -87,7 +87,7 @@ def _apply_dispute(change: Change, event_row_id: str, shown: ShownDispute) -> tr
     if row is None:
         return None
     applied = apply_dispute(change, row.provider, shown)
-    close_event(change, row, WebhookStatus.APPLIED, row.payment_id)
+    close_event(change, row, WebhookStatus.APPLIED, applied.row_before.id if applied else row.payment_id)
     return applied
 
 
@@ -129,7 +129,7 @@ def _examine(change: Change, runtime: Runtime, event_row_id: str) -> _LookUp | _
     attempt_id = _match(change, row, event)
     if event.side_event is not None:
         payment_id = row.payment_id or _record_side_event(change, row, event, event.side_event, attempt_id)
-        if event.dispute is not None and payment_id is not None:
+        if event.dispute is not None and (payment_id is not None or event.names_nothing):
             return _DisputeLookUp(row.provider, event.dispute)
         if attempt_id is None or not event.is_news:
             close_event(change, row, WebhookStatus.APPLIED, payment_id)
