@@ -8,7 +8,16 @@ from datetime import timedelta
 from domain.charging import LATE_AUTHORIZATION, book_approval, book_capture, end_by_provider
 from domain.decision import Decision, DecisionContext
 from domain.movement import Movement, MovementKind
-from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome, Pending
+from domain.outcome import (
+    AmountMismatch,
+    Approved,
+    AuthenticationRequired,
+    Declined,
+    InDoubt,
+    NotSent,
+    Outcome,
+    Pending,
+)
 from domain.payment import CLOSED_UNPAID, COLLECTED, IN_FLIGHT, AttemptStatus, Event, State
 
 # Longer than any call lasts, plus the time until a provider's books show what a call did.
@@ -30,7 +39,7 @@ def decide_capture(context: DecisionContext, outcome: Outcome) -> Decision | Non
             if context.state not in CLOSED_UNPAID | {State.AUTHORIZED, State.AMOUNT_MISMATCH}:
                 return context.close(AttemptStatus.SUCCEEDED)
             return book_capture(context, replace(outcome, authorized=max(context.payment.authorized, amount)))
-        case Approved():
+        case Approved() | AmountMismatch():
             return _not_executed(context, _NOT_EXECUTED, Event.CAPTURE_FAILED)
     return _decide_failure(context, outcome, Event.CAPTURE_IN_DOUBT, Event.CAPTURE_FAILED)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from domain.money import Money
+from domain.movement import Movement, MovementKind
 from domain.outcome import Declined, Outcome
 from domain.payment import AttemptStatus
 
@@ -24,6 +26,19 @@ class ShownRefund:
     reference: str
     outcome: Outcome
     attempt_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFee:
+    """What the provider keeps for a charge. `reference`: of the object that shows it. `fee`: in its own currency."""
+
+    reference: str
+    fee: Money
+
+    @property
+    def movement(self) -> Movement:
+        """The movement of the fee."""
+        return Movement(MovementKind.FEE, -self.fee.minor, self.reference, self.fee.currency)
 
 
 def is_refund_news(known: AttemptStatus | None, shown: Outcome) -> bool:

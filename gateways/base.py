@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
-from domain.comparison import ShownRefund
+from domain.comparison import ShownFee, ShownRefund
 from domain.disputes import ShownDispute
 from domain.money import Money
 from domain.outcome import Outcome
@@ -173,6 +173,15 @@ class RefundListing(Gateway, Protocol):
 
     def refunds_of(self, charge: AttemptRequest) -> list[ShownRefund]:
         """Return every refund of the charge with `charge.reference`. Raises GatewayError when it cannot be read."""
+        ...
+
+
+@runtime_checkable
+class FeeGateway(Gateway, Protocol):
+    """A provider that shows what it keeps for a charge."""
+
+    def fees_of(self, charge: AttemptRequest) -> list[ShownFee]:
+        """Return the fees of the charge with `charge.reference`, none while they are not known. Raises GatewayError."""
         ...
 
 

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, or_, select, update
 
-from domain.comparison import LONGEST_WINDOW, STEPS, ShownRefund, is_refund_news
+from domain.comparison import LONGEST_WINDOW, STEPS, ShownFee, ShownRefund, is_refund_news
 from domain.movement import MovementKind
 from domain.payment import AttemptStatus
 from models import transition
 from models.change import Change
+from models.movements import book_fee
 from models.session import insert_new
 from models.tables import attempts, comparisons, movements
 from models.task_messages import TaskMessage
@@ -93,6 +94,13 @@ def take_in(change: Change, provider: str, charge: Charge, shown: Iterable[Shown
         adopted = adopt_refund(change, provider, refund.reference, refund.outcome, charge.reference, None)
         messages += [adopted] if adopted else []
     return tuple(messages)
+
+
+def book_fees(change: Change, provider: str, charge: Charge, shown: Iterable[ShownFee]) -> None:
+    """Book what the provider keeps for a charge, each fee once."""
+    payment = transition.lock_attempt(change.connection, charge.attempt_id)
+    for fee in shown:
+        book_fee(change, payment, charge.attempt_id, provider, fee.movement)
 
 
 def _is_news(change: Change, provider: str, refund: ShownRefund) -> bool:

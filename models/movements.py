@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Row, case, func, insert, select
 
 from domain.movement import AMOUNTS, Movement, MovementKind, amounts_of
 from models.change import Change
-from models.tables import movements, payments
+from models.session import insert_new
+from models.tables import attempts, movements, payments
 
 _insert_movement = insert(movements)
 # Kinds that take the customer's money.
@@ -20,22 +21,38 @@ _PAGE = 5_000
 
 def book(change: Change, payment: Row[Any], attempt_id: str | None, provider: str, moved: Iterable[Movement]) -> None:
     """Append movements of a locked payment. Raises IntegrityError if one of them is booked already."""
-    rows = [
-        {
-            "payment_id": payment.id,
-            "attempt_id": attempt_id,
-            "provider": provider,
-            "provider_id": movement.provider_id,
-            "kind": movement.kind,
-            "amount": movement.amount,
-            "currency": payment.currency,
-            "source": change.actor,
-            "booked_at": change.now,
-        }
-        for movement in moved
-    ]
+    rows = [_row(change, payment, attempt_id, provider, movement) for movement in moved]
     if rows:
         change.connection.execute(_insert_movement, rows)
+
+
+def book_fee(change: Change, payment: Row[Any], attempt_id: str, provider: str, fee: Movement) -> bool:
+    """Append the fee of a charge of a locked payment, once; return whether it was missing."""
+    return insert_new(change.connection, movements, _row(change, payment, attempt_id, provider, fee))
+
+
+def has_fee(connection: Connection, attempt_id: str) -> bool:
+    """Tell whether the fee of a charge is booked."""
+    is_fee = (movements.c.attempt_id == attempt_id) & (movements.c.kind == MovementKind.FEE)
+    payment_id = select(attempts.c.payment_id).where(attempts.c.id == attempt_id).scalar_subquery()
+    booked = select(movements.c.id).where(movements.c.payment_id == payment_id, is_fee)
+    return connection.execute(booked).first() is not None
+
+
+def _row(
+    change: Change, payment: Row[Any], attempt_id: str | None, provider: str, movement: Movement
+) -> dict[str, Any]:
+    return {
+        "payment_id": payment.id,
+        "attempt_id": attempt_id,
+        "provider": provider,
+        "provider_id": movement.provider_id,
+        "kind": movement.kind,
+        "amount": movement.amount,
+        "currency": movement.currency or payment.currency,
+        "source": change.actor,
+        "booked_at": change.now,
+    }
 
 
 def taken_by(connection: Connection, payment_id: str) -> frozenset[str]:
@@ -78,6 +95,26 @@ def differences(connection: Connection) -> Iterator[Difference]:
                 if getattr(row, amount) != booked[amount]:
                     yield Difference(row.id, amount, getattr(row, amount), booked[amount], row.currency)
         after = page[-1].id
+
+
+class OtherCurrency(NamedTuple):
+    """A movement, and no fee, that is not in the currency of its payment."""
+
+    payment_id: str
+    kind: str
+    provider_id: str
+    currency: str
+
+
+def of_other_currency(connection: Connection) -> list[OtherCurrency]:
+    """Return the movements that no amount of their payment can be a sum of."""
+    found = (
+        select(movements.c.payment_id, movements.c.kind, movements.c.provider_id, movements.c.currency)
+        .join(payments, payments.c.id == movements.c.payment_id)
+        .where(movements.c.currency != payments.c.currency, movements.c.kind != MovementKind.FEE)
+        .order_by(movements.c.id)
+    )
+    return [OtherCurrency(*row) for row in connection.execute(found)]
 
 
 def _page(after: str) -> Any:

@@ -11,11 +11,12 @@ from celery import shared_task
 
 from domain.comparison import ShownRefund
 from domain.disputes import ShownDispute
-from gateways.base import AttemptRequest, DisputeGateway, GatewayError, RefundListing
+from gateways.base import AttemptRequest, DisputeGateway, FeeGateway, GatewayError, RefundListing
 from models import comparisons, transition
 from models.change import Change
 from models.comparisons import Charge
 from models.disputes import apply_dispute, changed_disputes
+from models.movements import has_fee
 from models.session import transact
 from models.task_messages import COMPARE, TaskMessage
 from runtime import Runtime
@@ -105,6 +106,8 @@ def _compare(runtime: Runtime, provider: str, charge: Charge, *, is_dry_run: boo
     request = runtime.change(_ACTOR, _request, charge)
     if isinstance(gateway, DisputeGateway):
         _compare_disputes(runtime, provider, gateway.disputes_of(request), is_dry_run=is_dry_run)
+    if isinstance(gateway, FeeGateway) and not is_dry_run and not runtime.read(has_fee, charge.attempt_id):
+        runtime.change(_ACTOR, comparisons.book_fees, provider, charge, gateway.fees_of(request))
     shown = gateway.refunds_of(request)
     found = runtime.change(_ACTOR, comparisons.unknown_refunds, provider, shown)
     if found and not is_dry_run:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from celery import shared_task
 
-from domain.claiming import has_lost_its_worker, may_look_up
-from domain.outcome import WORKER_LOST, InDoubt, NotSent
+from domain.claiming import may_look_up
+from domain.outcome import NotSent
 from domain.payment import AttemptStatus
 from gateways.base import AttemptRequest
 from models import transition
@@ -17,7 +17,7 @@ from models.change import Change
 from models.failpoints import reach
 from models.task_messages import RECONCILE, is_due, message_for_attempt
 from runtime import Runtime
-from tasks.execute import attempt_request, record
+from tasks.execute import as_looked_up, attempt_request, record
 from tasks.failing_rows import counting_failures
 from tasks.payment_task import ACTOR, PaymentTask
 
@@ -62,7 +62,5 @@ def _claim(change: Change, runtime: Runtime, attempt_id: str) -> _Claimed | None
     if row.attempt_provider not in runtime.gateways:
         _log.error("attempt %s waits: %s is not configured in this worker", attempt_id, row.attempt_provider)
         return None
-    if has_lost_its_worker(status):
-        transition.apply(change, row, InDoubt(WORKER_LOST))
-        row = transition.lock_attempt(change.connection, attempt_id)
+    row = as_looked_up(change, row)
     return _Claimed(attempt_request(change.connection, row), take_lease(change, row), row.attempt_provider)

@@ -26,7 +26,7 @@ from models.task_messages import WEBHOOK
 from models.webhook_events import close_event, lock_event, name_payment, postpone_event
 from models.webhook_matching import adopt_refund, find_payment_of, match_attempt
 from runtime import Runtime
-from tasks.execute import attempt_request
+from tasks.execute import as_looked_up, attempt_request
 from tasks.failing_rows import counting_failures
 from tasks.payment_task import PaymentTask
 
@@ -155,6 +155,7 @@ def _news(change: Change, row: Row[Any], event: WebhookEvent, attempt_id: str) -
     if not is_news:
         close_event(change, row, WebhookStatus.APPLIED, locked.id)
         return None
+    locked = as_looked_up(change, locked)
     return _LookUp(row.provider, locked, attempt_request(change.connection, locked))
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
-from domain.comparison import ShownRefund
+from domain.comparison import ShownFee, ShownRefund
 from domain.disputes import ShownDispute
 from domain.outcome import AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
 from domain.payment import Verb
@@ -30,6 +30,7 @@ from gateways.paypal.certificates import PAYPAL_HOSTS, Certificates, paypal_plac
 from gateways.paypal.client import PayPalClient
 from gateways.paypal.disputes import Dispute, DisputedCapture, DisputeList, shown_dispute
 from gateways.paypal.errors import SEND_BACK, is_missing, issue_of, outcome_of_refusal
+from gateways.paypal.fees import OrderWithFees, shown_fees
 from gateways.paypal.requests import (
     DecimalsNotSupported,
     capture_request,
@@ -325,6 +326,14 @@ class PayPalGateway:
                 raise GatewayError(issue_of(response))
             order = read_order(response.body, charge.charged_reference)
             return [ShownRefund(made.id, outcome_of_refund(made), made.invoice_id) for made in order.refunds]
+        except CallFailed as failure:
+            raise GatewayError(failure.reason) from None
+
+    def fees_of(self, charge: AttemptRequest) -> list[ShownFee]:
+        """Return the fees of an order's captures."""
+        try:
+            order = self._get_good(f"{_ORDERS}/{segment(charge.charged_reference)}")
+            return shown_fees(OrderWithFees.parse(order))
         except CallFailed as failure:
             raise GatewayError(failure.reason) from None
 

@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from domain.money import Money
 from domain.payment import Verb
 from models import transition
-from models.movements import differences
-from models.session import read
+from models.movements import differences, of_other_currency
+from models.session import read, transact
+from models.tables import movements
 from models.task_messages import COMPARE
 from tasks.execute import attempt_request
 from tests.contract.bench import PAYER
@@ -147,3 +149,49 @@ def test_a_provider_that_is_down_is_compared_later(system: System) -> None:
     system.provider.heal()
     compare_after(system, 0.1)
     assert system.payment(payment_id).refunded == 500
+
+
+# --- fees ---
+
+
+def fees(system: System, payment_id: str) -> list[tuple[int, str]]:
+    """Return the booked fees of a payment."""
+    is_fee = (movements.c.payment_id == payment_id) & (movements.c.kind == "fee")
+    return [(row.amount, row.currency) for row in system.rows(movements, is_fee)]
+
+
+def test_the_fee_of_a_charge_is_booked_once_and_is_no_part_of_its_amounts(system: System) -> None:
+    payment_id = system.pay()
+    system.run_until_idle()
+    system.run(COMPARE)
+    assert fees(system, payment_id) == []
+    for days in (1, 2):
+        system.move_clock(days=days, hours=2)
+        system.run(COMPARE)
+    assert fees(system, payment_id) == [(-35, "EUR")]
+    assert system.payment(payment_id).captured == AMOUNT
+    shown = system.get(f"/{payment_id}").json["movements"][-1]
+    assert (shown["kind"], shown["amount"], shown["currency"]) == ("fee", "-0.35", "EUR")
+    assert read(system.engine, lambda connection: list(differences(connection))) == []
+
+
+def test_a_fee_may_have_a_currency_of_its_own_and_nothing_else(system: System) -> None:
+    payment_id = system.pay()
+    system.run_until_idle()
+    stripe = next(each for each in system.sandbox.state.providers if each.provider == "stripe")
+    [transaction] = stripe.account.balance_transactions.values()
+    transaction["currency"] = "usd"
+    system.run(COMPARE)
+    system.move_clock(days=1, hours=2)
+    system.run(COMPARE)
+    assert fees(system, payment_id) == [(-35, "USD")]
+    assert read(system.engine, of_other_currency) == []
+    transact(system.engine, lambda connection: connection.execute(update(movements).values(currency="USD")))
+    assert [row.kind for row in read(system.engine, of_other_currency)] == ["charge"]
+
+
+def test_paypal_s_fee_is_that_of_the_capture(system: System) -> None:
+    payment_id, _ = taken(system, "paypal")
+    system.run(COMPARE)
+    compare_after(system, 1.1)
+    assert fees(system, payment_id) == [(-42, "EUR")]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from domain.outcome import (
+    AmountMismatch,
     Approved,
     InDoubt,
     NotSent,
@@ -108,3 +109,10 @@ def test_a_void_that_meets_money_that_was_not_asked_for_is_looked_up_again() -> 
     decided = decision_on(replace(WHOLE, captured=400), new_attempt(Verb.VOID), state=State.ACCEPTED)
     assert decided.attempt["status"] is AttemptStatus.IN_DOUBT
     assert decided.attempt["due_at"] > NOW
+
+
+def test_an_accepted_mismatch_that_the_provider_still_shows_is_accepted_once_more() -> None:
+    held = {"state": State.AMOUNT_MISMATCH, "received": 600}
+    attempt = new_attempt(Verb.CAPTURE, AttemptStatus.IN_DOUBT, amount=600)
+    decided = decision_on(AmountMismatch("pi_1", 600, "underpaid"), attempt, **held)
+    assert (decided.attempt["status"], decided.attempt["retries"]) == (AttemptStatus.DUE, 1)

@@ -6,7 +6,7 @@ import click
 
 from domain.money import decimal_text
 from models.ends import rows_without_end
-from models.movements import Difference, count, differences
+from models.movements import Difference, count, differences, of_other_currency
 from worker.commands.open_runtime import fail, open_runtime
 
 # Beyond these, more lines say nothing new.
@@ -25,12 +25,17 @@ def verify() -> None:
     with open_runtime() as runtime:
         payments, movements = runtime.read(count)
         found = runtime.read(lambda connection: list(differences(connection)))
+        strange = runtime.read(of_other_currency)
         endless = runtime.read(rows_without_end)
     click.echo(f"{payments} payments, {movements} movements")
     for row in endless[:_MOST_LINES]:
         click.echo(f"{row.table}  {row.id}  {row.status}  waits without an end", err=True)
     for difference in found[:_MOST_LINES]:
         _print_difference(difference)
+    for moved in strange[:_MOST_LINES]:
+        click.echo(f"{moved.payment_id}  {moved.kind} {moved.provider_id}  is in {moved.currency}", err=True)
+    if strange:
+        fail(f"{len(strange)} movements are not in the currency of their payment")
     if found:
         fail(f"{len(found)} amounts are not the sums of their movements")
     click.echo("every amount is the sum of its movements")
