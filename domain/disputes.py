@@ -56,6 +56,10 @@ class ShownDispute:
         """Tell whether the dispute stands otherwise than it is stored."""
         return (self.status, self.withdrawn, self.lost) != (status, withdrawn, lost)
 
+    def is_opened_since(self, status: str | None) -> bool:
+        """Tell whether it is open and was not when it was stored with this status, if at all."""
+        return self.is_open and status != self.status
+
     @property
     def is_open(self) -> bool:
         """Whether it is not decided yet."""

@@ -38,7 +38,7 @@ def apply_dispute(change: Change, provider: str, shown: ShownDispute) -> Applied
         lost_more=shown.lost - (known.lost if known else 0),
         is_return=shown.is_return,
         reason=shown.reason,
-        is_opened=shown.is_open and (known is None or known.status != shown.status),
+        is_opened=shown.is_opened_since(known.status if known else None),
         disputed=_others_at_stake(change.connection, payment_id, shown) + (shown.amount if shown.is_open else 0),
         respond_by=shown.respond_by,
     )

@@ -152,7 +152,7 @@ def test_a_dispute_without_webhooks_is_booked_by_the_comparison(system: System) 
     system.provider.control(f"disputes/{reference}/close", {"result": "lost"})
     system.move_clock(days=1, hours=2)
     system.run(COMPARE)
-    assert (system.state(payment_id), booked(system, payment_id)[-1]) == ("reversed", ("dispute", -AMOUNT))
+    assert (system.state(payment_id), ("dispute", -AMOUNT) in booked(system, payment_id)) == ("reversed", True)
 
 
 def test_a_late_webhook_of_the_charge_does_not_book_reversed_money_again(system: System) -> None:

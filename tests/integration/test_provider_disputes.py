@@ -142,7 +142,7 @@ def test_a_dispute_without_webhooks_is_booked_by_the_comparison(system: System, 
         dispute.step(**body)
     system.move_clock(days=1, hours=2)
     system.run(COMPARE)
-    assert (system.state(payment_id), booked(system, payment_id)[-1]) == ("reversed", ("dispute", -AMOUNT))
+    assert (system.state(payment_id), ("dispute", -AMOUNT) in booked(system, payment_id)) == ("reversed", True)
 
 
 def test_a_dispute_that_names_no_payment_of_ours_is_found_by_its_capture(system: System) -> None:
