@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from domain.charging import LATE_AUTHORIZATION, book_approval, book_capture, end_by_provider
+from domain.charging import LATE_AUTHORIZATION, book_approval, book_capture, end_by_provider, hold_mismatch
 from domain.decision import Decision, DecisionContext
 from domain.movement import Movement, MovementKind
 from domain.outcome import (
@@ -18,7 +18,7 @@ from domain.outcome import (
     Outcome,
     Pending,
 )
-from domain.payment import CLOSED_UNPAID, COLLECTED, IN_FLIGHT, AttemptStatus, Event, State
+from domain.payment import CLOSED_UNPAID, COLLECTED, IN_FLIGHT, UNFINISHED, AttemptStatus, Event, State
 
 # Longer than any call lasts, plus the time until a provider's books show what a call did.
 _CALLS_END_WITHIN = timedelta(minutes=10)
@@ -64,11 +64,22 @@ def decide_void(context: DecisionContext, outcome: Outcome) -> Decision | None:
                 # Not the money that was asked for, so the look-ups go on.
                 return context.doubt(Event.VOID_IN_DOUBT)
             return replace(booked, attempt=context.finish(AttemptStatus.FAILED, code=ALREADY_CAPTURED))
+        case AmountMismatch():
+            return _end_void_by_mismatch(context, outcome)
         case NotSent(is_retryable=True):
             return _not_executed(context, outcome, Event.VOID_FAILED)
         case InDoubt() | NotSent():
             return _decide_failure(context, outcome, Event.VOID_IN_DOUBT, Event.VOID_FAILED)
     return _not_executed(context, _NOT_EXECUTED, Event.VOID_FAILED)
+
+
+def _end_void_by_mismatch(context: DecisionContext, outcome: AmountMismatch) -> Decision | None:
+    """End a void whose money has come, and hold that for a person: nothing is left to void."""
+    if context.attempt.status not in UNFINISHED:
+        return None
+    finished = context.finish(AttemptStatus.FAILED, code=ALREADY_CAPTURED)
+    held = hold_mismatch(context, outcome)
+    return replace(held, attempt=finished) if held is not None else Decision(None, attempt=finished)
 
 
 def _may_still_be_charged(context: DecisionContext) -> bool:

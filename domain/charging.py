@@ -91,7 +91,7 @@ def decide_charge(context: DecisionContext, outcome: Outcome) -> Decision | None
         case Pending():
             return _wait_for_provider(context, outcome)
         case AmountMismatch():
-            return _hold_mismatch(context, outcome)
+            return hold_mismatch(context, outcome)
         case InDoubt(reason=reason):
             if context.attempt.status is AttemptStatus.SUCCEEDED and context.state in COLLECTED:
                 return None
@@ -314,7 +314,7 @@ def _wait_for_provider(context: DecisionContext, outcome: Pending) -> Decision |
     return Decision(Event.CHARGE_PENDING, {"next_action": None}, waiting)
 
 
-def _hold_mismatch(context: DecisionContext, outcome: AmountMismatch) -> Decision | None:
+def hold_mismatch(context: DecisionContext, outcome: AmountMismatch) -> Decision | None:
     """Hold money that does not match what was asked, until a person accepts it or gives it back."""
     payment, received = context.payment, outcome.received
     receipt = Movement(MovementKind.RECEIPT, received - payment.received, f"{outcome.reference}/{received}")

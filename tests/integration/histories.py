@@ -47,7 +47,7 @@ KINDS: dict[str, tuple[Json, ...]] = {
 WAYS = ("sent",) * 4 + ("lost", "late", "not executed", "refused", "at fault", "paused", "overtaken", "outrun")
 # Soft declines begin dunning; the others end it.
 DECLINES = (DeclineClass.SOFT, DeclineClass.SOFT, DeclineClass.SOFT, *DeclineClass)
-BEHAVIOURS = ("good",) * 4 + ("declined", "declined", "processing", "unauthenticated", "requires_action")
+BEHAVIOURS = ("good",) * 4 + ("declined", "declined", "processing", "unauthenticated", "requires_action", "approved")
 # Where a process may die, by task; see models/failpoints.py.
 CRASHES = {
     Verb.CHARGE: ("charge.claimed", "charge.created", "charge.reference_saved", "charge.responded", "charge.recorded"),
@@ -205,7 +205,7 @@ class Histories(RuleBasedStateMachine):
         if self.is_calm:
             return Plan()
         way, behaviour, decline = self.choose(WAYS), self.choose(BEHAVIOURS), self.choose(DECLINES)
-        if behaviour == "requires_action" and attempt.is_off_session:
+        if behaviour in ("requires_action", "approved") and attempt.is_off_session:
             behaviour = "unauthenticated"
         return Plan(way, behaviour, decline)
 

@@ -116,3 +116,14 @@ def test_an_accepted_mismatch_that_the_provider_still_shows_is_accepted_once_mor
     attempt = new_attempt(Verb.CAPTURE, AttemptStatus.IN_DOUBT, amount=600)
     decided = decision_on(AmountMismatch("pi_1", 600, "underpaid"), attempt, **held)
     assert (decided.attempt["status"], decided.attempt["retries"]) == (AttemptStatus.DUE, 1)
+
+
+@pytest.mark.parametrize("state", [State.REQUIRES_ACTION, State.ACCEPTED, State.AMOUNT_MISMATCH])
+def test_a_void_that_meets_money_that_does_not_match_leaves_it_to_a_person(state: State) -> None:
+    received = 600 if state is State.AMOUNT_MISMATCH else 0
+    void = new_attempt(Verb.VOID, AttemptStatus.IN_DOUBT)
+    decided = decision_on(AmountMismatch("pi_1", 600, "underpaid"), void, state=state, received=received)
+    assert decided.attempt["status"] is AttemptStatus.FAILED
+    assert state_after(AmountMismatch("pi_1", 600, "underpaid"), void, state=state, received=received) is (
+        State.AMOUNT_MISMATCH
+    )
