@@ -66,7 +66,7 @@ class Stored:
         for payment in self.payments.values():
             self._check_amounts(payment, provider)
             self._check_attempts(payment)
-            self._check_events(payment)
+            self.check_events(payment)
         for invoice in self.invoices:
             of_invoice = [payment for payment in self.payments.values() if payment.invoice_id == invoice.id]
             # However many payments it takes to collect it.
@@ -98,7 +98,7 @@ class Stored:
             case = self.cases.get(payment.id)
             assert [row for row in rows if row.due_at] or (case and case.due_at), f"{payment.state} waits for nothing"
 
-    def _check_events(self, payment: Row[Any]) -> None:
+    def check_events(self, payment: Row[Any]) -> None:
         """Check that the events are the whole way from acceptance to the present state, in the order of time."""
         trail = [row for row in self.events if row.payment_id == payment.id and row.to_state]
         assert trail[-1].to_state == payment.state

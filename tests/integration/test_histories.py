@@ -85,4 +85,4 @@ def test_every_history_on_postgresql_ends_so_too(histories: Callable[..., None])
 
 @pytest.mark.parametrize("histories", ["sqlite_url_in_memory"], indirect=True)
 def test_nothing_ever_waits_without_an_end(histories: Callable[..., None]) -> None:
-    histories(ALL_KINDS, settings.default.max_examples, WaitingHistories)
+    histories(ALL_KINDS, settings.default.max_examples // 5, WaitingHistories)

@@ -176,6 +176,7 @@ class WaitingHistories(Histories):
         assert not endless, endless
         entries = self.system.rows(attention)
         for payment in self.stored.payments.values():
+            self.stored.check_events(payment)
             if taken_twice(payment.duplicated, payment.received, payment.captured) and payment.captured:
                 named = [row for row in entries if row.payment_id == payment.id]
                 assert [row for row in named if row.closed_at is None or row.resolution == "write_off"]
