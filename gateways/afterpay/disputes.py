@@ -29,7 +29,7 @@ class Dispute(ProviderModel):
     id: Text
     order: Text
     amount: Text
-    reason: Word = None
+    reason: str | None = None
     status: Word = None
     responseDueBy: str | None = None
 

@@ -15,6 +15,7 @@ _OPEN = frozenset({"OPEN", "WAITING_FOR_BUYER_RESPONSE", "WAITING_FOR_SELLER_RES
 # Who is right. The other codes end a dispute without saying who pays: `money_movements` show it.
 _WON = frozenset({"RESOLVED_SELLER_FAVOUR", "DENIED"})
 _UNDECIDED = frozenset({"RESOLVED_BUYER_FAVOUR", "RESOLVED_WITH_PAYOUT", "CANCELED_BY_BUYER", "ACCEPTED", "NONE"})
+_PARTIES = ("SELLER", "BUYER", "PAYMENT_PROCESSOR")
 _DIRECTIONS = {"DEBIT": 1, "CREDIT": -1}
 # Fees are no part of what is disputed.
 _SETTLEMENT = "DISPUTE_SETTLEMENT"
@@ -42,7 +43,7 @@ class Dispute(ProviderModel):
 
     dispute_id: Text
     disputed_transactions: list[_Transaction]
-    reason: Word = None
+    reason: str | None = None
     status: Word = None
     dispute_amount: Amount
     dispute_outcome: _Outcome | None = None
@@ -130,6 +131,8 @@ def _status(dispute: Dispute, withdrawn: int) -> DisputeStatus:
 
 def _taken(moved: _MoneyMovement, disputed: Money) -> int:
     """Return what a movement takes from the merchant, in minor units; negative if it gives back."""
+    if moved.affected_party not in _PARTIES:
+        raise _unknown(moved, "affected_party")
     if moved.affected_party != "SELLER" or moved.reason in _FEES:
         return 0
     if moved.reason != _SETTLEMENT:

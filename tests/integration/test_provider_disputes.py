@@ -59,6 +59,7 @@ class AfterpayDispute:
         return self._bench.signed(response.json(), url="http://localhost/api/v1/payments/webhooks/afterpay")
 
 
+TAKEN = {"affected_party": "SELLER", "type": "DEBIT", "reason": "DISPUTE_SETTLEMENT"}
 Kind = type[PayPalDispute] | type[AfterpayDispute]
 KINDS = pytest.mark.parametrize("kind", [PayPalDispute, AfterpayDispute], ids=lambda kind: kind.provider)
 
@@ -177,7 +178,11 @@ def test_fees_of_a_dispute_are_no_part_of_what_is_taken(system: System) -> None:
     "change",
     [
         lambda body: body.update(status="INVENTED"),
-        lambda body: body.update(money_movements=[{"affected_party": "SELLER", "type": "DEBIT", "reason": "INVENTED"}]),
+        lambda body: body.update(status="RESOLVED", dispute_outcome={"outcome_code": "INVENTED"}),
+        *(
+            lambda body, name=name: body.update(money_movements=[{**TAKEN, name: "INVENTED"}])
+            for name in ("affected_party", "type", "reason")
+        ),
     ],
 )
 def test_a_dispute_with_a_word_that_nobody_knows_is_read_again(system: System, change: Callable[[Any], None]) -> None:
