@@ -131,6 +131,8 @@ class Event(StrEnum):
     INVOICE_PAID_OTHERWISE = "debt_settled_otherwise"
 
 
+# Where a payment may stand whose money a bank took back.
+_TAKEN_BACK = IN_DUNNING | {State.REVERSED, State.UNCOLLECTIBLE, State.CANCELED}
 _COLLECTING = (State.PROCESSING, State.REQUIRES_ACTION, State.PENDING, State.IN_DOUBT)
 
 
@@ -216,10 +218,14 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.AUTHORIZED, Event.AUTHORIZATION_EXPIRED): State.EXPIRED,
     # refunds
     **_staying((State.CAPTURED, State.PARTIALLY_REFUNDED), Event.REFUND_REQUESTED),
-    **_staying(tuple(State), Event.REFUND_PENDING, Event.REFUND_IN_DOUBT),
-    **_staying(tuple(sorted(set(State) - {State.ACCEPTED})), Event.REFUND_FAILED),
+    **_staying(
+        (State.CAPTURED, State.PARTIALLY_REFUNDED, *sorted(_TAKEN_BACK)),
+        Event.REFUND_PENDING,
+        Event.REFUND_IN_DOUBT,
+        Event.REFUND_FAILED,
+    ),
     # a refund that was under way when a bank took the money back is booked, and changes no state
-    **_staying(tuple(sorted(set(State) - COLLECTED)), Event.REFUNDED_PARTLY, Event.REFUND_REVERSED_PARTLY),
+    **_staying(tuple(sorted(_TAKEN_BACK)), Event.REFUNDED_PARTLY, Event.REFUND_REVERSED_PARTLY),
     **_from((State.CAPTURED, State.PARTIALLY_REFUNDED), Event.REFUNDED_PARTLY, State.PARTIALLY_REFUNDED),
     **_from((State.CAPTURED, State.PARTIALLY_REFUNDED), Event.REFUNDED_FULLY, State.REFUNDED),
     **_from((State.REFUNDED, State.PARTIALLY_REFUNDED), Event.REFUND_REVERSED_PARTLY, State.PARTIALLY_REFUNDED),
@@ -227,7 +233,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     # disputes and returned debits: what the bank takes back is booked in every state
     **_staying(tuple(State), Event.DISPUTE_WITHDRAWN, Event.DISPUTE_RETURNED, Event.PAYMENT_REVERSED_PARTLY),
     **_from(COLLECTED, Event.PAYMENT_REVERSED, State.REVERSED),
-    **_from(IN_DUNNING | {State.REVERSED, State.UNCOLLECTIBLE, State.CANCELED}, Event.PAYMENT_RESTORED, State.CAPTURED),
+    **_from(_TAKEN_BACK, Event.PAYMENT_RESTORED, State.CAPTURED),
     # dunning, also of money that was taken back
     **_from((*_COLLECTING, State.ACCEPTED, *sorted(COLLECTED)), Event.RETRY_SCHEDULED, State.PAST_DUE),
     **_from((*_COLLECTING, State.ACCEPTED, *sorted(COLLECTED)), Event.GRACE_STARTED, State.IN_GRACE),
