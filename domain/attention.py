@@ -9,6 +9,7 @@ from enum import StrEnum
 from domain.allowed_operations import holds_mismatch
 from domain.errors import Conflict, InvalidRequest
 from domain.payment import CLOSED_UNPAID, Event, State
+from domain.webhook_status import WebhookStatus
 
 
 class Reason(StrEnum):
@@ -22,7 +23,7 @@ class Reason(StrEnum):
     CAPTURE_REFUSED = "capture_refused"
     WEBHOOK_CONTRADICTING = "webhook_contradicting"
     WEBHOOK_UNREADABLE = "webhook_unreadable"
-    DISPUTE = "dispute"  # a bank has taken money until a dispute is decided; evidence is wanted in time
+    DISPUTE = "dispute"  # a bank has taken money, or may take it; evidence is wanted in time
     REFUND_ELSEWHERE = "refund_elsewhere"  # somebody gave money back beside Celeriac
     HOLD_CONTRADICTING = "hold_contradicting"  # the provider shows of held money what cannot follow from the books
     CREDENTIALS_REFUSED = "credentials_refused"  # a provider does not accept our key
@@ -60,28 +61,20 @@ ACTIONS: dict[Reason, tuple[Action, ...]] = {
 }
 # A payment leaves these states by a person's decision only. Entering one opens an entry, leaving it closes that.
 HELD: dict[State, Reason] = {State.REVIEW: Reason.REVIEW, State.AMOUNT_MISMATCH: Reason.AMOUNT_MISMATCH}
+# Webhook events that only a person can make anything of.
+HELD_WEBHOOKS: dict[WebhookStatus, Reason] = {
+    WebhookStatus.UNREADABLE: Reason.WEBHOOK_UNREADABLE,
+    WebhookStatus.CONTRADICTING: Reason.WEBHOOK_CONTRADICTING,
+}
 # Events that leave something to a person in whatever state they happen.
 OPENED_BY: dict[Event, Reason] = {
     Event.REVIEW_REQUIRED: Reason.REVIEW,
     Event.AMOUNT_MISMATCHED: Reason.AMOUNT_MISMATCH,
     Event.CHARGE_DUPLICATED: Reason.DUPLICATE,
     Event.DUPLICATE_REFUND_REVERSED: Reason.DUPLICATE,
-    Event.DISPUTE_WITHDRAWN: Reason.DISPUTE,
     Event.VOID_FAILED: Reason.VOID_REFUSED,
     Event.CAPTURE_FAILED: Reason.CAPTURE_REFUSED,
 }
-# Events with which a dispute is decided, or needs no evidence any more.
-DISPUTE_ENDS = frozenset(
-    {
-        Event.DISPUTE_RETURNED,
-        Event.PAYMENT_RESTORED,
-        Event.PAYMENT_REVERSED,
-        Event.PAYMENT_REVERSED_PARTLY,
-        Event.RETRY_SCHEDULED,
-        Event.GRACE_STARTED,
-        Event.CONSENT_WITHDRAWN,
-    }
-)
 # An outage of a provider is mostly over by then.
 LONG_DOUBT = timedelta(hours=1)
 # So many exceptions of a row's task are no accident.

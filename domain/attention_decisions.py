@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from domain.attention import DISPUTE_ENDS, HELD, LONG_DOUBT, OPENED_BY, Reason, taken_twice
+from domain.attention import HELD, LONG_DOUBT, OPENED_BY, Reason, taken_twice
 from domain.backoff import NOT_SENT_TRIES
 from domain.capture_void_refund import ALREADY_CAPTURED
 from domain.charging import OTHER_AMOUNT
@@ -33,7 +33,17 @@ def _opened(context: DecisionContext, decision: Decision) -> Iterator[OpenAttent
     if reason is None and _is_long_doubt(context, decision):
         reason = Reason.DOUBT
     if reason is not None:
-        yield OpenAttention(reason, _at_stake(context, decision, reason))
+        at_stake = _at_stake(context, decision, reason)
+        yield OpenAttention(reason, at_stake, _detail(context, decision), adds=reason is Reason.DOUBT)
+
+
+def _detail(context: DecisionContext, decision: Decision) -> dict[str, str | int]:
+    """Name the provider's object that moved, or else the attempt: a payment may be on the list for several."""
+    attempt = context.given_attempt
+    if decision.movements:
+        moved = decision.movements[0]
+        return {"reference": moved.provider_id, "amount": abs(moved.amount)}
+    return {"attempt": attempt.id, "amount": attempt.amount} if attempt is not None else {}
 
 
 def _at_stake(context: DecisionContext, decision: Decision, reason: Reason) -> int:
@@ -78,8 +88,6 @@ def _ended(context: DecisionContext, decision: Decision) -> Iterator[Reason]:
     state = context.state
     if decision.event is not None and TRANSITIONS.get((state, decision.event), state) is not state:
         yield from _ended_with_state(state)
-    if decision.event in DISPUTE_ENDS:
-        yield Reason.DISPUTE
     after = _amounts(context, decision)
     if context.payment.duplicated and not taken_twice(after["duplicated"], after["received"], after["captured"]):
         yield Reason.DUPLICATE

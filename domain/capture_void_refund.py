@@ -5,11 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from domain.charging import LATE_AUTHORIZATION, OTHER_AMOUNT, book_approval, book_capture, end_by_provider
+from domain.charging import (
+    LATE_AUTHORIZATION,
+    OTHER_AMOUNT,
+    book_approval,
+    book_capture,
+    end_by_provider,
+    hold_mismatch,
+)
 from domain.decision import Decision, DecisionContext
 from domain.movement import Movement, MovementKind
-from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome, Pending
-from domain.payment import CLOSED_UNPAID, COLLECTED, IN_FLIGHT, AttemptStatus, Event, State
+from domain.outcome import (
+    AmountMismatch,
+    Approved,
+    AuthenticationRequired,
+    Declined,
+    InDoubt,
+    NotSent,
+    Outcome,
+    Pending,
+)
+from domain.payment import CLOSED_UNPAID, COLLECTED, IN_FLIGHT, UNFINISHED, AttemptStatus, Event, State
 
 # Longer than any call lasts, plus the time until a provider's books show what a call did.
 _CALLS_END_WITHIN = timedelta(minutes=10)
@@ -28,7 +44,7 @@ def decide_capture(context: DecisionContext, outcome: Outcome) -> Decision | Non
             return replace(ended, attempt=context.finish(AttemptStatus.FAILED, code="authorization_ended"))
         case Approved(captured=amount) if amount:
             return _book_capture(context, outcome)
-        case Approved():
+        case Approved() | AmountMismatch():
             return _not_executed(context, _NOT_EXECUTED, Event.CAPTURE_FAILED)
     return _decide_failure(context, outcome, Event.CAPTURE_IN_DOUBT, Event.CAPTURE_FAILED)
 
@@ -63,12 +79,26 @@ def decide_void(context: DecisionContext, outcome: Outcome) -> Decision | None:
             booked = book_approval(whole, outcome)
             if booked is None:
                 return context.close(AttemptStatus.FAILED, code=ALREADY_CAPTURED)
+            if booked.attempt.get("status") is not AttemptStatus.SUCCEEDED:
+                # Not the money that was asked for, so the look-ups go on.
+                return context.doubt(Event.VOID_IN_DOUBT)
             return replace(booked, attempt=context.finish(AttemptStatus.FAILED, code=ALREADY_CAPTURED))
+        case AmountMismatch():
+            return _end_void_by_mismatch(context, outcome)
         case NotSent(is_retryable=True):
             return _not_executed(context, outcome, Event.VOID_FAILED)
         case InDoubt() | NotSent():
             return _decide_failure(context, outcome, Event.VOID_IN_DOUBT, Event.VOID_FAILED)
     return _not_executed(context, _NOT_EXECUTED, Event.VOID_FAILED)
+
+
+def _end_void_by_mismatch(context: DecisionContext, outcome: AmountMismatch) -> Decision | None:
+    """End a void whose money has come, and hold that for a person: nothing is left to void."""
+    if context.attempt.status not in UNFINISHED:
+        return None
+    finished = context.finish(AttemptStatus.FAILED, code=ALREADY_CAPTURED)
+    held = hold_mismatch(context, outcome)
+    return replace(held, attempt=finished) if held is not None else Decision(None, attempt=finished)
 
 
 def _may_still_be_charged(context: DecisionContext) -> bool:
@@ -112,7 +142,8 @@ def _book_refund(context: DecisionContext, amount: int, reference: str) -> Decis
         given = Movement(MovementKind.DUPLICATE_REFUND, -amount, reference)
         return Decision(Event.DUPLICATE_REFUNDED, attempt=finished, movements=(given,))
     total = context.payment.refunded + amount
-    event = Event.REFUNDED_FULLY if total == context.payment.captured - context.payment.lost else Event.REFUNDED_PARTLY
+    is_whole = context.state in COLLECTED and total == context.payment.captured - context.payment.lost
+    event = Event.REFUNDED_FULLY if is_whole else Event.REFUNDED_PARTLY
     return Decision(event, attempt=finished, movements=(Movement(MovementKind.REFUND, -amount, reference),))
 
 
@@ -122,8 +153,8 @@ def _take_refund_back(context: DecisionContext, code: str, reference: str) -> De
     if context.attempt.is_of_duplicate:
         back = Movement(MovementKind.DUPLICATE_REFUND_FAILURE, amount, reference)
         return Decision(Event.DUPLICATE_REFUND_REVERSED, attempt=finished, movements=(back,))
-    left = context.payment.refunded - amount
-    event = Event.REFUND_REVERSED_PARTLY if left else Event.REFUND_REVERSED_FULLY
+    is_whole = context.state in COLLECTED and context.payment.refunded == amount
+    event = Event.REFUND_REVERSED_FULLY if is_whole else Event.REFUND_REVERSED_PARTLY
     return Decision(event, attempt=finished, movements=(Movement(MovementKind.REFUND_FAILURE, amount, reference),))
 
 

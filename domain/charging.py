@@ -102,7 +102,7 @@ def decide_charge(context: DecisionContext, outcome: Outcome) -> Decision | None
         case Pending():
             return _wait_for_provider(context, outcome)
         case AmountMismatch():
-            return _hold_mismatch(context, outcome)
+            return hold_mismatch(context, outcome)
         case InDoubt(reason=reason):
             if context.attempt.status is AttemptStatus.SUCCEEDED and context.state in COLLECTED:
                 return None
@@ -148,7 +148,7 @@ def book_approval(context: DecisionContext, outcome: Approved) -> Decision | Non
     if outcome.captured:
         return book_capture(context, outcome)
     if context.state in (State.AUTHORIZED, State.AMOUNT_MISMATCH):
-        return _look_up_after_expiry(context)
+        return _keep_hold(context)
     if context.state in CLOSED_UNPAID | IN_DUNNING:
         return None if is_known else _release(context, outcome)
     return _book_authorization(context, outcome)
@@ -163,8 +163,8 @@ def _book_authorization(context: DecisionContext, outcome: Approved) -> Decision
         "next_action": None,
         "failure_code": None if is_asked else OTHER_AMOUNT,
     }
-    look_up: AttemptChanges = {"due_at": expires_at and expires_at + _AFTER_EXPIRY}
-    finished = context.finish(AttemptStatus.SUCCEEDED, outcome.reference) | look_up
+    finished = context.finish(AttemptStatus.SUCCEEDED, outcome.reference)
+    finished |= {"due_at": _next_look_up_of_hold(context.now, context.now, expires_at)}
     held = Movement(MovementKind.AUTHORIZATION, outcome.authorized, outcome.reference)
     event = Event.CHARGE_AUTHORIZED if is_asked else Event.AMOUNT_MISMATCHED
     return Decision(event, changes, finished, movements=(held,))
@@ -194,7 +194,7 @@ def book_capture(context: DecisionContext, outcome: Approved) -> Decision | None
     """Book captured money as what it is. A person decides on another amount than was asked."""
     is_asked = _is_asked(context, outcome)
     if not is_asked and context.state not in _BOOKED_AS_IT_IS:
-        return _hold_mismatch(context, AmountMismatch(outcome.reference, outcome.captured, OTHER_AMOUNT))
+        return hold_mismatch(context, AmountMismatch(outcome.reference, outcome.captured, OTHER_AMOUNT))
     siblings = (CloseSiblingCases(),) if context.payment.has_unpaid_sibling else ()
     is_capture = context.state in (State.AUTHORIZED, State.AMOUNT_MISMATCH)
     return Decision(
@@ -241,11 +241,18 @@ def end_by_provider(context: DecisionContext, outcome: Approved) -> Decision | N
     return replace(ended, effects=(CloseOtherAttempts(), *ended.effects))
 
 
-def _look_up_after_expiry(context: DecisionContext) -> Decision | None:
-    expiry = context.payment.authorization_expires_at
-    if expiry is None or context.now < expiry:
+def _keep_hold(context: DecisionContext) -> Decision | None:
+    if context.attempt.status is not AttemptStatus.SUCCEEDED:
         return None
-    return Decision(None, attempt={"due_at": next_waiting_look_up(expiry, context.now)})
+    since, expiry = context.attempt.created_at, context.payment.authorization_expires_at
+    return Decision(None, attempt={"due_at": _next_look_up_of_hold(since, context.now, expiry)})
+
+
+def _next_look_up_of_hold(since: datetime, now: datetime, expiry: datetime | None) -> datetime:
+    """Return when held money is looked up next: after it should have ended, or as any wait where no end is known."""
+    if expiry is not None and now < expiry:
+        return expiry + _AFTER_EXPIRY
+    return next_waiting_look_up(expiry or since, now)
 
 
 def _decline(context: DecisionContext, decline: Decline, reference: str | None) -> Decision | None:
@@ -329,7 +336,7 @@ def _wait_for_provider(context: DecisionContext, outcome: Pending) -> Decision |
     return Decision(Event.CHARGE_PENDING, {"next_action": None}, waiting)
 
 
-def _hold_mismatch(context: DecisionContext, outcome: AmountMismatch) -> Decision | None:
+def hold_mismatch(context: DecisionContext, outcome: AmountMismatch) -> Decision | None:
     """Hold money that does not match what was asked, until a person accepts it or gives it back."""
     payment, received = context.payment, outcome.received
     receipt = Movement(MovementKind.RECEIPT, received - payment.received, f"{outcome.reference}/{received}")

@@ -33,9 +33,16 @@ def is_being_sent(status: AttemptStatus, lease_ends_at: datetime | None, now: da
     return status is AttemptStatus.OPEN and lease_ends_at is not None and lease_ends_at > now
 
 
-def next_look_up(status: AttemptStatus, planned_at: datetime) -> datetime | None:
-    """Return when an attempt that stays as it was is looked up again: as planned, or never once it is finished."""
-    return planned_at if status in UNFINISHED else None
+def next_look_up(state: State, verb: Verb, status: AttemptStatus, planned_at: datetime) -> datetime | None:
+    """Return when an attempt that stays as it was is looked up again: as planned, or never once it is finished. One
+    that holds money is looked up until the hold ends.
+
+    >>> noon = datetime(2026, 11, 28, 12)
+    >>> next_look_up(State.AUTHORIZED, Verb.AUTHORIZE, AttemptStatus.SUCCEEDED, noon) == noon
+    True
+    """
+    is_holding = state is State.AUTHORIZED and verb.is_collecting and status is AttemptStatus.SUCCEEDED
+    return planned_at if status in UNFINISHED or is_holding else None
 
 
 class Screening(StrEnum):

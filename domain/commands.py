@@ -68,13 +68,18 @@ class InvoicePaidOtherwise:
 class DisputeSeen:
     """The provider shows more of a dispute than the books have. Amounts in minor units; negative: given back.
 
-    `withdrawn_more`: taken from us since. `lost_more`: lost for good since. `reason`: the provider's word."""
+    `withdrawn_more`: taken from us since. `lost_more`: lost for good since. `reason`: the provider's word. `is_opened`:
+    it is open since, so that evidence is wanted until `respond_by`. `disputed`: what all open disputes of the payment
+    are about, or 0 if none is open any more."""
 
     reference: str
     withdrawn_more: int
     lost_more: int
     is_return: bool
     reason: str
+    is_opened: bool = False
+    disputed: int = 0
+    respond_by: str | None = None
 
 
 Command = (

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
+from domain.money import Money
+from domain.movement import Movement, MovementKind
 from domain.outcome import Approved, Declined, Outcome, Pending
 from domain.payment import AttemptStatus, State
 
@@ -78,6 +80,19 @@ class ShownRefund:
     reference: str
     outcome: Outcome
     attempt_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFee:
+    """What the provider keeps for a charge. `reference`: of the object that shows it. `fee`: in its own currency."""
+
+    reference: str
+    fee: Money
+
+    @property
+    def movement(self) -> Movement:
+        """The movement of the fee."""
+        return Movement(MovementKind.FEE, -self.fee.minor, self.reference, self.fee.currency)
 
 
 def is_refund_news(known: AttemptStatus | None, shown: Outcome) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypedDict
@@ -131,10 +131,13 @@ class CloseSiblingCases:
 
 @dataclass(frozen=True, slots=True)
 class OpenAttention:
-    """Put the payment on the attention list, unless it stands there with this reason. `amount`: what is at stake."""
+    """Put the payment on the attention list, or add to its open entry with this reason. `amount`: all that is at stake;
+    if it `adds`, what comes to that. `detail`: what is added: references, codes, amounts in minor units."""
 
     reason: Reason
     amount: int
+    detail: Mapping[str, str | int] = field(default_factory=dict)
+    adds: bool = False
 
 
 @dataclass(frozen=True, slots=True)

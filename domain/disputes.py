@@ -5,11 +5,21 @@ turns the subscription past due; one that is won after all gives both back."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from domain.attention import Reason
 from domain.commands import DisputeSeen
-from domain.decision import Decision, DecisionContext, MarkSubscription, PaymentChanges
+from domain.decision import (
+    CloseAttention,
+    Decision,
+    DecisionContext,
+    Effect,
+    MarkSubscription,
+    OpenAttention,
+    PaymentChanges,
+)
 from domain.decline import DeclineClass, classify
 from domain.dunning import SubscriptionStatus
 from domain.dunning_decisions import close_case_recovered, end_unpaid
@@ -46,6 +56,15 @@ class ShownDispute:
         """Tell whether the dispute stands otherwise than it is stored."""
         return (self.status, self.withdrawn, self.lost) != (status, withdrawn, lost)
 
+    def is_opened_since(self, status: str | None) -> bool:
+        """Tell whether it is open and was not when it was stored with this status, if at all."""
+        return self.is_open and status != self.status
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is not decided yet."""
+        return self.status is DisputeStatus.OPEN
+
     @property
     def lost(self) -> int:
         """What is gone for good."""
@@ -53,7 +72,26 @@ class ShownDispute:
 
 
 def decide_dispute(context: DecisionContext, seen: DisputeSeen) -> Decision | None:
-    """Decide what a dispute changes. None if the books have it already."""
+    """Decide what a dispute changes. None if the books have it already.
+
+    It is on the attention list while it is open, whether the provider has taken the money yet or not."""
+    decision = _decide_money(context, seen)
+    listed = tuple(_listed(context, seen))
+    if not listed:
+        return decision
+    return replace(decision, effects=(*decision.effects, *listed)) if decision else Decision(None, effects=listed)
+
+
+def _listed(context: DecisionContext, seen: DisputeSeen) -> Iterator[Effect]:
+    if seen.is_opened:
+        due = {"respond_by": seen.respond_by} if seen.respond_by else {}
+        detail = {"reference": seen.reference, "reason": seen.reason, **due}
+        yield OpenAttention(Reason.DISPUTE, seen.disputed, detail)
+    elif not seen.disputed and context.payment.has_open_entry:
+        yield CloseAttention(frozenset({Reason.DISPUTE}))
+
+
+def _decide_money(context: DecisionContext, seen: DisputeSeen) -> Decision | None:
     payment = context.payment
     movements = _movements(seen)
     lost = payment.lost + seen.lost_more

@@ -21,6 +21,10 @@ class CaseState(StrEnum):
     UNCOLLECTIBLE = "uncollectible"
 
 
+# A date or an attempt moves these on.
+OPEN_CASES = frozenset({CaseState.RETRYING, CaseState.IN_GRACE})
+
+
 class SubscriptionStatus(StrEnum):
     """Whether a subscription's payments are up to date."""
 

@@ -29,11 +29,13 @@ class MovementKind(StrEnum):
     REFUND_FAILURE = "refund_failure"  # a refund that came back, because the bank could not pay it out
     UNMATCHED_RECEIPT = "unmatched_receipt"  # came from a customer and fits no payment
     UNMATCHED_USE = "unmatched_use"  # went from there to a payment, or back to the customer
+    FEE = "fee"  # what the provider keeps for a charge; no part of the payment's amounts
 
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """One movement. `amount`: signed, in minor units. `provider_id`: the provider's id of it.
+    """One movement. `amount`: signed, in minor units. `provider_id`: the provider's id of it. `currency`: the payment's
+    if None; only a fee may have another.
 
     Where the provider has no id for the movement itself, it is the id of the object that moved: one object makes one
     movement of a kind. A receipt is named by its object and the sum that has come so far."""
@@ -41,6 +43,7 @@ class Movement:
     kind: MovementKind
     amount: int
     provider_id: str
+    currency: str | None = None
 
 
 # Which movements add up to an amount of the payment, and with which sign.

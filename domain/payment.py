@@ -69,6 +69,8 @@ CLOSED_UNPAID = frozenset(
         State.REVERSED,
     }
 )
+# Nothing planned changes the payment any more.
+FINAL = COLLECTED | CLOSED_UNPAID | {State.BLOCKED}
 
 
 class Event(StrEnum):
@@ -129,6 +131,8 @@ class Event(StrEnum):
     INVOICE_PAID_OTHERWISE = "debt_settled_otherwise"
 
 
+# Where a payment may stand whose money a bank took back.
+_TAKEN_BACK = IN_DUNNING | {State.REVERSED, State.UNCOLLECTIBLE, State.CANCELED}
 _COLLECTING = (State.PROCESSING, State.REQUIRES_ACTION, State.PENDING, State.IN_DOUBT)
 
 
@@ -174,9 +178,10 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.ACCEPTED, Event.CHARGE_WITHDRAWN): State.ACCEPTED,
     # the provider's books win: a charge that surfaces late is booked
     **_from(CLOSED_UNPAID | IN_DUNNING, Event.CHARGE_APPROVED, State.CAPTURED),
+    **_staying(tuple(sorted(COLLECTED)), Event.CHARGE_DUPLICATED),
+    # also of a payment that was reversed meanwhile, and is perhaps collected again
     **_staying(
-        tuple(sorted(COLLECTED)),
-        Event.CHARGE_DUPLICATED,
+        tuple(State),
         Event.DUPLICATE_REFUND_REQUESTED,
         Event.DUPLICATE_REFUNDED,
         Event.DUPLICATE_REFUND_REVERSED,
@@ -216,13 +221,15 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.AUTHORIZED, Event.VOID_SUCCEEDED): State.VOIDED,
     (State.AUTHORIZED, Event.AUTHORIZATION_EXPIRED): State.EXPIRED,
     # refunds
+    **_staying((State.CAPTURED, State.PARTIALLY_REFUNDED), Event.REFUND_REQUESTED),
     **_staying(
-        (State.CAPTURED, State.PARTIALLY_REFUNDED),
-        Event.REFUND_REQUESTED,
+        (State.CAPTURED, State.PARTIALLY_REFUNDED, *sorted(_TAKEN_BACK)),
         Event.REFUND_PENDING,
         Event.REFUND_IN_DOUBT,
         Event.REFUND_FAILED,
     ),
+    # a refund that was under way when a bank took the money back is booked, and changes no state
+    **_staying(tuple(sorted(_TAKEN_BACK)), Event.REFUNDED_PARTLY, Event.REFUND_REVERSED_PARTLY),
     **_from((State.CAPTURED, State.PARTIALLY_REFUNDED), Event.REFUNDED_PARTLY, State.PARTIALLY_REFUNDED),
     **_from((State.CAPTURED, State.PARTIALLY_REFUNDED), Event.REFUNDED_FULLY, State.REFUNDED),
     **_from((State.REFUNDED, State.PARTIALLY_REFUNDED), Event.REFUND_REVERSED_PARTLY, State.PARTIALLY_REFUNDED),
@@ -230,7 +237,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     # disputes and returned debits: what the bank takes back is booked in every state
     **_staying(tuple(State), Event.DISPUTE_WITHDRAWN, Event.DISPUTE_RETURNED, Event.PAYMENT_REVERSED_PARTLY),
     **_from(COLLECTED, Event.PAYMENT_REVERSED, State.REVERSED),
-    **_from(IN_DUNNING | {State.REVERSED, State.UNCOLLECTIBLE, State.CANCELED}, Event.PAYMENT_RESTORED, State.CAPTURED),
+    **_from(_TAKEN_BACK, Event.PAYMENT_RESTORED, State.CAPTURED),
     # dunning, also of money that was taken back
     **_from((*_COLLECTING, State.ACCEPTED, *sorted(COLLECTED)), Event.RETRY_SCHEDULED, State.PAST_DUE),
     **_from((*_COLLECTING, State.ACCEPTED, *sorted(COLLECTED)), Event.GRACE_STARTED, State.IN_GRACE),
@@ -276,6 +283,7 @@ IN_FLIGHT = frozenset({AttemptStatus.DUE, AttemptStatus.OPEN, AttemptStatus.IN_D
 UNFINISHED = IN_FLIGHT | {AttemptStatus.PENDING, AttemptStatus.ACTION_REQUIRED}
 # The attempt has ended without success, as far as is known.
 CLOSED = frozenset({AttemptStatus.DECLINED, AttemptStatus.FAILED, AttemptStatus.CANCELED})
+FINISHED = CLOSED | {AttemptStatus.SUCCEEDED}
 
 
 @dataclass(frozen=True, slots=True)

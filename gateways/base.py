@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from domain.cash_balance import ShownBalance
 from domain.charging import OTHER_AMOUNT
-from domain.comparison import ShownRefund
+from domain.comparison import ShownFee, ShownRefund
 from domain.disputes import ShownDispute
 from domain.money import Money
 from domain.outcome import AmountMismatch, Approved, Outcome
@@ -116,6 +116,11 @@ class WebhookEvent:
     dispute: str | None = None
     balance: BalanceEvent | None = None
 
+    @property
+    def names_nothing(self) -> bool:
+        """Whether only a look-up of the dispute can tell whose charge it is about."""
+        return not (self.reference or self.attempt_id or self.payment_id)
+
 
 # Stores the provider's reference of an attempt. Raises where another worker has taken the attempt over.
 SaveReference = Callable[[str], None]
@@ -218,6 +223,15 @@ class EventListing(Gateway, Protocol):
         """Yield the events that were created from `after` to `until`, to the second, a page a call. Each is what a
         webhook brings; it was read with our own key, so that it needs no signature. An event that has no readable id
         is logged and left out. Raises GatewayError when the list cannot be read."""
+        ...
+
+
+@runtime_checkable
+class FeeGateway(Gateway, Protocol):
+    """A provider that shows what it keeps for a charge."""
+
+    def fees_of(self, charge: AttemptRequest) -> list[ShownFee]:
+        """Return the fees of the charge with `charge.reference`, none while they are not known. Raises GatewayError."""
         ...
 
 

@@ -29,9 +29,9 @@ from domain.claiming import next_look_up
 from domain.decision import LEASE, AttemptChanges
 from domain.errors import LeaseLost
 from domain.idempotency_key import KeyState
-from domain.payment import IN_FLIGHT, UNFINISHED, AttemptStatus, Verb
+from domain.payment import IN_FLIGHT, UNFINISHED, AttemptStatus, State, Verb
 from models.change import Change
-from models.tables import attempts
+from models.tables import attempts, payments
 from models.tables.base import new_id
 from models.task_messages import TaskMessage, message_for_attempt
 
@@ -42,8 +42,9 @@ _MOST_MESSAGES = 500
 # Built once: to build a statement costs more than to run it.
 _update_attempt = update(attempts).where(attempts.c.id == bindparam("row_id"))
 _select_schedule = select(
-    *(attempts.c[name] for name in ("status", "lookups", "waiting_since", "created_at", "action_expires_at"))
-)
+    payments.c.state,
+    *(attempts.c[name] for name in ("verb", "status", "lookups", "waiting_since", "created_at", "action_expires_at")),
+).join(payments, payments.c.id == attempts.c.payment_id)
 _set_reference = update(attempts).where(
     attempts.c.id == bindparam("row_id"), attempts.c.fencing_token == bindparam("held_token")
 )
@@ -134,7 +135,8 @@ def schedule_look_up(change: Change, attempt_id: str, fencing_token: int) -> Non
     if row is None:
         return
     since, end = row.waiting_since or row.created_at, row.action_expires_at
-    due_at = next_look_up(AttemptStatus(row.status), next_waiting_look_up(since, change.now, end))
+    planned_at = next_waiting_look_up(since, change.now, end)
+    due_at = next_look_up(State(row.state), Verb(row.verb), AttemptStatus(row.status), planned_at)
     change.connection.execute(_update_attempt, {"row_id": attempt_id, "due_at": due_at, "lookups": row.lookups + 1})
 
 

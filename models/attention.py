@@ -5,7 +5,7 @@ Opening, deciding and closing are events of the audit trail, in the transaction 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, func, select, update
@@ -36,12 +36,16 @@ def open_entry(
     amount: int | None = None,
     currency: str | None = None,
     data: dict[str, Any] | None = None,
+    detail: Mapping[str, Any] | None = None,
+    adds: bool = False,
 ) -> None:
-    """Put a payment, a webhook event, a provider or a cash balance on the list, unless it stands there with this
-    reason.
+    """Put a payment, a webhook event, a provider or a cash balance on the list, or add to the open entry of a payment
+    with this reason.
 
-    `amount`: what is at stake. `data` holds references and codes only."""
+    `amount`: all that is at stake; if it `adds`, what comes to that. `detail`: one of the things that the entry is
+    about. It and `data` hold references, codes and amounts only."""
     entry_id = new_id("attn", change.now)
+    data = (data or {}) | ({"details": [dict(detail)]} if detail else {})
     values = {
         "id": entry_id,
         "payment_id": payment_id,
@@ -58,6 +62,22 @@ def open_entry(
         _record(change, "attention_opened", payment_id, {"entry": entry_id, "reason": reason})
         subject = payment_id or webhook_event_id or provider or cash_balance_id
         _log.warning("attention %s: %s of %s needs a person", entry_id, reason, subject)
+    elif detail:
+        _add_to_entry(change, reason, payment_id, amount or 0, dict(detail), adds=adds)
+
+
+def _add_to_entry(
+    change: Change, reason: Reason, payment_id: str | None, amount: int, detail: dict[str, Any], *, adds: bool
+) -> None:
+    """Add one more thing of the same reason to the open entry of a payment, whose lock the caller holds."""
+    is_meant = (attention.c.payment_id == payment_id) & (attention.c.reason == reason) & _is_open
+    entry = change.connection.execute(select(attention).where(is_meant)).one_or_none()
+    if entry is None or detail in (details := (entry.data or {}).get("details", [])):
+        return
+    data = (entry.data or {}) | {"details": [*details, detail]}
+    values = {"data": data, "amount": (entry.amount if adds else 0) + amount}
+    change.connection.execute(update(attention).where(attention.c.id == entry.id).values(values))
+    _record(change, "attention_extended", payment_id, {"entry": entry.id, "reason": reason})
 
 
 def close_entries_of_payment(change: Change, payment_id: str, reasons: Iterable[Reason]) -> None:

@@ -139,8 +139,9 @@ def _duplicates(connection: Connection, payment_id: str) -> list[_Duplicate]:
 def _look_again(change: Change, entry: _Entry) -> Messages:
     match Reason(entry.row.reason):
         case Reason.FAILING_ROW:
-            message = run_again(change, entry.row.data["task"], entry.row.data["row"])
-            return (message,) if message else ()
+            failing = entry.row.data.get("details") or [entry.row.data]
+            messages = (run_again(change, row["task"], row["row"]) for row in failing)
+            return tuple(message for message in messages if message)
         case Reason.CREDENTIALS_REFUSED:
             return tuple(bring_forward(change, attempts.c.provider == entry.row.provider))
         case Reason.VOID_REFUSED:

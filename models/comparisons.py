@@ -13,6 +13,7 @@ from domain.comparison import (
     LONGEST_WINDOW,
     STEPS,
     HoldFinding,
+    ShownFee,
     ShownRefund,
     Window,
     hold_finding,
@@ -28,7 +29,7 @@ from models import transition
 from models.attempts import has_operation_in_flight
 from models.attention import open_entry
 from models.change import Change
-from models.movements import TAKING
+from models.movements import TAKING, book_fee
 from models.session import insert_new
 from models.tables import attempts, comparisons, movements, payments
 from models.task_messages import TaskMessage
@@ -115,6 +116,13 @@ def take_in(change: Change, provider: str, charge: AtRest, shown: Iterable[Shown
         adopted = adopt_refund(change, provider, refund.reference, refund.outcome, charge.reference, None)
         messages += [adopted] if adopted else []
     return tuple(messages)
+
+
+def book_fees(change: Change, provider: str, charge: AtRest, shown: Iterable[ShownFee]) -> None:
+    """Book what the provider keeps for a charge, each fee once."""
+    payment = transition.lock_attempt(change.connection, charge.attempt_id)
+    for fee in shown:
+        book_fee(change, payment, charge.attempt_id, provider, fee.movement)
 
 
 def _is_news(change: Change, provider: str, refund: ShownRefund) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, func, select, update
 
 from domain.commands import DisputeSeen
-from domain.disputes import ShownDispute
+from domain.disputes import DisputeStatus, ShownDispute
 from models import transition
 from models.change import Change
 from models.session import insert_new
@@ -38,6 +38,9 @@ def apply_dispute(change: Change, provider: str, shown: ShownDispute) -> Applied
         lost_more=shown.lost - (known.lost if known else 0),
         is_return=shown.is_return,
         reason=shown.reason,
+        is_opened=shown.is_opened_since(known.status if known else None),
+        disputed=_others_at_stake(change.connection, payment_id, shown) + (shown.amount if shown.is_open else 0),
+        respond_by=shown.respond_by,
     )
     data = {"reference": shown.reference, "status": shown.status, "reason": shown.reason}
     applied = transition.apply_to_payment(change, payment_id, seen, data)
@@ -57,6 +60,16 @@ def _differs(known: Row[Any] | None, shown: ShownDispute) -> bool:
 def _find(connection: Connection, provider: str, reference: str) -> Row[Any] | None:
     is_it = (disputes.c.provider == provider) & (disputes.c.reference == reference)
     return connection.execute(select(disputes).where(is_it)).one_or_none()
+
+
+def _others_at_stake(connection: Connection, payment_id: str, shown: ShownDispute) -> int:
+    """Return what the payment's other open disputes are about."""
+    is_other_open = (
+        (disputes.c.payment_id == payment_id)
+        & (disputes.c.reference != shown.reference)
+        & (disputes.c.status == DisputeStatus.OPEN)
+    )
+    return int(connection.scalar(select(func.coalesce(func.sum(disputes.c.amount), 0)).where(is_other_open)) or 0)
 
 
 def _store(change: Change, provider: str, payment_id: str, shown: ShownDispute, *, is_new: bool) -> None:

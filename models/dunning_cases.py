@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, exists, insert, select, update
 
-from domain.dunning import CaseState
+from domain.dunning import OPEN_CASES, CaseState
 from domain.payment import DunningCase
 from models.change import Change
 from models.tables import dunning_cases, payments
@@ -68,7 +68,7 @@ def has_other_open_case(payment: Row[Any]) -> ColumnElement[bool]:
     return exists().where(
         dunning_cases.c.subscription_id == payment.subscription_id,
         dunning_cases.c.payment_id != payment.id,
-        dunning_cases.c.state.in_([CaseState.RETRYING, CaseState.IN_GRACE]),
+        dunning_cases.c.state.in_(sorted(OPEN_CASES)),
         payments.c.id == dunning_cases.c.payment_id,
         payments.c.application == payment.application,
     )

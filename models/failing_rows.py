@@ -44,7 +44,8 @@ def count_failure(change: Change, task: str, row_id: str, error: str) -> int:
         return 0
     if failed.failures >= MOST_FAILURES:
         data = {"task": task, "row": row_id, "error": error}
-        open_entry(change, Reason.FAILING_ROW, data=data, **failed.subject)
+        detail = {"task": task, "row": row_id}
+        open_entry(change, Reason.FAILING_ROW, data=data, detail=detail, **failed.subject)
     return failed.failures
 
 

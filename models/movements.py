@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Row, func, insert, select
 
 from domain.movement import AMOUNTS, Movement, MovementKind, amounts_of
 from models.change import Change
-from models.tables import cash_balances, movements, payments
+from models.session import insert_new
+from models.tables import attempts, cash_balances, movements, payments
 
 _insert_movement = insert(movements)
 # Kinds that take the customer's money.
@@ -21,30 +22,50 @@ _PAGE = 5_000
 
 def book(change: Change, payment: Row[Any], attempt_id: str | None, provider: str, moved: Iterable[Movement]) -> None:
     """Append movements of a locked payment. Raises IntegrityError if one of them is booked already."""
-    subject = {"payment_id": payment.id, "cash_balance_id": None, "attempt_id": attempt_id}
-    _book(change, subject | {"provider": provider, "currency": payment.currency}, moved)
+    subject = _of_payment(payment, attempt_id, provider)
+    _book(change, [_row(change, subject, movement) for movement in moved])
 
 
 def book_of_balance(change: Change, balance: Row[Any], moved: Iterable[Movement]) -> None:
     """Append movements of a locked cash balance. Raises IntegrityError if one of them is booked already."""
     subject = {"payment_id": None, "cash_balance_id": balance.id, "attempt_id": None}
-    _book(change, subject | {"provider": balance.provider, "currency": balance.currency}, moved)
+    subject |= {"provider": balance.provider, "currency": balance.currency}
+    _book(change, [_row(change, subject, movement) for movement in moved])
 
 
-def _book(change: Change, subject: dict[str, Any], moved: Iterable[Movement]) -> None:
-    rows = [
-        {
-            **subject,
-            "provider_id": movement.provider_id,
-            "kind": movement.kind,
-            "amount": movement.amount,
-            "source": change.actor,
-            "booked_at": change.now,
-        }
-        for movement in moved
-    ]
+def _book(change: Change, rows: list[dict[str, Any]]) -> None:
     if rows:
         change.connection.execute(_insert_movement, rows)
+
+
+def book_fee(change: Change, payment: Row[Any], attempt_id: str, provider: str, fee: Movement) -> bool:
+    """Append the fee of a charge of a locked payment, once; return whether it was missing."""
+    return insert_new(change.connection, movements, _row(change, _of_payment(payment, attempt_id, provider), fee))
+
+
+def has_fee(connection: Connection, attempt_id: str) -> bool:
+    """Tell whether the fee of a charge is booked."""
+    is_fee = (movements.c.attempt_id == attempt_id) & (movements.c.kind == MovementKind.FEE)
+    payment_id = select(attempts.c.payment_id).where(attempts.c.id == attempt_id).scalar_subquery()
+    booked = select(movements.c.id).where(movements.c.payment_id == payment_id, is_fee)
+    return connection.execute(booked).first() is not None
+
+
+def _of_payment(payment: Row[Any], attempt_id: str | None, provider: str) -> dict[str, Any]:
+    subject = {"payment_id": payment.id, "cash_balance_id": None, "attempt_id": attempt_id}
+    return subject | {"provider": provider, "currency": payment.currency}
+
+
+def _row(change: Change, subject: dict[str, Any], movement: Movement) -> dict[str, Any]:
+    return {
+        **subject,
+        "provider_id": movement.provider_id,
+        "kind": movement.kind,
+        "amount": movement.amount,
+        "currency": movement.currency or subject["currency"],
+        "source": change.actor,
+        "booked_at": change.now,
+    }
 
 
 def taken_by(connection: Connection, payment_id: str) -> frozenset[str]:
@@ -81,6 +102,26 @@ def differences(connection: Connection) -> Iterator[Difference]:
     """Yield every amount of every payment and cash balance that is not the sum of its movements, by their ids."""
     yield from _differences_of_payments(connection)
     yield from _differences_of_balances(connection)
+
+
+class OtherCurrency(NamedTuple):
+    """A movement, and no fee, that is not in the currency of its payment."""
+
+    payment_id: str
+    kind: str
+    provider_id: str
+    currency: str
+
+
+def of_other_currency(connection: Connection) -> list[OtherCurrency]:
+    """Return the movements that no amount of their payment can be a sum of."""
+    found = (
+        select(movements.c.payment_id, movements.c.kind, movements.c.provider_id, movements.c.currency)
+        .join(payments, payments.c.id == movements.c.payment_id)
+        .where(movements.c.currency != payments.c.currency, movements.c.kind != MovementKind.FEE)
+        .order_by(movements.c.id)
+    )
+    return [OtherCurrency(*row) for row in connection.execute(found)]
 
 
 def _differences_of_balances(connection: Connection) -> Iterator[Difference]:

@@ -366,13 +366,19 @@ def entry_view(row: Row[Any]) -> dict[str, Any]:
         "cash_balance_id": row.cash_balance_id,
         "amount_at_stake": None if row.amount is None else decimal_text(row.amount, row.currency),
         "currency": row.currency,
-        "data": row.data or {},
+        "data": {name: value for name, value in (row.data or {}).items() if name != "details"},
+        "details": [_detail_view(detail, row.currency) for detail in (row.data or {}).get("details", [])],
         "actions": list(ACTIONS[Reason(row.reason)]) if row.closed_at is None else [],
         "resolution": row.resolution,
         "note": row.note,
         "closed_at": _text(row.closed_at),
         "closed_by": row.closed_by,
     }
+
+
+def _detail_view(detail: dict[str, Any], currency: str) -> dict[str, Any]:
+    amount = {"amount": decimal_text(detail["amount"], currency)} if "amount" in detail else {}
+    return detail | amount
 
 
 def count_open_entries(connection: Connection) -> int:

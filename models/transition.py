@@ -262,9 +262,10 @@ def _carry_out(
             close_other_attempts(change, row.id, attempt_id)
         case CloseSiblingCases():
             _close_sibling_cases(change, row)
-        case OpenAttention(reason=reason, amount=amount):
+        case OpenAttention(reason=reason, amount=amount, detail=detail, adds=adds):
             data = {"attempt": attempt_id, "provider": row.attempt_provider if attempt_id else row.provider}
-            open_entry(change, reason, payment_id=row.id, amount=amount, currency=row.currency, data=data)
+            about = {"payment_id": row.id, "amount": amount, "currency": row.currency}
+            open_entry(change, reason, data=data, detail=detail, adds=adds, **about)
         case CloseAttention(reasons=reasons):
             close_entries_of_payment(change, row.id, reasons)
     return None

@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 
-from domain.attention import Reason
+from domain.attention import HELD_WEBHOOKS
+from domain.webhook_status import WebhookStatus
 from models.attention import close_entries_of_webhook, open_entry
 from models.change import Change
 from models.due_rows import SWEEP_AFTER
@@ -15,8 +16,6 @@ from models.session import insert_new
 from models.tables import webhook_events
 from models.tables.base import new_id
 from models.task_messages import WEBHOOK, TaskMessage
-
-_LEFT_TO_A_PERSON = {"unreadable": Reason.WEBHOOK_UNREADABLE, "contradicting": Reason.WEBHOOK_CONTRADICTING}
 
 
 def store_webhook_event(
@@ -30,7 +29,7 @@ def store_webhook_event(
         "event_id": event_id,
         "type": event_type,
         "payload": payload,
-        "status": "stored",
+        "status": WebhookStatus.STORED,
         "tries": 0,
         "failures": 0,
         "due_at": now + SWEEP_AFTER,
@@ -41,15 +40,15 @@ def store_webhook_event(
 
 def lock_event(connection: Connection, row_id: str) -> Row[Any] | None:
     """Lock an event that is not closed; None if it is closed already."""
-    is_open = (webhook_events.c.id == row_id) & (webhook_events.c.status == "stored")
+    is_open = (webhook_events.c.id == row_id) & (webhook_events.c.status == WebhookStatus.STORED)
     return connection.execute(select(webhook_events).where(is_open).with_for_update()).one_or_none()
 
 
-def close_event(change: Change, event: Row[Any], status: str, payment_id: str | None) -> None:
-    """Close an event as `applied`, `ignored`, `unreadable` or `contradicting`; the last two are left to a person."""
+def close_event(change: Change, event: Row[Any], status: WebhookStatus, payment_id: str | None) -> None:
+    """Close an event with this status; some are left to a person."""
     values = {"status": status, "due_at": None, "payment_id": payment_id, "finished_at": change.now}
     change.connection.execute(update(webhook_events).where(webhook_events.c.id == event.id).values(values))
-    reason = _LEFT_TO_A_PERSON.get(status)
+    reason = HELD_WEBHOOKS.get(status)
     if reason is not None:
         data = {"provider": event.provider, "event": event.event_id, "type": event.type}
         open_entry(change, reason, webhook_event_id=event.id, data=data)
@@ -60,8 +59,8 @@ def close_event(change: Change, event: Row[Any], status: str, payment_id: str | 
 
 def replay_event(change: Change, row_id: str) -> TaskMessage | None:
     """Make an event due now that was left to a person; return its message, or None if it is closed for good."""
-    values = {"status": "stored", "due_at": change.now, "published_at": None}
-    is_left = webhook_events.c.status.in_(["stored", *sorted(_LEFT_TO_A_PERSON)])
+    values = {"status": WebhookStatus.STORED, "due_at": change.now, "published_at": None}
+    is_left = webhook_events.c.status.in_([WebhookStatus.STORED, *sorted(HELD_WEBHOOKS)])
     replayed = update(webhook_events).where(webhook_events.c.id == row_id, is_left).values(values)
     return TaskMessage(WEBHOOK, row_id) if change.connection.execute(replayed).rowcount else None
 

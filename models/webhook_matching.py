@@ -78,9 +78,9 @@ def adopt_refund(
     }
     row_id = add_attempt(change, payment, Verb.REFUND, amount, **columns).row_id
     data = {"attempt": row_id, "provider": provider, "refund": reference}
-    open_entry(
-        change, Reason.REFUND_ELSEWHERE, payment_id=payment.id, amount=amount, currency=payment.currency, data=data
-    )
+    about = {"payment_id": payment.id, "amount": amount, "currency": payment.currency}
+    detail = {"reference": reference, "amount": amount}
+    open_entry(change, Reason.REFUND_ELSEWHERE, data=data, detail=detail, adds=True, **about)
     return TaskMessage(RECONCILE, row_id)
 
 

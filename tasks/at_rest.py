@@ -11,12 +11,13 @@ from typing import NamedTuple
 from domain.comparison import HoldFinding, Window, is_given_up
 from domain.disputes import ShownDispute
 from domain.outcome import InDoubt
-from gateways.base import AttemptRequest, DisputeGateway, Gateway, GatewayError, RefundListing
+from gateways.base import AttemptRequest, DisputeGateway, FeeGateway, Gateway, GatewayError, RefundListing
 from models import comparisons, transition
 from models.cash_balances import ask_for_due_readings
 from models.change import Change
 from models.comparisons import AtRest
 from models.disputes import apply_dispute, changed_disputes
+from models.movements import has_fee
 from models.session import transact
 from models.task_messages import TaskMessage
 from runtime import Runtime
@@ -138,6 +139,8 @@ def _compare(runtime: Runtime, gateway: RefundListing, item: AtRest, *, is_dry_r
     request = runtime.change(_ACTOR, _request, item)
     disputes = gateway.disputes_of(request) if isinstance(gateway, DisputeGateway) else []
     found = _compare_disputes(runtime, gateway.provider, disputes, is_dry_run=is_dry_run)
+    if isinstance(gateway, FeeGateway) and not is_dry_run and not runtime.read(has_fee, item.attempt_id):
+        runtime.change(_ACTOR, comparisons.book_fees, gateway.provider, item, gateway.fees_of(request))
     shown = runtime.change(_ACTOR, comparisons.unknown_refunds, gateway.provider, gateway.refunds_of(request))
     if shown and not is_dry_run:
         messages: tuple[TaskMessage, ...] = runtime.change(_ACTOR, comparisons.take_in, gateway.provider, item, shown)

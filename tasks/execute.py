@@ -10,12 +10,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, case, select
 
-from domain.claiming import may_send
+from domain.claiming import has_lost_its_worker, may_send
 from domain.commands import Started
 from domain.errors import IllegalTransition, InvalidRequest, LeaseLost
 from domain.fraud import FraudDecision
 from domain.money import Money
-from domain.outcome import InDoubt, NotSent, Outcome
+from domain.outcome import WORKER_LOST, InDoubt, NotSent, Outcome
 from domain.payment import AttemptStatus, State, Verb
 from domain.payment_methods import PaymentMethod, needs_payer
 from gateways.base import AttemptRequest, CustomerLost, Gateway, GatewayError, SavedMethodsGateway, SaveReference
@@ -180,6 +180,15 @@ def record(runtime: Runtime, attempt_id: str, fencing_token: int, outcome: Outco
         runtime.change(ACTOR, schedule_look_up, attempt_id, fencing_token)
     runtime.publish(applied.messages)
     return applied
+
+
+def as_looked_up(change: Change, locked: Row[Any]) -> Row[Any]:
+    """Return a locked attempt as it is looked up. What a worker has sent that died or was cut off is in doubt first:
+    only its own outcome may say that nothing was sent."""
+    if not has_lost_its_worker(AttemptStatus(locked.attempt_status)):
+        return locked
+    transition.apply(change, locked, InDoubt(WORKER_LOST))
+    return transition.lock_attempt(change.connection, locked.attempt_id)
 
 
 def attempt_request(

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from celery import shared_task
 
-from domain.claiming import has_lost_its_worker, may_look_up
-from domain.outcome import WORKER_LOST, InDoubt, NotSent
+from domain.claiming import may_look_up
+from domain.outcome import NotSent
 from domain.payment import AttemptStatus
 from gateways.base import AttemptRequest
 from gateways.http import watch_for_failure
@@ -19,7 +19,7 @@ from models.failpoints import reach
 from models.task_messages import RECONCILE, is_due, message_for_attempt
 from runtime import Runtime
 from runtime.credentials import watch_credentials
-from tasks.execute import attempt_request, record
+from tasks.execute import as_looked_up, attempt_request, record
 from tasks.failing_rows import counting_failures
 from tasks.payment_task import ACTOR, PaymentTask
 
@@ -67,8 +67,6 @@ def _claim(change: Change, runtime: Runtime, attempt_id: str) -> _Claimed | None
     if row.attempt_provider not in runtime.gateways:
         _log.error("attempt %s waits: %s is not configured in this worker", attempt_id, row.attempt_provider)
         return None
-    if has_lost_its_worker(status):
-        transition.apply(change, row, InDoubt(WORKER_LOST))
-        row = transition.lock_attempt(change.connection, attempt_id)
+    row = as_looked_up(change, row)
     is_refused = bool(row.refused_credentials)
     return _Claimed(attempt_request(change, row), take_lease(change, row), row.attempt_provider, is_refused)

@@ -14,6 +14,7 @@ from domain.disputes import ShownDispute
 from domain.errors import IllegalTransition, LeaseLost
 from domain.outcome import InDoubt, Outcome
 from domain.payment import AttemptStatus
+from domain.webhook_status import WebhookStatus
 from gateways.base import AttemptRequest, DisputeGateway, GatewayError, SideEvent, WebhookEvent
 from gateways.failures import MalformedResponse
 from gateways.http import watch_for_failure
@@ -28,7 +29,7 @@ from models.webhook_events import close_event, lock_event, name_payment, postpon
 from models.webhook_matching import adopt_refund, find_payment_of, match_attempt
 from runtime import Runtime
 from runtime.credentials import watch_credentials
-from tasks.execute import attempt_request
+from tasks.execute import as_looked_up, attempt_request
 from tasks.failing_rows import counting_failures
 from tasks.payment_task import PaymentTask
 
@@ -94,7 +95,7 @@ def _apply_dispute(change: Change, event_row_id: str, shown: ShownDispute) -> tr
     if row is None:
         return None
     applied = apply_dispute(change, row.provider, shown)
-    close_event(change, row, "applied", row.payment_id)
+    close_event(change, row, WebhookStatus.APPLIED, applied.row_before.id if applied else row.payment_id)
     return applied
 
 
@@ -135,25 +136,25 @@ def _examine(change: Change, runtime: Runtime, event_row_id: str) -> _LookUp | _
     except MalformedResponse as error:
         # The provider signed it, and yet it has not the documented form: kept for a person to read.
         _log.error("webhook %s cannot be read: %s", row.id, error.field)
-        close_event(change, row, "unreadable", None)
+        close_event(change, row, WebhookStatus.UNREADABLE, None)
         return None
     if event is None:
-        close_event(change, row, "ignored", None)
+        close_event(change, row, WebhookStatus.IGNORED, None)
         return None
     if event.balance is not None:
         messages = ask_for_readings(change, row.provider, event.balance.customer, event.balance.currencies)
-        close_event(change, row, "applied" if messages else "ignored", None)
+        close_event(change, row, WebhookStatus.APPLIED if messages else WebhookStatus.IGNORED, None)
         return _Readings(messages)
     attempt_id = _match(change, row, event)
     if event.side_event is not None:
         payment_id = row.payment_id or _record_side_event(change, row, event, event.side_event, attempt_id)
-        if event.dispute is not None and payment_id is not None:
+        if event.dispute is not None and (payment_id is not None or event.names_nothing):
             return _DisputeLookUp(row.provider, event.dispute)
         if attempt_id is None or not event.is_news:
-            close_event(change, row, "applied", payment_id)
+            close_event(change, row, WebhookStatus.APPLIED, payment_id)
             return None
     if attempt_id is None:
-        close_event(change, row, "ignored", None)
+        close_event(change, row, WebhookStatus.IGNORED, None)
         return None
     return _news(change, row, event, attempt_id)
 
@@ -171,8 +172,9 @@ def _news(change: Change, row: Row[Any], event: WebhookEvent, attempt_id: str) -
         _postpone_contradiction(change, row, locked.id, error)
         return None
     if not is_news:
-        close_event(change, row, "applied", locked.id)
+        close_event(change, row, WebhookStatus.APPLIED, locked.id)
         return None
+    locked = as_looked_up(change, locked)
     return _LookUp(row.provider, locked, attempt_request(change, locked))
 
 
@@ -193,7 +195,7 @@ def _apply(change: Change, event_row_id: str, locked: Row[Any], outcome: Outcome
     except IllegalTransition as error:
         _postpone_contradiction(change, row, locked.id, error)
         return None
-    close_event(change, row, "applied", applied.row_before.id)
+    close_event(change, row, WebhookStatus.APPLIED, applied.row_before.id)
     return applied
 
 
@@ -233,7 +235,7 @@ def _postpone_contradiction(change: Change, row: Row[Any], payment_id: str, erro
         postpone_event(change.connection, row, change.now, _pause(row))
         return
     _log.error("webhook %s contradicts our books: %s", row.id, error)
-    close_event(change, row, "contradicting", payment_id)
+    close_event(change, row, WebhookStatus.CONTRADICTING, payment_id)
 
 
 def _pause(row: Row[Any]) -> timedelta:

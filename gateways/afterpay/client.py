@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from urllib.parse import urlsplit
 
+from gateways.afterpay.disputes import Dispute, DisputePage
 from gateways.afterpay.errors import code_of, error_response
 from gateways.afterpay.responses import Checkout, Configuration, Payment, Refund
 from gateways.failures import CallFailed, FailureKind, MalformedResponse
@@ -73,6 +74,20 @@ class AfterpayClient(JsonApi):
     def reverse(self, token: str) -> ProviderResponse:
         """Cancel the payment of a token; see `responses.outcome_of_reversal`."""
         return self._post(f"/payments/token:{segment(token)}/reversal")
+
+    def read_dispute(self, reference: str) -> Dispute:
+        """Return a dispute."""
+        dispute = Dispute.parse(_good(self._get(f"/disputes/{segment(reference)}"), 200))
+        if dispute.id != reference:
+            raise MalformedResponse("Dispute.id")
+        return dispute
+
+    def find_disputes(self, token: str) -> list[Dispute]:
+        """Return the disputes about the payment of a token, which are few."""
+        page = DisputePage.parse(_good(self._get(f"/disputes?order={segment(token)}"), 200))
+        if page.total != len(page.data) or any(dispute.order != token for dispute in page.data):
+            raise MalformedResponse("DisputePage.total")
+        return page.data
 
     def _get(self, path: str) -> ProviderResponse:
         return self.send("GET", path, read_seconds=min(self.read_seconds, READ_SECONDS))

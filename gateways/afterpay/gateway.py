@@ -10,12 +10,14 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from domain.comparison import ShownRefund
+from domain.disputes import ShownDispute
 from domain.money import decimal_text
 from domain.outcome import ActionRequired, Approved, InDoubt, NotSent, Outcome
 from domain.payment import Verb
 from gateways.afterpay import requests as bodies
 from gateways.afterpay import webhooks
 from gateways.afterpay.client import WRITE_SECONDS, AfterpayClient
+from gateways.afterpay.disputes import shown_dispute
 from gateways.afterpay.errors import ErrorResponse
 from gateways.afterpay.limits import Limits
 from gateways.afterpay.lookups import (
@@ -103,6 +105,21 @@ class AfterpayGateway:
         try:
             payment = existing(self._client.find_payment(charge.charged_reference))
             return shown_refunds(payment, charge.money.currency)
+        except CallFailed as failure:
+            raise GatewayError(failure.reason) from None
+
+    def read_dispute(self, reference: str) -> ShownDispute:
+        """Return a dispute as it stands."""
+        try:
+            return shown_dispute(self._client.read_dispute(reference), self._currency)
+        except CallFailed as failure:
+            raise GatewayError(failure.reason) from None
+
+    def disputes_of(self, charge: AttemptRequest) -> list[ShownDispute]:
+        """Return every dispute about the payment of a token."""
+        try:
+            found = self._client.find_disputes(charge.charged_reference)
+            return [shown_dispute(dispute, self._currency) for dispute in found]
         except CallFailed as failure:
             raise GatewayError(failure.reason) from None
 

@@ -79,7 +79,8 @@ def read(payload: str) -> WebhookEvent | None:
     if charge is None:
         return None
     side_event = SideEvent(_SIDE_EVENTS[type], {"reference": dispute.dispute_id, "type": type})
-    return WebhookEvent("", charge[2], None, side_event=side_event, payment_id=charge[1])
+    disputed = dispute.dispute_id
+    return WebhookEvent("", charge[2], None, side_event=side_event, payment_id=charge[1], dispute=disputed)
 
 
 def _identify(event: Any) -> tuple[str, str]:

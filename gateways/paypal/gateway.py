@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 from cryptography import x509
 
-from domain.comparison import ShownRefund
+from domain.comparison import ShownFee, ShownRefund
+from domain.disputes import ShownDispute
 from domain.outcome import AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
 from domain.payment import Verb
 from gateways.base import (
@@ -22,11 +24,13 @@ from gateways.base import (
     VerifiedWebhook,
     WebhookEvent,
 )
-from gateways.failures import CallFailed, MalformedResponse
+from gateways.failures import CallFailed, FailureKind, MalformedResponse
 from gateways.json_api import JsonApi, ProviderResponse, looked_up, segment
 from gateways.paypal.certificates import PAYPAL_HOSTS, Certificates, paypal_place, sandbox_place
 from gateways.paypal.client import PayPalClient
+from gateways.paypal.disputes import Dispute, DisputedCapture, DisputeList, shown_dispute
 from gateways.paypal.errors import SEND_BACK, is_missing, issue_of, outcome_of_refusal
+from gateways.paypal.fees import OrderWithFees, shown_fees
 from gateways.paypal.requests import (
     DecimalsNotSupported,
     capture_request,
@@ -59,6 +63,7 @@ from gateways.paypal.responses import (
 from gateways.paypal.token import AccessToken, TokenUnavailable
 from gateways.paypal.webhooks import EventPage, Webhooks, listed, read_event
 
+_ORDERS, _DISPUTES = "/v2/checkout/orders", "/v1/customer/disputes"
 BASES = {"sandbox": "https://api-m.sandbox.paypal.com", "live": "https://api-m.paypal.com"}
 
 _ActOnOrder = Callable[[AttemptRequest, Order], Outcome]
@@ -349,5 +354,42 @@ class PayPalGateway:
         except CallFailed as failure:
             raise GatewayError(failure.reason) from None
 
+    def fees_of(self, charge: AttemptRequest) -> list[ShownFee]:
+        """Return the fees of an order's captures."""
+        try:
+            order = self._get_good(f"{_ORDERS}/{segment(charge.charged_reference)}")
+            return shown_fees(OrderWithFees.parse(order))
+        except CallFailed as failure:
+            raise GatewayError(failure.reason) from None
+
+    # --- disputes ---
+
+    def read_dispute(self, reference: str) -> ShownDispute:
+        """Return a dispute as it stands, about the order of the capture that it names."""
+        try:
+            dispute = Dispute.parse(self._get_good(f"{_DISPUTES}/{segment(reference)}"))
+            capture = self._get_good(f"/v2/payments/captures/{segment(dispute.capture_id)}")
+            return shown_dispute(dispute, DisputedCapture.parse(capture))
+        except CallFailed as failure:
+            raise GatewayError(failure.reason) from None
+
+    def disputes_of(self, charge: AttemptRequest) -> list[ShownDispute]:
+        """Return every dispute about the captures of an order."""
+        reference, of_capture = charge.charged_reference, f"{_DISPUTES}?disputed_transaction_id="
+        try:
+            order = read_order(self._get_good(f"{_ORDERS}/{segment(reference)}"), reference)
+            pages = [self._get_good(of_capture + segment(made.id)) for made in order.captures]
+            found = [dispute for page in pages for dispute in DisputeList.parse(page).items or ()]
+        except CallFailed as failure:
+            raise GatewayError(failure.reason) from None
+        return [self.read_dispute(dispute.dispute_id) for dispute in found]
+
+    def _get_good(self, path: str) -> Any:
+        """Return the body of an object. Raises CallFailed, also where PayPal refuses to show it."""
+        response = self._client.get(path)
+        if not response.is_good:
+            raise CallFailed(issue_of(response), FailureKind.UNKNOWN)
+        return response.body
+
     def _get_order(self, reference: str) -> ProviderResponse:
-        return self._client.get(f"/v2/checkout/orders/{segment(reference)}")
+        return self._client.get(f"{_ORDERS}/{segment(reference)}")

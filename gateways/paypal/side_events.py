@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, StringConstraints
@@ -173,7 +174,8 @@ def _read_dispute(name: str, resource: Any) -> WebhookEvent:
         **_amount(dispute.dispute_amount),
     }
     name = outcome.event_name if name == "dispute_closed" else name
-    return _event(name, data, attempt_id=transaction.invoice_number, payment_id=transaction.custom)
+    event = _event(name, data, attempt_id=transaction.invoice_number, payment_id=transaction.custom)
+    return replace(event, dispute=dispute.dispute_id)
 
 
 def _read_subscription(name: str, resource: Any) -> WebhookEvent:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from domain.comparison import ShownRefund
+from domain.comparison import ShownFee, ShownRefund
 from domain.disputes import ShownDispute
 from domain.outcome import InDoubt, NotSent, Outcome
 from domain.payment import Verb
@@ -23,6 +23,7 @@ from gateways.stripe.account_report import Account, EndpointPage, describe
 from gateways.stripe.cash_balances import StripeCashBalances
 from gateways.stripe.client import StripeClient
 from gateways.stripe.errors import CustomerMissing, PermissionMissing
+from gateways.stripe.fees import IntentWithFee, shown_fees
 from gateways.stripe.money import to_stripe
 from gateways.stripe.requests import (
     RETURN_URL_MISSING,
@@ -151,6 +152,14 @@ class StripeGateway(StripeSavedMethods, StripeCashBalances):
                 if not page.data:
                     raise MalformedResponse("EventPage.has_more")
                 query["starting_after"] = ListedEvent.parse(page.data[-1]).id
+        except CallFailed as failure:
+            raise GatewayError(failure.reason) from None
+
+    def fees_of(self, charge: AttemptRequest) -> list[ShownFee]:
+        """Return the fee of an intent's charge, in the currency of the account's balance."""
+        try:
+            path, expand = f"{_INTENTS}/{segment(charge.charged_reference)}", ["latest_charge.balance_transaction"]
+            return shown_fees(IntentWithFee.parse(self._api.get(path, expand=expand)))
         except CallFailed as failure:
             raise GatewayError(failure.reason) from None
 

@@ -15,10 +15,10 @@ from sandbox import hosted, ledger
 from sandbox.afterpay import PROVIDER, checkouts
 from sandbox.afterpay.amounts import REGIONS, money
 from sandbox.afterpay.checkouts import Checkout, Merchant
-from sandbox.afterpay.disputes import Disputes
+from sandbox.afterpay.disputes import REASONS, STATUSES, Disputes
 from sandbox.afterpay.errors import invalid, invalid_token, not_found, precondition_failed, refusal
 from sandbox.afterpay.payments import Payment, Payments
-from sandbox.control_request import refuse, request_body
+from sandbox.control_request import choice, refuse, request_body
 from sandbox.idempotency import IdempotentResponses
 from sandbox.service import ApiResponse, Call, Json, Operation, Refusal, Service, are_sandbox_credentials
 from sandbox.state import Sandbox
@@ -61,6 +61,8 @@ class Afterpay(Service):
             Operation("void", "POST", f"{order}/void", self._void),
             Operation("create_refund", "POST", f"{order}/refund", self._create_refund),
             Operation("get_payment_by_token", "GET", token, self._get_payment_by_token),
+            Operation("retrieve_dispute", "GET", "/v2/disputes", self._list_disputes),
+            Operation("receive_dispute", "GET", "/v2/disputes/<id>", self._get_dispute),
             Operation("reverse_payment", "POST", f"{token}/reversal", self._reverse_payment),
         )
 
@@ -248,13 +250,38 @@ class Afterpay(Service):
         return f"{url}{'&' if '?' in url else '?'}{query}"
 
     def _dispute(self, token: str) -> Response:
-        """Open a dispute about the payment of a token."""
-        request_body()
+        """Open a dispute about the payment of a token; a later call sets its `status`."""
+        body = request_body("reason", "status")
         with self.sandbox.lock:
             payment = self._by_token.get(token)
             if payment is None or payment.is_declined:
                 refuse("there is no payment of that token to dispute")
-            return jsonify(self._disputes.open(payment))
+            known = self._disputes.of(token)
+            if known is None:
+                return jsonify(self._disputes.open(payment, choice(body, "reason", REASONS, REASONS[0])))
+            if not known["open"]:
+                refuse("the dispute is decided")
+            return jsonify(self._disputes.move(payment, choice(body, "status", STATUSES)))
+
+    # --- disputes ---
+
+    def _list_disputes(self, call: Call) -> ApiResponse:
+        order, status = call.query.get("order"), call.query.get("status")
+        found = [
+            body
+            for body in self._own_disputes(call)
+            if order in (None, body["order"]) and status in (None, body["status"])
+        ]
+        return ApiResponse(body={"data": found, "offset": 0, "limit": 20, "total": len(found)})
+
+    def _get_dispute(self, call: Call) -> ApiResponse:
+        found = next((body for body in self._own_disputes(call) if body["id"] == call.ids["id"]), None)
+        if found is None:
+            raise not_found("The corresponding entity can't be found for the merchant.")
+        return ApiResponse(body=found)
+
+    def _own_disputes(self, call: Call) -> Iterable[Json]:
+        return (body for body in self._disputes.all() if self._checkout(call, body["order"]) is not None)
 
     # --- look-up ---
 

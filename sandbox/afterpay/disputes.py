@@ -1,4 +1,4 @@
-"""Webhooks about disputes, the only webhooks that Afterpay sends, and their signature [docs].
+"""Disputes [spec], and the webhooks about them, the only ones that Afterpay sends, with their signature [docs].
 
 The signature is the base64 of an HMAC-SHA256 over `<url>\\n<seconds>\\n<raw body>`. The sandbox takes the account's
 secret key as the HMAC key; Afterpay issues a separate one.
@@ -11,27 +11,75 @@ import hmac
 import json
 import secrets
 import uuid
+from datetime import timedelta
 
 from sandbox.afterpay import PROVIDER
+from sandbox.afterpay.amounts import money
 from sandbox.afterpay.payments import Payment
 from sandbox.delivery import Message
 from sandbox.service import Json
 from sandbox.state import Sandbox
 
+REASONS = (
+    *("product_not_received", "product_unacceptable", "credit_not_processed", "order_canceled", "duplicate"),
+    *("incorrect_amount", "paid_by_other_means", "fraudulent", "fraudulent_merchant"),
+)
+STATUSES = ("needs_response", "under_review", "won", "lost", "merchant_refunded", "merchant_voided")
+_FINAL = ("won", "lost", "merchant_refunded", "merchant_voided")
+_CLOSING_REASONS = {"won": "evidence_accepted", "lost": "evidence_rejected"}
+RESPOND_WITHIN = timedelta(days=14)
+
 
 class Disputes:
-    """Opens disputes and sends their webhooks, if the sandbox has a webhook URL."""
+    """Opens disputes, moves them on, and sends their webhooks, if the sandbox has a webhook URL."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         self.url = sandbox.settings.webhook_url_of(PROVIDER)
+        # By the token of the payment.
+        self._bodies: dict[str, Json] = {}
 
-    def open(self, payment: Payment) -> Json:
+    def open(self, payment: Payment, reason: str = "product_not_received") -> Json:
         """Open a dispute about a payment and return its event."""
+        now = self._sandbox.clock.now()
+        amount = money(payment.captured, payment.currency)["amount"]
+        self._bodies[payment.checkout.token] = {
+            "id": f"dp_{secrets.token_hex(11)}",
+            "order": payment.checkout.token,
+            "amount": amount,
+            "reason": reason,
+            "status": "needs_response",
+            "open": True,
+            "responseDueBy": str(int(now + RESPOND_WITHIN.total_seconds())),
+            "createdAt": str(int(now)),
+            "openingNote": "It never came.",
+            "closingReason": "",
+            "merchantOrderId": payment.reference,
+            "transactionDate": str(int(payment.created_at)),
+            "settlementAmount": amount,
+        }
+        return self._send(payment, "created")
+
+    def move(self, payment: Payment, status: str) -> Json:
+        """Give the dispute about a payment another status and return its event."""
+        body = self._bodies[payment.checkout.token]
+        is_final = status in _FINAL
+        body |= {"status": status, "open": not is_final, "closingReason": _CLOSING_REASONS.get(status, "")}
+        return self._send(payment, "updated")
+
+    def of(self, token: str) -> Json | None:
+        """Return the dispute about the payment of a token."""
+        return self._bodies.get(token)
+
+    def all(self) -> list[Json]:
+        """Return every dispute."""
+        return list(self._bodies.values())
+
+    def _send(self, payment: Payment, type: str) -> Json:
         event = {
             "webhook_event_id": str(uuid.uuid4()),
-            "webhook_event_type": "created",
-            "dispute_id": f"dp_{secrets.token_hex(11)}",
+            "webhook_event_type": type,
+            "dispute_id": self._bodies[payment.checkout.token]["id"],
             "merchant_reference": payment.reference,
         }
         if self.url is not None:

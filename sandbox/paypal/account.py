@@ -38,6 +38,8 @@ class Account:
         self.log = log
         self.orders: dict[str, Order] = {}
         self.payments: dict[str, tuple[Order, Payment]] = {}
+        # By the id of the capture.
+        self.disputes: dict[str, Json] = {}
         self._invoices: set[tuple[str, str]] = set()
 
     @property

@@ -19,7 +19,7 @@ from flask import Flask, Response, request
 
 from sandbox import hosted, ledger
 from sandbox.clock import iso_seconds
-from sandbox.paypal import control, signing
+from sandbox.paypal import control, disputes, signing
 from sandbox.paypal.account import PROVIDER, Account
 from sandbox.paypal.errors import not_found, refused, unauthenticated, unprocessable
 from sandbox.paypal.events import WEBHOOK_ID, EventLog
@@ -72,6 +72,8 @@ class PayPal(Service):
             Operation("captures.get", "GET", f"{payments}/captures/<id>", self._read("captures")),
             Operation("captures.refund", "POST", f"{payments}/captures/<id>/refund", self._refund),
             Operation("refunds.get", "GET", f"{payments}/refunds/<id>", self._read("refunds")),
+            Operation("disputes.list", "GET", "/v1/customer/disputes", self._list_disputes),
+            Operation("disputes.get", "GET", "/v1/customer/disputes/<id>", self._dispute),
             Operation("webhooks.get", "GET", f"{webhooks}/webhooks/<id>", self._webhook),
             Operation("webhooks.events", "GET", f"{webhooks}/webhooks-events", self._list_events),
             Operation("webhooks.verify", "POST", f"{webhooks}/verify-webhook-signature", self._verify),
@@ -188,6 +190,21 @@ class PayPal(Service):
 
     def _read(self, kind: str) -> Callable[[Call], ApiResponse]:
         return lambda call: ApiResponse(200, self._body_of(self._payment(call, kind)[1].id))
+
+    def _list_disputes(self, call: Call) -> ApiResponse:
+        """List the disputes about a transaction. PayPal takes a transaction or a start, never both [docs]."""
+        transaction, starts = call.query.get("disputed_transaction_id"), call.query.get("start_time")
+        if transaction is not None and starts is not None:
+            raise refused(400, "INVALID_REQUEST")
+        found = [body for id, body in self.account.disputes.items() if transaction in (None, id)]
+        return ApiResponse(200, {"items": [disputes.summary(body) for body in found], "links": []})
+
+    def _dispute(self, call: Call) -> ApiResponse:
+        found = (body for body in self.account.disputes.values() if body["dispute_id"] == call.ids["id"])
+        dispute = next(found, None)
+        if dispute is None:
+            raise not_found()
+        return ApiResponse(200, dispute)
 
     def _webhook(self, call: Call) -> ApiResponse:
         if call.ids["id"] != WEBHOOK_ID:

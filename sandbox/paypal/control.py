@@ -19,7 +19,6 @@ SCENARIO = re.compile(r"[A-Z0-9_]{4,}")
 def blueprint(account: Account) -> Blueprint:
     """Return PayPal's control routes."""
     routes = Blueprint("paypal_control", __name__, url_prefix="/_sandbox/paypal")
-    dispute_of_capture: dict[str, Json] = {}
 
     @routes.post("/<id>/scenario")
     def set_scenario(id: str) -> Response:
@@ -44,20 +43,24 @@ def blueprint(account: Account) -> Blueprint:
 
     @routes.post("/<id>/dispute")
     def dispute(id: str) -> Response:
-        """Open a dispute about a capture; a later call sets its `status` or resolves it with an `outcome`."""
-        body = request_body("reason", "is_anonymous", "status", "outcome")
+        """Open a dispute about a capture; a later call sets its `status` or resolves it with an `outcome`.
+
+        `money`: debit or credit, if PayPal takes the merchant's money with it, or gives it back."""
+        body = request_body("reason", "is_anonymous", "status", "outcome", "money")
         with account.sandbox.lock:
             if id not in account.payments or account.payments[id][1].kind != "captures":
                 refuse(f"there is no capture {id}", 404)
-            if id in dispute_of_capture:
-                type = _update_dispute(dispute_of_capture[id], body, account.now)
+            if id in account.disputes:
+                type = _update_dispute(account.disputes[id], body, account.now)
             else:
                 reason = choice(body, "reason", disputes.REASONS, "UNAUTHORISED")
                 is_anonymous = flag(body, "is_anonymous")
                 dispute = disputes.new_dispute(*account.payments[id], reason, account.now, is_anonymous=is_anonymous)
-                dispute_of_capture[id], type = dispute, "CUSTOMER.DISPUTE.CREATED"
-            account.log.emit(type, "dispute", dispute_of_capture[id], id, dispute_of_capture[id]["dispute_id"])
-            return jsonify(dispute_of_capture[id])
+                account.disputes[id], type = dispute, "CUSTOMER.DISPUTE.CREATED"
+            if "money" in body:
+                disputes.move(account.disputes[id], choice(body, "money", disputes.DIRECTIONS), account.now)
+            account.log.emit(type, "dispute", account.disputes[id], id, account.disputes[id]["dispute_id"])
+            return jsonify(account.disputes[id])
 
     @routes.post("/<id>/emit")
     def emit_event(id: str) -> Response:

@@ -1,4 +1,4 @@
-"""The bodies of disputes. Only tests open and resolve them, and they move no money in the ledger.
+"""The bodies of disputes. Only tests open and resolve them, and say when PayPal moves the merchant's money.
 
 https://developer.paypal.com/docs/api/customer-disputes/v1 [docs]. Captured events show disputes with and without the
 merchant's references of the payment.
@@ -23,6 +23,7 @@ OUTCOMES = (
     *("RESOLVED_BUYER_FAVOUR", "RESOLVED_SELLER_FAVOUR", "RESOLVED_WITH_PAYOUT"),
     *("CANCELED_BY_BUYER", "ACCEPTED", "DENIED", "NONE"),
 )
+DIRECTIONS = ("debit", "credit")
 RESPOND_WITHIN = timedelta(days=10)
 
 
@@ -74,3 +75,22 @@ def resolve(dispute: Json, outcome: str, now: float) -> None:
         "update_time": iso_seconds(now),
     }
     dispute.pop("seller_response_due_date", None)
+
+
+def move(dispute: Json, direction: str, now: float) -> None:
+    """Add the movement with which PayPal takes the disputed amount from the merchant, or gives it back."""
+    dispute.setdefault("money_movements", []).append(
+        {
+            "affected_party": "SELLER",
+            "amount": dispute["dispute_amount"],
+            "initiated_time": iso_seconds(now),
+            "type": direction.upper(),
+            "reason": "DISPUTE_SETTLEMENT",
+        }
+    )
+
+
+def summary(dispute: Json) -> Json:
+    """Return a dispute as a list shows it [docs]."""
+    names = ("dispute_id", "create_time", "update_time", "reason", "status", "dispute_state", "dispute_amount")
+    return {name: dispute[name] for name in (*names, "dispute_life_cycle_stage", "dispute_channel", "links")}

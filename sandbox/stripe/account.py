@@ -9,9 +9,12 @@ from sandbox.ledger import MovementKind
 from sandbox.state import Sandbox
 from sandbox.stripe.errors import Json, missing
 from sandbox.stripe.events import Cause, EventLog
+from sandbox.stripe.ids import new_id
 from sandbox.stripe.instruments import Behaviour
 
 PROVIDER = "stripe"
+# Roughly Stripe's fee.
+FEE_TEN_THOUSANDTHS = 290
 
 
 @dataclass
@@ -88,6 +91,7 @@ class Account:
         self.customers: dict[str, Json] = {}
         self.methods: dict[str, Method] = {}
         self.mandates: dict[str, Json] = {}
+        self.balance_transactions: dict[str, Json] = {}
         self.setups: dict[str, Setup] = {}
         self.cash: dict[str, dict[str, int]] = {}
         self.cash_transactions: list[Json] = []
@@ -132,8 +136,29 @@ class Account:
             self.refunds,
             self.disputes,
             self.mandates,
+            self.balance_transactions,
         )
         return next((store[id] for store in stores if id in store), None)
+
+    def balance(self, charge: Json, amount: int) -> str:
+        """Store the balance transaction of a charge's captured amount; return its id. The balance has its currency."""
+        fee = amount * FEE_TEN_THOUSANDTHS // 10_000
+        id = new_id("txn_")
+        self.balance_transactions[id] = {
+            "id": id,
+            "object": "balance_transaction",
+            "amount": amount,
+            "created": self.now,
+            "currency": charge["currency"],
+            "exchange_rate": None,
+            "fee": fee,
+            "fee_details": [{"amount": fee, "currency": charge["currency"], "type": "stripe_fee"}],
+            "net": amount - fee,
+            "source": charge["id"],
+            "status": "pending",
+            "type": "charge",
+        }
+        return id
 
     def emit(self, type: str, obj: Json, cause: Cause, *, previous: Json | None = None) -> None:
         """Store an event and send it to the endpoints."""

@@ -13,7 +13,6 @@ from sandbox.stripe import cash_balances, disputes
 from sandbox.stripe.account import Account, Intent
 from sandbox.stripe.errors import InvalidRequest
 from sandbox.stripe.events import NO_REQUEST, Cause
-from sandbox.stripe.ids import new_id
 from sandbox.stripe.params import merge_metadata
 
 CANCELABLE = ("requires_payment_method", "requires_capture", "requires_confirmation", "requires_action")
@@ -46,7 +45,9 @@ def capture(account: Account, intent: Intent, params: Mapping[str, Any], cause: 
     body["metadata"] = merge_metadata(body["metadata"], params.get("metadata", {}))
     released = body["amount_capturable"] - amount
     body.update(status="succeeded", amount_received=amount, amount_capturable=0)
-    intent.charge.update(captured=True, amount_captured=amount, balance_transaction=new_id("txn_"))
+    intent.charge.update(
+        captured=True, amount_captured=amount, balance_transaction=account.balance(intent.charge, amount)
+    )
     account.record("capture", intent, amount, cause)
     if released:
         account.record("void", intent, released, cause)

@@ -180,7 +180,7 @@ def _window(attempt: ConfirmAttempt) -> timedelta:
 
 def _succeed(account: Account, intent: Intent, attempt: ConfirmAttempt, charge: Json) -> None:
     amount = charge["amount"]
-    charge.update(captured=True, amount_captured=amount, balance_transaction=new_id("txn_"))
+    charge.update(captured=True, amount_captured=amount, balance_transaction=account.balance(charge, amount))
     if attempt.method.body["type"] == "card":
         charge["payment_method_details"]["card"]["amount_authorized"] = amount
     intent.body.update(status="succeeded", amount_received=amount, next_action=None, last_payment_error=None)

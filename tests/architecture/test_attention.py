@@ -5,19 +5,17 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from domain.attention import ACTIONS, HELD, OPENED_BY, Action, Reason
+from domain.attention import ACTIONS, HELD, HELD_WEBHOOKS, OPENED_BY, Action, Reason
 from domain.payment import TRANSITIONS, Event, State
 from models.attention_actions import _ACTIONS as CARRIED_OUT
 from worker.commands.payments import _WAITS_FOR
 
 from .source import files, nodes
 
-# Reasons that no event opens by itself: a look-up, a webhook, the comparison, a reading or a failing task does.
+# Reasons that no event opens by itself: a look-up, the comparison, a reading, an open dispute or a failing task does.
 OPENED_OTHERWISE = {
-    *(Reason.DOUBT, Reason.REFUND_ELSEWHERE, Reason.HOLD_CONTRADICTING, Reason.FAILING_ROW),
-    Reason.CREDENTIALS_REFUSED,
-    *(Reason.WEBHOOK_CONTRADICTING, Reason.WEBHOOK_UNREADABLE),
-    Reason.UNMATCHED_RECEIPT,
+    *(Reason.DOUBT, Reason.REFUND_ELSEWHERE, Reason.HOLD_CONTRADICTING, Reason.DISPUTE, Reason.FAILING_ROW),
+    *(Reason.CREDENTIALS_REFUSED, Reason.UNMATCHED_RECEIPT),
 }
 # An operation that is asked for may be refused: each of them leaves what was asked for undone.
 REFUSED = {Event.VOID_FAILED, Event.CAPTURE_FAILED}
@@ -33,7 +31,7 @@ def test_every_action_is_allowed_for_some_reason_and_carried_out() -> None:
 
 
 def test_every_reason_is_opened_somewhere() -> None:
-    assert set(OPENED_BY.values()) | OPENED_OTHERWISE == set(Reason)
+    assert {*OPENED_BY.values(), *HELD_WEBHOOKS.values(), *OPENED_OTHERWISE} == set(Reason)
     named = {
         node.attr
         for file in files("models", "domain")

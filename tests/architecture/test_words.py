@@ -24,6 +24,7 @@ SHOWN = {
     *("NextAction.type", "_FinancialAddress.type", "_TransferInstructions.type"),
     *("_Method.type", "_Wallet.type", "_Details.funding"),
     *("PageStatus.status", "EventIdentity.status", "Dispute.status", "Subscription.status"),
+    *("Dispute.reason", "StatusDetails.reason"),
 }
 # They say more about a decline, a refusal or a dispute that is one without them.
 EXPLAINING = {"PaymentError.code", "PaymentError.param", "NetworkReference.network", "_MethodDetails.type"}

@@ -52,7 +52,8 @@ def test_a_dispute_is_a_side_event_of_its_charge(afterpay: AfterpayBench, gatewa
     assert (webhook.event_id, webhook.type) == (event["webhook_event_id"], "created")
     assert json.loads(webhook.payload) == {name: event[name] for name in STORED}
     side_event = SideEvent("dispute_opened", {"reference": event["dispute_id"], "type": "created"})
-    expected = WebhookEvent("", first.attempt_id, None, side_event=side_event, payment_id=first.payment_id)
+    about = {"payment_id": first.payment_id, "dispute": event["dispute_id"]}
+    expected = WebhookEvent("", first.attempt_id, None, side_event=side_event, **about)
     assert gateway.read_webhook(webhook.payload) == expected
 
 
@@ -199,7 +200,8 @@ def test_a_signed_body_without_an_event_is_refused(
 def test_both_types_of_notification_are_read(gateway: AfterpayGateway, kind: str, name: str) -> None:
     event = gateway.read_webhook(json.dumps(EVENT | {"webhook_event_type": kind}))
     side_event = SideEvent(name, {"reference": "dp_1", "type": kind})
-    assert event == WebhookEvent("", "at_1", None, side_event=side_event, payment_id="pay_1")
+    about = {"payment_id": "pay_1", "dispute": "dp_1"}
+    assert event == WebhookEvent("", "at_1", None, side_event=side_event, **about)
 
 
 def test_another_type_or_a_charge_of_another_system_is_ignored(

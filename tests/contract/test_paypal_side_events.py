@@ -90,7 +90,8 @@ def test_a_dispute_from_its_opening_to_its_end(paypal: ProviderBench, outcome: s
 
 def dispute_event(first: AttemptRequest, name: str, data: dict[str, str]) -> WebhookEvent:
     """Return the event of a dispute about a charge."""
-    return WebhookEvent("", first.attempt_id, None, side_event=SideEvent(name, data), payment_id=first.payment_id)
+    about = {"payment_id": first.payment_id, "dispute": data["reference"]}
+    return WebhookEvent("", first.attempt_id, None, side_event=SideEvent(name, data), **about)
 
 
 def test_the_dispute_of_a_captured_authorization_names_the_capture_attempt(paypal: ProviderBench) -> None:
@@ -109,7 +110,7 @@ def test_a_dispute_may_name_neither_attempt_nor_payment(paypal: ProviderBench) -
     _, capture = captured(paypal)
     paypal.control(f"{capture}/dispute", is_anonymous=True)
     event = received(paypal, capture)
-    assert (event.reference, event.attempt_id, event.payment_id) == ("", None, None)
+    assert (event.reference, event.attempt_id, event.payment_id, event.names_nothing) == ("", None, None, True)
     assert event.side_event.data["transaction"] == capture
 
 

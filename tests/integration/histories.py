@@ -21,7 +21,7 @@ from domain.commands import Blocked, ReviewRequired
 from domain.decision import LEASE
 from domain.decline import DeclineClass
 from domain.errors import CeleriacError
-from domain.payment import CLOSED_UNPAID, IN_DUNNING, IN_PROGRESS, AttemptStatus, State, Verb
+from domain.payment import CLOSED_UNPAID, FINAL, IN_DUNNING, IN_PROGRESS, AttemptStatus, State, Verb
 from domain.routing import Choice
 from gateways.base import AttemptRequest
 from models import transition
@@ -33,7 +33,7 @@ from models.tables import api_keys, attempts, metadata
 from models.task_messages import DUNNING, RECONCILE, WEBHOOK, message_for_attempt
 from models.webhook_events import store_webhook_event
 from tests.determinism import START, CountedIds, StillClock
-from tests.integration.history_checks import ENDED, Stored
+from tests.integration.history_checks import Stored
 from tests.integration.simulated_provider import Object, Plan, SimulatedProvider
 from tests.provider import Json
 from tests.system import System
@@ -47,7 +47,7 @@ KINDS: dict[str, tuple[Json, ...]] = {
 WAYS = ("sent",) * 4 + ("lost", "late", "not executed", "refused", "at fault", "paused", "overtaken", "outrun")
 # Soft declines begin dunning; the others end it.
 DECLINES = (DeclineClass.SOFT, DeclineClass.SOFT, DeclineClass.SOFT, *DeclineClass)
-BEHAVIOURS = ("good",) * 4 + ("declined", "declined", "processing", "unauthenticated", "requires_action")
+BEHAVIOURS = ("good",) * 4 + ("declined", "declined", "processing", "unauthenticated", "requires_action", "approved")
 # Where a process may die, by task; see models/failpoints.py.
 CRASHES = {
     Verb.CHARGE: ("charge.claimed", "charge.created", "charge.reference_saved", "charge.responded", "charge.recorded"),
@@ -56,6 +56,9 @@ CRASHES = {
     WEBHOOK: ("webhook.looked_up", "webhook.applied"),
     DUNNING: ("dunning.swept", "dunning.advanced"),
 }
+RUNS = ("nothing",) * 4 + ("crash", "lag")
+# The clocks of two hosts.
+CLOCKS_DIFFER = timedelta(seconds=1)
 MODULES_WITH_FAILPOINTS = ("tasks.execute", "tasks.reconcile", "tasks.webhooks", "tasks.dunning")
 MONEY_AT_BANK = ("requires_action", "processing")
 
@@ -79,11 +82,12 @@ class Histories(RuleBasedStateMachine):
         transact(system.engine, _delete_rows)
         system.messages.clear()
         crash.clear()
-        self.provider = SimulatedProvider(
+        self.provider = self.new_provider(
             plan=self.plan,
             is_up=self.is_up,
             during_call=self.overtake,
             before_confirm=self.check_lease,
+            before_look_up=self.check_doubt,
             after_look_up=self.outrun,
             now=clock.now,
         )
@@ -95,6 +99,10 @@ class Histories(RuleBasedStateMachine):
         self.claimed: dict[str, int] = {}
         self.invoices = 1
         self.payment_ids: list[str] = []
+
+    def new_provider(self, **hooks: Any) -> SimulatedProvider:
+        """Return the provider of this history."""
+        return SimulatedProvider(**hooks)
 
     @initialize(data=st.data())
     def accept(self, data: Any) -> None:
@@ -154,7 +162,7 @@ class Histories(RuleBasedStateMachine):
             *([self.review] if state == State.REVIEW else []),
             *([self.dunning] * 2 if self.due_cases() else []),
             *([self.pay_again] if state in CLOSED_UNPAID | IN_DUNNING else []),
-            *([self.next_invoice] if state in ENDED else []),
+            *([self.next_invoice] if state in FINAL else []),
         ]
 
     def seldom(self) -> list[Callable[[], None]]:
@@ -177,14 +185,18 @@ class Histories(RuleBasedStateMachine):
         self.run(message.task, row.id, CRASHES[Verb.CHARGE if Verb(row.verb).is_collecting else Verb.REFUND])
 
     def run(self, task: str, row_id: str, crashes: tuple[str, ...]) -> None:
-        """Run a task in a process that may die."""
-        if not self.is_calm and self.choose(range(6)) == 0:
+        """Run a task in a process that may die, and whose clock may lag behind that of the others."""
+        happens = "nothing" if self.is_calm else self.choose(RUNS)
+        if happens == "crash":
             self.crash["point"] = self.choose(crashes)
+        lag = CLOCKS_DIFFER if happens == "lag" else timedelta()
+        self.clock.time -= lag
         try:
             self.system.run(task, row_id)
         except WorkerDied:
             pass
         finally:
+            self.clock.time += lag
             self.crash.clear()
 
     def plan(self, attempt: AttemptRequest) -> Plan:
@@ -193,7 +205,7 @@ class Histories(RuleBasedStateMachine):
         if self.is_calm:
             return Plan()
         way, behaviour, decline = self.choose(WAYS), self.choose(BEHAVIOURS), self.choose(DECLINES)
-        if behaviour == "requires_action" and attempt.is_off_session:
+        if behaviour in ("requires_action", "approved") and attempt.is_off_session:
             behaviour = "unauthenticated"
         return Plan(way, behaviour, decline)
 
@@ -205,6 +217,11 @@ class Histories(RuleBasedStateMachine):
     def check_lease(self, attempt: AttemptRequest) -> None:
         """Check that a worker which lost its lease before its reference was stored does not go on."""
         assert self.token_of(attempt) == self.claimed[attempt.attempt_id]
+
+    def check_doubt(self, attempt: AttemptRequest) -> None:
+        """Check that nobody looks an attempt up as if its worker lived: what it has sent is in doubt."""
+        [row] = self.system.rows(attempts, attempts.c.id == attempt.attempt_id)
+        assert row.status != AttemptStatus.OPEN
 
     def is_up(self) -> bool:
         """Return whether a look-up gets a response."""
@@ -288,6 +305,12 @@ class Histories(RuleBasedStateMachine):
         assert stored is not None
         self.run(*stored, CRASHES[WEBHOOK])
 
+    def deliver_latest(self) -> None:
+        """Deliver the newest event about each object."""
+        latest = {subject.reference: number for number, (subject, _) in enumerate(self.provider.events)}
+        for number in latest.values():
+            self.deliver(number, has_status=False)
+
     def undecided(self) -> list[Object]:
         objects = [*self.provider.intents.values(), *self.provider.refunds.values()]
         return [each for each in objects if each.status in MONEY_AT_BANK]
@@ -365,9 +388,7 @@ class Histories(RuleBasedStateMachine):
         while self.provider.late:
             self.delayed_call_arrives()
         for _ in range(3):
-            latest = {subject.reference: number for number, (subject, _) in enumerate(self.provider.events)}
-            for number in latest.values():
-                self.deliver(number, has_status=False)
+            self.deliver_latest()
             # A webhook may have put off by seconds what was due.
             self.move_clock(timedelta(hours=7))
             self.system.sweep()

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Row, select
 from domain.movement import AMOUNTS, MovementKind, amounts_of
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
 from domain.payment import (
-    CLOSED_UNPAID,
     COLLECTED,
+    FINAL,
     IN_DUNNING,
     IN_FLIGHT,
     UNFINISHED,
@@ -29,8 +29,6 @@ from models.change import Change
 from models.tables import attempts, dunning_cases, events, invoices, movements, payments
 from tests.integration.simulated_provider import SimulatedProvider
 
-# Nothing more is taken. A void or a refund may still be under way.
-ENDED = CLOSED_UNPAID | COLLECTED | {State.BLOCKED}
 _WAITS_FOR_PERSON = (State.REVIEW, State.AMOUNT_MISMATCH)
 _DOUBT = {Event.CHARGE_IN_DOUBT, Event.CAPTURE_IN_DOUBT, Event.VOID_IN_DOUBT, Event.REFUND_IN_DOUBT, None}
 
@@ -68,7 +66,7 @@ class Stored:
         for payment in self.payments.values():
             self._check_amounts(payment, provider)
             self._check_attempts(payment)
-            self._check_events(payment)
+            self.check_events(payment)
         for invoice in self.invoices:
             of_invoice = [payment for payment in self.payments.values() if payment.invoice_id == invoice.id]
             # However many payments it takes to collect it.
@@ -90,7 +88,7 @@ class Stored:
     def _check_attempts(self, payment: Row[Any]) -> None:
         rows = [row for row in self.attempts if row.payment_id == payment.id]
         assert sum(row.verb != Verb.REFUND and row.status in IN_FLIGHT for row in rows) <= 1
-        if payment.state in ENDED:
+        if payment.state in FINAL:
             taking = (Verb.CHARGE, Verb.AUTHORIZE, Verb.CAPTURE)
             # A call that may have run is looked up to its end, also when another attempt has decided the payment.
             unseen = [row for row in rows if row.verb in taking and row.status in UNFINISHED and row.due_at is None]
@@ -100,7 +98,7 @@ class Stored:
             case = self.cases.get(payment.id)
             assert [row for row in rows if row.due_at] or (case and case.due_at), f"{payment.state} waits for nothing"
 
-    def _check_events(self, payment: Row[Any]) -> None:
+    def check_events(self, payment: Row[Any]) -> None:
         """Check that the events are the whole way from acceptance to the present state, in the order of time."""
         trail = [row for row in self.events if row.payment_id == payment.id and row.to_state]
         assert trail[-1].to_state == payment.state
@@ -136,6 +134,9 @@ def _check_step(change: Change, before: Row[Any], trigger: Any, applied: transit
     after = transition.lock_attempt(change.connection, before.attempt_id)
     expected = before.state if decision.event is None else target(State(before.state), decision.event)
     assert after.state == expected
+    if before.state == State.IN_DOUBT and after.state == State.ACCEPTED:
+        # A payment that is accepted can be canceled, so nothing of it may be under way.
+        assert isinstance(trigger, NotSent)
     if isinstance(trigger, InDoubt):
         assert decision.event in _DOUBT
     if after.state == State.DECLINED and before.state != after.state:

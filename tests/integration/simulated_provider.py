@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from domain.decline import Decline, DeclineClass
 from domain.outcome import (
     ActionRequired,
+    AmountMismatch,
     Approved,
     AuthenticationRequired,
     CustomerApproved,
@@ -29,7 +30,7 @@ from gateways.base import AttemptRequest, SaveReference, VerifiedWebhook, Webhoo
 AUTHORIZATION_LASTS = timedelta(days=7)
 # The statuses in which an intent can be captured, voided, or else charged.
 _POSSIBLE = {
-    Verb.CAPTURE: ("authorized",),
+    Verb.CAPTURE: ("authorized", "mismatched"),
     Verb.VOID: ("created", "requires_action", "approved", "authorized", "declined", "unauthenticated"),
 }
 _CHARGEABLE = ("created", "approved")
@@ -54,6 +55,7 @@ class Object:
     amount: int
     status: str = "created"
     taken: int = 0
+    received: int = 0
     expires_at: datetime | None = None
     decline: DeclineClass = DeclineClass.SOFT
 
@@ -72,6 +74,8 @@ class Object:
                 return CustomerApproved(self.reference)
             case "processing":
                 return Pending(self.reference)
+            case "mismatched":
+                return AmountMismatch(self.reference, self.received, "underpaid")
             case "requires_action":
                 return ActionRequired(self.reference, {"type": "redirect"})
             case "declined":
@@ -90,13 +94,14 @@ class SimulatedProvider:
     """A gateway and the provider behind it.
 
     `during_call`: called while a call runs that is overtaken or outrun. `before_confirm`: once the reference of a
-    charge is stored. `after_look_up`: while the outcome of a look-up is on its way. `events`: what webhooks say,
-    oldest first: the object, and its outcome at that time."""
+    charge is stored. `before_look_up`: when one begins. `after_look_up`: while the outcome of a look-up is on its way.
+    `events`: what webhooks say, oldest first: the object, and its outcome at that time."""
 
     plan: Callable[[AttemptRequest], Plan] = lambda _: Plan()
     is_up: Callable[[], bool] = lambda: True
     during_call: Callable[[AttemptRequest], None] = lambda _: None
     before_confirm: Callable[[AttemptRequest], None] = lambda _: None
+    before_look_up: Callable[[AttemptRequest], None] = lambda _: None
     after_look_up: Callable[[AttemptRequest], None] = lambda _: None
     now: Callable[[], datetime] = datetime.now
     intents: dict[str, Object] = field(default_factory=dict)
@@ -135,6 +140,7 @@ class SimulatedProvider:
 
     def retrieve(self, attempt: AttemptRequest) -> Outcome:
         """Look an attempt up; in doubt while the provider is down."""
+        self.before_look_up(attempt)
         outcome = self.truth(attempt) if self.is_up() else InDoubt("no_answer")
         self.after_look_up(attempt)
         return outcome

@@ -100,6 +100,34 @@ def test_a_duplicate_that_is_refunded_elsewhere_leaves_the_list_by_itself(system
     assert resolve(system, "close").status_code == 200
 
 
+def pay_three_times(system: System) -> str:
+    """Return a payment whose debt was collected by a retry, and by both charges before it after all."""
+    card = system.provider.scripted_card("insufficient_funds", "insufficient_funds", "success")
+    payment_id = system.subscribe("inv", card)
+    system.advance(days=3, minutes=1)
+    system.advance(days=4, minutes=1)
+    assert system.state(payment_id) == "captured"
+    for attempt in system.attempts(payment_id)[:2]:
+        path = f"/v1/payment_intents/{attempt.provider_reference}/confirm"
+        system.provider.call("POST", path, {"payment_method": "pm_card_visa"})
+        system.deliver_and_run(system.provider.event("payment_intent.succeeded", attempt.provider_reference))
+    assert system.payment(payment_id).duplicated == 2 * AMOUNT
+    return payment_id
+
+
+def test_an_entry_names_each_of_several_duplicates_and_all_that_is_at_stake(system: System) -> None:
+    payment_id = pay_three_times(system)
+    [entry] = entries(system)
+    shown = system.get(f"/admin/attention/{entry.id}", caller="operator").json
+    references = [attempt.provider_reference for attempt in system.attempts(payment_id)[:2]]
+    assert shown["amount_at_stake"] == "24.60"
+    assert shown["details"] == [{"reference": reference, "amount": "12.30"} for reference in references]
+    assert "details" not in shown["data"]
+    resolve(system, "give_back")
+    system.run_until_idle()
+    assert (system.payment(payment_id).duplicated, reasons(system)) == (0, [])
+
+
 # --- money that does not match, and reviews ---
 
 

@@ -7,15 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from domain.money import Money
 from domain.outcome import Approved
 from domain.payment import Verb
 from gateways.base import AttemptRequest
 from models import transition
-from models.movements import differences
-from models.session import read
-from models.tables import attention
+from models.movements import differences, of_other_currency
+from models.session import read, transact
+from models.tables import attention, movements
 from models.task_messages import COMPARE
 from sandbox.paypal.api import PayPal
 from tasks.execute import attempt_request
@@ -260,3 +261,49 @@ def test_a_hold_of_another_amount_than_in_the_books_is_left_to_a_person(system: 
     assert (entry.data["shown"], system.state(payment_id)) == ("approved", "authorized")
     compare_after(system, 2)
     assert len(system.rows(attention)) == 1
+
+
+# --- fees ---
+
+
+def fees(system: System, payment_id: str) -> list[tuple[int, str]]:
+    """Return the booked fees of a payment."""
+    is_fee = (movements.c.payment_id == payment_id) & (movements.c.kind == "fee")
+    return [(row.amount, row.currency) for row in system.rows(movements, is_fee)]
+
+
+def test_the_fee_of_a_charge_is_booked_once_and_is_no_part_of_its_amounts(system: System) -> None:
+    payment_id = system.pay()
+    system.run_until_idle()
+    system.run(COMPARE)
+    assert fees(system, payment_id) == []
+    for days in (1, 2):
+        system.move_clock(days=days, hours=2)
+        system.run(COMPARE)
+    assert fees(system, payment_id) == [(-35, "EUR")]
+    assert system.payment(payment_id).captured == AMOUNT
+    shown = system.get(f"/{payment_id}").json["movements"][-1]
+    assert (shown["kind"], shown["amount"], shown["currency"]) == ("fee", "-0.35", "EUR")
+    assert read(system.engine, lambda connection: list(differences(connection))) == []
+
+
+def test_a_fee_may_have_a_currency_of_its_own_and_nothing_else(system: System) -> None:
+    payment_id = system.pay()
+    system.run_until_idle()
+    stripe = next(each for each in system.sandbox.state.providers if each.provider == "stripe")
+    [transaction] = stripe.account.balance_transactions.values()
+    transaction["currency"] = "usd"
+    system.run(COMPARE)
+    system.move_clock(days=1, hours=2)
+    system.run(COMPARE)
+    assert fees(system, payment_id) == [(-35, "USD")]
+    assert read(system.engine, of_other_currency) == []
+    transact(system.engine, lambda connection: connection.execute(update(movements).values(currency="USD")))
+    assert [row.kind for row in read(system.engine, of_other_currency)] == ["charge"]
+
+
+def test_paypal_s_fee_is_that_of_the_capture(system: System) -> None:
+    payment_id, _ = taken(system, "paypal")
+    system.run(COMPARE)
+    compare_after(system, 1.1)
+    assert fees(system, payment_id) == [(-42, "EUR")]

@@ -153,7 +153,7 @@ def test_a_dispute_without_webhooks_is_booked_by_the_comparison(system: System) 
     system.provider.control(f"disputes/{reference}/close", {"result": "lost"})
     system.move_clock(days=1, hours=2)
     system.run(COMPARE)
-    assert (system.state(payment_id), booked(system, payment_id)[-1]) == ("reversed", ("dispute", -AMOUNT))
+    assert (system.state(payment_id), ("dispute", -AMOUNT) in booked(system, payment_id)) == ("reversed", True)
 
 
 def test_a_late_webhook_of_the_charge_does_not_book_reversed_money_again(system: System) -> None:
@@ -175,3 +175,20 @@ def test_a_dispute_that_cannot_be_read_is_read_again(system: System) -> None:
     assert (row.status, system.state(payment_id)) == ("stored", "captured")
     system.advance(seconds=10)
     assert system.state(payment_id) == "reversed"
+
+
+@pytest.mark.parametrize("is_dunned", [False, True])
+def test_a_refund_that_was_under_way_when_its_payment_was_reversed_is_booked(system: System, is_dunned: bool) -> None:
+    payment_id = debited(system, **({"subscription_id": "sub", "off_session": True} if is_dunned else {}))
+    system.provider.fail("refunds.create", "reset_after")
+    system.request(f"/{payment_id}/refunds", {"amount": "5.00"}, Idempotency_Key="part")
+    system.provider.fail("refunds.list", "error_before", times=None)
+    system.run_until_idle()
+    for event in events_of(system, dispute(system, payment_id, "insufficient_funds")):
+        system.deliver_and_run(event)
+    reversed_state = system.state(payment_id)
+    assert reversed_state == ("past_due" if is_dunned else "reversed")
+    system.provider.heal()
+    system.advance(minutes=10)
+    assert system.attempts(payment_id)[1].status == "succeeded"
+    assert (system.state(payment_id), ("refund", -500) in booked(system, payment_id)) == (reversed_state, True)

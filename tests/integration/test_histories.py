@@ -15,9 +15,11 @@ from models import transition
 from tests.determinism import CountedIds, FrozenTime, StillClock
 from tests.integration.histories import KINDS, MODULES_WITH_FAILPOINTS, Histories, WorkerDied
 from tests.integration.history_checks import checked
+from tests.integration.waiting_histories import WaitingHistories
 from tests.provider import Json
 from tests.system import running_system
 
+ALL_KINDS = [fields for kind in KINDS.values() for fields in kind]
 # A history that fails is made smaller for up to five minutes.
 pytestmark = pytest.mark.timeout(600)
 
@@ -47,14 +49,14 @@ def histories(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
         ids = CountedIds()
         monkeypatch.setattr("models.tables.base.secrets", ids)
 
-        def run(kinds: Sequence[Json], examples: int) -> None:
+        def run(kinds: Sequence[Json], examples: int, machine: type[Histories] = Histories) -> None:
             how_many = settings(
                 max_examples=max(1, examples),
                 stateful_step_count=30,
                 deadline=None,
                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
             )
-            run_state_machine_as_test(lambda: Histories(system, clock, crash, ids, list(kinds)), settings=how_many)
+            run_state_machine_as_test(lambda: machine(system, clock, crash, ids, list(kinds)), settings=how_many)
 
         yield run
 
@@ -78,4 +80,9 @@ def test_every_history_ends_with_the_books_of_the_provider(histories: Callable[.
 @pytest.mark.postgres
 @pytest.mark.parametrize("histories", ["postgres_url"], indirect=True)
 def test_every_history_on_postgresql_ends_so_too(histories: Callable[..., None]) -> None:
-    histories([fields for kind in KINDS.values() for fields in kind], settings.default.max_examples // 5)
+    histories(ALL_KINDS, settings.default.max_examples // 5)
+
+
+@pytest.mark.parametrize("histories", ["sqlite_url_in_memory"], indirect=True)
+def test_nothing_ever_waits_without_an_end(histories: Callable[..., None]) -> None:
+    histories(ALL_KINDS, settings.default.max_examples // 5, WaitingHistories)

@@ -343,3 +343,24 @@ def test_a_subscription_stays_past_due_until_its_last_case_has_recovered(system:
     system.advance(days=1)
     assert (system.state(second), system.subscription_status()) == ("captured", "active")
     assert system.provider.movements() == [("charge", AMOUNT)] * 2
+
+
+class WorkerDied(BaseException):
+    """The process is gone."""
+
+
+def test_a_webhook_that_comes_before_the_look_up_of_a_dead_worker_s_call_finds_it_in_doubt(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: Any) -> None:
+        raise WorkerDied
+
+    payment_id = system.pay()
+    with monkeypatch.context() as patch:
+        patch.setattr("tasks.execute.record", die)
+        with pytest.raises(WorkerDied):
+            system.run_until_idle()
+    system.move_clock(seconds=16)
+    event = system.provider.event("payment_intent.succeeded", system.reference(payment_id))
+    assert system.deliver_and_run(event).status == "applied"
+    assert system.event_names(payment_id)[1:] == ["charge_started", "charge_in_doubt", "charge_approved"]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from domain.backoff import VISIT_PAUSE
+from domain.outcome import Pending
 from tests.contract.bench import PAYER
 from tests.system import System
 
@@ -121,4 +122,15 @@ def test_a_payment_expires_when_its_customer_has_taken_too_long_and_not_hours_la
     payment_id, opened_at = wait_at_page(system, "klarna")
     while system.now() < opened_at + timedelta(hours=24, minutes=10):
         system.advance(minutes=5)
+    assert system.state(payment_id) == "expired"
+
+
+def test_held_money_is_looked_up_until_its_hold_has_ended(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    payment_id = system.pay(capture=False)
+    system.run_until_idle()
+    with monkeypatch.context() as patch:
+        patch.setattr(system.gateway, "retrieve", lambda attempt: Pending("pi"))
+        system.advance(days=8)
+    assert system.attempts(payment_id)[0].due_at > system.now()
+    system.advance(days=1)
     assert system.state(payment_id) == "expired"

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from domain.outcome import (
+    AmountMismatch,
     Approved,
     InDoubt,
     NotSent,
@@ -22,6 +23,7 @@ from domain.payment import (
 from .examples import (
     AUTHORIZED,
     HELD,
+    NOW,
     VOIDED,
     WHOLE,
     amounts,
@@ -101,3 +103,27 @@ def test_the_last_refund_completes_it_and_a_failed_refund_is_reversed() -> None:
     assert amounts(declined(), given, **all_given)["refunded"] == 600
     whole = replace(given, amount=1000)
     assert state_after(declined(), whole, **all_given) is State.CAPTURED
+
+
+def test_a_void_that_meets_money_that_was_not_asked_for_is_looked_up_again() -> None:
+    decided = decision_on(replace(WHOLE, captured=400), new_attempt(Verb.VOID), state=State.ACCEPTED)
+    assert decided.attempt["status"] is AttemptStatus.IN_DOUBT
+    assert decided.attempt["due_at"] > NOW
+
+
+def test_an_accepted_mismatch_that_the_provider_still_shows_is_accepted_once_more() -> None:
+    held = {"state": State.AMOUNT_MISMATCH, "received": 600}
+    attempt = new_attempt(Verb.CAPTURE, AttemptStatus.IN_DOUBT, amount=600)
+    decided = decision_on(AmountMismatch("pi_1", 600, "underpaid"), attempt, **held)
+    assert (decided.attempt["status"], decided.attempt["retries"]) == (AttemptStatus.DUE, 1)
+
+
+@pytest.mark.parametrize("state", [State.REQUIRES_ACTION, State.ACCEPTED, State.AMOUNT_MISMATCH])
+def test_a_void_that_meets_money_that_does_not_match_leaves_it_to_a_person(state: State) -> None:
+    received = 600 if state is State.AMOUNT_MISMATCH else 0
+    void = new_attempt(Verb.VOID, AttemptStatus.IN_DOUBT)
+    decided = decision_on(AmountMismatch("pi_1", 600, "underpaid"), void, state=state, received=received)
+    assert decided.attempt["status"] is AttemptStatus.FAILED
+    assert state_after(AmountMismatch("pi_1", 600, "underpaid"), void, state=state, received=received) is (
+        State.AMOUNT_MISMATCH
+    )

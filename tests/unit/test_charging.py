@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 from typing import Any
@@ -44,6 +45,7 @@ from domain.state_machine import decide, target
 
 from .examples import (
     ACTION,
+    AUTHORIZED,
     AWAY,
     HELD,
     NOW,
@@ -414,3 +416,11 @@ def test_an_object_that_was_canceled_at_the_provider_cancels_the_payment() -> No
     assert state_after(VOIDED, new_attempt(Verb.AUTHORIZE, AttemptStatus.SUCCEEDED), **expired) is State.EXPIRED
     early = expired | {"authorization_expires_at": NOW + timedelta(days=3)}
     assert state_after(VOIDED, new_attempt(Verb.AUTHORIZE, AttemptStatus.SUCCEEDED), **early) is State.VOIDED
+
+
+def test_money_that_is_held_is_looked_up_after_its_end_and_where_no_end_is_known_as_any_wait() -> None:
+    assert decision_on(HELD).attempt["due_at"] > NOW + timedelta(days=7)
+    endless = replace(HELD, authorization_expires_at=None)
+    assert decision_on(endless).attempt["due_at"] == NOW + timedelta(minutes=1)
+    held = new_attempt(Verb.AUTHORIZE, AttemptStatus.SUCCEEDED)
+    assert decision_on(endless, held, **AUTHORIZED).attempt["due_at"] > NOW

@@ -53,7 +53,13 @@ def test_an_open_attempt_is_being_sent_until_its_lease_ends() -> None:
 @pytest.mark.parametrize("status", AttemptStatus)
 def test_an_unfinished_attempt_is_looked_up_as_planned_and_a_finished_one_never(status: AttemptStatus) -> None:
     planned_at = NOW + timedelta(hours=6)
-    assert next_look_up(status, planned_at) == (planned_at if status in UNFINISHED else None)
+    expected = planned_at if status in UNFINISHED else None
+    assert next_look_up(State.PROCESSING, Verb.CHARGE, status, planned_at) == expected
+
+
+def test_an_attempt_that_holds_money_is_looked_up_until_the_hold_ends() -> None:
+    for state, expected in ((State.AUTHORIZED, NOW), (State.CAPTURED, None)):
+        assert next_look_up(state, Verb.AUTHORIZE, AttemptStatus.SUCCEEDED, NOW) == expected
 
 
 @pytest.mark.parametrize("was_begun", [True, False])

@@ -22,6 +22,7 @@ from models.idempotency import Caller
 from models.provider_customers import User
 from models.request_bodies import ProcessPayment
 from models.session import transact
+from models.tables import attempts
 from models.tables import payments as payments_table
 from stack.process import free_port
 from worker import runtime as process_runtime
@@ -98,7 +99,7 @@ def test_the_books_are_verified(run: Run) -> None:
     proven = run("ledger", "verify")
     assert (proven.exit_code, proven.stdout.splitlines()) == (
         0,
-        ["0 payments, 0 movements", "every amount is the sum of its movements"],
+        ["0 payments, 0 movements", "every amount is the sum of its movements", "nothing waits without an end"],
     )
     payment_id = accepted_payment()
     unbooked = update(payments_table).values(captured=500)
@@ -109,6 +110,23 @@ def test_the_books_are_verified(run: Run) -> None:
         f"{payment_id}  captured  stored 5.00  booked 0.00 EUR",
         "1 amounts are not the sums of their movements",
     ]
+
+
+def test_a_row_that_waits_without_an_end_is_shown(run: Run) -> None:
+    run("db", "upgrade")
+    run("ledger", "verify")
+    payment_id = accepted_payment()
+    forgotten = update(attempts).values(due_at=None).returning(attempts.c.id)
+    attempt_id = transact(process_runtime._runtime.engine, lambda connection: connection.scalar(forgotten))  # type: ignore[union-attr]
+    refused = run("ledger", "verify")
+    assert (refused.exit_code, refused.stderr.splitlines()[1:]) == (
+        1,
+        [
+            f"payments  {payment_id}  accepted  waits without an end",
+            f"attempts  {attempt_id}  due  waits without an end",
+            "2 rows wait without an end",
+        ],
+    )
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,8 @@ def _print_entry(entry: dict[str, Any]) -> None:
     click.echo(_line(entry))
     for name, value in entry["data"].items():
         click.echo(f"  {name}: {value}")
+    for detail in entry["details"]:
+        click.echo(f"  about {'  '.join(f'{name}={value}' for name, value in detail.items())}")
     if entry["resolution"]:
         click.echo(f"  decided: {entry['resolution']}  {entry['note'] or ''}".rstrip())
     if entry["webhook"]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from domain.money import decimal_text
-from models.movements import Difference, count, differences
+from models.ends import rows_without_end
+from models.movements import Difference, count, differences, of_other_currency
 from worker.commands.open_runtime import fail, open_runtime
 
 # Beyond these, more lines say nothing new.
@@ -19,16 +20,28 @@ def ledger() -> None:
 
 @ledger.command()
 def verify() -> None:
-    """Prove that every amount of payments and cash balances is the sum of its movements; exit 1 if one is not."""
+    """Prove that every amount of payments and cash balances is the sum of its movements, and that nothing waits without
+    an end; exit 1 otherwise."""
     with open_runtime() as runtime:
         payments, movements = runtime.read(count)
         found = runtime.read(lambda connection: list(differences(connection)))
+        strange = runtime.read(of_other_currency)
+        endless = runtime.read(rows_without_end)
     click.echo(f"{payments} payments, {movements} movements")
+    for row in endless[:_MOST_LINES]:
+        click.echo(f"{row.table}  {row.id}  {row.status}  waits without an end", err=True)
     for difference in found[:_MOST_LINES]:
         _print_difference(difference)
+    for moved in strange[:_MOST_LINES]:
+        click.echo(f"{moved.payment_id}  {moved.kind} {moved.provider_id}  is in {moved.currency}", err=True)
+    if strange:
+        fail(f"{len(strange)} movements are not in the currency of their payment")
     if found:
         fail(f"{len(found)} amounts are not the sums of their movements")
     click.echo("every amount is the sum of its movements")
+    if endless:
+        fail(f"{len(endless)} rows wait without an end")
+    click.echo("nothing waits without an end")
 
 
 def _print_difference(difference: Difference) -> None:

@@ -1,0 +1,48 @@
+"""What ends each wait: every row is final, or has a due date, or is on the attention list. Nothing else exists.
+
+A state or status that is added gets its answer from the sets that it joins; one that joins none has no answer, and a
+test says so."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from domain.attention import HELD, HELD_WEBHOOKS
+from domain.disputes import DisputeStatus
+from domain.dunning import OPEN_CASES, CaseState
+from domain.payment import FINAL, FINISHED, IN_DUNNING, LIVE, UNFINISHED, AttemptStatus, State
+from domain.webhook_status import WebhookStatus
+
+
+class End(StrEnum):
+    """What moves a row on."""
+
+    NOTHING = "nothing"  # it is final
+    DUE_DATE = "due_date"
+    PERSON = "person"  # it is on the attention list
+
+
+ENDS_OF_PAYMENTS: dict[State, End] = {
+    **dict.fromkeys(FINAL, End.NOTHING),
+    **dict.fromkeys(LIVE | IN_DUNNING, End.DUE_DATE),
+    **dict.fromkeys(HELD, End.PERSON),
+}
+# The charge of a payment in review waits with its payment, and has no due date meanwhile.
+ENDS_OF_ATTEMPTS: dict[AttemptStatus, End] = {
+    **dict.fromkeys(FINISHED, End.NOTHING),
+    **dict.fromkeys(UNFINISHED, End.DUE_DATE),
+}
+# While a retry is under way, the due date is that of its attempt.
+ENDS_OF_CASES: dict[CaseState, End] = {
+    **dict.fromkeys((CaseState.RECOVERED, CaseState.UNCOLLECTIBLE), End.NOTHING),
+    **dict.fromkeys(OPEN_CASES, End.DUE_DATE),
+}
+ENDS_OF_WEBHOOKS: dict[WebhookStatus, End] = {
+    **dict.fromkeys((WebhookStatus.APPLIED, WebhookStatus.IGNORED), End.NOTHING),
+    WebhookStatus.STORED: End.DUE_DATE,
+    **dict.fromkeys(HELD_WEBHOOKS, End.PERSON),
+}
+ENDS_OF_DISPUTES: dict[DisputeStatus, End] = {
+    **dict.fromkeys((DisputeStatus.WON, DisputeStatus.LOST, DisputeStatus.CLOSED), End.NOTHING),
+    DisputeStatus.OPEN: End.PERSON,
+}

@@ -1,0 +1,200 @@
+"""Disputes at PayPal and Afterpay: on the list until they are decided, booked as money moves, in whatever order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+
+from models.movements import differences
+from models.session import read
+from models.tables import attention, disputes, movements
+from models.task_messages import COMPARE
+from tests.contract.bench import PAYER, SECONDS, Webhook
+from tests.system import AMOUNT, System
+
+pytestmark = pytest.mark.postgres
+
+HOSTED = {"payment_method_token": None} | PAYER
+
+
+class PayPalDispute:
+    """A dispute at PayPal. Every step sends an event; the money moves when the test says so."""
+
+    provider, method = "paypal", "paypal"
+    # How far the dispute goes before it is decided, and how it is decided.
+    opening: tuple[dict[str, str], ...] = ({}, {"status": "UNDER_REVIEW", "money": "debit"})
+    taken_while_open = AMOUNT
+    won = {"outcome": "RESOLVED_SELLER_FAVOUR", "money": "credit"}
+    lost = {"outcome": "RESOLVED_BUYER_FAVOUR"}
+
+    def __init__(self, bench: Any, reference: str) -> None:
+        self._bench = bench
+        self._capture = bench.account.orders[reference].of("captures")[0].id
+
+    def step(self, **body: Any) -> Webhook:
+        """Let the next thing happen; return the event about it."""
+        self._bench.control(f"{self._capture}/dispute", **body)
+        return self._bench.signed(self._bench.event(self._capture))
+
+
+class AfterpayDispute:
+    """A dispute at Afterpay, which takes the money when the dispute is lost."""
+
+    provider, method = "afterpay", "afterpay"
+    opening: tuple[dict[str, str], ...] = ({}, {"status": "under_review"})
+    taken_while_open = 0
+    won = {"status": "won"}
+    lost = {"status": "lost"}
+
+    def __init__(self, bench: Any, reference: str) -> None:
+        self._bench, self._url = bench, f"{bench._url}/_sandbox/afterpay/{reference}/dispute"
+
+    def step(self, **body: Any) -> Webhook:
+        """Let the next thing happen; return the event about it."""
+        response = requests.post(self._url, json=body, timeout=SECONDS)
+        response.raise_for_status()
+        return self._bench.signed(response.json(), url="http://localhost/api/v1/payments/webhooks/afterpay")
+
+
+TAKEN = {"affected_party": "SELLER", "type": "DEBIT", "reason": "DISPUTE_SETTLEMENT"}
+Kind = type[PayPalDispute] | type[AfterpayDispute]
+KINDS = pytest.mark.parametrize("kind", [PayPalDispute, AfterpayDispute], ids=lambda kind: kind.provider)
+
+
+def captured(system: System, kind: Kind, **changes: Any) -> tuple[str, Any]:
+    """Return a captured payment, and a dispute about it that is not opened yet."""
+    bench, _ = system.add_provider(kind.provider)
+    payment_id = system.pay(payment_method=kind.method, currency=bench.currency, **(HOSTED | changes))
+    system.run_until_idle()
+    reference = system.reference(payment_id)
+    bench.let_customer_act(reference, is_good=True)
+    for _ in range(4):  # a slow machine may let a call time out, and a look-up follows
+        system.advance(seconds=40)
+    assert system.state(payment_id) == "captured"
+    return payment_id, kind(bench, reference)
+
+
+def deliver(system: System, provider: str, webhook: Webhook) -> None:
+    """Deliver an event and let the workers apply it."""
+    row_id = system.receive(f"/webhooks/{provider}", webhook.body, webhook.headers)
+    system.run_until_idle()
+    assert system.webhook(row_id).status == "applied"
+
+
+def listed(system: System) -> list[Any]:
+    """Return the open entries about disputes."""
+    return system.rows(attention, attention.c.reason == "dispute", attention.c.closed_at.is_(None))
+
+
+def booked(system: System, payment_id: str) -> list[tuple[str, int]]:
+    """Return the movements of a payment."""
+    assert read(system.engine, lambda connection: list(differences(connection))) == []
+    return [(row.kind, row.amount) for row in system.rows(movements, movements.c.payment_id == payment_id)]
+
+
+@KINDS
+def test_an_open_dispute_is_on_the_list_with_its_deadline(system: System, kind: Kind) -> None:
+    payment_id, dispute = captured(system, kind)
+    for body in kind.opening:
+        deliver(system, kind.provider, dispute.step(**body))
+    [entry] = listed(system)
+    [row] = system.rows(disputes)
+    assert (row.status, row.payment_id, entry.amount) == ("open", payment_id, AMOUNT)
+    assert entry.data["details"][0]["respond_by"] == row.respond_by > system.now().isoformat()
+    assert system.payment(payment_id).reversed == kind.taken_while_open
+    assert (system.state(payment_id), system.get("/invoices/inv").json["open_amount"]) == ("captured", "0.00")
+
+
+@KINDS
+@pytest.mark.parametrize("result", ["won", "lost"])
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_a_dispute_ends_the_same_in_whatever_order_its_events_come(
+    system: System, kind: Kind, result: str, is_reversed: bool
+) -> None:
+    payment_id, dispute = captured(system, kind)
+    events = [dispute.step(**body) for body in (*kind.opening, getattr(kind, result))]
+    for event in reversed(events) if is_reversed else events:
+        deliver(system, kind.provider, event)
+    is_won = result == "won"
+    assert (system.state(payment_id), listed(system)) == ("captured" if is_won else "reversed", [])
+    assert system.get("/invoices/inv").json["open_amount"] == ("0.00" if is_won else "12.30")
+    assert sum(amount for _, amount in booked(system, payment_id)) == (AMOUNT if is_won else 0)
+    [row] = system.rows(disputes)
+    assert row.status == result
+
+
+@KINDS
+def test_money_that_is_given_back_after_all_is_booked(system: System, kind: Kind) -> None:
+    payment_id, dispute = captured(system, kind)
+    for body in (*kind.opening, kind.won):
+        deliver(system, kind.provider, dispute.step(**body))
+    expected = [("dispute", -AMOUNT), ("dispute_return", AMOUNT)] if kind.taken_while_open else []
+    assert booked(system, payment_id) == [("charge", AMOUNT), *expected]
+
+
+@KINDS
+def test_a_dispute_without_webhooks_is_booked_by_the_comparison(system: System, kind: Kind) -> None:
+    payment_id, dispute = captured(system, kind)
+    system.run(COMPARE)
+    for body in (*kind.opening, kind.lost):
+        dispute.step(**body)
+    system.move_clock(days=1, hours=2)
+    system.run(COMPARE)
+    assert (system.state(payment_id), ("dispute", -AMOUNT) in booked(system, payment_id)) == ("reversed", True)
+
+
+def test_a_dispute_that_names_no_payment_of_ours_is_found_by_its_capture(system: System) -> None:
+    payment_id, dispute = captured(system, PayPalDispute)
+    for body in ({"is_anonymous": True}, {"status": "UNDER_REVIEW", "money": "debit"}, PayPalDispute.lost):
+        deliver(system, "paypal", dispute.step(**body))
+    assert system.state(payment_id) == "reversed"
+
+
+def test_a_lost_dispute_of_a_saved_account_makes_its_subscription_past_due(system: System) -> None:
+    bench, _ = system.add_provider("paypal")
+    saved = {"payment_method": "paypal", "payment_method_token": "sandbox_COMPLETED", "off_session": True}
+    payment_id = system.pay(currency=bench.currency, subscription_id="sub", **saved)
+    system.run_until_idle()
+    dispute = PayPalDispute(bench, system.reference(payment_id))
+    for body in (*PayPalDispute.opening, PayPalDispute.lost):
+        deliver(system, "paypal", dispute.step(**body))
+    assert (system.state(payment_id), system.subscription_status()) == ("in_grace", "past_due")
+
+
+def test_fees_of_a_dispute_are_no_part_of_what_is_taken(system: System) -> None:
+    payment_id, dispute = captured(system, PayPalDispute)
+    opened = dispute.step()
+    [body] = dispute._bench.account.disputes.values()
+    fee = {"affected_party": "SELLER", "amount": {"value": "20.00", "currency_code": "EUR"}}
+    body["money_movements"] = [fee | {"type": "DEBIT", "reason": "CHARGEBACK_FEE"}]
+    deliver(system, "paypal", opened)
+    assert system.payment(payment_id).reversed == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda body: body.update(status="INVENTED"),
+        lambda body: body.update(status="RESOLVED", dispute_outcome={"outcome_code": "INVENTED"}),
+        *(
+            lambda body, name=name: body.update(money_movements=[{**TAKEN, name: "INVENTED"}])
+            for name in ("affected_party", "type", "reason")
+        ),
+    ],
+)
+def test_a_dispute_with_a_word_that_nobody_knows_is_read_again(system: System, change: Callable[[Any], None]) -> None:
+    _, dispute = captured(system, PayPalDispute)
+    opened = dispute.step()
+    [body] = dispute._bench.account.disputes.values()
+    genuine = dict(body)
+    change(body)
+    row_id = system.receive("/webhooks/paypal", opened.body, opened.headers)
+    system.run_until_idle()
+    assert (system.webhook(row_id).status, system.rows(disputes)) == ("stored", [])
+    body.clear()
+    body.update(genuine)
+    system.advance(minutes=1)
+    assert (system.webhook(row_id).status, len(listed(system))) == ("applied", 1)
