@@ -10,7 +10,7 @@ from domain.backoff import NOT_SENT_TRIES
 from domain.capture_void_refund import ALREADY_CAPTURED
 from domain.charging import OTHER_AMOUNT
 from domain.decision import CloseAttention, Decision, DecisionContext, OpenAttention, SaveCase
-from domain.movement import amounts_after
+from domain.movement import MovementKind, amounts_after
 from domain.payment import COLLECTED, IN_FLIGHT, LIVE, TRANSITIONS, AttemptStatus, Event, State, Verb
 
 _REFUSED = {Verb.VOID: Reason.VOID_REFUSED, Verb.CAPTURE: Reason.CAPTURE_REFUSED}
@@ -41,7 +41,8 @@ def _detail(context: DecisionContext, decision: Decision) -> dict[str, str | int
     """Name the provider's object that moved, or else the attempt: a payment may be on the list for several."""
     attempt = context.given_attempt
     if decision.movements:
-        moved = decision.movements[0]
+        taken = (each for each in decision.movements if each.kind is not MovementKind.AUTHORIZATION)
+        moved = next(taken, decision.movements[0])
         return {"reference": moved.provider_id, "amount": abs(moved.amount)}
     return {"attempt": attempt.id, "amount": attempt.amount} if attempt is not None else {}
 

@@ -79,9 +79,6 @@ def decide_void(context: DecisionContext, outcome: Outcome) -> Decision | None:
             booked = book_approval(whole, outcome)
             if booked is None:
                 return context.close(AttemptStatus.FAILED, code=ALREADY_CAPTURED)
-            if booked.attempt.get("status") is not AttemptStatus.SUCCEEDED:
-                # Not the money that was asked for, so the look-ups go on.
-                return context.doubt(Event.VOID_IN_DOUBT)
             return replace(booked, attempt=context.finish(AttemptStatus.FAILED, code=ALREADY_CAPTURED))
         case AmountMismatch():
             return _end_void_by_mismatch(context, outcome)

@@ -6,8 +6,9 @@ from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from domain.attention import Reason
 from domain.commands import Trigger
-from domain.decision import Decision, Effect, Policy
+from domain.decision import Decision, Effect, OpenAttention, Policy
 from domain.decline import Decline, DeclineClass
 from domain.dunning import CaseState
 from domain.movement import amounts_after
@@ -71,6 +72,11 @@ def amounts(cause: Trigger, attempt: Any = ..., **payment: Any) -> dict[str, int
     """Return the amounts of the payment that the decision changes."""
     given = new_payment(**({"state": State.PROCESSING} | payment))
     return amounts_after(asdict(given), decision_on(cause, attempt, **payment).movements)
+
+
+def opened(decided: Decision) -> list[tuple[Reason, int]]:
+    """Return what a decision puts on the attention list: each reason, and what is at stake."""
+    return [(effect.reason, effect.amount) for effect in decided.effects if isinstance(effect, OpenAttention)]
 
 
 def state_after(cause: Trigger, attempt: Any = ..., **payment: Any) -> State:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from domain.movement import MovementKind
 from domain.outcome import (
     AmountMismatch,
     Approved,
@@ -16,6 +17,7 @@ from domain.outcome import (
 )
 from domain.payment import (
     AttemptStatus,
+    Event,
     State,
     Verb,
 )
@@ -23,7 +25,6 @@ from domain.payment import (
 from .examples import (
     AUTHORIZED,
     HELD,
-    NOW,
     VOIDED,
     WHOLE,
     amounts,
@@ -105,10 +106,10 @@ def test_the_last_refund_completes_it_and_a_failed_refund_is_reversed() -> None:
     assert state_after(declined(), whole, **all_given) is State.CAPTURED
 
 
-def test_a_void_that_meets_money_that_was_not_asked_for_is_looked_up_again() -> None:
+def test_a_void_that_meets_money_that_was_not_asked_for_ends_and_leaves_it_to_a_person() -> None:
     decided = decision_on(replace(WHOLE, captured=400), new_attempt(Verb.VOID), state=State.ACCEPTED)
-    assert decided.attempt["status"] is AttemptStatus.IN_DOUBT
-    assert decided.attempt["due_at"] > NOW
+    assert (decided.event, decided.attempt["status"]) == (Event.AMOUNT_MISMATCHED, AttemptStatus.FAILED)
+    assert [(moved.kind, moved.amount) for moved in decided.movements] == [(MovementKind.RECEIPT, 400)]
 
 
 def test_an_accepted_mismatch_that_the_provider_still_shows_is_accepted_once_more() -> None:

@@ -17,7 +17,6 @@ from domain.commands import (
 from domain.decision import (
     AddAttempt,
     CloseOtherAttempts,
-    OpenAttention,
 )
 from domain.decline import DeclineClass
 from domain.movement import Movement, MovementKind
@@ -58,6 +57,7 @@ from .examples import (
     follow,
     new_attempt,
     new_payment,
+    opened,
     state_after,
 )
 
@@ -114,7 +114,7 @@ def test_another_amount_that_a_payment_in_dunning_took_is_booked_and_shown_to_a_
             late = new_attempt(status=AttemptStatus.DECLINED)
             assert state_after(outcome, late, state=state) is State.CAPTURED
             assert amounts(outcome, late, state=state) == {"authorized": amount, "captured": amount}
-            assert OpenAttention(Reason.AMOUNT_MISMATCH, amount) in decision_on(outcome, late, state=state).effects
+            assert (Reason.AMOUNT_MISMATCH, amount) in opened(decision_on(outcome, late, state=state))
 
 
 @pytest.mark.parametrize("outcome", [Approved("pi_1", 1100, 1100), AmountMismatch("pi_1", 1100, "overpaid")], ids=repr)
@@ -125,7 +125,7 @@ def test_more_than_was_authorized_is_booked_and_shown_to_a_person(outcome: Outco
         Event.CAPTURE_SUCCEEDED,
         {"authorized": 1100, "captured": 1100},
     )
-    assert OpenAttention(Reason.AMOUNT_MISMATCH, 1100) in decided.effects
+    assert (Reason.AMOUNT_MISMATCH, 1100) in opened(decided)
 
 
 def test_a_hold_of_another_amount_is_captured_or_released_by_a_person() -> None:
@@ -233,7 +233,7 @@ def test_a_void_that_is_refused_without_an_end_is_sent_on_and_shown_to_a_person_
         refused = new_attempt(Verb.VOID, reason="not_sent", retries=retries)
         decided = decision_on(NotSent("resource_missing", is_retryable=False), refused, state=State.ACCEPTED)
         assert decided.attempt["status"] is AttemptStatus.DUE
-        assert (OpenAttention(Reason.VOID_REFUSED, 1000) in decided.effects) is is_shown
+        assert ((Reason.VOID_REFUSED, 1000) in opened(decided)) is is_shown
 
 
 NOT_CHARGED_YET = Approved("o_1", voided=True, may_still_charge=True)
