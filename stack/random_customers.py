@@ -16,6 +16,7 @@ from typing import Any
 
 from stack.amounts import decimal_text, minor_units
 from stack.client import Json, Merchant, Provider, UnexpectedResult
+from stack.process import wait_until
 
 # In these statuses nothing happens to a payment before somebody acts.
 IDLE = ("captured", "declined", "authorized", "canceled", "failed", "voided", "expired", "refunded", "review")
@@ -44,9 +45,16 @@ LEAST, MOST = 500, 20_000
 FRONT_END_TRIES = 8
 
 
+# What else happens to a payment at its provider. Returns whether its customer leaves it alone from then on.
+Interference = Callable[["Simulation", random.Random, Json], bool]
+
+
 @dataclass
 class Simulation:
-    """The clients that the customers use, the number of operations of each kind, and the payments."""
+    """The clients that the customers use, the number of operations of each kind, and the payments.
+
+    `patience`: the seconds after which a customer waits no longer for what only a webhook tells soon; None: to the end.
+    """
 
     merchant: Merchant
     operator: Merchant
@@ -54,6 +62,12 @@ class Simulation:
     operations: Counter[str] = field(default_factory=Counter)
     payment_ids: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    interfere: Interference = lambda simulation, rng, payment: False
+    patience: float | None = None
+
+    def all_payments(self) -> list[Json]:
+        """Return all payments as they are."""
+        return [self.merchant.payment(payment_id) for payment_id in self.payment_ids]
 
     def count(self, operation: str) -> None:
         """Count an operation."""
@@ -73,6 +87,13 @@ class Simulation:
     def wait(self, payment_id: str, *statuses: str) -> Json:
         """Wait until a payment has one of the statuses; without statuses, until it is idle or waits for somebody."""
         return self.merchant.wait_for_status(payment_id, *(statuses or (*IDLE, *WAITS_FOR_CUSTOMER_OR_BANK)))
+
+    def wait_for_news(self, payment_id: str, *statuses: str) -> Json:
+        """Wait as `wait` does; after `patience`, return the payment as it is."""
+        if self.patience is None:
+            return self.wait(payment_id, *statuses)
+        wait_until(lambda: self.merchant.payment(payment_id)["status"] in statuses, self.patience, 0.5)
+        return self.merchant.payment(payment_id)
 
     def submit_page(self, payment: Json, decision: str) -> None:
         """Submit the customer's decision on the provider's page."""
@@ -128,7 +149,7 @@ def pay_with_3d_secure(simulation: Simulation, rng: random.Random) -> None:
         is_passed = rng.random() < 0.8
         simulation.provider.authenticate(payment, "success" if is_passed else "failure")
         simulation.count("customer: 3-D Secure")
-        payment = simulation.wait(payment_id, *IDLE)
+        payment = simulation.wait_for_news(payment_id, *IDLE)
     operate(simulation, rng, payment)
 
 
@@ -142,7 +163,7 @@ def pay_by_debit(simulation: Simulation, rng: random.Random) -> None:
     if payment["status"] == "pending":
         simulation.provider.finish_debit(payment, "success" if rng.random() < 0.8 else "failure")
         simulation.count("bank: debit")
-        payment = simulation.wait(payment_id, *IDLE)
+        payment = simulation.wait_for_news(payment_id, *IDLE)
     operate(simulation, rng, payment)
 
 
@@ -166,7 +187,7 @@ def pay_on_page(method: str, currencies: dict[str, str], *, can_authorize: bool)
         decision = weighted_choice(rng, DECISIONS)
         simulation.submit_page(payment, decision)
         if decision != "cancel":
-            operate(simulation, rng, simulation.wait(payment_id, *IDLE, "requires_action"))
+            operate(simulation, rng, simulation.wait_for_news(payment_id, *IDLE, "requires_action"))
         return None
 
     return pay
@@ -187,6 +208,8 @@ def pay_by_invoice(simulation: Simulation, rng: random.Random) -> None:
 
 def operate(simulation: Simulation, rng: random.Random, payment: Json) -> None:
     """Capture or void an authorized payment; refund a captured one."""
+    if simulation.interfere(simulation, rng, payment):
+        return
     if payment["status"] == "authorized":
         payment = capture_or_void(simulation, rng, payment)
     if payment["status"] == "captured" and payment["provider"] not in ("coinbase_commerce", "manual"):
