@@ -16,7 +16,7 @@ from models.change import Change
 from models.session import insert_new
 from models.tables import attempts, comparisons, movements
 from models.task_messages import TaskMessage
-from models.webhook_matching import adopt_refund, match_attempt
+from models.webhook_matching import adopt_refund, match_refund
 
 _TAKEN = (MovementKind.CHARGE, MovementKind.CAPTURE, MovementKind.DUPLICATE)
 
@@ -86,7 +86,7 @@ def take_in(change: Change, provider: str, charge: Charge, shown: Iterable[Shown
     A refund that somebody else made becomes an attempt in doubt, which its look-up decides."""
     messages: list[TaskMessage] = []
     for refund in unknown_refunds(change, provider, shown):
-        known = match_attempt(change, provider, refund.reference, refund.attempt_id)
+        known = match_refund(change, provider, refund.reference, refund.attempt_id)
         if known is not None:
             messages += transition.apply(change, known, refund.outcome).messages
             continue
@@ -96,6 +96,6 @@ def take_in(change: Change, provider: str, charge: Charge, shown: Iterable[Shown
 
 
 def _is_news(change: Change, provider: str, refund: ShownRefund) -> bool:
-    known = match_attempt(change, provider, refund.reference, refund.attempt_id)
+    known = match_refund(change, provider, refund.reference, refund.attempt_id)
     status = change.connection.scalar(select(attempts.c.status).where(attempts.c.id == known)) if known else None
     return is_refund_news(AttemptStatus(status) if status else None, refund.outcome)
