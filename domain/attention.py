@@ -24,6 +24,7 @@ class Reason(StrEnum):
     WEBHOOK_UNREADABLE = "webhook_unreadable"
     DISPUTE = "dispute"  # a bank has taken money until a dispute is decided; evidence is wanted in time
     REFUND_ELSEWHERE = "refund_elsewhere"  # somebody gave money back beside Celeriac
+    HOLD_CONTRADICTING = "hold_contradicting"  # the provider shows of held money what cannot follow from the books
     FAILING_ROW = "failing_row"  # a bug of our own stops a task again and again
 
 
@@ -50,6 +51,7 @@ ACTIONS: dict[Reason, tuple[Action, ...]] = {
     Reason.WEBHOOK_UNREADABLE: (Action.REPLAY, Action.CLOSE),
     Reason.DISPUTE: (Action.CLOSE,),
     Reason.REFUND_ELSEWHERE: (Action.CLOSE,),
+    Reason.HOLD_CONTRADICTING: (Action.CLOSE,),
     Reason.FAILING_ROW: (Action.LOOK_AGAIN, Action.CLOSE),
 }
 # A payment leaves these states by a person's decision only. Entering one opens an entry, leaving it closes that.

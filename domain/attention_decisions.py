@@ -82,7 +82,7 @@ def _ended_with_state(state: State) -> Iterator[Reason]:
     # A payment that has ended unpaid only changes its state when the money that came is taken after all.
     yield HELD.get(state, Reason.AMOUNT_MISMATCH)
     if state in LIVE:
-        yield from (Reason.VOID_REFUSED, Reason.CAPTURE_REFUSED)
+        yield from (Reason.VOID_REFUSED, Reason.CAPTURE_REFUSED, Reason.HOLD_CONTRADICTING)
 
 
 def _ended_with_attempt(verb: Verb, status: AttemptStatus) -> Iterator[Reason]:

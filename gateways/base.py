@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
 from domain.comparison import ShownRefund
@@ -168,6 +168,23 @@ class RefundListing(Gateway, Protocol):
 
     def refunds_of(self, charge: AttemptRequest) -> list[ShownRefund]:
         """Return every refund of the charge with `charge.reference`. Raises GatewayError when it cannot be read."""
+        ...
+
+
+@runtime_checkable
+class EventListing(Gateway, Protocol):
+    """A provider that lists the events of its webhooks, whether they were delivered or not.
+
+    `events_kept`: how far back the list goes. `events_late`: how long after its creation an event may still be missing
+    in the list."""
+
+    events_kept: timedelta
+    events_late: timedelta
+
+    def events(self, after: datetime, until: datetime) -> Iterator[list[VerifiedWebhook]]:
+        """Yield the events that were created from `after` to `until`, to the second, a page a call. Each is what a
+        webhook brings; it was read with our own key, so that it needs no signature. An event that has no readable id
+        is logged and left out. Raises GatewayError when the list cannot be read."""
         ...
 
 

@@ -5,7 +5,7 @@ Source: docs.stripe.com/api and the SDK 16.1.0 (API 2026-10-28.endive), read 202
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -98,6 +98,19 @@ class Refund(ProviderModel):
     currency: Text
     failure_reason: str | None = None
     metadata: dict[str, str] | None = None
+
+
+class ListedEvent(ProviderModel):
+    """An event in a list, of which the id names the place of the next page."""
+
+    id: Text
+
+
+class EventPage(ProviderModel):
+    """One page of the list of events, newest first."""
+
+    data: list[Any]
+    has_more: bool
 
 
 class RefundPage(ProviderModel):

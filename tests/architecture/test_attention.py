@@ -14,7 +14,7 @@ from .source import files, nodes
 
 # Reasons that no event opens by itself: a look-up, a webhook, the comparison or a failing task does.
 OPENED_OTHERWISE = {
-    *(Reason.DOUBT, Reason.REFUND_ELSEWHERE, Reason.FAILING_ROW),
+    *(Reason.DOUBT, Reason.REFUND_ELSEWHERE, Reason.HOLD_CONTRADICTING, Reason.FAILING_ROW),
     *(Reason.WEBHOOK_CONTRADICTING, Reason.WEBHOOK_UNREADABLE),
 }
 # An operation that is asked for may be refused: each of them leaves what was asked for undone.
