@@ -94,10 +94,12 @@ def run(stack: Stack, progress: Progress, *, seed: int, operations: int, rate: f
     problems = run_customers(simulation, progress, seed, operations)
     elsewhere.finish()
     faults = provider.stop_faults()
+    if outside:
+        provider.advance_clock(LOOK_UP_HOURS)
     payments = wait_until_idle(simulation, progress)
     if outside:
         find = partial(all_problems, simulation, elsewhere)
-        let_look_ups_happen(simulation, progress)
+        wait_for_look_ups(simulation, progress)
         compare_once(stack, progress, find)
         payments = simulation.all_payments()
         problems += find()
@@ -171,16 +173,15 @@ def wait_until_idle(simulation: Simulation, progress: Progress) -> list[Json]:
     return simulation.all_payments()
 
 
-def let_look_ups_happen(simulation: Simulation, progress: Progress) -> None:
-    """Move the clock past the look-ups of what waits for a customer or a bank, and wait for what they tell."""
-    simulation.provider.advance_clock(LOOK_UP_HOURS)
+def wait_for_look_ups(simulation: Simulation, progress: Progress) -> None:
+    """Wait until what waits for a customer or a bank is looked up, once the clock is past its look-ups."""
     waiting = [each["id"] for each in simulation.all_payments() if each["status"] in WAITS_FOR_CUSTOMER_OR_BANK]
 
     def agree() -> bool:
         totals, payments = simulation.provider.ledger_totals(), map(simulation.merchant.payment, waiting)
         return all(is_idle(each) and our_totals(each) == provider_totals(totals, each) for each in payments)
 
-    progress.show("the clock is two hours ahead; waiting for the look-ups that are due")
+    progress.show(f"the clock is {LOOK_UP_HOURS} hours ahead; waiting for the look-ups that are due")
     wait_until(agree, LOOK_UP_SECONDS, 2)
 
 

@@ -27,7 +27,7 @@ SETTLE_SECONDS = 90
 
 
 def compare_once(stack: Stack, progress: Progress, problems: Callable[[], list[str]]) -> None:
-    """Let the look-ups of two hours happen, compare once, and wait until no problem is left, if that is soon."""
+    """Compare once, and wait until no problem is left, if that is soon."""
     progress.show("comparing once with the providers")
     yesterday = datetime.now(UTC) - timedelta(days=1)
     output = stack.command("compare", "--since", yesterday.strftime("%Y-%m-%d"))
