@@ -23,7 +23,7 @@ from domain.comparison import (
 from domain.errors import IllegalTransition
 from domain.movement import MovementKind
 from domain.outcome import Outcome
-from domain.payment import AttemptStatus, State, Verb
+from domain.payment import COLLECTED, AttemptStatus, State, Verb
 from models import transition
 from models.attempts import has_operation_in_flight
 from models.attention import open_entry
@@ -79,7 +79,9 @@ def _at_rest(connection: Connection, provider: str, is_meant: Any) -> list[AtRes
         attempts.c.provider_reference == movements.c.provider_id
     )
     is_hold = movements.c.kind == MovementKind.AUTHORIZATION
-    stands = (payments.c.state == State.AUTHORIZED) & (attempts.c.status == AttemptStatus.SUCCEEDED)
+    is_partly_captured = payments.c.state.in_(sorted(COLLECTED)) & (payments.c.captured < payments.c.authorized)
+    is_open = (payments.c.state == State.AUTHORIZED) | is_partly_captured
+    stands = is_open & (attempts.c.status == AttemptStatus.SUCCEEDED)
     query = (
         select(attempts.c.id, attempts.c.provider_reference, is_hold, movements.c.booked_at)
         .join(attempts, is_same)
@@ -125,7 +127,7 @@ def _is_news(change: Change, provider: str, refund: ShownRefund) -> bool:
 def lock_hold(change: Change, hold: AtRest) -> Row[Any] | None:
     """Lock an authorization that still stands; None for one that has ended, or that one of our operations is ending."""
     row = transition.lock_attempt(change.connection, hold.attempt_id)
-    stands = is_held(State(row.state), AttemptStatus(row.attempt_status))
+    stands = is_held(State(row.state), AttemptStatus(row.attempt_status), row.authorized, row.captured)
     return row if stands and not has_operation_in_flight(change.connection, row.id) else None
 
 
@@ -155,4 +157,4 @@ def _judge(change: Change, row: Row[Any], shown: Outcome) -> HoldFinding:
         is_news: bool | None = transition.changes_anything(change, row, shown)
     except IllegalTransition:
         is_news = None
-    return hold_finding(shown, row.authorized, is_news=is_news)
+    return hold_finding(shown, row.authorized, row.captured, is_news=is_news)

@@ -99,6 +99,39 @@ def test_what_is_captured_later_of_the_same_authorization_is_booked(
     assert system.get(f"/invoices/{shown(system, payment_id)['invoice_id']}").json["open_amount"] == "0.00"
 
 
+@pytest.mark.parametrize("provider", ["klarna", "afterpay"])
+def test_a_later_capture_is_found_by_the_comparison(system: System, provider: str) -> None:
+    payment_id, _ = taken(system, provider, capture=False)
+    system.run(COMPARE)
+    act(system, payment_id, "capture", 500)
+    compare_after(system, 1.1)
+    assert totals(system, payment_id) == (500, 0)
+    act(system, payment_id, "capture")
+    compare_after(system, 2.1)
+    assert totals(system, payment_id) == totals_at_provider(system, payment_id) == (1230, 0)
+    assert open_reasons(system) == []
+
+
+@pytest.mark.parametrize("provider", ["stripe", *IN_PARTS])
+def test_a_capture_of_a_part_that_stays_the_only_one_is_no_difference(system: System, provider: str) -> None:
+    payment_id = captured_in_part(system, provider)
+    system.run(COMPARE)
+    system.request(f"/{payment_id}/refunds", Idempotency_Key="all")
+    system.run_until_idle()
+    compare_after(system, 1.1)
+    assert totals(system, payment_id) == totals_at_provider(system, payment_id) == (500, 500)
+    assert open_reasons(system) == []
+
+
+def captured_in_part(system: System, provider: str) -> str:
+    """Return a payment of which we have captured 5.00."""
+    payment_id = system.pay(capture=False) if provider == "stripe" else taken(system, provider, capture=False)[0]
+    system.run_until_idle()
+    system.request(f"/{payment_id}/capture", {"amount": "5.00"}, Idempotency_Key="part")
+    system.run_until_idle()
+    return payment_id
+
+
 def shown(system: System, payment_id: str) -> dict[str, Any]:
     """Return a payment as the API shows it."""
     payment: dict[str, Any] = system.get(f"/{payment_id}").json
