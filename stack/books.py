@@ -35,9 +35,9 @@ READ_TIMEOUT_SECONDS = 2
 LOST_RESPONSE_SECONDS = 4
 # A payment in doubt is looked up after 1, 3, 10, 30 and 60 seconds, then every five minutes. Five look-ups can fail.
 WAIT_SECONDS = 480
-# With outside operations: the share of the webhooks that never come, and how long a customer waits for one.
+# With outside operations: the share of the webhooks that never come, and how long a customer waits for a payment.
 LOST_WEBHOOKS = 0.5
-PATIENCE_SECONDS = 6
+PATIENCE_SECONDS = 10
 LOOK_UP_SECONDS = 60
 IN_PROGRESS = ("accepted", "processing", "in_doubt")
 ATTEMPT_IN_PROGRESS = ("due", "open", "in_doubt")

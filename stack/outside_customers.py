@@ -17,7 +17,7 @@ def pay_another_amount(simulation: Simulation, rng: random.Random) -> None:
     payment = simulation.wait(payment_id)
     if payment["status"] == "requires_action":
         simulation.submit_page(payment, rng.choice(["pay_too_little", "pay_too_much"]))
-        operate(simulation, rng, simulation.wait_for_news(payment_id, "amount_mismatch"))
+        operate(simulation, rng, simulation.wait(payment_id, "amount_mismatch"))
 
 
 def pay_by_transfer(simulation: Simulation, rng: random.Random) -> None:

@@ -53,7 +53,7 @@ Interference = Callable[["Simulation", random.Random, Json], bool]
 class Simulation:
     """The clients that the customers use, the number of operations of each kind, and the payments.
 
-    `patience`: the seconds after which a customer waits no longer for what only a webhook tells soon; None: to the end.
+    `patience`: the seconds after which a customer leaves a payment as it is; None: they wait to the end.
     """
 
     merchant: Merchant
@@ -85,14 +85,13 @@ class Simulation:
         return payment_id
 
     def wait(self, payment_id: str, *statuses: str) -> Json:
-        """Wait until a payment has one of the statuses; without statuses, until it is idle or waits for somebody."""
-        return self.merchant.wait_for_status(payment_id, *(statuses or (*IDLE, *WAITS_FOR_CUSTOMER_OR_BANK)))
+        """Wait until a payment has one of the statuses; without statuses, until it is idle or waits for somebody.
 
-    def wait_for_news(self, payment_id: str, *statuses: str) -> Json:
-        """Wait as `wait` does; after `patience`, return the payment as it is."""
+        After `patience`, return the payment as it is."""
+        awaited = statuses or (*IDLE, *WAITS_FOR_CUSTOMER_OR_BANK)
         if self.patience is None:
-            return self.wait(payment_id, *statuses)
-        wait_until(lambda: self.merchant.payment(payment_id)["status"] in statuses, self.patience, 0.5)
+            return self.merchant.wait_for_status(payment_id, *awaited)
+        wait_until(lambda: self.merchant.payment(payment_id)["status"] in awaited, self.patience, 0.5)
         return self.merchant.payment(payment_id)
 
     def submit_page(self, payment: Json, decision: str) -> None:
@@ -149,7 +148,7 @@ def pay_with_3d_secure(simulation: Simulation, rng: random.Random) -> None:
         is_passed = rng.random() < 0.8
         simulation.provider.authenticate(payment, "success" if is_passed else "failure")
         simulation.count("customer: 3-D Secure")
-        payment = simulation.wait_for_news(payment_id, *IDLE)
+        payment = simulation.wait(payment_id, *IDLE)
     operate(simulation, rng, payment)
 
 
@@ -163,7 +162,7 @@ def pay_by_debit(simulation: Simulation, rng: random.Random) -> None:
     if payment["status"] == "pending":
         simulation.provider.finish_debit(payment, "success" if rng.random() < 0.8 else "failure")
         simulation.count("bank: debit")
-        payment = simulation.wait_for_news(payment_id, *IDLE)
+        payment = simulation.wait(payment_id, *IDLE)
     operate(simulation, rng, payment)
 
 
@@ -187,7 +186,7 @@ def pay_on_page(method: str, currencies: dict[str, str], *, can_authorize: bool)
         decision = weighted_choice(rng, DECISIONS)
         simulation.submit_page(payment, decision)
         if decision != "cancel":
-            operate(simulation, rng, simulation.wait_for_news(payment_id, *IDLE, "requires_action"))
+            operate(simulation, rng, simulation.wait(payment_id, *IDLE, "requires_action"))
         return None
 
     return pay
@@ -196,7 +195,7 @@ def pay_on_page(method: str, currencies: dict[str, str], *, can_authorize: bool)
 def pay_by_invoice(simulation: Simulation, rng: random.Random) -> None:
     """Pay by bank transfer, which an operator records; or cancel."""
     payment_id = simulation.pay(amount=random_amount(rng), currency="EUR", payment_method="invoice")
-    simulation.wait(payment_id, "requires_action")
+    simulation.merchant.wait_for_status(payment_id, "requires_action")
     if rng.random() < 0.8:
         simulation.operator.record(payment_id, "statement")
         simulation.count("record")
