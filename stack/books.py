@@ -22,7 +22,7 @@ from stack.client import Json, Merchant, Provider, UnexpectedResult
 from stack.command import make_parser, run_on_stack
 from stack.outside_customers import OUTSIDE_CUSTOMERS
 from stack.outside_operations import OutsideOperations
-from stack.outside_round import LOOK_UP_HOURS, compare_once, outside_problems
+from stack.outside_round import LOOK_UP_HOURS, compare_once, ledger_problems, outside_problems
 from stack.process import wait_until
 from stack.progress import Progress
 from stack.random_customers import CUSTOMERS, WAITS_FOR_CUSTOMER_OR_BANK, Simulation
@@ -39,6 +39,9 @@ WAIT_SECONDS = 480
 LOST_WEBHOOKS = 0.5
 PATIENCE_SECONDS = 10
 LOOK_UP_SECONDS = 60
+# Longer than the pause between two look-ups of what is in doubt.
+SKIPPED_HOURS = 0.1
+POLLS_BEFORE_SKIP = 8
 IN_PROGRESS = ("accepted", "processing", "in_doubt")
 ATTEMPT_IN_PROGRESS = ("due", "open", "in_doubt")
 
@@ -96,13 +99,13 @@ def run(stack: Stack, progress: Progress, *, seed: int, operations: int, rate: f
     faults = provider.stop_faults()
     if outside:
         provider.advance_clock(LOOK_UP_HOURS)
-    payments = wait_until_idle(simulation, progress)
+    payments = wait_until_idle(simulation, progress, skips_time=outside > 0)
     if outside:
         find = partial(all_problems, simulation, elsewhere)
         wait_for_look_ups(simulation, progress)
         compare_once(stack, progress, find)
         payments = simulation.all_payments()
-        problems += find()
+        problems += find() + ledger_problems(stack)
     totals, movements = provider.ledger_totals(), provider.movements()
     progress.stop()
     progress.print(report(simulation, payments, movements, faults))
@@ -158,14 +161,19 @@ def _run_one_after_another(simulation: Simulation, numbers: Iterator[int], seed:
     return problems
 
 
-def wait_until_idle(simulation: Simulation, progress: Progress) -> list[Json]:
-    """Wait until no webhook is pending and no payment is in progress; return the payments."""
+def wait_until_idle(simulation: Simulation, progress: Progress, *, skips_time: bool = False) -> list[Json]:
+    """Wait until no webhook is pending and no payment is in progress; return the payments.
+
+    `skips_time`: from time to time the clock jumps over the wait for the next look-up of what is in doubt."""
+    polls = count(1)
     progress.show("faults are off; waiting for the last webhooks")
     wait_until(lambda: not simulation.provider.webhooks()["pending"], WAIT_SECONDS, 0.5)
     waiting = set(simulation.payment_ids)
 
     def are_idle() -> bool:
         waiting.difference_update([each for each in waiting if is_idle(simulation.merchant.payment(each))])
+        if skips_time and next(polls) % POLLS_BEFORE_SKIP == 0:
+            simulation.provider.advance_clock(SKIPPED_HOURS)
         return not waiting
 
     progress.show(lambda: f"faults are off; {len(waiting)} of {len(simulation.payment_ids)} payments are in progress")

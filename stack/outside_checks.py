@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
 from stack.amounts import decimal_text, minor_units
@@ -68,14 +68,14 @@ def expected_entries(
 
 def attention_problems(entries: Iterable[Json], must: Reasons, may: Reasons) -> list[str]:
     """Return a line for each entry that is missing from the attention list, and for each open one too many."""
+    open_entries = [entry for entry in entries if entry["closed_at"] is None]
     stands: Reasons = defaultdict(set)
-    problems = []
-    for entry in entries:
-        if entry["closed_at"] is None:
-            payment_id, reason = str(entry["payment_id"]), entry["reason"]
-            if reason in stands[payment_id]:
-                problems.append(f"{payment_id} stands twice on the attention list as {reason}")
-            stands[payment_id].add(reason)
+    for entry in open_entries:
+        stands[str(entry["payment_id"])].add(entry["reason"])
+    times = Counter((str(entry["payment_id"]), entry["reason"], str(entry["data"])) for entry in open_entries)
+    problems = [
+        f"{about[0]} stands {n} times on the attention list as {about[1]}" for about, n in times.items() if n > 1
+    ]
     for payment_id in sorted({*stands, *must}):
         missing = must.get(payment_id, set()) - stands[payment_id]
         unexpected = stands[payment_id] - must.get(payment_id, set()) - may.get(payment_id, set())

@@ -14,7 +14,7 @@ from stack.outside_checks import (
     invoice_problem,
 )
 from stack.outside_operations import OutsideOperations
-from stack.process import wait_until
+from stack.process import ProcessError, wait_until
 from stack.progress import Progress
 from stack.random_customers import Simulation
 from stack.reconciliation import provider_totals
@@ -34,6 +34,15 @@ def compare_once(stack: Stack, progress: Progress, problems: Callable[[], list[s
     progress.print("\n".join(line for line in output.splitlines() if not line.startswith("  ")))
     progress.show("waiting for the look-ups that the comparison has led to")
     wait_until(lambda: not problems(), SETTLE_SECONDS, 5)
+
+
+def ledger_problems(stack: Stack) -> list[str]:
+    """Return what `payments ledger verify` finds."""
+    try:
+        stack.command("ledger", "verify")
+    except ProcessError as error:
+        return str(error).splitlines()
+    return []
 
 
 def outside_problems(
