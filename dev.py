@@ -32,7 +32,11 @@ COMMANDS = {
         "[--operations N] [--outside SHARE]",
         "random operations with faults, a share of them made elsewhere, then a reconciliation",
     ),
-    "bench": ("benchmarks", "[trace]", "cost of a payment beside its floor; trace: the files that it uses"),
+    "bench": (
+        "benchmarks",
+        "[trace|books]",
+        "cost of a payment beside its floor; trace: its files; books: many payments",
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""When the books are compared with their provider, and what of what it shows is news."""
+"""When the books are compared with their provider, which of its events are read, and what of it is news."""
 
 from __future__ import annotations
 

@@ -69,9 +69,10 @@ def at_rest_due(connection: Connection, provider: str, window: Window) -> list[t
     return sorted(found, key=lambda due: due[0])
 
 
-def at_rest_since(connection: Connection, provider: str, since: datetime) -> list[AtRest]:
-    """Return the money that was booked since then."""
-    return _at_rest(connection, provider, movements.c.booked_at >= since)
+def at_rest_within(connection: Connection, provider: str, window: Window) -> list[AtRest]:
+    """Return the money that was booked within a time."""
+    booked = movements.c.booked_at
+    return _at_rest(connection, provider, (booked > window.after) & (booked <= window.until))
 
 
 def _at_rest(connection: Connection, provider: str, is_meant: Any) -> list[AtRest]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from domain.comparison import HoldFinding, Window, is_given_up
@@ -32,13 +32,20 @@ _MOST_FAILURES = 5
 Tell = Callable[[AtRest, str], None]
 
 
+def _tell_nobody(item: AtRest, what: str) -> None:
+    """Tell nobody: the log is enough."""
+
+
 class Counts(NamedTuple):
-    """How a comparison went. `found`: what the books did not have. `last`: the last attempt that could be compared."""
+    """How a comparison went. `found`: what the books did not have. `last`: the last attempt that could be compared.
+
+    `is_cut`: it ended early."""
 
     compared: int = 0
     found: int = 0
     failed: int = 0
     last: AtRest | None = None
+    is_cut: bool = False
 
 
 def catch_up_at_rest(runtime: Runtime, gateway: RefundListing, budget: Budget) -> None:
@@ -60,11 +67,27 @@ def _reached(window: Window, due: list[tuple[datetime, AtRest]], counts: Counts,
     """Return how far the comparison has come, so that nothing is left out which can be compared."""
     if counts.last is None:
         # Nothing could be compared, so the next run tries the same again; but not for ever.
-        return window.until if not due or is_given_up(window, now) else window.after
-    if counts.compared + counts.failed == len(due):
+        is_over = not due or (counts.failed > 0 and is_given_up(window, now))
+        return window.until if is_over else window.after
+    if not counts.is_cut:
         return window.until
     done = next(index for index, (_, item) in enumerate(due) if item == counts.last)
     return max((at for at, _ in due[: done + 1] if at < due[done + 1][0]), default=due[done][0])
+
+
+def compare_since(
+    runtime: Runtime, gateway: RefundListing, since: datetime, *, is_dry_run: bool = False, tell: Tell = _tell_nobody
+) -> Counts:
+    """Compare all money that was booked since then, a day after the other, so that no more than a day is in memory."""
+
+    def items() -> Iterator[AtRest]:
+        now, after = runtime.clock.now(), since
+        while after < now:
+            day = Window(after, after + timedelta(days=1))
+            yield from runtime.read(comparisons.at_rest_within, gateway.provider, day)
+            after = day.until
+
+    return compare_at_rest(runtime, gateway, items(), is_dry_run=is_dry_run, tell=tell)
 
 
 def compare_at_rest(
@@ -74,7 +97,7 @@ def compare_at_rest(
     *,
     budget: Budget | None = None,
     is_dry_run: bool = False,
-    tell: Tell = lambda item, what: None,
+    tell: Tell = _tell_nobody,
 ) -> Counts:
     """Compare attempts of one provider, each for itself, and book what is missing; `tell` is called for each finding.
 
@@ -83,7 +106,7 @@ def compare_at_rest(
     counts, in_a_row = Counts(), 0
     for item in items:
         if in_a_row == _MOST_FAILURES or (budget is not None and budget.is_spent):
-            break
+            return counts._replace(is_cut=True)
         try:
             found = _compare(runtime, gateway, item, is_dry_run=is_dry_run)
         except Exception as error:

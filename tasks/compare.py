@@ -26,10 +26,14 @@ _log = logging.getLogger(__name__)
 
 @shared_task(bind=True, base=PaymentTask, name=COMPARE)
 def compare(self: PaymentTask) -> None:
-    """Fetch what no webhook has brought since the last run, then compare what a step of the schedule has reached.
+    """Compare the books with what every provider shows. Two runs at once do no harm."""
+    run_round(self.runtime)
 
-    Two runs at once do no harm. A provider that fails stops no other."""
-    runtime = self.runtime
+
+def run_round(runtime: Runtime) -> None:
+    """Fetch what no webhook has brought since the last round, then compare what a step of the schedule has reached.
+
+    A provider that fails stops no other."""
     gateways = comparable(runtime)
     seconds = _LONGEST_RUN_SECONDS / (2 * len(gateways) or 1)
     for name, gateway in gateways.items():

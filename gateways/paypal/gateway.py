@@ -38,7 +38,6 @@ from gateways.paypal.requests import (
 )
 from gateways.paypal.responses import (
     Capture,
-    EventPage,
     Linked,
     Order,
     Refund,
@@ -58,7 +57,7 @@ from gateways.paypal.responses import (
     waiting_for_buyer,
 )
 from gateways.paypal.token import AccessToken, TokenUnavailable
-from gateways.paypal.webhooks import Webhooks, listed, read_event
+from gateways.paypal.webhooks import EventPage, Webhooks, listed, read_event
 
 BASES = {"sandbox": "https://api-m.sandbox.paypal.com", "live": "https://api-m.paypal.com"}
 

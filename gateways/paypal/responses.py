@@ -192,12 +192,6 @@ class Order(Linked):
         return [unit.payments for unit in self.purchase_units if unit.payments is not None]
 
 
-class EventPage(Linked):
-    """One page of the list of events. It may hold fewer than were asked for; `next` leads to the following one."""
-
-    events: list[Any]
-
-
 class EventName(ProviderModel):
     """The type of one event that a webhook is registered for."""
 

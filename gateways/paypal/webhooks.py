@@ -132,6 +132,12 @@ class Event(ProviderModel):
     resource: Any = None
 
 
+class EventPage(Linked):
+    """One page of the list of events. It may hold fewer than were asked for; `next` leads to the following one."""
+
+    events: list[Any]
+
+
 class RelatedIds(ProviderModel):
     """The objects that a payment belongs to."""
 

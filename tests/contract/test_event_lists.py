@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -26,7 +26,7 @@ from .served import Reply, Served, replying
 from .test_gateway_operations import charged
 from .test_paypal_malformed import TOKEN
 
-NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
+END = now().replace(microsecond=0)
 HOUR = timedelta(hours=1)
 NEXT = "https://attacker.example/v1/notifications/webhooks-events/?page_size=100&amp;move_to=next&amp;index_id=3"
 
@@ -44,7 +44,7 @@ def commerce_at(url: str) -> EventListing:
 
 
 def ids(gateway: EventListing) -> list[str]:
-    return [event.event_id for page in gateway.events(NOON - HOUR, NOON) for event in page]
+    return [event.event_id for page in gateway.events(END - HOUR, END) for event in page]
 
 
 def queries(served: Served) -> Iterator[dict[str, list[str]]]:
@@ -67,7 +67,7 @@ def test_what_is_listed_reads_as_what_was_delivered(sandbox: RunningSandbox) -> 
         delivered = bench.event(str(attempt.reference))
         signed = bench.signed(delivered)
         webhook = gateway.verify_webhook(signed.body, signed.headers, now(), signed.url)
-        pages = gateway.events(now() - HOUR, now() + HOUR)
+        pages = gateway.events(END - HOUR, END + HOUR)
         [listed] = [event for page in pages for event in page if event.event_id == webhook.event_id]
         assert listed.type == webhook.type
         assert gateway.read_webhook(listed.payload) == gateway.read_webhook(webhook.payload)
@@ -87,8 +87,8 @@ def test_stripe_is_asked_for_a_time_and_for_types_page_by_page() -> None:
     with replying((200, first), (200, {"data": [], "has_more": False})) as served:
         assert ids(stripe_at(served.url)) == ["evt_2", "evt_1"]
         begun, then = queries(served)
-    assert begun["created[gte]"] == [str(int((NOON - HOUR).timestamp()))]
-    assert begun["created[lte]"] == [str(int(NOON.timestamp()))]
+    assert begun["created[gte]"] == [str(int((END - HOUR).timestamp()))]
+    assert begun["created[lte]"] == [str(int(END.timestamp()))]
     assert {name for (name,) in (begun[f"types[{index}]"] for index in range(len(LISTED_TYPES)))} == {*LISTED_TYPES}
     assert then["starting_after"] == ["evt_1"]
 
@@ -101,8 +101,8 @@ def test_paypals_next_page_is_asked_of_paypal_whatever_host_its_link_names() -> 
         assert ids(paypal_at(served.url)) == ["WH-1"]
         begun, then = queries(served)
     assert begun == {
-        "start_time": ["2026-11-28T11:00:00Z"],
-        "end_time": ["2026-11-28T12:00:00Z"],
+        "start_time": [f"{END - HOUR:%Y-%m-%dT%H:%M:%SZ}"],
+        "end_time": [f"{END:%Y-%m-%dT%H:%M:%SZ}"],
         "page_size": ["100"],
     }
     assert then == {"page_size": ["100"], "move_to": ["next"], "index_id": ["3"]}
@@ -116,8 +116,8 @@ def test_a_page_of_paypal_that_leads_to_itself_is_an_error_and_no_endless_round(
 
 
 def test_commerce_is_read_from_the_newest_back_to_the_time() -> None:
-    first = [commerce_event(number, NOON + HOUR - number * timedelta(minutes=1)) for number in range(100)]
-    second = [commerce_event(100, NOON - 0.9 * HOUR), commerce_event(101, NOON - 2 * HOUR)]
+    first = [commerce_event(number, END + HOUR - number * timedelta(minutes=1)) for number in range(100)]
+    second = [commerce_event(100, END - 0.9 * HOUR), commerce_event(101, END - 2 * HOUR)]
     with replying((200, {"data": first}), (200, {"data": second})) as served:
         assert ids(commerce_at(served.url)) == [f"e-{number}" for number in range(60, 101)]
         assert [query.get("starting_after") for query in queries(served)] == [None, ["e-99"]]

@@ -175,6 +175,22 @@ def test_a_charge_that_can_never_be_compared_holds_up_the_others_for_a_day_only(
     assert system.payment(payment_id).refunded == 500
 
 
+def test_what_a_round_cannot_do_is_done_by_the_next(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    hide_events(system)
+    system.run(COMPARE)
+    paid = [system.pay(f"inv-{number}") for number in range(3)]
+    system.run_until_idle()
+    for payment_id in paid:
+        refund_elsewhere(system, payment_id, system.gateway, 500)
+    monkeypatch.setattr("tasks.compare._MOST_ATTEMPTS", 1)
+    system.move_clock(days=1, minutes=1)
+    refunded = []
+    for _ in paid:
+        compare_after(system, 0)
+        refunded.append(sum(system.payment(payment_id).refunded for payment_id in paid))
+    assert refunded == [500, 1000, 1500]
+
+
 def hide_events(system: System) -> None:
     """Let no provider list its events, so that only the schedule of days shows what has happened."""
     for operation in ("events.list", "paypal.webhooks.events"):

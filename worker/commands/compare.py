@@ -8,9 +8,9 @@ import click
 
 from domain.comparison import Window
 from gateways.base import EventListing, Gateway, GatewayError, RefundListing, VerifiedWebhook
-from models.comparisons import AtRest, at_rest_since
+from models.comparisons import AtRest
 from runtime import Runtime
-from tasks.at_rest import compare_at_rest
+from tasks.at_rest import compare_since
 from tasks.compare import comparable
 from tasks.event_lists import fetch_events
 from worker.commands.open_runtime import fail, open_runtime
@@ -41,11 +41,10 @@ def _compare(runtime: Runtime, gateway: Gateway, begin: datetime, *, is_dry_run:
     is_read = not isinstance(gateway, EventListing) or _fetch(runtime, gateway, begin, is_dry_run=is_dry_run)
     if not isinstance(gateway, RefundListing):
         return is_read
-    items = runtime.read(at_rest_since, gateway.provider, begin)
-    counts = compare_at_rest(runtime, gateway, items, is_dry_run=is_dry_run, tell=_tell_difference)
+    counts = compare_since(runtime, gateway, begin, is_dry_run=is_dry_run, tell=_tell_difference)
     found = "would be booked" if is_dry_run else "booked"
     click.echo(f"{gateway.provider}: {counts.compared} attempts compared, {counts.found} differences {found}")
-    return is_read and counts.compared == len(items)
+    return is_read and not counts.failed and not counts.is_cut
 
 
 def _fetch(runtime: Runtime, gateway: EventListing, begin: datetime, *, is_dry_run: bool) -> bool:
