@@ -194,13 +194,14 @@ def _release(context: DecisionContext, outcome: Approved | CustomerApproved | Ac
 
 
 def book_capture(context: DecisionContext, outcome: Approved) -> Decision:
-    """Book captured money: all that was asked, part of an authorization, or a mismatch that a person accepted."""
-    is_part = context.state is State.AUTHORIZED and outcome.captured < context.attempt.amount
+    """Book captured money: all that was asked, any part of an authorization, or a mismatch that a person accepted."""
+    # Somebody else may have captured more or less of it than was asked here.
+    is_of_hold = context.state is State.AUTHORIZED and outcome.captured <= context.payment.authorized
     is_held = context.attempt.status is AttemptStatus.SUCCEEDED
     expected = context.payment.authorized if is_held else context.attempt.amount
     # A person accepts what has come, and that may be more by now than what they saw.
     is_accepted = context.state is State.AMOUNT_MISMATCH or (context.state in CLOSED_UNPAID and is_held)
-    if outcome.captured != expected and not is_part and not is_accepted:
+    if outcome.captured != expected and not is_of_hold and not is_accepted:
         return context.doubt(Event.CHARGE_IN_DOUBT)
     siblings = (CloseSiblingCases(),) if context.payment.has_unpaid_sibling else ()
     is_capture = context.state in (State.AUTHORIZED, State.AMOUNT_MISMATCH)

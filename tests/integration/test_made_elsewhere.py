@@ -132,6 +132,38 @@ def captured_in_part(system: System, provider: str) -> str:
     return payment_id
 
 
+@pytest.mark.parametrize("provider", ["stripe", *IN_PARTS])
+def test_a_capture_of_a_part_ends_when_somebody_has_captured_all(system: System, provider: str) -> None:
+    payment_id = held(system, provider)
+    act(system, payment_id, "capture")
+    capture_and_wait(system, payment_id, "6.00")
+    assert totals(system, payment_id) == totals_at_provider(system, payment_id) == (1230, 0)
+    assert (system.state(payment_id), open_reasons(system)) == ("captured", [])
+
+
+def test_a_capture_beside_another_one_is_booked_with_it(system: System) -> None:
+    payment_id = held(system, "klarna")
+    act(system, payment_id, "capture", 500)
+    capture_and_wait(system, payment_id, "6.00")
+    assert totals(system, payment_id) == totals_at_provider(system, payment_id) == (1100, 0)
+    assert (system.state(payment_id), open_reasons(system)) == ("captured", [])
+
+
+def held(system: System, provider: str) -> str:
+    """Return a payment of 12.30 that is authorized."""
+    payment_id = system.pay(capture=False) if provider == "stripe" else taken(system, provider, capture=False)[0]
+    system.run_until_idle()
+    return payment_id
+
+
+def capture_and_wait(system: System, payment_id: str, amount: str) -> None:
+    """Capture a part, and wait for an hour in which its outcome is looked up."""
+    system.request(f"/{payment_id}/capture", {"amount": amount}, Idempotency_Key="part")
+    system.run_until_idle()
+    for _ in range(3):
+        system.advance(minutes=20)
+
+
 def shown(system: System, payment_id: str) -> dict[str, Any]:
     """Return a payment as the API shows it."""
     payment: dict[str, Any] = system.get(f"/{payment_id}").json
