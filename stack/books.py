@@ -85,31 +85,21 @@ def run(stack: Stack, progress: Progress, *, seed: int, operations: int, rate: f
     """Run the operations with faults, wait until no payment is in progress, reconcile; return the exit code."""
     started = time.monotonic()
     progress.show("creating API keys")
-    app_key, operator_key = stack.create_keys("books")
-    merchant = Merchant(stack.api_url, app_key, WAIT_SECONDS)
-    operator = Merchant(stack.api_url, operator_key)
-    provider = Provider(stack.sandbox_url, stack.env["STRIPE_SECRET_KEY"])
-    simulation = Simulation(merchant, operator, provider)
-    elsewhere = OutsideOperations(outside)
+    simulation, elsewhere = make_simulation(stack), OutsideOperations(outside)
     if outside:
         simulation.interfere, simulation.patience = elsewhere.interfere, PATIENCE_SECONDS
-    provider.inject_faults(rate, LOST_RESPONSE_SECONDS, LOST_WEBHOOKS if outside else 0.0)
+    simulation.provider.inject_faults(rate, LOST_RESPONSE_SECONDS, LOST_WEBHOOKS if outside else 0.0)
     problems = run_customers(simulation, progress, seed, operations)
     elsewhere.finish()
-    faults = provider.stop_faults()
+    faults = simulation.provider.stop_faults()
     if outside:
-        provider.advance_clock(LOOK_UP_HOURS)
-    payments = wait_until_idle(simulation, progress, skips_time=outside > 0)
-    if outside:
-        find = partial(all_problems, simulation, elsewhere)
-        wait_for_look_ups(simulation, progress)
-        compare_once(stack, progress, find)
-        payments = simulation.all_payments()
-        problems += find() + ledger_problems(stack)
-    totals, movements = provider.ledger_totals(), provider.movements()
+        problems += compare_after(stack, progress, simulation, elsewhere)
+    else:
+        wait_until_idle(simulation, progress)
+        problems += all_problems(simulation)
+    payments, movements = simulation.all_payments(), simulation.provider.movements()
     progress.stop()
     progress.print(report(simulation, payments, movements, faults))
-    problems += find_problems(payments, totals, movements) if not outside else []
     if problems:
         print(stack.log_tails(), *(f"books: {problem}" for problem in problems), sep="\n", file=sys.stderr)
         return 1
@@ -121,10 +111,30 @@ def run(stack: Stack, progress: Progress, *, seed: int, operations: int, rate: f
     return 0
 
 
-def all_problems(simulation: Simulation, elsewhere: OutsideOperations) -> list[str]:
-    """Return a line for each thing that is not as the providers show it, after outside operations."""
+def make_simulation(stack: Stack) -> Simulation:
+    """Return the clients of a running stack."""
+    app_key, operator_key = stack.create_keys("books")
+    merchant = Merchant(stack.api_url, app_key, WAIT_SECONDS)
+    provider = Provider(stack.sandbox_url, stack.env["STRIPE_SECRET_KEY"])
+    return Simulation(merchant, Merchant(stack.api_url, operator_key), provider)
+
+
+def compare_after(stack: Stack, progress: Progress, simulation: Simulation, elsewhere: OutsideOperations) -> list[str]:
+    """Let the look-ups of some hours happen, compare once, and return what is wrong afterwards."""
+    simulation.provider.advance_clock(LOOK_UP_HOURS)
+    wait_until_idle(simulation, progress, skips_time=True)
+    wait_for_look_ups(simulation, progress)
+    find = partial(all_problems, simulation, elsewhere)
+    compare_once(stack, progress, find)
+    return find() + ledger_problems(stack)
+
+
+def all_problems(simulation: Simulation, elsewhere: OutsideOperations | None = None) -> list[str]:
+    """Return a line for each thing that is not as the providers show it. `elsewhere`: what happened only there."""
     payments = simulation.all_payments()
     totals, movements = simulation.provider.ledger_totals(), simulation.provider.movements()
+    if elsewhere is None:
+        return find_problems(payments, totals, movements)
     found = find_problems(payments, totals, movements, elsewhere.refund_ids)
     return found + outside_problems(simulation, elsewhere, payments, totals)
 
@@ -161,8 +171,8 @@ def _run_one_after_another(simulation: Simulation, numbers: Iterator[int], seed:
     return problems
 
 
-def wait_until_idle(simulation: Simulation, progress: Progress, *, skips_time: bool = False) -> list[Json]:
-    """Wait until no webhook is pending and no payment is in progress; return the payments.
+def wait_until_idle(simulation: Simulation, progress: Progress, *, skips_time: bool = False) -> None:
+    """Wait until no webhook is pending and no payment is in progress.
 
     `skips_time`: from time to time the clock jumps over the wait for the next look-up of what is in doubt."""
     polls = count(1)
@@ -178,7 +188,6 @@ def wait_until_idle(simulation: Simulation, progress: Progress, *, skips_time: b
 
     progress.show(lambda: f"faults are off; {len(waiting)} of {len(simulation.payment_ids)} payments are in progress")
     wait_until(are_idle, WAIT_SECONDS, 1)
-    return simulation.all_payments()
 
 
 def wait_for_look_ups(simulation: Simulation, progress: Progress) -> None:

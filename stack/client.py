@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util.retry import Retry
 
 from stack.process import wait_until
 
@@ -27,6 +29,8 @@ class Merchant:
         self._api = api_url
         self._wait_seconds = wait_seconds
         self._session = requests.Session()
+        # The server may close a kept connection at the moment in which it is used again.
+        self._session.mount("http://", HTTPAdapter(max_retries=Retry(total=1, backoff_factor=0)))
         self._session.headers["Authorization"] = f"Bearer {key}"
 
     def process(self, request: Json) -> Json:
