@@ -20,6 +20,9 @@ HAS_REFUNDS = ("stripe", "paypal", "klarna", "afterpay", "coinbase")
 CAPTURES_IN_PARTS = ("paypal", "klarna", "afterpay")
 CARDS = ("credit_card", "debit_card", "apple_pay", "google_pay")
 LEAST_CAPTURE = 100
+# On one payment in a row, as long as the share is not reached.
+MOST_ACTS = 3
+REFUSALS = (" 400", " 409")
 
 
 @dataclass(frozen=True)
@@ -46,21 +49,23 @@ class OutsideOperations:
         """Do something to a payment at its provider, if its turn has come; return whether its customer leaves it alone.
 
         Half of the time the application asks for an operation of its own as well, which may be refused by then."""
-        acts = possible_acts(payment)
-        if not acts or self.number >= self.share * simulation.operations.total():
-            return False
-        name = rng.choices(list(acts), [each.weight for each in acts.values()])[0]
-        try:
-            acts[name].run(self, simulation, rng, payment)
-        except UnexpectedResult as error:
-            # Our own operation was faster, so the provider offers this one no more.
-            if " 409" not in str(error):
-                raise
-            return False
-        self.count(simulation, name)
-        if rng.random() < 0.5:
+        acts, before = possible_acts(payment), self.number
+        names, weights = list(acts), [each.weight for each in acts.values()]
+        is_hit = False
+        while names and self.number < min(before + MOST_ACTS, self.share * simulation.operations.total()):
+            name = rng.choices(names, weights)[0]
+            try:
+                acts[name].run(self, simulation, rng, payment)
+            except UnexpectedResult as error:
+                # Another operation was faster, so the provider offers this one no more.
+                if not any(status in str(error) for status in REFUSALS):
+                    raise
+                break
+            self.count(simulation, name)
+            is_hit = True
+        if is_hit and rng.random() < 0.5:
             ask_as_well(simulation, rng, payment)
-        return True
+        return is_hit
 
     def count(self, simulation: Simulation, name: str) -> None:
         """Count an operation at a provider."""
