@@ -50,10 +50,9 @@ class OutsideOperations:
 
         Half of the time the application asks for an operation of its own as well, which may be refused by then."""
         acts, before = possible_acts(payment), self.number
-        names, weights = list(acts), [each.weight for each in acts.values()]
         is_hit = False
-        while names and self.number < min(before + MOST_ACTS, self.share * simulation.operations.total()):
-            name = rng.choices(names, weights)[0]
+        while acts and self.number < min(before + MOST_ACTS, self.share * simulation.operations.total()):
+            name = rng.choices(list(acts), [each.weight for each in acts.values()])[0]
             try:
                 acts[name].run(self, simulation, rng, payment)
             except UnexpectedResult as error:
@@ -63,6 +62,7 @@ class OutsideOperations:
                 break
             self.count(simulation, name)
             is_hit = True
+            acts = {} if name in ALONE else {other: act for other, act in acts.items() if other not in ALONE}
         if is_hit and rng.random() < 0.5:
             ask_as_well(simulation, rng, payment)
         return is_hit
@@ -224,3 +224,5 @@ DISPUTES = {
     "dispute, won": Act(1, win_dispute),
     "dispute, lost": Act(1, lose_dispute),
 }
+# Nothing else happens to a payment that a bank takes back.
+ALONE = frozenset({*RETURNS, *DISPUTES})
