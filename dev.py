@@ -27,7 +27,11 @@ COMMANDS = {
     "demo": ("stack.demo", "[--json FILE]", "real payments by every payment method, through a complete local system"),
     "up": ("stack.up", "", "the same system, kept running until Ctrl-C, with API keys and lines to type"),
     "test": ("stack.test", "[--fast] [pytest arguments]", "lint, types, layers, all tests; --fast: the quick ones"),
-    "books": ("stack.books", "[--seed N] [--operations N]", "random operations with faults, then a reconciliation"),
+    "books": (
+        "stack.books",
+        "[--operations N] [--outside SHARE]",
+        "random operations with faults, a share of them made elsewhere, then a reconciliation",
+    ),
     "bench": (
         "benchmarks",
         "[trace|books]",
@@ -51,7 +55,7 @@ def main(arguments: list[str]) -> None:
 def print_commands() -> None:
     """Print the commands, one on each line."""
     for name, (_module, options, meaning) in COMMANDS.items():
-        print(f"  python3 dev.py {f'{name} {options}':<34} {meaning}")
+        print(f"  python3 dev.py {f'{name} {options}':<40} {meaning}")
 
 
 def check_python() -> None:

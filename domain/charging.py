@@ -141,7 +141,8 @@ def book_approval(context: DecisionContext, outcome: Approved) -> Decision | Non
         return end_by_provider(context, outcome)
     if outcome.captured and not context.payment.taken.isdisjoint((context.attempt.id, outcome.reference)):
         # The same money, perhaps booked by another attempt, such as a void that came too late.
-        return context.close(AttemptStatus.SUCCEEDED, outcome.reference)
+        further = _book_further_capture(context, outcome)
+        return further or context.close(AttemptStatus.SUCCEEDED, outcome.reference)
     is_known = context.attempt.status is AttemptStatus.SUCCEEDED
     if context.state in COLLECTED:
         return _book_duplicate(context, outcome)
@@ -168,6 +169,20 @@ def _book_authorization(context: DecisionContext, outcome: Approved) -> Decision
     held = Movement(MovementKind.AUTHORIZATION, outcome.authorized, outcome.reference)
     event = Event.CHARGE_AUTHORIZED if is_asked else Event.AMOUNT_MISMATCHED
     return Decision(event, changes, finished, movements=(held,))
+
+
+def _book_further_capture(context: DecisionContext, outcome: Approved) -> Decision | None:
+    """Book what was captured of the same authorization since. Celeriac captures once, so somebody else did it.
+
+    None if nothing was. What a first capture left over counted as released until then."""
+    payment, more = context.payment, outcome.captured - context.payment.captured
+    if more <= 0 or context.state not in COLLECTED or payment.duplicated or payment.authorized <= payment.captured:
+        return None
+    name, held = f"{outcome.reference}/{outcome.captured}", min(more, payment.authorized - payment.captured)
+    moved = (Movement(MovementKind.CAPTURE, more, name), Movement(MovementKind.RELEASE, held, name))
+    siblings = (CloseSiblingCases(),) if payment.has_unpaid_sibling else ()
+    finished = context.finish(AttemptStatus.SUCCEEDED, outcome.reference)
+    return Decision(Event.CAPTURE_SUCCEEDED, attempt=finished, effects=siblings, movements=moved)
 
 
 def _book_duplicate(context: DecisionContext, outcome: Approved) -> Decision | None:

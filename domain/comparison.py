@@ -10,7 +10,7 @@ from typing import NamedTuple
 from domain.money import Money
 from domain.movement import Movement, MovementKind
 from domain.outcome import Approved, Declined, Outcome, Pending
-from domain.payment import AttemptStatus, State
+from domain.payment import COLLECTED, AttemptStatus, State
 
 # So long after money was booked. Refunds and disputes become rare with time, and Afterpay refunds nothing after 120
 # days.
@@ -116,17 +116,23 @@ class HoldFinding(StrEnum):
     CONTRADICTS = "contradicts"  # it cannot follow from the books: a person decides
 
 
-def is_held(state: State, status: AttemptStatus) -> bool:
-    """Tell whether an authorization stands in the books."""
-    return state is State.AUTHORIZED and status is AttemptStatus.SUCCEEDED
+def is_held(state: State, status: AttemptStatus, authorized: int, captured: int) -> bool:
+    """Tell whether an authorization may still be captured. After a capture of a part, the provider may hold the rest.
+
+    >>> is_held(State.CAPTURED, AttemptStatus.SUCCEEDED, 1230, 500)
+    True
+    """
+    is_open = state is State.AUTHORIZED or (state in COLLECTED and captured < authorized)
+    return is_open and status is AttemptStatus.SUCCEEDED
 
 
-def hold_finding(shown: Outcome, authorized: int, *, is_news: bool | None) -> HoldFinding:
-    """Return what a look-up of held money means. `is_news`: whether it changes the books; None if it cannot follow.
+def hold_finding(shown: Outcome, authorized: int, captured: int, *, is_news: bool | None) -> HoldFinding:
+    """Return what a look-up of held money means. `captured`: of it so far. `is_news`: whether it changes the books;
+    None if it cannot follow.
 
-    >>> hold_finding(Approved("pi_1", authorized=1230), 1230, is_news=False).value
+    >>> hold_finding(Approved("pi_1", authorized=1230), 1230, 0, is_news=False).value
     'agrees'
-    >>> hold_finding(Approved("pi_1", authorized=1230, captured=1400), 1230, is_news=False).value
+    >>> hold_finding(Approved("pi_1", authorized=1230, captured=1400), 1230, 0, is_news=False).value
     'contradicts'
     """
     match shown:
@@ -134,6 +140,8 @@ def hold_finding(shown: Outcome, authorized: int, *, is_news: bool | None) -> Ho
             return HoldFinding.NEWS
         case Pending():
             return HoldFinding.AGREES  # the bank decides about a capture, or the provider about the order
-        case Approved(voided=False, captured=0, authorized=held) if held == authorized:
+        case Approved(voided=False, captured=0, authorized=held) if held == authorized and not captured:
+            return HoldFinding.AGREES
+        case Approved(captured=taken) if taken and taken == captured:
             return HoldFinding.AGREES
     return HoldFinding.CONTRADICTS

@@ -15,7 +15,7 @@ class MovementKind(StrEnum):
     """What moved. Amounts have a sign: money that comes to us, or is held for us, is positive."""
 
     AUTHORIZATION = "authorization"  # held at the customer's bank
-    RELEASE = "release"  # no longer held
+    RELEASE = "release"  # no longer held; positive: it was held still, and is captured after all
     CHARGE = "charge"  # held and taken at once
     CAPTURE = "capture"  # taken of what was held
     RECEIPT = "receipt"  # came, and does not match what was asked: a person decides

@@ -218,6 +218,9 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     **_staying((State.REQUIRES_ACTION, State.ACCEPTED), Event.VOID_IN_DOUBT),
     **_staying((State.REQUIRES_ACTION,), Event.VOID_FAILED),
     (State.AUTHORIZED, Event.CAPTURE_SUCCEEDED): State.CAPTURED,
+    # somebody else captures what a capture has left over
+    **_staying((State.CAPTURED, State.PARTIALLY_REFUNDED), Event.CAPTURE_SUCCEEDED),
+    (State.REFUNDED, Event.CAPTURE_SUCCEEDED): State.PARTIALLY_REFUNDED,
     (State.AUTHORIZED, Event.VOID_SUCCEEDED): State.VOIDED,
     (State.AUTHORIZED, Event.AUTHORIZATION_EXPIRED): State.EXPIRED,
     # refunds

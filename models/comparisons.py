@@ -24,7 +24,7 @@ from domain.comparison import (
 from domain.errors import IllegalTransition
 from domain.movement import MovementKind
 from domain.outcome import Outcome
-from domain.payment import AttemptStatus, State, Verb
+from domain.payment import COLLECTED, AttemptStatus, State, Verb
 from models import transition
 from models.attempts import has_operation_in_flight
 from models.attention import open_entry
@@ -33,7 +33,7 @@ from models.movements import TAKING, book_fee
 from models.session import insert_new
 from models.tables import attempts, comparisons, movements, payments
 from models.task_messages import TaskMessage
-from models.webhook_matching import adopt_refund, match_attempt
+from models.webhook_matching import adopt_refund, match_refund
 
 
 class AtRest(NamedTuple):
@@ -81,7 +81,9 @@ def _at_rest(connection: Connection, provider: str, is_meant: Any) -> list[AtRes
         attempts.c.provider_reference == movements.c.provider_id
     )
     is_hold = movements.c.kind == MovementKind.AUTHORIZATION
-    stands = (payments.c.state == State.AUTHORIZED) & (attempts.c.status == AttemptStatus.SUCCEEDED)
+    is_partly_captured = payments.c.state.in_(sorted(COLLECTED)) & (payments.c.captured < payments.c.authorized)
+    is_open = (payments.c.state == State.AUTHORIZED) | is_partly_captured
+    stands = is_open & (attempts.c.status == AttemptStatus.SUCCEEDED)
     query = (
         select(attempts.c.id, attempts.c.provider_reference, is_hold, movements.c.booked_at)
         .join(attempts, is_same)
@@ -109,7 +111,7 @@ def take_in(change: Change, provider: str, charge: AtRest, shown: Iterable[Shown
     A refund that somebody else made becomes an attempt in doubt, which its look-up decides."""
     messages: list[TaskMessage] = []
     for refund in unknown_refunds(change, provider, shown):
-        known = match_attempt(change, provider, refund.reference, refund.attempt_id)
+        known = match_refund(change, provider, refund.reference, refund.attempt_id)
         if known is not None:
             messages += transition.apply(change, known, refund.outcome).messages
             continue
@@ -126,7 +128,7 @@ def book_fees(change: Change, provider: str, charge: AtRest, shown: Iterable[Sho
 
 
 def _is_news(change: Change, provider: str, refund: ShownRefund) -> bool:
-    known = match_attempt(change, provider, refund.reference, refund.attempt_id)
+    known = match_refund(change, provider, refund.reference, refund.attempt_id)
     status = change.connection.scalar(select(attempts.c.status).where(attempts.c.id == known)) if known else None
     return is_refund_news(AttemptStatus(status) if status else None, refund.outcome)
 
@@ -134,7 +136,7 @@ def _is_news(change: Change, provider: str, refund: ShownRefund) -> bool:
 def lock_hold(change: Change, hold: AtRest) -> Row[Any] | None:
     """Lock an authorization that still stands; None for one that has ended, or that one of our operations is ending."""
     row = transition.lock_attempt(change.connection, hold.attempt_id)
-    stands = is_held(State(row.state), AttemptStatus(row.attempt_status))
+    stands = is_held(State(row.state), AttemptStatus(row.attempt_status), row.authorized, row.captured)
     return row if stands and not has_operation_in_flight(change.connection, row.id) else None
 
 
@@ -164,4 +166,4 @@ def _judge(change: Change, row: Row[Any], shown: Outcome) -> HoldFinding:
         is_news: bool | None = transition.changes_anything(change, row, shown)
     except IllegalTransition:
         is_news = None
-    return hold_finding(shown, row.authorized, is_news=is_news)
+    return hold_finding(shown, row.authorized, row.captured, is_news=is_news)

@@ -39,6 +39,14 @@ def match_attempt(change: Change, provider: str, reference: str, attempt_id: str
     return operation or str(named.id)
 
 
+def match_refund(change: Change, provider: str, reference: str, attempt_id: str | None) -> str | None:
+    """Return the attempt of a refund. One that was made on PayPal's website repeats the attempt of its charge."""
+    is_named = _is_any((attempts.c.provider_reference, reference), (attempts.c.id, attempt_id))
+    is_refund = (attempts.c.provider == provider) & (attempts.c.verb == Verb.REFUND)
+    known: str | None = change.connection.scalar(select(attempts.c.id).where(is_named, is_refund).limit(1))
+    return known
+
+
 def find_payment_of(change: Change, provider: str, attempt_id: str | None, payment_id: str | None) -> str | None:
     """Return the payment of an attempt, or the named payment if it is one of this provider's."""
     named_payment = None if attempt_id is not None else payment_id

@@ -10,6 +10,7 @@ from flask import Blueprint, Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
+from sandbox import dashboard
 from sandbox.control_request import flag, is_count, number, refuse, request_body
 from sandbox.delivery import DeliveryFaults
 from sandbox.faults import FAULT_KINDS, UnknownFault
@@ -21,6 +22,7 @@ PREFIX = "/_sandbox"
 def register(app: Flask, sandbox: Sandbox) -> None:
     """Add the control routes that all providers share, and the response to a control route that does not exist."""
     app.register_blueprint(_blueprint(sandbox))
+    app.register_blueprint(dashboard.blueprint(sandbox))
     app.register_error_handler(404, _no_such_route)
     app.register_error_handler(405, _no_such_route)
 

@@ -126,6 +126,10 @@ class Service(ABC):
         """Yield the webhook endpoints, without their secrets."""
         return ()
 
+    def dashboard(self) -> Mapping[str, Callable[[str, int | None], str | None]]:
+        """Return what a person does on the provider's website; see `sandbox.dashboard`."""
+        return {}
+
     # --- what all providers share ---
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -58,6 +58,9 @@ class Provider(Protocol):
 
     def endpoints(self) -> Iterable[dict[str, Any]]:
         """Yield the webhook endpoints, without their secrets."""
+
+    def dashboard(self) -> Mapping[str, Callable[[str, int | None], str | None]]:
+        """Return what a person does on the provider's website; see `sandbox.dashboard`."""
 
 
 class Sandbox:

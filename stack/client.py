@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util.retry import Retry
 
 from stack.process import wait_until
 
@@ -27,6 +29,8 @@ class Merchant:
         self._api = api_url
         self._wait_seconds = wait_seconds
         self._session = requests.Session()
+        # The server may close a kept connection at the moment in which it is used again.
+        self._session.mount("http://", HTTPAdapter(max_retries=Retry(total=1, backoff_factor=0)))
         self._session.headers["Authorization"] = f"Bearer {key}"
 
     def process(self, request: Json) -> Json:
@@ -71,7 +75,13 @@ class Merchant:
 
     def attention(self) -> list[Json]:
         """Return the entries of the attention list, open and closed, oldest first."""
-        entries: list[Json] = self._call("GET", "/admin/attention?limit=200")["entries"]
+        entries: list[Json] = []
+        path: str | None = "/admin/attention?limit=200"
+        while path:
+            page = self._call("GET", path)
+            entries += page["entries"]
+            cursor = page["next_cursor"]
+            path = f"/admin/attention?limit=200&cursor={cursor}" if cursor else None
         return entries
 
     def resolve(self, entry_id: str, action: str) -> None:
@@ -146,6 +156,42 @@ class Provider:
         """Close a dispute: won or lost."""
         self._post(f"/_sandbox/disputes/{dispute}/close", {"result": result})
 
+    def disputes(self) -> list[Json]:
+        """Return every dispute, newest first."""
+        disputes: list[Json] = []
+        page: Json = {"has_more": True}
+        while page["has_more"]:
+            after = {"starting_after": disputes[-1]["id"]} if disputes else {}
+            page = call(self._session, "GET", f"{self._url}/v1/disputes", params={"limit": 100} | after)
+            disputes += page["data"]
+        return disputes
+
+    def act_in_dashboard(self, payment: Json, action: str, minor: int | None = None) -> str | None:
+        """Act as a person on the provider's website: refund, capture, void or resolve, so many minor units or all.
+
+        Return the id of the refund or capture, where it has one."""
+        body = {"action": action} | ({} if minor is None else {"amount": minor})
+        made = self._post(f"/_sandbox/dashboard/{payment['provider']}/{reference(payment)}", body)
+        made_id: str | None = made["id"]
+        return made_id
+
+    def delay_refunds(self, payment: Json) -> None:
+        """Keep further refunds of a payment at PayPal or Coinbase pending until `finish_refund`."""
+        order = f"{self._url}/_sandbox/{payment['provider']}/{reference(payment)}"
+        if payment["provider"] == "paypal":
+            call(self._session, "POST", f"{order}/scenario", json={"scenario": "REFUND_PENDING"})
+        else:
+            call(self._session, "POST", f"{order}/refund_slowly", json={})
+
+    def finish_refund(self, payment: Json, refund: str, result: str) -> None:
+        """Let a refund that is pending succeed or fail; one at Stripe can also fail after it has succeeded."""
+        place = "refunds" if payment["provider"] == "stripe" else payment["provider"]
+        self._post(f"/_sandbox/{place}/{refund}/settle", {"result": result})
+
+    def advance_clock(self, hours: float) -> None:
+        """Move the sandbox's clock, which every process follows, forward."""
+        self._post("/_sandbox/clock", {"advance_seconds": hours * 3600})
+
     def pay_first_charge(self, payment: Json) -> None:
         """Let the customer pay the first charge of a payment, which was declined, with another card."""
         first = payment["attempts"][0]["provider_reference"]
@@ -177,18 +223,20 @@ class Provider:
         if response.status_code >= 400:
             raise UnexpectedResult(f"{page} returned {response.status_code}: {response.text[:300]}")
 
-    def inject_faults(self, rate: float, seconds: float) -> None:
-        """Let each kind of fault hit this share of all calls, and let this share of the webhooks come twice or late."""
+    def inject_faults(self, rate: float, seconds: float, lost: float = 0.0) -> None:
+        """Let each kind of fault hit this share of all calls, and let this share of the webhooks come twice or late.
+
+        The share `lost` of the webhooks never comes."""
         for fault in ("timeout_after", "error_after", "error_before", "reset_after", "reset_before"):
             options = {"operation": "*", "fault": fault, "times": None, "rate": rate, "seconds": seconds}
             self._post("/_sandbox/faults", options)
-        self._post("/_sandbox/webhooks", {"duplicate": 2, "duplicate_rate": rate, "hold_rate": rate})
+        self._post("/_sandbox/webhooks", {"duplicate": 2, "duplicate_rate": rate, "hold_rate": rate, "drop_rate": lost})
 
     def stop_faults(self) -> int:
         """Remove all faults; return how many calls they hit."""
         faults = call(self._session, "GET", f"{self._url}/_sandbox/faults")["faults"]
         call(self._session, "DELETE", f"{self._url}/_sandbox/faults")
-        self._post("/_sandbox/webhooks", {"duplicate": 1, "duplicate_rate": 1, "hold_rate": 0})
+        self._post("/_sandbox/webhooks", {"duplicate": 1, "duplicate_rate": 1, "hold_rate": 0, "drop_rate": 0})
         return sum(fault["hits"] for fault in faults)
 
     def lose_next_response(self) -> None:

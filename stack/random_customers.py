@@ -16,6 +16,7 @@ from typing import Any
 
 from stack.amounts import decimal_text, minor_units
 from stack.client import Json, Merchant, Provider, UnexpectedResult
+from stack.process import wait_until
 
 # In these statuses nothing happens to a payment before somebody acts.
 IDLE = ("captured", "declined", "authorized", "canceled", "failed", "voided", "expired", "refunded", "review")
@@ -44,9 +45,16 @@ LEAST, MOST = 500, 20_000
 FRONT_END_TRIES = 8
 
 
+# What else happens to a payment at its provider. Returns whether its customer leaves it alone from then on.
+Interference = Callable[["Simulation", random.Random, Json], bool]
+
+
 @dataclass
 class Simulation:
-    """The clients that the customers use, the number of operations of each kind, and the payments."""
+    """The clients that the customers use, the number of operations of each kind, and the payments.
+
+    `patience`: the seconds after which a customer leaves a payment as it is; None: they wait to the end.
+    """
 
     merchant: Merchant
     operator: Merchant
@@ -54,6 +62,12 @@ class Simulation:
     operations: Counter[str] = field(default_factory=Counter)
     payment_ids: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    interfere: Interference = lambda simulation, rng, payment: False
+    patience: float | None = None
+
+    def all_payments(self) -> list[Json]:
+        """Return all payments as they are."""
+        return [self.merchant.payment(payment_id) for payment_id in self.payment_ids]
 
     def count(self, operation: str) -> None:
         """Count an operation."""
@@ -71,8 +85,14 @@ class Simulation:
         return payment_id
 
     def wait(self, payment_id: str, *statuses: str) -> Json:
-        """Wait until a payment has one of the statuses; without statuses, until it is idle or waits for somebody."""
-        return self.merchant.wait_for_status(payment_id, *(statuses or (*IDLE, *WAITS_FOR_CUSTOMER_OR_BANK)))
+        """Wait until a payment has one of the statuses; without statuses, until it is idle or waits for somebody.
+
+        After `patience`, return the payment as it is."""
+        awaited = statuses or (*IDLE, *WAITS_FOR_CUSTOMER_OR_BANK)
+        if self.patience is None:
+            return self.merchant.wait_for_status(payment_id, *awaited)
+        wait_until(lambda: self.merchant.payment(payment_id)["status"] in awaited, self.patience, 0.5)
+        return self.merchant.payment(payment_id)
 
     def submit_page(self, payment: Json, decision: str) -> None:
         """Submit the customer's decision on the provider's page."""
@@ -175,7 +195,7 @@ def pay_on_page(method: str, currencies: dict[str, str], *, can_authorize: bool)
 def pay_by_invoice(simulation: Simulation, rng: random.Random) -> None:
     """Pay by bank transfer, which an operator records; or cancel."""
     payment_id = simulation.pay(amount=random_amount(rng), currency="EUR", payment_method="invoice")
-    simulation.wait(payment_id, "requires_action")
+    simulation.merchant.wait_for_status(payment_id, "requires_action")
     if rng.random() < 0.8:
         simulation.operator.record(payment_id, "statement")
         simulation.count("record")
@@ -187,6 +207,8 @@ def pay_by_invoice(simulation: Simulation, rng: random.Random) -> None:
 
 def operate(simulation: Simulation, rng: random.Random, payment: Json) -> None:
     """Capture or void an authorized payment; refund a captured one."""
+    if simulation.interfere(simulation, rng, payment):
+        return
     if payment["status"] == "authorized":
         payment = capture_or_void(simulation, rng, payment)
     if payment["status"] == "captured" and payment["provider"] not in ("coinbase_commerce", "manual"):

@@ -323,7 +323,13 @@ class PayPalGateway:
         doubt = doubt_about_payments(order)
         if doubt is not None:
             return InDoubt(doubt.reason)
-        return InDoubt("nothing_shown") if capture_of(order) is None else NotSent("not_created")
+        capture = capture_of(order)
+        if capture is None:
+            return InDoubt("nothing_shown")
+        if capture.status == "REFUNDED":
+            # Others have given everything back, so that no repeat of our call could succeed.
+            return NotSent("fully_refunded", is_retryable=False)
+        return NotSent("not_created")
 
     def refunds_of(self, charge: AttemptRequest) -> list[ShownRefund]:
         """Return the refunds of an order, whoever made them."""

@@ -5,20 +5,21 @@ from __future__ import annotations
 import math
 import re
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
 from flask import Flask, Response, jsonify, request
 
 from sandbox import hosted, ledger
-from sandbox.afterpay import PROVIDER, checkouts
+from sandbox.afterpay import PROVIDER, checkouts, dashboard
 from sandbox.afterpay.amounts import REGIONS, money
 from sandbox.afterpay.checkouts import Checkout, Merchant
 from sandbox.afterpay.disputes import REASONS, STATUSES, Disputes
 from sandbox.afterpay.errors import invalid, invalid_token, not_found, precondition_failed, refusal
 from sandbox.afterpay.payments import Payment, Payments
 from sandbox.control_request import choice, refuse, request_body
+from sandbox.dashboard import Action
 from sandbox.idempotency import IdempotentResponses
 from sandbox.service import ApiResponse, Call, Json, Operation, Refusal, Service, are_sandbox_credentials
 from sandbox.state import Sandbox
@@ -102,6 +103,10 @@ class Afterpay(Service):
         """Yield the webhook URL for disputes."""
         if self._disputes.url is not None:
             yield {"id": PROVIDER, "url": self._disputes.url, "enabled_events": ["created", "updated"]}
+
+    def dashboard(self) -> Mapping[str, Action]:
+        """Return what a person does on the provider's website."""
+        return dashboard.actions(self._operations, self._by_token)
 
     # --- checkouts ---
 

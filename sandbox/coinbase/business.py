@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from flask import Blueprint, Flask, Response, jsonify, request
 
 from sandbox import hosted, ledger
 from sandbox.coinbase.checkouts import EVENTS, Checkout, Checkouts
+from sandbox.coinbase.dashboard import actions_on_checkouts
 from sandbox.coinbase.errors import InvalidRequest
 from sandbox.coinbase.signatures import token_problem
 from sandbox.control_request import is_success, refuse, request_body
+from sandbox.dashboard import Action
 from sandbox.service import ApiResponse, Call, Json, Operation, Refusal, Service
 from sandbox.state import Sandbox
 
@@ -76,6 +78,10 @@ class CoinbaseBusiness(Service):
     def endpoints(self) -> Iterable[Json]:
         """Yield the webhook subscription."""
         return self.checkouts.log.endpoints(EVENTS)
+
+    def dashboard(self) -> Mapping[str, Action]:
+        """Return what a person does on the provider's website."""
+        return actions_on_checkouts(self.checkouts)
 
     def register(self, app: Flask) -> None:
         """Add the API, the hosted page and the controls."""

@@ -14,8 +14,10 @@ from flask import Blueprint, Flask, Response, jsonify
 
 from sandbox import hosted, ledger
 from sandbox.coinbase.charges import EVENTS, Charge, Charges
+from sandbox.coinbase.dashboard import actions_on_charges
 from sandbox.coinbase.errors import InvalidRequest
 from sandbox.control_request import is_success, refuse
+from sandbox.dashboard import Action
 from sandbox.service import ApiResponse, Call, Json, Operation, Refusal, Service, are_sandbox_credentials
 from sandbox.state import Sandbox
 
@@ -79,6 +81,10 @@ class CoinbaseCommerce(Service):
     def endpoints(self) -> Iterable[Json]:
         """Yield the webhook endpoint."""
         return self.charges.log.endpoints(EVENTS)
+
+    def dashboard(self) -> Mapping[str, Action]:
+        """Return what a person does on the provider's website."""
+        return actions_on_charges(self.charges)
 
     def register(self, app: Flask) -> None:
         """Add the API, the hosted page and the controls."""

@@ -6,15 +6,16 @@ refusal is not kept under its key is unverified.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from flask import Blueprint, Flask, Response, jsonify
 
 from sandbox import hosted, ledger
 from sandbox.control_request import choice, refuse, request_body
+from sandbox.dashboard import Action
 from sandbox.idempotency import IdempotentResponses
-from sandbox.klarna import purchases
+from sandbox.klarna import dashboard, purchases
 from sandbox.klarna.callbacks import Callbacks
 from sandbox.klarna.errors import CORRELATION, new_id, not_found, refusal, unauthorized
 from sandbox.klarna.orders import DECISIONS, Orders
@@ -99,6 +100,10 @@ class Klarna(Service):
         for order in self._orders.by_id.values():
             metadata = purchases.metadata(order.request)
             yield ledger.Account(order.id, self.provider, order.currency, metadata, order.status)
+
+    def dashboard(self) -> Mapping[str, Action]:
+        """Return what a person does on the provider's website."""
+        return dashboard.actions(self._orders)
 
     # --- payments and pages ---
 

@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -19,7 +19,8 @@ from flask import Flask, Response, request
 
 from sandbox import hosted, ledger
 from sandbox.clock import iso_seconds
-from sandbox.paypal import control, disputes, signing
+from sandbox.dashboard import Action
+from sandbox.paypal import control, dashboard, disputes, signing
 from sandbox.paypal.account import PROVIDER, Account
 from sandbox.paypal.errors import not_found, refused, unauthenticated, unprocessable
 from sandbox.paypal.events import WEBHOOK_ID, EventLog
@@ -119,6 +120,10 @@ class PayPal(Service):
         """Yield the webhook registration."""
         if self.log.url is not None:
             yield {"provider": PROVIDER, "id": WEBHOOK_ID, "url": self.log.url, "enabled_events": ["*"]}
+
+    def dashboard(self) -> Mapping[str, Action]:
+        """Return what a person does on the provider's website."""
+        return dashboard.actions(self.account)
 
     # --- operations ---
 

@@ -17,9 +17,10 @@ from typing import Any
 from flask import Flask, Response, request
 
 from sandbox import ledger
+from sandbox.dashboard import Action
 from sandbox.faults import Fault
 from sandbox.state import Sandbox
-from sandbox.stripe import API_VERSION, control, pages, params
+from sandbox.stripe import API_VERSION, control, dashboard, pages, params
 from sandbox.stripe.account import PROVIDER, Account
 from sandbox.stripe.errors import (
     InvalidRequest,
@@ -96,6 +97,10 @@ class Stripe:
                 "url": endpoint.body["url"],
                 "enabled_events": endpoint.body["enabled_events"],
             }
+
+    def dashboard(self) -> Mapping[str, Action]:
+        """Return what a person does on the provider's website."""
+        return dashboard.actions(self.account)
 
     def _view(self, operation: Operation) -> Callable[..., Response]:
         def view(**ids: str) -> Response:

@@ -154,6 +154,19 @@ def test_a_repeated_outcome_of_collected_money_changes_nothing(state: State, out
     assert decided is None or not decided.is_news
 
 
+def test_a_further_capture_of_the_same_authorization_is_booked_by_its_difference() -> None:
+    attempt = new_attempt(Verb.AUTHORIZE, AttemptStatus.SUCCEEDED)
+    payment = new_payment(state=State.CAPTURED, authorized=1000, captured=400, taken=frozenset({"pi_1"}))
+    decided = decide(payment, attempt, Approved("pi_1", authorized=1000, captured=900), NOW, POLICY)
+    assert decided is not None
+    assert [(each.kind, each.amount, each.provider_id) for each in decided.movements] == [
+        ("capture", 500, "pi_1/900"),
+        ("release", 500, "pi_1/900"),
+    ]
+    twice = replace(payment, captured=900)
+    assert decide(twice, attempt, Approved("pi_1", authorized=1000, captured=900), NOW, POLICY) is None
+
+
 @pytest.mark.parametrize("state", sorted(set(State) - COLLECTED))
 def test_doubt_never_ends_a_payment(state: State) -> None:
     for verb, status in product(Verb, AttemptStatus):

@@ -164,6 +164,7 @@ PAYMENTS: list[dict[str, Any]] = [
     {"authorized": 1000, "captured": 1000, "refunded": 0},
     {"authorized": 1000, "captured": 1000, "refunded": 600},
     {"authorized": 1000, "captured": 1000, "refunded": 1000},
+    {"authorized": 1000, "captured": 400, "taken": frozenset({"pi_1"})},
     {"is_off_session": True, "subscription_id": "sub_1"},
     {"is_off_session": True, "subscription_id": "sub_1", "case": RETRYING},
     {"is_off_session": True, "subscription_id": "sub_1", "case": GRACE},

@@ -1,0 +1,63 @@
+"""After operations at the providers that no webhook told of: one comparison, after which everything must agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from stack.client import Json
+from stack.outside_checks import (
+    attention_problems,
+    dispute_problem,
+    disputes_by_payment,
+    expected_entries,
+    invoice_problem,
+)
+from stack.outside_operations import OutsideOperations
+from stack.process import ProcessError, wait_until
+from stack.progress import Progress
+from stack.random_customers import Simulation
+from stack.reconciliation import provider_totals
+from stack.stack import Stack
+
+# Past the look-ups of what waits for a bank or a customer, at the age of 1 and 10 minutes and one hour.
+LOOK_UP_HOURS = 2
+# How long the look-ups that a comparison leads to may take.
+SETTLE_SECONDS = 90
+
+
+def compare_once(stack: Stack, progress: Progress, problems: Callable[[], list[str]]) -> None:
+    """Compare once, and wait until no problem is left, if that is soon."""
+    progress.show("comparing once with the providers")
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    output = stack.command("compare", "--since", yesterday.strftime("%Y-%m-%d"))
+    progress.print("\n".join(line for line in output.splitlines() if not line.startswith("  ")))
+    progress.show("waiting for the look-ups that the comparison has led to")
+    wait_until(lambda: not problems(), SETTLE_SECONDS, 5)
+
+
+def ledger_problems(stack: Stack) -> list[str]:
+    """Return what `payments ledger verify` finds."""
+    try:
+        stack.command("ledger", "verify")
+    except ProcessError as error:
+        return str(error).splitlines()
+    return []
+
+
+def outside_problems(
+    simulation: Simulation, outside: OutsideOperations, payments: list[Json], totals: list[Json]
+) -> list[str]:
+    """Return a line for each dispute, invoice or attention entry that is not as what happened at the providers."""
+    disputes = disputes_by_payment(simulation.provider.disputes(), payments)
+    problems: list[str | None] = []
+    for payment in payments:
+        problems.append(dispute_problem(payment, disputes.get(payment["id"], [])))
+        if payment["provider"] != "manual":
+            captured = provider_totals(totals, payment).captured
+            invoice = simulation.merchant.invoice(payment["invoice_id"])
+            problems.append(invoice_problem(payment, invoice, captured, disputes.get(payment["id"], [])))
+    unresolved = [row["metadata"]["payment_id"] for row in totals if row["status"] == "UNRESOLVED"]
+    must, may = expected_entries(outside.refunds, disputes, unresolved)
+    found = attention_problems(simulation.operator.attention(), must, may)
+    return [problem for problem in problems if problem] + found

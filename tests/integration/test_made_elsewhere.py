@@ -1,0 +1,184 @@
+"""What people do on the providers' websites, without a webhook: the comparison books it as the provider shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from models import transition
+from models.movements import differences
+from models.session import read
+from models.tables import attention
+from models.task_messages import COMPARE
+from tasks.execute import attempt_request
+from tests.integration.test_comparison import METHODS, compare_after, taken
+from tests.system import System
+
+pytestmark = pytest.mark.postgres
+
+IN_PARTS = ("paypal", "klarna", "afterpay")
+
+
+@pytest.fixture(autouse=True)
+def _the_books_are_sums(system: System) -> Iterator[None]:
+    yield
+    assert read(system.engine, lambda connection: list(differences(connection))) == []
+
+
+def act(system: System, payment_id: str, action: str, minor: int | None = None) -> str:
+    """Act on a payment as a person on the provider's website; return the id of the refund."""
+    attempt = system.attempts(payment_id)[0]
+    body = {"action": action} | ({} if minor is None else {"amount": minor})
+    return str(system.provider.control(f"dashboard/{attempt.provider}/{attempt.provider_reference}", body)["id"])
+
+
+def totals_at_provider(system: System, payment_id: str) -> tuple[int, int]:
+    """Return what the provider's ledger has captured and refunded of a payment."""
+    books = requests.get(f"{system.sandbox.url}/_sandbox/books", timeout=10).json()["books"]
+    named = [row for row in books if row["metadata"].get("payment_id") == payment_id]
+    return sum(row["captured"] for row in named), sum(row["refunded"] for row in named)
+
+
+def totals(system: System, payment_id: str) -> tuple[int, int]:
+    """Return what our books have captured and refunded of a payment."""
+    payment = system.payment(payment_id)
+    return payment.captured, payment.refunded
+
+
+def open_reasons(system: System) -> list[str]:
+    """Return why something stands on the attention list."""
+    return [row.reason for row in system.rows(attention) if row.closed_at is None]
+
+
+@pytest.mark.parametrize("provider", ["stripe", *METHODS])
+def test_two_refunds_of_a_website_are_booked_without_a_webhook(system: System, provider: str) -> None:
+    payment_id, _ = taken(system, provider)
+    system.run(COMPARE)
+    refunds = [act(system, payment_id, "refund", minor) for minor in (400, 300)]
+    if provider == "coinbase":
+        for refund in refunds:
+            system.provider.control(f"coinbase/{refund}/settle", {"result": "success"})
+    compare_after(system, 1.1)
+    assert totals(system, payment_id) == totals_at_provider(system, payment_id) == (1230, 700)
+    assert open_reasons(system) == ["refund_elsewhere"]
+
+
+def test_a_refund_after_another_has_given_everything_back_fails_at_once(system: System) -> None:
+    payment_id, _ = taken(system, "paypal")
+    act(system, payment_id, "refund")
+    system.request(f"/{payment_id}/refunds", {"amount": "9.00"}, Idempotency_Key="own")
+    system.run_until_idle()
+    system.advance(seconds=5)
+    [refund] = system.attempts(payment_id)[1:]
+    assert (refund.status, refund.code) == ("failed", "fully_refunded")
+
+
+@pytest.mark.parametrize("provider", IN_PARTS)
+@pytest.mark.parametrize("refunded", [0, 500])
+def test_what_is_captured_later_of_the_same_authorization_is_booked(
+    system: System, provider: str, refunded: int
+) -> None:
+    payment_id, _ = taken(system, provider, capture=False)
+    act(system, payment_id, "capture", 500)
+    look_up(system, payment_id)
+    assert (system.state(payment_id), totals(system, payment_id)) == ("captured", (500, 0))
+    if refunded:
+        system.request(f"/{payment_id}/refunds", Idempotency_Key="all")
+        system.run_until_idle()
+        assert system.state(payment_id) == "refunded"
+    act(system, payment_id, "capture")
+    look_up(system, payment_id)
+    look_up(system, payment_id)
+    assert totals(system, payment_id) == totals_at_provider(system, payment_id) == (1230, refunded)
+    assert system.state(payment_id) == ("partially_refunded" if refunded else "captured")
+    released = [row["amount"] for row in shown(system, payment_id)["movements"] if row["kind"] == "release"]
+    assert released == ["-7.30", "7.30"]
+    assert system.get(f"/invoices/{shown(system, payment_id)['invoice_id']}").json["open_amount"] == "0.00"
+
+
+@pytest.mark.parametrize("provider", ["klarna", "afterpay"])
+def test_a_later_capture_is_found_by_the_comparison(system: System, provider: str) -> None:
+    payment_id, _ = taken(system, provider, capture=False)
+    system.run(COMPARE)
+    act(system, payment_id, "capture", 500)
+    compare_after(system, 1.1)
+    assert totals(system, payment_id) == (500, 0)
+    act(system, payment_id, "capture")
+    compare_after(system, 2.1)
+    assert totals(system, payment_id) == totals_at_provider(system, payment_id) == (1230, 0)
+    assert open_reasons(system) == []
+
+
+@pytest.mark.parametrize("provider", ["stripe", *IN_PARTS])
+def test_a_capture_of_a_part_that_stays_the_only_one_is_no_difference(system: System, provider: str) -> None:
+    payment_id = captured_in_part(system, provider)
+    system.run(COMPARE)
+    system.request(f"/{payment_id}/refunds", Idempotency_Key="all")
+    system.run_until_idle()
+    compare_after(system, 1.1)
+    assert totals(system, payment_id) == totals_at_provider(system, payment_id) == (500, 500)
+    assert open_reasons(system) == []
+
+
+def captured_in_part(system: System, provider: str) -> str:
+    """Return a payment of which we have captured 5.00."""
+    payment_id = system.pay(capture=False) if provider == "stripe" else taken(system, provider, capture=False)[0]
+    system.run_until_idle()
+    system.request(f"/{payment_id}/capture", {"amount": "5.00"}, Idempotency_Key="part")
+    system.run_until_idle()
+    return payment_id
+
+
+@pytest.mark.parametrize("provider", ["stripe", *IN_PARTS])
+def test_a_capture_of_a_part_ends_when_somebody_has_captured_all(system: System, provider: str) -> None:
+    payment_id = held(system, provider)
+    act(system, payment_id, "capture")
+    capture_and_wait(system, payment_id, "6.00")
+    assert totals(system, payment_id) == totals_at_provider(system, payment_id) == (1230, 0)
+    assert (system.state(payment_id), open_reasons(system)) == ("captured", [])
+
+
+def test_a_capture_beside_another_one_is_booked_with_it(system: System) -> None:
+    payment_id = held(system, "klarna")
+    act(system, payment_id, "capture", 500)
+    capture_and_wait(system, payment_id, "6.00")
+    assert totals(system, payment_id) == totals_at_provider(system, payment_id) == (1100, 0)
+    assert (system.state(payment_id), open_reasons(system)) == ("captured", [])
+
+
+def held(system: System, provider: str) -> str:
+    """Return a payment of 12.30 that is authorized."""
+    payment_id = system.pay(capture=False) if provider == "stripe" else taken(system, provider, capture=False)[0]
+    system.run_until_idle()
+    return payment_id
+
+
+def capture_and_wait(system: System, payment_id: str, amount: str) -> None:
+    """Capture a part, and wait for an hour in which its outcome is looked up."""
+    system.request(f"/{payment_id}/capture", {"amount": amount}, Idempotency_Key="part")
+    system.run_until_idle()
+    for _ in range(3):
+        system.advance(minutes=20)
+
+
+def shown(system: System, payment_id: str) -> dict[str, Any]:
+    """Return a payment as the API shows it."""
+    payment: dict[str, Any] = system.get(f"/{payment_id}").json
+    return payment
+
+
+def look_up(system: System, payment_id: str) -> None:
+    """Look the charge of a payment up, as a webhook of its provider would make us do."""
+    attempt = system.attempts(payment_id)[0]
+    request = system.runtime.change("test", lambda change: requested(change, attempt.id))
+    outcome = system.runtime.gateways[attempt.provider].retrieve(request)
+    system.runtime.change("test", transition.apply, attempt.id, outcome)
+    system.run_until_idle()
+
+
+def requested(change: Any, attempt_id: str) -> Any:
+    """Return the request of an attempt."""
+    return attempt_request(change.connection, transition.lock_attempt(change.connection, attempt_id))
