@@ -47,13 +47,20 @@ def invoice_problem(payment: Json, invoice: Json, captured: int, disputes: Itera
     return f"{payment['id']} ({payment['status']}): its invoice has {invoice['collected_amount']}; the provider {kept}"
 
 
+def was_captured_beside(payment: Json) -> bool:
+    """Tell whether another amount was captured than our capture has asked for."""
+    return any(
+        attempt["verb"] == "capture" and attempt.get("code") == "other_amount" for attempt in payment["attempts"]
+    )
+
+
 def expected_entries(
-    refunds: Iterable[OutsideRefund], disputes: Mapping[str, Iterable[Json]], unresolved: Iterable[str]
+    refunds: Iterable[OutsideRefund], disputes: Mapping[str, Iterable[Json]], mismatched: Iterable[str]
 ) -> tuple[Reasons, Reasons]:
     """Return the reasons for which each payment must stand on the attention list, and for which it may.
 
-    A refund that failed before anybody saw it leaves no entry. `unresolved`: payments whose provider holds another
-    amount than was asked."""
+    A refund that failed before anybody saw it leaves no entry. `mismatched`: payments whose provider holds or
+    took another amount than was asked."""
     must: Reasons = defaultdict(set)
     may: Reasons = defaultdict(set)
     for refund in refunds:
@@ -61,7 +68,7 @@ def expected_entries(
     for payment_id, shown in disputes.items():
         if any(dispute["status"] in _OPEN_DISPUTE for dispute in shown):
             must[payment_id].add("dispute")
-    for payment_id in unresolved:
+    for payment_id in mismatched:
         must[payment_id].add("amount_mismatch")
     return must, may
 

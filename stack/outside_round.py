@@ -12,6 +12,7 @@ from stack.outside_checks import (
     disputes_by_payment,
     expected_entries,
     invoice_problem,
+    was_captured_beside,
 )
 from stack.outside_operations import OutsideOperations
 from stack.process import ProcessError, wait_until
@@ -58,6 +59,7 @@ def outside_problems(
             invoice = simulation.merchant.invoice(payment["invoice_id"])
             problems.append(invoice_problem(payment, invoice, captured, disputes.get(payment["id"], [])))
     unresolved = [row["metadata"]["payment_id"] for row in totals if row["status"] == "UNRESOLVED"]
-    must, may = expected_entries(outside.refunds, disputes, unresolved)
+    beside = [payment["id"] for payment in payments if was_captured_beside(payment)]
+    must, may = expected_entries(outside.refunds, disputes, [*unresolved, *beside])
     found = attention_problems(simulation.operator.attention(), must, may)
     return [problem for problem in problems if problem] + found
