@@ -28,6 +28,7 @@ COMMANDS = {
     "up": ("stack.up", "", "the same system, kept running until Ctrl-C, with API keys and lines to type"),
     "test": ("stack.test", "[--fast] [pytest arguments]", "lint, types, layers, all tests; --fast: the quick ones"),
     "books": ("stack.books", "[--seed N] [--operations N]", "random operations with faults, then a reconciliation"),
+    "mutants": ("stack.mutants", "[--only TEXT]", "plants bugs that would cost money; the tests must see each of them"),
     "bench": ("benchmarks", "[trace]", "cost of a payment beside its floor; trace: the files that it uses"),
 }
 
