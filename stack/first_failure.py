@@ -1,7 +1,7 @@
 """A plug-in of pytest for `stack.mutants`: notes how the first test fails, and whether that shows the value at fault.
 
-The rule: a failure counts if a test asserts or pytest fails it, if an exception is the product's own, or if the database
-refuses (a constraint, a lock). Any other exception, and every failure before the tests run, is an accident: an edit
+The rule: a failure counts if it is an assertion or a `pytest.fail`, an exception of the product, or a refusal of the
+database (a constraint, a lock). Any other exception, and every failure before the tests run, is an accident: an edit
 that lets a test stumble is not seen by what the test says."""
 
 from __future__ import annotations

@@ -27,7 +27,8 @@ from stack.test import given
 
 # So long may the tests of one bug run. One that makes a test wait for ever is not seen by what the test says.
 LIMIT_SECONDS = 120
-_LEFT_OUT = (".*", "__pycache__", "*.egg-info", "node_modules")
+# Neither what was made here nor the settings of this machine.
+_LEFT_OUT = (".git", ".venv", ".env", ".*_cache", ".hypothesis", "__pycache__", "*.egg-info", "*.db*")
 
 
 class Verdict(StrEnum):
@@ -74,9 +75,6 @@ class Copy:
     def __init__(self, folder: Path) -> None:
         self._root, self._note = folder / "project", folder / "first-failure.json"
         shutil.copytree(ROOT, self._root, ignore=shutil.ignore_patterns(*_LEFT_OUT))
-        for name in (".env.example", ".ci"):  # pages of the documentation that tests read
-            if (ROOT / name).exists():
-                (shutil.copytree if (ROOT / name).is_dir() else shutil.copy2)(ROOT / name, self._root / name)
         self._environment = {
             **os.environ,
             **given(discover()),
@@ -95,7 +93,8 @@ class Copy:
         result = self._pytest(tests, limit=LIMIT_SECONDS * 10)
         if result is not None and result.returncode == 0:
             return True
-        print(result.stdout if result else "the tests do not end", "these tests fail before any bug is planted", sep="\n")
+        print(result.stdout if result else "they do not end", file=sys.stderr)
+        print("these tests fail before any bug is planted", file=sys.stderr)
         return False
 
     def tries(self, bug: PlantedBug) -> tuple[Verdict, str]:

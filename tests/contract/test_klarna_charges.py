@@ -272,6 +272,17 @@ def test_a_token_order_whose_response_is_lost_is_placed_once(
     assert ledger_rows(sandbox, charge.payment_id) == [HELD, CAPTURED]
 
 
+def test_a_token_order_keeps_its_key_for_ever(
+    klarna: KlarnaBench, gateway: KlarnaGateway, sandbox: RunningSandbox, books: Books
+) -> None:
+    """No look-up finds an order whose id is lost: under another key it would be placed once more."""
+    charge = off_session(klarna)
+    books.fail("klarna.tokens.order", "error_after")
+    gateway.charge(charge, pytest.fail)
+    assert isinstance(gateway.charge(replace(charge, retries=2, key_number=1), lambda _: None), Approved)
+    assert ledger_rows(sandbox, charge.payment_id) == [HELD, CAPTURED]
+
+
 def test_a_token_order_that_klarna_rejects_is_declined(klarna: KlarnaBench, gateway: KlarnaGateway) -> None:
     outcome = gateway.charge(off_session(klarna, "customer-token+denied"), pytest.fail)
     assert isinstance(outcome, Declined)
