@@ -212,6 +212,7 @@ def test_partial_refunds_add_up_and_are_distinguished(provider: Bench, gateway: 
     first = charged(provider, gateway)
     attempts = [operation(first, Verb.REFUND, minor) for minor in (300, 300, 400)]
     outcomes = [gateway.refund(each) for each in attempts]
+    assert [type(outcome) for outcome in outcomes] == [Approved] * 3
     assert [outcome.refunded for outcome in outcomes] == [300, 300, 400]
     assert len({outcome.reference for outcome in outcomes}) == 3
     assert [gateway.retrieve(each) for each in attempts] == outcomes
