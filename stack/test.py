@@ -1,8 +1,9 @@
-"""Everything that has to hold before a merge: lint, types, layers, then the tests, and beside them on another day.
+"""Everything that has to hold before a merge: lint, types, layers, tests, and tests on another day.
 
-The tests run on real servers. Those that need none run a second time under a moved clock, at the same time. `--fast` is
-for the minutes between two edits: it leaves out what is slow, and says so. `CELERIAC_TEST_PATIENCE=5` stretches every
-deadline for a machine that is five times slower. Starts no server itself (tests/conftest.py does).
+The tests run on real servers. Those that need none run a second time under a moved clock. The acceptance tests run
+beside all that, because they wait more than they compute. `--fast` is for the minutes between two edits: it leaves out
+what is slow, and says so. `CELERIAC_TEST_PATIENCE=5` stretches every deadline for a machine that is five times slower.
+Starts no server itself (tests/conftest.py does).
 """
 
 from __future__ import annotations
@@ -32,10 +33,13 @@ FAST_TESTS = ["pytest", "--hypothesis-profile=fast", "domain", "tests/unit", "te
 LEFT_OUT = """\
 left out by --fast: tests/api, sandbox, contract, integration, benchmarks, docs and acceptance, the run under a moved
 clock, and four of five examples of each property; `python3 dev.py test` has them all"""
-ANOTHER_DAY = "pytest, on another day"
 YEAR = timedelta(days=365)
+TESTS, ANOTHER_DAY, ACCEPTANCE = "pytest", "pytest, on another day", "pytest, acceptance"
+MAY_BE_EMPTY = (TESTS, ANOTHER_DAY, ACCEPTANCE)
+SLOWEST = "--durations=10"
 # What pytest says when a selection has no test; the moved clock has none for, say, tests/acceptance.
 NO_TESTS = 5
+Command = tuple[str, list[str]]
 
 
 def main(arguments: list[str]) -> int:
@@ -43,16 +47,11 @@ def main(arguments: list[str]) -> int:
     servers = discover()
     environment = {**os.environ, **given(servers)}
     is_fast, options = FAST in arguments, [option for option in arguments if option != FAST]
-    failed = []
-    # The acceptance tests wait more than they compute, so that the other pass costs no time beside them.
-    with nullcontext() if is_fast else on_another_day(options, environment) as other_pass:
-        for name, command, passes in checks(options, is_fast):
-            print(f"== {name}", flush=True)
-            tool, *rest = command
-            if subprocess.run([str(TOOLS / tool), *rest], cwd=ROOT, env=environment).returncode not in passes:
-                failed.append(name)
-        if other_pass is not None and not other_pass():
-            failed.append(ANOTHER_DAY)
+    with nullcontext() if is_fast else beside(acceptance(options), environment) as finish:
+        codes = {name: run(name, command, environment) for name, command in checks(options, is_fast)}
+        if finish is not None:
+            codes[ACCEPTANCE] = finish()
+    failed = failures(codes)
     missing = [] if is_fast else missing_in_ci(servers)
     print(LEFT_OUT if is_fast else describe(servers))
     if missing:
@@ -61,35 +60,61 @@ def main(arguments: list[str]) -> int:
     return 1 if failed or missing else 0
 
 
-def checks(options: list[str], is_fast: bool) -> list[tuple[str, list[str], set[int]]]:
-    """Return each check: its name, its command, and the exit codes with which it passes."""
-    lint = [(name, command, {0}) for name, command in LINT.items()]
-    tests = ("pytest, fast", [*FAST_TESTS, *options], {0}) if is_fast else ("pytest", ["pytest", *options], {0})
-    return [*lint, tests]
+def checks(options: list[str], is_fast: bool) -> list[Command]:
+    """Return each check, by name, in order; the acceptance tests are not among them."""
+    lint = list(LINT.items())
+    if is_fast:
+        return [*lint, ("pytest, fast", [*FAST_TESTS, *options])]
+    days = (leap_day(datetime.now(UTC)) - datetime.now(UTC)) / timedelta(days=1)
+    # The date is what is tried then: the run before has all examples of each property.
+    moved = ["pytest", f"--days-ahead={days}", "--quiet", "--hypothesis-profile=fast", "-p", "no:cacheprovider"]
+    tests = ["pytest", "--acceptance=none", SLOWEST]
+    return [*lint, (TESTS, [*tests, *options]), (ANOTHER_DAY, [*moved, *options])]
+
+
+def acceptance(options: list[str]) -> Command:
+    """Return the check that runs beside the others."""
+    return ACCEPTANCE, ["pytest", "--acceptance=only", SLOWEST, "-p", "no:cacheprovider", *options]
+
+
+def run(name: str, command: list[str], environment: dict[str, str]) -> int:
+    """Run a check, and return its exit code."""
+    print(f"== {name}", flush=True)
+    return subprocess.run(with_tool(command), cwd=ROOT, env=environment).returncode
 
 
 @contextmanager
-def on_another_day(options: list[str], environment: dict[str, str]) -> Iterator[Callable[[], bool]]:
-    """Start the tests under a moved clock; yield a function that waits for them, prints their output, and returns
-    whether they pass."""
-    days = (leap_day(datetime.now(UTC)) - datetime.now(UTC)) / timedelta(days=1)
-    # The date is what is tried here: the other run has all examples of each property.
-    quick = ["--quiet", "--hypothesis-profile=fast", "-p", "no:cacheprovider"]
-    command = [str(TOOLS / "pytest"), f"--days-ahead={days}", *quick, *options]
+def beside(check: Command, environment: dict[str, str]) -> Iterator[Callable[[], int]]:
+    """Start a check; yield a function that waits for it, prints its output, and returns its exit code."""
+    name, command = check
     with TemporaryFile() as output:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            with_tool(command), cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
 
-        def passes() -> bool:
+        def finish() -> int:
             returncode = process.wait()
             output.seek(0)
-            print(f"== {ANOTHER_DAY}\n{output.read().decode()}", flush=True)
-            return returncode in (0, NO_TESTS)
+            print(f"== {name}\n{output.read().decode()}", flush=True)
+            return returncode
 
         try:
-            yield passes
+            yield finish
         finally:
             process.kill()
             process.wait()
+
+
+def with_tool(command: list[str]) -> list[str]:
+    """Return a command whose first word is the tool of this virtual environment."""
+    return [str(TOOLS / command[0]), *command[1:]]
+
+
+def failures(codes: dict[str, int]) -> list[str]:
+    """Return the checks that failed. A run of tests may find none selected, but not all of them."""
+    failed = [name for name, code in codes.items() if code and (code, name in MAY_BE_EMPTY) != (NO_TESTS, True)]
+    has_tests = any(code != NO_TESTS for name, code in codes.items() if name not in LINT)
+    return failed if has_tests else [*failed, "no test is selected"]
 
 
 def leap_day(now: datetime) -> datetime:

@@ -48,6 +48,15 @@ settings.register_profile("fast", deadline=None, max_examples=EXAMPLES // 5)
 settings.load_profile("whole")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--acceptance",
+        choices=("all", "only", "none"),
+        default="all",
+        help="run all tests, only those that are marked `acceptance`, or none of those",
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[SERVERS] = discover()
 
@@ -62,6 +71,9 @@ def pytest_report_header(config: pytest.Config) -> str:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     markers = left_out(config.stash[SERVERS], is_moved=bool(config.getoption("--days-ahead")))
     deselected = {item for item in items if any(item.get_closest_marker(name) for name in markers)}
+    if (wish := config.getoption("--acceptance")) != "all":
+        is_wanted = wish == "only"
+        deselected |= {item for item in items if bool(item.get_closest_marker("acceptance")) is not is_wanted}
     config.hook.pytest_deselected(items=list(deselected))
     items[:] = [item for item in items if item not in deselected]
 

@@ -16,7 +16,18 @@ import pytest
 
 from stack.process import ROOT
 from stack.servers import Servers
-from stack.test import LEFT_OUT, checks, leap_day, missing_in_ci, on_another_day
+from stack.test import (
+    ACCEPTANCE,
+    ANOTHER_DAY,
+    LEFT_OUT,
+    NO_TESTS,
+    TESTS,
+    beside,
+    checks,
+    failures,
+    leap_day,
+    missing_in_ci,
+)
 from tests.conftest import left_out
 
 HANGING = """
@@ -103,6 +114,19 @@ def test_a_server_has_its_own_clock():
     pytest.fail("must be left out")
 """
 
+MARKED = """
+import pytest
+
+
+@pytest.mark.acceptance
+def test_only():
+    assert "{wish}" == "only"
+
+
+def test_none():
+    assert "{wish}" == "none"
+"""
+
 
 def test_a_test_that_hangs_is_named_and_the_run_goes_on(tmp_path: Path) -> None:
     output = run_pytest(tmp_path, HANGING)
@@ -127,7 +151,7 @@ def test_a_missing_rabbitmq_fails_in_ci_and_is_left_out_elsewhere(is_ci: bool, m
 
 
 def test_the_fast_run_says_what_it_leaves_out() -> None:
-    *_, (_, command, _) = checks(["-x"], is_fast=True)
+    *_, (_, command) = checks(["-x"], is_fast=True)
     rooms = {path.name for path in (ROOT / "tests").iterdir() if any(path.glob("test_*.py"))}
     assert {f"tests/{room}" in command for room in rooms if room not in LEFT_OUT} == {True}
     assert {f"tests/{room}" in command for room in rooms if room in LEFT_OUT} == {False}
@@ -142,15 +166,35 @@ def test_the_other_day_is_a_leap_day_a_year_away(today: str, moved_to: str) -> N
     assert leap_day(datetime.fromisoformat(f"{today}T12:00Z")).isoformat() == f"{moved_to}T23:59:00+00:00"
 
 
+@pytest.mark.parametrize(("body", "code"), [("pass", 0), ("assert False", 1)])
+def test_a_check_runs_beside_the_others(
+    body: str, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "test_made.py"
+    file.write_text(f"def test_made():\n    {body}\n")
+    with beside(("named", ["pytest", "-p", "no:cacheprovider", str(file)]), dict(os.environ)) as finish:
+        assert finish() == code
+    assert capsys.readouterr().out.startswith("== named\n")
+
+
+@pytest.mark.parametrize("wish", ["only", "none"])
+def test_the_acceptance_tests_are_a_run_of_their_own(wish: str, tmp_path: Path) -> None:
+    assert "1 passed, 1 deselected" in run_pytest(tmp_path, MARKED.format(wish=wish), f"--acceptance={wish}")
+
+
 @pytest.mark.parametrize(
-    ("option", "has_passed"),
-    # Acceptance tests need servers, so that none of them is left there.
-    [("tests/unit/test_money.py", True), ("tests/no_such_file.py", False), ("tests/acceptance/test_flush.py", True)],
+    ("codes", "failed"),
+    [
+        ({}, []),
+        ({TESTS: NO_TESTS, ANOTHER_DAY: NO_TESTS}, []),
+        ({ACCEPTANCE: NO_TESTS}, []),
+        ({TESTS: 1, ACCEPTANCE: 4}, [TESTS, ACCEPTANCE]),
+        ({"mypy": NO_TESTS}, ["mypy"]),
+        ({TESTS: NO_TESTS, ANOTHER_DAY: NO_TESTS, ACCEPTANCE: NO_TESTS}, ["no test is selected"]),
+    ],
 )
-def test_the_other_day_runs_beside_the_tests(option: str, has_passed: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    with on_another_day([option], dict(os.environ)) as passes:
-        assert passes() is has_passed
-    assert capsys.readouterr().out.startswith("== pytest, on another day\n")
+def test_a_run_may_have_no_test_but_not_every_run(codes: dict[str, int], failed: list[str]) -> None:
+    assert failures({"mypy": 0, TESTS: 0, ANOTHER_DAY: 0, ACCEPTANCE: 0, **codes}) == failed
 
 
 def run_pytest(folder: Path, tests: str, *options: str) -> str:
