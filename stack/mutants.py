@@ -129,7 +129,7 @@ class Copy:
         command = [sys.executable, "-P", "-m", "pytest", *quiet, "--hypothesis-profile=fast", *arguments]
         how = {"cwd": self._root, "env": self._environment, "capture_output": True, "text": True}
         try:
-            return subprocess.run(command, timeout=limit, **how)  # type: ignore[call-overload,no-any-return]
+            return subprocess.run(command, timeout=limit, **how)  # type: ignore[call-overload]
         except subprocess.TimeoutExpired:
             return None
 

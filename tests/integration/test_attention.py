@@ -39,6 +39,7 @@ def reasons(system: System) -> list[str]:
 
 def resolve(system: System, action: str, **more: Any) -> Any:
     """Let an operator decide on the one open entry; return the response."""
+    assert len(entries(system)) == 1
     [entry] = entries(system)
     body = {"action": action, "note": NOTE} | more
     key = f"{action}-{len(system.rows(events))}"
@@ -336,6 +337,7 @@ def test_a_row_whose_task_fails_again_and_again_is_on_the_list(
             pauses.append(system.rows(table, key == row_id)[0].due_at - system.now())
     assert pauses == sorted(set(pauses))
     assert "failed 5 times, now by ZeroDivisionError" in caplog.text
+    assert reasons(system) == ["failing_row"]
     [entry] = entries(system)
     assert (entry.reason, entry.data["row"], entry.data["error"]) == ("failing_row", row_id, "ZeroDivisionError")
     assert resolve(system, "look_again").status_code == 202
