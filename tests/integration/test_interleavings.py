@@ -224,7 +224,7 @@ def test_a_payment_during_dunning_is_for_all_that_is_outstanding(system: System)
     dunned = system.subscribe("inv", INSUFFICIENT_FUNDS)
     body = payment_request("inv", "pm_card_visa") | {"amount": "1.00"}
     part = system.post("/process", body, Idempotency_Key="part")
-    assert (part.status_code, part.json["type"]) == (422, "amount_above_open")
+    assert (part.status_code, part.json.get("type")) == (422, "amount_above_open")
     lowered = system.call("PUT", "/invoices/inv", {"user_id": "user", "amount": "1.00", "currency": "EUR"})
     assert lowered.status_code == 409
     assert (system.state(dunned), system.dunning_case(dunned).state, system.subscription_status()) == (

@@ -183,8 +183,11 @@ def test_a_look_up_that_was_overtaken_writes_nothing(system: System) -> None:
     [attempt] = system.attempts(payment_id)
 
     def look_up_elsewhere() -> None:
+        own = system.runtime
+        system.runtime = replace(own, leases=LeaseKeeper(system.engine, system.clock))
         system.provider.fail("payment_intents.retrieve", "error_before")
         _lose_the_lease(system, payment_id)
+        system.runtime = own
 
     # The first look-up reads that nothing is confirmed; before it writes that, the second one learns nothing.
     system.during_next("retrieve", look_up_elsewhere, after_response=True)
