@@ -9,9 +9,8 @@ import pytest
 from domain.outcome import AmountMismatch, Approved, CustomerApproved, InDoubt
 from domain.payment_methods import PaymentMethod
 from models import transition
-from models.movements import differences
 from models.provider_customers import save_customer
-from models.session import read, transact
+from models.session import transact
 from models.task_messages import DUNNING, RECONCILE
 from tests.system import INSUFFICIENT_FUNDS, System, payment_request
 
@@ -140,20 +139,6 @@ def mismatched(system: System, way: str = "pay_too_little") -> tuple[str, Any]:
     system.run_until_idle()
     assert system.state(payment_id) == "amount_mismatch"
     return payment_id, gateway
-
-
-def test_sums_that_no_float_can_hold_are_exact(system: System) -> None:
-    amount = "90071992547409.931"
-    bench, _ = system.add_provider("coinbase_commerce")
-    payment_id = system.pay(payment_method="bitcoin", currency="IQD", amount=amount, **HOSTED)
-    system.run_until_idle()
-    bench.let_customer_act(reference(system, payment_id), is_good=True)
-    bench.let_bank_decide(reference(system, payment_id), is_good=True)
-    come_back(system, payment_id)
-    system.run_until_idle()
-    assert system.state(payment_id) == "captured"
-    assert system.get("/invoices/inv").json["collected_amount"] == amount
-    assert read(system.engine, lambda connection: list(differences(connection))) == []
 
 
 def test_an_application_cannot_cancel_money_that_does_not_match(system: System) -> None:

@@ -147,3 +147,14 @@ def test_an_amount_that_is_not_the_sum_of_its_movements_is_found(system: System)
     transact(system.engine, lambda connection: connection.execute(wrong.values(refunded=1)))
     assert found(system) == [Difference(payment_id, "refunded", 1, 0, "EUR")]
     transact(system.engine, lambda connection: connection.execute(wrong.values(refunded=0)))
+
+
+def test_sums_that_no_float_can_hold_are_exact(system: System) -> None:
+    payment_id = system.pay()
+    system.run_until_idle()
+    large = 2**53 + 1
+    for changed in (update(payments).values(authorized=large, captured=large), update(movements).values(amount=large)):
+        transact(system.engine, lambda connection, changed=changed: connection.execute(changed))
+    assert system.payment(payment_id).captured == large
+    assert system.get("/invoices/inv").json["collected_amount"] == "90071992547409.93"
+    assert found(system) == []
