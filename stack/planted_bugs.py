@@ -30,12 +30,6 @@ class PlantedBug:
     cost: str
     tests: tuple[str, ...]
 
-    @property
-    def room(self) -> str:
-        """The room of the product file, and the provider where it is a gateway's."""
-        first, second = Path(self.file).parts[0], Path(self.file).parts[1:2]
-        return f"{first}/{second[0]}" if first == "gateways" and not self.file.endswith(second[0]) else first
-
     def planted(self, source: str) -> str:
         """Return the product file's text with the bug in it. Raises ValueError unless `old` occurs exactly once."""
         if source.count(self.old) != 1:
