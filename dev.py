@@ -29,7 +29,11 @@ COMMANDS = {
     "test": ("stack.test", "[--fast] [pytest arguments]", "lint, types, layers, all tests; --fast: the quick ones"),
     "books": ("stack.books", "[--seed N] [--operations N]", "random operations with faults, then a reconciliation"),
     "mutants": ("stack.mutants", "[--only TEXT]", "plants bugs that would cost money; the tests must see each of them"),
-    "bench": ("benchmarks", "[trace]", "cost of a payment beside its floor; trace: the files that it uses"),
+    "bench": (
+        "benchmarks",
+        "[trace|books]",
+        "cost of a payment beside its floor; trace: its files; books: many payments",
+    ),
 }
 
 

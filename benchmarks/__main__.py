@@ -1,7 +1,8 @@
 """`dev.py bench`: what a card payment costs in Celeriac, beside the floor (the least that it could cost).
 
 Prints one Markdown table. Absolute figures depend on the machine and its load; compare the ratios to the floor, which
-come from the same run. `dev.py bench trace` prints the files that a payment runs through instead.
+come from the same run. `dev.py bench trace` prints the files that a payment runs through instead, and `dev.py bench
+books` what it takes to prove and to compare the books of many payments.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import psycopg
 from redis import Redis
 from sqlalchemy import make_url
 
-from benchmarks import floor, trace
+from benchmarks import books, floor, trace
 from benchmarks.contender import Contender, Entry, Round, Services
 from benchmarks.rows import FloorRows, Payments
 from models.task_messages import CHARGE
@@ -50,15 +51,28 @@ HEAD = "| response time | threads | | CPU ms per payment | × floor | payments/s
 def main(arguments: list[str]) -> None:
     """Run the comparisons and print the table, or the trace."""
     parser = argparse.ArgumentParser(prog="dev.py bench", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=["cost", "trace"], default="cost", help="default: cost")
+    parser.add_argument("what", nargs="?", choices=["cost", "trace", "books"], default="cost", help="default: cost")
     parser.add_argument("--quick", action="store_true", help="one short round each: shows that it runs, not a figure")
-    parser.add_argument("--payments", type=int, help="payments in a round; default 600, quick 200")
+    parser.add_argument("--payments", type=int, help="payments in a round; default 600, quick 200; books: 100,000")
     parser.add_argument("--rounds", type=int, help="rounds of each contender, whose median counts; default 3")
     options = parser.parse_args(arguments)
     if options.what == "trace":
         trace.main()
+    elif options.what == "books":
+        measure_books(options)
     else:
         measure_cost(options)
+
+
+def measure_books(options: argparse.Namespace) -> None:
+    """Fill a database with payments, prove and compare the books, and print the table."""
+    payments = options.payments or (2_000 if options.quick else 100_000)
+    interrupt_on_signals()
+    with ExitStack() as running:
+        directory = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="celeriac-bench-")))
+        url = running.enter_context(provider(directory, 0))
+        lines = books.measure(running.enter_context(database()), url, payments)
+    print("\n".join(lines))
 
 
 def measure_cost(options: argparse.Namespace) -> None:

@@ -11,6 +11,7 @@ import itertools
 import json
 import sys
 from typing import Any
+from urllib.parse import parse_qs
 
 # The amount of every payment of the benchmark, in minor units.
 AMOUNT = 1000
@@ -47,6 +48,10 @@ _CONFIRMED = json.dumps(
     _INTENT | {"status": "succeeded", "amount_received": AMOUNT, "latest_charge": "ch_UFleOe2TwGUJQPKkYlfoLtpW"},
     indent=2,
 )
+_HELD = json.dumps(_INTENT | {"status": "requires_capture", "amount_capturable": AMOUNT})
+_EMPTY = json.dumps({"object": "list", "data": [], "has_more": False})
+# The list of events: the newest of so many, whatever time is asked for.
+EVENTS, _PAGE = 2_000, 100
 # Celeriac follows the clock of a sandbox; this clock is always the real one.
 _CLOCK = json.dumps({"offset_seconds": 0})
 _HEAD = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nRequest-Id: req_vcojpPWxDvmXK8tKWGsRnLdp\r\n"
@@ -80,11 +85,34 @@ class Provider(asyncio.Protocol):
     def _respond(self, path: str) -> None:
         if path == "/v1/payment_intents":
             body = _CREATED.replace("ID", f"{next(_numbers):024}")
+        elif path.startswith(("/v1/refunds?", "/v1/disputes?")):
+            body = _EMPTY
+        elif path.startswith("/v1/events?"):
+            body = _events(parse_qs(path.partition("?")[2]))
+        elif path.startswith("/v1/payment_intents/") and "?" in path:
+            body = _HELD.replace("pi_ID", path.split("/")[3].partition("?")[0])
         elif path.endswith("/confirm"):
             body = _CONFIRMED.replace("pi_ID", path.split("/")[3])
         else:
             body = _CLOCK
         self._transport.write(f"{_HEAD}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+
+
+def _events(query: dict[str, list[str]]) -> str:
+    """Return a page of the list, newest first. The ids count down."""
+    newest = int(query.get("starting_after", [f"evt_{EVENTS}"])[0].removeprefix("evt_")) - 1
+    numbers = range(newest, max(newest - _PAGE, -1), -1)
+    data = [
+        {
+            "id": f"evt_{number}",
+            "object": "event",
+            "type": "payment_intent.succeeded",
+            "livemode": False,
+            "data": {"object": json.loads(_CONFIRMED.replace("pi_ID", f"pi_{number}"))},
+        }
+        for number in numbers
+    ]
+    return json.dumps({"object": "list", "data": data, "has_more": newest - _PAGE >= 0})
 
 
 def _length(head: bytes) -> int:

@@ -11,6 +11,8 @@ from domain.errors import Conflict
 from domain.payment import CLOSED_UNPAID, IN_DUNNING, State
 
 _REFUNDABLE = (State.CAPTURED, State.PARTIALLY_REFUNDED)
+# The reason of a capture that accepts what the provider has received already.
+ACCEPTED = "accepted"
 BUSY = "another operation on this payment is under way; wait until it has ended"
 
 
@@ -75,6 +77,8 @@ def require_refundable(state: State) -> None:
 
 def require_reviewable(state: State) -> None:
     """Refuse a review of a payment that waits for none. Raises Conflict."""
+    if state in _REFUNDABLE:
+        raise Conflict(f"a payment that is {state} cannot be reviewed; a captured one can be refunded")
     _require(state, State.REVIEW, "reviewed")
 
 
@@ -97,9 +101,11 @@ def holds_mismatch(state: State, received: int, captured: int) -> bool:
     return state is State.AMOUNT_MISMATCH or (state in CLOSED_UNPAID and received > captured)
 
 
-def require_mismatch_decision(state: State, received: int, *, is_approval: bool, has_attempt_in_flight: bool) -> None:
-    """Refuse an operator's decision on money that does not match where it cannot be carried out. Raises Conflict."""
-    if not received:
+def require_mismatch_decision(state: State, amount: int, *, is_approval: bool, has_attempt_in_flight: bool) -> None:
+    """Refuse an operator's decision on money that does not match where it cannot be carried out. Raises Conflict.
+
+    `amount`: what came, or what is held instead."""
+    if not amount:
         raise Conflict("nothing of this payment is confirmed yet; decide when it is")
     if is_approval:
         return

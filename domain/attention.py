@@ -24,6 +24,9 @@ class Reason(StrEnum):
     WEBHOOK_UNREADABLE = "webhook_unreadable"
     DISPUTE = "dispute"  # a bank has taken money until a dispute is decided; evidence is wanted in time
     REFUND_ELSEWHERE = "refund_elsewhere"  # somebody gave money back beside Celeriac
+    HOLD_CONTRADICTING = "hold_contradicting"  # the provider shows of held money what cannot follow from the books
+    CREDENTIALS_REFUSED = "credentials_refused"  # a provider does not accept our key
+    UNMATCHED_RECEIPT = "unmatched_receipt"  # a customer's money fits no payment
     FAILING_ROW = "failing_row"  # a bug of our own stops a task again and again
 
 
@@ -32,7 +35,7 @@ class Action(StrEnum):
 
     ACCEPT = "accept"  # charge what is reviewed, or capture what came
     RELEASE = "release"  # cancel what is reviewed, or give up on what came
-    GIVE_BACK = "give_back"  # refund what was taken a second time
+    GIVE_BACK = "give_back"  # refund what was taken a second time, or return what fits no payment
     LOOK_AGAIN = "look_again"  # look up, or ask the provider once more, now
     REPLAY = "replay"  # apply the stored webhook event once more, now
     CLOSE = "close"  # nothing more is to be done
@@ -50,6 +53,9 @@ ACTIONS: dict[Reason, tuple[Action, ...]] = {
     Reason.WEBHOOK_UNREADABLE: (Action.REPLAY, Action.CLOSE),
     Reason.DISPUTE: (Action.CLOSE,),
     Reason.REFUND_ELSEWHERE: (Action.CLOSE,),
+    Reason.HOLD_CONTRADICTING: (Action.CLOSE,),
+    Reason.CREDENTIALS_REFUSED: (Action.LOOK_AGAIN, Action.CLOSE),
+    Reason.UNMATCHED_RECEIPT: (Action.GIVE_BACK, Action.CLOSE),
     Reason.FAILING_ROW: (Action.LOOK_AGAIN, Action.CLOSE),
 }
 # A payment leaves these states by a person's decision only. Entering one opens an entry, leaving it closes that.

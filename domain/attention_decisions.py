@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from domain.attention import DISPUTE_ENDS, HELD, LONG_DOUBT, OPENED_BY, Reason, taken_twice
+from domain.backoff import NOT_SENT_TRIES
 from domain.capture_void_refund import ALREADY_CAPTURED
+from domain.charging import OTHER_AMOUNT
 from domain.decision import CloseAttention, Decision, DecisionContext, OpenAttention, SaveCase
 from domain.movement import amounts_after
-from domain.payment import IN_FLIGHT, LIVE, TRANSITIONS, AttemptStatus, State, Verb
+from domain.payment import COLLECTED, IN_FLIGHT, LIVE, TRANSITIONS, AttemptStatus, Event, State, Verb
 
 _REFUSED = {Verb.VOID: Reason.VOID_REFUSED, Verb.CAPTURE: Reason.CAPTURE_REFUSED}
 
@@ -24,6 +26,8 @@ def with_attention(context: DecisionContext, decision: Decision) -> Decision:
 
 def _opened(context: DecisionContext, decision: Decision) -> Iterator[OpenAttention]:
     reason = OPENED_BY.get(decision.event) if decision.event else None
+    if reason is None and decision.attempt.get("code") == OTHER_AMOUNT:
+        reason = Reason.AMOUNT_MISMATCH
     if reason is None and _is_refused_void(context, decision):
         reason = Reason.VOID_REFUSED
     if reason is None and _is_long_doubt(context, decision):
@@ -37,22 +41,29 @@ def _at_stake(context: DecisionContext, decision: Decision, reason: Reason) -> i
     match reason:
         case Reason.DUPLICATE:
             return taken_twice(after["duplicated"], after["received"], after["captured"])
+        case Reason.AMOUNT_MISMATCH if decision.event is Event.AMOUNT_MISMATCHED:
+            return after["received"] or after["authorized"]
         case Reason.AMOUNT_MISMATCH:
-            return after["received"]
+            return after["captured"]
     return payment.amount if context.given_attempt is None else context.given_attempt.amount
 
 
 def _amounts(context: DecisionContext, decision: Decision) -> dict[str, int]:
     payment = context.payment
-    before = {"duplicated": payment.duplicated, "received": payment.received, "captured": payment.captured}
+    before = {name: getattr(payment, name) for name in ("authorized", "captured", "received", "duplicated")}
     return before | amounts_after(before, decision.movements)
 
 
 def _is_refused_void(context: DecisionContext, decision: Decision) -> bool:
-    """Tell whether a void gives up. One whose charge was faster has nothing left to void."""
-    is_void = context.given_attempt is not None and context.given_attempt.verb is Verb.VOID
+    """Tell whether a void gives up, or is sent on without an end. One whose charge was faster has nothing left to
+    void."""
+    attempt = context.given_attempt
+    if attempt is None or attempt.verb is not Verb.VOID:
+        return False
     has_failed = decision.attempt.get("status") is AttemptStatus.FAILED
-    return is_void and has_failed and decision.attempt.get("code") != ALREADY_CAPTURED
+    # Asked once: the entry that a person has closed does not come back with every further try.
+    is_endless = decision.sends_attempt and attempt.retries + 1 == NOT_SENT_TRIES
+    return is_endless or (has_failed and decision.attempt.get("code") != ALREADY_CAPTURED)
 
 
 def _is_long_doubt(context: DecisionContext, decision: Decision) -> bool:
@@ -80,9 +91,10 @@ def _ended(context: DecisionContext, decision: Decision) -> Iterator[Reason]:
 
 def _ended_with_state(state: State) -> Iterator[Reason]:
     # A payment that has ended unpaid only changes its state when the money that came is taken after all.
-    yield HELD.get(state, Reason.AMOUNT_MISMATCH)
+    if state not in COLLECTED:
+        yield HELD.get(state, Reason.AMOUNT_MISMATCH)
     if state in LIVE:
-        yield from (Reason.VOID_REFUSED, Reason.CAPTURE_REFUSED)
+        yield from (Reason.VOID_REFUSED, Reason.CAPTURE_REFUSED, Reason.HOLD_CONTRADICTING)
 
 
 def _ended_with_attempt(verb: Verb, status: AttemptStatus) -> Iterator[Reason]:

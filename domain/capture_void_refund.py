@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from domain.charging import LATE_AUTHORIZATION, book_approval, book_capture, end_by_provider
+from domain.charging import LATE_AUTHORIZATION, OTHER_AMOUNT, book_approval, book_capture, end_by_provider
 from domain.decision import Decision, DecisionContext
 from domain.movement import Movement, MovementKind
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome, Pending
@@ -27,12 +27,24 @@ def decide_capture(context: DecisionContext, outcome: Outcome) -> Decision | Non
                 return context.close(AttemptStatus.FAILED, code="authorization_ended")
             return replace(ended, attempt=context.finish(AttemptStatus.FAILED, code="authorization_ended"))
         case Approved(captured=amount) if amount:
-            if context.state not in CLOSED_UNPAID | {State.AUTHORIZED, State.AMOUNT_MISMATCH}:
-                return context.close(AttemptStatus.SUCCEEDED)
-            return book_capture(context, replace(outcome, authorized=max(context.payment.authorized, amount)))
+            return _book_capture(context, outcome)
         case Approved():
             return _not_executed(context, _NOT_EXECUTED, Event.CAPTURE_FAILED)
     return _decide_failure(context, outcome, Event.CAPTURE_IN_DOUBT, Event.CAPTURE_FAILED)
+
+
+def _book_capture(context: DecisionContext, outcome: Approved) -> Decision | None:
+    """Book captured money. Another amount than was asked, as by a capture in the provider's dashboard, is no success of
+    the capture."""
+    amount = outcome.captured
+    if context.state not in CLOSED_UNPAID | {State.AUTHORIZED, State.AMOUNT_MISMATCH}:
+        is_asked = amount == context.attempt.amount or context.payment.received
+        failed = context.close(AttemptStatus.FAILED, code=OTHER_AMOUNT)
+        return context.close(AttemptStatus.SUCCEEDED) if is_asked else failed
+    booked = book_capture(context, replace(outcome, authorized=max(context.payment.authorized, amount)))
+    if booked is not None and booked.attempt.get("code") == OTHER_AMOUNT:
+        return replace(booked, attempt=booked.attempt | {"status": AttemptStatus.FAILED})
+    return booked
 
 
 def decide_void(context: DecisionContext, outcome: Outcome) -> Decision | None:
@@ -65,11 +77,11 @@ def _may_still_be_charged(context: DecisionContext) -> bool:
     While the payment waits for its customer there is no such call. Held money that the provider does not show is
     doubt."""
     is_recent = context.now < context.attempt.created_at + _CALLS_END_WITHIN
-    return context.state is State.AUTHORIZED or (context.state is State.ACCEPTED and is_recent)
+    return context.payment.holds_authorization or (context.state is State.ACCEPTED and is_recent)
 
 
 def _wait_for_running_calls(context: DecisionContext) -> Decision:
-    if context.state is State.AUTHORIZED:
+    if context.payment.holds_authorization:
         return context.doubt(Event.VOID_IN_DOUBT)
     until = context.attempt.created_at + _CALLS_END_WITHIN
     return Decision(None, attempt=context.wait(AttemptStatus.IN_DOUBT) | {"due_at": until})

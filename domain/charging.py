@@ -32,6 +32,7 @@ from domain.outcome import (
     Pending,
 )
 from domain.payment import (
+    CLOSED,
     CLOSED_UNPAID,
     COLLECTED,
     IN_DUNNING,
@@ -46,17 +47,27 @@ from domain.payment import (
 _AFTER_EXPIRY = timedelta(hours=1)
 # Whether money moved is still open.
 _UNDECIDED = (State.ACCEPTED, State.PROCESSING, State.IN_DOUBT)
-# Reasons of a void that takes the place of a charge: nothing could be sent, or the customer did not come back.
+# Reasons of a void that takes the place of a charge: nothing could be sent, the provider refuses to repeat what may
+# still be running, or the customer did not come back.
 NOT_SENT = "not_sent"
+REFUSED = "refused"
 EXPIRED = "expired"
+# Another amount is booked as captured and not held: it was taken of an authorization; or another payment may be
+# collecting the invoice, and this one must not be charged again meanwhile.
+_BOOKED_AS_IT_IS = IN_DUNNING | {State.AUTHORIZED}
+# The code where the provider shows another amount than was asked.
+OTHER_AMOUNT = "other_amount"
 # The reason of a void that releases what surfaces after its payment has ended.
 LATE_AUTHORIZATION = "late_authorization"
-_ENDS = {NOT_SENT: (NOT_SENT, Event.CHARGE_FAILED), EXPIRED: ("action_expired", Event.PAYMENT_EXPIRED)}
+_ENDS = {
+    NOT_SENT: (NOT_SENT, Event.CHARGE_FAILED),
+    REFUSED: (REFUSED, Event.CHARGE_FAILED),
+    EXPIRED: ("action_expired", Event.PAYMENT_EXPIRED),
+}
 # A call was made for the attempt, and its outcome is not final.
 _SENT = UNFINISHED - {AttemptStatus.DUE}
 # Another attempt of the payment has decided it.
 _ENDED = COLLECTED | CLOSED_UNPAID | IN_DUNNING | {State.AUTHORIZED}
-_CLOSED = (AttemptStatus.DECLINED, AttemptStatus.FAILED, AttemptStatus.CANCELED)
 # Actions that take longer than a checkout. An invoice stays payable until it is canceled.
 _PATIENCE: dict[str, timedelta] = {
     "verify_with_microdeposits": timedelta(days=14),
@@ -73,7 +84,7 @@ def decide_charge(context: DecisionContext, outcome: Outcome) -> Decision | None
     has_money = isinstance(outcome, AmountMismatch | CustomerApproved) or (
         isinstance(outcome, Approved) and not outcome.voided
     )
-    if context.attempt.status in _CLOSED and not has_money:
+    if context.attempt.status in CLOSED and not has_money:
         return None
     if context.attempt.status in _SENT and context.state in _ENDED:
         late = _end_late(context, outcome)
@@ -136,26 +147,27 @@ def book_approval(context: DecisionContext, outcome: Approved) -> Decision | Non
         return _book_duplicate(context, outcome)
     if outcome.captured:
         return book_capture(context, outcome)
-    if context.state is State.AUTHORIZED:
+    if context.state in (State.AUTHORIZED, State.AMOUNT_MISMATCH):
         return _look_up_after_expiry(context)
     if context.state in CLOSED_UNPAID | IN_DUNNING:
         return None if is_known else _release(context, outcome)
-    if outcome.authorized != context.attempt.amount:
-        return context.doubt(Event.CHARGE_IN_DOUBT)
     return _book_authorization(context, outcome)
 
 
 def _book_authorization(context: DecisionContext, outcome: Approved) -> Decision:
+    """Book what is held. If that is another amount than was asked, a person decides whether it is captured."""
+    is_asked = outcome.authorized == context.attempt.amount
     expires_at = outcome.authorization_expires_at
     changes: PaymentChanges = {
         "authorization_expires_at": expires_at,
         "next_action": None,
-        "failure_code": None,
+        "failure_code": None if is_asked else OTHER_AMOUNT,
     }
     look_up: AttemptChanges = {"due_at": expires_at and expires_at + _AFTER_EXPIRY}
     finished = context.finish(AttemptStatus.SUCCEEDED, outcome.reference) | look_up
     held = Movement(MovementKind.AUTHORIZATION, outcome.authorized, outcome.reference)
-    return Decision(Event.CHARGE_AUTHORIZED, changes, finished, movements=(held,))
+    event = Event.CHARGE_AUTHORIZED if is_asked else Event.AMOUNT_MISMATCHED
+    return Decision(event, changes, finished, movements=(held,))
 
 
 def _book_duplicate(context: DecisionContext, outcome: Approved) -> Decision | None:
@@ -178,24 +190,34 @@ def _release(context: DecisionContext, outcome: Approved | CustomerApproved | Ac
     return Decision(None, attempt=context.finish(status, outcome.reference), effects=(void,))
 
 
-def book_capture(context: DecisionContext, outcome: Approved) -> Decision:
-    """Book captured money: all that was asked, part of an authorization, or a mismatch that a person accepted."""
-    is_part = context.state is State.AUTHORIZED and outcome.captured < context.attempt.amount
-    is_held = context.attempt.status is AttemptStatus.SUCCEEDED
-    expected = context.payment.authorized if is_held else context.attempt.amount
-    # A person accepts what has come, and that may be more by now than what they saw.
-    is_accepted = context.state is State.AMOUNT_MISMATCH or (context.state in CLOSED_UNPAID and is_held)
-    if outcome.captured != expected and not is_part and not is_accepted:
-        return context.doubt(Event.CHARGE_IN_DOUBT)
+def book_capture(context: DecisionContext, outcome: Approved) -> Decision | None:
+    """Book captured money as what it is. A person decides on another amount than was asked."""
+    is_asked = _is_asked(context, outcome)
+    if not is_asked and context.state not in _BOOKED_AS_IT_IS:
+        return _hold_mismatch(context, AmountMismatch(outcome.reference, outcome.captured, OTHER_AMOUNT))
     siblings = (CloseSiblingCases(),) if context.payment.has_unpaid_sibling else ()
     is_capture = context.state in (State.AUTHORIZED, State.AMOUNT_MISMATCH)
     return Decision(
         Event.CAPTURE_SUCCEEDED if is_capture else Event.CHARGE_APPROVED,
         {"next_action": None, "failure_code": None},
-        context.finish(AttemptStatus.SUCCEEDED, outcome.reference),
+        context.finish(AttemptStatus.SUCCEEDED, outcome.reference, code=None if is_asked else OTHER_AMOUNT),
         (CloseOtherAttempts(), *close_case_recovered(context), *siblings),
-        movements_of_capture(context.payment.authorized, outcome, is_held=context.state is State.AUTHORIZED),
+        movements_of_capture(context.payment.authorized, outcome, is_held=context.payment.holds_authorization),
     )
+
+
+def _is_asked(context: DecisionContext, outcome: Approved) -> bool:
+    """Tell whether captured money is what was asked: all of it, part of an authorization, or a mismatch that a person
+    has accepted. They accept what has come, and that may be more by now than what they saw."""
+    attempt, state = context.attempt, context.state
+    has_succeeded = attempt.status is AttemptStatus.SUCCEEDED
+    if state is State.AMOUNT_MISMATCH or (state in CLOSED_UNPAID and has_succeeded):
+        return True
+    if attempt.verb is Verb.CAPTURE:
+        return outcome.captured == attempt.amount or state is not State.AUTHORIZED
+    is_whole_held = attempt.verb is Verb.AUTHORIZE and outcome.authorized == attempt.amount
+    is_part = outcome.captured < attempt.amount and (state is State.AUTHORIZED or is_whole_held)
+    return is_part or outcome.captured == (context.payment.authorized if has_succeeded else attempt.amount)
 
 
 def end_by_provider(context: DecisionContext, outcome: Approved) -> Decision | None:
@@ -204,7 +226,7 @@ def end_by_provider(context: DecisionContext, outcome: Approved) -> Decision | N
         return None
     is_our_void = context.attempt.verb is Verb.VOID
     finished = context.finish(AttemptStatus.SUCCEEDED if is_our_void else AttemptStatus.CANCELED)
-    if context.state is State.AUTHORIZED:
+    if context.payment.holds_authorization:
         expiry = context.payment.authorization_expires_at
         is_expiry = expiry is not None and context.now >= expiry - _AFTER_EXPIRY
         event = Event.AUTHORIZATION_EXPIRED if is_expiry else Event.VOID_SUCCEEDED
@@ -221,13 +243,13 @@ def end_by_provider(context: DecisionContext, outcome: Approved) -> Decision | N
 
 def _look_up_after_expiry(context: DecisionContext) -> Decision | None:
     expiry = context.payment.authorization_expires_at
-    if context.attempt.verb is not Verb.AUTHORIZE or expiry is None or context.now < expiry:
+    if expiry is None or context.now < expiry:
         return None
     return Decision(None, attempt={"due_at": next_waiting_look_up(expiry, context.now)})
 
 
 def _decline(context: DecisionContext, decline: Decline, reference: str | None) -> Decision | None:
-    if context.state is State.AUTHORIZED and context.attempt.status is AttemptStatus.SUCCEEDED:
+    if context.payment.holds_authorization and context.attempt.status is AttemptStatus.SUCCEEDED:
         return _withdraw_authorization(context, decline, reference)
     if context.state in COLLECTED | CLOSED_UNPAID | IN_DUNNING | {State.AUTHORIZED}:
         return None
@@ -282,7 +304,7 @@ def _abandoned_at(context: DecisionContext, action: str) -> datetime | None:
 
 
 def _resume(context: DecisionContext, outcome: CustomerApproved) -> Decision | None:
-    if context.attempt.status in _CLOSED:
+    if context.attempt.status in CLOSED:
         has_ended = context.state in CLOSED_UNPAID | IN_DUNNING | COLLECTED
         return _release(context, outcome) if has_ended else None
     if context.crashes_workers:
@@ -315,6 +337,8 @@ def _hold_mismatch(context: DecisionContext, outcome: AmountMismatch) -> Decisio
         # The customer has paid once more; a person gives it back.
         is_news = received > max(payment.captured, payment.authorized, payment.received)
         return Decision(Event.CHARGE_DUPLICATED, movements=(receipt,)) if is_news else None
+    if context.state in _BOOKED_AS_IT_IS and received:
+        return book_capture(context, Approved(outcome.reference, authorized=received, captured=received))
     if context.attempt.status is AttemptStatus.SUCCEEDED:
         is_news = context.state is State.AMOUNT_MISMATCH and received != payment.received
         return Decision(None, movements=(receipt,)) if is_news else None
@@ -322,7 +346,8 @@ def _hold_mismatch(context: DecisionContext, outcome: AmountMismatch) -> Decisio
         return None
     failed: PaymentChanges = {"failure_code": outcome.reason, "next_action": None}
     finished = context.finish(AttemptStatus.SUCCEEDED, outcome.reference)
-    return Decision(Event.AMOUNT_MISMATCHED, failed, finished, movements=(receipt,) if receipt.amount else ())
+    movements = (receipt,) if receipt.amount else ()
+    return Decision(Event.AMOUNT_MISMATCHED, failed, finished, (CloseOtherAttempts(),), movements)
 
 
 def _not_sent(context: DecisionContext, outcome: NotSent) -> Decision | None:
@@ -341,9 +366,11 @@ def _not_sent(context: DecisionContext, outcome: NotSent) -> Decision | None:
     finished = context.finish(AttemptStatus.FAILED, outcome.reference, code=outcome.reason)
     if outcome.param is not None:
         finished |= {"param": outcome.param, "message": outcome.message}
-    if outcome.is_retryable and (outcome.reference is not None or context.attempt.is_known_to_provider):
+    is_known = outcome.reference is not None or context.attempt.is_known_to_provider
+    if is_known and (outcome.is_retryable or context.was_sent_before):
         # An earlier call may still be running: only a canceled object can never be charged.
-        return Decision(event, attempt=finished, effects=(AddAttempt(Verb.VOID, NOT_SENT),))
+        void = AddAttempt(Verb.VOID, NOT_SENT if outcome.is_retryable else REFUSED)
+        return Decision(event, attempt=finished, effects=(void,))
     decline_class = DeclineClass.SOFT if outcome.is_retryable else DeclineClass.HARD
     return end_unpaid(context, finished, decline_class, outcome.reason, Event.CHARGE_FAILED)
 

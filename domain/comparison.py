@@ -1,18 +1,72 @@
-"""When money at rest is compared with its provider, and what of what it shows is news."""
+"""When the books are compared with their provider, which of its events are read, and what of it is news."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
 
-from domain.outcome import Declined, Outcome
-from domain.payment import AttemptStatus
+from domain.outcome import Approved, Declined, Outcome, Pending
+from domain.payment import AttemptStatus, State
 
 # So long after money was booked. Refunds and disputes become rare with time, and Afterpay refunds nothing after 120
 # days.
 STEPS = tuple(timedelta(days=days) for days in (1, 3, 7, 14, 30, 60, 90))
 # So much time is covered at once; after an outage one window follows the other.
 LONGEST_WINDOW = timedelta(hours=1)
+# A webhook that is still on its way is not fetched: a younger event is left to the next run.
+DELIVERED_WITHIN = timedelta(minutes=1)
+# What cannot be compared for so long waits for its next step, so that it does not hold up all that comes after it.
+_GIVEN_UP_AFTER = timedelta(days=1)
+
+
+class Window(NamedTuple):
+    """A span of time, without its beginning and with its end."""
+
+    after: datetime
+    until: datetime
+
+
+def step_reached(booked_at: datetime, window: Window) -> datetime:
+    """Return when within a window money reaches a step of the schedule. `booked_at`: of money that reaches one."""
+    reached = (booked_at + step for step in STEPS)
+    return next(at for at in reached if window.after < at <= window.until)
+
+
+def is_given_up(window: Window, now: datetime) -> bool:
+    """Tell whether a window of which nothing can be compared is left."""
+    return now - window.until > _GIVEN_UP_AFTER
+
+
+def next_events_window(after: datetime, now: datetime, kept: timedelta, span: timedelta) -> Window | None:
+    """Return the time whose events are read next. None once the rest is younger than a webhook takes. `after`: where
+    the last window ended. `kept`: how far back the provider's list goes. `span`: how much time is read at once.
+
+    >>> noon, month = datetime(2026, 11, 28, 12), timedelta(days=30)
+    >>> window = next_events_window(noon - timedelta(days=40), noon, month, LONGEST_WINDOW)
+    >>> noon - window.after, window.until - window.after, next_events_window(noon, noon, month, LONGEST_WINDOW)
+    (datetime.timedelta(days=30), datetime.timedelta(seconds=3600), None)
+    """
+    begin = max(after, now - kept)
+    end = min(now - DELIVERED_WITHIN, begin + span)
+    return Window(begin, end) if begin < end else None
+
+
+def next_span(span: timedelta, calls: int) -> timedelta:
+    """Return how much time is read next: twice as much after a window of one page, so that a quiet month takes few
+    calls.
+
+    >>> str(next_span(LONGEST_WINDOW, 1)), str(next_span(8 * LONGEST_WINDOW, 5))
+    ('2:00:00', '1:00:00')
+    """
+    return 2 * span if calls <= 1 else LONGEST_WINDOW
+
+
+def events_read_until(window: Window, now: datetime, late: timedelta) -> datetime:
+    """Return until when all events are read after a window. `late`: how long an event may be missing in the list, so
+    that the time before is read once more."""
+    return min(window.until, now - late)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +91,34 @@ def is_refund_news(known: AttemptStatus | None, shown: Outcome) -> bool:
     """
     has_failed = isinstance(shown, Declined)
     return has_failed if known is AttemptStatus.SUCCEEDED else known is None and not has_failed
+
+
+class HoldFinding(StrEnum):
+    """What a look-up says about money that the books show as held."""
+
+    AGREES = "agrees"
+    NEWS = "news"  # captured, released or expired beside Celeriac
+    CONTRADICTS = "contradicts"  # it cannot follow from the books: a person decides
+
+
+def is_held(state: State, status: AttemptStatus) -> bool:
+    """Tell whether an authorization stands in the books."""
+    return state is State.AUTHORIZED and status is AttemptStatus.SUCCEEDED
+
+
+def hold_finding(shown: Outcome, authorized: int, *, is_news: bool | None) -> HoldFinding:
+    """Return what a look-up of held money means. `is_news`: whether it changes the books; None if it cannot follow.
+
+    >>> hold_finding(Approved("pi_1", authorized=1230), 1230, is_news=False).value
+    'agrees'
+    >>> hold_finding(Approved("pi_1", authorized=1230, captured=1400), 1230, is_news=False).value
+    'contradicts'
+    """
+    match shown:
+        case _ if is_news:
+            return HoldFinding.NEWS
+        case Pending():
+            return HoldFinding.AGREES  # the bank decides about a capture, or the provider about the order
+        case Approved(voided=False, captured=0, authorized=held) if held == authorized:
+            return HoldFinding.AGREES
+    return HoldFinding.CONTRADICTS

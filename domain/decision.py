@@ -15,7 +15,18 @@ from domain.dunning import DunningPolicy, SubscriptionStatus
 from domain.errors import IllegalTransition
 from domain.idempotency_key import KeyState, is_spent, may_be_renewed
 from domain.movement import Movement
-from domain.payment import TRANSITIONS, UNFINISHED, Attempt, AttemptStatus, DunningCase, Event, Payment, State, Verb
+from domain.payment import (
+    CLOSED,
+    TRANSITIONS,
+    UNFINISHED,
+    Attempt,
+    AttemptStatus,
+    DunningCase,
+    Event,
+    Payment,
+    State,
+    Verb,
+)
 
 # A dead worker is noticed when its lease ends; a living one renews the lease every third of it.
 LEASE = timedelta(seconds=15)
@@ -63,11 +74,24 @@ class AttemptChanges(TypedDict, total=False):
     code: str | None
     param: str | None
     message: str | None
-    decline_class: DeclineClass
+    decline_class: DeclineClass | None
     decline_code: str | None
     advice_code: str | None
     network_advice_code: str | None
     network_decline_code: str | None
+
+
+# What an attempt shows that was refused: cleared when the provider's books show that it succeeded after all.
+_NO_REFUSAL: AttemptChanges = {
+    "code": None,
+    "param": None,
+    "message": None,
+    "decline_class": None,
+    "decline_code": None,
+    "advice_code": None,
+    "network_advice_code": None,
+    "network_decline_code": None,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +203,8 @@ class DecisionContext:
     def finish(self, status: AttemptStatus, reference: str | None = None, *, code: str | None = None) -> AttemptChanges:
         """Return the changes that finish the attempt."""
         changes: AttemptChanges = {"status": status, "due_at": None, "finished_at": self.now, "claims": 0}
+        if status is AttemptStatus.SUCCEEDED and self.attempt.status in CLOSED:
+            changes |= _NO_REFUSAL
         if reference is not None:
             changes["provider_reference"] = reference
         if code is not None:
@@ -277,6 +303,12 @@ class DecisionContext:
     def crashes_workers(self) -> bool:
         """Whether the attempt was begun too often without a recorded outcome."""
         return self.attempt.status is not AttemptStatus.OPEN and self.attempt.claims >= self.policy.max_claims
+
+    @property
+    def was_sent_before(self) -> bool:
+        """Whether an earlier call of the attempt may have reached the provider: one whose outcome was unknown, or that
+        was sent again."""
+        return self.attempt.in_doubt_since is not None or self.attempt.retries > 0
 
     @property
     def is_exhausted(self) -> bool:

@@ -6,7 +6,7 @@ class CeleriacError(Exception):
 
     type = "error"
 
-    def __init__(self, message: str = "", **members: str) -> None:
+    def __init__(self, message: str = "", **members: str | list[str]) -> None:
         """Take the sentence, and what a program reads beside it."""
         super().__init__(message)
         self.members = members
@@ -70,6 +70,12 @@ class InvoiceMismatch(Conflict):
     """The stored invoice or subscription has another user or currency than the request."""
 
     type = "invoice_mismatch"
+
+
+class AmbiguousName(Conflict):
+    """Several applications have an object of this name, and the request does not say whose is meant."""
+
+    type = "ambiguous_name"
 
 
 class IdempotencyKeyReused(CeleriacError):

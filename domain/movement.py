@@ -27,6 +27,8 @@ class MovementKind(StrEnum):
     DISPUTE_RETURN = "dispute_return"  # given back to us after a dispute
     REFUND = "refund"  # given back
     REFUND_FAILURE = "refund_failure"  # a refund that came back, because the bank could not pay it out
+    UNMATCHED_RECEIPT = "unmatched_receipt"  # came from a customer and fits no payment
+    UNMATCHED_USE = "unmatched_use"  # went from there to a payment, or back to the customer
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ def movements_of_capture(held: int, outcome: Approved, *, is_held: bool) -> tupl
     >>> part = movements_of_capture(1230, Approved("pi_1", authorized=1230, captured=500), is_held=True)
     >>> [(movement.kind.value, movement.amount) for movement in part]
     [('capture', 500), ('release', -730)]
+    >>> [movement.amount for movement in movements_of_capture(0, Approved("pi_1", 1230, 500), is_held=False)]
+    [1230, 500, -730]
     """
     authorized, captured = outcome.authorized, outcome.captured
     if held == 0 and authorized <= captured:
@@ -98,7 +102,7 @@ def movements_of_capture(held: int, outcome: Approved, *, is_held: bool) -> tupl
     total = max(held, authorized)
     missing = Movement(MovementKind.AUTHORIZATION, total - held, outcome.reference)
     capture = Movement(MovementKind.CAPTURE, captured, outcome.reference)
-    release = Movement(MovementKind.RELEASE, captured - total if is_held else 0, outcome.reference)
+    release = Movement(MovementKind.RELEASE, captured - total if is_held or held == 0 else 0, outcome.reference)
     return tuple(movement for movement in (missing, capture, release) if movement.amount)
 
 

@@ -191,6 +191,10 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
         Event.CAPTURE_IN_DOUBT,
     ),
     (State.AMOUNT_MISMATCH, Event.CAPTURE_SUCCEEDED): State.CAPTURED,
+    # another amount is held than was asked
+    **_staying((State.AMOUNT_MISMATCH,), Event.VOID_REQUESTED, Event.VOID_IN_DOUBT, Event.VOID_FAILED),
+    (State.AMOUNT_MISMATCH, Event.VOID_SUCCEEDED): State.VOIDED,
+    (State.AMOUNT_MISMATCH, Event.AUTHORIZATION_EXPIRED): State.EXPIRED,
     # ending without money
     **_from(
         (State.ACCEPTED, State.REVIEW, State.AMOUNT_MISMATCH, *_COLLECTING), Event.PAYMENT_CANCELED, State.CANCELED
@@ -270,6 +274,8 @@ class AttemptStatus(StrEnum):
 # The provider may be moving money for the attempt right now. One such attempt at most a payment, refunds aside.
 IN_FLIGHT = frozenset({AttemptStatus.DUE, AttemptStatus.OPEN, AttemptStatus.IN_DOUBT})
 UNFINISHED = IN_FLIGHT | {AttemptStatus.PENDING, AttemptStatus.ACTION_REQUIRED}
+# The attempt has ended without success, as far as is known.
+CLOSED = frozenset({AttemptStatus.DECLINED, AttemptStatus.FAILED, AttemptStatus.CANCELED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +319,12 @@ class Payment:
     has_other_due_attempt: bool = False
     next_provider: str | None = None
     has_open_entry: bool = False
+
+    @property
+    def holds_authorization(self) -> bool:
+        """Whether money is held that was not captured, of the amount that was asked or of another one."""
+        is_mismatch = self.state is State.AMOUNT_MISMATCH and self.authorized > 0 and self.received == 0
+        return self.state is State.AUTHORIZED or is_mismatch
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,8 @@ _KLARNA = {
     "oc": frozenset({"AUD", "NZD"}),
 }
 _AFTERPAY_OF = {"au": "AUD", "nz": "NZD", "us": "USD", "ca": "CAD", "uk": "GBP"}
+# The field of a request that names an instrument.
+INSTRUMENT = "payment_method_token"
 _ADDRESS = ("email", "billing_address.country")
 
 
@@ -141,7 +143,7 @@ def _card(method: PaymentMethod) -> Capability:
         minima=_STRIPE_MINIMA,
         maxima=_STRIPE_MAXIMA,
         steps=_STRIPE_STEPS,
-        needs=("payment_method_token",),
+        needs=(INSTRUMENT,),
         is_capturable_later=True,
         is_reusable=True,
     )
@@ -149,7 +151,7 @@ def _card(method: PaymentMethod) -> Capability:
 
 def _debit(method: PaymentMethod, currency: str) -> Capability:
     # Bank debits take the money in one step: there is no authorization to capture later.
-    needs = ("payment_method_token",)
+    needs = (INSTRUMENT,)
     return Capability(
         method,
         "stripe",
@@ -223,7 +225,7 @@ CAPABILITIES: tuple[Capability, ...] = (
         "stripe",
         _STRIPE_KLARNA,
         minima=_stripe_minima(_STRIPE_KLARNA),
-        needs=(*_ADDRESS, "return_url"),
+        needs=_ADDRESS,
         is_capturable_later=True,
         is_portable=True,
     ),
@@ -232,7 +234,7 @@ CAPABILITIES: tuple[Capability, ...] = (
         "stripe",
         _AFTERPAY,
         minimum=100,
-        needs=(*_ADDRESS, "return_url"),
+        needs=_ADDRESS,
         is_capturable_later=True,
         is_portable=True,
     ),
@@ -267,6 +269,25 @@ def needs_payer(method: PaymentMethod) -> bool:
 def is_recorded_by_operator(method: PaymentMethod) -> bool:
     """Tell whether an operator records the money of this method, because no provider sees it."""
     return method is PaymentMethod.INVOICE
+
+
+def providers_of_saved(method: PaymentMethod) -> frozenset[str]:
+    """Return the providers that charge this method by a token, and so by a customer's saved default as well.
+
+    >>> sorted(providers_of_saved(PaymentMethod.CREDIT_CARD)), sorted(providers_of_saved(PaymentMethod.PAYPAL))
+    (['stripe'], [])
+    """
+    return frozenset(one.provider for one in capabilities(method) if INSTRUMENT in one.needs)
+
+
+def checks_owner(provider: str) -> bool:
+    """Tell whether a provider refuses a saved method of another customer. Stripe does (docs.stripe.com/api, attach a
+    PaymentMethod); PayPal's and Klarna's tokens charge whoever they belong to.
+
+    >>> checks_owner("stripe"), checks_owner("paypal")
+    (True, False)
+    """
+    return provider == "stripe"
 
 
 def providers_of(*methods: PaymentMethod) -> frozenset[str]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
+from domain.cash_balance import ShownBalance
+from domain.charging import OTHER_AMOUNT
 from domain.comparison import ShownRefund
 from domain.disputes import ShownDispute
 from domain.money import Money
-from domain.outcome import Outcome
+from domain.outcome import AmountMismatch, Approved, Outcome
 from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
 
@@ -22,8 +24,8 @@ class AttemptRequest:
     `reference`: the id of the provider's object for this attempt, once it is saved. `charge_reference`: the id of the
     object that holds the payment's money, for capture, void and refund. `retries`: how often the attempt was proven not
     executed. `key_number`: how many idempotency keys of the attempt are used up. `return_url`: where the application
-    wants its customer sent after an action. `payer`: personal data that the provider requires (email, billing_address);
-    never logged."""
+    wants its customer sent after an action. `claimed_at`: when it was taken for this call. `payer`: personal data that
+    the provider requires (email, billing_address); never logged."""
 
     payment_id: str
     attempt_id: str
@@ -38,6 +40,7 @@ class AttemptRequest:
     reference: str | None
     charge_reference: str | None
     retries: int
+    claimed_at: datetime
     key_number: int = 0
     reason: str | None = None
     payer: Mapping[str, Any] = field(default_factory=dict)
@@ -48,6 +51,17 @@ class AttemptRequest:
         if self.charge_reference is None:
             raise AssertionError(f"bug: {self.verb} of a payment that never reached the provider")
         return self.charge_reference
+
+    def compared(self, outcome: Outcome) -> Outcome:
+        """Return the outcome of a charge or an authorization; a mismatch where another amount was taken than asked.
+
+        Of an authorization a part may be taken. Other amounts that are only held are compared by `domain.charging`."""
+        if not isinstance(outcome, Approved) or not outcome.captured or not self.verb.is_collecting:
+            return outcome
+        amount = outcome.captured if self.verb is Verb.CHARGE else outcome.authorized
+        if amount == self.money.minor:
+            return outcome
+        return AmountMismatch(outcome.reference, outcome.captured, OTHER_AMOUNT)
 
     def return_address(self, api_url: str) -> str:
         """Return where the provider sends the customer back. `api_url`: the public address of the API."""
@@ -74,6 +88,14 @@ class SideEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class BalanceEvent:
+    """An event about the cash balances of a customer. `customer`: the provider's id."""
+
+    customer: str
+    currencies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class WebhookEvent:
     """What a stored webhook says: which object it is about, and the state of that object when it was sent.
 
@@ -81,7 +103,8 @@ class WebhookEvent:
     little, so that a look-up is needed. `charge_reference`: of a refund, the charge that it returns money from.
     `payment_id`: Celeriac's own id, where the provider repeats it. `side_event`: to be recorded, also where the event
     belongs to no known payment; a look-up follows it only if `is_news`, that is if the payment's state may have
-    changed too. `dispute`: the id of the dispute that the event is about, where it can be read."""
+    changed too. `dispute`: the id of the dispute that the event is about, where it can be read. `balance`: of an event
+    about no payment, the cash balances that have changed."""
 
     reference: str
     attempt_id: str | None
@@ -91,6 +114,7 @@ class WebhookEvent:
     payment_id: str | None = None
     is_news: bool = False
     dispute: str | None = None
+    balance: BalanceEvent | None = None
 
 
 # Stores the provider's reference of an attempt. Raises where another worker has taken the attempt over.
@@ -163,11 +187,37 @@ class FrontEndGateway(Gateway, Protocol):
 
 
 @runtime_checkable
+class AcceptingGateway(Gateway, Protocol):
+    """A provider that has to be told when a person accepts what it has received."""
+
+    def accept(self, attempt: AttemptRequest) -> Outcome:
+        """Accept what the provider has received for the charge, whatever the amount."""
+        ...
+
+
+@runtime_checkable
 class RefundListing(Gateway, Protocol):
     """A provider that shows the refunds of a charge, also those that somebody else has made."""
 
     def refunds_of(self, charge: AttemptRequest) -> list[ShownRefund]:
         """Return every refund of the charge with `charge.reference`. Raises GatewayError when it cannot be read."""
+        ...
+
+
+@runtime_checkable
+class EventListing(Gateway, Protocol):
+    """A provider that lists the events of its webhooks, whether they were delivered or not.
+
+    `events_kept`: how far back the list goes. `events_late`: how long after its creation an event may still be missing
+    in the list."""
+
+    events_kept: timedelta
+    events_late: timedelta
+
+    def events(self, after: datetime, until: datetime) -> Iterator[list[VerifiedWebhook]]:
+        """Yield the events that were created from `after` to `until`, to the second, a page a call. Each is what a
+        webhook brings; it was read with our own key, so that it needs no signature. An event that has no readable id
+        is logged and left out. Raises GatewayError when the list cannot be read."""
         ...
 
 
@@ -181,6 +231,20 @@ class DisputeGateway(Gateway, Protocol):
 
     def disputes_of(self, charge: AttemptRequest) -> list[ShownDispute]:
         """Return every dispute about the charge with `charge.reference`."""
+        ...
+
+
+@runtime_checkable
+class CashBalanceGateway(Gateway, Protocol):
+    """A provider that holds money of a customer which fits no payment. Both calls raise GatewayError where the provider
+    does not respond as needed."""
+
+    def read_balance(self, customer: str, currency: str) -> ShownBalance:
+        """Return how a customer's balance stands."""
+        ...
+
+    def return_balance(self, customer: str, money: Money, key: str) -> None:
+        """Give money of a balance back to the customer's bank account, once for each key. Raises ReturnRefused."""
         ...
 
 
@@ -220,12 +284,24 @@ class SavedMethod:
 class SavedMethodsGateway(Gateway, Protocol):
     """A provider that keeps customers and their payment methods.
 
-    Every call raises GatewayError when the provider does not respond, NotFound for a customer or a method that does
-    not exist or belongs to another customer, and InvalidRequest when the request is at fault. `key`: an idempotency
-    key; a repeat with the same key creates nothing new."""
+    Every call raises GatewayError when the provider does not respond, CustomerLost for a customer that it does not
+    have, NotFound for a method that does not exist or belongs to another customer, and InvalidRequest when the request
+    is at fault. `key`: an idempotency key; a repeat with the same key creates nothing new."""
 
-    def create_customer(self, key: str, payer: Mapping[str, Any], metadata: Mapping[str, str]) -> str:
-        """Create a customer; return the provider's id."""
+    def needs_customer(self, method: PaymentMethod) -> bool:
+        """Tell whether a charge with this method needs a customer to whom the provider assigns the money."""
+        ...
+
+    def create_customer(self, key: str, metadata: Mapping[str, str]) -> str:
+        """Create a customer; return the provider's id. The same key needs the same metadata, so no personal data goes
+        with it.
+
+        Raises CallUnderWay and KeySpent."""
+        ...
+
+    def update_customer(self, customer: str, payer: Mapping[str, Any], *, is_paying_by_transfer: bool = False) -> None:
+        """Store the payer's data with the customer. `is_paying_by_transfer`: what comes by bank transfer is applied to
+        the customer's open payment."""
         ...
 
     def open_setup(self, customer: str, method: PaymentMethod, key: str) -> MethodSetup:
@@ -286,6 +362,11 @@ class GatewayContext:
     read_seconds: float
     tokens: TokenStore
 
+    @property
+    def has_public_address(self) -> bool:
+        """Whether providers can send customers to us."""
+        return self.api_url.startswith("http")
+
 
 class WebhookOfOtherMode(Exception):
     """A webhook is genuine and of the other mode, live or test. It is acknowledged and neither stored nor applied: a
@@ -294,3 +375,19 @@ class WebhookOfOtherMode(Exception):
 
 class GatewayError(Exception):
     """The provider refused a call or did not respond; nothing was charged."""
+
+
+class CallUnderWay(GatewayError):
+    """Another call with the same idempotency key is running; a repeat returns what it returns."""
+
+
+class KeySpent(GatewayError):
+    """The provider has only a failure for this idempotency key, or has it for another request; a new key is needed."""
+
+
+class CustomerLost(GatewayError):
+    """The provider has no such customer any more; it may have been deleted there."""
+
+
+class ReturnRefused(GatewayError):
+    """The provider does not give this money back; a repeat is refused as well."""

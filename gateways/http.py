@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -19,6 +19,8 @@ from domain.idempotency_key import FailedResponse
 
 # Slightly more than 3 s, after which TCP repeats a lost packet; a connection that takes longer is not coming.
 CONNECT_SECONDS = 3.05
+# Unknown credentials, and credentials that may not make this call.
+_REFUSALS = (401, 403)
 # As many idle connections as a worker may have calls in flight; a new TLS handshake costs more than a call.
 _POOL_SIZE = 256
 # Said here and not left to the libraries' defaults: payment data must not travel over TLS 1.0 or 1.1 (PCI DSS 4.0,
@@ -30,15 +32,20 @@ _TLS: dict[str, Any] = {"ssl_minimum_version": ssl.TLSVersion.TLSv1_2}
 class TechnicalFailure:
     """Whether a call failed technically: no connection, no response, or a 5xx. A decline is not a technical failure.
 
-    `last_response`: what the last request got, if it failed. A stored failure is no failure of the provider today."""
+    `last_response`: what the last request got, if it failed. A stored failure is no failure of the provider today.
+    `accepts_credentials`: whether the last request was refused for its credentials or not; None where that is unknown,
+    as without a response."""
 
     is_seen: bool = False
     last_response: FailedResponse = FailedResponse.NONE
+    accepts_credentials: bool | None = None
 
-    def note(self, response: requests.Response | None) -> None:
-        """Take in what a request got; None: no response."""
+    def note(self, response: requests.Response | None, refusals: Container[int]) -> None:
+        """Take in what a request got; None: no response. `refusals`: the statuses that refuse its credentials."""
         self.last_response = _failure_of(response)
         self.is_seen |= response is None or self.last_response is FailedResponse.FAILURE
+        is_known = response is not None and response.status_code < 500
+        self.accepts_credentials = response.status_code not in refusals if response is not None and is_known else None
 
 
 def _failure_of(response: requests.Response | None) -> FailedResponse:
@@ -64,7 +71,13 @@ def watch_for_failure() -> Iterator[TechnicalFailure]:
 
 
 class _Adapter(HTTPAdapter):
-    """Verifies certificates, refuses TLS below 1.2, also through a proxy, and reports technical failures."""
+    """Verifies certificates, refuses TLS below 1.2, also through a proxy, and reports technical failures.
+
+    `refusals`: the statuses with which the provider refuses credentials."""
+
+    def __init__(self, refusals: Container[int], **options: Any) -> None:
+        self._refusals = refusals
+        super().__init__(**options)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **(options | _TLS))
@@ -78,10 +91,10 @@ class _Adapter(HTTPAdapter):
             response = super().send(*given, **options)
         except requests.RequestException:
             if failure is not None:
-                failure.note(None)
+                failure.note(None, self._refusals)
             raise
         if failure is not None:
-            failure.note(response)
+            failure.note(response, self._refusals)
         return response
 
 
@@ -92,8 +105,8 @@ class _Session(requests.Session):
         """Return no address: requests parses one even where it does not follow it, and raises for a malformed one."""
 
 
-def make_session(base_url: str) -> requests.Session:
-    """Return a session for one provider's host, safe to share between threads.
+def make_session(base_url: str, refusals: Container[int] = _REFUSALS) -> requests.Session:
+    """Return a session for one provider's host, safe to share between threads. `refusals`: as of `_Adapter`.
 
     The environment's proxies are read once, here: reading them on every call costs more than the call. Nothing else of
     the environment counts, so that no variable switches verification off or adds credentials from ~/.netrc."""
@@ -101,7 +114,7 @@ def make_session(base_url: str) -> requests.Session:
     session.trust_env = False
     session.proxies = get_environ_proxies(base_url, no_proxy=None)
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    adapter = _Adapter(pool_connections=2, pool_maxsize=_POOL_SIZE, max_retries=0)
+    adapter = _Adapter(refusals, pool_connections=2, pool_maxsize=_POOL_SIZE, max_retries=0)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session

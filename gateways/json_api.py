@@ -5,7 +5,7 @@ It interprets nothing: what a status or a body means stands in each provider's o
 from __future__ import annotations
 
 import json as jsonlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -40,7 +40,8 @@ class ProviderResponse:
 class JsonApi:
     """One provider's JSON API below a base address, over one pooled session. Safe to share between threads.
 
-    `auth` (Basic) and `headers` go with every request."""
+    `auth` (Basic) and `headers` go with every request. `refusals`: the statuses that refuse our credentials, by default
+    401 and 403."""
 
     def __init__(
         self,
@@ -49,10 +50,11 @@ class JsonApi:
         *,
         auth: tuple[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        refusals: Container[int] | None = None,
     ) -> None:
         self.base = base.rstrip("/")
         self.read_seconds = read_seconds
-        self._session = make_session(base)
+        self._session = make_session(base) if refusals is None else make_session(base, refusals)
         self._session.auth = _basic(auth)
         self._session.headers.update(headers or {})
 

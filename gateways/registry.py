@@ -54,6 +54,15 @@ PROVIDERS: dict[str, Any] = {
 }
 
 
+# Addresses that receive the webhooks of more than one product of a provider.
+_SHARED_ADDRESSES = {"coinbase": ("coinbase", "coinbase_commerce")}
+
+
+def receivers(gateways: Mapping[str, Gateway], address: str) -> list[Gateway]:
+    """Return the configured gateways whose webhooks come to an address, which has the name of a provider."""
+    return [gateways[name] for name in _SHARED_ADDRESSES.get(address, (address,)) if name in gateways]
+
+
 def front_end_gateway(gateways: Mapping[str, Gateway]) -> FrontEndGateway | None:
     """Return the first configured gateway whose charges a front end can confirm."""
     return next((gateway for gateway in gateways.values() if isinstance(gateway, FrontEndGateway)), None)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hmac
 import json
+import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from domain.errors import WebhookRefused
-from gateways.base import VerifiedWebhook
+from gateways.base import VerifiedWebhook, WebhookOfOtherMode
 from gateways.failures import MalformedResponse
+
+_log = logging.getLogger(__name__)
 
 # The most between signing and receiving, in both directions: a stamp from the future is refused as well.
 TOLERANCE = timedelta(minutes=5)
@@ -75,11 +78,31 @@ def verified_webhook(
         event = json.loads(payload)
     except (ValueError, RecursionError):
         raise WebhookRefused(f"not {kind}") from None
+    return _webhook_of(event, kind, identify, lambda event: payload if kept is None else json.dumps(kept(event)))
+
+
+def _webhook_of(
+    event: Any, kind: str, identify: Callable[[Any], tuple[Any, Any]], payload_of: Callable[[Any], str]
+) -> VerifiedWebhook:
     try:
         id, type = identify(event)
-        stored = payload if kept is None else json.dumps(kept(event))
+        stored = payload_of(event)
     except (MalformedResponse, RecursionError):  # a body may be nested deeper than it can be walked through
         raise WebhookRefused(f"not {kind}") from None
     if not (is_name(id) and is_name(type, _LONGEST_TYPE)):
         raise WebhookRefused(f"not {kind}")
     return VerifiedWebhook(id, type, stored)
+
+
+def listed_webhooks(
+    events: Iterable[Any], kind: str, identify: Callable[[Any], tuple[Any, Any]], kept: Callable[[Any], Any]
+) -> list[VerifiedWebhook]:
+    """Return the events of a provider's list as their webhooks bring them. One that is no event is logged and left out:
+    it would stop every later one. `identify` and `kept`: as in `verified_webhook`."""
+    listed = []
+    for event in events:
+        try:
+            listed.append(_webhook_of(event, kind, identify, lambda event: json.dumps(kept(event))))
+        except (WebhookRefused, WebhookOfOtherMode) as error:
+            _log.error("the provider's list holds an entry that is left out: %s", error)
+    return listed

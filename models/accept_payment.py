@@ -5,6 +5,7 @@ HTTP and the Celery task come through here with the same idempotency. Nothing he
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,19 +14,21 @@ from sqlalchemy import Connection, insert
 from domain.errors import InvalidRequest, NotFound
 from domain.money import Money
 from domain.payment import Event, State, Verb
-from domain.routing import Choice
+from domain.payment_methods import INSTRUMENT, checks_owner, providers_of_saved
+from domain.routing import Choice, RoutingRequest
 from models.attempts import insert_attempt, new_attempt
 from models.audit import record_event
 from models.due_rows import SWEEP_AFTER
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, find_replay, reserve_key
-from models.invoices import DEFAULT_APPLICATION, application_of_invoice, create_or_lock_invoice
-from models.provider_customers import belongs_to_another_user
+from models.invoices import application_of_invoice, create_or_lock_invoice
+from models.provider_customers import User, find_customer
 from models.queries import payment_view
 from models.request_bodies import ProcessPayment
 from models.subscriptions import get_or_create_subscription
 from models.tables import payments
 from models.tables.base import new_id
 from models.task_messages import message_for_attempt
+from models.token_owners import owns_token
 
 
 def accept_payment(
@@ -39,10 +42,10 @@ def accept_payment(
     """Store the payment, its first attempt and its event, due now; respond 202 with the payment.
 
     `choices`: the payment's route, the preferred provider first, or why it has none. A repeat of the key gets the
-    first response, whatever has changed since. Raises the refusal in `choices`, NotFound, Conflict,
+    first response, whatever has changed since. Raises AmbiguousName, the refusal in `choices`, NotFound, Conflict,
     CollectionInProgress, InvoiceMismatch or AmountAboveOpen when this cannot be collected now."""
     money = request.money
-    application = caller.application or application_of_invoice(connection, request.invoice_id) or DEFAULT_APPLICATION
+    application = application_of_invoice(connection, request.invoice_id, caller)
     record = IdempotencyRecord(application, key, "process", request)
     if isinstance(choices, InvalidRequest):
         replay = find_replay(connection, record)
@@ -57,7 +60,7 @@ def accept_payment(
     replay = reserve_key(connection, record, now, response)
     if replay is not None:
         return replay
-    _require_own_customer(connection, request, application)
+    _require_own_tokens(connection, payment, now)
     create_or_lock_invoice(connection, request, money, application, now)
     if request.subscription_id is not None:
         get_or_create_subscription(connection, request.subscription_id, application, request.user_id, now)
@@ -65,10 +68,33 @@ def accept_payment(
     return response
 
 
-def _require_own_customer(connection: Connection, request: ProcessPayment, application: str) -> None:
-    token = request.customer_token
-    if token is not None and belongs_to_another_user(connection, token, application, request.user_id):
-        raise NotFound("no such customer_token; check the user_id and the API key")
+def routing_request(connection: Connection, request: ProcessPayment, caller: Caller) -> RoutingRequest:
+    """Return what routing reads of a request. One without a token means the default method of the user, who needs to
+    have a customer at the provider then; which method that is, the provider knows when it is charged."""
+    asked = request.routing_request
+    able = frozenset() if INSTRUMENT in asked.given else providers_of_saved(asked.method)
+    if not able:
+        return asked
+    user = User(application_of_invoice(connection, request.invoice_id, caller), request.user_id)
+    has_customer = any(find_customer(connection, user, provider) is not None for provider in able)
+    return replace(asked, given=asked.given | {INSTRUMENT}) if has_customer else asked
+
+
+def _require_own_tokens(connection: Connection, payment: dict[str, Any], now: datetime) -> None:
+    """Refuse a token of another user, and leave out the customer that the user's payments have anyway.
+
+    Raises NotFound: it does not tell whether there is such a token."""
+    user, provider = User(payment["application"], payment["user_id"]), payment["provider"]
+    customer, method = payment["customer_token"], payment["method_token"]
+    if customer is not None and not owns_token(connection, provider, customer, user, now):
+        raise NotFound("no such customer_token of this user; leave it out, or check the user_id and the API key")
+    if method is not None and not checks_owner(provider) and not owns_token(connection, provider, method, user, now):
+        raise NotFound(
+            "no such payment_method_token of this user; check the user_id and the API key, or leave it out, so that "
+            "the customer approves this payment"
+        )
+    if customer is not None and customer == find_customer(connection, user, provider):
+        payment["customer_token"] = None
 
 
 def _payment_of_request(

@@ -37,6 +37,8 @@ from models.task_messages import TaskMessage, message_for_attempt
 
 # What becomes of such an attempt shows only at the provider.
 _MAY_HAVE_RUN = (AttemptStatus.OPEN, AttemptStatus.IN_DOUBT, AttemptStatus.PENDING)
+# As many as one sweep publishes of a table.
+_MOST_MESSAGES = 500
 # Built once: to build a statement costs more than to run it.
 _update_attempt = update(attempts).where(attempts.c.id == bindparam("row_id"))
 _select_schedule = select(
@@ -147,18 +149,20 @@ def count_attempt_failure(connection: Connection, locked: Row[Any], failures: in
     connection.execute(_update_attempt, values)
 
 
-def bring_doubt_forward(change: Change, payment_id: str) -> list[TaskMessage]:
-    """Make the next look-ups of a payment's attempts in doubt due now; return their messages."""
-    is_in_doubt = attempts.c.status == AttemptStatus.IN_DOUBT
+def bring_forward(change: Change, is_meant: ColumnElement[bool]) -> list[TaskMessage]:
+    """Make attempts due now that wait to be sent or are in doubt; return the messages of as many as a sweep publishes.
+
+    The sweep publishes the others."""
+    is_waiting = attempts.c.status.in_((AttemptStatus.DUE, AttemptStatus.IN_DOUBT))
     # A look-up that is running now has made the attempt due within its lease.
     is_idle = attempts.c.due_at > change.now + LEASE
     earlier = (
         update(attempts)
-        .where(attempts.c.payment_id == payment_id, is_in_doubt, is_idle)
+        .where(is_meant, is_waiting, is_idle)
         .values(due_at=change.now)
         .returning(attempts.c.id, attempts.c.verb, attempts.c.status)
     )
-    return [message_for_attempt(*row) for row in change.connection.execute(earlier)]
+    return [message_for_attempt(*row) for row in change.connection.execute(earlier)][:_MOST_MESSAGES]
 
 
 def bring_look_up_forward(

@@ -31,17 +31,23 @@ def open_entry(
     *,
     payment_id: str | None = None,
     webhook_event_id: str | None = None,
+    provider: str | None = None,
+    cash_balance_id: str | None = None,
     amount: int | None = None,
     currency: str | None = None,
     data: dict[str, Any] | None = None,
 ) -> None:
-    """Put a payment or a webhook event on the list, unless it stands there with this reason. `amount`: what is at
-    stake. `data` holds references and codes only."""
+    """Put a payment, a webhook event, a provider or a cash balance on the list, unless it stands there with this
+    reason.
+
+    `amount`: what is at stake. `data` holds references and codes only."""
     entry_id = new_id("attn", change.now)
     values = {
         "id": entry_id,
         "payment_id": payment_id,
         "webhook_event_id": webhook_event_id,
+        "provider": provider,
+        "cash_balance_id": cash_balance_id,
         "reason": reason,
         "amount": amount,
         "currency": currency,
@@ -50,7 +56,8 @@ def open_entry(
     }
     if insert_new(change.connection, attention, values):
         _record(change, "attention_opened", payment_id, {"entry": entry_id, "reason": reason})
-        _log.warning("attention %s: %s of %s needs a person", entry_id, reason, payment_id or webhook_event_id)
+        subject = payment_id or webhook_event_id or provider or cash_balance_id
+        _log.warning("attention %s: %s of %s needs a person", entry_id, reason, subject)
 
 
 def close_entries_of_payment(change: Change, payment_id: str, reasons: Iterable[Reason]) -> None:
@@ -61,6 +68,25 @@ def close_entries_of_payment(change: Change, payment_id: str, reasons: Iterable[
 def close_entries_of_webhook(change: Change, webhook_event_id: str) -> None:
     """Close the open entries of a webhook event that was applied after all."""
     _close(change, attention.c.webhook_event_id == webhook_event_id)
+
+
+def close_entries_of_provider(change: Change, provider: str) -> None:
+    """Close the open entries of a provider that accepts our credentials again."""
+    _close(change, attention.c.provider == provider)
+
+
+def close_entries_of_balance(change: Change, cash_balance_id: str, reason: Reason) -> None:
+    """Close the open entry of a cash balance with this reason: its money is used."""
+    _close(change, (attention.c.cash_balance_id == cash_balance_id) & (attention.c.reason == reason))
+
+
+def note_refusal(change: Change, cash_balance_id: str, refusal: str) -> None:
+    """Store in the open entries of a cash balance why the provider has not given its money back, as one word."""
+    is_meant = (attention.c.cash_balance_id == cash_balance_id) & _is_open
+    for row in change.connection.execute(select(attention.c.id, attention.c.data).where(is_meant)).all():
+        values = {"data": {**(row.data or {}), "refusal": refusal}}
+        change.connection.execute(update(attention).where(attention.c.id == row.id).values(values))
+        _record(change, "attention_refused", None, {"entry": row.id, "refusal": refusal})
 
 
 def lock_entry(connection: Connection, entry_id: str) -> Row[Any]:

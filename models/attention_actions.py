@@ -18,11 +18,12 @@ from domain.payment import UNFINISHED, AttemptStatus, State, Verb
 from models import transition
 from models.attempts import (
     add_attempt,
-    bring_doubt_forward,
+    bring_forward,
     has_attempt_in_flight,
     has_operation_in_flight,
 )
 from models.attention import close_entry, decide_entry, lock_entry
+from models.cash_balances import ask_to_return, lock_balance
 from models.change import Change
 from models.failing_rows import run_again
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key, store_response
@@ -37,11 +38,12 @@ WRITTEN_OFF = "write_off"
 
 
 class _Entry(NamedTuple):
-    """A locked entry, its locked payment if it is about one, and what is asked."""
+    """A locked entry, its locked payment or cash balance if it is about one, and what is asked."""
 
     row: Row[Any]
     payment: Row[Any] | None
     request: ResolveEntry
+    balance: Row[Any] | None = None
 
     @property
     def about(self) -> Row[Any]:
@@ -60,10 +62,12 @@ def resolve_entry(change: Change, entry_id: str, request: ResolveEntry, caller: 
     replay = reserve_key(connection, record, change.now)
     if replay is not None:
         return replay
-    # The payment is locked first, as everywhere.
-    payment_id = find_entry(connection, entry_id, None).payment_id
+    # The payment or the balance is locked first, as everywhere.
+    found = find_entry(connection, entry_id, None)
+    payment_id = found.payment_id
     payment = transition.lock_payment(connection, payment_id) if payment_id else None
-    entry = _Entry(lock_entry(connection, entry_id), payment, request)
+    balance = lock_balance(connection, found.cash_balance_id) if found.cash_balance_id else None
+    entry = _Entry(lock_entry(connection, entry_id), payment, request, balance)
     if entry.row.closed_at is not None:
         raise Conflict(f"this entry was closed by {entry.row.closed_by} already; nothing is left to decide")
     action = allowed_action(Reason(entry.row.reason), request.action)
@@ -84,7 +88,9 @@ def _release(change: Change, entry: _Entry) -> Messages:
 
 
 def _give_back(change: Change, entry: _Entry) -> Messages:
-    """Open a refund of what is left of each charge that was taken a second time."""
+    """Open a refund of what is left of each charge that was taken a second time, or return what fits no payment."""
+    if entry.balance is not None:
+        return (ask_to_return(change, entry.balance),)
     payment = entry.about
     messages = []
     for duplicate in _duplicates(change.connection, payment.id):
@@ -135,17 +141,24 @@ def _look_again(change: Change, entry: _Entry) -> Messages:
         case Reason.FAILING_ROW:
             message = run_again(change, entry.row.data["task"], entry.row.data["row"])
             return (message,) if message else ()
+        case Reason.CREDENTIALS_REFUSED:
+            return tuple(bring_forward(change, attempts.c.provider == entry.row.provider))
         case Reason.VOID_REFUSED:
-            return (_repeat(change, entry.about, Verb.VOID),)
+            return _repeat(change, entry.about, Verb.VOID)
         case Reason.CAPTURE_REFUSED:
-            return (_repeat(change, entry.about, Verb.CAPTURE),)
-    return tuple(bring_doubt_forward(change, entry.about.id))
+            return _repeat(change, entry.about, Verb.CAPTURE)
+    is_in_doubt = (attempts.c.payment_id == entry.about.id) & (attempts.c.status == AttemptStatus.IN_DOUBT)
+    return tuple(bring_forward(change, is_in_doubt))
 
 
-def _repeat(change: Change, payment: Row[Any], verb: Verb) -> Any:
-    """Open the newest refused attempt of a verb once more."""
+def _repeat(change: Change, payment: Row[Any], verb: Verb) -> Messages:
+    """Open the newest refused attempt of a verb once more, or send the one now that is sent on and on."""
     if has_operation_in_flight(change.connection, payment.id):
-        raise Conflict(BUSY)
+        is_sent_on = (attempts.c.verb == verb) & (attempts.c.status == AttemptStatus.DUE)
+        waiting = bring_forward(change, (attempts.c.payment_id == payment.id) & is_sent_on)
+        if not waiting:
+            raise Conflict(BUSY)
+        return tuple(waiting)
     refused = change.connection.execute(
         select(attempts)
         .where(attempts.c.payment_id == payment.id, attempts.c.verb == verb, attempts.c.status == AttemptStatus.FAILED)
@@ -162,7 +175,7 @@ def _repeat(change: Change, payment: Row[Any], verb: Verb) -> Any:
             transition.apply(change, message.row_id, OperationRequested())
         except IllegalTransition:
             raise Conflict("the payment has moved on, so there is nothing to repeat; close this entry") from None
-    return message
+    return (message,)
 
 
 def _replay(change: Change, entry: _Entry) -> Messages:
@@ -171,6 +184,8 @@ def _replay(change: Change, entry: _Entry) -> Messages:
 
 
 def _close(change: Change, entry: _Entry) -> Messages:
+    if entry.balance is not None and entry.balance.return_amount is not None:
+        raise Conflict("this money is on its way back; wait for that")
     if entry.payment is not None:
         payment = entry.payment
         is_doubtful = attempts.c.status == AttemptStatus.IN_DOUBT

@@ -6,33 +6,44 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, Row, or_, select, update
 
-from domain.comparison import LONGEST_WINDOW, STEPS, ShownRefund, is_refund_news
+from domain.attention import Reason
+from domain.comparison import (
+    LONGEST_WINDOW,
+    STEPS,
+    HoldFinding,
+    ShownRefund,
+    Window,
+    hold_finding,
+    is_held,
+    is_refund_news,
+    step_reached,
+)
+from domain.errors import IllegalTransition
 from domain.movement import MovementKind
-from domain.payment import AttemptStatus
+from domain.outcome import Outcome
+from domain.payment import AttemptStatus, State, Verb
 from models import transition
+from models.attempts import has_operation_in_flight
+from models.attention import open_entry
 from models.change import Change
+from models.movements import TAKING
 from models.session import insert_new
-from models.tables import attempts, comparisons, movements
+from models.tables import attempts, comparisons, movements, payments
 from models.task_messages import TaskMessage
 from models.webhook_matching import adopt_refund, match_attempt
 
-_TAKEN = (MovementKind.CHARGE, MovementKind.CAPTURE, MovementKind.DUPLICATE)
 
+class AtRest(NamedTuple):
+    """An attempt whose money is at rest, and the provider's object of it.
 
-class Window(NamedTuple):
-    """A span of time, without its beginning and with its end."""
-
-    after: datetime
-    until: datetime
-
-
-class Charge(NamedTuple):
-    """An attempt that took money, and the provider's object of it."""
+    `is_hold`: it holds money that is not taken. Otherwise it took money."""
 
     attempt_id: str
     reference: str
+    is_hold: bool
+    booked_at: datetime
 
 
 def next_window(connection: Connection, provider: str, now: datetime) -> Window:
@@ -50,29 +61,40 @@ def move_position(connection: Connection, provider: str, position: datetime) -> 
     connection.execute(update(comparisons).where(row, comparisons.c.position < position).values(position=position))
 
 
-def charges_due(connection: Connection, provider: str, window: Window) -> list[Charge]:
-    """Return the charges that a step of the schedule reaches within a window."""
+def at_rest_due(connection: Connection, provider: str, window: Window) -> list[tuple[datetime, AtRest]]:
+    """Return the money that reaches a step of the schedule within a window, and when it does, in this order."""
     booked = movements.c.booked_at
     spans = [(booked > window.after - step) & (booked <= window.until - step) for step in STEPS]
-    return _charges(connection, provider, or_(*spans))
+    found = [(step_reached(row.booked_at, window), row) for row in _at_rest(connection, provider, or_(*spans))]
+    return sorted(found, key=lambda due: due[0])
 
 
-def charges_since(connection: Connection, provider: str, since: datetime) -> list[Charge]:
-    """Return the charges whose money was booked since then."""
-    return _charges(connection, provider, movements.c.booked_at >= since)
+def at_rest_within(connection: Connection, provider: str, window: Window) -> list[AtRest]:
+    """Return the money that was booked within a time."""
+    booked = movements.c.booked_at
+    return _at_rest(connection, provider, (booked > window.after) & (booked <= window.until))
 
 
-def _charges(connection: Connection, provider: str, is_meant: Any) -> list[Charge]:
-    is_charge = (attempts.c.payment_id == movements.c.payment_id) & (
+def _at_rest(connection: Connection, provider: str, is_meant: Any) -> list[AtRest]:
+    is_same = (attempts.c.payment_id == movements.c.payment_id) & (
         attempts.c.provider_reference == movements.c.provider_id
     )
+    is_hold = movements.c.kind == MovementKind.AUTHORIZATION
+    stands = (payments.c.state == State.AUTHORIZED) & (attempts.c.status == AttemptStatus.SUCCEEDED)
     query = (
-        select(attempts.c.id, attempts.c.provider_reference)
-        .join(movements, is_charge)
-        .where(movements.c.provider == provider, movements.c.kind.in_(_TAKEN), is_meant)
+        select(attempts.c.id, attempts.c.provider_reference, is_hold, movements.c.booked_at)
+        .join(attempts, is_same)
+        .join(payments, payments.c.id == movements.c.payment_id)
+        .where(
+            movements.c.provider == provider,
+            # An operation on the object may have its reference too.
+            attempts.c.verb.in_([Verb.CHARGE, Verb.AUTHORIZE]),
+            movements.c.kind.in_(TAKING) | (is_hold & stands),
+            is_meant,
+        )
         .order_by(movements.c.booked_at)
     )
-    return [Charge(*row) for row in connection.execute(query)]
+    return [AtRest(*row) for row in connection.execute(query)]
 
 
 def unknown_refunds(change: Change, provider: str, shown: Iterable[ShownRefund]) -> list[ShownRefund]:
@@ -80,7 +102,7 @@ def unknown_refunds(change: Change, provider: str, shown: Iterable[ShownRefund])
     return [refund for refund in shown if _is_news(change, provider, refund)]
 
 
-def take_in(change: Change, provider: str, charge: Charge, shown: Iterable[ShownRefund]) -> tuple[TaskMessage, ...]:
+def take_in(change: Change, provider: str, charge: AtRest, shown: Iterable[ShownRefund]) -> tuple[TaskMessage, ...]:
     """Book what the provider shows and the books do not have; return what to publish after the commit.
 
     A refund that somebody else made becomes an attempt in doubt, which its look-up decides."""
@@ -99,3 +121,39 @@ def _is_news(change: Change, provider: str, refund: ShownRefund) -> bool:
     known = match_attempt(change, provider, refund.reference, refund.attempt_id)
     status = change.connection.scalar(select(attempts.c.status).where(attempts.c.id == known)) if known else None
     return is_refund_news(AttemptStatus(status) if status else None, refund.outcome)
+
+
+def lock_hold(change: Change, hold: AtRest) -> Row[Any] | None:
+    """Lock an authorization that still stands; None for one that has ended, or that one of our operations is ending."""
+    row = transition.lock_attempt(change.connection, hold.attempt_id)
+    stands = is_held(State(row.state), AttemptStatus(row.attempt_status))
+    return row if stands and not has_operation_in_flight(change.connection, row.id) else None
+
+
+def judge_hold(change: Change, hold: AtRest, fencing_token: int, shown: Outcome) -> HoldFinding:
+    """Return what the provider's look-up means for a hold. One that was written meanwhile agrees."""
+    row = lock_hold(change, hold)
+    if row is None or row.attempt_fencing_token != fencing_token:
+        return HoldFinding.AGREES
+    return _judge(change, row, shown)
+
+
+def book_hold(change: Change, hold: AtRest, fencing_token: int, shown: Outcome) -> tuple[TaskMessage, ...]:
+    """Book what became of a hold beside Celeriac, or leave it to a person; return what to publish after the commit."""
+    row = lock_hold(change, hold)
+    if row is None or row.attempt_fencing_token != fencing_token:
+        return ()
+    if _judge(change, row, shown) is HoldFinding.CONTRADICTS:
+        data = {"attempt": row.attempt_id, "provider": row.attempt_provider, "shown": type(shown).__name__.lower()}
+        amount, currency = row.authorized, row.currency
+        open_entry(change, Reason.HOLD_CONTRADICTING, payment_id=row.id, amount=amount, currency=currency, data=data)
+        return ()
+    return transition.apply(change, row, shown, fencing_token).messages
+
+
+def _judge(change: Change, row: Row[Any], shown: Outcome) -> HoldFinding:
+    try:
+        is_news: bool | None = transition.changes_anything(change, row, shown)
+    except IllegalTransition:
+        is_news = None
+    return hold_finding(shown, row.authorized, is_news=is_news)

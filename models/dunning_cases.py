@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, bindparam, exists, insert
 from domain.dunning import CaseState
 from domain.payment import DunningCase
 from models.change import Change
-from models.tables import dunning_cases
+from models.tables import dunning_cases, payments
 
 _find_case = select(dunning_cases).where(dunning_cases.c.payment_id == bindparam("payment_id"))
 
@@ -69,4 +69,6 @@ def has_other_open_case(payment: Row[Any]) -> ColumnElement[bool]:
         dunning_cases.c.subscription_id == payment.subscription_id,
         dunning_cases.c.payment_id != payment.id,
         dunning_cases.c.state.in_([CaseState.RETRYING, CaseState.IN_GRACE]),
+        payments.c.id == dunning_cases.c.payment_id,
+        payments.c.application == payment.application,
     )

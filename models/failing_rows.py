@@ -14,10 +14,12 @@ from domain.payment import AttemptStatus
 from models import transition
 from models.attempts import count_attempt_failure, postpone
 from models.attention import open_entry
+from models.cash_balances import count_balance_failure, lock_balance, read_again
 from models.change import Change
 from models.dunning_cases import count_case_failure, find_case_row, postpone_case
 from models.task_messages import (
     CAPTURE_VOID_REFUND,
+    CASH_BALANCE,
     CHARGE,
     DUNNING,
     RECONCILE,
@@ -80,6 +82,15 @@ def _count_of_event(change: Change, row_id: str) -> _Failed | None:
     return _Failed(failures, {"webhook_event_id": row_id})
 
 
+def _count_of_balance(change: Change, balance_id: str) -> _Failed | None:
+    balance = lock_balance(change.connection, balance_id)
+    if balance is None:
+        return None
+    failures = balance.failures + 1
+    count_balance_failure(change.connection, balance, failures, change.now + failure_delay(failures))
+    return _Failed(failures, {"cash_balance_id": balance_id})
+
+
 def _run_attempt(change: Change, attempt_id: str) -> TaskMessage | None:
     locked = transition.lock_attempt(change.connection, attempt_id)
     status, due_at = AttemptStatus(locked.attempt_status), locked.attempt_due_at
@@ -102,9 +113,11 @@ _COUNTERS: dict[str, Callable[[Change, str], _Failed | None]] = {
     **dict.fromkeys(_OF_ATTEMPTS, _count_of_attempt),
     DUNNING: _count_of_case,
     WEBHOOK: _count_of_event,
+    CASH_BALANCE: _count_of_balance,
 }
 _RUNS: dict[str, Callable[[Change, str], TaskMessage | None]] = {
     **dict.fromkeys(_OF_ATTEMPTS, _run_attempt),
     DUNNING: _run_case,
     WEBHOOK: replay_event,
+    CASH_BALANCE: read_again,
 }

@@ -20,7 +20,8 @@ from models import transition
 from models.accept_payment import first_attempt, new_payment, store_payment
 from models.change import Change
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key, store_response
-from models.invoices import lock_invoice
+from models.invoices import application_of_invoice, lock_invoice
+from models.provider_customers import User, find_customer
 from models.queries import invoice_position
 from models.request_bodies import CreateIntent
 from models.tables import attempts, payments
@@ -44,7 +45,7 @@ _intents = (
 @dataclass(frozen=True, slots=True)
 class FrontEndIntent:
     """A payment that a front end confirms. `reference` None: the provider's intent is not created yet. `retries`: how
-    often its creation has failed."""
+    often its creation has failed. `customer_token`: the user's customer at the provider, if there is one."""
 
     payment_id: str
     attempt_id: str
@@ -53,6 +54,8 @@ class FrontEndIntent:
     money: Money
     reference: str | None
     retries: int = 0
+    user: User | None = None
+    customer_token: str | None = None
 
 
 def accept_intent(
@@ -64,10 +67,11 @@ def accept_intent(
     not be created goes on with the same payment. Raises CollectionInProgress, AmountAboveOpen or what `route` raises.
     """
     connection = change.connection
-    invoice = lock_invoice(connection, request.invoice_id, caller.application)
+    application = application_of_invoice(connection, request.invoice_id, caller)
+    invoice = lock_invoice(connection, request.invoice_id, application)
     record = IdempotencyRecord(invoice.application, key, "intent", request)
     replay = reserve_key(connection, record, change.now)
-    position = invoice_position(connection, invoice.id)
+    position = invoice_position(connection, invoice.id, invoice.application)
     for payment_id in (replay.payment_id if replay else None, position.live_payment):
         open_intent = _find_intent(connection, payment_id) if payment_id else None
         if open_intent is not None and open_intent.reference is not None:
@@ -79,27 +83,29 @@ def accept_intent(
     # The browser brings the instrument, so the request counts as having one.
     given = frozenset({"payment_method_token"})
     provider = route(RoutingRequest(PaymentMethod.STRIPE, money, given=given))[0].provider
-    failed = _find_failed(connection, invoice.id, provider, money.minor)
+    failed = _find_failed(connection, invoice, provider, money.minor)
     if failed is not None:
         intent = _claim_again(change, failed)
     else:
-        intent = _store_intent(change, invoice.application, invoice.id, invoice.user_id, provider, money)
+        intent = _store_intent(change, invoice, provider, money, request.return_url)
     store_response(connection, record, ApiResponse(201, {}, intent.payment_id))
-    return intent
+    user = User(invoice.application, invoice.user_id)
+    return replace(intent, user=user, customer_token=find_customer(connection, user, provider))
 
 
 def _store_intent(
-    change: Change, application: str, invoice_id: str, user_id: str, provider: str, money: Money
+    change: Change, invoice: Row[Any], provider: str, money: Money, return_url: str | None
 ) -> FrontEndIntent:
     payment = new_payment(
-        application,
+        invoice.application,
         money,
         change.now,
-        invoice_id=invoice_id,
-        user_id=user_id,
+        invoice_id=invoice.id,
+        user_id=invoice.user_id,
         method=PaymentMethod.STRIPE,
         provider=provider,
         is_client_confirmed=True,
+        return_url=return_url,
     )
     attempt = first_attempt(payment, Verb.CHARGE, change.actor, change.now)
     store_payment(change.connection, payment, attempt, change.actor, change.now)
@@ -112,12 +118,12 @@ def _claim_again(change: Change, failed: FrontEndIntent) -> FrontEndIntent:
     return replace(failed, fencing_token=started.fencing_token, retries=failed.retries + 1)
 
 
-def _find_failed(connection: Connection, invoice_id: str, provider: str, minor: int) -> FrontEndIntent | None:
+def _find_failed(connection: Connection, invoice: Row[Any], provider: str, minor: int) -> FrontEndIntent | None:
     """Return the newest payment of the invoice whose intent could not be created, if it asks for the same money."""
-    is_meant = (payments.c.invoice_id == invoice_id) & (payments.c.state == State.FAILED)
+    is_of_invoice = (payments.c.invoice_id == invoice.id) & (payments.c.application == invoice.application)
     is_same = (payments.c.provider == provider) & (payments.c.amount == minor)
-    is_uncreated = attempts.c.provider_reference.is_(None)
-    newest = _intents.where(is_meant, is_same, is_uncreated).order_by(payments.c.id.desc()).limit(1)
+    is_uncreated = (payments.c.state == State.FAILED) & attempts.c.provider_reference.is_(None)
+    newest = _intents.where(is_of_invoice, is_same, is_uncreated).order_by(payments.c.id.desc()).limit(1)
     return _intent(connection.execute(newest).one_or_none())
 
 

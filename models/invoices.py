@@ -5,24 +5,27 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import ColumnElement, Connection, Row, select, update
 
 from domain.errors import InvoiceMismatch, NotFound
 from domain.invoice import require_amount_change, require_chargeable
 from domain.money import Money
 from models.idempotency import ApiResponse, Caller
+from models.names import find_application
 from models.queries import invoice_position, show_invoice
 from models.request_bodies import ProcessPayment, UpsertInvoice
 from models.session import insert_new
 from models.tables import invoices
 
-# Owner of a new invoice that comes through the broker and names no application.
+# Owner of a new invoice whose sender belongs to no application and names none.
 DEFAULT_APPLICATION = "default"
 
 
-def application_of_invoice(connection: Connection, invoice_id: str) -> str | None:
-    """Return the application that owns an invoice, if the invoice exists."""
-    return connection.scalar(select(invoices.c.application).where(invoices.c.id == invoice_id))
+def application_of_invoice(connection: Connection, invoice_id: str, caller: Caller) -> str:
+    """Return whose invoice is meant: the caller's, else that of the only application that has one of this name.
+
+    Raises AmbiguousName."""
+    return caller.application or find_application(connection, invoices, invoice_id) or DEFAULT_APPLICATION
 
 
 def create_or_lock_invoice(
@@ -47,13 +50,14 @@ def create_or_lock_invoice(
         raise InvoiceMismatch("the invoice belongs to another user_id; send the one it was made with")
     if invoice.currency != money.currency:
         raise InvoiceMismatch(f"the invoice is in {invoice.currency}; send that currency")
-    require_chargeable(invoice_position(connection, invoice.id), money.minor)
+    require_chargeable(invoice_position(connection, invoice.id, application), money.minor)
 
 
-def lock_invoice(connection: Connection, invoice_id: str, application: str | None) -> Row[Any]:
+def lock_invoice(connection: Connection, invoice_id: str, application: str) -> Row[Any]:
     """Lock an invoice of the application, so that its collections are decided one after the other. Raises NotFound."""
-    row = connection.execute(select(invoices).where(invoices.c.id == invoice_id).with_for_update()).one_or_none()
-    if row is None or (application is not None and row.application != application):
+    query = select(invoices).where(_is_named(invoice_id, application)).with_for_update()
+    row = connection.execute(query).one_or_none()
+    if row is None:
         raise NotFound("no such invoice; check the id and the API key")
     return row
 
@@ -61,9 +65,11 @@ def lock_invoice(connection: Connection, invoice_id: str, application: str | Non
 def upsert_invoice(
     connection: Connection, invoice_id: str, request: UpsertInvoice, caller: Caller, now: datetime
 ) -> ApiResponse:
-    """Create or change an invoice. Its currency and user stay, and it never falls below what is collected."""
+    """Create or change an invoice. Its currency and user stay, and it never falls below what is collected.
+
+    Raises AmbiguousName, InvoiceMismatch, Conflict, CollectionInProgress or AmountAboveOpen."""
     money = Money.parse(request.amount, request.currency)
-    application = caller.application or DEFAULT_APPLICATION
+    application = application_of_invoice(connection, invoice_id, caller)
     values = {
         "user_id": request.user_id,
         "amount": money.minor,
@@ -75,9 +81,13 @@ def upsert_invoice(
     keys = {"id": invoice_id, "application": application, "created_at": now}
     is_new = insert_new(connection, invoices, values | keys)
     if not is_new:
-        row = lock_invoice(connection, invoice_id, caller.application)
+        row = lock_invoice(connection, invoice_id, application)
         if (row.user_id, row.currency) != (request.user_id, money.currency):
             raise InvoiceMismatch("user_id and currency of an invoice cannot change; make a new invoice")
-        require_amount_change(invoice_position(connection, invoice_id), money.minor)
-        connection.execute(update(invoices).where(invoices.c.id == invoice_id).values(values))
-    return ApiResponse(201 if is_new else 200, show_invoice(connection, invoice_id, caller.application))
+        require_amount_change(invoice_position(connection, invoice_id, application), money.minor)
+        connection.execute(update(invoices).where(_is_named(invoice_id, application)).values(values))
+    return ApiResponse(201 if is_new else 200, show_invoice(connection, invoice_id, application))
+
+
+def _is_named(invoice_id: str, application: str) -> ColumnElement[bool]:
+    return (invoices.c.id == invoice_id) & (invoices.c.application == application)

@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, case, func, insert, select
+from sqlalchemy import Connection, Row, func, insert, select
 
 from domain.movement import AMOUNTS, Movement, MovementKind, amounts_of
 from models.change import Change
-from models.tables import movements, payments
+from models.tables import cash_balances, movements, payments
 
 _insert_movement = insert(movements)
 # Kinds that take the customer's money.
 TAKING = (MovementKind.CHARGE, MovementKind.CAPTURE, MovementKind.DUPLICATE)
-# Payments that are compared at once: a page is one statement.
+# Payments that are compared at once.
 _PAGE = 5_000
 
 
 def book(change: Change, payment: Row[Any], attempt_id: str | None, provider: str, moved: Iterable[Movement]) -> None:
     """Append movements of a locked payment. Raises IntegrityError if one of them is booked already."""
+    subject = {"payment_id": payment.id, "cash_balance_id": None, "attempt_id": attempt_id}
+    _book(change, subject | {"provider": provider, "currency": payment.currency}, moved)
+
+
+def book_of_balance(change: Change, balance: Row[Any], moved: Iterable[Movement]) -> None:
+    """Append movements of a locked cash balance. Raises IntegrityError if one of them is booked already."""
+    subject = {"payment_id": None, "cash_balance_id": balance.id, "attempt_id": None}
+    _book(change, subject | {"provider": balance.provider, "currency": balance.currency}, moved)
+
+
+def _book(change: Change, subject: dict[str, Any], moved: Iterable[Movement]) -> None:
     rows = [
         {
-            "payment_id": payment.id,
-            "attempt_id": attempt_id,
-            "provider": provider,
+            **subject,
             "provider_id": movement.provider_id,
             "kind": movement.kind,
             "amount": movement.amount,
-            "currency": payment.currency,
             "source": change.actor,
             "booked_at": change.now,
         }
@@ -54,9 +63,9 @@ def is_duplicate(connection: Connection, provider: str, reference: str) -> bool:
 
 
 class Difference(NamedTuple):
-    """An amount of a payment that is not the sum of its movements, both in minor units."""
+    """An amount of a payment or a cash balance that is not the sum of its movements, both in minor units."""
 
-    payment_id: str
+    subject_id: str
     amount: str
     stored: int
     booked: int
@@ -69,27 +78,54 @@ def count(connection: Connection) -> tuple[int, int]:
 
 
 def differences(connection: Connection) -> Iterator[Difference]:
-    """Yield every amount of every payment that is not the sum of its movements, by the payments' ids."""
+    """Yield every amount of every payment and cash balance that is not the sum of its movements, by their ids."""
+    yield from _differences_of_payments(connection)
+    yield from _differences_of_balances(connection)
+
+
+def _differences_of_balances(connection: Connection) -> Iterator[Difference]:
+    booked = (
+        select(func.coalesce(func.sum(movements.c.amount), 0))
+        .where(movements.c.cash_balance_id == cash_balances.c.id)
+        .scalar_subquery()
+    )
+    stored = select(cash_balances.c.id, cash_balances.c.available, booked, cash_balances.c.currency)
+    for row in connection.execute(stored.where(cash_balances.c.available != booked).order_by(cash_balances.c.id)):
+        yield Difference(row[0], "available", row[1], int(row[2]), row[3])
+
+
+def _differences_of_payments(connection: Connection) -> Iterator[Difference]:
     after = ""
-    while page := connection.execute(_page(after)).all():
-        for row in page:
-            booked = amounts_of({kind: int(getattr(row, f"sum_{kind}")) for kind in MovementKind})
-            for amount in AMOUNTS:
-                if getattr(row, amount) != booked[amount]:
-                    yield Difference(row.id, amount, getattr(row, amount), booked[amount], row.currency)
-        after = page[-1].id
+    while last := connection.scalar(_last_of_page(after)):
+        # One statement reads a payment with its movements: read apart, one could be newer than the other.
+        rows = connection.execute(_page(after, last))
+        for _, kinds in groupby(rows, key=lambda row: row.id):
+            yield from _differences(list(kinds))
+        after = last
 
 
-def _page(after: str) -> Any:
-    chosen = select(payments).where(payments.c.id > after).order_by(payments.c.id).limit(_PAGE).subquery()
-    sums = [
-        func.coalesce(func.sum(case((movements.c.kind == kind, movements.c.amount), else_=0)), 0).label(f"sum_{kind}")
-        for kind in MovementKind
-    ]
-    amounts = [chosen.c[amount] for amount in AMOUNTS]
+def _differences(rows: list[Row[Any]]) -> Iterator[Difference]:
+    """Yield the differences of one payment. `rows`: the payment with the sum of each kind of movement."""
+    payment = rows[0]
+    booked = amounts_of({MovementKind(row.kind): int(row.total) for row in rows if row.kind is not None})
+    for amount in AMOUNTS:
+        if getattr(payment, amount) != booked[amount]:
+            yield Difference(payment.id, amount, getattr(payment, amount), booked[amount], payment.currency)
+
+
+def _last_of_page(after: str) -> Any:
+    page = select(payments.c.id).where(payments.c.id > after).order_by(payments.c.id).limit(_PAGE).subquery()
+    return select(func.max(page.c.id))
+
+
+def _page(after: str, last: str) -> Any:
+    read = (payments.c.id, payments.c.currency, *(payments.c[amount] for amount in AMOUNTS))
+    # The bounds of the page once more: otherwise PostgreSQL reads all movements for each page.
+    is_of_page = (movements.c.payment_id > after) & (movements.c.payment_id <= last)
     return (
-        select(chosen.c.id, chosen.c.currency, *amounts, *sums)
-        .join(movements, movements.c.payment_id == chosen.c.id, isouter=True)
-        .group_by(chosen.c.id, chosen.c.currency, *amounts)
-        .order_by(chosen.c.id)
+        select(*read, movements.c.kind, func.sum(movements.c.amount).label("total"))
+        .join(movements, (movements.c.payment_id == payments.c.id) & is_of_page, isouter=True)
+        .where(payments.c.id > after, payments.c.id <= last)
+        .group_by(*read, movements.c.kind)
+        .order_by(payments.c.id)
     )

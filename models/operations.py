@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from domain.allowed_operations import (
+    ACCEPTED,
     BUSY,
     CancelAction,
     Cancellable,
@@ -84,6 +85,7 @@ class CustomerReturn:
     """Where a customer who comes back from a provider goes next, and what to publish after the commit."""
 
     payment_id: str
+    state: State
     return_url: str | None
     messages: Messages
 
@@ -92,7 +94,14 @@ def look_up_now(change: Change, attempt_id: str) -> CustomerReturn:
     """Make the next look-up of an attempt that waits for its customer or bank due now, or in a few seconds if another
     visit has just done so. Raises NotFound."""
     row = change.connection.execute(
-        select(payments.c.id, payments.c.return_url, attempts.c.verb, attempts.c.status, attempts.c.visited_at)
+        select(
+            payments.c.id,
+            payments.c.state,
+            payments.c.return_url,
+            attempts.c.verb,
+            attempts.c.status,
+            attempts.c.visited_at,
+        )
         .join(attempts, attempts.c.payment_id == payments.c.id)
         .where(attempts.c.id == attempt_id)
     ).one_or_none()
@@ -100,7 +109,7 @@ def look_up_now(change: Change, attempt_id: str) -> CustomerReturn:
         raise NotFound("no such payment")
     due_at = bring_look_up_forward(change.connection, attempt_id, row.visited_at, change.now)
     messages = (message_for_attempt(attempt_id, row.verb, row.status),) if due_at == change.now else ()
-    return CustomerReturn(row.id, row.return_url, messages)
+    return CustomerReturn(row.id, State(row.state), row.return_url, messages)
 
 
 def _respond_once(
@@ -173,8 +182,8 @@ def carry_out_review(change: Change, row: Row[Any], request: ReviewPayment) -> M
         return _resolve_mismatch(change, row, is_approval=is_approval)
     require_reviewable(state)
     if is_approval:
-        position = invoice_position(change.connection, row.invoice_id)
-        is_canceled = is_subscription_canceled(change.connection, row.subscription_id)
+        position = invoice_position(change.connection, row.invoice_id, row.application)
+        is_canceled = is_subscription_canceled(change.connection, row)
         require_still_owed(position, row.amount, is_subscription_canceled=is_canceled)
     held = _attempt_of(change.connection, row.id, *sorted(IN_FLIGHT))
     transition.apply(change, held.id, ReviewDecided(is_approval))
@@ -182,11 +191,15 @@ def carry_out_review(change: Change, row: Row[Any], request: ReviewPayment) -> M
 
 
 def _resolve_mismatch(change: Change, row: Row[Any], *, is_approval: bool) -> Messages:
-    """Accept money that does not match what was asked, or give up on it; a person then gives it back."""
+    """Accept money that does not match what was asked, or give up on it: what is held is released, and what came is
+    given back by a person."""
     in_flight = has_operation_in_flight(change.connection, row.id)
-    require_mismatch_decision(State(row.state), row.received, is_approval=is_approval, has_attempt_in_flight=in_flight)
+    amount = row.received or row.authorized
+    require_mismatch_decision(State(row.state), amount, is_approval=is_approval, has_attempt_in_flight=in_flight)
     if is_approval:
-        return (_open(change, row, Verb.CAPTURE, row.received),)
+        return (_open(change, row, Verb.CAPTURE, amount, reason=ACCEPTED if row.received else None),)
+    if not row.received:
+        return (_open(change, row, Verb.VOID, amount),)
     transition.apply_to_payment(change, row.id, CancelRequested())
     return ()
 

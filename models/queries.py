@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Table, and_, case, func, select
 
 from domain.attention import ACTIONS, Reason
 from domain.dunning import CaseState
@@ -14,10 +14,12 @@ from domain.errors import NotFound
 from domain.invoice import InvoicePosition
 from domain.money import decimal_text
 from domain.payment import COLLECTED, IN_DUNNING, LIVE, AttemptStatus
+from models.names import find_application
 from models.tables import (
     assessments,
     attempts,
     attention,
+    cash_balances,
     dunning_cases,
     events,
     invoices,
@@ -31,6 +33,7 @@ _DISPUTE_EVENTS = (
     *("dispute_opened", "dispute_updated", "dispute_won", "dispute_lost", "dispute_closed"),
     "debit_returned",
 )
+_is_of_invoice = and_(payments.c.invoice_id == invoices.c.id, payments.c.application == invoices.c.application)
 
 
 def find_payment(connection: Connection, payment_id: str, application: str | None) -> Row[Any]:
@@ -93,7 +96,11 @@ def find_attempt(connection: Connection, providers: Iterable[str], reference: st
 def list_payments(
     connection: Connection, application: str | None, invoice_id: str | None, after: str | None, limit: int
 ) -> list[dict[str, Any]]:
-    """Return up to `limit` payments after the id `after`, oldest first."""
+    """Return up to `limit` payments after the id `after`, oldest first. `application` None sees all.
+
+    Raises AmbiguousName for an invoice of several applications of which none is named."""
+    if application is None and invoice_id is not None:
+        application = find_application(connection, invoices, invoice_id)
     query = select(payments).order_by(payments.c.id).limit(limit)
     if application is not None:
         query = query.where(payments.c.application == application)
@@ -115,6 +122,7 @@ def payment_view(row: Any, tries: Iterable[Any]) -> dict[str, Any]:
     return {
         "id": row["id"],
         "status": row["state"],
+        "application": row["application"],
         "invoice_id": row["invoice_id"],
         "subscription_id": row["subscription_id"],
         "user_id": row["user_id"],
@@ -159,13 +167,16 @@ def attempt_view(row: Any, currency: str) -> dict[str, Any]:
 
 
 def show_invoice(connection: Connection, invoice_id: str, application: str | None) -> dict[str, Any]:
-    """Return an invoice with what is collected and what is outstanding. Raises NotFound."""
-    row = connection.execute(select(invoices).where(invoices.c.id == invoice_id)).one_or_none()
-    if row is None or (application is not None and row.application != application):
+    """Return an invoice with what is collected and what is outstanding. `application` None: the one that has it.
+
+    Raises NotFound, AmbiguousName."""
+    row = _find_named(connection, invoices, invoice_id, application)
+    if row is None:
         raise NotFound("no such invoice; check the id and the API key")
-    position = invoice_position(connection, invoice_id)
+    position = invoice_position(connection, invoice_id, row.application)
     return {
         "invoice_id": row.id,
+        "application": row.application,
         "user_id": row.user_id,
         "amount": decimal_text(row.amount, row.currency),
         "collected_amount": decimal_text(position.collected, row.currency),
@@ -178,27 +189,40 @@ def show_invoice(connection: Connection, invoice_id: str, application: str | Non
     }
 
 
-def invoice_position(connection: Connection, invoice_id: str) -> InvoicePosition:
-    """Return what has been collected on an invoice, and what is collecting it now."""
+def _find_named(connection: Connection, names: Table, name: str, application: str | None) -> Row[Any] | None:
+    owner = application or find_application(connection, names, name)
+    return connection.execute(select(names).where(names.c.id == name, names.c.application == owner)).one_or_none()
+
+
+def invoice_position(connection: Connection, invoice_id: str, application: str) -> InvoicePosition:
+    """Return what has been collected on an application's invoice, and what is collecting it now."""
     kept = case((payments.c.state.in_(sorted(COLLECTED)), payments.c.captured - payments.c.lost), else_=0)
     captured = func.coalesce(func.sum(kept), 0)
     live = func.max(case((payments.c.state.in_(sorted(LIVE)), payments.c.id)))
     dunned = func.max(case((payments.c.state.in_(sorted(IN_DUNNING)), 1), else_=0))
     row = connection.execute(
         select(invoices.c.amount, invoices.c.currency, captured, live, dunned)
-        .join(payments, payments.c.invoice_id == invoices.c.id, isouter=True)
-        .where(invoices.c.id == invoice_id)
+        .join(payments, _is_of_invoice, isouter=True)
+        .where(invoices.c.id == invoice_id, invoices.c.application == application)
         .group_by(invoices.c.amount, invoices.c.currency)
     ).one()
     return InvoicePosition(row[0], row[1], int(row[2]), row[3], bool(row[4]))
 
 
 def show_subscription(connection: Connection, subscription_id: str, application: str | None) -> dict[str, Any]:
-    """Return a subscription and whether its payments are up to date. Raises NotFound."""
-    row = connection.execute(select(subscriptions).where(subscriptions.c.id == subscription_id)).one_or_none()
-    if row is None or (application is not None and row.application != application):
+    """Return a subscription and whether its payments are up to date. `application` None: the one that has it.
+
+    Raises NotFound, AmbiguousName."""
+    row = _find_named(connection, subscriptions, subscription_id, application)
+    if row is None:
         raise NotFound("no such subscription; check the id and the API key")
-    return {"id": row.id, "user_id": row.user_id, "status": row.status, "updated_at": _text(row.updated_at)}
+    return {
+        "id": row.id,
+        "application": row.application,
+        "user_id": row.user_id,
+        "status": row.status,
+        "updated_at": _text(row.updated_at),
+    }
 
 
 def timeline(connection: Connection, payment_id: str) -> list[Row[Any]]:
@@ -233,7 +257,11 @@ def what_happens_next(connection: Connection, payment_id: str) -> list[tuple[dat
 
 def movements_of(connection: Connection, payment_id: str) -> list[dict[str, Any]]:
     """Return the movements of a payment's money, in the order in which they were booked."""
-    booked = select(movements).where(movements.c.payment_id == payment_id).order_by(movements.c.id)
+    return _movements(connection, movements.c.payment_id == payment_id)
+
+
+def _movements(connection: Connection, is_meant: ColumnElement[bool]) -> list[dict[str, Any]]:
+    booked = select(movements).where(is_meant).order_by(movements.c.id)
     return [
         {
             "kind": row.kind,
@@ -250,10 +278,12 @@ def movements_of(connection: Connection, payment_id: str) -> list[dict[str, Any]
 
 # An entry about a webhook event is the application's whose payment the event is about.
 _payment_of_entry = func.coalesce(attention.c.payment_id, webhook_events.c.payment_id)
+_application_of_entry = func.coalesce(payments.c.application, cash_balances.c.application)
 _entries = (
-    select(attention, _payment_of_entry.label("about"), payments.c.application)
+    select(attention, _payment_of_entry.label("about"), _application_of_entry.label("application"))
     .join(webhook_events, webhook_events.c.id == attention.c.webhook_event_id, isouter=True)
     .join(payments, payments.c.id == _payment_of_entry, isouter=True)
+    .join(cash_balances, cash_balances.c.id == attention.c.cash_balance_id, isouter=True)
 )
 
 
@@ -278,7 +308,7 @@ def list_entries(
     """Return up to `limit` entries of the attention list after the id `after`, oldest first."""
     query = _entries.order_by(attention.c.id).limit(limit)
     if application is not None:
-        query = query.where(payments.c.application == application)
+        query = query.where(_application_of_entry == application)
     if is_open is not None:
         query = query.where(attention.c.closed_at.is_(None) if is_open else attention.c.closed_at.is_not(None))
     if reason is not None:
@@ -293,9 +323,11 @@ def show_entry(connection: Connection, entry_id: str, application: str | None) -
     row = find_entry(connection, entry_id, application)
     event = connection.execute(select(webhook_events).where(webhook_events.c.id == row.webhook_event_id)).one_or_none()
     payment = show_payment(connection, row.about, application) if row.about else None
+    balance = row.cash_balance_id and _show_balance(connection, row.cash_balance_id)
     return entry_view(row) | {
         "payment": payment,
-        "movements": payment["movements"] if payment else [],
+        "cash_balance": balance,
+        "movements": (payment or balance or {"movements": []})["movements"],
         # The event's text stays in the database: it may name the payer.
         "webhook": event
         and {
@@ -309,6 +341,19 @@ def show_entry(connection: Connection, entry_id: str, application: str | None) -
     }
 
 
+def _show_balance(connection: Connection, balance_id: str) -> dict[str, Any]:
+    """Return a customer's money that fits no payment, with its movements."""
+    row = connection.execute(select(cash_balances).where(cash_balances.c.id == balance_id)).one()
+    return {
+        "id": row.id,
+        "user_id": row.user_id,
+        "provider": row.provider,
+        "available": decimal_text(row.available, row.currency),
+        "currency": row.currency,
+        "movements": _movements(connection, movements.c.cash_balance_id == balance_id),
+    }
+
+
 def entry_view(row: Row[Any]) -> dict[str, Any]:
     """Return the public form of an entry. `actions`: what may be decided on it while it is open."""
     return {
@@ -317,6 +362,8 @@ def entry_view(row: Row[Any]) -> dict[str, Any]:
         "since": _text(row.opened_at),
         "payment_id": row.about,
         "webhook_event_id": row.webhook_event_id,
+        "provider": row.provider,
+        "cash_balance_id": row.cash_balance_id,
         "amount_at_stake": None if row.amount is None else decimal_text(row.amount, row.currency),
         "currency": row.currency,
         "data": row.data or {},

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -17,7 +18,6 @@ from pydantic import (
     PlainValidator,
     StringConstraints,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
@@ -67,13 +67,35 @@ def _due_date(value: Any) -> datetime | None:
     return in_utc
 
 
+def _address(address: str) -> str:
+    try:
+        host = urlsplit(address).hostname
+    except ValueError:
+        host = None
+    if not host:
+        raise ValueError("must be an address such as https://shop.example/thanks")
+    return address
+
+
 Text = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200)]
+ReturnUrl = Annotated[
+    str, StringConstraints(strict=True, max_length=2000, pattern=r"^https?://\S+$"), AfterValidator(_address)
+]
 Token = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
 # Plain: pydantic would try a Decimal as an integer, and 1e999999999 written out fills the memory.
 Amount = Annotated[str | int | Decimal, PlainValidator(_no_float)]
 DueDate = Annotated[datetime | None, PlainValidator(_due_date)]
 CurrencyCode = Annotated[str, BeforeValidator(_currency), StringConstraints(strict=True, max_length=3)]
 MetadataValue = Annotated[str, StringConstraints(strict=True, max_length=500)] | bool | int | None
+
+
+def application_name(text: str) -> str:
+    """Return the name of an application, checked like that of an API key. Raises InvalidRequest, CardNumberRefused."""
+    if not isinstance(text, str) or not 1 <= len(text) <= 100 or not text.isprintable():
+        raise InvalidRequest("application must be 1 to 100 printable characters")
+    if contains_card_number(text):
+        raise CardNumberRefused("application looks like a card number; send the name of an application")
+    return text
 
 
 class ApiRequest(BaseModel):
@@ -168,19 +190,8 @@ class ProcessPayment(ApiRequest):
     device_fingerprint: Text | None = None
     email: Annotated[str, StringConstraints(strict=True, max_length=254)] | None = None
     billing_address: dict[str, Annotated[str, StringConstraints(max_length=300)] | None] | None = None
-    return_url: Annotated[str, StringConstraints(strict=True, max_length=2000, pattern=r"^https?://\S+$")] | None = None
+    return_url: ReturnUrl | None = None
     metadata: Annotated[dict[str, MetadataValue], Field(max_length=50)] | None = None
-
-    @field_validator("return_url")
-    @classmethod
-    def _is_address(cls, address: str | None) -> str | None:
-        try:
-            host = urlsplit(address or "https://none").hostname
-        except ValueError:
-            host = None
-        if not host:
-            raise ValueError("must be an address such as https://shop.example/thanks")
-        return address
 
     @model_validator(mode="after")
     def _subscriptions_capture_at_once(self) -> Self:
@@ -235,6 +246,7 @@ class CreateIntent(ApiRequest):
     """Create an intent for a front end over what is outstanding on the invoice."""
 
     invoice_id: Text
+    return_url: ReturnUrl | None = None
 
 
 class _Payer(ApiRequest):

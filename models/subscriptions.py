@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, true, update
+from sqlalchemy import ColumnElement, Connection, Row, select, true, update
 
 from domain.dunning import SubscriptionStatus, has_ended, needs_no_other_case, require_not_canceled
 from domain.errors import InvoiceMismatch
@@ -32,8 +32,8 @@ def get_or_create_subscription(
     }
     if insert_new(connection, subscriptions, created):
         return
-    row = connection.execute(select(subscriptions).where(subscriptions.c.id == subscription_id)).one()
-    if row.application != application or row.user_id != user_id:
+    row = connection.execute(select(subscriptions).where(_is_named(subscription_id, application))).one()
+    if row.user_id != user_id:
         raise InvoiceMismatch("the subscription belongs to another user_id; send the one it was made with")
     require_not_canceled(SubscriptionStatus(row.status))
 
@@ -44,7 +44,7 @@ def mark_subscription(change: Change, payment: Row[Any], status: SubscriptionSta
     changed = change.connection.execute(
         update(subscriptions)
         .where(
-            subscriptions.c.id == payment.subscription_id,
+            _is_named(payment.subscription_id, payment.application),
             subscriptions.c.status.not_in([status, SubscriptionStatus.CANCELED]),
             ~has_other_open_case(payment) if needs_no_other_case(status) else true(),
         )
@@ -61,8 +61,12 @@ def mark_subscription(change: Change, payment: Row[Any], status: SubscriptionSta
         )
 
 
-def is_subscription_canceled(connection: Connection, subscription_id: str) -> bool:
-    """Tell whether a subscription has ended."""
-    status = select(subscriptions.c.status).where(subscriptions.c.id == subscription_id)
+def is_subscription_canceled(connection: Connection, payment: Row[Any]) -> bool:
+    """Tell whether the payment's subscription has ended; a payment without one has none that could."""
+    status = select(subscriptions.c.status).where(_is_named(payment.subscription_id, payment.application))
     stored = connection.scalar(status)
     return stored is not None and has_ended(SubscriptionStatus(stored))
+
+
+def _is_named(subscription_id: str | None, application: str) -> ColumnElement[bool]:
+    return (subscriptions.c.id == subscription_id) & (subscriptions.c.application == application)

@@ -16,6 +16,7 @@ CAPTURE_VOID_REFUND = "payments.settle"
 RECONCILE = "payments.reconcile"
 WEBHOOK = "payments.webhook"
 DUNNING = "payments.dunning"
+CASH_BALANCE = "payments.cash_balance"
 SWEEP = "payments.sweep"
 COMPARE = "payments.compare"
 
@@ -27,6 +28,7 @@ QUEUE_OF_TASK = {
     WEBHOOK: "webhooks",
     DUNNING: "dunning",
     RECONCILE: "upkeep",
+    CASH_BALANCE: "upkeep",
     SWEEP: "upkeep",
     COMPARE: "upkeep",
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, exists, func, literal, or_, select, update
 
+from domain.attention import Reason
 from domain.commands import InvoicePaidOtherwise, Trigger
 from domain.decision import (
     AddAttempt,
@@ -36,7 +37,7 @@ from models.dunning_cases import find_case, save_case
 from models.movements import TAKING, book, taken_by
 from models.queries import invoice_position
 from models.subscriptions import mark_subscription
-from models.tables import attempts, attention, breakers, dunning_cases, movements, payments
+from models.tables import attempts, attention, breakers, dunning_cases, movements, payments, provider_customers
 from models.task_messages import TaskMessage, message_for_attempt
 
 
@@ -57,6 +58,7 @@ class Applied:
 
 
 _other = attempts.alias("other")
+_sibling = payments.alias("sibling")
 _has_other_due_attempt = exists().where(
     _other.c.payment_id == payments.c.id, _other.c.id != attempts.c.id, _other.c.due_at.is_not(None)
 )
@@ -65,6 +67,8 @@ _has_unpaid_sibling = exists().where(
     dunning_cases.c.payment_id != payments.c.id,
     # Not IN: SQLAlchemy writes its text anew for every execution.
     or_(dunning_cases.c.state == CaseState.RETRYING, dunning_cases.c.state == CaseState.IN_GRACE),
+    _sibling.c.id == dunning_cases.c.payment_id,
+    _sibling.c.application == payments.c.application,
 )
 _is_booked = case(
     (
@@ -82,6 +86,25 @@ _open_entries = (
     select(func.count())
     .select_from(attention)
     .where(attention.c.payment_id == payments.c.id, attention.c.closed_at.is_(None))
+    .scalar_subquery()
+)
+_refused_credentials = (
+    select(func.count())
+    .select_from(attention)
+    .where(
+        attention.c.provider == attempts.c.provider,
+        attention.c.reason == Reason.CREDENTIALS_REFUSED,
+        attention.c.closed_at.is_(None),
+    )
+    .scalar_subquery()
+)
+_stored_customer = (
+    select(provider_customers.c.token)
+    .where(
+        provider_customers.c.application == payments.c.application,
+        provider_customers.c.user_id == payments.c.user_id,
+        provider_customers.c.provider == attempts.c.provider,
+    )
     .scalar_subquery()
 )
 # Decisions and attempt requests need no more: each column costs, and personal data stays where it is.
@@ -107,6 +130,8 @@ _lock_attempt: Any = (
         _has_unpaid_sibling.label("has_unpaid_sibling"),
         _is_booked.label("is_booked"),
         _open_entries.label("open_entries"),
+        _refused_credentials.label("refused_credentials"),
+        _stored_customer.label("stored_customer"),
     )
     .join(attempts, attempts.c.payment_id == payments.c.id)
     .outerjoin(breakers, (breakers.c.provider == attempts.c.provider) & (breakers.c.verb == attempts.c.verb))
@@ -246,10 +271,11 @@ def _carry_out(
 
 
 def _close_sibling_cases(change: Change, row: Row[Any]) -> None:
-    outstanding = invoice_position(change.connection, row.invoice_id).outstanding
+    outstanding = invoice_position(change.connection, row.invoice_id, row.application).outstanding
     siblings = change.connection.scalars(
         select(payments.c.id).where(
             payments.c.invoice_id == row.invoice_id,
+            payments.c.application == row.application,
             payments.c.id != row.id,
             payments.c.state.in_(sorted(IN_DUNNING)),
             payments.c.amount > outstanding,

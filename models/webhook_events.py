@@ -22,7 +22,7 @@ _LEFT_TO_A_PERSON = {"unreadable": Reason.WEBHOOK_UNREADABLE, "contradicting": R
 def store_webhook_event(
     connection: Connection, provider: str, event_id: str, event_type: str, payload: str, now: datetime
 ) -> TaskMessage | None:
-    """Store a verified event once. Return its message, or None if the provider has delivered the event before."""
+    """Store a verified event once. Return its message, or None if the event is stored already."""
     row_id = new_id("wh", now)
     values = {
         "id": row_id,

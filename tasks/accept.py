@@ -9,9 +9,9 @@ from celery import shared_task
 from sqlalchemy.exc import DBAPIError, TimeoutError
 
 from domain.errors import CeleriacError, InvalidRequest
-from models.accept_payment import accept_payment
+from models.accept_payment import accept_payment, routing_request
 from models.idempotency import Caller
-from models.request_bodies import ProcessPayment
+from models.request_bodies import ProcessPayment, application_name
 from models.session import transact
 from models.task_messages import PROCESS
 from tasks.payment_task import PaymentTask
@@ -30,16 +30,18 @@ def process(
 ) -> str:
     """Accept a payment and return its id. A refused message leaves one line in the worker's log.
 
-    `application` names the owner of a new invoice; an existing invoice keeps its own. Without `idempotency_key` the
+    `application` names whose invoice is meant. Without it, it is that of the one application that has the invoice, or a
+    new one of the application `default`; if several have it, the message is refused. Without `idempotency_key` the
     message's id is the key, so that a redelivery stores nothing twice."""
     runtime = self.runtime
     key = idempotency_key or self.request.id
-    caller = Caller(application, f"celery:{application or 'task'}")
     try:
         if unnamed:
             raise InvalidRequest("send the fields as keyword arguments")
+        caller = Caller(application_name(application) if application else None, f"celery:{application or 'task'}")
         request = ProcessPayment.parse(fields)
-        now, choices = runtime.clock.now(), runtime.router.choices_or_refusal(request.routing_request)
+        routed = runtime.read(routing_request, request, caller)
+        now, choices = runtime.clock.now(), runtime.router.choices_or_refusal(routed)
         response = transact(runtime.engine, accept_payment, request, caller, key, now, choices)
     except CeleriacError as error:
         # Celery logs a refusal at INFO, which production does not show. The sentence names fields, never values.

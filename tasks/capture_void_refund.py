@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from domain.allowed_operations import ACCEPTED
 from domain.outcome import Outcome
 from domain.payment import Verb
-from gateways.base import AttemptRequest, Gateway, SaveReference
+from gateways.base import AcceptingGateway, AttemptRequest, Gateway, SaveReference
 from models.task_messages import CAPTURE_VOID_REFUND
 from tasks.execute import execute_attempt
 from tasks.failing_rows import counting_failures
@@ -22,6 +23,9 @@ def capture_void_refund(self: PaymentTask, attempt_id: str) -> None:
 
 def _call(gateway: Gateway, attempt: AttemptRequest, save_reference: SaveReference) -> Outcome:
     match attempt.verb:
+        case Verb.CAPTURE if attempt.reason == ACCEPTED:
+            # The money is taken. A capture could take more.
+            return gateway.accept(attempt) if isinstance(gateway, AcceptingGateway) else gateway.retrieve(attempt)
         case Verb.CAPTURE:
             return gateway.capture(attempt)
         case Verb.VOID:

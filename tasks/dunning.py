@@ -41,11 +41,11 @@ def _advance(change: Change, payment_id: str) -> transition.Applied | None:
     case = find_case_row(change.connection, payment_id)
     if case is None or not is_due(case.due_at, case.published_at, change.now):
         return None
-    position = invoice_position(change.connection, payment.invoice_id)
+    position = invoice_position(change.connection, payment.invoice_id, payment.application)
     if position.live_payment is not None or has_operation_in_flight(change.connection, payment_id):
         # Another payment is collecting this debt, or a void is under way: its end decides what is due here.
         postpone_case(change.connection, payment_id, change.now + OTHER_COLLECTION_PAUSE)
         return None
-    is_canceled = is_subscription_canceled(change.connection, payment.subscription_id)
+    is_canceled = is_subscription_canceled(change.connection, payment)
     due = due_of_case(CaseState(case.state), position, payment.amount, is_subscription_canceled=is_canceled)
     return transition.apply_to_payment(change, payment_id, due)

@@ -12,27 +12,33 @@ from sqlalchemy import Connection, Row, case, select
 
 from domain.claiming import may_send
 from domain.commands import Started
-from domain.errors import IllegalTransition, LeaseLost
+from domain.errors import IllegalTransition, InvalidRequest, LeaseLost
 from domain.fraud import FraudDecision
 from domain.money import Money
 from domain.outcome import InDoubt, NotSent, Outcome
 from domain.payment import AttemptStatus, State, Verb
 from domain.payment_methods import PaymentMethod, needs_payer
-from gateways.base import AttemptRequest, Gateway, SaveReference
-from gateways.http import watch_for_failure
+from gateways.base import AttemptRequest, CustomerLost, Gateway, GatewayError, SavedMethodsGateway, SaveReference
+from gateways.http import TechnicalFailure, watch_for_failure
 from models import transition
 from models.attempts import schedule_look_up, store_reference
 from models.breakers import allows, count_failure, count_success
+from models.cash_balances import watch_balance
 from models.change import Change
 from models.failpoints import reach
+from models.provider_customers import User, forget_customer
 from models.session import transact
 from models.tables import attempts, payments
 from runtime import Runtime
+from runtime.credentials import watch_credentials
 from runtime.leases import Lease
+from runtime.provider_customers import with_customer
 from tasks.payment_task import ACTOR
 
 _log = logging.getLogger(__name__)
 
+# The field of a request that names the provider's customer.
+CUSTOMER = "customer_token"
 # Called with the locked attempt before the claim. None: the attempt is not sent now.
 Screen = Callable[[Change, Row[Any]], FraudDecision | None]
 Call = Callable[[Gateway, AttemptRequest, SaveReference], Outcome]
@@ -49,28 +55,32 @@ def execute_attempt(runtime: Runtime, attempt_id: str, stage: str, call: Call, s
         if not lease.is_held:
             return
         try:
-            outcome, has_failed = _call_provider(runtime, claimed, call, lease)
+            outcome, failure = _call_provider(runtime, claimed, call, lease)
         except LeaseLost:
             _log.warning("lease of %s lost before anything was sent", attempt_id)
             return
         reach(f"{stage}.responded")
         record(runtime, attempt_id, claimed.fencing_token, outcome)
     reach(f"{stage}.recorded")
-    if has_failed or (claimed.has_failures and not claimed.is_barred):
-        count = count_failure if has_failed else count_success
+    watch_credentials(runtime, ACTOR, claimed.provider, failure, has_entry=claimed.has_refused_credentials)
+    if failure.is_seen or (claimed.has_failures and not claimed.is_barred):
+        count = count_failure if failure.is_seen else count_success
         runtime.change(ACTOR, count, claimed.provider, claimed.attempt.verb)
 
 
 @dataclass(frozen=True, slots=True)
 class _Claimed:
     """An attempt that this worker holds. `is_barred`: the provider's breaker is open and this call is no probe.
-    `has_failures`: the breaker has counted failures of other calls."""
+    `has_failures`: the breaker has counted failures of other calls. `has_refused_credentials`: the provider has, and a
+    person knows."""
 
     attempt: AttemptRequest
+    user: User
     fencing_token: int
     provider: str
     is_barred: bool
     has_failures: bool
+    has_refused_credentials: bool
 
 
 def _claim(change: Change, runtime: Runtime, attempt_id: str, screen: Screen | None) -> _Claimed | None:
@@ -86,14 +96,16 @@ def _claim(change: Change, runtime: Runtime, attempt_id: str, screen: Screen | N
         return None
     applied = transition.apply(change, row, Started())
     is_barred = not allows(change, row)
-    attempt = attempt_request(change.connection, row, decision)
-    return _Claimed(attempt, applied.fencing_token, row.attempt_provider, is_barred, bool(row.breaker_failures))
+    attempt = attempt_request(change, row, decision)
+    user = User(row.application, row.user_id)
+    known = (is_barred, bool(row.breaker_failures), bool(row.refused_credentials))
+    return _Claimed(attempt, user, applied.fencing_token, row.attempt_provider, *known)
 
 
-def _call_provider(runtime: Runtime, claimed: _Claimed, call: Call, lease: Lease) -> tuple[Outcome, bool]:
-    """Call the provider unless its breaker is open; return the outcome, and whether the provider failed technically."""
+def _call_provider(runtime: Runtime, claimed: _Claimed, call: Call, lease: Lease) -> tuple[Outcome, TechnicalFailure]:
+    """Call the provider unless its breaker is open; return the outcome, and how the provider failed technically."""
     if claimed.is_barred:
-        return NotSent("breaker_open", reference=claimed.attempt.reference), False
+        return NotSent("breaker_open", reference=claimed.attempt.reference), TechnicalFailure()
 
     def save_reference(reference: str) -> None:
         reach("charge.created")
@@ -104,10 +116,52 @@ def _call_provider(runtime: Runtime, claimed: _Claimed, call: Call, lease: Lease
             raise LeaseLost(f"attempt {claimed.attempt.attempt_id} was paused for longer than its lease")
 
     with watch_for_failure() as failure:
-        outcome = call(runtime.gateways[claimed.provider], claimed.attempt, save_reference)
+        outcome = _call_for_customer(runtime, claimed, call, save_reference)
     if isinstance(outcome, InDoubt | NotSent):
         outcome = replace(outcome, response=failure.last_response)
-    return outcome, failure.is_seen
+    return outcome, failure
+
+
+def _call_for_customer(runtime: Runtime, claimed: _Claimed, call: Call, save_reference: SaveReference) -> Outcome:
+    """Call the provider for the user's customer there. One that the provider has lost is claimed anew, for the next
+    try."""
+    gateway, attempt = runtime.gateways[claimed.provider], claimed.attempt
+    is_new = attempt.verb.is_collecting and attempt.reference is None
+    if not is_new or not isinstance(gateway, SavedMethodsGateway):
+        return call(gateway, attempt, save_reference)
+    ready = _with_customer(runtime, gateway, claimed)
+    outcome = ready if not isinstance(ready, AttemptRequest) else call(gateway, ready, save_reference)
+    if not isinstance(outcome, NotSent) or outcome.param != CUSTOMER or attempt.customer_token is None:
+        return outcome
+    is_ours = runtime.change(ACTOR, forget_customer, claimed.user, claimed.provider, attempt.customer_token)
+    return NotSent(outcome.reason) if is_ours else outcome
+
+
+def _with_customer(runtime: Runtime, gateway: SavedMethodsGateway, claimed: _Claimed) -> AttemptRequest | NotSent:
+    """Return the attempt, with a customer if its method needs one. Nothing can be charged before.
+
+    Money of a customer who was asked to transfer some may come at any time, so that their balance is watched."""
+    attempt = claimed.attempt
+    if not gateway.needs_customer(attempt.method):
+        return attempt
+
+    def watch(customer: str) -> AttemptRequest:
+        balance = (gateway.provider, customer, attempt.money.currency, claimed.user)
+        runtime.change(ACTOR, watch_balance, *balance)
+        return replace(attempt, customer_token=customer)
+
+    try:
+        if attempt.customer_token is None:
+            user, payer = claimed.user, attempt.payer
+            return with_customer(runtime, gateway, user, ACTOR, payer, watch, is_paying_by_transfer=True)
+        gateway.update_customer(attempt.customer_token, attempt.payer, is_paying_by_transfer=True)
+        return watch(attempt.customer_token)
+    except InvalidRequest:
+        return NotSent("payer_refused", is_retryable=False, param="email")
+    except CustomerLost as lost:
+        return NotSent(str(lost), is_retryable=False, param=CUSTOMER)
+    except GatewayError as error:
+        return NotSent(str(error))
 
 
 def record(runtime: Runtime, attempt_id: str, fencing_token: int, outcome: Outcome) -> transition.Applied | None:
@@ -129,7 +183,7 @@ def record(runtime: Runtime, attempt_id: str, fencing_token: int, outcome: Outco
 
 
 def attempt_request(
-    connection: Connection, locked: Row[Any], decision: FraudDecision = FraudDecision.APPROVE
+    change: Change, locked: Row[Any], decision: FraudDecision = FraudDecision.APPROVE
 ) -> AttemptRequest:
     """Return the request of a locked attempt. `decision`: what the fraud rules said of its payment."""
     verb = Verb(locked.attempt_verb)
@@ -140,16 +194,17 @@ def attempt_request(
         money=Money(locked.attempt_amount, locked.currency),
         method=PaymentMethod(locked.method),
         method_token=locked.method_token,
-        customer_token=locked.customer_token,
+        customer_token=locked.customer_token or locked.stored_customer,
         is_off_session=locked.is_off_session,
         wants_authentication=decision is FraudDecision.VERIFY and not locked.is_off_session,
         return_url=locked.return_url,
         reference=locked.attempt_provider_reference,
-        charge_reference=_charge_reference(connection, locked, verb),
+        charge_reference=_charge_reference(change.connection, locked, verb),
         retries=locked.attempt_retries,
+        claimed_at=change.now,
         key_number=locked.attempt_key_number,
         reason=locked.attempt_reason,
-        payer=_payer(connection, locked),
+        payer=_payer(change.connection, locked),
     )
 
 

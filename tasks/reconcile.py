@@ -11,12 +11,14 @@ from domain.claiming import has_lost_its_worker, may_look_up
 from domain.outcome import WORKER_LOST, InDoubt, NotSent
 from domain.payment import AttemptStatus
 from gateways.base import AttemptRequest
+from gateways.http import watch_for_failure
 from models import transition
 from models.attempts import take_lease
 from models.change import Change
 from models.failpoints import reach
 from models.task_messages import RECONCILE, is_due, message_for_attempt
 from runtime import Runtime
+from runtime.credentials import watch_credentials
 from tasks.execute import attempt_request, record
 from tasks.failing_rows import counting_failures
 from tasks.payment_task import ACTOR, PaymentTask
@@ -37,10 +39,12 @@ def _reconcile(runtime: Runtime, attempt_id: str) -> None:
         return
     reach("reconcile.claimed")
     with runtime.leases.hold(attempt_id, claimed.fencing_token):
-        outcome = runtime.gateways[claimed.provider].retrieve(claimed.attempt)
+        with watch_for_failure() as failure:
+            outcome = runtime.gateways[claimed.provider].retrieve(claimed.attempt)
         reach("reconcile.looked_up")
         applied = record(runtime, attempt_id, claimed.fencing_token, outcome)
     reach("reconcile.recorded")
+    watch_credentials(runtime, ACTOR, claimed.provider, failure, has_entry=claimed.has_refused_credentials)
     if applied and isinstance(outcome, NotSent) and claimed.attempt.retries == 0 and applied.is_to_be_sent:
         # Proven not executed for the first time: sending it again need not wait for the sweep.
         runtime.publish([message_for_attempt(attempt_id, claimed.attempt.verb)])
@@ -52,6 +56,7 @@ class _Claimed(NamedTuple):
     attempt: AttemptRequest
     fencing_token: int
     provider: str
+    has_refused_credentials: bool
 
 
 def _claim(change: Change, runtime: Runtime, attempt_id: str) -> _Claimed | None:
@@ -65,4 +70,5 @@ def _claim(change: Change, runtime: Runtime, attempt_id: str) -> _Claimed | None
     if has_lost_its_worker(status):
         transition.apply(change, row, InDoubt(WORKER_LOST))
         row = transition.lock_attempt(change.connection, attempt_id)
-    return _Claimed(attempt_request(change.connection, row), take_lease(change, row), row.attempt_provider)
+    is_refused = bool(row.refused_credentials)
+    return _Claimed(attempt_request(change, row), take_lease(change, row), row.attempt_provider, is_refused)

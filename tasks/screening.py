@@ -38,11 +38,11 @@ def screen(change: Change, locked: Row[Any]) -> FraudDecision | None:
 
 
 def _is_still_owed(change: Change, locked: Row[Any]) -> bool:
-    position = invoice_position(change.connection, locked.invoice_id)
+    position = invoice_position(change.connection, locked.invoice_id, locked.application)
     if position.live_payment is not None:
         postpone(change.connection, locked.attempt_id, change.now + OTHER_COLLECTION_PAUSE)
         return False
-    is_canceled = is_subscription_canceled(change.connection, locked.subscription_id)
+    is_canceled = is_subscription_canceled(change.connection, locked)
     stop = reason_to_stop_dunning(position, locked.amount, is_subscription_canceled=is_canceled)
     if stop is None:
         return True

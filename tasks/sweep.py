@@ -12,7 +12,7 @@ from tasks.payment_task import PaymentTask
 
 @shared_task(bind=True, base=PaymentTask, name=SWEEP)
 def sweep(self: PaymentTask) -> None:
-    """Publish overdue attempts, webhook events and dunning cases. Any number of sweeps may run at once."""
+    """Publish the overdue rows of every table that has some. Any number of sweeps may run at once."""
     runtime = self.runtime
     for due in DUE_ROWS:
         is_full = True

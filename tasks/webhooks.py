@@ -16,15 +16,18 @@ from domain.outcome import InDoubt, Outcome
 from domain.payment import AttemptStatus
 from gateways.base import AttemptRequest, DisputeGateway, GatewayError, SideEvent, WebhookEvent
 from gateways.failures import MalformedResponse
+from gateways.http import watch_for_failure
 from models import transition
 from models.audit import record_event
+from models.cash_balances import ask_for_readings
 from models.change import Change
 from models.disputes import apply_dispute
 from models.failpoints import reach
-from models.task_messages import WEBHOOK
+from models.task_messages import WEBHOOK, TaskMessage
 from models.webhook_events import close_event, lock_event, name_payment, postpone_event
 from models.webhook_matching import adopt_refund, find_payment_of, match_attempt
 from runtime import Runtime
+from runtime.credentials import watch_credentials
 from tasks.execute import attempt_request
 from tasks.failing_rows import counting_failures
 from tasks.payment_task import PaymentTask
@@ -45,7 +48,9 @@ def webhook(self: PaymentTask, event_row_id: str) -> None:
     runtime = self.runtime
     with counting_failures(runtime, WEBHOOK, event_row_id):
         look_up = runtime.change(_ACTOR, _examine, runtime, event_row_id)
-        if isinstance(look_up, _DisputeLookUp):
+        if isinstance(look_up, _Readings):
+            runtime.publish(look_up.messages)
+        elif isinstance(look_up, _DisputeLookUp):
             _read_and_apply_dispute(runtime, event_row_id, look_up)
         elif look_up is not None:
             _look_up_and_apply(runtime, event_row_id, look_up)
@@ -53,8 +58,11 @@ def webhook(self: PaymentTask, event_row_id: str) -> None:
 
 
 def _look_up_and_apply(runtime: Runtime, event_row_id: str, look_up: _LookUp) -> None:
-    outcome = runtime.gateways[look_up.locked.attempt_provider].retrieve(look_up.attempt)
+    provider, has_entry = look_up.locked.attempt_provider, bool(look_up.locked.refused_credentials)
+    with watch_for_failure() as failure:
+        outcome = runtime.gateways[provider].retrieve(look_up.attempt)
     reach("webhook.looked_up")
+    watch_credentials(runtime, _ACTOR, provider, failure, has_entry=has_entry)
     applied = runtime.change(f"{_ACTOR}:{look_up.provider}", _apply, event_row_id, look_up.locked, outcome)
     if applied is not None:
         runtime.publish(applied.messages)
@@ -98,6 +106,12 @@ class _LookUp(NamedTuple):
     attempt: AttemptRequest
 
 
+class _Readings(NamedTuple):
+    """The messages of the cash balances that an event is about, which are to be read."""
+
+    messages: tuple[TaskMessage, ...]
+
+
 class _DisputeLookUp(NamedTuple):
     """The dispute that an event of `provider` is about, by the provider's id."""
 
@@ -105,8 +119,9 @@ class _DisputeLookUp(NamedTuple):
     reference: str
 
 
-def _examine(change: Change, runtime: Runtime, event_row_id: str) -> _LookUp | _DisputeLookUp | None:
-    """Close the event if it is no news; otherwise return the attempt, or the dispute, that has to be looked up."""
+def _examine(change: Change, runtime: Runtime, event_row_id: str) -> _LookUp | _DisputeLookUp | _Readings | None:
+    """Close the event if it is no news; otherwise return the attempt or the dispute that has to be looked up. An event
+    about cash balances makes them due and is closed."""
     row = lock_event(change.connection, event_row_id)
     if row is None:
         return None
@@ -125,6 +140,10 @@ def _examine(change: Change, runtime: Runtime, event_row_id: str) -> _LookUp | _
     if event is None:
         close_event(change, row, "ignored", None)
         return None
+    if event.balance is not None:
+        messages = ask_for_readings(change, row.provider, event.balance.customer, event.balance.currencies)
+        close_event(change, row, "applied" if messages else "ignored", None)
+        return _Readings(messages)
     attempt_id = _match(change, row, event)
     if event.side_event is not None:
         payment_id = row.payment_id or _record_side_event(change, row, event, event.side_event, attempt_id)
@@ -154,7 +173,7 @@ def _news(change: Change, row: Row[Any], event: WebhookEvent, attempt_id: str) -
     if not is_news:
         close_event(change, row, "applied", locked.id)
         return None
-    return _LookUp(row.provider, locked, attempt_request(change.connection, locked))
+    return _LookUp(row.provider, locked, attempt_request(change, locked))
 
 
 def _apply(change: Change, event_row_id: str, locked: Row[Any], outcome: Outcome) -> transition.Applied | None:

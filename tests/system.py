@@ -48,6 +48,8 @@ WEBHOOK_SECRETS = ("whsec_canary_new", "whsec_canary_old")
 PUBLISHABLE_KEY = "pk_test_shown"
 ROLES = {"shop": Role.APP, "other": Role.APP, "operator": Role.OPERATOR, "admin": Role.ADMIN}
 READ_SECONDS = patient(1)
+# The public address that gateways give to providers.
+API_URL = f"https://pay.example{PREFIX}"
 INSUFFICIENT_FUNDS = "pm_card_visa_chargeDeclinedInsufficientFunds"
 LOST_CARD = "pm_card_visa_chargeDeclinedLostCard"
 # The amount of `payment_request`, in minor units.
@@ -323,7 +325,7 @@ def running_system(database_url: str) -> Iterator[System]:
 
 def stripe_gateway(base: str) -> StripeGateway:
     """Return a gateway that calls this address."""
-    return StripeGateway(SECRET_KEY, WEBHOOK_SECRETS, base, READ_SECONDS)
+    return StripeGateway(SECRET_KEY, WEBHOOK_SECRETS, base, READ_SECONDS, api_url=API_URL)
 
 
 def payment_request(invoice: str, card: str) -> Json:

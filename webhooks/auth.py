@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from flask import g, request
 
 from models.api_keys import Role, find_key
 from models.idempotency import Caller
+from models.request_bodies import application_name
 from webhooks.context import runtime
 from webhooks.problems import Forbidden, Unauthorized
 
@@ -34,6 +36,18 @@ def caller() -> Caller:
     """Return who sends this request."""
     found: Caller = g.caller
     return found
+
+
+def caller_of_names() -> Caller:
+    """Return who sends this request, and whose names it uses: a key of no application may name one, `?application=`.
+
+    Raises InvalidRequest, and Forbidden for a key that names another application than its own."""
+    sender, named = caller(), request.args.get("application")
+    if named is None:
+        return sender
+    if sender.application is not None and sender.application != named:
+        raise Forbidden("a key of an application uses the names of its own application; leave `application` out")
+    return replace(sender, application=application_name(named))
 
 
 def _authenticate(roles: tuple[Role, ...]) -> Caller:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flask import current_app
+from flask import current_app, request
 
 from runtime import Runtime
 
@@ -32,3 +32,8 @@ def context() -> WebContext:
 def runtime() -> Runtime:
     """Return the runtime of the process that handles this request."""
     return context().runtime
+
+
+def own_address() -> str:
+    """Return our address as the outside reaches it, without a path."""
+    return context().public_url.rstrip("/") or request.host_url.rstrip("/")

@@ -1,6 +1,7 @@
 """Customers who come back from a provider: their payment is looked up at once, and they go on to the application.
 
-Needs no authentication: it only brings a look-up forward and trusts no query parameter."""
+Without an application to go to they see how the payment stands. Needs no authentication: it only brings a look-up
+forward and decides nothing by a query parameter."""
 
 from __future__ import annotations
 
@@ -10,17 +11,31 @@ from flask import Blueprint, redirect, request
 from markupsafe import escape
 from werkzeug.wrappers import Response
 
-from models.operations import look_up_now
+from domain.payment import CLOSED_UNPAID, COLLECTED, IN_DUNNING, State
+from models.operations import CustomerReturn, look_up_now
 from webhooks.context import runtime
 
 blueprint = Blueprint("returns", __name__)
 
 _PAGE = """<!doctype html>
 <html lang="en">
-<meta charset="utf-8">
+<meta charset="utf-8">{refresh}
 <title>Payment {payment_id}</title>
-<p>Thank you. Your payment {payment_id} is being checked; you can close this window.</p>
+<p>{sentence}</p>
+<p>Payment {payment_id}. You can close this window.</p>
 """
+_DONE = "Thank you. Your payment has been made."
+_HELD = "Thank you. Your payment is authorized."
+_NOT_DONE = "Your payment has not been made. Please go back to the shop to pay in another way."
+_CHECKED = "Thank you. Your payment is being checked."
+_SENTENCES = {
+    **dict.fromkeys(COLLECTED, _DONE),
+    **dict.fromkeys(CLOSED_UNPAID | IN_DUNNING | {State.BLOCKED}, _NOT_DONE),
+    State.AUTHORIZED: _HELD,
+}
+# A page looks again by itself this often: long enough for a look-up, and no load of a page that stays open.
+_MOST_REFRESHES = 5
+_REFRESH = '\n<meta http-equiv="refresh" content="3; url=?look={number}">'
 
 
 @blueprint.get("/returns/<attempt_id>")
@@ -29,10 +44,21 @@ def returned(attempt_id: str) -> Response:
     back = runtime().change("customer", look_up_now, attempt_id)
     runtime().publish(back.messages)
     if back.return_url is None:
-        return Response(_PAGE.format(payment_id=escape(back.payment_id)), content_type="text/html; charset=utf-8")
+        return _page(back)
     known = {"payment_id": back.payment_id}
     is_canceled = request.args.get("canceled") == "1" or request.args.get("status") == "CANCELLED"
     return redirect(_with(back.return_url, known | ({"canceled": "1"} if is_canceled else {})), code=303)
+
+
+def _page(back: CustomerReturn) -> Response:
+    sentence = _SENTENCES.get(back.state, _CHECKED)
+    number = request.args.get("look", 0, type=int) + 1
+    is_open = sentence == _CHECKED and 0 < number <= _MOST_REFRESHES
+    refresh = _REFRESH.format(number=number) if is_open else ""
+    page = _PAGE.format(payment_id=escape(back.payment_id), sentence=sentence, refresh=refresh)
+    # The address may hold a provider's parameters, which go to nobody else.
+    headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+    return Response(page, content_type="text/html; charset=utf-8", headers=headers)
 
 
 def _with(address: str, added: dict[str, str]) -> str:

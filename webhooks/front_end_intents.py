@@ -11,13 +11,16 @@ from domain.money import decimal_text
 from domain.outcome import ActionRequired, NotSent, Outcome
 from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
-from gateways.base import AttemptRequest, FrontEndGateway, GatewayError
+from gateways.base import AttemptRequest, CustomerLost, FrontEndGateway, GatewayError
+from gateways.http import watch_for_failure
 from models import transition
 from models.api_keys import Role
 from models.front_end_intents import FrontEndIntent, accept_intent
+from models.provider_customers import forget_customer
 from models.request_bodies import CreateIntent
-from webhooks.auth import allow, caller
-from webhooks.context import context, runtime
+from runtime.credentials import watch_credentials
+from webhooks.auth import allow, caller_of_names
+from webhooks.context import PREFIX, context, own_address, runtime
 from webhooks.requests import idempotency_key, json_body
 from webhooks.responses import json_response
 
@@ -29,12 +32,14 @@ blueprint = Blueprint("front_end_intents", __name__)
 def stripe_intent() -> Response:
     """Return an intent over what is outstanding on an invoice, for a front end to confirm."""
     request = CreateIntent.parse(json_body())
-    actor = caller().actor
-    intent = runtime().change(actor, accept_intent, request, caller(), idempotency_key(), runtime().router)
+    sender = caller_of_names()
+    actor = sender.actor
+    intent = runtime().change(actor, accept_intent, request, sender, idempotency_key(), runtime().router)
     body = {
         "payment_id": intent.payment_id,
         "client_secret": _client_secret(intent, actor),
         "publishable_key": context().publishable_key,
+        "return_url": f"{own_address()}{PREFIX}/returns/{intent.attempt_id}",
         "amount": decimal_text(intent.money.minor, intent.money.currency),
         "currency": intent.money.currency,
     }
@@ -52,9 +57,13 @@ def _client_secret(intent: FrontEndIntent, actor: str) -> str:
         _record(intent, actor, ActionRequired(reference, {"type": "confirm_in_front_end"}))
 
     try:
-        with runtime().leases.hold(intent.attempt_id, intent.fencing_token):
+        with runtime().leases.hold(intent.attempt_id, intent.fencing_token), watch_for_failure() as failure:
             return gateway.open_intent(_attempt_request(intent), save_reference)
     except GatewayError as error:
+        # The next success of a worker takes the provider off the attention list.
+        watch_credentials(runtime(), actor, intent.provider, failure, has_entry=False)
+        if isinstance(error, CustomerLost) and intent.user is not None and intent.customer_token is not None:
+            runtime().change(actor, forget_customer, intent.user, intent.provider, intent.customer_token)
         # No client secret was handed out, so nothing can be charged.
         _record(intent, actor, NotSent(str(error), is_retryable=False))
         raise
@@ -72,11 +81,12 @@ def _attempt_request(intent: FrontEndIntent) -> AttemptRequest:
         money=intent.money,
         method=PaymentMethod.STRIPE,
         method_token=None,
-        customer_token=None,
+        customer_token=intent.customer_token,
         is_off_session=False,
         wants_authentication=False,
         return_url=None,
         reference=None,
         charge_reference=None,
         retries=intent.retries,
+        claimed_at=runtime().clock.now(),
     )

@@ -11,7 +11,7 @@ from models.invoices import upsert_invoice
 from models.queries import show_invoice, show_subscription
 from models.request_bodies import UpsertInvoice
 from models.session import transact
-from webhooks.auth import allow, caller
+from webhooks.auth import allow, caller_of_names
 from webhooks.context import runtime
 from webhooks.requests import json_body
 from webhooks.responses import json_response
@@ -29,7 +29,7 @@ def put_invoice(invoice_id: str) -> Response:
     if contains_card_number(invoice_id):
         raise CardNumberRefused("invoice_id looks like a card number; use another")
     now = runtime().clock.now()
-    response = transact(runtime().engine, upsert_invoice, invoice_id, invoice, caller(), now)
+    response = transact(runtime().engine, upsert_invoice, invoice_id, invoice, caller_of_names(), now)
     return json_response(response.status, response.body)
 
 
@@ -37,11 +37,11 @@ def put_invoice(invoice_id: str) -> Response:
 @allow(Role.APP, Role.OPERATOR)
 def get_invoice(invoice_id: str) -> Response:
     """Show an invoice and what is outstanding on it."""
-    return json_response(200, runtime().read(show_invoice, invoice_id, caller().application))
+    return json_response(200, runtime().read(show_invoice, invoice_id, caller_of_names().application))
 
 
 @blueprint.get("/subscriptions/<subscription_id>")
 @allow(Role.APP, Role.OPERATOR)
 def get_subscription(subscription_id: str) -> Response:
     """Show how the payment of a subscription stands."""
-    return json_response(200, runtime().read(show_subscription, subscription_id, caller().application))
+    return json_response(200, runtime().read(show_subscription, subscription_id, caller_of_names().application))

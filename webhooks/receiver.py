@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
+from datetime import datetime
 
 from flask import Blueprint, Response, jsonify, request
 
 from domain.errors import NotFound, WebhookDeferred, WebhookRefused
-from gateways.base import WebhookOfOtherMode
+from gateways.base import Gateway, VerifiedWebhook, WebhookOfOtherMode
+from gateways.registry import receivers
 from models.audit import record_event
 from models.failpoints import reach
 from models.session import transact
 from models.webhook_events import store_webhook_event
-from webhooks.context import context, runtime
+from webhooks.context import own_address, runtime
 
 blueprint = Blueprint("webhooks", __name__)
 
@@ -29,14 +31,14 @@ def receive(provider: str, secret: str = "") -> Response:
     """Store a verified event once and acknowledge it. HEAD: some providers check first that the address exists.
 
     `secret`: for providers that sign nothing; the gateway reads it out of the address."""
-    gateway = runtime().gateways.get(provider)
-    if gateway is None:
+    gateways = receivers(runtime().gateways, provider)
+    if not gateways:
         raise NotFound("no such provider here")
     if request.method == "HEAD":
         return jsonify({})
     body, now = request.get_data(cache=False), runtime().clock.now()
     try:
-        verified = gateway.verify_webhook(body, dict(request.headers), now, _address())
+        product, verified = _verify(gateways, body, now)
         _refuse_nul(verified.payload)
     except WebhookRefused as error:
         _record_refusal(provider, str(error))
@@ -47,7 +49,7 @@ def receive(provider: str, secret: str = "") -> Response:
     except WebhookDeferred as error:
         _log.warning("webhook for %s deferred: %s", provider, error)
         raise
-    event = (provider, verified.event_id, verified.type, verified.payload)
+    event = (product, verified.event_id, verified.type, verified.payload)
     message = transact(runtime().engine, store_webhook_event, *event, now)
     reach("webhook.stored")
     if message is not None:
@@ -55,10 +57,20 @@ def receive(provider: str, secret: str = "") -> Response:
     return jsonify({"received": True})
 
 
+def _verify(gateways: list[Gateway], body: bytes, now: datetime) -> tuple[str, VerifiedWebhook]:
+    """Return the provider whose secret verifies a webhook, and the webhook. Raises the first refusal if none does."""
+    refusal: WebhookRefused | None = None
+    for gateway in gateways:
+        try:
+            return gateway.provider, gateway.verify_webhook(body, dict(request.headers), now, _address())
+        except WebhookRefused as error:
+            refusal = refusal or error
+    raise refusal or WebhookRefused("nobody receives it")
+
+
 def _address() -> str:
     """Return the address that the webhook came to, as the provider knows it."""
-    base = context().public_url.rstrip("/") or request.host_url.rstrip("/")
-    return base + request.full_path.rstrip("?")
+    return own_address() + request.full_path.rstrip("?")
 
 
 def _refuse_nul(payload: str) -> None:

@@ -100,9 +100,11 @@ def result_response(shown: Shown) -> Response:
 
 def _refused_field(shown: Shown) -> tuple[str, str | None] | None:
     """Return the field of the request for which the payment failed, and the provider's sentence; None if for none."""
-    last = shown["attempts"][-1]
-    has_failed = State(shown["status"]) is State.FAILED and "param" in last
-    return (last["param"], last.get("message")) if has_failed else None
+    if State(shown["status"]) is not State.FAILED:
+        return None
+    # A void may have come after the charge that was refused.
+    refused = next((attempt for attempt in reversed(shown["attempts"]) if "param" in attempt), None)
+    return (refused["param"], refused.get("message")) if refused else None
 
 
 def in_progress_response(payment_id: str) -> Response:

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Blueprint, Response
 
 from domain.card_number import contains_card_number
 from domain.errors import CardNumberRefused, InvalidRequest, NotFound, UnsupportedMethod
-from gateways.base import SavedMethodsGateway
+from gateways.base import CustomerLost, MethodSetup, SavedMethod, SavedMethodsGateway
 from gateways.registry import saved_methods_gateway
 from models.api_keys import Role
 from models.audit import record_event
-from models.provider_customers import find_customer, save_customer
+from models.provider_customers import User, find_customer, forget_customer, user_hash
 from models.request_bodies import AttachMethod, OpenSetup
 from models.session import transact
-from webhooks.auth import allow, caller
+from runtime.provider_customers import with_customer
+from webhooks.auth import allow, caller, caller_of_names
 from webhooks.context import context, runtime
 from webhooks.requests import idempotency_key, json_body
 from webhooks.responses import json_response
 
 blueprint = Blueprint("saved_methods", __name__)
+
+T = TypeVar("T")
 
 
 @blueprint.post("/setup-intent")
@@ -31,8 +35,12 @@ blueprint = Blueprint("saved_methods", __name__)
 def setup_intent() -> Response:
     """Open a setup with which a front end saves a payment method for later charges."""
     request = OpenSetup.parse(json_body())
-    customer = _get_or_create_customer(request.user_id, request.payer)
-    setup = _gateway().open_setup(customer, request.payment_method, _request_key("setup", request.user_id))
+    method, user_id = request.payment_method, request.user_id
+
+    def open_setup(customer: str) -> tuple[str, MethodSetup]:
+        return customer, _gateway().open_setup(customer, method, _request_key("setup", user_id, customer))
+
+    customer, setup = _with_customer(user_id, request.payer, open_setup)
     opened = {"setup_id": setup.reference, "client_secret": setup.client_secret, "customer_token": customer}
     return json_response(201, opened | {"publishable_key": context().publishable_key})
 
@@ -42,7 +50,11 @@ def setup_intent() -> Response:
 def list_methods(user_id: str) -> Response:
     """List a user's saved payment methods."""
     customer = _find_customer(user_id)
-    saved = _gateway().list_methods(customer) if customer else []
+    try:
+        saved = _gateway().list_methods(customer) if customer else []
+    except CustomerLost:
+        _forget(user_id, customer)
+        customer, saved = None, []
     shown = [{"payment_method_token": method.token} | _without_token(method) for method in saved]
     return json_response(200, {"customer_token": customer, "payment_methods": shown})
 
@@ -52,9 +64,12 @@ def list_methods(user_id: str) -> Response:
 def attach_method(user_id: str) -> Response:
     """Save a payment method for a user's later charges, as their default if requested."""
     request = AttachMethod.parse(json_body())
-    customer = _get_or_create_customer(_checked(user_id), request.payer)
     token = request.payment_method_token
-    saved = _gateway().attach_method(customer, token, _request_key("attach", user_id, token))
+
+    def attach(customer: str) -> tuple[str, SavedMethod]:
+        return customer, _gateway().attach_method(customer, token, _request_key("attach", user_id, token, customer))
+
+    customer, saved = _with_customer(_checked(user_id), request.payer, attach)
     if request.default:
         _gateway().make_default(customer, saved.token)
     _record("payment_method_attached", user_id)
@@ -88,9 +103,9 @@ def _gateway() -> SavedMethodsGateway:
 
 
 def _application() -> str:
-    application = caller().application
+    application = caller_of_names().application
     if application is None:
-        raise InvalidRequest("saved payment methods belong to an application; use a key with the role app")
+        raise InvalidRequest("saved payment methods belong to an application; say whose are meant (`application`)")
     return application
 
 
@@ -103,8 +118,8 @@ def _checked(user_id: str) -> str:
 
 
 def _find_customer(user_id: str) -> str | None:
-    application, gateway = _application(), saved_methods_gateway(runtime().gateways)
-    return runtime().read(find_customer, application, user_id, gateway.provider) if gateway else None
+    user, gateway = User(_application(), user_id), saved_methods_gateway(runtime().gateways)
+    return runtime().read(find_customer, user, gateway.provider) if gateway else None
 
 
 def _existing_customer(user_id: str) -> str:
@@ -114,15 +129,13 @@ def _existing_customer(user_id: str) -> str:
     return customer
 
 
-def _get_or_create_customer(user_id: str, payer: dict[str, Any]) -> str:
-    """Return the provider's customer of a user. No transaction is open while the provider is called."""
-    known = _find_customer(user_id)
-    if known is not None:
-        return known
-    now = runtime().clock.now()
-    created = _gateway().create_customer(_key("customer", user_id), payer, {"user_id": user_id})
-    user = (_application(), user_id, _gateway().provider)
-    return transact(runtime().engine, save_customer, *user, created, now)
+def _with_customer(user_id: str, payer: dict[str, Any], use: Callable[[str], T]) -> T:
+    return with_customer(runtime(), _gateway(), User(_application(), user_id), caller().actor, payer, use)
+
+
+def _forget(user_id: str, customer: str | None) -> None:
+    user = User(_application(), user_id)
+    runtime().change(caller().actor, forget_customer, user, _gateway().provider, customer or "")
 
 
 def _key(*parts: str) -> str:
@@ -136,7 +149,7 @@ def _request_key(*parts: str) -> str:
 
 
 def _record(name: str, user_id: str) -> None:
-    data = {"user": hashlib.sha256(user_id.encode()).hexdigest()[:16]}
+    data = {"user": user_hash(user_id)}
     now = runtime().clock.now()
     transact(runtime().engine, record_event, name, actor=caller().actor, now=now, data=data)
 

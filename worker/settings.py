@@ -63,7 +63,7 @@ class ProcessSettings(BaseModel):
     public_url: str = Field(
         default="",
         description="Celeriac's public address, such as https://pay.example.com, to which PayPal, Klarna, Afterpay and "
-        "Coinbase send customers and callbacks; https:// with live credentials",
+        "Coinbase send customers and callbacks, and Stripe sends customers; https:// with live credentials",
     )
     routing_file: str = Field(
         default="", description="A TOML file of routing rules: which provider for which payments, with shares"

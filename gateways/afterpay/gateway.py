@@ -147,7 +147,7 @@ class AfterpayGateway:
             if error.code == "invalid_token":
                 return self._used_or_expired(attempt, token)
             raise
-        return outcome_of_charge(payment, token, attempt.money)
+        return outcome_of_charge(payment, token, attempt)
 
     def _not_approved(self, token: str) -> Outcome:
         """Return where the customer can still approve. Nothing is charged, whatever becomes of this call."""

@@ -4,7 +4,7 @@ A look-up also ends what a capture or a void has begun: the worker that should h
 
 from __future__ import annotations
 
-from domain.charging import NOT_SENT
+from domain.charging import EXPIRED, NOT_SENT, REFUSED
 from domain.outcome import Approved, CustomerApproved, Declined, Outcome
 from domain.payment import Verb
 from gateways.afterpay import requests as bodies
@@ -21,7 +21,7 @@ from gateways.base import AttemptRequest
 from gateways.failures import CallFailed, FailureKind
 
 # Why a charge is voided although it may have been made: nothing more is expected of it. See `_reverse`.
-_ABANDONED = frozenset({NOT_SENT, "expired"})
+_ABANDONED = frozenset({NOT_SENT, REFUSED, EXPIRED})
 
 
 def outcome_of_attempt(client: AfterpayClient, attempt: AttemptRequest, token: str, payment: Payment | None) -> Outcome:
@@ -36,7 +36,7 @@ def outcome_of_attempt(client: AfterpayClient, attempt: AttemptRequest, token: s
             is_own = captured.has_capture_of(attempt)
             return outcome_of_capture(client, attempt, token, captured, is_own=is_own)
     # Without a payment only a charge shows whether the customer has approved.
-    return CustomerApproved(token) if payment is None else outcome_of_charge(payment, token, attempt.money)
+    return CustomerApproved(token) if payment is None else outcome_of_charge(payment, token, attempt)
 
 
 def outcome_of_capture(

@@ -15,6 +15,7 @@ from domain.decline import Decline, DeclineClass
 from domain.errors import InvalidAmount
 from domain.money import Money
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Outcome
+from domain.payment import Verb
 from gateways.afterpay.errors import code_of, error_response
 from gateways.base import AttemptRequest
 from gateways.failures import MalformedResponse
@@ -165,11 +166,14 @@ def outcome_of_checkout(checkout: Checkout) -> ActionRequired:
     return ActionRequired(checkout.token, action, checkout.expires)
 
 
-def outcome_of_charge(payment: Payment, token: str, money: Money) -> Outcome:
-    """Return the outcome of a charge or an authorization of `money`. Raises MalformedResponse."""
-    if minor_units(payment.original_amount, money.currency) != money.minor:
-        return InDoubt("amount_mismatch", token)
-    return outcome_of_payment(payment, token, money.currency)
+def outcome_of_charge(payment: Payment, token: str, attempt: AttemptRequest) -> Outcome:
+    """Return the outcome of a charge or an authorization. Raises MalformedResponse."""
+    outcome = outcome_of_payment(payment, token, attempt.money.currency)
+    is_whole = not isinstance(outcome, Approved) or outcome.captured == outcome.authorized
+    if attempt.verb is Verb.CHARGE and payment.payment_state in _CAPTURED and not is_whole:
+        # A charge is captured at once and in whole.
+        return InDoubt("contradicting_answer", token)
+    return attempt.compared(outcome)
 
 
 def outcome_of_payment(payment: Payment, token: str, currency: str) -> Outcome:

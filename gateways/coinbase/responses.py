@@ -11,7 +11,6 @@ from pydantic.alias_generators import to_camel
 
 from domain.decline import Decline, DeclineClass
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, Outcome, Pending
-from domain.payment import Verb
 from gateways.base import AttemptRequest
 from gateways.coinbase.amounts import minor_units
 from gateways.failures import MalformedResponse
@@ -150,10 +149,9 @@ def present(value: Value | None, field: str) -> Value:
 
 def _outcome_of_paid(checkout: Checkout, attempt: AttemptRequest) -> Outcome:
     paid = _amount_in(checkout, attempt.money.currency)
-    # A void has no amount to compare with: the customer has paid before it, and the whole payment counts.
-    if paid is None or (attempt.verb is Verb.CHARGE and paid != attempt.money.minor):
+    if paid is None:
         return InDoubt("amount_differs", checkout.id)
-    return Approved(checkout.id, authorized=paid, captured=paid)
+    return attempt.compared(Approved(checkout.id, authorized=paid, captured=paid))
 
 
 def _amount_in(priced: Checkout | Refund, currency: str) -> int | None:

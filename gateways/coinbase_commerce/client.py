@@ -46,6 +46,10 @@ class CommerceClient:
         """Return a page of charges, the newest first unless the query says otherwise."""
         return self._send("GET", "/charges", query=query)
 
+    def list_events(self, **query: Any) -> Any:
+        """Return a page of events, the newest first unless the query says otherwise."""
+        return self._send("GET", "/events", query=query)
+
     def _send(
         self, method: str, path: str, request: dict[str, Any] | None = None, query: Mapping[str, Any] | None = None
     ) -> Any:

@@ -6,8 +6,8 @@ package coinbase-commerce, API version 2018-03-22, read 2026-11-23."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from domain.outcome import NotSent, Outcome
@@ -19,6 +19,7 @@ from gateways.coinbase_commerce.client import DEFAULT_BASE, CommerceClient
 from gateways.coinbase_commerce.requests import charge_request
 from gateways.coinbase_commerce.responses import Charge, ChargeId, find_charge, outcome_of_charge
 from gateways.coinbase_commerce.timeline import timeline_of_charge
+from gateways.coinbase_commerce.webhooks import EventPage, ListedEvent, created_at
 from gateways.failures import CallFailed
 from gateways.json_api import decided, looked_up
 
@@ -33,6 +34,9 @@ class CoinbaseCommerceGateway:
 
     provider = "coinbase_commerce"
     region: str | None = None
+    # Neither is documented. A charge is paid within an hour of its creation, and confirmed within days.
+    events_kept = timedelta(days=30)
+    events_late = timedelta(minutes=10)
 
     def __init__(
         self,
@@ -65,6 +69,10 @@ class CoinbaseCommerceGateway:
         return decided(reference, lambda: outcome_of_charge(Charge.parse(data), attempt))
 
     def capture(self, attempt: AttemptRequest) -> Outcome:
+        """Accept what an unresolved charge has received: charges have no authorization."""
+        return self.accept(attempt)
+
+    def accept(self, attempt: AttemptRequest) -> Outcome:
         """Accept what an unresolved charge has received, whatever the amount: an operator has decided so."""
         return self._change(attempt, self._client.resolve_charge)
 
@@ -99,6 +107,19 @@ class CoinbaseCommerceGateway:
         """Return the history of a charge, oldest first; see `timeline_of_charge`. Raises GatewayError."""
         try:
             return timeline_of_charge(self._client.read_charge(reference))
+        except CallFailed as failure:
+            raise GatewayError(failure.reason) from None
+
+    def events(self, after: datetime, until: datetime) -> Iterator[list[VerifiedWebhook]]:
+        """Yield the events of charges, newest first. The list takes no times, so it is read from its beginning."""
+        query: dict[str, Any] = {"limit": _PAGE_SIZE, "order": "desc"}
+        try:
+            while True:
+                page = EventPage.parse({"data": self._client.list_events(**query)}).data
+                yield webhooks.listed(event for event in page if after <= (created_at(event) or after) <= until)
+                if len(page) < _PAGE_SIZE or (created_at(page[-1]) or after) < after:
+                    return
+                query["starting_after"] = ListedEvent.parse(page[-1]).id
         except CallFailed as failure:
             raise GatewayError(failure.reason) from None
 

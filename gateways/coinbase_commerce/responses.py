@@ -155,9 +155,7 @@ def _completed(charge: Charge, attempt: AttemptRequest) -> Outcome:
     if price.currency != currency:
         return InDoubt("amount_differs", charge.id)
     minor = minor_units(price.amount, currency, "Charge.pricing.local.amount")
-    if attempt.verb is Verb.CHARGE and minor != attempt.money.minor:
-        return InDoubt("amount_differs", charge.id)
-    return Approved(charge.id, authorized=minor, captured=minor)
+    return attempt.compared(Approved(charge.id, authorized=minor, captured=minor))
 
 
 def _resolved(charge: Charge, attempt: AttemptRequest) -> Outcome:

@@ -6,19 +6,39 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from domain.errors import WebhookRefused
 from gateways.base import VerifiedWebhook, WebhookEvent
 from gateways.coinbase.responses import attempt_in
-from gateways.provider_model import ProviderModel, Text
-from gateways.signatures import is_code, picked, verified_webhook
+from gateways.provider_model import End, ProviderModel, Text
+from gateways.signatures import is_code, listed_webhooks, picked, verified_webhook
 
+_KIND = "a Commerce event"
 _SIGNATURE = "X-Cc-Webhook-Signature"
 # The types of 2024, and `delayed` and `resolved` of the years before.
 _CHARGE_EVENTS = frozenset(f"charge:{name}" for name in "created pending confirmed failed delayed resolved".split())
 # Allow-list of the fields that are stored; personal data is dropped.
 _STORED_FIELDS = {"event": {"id": None, "type": None, "data": {"id": None, "metadata": {"attempt_id": None}}}}
+
+
+class ListedEvent(ProviderModel):
+    """An event of the list, of which the id names the place of the next page."""
+
+    id: Text
+
+
+class EventPage(ProviderModel):
+    """A page of the list of events."""
+
+    data: list[Any]
+
+
+class EventTime(ProviderModel):
+    """When an event was created."""
+
+    created_at: End = None
 
 
 class EventIdentity(ProviderModel):
@@ -60,7 +80,17 @@ def verify(body: bytes, headers: Mapping[str, str], secrets: Iterable[str]) -> V
     code = next((value for name, value in headers.items() if name.title() == _SIGNATURE), "")
     if not any(is_code(code, secret, body) for secret in secrets):
         raise WebhookRefused("bad signature")
-    return verified_webhook(body, "a Commerce event", _identify, lambda fields: picked(fields, _STORED_FIELDS))
+    return verified_webhook(body, _KIND, _identify, _stored)
+
+
+def listed(events: Iterable[Any]) -> list[VerifiedWebhook]:
+    """Return the events of a page of the list, which have no envelope."""
+    return listed_webhooks(({"event": event} for event in events), _KIND, _identify, _stored)
+
+
+def created_at(event: Any) -> datetime | None:
+    """Return when an event of the list was created, as far as it says so."""
+    return EventTime.parse(event).created_at if isinstance(event, dict) else None
 
 
 def read(payload: str) -> WebhookEvent | None:
@@ -72,6 +102,10 @@ def read(payload: str) -> WebhookEvent | None:
         return None
     charge = ChargeEnvelope.parse(fields).event.data
     return WebhookEvent(charge.id, attempt_in(charge.metadata), None)
+
+
+def _stored(fields: Any) -> Any:
+    return picked(fields, _STORED_FIELDS)
 
 
 def _identify(fields: Any) -> tuple[str, str]:

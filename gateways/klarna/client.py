@@ -29,7 +29,9 @@ class KlarnaClient(JsonApi):
     not as documented. `key`: a repeat within 24 hours returns the first response, whatever the body of the repeat."""
 
     def __init__(self, base: str, username: str, password: str, read_seconds: float) -> None:
-        super().__init__(base, min(read_seconds, LONGEST_READ_SECONDS), auth=(username, password))
+        # A 403 of Klarna declines a customer, or says that an order is in another state.
+        auth, seconds = (username, password), min(read_seconds, LONGEST_READ_SECONDS)
+        super().__init__(base, seconds, auth=auth, refusals=(401,))
 
     def open_session(self, body: Mapping[str, Any]) -> str:
         """Open a payment session; return its address."""

@@ -1,6 +1,7 @@
 """Klarna's error codes: what each of them says about the call. Closed tables; an unknown code is doubt.
 
-Sources: docs.klarna.com (error codes) and Klarna's OpenAPI files, read 2026-11-23."""
+Sources: docs.klarna.com (error codes; place an order of a customer token) and Klarna's OpenAPI files, read
+2026-11-28."""
 
 from __future__ import annotations
 
@@ -33,6 +34,13 @@ ERRORS: dict[str, ErrorKind] = {
     "BAD_VALUE": ErrorKind.AT_FAULT,
     "UNAUTHORIZED": ErrorKind.NOT_EXECUTED,
     "REJECTED": ErrorKind.DECLINED,
+    "PAYMENT_METHOD_FAILED": ErrorKind.DECLINED,
+    "UNAVAILABLE_PAYMENT_METHOD": ErrorKind.DECLINED,
+    "TOKEN_SUSPENDED": ErrorKind.DECLINED,
+    "TOKEN_CANCELLED": ErrorKind.DECLINED,
+    "TOKEN_FORBIDDEN": ErrorKind.AT_FAULT,
+    "TOKEN_NOT_FOUND": ErrorKind.NOT_FOUND,
+    "PAYMENT_METHOD_CURRENCY_MISMATCH": ErrorKind.AT_FAULT,
     "CAPTURE_NOT_ALLOWED": ErrorKind.WRONG_STATE,
     "REFUND_NOT_ALLOWED": ErrorKind.WRONG_STATE,
     "CANCEL_NOT_ALLOWED": ErrorKind.WRONG_STATE,
@@ -51,6 +59,11 @@ ERRORS: dict[str, ErrorKind] = {
     "INTERNAL_SERVER_ERROR": ErrorKind.UNKNOWN,
     "UNEXPECTED_ERROR": ErrorKind.UNKNOWN,
     "TEMPORARILY_UNAVAILABLE": ErrorKind.UNKNOWN,
+}
+# Klarna asks to try these again, or to let the customer choose once more; all other declines are hard.
+_SOFTER_DECLINES = {
+    "payment_method_failed": DeclineClass.SOFT,
+    "unavailable_payment_method": DeclineClass.NEEDS_CUSTOMER,
 }
 # These statuses decide before the code: BAD_VALUE with 409 means data that differ from those of the session.
 _STATUSES = {
@@ -80,7 +93,8 @@ class ErrorResponse(CallFailed):
     def outcome(self, reference: str | None = None) -> Outcome:
         """Return the outcome of a call that may have moved money."""
         if self.error_kind is ErrorKind.DECLINED:
-            return Declined(reference, Decline(self.reason, DeclineClass.HARD))
+            decline_class = _SOFTER_DECLINES.get(self.reason, DeclineClass.HARD)
+            return Declined(reference, Decline(self.reason, decline_class))
         return super().outcome(reference)
 
 

@@ -1,8 +1,9 @@
 """Klarna for direct merchants: the customer approves on a hosted page, then Order Management moves the money.
 
 Make the page, save its reference, let Klarna place the order when the customer approves, save the order's id,
-capture. Before the capture Klarna only holds the money. Sources: Klarna's Payments v1, Hosted Payment Page 1.1, Order
-Management v1 and Customer Token v1, read 2026-11-23."""
+capture. Before the capture Klarna only holds the money. The order of a customer token whose response was lost is found
+by the same call under the same key, which returns it; there is no other way (see `token_order`). Sources: Klarna's
+Payments v1, Hosted Payment Page 1.1, Order Management v1 and Customer Token v1, read 2026-11-23."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from typing import Any
 from domain.comparison import ShownRefund
 from domain.outcome import Approved, CustomerApproved, InDoubt, NotSent, Outcome
 from gateways.base import AttemptRequest, GatewayError, SaveReference, VerifiedWebhook, WebhookEvent
-from gateways.failures import CallFailed
+from gateways.failures import CallFailed, FailureKind
 from gateways.idempotency import key_of
 from gateways.json_api import decided
 from gateways.klarna import requests as bodies
@@ -24,6 +25,10 @@ from gateways.klarna.errors import ErrorKind, ErrorResponse
 from gateways.klarna.hosted_page import HostedPage
 from gateways.klarna.lookups import look_up, read_page
 from gateways.klarna.responses import exceeds_remaining, outcome_of_page
+from gateways.klarna.token_order import TokenOrder
+
+# What proves that no order was placed: of a placed one, Klarna repeats the first response.
+_UNPLACED = (ErrorKind.AT_FAULT, ErrorKind.DECLINED, ErrorKind.NOT_FOUND)
 
 
 class KlarnaGateway:
@@ -52,7 +57,7 @@ class KlarnaGateway:
 
     def charge(self, attempt: AttemptRequest, save_reference: SaveReference) -> Outcome:
         """Open the page, or place the order of a customer token; resumed, capture the order."""
-        if attempt.reference is not None:
+        if attempt.reference is not None and TokenOrder.of(attempt.reference) is None:
             return self._resume(attempt, attempt.reference, save_reference)
         if attempt.is_off_session:
             return self._charge_token(attempt, save_reference)
@@ -72,6 +77,9 @@ class KlarnaGateway:
 
     def void(self, attempt: AttemptRequest) -> Outcome:
         """Cancel an order, or disable a page and cancel the order of a customer who approves at the same moment."""
+        missed = TokenOrder.of(attempt.charged_reference)
+        if missed is not None:
+            return self._void_token_order(attempt, missed)
         page = HostedPage.of(attempt.charged_reference)
         if page is None:
             return self._cancel(attempt, attempt.charged_reference)
@@ -83,9 +91,13 @@ class KlarnaGateway:
 
     def retrieve(self, attempt: AttemptRequest) -> Outcome:
         """Look the page or the order up, and release money that must not stay held: see `lookups`."""
-        if attempt.verb.is_collecting:
-            return self._look_up(attempt, attempt.reference) if attempt.reference else NotSent("not_created")
-        return self._look_up(attempt, attempt.charged_reference)
+        is_collecting = attempt.verb.is_collecting
+        reference = attempt.reference if is_collecting else attempt.charged_reference
+        if reference is None and not attempt.is_off_session:
+            return NotSent("not_created")
+        if reference is None or TokenOrder.of(reference) is not None:
+            return _outcome_of_missed(attempt) if is_collecting else NotSent("not_executed")
+        return self._look_up(attempt, reference)
 
     def refunds_of(self, charge: AttemptRequest) -> list[ShownRefund]:
         """Return the refunds of an order, whoever made them; Klarna sends no callback of a refund."""
@@ -125,16 +137,34 @@ class KlarnaGateway:
         """Place an order that only holds the money, so that its id is saved before anything is captured."""
         if attempt.method_token is None:
             return NotSent("payment_method_token_missing", is_retryable=False, param="payment_method_token")
-        body = bodies.token_order(attempt, self._callback_url(attempt))
-        # One key for ever: an order holds money, and no look-up finds it before its id is known.
-        key = key_of(replace(attempt, key_number=0), "order")
+        missed = TokenOrder.missed(attempt)
         try:
-            order_id = self._client.order_by_token(attempt.method_token, body, key)
+            order_id = self._place(attempt, missed)
         except CallFailed as failure:
             if isinstance(failure, ErrorResponse) and failure.error_kind is ErrorKind.NOT_FOUND:
-                return NotSent("unknown_token", is_retryable=False, param="payment_method_token")
-            return failure.outcome_of_creation()
+                return NotSent("unknown_token", False, attempt.reference, param="payment_method_token")
+            may_be_placed = failure.kind is FailureKind.UNKNOWN
+            return failure.outcome(missed.reference if may_be_placed else attempt.reference)
         return self._resume(attempt, order_id, save_reference)
+
+    def _place(self, attempt: AttemptRequest, missed: TokenOrder) -> str:
+        """Place the order of a customer token, or find it if it was placed; return its id. Raises CallFailed."""
+        if attempt.method_token is None or not missed.may_be_asked_for(attempt.claimed_at):
+            raise CallFailed("order_not_found", FailureKind.UNKNOWN)
+        # One key for ever: an order holds money, and no look-up finds it before its id is known.
+        charge = replace(attempt, attempt_id=missed.attempt_id, key_number=0)
+        body = bodies.token_order(charge, self._callback_url(charge))
+        return self._client.order_by_token(attempt.method_token, body, key_of(charge, "order"))
+
+    def _void_token_order(self, attempt: AttemptRequest, missed: TokenOrder) -> Outcome:
+        """Find the order whose response was lost, and cancel it."""
+        try:
+            order_id = self._place(attempt, missed)
+        except CallFailed as failure:
+            is_unplaced = isinstance(failure, ErrorResponse) and failure.error_kind in _UNPLACED
+            return Approved(missed.reference, voided=True) if is_unplaced else NotSent(failure.reason)
+        outcome = self._look_up(attempt, order_id)
+        return outcome if isinstance(outcome, Approved) else self._cancel(attempt, order_id)
 
     def _resume(self, attempt: AttemptRequest, reference: str, save_reference: SaveReference) -> Outcome:
         """Capture if the customer has approved. The look-up comes first, so that a repeat never captures twice."""
@@ -201,6 +231,14 @@ class KlarnaGateway:
             return None
         query = f"{webhooks.ATTEMPT_PARAMETER}={attempt.attempt_id}"
         return f"{self._api_url}/webhooks/klarna/{self._callback_secrets[0]}?{query}"
+
+
+def _outcome_of_missed(attempt: AttemptRequest) -> Outcome:
+    """Return that only the same call shows whether the order was placed, as long as Klarna keeps its key."""
+    missed = TokenOrder.missed(attempt)
+    if missed.may_be_asked_for(attempt.claimed_at):
+        return CustomerApproved(missed.reference)
+    return InDoubt("order_not_found", missed.reference)
 
 
 def _confirmed(outcome: Outcome, reference: str) -> Outcome:

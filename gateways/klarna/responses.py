@@ -153,12 +153,10 @@ def outcome_of_order(attempt: AttemptRequest, order: Order) -> Outcome:
     reference, authorized = order.order_id, order.original_order_amount
     if order.purchase_currency.upper() != attempt.money.currency:
         return InDoubt("another_currency", reference)
-    if attempt.verb.is_collecting and authorized != attempt.money.minor:
-        return InDoubt("another_amount", reference)
     if order.status not in _ORDER_STATUSES:
         return order.in_doubt("status", reference)
     if order.captured_amount:
-        return Approved(reference, authorized=authorized, captured=order.captured_amount)
+        return attempt.compared(Approved(reference, authorized=authorized, captured=order.captured_amount))
     if order.fraud_status not in _FRAUD_STATUSES:
         return order.in_doubt("fraud_status", reference)
     if order.fraud_status == "REJECTED":
@@ -183,9 +181,7 @@ def _held(attempt: AttemptRequest, order: Order) -> Outcome:
     reference, remaining = order.order_id, order.remaining_authorized_amount
     if order.fraud_status == "PENDING":
         return Pending(reference)
-    if remaining != attempt.money.minor:
-        return InDoubt("another_amount", reference)
-    if attempt.verb is Verb.CHARGE:
+    if attempt.verb is Verb.CHARGE and remaining == attempt.money.minor:
         return CustomerApproved(reference)
     return Approved(reference, authorized=remaining, authorization_expires_at=order.expires_at)
 

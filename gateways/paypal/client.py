@@ -38,9 +38,9 @@ class PayPalClient:
         """Get an access token. Raises TokenUnavailable."""
         self._token.current()
 
-    def get(self, path: str) -> ProviderResponse:
-        """Read an object. Raises CallFailed."""
-        return self._call("GET", path, None, {})
+    def get(self, path: str, query: Mapping[str, Any] | None = None) -> ProviderResponse:
+        """Read an object, or a page of a list. Raises CallFailed."""
+        return self._call("GET", path, None, {}, query)
 
     def post(self, path: str, body: Any, request_id: str | None = None) -> ProviderResponse:
         """Send a JSON object, raw JSON or nothing. Raises CallFailed."""
@@ -86,16 +86,16 @@ class PayPalClient:
             raise CallFailed(verdict.in_doubt("verification_status").reason, FailureKind.UNKNOWN)
         return verdict.verification_status == "SUCCESS"
 
-    def _call(self, method: str, path: str, body: Any, headers: Mapping[str, str]) -> ProviderResponse:
+    def _call(
+        self, method: str, path: str, body: Any, headers: Mapping[str, str], query: Mapping[str, Any] | None = None
+    ) -> ProviderResponse:
         """Send a call, and once more with a new token when PayPal no longer accepts the first."""
-        token = self._token.current()
-        response = self._send(method, path, body, headers, token)
-        if response.status == 401:
-            response = self._send(method, path, body, headers, self._token.current(refused=token))
-        return response
 
-    def _send(self, method: str, path: str, body: Any, headers: Mapping[str, str], token: str) -> ProviderResponse:
-        authorized = {**headers, "Authorization": f"Bearer {token}"}
-        if isinstance(body, bytes):
-            return self._api.send(method, path, data=body, headers=authorized)
-        return self._api.send(method, path, json=body, headers=authorized)
+        def send(token: str) -> ProviderResponse:
+            content: dict[str, Any] = {"data": body} if isinstance(body, bytes) else {"json": body}
+            authorized = {**headers, "Authorization": f"Bearer {token}"}
+            return self._api.send(method, path, query=query, headers=authorized, **content)
+
+        token = self._token.current()
+        response = send(token)
+        return send(self._token.current(refused=token)) if response.status == 401 else response

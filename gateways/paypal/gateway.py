@@ -5,8 +5,8 @@ Sources: PayPal's Orders v2 and Payments v2 (OpenAPI), developer.paypal.com, rea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from cryptography import x509
@@ -30,6 +30,8 @@ from gateways.paypal.errors import SEND_BACK, is_missing, issue_of, outcome_of_r
 from gateways.paypal.requests import (
     DecimalsNotSupported,
     capture_request,
+    events_query,
+    next_query,
     order_request,
     pay_request,
     refund_request,
@@ -55,7 +57,7 @@ from gateways.paypal.responses import (
     waiting_for_buyer,
 )
 from gateways.paypal.token import AccessToken, TokenUnavailable
-from gateways.paypal.webhooks import Webhooks, read_event
+from gateways.paypal.webhooks import EventPage, Webhooks, listed, read_event
 
 BASES = {"sandbox": "https://api-m.sandbox.paypal.com", "live": "https://api-m.paypal.com"}
 
@@ -67,6 +69,10 @@ class PayPalGateway:
 
     provider = "paypal"
     region: str | None = None
+    # "The range must be in the last 30 days" (developer.paypal.com, Webhooks Events dashboard, read 2026-11-28).
+    events_kept = timedelta(days=30)
+    # Not documented. PayPal's other list, of transactions, shows each within three hours (Transaction Search v1).
+    events_late = timedelta(hours=3)
 
     def __init__(
         self,
@@ -80,7 +86,8 @@ class PayPalGateway:
         is_live: bool = False,
         authorities: Sequence[x509.Certificate] = (),
     ) -> None:
-        api = JsonApi(base, read_seconds)
+        # A 403 of PayPal is about what a call does, or the buyer's account.
+        api = JsonApi(base, read_seconds, refusals=(401,))
         self._client = PayPalClient(api, AccessToken(api, client_id, client_secret, tokens, read_seconds))
         self._api_url = api_url.rstrip("/")
         self._webhook_id = webhook_id
@@ -321,6 +328,24 @@ class PayPalGateway:
                 raise GatewayError(issue_of(response))
             order = read_order(response.body, charge.charged_reference)
             return [ShownRefund(made.id, outcome_of_refund(made), made.invoice_id) for made in order.refunds]
+        except CallFailed as failure:
+            raise GatewayError(failure.reason) from None
+
+    def events(self, after: datetime, until: datetime) -> Iterator[list[VerifiedWebhook]]:
+        """Yield the events that were to be sent to the app's webhooks."""
+        query: dict[str, str] | None = events_query(after, until)
+        try:
+            while query is not None:
+                response = self._client.get("/v1/notifications/webhooks-events", query)
+                if not response.is_good:
+                    raise GatewayError(issue_of(response))
+                page = EventPage.parse(response.body)
+                yield listed(page.events)
+                # A page without events is the last one, whatever its links say.
+                following = next_query(page.link("next")) if page.events else None
+                if following == query:
+                    raise MalformedResponse("EventPage.links")
+                query = following
         except CallFailed as failure:
             raise GatewayError(failure.reason) from None
 

@@ -4,7 +4,10 @@ Source: PayPal's OpenAPI of Orders v2 and Payments v2, read 2026-11-23."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from html import unescape
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from domain.money import Money, exponent
 from domain.payment import Verb
@@ -12,6 +15,10 @@ from gateways.base import AttemptRequest
 
 # developer.paypal.com/reference/currency-codes, read 2026-11-23: PayPal takes no decimals of these.
 _WHOLE = frozenset({"HUF", "JPY", "TWD"})
+
+
+# The document names no largest page; others read pages of a hundred (found in public code, 2026-11-28).
+_EVENTS_A_PAGE = 100
 
 
 class DecimalsNotSupported(Exception):
@@ -76,3 +83,27 @@ def capture_request(attempt: AttemptRequest) -> dict[str, Any]:
 def refund_request(attempt: AttemptRequest) -> dict[str, Any]:
     """Return the request of a refund. Our attempt is in both fields: this tells our refunds from the dashboard's."""
     return {"amount": to_paypal(attempt.money), "custom_id": attempt.attempt_id, "invoice_id": attempt.attempt_id}
+
+
+def events_query(after: datetime, until: datetime) -> dict[str, str]:
+    """Return the query of the first page of the events that were created within a time.
+
+    >>> events_query(datetime(2026, 11, 28, 9, tzinfo=UTC), datetime(2026, 11, 28, 10, tzinfo=UTC))["end_time"]
+    '2026-11-28T10:00:00Z'
+    """
+    times = {"start_time": _instant(after), "end_time": _instant(until)}
+    return times | {"page_size": str(_EVENTS_A_PAGE)}
+
+
+def next_query(link: str | None) -> dict[str, str] | None:
+    """Return the query of the page that a link names; None without one. The link's host is not followed: our token goes
+    to PayPal's only. The documented sample of it writes `&amp;` for `&`.
+
+    >>> next_query("https://api-m.paypal.com/v1/notifications/webhooks-events/?page_size=2&amp;move_to=next")
+    {'page_size': '2', 'move_to': 'next'}
+    """
+    return dict(parse_qsl(urlsplit(unescape(link)).query)) if link else None
+
+
+def _instant(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -301,9 +301,7 @@ def _captured(
     authorized = authorization.amount.money.minor if authorization else captured
     if {money.currency for money in taken} != {attempt.money.currency}:
         return InDoubt("other_currency", reference)
-    if attempt.verb is Verb.CHARGE and captured != attempt.money.minor:
-        return InDoubt("other_amount", reference)
-    return Approved(reference, authorized=authorized, captured=captured)
+    return attempt.compared(Approved(reference, authorized=authorized, captured=captured))
 
 
 def _authorized(reference: str, attempt: AttemptRequest, authorization: Authorization) -> Outcome:
@@ -316,10 +314,8 @@ def _authorized(reference: str, attempt: AttemptRequest, authorization: Authoriz
         return Declined(reference, decline_of(authorization))
     if status != "CREATED":
         return InDoubt("captures_missing", reference)
-    if held.currency != attempt.money.currency or (
-        attempt.verb is Verb.AUTHORIZE and held.minor != attempt.money.minor
-    ):
-        return InDoubt("other_amount", reference)
+    if held.currency != attempt.money.currency:
+        return InDoubt("other_currency", reference)
     return Approved(reference, authorized=held.minor, authorization_expires_at=authorization.expires_at)
 
 

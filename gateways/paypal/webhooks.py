@@ -11,7 +11,7 @@ import binascii
 import json
 import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,8 +29,9 @@ from gateways.paypal.side_events import read_side_event
 from gateways.paypal.stored_fields import stored_fields
 from gateways.paypal.verdicts import AskPayPal, Verdicts
 from gateways.provider_model import ProviderModel, Text
-from gateways.signatures import check_age, verified_webhook
+from gateways.signatures import check_age, listed_webhooks, verified_webhook
 
+_KIND = "a PayPal event"
 # PayPal repeats a delivery for three days, with the time of the first attempt.
 _PAST = timedelta(days=3)
 _HEADERS = {
@@ -65,7 +66,7 @@ class Webhooks:
         if signed["auth_algo"] != "SHA256withRSA":
             raise WebhookRefused("unknown signature algorithm")
         check_age(_seconds(signed["transmission_time"]), now, _PAST)
-        verified = verified_webhook(body, "a PayPal event", _identify, stored_fields)
+        verified = verified_webhook(body, _KIND, _identify, stored_fields)
         self._check_signature(body, verified.payload, signed, now)
         return verified
 
@@ -86,6 +87,11 @@ class Webhooks:
         # The certificate came from PayPal's host and fits a signature that PayPal confirms, or its chain is trusted:
         # from here on its signatures are enough.
         self._certificates.keep(url, certificate)
+
+
+def listed(events: Iterable[Any]) -> list[VerifiedWebhook]:
+    """Return the events of a page of PayPal's list."""
+    return listed_webhooks(events, _KIND, _identify, stored_fields)
 
 
 def _identify(event: Any) -> tuple[Any, Any]:
@@ -124,6 +130,12 @@ class Event(ProviderModel):
 
     event_type: Text
     resource: Any = None
+
+
+class EventPage(Linked):
+    """One page of the list of events. It may hold fewer than were asked for; `next` leads to the following one."""
+
+    events: list[Any]
 
 
 class RelatedIds(ProviderModel):

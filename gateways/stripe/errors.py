@@ -7,7 +7,7 @@ from collections.abc import Callable
 import stripe
 
 from domain.outcome import NotSent, Outcome
-from gateways.failures import CallFailed, FailureKind
+from gateways.failures import CallFailed, FailureKind, reason_word
 from gateways.http import was_never_sent
 from gateways.stripe.responses import PaymentError, outcome_of_decline
 
@@ -33,6 +33,7 @@ _FIELDS = {
 # Sentences about other codes repeat what was sent: a token, or an e-mail address.
 _PLAIN_SENTENCES = frozenset({"amount_too_large", "amount_too_small"})
 _LONGEST_MESSAGE = 300
+_MISSING = "resource_missing"
 
 
 class CardDeclined(CallFailed):
@@ -48,10 +49,13 @@ class CardDeclined(CallFailed):
 
 
 class RequestRefused(CallFailed):
-    """The request is at fault; a repeat is refused as well. The application can mend a field of its own."""
+    """The request is at fault; a repeat is refused as well. The application can mend a field of its own.
+
+    `subject`: the parameter that is at fault where Stripe names it, else the reason."""
 
     def __init__(self, reason: str, error: PaymentError | None) -> None:
         super().__init__(reason, FailureKind.AT_FAULT)
+        self.subject = reason_word(error.param if error else None, reason)
         self._param = _FIELDS.get(error.param or "") if error else None
         has_plain_sentence = error is not None and error.code in _PLAIN_SENTENCES
         self._message = (error.message or "")[:_LONGEST_MESSAGE] if error and has_plain_sentence else None
@@ -59,6 +63,10 @@ class RequestRefused(CallFailed):
     def outcome(self, reference: str | None = None) -> Outcome:
         """Return that nothing was executed, and what to mend."""
         return NotSent(self.reason, False, reference, self._param, self._message or None)
+
+
+class CustomerMissing(RequestRefused):
+    """Stripe has no Customer of the id that the request names, or it was deleted."""
 
 
 class KeyReused(CallFailed):
@@ -100,7 +108,9 @@ def _refused_as_invalid(error: stripe.StripeError) -> CallFailed:
         return _unknown(error)
     if code == "rate_limit":
         return CallFailed(_reason_of(error), FailureKind.NOT_EXECUTED)
-    return RequestRefused(_reason_of(error), _refusal_of(error))
+    refusal = _refusal_of(error)
+    is_customer = code == _MISSING and refusal is not None and refusal.param == "customer"
+    return (CustomerMissing if is_customer else RequestRefused)(_reason_of(error), refusal)
 
 
 def _refused_before_execution(error: stripe.StripeError) -> CallFailed:

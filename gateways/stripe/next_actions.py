@@ -87,11 +87,12 @@ class NextAction(ProviderModel):
 def next_action(action: NextAction | None) -> dict[str, str]:
     """Return the action's type and what belongs to it.
 
-    A redirect has its address as `redirect_url`. Of a bank transfer, `amount_remaining` is decimal text and the fields
-    of each account carry its type in front, such as `aba_routing_number` and `iban_bic`."""
+    A redirect has the type of all providers, and its address as `redirect_url`. Of a bank transfer, `amount_remaining`
+    is decimal text and the fields of each account carry its type in front, such as `aba_routing_number` and
+    `iban_bic`."""
     if action is None:
         return {"type": "unknown"}
-    shown = {"type": action.type}
+    shown = {"type": "redirect" if action.type == "redirect_to_url" else action.type}
     match getattr(action, action.type, None):
         case _Redirect() as redirect:
             return shown | _present({"redirect_url": redirect.url})

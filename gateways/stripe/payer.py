@@ -28,6 +28,10 @@ def shipping(payer: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in billing_details(payer).items() if name in ("name", "phone", "address")}
 
 
-def customer_params(payer: Mapping[str, Any], metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Return what a Customer is created with."""
-    return billing_details(payer) | {"metadata": dict(metadata)}
+def customer_params(payer: Mapping[str, Any], *, is_paying_by_transfer: bool) -> dict[str, Any]:
+    """Return what a Customer is updated with.
+
+    Stripe applies transferred money to open intents unless the account or the customer is set to do that by hand
+    (docs.stripe.com/payments/customer-balance/reconciliation, read 2026-11-28)."""
+    automatic = {"cash_balance": {"settings": {"reconciliation_mode": "automatic"}}}
+    return billing_details(payer) | (automatic if is_paying_by_transfer else {})

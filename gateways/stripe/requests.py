@@ -44,11 +44,11 @@ def base_params(attempt: AttemptRequest) -> dict[str, Any]:
 RETURN_URL_MISSING = "return_url_missing"
 
 
-def fault_of(attempt: AttemptRequest) -> str | None:
+def fault_of(attempt: AttemptRequest, return_url: str | None) -> str | None:
     """Return why Stripe cannot take the charge at all, before anything is created there; None if it can."""
     if attempt.is_off_session and (attempt.method in _REDIRECTS or attempt.method in _TRANSFERS):
         return "not_supported"
-    if attempt.method in _REDIRECTS and not attempt.return_url:
+    if attempt.method in _REDIRECTS and not return_url:
         return RETURN_URL_MISSING
     if attempt.method in _TRANSFERS:
         is_possible = attempt.money.currency in _TRANSFER_KINDS and attempt.verb is not Verb.AUTHORIZE
@@ -56,9 +56,16 @@ def fault_of(attempt: AttemptRequest) -> str | None:
     return None
 
 
-def needs_new_customer(attempt: AttemptRequest) -> bool:
-    """Tell whether the payment needs a new Customer at Stripe, to which it assigns the transferred money."""
-    return attempt.method in _TRANSFERS and attempt.customer_token is None
+def is_transfer(method: PaymentMethod) -> bool:
+    """Tell whether Stripe assigns the money of this method to a Customer before it is applied to an intent."""
+    return method in _TRANSFERS
+
+
+def default_type(attempt: AttemptRequest) -> str | None:
+    """Return the type of the default method that has to be charged because the attempt names none; None otherwise."""
+    if attempt.method_token is not None or attempt.method in _TRANSFERS or attempt.method in _REDIRECTS:
+        return None
+    return _METHOD_TYPES.get(attempt.method, "card")
 
 
 def create_params(attempt: AttemptRequest) -> dict[str, Any]:
@@ -91,13 +98,14 @@ def _bank_transfer(attempt: AttemptRequest) -> dict[str, Any]:
     return {"type": kind, kind: {"country": home if home in _EURO_COUNTRIES else _EURO_COUNTRIES[0]}}
 
 
-def confirm_params(attempt: AttemptRequest) -> dict[str, Any]:
+def confirm_params(attempt: AttemptRequest, return_url: str | None) -> dict[str, Any]:
     """Return what the confirm adds: how the customer takes part, and their consent to a debit."""
     params: dict[str, Any] = {}
     if attempt.is_off_session:
         params["off_session"] = True
-    elif attempt.return_url:
-        params["return_url"] = attempt.return_url
+    elif return_url:
+        # Without it Stripe leaves an authentication to its own library in the customer's browser.
+        params["return_url"] = return_url
     if attempt.method in _DEBITS:
         # The application has shown the mandate text and taken the customer's consent.
         params["mandate_data"] = {"customer_acceptance": {"type": "offline"}}

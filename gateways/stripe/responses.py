@@ -5,7 +5,7 @@ Source: docs.stripe.com/api and the SDK 16.1.0 (API 2026-10-28.endive), read 202
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -21,6 +21,7 @@ from domain.outcome import (
     Outcome,
     Pending,
 )
+from gateways.base import AttemptRequest
 from gateways.failures import MalformedResponse, reason_word
 from gateways.provider_model import ProviderModel, Text, UnixTime, Word
 from gateways.stripe.money import from_stripe
@@ -100,6 +101,19 @@ class Refund(ProviderModel):
     metadata: dict[str, str] | None = None
 
 
+class ListedEvent(ProviderModel):
+    """An event in a list, of which the id names the place of the next page."""
+
+    id: Text
+
+
+class EventPage(ProviderModel):
+    """One page of the list of events, newest first."""
+
+    data: list[Any]
+    has_more: bool
+
+
 class RefundPage(ProviderModel):
     """One page of a list of refunds, newest first."""
 
@@ -107,13 +121,13 @@ class RefundPage(ProviderModel):
     has_more: bool
 
 
-def outcome_of_requested(intent: PaymentIntent, reference: str, currency: str) -> Outcome:
-    """Return what the requested PaymentIntent says; another intent, or other money, is doubt."""
+def outcome_of_requested(intent: PaymentIntent, reference: str, attempt: AttemptRequest) -> Outcome:
+    """Return what the requested PaymentIntent says of its attempt; another intent, or another currency, is doubt."""
     if intent.id != reference:
         return InDoubt("another_object", reference)
-    if intent.currency.upper() != currency:
+    if intent.currency.upper() != attempt.money.currency:
         return InDoubt("another_currency", reference)
-    return outcome_of_intent(intent)
+    return attempt.compared(outcome_of_intent(intent))
 
 
 def outcome_of_intent(intent: PaymentIntent) -> Outcome:

@@ -48,6 +48,22 @@ class _Method(ProviderModel):
     type: Text
 
 
+class _SettingsWithDefault(ProviderModel):
+    default_payment_method: _Method | None = None
+
+
+class CustomerWithDefault(ProviderModel):
+    """A Customer with the default payment method expanded."""
+
+    deleted: bool = False
+    invoice_settings: _SettingsWithDefault | None = None
+
+    @property
+    def default(self) -> _Method | None:
+        """The customer's default payment method."""
+        return self.invoice_settings.default_payment_method if self.invoice_settings else None
+
+
 class _Wallet(ProviderModel):
     type: str | None = None
 

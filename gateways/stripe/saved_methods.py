@@ -10,15 +10,17 @@ from typing import Any
 
 from domain.errors import InvalidRequest, NotFound
 from domain.payment_methods import PaymentMethod
-from gateways.base import GatewayError, MethodSetup, SavedMethod
+from gateways.base import CallUnderWay, CustomerLost, GatewayError, KeySpent, MethodSetup, SavedMethod
 from gateways.failures import CallFailed, FailureKind
 from gateways.json_api import segment
 from gateways.stripe.client import StripeClient
-from gateways.stripe.errors import KeyReused
+from gateways.stripe.errors import CustomerMissing, KeyReused
 from gateways.stripe.payer import customer_params
+from gateways.stripe.requests import is_transfer
 from gateways.stripe.responses import ConfirmableIntent, Created
-from gateways.stripe.saved_method_responses import Customer, MethodOwner, MethodPage, saved_method
+from gateways.stripe.saved_method_responses import Customer, CustomerWithDefault, MethodOwner, MethodPage, saved_method
 
+CUSTOMER_MISSING = "customer_missing"
 _CUSTOMERS, _METHODS = "/v1/customers", "/v1/payment_methods"
 # What can be charged while the customer is away.
 _REUSABLE = {
@@ -46,11 +48,38 @@ class StripeSavedMethods:
 
     _api: StripeClient
 
-    def create_customer(self, key: str, payer: Mapping[str, Any], metadata: Mapping[str, str]) -> str:
+    def needs_customer(self, method: PaymentMethod) -> bool:
+        """Tell whether the method is a bank transfer, whose money Stripe assigns to a customer first."""
+        return is_transfer(method)
+
+    def create_customer(self, key: str, metadata: Mapping[str, str]) -> str:
         """Create a customer; return Stripe's id. The same key gives the same customer for a day."""
+        try:
+            return Created.parse(self._api.post(_CUSTOMERS, {"metadata": dict(metadata)}, f"{key}-customer")).id
+        except CallFailed as failure:
+            raise _failed_creation(failure) from None
+
+    def update_customer(self, customer: str, payer: Mapping[str, Any], *, is_paying_by_transfer: bool = False) -> None:
+        """Store the payer's data with the customer, and let what comes by transfer pay the customer's open intent."""
+        params = customer_params(payer, is_paying_by_transfer=is_paying_by_transfer)
         with _refusals_as("Stripe does not take these customer data; correct email and billing_address"):
-            created = self._api.post(_CUSTOMERS, customer_params(payer, metadata), f"{key}-customer")
-            return Created.parse(created).id
+            try:
+                self._api.post(f"{_CUSTOMERS}/{segment(customer)}", params)
+            except CallFailed as failure:
+                raise _lost(failure) from None
+
+    def default_method(self, customer: str | None, type: str) -> str | None:
+        """Return the customer's default method if it is of this type. Raises CallFailed and CustomerLost."""
+        if customer is None:
+            return None
+        path, expanded = f"{_CUSTOMERS}/{segment(customer)}", ["invoice_settings.default_payment_method"]
+        try:
+            read = CustomerWithDefault.parse(self._api.get(path, expand=expanded))
+        except CallFailed as failure:
+            raise _lost(failure) from None
+        if read.deleted:
+            raise CustomerLost(CUSTOMER_MISSING)
+        return read.default.id if read.default is not None and read.default.type == type else None
 
     def open_setup(self, customer: str, method: PaymentMethod, key: str) -> MethodSetup:
         """Open a SetupIntent, with which a front end saves a method for charges while the customer is away."""
@@ -67,7 +96,7 @@ class StripeSavedMethods:
 
     def list_methods(self, customer: str) -> list[SavedMethod]:
         """Return the customer's newest methods, at most a hundred."""
-        with _refusals_as("Stripe does not know this customer; create one first"):
+        with _refusals_as("these payment methods cannot be listed"):
             default = self._default_of(customer)
             page = self._api.get(f"{_CUSTOMERS}/{segment(customer)}/payment_methods", limit=_PAGE_SIZE)
             return [saved_method(method, default) for method in MethodPage.parse(page).data]
@@ -93,9 +122,12 @@ class StripeSavedMethods:
             self._api.post(f"{_CUSTOMERS}/{segment(customer)}", params)
 
     def _default_of(self, customer: str) -> str | None:
-        read = Customer.parse(self._api.get(f"{_CUSTOMERS}/{segment(customer)}"))
+        try:
+            read = Customer.parse(self._api.get(f"{_CUSTOMERS}/{segment(customer)}"))
+        except CallFailed as failure:
+            raise _lost(failure) from None
         if read.deleted:
-            raise NotFound("Stripe does not know this customer any more; create a new one")
+            raise CustomerLost(CUSTOMER_MISSING)
         return read.default_method
 
     def _check_owner(self, customer: str, token: str) -> None:
@@ -112,8 +144,23 @@ def _refusals_as(advice: str) -> Iterator[None]:
         raise _refusal(failure, advice) from None
 
 
+def _failed_creation(failure: CallFailed) -> GatewayError:
+    """Return what to do about a creation that failed. Stripe replays a stored 5xx for a day."""
+    if failure.reason == "idempotency_key_in_use":
+        return CallUnderWay(failure.reason)
+    is_spent = isinstance(failure, KeyReused) or failure.reason.startswith("http_5")
+    return KeySpent(failure.reason) if is_spent else GatewayError(failure.reason)
+
+
+def _lost(failure: CallFailed) -> Exception:
+    """Return the failure of a call about a customer by its own address, where nothing else can be missing."""
+    return CustomerLost(CUSTOMER_MISSING) if failure.reason == "resource_missing" else failure
+
+
 def _refusal(failure: CallFailed, advice: str) -> Exception:
     """Return the API's error for a failed call. Stripe's message stays out: it may repeat what was sent."""
+    if isinstance(failure, CustomerMissing):
+        return CustomerLost(CUSTOMER_MISSING)
     if isinstance(failure, KeyReused):
         return InvalidRequest("this key was used with another request before; send a new one")
     if failure.kind is not FailureKind.AT_FAULT:

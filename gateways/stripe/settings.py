@@ -19,7 +19,7 @@ class StripeSettings(BaseModel):
     """Every variable of Stripe, with its default."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
-    # Front ends name the return address themselves, and the operator registers the webhook's at Stripe.
+    # Without one, customers go straight to the application, and the operator registers the webhook's at Stripe anyway.
     needs_public_address: ClassVar[bool] = False
 
     stripe_secret_key: SecretStr | None = Field(default=None, description="sk_… or rk_…; without it Stripe is off")
@@ -76,4 +76,5 @@ class StripeSettings(BaseModel):
             self.stripe_api_base,
             context.read_seconds,
             self.stripe_publishable_key,
+            context.api_url if context.has_public_address else "",
         )

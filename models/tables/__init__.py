@@ -6,6 +6,7 @@ from models.tables.attempts import attempts
 from models.tables.attention import attention
 from models.tables.base import metadata
 from models.tables.breakers import breakers
+from models.tables.cash_balances import cash_balances
 from models.tables.comparisons import comparisons
 from models.tables.disputes import disputes
 from models.tables.dunning_cases import dunning_cases
@@ -17,6 +18,7 @@ from models.tables.payments import payments
 from models.tables.provider_customers import provider_customers
 from models.tables.provider_tokens import provider_tokens
 from models.tables.subscriptions import subscriptions
+from models.tables.token_owners import token_owners
 from models.tables.webhook_events import webhook_events
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "attempts",
     "attention",
     "breakers",
+    "cash_balances",
     "comparisons",
     "disputes",
     "dunning_cases",
@@ -37,5 +40,6 @@ __all__ = [
     "provider_customers",
     "provider_tokens",
     "subscriptions",
+    "token_owners",
     "webhook_events",
 ]

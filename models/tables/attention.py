@@ -10,9 +10,11 @@ attention = Table(
     "attention",
     metadata,
     Column("id", String(40), primary_key=True),
-    # What the entry is about: a payment, or a webhook event.
+    # What the entry is about: a payment, a webhook event, a provider, or a customer's cash balance.
     Column("payment_id", String(40), ForeignKey("payments.id")),
     Column("webhook_event_id", String(40), ForeignKey("webhook_events.id")),
+    Column("provider", String(40)),
+    Column("cash_balance_id", String(40), ForeignKey("cash_balances.id")),
     Column("reason", String(30), nullable=False),
     # What is at stake, in minor units, as it was when the entry was opened.
     Column("amount", BigInteger),
@@ -45,4 +47,22 @@ Index(
     unique=True,
     postgresql_where=_is_open_of_webhook,
     sqlite_where=_is_open_of_webhook,
+)
+_is_open_of_provider = _is_open & attention.c.provider.is_not(None)
+Index(
+    "uq_attention_one_open_of_provider",
+    attention.c.provider,
+    attention.c.reason,
+    unique=True,
+    postgresql_where=_is_open_of_provider,
+    sqlite_where=_is_open_of_provider,
+)
+_is_open_of_balance = _is_open & attention.c.cash_balance_id.is_not(None)
+Index(
+    "uq_attention_one_open_of_cash_balance",
+    attention.c.cash_balance_id,
+    attention.c.reason,
+    unique=True,
+    postgresql_where=_is_open_of_balance,
+    sqlite_where=_is_open_of_balance,
 )

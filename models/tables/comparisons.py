@@ -12,4 +12,6 @@ comparisons = Table(
     Column("provider", String(40), primary_key=True),
     # Every step of the schedule is done for all money that was due for it by then.
     Column("position", Instant, nullable=False),
+    # All events that the provider created until then are stored. Null before its list is read for the first time.
+    Column("events_position", Instant),
 )

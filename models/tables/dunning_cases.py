@@ -10,8 +10,9 @@ dunning_cases = Table(
     "dunning_cases",
     metadata,
     Column("payment_id", String(40), ForeignKey("payments.id"), primary_key=True),
-    Column("subscription_id", String(200), ForeignKey("subscriptions.id"), nullable=False),
-    Column("invoice_id", String(200), ForeignKey("invoices.id"), nullable=False),
+    # Names of the payment's application, which the payment alone knows.
+    Column("subscription_id", String(200), nullable=False),
+    Column("invoice_id", String(200), nullable=False),
     Column("state", String(20), nullable=False),
     Column("first_failed_at", Instant, nullable=False),
     Column("retry", Integer, nullable=False),

@@ -1,4 +1,4 @@
-"""Invoices: what a user owes an application."""
+"""Invoices: what a user owes an application. An application names its own; another one may use the same name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ invoices = Table(
     "invoices",
     metadata,
     Column("id", String(200), primary_key=True),
-    Column("application", String(100), nullable=False),
+    Column("application", String(100), primary_key=True),
     Column("user_id", String(200), nullable=False),
     Column("amount", BigInteger, nullable=False),
     Column("currency", String(3), nullable=False),

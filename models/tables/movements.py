@@ -10,7 +10,9 @@ movements = Table(
     "movements",
     metadata,
     Column("id", Sequence, primary_key=True, autoincrement=True),
-    Column("payment_id", String(40), ForeignKey("payments.id"), nullable=False),
+    # What the money is about: a payment, or the cash balance of a customer whose money fits no payment.
+    Column("payment_id", String(40), ForeignKey("payments.id")),
+    Column("cash_balance_id", String(40), ForeignKey("cash_balances.id")),
     # The attempt whose outcome showed the movement.
     Column("attempt_id", String(40)),
     Column("provider", String(40), nullable=False),
@@ -28,3 +30,11 @@ movements = Table(
 # What a comparison begins with: the money that was booked so long ago.
 Index("ix_movements_booked_at", movements.c.booked_at)
 Index("ix_movements_payment", movements.c.payment_id, movements.c.id)
+_is_cash = movements.c.cash_balance_id.is_not(None)
+Index(
+    "ix_movements_cash_balance",
+    movements.c.cash_balance_id,
+    movements.c.id,
+    postgresql_where=_is_cash,
+    sqlite_where=_is_cash,
+)

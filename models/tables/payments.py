@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, String, Table
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKeyConstraint, Index, String, Table
 
 from domain.payment import LIVE
 from models.tables.base import Instant, Json, metadata
@@ -11,9 +11,10 @@ payments = Table(
     "payments",
     metadata,
     Column("id", String(40), primary_key=True),
+    # Whose names the next three are.
     Column("application", String(100), nullable=False),
-    Column("invoice_id", String(200), ForeignKey("invoices.id"), nullable=False),
-    Column("subscription_id", String(200), ForeignKey("subscriptions.id")),
+    Column("invoice_id", String(200), nullable=False),
+    Column("subscription_id", String(200)),
     Column("user_id", String(200), nullable=False),
     Column("amount", BigInteger, nullable=False),
     Column("currency", String(3), nullable=False),
@@ -47,15 +48,18 @@ payments = Table(
     Column("failure_code", String(100)),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
+    ForeignKeyConstraint(["invoice_id", "application"], ["invoices.id", "invoices.application"]),
+    ForeignKeyConstraint(["subscription_id", "application"], ["subscriptions.id", "subscriptions.application"]),
 )
 
 _is_live = payments.c.state.in_(sorted(LIVE))
 Index(
     "uq_payments_one_live_collection",
     payments.c.invoice_id,
+    payments.c.application,
     unique=True,
     postgresql_where=_is_live,
     sqlite_where=_is_live,
 )
-Index("ix_payments_invoice", payments.c.invoice_id)
-Index("ix_payments_user", payments.c.user_id, payments.c.created_at)
+Index("ix_payments_invoice", payments.c.invoice_id, payments.c.application)
+Index("ix_payments_user", payments.c.user_id, payments.c.application, payments.c.created_at)

@@ -12,8 +12,11 @@ provider_customers = Table(
     Column("application", String(100), primary_key=True),
     Column("user_id", String(200), primary_key=True),
     Column("provider", String(40), primary_key=True),
-    # The provider's id of the customer: worthless elsewhere, and still never logged.
-    Column("token", String(255), nullable=False),
+    # The provider's id of the customer: worthless elsewhere, and still never logged. Null until it is made, and again
+    # once the provider has lost it.
+    Column("token", String(255)),
+    # The idempotency key under which it is made, the same for all who make it at once.
+    Column("creation_key", String(60)),
     Column("created_at", Instant, nullable=False),
 )
 

@@ -73,6 +73,7 @@ class PayPal(Service):
             Operation("captures.refund", "POST", f"{payments}/captures/<id>/refund", self._refund),
             Operation("refunds.get", "GET", f"{payments}/refunds/<id>", self._read("refunds")),
             Operation("webhooks.get", "GET", f"{webhooks}/webhooks/<id>", self._webhook),
+            Operation("webhooks.events", "GET", f"{webhooks}/webhooks-events", self._list_events),
             Operation("webhooks.verify", "POST", f"{webhooks}/verify-webhook-signature", self._verify),
         )
 
@@ -192,6 +193,9 @@ class PayPal(Service):
         if call.ids["id"] != WEBHOOK_ID:
             raise not_found()
         return ApiResponse(200, self.log.registration())
+
+    def _list_events(self, call: Call) -> ApiResponse:
+        return ApiResponse(200, self.log.listed(call.query))
 
     def _verify(self, call: Call) -> ApiResponse:
         """Verify the signature of a delivery over the event's bytes as they stand in the request.

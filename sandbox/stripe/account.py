@@ -91,6 +91,8 @@ class Account:
         self.setups: dict[str, Setup] = {}
         self.cash: dict[str, dict[str, int]] = {}
         self.cash_transactions: list[Json] = []
+        # The reconciliation mode of the customers for whom it was set.
+        self.reconciliation: dict[str, str] = {}
 
     @property
     def now(self) -> int:

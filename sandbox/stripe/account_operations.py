@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from typing import Any
+
 from sandbox.stripe import API_VERSION
 from sandbox.stripe.account import Account
-from sandbox.stripe.errors import Json, missing
+from sandbox.stripe.errors import InvalidParameter, Json, missing
 from sandbox.stripe.listing import LIST_FIELDS, PAGE_FIELDS, expansion, list_page
 from sandbox.stripe.operation import READ, Call, Operation
 from sandbox.stripe.params import Schema, boolean, list_of, merge_metadata, metadata, text
 
+# https://docs.stripe.com/api/events/list [docs]: "going back up to 30 days", "up to 20 strings", "type or types".
+EVENTS_KEPT = timedelta(days=30)
+MOST_TYPES = 20
+
+
+def _check_types(params: Mapping[str, Any]) -> None:
+    if "type" in params and "types" in params:
+        raise InvalidParameter("You may only specify one of these parameters: type, types.", param="types")
+    if len(params.get("types", ())) > MOST_TYPES:
+        raise InvalidParameter(f"Array too long: at most {MOST_TYPES} types.", param="types")
+
+
+def _has_type(params: Mapping[str, Any]) -> Callable[[str], bool]:
+    """Return a test for the types that are asked for. Only `type` may hold `*`, for any text."""
+    if "types" in params:
+        return lambda type: type in params["types"]
+    return lambda type: fnmatchcase(type, params.get("type", "*"))
+
 
 def _list_events(account: Account, call: Call) -> Json:
-    params = dict(call.params)
-    types = params.pop("types", None) or ([params["type"]] if "type" in params else None)
-    is_delivered = params.get("delivery_success")
+    params = call.params
+    is_asked, is_delivered = _has_type(params), params.get("delivery_success")
+    oldest = account.now - EVENTS_KEPT.total_seconds()
     events = (
         {"id": event.id, "created": event.created}
         for event in account.log.events.values()
-        if (types is None or event.type in types) and (is_delivered is None or is_delivered == (not event.undelivered))
+        if event.created >= oldest
+        and is_asked(event.type)
+        and (is_delivered is None or is_delivered == (not event.undelivered))
     )
     page = list_page(events, params, "/v1/events")
     # Only the events of the page are unpacked: a long run has very many.
@@ -115,6 +140,7 @@ OPERATIONS = (
         "/v1/events",
         _list_events,
         {**LIST_FIELDS, "delivery_success": boolean, "type": text, "types": list_of(text)},
+        check=_check_types,
     ),
     Operation("events.retrieve", "GET", "/v1/events/<event>", _retrieve_event, READ),
     Operation(

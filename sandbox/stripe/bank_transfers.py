@@ -1,14 +1,17 @@
 """Payment by bank transfer: the account details for the customer, and the intents that a transfer pays.
 
 https://docs.stripe.com/payments/bank-transfers and https://docs.stripe.com/payments/customer-balance/reconciliation.
-A transfer pays the intent whose reference it carries, then the customer's other open intents, oldest first. Too small a
-transfer leaves an intent partially funded; the excess of a larger one stays in the cash balance.
+A transfer pays the intent whose reference it carries, then the smallest group of up to five open intents of the
+customer that wait for exactly its amount, then the open ones, oldest first. Too small a transfer leaves an intent
+partially funded; the excess of a larger one stays in the cash balance. Nothing is applied to the intents of a customer
+whose reconciliation mode is manual.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping
+from itertools import combinations
 from typing import Any
 
 from sandbox.stripe import cash_balances
@@ -27,6 +30,7 @@ KINDS = {
     "mxn": "mx_bank_transfer",
     "usd": "us_bank_transfer",
 }
+_LARGEST_GROUP = 5
 INSTRUCTIONS = "display_bank_transfer_instructions"
 
 # The countries of the account numbers for euros [sdk].
@@ -65,7 +69,8 @@ _HOLDER = {
 def begin(account: Account, intent: Intent, attempt: ConfirmAttempt, base_url: str) -> None:
     """Pay an intent from the cash balance, or ask the customer to transfer the remaining amount."""
     options = _options(intent.body)
-    cash_balances.apply(account, intent, attempt.cause)
+    if not cash_balances.is_applied_by_hand(account, intent.body["customer"]):
+        cash_balances.apply(account, intent, attempt.cause)
     if intent.funded == intent.body["amount"]:
         charge_balance(account, intent, attempt)
         return
@@ -81,8 +86,9 @@ def fund(account: Account, customer: str, params: Mapping[str, Any], cause: Caus
     currency, reference = params["currency"], params.get("reference")
     transfer = {"type": KINDS[currency], KINDS[currency]: _sender(currency), "reference": reference}
     transaction = cash_balances.deposit(account, customer, params["amount"], currency, transfer, cause)
-    for intent in _open_intents(account, customer, currency, reference):
-        _fund_intent(account, intent)
+    if not cash_balances.is_applied_by_hand(account, customer):
+        for intent in _open_intents(account, customer, currency, reference):
+            _fund_intent(account, intent)
     if cash_balances.available(account, customer, currency):
         account.emit("cash_balance.funds_available", cash_balances.balance(account, customer), cause)
     return transaction
@@ -119,8 +125,19 @@ def _open_intents(account: Account, customer: str, currency: str, reference: str
         and intent.body["status"] == "requires_action"
         and instructions(intent) is not None
     ]
-    # The sort is stable: the intent with the reference comes first, and the others stay oldest first.
-    return sorted(matching, key=lambda intent: (instructions(intent) or {}).get("reference") != reference)
+    named = [intent for intent in matching if (instructions(intent) or {}).get("reference") == reference]
+    others = [intent for intent in matching if intent not in named]
+    exact = [] if named else _exact_group(others, cash_balances.available(account, customer, currency))
+    return [*named, *exact, *(intent for intent in others if intent not in exact)]
+
+
+def _exact_group(intents: list[Intent], amount: int) -> list[Intent]:
+    """Return the smallest group of intents that wait for exactly this amount; empty if there is none."""
+    for size in range(1, _LARGEST_GROUP + 1):
+        for group in combinations(intents, size):
+            if sum(intent.body["amount"] - intent.funded for intent in group) == amount:
+                return list(group)
+    return []
 
 
 def _options(body: Json) -> Json:

@@ -16,20 +16,25 @@ from sandbox.stripe.ids import new_id
 
 def balance(account: Account, customer: str) -> Json:
     """Return the CashBalance of a customer."""
-    available = account.cash.get(customer, {})
+    available, mode = account.cash.get(customer, {}), account.reconciliation.get(customer)
     return {
         "object": "cash_balance",
         "available": {currency: amount for currency, amount in available.items() if amount} or None,
         "customer": customer,
         "customer_account": None,
         "livemode": False,
-        "settings": {"reconciliation_mode": "automatic", "using_merchant_default": True},
+        "settings": {"reconciliation_mode": mode or "automatic", "using_merchant_default": mode is None},
     }
 
 
 def available(account: Account, customer: str, currency: str) -> int:
     """Return the balance of a customer in a currency, in minor units."""
     return account.cash.get(customer, {}).get(currency, 0)
+
+
+def is_applied_by_hand(account: Account, customer: str) -> bool:
+    """Tell whether the customer's balance pays no intent by itself."""
+    return account.reconciliation.get(customer) == "manual"
 
 
 def deposit(account: Account, customer: str, amount: int, currency: str, transfer: Json, cause: Cause) -> Json:
@@ -52,6 +57,16 @@ def unapply(account: Account, intent: Intent, cause: Cause) -> None:
     amount, intent.funded = intent.funded, 0
     if amount:
         _move(account, intent, amount, "unapplied_from_payment", cause)
+
+
+def refund(account: Account, customer: str, amount: int, currency: str, cause: Cause) -> None:
+    """Take the amount of a refund to the customer's bank account from the balance."""
+    _change(account, customer, -amount, currency, cause, type="return_initiated")
+
+
+def return_refund(account: Account, customer: str, amount: int, currency: str, cause: Cause) -> None:
+    """Put the amount of a refund that cannot be paid out back into the balance."""
+    _change(account, customer, amount, currency, cause, type="return_canceled")
 
 
 def _move(account: Account, intent: Intent, amount: int, type: str, cause: Cause) -> None:

@@ -31,7 +31,9 @@ SHARED_FIELDS: Schema = {
     "address": _ADDRESS,
     "balance": integer,
     "business_name": unsettable_text,
-    "cash_balance": opaque,
+    "cash_balance": mapping(
+        {"settings": mapping({"reconciliation_mode": one_of("automatic", "manual", "merchant_default")})}
+    ),
     "description": unsettable_text,
     "email": unsettable_text,
     "expand": expansion,
@@ -83,6 +85,7 @@ def create(account: Account, params: Mapping[str, Any], cause: Cause) -> Json:
     if "payment_method" in params:
         payment_methods.attach(account, params["payment_method"], customer["id"], cause)
     customer["invoice_settings"] |= _settings(account, customer["id"], params)
+    _set_reconciliation(account, customer["id"], params)
     account.emit("customer.created", customer, cause)
     return customer
 
@@ -101,6 +104,7 @@ def update(account: Account, id: str, params: Mapping[str, Any], cause: Cause) -
         "metadata": merge_metadata(customer["metadata"], params.get("metadata", {})),
         "invoice_settings": customer["invoice_settings"] | _settings(account, id, params),
     }
+    _set_reconciliation(account, id, params)
     previous = {name: customer.get(name) for name, value in changes.items() if customer.get(name) != value}
     customer.update(changes)
     account.emit("customer.updated", customer, cause, previous=previous)
@@ -117,6 +121,14 @@ def delete(account: Account, id: str, cause: Cause) -> Json:
     account.emit("customer.deleted", customer, cause)
     account.customers[id] = {"id": id, "object": "customer", "deleted": True}
     return account.customers[id]
+
+
+def _set_reconciliation(account: Account, id: str, params: Mapping[str, Any]) -> None:
+    mode = params.get("cash_balance", {}).get("settings", {}).get("reconciliation_mode")
+    if mode == "merchant_default":
+        account.reconciliation.pop(id, None)
+    elif mode is not None:
+        account.reconciliation[id] = mode
 
 
 def _settings(account: Account, id: str, params: Mapping[str, Any]) -> Json:

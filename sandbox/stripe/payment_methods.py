@@ -150,9 +150,9 @@ def resolve(account: Account, id: str) -> Method:
 
 def check_usable(method: Method, customer: str | None) -> None:
     """Refuse a method that cannot pay for an intent of this customer, or of no customer."""
-    if method.is_reusable:
-        return
     owner = method.body["customer"]
+    if method.is_reusable and owner is None:
+        return
     # Without a customer a method pays once; this keeps a product from charging a card that it did not save.
     if method.is_detached or (method.is_used and owner is None):
         raise InvalidRequest(SPENT_MESSAGE, param="payment_method")

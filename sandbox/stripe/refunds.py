@@ -1,6 +1,7 @@
 """Refunds: the refundable amount, and the test cards whose refunds are pending or fail later.
 
-https://docs.stripe.com/refunds and https://docs.stripe.com/api/refunds. Partial refunds add up. Refusals [run]: more
+https://docs.stripe.com/refunds, https://docs.stripe.com/api/refunds and, for those of a cash balance,
+https://docs.stripe.com/payments/customer-balance/refunding. Partial refunds add up. Refusals [run]: more
 than the remaining amount with param `amount` and no code; a second full refund with `charge_already_refunded`; an
 uncaptured authorization without code or param.
 """
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from sandbox.stripe import objects
+from sandbox.stripe import cash_balances, objects
 from sandbox.stripe.account import Account, Intent
 from sandbox.stripe.bank_transfers import KINDS
 from sandbox.stripe.errors import InvalidParameter, InvalidRequest, Json, missing
@@ -30,7 +31,7 @@ CREATE_FIELDS: Schema = {
     "expand": expansion,
     "instructions_email": text,
     "metadata": metadata,
-    "origin": text,
+    "origin": one_of("customer_balance"),
     "payment_intent": text,
     "reason": one_of("duplicate", "fraudulent", "requested_by_customer"),
     "refund_application_fee": opaque,
@@ -43,7 +44,9 @@ REFUND_DURATION = timedelta(days=1)
 
 
 def create(account: Account, params: Mapping[str, Any], cause: Cause) -> Json:
-    """Refund a part of a captured charge, or without an amount all that remains of it."""
+    """Refund a part of a captured charge, or without an amount all that remains of it; or from a cash balance."""
+    if "origin" in params:
+        return _create_from_balance(account, params, cause)
     intent = _refunded_intent(account, params)
     charge = intent.charge
     amount = _refundable_amount(
@@ -77,6 +80,33 @@ def create(account: Account, params: Mapping[str, Any], cause: Cause) -> Json:
     return refund
 
 
+def _create_from_balance(account: Account, params: Mapping[str, Any], cause: Cause) -> Json:
+    """Pay a part of a customer's cash balance out to their bank account."""
+    for name in ("customer", "amount", "currency"):
+        if name not in params:
+            raise InvalidParameter(f"Missing required param: {name}.", code="parameter_missing", param=name)
+    customer, amount, currency = params["customer"], params["amount"], params["currency"]
+    email = account.customer(customer).get("email")
+    _require_email(params.get("instructions_email") or email)
+    if amount > cash_balances.available(account, customer, currency):
+        raise InvalidRequest("The amount is more than what the customer's cash balance holds.", param="amount")
+    no_charge = {"id": None, "currency": currency, "customer": customer, "payment_intent": None, "payment_method": None}
+    refund = objects.refund(
+        new_id("re_"),
+        account.now,
+        no_charge,
+        amount=amount,
+        metadata=merge_metadata({}, params.get("metadata", {})),
+        status="pending",
+        destination_details={KINDS[currency]: {}, "type": KINDS[currency]},
+    )
+    account.refunds[refund["id"]] = refund
+    cash_balances.refund(account, customer, amount, currency, cause)
+    account.emit("refund.created", refund, cause)
+    _finish_later(account, refund, is_success=True)
+    return refund
+
+
 def retrieve(account: Account, id: str) -> Json:
     """Return a refund; raise InvalidRequest for an unknown id."""
     if id not in account.refunds:
@@ -101,10 +131,14 @@ def finish(account: Account, refund: Json, *, is_success: bool) -> None:
         refund["status"] = "succeeded"
         account.emit("refund.updated", refund, NO_REQUEST, previous=previous)
         return
-    intent = account.intents[refund["payment_intent"]]
     refund.update(
         status="failed", failure_reason="expired_or_canceled_card", failure_balance_transaction=new_id("txn_")
     )
+    if refund["payment_intent"] is None:
+        cash_balances.return_refund(account, refund["customer"], refund["amount"], refund["currency"], NO_REQUEST)
+        account.emit("refund.failed", refund, NO_REQUEST, previous=previous)
+        return
+    intent = account.intents[refund["payment_intent"]]
     _add_refunded(account.charges[refund["charge"]], -refund["amount"])
     account.record("refund_failed", intent, refund["amount"], NO_REQUEST, refund=refund)
     account.emit("refund.failed", refund, NO_REQUEST, previous=previous)
@@ -149,11 +183,15 @@ def _refund_scenario(account: Account, charge: Json, params: Mapping[str, Any]) 
         return account.methods[charge["payment_method"]].behaviour.refund
     # The refund of a bank transfer goes to the customer's bank account, for which Stripe asks by e-mail
     # (https://docs.stripe.com/payments/customer-balance/refunding).
-    if not (params.get("instructions_email") or account.customers[charge["customer"]].get("email")):
+    _require_email(params.get("instructions_email") or account.customers[charge["customer"]].get("email"))
+    return "pending"
+
+
+def _require_email(email: str | None) -> None:
+    if not email:
         raise InvalidRequest(
             "The customer has no email address, which is needed to refund a bank transfer.", param="instructions_email"
         )
-    return "pending"
 
 
 def _add_refunded(charge: Json, amount: int) -> None:

@@ -56,6 +56,15 @@ def test_the_intent_of_a_partly_paid_invoice_has_what_is_outstanding(api: ApiSys
     assert (intent.body["amount"], intent.body["currency"]) == (2000, "eur")
 
 
+def test_a_front_end_lets_the_customer_return_through_us(api: ApiSystem) -> None:
+    body = {"invoice_id": owed(api), "return_url": "https://shop.example/done"}
+    intent = api.post("/stripe-intent", body).json
+    page = intent["return_url"].partition("/payments")[2]
+    assert page == f"/returns/{api.show(intent['payment_id'])['attempts'][0]['id']}"
+    back = api.get(f"{page}?payment_intent=pi_1&payment_intent_client_secret=x", caller=None)
+    assert back.headers["Location"] == f"https://shop.example/done?payment_id={intent['payment_id']}"
+
+
 def test_a_customer_who_comes_back_gets_the_same_intent(api: ApiSystem) -> None:
     invoice = owed(api)
     first = open_intent(api, invoice)

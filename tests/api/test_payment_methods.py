@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import requests
 
 from domain.payment_methods import PaymentMethod
 from sandbox.stripe.currencies import SMALLEST, SMALLEST_ELSEWHERE
+from tests.patience import patient
+from tests.system import API_URL
 
 from .api_system import ApiSystem, assert_problem, payment, unique
 
@@ -165,7 +169,36 @@ def test_a_customer_without_an_application_to_go_to_sees_a_page(api: ApiSystem) 
     response = api.get(f"/returns/{paid['attempts'][0]['id']}", caller=None)
     assert (response.status_code, response.content_type) == (200, "text/html; charset=utf-8")
     assert paid["id"] in response.text
+    assert "has been made" in response.text
+    assert "refresh" not in response.text
     assert api.messages == []
+
+
+@pytest.mark.parametrize(("result", "sentence"), [("success", "has been made"), ("failure", "has not been made")])
+def test_a_customer_authenticates_without_an_address_of_the_application(
+    api: ApiSystem, result: str, sentence: str
+) -> None:
+    waiting = api.process_and_run(payment_method_token="pm_card_authenticationRequired", off_session=False)
+    action = waiting["next_action"]
+    assert (waiting["status"], action["type"]) == ("requires_action", "redirect")
+    decided = requests.post(action["redirect_url"], data={"result": result}, timeout=patient(10), allow_redirects=False)
+    back = urlsplit(decided.headers["Location"])
+    assert back._replace(query="").geturl() == f"{API_URL}/returns/{waiting['attempts'][0]['id']}"
+
+    page = f"/{back.path.rpartition('/payments/')[2]}"
+    first = api.get(f"{page}?{back.query}", caller=None)
+    assert "being checked" in first.text
+    assert "?look=1" in first.text
+    assert "_secret_" not in first.text
+    api.run_published()
+    assert sentence in api.get(f"{page}?look=1", caller=None).text
+
+
+def test_a_page_that_stays_open_does_not_look_again_for_ever(api: ApiSystem) -> None:
+    waiting = by_invoice(api)
+    page = f"/returns/{waiting['attempts'][0]['id']}"
+    for look, is_refreshed in ((4, True), (5, False), (-1, False), ("x", True)):
+        assert ("refresh" in api.get(f"{page}?look={look}", caller=None).text) is is_refreshed
 
 
 def test_a_return_to_an_unknown_attempt_is_not_found(api: ApiSystem) -> None:

@@ -12,10 +12,12 @@ from worker.commands.payments import _WAITS_FOR
 
 from .source import files, nodes
 
-# Reasons that no event opens by itself: a look-up, a webhook, the comparison or a failing task does.
+# Reasons that no event opens by itself: a look-up, a webhook, the comparison, a reading or a failing task does.
 OPENED_OTHERWISE = {
-    *(Reason.DOUBT, Reason.REFUND_ELSEWHERE, Reason.FAILING_ROW),
+    *(Reason.DOUBT, Reason.REFUND_ELSEWHERE, Reason.HOLD_CONTRADICTING, Reason.FAILING_ROW),
+    Reason.CREDENTIALS_REFUSED,
     *(Reason.WEBHOOK_CONTRADICTING, Reason.WEBHOOK_UNREADABLE),
+    Reason.UNMATCHED_RECEIPT,
 }
 # An operation that is asked for may be refused: each of them leaves what was asked for undone.
 REFUSED = {Event.VOID_FAILED, Event.CAPTURE_FAILED}

@@ -9,19 +9,31 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event, func, select
 
+from domain.cash_balance import ShownBalance
 from domain.decision import Policy
 from domain.outcome import Approved
 from domain.routing import Choice
 from models import queries, transition
 from models.accept_payment import accept_payment
 from models.api_keys import find_key
+from models.cash_balances import (
+    ask_for_due_readings,
+    ask_for_readings,
+    book_reading,
+    claim_reading,
+    watch_balance,
+)
 from models.change import Change
+from models.comparisons import Window
 from models.due_rows import DUE_ROWS, mark_published
 from models.idempotency import Caller
 from models.invoices import lock_invoice
+from models.names import find_application
+from models.provider_customers import User, claim_customer, forget_customer, save_customer
 from models.request_bodies import ProcessPayment
 from models.session import make_engine
-from models.tables import attempts, invoices, payments
+from models.tables import attempts, invoices, payments, subscriptions
+from models.token_owners import owns_token
 from models.webhook_events import lock_event
 from models.webhook_matching import adopt_refund, find_payment_of, match_attempt
 from tasks import screening
@@ -96,17 +108,39 @@ def find_by_reference(connection: Connection) -> None:
     adopt_refund(change(connection), "stripe", "re_1", Approved("re_1", refunded=1), "pi_1", "pay_1")
 
 
+def find_customers(connection: Connection) -> None:
+    user = User("shop", "user")
+    claim_customer(change(connection), user, "stripe")
+    save_customer(change(connection), user, "stripe", "cus_1")
+    forget_customer(change(connection), user, "stripe", "cus_1")
+    assert owns_token(connection, "paypal", "token", user, NOW)
+
+
+def read_balances(connection: Connection) -> None:
+    watch_balance(change(connection), "stripe", "cus_1", "EUR", User("shop", "user"))
+    [message] = ask_for_readings(change(connection), "stripe", "cus_1", ["EUR"])
+    reading = claim_reading(change(connection), message.row_id)
+    assert reading is not None
+    book_reading(change(connection), reading, ShownBalance(5, "ccsbtxn_1"))
+    ask_for_due_readings(change(connection), "stripe", Window(NOW, NOW + timedelta(hours=1)))
+
+
 QUERIES = {
     "sweep": sweep_all,
     "lock": attempt_row,
     "velocity": lambda connection: screening._signals(change(connection), attempt_row(connection)),
-    "invoice position": lambda connection: queries.invoice_position(connection, "inv"),
+    "invoice position": lambda connection: queries.invoice_position(connection, "inv", "shop"),
+    "invoice without its application": lambda connection: queries.show_invoice(connection, "inv", None),
+    "subscription without its application": lambda connection: find_application(connection, subscriptions, "sub"),
     "invoice lock": lambda connection: lock_invoice(connection, "inv", "shop"),
     "payment": lambda connection: queries.show_payment(connection, payment_id(connection), "shop"),
     "timeline": lambda connection: queries.timeline(connection, payment_id(connection)),
+    "list without its application": lambda connection: queries.list_payments(connection, None, "inv", None, 50),
     "list": lambda connection: queries.list_payments(connection, "shop", "inv", None, 50),
     "webhook lock": lambda connection: lock_event(connection, "wh_1"),
     "webhook find": find_by_reference,
+    "customer": find_customers,
+    "cash balance": read_balances,
     "API key": lambda connection: find_key(connection, "ck_x"),
 }
 

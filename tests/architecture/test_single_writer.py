@@ -16,6 +16,8 @@ WRITERS = {
     "invoices": Path("models/invoices.py"),
     "webhook_events": Path("models/webhook_events.py"),
     "attention": Path("models/attention.py"),
+    "cash_balances": Path("models/cash_balances.py"),
+    "provider_customers": Path("models/provider_customers.py"),
 }
 # The file that inserts each; the same one unless it stands here.
 DOORS = WRITERS | {"payments": Path("models/accept_payment.py")}

@@ -25,6 +25,7 @@ READ_SECONDS = patient(1)
 LOST_SECONDS = 5 * READ_SECONDS
 # The public address that the gateways of the suite give to providers.
 API_URL = "https://pay.example/api/v1/payments"
+CLAIMED_AT = datetime.now(UTC)
 # The charge of a payment, where no provider is called.
 ATTEMPT = AttemptRequest(
     payment_id="pay_1",
@@ -40,6 +41,7 @@ ATTEMPT = AttemptRequest(
     reference="pi_1",
     charge_reference="pi_1",
     retries=0,
+    claimed_at=CLAIMED_AT,
 )
 PAYER = {
     "email": "jo@example.org",
@@ -197,6 +199,7 @@ def new_attempt(bench: Bench, verb: Verb = Verb.CHARGE, *, minor: int = 1000, **
         "reference": None,
         "charge_reference": None,
         "retries": 0,
+        "claimed_at": CLAIMED_AT,
         "payer": PAYER,
     }
     return AttemptRequest(**(given | changes))

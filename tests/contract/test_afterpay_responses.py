@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from domain.decline import DeclineClass
-from domain.outcome import Approved, Declined, InDoubt, NotSent
+from domain.outcome import AmountMismatch, Approved, Declined, InDoubt, NotSent
 from domain.payment import Verb
 from gateways.afterpay.gateway import AfterpayGateway
 from gateways.afterpay.responses import Amount, Payment, minor_units
@@ -83,7 +83,6 @@ AUTHORIZED = {"type": "AUTH_APPROVED", "amount": AUD, "paymentEventMerchantRefer
         (201, {"status": "INVENTED"}),
         (201, DECLINED | {"status": "INVENTED"}),
         (201, DECLINED | {"status": "APPROVED"}),
-        (201, {"originalAmount": AUD | {"amount": "10.01"}}),
         (201, {"originalAmount": USD}),
         (201, {"originalAmount": AUD | {"amount": 10.00}}),
         (201, {"originalAmount": AUD | {"amount": "1e1"}}),
@@ -113,6 +112,16 @@ def test_a_contradicting_or_malformed_payment_is_doubt(
     outcome = gateway.charge(charge, lambda _: None)
     assert isinstance(outcome, InDoubt)
     assert outcome.reference == charge.reference
+
+
+@pytest.mark.parametrize(("verb", "expected"), [(Verb.CHARGE, InDoubt), (Verb.AUTHORIZE, AmountMismatch)])
+def test_a_charge_is_captured_in_whole_and_an_authorization_has_the_amount_that_was_asked(
+    afterpay: AfterpayBench, gateway: AfterpayGateway, wire: Wire, verb: Verb, expected: type
+) -> None:
+    charge = ready_attempt(afterpay, verb)
+    body = payment(charge, originalAmount=AUD | {"amount": "10.01"})
+    wire.responses["/capture" if verb is Verb.CHARGE else "/auth"] = (201, body)
+    assert isinstance(gateway.charge(charge, lambda _: None), expected)
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"{}", b"\xff", b"[" * 100_000], ids=lambda body: body[:9])

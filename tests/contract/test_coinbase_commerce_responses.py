@@ -57,7 +57,6 @@ def test_a_named_coin_without_an_address_is_paid_on_the_page(commerce: ProviderB
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"pricing": {"local": {"amount": "9.99", "currency": "USD"}}}, "amount_differs"),
         ({"pricing": {"local": {"amount": "10.00", "currency": "EUR"}}}, "amount_differs"),
         ({"pricing": {}}, "malformed_response"),
         ({"timeline": []}, "malformed_response"),
@@ -65,10 +64,13 @@ def test_a_named_coin_without_an_address_is_paid_on_the_page(commerce: ProviderB
     ],
     ids=str,
 )
-def test_another_price_than_the_attempts_is_doubt(
-    commerce: ProviderBench, changes: dict[str, Any], reason: str
-) -> None:
+def test_a_price_in_another_currency_is_doubt(commerce: ProviderBench, changes: dict[str, Any], reason: str) -> None:
     assert look_up(commerce, charge_in("COMPLETED", **changes)) == InDoubt(reason, CHARGE_ID)
+
+
+def test_another_price_is_a_mismatch(commerce: ProviderBench) -> None:
+    other = charge_in("COMPLETED", pricing={"local": {"amount": "9.99", "currency": "USD"}})
+    assert look_up(commerce, other) == AmountMismatch(CHARGE_ID, 999, "other_amount")
 
 
 @pytest.mark.parametrize(

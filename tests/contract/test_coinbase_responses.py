@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from domain.outcome import Approved, InDoubt, NotSent, Outcome
+from domain.outcome import AmountMismatch, Approved, InDoubt, NotSent, Outcome
 from domain.payment import Verb
 from gateways.base import AttemptRequest
 
@@ -58,7 +58,6 @@ def test_every_documented_status_is_decided(coinbase: ProviderBench) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"fiatAmount": "9.99"}, "amount_differs"),
         ({"fiatAmount": "10.001"}, "malformed_response"),
         ({"fiatAmount": "1e1"}, "malformed_response"),
         ({"fiatAmount": None}, "malformed_response"),
@@ -70,10 +69,14 @@ def test_every_documented_status_is_decided(coinbase: ProviderBench) -> None:
     ],
     ids=str,
 )
-def test_another_amount_or_an_unknown_status_is_doubt(
+def test_another_currency_or_an_unknown_status_is_doubt(
     coinbase: ProviderBench, changes: dict[str, Any], reason: str
 ) -> None:
     assert look_up(coinbase, CHECKOUT | changes) == InDoubt(reason, CHECKOUT_ID)
+
+
+def test_another_amount_is_a_mismatch(coinbase: ProviderBench) -> None:
+    assert look_up(coinbase, CHECKOUT | {"fiatAmount": "9.99"}) == AmountMismatch(CHECKOUT_ID, 999, "other_amount")
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from domain.outcome import (
 )
 from domain.payment import Verb
 from gateways.base import AttemptRequest, FrontEndGateway, Gateway, GatewayError
+from gateways.http import watch_for_failure
 from stack.process import free_port
 
 from .bench import Bench, Books, new_attempt, now, ready_attempt
@@ -242,7 +243,9 @@ def test_an_unknown_token_is_not_tried_again(provider: Bench, gateway: Gateway, 
 
 def test_a_wrong_key_charges_nothing(provider: Bench, books: Books) -> None:
     attempt = new_attempt(provider)
-    outcome, saved = charge(provider.gateway(**provider.credentials), attempt)
+    with watch_for_failure() as failure:
+        outcome, saved = charge(provider.gateway(**provider.credentials), attempt)
+    assert failure.accepts_credentials is False
     assert isinstance(outcome, NotSent)
     assert saved == []
 

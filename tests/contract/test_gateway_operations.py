@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from domain.money import Money
-from domain.outcome import Approved, Declined, InDoubt, NotSent, Outcome, Pending
+from domain.outcome import AmountMismatch, Approved, Declined, InDoubt, NotSent, Outcome, Pending
 from domain.payment import Verb
 from gateways.base import AttemptRequest, Gateway
 
@@ -49,6 +49,19 @@ def call(gateway: Gateway, attempt: AttemptRequest) -> Outcome:
     """Call the gateway with an operation."""
     verbs = {Verb.CAPTURE: gateway.capture, Verb.VOID: gateway.void, Verb.REFUND: gateway.refund}
     return verbs[attempt.verb](attempt)
+
+
+@pytest.mark.needs("charge")
+@pytest.mark.parametrize("asked", [999, 1001])
+def test_another_amount_than_was_asked_is_a_mismatch_that_shows_what_was_taken(
+    provider: Bench, gateway: Gateway, asked: int
+) -> None:
+    paid = charged(provider, gateway)
+    other = replace(paid, money=Money(asked, provider.currency))
+    assert gateway.retrieve(other) == AmountMismatch(paid.reference, 1000, "other_amount")
+    accepted = gateway.retrieve(operation(other, Verb.CAPTURE))
+    assert isinstance(accepted, Approved)
+    assert accepted.captured == 1000
 
 
 @pytest.mark.needs("authorize", "partial_capture")

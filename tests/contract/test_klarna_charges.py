@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -145,14 +146,15 @@ def test_amounts_arrive_in_minor_units_of_every_currency(
 # --- the order ---
 
 
-def test_an_order_of_another_amount_or_currency_is_in_doubt(
+def test_an_order_of_another_amount_or_currency_is_not_captured(
     klarna: KlarnaBench, gateway: KlarnaGateway, books: Books
 ) -> None:
     charge = ready_attempt(klarna)
-    for money in (Money(999, "USD"), Money(1000, "EUR")):
+    for money, amount in ((Money(999, "USD"), 1000), (Money(1000, "EUR"), None)):
         other = replace(charge, money=money)
-        assert isinstance(gateway.retrieve(other), InDoubt)
-        assert isinstance(gateway.charge(other, lambda _: None), InDoubt)
+        for outcome in (gateway.retrieve(other), gateway.charge(other, lambda _: None)):
+            held = outcome.authorized if isinstance(outcome, Approved) else None
+            assert (held, isinstance(outcome, InDoubt)) == (amount, amount is None)
     assert books.movements(charge.payment_id) == []
 
 
@@ -258,29 +260,71 @@ def test_a_token_order_is_authorized(klarna: KlarnaBench, gateway: KlarnaGateway
     assert (outcome.authorized, outcome.captured) == (1000, 0)
 
 
-@pytest.mark.parametrize("fault", ["timeout_after", "error_after", "reset_after", "error_before", "rate_limit"])
-def test_a_token_order_whose_response_is_lost_is_placed_once(
+@pytest.mark.parametrize("fault", ["timeout_after", "error_after", "reset_after", "error_before"])
+def test_a_token_order_whose_response_is_lost_is_in_doubt_and_placed_once(
     klarna: KlarnaBench, gateway: KlarnaGateway, sandbox: RunningSandbox, books: Books, fault: str
 ) -> None:
     charge = off_session(klarna)
     books.fail("klarna.tokens.order", fault)
-    outcome = gateway.charge(charge, pytest.fail)
-    assert isinstance(outcome, NotSent)
-    assert outcome.is_retryable
-    again = gateway.charge(replace(charge, retries=1), lambda _: None)
+    doubt = gateway.charge(charge, pytest.fail)
+    assert isinstance(doubt, InDoubt)
+    # No look-up finds the order before the same call does, also after a worker has died.
+    assert gateway.retrieve(charge) == CustomerApproved(doubt.reference)
+    missed = replace(charge, reference=doubt.reference)
+    assert gateway.retrieve(missed) == CustomerApproved(doubt.reference)
+    again = gateway.charge(missed, lambda _: None)
     assert isinstance(again, Approved)
     assert ledger_rows(sandbox, charge.payment_id) == [HELD, CAPTURED]
 
 
-def test_a_token_order_keeps_its_key_for_ever(
+def test_a_token_order_that_was_refused_for_now_is_not_in_doubt(
+    klarna: KlarnaBench, gateway: KlarnaGateway, books: Books
+) -> None:
+    books.fail("klarna.tokens.order", "rate_limit")
+    outcome = gateway.charge(off_session(klarna), pytest.fail)
+    assert isinstance(outcome, NotSent)
+    assert (outcome.is_retryable, outcome.reference) == (True, None)
+
+
+def missed_order(gateway: KlarnaGateway, books: Books, charge: AttemptRequest, fault: str) -> AttemptRequest:
+    """Return the void of a token order whose response was lost."""
+    books.fail("klarna.tokens.order", fault)
+    reference = gateway.charge(charge, pytest.fail).reference
+    return replace(charge, verb=Verb.VOID, attempt_id=f"{charge.attempt_id}-void", charge_reference=reference)
+
+
+@pytest.mark.parametrize("fault", ["reset_after", "reset_before"])
+def test_a_token_order_whose_response_is_lost_is_found_and_released(
+    klarna: KlarnaBench, gateway: KlarnaGateway, sandbox: RunningSandbox, books: Books, fault: str
+) -> None:
+    charge = off_session(klarna)
+    void = missed_order(gateway, books, charge, fault)
+    assert isinstance(gateway.retrieve(void), NotSent)
+    voided = gateway.void(void)
+    assert isinstance(voided, Approved)
+    assert voided.voided
+    assert ledger_rows(sandbox, charge.payment_id) == [HELD, ("void", 1000)]
+    assert gateway.void(void) == voided
+
+
+def test_a_token_order_that_klarna_refuses_needs_no_release(
+    klarna: KlarnaBench, gateway: KlarnaGateway, books: Books
+) -> None:
+    for token in ("customer-token+denied", "unknown"):
+        void = missed_order(gateway, books, off_session(klarna, token), "reset_before")
+        assert gateway.void(void) == Approved(void.charge_reference, voided=True)
+
+
+def test_no_second_token_order_is_placed_once_klarna_has_forgotten_the_key(
     klarna: KlarnaBench, gateway: KlarnaGateway, sandbox: RunningSandbox, books: Books
 ) -> None:
-    """No look-up finds an order whose id is lost: under another key it would be placed once more."""
     charge = off_session(klarna)
-    books.fail("klarna.tokens.order", "error_after")
-    gateway.charge(charge, pytest.fail)
-    assert isinstance(gateway.charge(replace(charge, retries=2, key_number=1), lambda _: None), Approved)
-    assert ledger_rows(sandbox, charge.payment_id) == [HELD, CAPTURED]
+    void = missed_order(gateway, books, charge, "reset_after")
+    late = replace(charge, reference=void.charge_reference, claimed_at=charge.claimed_at + timedelta(hours=23))
+    assert isinstance(gateway.charge(late, pytest.fail), InDoubt)
+    assert isinstance(gateway.retrieve(late), InDoubt)
+    assert isinstance(gateway.void(replace(void, claimed_at=late.claimed_at)), NotSent)
+    assert ledger_rows(sandbox, charge.payment_id) == [HELD]
 
 
 def test_a_token_order_that_klarna_rejects_is_declined(klarna: KlarnaBench, gateway: KlarnaGateway) -> None:
@@ -294,9 +338,9 @@ def test_a_missing_or_unknown_token_is_not_charged(
     klarna: KlarnaBench, gateway: KlarnaGateway, token: str | None
 ) -> None:
     outcome = gateway.charge(off_session(klarna, token), pytest.fail)
-    assert isinstance(outcome, NotSent)
     # A slash makes another path, which Klarna does not have: that proves nothing about the token.
-    assert outcome.is_retryable == (token is not None and "/" in token)
+    is_doubt = token is not None and "/" in token
+    assert isinstance(outcome, InDoubt) if is_doubt else isinstance(outcome, NotSent) and not outcome.is_retryable
 
 
 @pytest.mark.parametrize("is_good", [True, False])

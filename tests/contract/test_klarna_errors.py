@@ -14,12 +14,13 @@ from gateways.klarna.errors import ERRORS, ErrorKind, ErrorResponse, error_respo
 
 from .specifications import files_of
 
-# docs.klarna.com, error codes of Payments, Hosted Payment Page and Order Management, read 2026-11-23.
+# docs.klarna.com, error codes of Payments, Hosted Payment Page, Order Management and orders by token, read 2026-11-28.
 DOCUMENTED = """
     BAD_REQUEST BAD_VALUE CANCEL_NOT_ALLOWED CAPTURE_NOT_ALLOWED CONFLICT INTERNAL_SERVER_ERROR INVALID_ADDRESS
     INVALID_OPERATION MERCHANT_INACTIVE NOT_ALLOWED NOT_FOUND NO_SUCH_CAPTURE NO_SUCH_ORDER REFUND_NOT_ALLOWED REJECTED
     REQUEST_TOO_LARGE SESSION_COMPLETED TEMPORARILY_UNAVAILABLE TOO_MANY_REQUESTS UNAUTHORIZED UNEXPECTED_ERROR
-    UNPROCESSABLE_ENTITY
+    UNPROCESSABLE_ENTITY PAYMENT_METHOD_CURRENCY_MISMATCH PAYMENT_METHOD_FAILED TOKEN_CANCELLED TOKEN_FORBIDDEN
+    TOKEN_NOT_FOUND TOKEN_SUSPENDED UNAVAILABLE_PAYMENT_METHOD
 """.split()
 SPECIFICATIONS = files_of("klarna")
 CODE = re.compile(r'"error_code":\s*\{[^{}]*"example":\s*"([A-Z_]+)"')

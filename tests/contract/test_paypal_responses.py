@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from domain.money import Money
-from domain.outcome import InDoubt
+from domain.outcome import AmountMismatch, InDoubt
 from domain.payment import Verb
 from gateways.base import AttemptRequest
 from gateways.paypal.responses import Order, Refund, outcome_of_order, outcome_of_refund
@@ -36,18 +36,20 @@ def attempt_of(verb: Verb, **changes: Any) -> AttemptRequest:
 
 
 @pytest.mark.parametrize(
-    ("amount", "reason"),
+    ("amount", "outcome"),
     [
-        ({"value": "9.99", "currency_code": "EUR"}, "other_amount"),
-        ({"value": "10.01", "currency_code": "EUR"}, "other_amount"),
-        ({"value": "10.00", "currency_code": "USD"}, "other_currency"),
+        ({"value": "9.99", "currency_code": "EUR"}, lambda order: AmountMismatch(order, 999, "other_amount")),
+        ({"value": "10.01", "currency_code": "EUR"}, lambda order: AmountMismatch(order, 1001, "other_amount")),
+        ({"value": "10.00", "currency_code": "USD"}, lambda order: InDoubt("other_currency", order)),
     ],
 )
-def test_another_amount_than_requested_is_doubt(paypal: ProviderBench, amount: Any, reason: str) -> None:
+def test_another_amount_than_requested_is_a_mismatch_and_another_currency_is_doubt(
+    paypal: ProviderBench, amount: Any, outcome: Any
+) -> None:
     paid = charged(paypal, paypal.gateway())
     body = paypal.read_order(paid.reference)
     body["purchase_units"][0]["payments"]["captures"][0]["amount"] = amount
-    assert outcome_of_order(Order.parse(body), paid) == InDoubt(reason, paid.reference)
+    assert outcome_of_order(Order.parse(body), paid) == outcome(paid.reference)
 
 
 @pytest.mark.parametrize("changes", [{"status": "COMPLETED"}, {"status": "OF_TOMORROW"}])

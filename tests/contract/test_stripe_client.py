@@ -114,8 +114,8 @@ INTENTS = "/v1/payment_intents"
         ),
         (lambda gateway: gateway.client_secret("pi_1"), [("GET", f"{INTENTS}/pi_1", None, {})]),
         (
-            lambda gateway: gateway.create_customer("key", {"email": "jo@example.org"}, {"user_id": "1"}),
-            [("POST", "/v1/customers", "key-customer", {"email": "jo@example.org", "metadata[user_id]": "1"})],
+            lambda gateway: gateway.create_customer("key", {"user_id": "1"}),
+            [("POST", "/v1/customers", "key-customer", {"metadata[user_id]": "1"})],
         ),
         (
             lambda gateway: gateway.open_setup("cus_1", PaymentMethod.SEPA_DEBIT, "key"),
@@ -180,8 +180,17 @@ def test_a_token_stays_one_segment_of_the_path(token: str) -> None:
     assert call[3] == {}
 
 
-def test_a_transfer_creates_its_customer_first() -> None:
+def test_a_transfer_needs_its_customer() -> None:
     attempt = replace(NEW, method=PaymentMethod.BANK_TRANSFER, method_token=None, payer={"email": "jo@example.org"})
-    customer, created, _ = calls_of(charge(attempt))
-    assert customer == ("POST", "/v1/customers", "at_1-customer-0", {"email": "jo@example.org", **METADATA})
-    assert created[3]["customer"] == "pi_1"
+    assert calls_of(charge(attempt)) == []
+    created, _ = calls_of(charge(replace(attempt, customer_token="cus_1")))
+    assert created[3]["customer"] == "cus_1"
+
+
+def test_a_customer_who_pays_by_transfer_pays_open_intents() -> None:
+    payer = {"email": "jo@example.org"}
+    [updated] = calls_of(lambda gateway: gateway.update_customer("cus_1", payer, is_paying_by_transfer=True))
+    assert (updated[1], updated[3]) == (
+        "/v1/customers/cus_1",
+        {"cash_balance[settings][reconciliation_mode]": "automatic", **payer},
+    )

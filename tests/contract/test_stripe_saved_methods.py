@@ -11,9 +11,9 @@ import pytest
 import requests
 
 from domain.errors import InvalidRequest, NotFound
-from domain.outcome import Approved
+from domain.outcome import Approved, NotSent
 from domain.payment_methods import PaymentMethod
-from gateways.base import GatewayError, SavedMethod, SavedMethodsGateway
+from gateways.base import CallUnderWay, CustomerLost, GatewayError, KeySpent, SavedMethod, SavedMethodsGateway
 from gateways.stripe.gateway import StripeGateway
 from sandbox.server import RunningSandbox
 from stack.process import free_port
@@ -51,7 +51,9 @@ def key() -> str:
 @pytest.fixture
 def customer(wallet: SavedMethodsGateway) -> str:
     """A new customer."""
-    return wallet.create_customer(key(), PAYER, {"user_id": "user_1"})
+    created = wallet.create_customer(key(), {"user_id": "user_1"})
+    wallet.update_customer(created, PAYER)
+    return created
 
 
 # --- customers ---
@@ -59,26 +61,39 @@ def customer(wallet: SavedMethodsGateway) -> str:
 
 def test_a_key_creates_one_customer(bench: StripeBench, wallet: SavedMethodsGateway) -> None:
     same = key()
-    first, again = (wallet.create_customer(same, PAYER, {"user_id": "user_1"}) for _ in range(2))
-    assert first == again != wallet.create_customer(key(), PAYER, {"user_id": "user_1"})
-    created = bench._call("GET", f"/v1/customers/{first}")
-    assert (created["email"], created["name"], created["metadata"]) == (
+    first, again = (wallet.create_customer(same, {"user_id": "user_1"}) for _ in range(2))
+    assert first == again != wallet.create_customer(key(), {"user_id": "user_1"})
+    wallet.update_customer(first, PAYER)
+    stored = bench._call("GET", f"/v1/customers/{first}")
+    assert (stored["email"], stored["name"], stored["metadata"]) == (
         "jo@example.org",
         "Jo Example",
         {"user_id": "user_1"},
     )
-    assert created["address"]["country"] == "US"
+    assert stored["address"]["country"] == "US"
 
 
 def test_a_key_is_for_one_request(wallet: SavedMethodsGateway) -> None:
     same = key()
-    wallet.create_customer(same, PAYER, {})
-    with pytest.raises(InvalidRequest, match="send a new one"):
-        wallet.create_customer(same, {"email": "else@example.org"}, {})
+    wallet.create_customer(same, {})
+    with pytest.raises(KeySpent):
+        wallet.create_customer(same, {"user_id": "user_1"})
 
 
-def test_a_customer_without_any_data(wallet: SavedMethodsGateway) -> None:
-    assert wallet.create_customer(key(), {}, {})
+def test_a_key_with_a_stored_failure_is_spent(wallet: SavedMethodsGateway, faults: Any) -> None:
+    same = key()
+    faults("customers.create", "error_stored")
+    for _ in range(2):
+        with pytest.raises(KeySpent):
+            wallet.create_customer(same, {})
+
+
+def test_a_key_whose_call_is_running_is_asked_again() -> None:
+    refusal = {"error": {"type": "idempotency_error", "code": "idempotency_key_in_use", "message": "running"}}
+    with serving(lambda request: (409, refusal)) as served:
+        gateway = StripeGateway("sk_test_sandbox", ("whsec_x",), served.url, read_seconds=SECONDS)
+        with pytest.raises(CallUnderWay):
+            gateway.create_customer(key(), {})
 
 
 # --- saved methods ---
@@ -124,7 +139,7 @@ def test_a_repeat_attaches_nothing_twice(wallet: SavedMethodsGateway, customer: 
 
 
 def test_a_method_of_another_customer_cannot_be_changed(wallet: SavedMethodsGateway, customer: str) -> None:
-    other = wallet.create_customer(key(), {}, {})
+    other = wallet.create_customer(key(), {})
     token = wallet.attach_method(other, "pm_card_visa", key()).token
     for change in (wallet.detach_method, wallet.make_default):
         with pytest.raises(NotFound):
@@ -154,12 +169,23 @@ def test_a_card_that_is_declined_is_not_saved(wallet: SavedMethodsGateway, custo
 def test_customers_that_do_not_exist(bench: StripeBench, wallet: SavedMethodsGateway, customer: str) -> None:
     bench._call("DELETE", f"/v1/customers/{customer}")
     for missing in ("cus_none", customer):
-        with pytest.raises(NotFound):
+        with pytest.raises(CustomerLost):
             wallet.list_methods(missing)
-        with pytest.raises(NotFound):
+        with pytest.raises(CustomerLost):
             wallet.attach_method(missing, "pm_card_visa", key())
-        with pytest.raises(NotFound):
+        with pytest.raises(CustomerLost):
             wallet.open_setup(missing, PaymentMethod.CREDIT_CARD, key())
+        with pytest.raises(CustomerLost):
+            wallet.update_customer(missing, PAYER)
+        charged = wallet.charge(new_attempt(bench, method_token="pm_card_visa", customer_token=missing), _never)
+        assert isinstance(charged, NotSent)
+        assert (charged.is_retryable, charged.param) == (False, "customer_token")
+        default = wallet.charge(new_attempt(bench, method_token=None, customer_token=missing), _never)
+        assert default == NotSent("customer_missing", is_retryable=False, param="customer_token")
+
+
+def _never(reference: str) -> None:
+    raise AssertionError(reference)
 
 
 # --- setups ---
@@ -279,7 +305,7 @@ def test_methods_that_cannot_be_saved(wallet: SavedMethodsGateway, customer: str
 
 
 CALLS = {
-    "customers.create": lambda wallet, customer: wallet.create_customer(key(), {}, {}),
+    "customers.create": lambda wallet, customer: wallet.create_customer(key(), {}),
     "setup_intents.create": lambda wallet, customer: wallet.open_setup(customer, PaymentMethod.CREDIT_CARD, key()),
     "customers.payment_methods.list": lambda wallet, customer: wallet.list_methods(customer),
     "payment_methods.attach": lambda wallet, customer: wallet.attach_method(customer, "pm_card_visa", key()),
@@ -311,7 +337,7 @@ def test_a_wrong_key_creates_nothing(bench: StripeBench) -> None:
     wrong = bench.gateway(**bench.credentials)
     assert isinstance(wrong, SavedMethodsGateway)
     with pytest.raises(GatewayError):
-        wrong.create_customer(key(), PAYER, {})
+        wrong.create_customer(key(), {})
 
 
 def test_a_shown_method_holds_no_personal_data() -> None:

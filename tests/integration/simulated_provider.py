@@ -73,7 +73,7 @@ class Object:
             case "processing":
                 return Pending(self.reference)
             case "requires_action":
-                return ActionRequired(self.reference, {"type": "redirect_to_url"})
+                return ActionRequired(self.reference, {"type": "redirect"})
             case "declined":
                 return Declined(self.reference, _decline(self.decline))
             case "unauthenticated":

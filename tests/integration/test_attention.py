@@ -9,17 +9,19 @@ import pytest
 from sqlalchemy import Row
 
 from domain.attention import Reason
+from domain.decision import LEASE
 from domain.errors import IllegalTransition
 from domain.outcome import AmountMismatch, NotSent
 from domain.state_machine import ReviewRequired
 from gateways.failures import MalformedResponse
+from gateways.stripe.gateway import StripeGateway
 from models import transition
 from models.attention import open_entry
 from models.movements import differences
 from models.session import read
 from models.tables import attempts, attention, dunning_cases, events, webhook_events
 from models.task_messages import DUNNING, RECONCILE, WEBHOOK
-from tests.system import AMOUNT, System
+from tests.system import AMOUNT, READ_SECONDS, System
 
 pytestmark = pytest.mark.postgres
 
@@ -350,3 +352,83 @@ def test_an_entry_is_open_once(system: System) -> None:
     given = {"payment_id": payment_id, "amount": 1, "currency": "EUR"}
     system.runtime.change("test", open_entry, Reason.AMOUNT_MISMATCH, **given)
     assert reasons(system) == ["amount_mismatch"]
+
+
+# --- credentials ---
+
+
+def with_wrong_key(system: System) -> None:
+    """Let Stripe refuse our key from now on."""
+    url = system.sandbox.url
+    system.runtime.gateways["stripe"] = StripeGateway("sk_wrong", (), url, READ_SECONDS)
+
+
+def test_credentials_that_a_provider_refuses_are_one_entry_until_it_accepts_them_again(system: System) -> None:
+    good = system.runtime.gateways["stripe"]
+    with_wrong_key(system)
+    waiting = [system.pay("a"), system.pay("b")]
+    system.run_until_idle()
+    [entry] = entries(system)
+    assert (entry.reason, entry.provider, entry.payment_id) == ("credentials_refused", "stripe", None)
+    shown = system.get(f"/admin/attention/{entry.id}", caller="operator").json
+    assert (shown["provider"], shown["actions"]) == ("stripe", ["look_again", "close"])
+
+    system.runtime.gateways["stripe"] = good
+    system.advance(seconds=10)
+    assert [system.state(payment_id) for payment_id in waiting] == ["captured"] * 2
+    assert (reasons(system), [row.resolution for row in entries(system, is_open=False)]) == ([], ["ended"])
+
+
+def test_what_waits_for_credentials_goes_on_when_a_person_says_so(system: System) -> None:
+    good = system.runtime.gateways["stripe"]
+    with_wrong_key(system)
+    payment_id = system.pay()
+    system.run_until_idle()
+    for _ in range(4):
+        system.advance(seconds=30)
+    assert system.attempts(payment_id)[0].due_at > system.now() + LEASE
+    system.runtime.gateways["stripe"] = good
+    assert resolve(system, "look_again").status_code == 202
+    system.run_until_idle()
+    assert (system.state(payment_id), reasons(system)) == ("captured", [])
+
+
+def test_an_entry_about_credentials_is_closed_by_a_person_and_opened_by_the_next_refusal(system: System) -> None:
+    with_wrong_key(system)
+    system.pay("a")
+    system.run_until_idle()
+    assert resolve(system, "close").status_code == 200
+    assert reasons(system) == []
+    system.pay("b")
+    system.run_until_idle()
+    assert reasons(system) == ["credentials_refused"]
+
+
+def test_a_provider_that_is_down_has_refused_nothing_and_accepts_nothing(system: System) -> None:
+    system.provider.fail("payment_intents.create", "error_before", times=1)
+    system.pay("a")
+    system.run_until_idle()
+    assert reasons(system) == []
+    with_wrong_key(system)
+    system.advance(seconds=10)
+    assert reasons(system) == ["credentials_refused"]
+    url = "http://127.0.0.1:9"
+    system.runtime.gateways["stripe"] = StripeGateway("sk_wrong", (), url, READ_SECONDS)
+    system.advance(seconds=30)
+    assert reasons(system) == ["credentials_refused"]
+
+
+def test_an_intent_that_is_refused_for_our_credentials_asks_a_person(system: System) -> None:
+    system.call("PUT", "/invoices/inv", {"user_id": "user", "amount": "12.30", "currency": "EUR"})
+    with_wrong_key(system)
+    assert system.post("/stripe-intent", {"invoice_id": "inv"}).status_code == 502
+    assert reasons(system) == ["credentials_refused"]
+
+
+def test_a_look_up_notices_refused_credentials_as_well(system: System) -> None:
+    system.provider.fail("payment_intents.confirm", "reset_before")
+    system.pay()
+    system.run_until_idle()
+    with_wrong_key(system)
+    system.advance(seconds=2)
+    assert reasons(system) == ["credentials_refused"]

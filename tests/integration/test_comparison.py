@@ -9,11 +9,15 @@ from typing import Any
 import pytest
 
 from domain.money import Money
+from domain.outcome import Approved
 from domain.payment import Verb
+from gateways.base import AttemptRequest
 from models import transition
 from models.movements import differences
 from models.session import read
+from models.tables import attention
 from models.task_messages import COMPARE
+from sandbox.paypal.api import PayPal
 from tasks.execute import attempt_request
 from tests.contract.bench import PAYER
 from tests.system import AMOUNT, System
@@ -45,21 +49,25 @@ def taken(system: System, provider: str, **changes: Any) -> tuple[str, Any]:
 
 def refund_elsewhere(system: System, payment_id: str, gateway: Any, minor: int) -> None:
     """Give money back as somebody else would who has the credentials."""
+    gateway.refund(request_elsewhere(system, payment_id, Verb.REFUND, minor))
+
+
+def request_elsewhere(system: System, payment_id: str, verb: Verb, minor: int) -> AttemptRequest:
+    """Return what somebody else asks who has the credentials."""
     attempt = system.attempts(payment_id)[0]
 
     def request(change: Any) -> Any:
-        return attempt_request(change.connection, transition.lock_attempt(change.connection, attempt.id))
+        return attempt_request(change, transition.lock_attempt(change.connection, attempt.id))
 
     charge = system.runtime.change("test", request)
-    elsewhere = replace(
+    return replace(
         charge,
         attempt_id=f"re_{secrets.token_hex(8)}",
-        verb=Verb.REFUND,
+        verb=verb,
         money=Money(minor, charge.money.currency),
         charge_reference=charge.reference,
         reference=None,
     )
-    gateway.refund(elsewhere)
 
 
 def compare_after(system: System, days: float) -> None:
@@ -72,6 +80,7 @@ def compare_after(system: System, days: float) -> None:
 @pytest.mark.parametrize("provider", ["stripe", *METHODS])
 def test_a_refund_made_elsewhere_is_booked_within_a_day_without_a_webhook(system: System, provider: str) -> None:
     payment_id, gateway = taken(system, provider)
+    hide_events(system)
     system.run(COMPARE)
     refund_elsewhere(system, payment_id, gateway, 500)
     compare_after(system, 1.1)
@@ -115,6 +124,7 @@ def test_a_refund_elsewhere_that_is_pending_counts_as_given(system: System) -> N
 def test_a_refund_that_comes_back_later_is_seen_without_its_webhook(system: System) -> None:
     payment_id = system.pay(card="pm_card_refundFail")
     system.run_until_idle()
+    hide_events(system)
     system.run(COMPARE)
     system.request(f"/{payment_id}/refunds", {"amount": "5.00"}, Idempotency_Key="part")
     system.run_until_idle()
@@ -165,9 +175,112 @@ def test_a_provider_that_is_down_is_compared_later(system: System) -> None:
     payment_id, gateway = taken(system, "stripe")
     system.run(COMPARE)
     refund_elsewhere(system, payment_id, gateway, 500)
+    hide_events(system)
     system.provider.fail("refunds.list", "error_before", times=None)
     compare_after(system, 1.1)
     assert system.payment(payment_id).refunded == 0
     system.provider.heal()
+    hide_events(system)
     compare_after(system, 0.1)
     assert system.payment(payment_id).refunded == 500
+
+
+def test_a_charge_that_can_never_be_compared_holds_up_the_others_for_a_day_only(system: System) -> None:
+    hide_events(system)
+    lost, _ = taken(system, "paypal")
+    system.run(COMPARE)
+    system.move_clock(hours=5)
+    payment_id, gateway = taken(system, "paypal", invoice_id="later")
+    refund_elsewhere(system, payment_id, gateway, 500)
+    del system.sandbox.state.provider_of(PayPal).account.orders[system.reference(lost)]
+    compare_after(system, 1.5)
+    assert system.payment(payment_id).refunded == 0
+    compare_after(system, 1)
+    assert system.payment(payment_id).refunded == 500
+
+
+def test_what_a_round_cannot_do_is_done_by_the_next(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    hide_events(system)
+    system.run(COMPARE)
+    paid = [system.pay(f"inv-{number}") for number in range(3)]
+    system.run_until_idle()
+    for payment_id in paid:
+        refund_elsewhere(system, payment_id, system.gateway, 500)
+    monkeypatch.setattr("tasks.compare._MOST_ATTEMPTS", 1)
+    system.move_clock(days=1, minutes=1)
+    refunded = []
+    for _ in paid:
+        compare_after(system, 0)
+        refunded.append(sum(system.payment(payment_id).refunded for payment_id in paid))
+    assert refunded == [500, 1000, 1500]
+
+
+def hide_events(system: System) -> None:
+    """Let no provider list its events, so that only the schedule of days shows what has happened."""
+    for operation in ("events.list", "paypal.webhooks.events"):
+        system.provider.fail(operation, "error_before", times=None)
+
+
+HELD = ["stripe", "paypal", "klarna", "afterpay"]
+
+
+def held(system: System, provider: str) -> tuple[str, Any]:
+    """Return an authorized payment and its gateway; no webhook arrives, and no list shows an event."""
+    hide_events(system)
+    if provider != "stripe":
+        payment_id, gateway = taken(system, provider, capture=False)
+    else:
+        payment_id, gateway = system.pay(capture=False), system.gateway
+        system.run_until_idle()
+    system.run(COMPARE)
+    assert system.state(payment_id) == "authorized"
+    return payment_id, gateway
+
+
+@pytest.mark.parametrize(("provider", "minor"), [*zip(HELD, (AMOUNT, 500, 500, AMOUNT), strict=True)])
+def test_a_hold_that_was_captured_elsewhere_is_booked_within_a_day(system: System, provider: str, minor: int) -> None:
+    payment_id, gateway = held(system, provider)
+    assert isinstance(gateway.capture(request_elsewhere(system, payment_id, Verb.CAPTURE, minor)), Approved)
+    compare_after(system, 1.1)
+    payment = system.payment(payment_id)
+    assert (payment.state, payment.captured) == ("captured", minor)
+    assert read(system.engine, lambda connection: list(differences(connection))) == []
+
+
+@pytest.mark.parametrize("provider", HELD)
+def test_a_hold_is_left_alone_until_it_is_released_elsewhere(system: System, provider: str) -> None:
+    payment_id, gateway = held(system, provider)
+    before = system.attempts(payment_id)
+    compare_after(system, 1.1)
+    assert (system.state(payment_id), system.attempts(payment_id)) == ("authorized", before)
+    assert isinstance(gateway.void(request_elsewhere(system, payment_id, Verb.VOID, AMOUNT)), Approved)
+    compare_after(system, 2)
+    assert (system.state(payment_id), system.payment(payment_id).captured) == ("voided", 0)
+    assert system.rows(attention) == []
+
+
+def test_a_hold_of_which_more_was_captured_than_was_held_is_booked_and_left_to_a_person(system: System) -> None:
+    payment_id, _ = held(system, "paypal")
+    account = system.sandbox.state.provider_of(PayPal).account
+    order = account.orders[system.reference(payment_id)]
+    more = {"amount": {"value": "14.00", "currency_code": "EUR"}, "final_capture": True}
+    account.capture(order, order.of("authorizations")[0], more, "elsewhere")
+    compare_after(system, 1.1)
+    [entry] = system.rows(attention)
+    assert (entry.reason, entry.payment_id, entry.amount) == ("amount_mismatch", payment_id, 1400)
+    payment = system.payment(payment_id)
+    assert (payment.state, payment.captured) == ("captured", 1400)
+    compare_after(system, 2)
+    assert len(system.rows(attention)) == 1
+
+
+def test_a_hold_of_another_amount_than_in_the_books_is_left_to_a_person(system: System) -> None:
+    payment_id, _ = held(system, "paypal")
+    order = system.sandbox.state.provider_of(PayPal).account.orders[system.reference(payment_id)]
+    order.of("authorizations")[0].body["amount"]["value"] = "14.00"
+    compare_after(system, 1.1)
+    [entry] = system.rows(attention)
+    assert (entry.reason, entry.payment_id, entry.amount) == ("hold_contradicting", payment_id, AMOUNT)
+    assert (entry.data["shown"], system.state(payment_id)) == ("approved", "authorized")
+    compare_after(system, 2)
+    assert len(system.rows(attention)) == 1

@@ -11,8 +11,10 @@ from domain.payment_methods import PaymentMethod
 from models import transition
 from models.provider_customers import save_customer
 from models.session import transact
+from models.tables import webhook_events
 from models.task_messages import DUNNING, RECONCILE
 from tests.system import INSUFFICIENT_FUNDS, System, payment_request
+from webhooks.app import PREFIX
 
 pytestmark = pytest.mark.postgres
 HOSTED = {"payment_method_token": None, "email": "ada@example.com"}
@@ -143,13 +145,13 @@ def mismatched(system: System, way: str = "pay_too_little") -> tuple[str, Any]:
 
 def test_an_application_cannot_cancel_money_that_does_not_match(system: System) -> None:
     payment_id, gateway = mismatched(system)
-    capture, responses = gateway.capture, []
+    capture, responses = gateway.accept, []
 
     def capture_and_cancel(attempt: Any) -> Any:
         responses.append(system.call("POST", f"/{payment_id}/cancel", {}).status_code)
         return capture(attempt)
 
-    gateway.capture = capture_and_cancel
+    gateway.accept = capture_and_cancel
     assert review(system, payment_id, "approve") == 202
     system.run_until_idle()
     assert responses == [409]
@@ -160,7 +162,7 @@ def test_an_application_cannot_cancel_money_that_does_not_match(system: System) 
 
 def test_an_approval_captures_what_has_arrived_by_then(system: System) -> None:
     payment_id, gateway = mismatched(system)
-    gateway.capture = lambda attempt: Approved(attempt.charge_reference, authorized=1000, captured=1000)
+    gateway.accept = lambda attempt: Approved(attempt.charge_reference, authorized=1000, captured=1000)
     assert review(system, payment_id, "approve") == 202
     system.run_until_idle()
     payment = system.payment(payment_id)
@@ -191,7 +193,7 @@ def test_money_that_came_after_the_end_can_still_be_accepted(system: System) -> 
     assert (system.state(payment_id), system.payment(payment_id).received) == ("canceled", 1230)
     assert system.event_names(payment_id)[-2:] == ["payment_unresolved", "attention_opened"]
     assert review(system, payment_id, "reject") == 409
-    gateway.capture = lambda attempt: Approved(attempt.charge_reference, authorized=1230, captured=1230)
+    gateway.accept = lambda attempt: Approved(attempt.charge_reference, authorized=1230, captured=1230)
     assert review(system, payment_id, "approve") == 202
     system.run_until_idle()
     assert (system.state(payment_id), system.payment(payment_id).captured) == ("captured", 1230)
@@ -267,3 +269,35 @@ def test_a_look_up_at_a_provider_that_is_switched_off_waits(system: System, capl
     bench.let_customer_act(reference(system, payment_id), is_good=True)
     system.advance(minutes=2)
     assert system.state(payment_id) == "captured"
+
+
+@pytest.mark.parametrize("is_told_at", ["coinbase", "coinbase_commerce"])
+@pytest.mark.parametrize("others", [(), ("coinbase",)], ids=["alone", "beside the other"])
+def test_one_address_takes_the_events_of_both_products_of_coinbase(
+    system: System, is_told_at: str, others: tuple[str, ...]
+) -> None:
+    for other in others:
+        system.add_provider(other)
+    bench, _ = system.add_provider("coinbase_commerce")
+    payment_id = waiting_for_customer(system, "bitcoin", bench.currency)
+    charge = reference(system, payment_id)
+    bench.decide(charge, "approve")
+    bench.let_bank_decide(charge, is_good=True)
+    hook = bench.signed(bench.event(charge))
+    system.send_webhook(f"/webhooks/{is_told_at}", hook.body, hook.headers)
+    system.run_until_idle()
+    assert [row.provider for row in system.rows(webhook_events)] == ["coinbase_commerce"]
+    assert system.state(payment_id) == "captured"
+
+
+def test_a_forgery_is_refused_by_both_products_of_coinbase(system: System) -> None:
+    bench, _ = system.add_provider("coinbase")
+    commerce, _ = system.add_provider("coinbase_commerce")
+    hooks = [commerce.signed({"event": {"id": "1", "type": "charge:created"}}, is_forged=True)]
+    hooks.append(bench.signed({"id": "1", "eventType": "checkout.payment.success"}, is_forged=True))
+    for hook in hooks:
+        response = system.client.post(f"{PREFIX}/webhooks/coinbase", data=hook.body, headers=dict(hook.headers))
+        assert response.status_code == 400
+    own = bench.signed({"id": "1", "eventType": "checkout.invented"})
+    system.send_webhook("/webhooks/coinbase", own.body, own.headers)
+    assert [row.provider for row in system.rows(webhook_events)] == ["coinbase"]

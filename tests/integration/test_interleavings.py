@@ -70,6 +70,24 @@ def _assert_changes_nothing(system: System, payment_id: str, late: Any) -> None:
     assert (system.payment(payment_id), system.attempts(payment_id), system.dunning_case(payment_id)) == before
 
 
+def test_an_attempt_that_succeeds_after_a_decline_shows_the_decline_no_longer(system: System) -> None:
+    payment_id = system.pay(card=INSUFFICIENT_FUNDS)
+    system.run_until_idle()
+    [declined] = system.get(f"/{payment_id}").json["attempts"]
+    assert (declined["code"], declined["decline_code"]) == ("card_declined", "insufficient_funds")
+    reference = system.reference(payment_id)
+    system.provider.call("POST", f"/v1/payment_intents/{reference}/confirm", {"payment_method": "pm_card_visa"})
+    system.deliver_and_run(system.provider.event("payment_intent.succeeded", reference))
+
+    shown = system.get(f"/{payment_id}").json
+    [succeeded] = shown["attempts"]
+    assert (shown["status"], shown["failure_code"], succeeded["status"]) == ("captured", None, "succeeded")
+    assert not [name for name in succeeded if name.endswith("code") or name == "decline_class"]
+    [row] = system.attempts(payment_id)
+    codes = ("code", "decline_class", "decline_code", "advice_code", "network_advice_code", "network_decline_code")
+    assert [getattr(row, name) for name in codes] == [None] * len(codes)
+
+
 def test_a_capture_that_surfaces_on_a_closed_attempt_is_recorded_and_not_added(system: System) -> None:
     payment_id = system.subscribe("inv", system.provider.scripted_card("insufficient_funds", "success"))
     system.advance(days=3, minutes=1)

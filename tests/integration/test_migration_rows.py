@@ -1,4 +1,4 @@
-"""The migration of plain names keeps every value: from revision 0002 with rows in every table, up and down again."""
+"""The migrations keep every value: from revision 0002 with rows in every table, up and down again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, MetaData, insert, inspect, select
+from sqlalchemy import Engine, MetaData, insert, inspect, select, update
 from sqlalchemy.exc import IntegrityError
 
 from domain.payment import AttemptStatus, State, Verb
@@ -47,11 +47,12 @@ ADDED: dict[str, dict[str, Any]] = {
     "webhook_events": {"failures": 0},
     "dunning_cases": {"failures": 0},
     "payments": NOTHING,
+    "customers": {"creation_key": None},
 }
 # Derived from the other rows.
 DERIVED, LEFT_TO_A_PERSON = "movements", "attention"
 # Filled by what comes later.
-EMPTY = {"comparisons", "disputes"}
+EMPTY = {"cash_balances", "comparisons", "disputes", "token_owners"}
 # Payments whose money does not match, as revision 0002 stores them: the amount is `authorized`, the reason is the
 # failure code.
 MISMATCHES = {
@@ -447,6 +448,8 @@ def test_the_schema_is_the_one_that_the_code_expects(engine: Engine) -> None:
             assert bool(indexes[index.name]["unique"]) == index.unique, index.name
 
 
+# Columns that are newer than revision 0002 and have no default.
+NEW_AMOUNTS = {"received": 0, **NOTHING}
 REFUSED = {
     "a second collection of an invoice whose money does not match": (
         "payments",
@@ -459,6 +462,10 @@ REFUSED = {
         lambda: payment(
             "second", invoice_id="inv_fraud-review", state="processing", received=0, duplicated=0, reversed=0, lost=0
         ),
+    ),
+    "a payment of an invoice that only another application has": (
+        "payments",
+        lambda: payment("second", application="other", invoice_id="inv_captured", state="declined", **NEW_AMOUNTS),
     ),
     "a second attempt in flight": (
         "attempts",
@@ -513,9 +520,50 @@ def test_rows_can_be_added_where_nothing_forbids_them(engine: Engine) -> None:
         connection.execute(insert(tables["events"]), event)
 
 
+def test_another_application_may_use_the_names_from_then_on(engine: Engine) -> None:
+    upgrade(engine)
+    found, tables = inspect(engine), reflected(engine).tables
+    keys = {name: found.get_pk_constraint(name)["constrained_columns"] for name in metadata.tables}
+    assert keys == {name: [column.name for column in table.primary_key] for name, table in metadata.tables.items()}
+    theirs = payment(
+        "theirs", application="other", invoice_id="inv_review", subscription_id="sub", state="accepted", **NEW_AMOUNTS
+    )
+    with engine.begin() as connection:
+        for table in ("invoices", "subscriptions"):
+            for row in old_rows()[table]:
+                connection.execute(insert(tables[table]), row | {"application": "other"})
+        connection.execute(insert(tables["payments"]), theirs)
+    rows = stored(engine)
+    with pytest.raises(IntegrityError):
+        migrate(engine, command.downgrade, "0008")
+    assert stored(engine) == rows
+
+
+def test_an_invoice_and_a_subscription_follow_their_payments(engine: Engine) -> None:
+    tables = reflected(engine).tables
+    moved, both = tables["payments"].c.id == f"pay_{OLD_STATES[0]}", payment("both", invoice_id="inv_captured")
+    with engine.begin() as connection:
+        connection.execute(update(tables["payments"]).where(moved).values(application="other"))
+        connection.execute(insert(tables["payments"]), both | {"application": "other"})
+    upgrade(engine)
+    rows = stored(engine)
+    owners = {
+        name: sorted(row["application"] for row in rows["invoices"] if row["id"] == f"inv_{name}")
+        for name in (OLD_STATES[0], "captured", "review")
+    }
+    assert owners == {OLD_STATES[0]: ["other"], "captured": ["other", "shop"], "review": ["shop"]}
+    assert [row["application"] for row in rows["subscriptions"]] == ["other"]
+    kept = {(row["id"], row["amount"], row["description"]) for row in rows["invoices"]}
+    assert kept == {(row["id"], row["amount"], row["description"]) for row in old_rows()["invoices"]}
+
+
 def test_the_downgrade_gives_the_old_rows_and_the_old_schema_back(engine: Engine) -> None:
     rows, tables = stored(engine), schema(engine)
+    migrate(engine, command.upgrade, "0008")
+    plain_keys = schema(engine)
     upgrade(engine)
+    migrate(engine, command.downgrade, "0008")
+    assert schema(engine) == plain_keys
     migrate(engine, command.downgrade, "0002")
     assert stored(engine) == rows
     assert schema(engine) == tables

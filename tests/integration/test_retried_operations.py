@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from domain.outcome import NotSent
 from models.task_messages import CAPTURE_VOID_REFUND
 from tests.provider import sent_keys
-from tests.system import System
+from tests.system import AMOUNT, System
 
 pytestmark = pytest.mark.postgres
 
@@ -98,3 +99,23 @@ def test_refunds_that_are_pending_at_the_bank_count_as_given(system: System) -> 
     assert sum(row.amount for row in system.attempts(payment_id)[1:]) == 1230
     nothing = system.post(f"/{payment_id}/refunds", Idempotency_Key="fourth")
     assert nothing.status_code == 422
+
+
+def test_a_confirm_that_comes_after_its_retry_was_refused_charges_nothing(system: System) -> None:
+    system.provider.fail("payment_intents.confirm", "reset_before")
+    payment_id = system.pay()
+    system.run_until_idle()
+    charge = system.gateway.charge
+    system.gateway.charge = lambda attempt, _: NotSent("resource_missing", False, attempt.reference)
+    system.advance(seconds=2)
+    system.advance(seconds=10)
+    system.gateway.charge = charge
+    assert [(row.verb, row.status) for row in system.attempts(payment_id)] == [
+        ("charge", "failed"),
+        ("void", "succeeded"),
+    ]
+    assert (system.state(payment_id), system.provider.intent_status(payment_id)) == ("failed", "canceled")
+
+    system.pay()
+    system.run_until_idle()
+    assert system.provider.movements() == [("charge", AMOUNT)]

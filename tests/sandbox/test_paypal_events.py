@@ -7,6 +7,7 @@ import json
 import uuid
 import zlib
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import requests
@@ -16,14 +17,16 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from jsonschema import Draft202012Validator
 
+from sandbox.clock import iso_seconds
 from sandbox.paypal import disputes, subscriptions
 from sandbox.server import RunningSandbox
 from tests.contract import paypal_spec
 from tests.contract.served import ReceivedRequest
-from tests.sandbox.paypal_client import CAPTURES, ORDERS, Client, money, order_body
+from tests.sandbox.paypal_client import CAPTURES, ORDERS, Client, issue, money, order_body
 from tests.sandbox.receiver import SECONDS, Receiver
 
 WEBHOOKS = "/v1/notifications/webhooks"
+LIST = "/v1/notifications/webhooks-events"
 VERIFY = "/v1/notifications/verify-webhook-signature"
 
 
@@ -258,3 +261,49 @@ def test_an_unknown_event_type_is_refused_with_the_valid_ones(quiet: Client) -> 
     url = f"{quiet.sandbox.url}/_sandbox/paypal/I-1/emit"
     refused = requests.post(url, json={"event_type": "INVENTED"}, timeout=SECONDS)
     assert (refused.status_code, subscriptions.TOKENS[0] in refused.json()["error"]) == (400, True)
+
+
+# --- the list ---
+
+
+def listed(client: Client, **query: Any) -> Any:
+    response = client.call("GET", f"{LIST}?{urlencode(query)}")
+    assert response.status_code == 200, response.text
+    for schema in paypal_spec.response_schema("notifications_webhooks_v1", "EventList"):
+        Draft202012Validator(schema).validate(response.json())
+    return response.json()
+
+
+def test_events_are_listed_newest_first_and_page_by_page(own_sandbox: RunningSandbox) -> None:
+    client = Client(own_sandbox)
+    client.captured()
+    whole = listed(client)
+    types = [event["event_type"] for event in whole["events"]]
+    assert types == ["CHECKOUT.ORDER.COMPLETED", "PAYMENT.CAPTURE.COMPLETED", "CHECKOUT.ORDER.APPROVED"]
+    assert whole["links"] == []
+    page = listed(client, page_size=2)
+    assert (page["count"], [link["rel"] for link in page["links"]]) == (2, ["next"])
+    path = page["links"][0]["href"].removeprefix(client.url)
+    assert [event["event_type"] for event in client.call("GET", path).json()["events"]] == types[2:]
+
+
+def test_events_are_listed_by_time_type_and_object_for_thirty_days(own_sandbox: RunningSandbox) -> None:
+    client, state = Client(own_sandbox), own_sandbox.state
+    capture = client.captured()
+    before = iso_seconds(state.clock.now() + 60)
+    state.advance(120)
+    client.captured()
+    assert len(listed(client, end_time=before)["events"]) == len(listed(client, start_time=before)["events"]) == 3
+    [about] = listed(client, event_type="PAYMENT.CAPTURE.COMPLETED", transaction_id=capture["id"])["events"]
+    assert about["resource"]["id"] == capture["id"]
+    state.advance(30 * 24 * 3600 - 60)
+    again = Client(own_sandbox)
+    assert len(listed(again)["events"]) == len(listed(again, start_time="2020-01-01T00:00:00Z")["events"]) == 3
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{"page_size": "0"}, {"page_size": "many"}, {"start_time": "yesterday"}, {"end_time": "2026-11-28T12:00:00"}],
+)
+def test_a_query_that_cannot_be_read_is_refused(quiet: Client, query: dict[str, str]) -> None:
+    assert issue(quiet.call("GET", f"{LIST}?{urlencode(query)}")) == (400, "INVALID_PARAMETER_VALUE")

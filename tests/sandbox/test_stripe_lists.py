@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import stripe
 
-from tests.sandbox.stripe_client import Bench
+from tests.sandbox.stripe_client import DAY, Bench
 
 
 def test_lists_are_newest_first_and_paged(bench: Bench) -> None:
@@ -42,3 +44,26 @@ def test_charges_are_listed_by_intent(bench: Bench) -> None:
     charges = bench.client.v1.charges.list({"payment_intent": intent.id}).data
     assert [charge.status for charge in charges] == ["succeeded", "failed"]
     assert bench.client.v1.charges.retrieve(paid.latest_charge).id == charges[0].id
+
+
+def test_the_list_of_events_reaches_back_thirty_days(own: Bench) -> None:
+    own.create()
+    own.control("POST", "clock", {"advance_seconds": 29 * DAY})
+    assert [event.type for event in own.client.v1.events.list().data] == ["payment_intent.created"]
+    own.control("POST", "clock", {"advance_seconds": 2 * DAY})
+    assert own.client.v1.events.list().data == []
+
+
+def test_events_are_listed_by_types_or_by_a_group_of_them(bench: Bench) -> None:
+    bench.pay()
+
+    def listed(**query: Any) -> set[str]:
+        return {event.type for event in bench.client.v1.events.list({"limit": 100, **query}).data}
+
+    assert listed(types=["payment_intent.succeeded"]) == {"payment_intent.succeeded"}
+    assert listed(types=["payment_intent.*"]) == set()
+    assert listed(type="payment_intent.*") >= {"payment_intent.created", "payment_intent.succeeded"}
+    assert {type.partition(".")[0] for type in listed(type="payment_intent.*")} == {"payment_intent"}
+    for refused in ({"type": "a", "types": ["b"]}, {"types": [f"type.{number}" for number in range(21)]}):
+        with pytest.raises(stripe.InvalidRequestError):
+            listed(**refused)

@@ -69,3 +69,26 @@ def test_a_deleted_customer_still_reads(bench: Bench) -> None:
         "object": "customer",
         "deleted": True,
     }
+
+
+def test_a_scripted_card_is_its_customer_s_once_it_is_attached(bench: Bench) -> None:
+    script = bench.control("POST", "cards", {"script": ["success"]})["id"]
+    owner, other = (bench.client.v1.customers.create().id for _ in range(2))
+    card = bench.client.v1.payment_methods.attach(script, {"customer": owner}).id
+    for wrong in (None, other):
+        with pytest.raises(stripe.InvalidRequestError):
+            bench.pay(card, customer=wrong)
+    assert bench.pay(card, customer=owner).status == "succeeded"
+
+
+def test_a_deleted_customer_is_refused(bench: Bench) -> None:
+    customer = bench.client.v1.customers.create().id
+    bench.client.v1.customers.delete(customer)
+    for use in (
+        lambda: bench.pay(customer=customer),
+        lambda: bench.client.v1.setup_intents.create({"customer": customer}),
+        lambda: bench.client.v1.payment_methods.attach("pm_card_visa", {"customer": customer}),
+    ):
+        with pytest.raises(stripe.InvalidRequestError) as refusal:
+            use()
+        assert (refusal.value.code, refusal.value.param) == ("resource_missing", "customer")

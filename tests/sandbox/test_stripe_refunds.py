@@ -73,6 +73,30 @@ def test_a_refund_names_only_destinations_that_the_official_package_has(own: Ben
     assert (details["type"], details.keys() <= known) == ("us_bank_transfer", True)
 
 
+def test_a_cash_balance_is_refunded_as_far_as_it_goes_and_only_with_an_address(own: Bench) -> None:
+    customers = own.client.v1.customers
+    customer = customers.create().id
+    own.client.v1.test_helpers.customers.fund_cash_balance(customer, {"amount": 1000, "currency": "usd"})
+    asked: Any = {"origin": "customer_balance", "customer": customer, "amount": 600, "currency": "usd"}
+    for changes, param in (
+        ({}, "instructions_email"),
+        ({"amount": 1001, "instructions_email": "a@b.example"}, "amount"),
+    ):
+        with pytest.raises(stripe.InvalidRequestError) as refusal:
+            own.client.v1.refunds.create({**asked, **changes})
+        assert refusal.value.param == param
+    customers.update(customer, {"email": "jo@example.org"})
+    given = own.client.v1.refunds.create(asked)
+    assert (given.status, given.charge, given.payment_intent) == ("pending", None, None)
+    own.control("POST", f"refunds/{given.id}/settle", {"result": "failure"})
+    listed = customers.cash_balance_transactions.list(customer).data
+    assert [(each.type, each.net_amount, each.ending_balance) for each in reversed(listed)] == [
+        ("funded", 1000, 1000),
+        ("return_initiated", -600, 400),
+        ("return_canceled", 600, 1000),
+    ]
+
+
 def _paid_debit(own: Bench) -> str:
     """Return a SEPA debit that has succeeded."""
     owner = {"name": "A", "email": "a@example.com"}

@@ -51,7 +51,7 @@ WHOLE = Approved("pi_1", authorized=1000, captured=1000)
 HELD = Approved("pi_1", authorized=1000, authorization_expires_at=NOW + timedelta(days=7))
 VOIDED = Approved("pi_1", voided=True)
 AWAY = AuthenticationRequired("pi_1", declined(DeclineClass.NEEDS_CUSTOMER).decline)
-ACTION = ActionRequired("pi_1", {"type": "redirect_to_url", "redirect_url": "https://bank.example"})
+ACTION = ActionRequired("pi_1", {"type": "redirect", "redirect_url": "https://bank.example"})
 RETRYING = DunningCase(CaseState.RETRYING, NOW - timedelta(days=3), retry=1, due_at=NOW)
 GRACE = DunningCase(CaseState.IN_GRACE, NOW - timedelta(days=21), 3, due_at=NOW, grace_ends_at=NOW)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from domain.attention import Reason
 from domain.backoff import NOT_SENT_TRIES
 from domain.commands import (
     Started,
@@ -15,6 +16,7 @@ from domain.commands import (
 from domain.decision import (
     AddAttempt,
     CloseOtherAttempts,
+    OpenAttention,
 )
 from domain.decline import DeclineClass
 from domain.movement import Movement, MovementKind
@@ -97,8 +99,43 @@ def test_a_decline_keeps_its_codes() -> None:
 
 
 @pytest.mark.parametrize("amount", [1, 999, 1001, 10**9])
-def test_an_amount_that_does_not_match_the_request_is_doubt(amount: int) -> None:
-    assert state_after(Approved("pi_1", authorized=amount, captured=amount)) is State.IN_DOUBT
+def test_an_amount_that_does_not_match_the_request_is_held_as_what_it_is(amount: int) -> None:
+    taken, held = Approved("pi_1", authorized=amount, captured=amount), Approved("pi_1", authorized=amount)
+    assert (state_after(taken), amounts(taken)) == (State.AMOUNT_MISMATCH, {"received": amount})
+    assert (state_after(held), amounts(held)) == (State.AMOUNT_MISMATCH, {"authorized": amount})
+
+
+@pytest.mark.parametrize("amount", [999, 1001])
+def test_another_amount_that_a_payment_in_dunning_took_is_booked_and_shown_to_a_person(amount: int) -> None:
+    taken = Approved("pi_1", authorized=amount, captured=amount)
+    for outcome in (taken, AmountMismatch("pi_1", amount, "overpaid")):
+        for state in IN_DUNNING:
+            late = new_attempt(status=AttemptStatus.DECLINED)
+            assert state_after(outcome, late, state=state) is State.CAPTURED
+            assert amounts(outcome, late, state=state) == {"authorized": amount, "captured": amount}
+            assert OpenAttention(Reason.AMOUNT_MISMATCH, amount) in decision_on(outcome, late, state=state).effects
+
+
+@pytest.mark.parametrize("outcome", [Approved("pi_1", 1100, 1100), AmountMismatch("pi_1", 1100, "overpaid")], ids=repr)
+def test_more_than_was_authorized_is_booked_and_shown_to_a_person(outcome: Outcome) -> None:
+    held = new_attempt(Verb.AUTHORIZE, AttemptStatus.SUCCEEDED)
+    decided = decision_on(outcome, held, state=State.AUTHORIZED, authorized=1000)
+    assert (decided.event, amounts(outcome, held, state=State.AUTHORIZED, authorized=1000)) == (
+        Event.CAPTURE_SUCCEEDED,
+        {"authorized": 1100, "captured": 1100},
+    )
+    assert OpenAttention(Reason.AMOUNT_MISMATCH, 1100) in decided.effects
+
+
+def test_a_hold_of_another_amount_is_captured_or_released_by_a_person() -> None:
+    held: dict[str, Any] = {"state": State.AMOUNT_MISMATCH, "authorized": 600}
+    taken = Approved("pi_1", authorized=600, captured=600)
+    accepted = decision_on(taken, new_attempt(Verb.CAPTURE, amount=600), **held)
+    assert target(State.AMOUNT_MISMATCH, accepted.event) is State.CAPTURED
+    assert accepted.movements == (Movement(MovementKind.CAPTURE, 600, "pi_1"),)
+    released = decision_on(VOIDED, new_attempt(Verb.VOID, amount=600), **held)
+    assert target(State.AMOUNT_MISMATCH, released.event) is State.VOIDED
+    assert released.movements == (Movement(MovementKind.RELEASE, -600, "pi_1"),)
 
 
 @pytest.mark.parametrize("state", sorted(CLOSED_UNPAID | IN_DUNNING))
@@ -174,6 +211,28 @@ def test_a_worker_that_dies_again_and_again_is_still_counted() -> None:
     given_up = decide(new_payment(state=State.IN_DOUBT), deadly, CustomerApproved("o_1"), NOW, POLICY)
     assert given_up is not None
     assert given_up.effects == (AddAttempt(Verb.VOID, "not_sent"),)
+
+
+@pytest.mark.parametrize("earlier", [{"retries": 1}, {"in_doubt_since": NOW}], ids=str)
+def test_an_object_that_an_earlier_call_may_still_charge_is_voided_when_the_retry_is_refused(
+    earlier: dict[str, Any],
+) -> None:
+    refusal = NotSent("resource_missing", is_retryable=False)
+    again = new_attempt(is_known_to_provider=True, **earlier)
+    decided = decision_on(refusal, again)
+    assert (decided.event, decided.effects) == (Event.CHARGE_NOT_SENT, (AddAttempt(Verb.VOID, "refused"),))
+    voided = decision_on(VOIDED, new_attempt(Verb.VOID, reason="refused"), state=State.ACCEPTED)
+    assert (voided.event, voided.payment["failure_code"]) == (Event.CHARGE_FAILED, "refused")
+    # The first call is the only one, and the provider has refused it.
+    assert state_after(refusal, new_attempt(is_known_to_provider=True)) is State.FAILED
+
+
+def test_a_void_that_is_refused_without_an_end_is_sent_on_and_shown_to_a_person_once() -> None:
+    for retries, is_shown in ((NOT_SENT_TRIES - 2, False), (NOT_SENT_TRIES - 1, True), (NOT_SENT_TRIES, False)):
+        refused = new_attempt(Verb.VOID, reason="not_sent", retries=retries)
+        decided = decision_on(NotSent("resource_missing", is_retryable=False), refused, state=State.ACCEPTED)
+        assert decided.attempt["status"] is AttemptStatus.DUE
+        assert (OpenAttention(Reason.VOID_REFUSED, 1000) in decided.effects) is is_shown
 
 
 NOT_CHARGED_YET = Approved("o_1", voided=True, may_still_charge=True)

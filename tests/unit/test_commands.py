@@ -13,10 +13,13 @@ from click.testing import CliRunner, Result
 from sqlalchemy import update
 
 from domain.attention import Reason
+from domain.cash_balance import ShownBalance
 from domain.routing import Choice
 from models.accept_payment import accept_payment
 from models.attention import open_entry
+from models.cash_balances import ask_for_readings, book_reading, claim_reading, watch_balance
 from models.idempotency import Caller
+from models.provider_customers import User
 from models.request_bodies import ProcessPayment
 from models.session import transact
 from models.tables import payments as payments_table
@@ -195,6 +198,24 @@ def test_what_needs_a_person_is_listed_shown_and_decided(run: Run, sqlite_url: s
     assert "  decided: close  agreed" in run("attention", "show", entry_id).stdout.splitlines()
     unknown = run("attention", "show", "attn_1")
     assert (unknown.exit_code, unknown.stderr.splitlines()[1].split(";")[0]) == (1, "no such entry")
+
+
+def test_money_that_fits_no_payment_is_shown_with_its_movements(run: Run, sqlite_url: str) -> None:
+    assert run("attention", "list", DATABASE_URL=sqlite_url).stdout == ""
+    runtime: Any = process_runtime._runtime
+    runtime.change("test", watch_balance, "stripe", "cus_1", "EUR", User("shop", "ada"))
+    [message] = runtime.change("test", ask_for_readings, "stripe", "cus_1", ["EUR"])
+    reading = runtime.change("test", claim_reading, message.row_id)
+    runtime.change("test", book_reading, reading, ShownBalance(1230, "ccsbtxn_1"))
+    [listed] = run("attention", "list").stdout.splitlines()
+    assert listed.split()[2:] == ["unmatched_receipt", "12.30", "EUR", reading.balance_id]
+    shown = run("attention", "show", listed.split()[0]).stdout.splitlines()
+    assert "  balance of ada at stripe  12.30 EUR" in shown
+    assert [line.split()[-1] for line in shown if "unmatched_receipt " in line and "12.30 EUR" in line][
+        -1
+    ] == "ccsbtxn_1"
+    assert shown[-1] == "  actions: give_back, close"
+    assert "every amount is the sum of its movements" in run("ledger", "verify").stdout
 
 
 def accepted_payment() -> str:

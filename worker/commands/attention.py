@@ -62,7 +62,7 @@ def resolve(entry_id: str, action: str, note: str, *, write_off: bool) -> None:
 
 def _line(entry: dict[str, Any]) -> str:
     stake = f"{entry['amount_at_stake'] or '-'} {entry['currency'] or ''}".rstrip()
-    about = entry["payment_id"] or entry["webhook_event_id"]
+    about = entry["payment_id"] or entry["webhook_event_id"] or entry["provider"] or entry["cash_balance_id"]
     closed = f"closed {entry['closed_at']} by {entry['closed_by']}" if entry["closed_at"] else ""
     return f"{entry['id']}  {entry['since']}  {entry['reason']:<21}  {stake:>14}  {about}  {closed}".rstrip()
 
@@ -83,5 +83,8 @@ def _print_entry(entry: dict[str, Any]) -> None:
             click.echo(
                 f"  {attempt['verb']} {attempt['number']}  {attempt['status']}  {attempt['provider']}  {reference}"
             )
+    if entry["cash_balance"]:
+        click.echo("  balance of {user_id} at {provider}  {available} {currency}".format(**entry["cash_balance"]))
+    if entry["payment"] or entry["cash_balance"]:
         print_movements(entry["movements"])
     click.echo(f"  actions: {', '.join(entry['actions']) or 'none, it is closed'}")

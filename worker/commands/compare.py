@@ -3,40 +3,70 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import click
 
-from domain.comparison import ShownRefund
-from models import comparisons
-from models.comparisons import Charge
-from tasks.compare import compare_charges, listing_providers
-from worker.commands.open_runtime import fail, open_runtime
+from domain.comparison import Window
+from gateways.base import EventListing, Gateway, GatewayError, RefundListing, VerifiedWebhook
+from models.cash_balances import ask_for_readings_since
+from models.comparisons import AtRest
+from runtime import Runtime
+from tasks.at_rest import compare_since
+from tasks.compare import comparable
+from tasks.event_lists import fetch_events
+from worker.commands.open_runtime import ACTOR, fail, open_runtime
 
 _DEFAULT_DAYS = 90
 
 
 @click.command()
-@click.option("--provider", help="Only this provider; default: every one that shows refunds.")
-@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="The day (UTC) since when money was booked.")
-@click.option("--dry-run", is_flag=True, help="Book nothing; show what would be taken in.")
+@click.option("--provider", help="Only this provider; default: every one that can be compared.")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="The day (UTC) since when; default: 90 days ago.")
+@click.option("--dry-run", is_flag=True, help="Store and book nothing; show what would be.")
 def compare(provider: str | None, since: datetime | None, *, dry_run: bool) -> None:
-    """Compare captured money with what its provider shows, and take in refunds that were made elsewhere."""
+    """Fetch the events that no webhook has brought, then compare money that was taken or is held with what its
+    provider shows, and book what moved elsewhere. Workers then read the cash balances of customers who have an account
+    number."""
     with open_runtime() as runtime:
-        names = listing_providers(runtime)
-        if provider is not None and provider not in names:
-            fail(f"{provider} is not configured here, or shows no refunds; use one of {', '.join(names) or 'none'}")
+        gateways = comparable(runtime)
+        if provider is not None and provider not in gateways:
+            fail(f"{provider} is not configured here, or shows too little; use one of {', '.join(gateways) or 'none'}")
         begin = since.replace(tzinfo=UTC) if since else runtime.clock.now() - timedelta(days=_DEFAULT_DAYS)
-        failed = 0
-        for name in [provider] if provider else names:
-            charges = runtime.read(comparisons.charges_since, name, begin)
-            counts = compare_charges(runtime, name, charges, is_dry_run=dry_run, tell=_tell)
-            failed += counts.failed
-            found = "would be taken in" if dry_run else "taken in"
-            click.echo(f"{name}: {counts.compared} charges compared, {counts.taken_in} refunds {found}")
+        chosen = [provider] if provider else list(gateways)
+        failed = [name for name in chosen if not _compare(runtime, gateways[name], begin, is_dry_run=dry_run)]
     if failed:
-        fail(f"{failed} charges could not be compared; the log says why")
+        fail(f"not everything could be compared with {', '.join(failed)}; the log says why")
 
 
-def _tell(charge: Charge, refund: ShownRefund) -> Any:
-    click.echo(f"  {charge.attempt_id}  refund {refund.reference}  {type(refund.outcome).__name__.lower()}")
+def _compare(runtime: Runtime, gateway: Gateway, begin: datetime, *, is_dry_run: bool) -> bool:
+    """Compare with one provider; return whether that was possible for everything."""
+    is_read = not isinstance(gateway, EventListing) or _fetch(runtime, gateway, begin, is_dry_run=is_dry_run)
+    if not isinstance(gateway, RefundListing):
+        return is_read
+    counts = compare_since(runtime, gateway, begin, is_dry_run=is_dry_run, tell=_tell_difference)
+    if not is_dry_run:
+        runtime.publish(runtime.change(ACTOR, ask_for_readings_since, gateway.provider, begin))
+    found = "would be booked" if is_dry_run else "booked"
+    click.echo(f"{gateway.provider}: {counts.compared} attempts compared, {counts.found} differences {found}")
+    return is_read and not counts.failed and not counts.is_cut
+
+
+def _fetch(runtime: Runtime, gateway: EventListing, begin: datetime, *, is_dry_run: bool) -> bool:
+    now = runtime.clock.now()
+    window = Window(max(begin, now - gateway.events_kept), now)
+    try:
+        counts = fetch_events(runtime, gateway, window, is_dry_run=is_dry_run, tell=_tell_event)
+    except GatewayError as error:
+        click.echo(f"{gateway.provider}: its events cannot be read: {error}", err=True)
+        return False
+    found = "would be stored" if is_dry_run else "stored"
+    click.echo(f"{gateway.provider}: {counts.listed} events read, {counts.missing} {found} that no webhook brought")
+    return True
+
+
+def _tell_event(event: VerifiedWebhook) -> None:
+    click.echo(f"  {event.event_id}  {event.type}")
+
+
+def _tell_difference(item: AtRest, what: str) -> None:
+    click.echo(f"  {item.attempt_id}  {what}")

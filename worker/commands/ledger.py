@@ -19,7 +19,7 @@ def ledger() -> None:
 
 @ledger.command()
 def verify() -> None:
-    """Prove that every amount of every payment is the sum of its movements; exit 1 if one is not."""
+    """Prove that every amount of payments and cash balances is the sum of its movements; exit 1 if one is not."""
     with open_runtime() as runtime:
         payments, movements = runtime.read(count)
         found = runtime.read(lambda connection: list(differences(connection)))
@@ -34,4 +34,4 @@ def verify() -> None:
 def _print_difference(difference: Difference) -> None:
     stored, booked = (decimal_text(minor, difference.currency) for minor in (difference.stored, difference.booked))
     amounts = f"stored {stored}  booked {booked} {difference.currency}"
-    click.echo(f"{difference.payment_id}  {difference.amount}  {amounts}", err=True)
+    click.echo(f"{difference.subject_id}  {difference.amount}  {amounts}", err=True)

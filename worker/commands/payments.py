@@ -64,7 +64,7 @@ def _read_payment(connection: Connection, payment_id: str) -> tuple[dict[str, An
 
 def _print_payment(shown: dict[str, Any]) -> None:
     click.echo(f"{shown['id']}  {shown['status']}  {shown['amount']} {shown['currency']}")
-    click.echo(f"  invoice {shown['invoice_id']}  user {shown['user_id']}")
+    click.echo(f"  application {shown['application']}  invoice {shown['invoice_id']}  user {shown['user_id']}")
     click.echo(f"  {shown['payment_method']} by {shown['provider']}  ", nl=False)
     click.echo(f"captured {shown['captured_amount']}  refunded {shown['refunded_amount']}")
     if shown["fraud"]:

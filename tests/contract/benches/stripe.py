@@ -14,7 +14,7 @@ from domain.payment_methods import PaymentMethod
 from gateways.base import AttemptRequest, Gateway
 from gateways.stripe.gateway import StripeGateway
 from sandbox.server import RunningSandbox
-from tests.contract.bench import FEATURES, READ_SECONDS, SECONDS, Webhook, body_of, now
+from tests.contract.bench import API_URL, FEATURES, READ_SECONDS, SECONDS, Webhook, body_of, now
 
 
 class ProviderBench:
@@ -55,6 +55,7 @@ class ProviderBench:
             "webhook_secrets": self.secrets,
             "base": self._url,
             "read_seconds": READ_SECONDS,
+            "api_url": API_URL,
         }
         return StripeGateway(**(given | changes))
 

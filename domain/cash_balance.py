@@ -1,0 +1,66 @@
+"""A customer's cash balance at a provider: money that came by bank transfer and fits no payment, until it is used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from domain.attention import Reason
+from domain.movement import Movement, MovementKind
+
+# Tries of one return before a person is asked again. They take about half an hour; providers keep keys for a day.
+MOST_RETURN_TRIES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ShownBalance:
+    """A balance as its provider shows it, in minor units. `reference`: the provider's id of the transaction that made
+    it what it is, or of the customer where there is none."""
+
+    available: int
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceChange:
+    """What a reading of a balance books, and what it does to the attention list."""
+
+    movements: tuple[Movement, ...] = ()
+    opens: Reason | None = None
+    closes: Reason | None = None
+
+
+def change_of(booked: int, shown: ShownBalance) -> BalanceChange:
+    """Return what follows from a balance that is shown. `booked`: the balance in our books.
+
+    A balance below zero is money that a bank has taken back after it had paid for something: a person has to know.
+
+    >>> came = change_of(0, ShownBalance(1230, "ccsbtxn_1"))
+    >>> [(movement.kind.value, movement.amount) for movement in came.movements], came.opens.value
+    ([('unmatched_receipt', 1230)], 'unmatched_receipt')
+    >>> used = change_of(1230, ShownBalance(0, "ccsbtxn_2"))
+    >>> [(movement.kind.value, movement.amount) for movement in used.movements], used.closes.value
+    ([('unmatched_use', -1230)], 'unmatched_receipt')
+    >>> change_of(0, ShownBalance(-1230, "ccsbtxn_3")).opens.value
+    'unmatched_receipt'
+    >>> change_of(5, ShownBalance(5, "ccsbtxn_3"))
+    BalanceChange(movements=(), opens=None, closes=None)
+    """
+    difference = shown.available - booked
+    if not difference:
+        return BalanceChange()
+    has_come = difference > 0
+    kind = MovementKind.UNMATCHED_RECEIPT if has_come else MovementKind.UNMATCHED_USE
+    return BalanceChange(
+        (Movement(kind, difference, shown.reference),),
+        opens=Reason.UNMATCHED_RECEIPT if shown.available < 0 or (has_come and shown.available) else None,
+        closes=None if shown.available else Reason.UNMATCHED_RECEIPT,
+    )
+
+
+def gives_up_return(tries: int) -> bool:
+    """Tell whether a return whose outcome stays unknown after so many tries is left to a person again.
+
+    >>> gives_up_return(1), gives_up_return(MOST_RETURN_TRIES)
+    (False, True)
+    """
+    return tries >= MOST_RETURN_TRIES

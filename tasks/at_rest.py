@@ -1,0 +1,179 @@
+"""Compares money at rest, taken or held, with what its provider shows of it, and books what is missing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from domain.comparison import HoldFinding, Window, is_given_up
+from domain.disputes import ShownDispute
+from domain.outcome import InDoubt
+from gateways.base import AttemptRequest, DisputeGateway, Gateway, GatewayError, RefundListing
+from models import comparisons, transition
+from models.cash_balances import ask_for_due_readings
+from models.change import Change
+from models.comparisons import AtRest
+from models.disputes import apply_dispute, changed_disputes
+from models.session import transact
+from models.task_messages import TaskMessage
+from runtime import Runtime
+from tasks.budget import Budget
+from tasks.execute import attempt_request
+
+_log = logging.getLogger(__name__)
+
+_ACTOR = "comparison"
+# So many failures in a row: the provider is down, and each further call may take as long as its time-out.
+_MOST_FAILURES = 5
+
+# Called with the attempt of each finding, and what was found.
+Tell = Callable[[AtRest, str], None]
+
+
+def _tell_nobody(item: AtRest, what: str) -> None:
+    """Tell nobody: the log is enough."""
+
+
+class Counts(NamedTuple):
+    """How a comparison went. `found`: what the books did not have. `last`: the last attempt that could be compared.
+
+    `is_cut`: it ended early."""
+
+    compared: int = 0
+    found: int = 0
+    failed: int = 0
+    last: AtRest | None = None
+    is_cut: bool = False
+
+
+def catch_up_at_rest(runtime: Runtime, gateway: RefundListing, budget: Budget) -> None:
+    """Compare one window of time after the other, until now or until the run has made its share of calls.
+
+    An attempt that alone cannot be compared comes again with the next step of the schedule."""
+    provider, now = gateway.provider, runtime.clock.now()
+    while not budget.is_spent:
+        window = transact(runtime.engine, comparisons.next_window, provider, now)
+        runtime.publish(runtime.change(_ACTOR, ask_for_due_readings, provider, window))
+        due = runtime.read(comparisons.at_rest_due, provider, window)
+        counts = compare_at_rest(runtime, gateway, [item for _, item in due], budget=budget)
+        position = _reached(window, due, counts, now)
+        transact(runtime.engine, comparisons.move_position, provider, position)
+        if position >= now or (position < window.until and not budget.is_spent):
+            return  # Everything is compared, or the provider is down.
+    _log.warning("%s has more than a run compares: the next one goes on from here", provider)
+
+
+def _reached(window: Window, due: list[tuple[datetime, AtRest]], counts: Counts, now: datetime) -> datetime:
+    """Return how far the comparison has come, so that nothing is left out which can be compared."""
+    if counts.last is None:
+        # Nothing could be compared, so the next run tries the same again; but not for ever.
+        is_over = not due or (counts.failed > 0 and is_given_up(window, now))
+        return window.until if is_over else window.after
+    if not counts.is_cut:
+        return window.until
+    done = next(index for index, (_, item) in enumerate(due) if item == counts.last)
+    return max((at for at, _ in due[: done + 1] if at < due[done + 1][0]), default=due[done][0])
+
+
+def compare_since(
+    runtime: Runtime, gateway: RefundListing, since: datetime, *, is_dry_run: bool = False, tell: Tell = _tell_nobody
+) -> Counts:
+    """Compare all money that was booked since then, a day after the other, so that no more than a day is in memory."""
+
+    def items() -> Iterator[AtRest]:
+        now, after = runtime.clock.now(), since
+        while after < now:
+            day = Window(after, after + timedelta(days=1))
+            yield from runtime.read(comparisons.at_rest_within, gateway.provider, day)
+            after = day.until
+
+    return compare_at_rest(runtime, gateway, items(), is_dry_run=is_dry_run, tell=tell)
+
+
+def compare_at_rest(
+    runtime: Runtime,
+    gateway: RefundListing,
+    items: Iterable[AtRest],
+    *,
+    budget: Budget | None = None,
+    is_dry_run: bool = False,
+    tell: Tell = _tell_nobody,
+) -> Counts:
+    """Compare attempts of one provider, each for itself, and book what is missing; `tell` is called for each finding.
+
+    One that fails is logged and counted, and stops no other. It ends early when the budget is spent, or when the
+    provider is down."""
+    counts, in_a_row = Counts(), 0
+    for item in items:
+        if in_a_row == _MOST_FAILURES or (budget is not None and budget.is_spent):
+            return counts._replace(is_cut=True)
+        try:
+            found = _compare(runtime, gateway, item, is_dry_run=is_dry_run)
+        except Exception as error:
+            in_a_row += 1
+            counts = counts._replace(failed=counts.failed + 1)
+            _log.error("%s cannot be compared with %s: %s", item.attempt_id, gateway.provider, _reason(error))
+            continue
+        finally:
+            if budget is not None:
+                budget.spend()
+        in_a_row = 0
+        counts = counts._replace(compared=counts.compared + 1, found=counts.found + len(found), last=item)
+        for what in found:
+            _log.warning("%s shows of %s what the books do not have: %s", gateway.provider, item.attempt_id, what)
+            tell(item, what)
+    return counts
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, GatewayError) else type(error).__name__
+
+
+def _compare(runtime: Runtime, gateway: RefundListing, item: AtRest, *, is_dry_run: bool) -> list[str]:
+    if item.is_hold:
+        return _compare_hold(runtime, gateway, item, is_dry_run=is_dry_run)
+    request = runtime.change(_ACTOR, _request, item)
+    disputes = gateway.disputes_of(request) if isinstance(gateway, DisputeGateway) else []
+    found = _compare_disputes(runtime, gateway.provider, disputes, is_dry_run=is_dry_run)
+    shown = runtime.change(_ACTOR, comparisons.unknown_refunds, gateway.provider, gateway.refunds_of(request))
+    if shown and not is_dry_run:
+        messages: tuple[TaskMessage, ...] = runtime.change(_ACTOR, comparisons.take_in, gateway.provider, item, shown)
+        runtime.publish(messages)
+    return found + [f"refund {refund.reference} {type(refund.outcome).__name__.lower()}" for refund in shown]
+
+
+def _compare_disputes(runtime: Runtime, provider: str, shown: list[ShownDispute], *, is_dry_run: bool) -> list[str]:
+    changed = runtime.read(changed_disputes, provider, shown)
+    for dispute in changed if not is_dry_run else ():
+        applied = runtime.change(_ACTOR, apply_dispute, provider, dispute)
+        runtime.publish(applied.messages if applied is not None else ())
+    return [f"dispute {dispute.reference} {dispute.status}" for dispute in changed]
+
+
+def _compare_hold(runtime: Runtime, gateway: Gateway, hold: AtRest, *, is_dry_run: bool) -> list[str]:
+    locked = runtime.change(_ACTOR, _hold_request, hold)
+    if locked is None:
+        return []
+    request, fencing_token = locked
+    shown = gateway.retrieve(request)
+    if isinstance(shown, InDoubt):
+        raise GatewayError(shown.reason)
+    finding: HoldFinding = runtime.change(_ACTOR, comparisons.judge_hold, hold, fencing_token, shown)
+    if finding is HoldFinding.AGREES:
+        return []
+    if not is_dry_run:
+        runtime.publish(runtime.change(_ACTOR, comparisons.book_hold, hold, fencing_token, shown))
+    return [f"hold {finding}"]
+
+
+def _hold_request(change: Change, hold: AtRest) -> tuple[AttemptRequest, int] | None:
+    row = comparisons.lock_hold(change, hold)
+    return (attempt_request(change, row), row.attempt_fencing_token) if row is not None else None
+
+
+def _request(change: Change, charge: AtRest) -> AttemptRequest:
+    row = transition.lock_attempt(change.connection, charge.attempt_id)
+    return replace(attempt_request(change, row), charge_reference=charge.reference)

@@ -1,0 +1,52 @@
+"""Reads the cash balances of customers at their provider, and gives back what a person has decided to give back.
+
+What a balance shows is booked, whoever moved the money: a return is booked when the provider shows it."""
+
+from __future__ import annotations
+
+import logging
+
+from celery import shared_task
+
+from gateways.base import CashBalanceGateway, GatewayError, ReturnRefused
+from models.cash_balances import Reading, book_reading, claim_reading, postpone_reading
+from models.task_messages import CASH_BALANCE
+from runtime import Runtime
+from tasks.failing_rows import counting_failures
+from tasks.payment_task import ACTOR, PaymentTask
+
+_log = logging.getLogger(__name__)
+
+
+@shared_task(bind=True, base=PaymentTask, name=CASH_BALANCE)
+def cash_balance(self: PaymentTask, balance_id: str) -> None:
+    """Read a due balance, once."""
+    with counting_failures(self.runtime, CASH_BALANCE, balance_id):
+        reading = self.runtime.change(ACTOR, claim_reading, balance_id)
+        if reading is not None:
+            _read(self.runtime, reading)
+
+
+def _read(runtime: Runtime, reading: Reading) -> None:
+    gateway = runtime.gateways.get(reading.provider)
+    if not isinstance(gateway, CashBalanceGateway):
+        _log.error("balance %s waits: %s is not configured in this worker", reading.balance_id, reading.provider)
+        return
+    try:
+        refusal = _give_back(gateway, reading)
+        shown = gateway.read_balance(reading.customer_token, reading.currency)
+    except GatewayError as error:
+        runtime.change(ACTOR, postpone_reading, reading, str(error))
+        return
+    runtime.change(ACTOR, book_reading, reading, shown, refusal)
+
+
+def _give_back(gateway: CashBalanceGateway, reading: Reading) -> str | None:
+    """Give back what is asked, if anything is; return why the provider refuses it, if it does."""
+    if reading.returned is None:
+        return None
+    try:
+        gateway.return_balance(reading.customer_token, reading.returned, reading.return_key)
+    except ReturnRefused as refusal:
+        return str(refusal)
+    return None
