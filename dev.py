@@ -32,6 +32,7 @@ COMMANDS = {
         "[--operations N] [--outside SHARE]",
         "random operations with faults, a share of them made elsewhere, then a reconciliation",
     ),
+    "mutants": ("stack.mutants", "[--only TEXT]", "plants bugs that would cost money; the tests must see each of them"),
     "bench": (
         "benchmarks",
         "[trace|books]",

@@ -48,6 +48,14 @@ def test_the_intent_has_the_amount_of_the_invoice(api: ApiSystem) -> None:
     assert (intent.body["amount"], intent.body["currency"]) == (3150, "eur")
 
 
+def test_the_intent_of_a_partly_paid_invoice_has_what_is_outstanding(api: ApiSystem) -> None:
+    invoice = owed(api, "31.50")
+    part = api.process_and_run(invoice_id=invoice, user_id="user-1", amount="11.50")
+    assert part["status"] == "captured"
+    (intent,) = intents_of(api, open_intent(api, invoice).json["payment_id"])
+    assert (intent.body["amount"], intent.body["currency"]) == (2000, "eur")
+
+
 def test_a_front_end_lets_the_customer_return_through_us(api: ApiSystem) -> None:
     body = {"invoice_id": owed(api), "return_url": "https://shop.example/done"}
     intent = api.post("/stripe-intent", body).json

@@ -54,6 +54,13 @@ def test_keys_of_two_applications_do_not_meet(api: ApiSystem) -> None:
     assert (mine.status_code, theirs.status_code) == (202, 202)
     assert mine.json["id"] != theirs.json["id"]
 
+    api.run_published()
+    refunds = {"shop": f"/{mine.json['id']}/refunds", "other": f"/{theirs.json['id']}/refunds"}
+    for _ in range(2):
+        responses = [api.post(path, caller=name, Idempotency_Key=f"{key}-refund") for name, path in refunds.items()]
+        assert [response.status_code for response in responses] == [202, 202]
+        assert [response.json["id"] for response in responses] == [mine.json["id"], theirs.json["id"]]
+
 
 def test_a_refused_request_does_not_use_its_key_up(api: ApiSystem) -> None:
     invoice, user, key = unique("inv"), unique("user"), unique("key")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from domain.decline import Decline, DeclineClass
+from domain.money import Money
 from domain.outcome import ActionRequired, AmountMismatch, Approved, Declined, InDoubt, Outcome, Pending
 from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
@@ -122,6 +123,18 @@ def test_a_completed_charge_does_not_depend_on_what_is_not_read(commerce: Provid
 )
 def test_confirmed_payments_are_added_and_rounded_down(commerce: ProviderBench, payments: Any, received: int) -> None:
     assert look_up(commerce, unresolved(payments)) == AmountMismatch(CHARGE_ID, received, "multiple")
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "minor"),
+    [("500", "JPY", 500), ("12.345", "KWD", 12_345), ("90071992547409.91", "USD", 9_007_199_254_740_991)],
+)
+def test_received_money_has_the_decimals_of_its_currency(
+    commerce: ProviderBench, amount: str, currency: str, minor: int
+) -> None:
+    charge = unresolved([payment(amount, currency=currency)])
+    outcome = look_up(commerce, charge, money=Money(minor, currency))
+    assert outcome == AmountMismatch(CHARGE_ID, minor, "multiple")
 
 
 @pytest.mark.parametrize(

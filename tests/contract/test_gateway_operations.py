@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 import secrets
 from dataclasses import replace
 from typing import Any
 
 import pytest
+import requests
 
 from domain.money import Money
 from domain.outcome import AmountMismatch, Approved, Declined, InDoubt, NotSent, Outcome, Pending
@@ -141,6 +144,35 @@ def test_an_operation_that_was_not_executed_can_be_made_again(
 
 
 @pytest.mark.operations(Verb.CAPTURE, Verb.VOID, Verb.REFUND)
+def test_a_retried_operation_has_the_key_of_the_first(
+    provider: Bench, gateway: Gateway, books: Books, verb: Verb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = charged(provider, gateway, Verb.CHARGE if verb is Verb.REFUND else Verb.AUTHORIZE)
+    attempt = operation(first, verb)
+    keys = keys_sent(monkeypatch)
+    books.fail(provider.calls[verb], "error_before", times=2)
+    for retries in range(3):
+        call(gateway, replace(attempt, retries=retries))
+    assert len(keys) == 3
+    assert len(set(keys)) == 1
+
+
+def keys_sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that will hold the idempotency key of every request that has one, in whatever field it stands."""
+    keys: list[str] = []
+    send = requests.Session.send
+
+    def send_and_note(self: requests.Session, request: requests.PreparedRequest, **how: Any) -> requests.Response:
+        named = [value for name, value in request.headers.items() if re.search("idempotency|request-id", name, re.I)]
+        body = request.body if isinstance(request.body, bytes) and request.body.startswith(b"{") else b"{}"
+        keys.extend(str(key) for key in (*named, json.loads(body).get("requestId")) if key)
+        return send(self, request, **how)
+
+    monkeypatch.setattr(requests.Session, "send", send_and_note)
+    return keys
+
+
+@pytest.mark.operations(Verb.CAPTURE, Verb.VOID, Verb.REFUND)
 def test_a_rate_limited_operation_was_not_sent(provider: Bench, gateway: Gateway, books: Books, verb: Verb) -> None:
     first = charged(provider, gateway, Verb.CHARGE if verb is Verb.REFUND else Verb.AUTHORIZE)
     attempt = operation(first, verb)
@@ -193,6 +225,7 @@ def test_partial_refunds_add_up_and_are_distinguished(provider: Bench, gateway: 
     first = charged(provider, gateway)
     attempts = [operation(first, Verb.REFUND, minor) for minor in (300, 300, 400)]
     outcomes = [gateway.refund(each) for each in attempts]
+    assert [type(outcome) for outcome in outcomes] == [Approved] * 3
     assert [outcome.refunded for outcome in outcomes] == [300, 300, 400]
     assert len({outcome.reference for outcome in outcomes}) == 3
     assert [gateway.retrieve(each) for each in attempts] == outcomes

@@ -10,7 +10,7 @@ from domain.money import Money
 from domain.outcome import AmountMismatch, InDoubt
 from domain.payment import Verb
 from gateways.base import AttemptRequest
-from gateways.paypal.responses import Order, outcome_of_order
+from gateways.paypal.responses import Order, Refund, outcome_of_order, outcome_of_refund
 
 from .bench import new_attempt
 from .benches.paypal import ProviderBench
@@ -71,3 +71,9 @@ def test_an_order_that_shows_no_payment_is_doubt(paypal: ProviderBench, changes:
 @pytest.mark.parametrize("verb", [Verb.CHARGE, Verb.AUTHORIZE, Verb.CAPTURE, Verb.VOID])
 def test_an_unknown_status_is_doubt(verb: Verb, payments: dict[str, Any]) -> None:
     assert isinstance(outcome_of_order(order_with(**payments), attempt_of(verb)), InDoubt)
+
+
+@pytest.mark.parametrize("status", [None, "OF_TOMORROW"])
+def test_an_unknown_status_of_a_refund_is_doubt(status: str | None) -> None:
+    refund = Refund.parse({"id": "R1", "status": status, "amount": CAPTURE["amount"]})
+    assert outcome_of_refund(refund, Money(1000, "EUR")) == InDoubt("unknown_status", "R1")

@@ -41,6 +41,7 @@ def reasons(system: System) -> list[str]:
 
 def resolve(system: System, action: str, **more: Any) -> Any:
     """Let an operator decide on the one open entry; return the response."""
+    assert len(entries(system)) == 1
     [entry] = entries(system)
     body = {"action": action, "note": NOTE} | more
     key = f"{action}-{len(system.rows(events))}"
@@ -60,6 +61,7 @@ def test_money_that_was_taken_twice_is_given_back_by_one_decision(
 ) -> None:
     with caplog.at_level(logging.WARNING):
         payment_id = system.pay_twice()
+    assert reasons(system) == ["duplicate"]
     [entry] = entries(system)
     assert (entry.reason, entry.payment_id, entry.amount, entry.currency) == ("duplicate", payment_id, AMOUNT, "EUR")
     assert [line for line in caplog.messages if line.startswith(f"attention {entry.id}")] != []
@@ -79,8 +81,19 @@ def test_money_that_was_taken_twice_is_given_back_by_one_decision(
     assert reasons(system) == []
 
 
+def test_the_good_charge_is_refunded_while_the_second_one_is_given_back(system: System) -> None:
+    payment_id = system.pay_twice()
+    assert resolve(system, "give_back").status_code == 202
+    system.request(f"/{payment_id}/refunds", Idempotency_Key="all")
+    system.run_until_idle()
+    payment = system.payment(payment_id)
+    assert (payment.state, payment.refunded, payment.duplicated) == ("refunded", AMOUNT, 0)
+    assert system.provider.movements() == [("charge", AMOUNT)] * 2 + [("refund", AMOUNT)] * 2
+
+
 def test_a_duplicate_is_closed_by_hand_only_if_it_is_written_off(system: System) -> None:
     payment_id = system.pay_twice()
+    assert reasons(system) == ["duplicate"]
     refused = resolve(system, "close")
     assert (refused.status_code, "give_back" in refused.text) == (409, True)
     assert event_data(system, "attention_decided") == []
@@ -354,6 +367,7 @@ def test_a_row_whose_task_fails_again_and_again_is_on_the_list(
             pauses.append(system.rows(table, key == row_id)[0].due_at - system.now())
     assert pauses == sorted(set(pauses))
     assert "failed 5 times, now by ZeroDivisionError" in caplog.text
+    assert reasons(system) == ["failing_row"]
     [entry] = entries(system)
     assert (entry.reason, entry.data["row"], entry.data["error"]) == ("failing_row", row_id, "ZeroDivisionError")
     assert resolve(system, "look_again").status_code == 202

@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 from kombu import Producer
 
+from domain.comparison import LONGEST_WINDOW
+from models.task_messages import COMPARE, SWEEP
 from tests.acceptance.harness import APPLICATION, Deployment, Json, eventually, payment_body, unique
 from tests.patience import patient
+from worker.celery import app
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis]
 
@@ -58,6 +61,15 @@ def test_the_settings_are_those_of_the_reliability_rules(deployment: Deployment)
     }
     assert {name: conf[name] for name in expected} == expected
     assert conf["broker_transport_options"]["visibility_timeout"] > LONGEST_TASK_SECONDS
+
+
+def test_beat_sends_the_sweep_and_the_comparison() -> None:
+    sent = {entry["task"]: entry for entry in app.conf.beat_schedule.values()}
+    assert set(sent) == {SWEEP, COMPARE}
+    assert sent[SWEEP]["schedule"] <= 5
+    assert sent[COMPARE]["schedule"] < LONGEST_WINDOW.total_seconds()
+    # An older message is dropped, because newer ones have replaced it; a newer one always comes before that.
+    assert all(entry["options"]["expires"] >= entry["schedule"] for entry in sent.values())
 
 
 class Bomb:

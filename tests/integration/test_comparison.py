@@ -148,6 +148,30 @@ def test_a_refund_of_a_duplicate_gives_back_the_duplicate(system: System) -> Non
     assert system.state(payment_id) == "refunded"
 
 
+def test_a_refund_elsewhere_of_a_captured_authorization_is_booked(system: System) -> None:
+    payment_id = system.pay(capture=False)
+    system.run_until_idle()
+    system.run(COMPARE)
+    system.request(f"/{payment_id}/capture")
+    system.run_until_idle()
+    refund_elsewhere(system, payment_id, system.gateway, 500)
+    compare_after(system, 1.1)
+    assert system.payment(payment_id).refunded == 500
+
+
+def test_every_window_of_time_is_compared(system: System) -> None:
+    """One run catches up with a day, an hour at a time; the charges lie in two hours, one after the other."""
+    system.run(COMPARE)
+    payment_ids = []
+    for invoice in ("first", "second"):
+        payment_ids.append(system.pay(invoice))
+        system.run_until_idle()
+        refund_elsewhere(system, payment_ids[-1], system.gateway, 500)
+        system.move_clock(hours=1)
+    compare_after(system, 1.1)
+    assert [system.payment(payment_id).refunded for payment_id in payment_ids] == [500, 500]
+
+
 def test_a_provider_that_is_down_is_compared_later(system: System) -> None:
     payment_id, gateway = taken(system, "stripe")
     system.run(COMPARE)

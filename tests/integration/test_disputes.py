@@ -92,7 +92,9 @@ def test_a_retry_of_a_returned_debit_pays_the_invoice_again(system: System) -> N
     system.advance(minutes=2)
     payment = system.payment(payment_id)
     assert (payment.state, payment.captured, payment.reversed) == ("captured", 2 * AMOUNT, AMOUNT)
-    assert (system.subscription_status(), system.get("/invoices/inv").json["open_amount"]) == ("active", "0.00")
+    invoice = system.get("/invoices/inv").json
+    assert (invoice["open_amount"], invoice["collected_amount"]) == ("0.00", "12.30")
+    assert system.subscription_status() == "active"
     system.request(f"/{payment_id}/refunds", Idempotency_Key="all")
     system.run_until_idle()
     assert (system.state(payment_id), system.payment(payment_id).refunded) == ("refunded", AMOUNT)
@@ -142,6 +144,18 @@ def test_a_dispute_that_is_won_late_gives_the_payment_back(system: System) -> No
     assert (system.state(payment_id), system.payment(payment_id).reversed) == ("captured", 0)
     assert [row.closed_at is None for row in system.rows(attention)] == [False]
     assert booked(system, payment_id) == [("charge", AMOUNT), ("dispute", -AMOUNT), ("dispute_return", AMOUNT)]
+
+
+def test_who_has_disputed_a_card_payment_is_not_charged_again(system: System) -> None:
+    payment_id = system.subscribe("inv", system.provider.scripted_card("success", "success"))
+    assert system.state(payment_id) == "captured"
+    reference = dispute(system, payment_id, "product_not_received")
+    system.provider.control(f"disputes/{reference}/close", {"result": "lost"})
+    for event in events_of(system, reference):
+        system.deliver_and_run(event)
+    assert (system.state(payment_id), system.subscription_status()) == ("in_grace", "past_due")
+    system.advance(days=4)
+    assert system.provider.movements() == [("charge", AMOUNT)]
 
 
 def test_a_dispute_without_webhooks_is_booked_by_the_comparison(system: System) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import tasks.webhooks
+from models.tables import events
 from models.task_messages import CHARGE, DUNNING, WEBHOOK
 from tests.patience import patient
 from tests.system import AMOUNT, INSUFFICIENT_FUNDS, LOST_CARD, System, payment_request
@@ -116,6 +117,22 @@ def test_an_event_that_was_applied_changes_nothing_when_its_message_comes_again(
     for _ in range(2):
         system.run(WEBHOOK, row.id)
     assert (system.dump(), system.messages) == (stored, [])
+
+
+def test_an_event_about_a_call_under_way_waits_for_it(system: System) -> None:
+    payment_id, rows = system.pay(), []
+
+    def deliver() -> None:
+        event = system.provider.event("payment_intent.succeeded", system.reference(payment_id))
+        rows.append(system.deliver_and_run(event))
+
+    system.during_next("charge", deliver, after_response=True)
+    system.run_published()
+    assert [(row.status, row.tries) for row in rows] == [("stored", 1)]
+    [approval] = system.rows(events, events.c.name == "charge_approved")
+    assert (approval.payment_id, approval.actor) == (payment_id, "worker")
+    system.advance(seconds=2)
+    assert system.webhook(rows[0].id).status == "applied"
 
 
 # --- refunds --------------------------------------------------------------------------------------------
@@ -225,7 +242,7 @@ def test_a_payment_during_dunning_is_for_all_that_is_outstanding(system: System)
     dunned = system.subscribe("inv", INSUFFICIENT_FUNDS)
     body = payment_request("inv", "pm_card_visa") | {"amount": "1.00"}
     part = system.post("/process", body, Idempotency_Key="part")
-    assert (part.status_code, part.json["type"]) == (422, "amount_above_open")
+    assert (part.status_code, part.json.get("type")) == (422, "amount_above_open")
     lowered = system.call("PUT", "/invoices/inv", {"user_id": "user", "amount": "1.00", "currency": "EUR"})
     assert lowered.status_code == 409
     assert (system.state(dunned), system.dunning_case(dunned).state, system.subscription_status()) == (
@@ -298,6 +315,26 @@ def test_a_canceled_subscription_is_not_charged_by_another_case(system: System) 
         "canceled",
         [],
     )
+
+
+def test_a_canceled_subscription_gets_no_retry(system: System) -> None:
+    system.subscribe("ending", LOST_CARD)
+    system.advance(days=6)
+    other = system.subscribe("other", system.provider.scripted_card("insufficient_funds", "success"))
+    system.advance(days=2)
+    system.move_clock(days=2)
+    system.run(DUNNING, other)
+    assert (system.state(other), len(system.attempts(other)), system.messages) == ("canceled", 1, [])
+
+
+def test_a_canceled_subscription_stays_canceled_when_an_old_invoice_is_paid(system: System) -> None:
+    ended = system.subscribe("ending", LOST_CARD)
+    system.advance(days=8)
+    assert (system.state(ended), system.subscription_status()) == ("uncollectible", "canceled")
+    first = system.reference(ended)
+    system.provider.call("POST", f"/v1/payment_intents/{first}/confirm", {"payment_method": "pm_card_visa"})
+    system.deliver_and_run(system.provider.event("payment_intent.succeeded", first))
+    assert (system.state(ended), system.subscription_status()) == ("captured", "canceled")
 
 
 def test_a_retry_that_is_open_already_is_not_charged_once_the_subscription_is_canceled(system: System) -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from domain.decision import LEASE
 from domain.outcome import Approved, InDoubt
 from gateways.base import AttemptRequest
+from models.attempts import renew_leases
+from models.session import transact
+from models.tables import attempts, events
 from models.task_messages import CHARGE, RECONCILE
+from runtime.leases import LeaseKeeper
 from tests.determinism import FrozenTime
+from tests.patience import patient
 from tests.provider import sent_keys
 from tests.system import AMOUNT, System
 
@@ -141,6 +148,101 @@ def test_a_worker_that_was_paused_before_a_capture_or_refund_does_not_send_it(
     system.advance(minutes=1)
     moved = {"capture": ("capture", AMOUNT), "refunds": ("refund", AMOUNT)}
     assert system.provider.movements() == [*before, moved[operation]]
+
+
+def test_a_lease_that_ends_is_doubt(system: System) -> None:
+    payment_id = system.pay()
+    [attempt] = system.attempts(payment_id)
+    system.during_next("charge", _die)
+    with pytest.raises(KeyboardInterrupt):
+        system.run(CHARGE, attempt.id)
+    system.move_clock(seconds=LEASE.total_seconds() + 1)
+    during: list[tuple[str, str]] = []
+    system.during_next(
+        "retrieve", lambda: during.append((system.state(payment_id), system.attempts(payment_id)[0].status))
+    )
+    system.run(RECONCILE, attempt.id)
+    assert during == [("in_doubt", "in_doubt")]
+    [doubt] = system.rows(events, events.c.name == "charge_in_doubt")
+    assert (doubt.payment_id, doubt.data) == (payment_id, {"reason": "worker_lost"})
+
+
+def test_a_look_up_leaves_a_living_worker_alone(system: System) -> None:
+    payment_id = system.pay()
+    [attempt] = system.attempts(payment_id)
+    system.during_next("charge", lambda: system.run(RECONCILE, attempt.id))
+    system.run(CHARGE, attempt.id)
+    assert system.state(payment_id) == "captured"
+    assert "charge_in_doubt" not in system.event_names(payment_id)
+
+
+def test_a_look_up_that_was_overtaken_writes_nothing(system: System) -> None:
+    system.provider.fail("payment_intents.confirm", "reset_before")
+    payment_id = system.pay()
+    system.run_published()
+    [attempt] = system.attempts(payment_id)
+
+    def look_up_elsewhere() -> None:
+        own = system.runtime
+        system.runtime = replace(own, leases=LeaseKeeper(system.engine, system.clock))
+        system.provider.fail("payment_intents.retrieve", "error_before")
+        _lose_the_lease(system, payment_id)
+        system.runtime = own
+
+    # The first look-up reads that nothing is confirmed; before it writes that, the second one learns nothing.
+    system.during_next("retrieve", look_up_elsewhere, after_response=True)
+    system.move_clock(seconds=2)
+    system.run(RECONCILE, attempt.id)
+    assert (system.state(payment_id), system.attempts(payment_id)[0].status) == ("in_doubt", "in_doubt")
+    assert system.attempts(payment_id)[0].lookups == 1
+
+
+# --- leases that are renewed ----------------------------------------------------------------------------
+
+
+def test_a_locked_attempt_keeps_no_other_from_its_lease(system: System) -> None:
+    first, second = (system.attempts(system.pay(invoice))[0] for invoice in ("first", "second"))
+    held, later = [(row.id, row.fencing_token) for row in (first, second)], system.now() + LEASE
+    with system.engine.begin() as elsewhere:
+        elsewhere.execute(select(attempts).where(attempts.c.id == first.id).with_for_update())
+        assert transact(system.engine, renew_leases, held, later) == held[1:]
+    assert sorted(transact(system.engine, renew_leases, held, later)) == sorted(held)
+
+
+def test_only_a_lease_that_is_still_held_is_renewed(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SteppedTime()
+    monkeypatch.setattr("runtime.leases.time", clock)
+    keeper = LeaseKeeper(system.engine, system.clock)
+    own, taken = (system.attempts(system.pay(invoice))[0] for invoice in ("own", "taken"))
+    with keeper.hold(own.id, own.fencing_token) as held, keeper.hold(taken.id, taken.fencing_token + 1) as lost:
+        for _ in range(2):
+            clock.step(seconds=LEASE.total_seconds() / 2 + 1)
+        assert (held.is_held, lost.is_held) == (True, False)
+
+
+class SteppedTime(FrozenTime):
+    """A monotonic clock that a test moves; a thread that sleeps wakes up with each step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sleeping, self._woken = threading.Semaphore(0), threading.Semaphore(0)
+
+    def sleep(self, _seconds: float) -> None:
+        """Wait for the next step."""
+        self._sleeping.release()
+        self._woken.acquire()
+
+    def step(self, seconds: float) -> None:
+        """Move the clock, wake the thread, and wait until it sleeps again."""
+        assert self._sleeping.acquire(timeout=patient(10))
+        self.seconds += seconds
+        self._woken.release()
+        assert self._sleeping.acquire(timeout=patient(10))
+        self._sleeping.release()
+
+
+def _die() -> None:
+    raise KeyboardInterrupt
 
 
 def _lose_the_lease(system: System, payment_id: str) -> None:

@@ -90,6 +90,38 @@ def test_a_charge_that_surfaces_closes_no_other_charge_that_is_under_way(
     assert [(row.status, row.due_at) for row in system.attempts(payment_id)] == [("succeeded", None)] * 2
 
 
+def test_a_debit_that_ends_after_its_payment_is_shown(system: System) -> None:
+    """The first debit is paid after all while the retry waits at the bank, whose webhook is lost."""
+    account = system.provider.saved_bank_account()
+    payment_id = system.subscribe("inv", **account)
+    first = system.reference(payment_id)
+    system.provider.decide_at_bank(first, "failure")
+    system.advance(minutes=1)
+    system.advance(days=3, minutes=1)
+    assert system.state(payment_id) == "pending"
+    again = {"payment_method": account["card"], "mandate_data[customer_acceptance][type]": "offline"}
+    system.provider.call("POST", f"/v1/payment_intents/{first}/confirm", again)
+    system.provider.decide_at_bank(first, "success")
+    system.deliver_and_run(system.provider.event("payment_intent.succeeded", first))
+    assert system.state(payment_id) == "captured"
+
+    system.provider.decide_at_bank(str(system.attempts(payment_id)[1].provider_reference), "success")
+    system.advance(hours=7)
+    assert system.provider.movements() == [("charge", AMOUNT)] * 2
+    assert booked(system, payment_id) == [("charge", AMOUNT), ("duplicate", AMOUNT)]
+
+
+def test_a_late_event_of_a_captured_authorization_is_no_duplicate(system: System) -> None:
+    payment_id = system.pay(capture=False)
+    system.run_until_idle()
+    system.request(f"/{payment_id}/capture")
+    system.run_until_idle()
+    event = system.provider.event("payment_intent.succeeded", system.reference(payment_id))
+    assert system.deliver_and_run(event).status == "applied"
+    assert booked(system, payment_id) == [("authorization", AMOUNT), ("capture", AMOUNT)]
+    assert "charge_duplicated" not in system.event_names(payment_id)
+
+
 def test_money_that_a_late_void_has_booked_is_no_duplicate(system: System) -> None:
     payment_id = system.pay(card="pm_card_authenticationRequired")
     system.run_until_idle()
@@ -115,3 +147,14 @@ def test_an_amount_that_is_not_the_sum_of_its_movements_is_found(system: System)
     transact(system.engine, lambda connection: connection.execute(wrong.values(refunded=1)))
     assert found(system) == [Difference(payment_id, "refunded", 1, 0, "EUR")]
     transact(system.engine, lambda connection: connection.execute(wrong.values(refunded=0)))
+
+
+def test_sums_that_no_float_can_hold_are_exact(system: System) -> None:
+    payment_id = system.pay()
+    system.run_until_idle()
+    large = 2**53 + 1
+    for changed in (update(payments).values(authorized=large, captured=large), update(movements).values(amount=large)):
+        transact(system.engine, lambda connection, changed=changed: connection.execute(changed))
+    assert system.payment(payment_id).captured == large
+    assert system.get("/invoices/inv").json["collected_amount"] == "90071992547409.93"
+    assert found(system) == []

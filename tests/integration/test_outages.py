@@ -290,6 +290,18 @@ def test_an_event_without_details_causes_a_look_up(system: System) -> None:
     assert system.state(payment_id) == "captured"
 
 
+def test_a_webhook_waits_while_the_provider_cannot_be_asked(system: System) -> None:
+    payment_id = system.pay(**system.provider.saved_bank_account())
+    system.run_until_idle()
+    reference = system.reference(payment_id)
+    system.provider.decide_at_bank(reference, "success")
+    system.provider.fail("payment_intents.retrieve", "error_before")
+    row = system.deliver_and_run(system.provider.event("payment_intent.succeeded", reference))
+    assert (row.status, row.tries, system.state(payment_id)) == ("stored", 1, "pending")
+    system.advance(seconds=5)
+    assert (system.webhook(row.id).status, system.state(payment_id)) == ("applied", "captured")
+
+
 @pytest.mark.parametrize("data", [None, {"object": None}, {"object": []}, {"object": {"object": "payment_intent"}}, 7])
 def test_a_malformed_signed_event_is_kept_and_not_tried_again(system: System, data: Any) -> None:
     event = {"id": "evt_1", "type": "payment_intent.succeeded", "livemode": False, "data": data}

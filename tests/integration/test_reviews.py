@@ -26,7 +26,7 @@ def test_a_review_is_not_approved_once_its_subscription_is_canceled(system: Syst
     assert system.subscription_status() == "canceled"
 
     refusal = system.post(f"/{held}/review", {"decision": "approve"}, caller="operator")
-    assert (refusal.status_code, refusal.json["type"]) == (409, "conflict")
+    assert (refusal.status_code, refusal.json.get("type")) == (409, "conflict")
     assert "subscription was canceled" in refusal.json["detail"]
     assert "reject it" in refusal.json["detail"]
     system.run_until_idle()

@@ -134,3 +134,17 @@ def test_held_money_is_looked_up_until_its_hold_has_ended(system: System, monkey
     assert system.attempts(payment_id)[0].due_at > system.now()
     system.advance(days=1)
     assert system.state(payment_id) == "expired"
+
+
+def test_a_payment_whose_customer_has_taken_too_long_is_voided_once(system: System) -> None:
+    payment_id = system.pay(card="pm_card_authenticationRequired")
+    system.run_until_idle()
+    system.move_clock(days=1, minutes=1)
+    system.sweep()
+    system.run_published()
+    system.messages.clear()  # the message of the void is lost
+    assert [row.verb for row in system.attempts(payment_id)] == ["charge", "void"]
+    visit(system, payment_id)
+    assert [row.verb for row in system.attempts(payment_id)] == ["charge", "void"]
+    system.advance(minutes=1)
+    assert (system.state(payment_id), system.provider.intent_status(payment_id)) == ("expired", "canceled")

@@ -75,6 +75,15 @@ def test_each_outcome_of_a_void_leads_to_its_state(outcome: Outcome, state: Stat
 
 
 @pytest.mark.parametrize(
+    "outcome", [NotSent("x"), NotSent("x", is_retryable=False), declined(), Pending("pi_1")], ids=repr
+)
+def test_a_void_that_comes_after_the_capture_is_never_sent_again(outcome: Outcome) -> None:
+    decided = decision_on(outcome, new_attempt(Verb.VOID), **CAPTURED)
+    assert (decided.event, decided.movements) == (None, ())
+    assert (decided.attempt["status"], decided.attempt["due_at"]) == (AttemptStatus.FAILED, None)
+
+
+@pytest.mark.parametrize(
     ("outcome", "state", "refunded"),
     [
         (Approved("re_1", refunded=400), State.PARTIALLY_REFUNDED, 400),

@@ -35,6 +35,7 @@ from domain.payment import (
     CLOSED_UNPAID,
     COLLECTED,
     IN_DUNNING,
+    TRANSITIONS,
     AttemptStatus,
     Event,
     State,
@@ -362,6 +363,15 @@ def test_a_payment_that_a_provider_may_know_does_not_fail_over(attempt: dict[str
     assert decided is not None
     assert decided.event is not Event.CHARGE_REROUTED
     assert not [effect for effect in decided.effects if isinstance(effect, AddAttempt) and effect.provider]
+
+
+def test_only_the_outcome_of_a_call_under_way_fails_over() -> None:
+    """Two rules say so, and each of them has to hold without the other."""
+    assert {state for state, event in TRANSITIONS if event is Event.CHARGE_REROUTED} == {State.PROCESSING}
+    payment = new_payment(state=State.PROCESSING, next_provider="other")
+    for status in set(AttemptStatus) - {AttemptStatus.OPEN}:
+        decided = decide(payment, new_attempt(status=status), NotSent("unreachable"), NOW, POLICY)
+        assert decided is None or decided.event is not Event.CHARGE_REROUTED
 
 
 def receipt(amount: int, total: int) -> Movement:

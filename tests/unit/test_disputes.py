@@ -1,0 +1,55 @@
+"""What follows from a dispute, one example each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from domain.attention import Reason
+from domain.commands import DisputeSeen
+from domain.decision import CloseAttention, MarkSubscription, SaveCase
+from domain.dunning import CaseState, SubscriptionStatus
+from domain.movement import Movement, MovementKind
+from domain.payment import Event, State
+
+from .examples import GRACE, RETRYING, amounts, decision_on, state_after
+
+TAKEN = {"authorized": 1000, "captured": 1000}
+LOST = DisputeSeen("dp_1", withdrawn_more=1000, lost_more=1000, is_return=False, reason="fraudulent")
+WON_AFTER_ALL = replace(LOST, withdrawn_more=-1000, lost_more=-1000)
+
+
+@pytest.mark.parametrize("state", [State.CAPTURED, State.PARTIALLY_REFUNDED])
+def test_a_lost_dispute_reverses_its_payment(state: State) -> None:
+    assert state_after(LOST, None, state=state, **TAKEN) is State.REVERSED
+    assert amounts(LOST, None, state=state, **TAKEN) == {"reversed": 1000}
+
+
+def test_a_part_that_is_lost_leaves_the_rest_collected() -> None:
+    part = replace(LOST, withdrawn_more=400, lost_more=400)
+    decided = decision_on(part, None, state=State.CAPTURED, **TAKEN)
+    assert (decided.event, decided.payment) == (Event.PAYMENT_REVERSED_PARTLY, {"lost": 400})
+
+
+@pytest.mark.parametrize("state", [State.REVERSED, State.IN_GRACE])
+def test_a_dispute_that_is_won_after_it_was_lost_gives_the_payment_back(state: State) -> None:
+    case = GRACE if state is State.IN_GRACE else None
+    decided = decision_on(WON_AFTER_ALL, None, state=state, **TAKEN, lost=1000, case=case, subscription_id="sub")
+    assert (decided.event, decided.payment) == (Event.PAYMENT_RESTORED, {"lost": 0, "failure_code": None})
+    assert decided.movements == (Movement(MovementKind.DISPUTE_RETURN, 1000, "dp_1"),)
+    recovered = (MarkSubscription(SubscriptionStatus.ACTIVE),) if case else ()
+    assert decided.effects[-1:] == recovered
+
+
+def test_a_returned_debit_begins_a_new_run_of_retries() -> None:
+    """The payment was collected by a retry before; its old run has nothing to do with the return."""
+    recovered = replace(RETRYING, state=CaseState.RECOVERED, retry=3, due_at=None)
+    returned = replace(LOST, is_return=True, reason="insufficient_funds")
+    subscribed = {"is_off_session": True, "subscription_id": "sub", "case": recovered, "has_open_entry": True}
+    decided = decision_on(returned, None, state=State.CAPTURED, **TAKEN, **subscribed)
+    assert decided.event is Event.RETRY_SCHEDULED
+    [saved] = [effect.case for effect in decided.effects if isinstance(effect, SaveCase)]
+    assert (saved.state, saved.retry) == (CaseState.RETRYING, 1)
+    [closed] = [effect for effect in decided.effects if isinstance(effect, CloseAttention)]
+    assert Reason.DISPUTE in closed.reasons
