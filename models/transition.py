@@ -117,9 +117,9 @@ _payment_columns: list[ColumnElement[Any]] = [column for column in payments.c if
 _attempt_columns: list[ColumnElement[Any]] = [
     column.label(f"attempt_{column.name}") for column in attempts.c if column.name not in _UNREAD_OF_ATTEMPT
 ]
-# `is_booked`, `has_other_due_attempt`, `has_unpaid_sibling` and `open_entries` may be stale, because the statement read
-# them before it waited for the lock. Harmless: a row they miss is checked again when it is next due, no movement is
-# booked twice, and an entry of the attention list that stays open too long is closed by a person.
+# Tells whether the statement has waited for the lock: then it has read the other tables too early.
+_read_at = payments.alias("read_payment")
+_updated_when_read = select(_read_at.c.updated_at).where(_read_at.c.id == payments.c.id).scalar_subquery()
 _lock_attempt: Any = (
     select(
         *_payment_columns,
@@ -132,6 +132,7 @@ _lock_attempt: Any = (
         _open_entries.label("open_entries"),
         _refused_credentials.label("refused_credentials"),
         _stored_customer.label("stored_customer"),
+        _updated_when_read.label("updated_when_read"),
     )
     .join(attempts, attempts.c.payment_id == payments.c.id)
     .outerjoin(breakers, (breakers.c.provider == attempts.c.provider) & (breakers.c.verb == attempts.c.verb))
@@ -144,6 +145,7 @@ _lock_payment: Any = (
         literal(True).label("has_other_due_attempt"),
         _has_unpaid_sibling.label("has_unpaid_sibling"),
         _open_entries.label("open_entries"),
+        _updated_when_read.label("updated_when_read"),
     )
     .where(payments.c.id == bindparam("payment_id"))
     .with_for_update(of=payments)
@@ -153,7 +155,7 @@ _update_payment = update(payments).where(payments.c.id == bindparam("row_id"))
 
 def lock_attempt(connection: Connection, attempt_id: str) -> Row[Any]:
     """Lock an attempt and its payment; the attempt's columns are named `attempt_…`. Raises NotFound."""
-    row = connection.execute(_lock_attempt, {"attempt_id": attempt_id}).one_or_none()
+    row = _lock(connection, _lock_attempt, {"attempt_id": attempt_id})
     if row is None:
         raise NotFound(f"no attempt {attempt_id}")
     return row
@@ -161,10 +163,17 @@ def lock_attempt(connection: Connection, attempt_id: str) -> Row[Any]:
 
 def lock_payment(connection: Connection, payment_id: str) -> Row[Any]:
     """Lock a payment. Raises NotFound."""
-    row = connection.execute(_lock_payment, {"payment_id": payment_id}).one_or_none()
+    row = _lock(connection, _lock_payment, {"payment_id": payment_id})
     if row is None:
         raise NotFound(f"no payment {payment_id}")
     return row
+
+
+def _lock(connection: Connection, statement: Any, named: dict[str, str]) -> Row[Any] | None:
+    """Lock and read. What came out of other tables while the statement waited for the lock is read once more."""
+    row: Row[Any] | None = connection.execute(statement, named).one_or_none()
+    has_waited = row is not None and row.updated_when_read != row.updated_at
+    return connection.execute(statement, named).one_or_none() if has_waited else row
 
 
 def apply(

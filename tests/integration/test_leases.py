@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text, update
 
+from domain.attention import Reason
 from domain.decision import LEASE
 from domain.outcome import Approved, InDoubt
 from gateways.base import AttemptRequest
+from models import transition
 from models.attempts import renew_leases
-from models.session import transact
-from models.tables import attempts, events
+from models.attention import open_entry
+from models.change import Change
+from models.session import read, transact
+from models.tables import attempts, events, payments
 from models.task_messages import CHARGE, RECONCILE
 from runtime.leases import LeaseKeeper
+from stack.process import wait_until
 from tests.determinism import FrozenTime
 from tests.patience import patient
 from tests.provider import sent_keys
@@ -264,3 +271,29 @@ def _pause_at(system: System, point: str, payment_id: str, monkeypatch: pytest.M
             _lose_the_lease(system, payment_id)
 
     monkeypatch.setattr("tasks.execute.reach", reach)
+
+
+# --- locks that had to wait -----------------------------------------------------------------------------
+
+
+def test_who_waited_for_a_payment_sees_what_was_done_meanwhile(system: System) -> None:
+    payment_id = system.pay(capture=False)
+    system.run_until_idle()
+    [attempt] = system.attempts(payment_id)
+    with ThreadPoolExecutor(1) as pool, system.engine.begin() as first:
+        change = Change(first, system.now() + timedelta(seconds=1), system.runtime.policy, "test")
+        transition.lock_payment(first, payment_id)
+        waiting = pool.submit(transact, system.engine, transition.lock_attempt, attempt.id)
+        wait_for_a_blocked_session(system)
+        open_entry(change, Reason.CAPTURE_REFUSED, payment_id=payment_id)
+        first.execute(update(payments).where(payments.c.id == payment_id).values(updated_at=change.now))
+        first.commit()
+        assert waiting.result(timeout=patient(30)).open_entries == 1
+
+
+def wait_for_a_blocked_session(system: System) -> None:
+    """Wait until a session of the test's database waits for a lock."""
+    blocked = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    assert wait_until(lambda: read(system.engine, lambda connection: connection.scalar(blocked)), patient(30), 0.05)
