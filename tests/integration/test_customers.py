@@ -151,13 +151,14 @@ def test_a_card_of_a_user_whose_customer_was_deleted_is_charged(system: System) 
 # --- saved methods ---
 
 
-def charge_saved(system: System, **changes: Any) -> Any:
+def charge_saved(system: System, caller: str = "shop", **changes: Any) -> Any:
     """Request a payment of Ada's without a new card, and wait for its result."""
     body = payment_request("inv", "") | {"user_id": "ada"}
     del body["payment_method_token"]
     system.is_worker_up = True
     try:
-        return system.post("/process", body | changes, Idempotency_Key=secrets.token_hex(6), Prefer="wait=5")
+        how = {"Idempotency_Key": secrets.token_hex(6), "Prefer": "wait=5"}
+        return system.post("/process", body | changes, caller=caller, **how)
     finally:
         system.is_worker_up = False
 
@@ -207,6 +208,14 @@ def test_a_saved_card_of_another_user_is_refused(system: System) -> None:
         assert refused.status_code in (404, 422), refused.text
         assert "payment_method_token" in refused.json["detail"]
         saved_card(system)  # the second time, as a user with a customer of their own
+
+
+def test_a_saved_card_of_another_application_is_refused(system: System) -> None:
+    """Both applications call their user alike."""
+    token = saved_card(system)["payment_method_token"]
+    refused = charge_saved(system, "other", payment_method_token=token, off_session=True)
+    assert refused.status_code in (404, 422), refused.text
+    assert system.provider.movements() == []
 
 
 # --- tokens of somebody else ---

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from domain.disputes import DisputeStatus, ShownDispute
+from models.disputes import apply_dispute
 from models.movements import differences
 from models.session import read
 from models.tables import attention, disputes, movements
@@ -144,6 +147,20 @@ def test_a_dispute_that_is_won_late_gives_the_payment_back(system: System) -> No
     assert (system.state(payment_id), system.payment(payment_id).reversed) == ("captured", 0)
     assert [row.closed_at is None for row in system.rows(attention)] == [False]
     assert booked(system, payment_id) == [("charge", AMOUNT), ("dispute", -AMOUNT), ("dispute_return", AMOUNT)]
+
+
+def test_the_entry_of_several_disputes_is_closed_with_the_last(system: System) -> None:
+    payment_id = system.pay()
+    system.run_until_idle()
+    about = system.reference(payment_id)
+    first = ShownDispute("dp_1", about, DisputeStatus.OPEN, 500, 500, is_return=False, reason="general")
+    opened = [first, replace(first, reference="dp_2")]
+    for shown in opened:
+        system.runtime.change("test", apply_dispute, "stripe", shown)
+    for shown, is_open in zip(opened, (True, False), strict=True):
+        won = replace(shown, status=DisputeStatus.WON, withdrawn=0)
+        system.runtime.change("test", apply_dispute, "stripe", won)
+        assert [row.closed_at is None for row in system.rows(attention)] == [is_open]
 
 
 def test_who_has_disputed_a_card_payment_is_not_charged_again(system: System) -> None:
