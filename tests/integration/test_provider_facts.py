@@ -155,8 +155,7 @@ def test_a_dispute_without_our_ids_is_found_by_its_capture(system: System, paypa
     row = paypal.deliver(paypal.bench.event(capture))
     assert (row.status, row.payment_id) == ("applied", paid)
     assert [entry.reason for entry in system.rows(attention, attention.c.payment_id == paid)] == ["dispute"]
-    [(_, name, data)] = side_events(system)
-    assert (name, data["transaction"]) == ("dispute_opened", capture)
+    assert ("dispute_opened", capture) in [(name, data.get("transaction")) for _, name, data in side_events(system)]
 
 
 def test_a_dispute_that_names_only_the_payment_belongs_to_it(system: System, paypal: PayPal) -> None:
