@@ -25,7 +25,7 @@ from models.change import Change
 from models.disputes import apply_dispute
 from models.failpoints import reach
 from models.task_messages import WEBHOOK, TaskMessage
-from models.webhook_events import close_event, lock_event, name_payment, postpone_event
+from models.webhook_events import close_event, lock_event, name_payment, postpone_event, postpone_look_up
 from models.webhook_matching import adopt_refund, find_payment_of, match_attempt
 from runtime import Runtime
 from runtime.credentials import watch_credentials
@@ -87,7 +87,7 @@ def _read_and_apply_dispute(runtime: Runtime, event_row_id: str, look_up: _Dispu
 def _postpone(change: Change, event_row_id: str) -> None:
     row = lock_event(change.connection, event_row_id)
     if row is not None:
-        postpone_event(change.connection, row, change.now, _pause(row))
+        postpone_look_up(change, row, _pause(row))
 
 
 def _apply_dispute(change: Change, event_row_id: str, shown: ShownDispute) -> transition.Applied | None:
@@ -183,7 +183,7 @@ def _apply(change: Change, event_row_id: str, locked: Row[Any], outcome: Outcome
     if row is None:
         return None
     if isinstance(outcome, InDoubt):
-        postpone_event(change.connection, row, change.now, _pause(row))
+        postpone_look_up(change, row, _pause(row))
         return None
     data = {"event": row.event_id, "type": row.type}
     try:
