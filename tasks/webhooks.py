@@ -85,9 +85,15 @@ def _read_and_apply_dispute(runtime: Runtime, event_row_id: str, look_up: _Dispu
 
 
 def _postpone(change: Change, event_row_id: str) -> None:
+    """Read a dispute later. One that names no payment of ours may be another system's and stay hidden from us for ever:
+    after enough tries a person looks."""
     row = lock_event(change.connection, event_row_id)
-    if row is not None:
-        postpone_event(change.connection, row, change.now, _pause(row))
+    if row is None:
+        return
+    if row.payment_id is None and row.tries >= _MOST_TRIES:
+        close_event(change, row, WebhookStatus.UNREADABLE, None)
+        return
+    postpone_event(change.connection, row, change.now, _pause(row))
 
 
 def _apply_dispute(change: Change, event_row_id: str, shown: ShownDispute) -> transition.Applied | None:
