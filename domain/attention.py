@@ -23,6 +23,7 @@ class Reason(StrEnum):
     CAPTURE_REFUSED = "capture_refused"
     WEBHOOK_CONTRADICTING = "webhook_contradicting"
     WEBHOOK_UNREADABLE = "webhook_unreadable"
+    WEBHOOK_WAITING = "webhook_waiting"  # for more than a day its object could not be looked up
     DISPUTE = "dispute"  # a bank has taken money, or may take it; evidence is wanted in time
     REFUND_ELSEWHERE = "refund_elsewhere"  # somebody gave money back beside Celeriac
     HOLD_CONTRADICTING = "hold_contradicting"  # the provider shows of held money what cannot follow from the books
@@ -52,6 +53,7 @@ ACTIONS: dict[Reason, tuple[Action, ...]] = {
     Reason.CAPTURE_REFUSED: (Action.LOOK_AGAIN, Action.CLOSE),
     Reason.WEBHOOK_CONTRADICTING: (Action.REPLAY, Action.CLOSE),
     Reason.WEBHOOK_UNREADABLE: (Action.REPLAY, Action.CLOSE),
+    Reason.WEBHOOK_WAITING: (Action.REPLAY, Action.CLOSE),
     Reason.DISPUTE: (Action.CLOSE,),
     Reason.REFUND_ELSEWHERE: (Action.CLOSE,),
     Reason.HOLD_CONTRADICTING: (Action.CLOSE,),
@@ -77,6 +79,8 @@ OPENED_BY: dict[Event, Reason] = {
 }
 # An outage of a provider is mostly over by then.
 LONG_DOUBT = timedelta(hours=1)
+# An outage puts no event on the list; one that still waits then, such as one with an unknown word, waits for a release.
+LONG_WAIT_OF_WEBHOOK = timedelta(days=1)
 # So many exceptions of a row's task are no accident.
 MOST_FAILURES = 5
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 
-from domain.attention import HELD_WEBHOOKS
+from domain.attention import HELD_WEBHOOKS, LONG_WAIT_OF_WEBHOOK, Reason
 from domain.webhook_status import WebhookStatus
 from models.attention import close_entries_of_webhook, open_entry
 from models.change import Change
@@ -50,10 +50,9 @@ def close_event(change: Change, event: Row[Any], status: WebhookStatus, payment_
     change.connection.execute(update(webhook_events).where(webhook_events.c.id == event.id).values(values))
     reason = HELD_WEBHOOKS.get(status)
     if reason is not None:
-        data = {"provider": event.provider, "event": event.event_id, "type": event.type}
-        open_entry(change, reason, webhook_event_id=event.id, data=data)
-    elif event.finished_at is not None or event.failures:
-        # It was closed before, or its task has failed: a person may have been asked about it.
+        open_entry(change, reason, webhook_event_id=event.id, data=_named(event))
+    elif event.finished_at is not None or event.failures or _waits_long(change, event):
+        # It was closed before, its task has failed, or it waits long: a person may have been asked about it.
         close_entries_of_webhook(change, event.id)
 
 
@@ -75,6 +74,22 @@ def postpone_event(connection: Connection, event: Row[Any], now: datetime, pause
     """Apply the event later, and count the try."""
     values = {"due_at": now + pause, "tries": event.tries + 1}
     connection.execute(update(webhook_events).where(webhook_events.c.id == event.id).values(values))
+
+
+def postpone_look_up(change: Change, event: Row[Any], pause: timedelta) -> None:
+    """Apply the event later, because its object cannot be looked up. If that goes on for long, a person is asked."""
+    postpone_event(change.connection, event, change.now, pause)
+    if _waits_long(change, event):
+        open_entry(change, Reason.WEBHOOK_WAITING, webhook_event_id=event.id, data=_named(event))
+
+
+def _waits_long(change: Change, event: Row[Any]) -> bool:
+    waits: bool = change.now - event.received_at >= LONG_WAIT_OF_WEBHOOK
+    return waits
+
+
+def _named(event: Row[Any]) -> dict[str, str]:
+    return {"provider": event.provider, "event": event.event_id, "type": event.type}
 
 
 def name_payment(connection: Connection, event: Row[Any], payment_id: str | None) -> None:

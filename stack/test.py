@@ -1,9 +1,9 @@
 """Everything that has to hold before a merge: lint, types, layers, tests, and tests on another day.
 
-The tests run on real servers. Those that need none run a second time under a moved clock. The acceptance tests run
-beside all that, because they wait more than they compute. `--fast` is for the minutes between two edits: it leaves out
-what is slow, and says so. `CELERIAC_TEST_PATIENCE=5` stretches every deadline for a machine that is five times slower.
-Starts no server itself (tests/conftest.py does).
+The tests run on real servers. The acceptance tests run beside the others, because they wait more than they compute, and
+after them the tests that need no server once more, under a moved clock. `--fast` is for the minutes between two edits:
+it leaves out what is slow, and says so. `CELERIAC_TEST_PATIENCE=5` stretches every deadline for a machine that is five
+times slower. Starts no server itself (tests/conftest.py does).
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryFile
+from subprocess import PIPE, STDOUT
 
 from stack.process import ROOT
 from stack.servers import VARIABLES, Servers, discover, is_ci
@@ -47,10 +48,9 @@ def main(arguments: list[str]) -> int:
     servers = discover()
     environment = {**os.environ, **given(servers)}
     is_fast, options = FAST in arguments, [option for option in arguments if option != FAST]
-    with nullcontext() if is_fast else beside(acceptance(options), environment) as finish:
+    with beside([] if is_fast else background_checks(options), environment) as finish:
         codes = {name: run(name, command, environment) for name, command in checks(options, is_fast)}
-        if finish is not None:
-            codes[ACCEPTANCE] = finish()
+        codes |= finish()
     failed = failures(codes)
     missing = [] if is_fast else missing_in_ci(servers)
     print(LEFT_OUT if is_fast else describe(servers))
@@ -61,20 +61,19 @@ def main(arguments: list[str]) -> int:
 
 
 def checks(options: list[str], is_fast: bool) -> list[Command]:
-    """Return each check, by name, in order; the acceptance tests are not among them."""
-    lint = list(LINT.items())
-    if is_fast:
-        return [*lint, ("pytest, fast", [*FAST_TESTS, *options])]
+    """Return the checks of the foreground, by name, in order."""
+    fast, whole = ("pytest, fast", FAST_TESTS), (TESTS, ["pytest", "--acceptance=none", SLOWEST])
+    name, tests = fast if is_fast else whole
+    return [*LINT.items(), (name, [*tests, *options])]
+
+
+def background_checks(options: list[str]) -> list[Command]:
+    """Return the checks that run beside those, in order."""
     days = (leap_day(datetime.now(UTC)) - datetime.now(UTC)) / timedelta(days=1)
-    # The date is what is tried then: the run before has all examples of each property.
-    moved = ["pytest", f"--days-ahead={days}", "--quiet", "--hypothesis-profile=fast", "-p", "no:cacheprovider"]
-    tests = ["pytest", "--acceptance=none", SLOWEST]
-    return [*lint, (TESTS, [*tests, *options]), (ANOTHER_DAY, [*moved, *options])]
-
-
-def acceptance(options: list[str]) -> Command:
-    """Return the check that runs beside the others."""
-    return ACCEPTANCE, ["pytest", "--acceptance=only", SLOWEST, "-p", "no:cacheprovider", *options]
+    # The date is what is tried: the other run has all examples of each property.
+    moved = [f"--days-ahead={days}", "--quiet", "--hypothesis-profile=fast"]
+    runs = {ACCEPTANCE: ["--acceptance=only", SLOWEST], ANOTHER_DAY: moved}
+    return [(name, ["pytest", *given, "-p", "no:cacheprovider", *options]) for name, given in runs.items()]
 
 
 def run(name: str, command: list[str], environment: dict[str, str]) -> int:
@@ -84,25 +83,29 @@ def run(name: str, command: list[str], environment: dict[str, str]) -> int:
 
 
 @contextmanager
-def beside(check: Command, environment: dict[str, str]) -> Iterator[Callable[[], int]]:
-    """Start a check; yield a function that waits for it, prints its output, and returns its exit code."""
-    name, command = check
-    with TemporaryFile() as output:
-        process = subprocess.Popen(
-            with_tool(command), cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
+def beside(checks: list[Command], environment: dict[str, str]) -> Iterator[Callable[[], dict[str, int]]]:
+    """Run checks one after the other in the background; yield a function that waits for them, prints their output, and
+    returns their exit codes."""
+    with ThreadPoolExecutor(1) as pool:
+        running = {name: pool.submit(run_silently, command, environment) for name, command in checks}
 
-        def finish() -> int:
-            returncode = process.wait()
-            output.seek(0)
-            print(f"== {name}\n{output.read().decode()}", flush=True)
-            return returncode
+        def finish() -> dict[str, int]:
+            codes = {}
+            for name, check in running.items():
+                codes[name], output = check.result()
+                print(f"== {name}\n{output}", flush=True)
+            return codes
 
         try:
             yield finish
         finally:
-            process.kill()
-            process.wait()
+            pool.shutdown(cancel_futures=True)
+
+
+def run_silently(command: list[str], environment: dict[str, str]) -> tuple[int, str]:
+    """Run a check; return its exit code and its output."""
+    done = subprocess.run(with_tool(command), cwd=ROOT, env=environment, stdout=PIPE, stderr=STDOUT, text=True)
+    return done.returncode, done.stdout
 
 
 def with_tool(command: list[str]) -> list[str]:

@@ -25,7 +25,7 @@ from models.change import Change
 from models.disputes import apply_dispute
 from models.failpoints import reach
 from models.task_messages import WEBHOOK, TaskMessage
-from models.webhook_events import close_event, lock_event, name_payment, postpone_event
+from models.webhook_events import close_event, lock_event, name_payment, postpone_event, postpone_look_up
 from models.webhook_matching import adopt_refund, find_payment_of, match_attempt
 from runtime import Runtime
 from runtime.credentials import watch_credentials
@@ -85,15 +85,9 @@ def _read_and_apply_dispute(runtime: Runtime, event_row_id: str, look_up: _Dispu
 
 
 def _postpone(change: Change, event_row_id: str) -> None:
-    """Read a dispute later. One that names no payment of ours may be another system's and stay hidden from us for ever:
-    after enough tries a person looks."""
     row = lock_event(change.connection, event_row_id)
-    if row is None:
-        return
-    if row.payment_id is None and row.tries >= _MOST_TRIES:
-        close_event(change, row, WebhookStatus.UNREADABLE, None)
-        return
-    postpone_event(change.connection, row, change.now, _pause(row))
+    if row is not None:
+        postpone_look_up(change, row, _pause(row))
 
 
 def _apply_dispute(change: Change, event_row_id: str, shown: ShownDispute) -> transition.Applied | None:
@@ -189,7 +183,7 @@ def _apply(change: Change, event_row_id: str, locked: Row[Any], outcome: Outcome
     if row is None:
         return None
     if isinstance(outcome, InDoubt):
-        postpone_event(change.connection, row, change.now, _pause(row))
+        postpone_look_up(change, row, _pause(row))
         return None
     data = {"event": row.event_id, "type": row.type}
     try:

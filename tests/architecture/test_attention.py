@@ -15,7 +15,7 @@ from .source import files, nodes
 # Reasons that no event opens by itself: a look-up, the comparison, a reading, an open dispute or a failing task does.
 OPENED_OTHERWISE = {
     *(Reason.DOUBT, Reason.REFUND_ELSEWHERE, Reason.HOLD_CONTRADICTING, Reason.DISPUTE, Reason.FAILING_ROW),
-    *(Reason.CREDENTIALS_REFUSED, Reason.UNMATCHED_RECEIPT),
+    *(Reason.CREDENTIALS_REFUSED, Reason.UNMATCHED_RECEIPT, Reason.WEBHOOK_WAITING),
 }
 # An operation that is asked for may be refused: each of them leaves what was asked for undone.
 REFUSED = {Event.VOID_FAILED, Event.CAPTURE_FAILED}

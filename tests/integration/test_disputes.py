@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateways.base import GatewayError
 from models.movements import differences
 from models.session import read
 from models.tables import attention, disputes, movements
@@ -206,3 +207,27 @@ def test_a_refund_that_was_under_way_when_its_payment_was_reversed_is_booked(sys
     system.advance(minutes=10)
     assert system.attempts(payment_id)[1].status == "succeeded"
     assert (system.state(payment_id), ("refund", -500) in booked(system, payment_id)) == (reversed_state, True)
+
+
+def test_a_dispute_that_cannot_be_looked_up_for_a_day_is_shown_to_a_person(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(reference: str) -> Any:
+        raise GatewayError("unknown_word")
+
+    payment_id = system.pay()
+    system.run_until_idle()
+    [event] = [
+        each for each in events_of(system, dispute(system, payment_id, "fraudulent")) if "created" in each["type"]
+    ]
+    with monkeypatch.context() as patch:
+        patch.setattr(system.gateway, "read_dispute", refuse)
+        row = system.deliver_and_run(event)
+        system.advance(hours=23)
+        assert system.rows(attention) == []
+        system.advance(hours=2)
+    [entry] = system.rows(attention)
+    assert (entry.reason, entry.webhook_event_id) == ("webhook_waiting", row.id)
+    system.advance(minutes=10)
+    assert system.webhook(row.id).status == "applied"
+    assert [entry.reason for entry in system.rows(attention, attention.c.closed_at.is_(None))] == ["dispute"]

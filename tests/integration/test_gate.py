@@ -22,6 +22,7 @@ from stack.test import (
     LEFT_OUT,
     NO_TESTS,
     TESTS,
+    background_checks,
     beside,
     checks,
     failures,
@@ -166,15 +167,18 @@ def test_the_other_day_is_a_leap_day_a_year_away(today: str, moved_to: str) -> N
     assert leap_day(datetime.fromisoformat(f"{today}T12:00Z")).isoformat() == f"{moved_to}T23:59:00+00:00"
 
 
-@pytest.mark.parametrize(("body", "code"), [("pass", 0), ("assert False", 1)])
-def test_a_check_runs_beside_the_others(
-    body: str, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = tmp_path / "test_made.py"
-    file.write_text(f"def test_made():\n    {body}\n")
-    with beside(("named", ["pytest", "-p", "no:cacheprovider", str(file)]), dict(os.environ)) as finish:
-        assert finish() == code
-    assert capsys.readouterr().out.startswith("== named\n")
+def test_checks_run_beside_the_others_one_after_the_other(capsys: pytest.CaptureFixture[str]) -> None:
+    checks = [("first", ["python", "-c", "print('one')"]), ("second", ["python", "-c", "print('two'); exit(3)"])]
+    with beside(checks, dict(os.environ)) as finish:
+        assert finish() == {"first": 0, "second": 3}
+    assert capsys.readouterr().out == "== first\none\n\n== second\ntwo\n\n"
+
+
+def test_what_runs_beside_the_others_is_the_rest_of_the_tests() -> None:
+    [(_, acceptance), (_, moved)] = background_checks(["-x"])
+    assert "--acceptance=only" in acceptance
+    assert [option for option in moved if option.startswith("--days-ahead=")]
+    assert acceptance[-1] == moved[-1] == "-x"
 
 
 @pytest.mark.parametrize("wish", ["only", "none"])

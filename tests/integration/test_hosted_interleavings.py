@@ -9,8 +9,7 @@ import pytest
 from domain.outcome import AmountMismatch, Approved, CustomerApproved, InDoubt
 from domain.payment_methods import PaymentMethod
 from models import transition
-from models.provider_customers import save_customer
-from models.session import transact
+from models.provider_customers import User, claim_customer, save_customer
 from models.tables import webhook_events
 from models.task_messages import DUNNING, RECONCILE
 from tests.system import INSUFFICIENT_FUNDS, System, payment_request
@@ -230,11 +229,9 @@ def test_a_retry_waits_for_the_void_of_the_earlier_attempt(system: System) -> No
 
 
 def test_another_users_customer_is_not_charged(system: System) -> None:
-    now = system.now()
-    transact(
-        system.engine,
-        lambda connection: save_customer(connection, "other", "another-user", "stripe", "cus_theirs", now),
-    )
+    theirs = User("other", "another-user")
+    system.runtime.change("test", claim_customer, theirs, "stripe")
+    system.runtime.change("test", save_customer, theirs, "stripe", "cus_theirs")
     body = payment_request("inv", "pm_card_visa") | {"customer_token": "cus_theirs"}
     refused = system.post("/process", body, Idempotency_Key="once")
     assert (refused.status_code, refused.json.get("type")) == (404, "not_found")

@@ -162,26 +162,14 @@ def test_a_dispute_about_a_capture_of_another_system_is_no_business_of_ours(syst
     assert (system.rows(disputes), system.rows(attention)) == ([], [])
 
 
-def test_a_dispute_that_names_nothing_and_is_never_shown_ends_with_a_person(system: System) -> None:
-    _, dispute = captured(system, PayPalDispute)
-    opened = dispute.step(is_anonymous=True)
-    show_capture(system, None)
-    row_id = system.receive("/webhooks/paypal", opened.body, opened.headers)
-    system.run_until_idle()
-    for _ in range(12):
-        system.advance(minutes=6)
-    assert [entry.reason for entry in system.rows(attention)] == ["webhook_unreadable"]
-    assert (system.webhook(row_id).status, system.webhook(row_id).due_at) == ("unreadable", None)
-
-
 def show_capture(system: System, body: Any) -> None:
-    """Let PayPal show this of every capture; None: it knows none."""
+    """Let PayPal show this of every capture."""
     client = system.runtime.gateways["paypal"]._client  # type: ignore[attr-defined]
     get = client.get
 
     def shown(path: str, *given: Any) -> Any:
         is_capture = path.startswith("/v2/payments/captures/")
-        return ProviderResponse(404 if body is None else 200, body or {}) if is_capture else get(path, *given)
+        return ProviderResponse(200, body) if is_capture else get(path, *given)
 
     client.get = shown
 

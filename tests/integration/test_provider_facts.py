@@ -12,7 +12,7 @@ from sqlalchemy import Row
 
 from models.queries import show_payment
 from models.session import read
-from models.tables import events, movements
+from models.tables import attention, events, movements
 from tests.acceptance.harness import hosted_body
 from tests.contract.bench import SECONDS
 from tests.contract.benches.afterpay import ProviderBench as AfterpayBench
@@ -145,17 +145,17 @@ def test_a_dispute_is_shown_with_its_payment(system: System, paypal: PayPal) -> 
         known | {"event": "dispute_updated", "status": "UNDER_REVIEW"},
         known | {"event": "dispute_lost", "status": "RESOLVED", "outcome": "RESOLVED_BUYER_FAVOUR"},
     ]
-    assert (disputes_of(system, other), system.state(paid)) == ([], "captured")
+    assert (disputes_of(system, other), system.state(paid)) == ([], "reversed")
 
 
-def test_a_dispute_without_our_ids_belongs_to_no_payment(system: System, paypal: PayPal) -> None:
+def test_a_dispute_without_our_ids_is_found_by_its_capture(system: System, paypal: PayPal) -> None:
     paid = paypal.pay()
     capture = paypal.capture_of(paid)
     paypal.control(f"{capture}/dispute", is_anonymous=True)
     row = paypal.deliver(paypal.bench.event(capture))
-    assert (row.status, row.payment_id, disputes_of(system, paid)) == ("applied", None, [])
-    [(_, name, data)] = side_events(system)
-    assert (name, data["transaction"]) == ("dispute_opened", capture)
+    assert (row.status, row.payment_id) == ("applied", paid)
+    assert [entry.reason for entry in system.rows(attention, attention.c.payment_id == paid)] == ["dispute"]
+    assert ("dispute_opened", capture) in [(name, data.get("transaction")) for _, name, data in side_events(system)]
 
 
 def test_a_dispute_that_names_only_the_payment_belongs_to_it(system: System, paypal: PayPal) -> None:

@@ -14,20 +14,20 @@ from hypothesis.stateful import invariant
 from sqlalchemy import Row
 
 from domain.attention import ACTIONS, Action, Reason, taken_twice
-from domain.comparison import ShownRefund
+from domain.comparison import ShownRefund, Window
 from domain.disputes import DisputeStatus, ShownDispute
 from domain.errors import CeleriacError
 from domain.payment import FINAL, Verb
 from gateways.base import AttemptRequest, GatewayError, SideEvent, WebhookEvent
 from models.attention_actions import resolve_entry
-from models.comparisons import charges_since
+from models.comparisons import at_rest_within
 from models.ends import rows_without_end
 from models.request_bodies import ResolveEntry
 from models.session import read, transact
 from models.tables import attention, disputes
 from models.task_messages import WEBHOOK
 from models.webhook_events import store_webhook_event
-from tasks.compare import compare_charges
+from tasks.at_rest import compare_at_rest
 from tests.determinism import START
 from tests.integration.histories import CRASHES, OPERATOR, Histories
 from tests.integration.simulated_provider import Object, SimulatedProvider
@@ -144,9 +144,10 @@ class WaitingHistories(Histories):
         self.run(*stored, CRASHES[WEBHOOK])
 
     def compare(self) -> None:
-        """Compare all charges: to walk through months of the schedule would take longer than all else."""
-        charges = read(self.system.engine, charges_since, "stripe", START)
-        compare_charges(self.system.runtime, "stripe", charges)
+        """Compare everything: to walk through months of the schedule would take longer than all else."""
+        always = Window(START - timedelta(days=1), self.clock.time + timedelta(days=1))
+        items = read(self.system.engine, at_rest_within, "stripe", always)
+        compare_at_rest(self.system.runtime, self.provider, items)
 
     # --- people ---
 

@@ -51,5 +51,5 @@ def test_a_returned_debit_begins_a_new_run_of_retries() -> None:
     assert decided.event is Event.RETRY_SCHEDULED
     [saved] = [effect.case for effect in decided.effects if isinstance(effect, SaveCase)]
     assert (saved.state, saved.retry) == (CaseState.RETRYING, 1)
-    [closed] = [effect for effect in decided.effects if isinstance(effect, CloseAttention)]
-    assert Reason.DISPUTE in closed.reasons
+    closed = [reason for effect in decided.effects if isinstance(effect, CloseAttention) for reason in effect.reasons]
+    assert Reason.DISPUTE in closed
