@@ -277,6 +277,17 @@ def test_a_token_order_whose_response_is_lost_is_in_doubt_and_placed_once(
     assert ledger_rows(sandbox, charge.payment_id) == [HELD, CAPTURED]
 
 
+def test_a_token_order_keeps_its_key_for_ever(
+    klarna: KlarnaBench, gateway: KlarnaGateway, sandbox: RunningSandbox, books: Books
+) -> None:
+    charge = off_session(klarna)
+    books.fail("klarna.tokens.order", "reset_after")
+    missed = gateway.charge(charge, pytest.fail).reference
+    again = replace(charge, reference=missed, retries=1, key_number=1)
+    assert isinstance(gateway.charge(again, lambda _: None), Approved)
+    assert ledger_rows(sandbox, charge.payment_id) == [HELD, CAPTURED]
+
+
 def test_a_token_order_that_was_refused_for_now_is_not_in_doubt(
     klarna: KlarnaBench, gateway: KlarnaGateway, books: Books
 ) -> None:

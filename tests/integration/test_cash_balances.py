@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Row
 
+from domain.cash_balance import ShownBalance
 from models.movements import differences
 from models.session import read
 from models.tables import attention, cash_balances, movements
@@ -161,6 +162,16 @@ def test_what_is_too_little_is_shown_once_its_payment_expires(system: System) ->
     assert unmatched(system) == [("unmatched_receipt", 500)]
 
 
+def test_a_balance_below_zero_is_shown(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, customer = waiting(system)
+    taken_back = ShownBalance(-AMOUNT, "ccsbtxn_1")
+    monkeypatch.setattr(system.gateway, "read_balance", lambda *_: taken_back)
+    send_money(system, customer)
+    deliver_events(system)
+    assert unmatched(system) == [USE]
+    assert [(entry.reason, entry.amount) for entry in open_entries(system)] == [("unmatched_receipt", -AMOUNT)]
+
+
 def test_the_comparison_finds_it_without_a_webhook(system: System) -> None:
     payment_id, customer = waiting(system)
     system.run(COMPARE)
@@ -229,6 +240,16 @@ def test_a_return_whose_outcome_is_unknown_is_made_once(system: System, fault: s
     for _ in range(3):
         system.advance(seconds=20)
     assert unmatched(system) == [RECEIPT, USE]
+    assert len(system.provider.call("GET", "/v1/refunds")["data"]) == 1
+
+
+def test_a_return_is_made_once_although_more_money_has_come(system: System) -> None:
+    customer = paid_too_late(system)
+    system.provider.fail("refunds.create", "reset_after")
+    resolve(system, "give_back")
+    send_money(system, customer)
+    for _ in range(3):
+        system.advance(seconds=20)
     assert len(system.provider.call("GET", "/v1/refunds")["data"]) == 1
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from domain.disputes import DisputeStatus, ShownDispute
 from gateways.base import GatewayError
+from models.disputes import apply_dispute
 from models.movements import differences
 from models.session import read
 from models.tables import attention, disputes, movements
@@ -147,6 +150,20 @@ def test_a_dispute_that_is_won_late_gives_the_payment_back(system: System) -> No
     assert booked(system, payment_id) == [("charge", AMOUNT), ("dispute", -AMOUNT), ("dispute_return", AMOUNT)]
 
 
+def test_the_entry_of_several_disputes_is_closed_with_the_last(system: System) -> None:
+    payment_id = system.pay()
+    system.run_until_idle()
+    about = system.reference(payment_id)
+    first = ShownDispute("dp_1", about, DisputeStatus.OPEN, 500, 500, is_return=False, reason="general")
+    opened = [first, replace(first, reference="dp_2")]
+    for shown in opened:
+        system.runtime.change("test", apply_dispute, "stripe", shown)
+    for shown, is_open in zip(opened, (True, False), strict=True):
+        won = replace(shown, status=DisputeStatus.WON, withdrawn=0)
+        system.runtime.change("test", apply_dispute, "stripe", won)
+        assert [row.closed_at is None for row in system.rows(attention)] == [is_open]
+
+
 def test_who_has_disputed_a_card_payment_is_not_charged_again(system: System) -> None:
     payment_id = system.subscribe("inv", system.provider.scripted_card("success", "success"))
     assert system.state(payment_id) == "captured"
@@ -226,8 +243,8 @@ def test_a_dispute_that_cannot_be_looked_up_for_a_day_is_shown_to_a_person(
         system.advance(hours=23)
         assert system.rows(attention) == []
         system.advance(hours=2)
-    [entry] = system.rows(attention)
-    assert (entry.reason, entry.webhook_event_id) == ("webhook_waiting", row.id)
+    entries = system.rows(attention)
+    assert [(entry.reason, entry.webhook_event_id) for entry in entries] == [("webhook_waiting", row.id)]
     system.advance(minutes=10)
     assert system.webhook(row.id).status == "applied"
     assert [entry.reason for entry in system.rows(attention, attention.c.closed_at.is_(None))] == ["dispute"]

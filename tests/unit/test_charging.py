@@ -16,6 +16,7 @@ from domain.commands import (
 )
 from domain.decision import (
     AddAttempt,
+    CloseAttention,
     CloseOtherAttempts,
 )
 from domain.decline import DeclineClass
@@ -188,6 +189,14 @@ def test_an_attempt_in_doubt_is_looked_up_again_and_again() -> None:
     decided = decision_on(InDoubt("still"), attempt, state=State.IN_DOUBT)
     assert decided.event is None
     assert NOW < decided.attempt["due_at"] <= NOW + timedelta(minutes=5)
+
+
+def test_a_doubt_stays_on_the_list_until_its_outcome_is_known() -> None:
+    doubtful = new_attempt(status=AttemptStatus.IN_DOUBT, in_doubt_since=NOW - timedelta(hours=2))
+    for outcome, is_known in ((NotSent("not_created"), False), (WHOLE, True)):
+        decided = decision_on(outcome, doubtful, state=State.IN_DOUBT, has_open_entry=True)
+        closed = {reason for each in decided.effects if isinstance(each, CloseAttention) for reason in each.reasons}
+        assert (Reason.DOUBT in closed) is is_known
 
 
 def test_a_call_is_repeated_a_limited_number_of_times() -> None:
