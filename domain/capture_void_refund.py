@@ -10,6 +10,7 @@ from domain.charging import (
     OTHER_AMOUNT,
     book_approval,
     book_capture,
+    book_further_capture,
     end_by_provider,
     hold_mismatch,
 )
@@ -56,7 +57,9 @@ def _book_capture(context: DecisionContext, outcome: Approved) -> Decision | Non
     if context.state not in CLOSED_UNPAID | {State.AUTHORIZED, State.AMOUNT_MISMATCH}:
         is_asked = amount == context.attempt.amount or context.payment.received
         failed = context.close(AttemptStatus.FAILED, code=OTHER_AMOUNT)
-        return context.close(AttemptStatus.SUCCEEDED) if is_asked else failed
+        ended = context.close(AttemptStatus.SUCCEEDED) if is_asked else failed
+        further = book_further_capture(context, outcome)
+        return replace(further, attempt=ended.attempt) if further and ended else ended
     booked = book_capture(context, replace(outcome, authorized=max(context.payment.authorized, amount)))
     if booked is not None and booked.attempt.get("code") == OTHER_AMOUNT:
         return replace(booked, attempt=booked.attempt | {"status": AttemptStatus.FAILED})
@@ -66,7 +69,7 @@ def _book_capture(context: DecisionContext, outcome: Approved) -> Decision | Non
 def decide_void(context: DecisionContext, outcome: Outcome) -> Decision | None:
     """Decide on the outcome of a void. Money that was captured meanwhile is booked."""
     is_own_charge = context.attempt.reason != LATE_AUTHORIZATION
-    if context.state in COLLECTED and is_own_charge and not isinstance(outcome, InDoubt | Approved):
+    if context.state in COLLECTED and is_own_charge and not isinstance(outcome, InDoubt | Approved | AmountMismatch):
         # The charge was faster. Sent again, the void could take back what is paid.
         return context.close(AttemptStatus.FAILED, code=ALREADY_CAPTURED)
     match outcome:
@@ -77,9 +80,7 @@ def decide_void(context: DecisionContext, outcome: Outcome) -> Decision | None:
         case Approved(captured=amount) if amount:
             whole = replace(context, given_attempt=replace(context.attempt, amount=context.payment.amount))
             booked = book_approval(whole, outcome)
-            if booked is None:
-                return context.close(AttemptStatus.FAILED, code=ALREADY_CAPTURED)
-            return replace(booked, attempt=context.finish(AttemptStatus.FAILED, code=ALREADY_CAPTURED))
+            return _end_void(context, booked)
         case AmountMismatch():
             return _end_void_by_mismatch(context, outcome)
         case NotSent(is_retryable=True):
@@ -93,9 +94,16 @@ def _end_void_by_mismatch(context: DecisionContext, outcome: AmountMismatch) -> 
     """End a void whose money has come, and hold that for a person: nothing is left to void."""
     if context.attempt.status not in UNFINISHED:
         return None
-    finished = context.finish(AttemptStatus.FAILED, code=ALREADY_CAPTURED)
-    held = hold_mismatch(context, outcome)
-    return replace(held, attempt=finished) if held is not None else Decision(None, attempt=finished)
+    return _end_void(context, hold_mismatch(context, outcome))
+
+
+def _end_void(context: DecisionContext, booked: Decision | None) -> Decision | None:
+    """End a void that has nothing left to void. Another amount than was asked stays with the attempt, so that a person
+    hears of it."""
+    if booked is None:
+        return context.close(AttemptStatus.FAILED, code=ALREADY_CAPTURED)
+    code = OTHER_AMOUNT if booked.attempt.get("code") == OTHER_AMOUNT else ALREADY_CAPTURED
+    return replace(booked, attempt=context.finish(AttemptStatus.FAILED, code=code))
 
 
 def _may_still_be_charged(context: DecisionContext) -> bool:

@@ -141,7 +141,7 @@ def book_approval(context: DecisionContext, outcome: Approved) -> Decision | Non
         return end_by_provider(context, outcome)
     if outcome.captured and not context.payment.taken.isdisjoint((context.attempt.id, outcome.reference)):
         # The same money, perhaps booked by another attempt, such as a void that came too late.
-        further = _book_further_capture(context, outcome)
+        further = book_further_capture(context, outcome)
         return further or context.close(AttemptStatus.SUCCEEDED, outcome.reference)
     is_known = context.attempt.status is AttemptStatus.SUCCEEDED
     if context.state in COLLECTED:
@@ -171,18 +171,22 @@ def _book_authorization(context: DecisionContext, outcome: Approved) -> Decision
     return Decision(event, changes, finished, movements=(held,))
 
 
-def _book_further_capture(context: DecisionContext, outcome: Approved) -> Decision | None:
+def book_further_capture(context: DecisionContext, outcome: Approved) -> Decision | None:
     """Book what was captured of the same authorization since. Celeriac captures once, so somebody else did it.
 
-    None if nothing was. What a first capture left over counted as released until then."""
+    None if nothing was. What a first capture left over counted as released until then; PayPal takes more than was
+    authorized, and a person hears of more than was asked."""
     payment, more = context.payment, outcome.captured - context.payment.captured
-    if more <= 0 or context.state not in COLLECTED or payment.duplicated or payment.authorized <= payment.captured:
+    is_same = not payment.taken.isdisjoint((context.attempt.id, outcome.reference))
+    if more <= 0 or not is_same or context.state not in COLLECTED or payment.duplicated:
         return None
     name, held = f"{outcome.reference}/{outcome.captured}", min(more, payment.authorized - payment.captured)
-    moved = (Movement(MovementKind.CAPTURE, more, name), Movement(MovementKind.RELEASE, held, name))
+    moved = (Movement(MovementKind.CAPTURE, more, name), Movement(MovementKind.RELEASE, max(held, 0), name))
     siblings = (CloseSiblingCases(),) if payment.has_unpaid_sibling else ()
-    finished = context.finish(AttemptStatus.SUCCEEDED, outcome.reference)
-    return Decision(Event.CAPTURE_SUCCEEDED, attempt=finished, effects=siblings, movements=moved)
+    code = OTHER_AMOUNT if outcome.captured > payment.amount else None
+    finished = context.finish(AttemptStatus.SUCCEEDED, outcome.reference, code=code)
+    movements = tuple(movement for movement in moved if movement.amount)
+    return Decision(Event.CAPTURE_SUCCEEDED, attempt=finished, effects=siblings, movements=movements)
 
 
 def _book_duplicate(context: DecisionContext, outcome: Approved) -> Decision | None:

@@ -157,6 +157,7 @@ def book_hold(change: Change, hold: AtRest, fencing_token: int, shown: Outcome) 
         data = {"attempt": row.attempt_id, "provider": row.attempt_provider, "shown": type(shown).__name__.lower()}
         amount, currency = row.authorized, row.currency
         open_entry(change, Reason.HOLD_CONTRADICTING, payment_id=row.id, amount=amount, currency=currency, data=data)
+        transition.touch(change, row.id)
         return ()
     return transition.apply(change, row, shown, fencing_token).messages
 

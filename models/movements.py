@@ -43,12 +43,16 @@ def book_fee(change: Change, payment: Row[Any], attempt_id: str, provider: str, 
     return insert_new(change.connection, movements, _row(change, _of_payment(payment, attempt_id, provider), fee))
 
 
-def has_fee(connection: Connection, attempt_id: str) -> bool:
-    """Tell whether the fee of a charge is booked."""
-    is_fee = (movements.c.attempt_id == attempt_id) & (movements.c.kind == MovementKind.FEE)
+def has_fees(connection: Connection, attempt_id: str) -> bool:
+    """Tell whether a fee of a charge is booked since its payment took money last: each capture has one of its own."""
     payment_id = select(attempts.c.payment_id).where(attempts.c.id == attempt_id).scalar_subquery()
-    booked = select(movements.c.id).where(movements.c.payment_id == payment_id, is_fee)
-    return connection.execute(booked).first() is not None
+    is_fee = (movements.c.attempt_id == attempt_id) & (movements.c.kind == MovementKind.FEE)
+    newest = select(
+        func.max(movements.c.id).filter(is_fee).label("fee"),
+        func.max(movements.c.id).filter(movements.c.kind.in_(TAKING)).label("taken"),
+    )
+    row = connection.execute(newest.where(movements.c.payment_id == payment_id)).one()
+    return row.fee is not None and (row.taken is None or row.fee > row.taken)
 
 
 def _of_payment(payment: Row[Any], attempt_id: str | None, provider: str) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from sqlalchemy import Connection, Engine, Table, create_engine, event, func, se
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -116,6 +118,24 @@ def _insert_if_new(dialect_name: str, table: Table) -> Any:
     dialect: Any = sqlite if dialect_name == "sqlite" else postgresql
     # Without the option SQLAlchemy does not keep the row count of an INSERT.
     return dialect.insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+
+
+class RowVersion(FunctionElement[Any]):
+    """The version of a row, of which a column is given: another one after every UPDATE. SQLite, where writers never
+    meet at a row, shows the column."""
+
+    inherit_cache = True
+
+
+@compiles(RowVersion)
+def _compile_row_version(element: Any, compiler: Any, **how: Any) -> str:
+    return str(compiler.process(next(iter(element.clauses)), **how))
+
+
+@compiles(RowVersion, "postgresql")
+def _compile_row_version_of_postgres(element: Any, compiler: Any, **how: Any) -> str:
+    # The transaction that wrote the row. Two updates may have the same time.
+    return _compile_row_version(element, compiler, **how).rpartition(".")[0] + ".xmin"
 
 
 def database_now(connection: Connection) -> datetime:

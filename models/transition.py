@@ -36,6 +36,7 @@ from models.change import Change
 from models.dunning_cases import find_case, save_case
 from models.movements import TAKING, book, taken_by
 from models.queries import invoice_position
+from models.session import RowVersion
 from models.subscriptions import mark_subscription
 from models.tables import attempts, attention, breakers, dunning_cases, movements, payments, provider_customers
 from models.task_messages import TaskMessage, message_for_attempt
@@ -118,8 +119,9 @@ _attempt_columns: list[ColumnElement[Any]] = [
     column.label(f"attempt_{column.name}") for column in attempts.c if column.name not in _UNREAD_OF_ATTEMPT
 ]
 # Tells whether the statement has waited for the lock: then it has read the other tables too early.
-_read_at = payments.alias("read_payment")
-_updated_when_read = select(_read_at.c.updated_at).where(_read_at.c.id == payments.c.id).scalar_subquery()
+_read = payments.alias("read_payment")
+_read_version = select(RowVersion(_read.c.updated_at)).where(_read.c.id == payments.c.id).scalar_subquery()
+_version = RowVersion(payments.c.updated_at).label("version")
 _lock_attempt: Any = (
     select(
         *_payment_columns,
@@ -132,7 +134,8 @@ _lock_attempt: Any = (
         _open_entries.label("open_entries"),
         _refused_credentials.label("refused_credentials"),
         _stored_customer.label("stored_customer"),
-        _updated_when_read.label("updated_when_read"),
+        _read_version.label("read_version"),
+        _version,
     )
     .join(attempts, attempts.c.payment_id == payments.c.id)
     .outerjoin(breakers, (breakers.c.provider == attempts.c.provider) & (breakers.c.verb == attempts.c.verb))
@@ -145,7 +148,8 @@ _lock_payment: Any = (
         literal(True).label("has_other_due_attempt"),
         _has_unpaid_sibling.label("has_unpaid_sibling"),
         _open_entries.label("open_entries"),
-        _updated_when_read.label("updated_when_read"),
+        _read_version.label("read_version"),
+        _version,
     )
     .where(payments.c.id == bindparam("payment_id"))
     .with_for_update(of=payments)
@@ -170,9 +174,11 @@ def lock_payment(connection: Connection, payment_id: str) -> Row[Any]:
 
 
 def _lock(connection: Connection, statement: Any, named: dict[str, str]) -> Row[Any] | None:
-    """Lock and read. What came out of other tables while the statement waited for the lock is read once more."""
+    """Lock and read. What came out of other tables while the statement waited for the lock is read once more.
+
+    Who changes those tables under the payment's lock writes the payment as well, so that this notices."""
     row: Row[Any] | None = connection.execute(statement, named).one_or_none()
-    has_waited = row is not None and row.updated_when_read != row.updated_at
+    has_waited = row is not None and row.read_version != row.version
     return connection.execute(statement, named).one_or_none() if has_waited else row
 
 
@@ -196,6 +202,13 @@ def apply(
 def apply_to_payment(change: Change, payment_id: str, trigger: Trigger, data: dict[str, Any] | None = None) -> Applied:
     """Apply a command that concerns the payment and none of its attempts. Raises NotFound, IllegalTransition."""
     return _decide_and_write(change, lock_payment(change.connection, payment_id), None, trigger, data)
+
+
+def touch(change: Change, payment_id: str) -> None:
+    """Write a locked payment as it is, because something about it was written elsewhere: whoever waits for the lock
+    reads that then."""
+    same = {"updated_at": payments.c.updated_at}
+    change.connection.execute(update(payments).where(payments.c.id == payment_id).values(same))
 
 
 def changes_anything(change: Change, locked: Row[Any], outcome: Outcome) -> bool:
@@ -249,7 +262,7 @@ def _write_payment(
             to_state=state,
             data=data,
         )
-    elif decision.is_news:
+    elif decision.is_news or decision.effects:
         change.connection.execute(_update_payment, values)
     book(change, row, attempt_id, row.attempt_provider if attempt_id else row.provider, decision.movements)
 

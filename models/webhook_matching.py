@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Row, false, or_, select
 
 from domain.attention import Reason
+from domain.charging import LATE_AUTHORIZATION
 from domain.outcome import Approved, Outcome, Pending
 from domain.payment import IN_FLIGHT, AttemptStatus, Verb
 from models.attempts import add_attempt
@@ -18,10 +19,11 @@ from models.task_messages import RECONCILE, TaskMessage
 
 
 def match_attempt(change: Change, provider: str, reference: str, attempt_id: str | None) -> str | None:
-    """Return the attempt that the provider's object belongs to: the operation in flight on it, or the charge itself."""
+    """Return the attempt that the provider's object belongs to: the operation in flight on it, or the charge itself. A
+    void of what surfaced late is about its own object only."""
     is_named = _is_any((attempts.c.provider_reference, reference), (attempts.c.id, attempt_id))
     named = change.connection.execute(
-        select(attempts.c.id, attempts.c.payment_id, attempts.c.verb)
+        select(attempts.c.id, attempts.c.payment_id, attempts.c.verb, attempts.c.provider_reference)
         .where(is_named, attempts.c.provider == provider)
         .order_by(attempts.c.number)
     ).first()
@@ -34,6 +36,8 @@ def match_attempt(change: Change, provider: str, reference: str, attempt_id: str
             attempts.c.payment_id == named.payment_id,
             attempts.c.verb.in_([Verb.CAPTURE, Verb.VOID]),
             attempts.c.status.in_(sorted(IN_FLIGHT)),
+            attempts.c.reason.is_distinct_from(LATE_AUTHORIZATION)
+            | (attempts.c.provider_reference == named.provider_reference),
         )
     )
     return operation or str(named.id)

@@ -17,7 +17,7 @@ from models.cash_balances import ask_for_due_readings
 from models.change import Change
 from models.comparisons import AtRest
 from models.disputes import apply_dispute, changed_disputes
-from models.movements import has_fee
+from models.movements import has_fees
 from models.session import transact
 from models.task_messages import TaskMessage
 from runtime import Runtime
@@ -139,13 +139,25 @@ def _compare(runtime: Runtime, gateway: RefundListing, item: AtRest, *, is_dry_r
     request = runtime.change(_ACTOR, _request, item)
     disputes = gateway.disputes_of(request) if isinstance(gateway, DisputeGateway) else []
     found = _compare_disputes(runtime, gateway.provider, disputes, is_dry_run=is_dry_run)
-    if isinstance(gateway, FeeGateway) and not is_dry_run and not runtime.read(has_fee, item.attempt_id):
-        runtime.change(_ACTOR, comparisons.book_fees, gateway.provider, item, gateway.fees_of(request))
     shown = runtime.change(_ACTOR, comparisons.unknown_refunds, gateway.provider, gateway.refunds_of(request))
     if shown and not is_dry_run:
         messages: tuple[TaskMessage, ...] = runtime.change(_ACTOR, comparisons.take_in, gateway.provider, item, shown)
         runtime.publish(messages)
+    if isinstance(gateway, FeeGateway) and not is_dry_run:
+        _compare_fees(runtime, gateway, item, request)
     return found + [f"refund {refund.reference} {type(refund.outcome).__name__.lower()}" for refund in shown]
+
+
+def _compare_fees(runtime: Runtime, gateway: FeeGateway, item: AtRest, request: AttemptRequest) -> None:
+    """Book the fees that are missing. A key that may not read them stops no other comparison."""
+    if runtime.read(has_fees, item.attempt_id):
+        return
+    try:
+        shown = gateway.fees_of(request)
+    except GatewayError as error:
+        _log.error("the fee of %s cannot be read: %s", item.attempt_id, error)
+        return
+    runtime.change(_ACTOR, comparisons.book_fees, gateway.provider, item, shown)
 
 
 def _compare_disputes(runtime: Runtime, provider: str, shown: list[ShownDispute], *, is_dry_run: bool) -> list[str]:

@@ -59,23 +59,26 @@ class Dispute(ProviderModel):
 
 
 class _RelatedIds(ProviderModel):
-    order_id: Text
+    order_id: Text | None = None
 
 
 class _SupplementaryData(ProviderModel):
-    related_ids: _RelatedIds
+    related_ids: _RelatedIds | None = None
 
 
 class DisputedCapture(ProviderModel):
-    """The capture that a dispute is about, with its order, which is the reference of our attempt."""
+    """The capture that a dispute is about, with its order, which is the reference of our attempt. One without an order
+    is another system's."""
 
+    id: Text
     status: Word = None
-    supplementary_data: _SupplementaryData
+    supplementary_data: _SupplementaryData | None = None
 
     @property
-    def order_id(self) -> str:
-        """The id of the order."""
-        return self.supplementary_data.related_ids.order_id
+    def charge_reference(self) -> str:
+        """The id of the order, or of the capture if it has none."""
+        related = self.supplementary_data.related_ids if self.supplementary_data else None
+        return (related.order_id if related else None) or self.id
 
 
 class DisputeSummary(ProviderModel):
@@ -97,7 +100,7 @@ def shown_dispute(dispute: Dispute, capture: DisputedCapture) -> ShownDispute:
     status = _status(dispute, withdrawn)
     return ShownDispute(
         dispute.dispute_id,
-        capture.order_id,
+        capture.charge_reference,
         status,
         money.minor,
         max(withdrawn, 0),

@@ -12,7 +12,7 @@ from sqlalchemy import update
 from domain.money import Money
 from domain.outcome import Approved
 from domain.payment import Verb
-from gateways.base import AttemptRequest
+from gateways.base import AttemptRequest, GatewayError
 from models import transition
 from models.movements import differences, of_other_currency
 from models.session import read, transact
@@ -343,6 +343,21 @@ def test_a_fee_may_have_a_currency_of_its_own_and_nothing_else(system: System) -
     assert read(system.engine, of_other_currency) == []
     transact(system.engine, lambda connection: connection.execute(update(movements).values(currency="USD")))
     assert [row.kind for row in read(system.engine, of_other_currency)] == ["charge"]
+
+
+def test_a_key_that_may_not_read_fees_still_compares_refunds(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(charge: AttemptRequest) -> None:
+        raise GatewayError("permission_missing")
+
+    monkeypatch.setattr(system.gateway, "fees_of", refuse)
+    hide_events(system)
+    system.run(COMPARE)
+    paid = [system.pay(f"inv-{number}") for number in range(6)]
+    system.run_until_idle()
+    for payment_id in paid:
+        refund_elsewhere(system, payment_id, system.gateway, 500)
+    compare_after(system, 1.1)
+    assert [system.payment(payment_id).refunded for payment_id in paid] == [500] * 6
 
 
 def test_paypal_s_fee_is_that_of_the_capture(system: System) -> None:

@@ -12,6 +12,11 @@ from typing import Any
 import pytest
 
 import tasks.webhooks
+from domain.charging import LATE_AUTHORIZATION
+from domain.payment import AttemptStatus, Verb
+from models import transition
+from models.attempts import add_attempt
+from models.change import Change
 from models.tables import events
 from models.task_messages import CHARGE, DUNNING, WEBHOOK
 from tests.patience import patient
@@ -50,6 +55,21 @@ def test_a_late_webhook_of_a_closed_attempt_does_not_change_the_attempt_in_fligh
 
     assert (system.state(payment_id), system.dunning_case(payment_id).state) == ("captured", "recovered")
     assert system.provider.movements() == [("charge", AMOUNT)]
+
+
+def test_a_webhook_about_one_charge_is_not_taken_for_one_about_the_void_of_another(system: System) -> None:
+    payment_id = system.subscribe("inv", system.provider.scripted_card("insufficient_funds", "success"))
+    system.advance(days=3, minutes=1)
+    first, second = (attempt.provider_reference for attempt in system.attempts(payment_id))
+    system.provider.call("POST", f"/v1/payment_intents/{first}/confirm", {"payment_method": "pm_card_visa"})
+
+    def open_void(change: Change) -> None:
+        columns = {"reason": LATE_AUTHORIZATION, "provider_reference": second, "status": AttemptStatus.IN_DOUBT}
+        add_attempt(change, transition.lock_payment(change.connection, payment_id), Verb.VOID, AMOUNT, **columns)
+
+    system.runtime.change("test", open_void)
+    system.deliver_and_run(system.provider.event("payment_intent.succeeded", first))
+    assert system.payment(payment_id).duplicated == AMOUNT
 
 
 def _end_the_first_attempt(system: System, payment_id: str, event_type: str) -> Any:

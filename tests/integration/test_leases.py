@@ -13,14 +13,14 @@ from sqlalchemy import select, text, update
 
 from domain.attention import Reason
 from domain.decision import LEASE
-from domain.outcome import Approved, InDoubt
+from domain.outcome import Approved, InDoubt, NotSent
 from gateways.base import AttemptRequest
 from models import transition
 from models.attempts import renew_leases
 from models.attention import open_entry
 from models.change import Change
 from models.session import read, transact
-from models.tables import attempts, events, payments
+from models.tables import attempts, attention, events, payments
 from models.task_messages import CHARGE, RECONCILE
 from runtime.leases import LeaseKeeper
 from stack.process import wait_until
@@ -289,6 +289,39 @@ def test_who_waited_for_a_payment_sees_what_was_done_meanwhile(system: System) -
         first.execute(update(payments).where(payments.c.id == payment_id).values(updated_at=change.now))
         first.commit()
         assert waiting.result(timeout=patient(30)).open_entries == 1
+
+
+def test_a_change_of_the_same_instant_is_seen_as_well(system: System) -> None:
+    payment_id = system.pay(capture=False)
+    system.run_until_idle()
+    system.request(f"/{payment_id}/capture", Idempotency_Key="capture")
+    [held, capture] = system.attempts(payment_id)
+    with ThreadPoolExecutor(1) as pool, system.engine.begin() as first:
+        change = Change(first, system.payment(payment_id).updated_at, system.runtime.policy, "test")
+        transition.lock_payment(first, payment_id)
+        waiting = pool.submit(transact, system.engine, transition.lock_attempt, held.id)
+        wait_for_a_blocked_session(system)
+        transition.apply(change, capture.id, NotSent("refused", is_retryable=False))
+        first.commit()
+        assert waiting.result(timeout=patient(30)).open_entries == 1
+
+
+def test_what_ends_a_doubt_ends_the_entry_that_was_opened_while_it_waited(system: System) -> None:
+    """The doubt that opens the entry is no news: it changes nothing of the payment itself."""
+    system.provider.fail("payment_intents.confirm", "reset_after")
+    payment_id = system.pay()
+    system.run_published()
+    [attempt] = system.attempts(payment_id)
+    taken = Approved(attempt.provider_reference, authorized=AMOUNT, captured=AMOUNT)
+    with ThreadPoolExecutor(1) as pool, system.engine.begin() as first:
+        change = Change(first, system.now() + timedelta(hours=2), system.runtime.policy, "test")
+        transition.apply(change, attempt.id, InDoubt("no_response"))
+        waiting = pool.submit(system.runtime.change, "test", transition.apply, attempt.id, taken)
+        wait_for_a_blocked_session(system)
+        first.commit()
+        waiting.result(timeout=patient(30))
+    [entry] = system.rows(attention)
+    assert (system.state(payment_id), entry.reason, entry.resolution) == ("captured", "doubt", "ended")
 
 
 def wait_for_a_blocked_session(system: System) -> None:

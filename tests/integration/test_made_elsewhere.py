@@ -14,7 +14,7 @@ from models.session import read
 from models.tables import attention
 from models.task_messages import COMPARE
 from tasks.execute import attempt_request
-from tests.integration.test_comparison import METHODS, compare_after, taken
+from tests.integration.test_comparison import METHODS, compare_after, fees, taken
 from tests.system import System
 
 pytestmark = pytest.mark.postgres
@@ -110,6 +110,19 @@ def test_a_later_capture_is_found_by_the_comparison(system: System, provider: st
     compare_after(system, 2.1)
     assert totals(system, payment_id) == totals_at_provider(system, payment_id) == (1230, 0)
     assert open_reasons(system) == []
+
+
+def test_the_fee_of_each_capture_is_booked(system: System) -> None:
+    payment_id, _ = taken(system, "paypal", capture=False)
+    system.run(COMPARE)
+    act(system, payment_id, "capture", 500)
+    look_up(system, payment_id)
+    compare_after(system, 1.1)
+    assert len(fees(system, payment_id)) == 1
+    act(system, payment_id, "capture")
+    look_up(system, payment_id)
+    compare_after(system, 2.1)
+    assert len(fees(system, payment_id)) == 2
 
 
 @pytest.mark.parametrize("provider", ["stripe", *IN_PARTS])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import requests
 
+from gateways.json_api import ProviderResponse
 from models.movements import differences
 from models.session import read
 from models.tables import attention, disputes, movements
@@ -151,6 +152,26 @@ def test_a_dispute_that_names_no_payment_of_ours_is_found_by_its_capture(system:
     for body in ({"is_anonymous": True}, {"status": "UNDER_REVIEW", "money": "debit"}, PayPalDispute.lost):
         deliver(system, "paypal", dispute.step(**body))
     assert system.state(payment_id) == "reversed"
+
+
+def test_a_dispute_about_a_capture_of_another_system_is_no_business_of_ours(system: System) -> None:
+    _, dispute = captured(system, PayPalDispute)
+    opened = dispute.step(is_anonymous=True)
+    show_capture(system, {"id": dispute._capture, "status": "COMPLETED"})
+    deliver(system, "paypal", opened)
+    assert (system.rows(disputes), system.rows(attention)) == ([], [])
+
+
+def show_capture(system: System, body: Any) -> None:
+    """Let PayPal show this of every capture."""
+    client = system.runtime.gateways["paypal"]._client  # type: ignore[attr-defined]
+    get = client.get
+
+    def shown(path: str, *given: Any) -> Any:
+        is_capture = path.startswith("/v2/payments/captures/")
+        return ProviderResponse(200, body) if is_capture else get(path, *given)
+
+    client.get = shown
 
 
 def test_a_lost_dispute_of_a_saved_account_makes_its_subscription_past_due(system: System) -> None:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from domain.movement import MovementKind
+from domain.attention import Reason
+from domain.movement import Movement, MovementKind
 from domain.outcome import (
     AmountMismatch,
     Approved,
@@ -31,6 +32,7 @@ from .examples import (
     decision_on,
     declined,
     new_attempt,
+    opened,
     state_after,
 )
 
@@ -137,3 +139,32 @@ def test_a_void_that_meets_money_that_does_not_match_leaves_it_to_a_person(state
     assert state_after(AmountMismatch("pi_1", 600, "underpaid"), void, state=state, received=received) is (
         State.AMOUNT_MISMATCH
     )
+
+
+@pytest.mark.parametrize(("shown", "status"), [(900, AttemptStatus.FAILED), (500, AttemptStatus.SUCCEEDED)])
+def test_a_capture_whose_payment_was_captured_in_part_meanwhile_books_what_was_captured_since(
+    shown: int, status: AttemptStatus
+) -> None:
+    part = {"state": State.CAPTURED, "authorized": 1000, "captured": 400, "taken": frozenset({"pi_1"})}
+    capture = new_attempt(Verb.CAPTURE, AttemptStatus.IN_DOUBT, id="at_2", amount=500)
+    outcome = Approved("pi_1", authorized=1000, captured=shown)
+    decided = decision_on(outcome, capture, **part)
+    assert (decided.event, decided.attempt["status"]) == (Event.CAPTURE_SUCCEEDED, status)
+    assert amounts(outcome, capture, **part) == {"captured": shown}
+    of_another = part | {"taken": frozenset({"pi_2"})}
+    assert decision_on(outcome, capture, **of_another).movements == ()
+
+
+def test_a_void_that_meets_more_money_than_was_asked_for_books_it_and_leaves_it_to_a_person() -> None:
+    more = Approved("pi_1", authorized=1000, captured=1100)
+    decided = decision_on(more, new_attempt(Verb.VOID), **AUTHORIZED)
+    assert (decided.event, decided.attempt["status"]) == (Event.CAPTURE_SUCCEEDED, AttemptStatus.FAILED)
+    assert opened(decided) == [(Reason.AMOUNT_MISMATCH, 1100)]
+
+
+def test_a_void_that_meets_money_that_came_once_more_books_it_and_leaves_it_to_a_person() -> None:
+    twice = AmountMismatch("pi_1", 2000, "overpaid")
+    decided = decision_on(twice, new_attempt(Verb.VOID, AttemptStatus.IN_DOUBT), **CAPTURED)
+    assert (decided.event, decided.attempt["status"]) == (Event.CHARGE_DUPLICATED, AttemptStatus.FAILED)
+    assert decided.movements == (Movement(MovementKind.RECEIPT, 2000, "pi_1/2000"),)
+    assert opened(decided) == [(Reason.DUPLICATE, 1000)]

@@ -169,6 +169,14 @@ def test_a_further_capture_of_the_same_authorization_is_booked_by_its_difference
     assert decide(twice, attempt, Approved("pi_1", authorized=1000, captured=900), NOW, POLICY) is None
 
 
+def test_what_is_captured_above_an_authorization_that_is_captured_whole_is_booked_and_left_to_a_person() -> None:
+    attempt = new_attempt(Verb.AUTHORIZE, AttemptStatus.SUCCEEDED)
+    whole = {"state": State.CAPTURED, "authorized": 1000, "captured": 1000, "taken": frozenset({"pi_1"})}
+    decided = decision_on(Approved("pi_1", authorized=1000, captured=1100), attempt, **whole)
+    assert decided.movements == (Movement(MovementKind.CAPTURE, 100, "pi_1/1100"),)
+    assert opened(decided) == [(Reason.AMOUNT_MISMATCH, 1100)]
+
+
 @pytest.mark.parametrize("state", sorted(set(State) - COLLECTED))
 def test_doubt_never_ends_a_payment(state: State) -> None:
     for verb, status in product(Verb, AttemptStatus):
