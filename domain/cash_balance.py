@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from domain.attention import Reason
 from domain.movement import Movement, MovementKind
 
 # Tries of one return before a person is asked again. They take about half an hour; providers keep keys for a day.
 MOST_RETURN_TRIES = 10
+# Stripe forgets a key after a day: a call under it would then give back what has come since.
+_RETURN_LASTS = timedelta(hours=23)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +67,8 @@ def gives_up_return(tries: int) -> bool:
     (False, True)
     """
     return tries >= MOST_RETURN_TRIES
+
+
+def is_return_over(due_at: datetime, now: datetime) -> bool:
+    """Tell whether a return has waited so long for a worker that its key may be forgotten: a person decides again."""
+    return now - due_at >= _RETURN_LASTS

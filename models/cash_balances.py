@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, or_, select, update
 
 from domain.attention import Reason
 from domain.backoff import doubt_delay
-from domain.cash_balance import ShownBalance, change_of, gives_up_return
+from domain.cash_balance import ShownBalance, change_of, gives_up_return, is_return_over
 from domain.comparison import STEPS, Window
 from domain.decision import LEASE
 from domain.errors import Conflict
@@ -26,7 +26,8 @@ from models.task_messages import CASH_BALANCE, TaskMessage, is_due
 
 
 class Reading(NamedTuple):
-    """A balance that a worker reads. `returned`: what to give back before that; None: nothing."""
+    """A balance that a worker reads. `returned`: what to give back before that; None: nothing. `is_over`: it has waited
+    too long to be given back."""
 
     balance_id: str
     fencing_token: int
@@ -35,6 +36,7 @@ class Reading(NamedTuple):
     currency: str
     returned: Money | None
     return_key: str
+    is_over: bool
 
 
 def watch_balance(change: Change, provider: str, customer_token: str, currency: str, user: User) -> None:
@@ -93,7 +95,8 @@ def claim_reading(change: Change, balance_id: str) -> Reading | None:
     token = row.fencing_token + 1
     _write(change.connection, row, fencing_token=token, due_at=change.now + LEASE, published_at=None)
     returned = None if row.return_amount is None else Money(row.return_amount, row.currency)
-    return Reading(row.id, token, row.provider, row.customer_token, row.currency, returned, row.return_key or "")
+    names = (row.id, token, row.provider, row.customer_token, row.currency)
+    return Reading(*names, returned, row.return_key or "", is_return_over(row.due_at, change.now))
 
 
 def book_reading(change: Change, reading: Reading, shown: ShownBalance, refusal: str | None = None) -> None:

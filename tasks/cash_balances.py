@@ -45,6 +45,8 @@ def _give_back(gateway: CashBalanceGateway, reading: Reading) -> str | None:
     """Give back what is asked, if anything is; return why the provider refuses it, if it does."""
     if reading.returned is None:
         return None
+    if reading.is_over:
+        return "waited_too_long"
     try:
         gateway.return_balance(reading.customer_token, reading.returned, reading.return_key)
     except ReturnRefused as refusal:

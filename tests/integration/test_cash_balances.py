@@ -253,6 +253,18 @@ def test_a_return_is_made_once_although_more_money_has_come(system: System) -> N
     assert len(system.provider.call("GET", "/v1/refunds")["data"]) == 1
 
 
+def test_a_return_that_no_worker_repeated_for_a_day_is_left_to_a_person_again(system: System) -> None:
+    """The provider has forgotten its key by then, so that a repeat would give back what has come since."""
+    customer = paid_too_late(system)
+    system.provider.fail("refunds.create", "reset_after")
+    resolve(system, "give_back")
+    send_money(system, customer)
+    system.advance(days=1, hours=1)
+    assert len(system.provider.call("GET", "/v1/refunds")["data"]) == 1
+    [entry] = open_entries(system)
+    assert entry.data["refusal"] == "waited_too_long"
+
+
 def test_a_return_that_stays_unknown_is_left_to_a_person_again(system: System) -> None:
     paid_too_late(system)
     system.provider.fail("refunds.create", "error_before", times=None)
