@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from domain.comparison import HoldFinding, Window, is_given_up
 from domain.disputes import ShownDispute
@@ -25,6 +25,7 @@ from tasks.budget import Budget
 from tasks.execute import attempt_request
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 _ACTOR = "comparison"
 # So many failures in a row: the provider is down, and each further call may take as long as its time-out.
@@ -137,27 +138,33 @@ def _compare(runtime: Runtime, gateway: RefundListing, item: AtRest, *, is_dry_r
     if item.is_hold:
         return _compare_hold(runtime, gateway, item, is_dry_run=is_dry_run)
     request = runtime.change(_ACTOR, _request, item)
-    disputes = gateway.disputes_of(request) if isinstance(gateway, DisputeGateway) else []
-    found = _compare_disputes(runtime, gateway.provider, disputes, is_dry_run=is_dry_run)
     shown = runtime.change(_ACTOR, comparisons.unknown_refunds, gateway.provider, gateway.refunds_of(request))
     if shown and not is_dry_run:
         messages: tuple[TaskMessage, ...] = runtime.change(_ACTOR, comparisons.take_in, gateway.provider, item, shown)
         runtime.publish(messages)
+    found = [f"refund {refund.reference} {type(refund.outcome).__name__.lower()}" for refund in shown]
     if isinstance(gateway, FeeGateway) and not is_dry_run:
         _compare_fees(runtime, gateway, item, request)
-    return found + [f"refund {refund.reference} {type(refund.outcome).__name__.lower()}" for refund in shown]
+    if isinstance(gateway, DisputeGateway):
+        disputes = _read_if_allowed("disputes", item, lambda: gateway.disputes_of(request))
+        found += _compare_disputes(runtime, gateway.provider, disputes, is_dry_run=is_dry_run)
+    return found
 
 
 def _compare_fees(runtime: Runtime, gateway: FeeGateway, item: AtRest, request: AttemptRequest) -> None:
-    """Book the fees that are missing. A key that may not read them stops no other comparison."""
-    if runtime.read(has_fees, item.attempt_id):
-        return
+    """Book the fees that are missing."""
+    if not runtime.read(has_fees, item.attempt_id):
+        shown = _read_if_allowed("fees", item, lambda: gateway.fees_of(request))
+        runtime.change(_ACTOR, comparisons.book_fees, gateway.provider, item, shown)
+
+
+def _read_if_allowed(what: str, item: AtRest, read: Callable[[], list[T]]) -> list[T]:
+    """Return what the provider shows, or nothing: a key that may not read it stops no other comparison."""
     try:
-        shown = gateway.fees_of(request)
+        return read()
     except GatewayError as error:
-        _log.error("the fee of %s cannot be read: %s", item.attempt_id, error)
-        return
-    runtime.change(_ACTOR, comparisons.book_fees, gateway.provider, item, shown)
+        _log.error("the %s of %s cannot be read: %s", what, item.attempt_id, error)
+        return []
 
 
 def _compare_disputes(runtime: Runtime, provider: str, shown: list[ShownDispute], *, is_dry_run: bool) -> list[str]:

@@ -345,11 +345,14 @@ def test_a_fee_may_have_a_currency_of_its_own_and_nothing_else(system: System) -
     assert [row.kind for row in read(system.engine, of_other_currency)] == ["charge"]
 
 
-def test_a_key_that_may_not_read_fees_still_compares_refunds(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("what", ["fees_of", "disputes_of"])
+def test_a_key_that_may_not_read_everything_still_compares_refunds(
+    system: System, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
     def refuse(charge: AttemptRequest) -> None:
         raise GatewayError("permission_missing")
 
-    monkeypatch.setattr(system.gateway, "fees_of", refuse)
+    monkeypatch.setattr(system.gateway, what, refuse)
     hide_events(system)
     system.run(COMPARE)
     paid = [system.pay(f"inv-{number}") for number in range(6)]
