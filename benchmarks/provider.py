@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import json
 import sys
+import time
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -56,7 +57,8 @@ EVENTS, _PAGE = 2_000, 100
 _CLOCK = json.dumps({"offset_seconds": 0})
 _HEAD = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nRequest-Id: req_vcojpPWxDvmXK8tKWGsRnLdp\r\n"
 
-_numbers = itertools.count()
+# Begins with the time: the books refuse an id that a provider which was started before has given out already.
+_numbers = itertools.count(time.time_ns())
 
 
 class Provider(asyncio.Protocol):
