@@ -43,9 +43,8 @@ def count_failure(change: Change, task: str, row_id: str, error: str) -> int:
     if failed is None:
         return 0
     if failed.failures >= MOST_FAILURES:
-        data = {"task": task, "row": row_id, "error": error}
         detail = {"task": task, "row": row_id}
-        open_entry(change, Reason.FAILING_ROW, data=data, detail=detail, **failed.subject)
+        open_entry(change, Reason.FAILING_ROW, data=detail | {"error": error}, detail=detail, **failed.subject)
         if "payment_id" in failed.subject:
             transition.touch(change, failed.subject["payment_id"])
     return failed.failures

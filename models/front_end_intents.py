@@ -14,7 +14,7 @@ from domain.commands import IntentRepeated, Started
 from domain.invoice import require_no_live_payment, require_unpaid
 from domain.money import Money
 from domain.payment import State, Verb
-from domain.payment_methods import PaymentMethod
+from domain.payment_methods import INSTRUMENT, PaymentMethod
 from domain.routing import Choice, RoutingRequest
 from models import transition
 from models.accept_payment import first_attempt, new_payment, store_payment
@@ -81,7 +81,7 @@ def accept_intent(
     require_unpaid(position)
     money = Money(position.outstanding, invoice.currency)
     # The browser brings the instrument, so the request counts as having one.
-    given = frozenset({"payment_method_token"})
+    given = frozenset({INSTRUMENT})
     provider = route(RoutingRequest(PaymentMethod.STRIPE, money, given=given))[0].provider
     failed = _find_failed(connection, invoice, provider, money.minor)
     if failed is not None:
