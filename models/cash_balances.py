@@ -6,17 +6,18 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, or_, select, update
+from sqlalchemy import Connection, Row, select, update
 
 from domain.attention import Reason
 from domain.backoff import doubt_delay
 from domain.cash_balance import ShownBalance, change_of, gives_up_return, is_return_over
-from domain.comparison import STEPS, Window
+from domain.comparison import Window
 from domain.decision import LEASE
 from domain.errors import Conflict
 from domain.money import Money
 from models.attention import close_entries_of_balance, note_refusal, open_entry
 from models.change import Change
+from models.comparisons import reaches_a_step
 from models.movements import book_of_balance
 from models.provider_customers import User, find_owner
 from models.session import insert_new
@@ -77,9 +78,8 @@ def ask_for_readings(
 
 def ask_for_due_readings(change: Change, provider: str, window: Window) -> tuple[TaskMessage, ...]:
     """Make those balances due that a step of the comparison's schedule reaches within a window."""
-    used = cash_balances.c.used_at
-    spans = [(used > window.after - step) & (used <= window.until - step) for step in STEPS]
-    return _make_due(change, (cash_balances.c.provider == provider) & or_(*spans))
+    is_of_provider = cash_balances.c.provider == provider
+    return _make_due(change, is_of_provider & reaches_a_step(cash_balances.c.used_at, window))
 
 
 def ask_for_readings_since(change: Change, provider: str, since: datetime) -> tuple[TaskMessage, ...]:

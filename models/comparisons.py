@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, or_, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Row, or_, select, update
 
 from domain.attention import Reason
 from domain.comparison import (
@@ -64,10 +64,14 @@ def move_position(connection: Connection, provider: str, position: datetime) -> 
 
 def at_rest_due(connection: Connection, provider: str, window: Window) -> list[tuple[datetime, AtRest]]:
     """Return the money that reaches a step of the schedule within a window, and when it does, in this order."""
-    booked = movements.c.booked_at
-    spans = [(booked > window.after - step) & (booked <= window.until - step) for step in STEPS]
-    found = [(step_reached(row.booked_at, window), row) for row in _at_rest(connection, provider, or_(*spans))]
+    is_due = reaches_a_step(movements.c.booked_at, window)
+    found = [(step_reached(row.booked_at, window), row) for row in _at_rest(connection, provider, is_due)]
     return sorted(found, key=lambda due: due[0])
+
+
+def reaches_a_step(since: Column[Any], window: Window) -> ColumnElement[bool]:
+    """Return the condition that a row reaches a step of the schedule within a window."""
+    return or_(*((since > window.after - step) & (since <= window.until - step) for step in STEPS))
 
 
 def at_rest_within(connection: Connection, provider: str, window: Window) -> list[AtRest]:
