@@ -34,7 +34,7 @@ class Lease:
 
 
 class LeaseKeeper:
-    """Renews every lease of the process every five seconds, in one statement."""
+    """Renews every lease of the process every five seconds, in one statement. Its thread ends when no lease is held."""
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self._engine = engine
@@ -51,7 +51,7 @@ class LeaseKeeper:
         with self._lock:
             self._held[attempt_id, fencing_token] = lease
             if self._thread is None:
-                self._thread = threading.Thread(target=self._renew_for_ever, name="leases", daemon=True)
+                self._thread = threading.Thread(target=self._renew_while_held, name="leases", daemon=True)
                 self._thread.start()
         try:
             yield lease
@@ -59,16 +59,18 @@ class LeaseKeeper:
             with self._lock:
                 del self._held[attempt_id, fencing_token]
 
-    def _renew_for_ever(self) -> None:
+    def _renew_while_held(self) -> None:
         while True:
             time.sleep(_RENEW_SECONDS)
             with self._lock:
                 held = dict(self._held)
-            if held:
-                try:
-                    self._renew(held)
-                except Exception as error:  # if this thread died, every call of the process would lose its lease
-                    _log.warning("leases not renewed: %s", type(error).__name__)
+                if not held:
+                    self._thread = None
+                    return
+            try:
+                self._renew(held)
+            except Exception as error:  # if this thread died, every call of the process would lose its lease
+                _log.warning("leases not renewed: %s", type(error).__name__)
 
     def _renew(self, held: dict[tuple[str, int], Lease]) -> None:
         now, renewed_at = self._clock.now(), time.monotonic()

@@ -227,6 +227,17 @@ def test_only_a_lease_that_is_still_held_is_renewed(system: System, monkeypatch:
         assert (held.is_held, lost.is_held) == (True, False)
 
 
+def test_the_thread_that_renews_ends_when_no_lease_is_held(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.leases._RENEW_SECONDS", 0)
+    keeper, before = LeaseKeeper(system.engine, system.clock), set(threading.enumerate())
+    [attempt] = system.attempts(system.pay())
+    for _ in range(2):
+        with keeper.hold(attempt.id, attempt.fencing_token):
+            [thread] = set(threading.enumerate()) - before
+        thread.join(timeout=patient(10))
+        assert not thread.is_alive()
+
+
 class SteppedTime(FrozenTime):
     """A monotonic clock that a test moves; a thread that sleeps wakes up with each step."""
 
