@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
 from gateways.afterpay.settings import AfterpaySettings
-from gateways.base import FrontEndGateway, Gateway, GatewayContext, SavedMethodsGateway
+from gateways.base import Gateway, GatewayContext
+from gateways.capabilities import FrontEndGateway, SavedMethodsGateway
 from gateways.coinbase.settings import CoinbaseSettings
 from gateways.coinbase_commerce.settings import CoinbaseCommerceSettings
 from gateways.klarna.settings import KlarnaSettings

@@ -111,7 +111,7 @@ _stored_customer = (
 # Decisions and attempt requests need no more: each column costs, and personal data stays where it is.
 _UNREAD = {"payer", "metadata", "next_action", "failure_code", "is_captured_later"}
 _UNREAD_OF_ATTEMPT = {
-    *("payment_id", "actor", "code", "decline_class", "decline_code", "advice_code", "network_advice_code"),
+    *("payment_id", "number", "actor", "code", "decline_class", "decline_code", "advice_code", "network_advice_code"),
     *("network_decline_code", "finished_at", "looked_up_at", "visited_at", "param", "message"),
 }
 _payment_columns: list[ColumnElement[Any]] = [column for column in payments.c if column.name not in _UNREAD]

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from gateways.base import CallUnderWay, CustomerLost, KeySpent, SavedMethodsGateway
+from gateways.base import CallUnderWay, CustomerLost, KeySpent
+from gateways.capabilities import SavedMethodsGateway
 from models.provider_customers import User, claim_customer, find_customer, forget_customer, renew_claim, save_customer
 from runtime.runtime import Runtime
 

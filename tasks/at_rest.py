@@ -11,7 +11,8 @@ from typing import NamedTuple, TypeVar
 from domain.comparison import HoldFinding, Window, is_given_up
 from domain.disputes import ShownDispute
 from domain.outcome import InDoubt
-from gateways.base import AttemptRequest, DisputeGateway, FeeGateway, Gateway, GatewayError, RefundListing
+from gateways.base import AttemptRequest, Gateway, GatewayError
+from gateways.capabilities import DisputeGateway, FeeGateway, RefundListing
 from models import comparisons, transition
 from models.cash_balances import ask_for_due_readings
 from models.change import Change

@@ -7,7 +7,8 @@ from celery import shared_task
 from domain.allowed_operations import ACCEPTED
 from domain.outcome import Outcome
 from domain.payment import Verb
-from gateways.base import AcceptingGateway, AttemptRequest, Gateway, SaveReference
+from gateways.base import AttemptRequest, Gateway, SaveReference
+from gateways.capabilities import AcceptingGateway
 from models.task_messages import CAPTURE_VOID_REFUND
 from tasks.execute import execute_attempt
 from tasks.failing_rows import counting_failures

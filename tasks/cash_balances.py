@@ -8,7 +8,8 @@ import logging
 
 from celery import shared_task
 
-from gateways.base import CashBalanceGateway, GatewayError, ReturnRefused
+from gateways.base import GatewayError, ReturnRefused
+from gateways.capabilities import CashBalanceGateway
 from models.cash_balances import Reading, book_reading, claim_reading, postpone_reading
 from models.task_messages import CASH_BALANCE
 from runtime import Runtime

@@ -8,7 +8,8 @@ from functools import partial
 
 from celery import shared_task
 
-from gateways.base import EventListing, Gateway, GatewayError, RefundListing
+from gateways.base import Gateway, GatewayError
+from gateways.capabilities import EventListing, RefundListing
 from models.task_messages import COMPARE
 from runtime import Runtime
 from tasks.at_rest import catch_up_at_rest

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from domain.comparison import LONGEST_WINDOW, Window, events_read_until, next_events_window, next_span
-from gateways.base import EventListing, VerifiedWebhook
+from gateways.base import VerifiedWebhook
+from gateways.capabilities import EventListing
 from gateways.failures import MalformedResponse
 from models.event_lists import events_position, move_events_position, store_listed, stored_events
 from models.session import transact

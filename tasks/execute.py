@@ -18,7 +18,8 @@ from domain.money import Money
 from domain.outcome import WORKER_LOST, InDoubt, NotSent, Outcome
 from domain.payment import AttemptStatus, State, Verb
 from domain.payment_methods import PaymentMethod, needs_payer
-from gateways.base import AttemptRequest, CustomerLost, Gateway, GatewayError, SavedMethodsGateway, SaveReference
+from gateways.base import AttemptRequest, CustomerLost, Gateway, GatewayError, SaveReference
+from gateways.capabilities import SavedMethodsGateway
 from gateways.http import TechnicalFailure, watch_for_failure
 from models import transition
 from models.attempts import schedule_look_up, store_reference

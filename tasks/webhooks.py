@@ -15,7 +15,8 @@ from domain.errors import IllegalTransition, LeaseLost
 from domain.outcome import InDoubt, Outcome
 from domain.payment import AttemptStatus
 from domain.webhook_status import WebhookStatus
-from gateways.base import AttemptRequest, DisputeGateway, GatewayError, SideEvent, WebhookEvent
+from gateways.base import AttemptRequest, GatewayError, SideEvent, WebhookEvent
+from gateways.capabilities import DisputeGateway
 from gateways.failures import MalformedResponse
 from gateways.http import watch_for_failure
 from models import transition

@@ -11,7 +11,8 @@ from domain.money import decimal_text
 from domain.outcome import ActionRequired, NotSent, Outcome
 from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
-from gateways.base import AttemptRequest, CustomerLost, FrontEndGateway, GatewayError
+from gateways.base import AttemptRequest, CustomerLost, GatewayError
+from gateways.capabilities import FrontEndGateway
 from gateways.http import watch_for_failure
 from models import transition
 from models.api_keys import Role

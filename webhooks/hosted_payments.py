@@ -12,7 +12,7 @@ from flask import Blueprint, Response, jsonify
 from domain.errors import Conflict, UnsupportedMethod
 from domain.payment import State, Verb
 from domain.payment_methods import PaymentMethod, providers_of
-from gateways.base import BlockchainGateway
+from gateways.capabilities import BlockchainGateway
 from models.api_keys import Role
 from models.operations import look_up_now
 from models.queries import find_attempt, show_payment

@@ -12,7 +12,8 @@ from flask import Blueprint, Response
 
 from domain.card_number import contains_card_number
 from domain.errors import CardNumberRefused, InvalidRequest, NotFound, UnsupportedMethod
-from gateways.base import CustomerLost, MethodSetup, SavedMethod, SavedMethodsGateway
+from gateways.base import CustomerLost
+from gateways.capabilities import MethodSetup, SavedMethod, SavedMethodsGateway
 from gateways.registry import saved_methods_gateway
 from models.api_keys import Role
 from models.audit import record_event

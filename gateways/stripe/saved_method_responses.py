@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from domain.payment_methods import PaymentMethod
-from gateways.base import SavedMethod
+from gateways.capabilities import SavedMethod
 from gateways.provider_model import ProviderModel, Text
 
 _WALLETS = {"apple_pay": PaymentMethod.APPLE_PAY, "google_pay": PaymentMethod.GOOGLE_PAY}

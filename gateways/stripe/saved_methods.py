@@ -10,7 +10,8 @@ from typing import Any
 
 from domain.errors import InvalidRequest, NotFound
 from domain.payment_methods import PaymentMethod
-from gateways.base import CallUnderWay, CustomerLost, GatewayError, KeySpent, MethodSetup, SavedMethod
+from gateways.base import CallUnderWay, CustomerLost, GatewayError, KeySpent
+from gateways.capabilities import MethodSetup, SavedMethod
 from gateways.failures import CallFailed, FailureKind
 from gateways.json_api import segment
 from gateways.stripe.client import StripeClient

@@ -10,7 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from gateways.base import EventListing, GatewayError
+from gateways.base import GatewayError
+from gateways.capabilities import EventListing
 from gateways.coinbase_commerce.gateway import CoinbaseCommerceGateway
 from gateways.failures import MalformedResponse
 from gateways.paypal.gateway import PayPalGateway

@@ -20,7 +20,8 @@ from domain.outcome import (
     Pending,
 )
 from domain.payment import Verb
-from gateways.base import AttemptRequest, FrontEndGateway, Gateway, GatewayError
+from gateways.base import AttemptRequest, Gateway, GatewayError
+from gateways.capabilities import FrontEndGateway
 from gateways.http import watch_for_failure
 from stack.process import free_port
 

@@ -13,7 +13,8 @@ import requests
 from domain.errors import InvalidRequest, NotFound
 from domain.outcome import Approved, NotSent
 from domain.payment_methods import PaymentMethod
-from gateways.base import CallUnderWay, CustomerLost, GatewayError, KeySpent, SavedMethod, SavedMethodsGateway
+from gateways.base import CallUnderWay, CustomerLost, GatewayError, KeySpent
+from gateways.capabilities import SavedMethod, SavedMethodsGateway
 from gateways.stripe.gateway import StripeGateway
 from sandbox.server import RunningSandbox
 from stack.process import free_port

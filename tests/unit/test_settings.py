@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateways.base import FrontEndGateway
+from gateways.capabilities import FrontEndGateway
 from gateways.registry import PROVIDERS
 from stack.credentials import sandbox_credentials
 from worker.configuration_page import variables

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from domain.comparison import Window
-from gateways.base import EventListing, Gateway, GatewayError, RefundListing, VerifiedWebhook
+from gateways.base import Gateway, GatewayError, VerifiedWebhook
+from gateways.capabilities import EventListing, RefundListing
 from models.cash_balances import ask_for_readings_since
 from models.comparisons import AtRest
 from runtime import Runtime
