@@ -144,26 +144,26 @@ def lock_hold(change: Change, hold: AtRest) -> Row[Any] | None:
     return row if stands and not has_operation_in_flight(change.connection, row.id) else None
 
 
-def judge_hold(change: Change, hold: AtRest, fencing_token: int, shown: Outcome) -> HoldFinding:
-    """Return what the provider's look-up means for a hold. One that was written meanwhile agrees."""
+def take_in_hold(
+    change: Change, hold: AtRest, fencing_token: int, shown: Outcome, *, is_dry_run: bool
+) -> tuple[HoldFinding, tuple[TaskMessage, ...]]:
+    """Book what became of a hold beside Celeriac, or leave it to a person, unless `is_dry_run`.
+
+    Return what the provider's look-up means for the hold, and what to publish after the commit. A hold that was written
+    since the look-up began agrees."""
     row = lock_hold(change, hold)
     if row is None or row.attempt_fencing_token != fencing_token:
-        return HoldFinding.AGREES
-    return _judge(change, row, shown)
-
-
-def book_hold(change: Change, hold: AtRest, fencing_token: int, shown: Outcome) -> tuple[TaskMessage, ...]:
-    """Book what became of a hold beside Celeriac, or leave it to a person; return what to publish after the commit."""
-    row = lock_hold(change, hold)
-    if row is None or row.attempt_fencing_token != fencing_token:
-        return ()
-    if _judge(change, row, shown) is HoldFinding.CONTRADICTS:
+        return HoldFinding.AGREES, ()
+    finding = _judge(change, row, shown)
+    if is_dry_run or finding is HoldFinding.AGREES:
+        return finding, ()
+    if finding is HoldFinding.CONTRADICTS:
         data = {"attempt": row.attempt_id, "provider": row.attempt_provider, "shown": type(shown).__name__.lower()}
         amount, currency = row.authorized, row.currency
         open_entry(change, Reason.HOLD_CONTRADICTING, payment_id=row.id, amount=amount, currency=currency, data=data)
         transition.touch(change, row.id)
-        return ()
-    return transition.apply(change, row, shown, fencing_token).messages
+        return finding, ()
+    return finding, transition.apply(change, row, shown, fencing_token).messages
 
 
 def _judge(change: Change, row: Row[Any], shown: Outcome) -> HoldFinding:

@@ -184,12 +184,12 @@ def _compare_hold(runtime: Runtime, gateway: Gateway, hold: AtRest, *, is_dry_ru
     shown = gateway.retrieve(request)
     if isinstance(shown, InDoubt):
         raise GatewayError(shown.reason)
-    finding: HoldFinding = runtime.change(_ACTOR, comparisons.judge_hold, hold, fencing_token, shown)
-    if finding is HoldFinding.AGREES:
-        return []
-    if not is_dry_run:
-        runtime.publish(runtime.change(_ACTOR, comparisons.book_hold, hold, fencing_token, shown))
-    return [f"hold {finding}"]
+    taken_in: tuple[HoldFinding, tuple[TaskMessage, ...]] = runtime.change(
+        _ACTOR, comparisons.take_in_hold, hold, fencing_token, shown, is_dry_run=is_dry_run
+    )
+    finding, messages = taken_in
+    runtime.publish(messages)
+    return [] if finding is HoldFinding.AGREES else [f"hold {finding}"]
 
 
 def _hold_request(change: Change, hold: AtRest) -> tuple[AttemptRequest, int] | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, String, Table
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, ColumnElement, ForeignKey, Index, String, Table
 
 from models.tables.base import Instant, Json, metadata
 
@@ -29,40 +31,18 @@ attention = Table(
     Column("closed_by", String(120)),
 )
 
+
+def _one_open(subject: str, column: Column[Any], condition: ColumnElement[bool]) -> None:
+    name, columns = f"uq_attention_one_open_of_{subject}", (column, attention.c.reason)
+    Index(name, *columns, unique=True, postgresql_where=condition, sqlite_where=condition)
+
+
 # One open entry at most of a subject and a reason. The first index serves the list as well.
 _is_open = attention.c.closed_at.is_(None)
-Index(
-    "uq_attention_one_open_of_payment",
-    attention.c.payment_id,
-    attention.c.reason,
-    unique=True,
-    postgresql_where=_is_open,
-    sqlite_where=_is_open,
-)
-_is_open_of_webhook = _is_open & attention.c.webhook_event_id.is_not(None)
-Index(
-    "uq_attention_one_open_of_webhook_event",
-    attention.c.webhook_event_id,
-    attention.c.reason,
-    unique=True,
-    postgresql_where=_is_open_of_webhook,
-    sqlite_where=_is_open_of_webhook,
-)
-_is_open_of_provider = _is_open & attention.c.provider.is_not(None)
-Index(
-    "uq_attention_one_open_of_provider",
-    attention.c.provider,
-    attention.c.reason,
-    unique=True,
-    postgresql_where=_is_open_of_provider,
-    sqlite_where=_is_open_of_provider,
-)
-_is_open_of_balance = _is_open & attention.c.cash_balance_id.is_not(None)
-Index(
-    "uq_attention_one_open_of_cash_balance",
-    attention.c.cash_balance_id,
-    attention.c.reason,
-    unique=True,
-    postgresql_where=_is_open_of_balance,
-    sqlite_where=_is_open_of_balance,
-)
+_one_open("payment", attention.c.payment_id, _is_open)
+for _subject, _column in (
+    ("webhook_event", attention.c.webhook_event_id),
+    ("provider", attention.c.provider),
+    ("cash_balance", attention.c.cash_balance_id),
+):
+    _one_open(_subject, _column, _is_open & _column.is_not(None))
