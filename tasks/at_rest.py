@@ -19,10 +19,11 @@ from models.comparisons import AtRest
 from models.disputes import apply_dispute, changed_disputes
 from models.movements import has_fees
 from models.session import transact
-from models.task_messages import TaskMessage
+from models.task_messages import COMPARE, TaskMessage
 from runtime import Runtime
 from tasks.budget import Budget
 from tasks.execute import attempt_request
+from tasks.failing_rows import counting_failures
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -113,7 +114,7 @@ def compare_at_rest(
         if in_a_row == _MOST_FAILURES or (budget is not None and budget.is_spent):
             return counts._replace(is_cut=True)
         try:
-            found = _compare(runtime, gateway, item, is_dry_run=is_dry_run)
+            found = _compare_counted(runtime, gateway, item, is_dry_run=is_dry_run)
         except Exception as error:
             in_a_row += 1
             counts = counts._replace(failed=counts.failed + 1)
@@ -132,6 +133,19 @@ def compare_at_rest(
 
 def _reason(error: Exception) -> str:
     return str(error) if isinstance(error, GatewayError) else type(error).__name__
+
+
+def _compare_counted(runtime: Runtime, gateway: RefundListing, item: AtRest, *, is_dry_run: bool) -> list[str]:
+    """Compare one attempt. A bug of ours is counted, and a person is asked after a few; a failing provider is not."""
+    try:
+        return _compare(runtime, gateway, item, is_dry_run=is_dry_run)
+    except GatewayError:
+        raise
+    except Exception:
+        if is_dry_run:
+            raise
+        with counting_failures(runtime, COMPARE, item.attempt_id):
+            raise
 
 
 def _compare(runtime: Runtime, gateway: RefundListing, item: AtRest, *, is_dry_run: bool) -> list[str]:
