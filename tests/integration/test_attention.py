@@ -64,7 +64,7 @@ def test_money_that_was_taken_twice_is_given_back_by_one_decision(
     assert reasons(system) == ["duplicate"]
     [entry] = entries(system)
     assert (entry.reason, entry.payment_id, entry.amount, entry.currency) == ("duplicate", payment_id, AMOUNT, "EUR")
-    assert [line for line in caplog.messages if line.startswith(f"attention {entry.id}")] != []
+    assert len([line for line in caplog.messages if line.startswith(f"attention {entry.id}")]) == 1
 
     response = resolve(system, "give_back")
     assert (response.status_code, response.json["closed_at"]) == (202, None)
