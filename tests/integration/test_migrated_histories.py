@@ -1,4 +1,4 @@
-"""Payments of an earlier release, whose provider goes on: what it shows later completes the derived movements, and books
+"""Payments of an earlier release, whose provider goes on: what it shows later completes the derived movements and books
 nothing twice."""
 
 from __future__ import annotations
