@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 
-from domain.comparison import HoldFinding, Window, is_given_up
+from domain.comparison import HoldFinding, Window, is_given_up, is_refused_by_what_others_did
 from domain.disputes import ShownDispute
-from domain.outcome import InDoubt
+from domain.outcome import InDoubt, Outcome
 from gateways.base import AttemptRequest, DisputeGateway, FeeGateway, Gateway, GatewayError, RefundListing
 from models import comparisons, transition
 from models.cash_balances import ask_for_due_readings
@@ -94,6 +94,13 @@ def compare_since(
             after = day.until
 
     return compare_at_rest(runtime, gateway, items(), is_dry_run=is_dry_run, tell=tell)
+
+
+def compare_if_refused(runtime: Runtime, provider: str, attempt: AttemptRequest, outcome: Outcome) -> None:
+    """Compare the money of a payment at once if its provider has refused to capture, void or refund it."""
+    gateway = runtime.gateways.get(provider)
+    if isinstance(gateway, RefundListing) and is_refused_by_what_others_did(attempt.verb, outcome):
+        compare_at_rest(runtime, gateway, runtime.read(comparisons.at_rest_beside, provider, attempt.attempt_id))
 
 
 def compare_at_rest(
