@@ -27,6 +27,7 @@ class Reason(StrEnum):
     DISPUTE = "dispute"  # a bank has taken money, or may take it; evidence is wanted in time
     REFUND_ELSEWHERE = "refund_elsewhere"  # somebody gave money back beside Celeriac
     HOLD_CONTRADICTING = "hold_contradicting"  # the provider shows of held money what cannot follow from the books
+    CHARGE_CONTRADICTING = "charge_contradicting"  # the provider shows no money of a charge that is booked as taken
     CREDENTIALS_REFUSED = "credentials_refused"  # a provider does not accept our key
     UNMATCHED_RECEIPT = "unmatched_receipt"  # a customer's money fits no payment
     FAILING_ROW = "failing_row"  # a bug of our own stops a task again and again
@@ -57,6 +58,7 @@ ACTIONS: dict[Reason, tuple[Action, ...]] = {
     Reason.DISPUTE: (Action.CLOSE,),
     Reason.REFUND_ELSEWHERE: (Action.CLOSE,),
     Reason.HOLD_CONTRADICTING: (Action.CLOSE,),
+    Reason.CHARGE_CONTRADICTING: (Action.CLOSE,),
     Reason.CREDENTIALS_REFUSED: (Action.LOOK_AGAIN, Action.CLOSE),
     Reason.UNMATCHED_RECEIPT: (Action.GIVE_BACK, Action.CLOSE),
     Reason.FAILING_ROW: (Action.LOOK_AGAIN, Action.CLOSE),
@@ -73,6 +75,7 @@ OPENED_BY: dict[Event, Reason] = {
     Event.REVIEW_REQUIRED: Reason.REVIEW,
     Event.AMOUNT_MISMATCHED: Reason.AMOUNT_MISMATCH,
     Event.CHARGE_DUPLICATED: Reason.DUPLICATE,
+    Event.CHARGE_CONTRADICTED: Reason.CHARGE_CONTRADICTING,
     Event.DUPLICATE_REFUND_REVERSED: Reason.DUPLICATE,
     Event.VOID_FAILED: Reason.VOID_REFUSED,
     Event.CAPTURE_FAILED: Reason.CAPTURE_REFUSED,

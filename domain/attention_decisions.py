@@ -54,7 +54,7 @@ def _at_stake(context: DecisionContext, decision: Decision, reason: Reason) -> i
             return taken_twice(after["duplicated"], after["received"], after["captured"])
         case Reason.AMOUNT_MISMATCH if decision.event is Event.AMOUNT_MISMATCHED:
             return after["received"] or after["authorized"]
-        case Reason.AMOUNT_MISMATCH:
+        case Reason.AMOUNT_MISMATCH | Reason.CHARGE_CONTRADICTING:
             return after["captured"]
     return payment.amount if context.given_attempt is None else context.given_attempt.amount
 

@@ -138,7 +138,7 @@ def book_approval(context: DecisionContext, outcome: Approved) -> Decision | Non
         is_early = outcome.may_still_charge and context.attempt.lookups < LOOKUPS_THAT_OUTLAST_A_CALL
         if is_early and context.state in _UNDECIDED:
             return context.doubt(Event.CHARGE_IN_DOUBT)
-        return end_by_provider(context, outcome)
+        return _contradiction(context, outcome.reference) or end_by_provider(context, outcome)
     if outcome.captured and not context.payment.taken.isdisjoint((context.attempt.id, outcome.reference)):
         # The same money, perhaps booked by another attempt, such as a void that came too late.
         further = book_further_capture(context, outcome)
@@ -278,13 +278,23 @@ def _decline(context: DecisionContext, decline: Decline, reference: str | None) 
     if context.payment.holds_authorization and context.attempt.status is AttemptStatus.SUCCEEDED:
         return _withdraw_authorization(context, decline, reference)
     if context.state in COLLECTED | CLOSED_UNPAID | IN_DUNNING | {State.AUTHORIZED}:
-        return None
+        return _contradiction(context, reference)
     if context.payment.is_client_confirmed:
         # The front end may try another card on the same intent, so the payment stays open.
         return _require_action(context, ActionRequired(reference or ""))
     finished = context.finish_declined(decline, reference)
     code = decline.decline_code or decline.code
     return end_unpaid(context, finished, decline.decline_class, code, Event.CHARGE_DECLINED)
+
+
+def _contradiction(context: DecisionContext, reference: str | None) -> Decision | None:
+    """Leave to a person that the provider shows no money of a charge that is booked as taken. None if it is not.
+
+    A bank that takes money back opens a dispute, which says how much and why; nothing is booked without one."""
+    attempt = context.attempt
+    is_booked = not context.payment.taken.isdisjoint((attempt.id, reference))
+    is_taken = context.state in COLLECTED and attempt.status is AttemptStatus.SUCCEEDED and is_booked
+    return Decision(Event.CHARGE_CONTRADICTED) if is_taken and attempt.verb.is_collecting else None
 
 
 def _withdraw_authorization(context: DecisionContext, decline: Decline, reference: str | None) -> Decision | None:

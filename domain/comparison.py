@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from domain.money import Money
 from domain.movement import Movement, MovementKind
-from domain.outcome import Approved, Declined, Outcome, Pending
-from domain.payment import COLLECTED, AttemptStatus, State
+from domain.outcome import Approved, Declined, NotSent, Outcome, Pending
+from domain.payment import COLLECTED, AttemptStatus, State, Verb
 
 # So long after money was booked. Refunds and disputes become rare with time, and Afterpay refunds nothing after 120
 # days.
@@ -106,6 +106,17 @@ def is_refund_news(known: AttemptStatus | None, shown: Outcome) -> bool:
     """
     has_failed = isinstance(shown, Declined)
     return has_failed if known is AttemptStatus.SUCCEEDED else known is None and not has_failed
+
+
+def is_refused_by_what_others_did(verb: Verb, outcome: Outcome | None) -> bool:
+    """Tell whether a provider refuses to capture, void or refund for good, perhaps because somebody else has done it.
+
+    >>> from domain.outcome import NotSent
+    >>> is_refused_by_what_others_did(Verb.REFUND, NotSent("fully_refunded", is_retryable=False))
+    True
+    """
+    is_final = isinstance(outcome, Declined) or (isinstance(outcome, NotSent) and not outcome.is_retryable)
+    return is_final and not verb.is_collecting
 
 
 class HoldFinding(StrEnum):

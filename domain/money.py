@@ -16,9 +16,25 @@ from domain.errors import InvalidAmount, UnknownCurrency
 _PLAIN = re.compile(r"\d{1,14}(?:\.\d{1,6})?", re.ASCII)
 
 
+# ISO 4217 of 2026-01-01 by decimals, and what left it since 2023 (list three: ANG BGN CUC HRK SLL ZWL). The list loses
+# codes every year; what is stored in one is read by this table.
+_ONCE_LISTED = {
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    2: "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE "
+    "CHF CHW CNY COP COU CRC CUC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD "
+    "HNL HRK HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP "
+    "MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR "
+    "SDG SEK SGD SHP SLE SLL SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED "
+    "VES WST XAD XCD XCG YER ZAR ZMW ZWG ZWL",
+    3: "BHD IQD JOD KWD LYD OMR TND",
+    4: "CLF UYW",
+}
+_DECIMALS = {code: digits for digits, codes in _ONCE_LISTED.items() for code in codes.split()}
+
+
 @cache
 def exponent(currency: str) -> int:
-    """Return the number of decimals that ISO 4217 gives the currency. Raises UnknownCurrency.
+    """Return the number of decimals that ISO 4217 gives a currency for new payments. Raises UnknownCurrency.
 
     >>> exponent("EUR"), exponent("JPY"), exponent("KWD")
     (2, 0, 3)
@@ -32,6 +48,16 @@ def exponent(currency: str) -> int:
     return int(digits)
 
 
+def decimals(currency: str) -> int:
+    """Return the number of decimals of a currency, also after it has left the list. Raises UnknownCurrency.
+
+    >>> decimals("EUR"), decimals("BGN"), decimals("JPY")
+    (2, 2, 0)
+    """
+    digits = _DECIMALS.get(currency)
+    return exponent(currency) if digits is None else digits
+
+
 @dataclass(frozen=True, slots=True, order=False)
 class Money:
     """An amount in minor units (cents, fils, yen) of one currency."""
@@ -43,6 +69,8 @@ class Money:
     def parse(cls, amount: str | int | Decimal, currency: str) -> Money:
         """Parse a decimal string, an integer or a Decimal. Raises InvalidAmount for what the currency cannot express.
 
+        Whether new payments may be made in the currency is asked where a request is read.
+
         >>> Money.parse("12.30", "EUR")
         Money(minor=1230, currency='EUR')
         >>> Money.parse("12.5", "JPY")
@@ -50,7 +78,7 @@ class Money:
         ...
         domain.errors.InvalidAmount: amount has more decimals than JPY has (0)
         """
-        digits = exponent(currency)
+        digits = decimals(currency)
         text = _written_out(amount)
         if isinstance(amount, bool | float) or not _PLAIN.fullmatch(text):
             raise InvalidAmount('amount must be a positive decimal such as "12.30"')
@@ -93,7 +121,7 @@ def decimal_text(minor: int, currency: str) -> str:
     >>> decimal_text(1230, "EUR"), decimal_text(5, "JPY"), decimal_text(1, "KWD"), decimal_text(-30, "EUR")
     ('12.30', '5', '0.001', '-0.30')
     """
-    digits = exponent(currency)
+    digits = decimals(currency)
     if not digits:
         return str(minor)
     whole, fraction = divmod(abs(minor), 10**digits)

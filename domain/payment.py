@@ -89,6 +89,7 @@ class Event(StrEnum):
     CHARGE_FAILED = "charge_failed"
     CHARGE_WITHDRAWN = "charge_withdrawn"
     CHARGE_DUPLICATED = "charge_duplicated"
+    CHARGE_CONTRADICTED = "charge_contradicted"
     DUPLICATE_REFUND_REQUESTED = "duplicate_refund_requested"
     DUPLICATE_REFUNDED = "duplicate_refunded"
     DUPLICATE_REFUND_REVERSED = "duplicate_refund_reversed"
@@ -179,6 +180,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     # the provider's books win: a charge that surfaces late is booked
     **_from(CLOSED_UNPAID | IN_DUNNING, Event.CHARGE_APPROVED, State.CAPTURED),
     **_staying(tuple(sorted(COLLECTED)), Event.CHARGE_DUPLICATED),
+    **_staying(tuple(sorted(COLLECTED)), Event.CHARGE_CONTRADICTED),
     # also of a payment that was reversed meanwhile, and is perhaps collected again
     **_staying(
         tuple(State),

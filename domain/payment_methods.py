@@ -75,6 +75,13 @@ class Capability:
         """Return the largest amount that can be charged, in minor units."""
         return self.maxima.get(currency, self.maximum)
 
+    def step_problem(self, money: Money) -> InvalidAmount | None:
+        """Return why this provider can move no such amount, not even as a part of another one; None if it can."""
+        step = self.steps.get(money.currency, 1)
+        if not money.minor % step:
+            return None
+        return InvalidAmount(f"{self.provider} takes {money.currency} in steps of {decimal_text(step, money.currency)}")
+
     def problem(self, money: Money, *, is_capture_later: bool) -> UnsupportedMethod | InvalidAmount | None:
         """Return why this provider cannot take the amount, with what to send instead; None if it can."""
         currency = money.currency
@@ -82,8 +89,8 @@ class Capability:
             return UnsupportedMethod(f"{self.method} works only in {', '.join(sorted(self.currencies or ()))}")
         if is_capture_later and not self.is_capturable_later:
             return UnsupportedMethod(f"{self.method} cannot be authorized now and captured later; send capture: true")
-        if money.minor % (step := self.steps.get(currency, 1)):
-            return InvalidAmount(f"{self.provider} takes {currency} in steps of {decimal_text(step, currency)}")
+        if (problem := self.step_problem(money)) is not None:
+            return problem
         if money.minor > self.most(currency):
             text = decimal_text(self.most(currency), currency)
             return InvalidAmount(f"amount is above {text} {currency}, the most that {self.provider} takes")
@@ -298,3 +305,20 @@ def providers_of(*methods: PaymentMethod) -> frozenset[str]:
 def capabilities(method: PaymentMethod, table: Iterable[Capability] = CAPABILITIES) -> list[Capability]:
     """Return the capabilities for a method, the preferred provider first."""
     return [capability for capability in table if capability.method is method]
+
+
+def require_possible_part(provider: str, method: PaymentMethod, part: Money, whole: int) -> None:
+    """Refuse to capture or refund a part that the provider cannot move. `whole`: all that is left, which it can.
+
+    Raises InvalidAmount.
+
+    >>> require_possible_part("stripe", PaymentMethod.CREDIT_CARD, Money(5, "KWD"), 12340)
+    Traceback (most recent call last):
+    ...
+    domain.errors.InvalidAmount: stripe takes KWD in steps of 0.010
+    """
+    if part.minor == whole:
+        return
+    for one in capabilities(method):
+        if one.provider == provider and (problem := one.step_problem(part)) is not None:
+            raise problem

@@ -80,6 +80,12 @@ def at_rest_within(connection: Connection, provider: str, window: Window) -> lis
     return _at_rest(connection, provider, (booked > window.after) & (booked <= window.until))
 
 
+def at_rest_beside(connection: Connection, provider: str, attempt_id: str) -> list[AtRest]:
+    """Return the money of the payment of an attempt."""
+    payment_id = select(attempts.c.payment_id).where(attempts.c.id == attempt_id).scalar_subquery()
+    return _at_rest(connection, provider, movements.c.payment_id == payment_id)
+
+
 def _at_rest(connection: Connection, provider: str, is_meant: Any) -> list[AtRest]:
     is_same = (attempts.c.payment_id == movements.c.payment_id) & (
         attempts.c.provider_reference == movements.c.provider_id

@@ -10,7 +10,6 @@ from domain.attention import MOST_FAILURES, Reason
 from domain.backoff import failure_delay
 from domain.claiming import is_being_sent
 from domain.decision import LEASE
-from domain.payment import AttemptStatus
 from models import transition
 from models.attempts import count_attempt_failure, postpone
 from models.attention import open_entry
@@ -21,6 +20,7 @@ from models.task_messages import (
     CAPTURE_VOID_REFUND,
     CASH_BALANCE,
     CHARGE,
+    COMPARE,
     DUNNING,
     RECONCILE,
     WEBHOOK,
@@ -58,7 +58,7 @@ def run_again(change: Change, task: str, row_id: str) -> TaskMessage | None:
 def _count_of_attempt(change: Change, attempt_id: str) -> _Failed | None:
     locked = transition.lock_attempt(change.connection, attempt_id)
     failures, due_at = locked.attempt_failures + 1, locked.attempt_due_at
-    if due_at is not None and not is_being_sent(AttemptStatus(locked.attempt_status), due_at, change.now):
+    if due_at is not None and not is_being_sent(locked.attempt_status, due_at, change.now):
         due_at = change.now + failure_delay(failures)  # a lease ends when it does: its worker may live
     count_attempt_failure(change.connection, locked, failures, due_at)
     subject = {"payment_id": locked.id, "amount": locked.attempt_amount, "currency": locked.currency}
@@ -95,7 +95,7 @@ def _count_of_balance(change: Change, balance_id: str) -> _Failed | None:
 
 def _run_attempt(change: Change, attempt_id: str) -> TaskMessage | None:
     locked = transition.lock_attempt(change.connection, attempt_id)
-    status, due_at = AttemptStatus(locked.attempt_status), locked.attempt_due_at
+    status, due_at = locked.attempt_status, locked.attempt_due_at
     if due_at is None or due_at <= change.now + LEASE or is_being_sent(status, due_at, change.now):
         return None  # a worker may hold it; it is due soon by itself
     postpone(change.connection, attempt_id, change.now)
@@ -110,7 +110,8 @@ def _run_case(change: Change, payment_id: str) -> TaskMessage | None:
     return TaskMessage(DUNNING, payment_id)
 
 
-_OF_ATTEMPTS = (CHARGE, CAPTURE_VOID_REFUND, RECONCILE)
+# An attempt whose money cannot be compared is at rest: it is counted as any attempt, and has no due date to move.
+_OF_ATTEMPTS = (CHARGE, CAPTURE_VOID_REFUND, RECONCILE, COMPARE)
 _COUNTERS: dict[str, Callable[[Change, str], _Failed | None]] = {
     **dict.fromkeys(_OF_ATTEMPTS, _count_of_attempt),
     DUNNING: _count_of_case,

@@ -29,7 +29,7 @@ from domain.invoice import require_still_owed
 from domain.money import Money, decimal_text
 from domain.outcome import Approved
 from domain.payment import IN_FLIGHT, UNFINISHED, AttemptStatus, State, Verb
-from domain.payment_methods import PaymentMethod, is_recorded_by_operator
+from domain.payment_methods import PaymentMethod, is_recorded_by_operator, require_possible_part
 from models import transition
 from models.attempts import add_attempt, bring_look_up_forward, has_attempt_in_flight, has_operation_in_flight
 from models.change import Change
@@ -230,13 +230,16 @@ def _record_refund(change: Change, row: Row[Any], request: RecordPayment) -> Non
 
 
 def _amount(requested: Any, row: Row[Any], most: int, what: str) -> int:
-    """Return the requested amount in minor units, by default all there is. Raises AmountAboveOpen."""
+    """Return the requested amount in minor units, by default all there is.
+
+    Raises AmountAboveOpen, or InvalidAmount for a part that the provider cannot move."""
     minor = most if requested is None else Money.parse(requested, row.currency).minor
     if most <= 0:
         raise AmountAboveOpen(f"nothing is {what}")
     if minor > most:
         left = decimal_text(most, row.currency)
         raise AmountAboveOpen(f"{left} {row.currency} is {what}; send that or less")
+    require_possible_part(row.provider, PaymentMethod(row.method), Money(minor, row.currency), most)
     return minor
 
 

@@ -33,6 +33,7 @@ QUEUE_OF_TASK = {
     COMPARE: "upkeep",
 }
 DEFAULT_QUEUE = "upkeep"
+_COLLECTING = frozenset(verb for verb in Verb if verb.is_collecting)
 
 
 class TaskMessage(NamedTuple):
@@ -43,10 +44,12 @@ class TaskMessage(NamedTuple):
 
 
 def message_for_attempt(attempt_id: str, verb: str, status: str = AttemptStatus.DUE) -> TaskMessage:
-    """Return the message for an attempt: a due one is sent to the provider, any other is looked up there."""
-    if may_look_up(AttemptStatus(status)):
+    """Return the message for an attempt: a due one is sent to the provider, any other is looked up there.
+
+    Never raises, because one row must not stop a sweep: a word that nobody knows fails in the task of its own row."""
+    if may_look_up(status):
         return TaskMessage(RECONCILE, attempt_id)
-    return TaskMessage(CHARGE if Verb(verb).is_collecting else CAPTURE_VOID_REFUND, attempt_id)
+    return TaskMessage(CHARGE if verb in _COLLECTING else CAPTURE_VOID_REFUND, attempt_id)
 
 
 def is_due(due_at: datetime | None, published_at: datetime | None, now: datetime) -> bool:

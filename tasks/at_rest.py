@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 
-from domain.comparison import HoldFinding, Window, is_given_up
+from domain.comparison import HoldFinding, Window, is_given_up, is_refused_by_what_others_did
 from domain.disputes import ShownDispute
-from domain.outcome import InDoubt
+from domain.outcome import InDoubt, Outcome
 from gateways.base import AttemptRequest, Gateway, GatewayError
 from gateways.capabilities import DisputeGateway, FeeGateway, RefundListing
 from models import comparisons, transition
@@ -20,10 +20,11 @@ from models.comparisons import AtRest
 from models.disputes import apply_dispute, changed_disputes
 from models.movements import has_fees
 from models.session import transact
-from models.task_messages import TaskMessage
+from models.task_messages import COMPARE, TaskMessage
 from runtime import Runtime
 from tasks.budget import Budget
 from tasks.execute import attempt_request
+from tasks.failing_rows import counting_failures
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -96,6 +97,13 @@ def compare_since(
     return compare_at_rest(runtime, gateway, items(), is_dry_run=is_dry_run, tell=tell)
 
 
+def compare_if_refused(runtime: Runtime, provider: str, attempt: AttemptRequest, outcome: Outcome) -> None:
+    """Compare the money of a payment at once if its provider has refused to capture, void or refund it."""
+    gateway = runtime.gateways.get(provider)
+    if isinstance(gateway, RefundListing) and is_refused_by_what_others_did(attempt.verb, outcome):
+        compare_at_rest(runtime, gateway, runtime.read(comparisons.at_rest_beside, provider, attempt.attempt_id))
+
+
 def compare_at_rest(
     runtime: Runtime,
     gateway: RefundListing,
@@ -114,7 +122,7 @@ def compare_at_rest(
         if in_a_row == _MOST_FAILURES or (budget is not None and budget.is_spent):
             return counts._replace(is_cut=True)
         try:
-            found = _compare(runtime, gateway, item, is_dry_run=is_dry_run)
+            found = _compare_counted(runtime, gateway, item, is_dry_run=is_dry_run)
         except Exception as error:
             in_a_row += 1
             counts = counts._replace(failed=counts.failed + 1)
@@ -133,6 +141,19 @@ def compare_at_rest(
 
 def _reason(error: Exception) -> str:
     return str(error) if isinstance(error, GatewayError) else type(error).__name__
+
+
+def _compare_counted(runtime: Runtime, gateway: RefundListing, item: AtRest, *, is_dry_run: bool) -> list[str]:
+    """Compare one attempt. A bug of ours is counted, and a person is asked after a few; a failing provider is not."""
+    try:
+        return _compare(runtime, gateway, item, is_dry_run=is_dry_run)
+    except GatewayError:
+        raise
+    except Exception:
+        if is_dry_run:
+            raise
+        with counting_failures(runtime, COMPARE, item.attempt_id):
+            raise
 
 
 def _compare(runtime: Runtime, gateway: RefundListing, item: AtRest, *, is_dry_run: bool) -> list[str]:

@@ -10,6 +10,7 @@ from domain.payment import Verb
 from gateways.base import AttemptRequest, Gateway, SaveReference
 from gateways.capabilities import AcceptingGateway
 from models.task_messages import CAPTURE_VOID_REFUND
+from tasks.at_rest import compare_if_refused
 from tasks.execute import execute_attempt
 from tasks.failing_rows import counting_failures
 from tasks.payment_task import PaymentTask
@@ -19,7 +20,9 @@ from tasks.payment_task import PaymentTask
 def capture_void_refund(self: PaymentTask, attempt_id: str) -> None:
     """Carry out one due capture, void or refund."""
     with counting_failures(self.runtime, CAPTURE_VOID_REFUND, attempt_id):
-        execute_attempt(self.runtime, attempt_id, "operation", _call)
+        executed = execute_attempt(self.runtime, attempt_id, "operation", _call)
+    if executed is not None:
+        compare_if_refused(self.runtime, *executed)
 
 
 def _call(gateway: Gateway, attempt: AttemptRequest, save_reference: SaveReference) -> Outcome:

@@ -10,7 +10,6 @@ from typing import NamedTuple
 from domain.comparison import LONGEST_WINDOW, Window, events_read_until, next_events_window, next_span
 from gateways.base import VerifiedWebhook
 from gateways.capabilities import EventListing
-from gateways.failures import MalformedResponse
 from models.event_lists import events_position, move_events_position, store_listed, stored_events
 from models.session import transact
 from runtime import Runtime
@@ -84,8 +83,9 @@ def _missing(runtime: Runtime, gateway: EventListing, page: list[VerifiedWebhook
 def _concerns_payments(gateway: EventListing, event: VerifiedWebhook) -> bool:
     try:
         return gateway.read_webhook(event.payload) is not None
-    except MalformedResponse:
-        return True  # stored, so that a person can read it
+    except Exception:
+        # Stored all the same: a person can read it, or its own task counts a bug of ours. No event stops the others.
+        return True
 
 
 def _store(runtime: Runtime, provider: str, events: list[VerifiedWebhook], now: datetime) -> None:

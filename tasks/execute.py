@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, case, select
 
@@ -45,21 +45,32 @@ Screen = Callable[[Change, Row[Any]], FraudDecision | None]
 Call = Callable[[Gateway, AttemptRequest, SaveReference], Outcome]
 
 
-def execute_attempt(runtime: Runtime, attempt_id: str, stage: str, call: Call, screen: Screen | None = None) -> None:
-    """Send a due attempt to its provider once, however often its message comes. `stage` names the failpoints."""
+class Executed(NamedTuple):
+    """An attempt that was sent to its provider, and the outcome, which is recorded."""
+
+    provider: str
+    attempt: AttemptRequest
+    outcome: Outcome
+
+
+def execute_attempt(
+    runtime: Runtime, attempt_id: str, stage: str, call: Call, screen: Screen | None = None
+) -> Executed | None:
+    """Send a due attempt to its provider once, however often its message comes; return what came of it, None if it was
+    not sent. `stage` names the failpoints."""
     claimed_at = time.monotonic()
     claimed = runtime.change(ACTOR, _claim, runtime, attempt_id, screen)
     if claimed is None:
-        return
+        return None
     reach(f"{stage}.claimed")
     with runtime.leases.hold(attempt_id, claimed.fencing_token, claimed_at) as lease:
         if not lease.is_held:
-            return
+            return None
         try:
             outcome, failure = _call_provider(runtime, claimed, call, lease)
         except LeaseLost:
             _log.warning("lease of %s lost before anything was sent", attempt_id)
-            return
+            return None
         reach(f"{stage}.responded")
         record(runtime, attempt_id, claimed.fencing_token, outcome)
     reach(f"{stage}.recorded")
@@ -67,6 +78,7 @@ def execute_attempt(runtime: Runtime, attempt_id: str, stage: str, call: Call, s
     if failure.is_seen or (claimed.has_failures and not claimed.is_barred):
         count = count_failure if failure.is_seen else count_success
         runtime.change(ACTOR, count, claimed.provider, claimed.attempt.verb)
+    return Executed(claimed.provider, claimed.attempt, outcome)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from models.failpoints import reach
 from models.task_messages import RECONCILE, is_due, message_for_attempt
 from runtime import Runtime
 from runtime.credentials import watch_credentials
+from tasks.at_rest import compare_if_refused
 from tasks.execute import as_looked_up, attempt_request, record
 from tasks.failing_rows import counting_failures
 from tasks.payment_task import ACTOR, PaymentTask
@@ -48,6 +49,7 @@ def _reconcile(runtime: Runtime, attempt_id: str) -> None:
     if applied and isinstance(outcome, NotSent) and claimed.attempt.retries == 0 and applied.is_to_be_sent:
         # Proven not executed for the first time: sending it again need not wait for the sweep.
         runtime.publish([message_for_attempt(attempt_id, claimed.attempt.verb)])
+    compare_if_refused(runtime, claimed.provider, claimed.attempt, outcome)
 
 
 class _Claimed(NamedTuple):

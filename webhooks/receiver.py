@@ -23,6 +23,9 @@ _log = logging.getLogger(__name__)
 # One refusal a second is evidence enough; a flood of forgeries must not fill the audit trail.
 _REFUSALS_APART_SECONDS = 1.0
 _last_refusal: dict[str, float] = {}
+# Stripe sends events of test mode to a live endpoint by design: one row a minute says how many there are.
+_COUNTS_APART_SECONDS = 60.0
+_of_other_mode: dict[str, tuple[float, int]] = {}
 
 
 @blueprint.route("/webhooks/<provider>", methods=["POST", "HEAD"])
@@ -44,7 +47,7 @@ def receive(provider: str, secret: str = "") -> Response:
         _record_refusal(provider, str(error))
         raise
     except WebhookOfOtherMode as error:
-        _log.info("webhook for %s is of the other mode and not applied: %s", provider, error)
+        _count_other_mode(provider, error)
         return jsonify({"received": True})
     except WebhookDeferred as error:
         _log.warning("webhook for %s deferred: %s", provider, error)
@@ -76,6 +79,18 @@ def _address() -> str:
 def _refuse_nul(payload: str) -> None:
     if "\x00" in payload:
         raise WebhookRefused("holds a NUL byte")
+
+
+def _count_other_mode(provider: str, error: WebhookOfOtherMode) -> None:
+    """Count an event of the other mode. Where all are, the webhook's secret is that of the wrong mode."""
+    _log.info("webhook for %s is of the other mode and not applied: %s", provider, error)
+    counted_at, number = _of_other_mode.get(provider, (-_COUNTS_APART_SECONDS, 0))
+    if time.monotonic() - counted_at < _COUNTS_APART_SECONDS:
+        _of_other_mode[provider] = (counted_at, number + 1)
+        return
+    _of_other_mode[provider] = (time.monotonic(), 0)
+    data, now = {"provider": provider, "number": number + 1, "mode": str(error)}, runtime().clock.now()
+    transact(runtime().engine, record_event, "webhook_of_other_mode", actor="web", now=now, data=data)
 
 
 def _record_refusal(provider: str, reason: str) -> None:

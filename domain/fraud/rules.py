@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from domain.money import Money, exponent
+from domain.money import Money, decimals
 
 RULE_SET = "2026-11-amount-velocity"
 
@@ -54,7 +54,7 @@ def large_amount(signals: Signals) -> Reason | None:
     units = _UNITS_PER_DOLLAR.get(signals.money.currency)
     if units is None:
         return None
-    dollars = signals.money.minor // (10 ** exponent(signals.money.currency) * units)
+    dollars = signals.money.minor // (10 ** decimals(signals.money.currency) * units)
     return _first_reached("large_amount", dollars, _LARGE)
 
 

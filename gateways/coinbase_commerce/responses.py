@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from domain.decline import Decline, DeclineClass
-from domain.money import exponent
+from domain.money import decimals
 from domain.outcome import ActionRequired, AmountMismatch, Approved, Declined, InDoubt, NotSent, Outcome, Pending
 from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
@@ -196,4 +196,4 @@ def _received(charge: Charge, currency: str) -> int | InDoubt:
         if not _DECIMAL.fullmatch(value.amount):
             raise MalformedResponse("Payment.value.local.amount")
         total += Decimal(value.amount)
-    return int(total.scaleb(exponent(currency)).to_integral_value(ROUND_DOWN))
+    return int(total.scaleb(decimals(currency)).to_integral_value(ROUND_DOWN))

@@ -9,7 +9,7 @@ from html import unescape
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from domain.money import Money, exponent
+from domain.money import Money, decimals
 from domain.payment import Verb
 from gateways.base import AttemptRequest
 
@@ -33,8 +33,8 @@ def to_paypal(money: Money) -> dict[str, str]:
     """
     if money.currency not in _WHOLE:
         return {"currency_code": money.currency, "value": str(money)}
-    whole, decimals = divmod(money.minor, 10 ** exponent(money.currency))
-    if decimals:
+    whole, fraction = divmod(money.minor, 10 ** decimals(money.currency))
+    if fraction:
         raise DecimalsNotSupported(money.currency)
     return {"currency_code": money.currency, "value": str(whole)}
 

@@ -36,6 +36,8 @@ LISTED_TYPES = (
     "refund.updated",
     *sorted(TYPES),
 )
+# What tells of a refund to addresses of older API versions; Stripe lists `refund.updated` beside it.
+_OLDER_REFUND_EVENT = "charge.refund.updated"
 # A credential, and who has sent a transfer.
 _NOT_STORED = ("client_secret", "bank_transfer")
 
@@ -140,7 +142,7 @@ def read(payload: str) -> WebhookEvent | None:
     type = _Event.parse(event).type
     if type.startswith("payment_intent."):
         return _about_intent(_object_of(event))
-    if type.startswith("refund."):
+    if type.startswith("refund.") or type == _OLDER_REFUND_EVENT:
         return _about_refund(_object_of(event))
     if type == "cash_balance.funds_available":
         return _about_balance(_object_of(event))

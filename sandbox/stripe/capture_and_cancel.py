@@ -11,6 +11,7 @@ from typing import Any
 
 from sandbox.stripe import cash_balances, disputes
 from sandbox.stripe.account import Account, Intent
+from sandbox.stripe.currencies import check_step
 from sandbox.stripe.errors import InvalidRequest
 from sandbox.stripe.events import NO_REQUEST, Cause
 from sandbox.stripe.params import merge_metadata
@@ -42,6 +43,7 @@ def capture(account: Account, intent: Intent, params: Mapping[str, Any], cause: 
             code="amount_too_large",
             param="amount_to_capture",
         )
+    check_step(amount, body["currency"], "amount_to_capture")
     body["metadata"] = merge_metadata(body["metadata"], params.get("metadata", {}))
     released = body["amount_capturable"] - amount
     body.update(status="succeeded", amount_received=amount, amount_capturable=0)

@@ -79,6 +79,11 @@ def check_amount(amount: int, currency: str) -> None:
             code="amount_too_large",
             param="amount",
         )
+    check_step(amount, currency, "amount")
+
+
+def check_step(amount: int, currency: str, param: str) -> None:
+    """Refuse an amount that is no multiple of the currency's step, also where it is a part of a charge."""
     step = STEP.get(currency, 1)
     if amount % step:
-        raise InvalidParameter(f"Amounts in {currency} must be divisible by {step}", param="amount")
+        raise InvalidParameter(f"Amounts in {currency} must be divisible by {step}", param=param)

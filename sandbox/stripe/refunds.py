@@ -15,6 +15,7 @@ from typing import Any
 from sandbox.stripe import cash_balances, objects
 from sandbox.stripe.account import Account, Intent
 from sandbox.stripe.bank_transfers import KINDS
+from sandbox.stripe.currencies import check_step
 from sandbox.stripe.errors import InvalidParameter, InvalidRequest, Json, missing
 from sandbox.stripe.events import NO_REQUEST, Cause
 from sandbox.stripe.ids import new_id
@@ -175,6 +176,8 @@ def _refundable_amount(charge: Json, amount: int | None, *, is_refundable: bool)
         raise InvalidRequest(
             f"Refund amount ({amount}) is greater than unrefunded amount on charge ({remaining})", param="amount"
         )
+    if amount is not None:
+        check_step(amount, charge["currency"], "amount")
     return remaining if amount is None else amount
 
 

@@ -15,6 +15,7 @@ from sandbox.paypal import signing
 from tests.contract.bench import Webhook
 from tests.contract.benches.paypal import ProviderBench
 from tests.system import WEBHOOK_SECRETS
+from webhooks import receiver
 
 from .api_system import ApiSystem, assert_problem, unique
 
@@ -112,15 +113,24 @@ def test_a_forgery_is_recorded_without_its_content(
     assert api.messages == []
 
 
-def test_an_event_of_the_other_mode_is_acknowledged_and_not_stored(
-    api: ApiSystem, caplog: pytest.LogCaptureFixture
+def test_an_event_of_the_other_mode_is_acknowledged_counted_and_not_stored(
+    api: ApiSystem, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(receiver, "_of_other_mode", {})
     body, before = event(livemode=True, secret="canary"), api.row_counts()
     with caplog.at_level("INFO"):
         response = send(api, body)
     assert (response.status_code, response.json) == (200, {"received": True})
-    assert api.row_counts() == before
+    assert api.row_counts() == before | {"events": before["events"] + 1}
     assert api.messages == []
+    for _ in range(3):
+        send(api, event(livemode=True))
+    monkeypatch.setattr(receiver, "_COUNTS_APART_SECONDS", 0.0)
+    send(api, event(livemode=True))
+    counted = api.rows(events, events.c.name == "webhook_of_other_mode")[-2:]
+    assert [row.data for row in counted] == [
+        {"provider": "stripe", "number": number, "mode": "a live event"} for number in (1, 4)
+    ]
     [record] = [record for record in caplog.records if "other mode" in record.message]
     assert record.levelname == "INFO"
     assert "canary" not in caplog.text

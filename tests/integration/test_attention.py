@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -64,7 +65,7 @@ def test_money_that_was_taken_twice_is_given_back_by_one_decision(
     assert reasons(system) == ["duplicate"]
     [entry] = entries(system)
     assert (entry.reason, entry.payment_id, entry.amount, entry.currency) == ("duplicate", payment_id, AMOUNT, "EUR")
-    assert [line for line in caplog.messages if line.startswith(f"attention {entry.id}")] != []
+    assert len([line for line in caplog.messages if line.startswith(f"attention {entry.id}")]) == 1
 
     response = resolve(system, "give_back")
     assert (response.status_code, response.json["closed_at"]) == (202, None)
@@ -460,3 +461,34 @@ def test_a_look_up_notices_refused_credentials_as_well(system: System) -> None:
     with_wrong_key(system)
     system.advance(seconds=2)
     assert reasons(system) == ["credentials_refused"]
+
+
+# --- voids that never go through ---
+
+
+def refuse(*_: Any) -> Any:
+    return NotSent("not_allowed", is_retryable=False)
+
+
+def test_a_cancel_that_is_refused_for_days_is_on_the_list_until_it_goes_through(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system.provider.fail("payment_intents.confirm", "reset_before")
+    payment_id = system.pay()
+    system.run_published()
+    with monkeypatch.context() as patch:
+        patch.setattr(system.gateway, "charge", lambda *_: NotSent("rate_limited"))
+        system.advance(seconds=2)
+        system.request(f"/{payment_id}/cancel")
+        patch.setattr(system.gateway, "void", refuse)
+        for _ in range(60):
+            system.advance(minutes=30)
+        assert reasons(system) == ["void_refused"]
+        [void] = [row for row in system.attempts(payment_id) if row.verb == "void"]
+        assert (system.state(payment_id), void.status) == ("accepted", "due")
+        assert timedelta() < void.due_at - system.now() < timedelta(minutes=10)
+    assert resolve(system, "look_again").status_code == 202
+    system.run_until_idle()
+    system.advance(minutes=1)
+    assert (system.state(payment_id), reasons(system)) == ("canceled", [])
+    assert system.provider.movements() == []

@@ -16,6 +16,7 @@ from models.movements import differences
 from models.session import read
 from models.tables import attention, disputes, movements
 from models.task_messages import COMPARE
+from sandbox.stripe.api import Stripe
 from tests.system import AMOUNT, System
 
 pytestmark = pytest.mark.postgres
@@ -248,3 +249,38 @@ def test_a_dispute_that_cannot_be_looked_up_for_a_day_is_shown_to_a_person(
     system.advance(minutes=10)
     assert system.webhook(row.id).status == "applied"
     assert [entry.reason for entry in system.rows(attention, attention.c.closed_at.is_(None))] == ["dispute"]
+
+
+# --- a charge whose money is gone without a dispute ---
+
+
+def failed_event(system: System, payment_id: str, name: str) -> dict[str, Any]:
+    """Return the event of a failed payment, as Stripe shows the intent now."""
+    intent = dict(system.sandbox.state.provider_of(Stripe).account.intents[system.reference(payment_id)].body)
+    declined = {"type": "card_error", "code": "payment_intent_payment_attempt_failed"}
+    shown = intent | {"status": "requires_payment_method", "amount_received": 0, "last_payment_error": declined}
+    event = {"id": name, "object": "event", "type": "payment_intent.payment_failed", "livemode": False}
+    return event | {"data": {"object": shown}}
+
+
+def test_a_charge_that_failed_after_it_was_booked_is_left_to_a_person(system: System) -> None:
+    payment_id = debited(system)
+    event = failed_event(system, payment_id, "evt_failed")
+    system.sandbox.state.provider_of(Stripe).account.intents[system.reference(payment_id)].body.update(
+        event["data"]["object"]
+    )
+    for name in ("evt_failed", "evt_again"):
+        assert system.deliver_and_run(event | {"id": name}).status == "applied"
+    assert (system.state(payment_id), booked(system, payment_id)) == ("captured", [("charge", AMOUNT)])
+    [entry] = system.rows(attention)
+    assert (entry.reason, entry.payment_id, entry.amount) == ("charge_contradicting", payment_id, AMOUNT)
+    shown = system.get(f"/admin/attention/{entry.id}", caller="operator").json
+    assert (shown["actions"], shown["amount_at_stake"]) == (["close"], "12.30")
+    assert "charge_contradicted" in system.event_names(payment_id)
+
+
+def test_an_older_failure_of_a_charge_that_has_succeeded_needs_nobody(system: System) -> None:
+    payment_id = debited(system)
+    assert system.deliver_and_run(failed_event(system, payment_id, "evt_old")).status == "applied"
+    assert (system.state(payment_id), system.rows(attention)) == ("captured", [])
+    assert "charge_contradicted" not in system.event_names(payment_id)

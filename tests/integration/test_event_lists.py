@@ -319,3 +319,26 @@ def test_every_lost_webhook_of_paypal_is_fetched_in_one_round(system: System) ->
     assert "dispute_opened" in system.event_names(made["disputed"])
     assert {row.status for row in system.rows(webhook_events)} == {"applied"}
     assert system.rows(attention, attention.c.reason == "webhook_contradicting") == []
+
+
+# --- an address that gets older or fewer events ---
+
+
+def test_a_refund_of_which_only_its_charge_tells_is_fetched(system: System) -> None:
+    payment_id = charge(system)
+    charge_id = system.provider.call("GET", f"/v1/payment_intents/{system.reference(payment_id)}")["latest_charge"]
+    refund(system, payment_id)
+    assert system.deliver_and_run(system.provider.event("charge.refunded", charge_id)).status == "ignored"
+    one_round(system)
+    assert (system.payment(payment_id).refunded, system.state(payment_id)) == (500, "partially_refunded")
+
+
+@pytest.mark.parametrize("card", ["pm_card_visa", "pm_card_pendingRefund"])
+def test_the_older_event_of_a_refund_is_read_as_the_newer_one(system: System, card: str) -> None:
+    payment_id = system.pay(card=card)
+    system.run_until_idle()
+    made = system.provider.call("POST", "/v1/refunds", {"payment_intent": system.reference(payment_id), "amount": 500})
+    older = system.provider.event("refund.created", made["id"]) | {"type": "charge.refund.updated", "id": "evt_older"}
+    assert system.deliver_and_run(older).status == "applied"
+    refused = system.post(f"/{payment_id}/refunds", {"amount": "12.30"}, Idempotency_Key="all")
+    assert (refused.status_code, "7.30" in refused.text) == (422, True)

@@ -14,7 +14,7 @@ from models.session import read
 from models.tables import attention
 from models.task_messages import COMPARE
 from tasks.execute import attempt_request
-from tests.integration.test_comparison import METHODS, compare_after, fees, taken
+from tests.integration.test_comparison import METHODS, compare_after, fees, hide_events, taken
 from tests.system import System
 
 pytestmark = pytest.mark.postgres
@@ -195,3 +195,24 @@ def look_up(system: System, payment_id: str) -> None:
 def requested(change: Any, attempt_id: str) -> Any:
     """Return the request of an attempt."""
     return attempt_request(change, transition.lock_attempt(change.connection, attempt_id))
+
+
+# --- what a refusal of ours tells of ---
+
+
+@pytest.mark.parametrize("provider", ["stripe", "paypal", "klarna", "afterpay"])
+def test_a_refund_that_is_refused_because_of_another_one_books_that_at_once(system: System, provider: str) -> None:
+    hide_events(system)
+    payment_id, _ = taken(system, provider)
+    act(system, payment_id, "refund", 1000)
+    system.request(f"/{payment_id}/refunds", Idempotency_Key="all")
+    system.run_until_idle()
+    for _ in range(6):
+        system.advance(minutes=10)
+    ours = system.attempts(payment_id)[1]
+    assert (ours.verb, ours.status) == ("refund", "failed")
+    assert totals(system, payment_id) == totals_at_provider(system, payment_id) == (1230, 1000)
+    assert open_reasons(system) == ["refund_elsewhere"]
+    system.request(f"/{payment_id}/refunds", Idempotency_Key="rest")
+    system.run_until_idle()
+    assert totals(system, payment_id) == (1230, 1230)

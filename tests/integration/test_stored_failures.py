@@ -34,8 +34,12 @@ KEYED = [
     ("afterpay", "afterpay", "capture"),
     ("coinbase", "cryptocurrency", "create"),
     ("coinbase", "cryptocurrency", "refund"),
+    ("paypal", "paypal", "create"),
     ("paypal", "paypal", "charge"),
     ("paypal", "paypal", "refund"),
+    ("paypal", "paypal", "void"),
+    ("paypal", "paypal", "capture"),
+    ("afterpay", "afterpay", "charge"),
 ]
 
 

@@ -33,6 +33,20 @@ def test_refunds_add_up_and_never_exceed_the_charge(bench: Bench) -> None:
     assert (row["parent"], row["metadata"]) == (intent.id, {"case": "9"})
 
 
+@pytest.mark.parametrize(("currency", "part"), [("kwd", 5), ("isk", 150), ("ugx", 99)])
+def test_a_part_must_be_a_multiple_of_the_currency_s_step(bench: Bench, currency: str, part: int) -> None:
+    money = {"currency": currency, "amount": 1_000_000}
+    paid, held = bench.pay(**money), bench.pay(**money, capture_method="manual")
+    with pytest.raises(stripe.InvalidRequestError) as refusal:
+        refund(bench, paid.id, amount=part)
+    assert refusal.value.param == "amount"
+    with pytest.raises(stripe.InvalidRequestError) as refusal:
+        bench.client.v1.payment_intents.capture(held.id, {"amount_to_capture": part})
+    assert refusal.value.param == "amount_to_capture"
+    assert bench.movements(paid.id) == [("charge", 1_000_000)]
+    assert bench.movements(held.id) == [("authorization", 1_000_000)]
+
+
 def test_an_authorization_cannot_be_refunded(bench: Bench) -> None:
     intent = bench.pay(capture_method="manual")
     with pytest.raises(stripe.InvalidRequestError) as refusal:

@@ -148,12 +148,25 @@ def test_money_that_surfaces_late_is_booked(state: State) -> None:
 
 
 @pytest.mark.parametrize("state", sorted(COLLECTED))
-@pytest.mark.parametrize("outcome", [WHOLE, declined(), InDoubt("x"), NotSent("x"), Pending("pi_1"), ACTION], ids=repr)
+@pytest.mark.parametrize("outcome", [WHOLE, InDoubt("x"), NotSent("x"), Pending("pi_1"), ACTION], ids=repr)
 def test_a_repeated_outcome_of_collected_money_changes_nothing(state: State, outcome: Outcome) -> None:
     attempt = new_attempt(status=AttemptStatus.SUCCEEDED)
     payment = new_payment(state=state, authorized=1000, captured=1000, taken=frozenset({"pi_1"}))
     decided = decide(payment, attempt, outcome, NOW, POLICY)
     assert decided is None or not decided.is_news
+
+
+@pytest.mark.parametrize("state", sorted(COLLECTED))
+@pytest.mark.parametrize("outcome", [declined(), AWAY, VOIDED], ids=repr)
+def test_a_charge_whose_money_the_provider_no_longer_shows_is_left_to_a_person(state: State, outcome: Outcome) -> None:
+    attempt = new_attempt(status=AttemptStatus.SUCCEEDED)
+    payment = new_payment(state=state, authorized=1000, captured=1000, taken=frozenset({"pi_1"}))
+    decided = decide(payment, attempt, outcome, NOW, POLICY)
+    assert decided is not None
+    assert (decided.event, decided.movements) == (Event.CHARGE_CONTRADICTED, ())
+    assert opened(decided) == [(Reason.CHARGE_CONTRADICTING, 1000)]
+    # Another charge of the payment, which took nothing.
+    assert decide(replace(payment, taken=frozenset({"pi_0"})), attempt, outcome, NOW, POLICY) is None
 
 
 def test_a_further_capture_of_the_same_authorization_is_booked_by_its_difference() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from iso4217 import Currency
 
 from domain.errors import InvalidAmount, UnknownCurrency
-from domain.money import Money, decimal_text, exponent
+from domain.money import _DECIMALS, Money, decimal_text, decimals, exponent
 
 CURRENCIES = [currency.value for currency in Currency if currency.exponent is not None]
 # Of a hundred random codes hardly one has no decimals, or three: each number of decimals is as likely as the others.
@@ -119,3 +119,20 @@ def test_amounts_that_no_float_can_hold_are_exact(text: str, currency: str, mino
 def test_the_largest_amount_fits_the_database() -> None:
     largest = Money.parse("9" * 14, "CLF").minor
     assert largest < 2**63
+
+
+def test_every_code_of_the_list_stays_readable_with_its_decimals() -> None:
+    """A code that a new edition of the list adds joins the table, before it can leave the list again."""
+    listed = {each.value: each.exponent for each in Currency if each.exponent is not None}
+    assert {code: _DECIMALS.get(code) for code in listed} == listed
+
+
+def test_a_code_that_has_left_the_list_is_read_and_takes_no_new_payment() -> None:
+    assert Money.parse("12.30", "BGN") == Money(1230, "BGN")
+    assert decimal_text(1230, "HRK") == "12.30"
+    for code in ("BGN", "HRK", "ZWL"):
+        with pytest.raises(UnknownCurrency):
+            exponent(code)
+    for code in ("USDC", "XAU", "eur", ""):
+        with pytest.raises(UnknownCurrency):
+            decimals(code)
