@@ -35,7 +35,7 @@ class MovementKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Movement:
     """One movement. `amount`: signed, in minor units. `provider_id`: the provider's id of it. `currency`: the payment's
-    if None; only a fee may have another.
+    if None; only a fee may have another. `provider`: the attempt's if None.
 
     Where the provider has no id for the movement itself, it is the id of the object that moved: one object makes one
     movement of a kind. A receipt is named by its object and the sum that has come so far."""
@@ -44,6 +44,7 @@ class Movement:
     amount: int
     provider_id: str
     currency: str | None = None
+    provider: str | None = None
 
 
 # Which movements add up to an amount of the payment, and with which sign.

@@ -301,14 +301,24 @@ class DunningCase:
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """Whose money a payment is authorized with, or waits with for a person: the attempt, and the provider's object."""
+
+    attempt_id: str
+    provider: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
 class Payment:
     """What decisions read of a payment. Amounts are in minor units.
 
     `received`: what the provider holds where that does not match the amount. `lost`: what a bank took back for good.
     `duplicated`: what was taken a second time and not given back. `has_open_entry`: it stands on the attention list.
     `taken`: the attempts and the provider's objects whose captured money is booked; known where the payment is
-    collected. `has_other_due_attempt`: another attempt of the payment, such as a void, is due. `next_provider`: the
-    provider that comes next on the payment's route, if its instrument can be charged there."""
+    collected. `other_holder`: whose money it holds, if that is not the attempt's that is decided on.
+    `has_other_unfinished_attempt`: another attempt of the payment, such as a void, is under way; refunds aside.
+    `next_provider`: the provider that comes next on the payment's route, if its instrument can be charged there."""
 
     id: str
     state: State
@@ -327,7 +337,8 @@ class Payment:
     case: DunningCase | None = None
     taken: frozenset[str] = frozenset()
     has_unpaid_sibling: bool = False
-    has_other_due_attempt: bool = False
+    other_holder: Holder | None = None
+    has_other_unfinished_attempt: bool = False
     next_provider: str | None = None
     has_open_entry: bool = False
 
