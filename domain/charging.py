@@ -235,7 +235,7 @@ def book_capture(context: DecisionContext, outcome: Approved) -> Decision | None
     if context.payment.other_holder is not None:
         return _book_beside_holder(context, outcome, context.payment.other_holder)
     is_asked = _is_asked(context, outcome)
-    if not is_asked and context.state not in _BOOKED_AS_IT_IS:
+    if not is_asked and context.state not in _BOOKED_AS_IT_IS and not context.payment.holds_authorization:
         return hold_mismatch(context, AmountMismatch(outcome.reference, outcome.captured, OTHER_AMOUNT))
     siblings = (CloseSiblingCases(),) if context.payment.has_unpaid_sibling else ()
     is_capture = context.state in (State.AUTHORIZED, State.AMOUNT_MISMATCH)

@@ -23,7 +23,7 @@ def match_attempt(change: Change, provider: str, reference: str, attempt_id: str
 
     A void of what surfaced late is about its own object, any other operation about the payment's charge."""
     is_named = _is_any((attempts.c.provider_reference, reference), (attempts.c.id, attempt_id))
-    named = change.connection.execute(
+    named: Any = change.connection.execute(
         select(attempts.c.id, attempts.c.payment_id, attempts.c.verb, attempts.c.provider_reference)
         .where(is_named, attempts.c.provider == provider)
         .order_by(attempts.c.number)
@@ -32,7 +32,7 @@ def match_attempt(change: Change, provider: str, reference: str, attempt_id: str
         return None
     if named.verb == Verb.REFUND:
         return str(named.id)
-    operation = change.connection.execute(
+    operation: Any = change.connection.execute(
         select(attempts.c.id, attempts.c.reason, attempts.c.provider_reference).where(
             attempts.c.payment_id == named.payment_id,
             attempts.c.verb.in_([Verb.CAPTURE, Verb.VOID]),
@@ -45,7 +45,7 @@ def match_attempt(change: Change, provider: str, reference: str, attempt_id: str
 
 def _is_about(change: Change, operation: Row[Any], named: Row[Any]) -> bool:
     """Tell whether an operation in flight is about the object of a named attempt."""
-    if named.id == operation.id or operation.reason == LATE_AUTHORIZATION:
+    if operation.reason == LATE_AUTHORIZATION:
         return bool(named.provider_reference == operation.provider_reference)
     charge = find_charge(change.connection, named.payment_id)
     return charge is None or named.provider_reference in (None, charge.provider_reference)
