@@ -24,8 +24,11 @@ from domain.decision import (
 from domain.decline import DeclineClass, classify
 from domain.dunning import SubscriptionStatus
 from domain.dunning_decisions import close_case_recovered, end_unpaid
-from domain.movement import Movement, MovementKind, amounts_after
+from domain.movement import Movement, MovementKind
 from domain.payment import COLLECTED, Event
+
+
+_TAKING = (MovementKind.CHARGE, MovementKind.CAPTURE)
 
 
 class DisputeStatus(StrEnum):
@@ -111,8 +114,7 @@ def _decide_money(context: DecisionContext, seen: DisputeSeen) -> Decision | Non
 def with_loss(context: DecisionContext, decision: Decision) -> Decision:
     """Add to a decision that books captured money what a dispute that was lost before does to it: webhooks may come out
     of order, and that of the capture may be lost."""
-    captured = amounts_after({"captured": context.payment.captured}, decision.movements).get("captured", 0)
-    is_late = context.payment.lost > 0 and captured > context.payment.captured
+    is_late = context.payment.lost > 0 and any(movement.kind in _TAKING for movement in decision.movements)
     return replace(decision, effects=(*decision.effects, RecountLoss())) if is_late else decision
 
 

@@ -299,8 +299,6 @@ def _carry_out(
             save_case(change, row, case, is_new=payment.case is None)
         case MarkSubscription(status=status):
             mark_subscription(change, row, status)
-        case AddAttempt(verb=Verb.VOID) if row.has_other_unfinished_attempt:
-            return None  # another void is open already
         case AddAttempt(verb=verb, reason=reason, provider=provider, reference=reference):
             # The payment may be at the next provider of its route by now.
             at = provider or (row.attempt_provider if reference else row.provider)
