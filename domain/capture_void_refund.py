@@ -7,7 +7,6 @@ from datetime import timedelta
 
 from domain.allowed_operations import RELEASED
 from domain.charging import (
-    LATE_AUTHORIZATION,
     OTHER_AMOUNT,
     book_approval,
     book_capture,
@@ -27,7 +26,16 @@ from domain.outcome import (
     Outcome,
     Pending,
 )
-from domain.payment import CLOSED_UNPAID, COLLECTED, IN_FLIGHT, UNFINISHED, AttemptStatus, Event, State
+from domain.payment import (
+    CLOSED_UNPAID,
+    COLLECTED,
+    IN_FLIGHT,
+    LATE_AUTHORIZATION,
+    UNFINISHED,
+    AttemptStatus,
+    Event,
+    State,
+)
 
 # Longer than any call lasts, plus the time until a provider's books show what a call did.
 _CALLS_END_WITHIN = timedelta(minutes=10)

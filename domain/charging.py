@@ -39,7 +39,9 @@ from domain.payment import (
     CLOSED,
     CLOSED_UNPAID,
     COLLECTED,
+    HOLDING,
     IN_DUNNING,
+    LATE_AUTHORIZATION,
     UNFINISHED,
     AttemptStatus,
     Event,
@@ -63,8 +65,6 @@ EXPIRED = "expired"
 _BOOKED_AS_IT_IS = IN_DUNNING | {State.AUTHORIZED}
 # The code where the provider shows another amount than was asked.
 OTHER_AMOUNT = "other_amount"
-# The reason of a void that releases what surfaces after its payment has ended.
-LATE_AUTHORIZATION = "late_authorization"
 _ENDS = {
     NOT_SENT: (NOT_SENT, Event.CHARGE_FAILED),
     REFUSED: (REFUSED, Event.CHARGE_FAILED),
@@ -72,25 +72,14 @@ _ENDS = {
 }
 # A call was made for the attempt, and its outcome is not final.
 _SENT = UNFINISHED - {AttemptStatus.DUE}
-# The payment holds money, that a person decides on if it does not match.
-_HOLDING = (State.AUTHORIZED, State.AMOUNT_MISMATCH)
 # Another attempt of the payment has decided it.
-_ENDED = COLLECTED | CLOSED_UNPAID | IN_DUNNING | set(_HOLDING)
+_ENDED = COLLECTED | CLOSED_UNPAID | IN_DUNNING | HOLDING
 # Actions that take longer than a checkout. An invoice stays payable until it is canceled.
 _PATIENCE: dict[str, timedelta] = {
     "verify_with_microdeposits": timedelta(days=14),
     "display_bank_transfer_instructions": timedelta(days=14),
     "pay_by_invoice": timedelta.max,
 }
-
-
-def may_be_beside_holder(state: State, verb: Verb, reason: str | None) -> bool:
-    """Tell whether the outcome of an attempt may show money of another object than the one whose money is held.
-
-    >>> may_be_beside_holder(State.AUTHORIZED, Verb.CAPTURE, None)
-    False
-    """
-    return state in _HOLDING and (verb.is_collecting or reason == LATE_AUTHORIZATION)
 
 
 def decide_charge(context: DecisionContext, outcome: Outcome) -> Decision | None:
@@ -166,7 +155,7 @@ def book_approval(context: DecisionContext, outcome: Approved) -> Decision | Non
         return _book_duplicate(context, outcome)
     if outcome.captured:
         return book_capture(context, outcome)
-    if context.state in _HOLDING and is_known and context.payment.other_holder is None:
+    if context.state in HOLDING and is_known and context.payment.other_holder is None:
         return _keep_hold(context)
     if context.state in _ENDED:
         return None if is_known else _release(context, outcome)

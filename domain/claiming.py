@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from domain.payment import UNFINISHED, AttemptStatus, State, Verb
+from domain.payment import HOLDING, UNFINISHED, AttemptStatus, State, Verb
 
 
 def may_send(state: State, verb: Verb, status: AttemptStatus) -> bool:
@@ -41,8 +41,7 @@ def next_look_up(state: State, verb: Verb, status: AttemptStatus, planned_at: da
     >>> next_look_up(State.AMOUNT_MISMATCH, Verb.AUTHORIZE, AttemptStatus.SUCCEEDED, noon) == noon
     True
     """
-    is_held = state in (State.AUTHORIZED, State.AMOUNT_MISMATCH)
-    is_holding = is_held and verb.is_collecting and status is AttemptStatus.SUCCEEDED
+    is_holding = state in HOLDING and verb.is_collecting and status is AttemptStatus.SUCCEEDED
     return planned_at if status in UNFINISHED or is_holding else None
 
 

@@ -27,7 +27,6 @@ from domain.dunning_decisions import close_case_recovered, end_unpaid
 from domain.movement import Movement, MovementKind
 from domain.payment import COLLECTED, Event
 
-
 _TAKING = (MovementKind.CHARGE, MovementKind.CAPTURE)
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from domain.outcome import Approved
-from domain.payment import Verb
+from domain.payment import HOLDING, LATE_AUTHORIZATION, State, Verb
 
 
 class MovementKind(StrEnum):
@@ -113,3 +113,12 @@ def movements_of_capture(held: int, outcome: Approved, *, is_held: bool) -> tupl
 def may_be_booked(captured: int, verb: Verb) -> bool:
     """Tell whether the outcome of an attempt may show money that is booked already, perhaps by another attempt."""
     return captured > 0 and verb is not Verb.REFUND
+
+
+def may_be_beside_holder(state: State, verb: Verb, reason: str | None) -> bool:
+    """Tell whether the outcome of an attempt may show money of another object than the one whose money is held.
+
+    >>> may_be_beside_holder(State.AUTHORIZED, Verb.CAPTURE, None)
+    False
+    """
+    return state in HOLDING and (verb.is_collecting or reason == LATE_AUTHORIZATION)

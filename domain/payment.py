@@ -55,6 +55,8 @@ LIVE = frozenset(
 IN_PROGRESS = frozenset({State.ACCEPTED, State.PROCESSING, State.IN_DOUBT})
 # The customer's money was captured.
 COLLECTED = frozenset({State.CAPTURED, State.PARTIALLY_REFUNDED, State.REFUNDED})
+# The payment holds money, on which a person decides if it does not match.
+HOLDING = frozenset({State.AUTHORIZED, State.AMOUNT_MISMATCH})
 # Dunning owns the payment. Not live, so that the customer can pay the invoice in another way meanwhile.
 IN_DUNNING = frozenset({State.PAST_DUE, State.IN_GRACE})
 # Nothing is collected, or no longer, and nothing more is planned. A charge that surfaces later is still booked.
@@ -265,6 +267,10 @@ class Verb(StrEnum):
     def is_collecting(self) -> bool:
         """Whether the verb takes or holds the customer's money."""
         return self in (Verb.CHARGE, Verb.AUTHORIZE)
+
+
+# The reason of a void that releases what surfaces after its payment has ended, or beside another attempt.
+LATE_AUTHORIZATION = "late_authorization"
 
 
 class AttemptStatus(StrEnum):

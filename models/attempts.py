@@ -26,13 +26,12 @@ from sqlalchemy import (
 )
 
 from domain.backoff import after_visit, next_waiting_look_up
-from domain.charging import LATE_AUTHORIZATION
 from domain.claiming import next_look_up
 from domain.decision import LEASE, AttemptChanges
 from domain.errors import LeaseLost
 from domain.idempotency_key import KeyState
 from domain.movement import MovementKind
-from domain.payment import IN_FLIGHT, UNFINISHED, AttemptStatus, State, Verb
+from domain.payment import IN_FLIGHT, LATE_AUTHORIZATION, UNFINISHED, AttemptStatus, State, Verb
 from models.change import Change
 from models.tables import attempts, movements, payments
 from models.tables.base import new_id

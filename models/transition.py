@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, exists, func, literal, or_, select, update
 
 from domain.attention import Reason
-from domain.charging import may_be_beside_holder
 from domain.commands import InvoicePaidOtherwise, LossRecounted, Trigger
 from domain.decision import (
     AddAttempt,
@@ -28,7 +27,7 @@ from domain.decision import (
 from domain.dunning import CaseState
 from domain.errors import LeaseLost, NotFound
 from domain.idempotency_key import KeyState
-from domain.movement import amounts_after, may_be_booked
+from domain.movement import amounts_after, may_be_beside_holder, may_be_booked
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
 from domain.payment import IN_DUNNING, UNFINISHED, Attempt, AttemptStatus, Event, Holder, Payment, State, Verb
 from domain.state_machine import decide, target

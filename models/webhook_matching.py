@@ -7,9 +7,8 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Row, false, or_, select
 
 from domain.attention import Reason
-from domain.charging import LATE_AUTHORIZATION
 from domain.outcome import Approved, Outcome, Pending
-from domain.payment import IN_FLIGHT, AttemptStatus, Verb
+from domain.payment import IN_FLIGHT, LATE_AUTHORIZATION, AttemptStatus, Verb
 from models.attempts import add_attempt, find_charge
 from models.attention import open_entry
 from models.change import Change
