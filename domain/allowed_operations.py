@@ -13,6 +13,8 @@ from domain.payment import CLOSED_UNPAID, IN_DUNNING, State
 _REFUNDABLE = (State.CAPTURED, State.PARTIALLY_REFUNDED)
 # The reason of a capture that accepts what the provider has received already.
 ACCEPTED = "accepted"
+# The reason of a void by which a person gives up on a hold of another amount than was asked.
+RELEASED = "released"
 BUSY = "another operation on this payment is under way; wait until it has ended"
 
 

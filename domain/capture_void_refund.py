@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from domain.allowed_operations import RELEASED
 from domain.charging import (
-    LATE_AUTHORIZATION,
     OTHER_AMOUNT,
     book_approval,
     book_capture,
@@ -26,7 +26,16 @@ from domain.outcome import (
     Outcome,
     Pending,
 )
-from domain.payment import CLOSED_UNPAID, COLLECTED, IN_FLIGHT, UNFINISHED, AttemptStatus, Event, State
+from domain.payment import (
+    CLOSED_UNPAID,
+    COLLECTED,
+    IN_FLIGHT,
+    LATE_AUTHORIZATION,
+    UNFINISHED,
+    AttemptStatus,
+    Event,
+    State,
+)
 
 # Longer than any call lasts, plus the time until a provider's books show what a call did.
 _CALLS_END_WITHIN = timedelta(minutes=10)
@@ -71,8 +80,10 @@ def decide_void(context: DecisionContext, outcome: Outcome) -> Decision | None:
     is_own_charge = context.attempt.reason != LATE_AUTHORIZATION
     if context.state in COLLECTED and is_own_charge and not isinstance(outcome, InDoubt | Approved | AmountMismatch):
         # The charge was faster. Sent again, the void could take back what is paid.
-        return context.close(AttemptStatus.FAILED, code=ALREADY_CAPTURED)
+        return context.close(AttemptStatus.FAILED, code=_code_of_late_void(context))
     match outcome:
+        case Approved(voided=True) if not is_own_charge:
+            return context.close(AttemptStatus.SUCCEEDED)
         case Approved(voided=True, may_still_charge=True) if _may_still_be_charged(context):
             return _wait_for_running_calls(context)
         case Approved(voided=True):
@@ -100,10 +111,17 @@ def _end_void_by_mismatch(context: DecisionContext, outcome: AmountMismatch) -> 
 def _end_void(context: DecisionContext, booked: Decision | None) -> Decision | None:
     """End a void that has nothing left to void. Another amount than was asked stays with the attempt, so that a person
     hears of it."""
+    code = _code_of_late_void(context)
     if booked is None:
-        return context.close(AttemptStatus.FAILED, code=ALREADY_CAPTURED)
-    code = OTHER_AMOUNT if booked.attempt.get("code") == OTHER_AMOUNT else ALREADY_CAPTURED
+        return context.close(AttemptStatus.FAILED, code=code)
+    code = OTHER_AMOUNT if booked.attempt.get("code") == OTHER_AMOUNT else code
     return replace(booked, attempt=context.finish(AttemptStatus.FAILED, code=code))
+
+
+def _code_of_late_void(context: DecisionContext) -> str:
+    """Return the code of a void whose money was captured before. A person who has released a hold of another amount
+    hears that it was taken all the same."""
+    return OTHER_AMOUNT if context.attempt.reason == RELEASED else ALREADY_CAPTURED
 
 
 def _may_still_be_charged(context: DecisionContext) -> bool:

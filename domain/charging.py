@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from domain.attention import Reason
 from domain.backoff import LOOKUPS_THAT_OUTLAST_A_CALL, doubt_delay, next_waiting_look_up
 from domain.decision import (
     AddAttempt,
@@ -13,6 +14,9 @@ from domain.decision import (
     CloseSiblingCases,
     Decision,
     DecisionContext,
+    Effect,
+    GiveUpHold,
+    OpenAttention,
     PaymentChanges,
 )
 from domain.decline import Decline, DeclineClass
@@ -35,10 +39,14 @@ from domain.payment import (
     CLOSED,
     CLOSED_UNPAID,
     COLLECTED,
+    HOLDING,
     IN_DUNNING,
+    LATE_AUTHORIZATION,
     UNFINISHED,
     AttemptStatus,
     Event,
+    Holder,
+    Payment,
     State,
     Verb,
 )
@@ -57,8 +65,6 @@ EXPIRED = "expired"
 _BOOKED_AS_IT_IS = IN_DUNNING | {State.AUTHORIZED}
 # The code where the provider shows another amount than was asked.
 OTHER_AMOUNT = "other_amount"
-# The reason of a void that releases what surfaces after its payment has ended.
-LATE_AUTHORIZATION = "late_authorization"
 _ENDS = {
     NOT_SENT: (NOT_SENT, Event.CHARGE_FAILED),
     REFUSED: (REFUSED, Event.CHARGE_FAILED),
@@ -67,7 +73,7 @@ _ENDS = {
 # A call was made for the attempt, and its outcome is not final.
 _SENT = UNFINISHED - {AttemptStatus.DUE}
 # Another attempt of the payment has decided it.
-_ENDED = COLLECTED | CLOSED_UNPAID | IN_DUNNING | {State.AUTHORIZED}
+_ENDED = COLLECTED | CLOSED_UNPAID | IN_DUNNING | HOLDING
 # Actions that take longer than a checkout. An invoice stays payable until it is canceled.
 _PATIENCE: dict[str, timedelta] = {
     "verify_with_microdeposits": timedelta(days=14),
@@ -85,7 +91,8 @@ def decide_charge(context: DecisionContext, outcome: Outcome) -> Decision | None
         isinstance(outcome, Approved) and not outcome.voided
     )
     if context.attempt.status in CLOSED and not has_money:
-        return None
+        # It is looked up because it may hold money that is to be released.
+        return context.look_up_later(doubt_delay) if isinstance(outcome, InDoubt) else None
     if context.attempt.status in _SENT and context.state in _ENDED:
         late = _end_late(context, outcome)
         if late is not None:
@@ -148,10 +155,13 @@ def book_approval(context: DecisionContext, outcome: Approved) -> Decision | Non
         return _book_duplicate(context, outcome)
     if outcome.captured:
         return book_capture(context, outcome)
-    if context.state in (State.AUTHORIZED, State.AMOUNT_MISMATCH):
+    if context.state in HOLDING and is_known and context.payment.other_holder is None:
         return _keep_hold(context)
-    if context.state in CLOSED_UNPAID | IN_DUNNING:
+    if context.state in _ENDED:
         return None if is_known else _release(context, outcome)
+    if context.attempt.status in CLOSED and context.payment.has_other_unfinished_attempt:
+        # A retry, or the next provider, collects the debt. Booked, the hold would pass as that attempt's.
+        return _release(context, outcome)
     return _book_authorization(context, outcome)
 
 
@@ -201,7 +211,7 @@ def _book_duplicate(context: DecisionContext, outcome: Approved) -> Decision | N
 
 def _release(context: DecisionContext, outcome: Approved | CustomerApproved | ActionRequired) -> Decision:
     """Release an authorization, or a customer's approval, that surfaces after its payment has ended."""
-    if context.payment.has_other_due_attempt:
+    if context.payment.has_other_unfinished_attempt:
         # Only one attempt of a payment is in flight; the hold is seen again, and released once that one has ended.
         return context.look_up_later(doubt_delay)
     status = AttemptStatus.SUCCEEDED if isinstance(outcome, Approved) else AttemptStatus.CANCELED
@@ -211,8 +221,10 @@ def _release(context: DecisionContext, outcome: Approved | CustomerApproved | Ac
 
 def book_capture(context: DecisionContext, outcome: Approved) -> Decision | None:
     """Book captured money as what it is. A person decides on another amount than was asked."""
+    if context.payment.other_holder is not None:
+        return _book_beside_holder(context, outcome, context.payment.other_holder)
     is_asked = _is_asked(context, outcome)
-    if not is_asked and context.state not in _BOOKED_AS_IT_IS:
+    if not is_asked and context.state not in _BOOKED_AS_IT_IS and not context.payment.holds_authorization:
         return hold_mismatch(context, AmountMismatch(outcome.reference, outcome.captured, OTHER_AMOUNT))
     siblings = (CloseSiblingCases(),) if context.payment.has_unpaid_sibling else ()
     is_capture = context.state in (State.AUTHORIZED, State.AMOUNT_MISMATCH)
@@ -225,15 +237,42 @@ def book_capture(context: DecisionContext, outcome: Approved) -> Decision | None
     )
 
 
+def _book_beside_holder(context: DecisionContext, outcome: Approved, holder: Holder) -> Decision:
+    """Book money that another object has taken than the one whose money the payment holds. What is held is released;
+    what was taken is a duplicate, which a person gives back."""
+    movements, further = _without_holder(context.payment, holder)
+    siblings = (CloseSiblingCases(),) if context.payment.has_unpaid_sibling else ()
+    return Decision(
+        Event.CAPTURE_SUCCEEDED,
+        {"next_action": None, "failure_code": None},
+        context.finish(AttemptStatus.SUCCEEDED, outcome.reference, code=OTHER_AMOUNT),
+        (CloseOtherAttempts(), *close_case_recovered(context), *siblings, further),
+        (*movements_of_capture(0, outcome, is_held=False), *movements),
+    )
+
+
+def _without_holder(payment: Payment, holder: Holder) -> tuple[tuple[Movement, ...], Effect]:
+    """Return what moves, and what is left to do, when a payment does without the money that it holds."""
+    name, provider = holder.reference, holder.provider
+    if payment.holds_authorization:
+        released = Movement(MovementKind.RELEASE, -payment.authorized, name, provider=provider)
+        return (released,), GiveUpHold(holder.attempt_id)
+    amount = payment.received
+    unasked = Movement(MovementKind.RECEIPT, -amount, f"{name}/0", provider=provider)
+    duplicate = Movement(MovementKind.DUPLICATE, amount, name, provider=provider)
+    return (unasked, duplicate), OpenAttention(Reason.DUPLICATE, amount, {"reference": name, "amount": amount})
+
+
 def _is_asked(context: DecisionContext, outcome: Approved) -> bool:
     """Tell whether captured money is what was asked: all of it, part of an authorization, or a mismatch that a person
     has accepted. They accept what has come, and that may be more by now than what they saw."""
     attempt, state = context.attempt, context.state
     has_succeeded = attempt.status is AttemptStatus.SUCCEEDED
-    if state is State.AMOUNT_MISMATCH or (state in CLOSED_UNPAID and has_succeeded):
+    is_of_hold = attempt.verb is Verb.CAPTURE and context.payment.holds_authorization
+    if (state is State.AMOUNT_MISMATCH and not is_of_hold) or (state in CLOSED_UNPAID and has_succeeded):
         return True
     if attempt.verb is Verb.CAPTURE:
-        return outcome.captured == attempt.amount or state is not State.AUTHORIZED
+        return outcome.captured == attempt.amount or not is_of_hold
     is_whole_held = attempt.verb is Verb.AUTHORIZE and outcome.authorized == attempt.amount
     is_part = outcome.captured < attempt.amount and (state is State.AUTHORIZED or is_whole_held)
     return is_part or outcome.captured == (context.payment.authorized if has_succeeded else attempt.amount)
@@ -241,7 +280,7 @@ def _is_asked(context: DecisionContext, outcome: Approved) -> bool:
 
 def end_by_provider(context: DecisionContext, outcome: Approved) -> Decision | None:
     """Book that the provider's object was canceled: by our void, by expiry, or in its dashboard."""
-    if context.state in CLOSED_UNPAID | COLLECTED | IN_DUNNING | {State.BLOCKED}:
+    if context.state in CLOSED_UNPAID | COLLECTED | IN_DUNNING | {State.BLOCKED} or context.payment.other_holder:
         return None
     is_our_void = context.attempt.verb is Verb.VOID
     finished = context.finish(AttemptStatus.SUCCEEDED if is_our_void else AttemptStatus.CANCELED)
@@ -260,9 +299,7 @@ def end_by_provider(context: DecisionContext, outcome: Approved) -> Decision | N
     return replace(ended, effects=(CloseOtherAttempts(), *ended.effects))
 
 
-def _keep_hold(context: DecisionContext) -> Decision | None:
-    if context.attempt.status is not AttemptStatus.SUCCEEDED:
-        return None
+def _keep_hold(context: DecisionContext) -> Decision:
     since, expiry = context.attempt.created_at, context.payment.authorization_expires_at
     return Decision(None, attempt={"due_at": _next_look_up_of_hold(since, context.now, expiry)})
 
@@ -275,10 +312,12 @@ def _next_look_up_of_hold(since: datetime, now: datetime, expiry: datetime | Non
 
 
 def _decline(context: DecisionContext, decline: Decline, reference: str | None) -> Decision | None:
+    if context.state in COLLECTED | CLOSED_UNPAID | IN_DUNNING or context.payment.other_holder:
+        return _contradiction(context, reference)
     if context.payment.holds_authorization and context.attempt.status is AttemptStatus.SUCCEEDED:
         return _withdraw_authorization(context, decline, reference)
-    if context.state in COLLECTED | CLOSED_UNPAID | IN_DUNNING | {State.AUTHORIZED}:
-        return _contradiction(context, reference)
+    if context.state is State.AUTHORIZED:
+        return None
     if context.payment.is_client_confirmed:
         # The front end may try another card on the same intent, so the payment stays open.
         return _require_action(context, ActionRequired(reference or ""))
@@ -319,7 +358,8 @@ def _still_require_action(context: DecisionContext, outcome: ActionRequired) -> 
     action = outcome.next_action.get("type", "")
     abandoned_at = _abandoned_at(context, action)
     is_abandoned = abandoned_at is not None and context.now >= abandoned_at
-    effects = (AddAttempt(Verb.VOID, EXPIRED),) if is_abandoned else ()
+    is_voided = is_abandoned and not context.payment.has_other_unfinished_attempt
+    effects = (AddAttempt(Verb.VOID, EXPIRED),) if is_voided else ()
     # The remaining amount of a bank transfer changes with each part that arrives.
     changes: PaymentChanges = {"next_action": outcome.next_action} if action in _PATIENCE else {}
     return Decision(None, changes, waiting, effects)
@@ -341,15 +381,14 @@ def _abandoned_at(context: DecisionContext, action: str) -> datetime | None:
 
 def _resume(context: DecisionContext, outcome: CustomerApproved) -> Decision | None:
     if context.attempt.status in CLOSED:
-        has_ended = context.state in CLOSED_UNPAID | IN_DUNNING | COLLECTED
-        return _release(context, outcome) if has_ended else None
+        return _release(context, outcome) if context.state in _ENDED else None
     if context.crashes_workers:
         return _not_sent(context, NotSent("not_completed", reference=outcome.reference))
     if context.attempt.status is AttemptStatus.DUE:
         return None
     if not context.allows(Event.CHARGE_RESUMED) or context.payment.is_client_confirmed:
         return None
-    if context.payment.has_other_due_attempt:
+    if context.payment.has_other_unfinished_attempt:
         return None  # a void is under way, and its outcome decides
     if context.is_key_unproven:
         return context.doubt(Event.CHARGE_IN_DOUBT)
@@ -373,7 +412,7 @@ def hold_mismatch(context: DecisionContext, outcome: AmountMismatch) -> Decision
         # The customer has paid once more; a person gives it back.
         is_news = received > max(payment.captured, payment.authorized, payment.received)
         return Decision(Event.CHARGE_DUPLICATED, movements=(receipt,)) if is_news else None
-    if context.state in _BOOKED_AS_IT_IS and received:
+    if (context.state in _BOOKED_AS_IT_IS or payment.other_holder) and received:
         return book_capture(context, Approved(outcome.reference, authorized=received, captured=received))
     if context.attempt.status is AttemptStatus.SUCCEEDED:
         is_news = context.state is State.AMOUNT_MISMATCH and received != payment.received

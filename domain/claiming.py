@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from domain.payment import UNFINISHED, AttemptStatus, State, Verb
+from domain.payment import HOLDING, UNFINISHED, AttemptStatus, State, Verb
 
 
 def may_send(state: State, verb: Verb, status: AttemptStatus) -> bool:
@@ -39,10 +39,10 @@ def next_look_up(state: State, verb: Verb, status: AttemptStatus, planned_at: da
     that holds money is looked up until the hold ends.
 
     >>> noon = datetime(2026, 11, 28, 12)
-    >>> next_look_up(State.AUTHORIZED, Verb.AUTHORIZE, AttemptStatus.SUCCEEDED, noon) == noon
+    >>> next_look_up(State.AMOUNT_MISMATCH, Verb.AUTHORIZE, AttemptStatus.SUCCEEDED, noon) == noon
     True
     """
-    is_holding = state is State.AUTHORIZED and verb.is_collecting and status is AttemptStatus.SUCCEEDED
+    is_holding = state in HOLDING and verb.is_collecting and status is AttemptStatus.SUCCEEDED
     return planned_at if status in UNFINISHED or is_holding else None
 
 

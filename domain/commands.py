@@ -82,6 +82,14 @@ class DisputeSeen:
     respond_by: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LossRecounted:
+    """A capture is booked of a payment whose money was lost before. `reason`, `is_return`: of that dispute."""
+
+    reason: str
+    is_return: bool
+
+
 Command = (
     Started
     | IntentRepeated
@@ -95,5 +103,6 @@ Command = (
     | GraceEnded
     | InvoicePaidOtherwise
     | DisputeSeen
+    | LossRecounted
 )
 Trigger = Command | Outcome

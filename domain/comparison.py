@@ -127,13 +127,17 @@ class HoldFinding(StrEnum):
     CONTRADICTS = "contradicts"  # it cannot follow from the books: a person decides
 
 
-def is_held(state: State, status: AttemptStatus, authorized: int, captured: int) -> bool:
+def is_held(state: State, status: AttemptStatus, authorized: int, captured: int, received: int) -> bool:
     """Tell whether an authorization may still be captured. After a capture of a part, the provider may hold the rest.
+    What waits for a person is held until it is received.
 
-    >>> is_held(State.CAPTURED, AttemptStatus.SUCCEEDED, 1230, 500)
+    >>> is_held(State.CAPTURED, AttemptStatus.SUCCEEDED, 1230, 500, 0)
     True
+    >>> is_held(State.AMOUNT_MISMATCH, AttemptStatus.SUCCEEDED, 1000, 0, 1000)
+    False
     """
-    is_open = state is State.AUTHORIZED or (state in COLLECTED and captured < authorized)
+    is_waiting = state is State.AMOUNT_MISMATCH and authorized > 0 and not received
+    is_open = state is State.AUTHORIZED or is_waiting or (state in COLLECTED and captured < authorized)
     return is_open and status is AttemptStatus.SUCCEEDED
 
 

@@ -120,6 +120,13 @@ class AddAttempt:
 
 
 @dataclass(frozen=True, slots=True)
+class GiveUpHold:
+    """Look an attempt up whose hold its payment does without, so that it is released."""
+
+    attempt_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class CloseOtherAttempts:
     """End all other attempts of the payment, refunds aside."""
 
@@ -127,6 +134,11 @@ class CloseOtherAttempts:
 @dataclass(frozen=True, slots=True)
 class CloseSiblingCases:
     """End the dunning of the invoice's other payments: the invoice is collected."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecountLoss:
+    """Look whether the payment keeps anything of what it has captured now: a bank has taken some of it back before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +160,15 @@ class CloseAttention:
 
 
 Effect = (
-    SaveCase | MarkSubscription | AddAttempt | CloseOtherAttempts | CloseSiblingCases | OpenAttention | CloseAttention
+    SaveCase
+    | MarkSubscription
+    | AddAttempt
+    | GiveUpHold
+    | CloseOtherAttempts
+    | CloseSiblingCases
+    | RecountLoss
+    | OpenAttention
+    | CloseAttention
 )
 
 
@@ -164,8 +184,8 @@ class Decision:
 
     @property
     def is_news(self) -> bool:
-        """Whether anything happened to the payment."""
-        return bool(self.event or self.payment or self.movements)
+        """Whether anything happened to the payment, or is left to do for it."""
+        return bool(self.event or self.payment or self.movements or self.effects)
 
     @property
     def sends_attempt(self) -> bool:

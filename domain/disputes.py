@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from domain.attention import Reason
-from domain.commands import DisputeSeen
+from domain.commands import DisputeSeen, LossRecounted
 from domain.decision import (
     CloseAttention,
     Decision,
@@ -19,12 +19,15 @@ from domain.decision import (
     MarkSubscription,
     OpenAttention,
     PaymentChanges,
+    RecountLoss,
 )
 from domain.decline import DeclineClass, classify
 from domain.dunning import SubscriptionStatus
 from domain.dunning_decisions import close_case_recovered, end_unpaid
 from domain.movement import Movement, MovementKind
 from domain.payment import COLLECTED, Event
+
+_TAKING = (MovementKind.CHARGE, MovementKind.CAPTURE)
 
 
 class DisputeStatus(StrEnum):
@@ -98,13 +101,28 @@ def _decide_money(context: DecisionContext, seen: DisputeSeen) -> Decision | Non
     left = payment.captured - payment.refunded - lost
     changes: PaymentChanges = {"lost": lost} if seen.lost_more else {}
     if seen.lost_more > 0 and context.state in COLLECTED and left <= 0:
-        return _reverse(context, seen, changes, movements)
+        return _reverse(context, seen.reason, changes, movements, is_return=seen.is_return)
     if seen.lost_more < 0 and left > 0 and context.allows(Event.PAYMENT_RESTORED):
         restored = {**changes, "failure_code": None}
         return Decision(Event.PAYMENT_RESTORED, restored, {}, close_case_recovered(context), movements)  # type: ignore[arg-type]
     if not movements and not changes:
         return None
     return Decision(_event(seen), changes, movements=movements)
+
+
+def with_loss(context: DecisionContext, decision: Decision) -> Decision:
+    """Add to a decision that books captured money what a dispute that was lost before does to it: webhooks may come out
+    of order, and that of the capture may be lost."""
+    is_late = context.payment.lost > 0 and any(movement.kind in _TAKING for movement in decision.movements)
+    return replace(decision, effects=(*decision.effects, RecountLoss())) if is_late else decision
+
+
+def decide_recount(context: DecisionContext, recounted: LossRecounted) -> Decision | None:
+    """Reverse a payment of whose captured money nothing is left. None if something is."""
+    payment = context.payment
+    if context.state not in COLLECTED or payment.captured - payment.refunded - payment.lost > 0:
+        return None
+    return _reverse(context, recounted.reason, {}, (), is_return=recounted.is_return)
 
 
 def _movements(seen: DisputeSeen) -> tuple[Movement, ...]:
@@ -124,14 +142,19 @@ def _event(seen: DisputeSeen) -> Event:
 
 
 def _reverse(
-    context: DecisionContext, seen: DisputeSeen, changes: PaymentChanges, movements: tuple[Movement, ...]
+    context: DecisionContext,
+    reason: str,
+    changes: PaymentChanges,
+    movements: tuple[Movement, ...],
+    *,
+    is_return: bool,
 ) -> Decision:
     """Open the invoice again. A subscription's payment goes to dunning by the class of the reason."""
     # A run of the retry policy that ended before has nothing to do with this one.
     fresh = replace(context, payment=replace(context.payment, case=None))
     # Who has disputed a card payment is not charged again; a returned debit says why it came back.
-    decline_class = classify(seen.reason) if seen.is_return else DeclineClass.HARD
-    ended = end_unpaid(fresh, {}, decline_class, seen.reason, Event.PAYMENT_REVERSED)
+    decline_class = classify(reason) if is_return else DeclineClass.HARD
+    ended = end_unpaid(fresh, {}, decline_class, reason, Event.PAYMENT_REVERSED)
     effects = ended.effects
     if not effects and context.payment.subscription_id:
         effects = (MarkSubscription(SubscriptionStatus.PAST_DUE),)

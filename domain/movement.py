@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from domain.outcome import Approved
-from domain.payment import Verb
+from domain.payment import HOLDING, LATE_AUTHORIZATION, State, Verb
 
 
 class MovementKind(StrEnum):
@@ -35,7 +35,7 @@ class MovementKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Movement:
     """One movement. `amount`: signed, in minor units. `provider_id`: the provider's id of it. `currency`: the payment's
-    if None; only a fee may have another.
+    if None; only a fee may have another. `provider`: the attempt's if None.
 
     Where the provider has no id for the movement itself, it is the id of the object that moved: one object makes one
     movement of a kind. A receipt is named by its object and the sum that has come so far."""
@@ -44,6 +44,7 @@ class Movement:
     amount: int
     provider_id: str
     currency: str | None = None
+    provider: str | None = None
 
 
 # Which movements add up to an amount of the payment, and with which sign.
@@ -112,3 +113,12 @@ def movements_of_capture(held: int, outcome: Approved, *, is_held: bool) -> tupl
 def may_be_booked(captured: int, verb: Verb) -> bool:
     """Tell whether the outcome of an attempt may show money that is booked already, perhaps by another attempt."""
     return captured > 0 and verb is not Verb.REFUND
+
+
+def may_be_beside_holder(state: State, verb: Verb, reason: str | None) -> bool:
+    """Tell whether the outcome of an attempt may show money of another object than the one whose money is held.
+
+    >>> may_be_beside_holder(State.AUTHORIZED, Verb.CAPTURE, None)
+    False
+    """
+    return state in HOLDING and (verb.is_collecting or reason == LATE_AUTHORIZATION)

@@ -55,6 +55,8 @@ LIVE = frozenset(
 IN_PROGRESS = frozenset({State.ACCEPTED, State.PROCESSING, State.IN_DOUBT})
 # The customer's money was captured.
 COLLECTED = frozenset({State.CAPTURED, State.PARTIALLY_REFUNDED, State.REFUNDED})
+# The payment holds money, on which a person decides if it does not match.
+HOLDING = frozenset({State.AUTHORIZED, State.AMOUNT_MISMATCH})
 # Dunning owns the payment. Not live, so that the customer can pay the invoice in another way meanwhile.
 IN_DUNNING = frozenset({State.PAST_DUE, State.IN_GRACE})
 # Nothing is collected, or no longer, and nothing more is planned. A charge that surfaces later is still booked.
@@ -269,6 +271,10 @@ class Verb(StrEnum):
         return self in (Verb.CHARGE, Verb.AUTHORIZE)
 
 
+# The reason of a void that releases what surfaces after its payment has ended, or beside another attempt.
+LATE_AUTHORIZATION = "late_authorization"
+
+
 class AttemptStatus(StrEnum):
     """Where one try stands. The first five are unfinished."""
 
@@ -303,14 +309,24 @@ class DunningCase:
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """Whose money a payment is authorized with, or waits with for a person: the attempt, and the provider's object."""
+
+    attempt_id: str
+    provider: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
 class Payment:
     """What decisions read of a payment. Amounts are in minor units.
 
     `received`: what the provider holds where that does not match the amount. `lost`: what a bank took back for good.
     `duplicated`: what was taken a second time and not given back. `has_open_entry`: it stands on the attention list.
     `taken`: the attempts and the provider's objects whose captured money is booked; known where the payment is
-    collected. `has_other_due_attempt`: another attempt of the payment, such as a void, is due. `next_provider`: the
-    provider that comes next on the payment's route, if its instrument can be charged there."""
+    collected. `other_holder`: whose money it holds, if that is not the attempt's that is decided on.
+    `has_other_unfinished_attempt`: another attempt of the payment, such as a void, is under way; refunds aside.
+    `next_provider`: the provider that comes next on the payment's route, if its instrument can be charged there."""
 
     id: str
     state: State
@@ -329,7 +345,8 @@ class Payment:
     case: DunningCase | None = None
     taken: frozenset[str] = frozenset()
     has_unpaid_sibling: bool = False
-    has_other_due_attempt: bool = False
+    other_holder: Holder | None = None
+    has_other_unfinished_attempt: bool = False
     next_provider: str | None = None
     has_open_entry: bool = False
 

@@ -18,6 +18,7 @@ from domain.commands import (
     GraceEnded,
     IntentRepeated,
     InvoicePaidOtherwise,
+    LossRecounted,
     OperationRequested,
     RetryDue,
     ReviewDecided,
@@ -35,7 +36,7 @@ from domain.decision import (
     Policy,
     SaveCase,
 )
-from domain.disputes import decide_dispute
+from domain.disputes import decide_dispute, decide_recount, with_loss
 from domain.dunning_decisions import close_case_recovered, close_case_uncollectible
 from domain.errors import IllegalTransition
 from domain.idempotency_key import state_after
@@ -53,7 +54,7 @@ def decide(
     decision = _decide(context, trigger)
     if decision is not None and decision.event is not None:
         target(payment.state, decision.event)
-    return with_attention(context, decision) if decision is not None else None
+    return with_loss(context, with_attention(context, decision)) if decision is not None else None
 
 
 def _decide(context: DecisionContext, trigger: Trigger) -> Decision | None:
@@ -173,6 +174,10 @@ def _decide_dispute(context: DecisionContext, trigger: Command) -> Decision | No
     return decide_dispute(context, trigger) if isinstance(trigger, DisputeSeen) else None
 
 
+def _recount_loss(context: DecisionContext, trigger: Command) -> Decision | None:
+    return decide_recount(context, trigger) if isinstance(trigger, LossRecounted) else None
+
+
 _COMMANDS: dict[type[Command], Callable[[DecisionContext, Command], Decision | None]] = {
     Started: _start,
     IntentRepeated: _repeat_intent,
@@ -186,4 +191,5 @@ _COMMANDS: dict[type[Command], Callable[[DecisionContext, Command], Decision | N
     GraceEnded: _end_grace,
     InvoicePaidOtherwise: _stop_dunning,
     DisputeSeen: _decide_dispute,
+    LossRecounted: _recount_loss,
 }

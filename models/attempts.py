@@ -16,6 +16,7 @@ from sqlalchemy import (
     Row,
     bindparam,
     case,
+    exists,
     func,
     insert,
     literal,
@@ -29,9 +30,10 @@ from domain.claiming import next_look_up
 from domain.decision import LEASE, AttemptChanges
 from domain.errors import LeaseLost
 from domain.idempotency_key import KeyState
-from domain.payment import IN_FLIGHT, UNFINISHED, AttemptStatus, State, Verb
+from domain.movement import MovementKind
+from domain.payment import IN_FLIGHT, LATE_AUTHORIZATION, UNFINISHED, AttemptStatus, State, Verb
 from models.change import Change
-from models.tables import attempts, payments
+from models.tables import attempts, movements, payments
 from models.tables.base import new_id
 from models.task_messages import TaskMessage, message_for_attempt
 
@@ -184,8 +186,10 @@ def bring_look_up_forward(
 def close_other_attempts(change: Change, payment_id: str, attempt_id: str | None) -> None:
     """End the other attempts of the payment, refunds aside, and take their leases.
 
-    An attempt whose call may have run stays: only a look-up shows what became of it."""
+    An attempt whose call may have run stays: only a look-up shows what became of it. So does a closed one that is due,
+    since what it holds is to be released."""
     is_unfinished = attempts.c.status.in_(sorted(UNFINISHED))
+    is_holding = attempts.c.due_at.is_not(None) & (attempts.c.status == AttemptStatus.SUCCEEDED)
     now = literal(change.now, attempts.c.finished_at.type)
     change.connection.execute(
         update(attempts)
@@ -193,7 +197,9 @@ def close_other_attempts(change: Change, payment_id: str, attempt_id: str | None
             attempts.c.payment_id == payment_id,
             attempts.c.id != (attempt_id or ""),
             attempts.c.verb != Verb.REFUND,
-            attempts.c.due_at.is_not(None) | is_unfinished,
+            # What it releases is not the payment's money.
+            attempts.c.reason.is_distinct_from(LATE_AUTHORIZATION),
+            is_unfinished | is_holding,
             attempts.c.status.not_in(_MAY_HAVE_RUN),
         )
         .values(
@@ -203,6 +209,44 @@ def close_other_attempts(change: Change, payment_id: str, attempt_id: str | None
             due_at=None,
         )
     )
+
+
+def give_up_hold(change: Change, attempt_id: str) -> None:
+    """Make an attempt due that holds money which its payment does without: its look-up releases that."""
+    values = {"status": AttemptStatus.CANCELED, "due_at": change.now, "lookups": 0}
+    raised = {"fencing_token": attempts.c.fencing_token + 1}
+    change.connection.execute(update(attempts).where(attempts.c.id == attempt_id).values(values | raised))
+
+
+def find_charge(connection: Connection, payment_id: str) -> Row[Any] | None:
+    """Return the id and the provider's object of the payment's charge, which its captures, voids and refunds are about.
+
+    It is the attempt whose money is booked as the payment's; others may have succeeded too, such as one that took the
+    money a second time."""
+
+    def is_booked(*kinds: MovementKind) -> ColumnElement[bool]:
+        names_it = (movements.c.attempt_id == attempts.c.id) | (
+            movements.c.provider_id == attempts.c.provider_reference
+        )
+        return exists().where(movements.c.payment_id == payment_id, names_it, movements.c.kind.in_(kinds))
+
+    likely_first = case(
+        (is_booked(MovementKind.CHARGE, MovementKind.CAPTURE), 0),
+        (is_booked(MovementKind.AUTHORIZATION), 1),
+        (attempts.c.status == AttemptStatus.SUCCEEDED, 2),
+        else_=3,
+    )
+    charge: Any = connection.execute(
+        select(attempts.c.id, attempts.c.provider_reference)
+        .where(
+            attempts.c.payment_id == payment_id,
+            attempts.c.verb.in_([Verb.CHARGE, Verb.AUTHORIZE]),
+            attempts.c.provider_reference.is_not(None),
+        )
+        .order_by(likely_first, attempts.c.number.desc())
+        .limit(1)
+    ).one_or_none()
+    return charge
 
 
 def has_attempt_in_flight(connection: Connection, payment_id: str, is_meant: ColumnElement[bool]) -> bool:

@@ -9,12 +9,11 @@ from sqlalchemy import Connection, Row, func, select
 
 from domain.allowed_operations import BUSY
 from domain.attention import Action, Reason, Stake, allowed_action, require_closable
-from domain.charging import LATE_AUTHORIZATION
 from domain.commands import OperationRequested
 from domain.errors import AmountAboveOpen, Conflict, IllegalTransition
 from domain.money import decimal_text
 from domain.movement import MovementKind
-from domain.payment import UNFINISHED, AttemptStatus, State, Verb
+from domain.payment import LATE_AUTHORIZATION, UNFINISHED, AttemptStatus, State, Verb
 from models import transition
 from models.attempts import (
     add_attempt,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Connection, Row, or_, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Row, exists, or_, select, update
 
 from domain.attention import Reason
 from domain.comparison import (
@@ -86,14 +86,25 @@ def at_rest_beside(connection: Connection, provider: str, attempt_id: str) -> li
     return _at_rest(connection, provider, movements.c.payment_id == payment_id)
 
 
+_release = movements.alias("release")
+
+
 def _at_rest(connection: Connection, provider: str, is_meant: Any) -> list[AtRest]:
     is_same = (attempts.c.payment_id == movements.c.payment_id) & (
         attempts.c.provider_reference == movements.c.provider_id
     )
     is_hold = movements.c.kind == MovementKind.AUTHORIZATION
     is_partly_captured = payments.c.state.in_(sorted(COLLECTED)) & (payments.c.captured < payments.c.authorized)
-    is_open = (payments.c.state == State.AUTHORIZED) | is_partly_captured
-    stands = is_open & (attempts.c.status == AttemptStatus.SUCCEEDED)
+    is_waiting = (payments.c.state == State.AMOUNT_MISMATCH) & (payments.c.received == 0)
+    is_open = (payments.c.state == State.AUTHORIZED) | is_waiting | is_partly_captured
+    # Another object has taken the money instead.
+    is_released = exists().where(
+        _release.c.payment_id == movements.c.payment_id,
+        _release.c.kind == MovementKind.RELEASE,
+        _release.c.provider_id == movements.c.provider_id,
+        _release.c.amount == -movements.c.amount,
+    )
+    stands = is_open & (attempts.c.status == AttemptStatus.SUCCEEDED) & ~is_released
     query = (
         select(attempts.c.id, attempts.c.provider_reference, is_hold, movements.c.booked_at)
         .join(attempts, is_same)
@@ -146,7 +157,8 @@ def _is_news(change: Change, provider: str, refund: ShownRefund) -> bool:
 def lock_hold(change: Change, hold: AtRest) -> Row[Any] | None:
     """Lock an authorization that still stands; None for one that has ended, or that one of our operations is ending."""
     row = transition.lock_attempt(change.connection, hold.attempt_id)
-    stands = is_held(State(row.state), AttemptStatus(row.attempt_status), row.authorized, row.captured)
+    amounts = (row.authorized, row.captured, row.received)
+    stands = is_held(State(row.state), AttemptStatus(row.attempt_status), *amounts)
     return row if stands and not has_operation_in_flight(change.connection, row.id) else None
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, func, insert, select
 
 from domain.movement import AMOUNTS, Movement, MovementKind, amounts_of
+from domain.payment import Holder
 from models.change import Change
 from models.session import insert_new
 from models.tables import attempts, cash_balances, movements, payments
@@ -69,6 +70,7 @@ def _row(change: Change, subject: dict[str, Any], movement: Movement) -> dict[st
         "currency": movement.currency or subject["currency"],
         "source": change.actor,
         "booked_at": change.now,
+        "provider": movement.provider or subject["provider"],
     }
 
 
@@ -78,6 +80,24 @@ def taken_by(connection: Connection, payment_id: str) -> frozenset[str]:
         movements.c.payment_id == payment_id, movements.c.kind.in_(TAKING)
     )
     return frozenset(name for row in connection.execute(taken) for name in row if name is not None)
+
+
+def other_holder(connection: Connection, payment_id: str, attempt_id: str, reference: str | None) -> Holder | None:
+    """Return whose money a payment holds that is authorized or waits for a person; None if it is the attempt's own."""
+    kinds = movements.c.kind.in_([MovementKind.AUTHORIZATION, MovementKind.RECEIPT])
+    booked = connection.execute(
+        select(movements.c.attempt_id, movements.c.provider, movements.c.provider_id, movements.c.kind)
+        .where(movements.c.payment_id == payment_id, kinds)
+        .order_by(movements.c.id)
+    ).all()
+    holder = None
+    for row in booked:
+        # A receipt is named by its object and the sum that has come.
+        about = row.provider_id.rpartition("/")[0] if row.kind == MovementKind.RECEIPT else row.provider_id
+        if row.attempt_id == attempt_id or about == reference:
+            return None
+        holder = Holder(row.attempt_id, row.provider, about)
+    return holder
 
 
 def is_duplicate(connection: Connection, provider: str, reference: str) -> bool:

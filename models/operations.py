@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, select
 from domain.allowed_operations import (
     ACCEPTED,
     BUSY,
+    RELEASED,
     CancelAction,
     Cancellable,
     cancel_action,
@@ -199,7 +200,7 @@ def _resolve_mismatch(change: Change, row: Row[Any], *, is_approval: bool) -> Me
     if is_approval:
         return (_open(change, row, Verb.CAPTURE, amount, reason=ACCEPTED if row.received else None),)
     if not row.received:
-        return (_open(change, row, Verb.VOID, amount),)
+        return (_open(change, row, Verb.VOID, amount, reason=RELEASED),)
     transition.apply_to_payment(change, row.id, CancelRequested())
     return ()
 

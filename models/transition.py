@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, exists, func, literal, or_, select, update
 
 from domain.attention import Reason
-from domain.commands import InvoicePaidOtherwise, Trigger
+from domain.commands import InvoicePaidOtherwise, LossRecounted, Trigger
 from domain.decision import (
     AddAttempt,
     CloseAttention,
@@ -18,27 +18,38 @@ from domain.decision import (
     CloseSiblingCases,
     Decision,
     Effect,
+    GiveUpHold,
     MarkSubscription,
     OpenAttention,
+    RecountLoss,
     SaveCase,
 )
 from domain.dunning import CaseState
 from domain.errors import LeaseLost, NotFound
 from domain.idempotency_key import KeyState
-from domain.movement import amounts_after, may_be_booked
+from domain.movement import amounts_after, may_be_beside_holder, may_be_booked
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
-from domain.payment import IN_DUNNING, Attempt, AttemptStatus, Event, Payment, State, Verb
+from domain.payment import IN_DUNNING, UNFINISHED, Attempt, AttemptStatus, Event, Holder, Payment, State, Verb
 from domain.state_machine import decide, target
-from models.attempts import add_attempt, close_other_attempts, write_decision
+from models.attempts import add_attempt, close_other_attempts, give_up_hold, write_decision
 from models.attention import close_entries_of_payment, open_entry
 from models.audit import record_event
 from models.change import Change
 from models.dunning_cases import find_case, save_case
-from models.movements import TAKING, book, taken_by
+from models.movements import TAKING, book, other_holder, taken_by
 from models.queries import invoice_position
 from models.session import RowVersion
 from models.subscriptions import mark_subscription
-from models.tables import attempts, attention, breakers, dunning_cases, movements, payments, provider_customers
+from models.tables import (
+    attempts,
+    attention,
+    breakers,
+    disputes,
+    dunning_cases,
+    movements,
+    payments,
+    provider_customers,
+)
 from models.task_messages import TaskMessage, message_for_attempt
 
 
@@ -62,6 +73,13 @@ _other = attempts.alias("other")
 _sibling = payments.alias("sibling")
 _has_other_due_attempt = exists().where(
     _other.c.payment_id == payments.c.id, _other.c.id != attempts.c.id, _other.c.due_at.is_not(None)
+)
+_has_other_unfinished_attempt = exists().where(
+    _other.c.payment_id == payments.c.id,
+    _other.c.id != attempts.c.id,
+    _other.c.due_at.is_not(None),
+    _other.c.verb != Verb.REFUND,
+    or_(*(_other.c.status == status for status in sorted(UNFINISHED))),
 )
 _has_unpaid_sibling = exists().where(
     dunning_cases.c.invoice_id == payments.c.invoice_id,
@@ -129,6 +147,7 @@ _lock_attempt: Any = (
         breakers.c.failures.label("breaker_failures"),
         breakers.c.opened_at.label("breaker_opened_at"),
         _has_other_due_attempt.label("has_other_due_attempt"),
+        _has_other_unfinished_attempt.label("has_other_unfinished_attempt"),
         _has_unpaid_sibling.label("has_unpaid_sibling"),
         _is_booked.label("is_booked"),
         _open_entries.label("open_entries"),
@@ -146,6 +165,7 @@ _lock_payment: Any = (
     select(
         *_payment_columns,
         literal(True).label("has_other_due_attempt"),
+        literal(True).label("has_other_unfinished_attempt"),
         _has_unpaid_sibling.label("has_unpaid_sibling"),
         _open_entries.label("open_entries"),
         _read_version.label("read_version"),
@@ -215,7 +235,10 @@ def changes_anything(change: Change, locked: Row[Any], outcome: Outcome) -> bool
     """Tell whether the outcome would be news for a locked attempt. Writes nothing. Raises IllegalTransition."""
     payment = _payment(change.connection, locked)
     decision = decide(payment, _attempt(locked), outcome, change.now, change.policy)
-    return decision is not None and decision.is_news
+    if decision is None:
+        return False
+    is_first_look_up = locked.attempt_due_at is None and decision.attempt.get("due_at") is not None
+    return decision.is_news or is_first_look_up
 
 
 def _decide_and_write(
@@ -262,7 +285,7 @@ def _write_payment(
             to_state=state,
             data=data,
         )
-    elif decision.is_news or decision.effects:
+    elif decision.is_news:
         change.connection.execute(_update_payment, values)
     book(change, row, attempt_id, row.attempt_provider if attempt_id else row.provider, decision.movements)
 
@@ -275,15 +298,19 @@ def _carry_out(
             save_case(change, row, case, is_new=payment.case is None)
         case MarkSubscription(status=status):
             mark_subscription(change, row, status)
-        case AddAttempt(verb=Verb.VOID) if row.has_other_due_attempt:
-            return None  # another void is open already
         case AddAttempt(verb=verb, reason=reason, provider=provider, reference=reference):
-            columns = {"reason": reason, "provider_reference": reference} | ({"provider": provider} if provider else {})
+            # The payment may be at the next provider of its route by now.
+            at = provider or (row.attempt_provider if reference else row.provider)
+            columns = {"reason": reason, "provider_reference": reference, "provider": at}
             return add_attempt(change, row, verb, row.amount, **columns)
+        case GiveUpHold(attempt_id=held_by):
+            give_up_hold(change, held_by)
         case CloseOtherAttempts() if row.has_other_due_attempt:
             close_other_attempts(change, row.id, attempt_id)
         case CloseSiblingCases():
             _close_sibling_cases(change, row)
+        case RecountLoss():
+            _recount_loss(change, row.id)
         case OpenAttention(reason=reason, amount=amount, detail=detail, adds=adds):
             data = {"attempt": attempt_id, "provider": row.attempt_provider if attempt_id else row.provider}
             about = {"payment_id": row.id, "amount": amount, "currency": row.currency}
@@ -308,6 +335,14 @@ def _close_sibling_cases(change: Change, row: Row[Any]) -> None:
         apply_to_payment(change, sibling, InvoicePaidOtherwise(), {"settled_by": row.id})
 
 
+def _recount_loss(change: Change, payment_id: str) -> None:
+    is_lost = (disputes.c.payment_id == payment_id) & (disputes.c.lost > 0)
+    newest = disputes.c.updated_at.desc(), disputes.c.reference
+    lost = change.connection.execute(select(disputes).where(is_lost).order_by(*newest).limit(1)).one()
+    data = {"reference": lost.reference, "status": lost.status, "reason": lost.reason}
+    apply_to_payment(change, payment_id, LossRecounted(lost.reason, lost.is_return), data)
+
+
 def _payment(connection: Connection, row: Row[Any]) -> Payment:
     return Payment(
         id=row.id,
@@ -328,7 +363,8 @@ def _payment(connection: Connection, row: Row[Any]) -> Payment:
         # Read after the lock: read by the locking statement, PostgreSQL would show it as it was before the wait.
         case=find_case(connection, row.id) if row.subscription_id else None,
         has_unpaid_sibling=row.has_unpaid_sibling,
-        has_other_due_attempt=row.has_other_due_attempt,
+        other_holder=_other_holder(connection, row),
+        has_other_unfinished_attempt=row.has_other_unfinished_attempt,
         next_provider=_next_provider(row),
         has_open_entry=row.open_entries > 0,
     )
@@ -341,6 +377,16 @@ def _taken(connection: Connection, row: Row[Any]) -> frozenset[str]:
         return frozenset()
     # The usual case, a webhook that comes after the charge, needs no statement of its own.
     return frozenset({attempt_id}) if row.is_booked else taken_by(connection, row.id)
+
+
+def _other_holder(connection: Connection, row: Row[Any]) -> Holder | None:
+    """Return whose money the payment holds, if that is not the attempt's."""
+    named = row._mapping
+    if "attempt_id" not in named:
+        return None
+    if not may_be_beside_holder(State(row.state), Verb(row.attempt_verb), row.attempt_reason):
+        return None
+    return other_holder(connection, row.id, row.attempt_id, row.attempt_provider_reference)
 
 
 def _next_provider(row: Row[Any]) -> str | None:

@@ -7,10 +7,9 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Row, false, or_, select
 
 from domain.attention import Reason
-from domain.charging import LATE_AUTHORIZATION
 from domain.outcome import Approved, Outcome, Pending
-from domain.payment import IN_FLIGHT, AttemptStatus, Verb
-from models.attempts import add_attempt
+from domain.payment import IN_FLIGHT, LATE_AUTHORIZATION, AttemptStatus, Verb
+from models.attempts import add_attempt, find_charge
 from models.attention import open_entry
 from models.change import Change
 from models.movements import is_duplicate
@@ -19,10 +18,11 @@ from models.task_messages import RECONCILE, TaskMessage
 
 
 def match_attempt(change: Change, provider: str, reference: str, attempt_id: str | None) -> str | None:
-    """Return the attempt that the provider's object belongs to: the operation in flight on it, or the charge itself. A
-    void of what surfaced late is about its own object only."""
+    """Return the attempt that the provider's object belongs to: the operation in flight on it, or the charge itself.
+
+    A void of what surfaced late is about its own object, any other operation about the payment's charge."""
     is_named = _is_any((attempts.c.provider_reference, reference), (attempts.c.id, attempt_id))
-    named = change.connection.execute(
+    named: Any = change.connection.execute(
         select(attempts.c.id, attempts.c.payment_id, attempts.c.verb, attempts.c.provider_reference)
         .where(is_named, attempts.c.provider == provider)
         .order_by(attempts.c.number)
@@ -31,16 +31,23 @@ def match_attempt(change: Change, provider: str, reference: str, attempt_id: str
         return None
     if named.verb == Verb.REFUND:
         return str(named.id)
-    operation: str | None = change.connection.scalar(
-        select(attempts.c.id).where(
+    operation: Any = change.connection.execute(
+        select(attempts.c.id, attempts.c.reason, attempts.c.provider_reference).where(
             attempts.c.payment_id == named.payment_id,
             attempts.c.verb.in_([Verb.CAPTURE, Verb.VOID]),
             attempts.c.status.in_(sorted(IN_FLIGHT)),
-            attempts.c.reason.is_distinct_from(LATE_AUTHORIZATION)
-            | (attempts.c.provider_reference == named.provider_reference),
         )
-    )
-    return operation or str(named.id)
+    ).first()
+    is_meant = operation is not None and _is_about(change, operation, named)
+    return str(operation.id if operation is not None and is_meant else named.id)
+
+
+def _is_about(change: Change, operation: Row[Any], named: Row[Any]) -> bool:
+    """Tell whether an operation in flight is about the object of a named attempt."""
+    if operation.reason == LATE_AUTHORIZATION:
+        return bool(named.provider_reference == operation.provider_reference)
+    charge = find_charge(change.connection, named.payment_id)
+    return charge is None or named.provider_reference in (None, charge.provider_reference)
 
 
 def match_refund(change: Change, provider: str, reference: str, attempt_id: str | None) -> str | None:

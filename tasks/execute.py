@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, case, select
+from sqlalchemy import Connection, Row, select
 
 from domain.claiming import has_lost_its_worker, may_send
 from domain.commands import Started
@@ -22,14 +22,14 @@ from gateways.base import AttemptRequest, CustomerLost, Gateway, GatewayError, S
 from gateways.capabilities import SavedMethodsGateway
 from gateways.http import TechnicalFailure, watch_for_failure
 from models import transition
-from models.attempts import schedule_look_up, store_reference
+from models.attempts import find_charge, schedule_look_up, store_reference
 from models.breakers import allows, count_failure, count_success
 from models.cash_balances import watch_balance
 from models.change import Change
 from models.failpoints import reach
 from models.provider_customers import User, forget_customer
 from models.session import transact
-from models.tables import attempts, payments
+from models.tables import payments
 from runtime import Runtime
 from runtime.credentials import watch_credentials
 from runtime.leases import Lease
@@ -242,19 +242,7 @@ def _charge_reference(connection: Connection, locked: Row[Any], verb: Verb) -> s
     if verb.is_collecting:
         return None
     named: str | None = locked.attempt_provider_reference if verb is Verb.VOID else locked.attempt_charge_reference
-    return named or _reference_of_charge(connection, locked.id)
-
-
-def _reference_of_charge(connection: Connection, payment_id: str) -> str | None:
-    succeeded_first = case((attempts.c.status == AttemptStatus.SUCCEEDED, 0), else_=1)
-    reference: str | None = connection.scalar(
-        select(attempts.c.provider_reference)
-        .where(
-            attempts.c.payment_id == payment_id,
-            attempts.c.verb.in_([Verb.CHARGE, Verb.AUTHORIZE]),
-            attempts.c.provider_reference.is_not(None),
-        )
-        .order_by(succeeded_first, attempts.c.number.desc())
-        .limit(1)
-    )
-    return reference
+    if named is not None:
+        return named
+    charge = find_charge(connection, locked.id)
+    return charge.provider_reference if charge is not None else None

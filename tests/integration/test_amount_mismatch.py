@@ -9,7 +9,11 @@ import pytest
 from sqlalchemy import Row
 
 from domain.money import Money
+from domain.outcome import Pending
+from models.ends import rows_without_end
+from models.session import read
 from models.tables import attention
+from models.task_messages import COMPARE
 from tests.system import AMOUNT, Json, System
 
 pytestmark = pytest.mark.postgres
@@ -36,6 +40,27 @@ def paid_with_another_amount(system: System) -> tuple[str, str]:
     back = {"payment_method": "pm_card_visa", "return_url": "https://shop.example/back"}
     system.provider.call("POST", f"/v1/payment_intents/{reference}/confirm", back)
     return intent["payment_id"], reference
+
+
+def held_with_another_amount(system: System, amount: int = PAID) -> str:
+    """Return a payment of 12.30 whose intent holds another amount."""
+    charge = system.gateway.charge
+
+    def of_another_amount(attempt: Any, save_reference: Any) -> Any:
+        system.gateway.charge = charge
+        return charge(replace(attempt, money=Money(amount, "EUR")), save_reference)
+
+    system.gateway.charge = of_another_amount
+    payment_id = system.pay(capture=False)
+    system.run_until_idle()
+    assert system.state(payment_id) == "amount_mismatch"
+    return payment_id
+
+
+def capture_in_dashboard(system: System, payment_id: str, minor: int) -> None:
+    """Capture a payment's intent beside us."""
+    path = f"/v1/payment_intents/{system.reference(payment_id)}/capture"
+    system.provider.call("POST", path, {"amount_to_capture": minor})
 
 
 def hear(system: System, event: str, reference: str) -> None:
@@ -80,14 +105,7 @@ def test_an_intent_that_is_paid_with_another_amount_waits_for_a_person_who_accep
 def test_a_hold_of_another_amount_is_captured_or_released_by_a_person(
     system: System, action: str, state: str, movements: list[tuple[str, int]]
 ) -> None:
-    charge = system.gateway.charge
-
-    def of_another_amount(attempt: Any, save_reference: Any) -> Any:
-        return charge(replace(attempt, money=Money(PAID, "EUR")), save_reference)
-
-    system.gateway.charge = of_another_amount
-    payment_id = system.pay(capture=False)
-    system.run_until_idle()
+    payment_id = held_with_another_amount(system)
     payment = system.payment(payment_id)
     assert (payment.state, payment.authorized, payment.failure_code) == ("amount_mismatch", PAID, "other_amount")
     assert [(entry.reason, entry.amount) for entry in entries(system)] == [("amount_mismatch", PAID)]
@@ -152,3 +170,87 @@ def test_a_capture_beside_one_of_the_dashboard_is_booked_as_what_was_captured(sy
     system.run_until_idle()
     assert decide(system, "close").status_code == 200
     assert system.provider.movements()[-1] == ("refund", 730)
+
+
+@pytest.mark.parametrize("captured", [1500, AMOUNT, 500])
+@pytest.mark.parametrize("order", ["webhook first", "call first", "look-up first"])
+def test_a_release_that_meets_a_capture_of_the_dashboard_books_that_and_says_so(
+    system: System, order: str, captured: int
+) -> None:
+    payment_id = held_with_another_amount(system, 1500)
+    reference = system.reference(payment_id)
+    if order == "look-up first":
+        system.provider.fail("payment_intents.cancel", "error_before", times=None)
+    assert decide(system, "release").status_code == 202
+    if order == "call first":
+        system.during_next("void", lambda: capture_in_dashboard(system, payment_id, captured))
+    else:
+        capture_in_dashboard(system, payment_id, captured)
+    if order == "webhook first":
+        voids, system.messages[:] = list(system.messages), []
+        hear(system, "payment_intent.succeeded", reference)
+        system.messages.extend(voids)
+    system.run_until_idle()
+    system.advance(days=7, minutes=61)
+    system.provider.heal()
+    system.advance(minutes=10)
+    hear(system, "payment_intent.succeeded", reference)
+
+    payment = system.payment(payment_id)
+    assert (payment.state, payment.captured) == ("captured", captured)
+    assert [amount for kind, amount in system.provider.movements() if kind == "capture"] == [captured]
+    assert [(row.verb, row.status) for row in system.attempts(payment_id)][-1] == ("void", "failed")
+    [entry] = entries(system)
+    assert (entry.reason, entry.amount) == ("amount_mismatch", captured)
+    assert decide(system, "close").status_code == 200
+    assert read(system.engine, rows_without_end) == []
+
+
+def test_an_acceptance_that_meets_another_capture_of_the_dashboard_says_so(system: System) -> None:
+    payment_id = held_with_another_amount(system)
+    assert decide(system, "accept").status_code == 202
+    capture_in_dashboard(system, payment_id, 400)
+    system.run_until_idle()
+    system.advance(seconds=2)
+    payment = system.payment(payment_id)
+    assert (payment.state, payment.captured) == ("captured", 400)
+    assert [(entry.reason, entry.amount) for entry in entries(system)] == [("amount_mismatch", 400)]
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_hold_of_another_amount_that_expires_leaves_the_list_with_its_payment(system: System, is_told: bool) -> None:
+    payment_id = held_with_another_amount(system)
+    system.move_clock(days=7, minutes=1)
+    if is_told:
+        hear(system, "payment_intent.canceled", system.reference(payment_id))
+    else:
+        system.advance(hours=2)
+    assert (system.state(payment_id), entries(system), invoice(system)["open_amount"]) == ("expired", [], "12.30")
+    assert system.provider.movements() == [("authorization", PAID), ("void", PAID)]
+
+
+def test_a_look_up_that_shows_nothing_new_does_not_end_the_look_ups_of_a_hold(system: System) -> None:
+    payment_id = held_with_another_amount(system)
+    system.move_clock(days=7, hours=2)
+    reference = system.reference(payment_id)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(system.gateway, "retrieve", lambda attempt: Pending(reference))
+        system.sweep()
+        system.run_until_idle()
+    assert system.state(payment_id) == "amount_mismatch"
+    system.advance(days=1)
+    assert (system.state(payment_id), entries(system)) == ("expired", [])
+
+
+def test_the_comparison_finds_what_the_dashboard_captured_of_a_hold_of_another_amount(system: System) -> None:
+    payment_id = held_with_another_amount(system)
+    system.run(COMPARE)
+    capture_in_dashboard(system, payment_id, PAID)
+    system.advance(days=1, minutes=1)
+    system.run(COMPARE)
+    system.run_until_idle()
+    assert (system.state(payment_id), system.payment(payment_id).received) == ("amount_mismatch", PAID)
+    assert decide(system, "accept").status_code == 202
+    system.run_until_idle()
+    system.advance(seconds=2)
+    assert (system.state(payment_id), system.payment(payment_id).captured, entries(system)) == ("captured", PAID, [])

@@ -151,6 +151,49 @@ def test_a_dispute_that_is_won_late_gives_the_payment_back(system: System) -> No
     assert booked(system, payment_id) == [("charge", AMOUNT), ("dispute", -AMOUNT), ("dispute_return", AMOUNT)]
 
 
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_dispute_that_is_lost_before_the_capture_is_booked_opens_the_invoice_with_it(
+    system: System, is_told: bool
+) -> None:
+    payment_id = system.pay(capture=False)
+    system.run_until_idle()
+    reference = system.reference(payment_id)
+    system.provider.call("POST", f"/v1/payment_intents/{reference}/capture")
+    lost = dispute(system, payment_id, "fraudulent")
+    system.provider.control(f"disputes/{lost}/close", {"result": "lost"})
+    for event in events_of(system, lost):
+        system.deliver_and_run(event)
+    assert (system.state(payment_id), system.payment(payment_id).lost) == ("authorized", AMOUNT)
+    if is_told:
+        system.deliver_and_run(system.provider.event("payment_intent.succeeded", reference))
+    else:
+        system.advance(days=7, hours=2)
+    payment = system.payment(payment_id)
+    assert (payment.state, payment.captured, payment.lost) == ("reversed", AMOUNT, AMOUNT)
+    assert payment.failure_code == "fraudulent"
+    assert system.get("/invoices/inv").json["open_amount"] == "12.30"
+
+
+def test_a_debit_that_is_returned_before_it_is_booked_goes_to_dunning_once(system: System) -> None:
+    account = system.provider.saved_bank_account() | {"subscription_id": "sub", "off_session": True}
+    payment_id = system.pay(**account)
+    system.run_until_idle()
+    reference = system.reference(payment_id)
+    system.provider.decide_at_bank(reference, "success")
+    for event in events_of(system, dispute(system, payment_id, "insufficient_funds")):
+        system.deliver_and_run(event)
+    assert system.state(payment_id) == "pending"
+    system.deliver_and_run(system.provider.event("payment_intent.succeeded", reference))
+    assert (system.state(payment_id), system.subscription_status()) == ("past_due", "past_due")
+
+    system.advance(days=3, minutes=1)
+    system.provider.decide_at_bank(str(system.attempts(payment_id)[1].provider_reference), "success")
+    system.advance(minutes=2)
+    payment = system.payment(payment_id)
+    assert (payment.state, payment.captured, payment.lost) == ("captured", 2 * AMOUNT, AMOUNT)
+    assert (system.get("/invoices/inv").json["open_amount"], system.subscription_status()) == ("0.00", "active")
+
+
 def test_the_entry_of_several_disputes_is_closed_with_the_last(system: System) -> None:
     payment_id = system.pay()
     system.run_until_idle()

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 import tasks.webhooks
-from domain.charging import LATE_AUTHORIZATION
-from domain.payment import AttemptStatus, Verb
+from domain.payment import LATE_AUTHORIZATION, AttemptStatus, Verb
 from models import transition
 from models.attempts import add_attempt
 from models.change import Change

@@ -89,6 +89,14 @@ def test_a_charge_that_surfaces_closes_no_other_charge_that_is_under_way(
     assert (system.payment(payment_id).captured, system.payment(payment_id).duplicated) == (AMOUNT, AMOUNT)
     assert [(row.status, row.due_at) for row in system.attempts(payment_id)] == [("succeeded", None)] * 2
 
+    system.request(f"/{payment_id}/refunds", Idempotency_Key="all")
+    system.run_until_idle()
+    given_back = [
+        system.provider.call("GET", f"/v1/refunds?payment_intent={row.provider_reference}")["data"]
+        for row in system.attempts(payment_id)[:2]
+    ]
+    assert [len(refunds) for refunds in given_back] == [1, 0], "the second charge is given back as what it is"
+
 
 def test_a_debit_that_ends_after_its_payment_is_shown(system: System) -> None:
     """The first debit is paid after all while the retry waits at the bank, whose webhook is lost."""
