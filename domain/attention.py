@@ -43,7 +43,7 @@ class Action(StrEnum):
     CLOSE = "close"  # nothing more is to be done
 
 
-# What ends each entry: CLOSE ends it at once, any other action when it has had its effect.
+# What ends each entry, see `offered_actions`: CLOSE ends it at once, any other action when it has had its effect.
 ACTIONS: dict[Reason, tuple[Action, ...]] = {
     Reason.REVIEW: (Action.ACCEPT, Action.RELEASE, Action.CLOSE),
     Reason.DUPLICATE: (Action.GIVE_BACK, Action.CLOSE),
@@ -115,6 +115,22 @@ def taken_twice(duplicated: int, received: int, captured: int) -> int:
     (1230, 1230)
     """
     return max(duplicated, received - captured if received else 0)
+
+
+def offered_actions(reason: Reason, stake: Stake) -> tuple[Action, ...]:
+    """Return what may be decided on an open entry as its payment stands, whose reason may allow more.
+
+    >>> taken = Stake(State.CAPTURED, captured=1000, received=0, duplicated=0)
+    >>> [action.value for action in offered_actions(Reason.AMOUNT_MISMATCH, taken)]
+    ['close']
+    """
+    if reason not in HELD.values():
+        return ACTIONS[reason]
+    if HELD.get(stake.state) is reason:
+        return (Action.ACCEPT, Action.RELEASE)
+    if holds_mismatch(stake.state, stake.received, stake.captured):
+        return (Action.ACCEPT, Action.CLOSE)
+    return (Action.CLOSE,)
 
 
 def require_closable(reason: Reason, stake: Stake, *, is_written_off: bool) -> None:

@@ -81,6 +81,16 @@ def page_limit(known: set[str]) -> int:
     return limit
 
 
+def page_cursor(prefix: str) -> str | None:
+    """Return the id after which a page of a list begins. `prefix`: of the ids that the list has. Raises
+    InvalidRequest for a cursor that is none."""
+    cursor = request.args.get("cursor")
+    # The form of an id, of any release.
+    if cursor is not None and not re.fullmatch(rf"{prefix}_[0-9a-z]{{1,36}}", cursor, re.ASCII):
+        raise InvalidRequest("cursor: send the next_cursor of the page before")
+    return cursor
+
+
 def wait_seconds() -> int:
     """Return how long the caller wants to wait (RFC 7240, `Prefer: wait=N`), 0 to 30 seconds."""
     found = re.search(r"(?:^|[,;\s])wait\s*=\s*(\d{1,6})", request.headers.get("Prefer", ""))

@@ -75,7 +75,7 @@ def test_an_application_reads_its_own_entries_and_decides_nothing(api: ApiSystem
     assert api.row_counts() == before
 
 
-@pytest.mark.parametrize("query", ["open=yes", "reason=late", "limit=0", "since=1"])
+@pytest.mark.parametrize("query", ["open=yes", "reason=late", "limit=0", "since=1", "cursor=x", "cursor=pay_1"])
 def test_a_wrong_parameter_is_refused(api: ApiSystem, query: str) -> None:
     assert_problem(api.get(f"/admin/attention?{query}", caller="operator"), 422, "invalid_request")
 
