@@ -319,6 +319,12 @@ def list_entries(
     return [entry_view(row) for row in connection.execute(query)]
 
 
+def open_entries_of(connection: Connection, payment_id: str) -> list[dict[str, Any]]:
+    """Return the open entries of the attention list about a payment, oldest first."""
+    is_meant = (_payment_of_entry == payment_id) & attention.c.closed_at.is_(None)
+    return [entry_view(row) for row in connection.execute(_entries.where(is_meant).order_by(attention.c.id))]
+
+
 def show_entry(connection: Connection, entry_id: str, application: str | None) -> dict[str, Any]:
     """Return an entry with its payment, the movements of that, and the webhook event that it is about."""
     row = find_entry(connection, entry_id, application)
@@ -367,7 +373,7 @@ def entry_view(row: Row[Any]) -> dict[str, Any]:
         "cash_balance_id": row.cash_balance_id,
         "amount_at_stake": None if row.amount is None else decimal_text(row.amount, row.currency),
         "currency": row.currency,
-        "data": {name: value for name, value in (row.data or {}).items() if name != "details"},
+        "data": {name: value for name, value in (row.data or {}).items() if name != "details" and value is not None},
         "details": [_detail_view(detail, row.currency) for detail in (row.data or {}).get("details", [])],
         "actions": _actions(row) if row.closed_at is None else [],
         "resolution": row.resolution,

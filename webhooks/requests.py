@@ -50,7 +50,7 @@ def required_idempotency_key() -> str:
     key = idempotency_key()
     if key is None:
         raise IdempotencyKeyRequired(
-            "send an Idempotency-Key header: a new one for each payment, refund or record that you mean, "
+            "send an Idempotency-Key header: a new one for each payment, refund, record or decision that you mean, "
             "and the same one when you repeat a request"
         )
     return key
