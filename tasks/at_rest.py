@@ -119,7 +119,7 @@ def compare_at_rest(
         except Exception as error:
             in_a_row += 1
             counts = counts._replace(failed=counts.failed + 1)
-            _log.error("%s cannot be compared with %s: %s", item.attempt_id, gateway.provider, _reason(error))
+            _log.error("%s cannot be compared with %s: %s", item.payment_id, gateway.provider, _reason(error))
             continue
         finally:
             if budget is not None:
