@@ -61,6 +61,8 @@ ACTIONS: dict[Reason, tuple[Action, ...]] = {
     Reason.UNMATCHED_RECEIPT: (Action.GIVE_BACK, Action.CLOSE),
     Reason.FAILING_ROW: (Action.LOOK_AGAIN, Action.CLOSE),
 }
+# An entry with one of these reasons may be closed although money is left to move: a person gives it back elsewhere.
+WRITABLE_OFF = (Reason.DUPLICATE, Reason.AMOUNT_MISMATCH)
 # A payment leaves these states by a person's decision only. Entering one opens an entry, leaving it closes that.
 HELD: dict[State, Reason] = {State.REVIEW: Reason.REVIEW, State.AMOUNT_MISMATCH: Reason.AMOUNT_MISMATCH}
 # Webhook events that only a person can make anything of.
@@ -94,6 +96,13 @@ def allowed_action(reason: Reason, name: str) -> Action:
     if name not in ACTIONS[reason]:
         raise InvalidRequest(f"the action for the reason {reason} must be one of: {', '.join(ACTIONS[reason])}")
     return Action(name)
+
+
+def require_writable_off(reason: Reason) -> None:
+    """Refuse to write off what leaves no money to give back. Raises InvalidRequest."""
+    if reason not in WRITABLE_OFF:
+        names = " or ".join(WRITABLE_OFF)
+        raise InvalidRequest(f"write_off is for entries of the reason {names}; leave it out here")
 
 
 @dataclass(frozen=True, slots=True)

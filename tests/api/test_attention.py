@@ -122,6 +122,14 @@ def test_a_review_that_is_decided_elsewhere_leaves_the_list(api: ApiSystem) -> N
     assert listed(api, shown["id"]) == []
 
 
+def test_only_money_that_is_given_back_by_hand_is_written_off(api: ApiSystem) -> None:
+    entry_id, _ = entry_of(api)
+    before = api.row_counts()
+    detail = assert_problem(resolve(api, entry_id, write_off=True), 422, "invalid_request")
+    assert detail == "write_off is for entries of the reason duplicate or amount_mismatch; leave it out here"
+    assert api.row_counts() == before
+
+
 def test_readiness_counts_the_open_entries(api: ApiSystem) -> None:
     before = api.call("GET", "//readyz", caller=None).json["attention"]
     entry_id, _ = entry_of(api)
