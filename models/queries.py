@@ -303,6 +303,7 @@ def list_entries(
     *,
     is_open: bool | None = None,
     reason: Reason | None = None,
+    payment_id: str | None = None,
     after: str | None = None,
     limit: int,
 ) -> list[dict[str, Any]]:
@@ -314,15 +315,11 @@ def list_entries(
         query = query.where(attention.c.closed_at.is_(None) if is_open else attention.c.closed_at.is_not(None))
     if reason is not None:
         query = query.where(attention.c.reason == reason)
+    if payment_id is not None:
+        query = query.where(_payment_of_entry == payment_id)
     if after is not None:
         query = query.where(attention.c.id > after)
     return [entry_view(row) for row in connection.execute(query)]
-
-
-def open_entries_of(connection: Connection, payment_id: str) -> list[dict[str, Any]]:
-    """Return the open entries of the attention list about a payment, oldest first."""
-    is_meant = (_payment_of_entry == payment_id) & attention.c.closed_at.is_(None)
-    return [entry_view(row) for row in connection.execute(_entries.where(is_meant).order_by(attention.c.id))]
 
 
 def show_entry(connection: Connection, entry_id: str, application: str | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 from sqlalchemy import Connection
 
+from domain.attention import Reason
 from domain.errors import NotFound
 from domain.payment import State
 from models import queries
@@ -69,7 +70,7 @@ def _read_payment(
         queries.show_payment(connection, payment_id, None),
         queries.timeline(connection, payment_id),
         queries.what_happens_next(connection, payment_id),
-        queries.open_entries_of(connection, payment_id),
+        queries.list_entries(connection, None, is_open=True, payment_id=payment_id, limit=len(Reason)),
     )
 
 
