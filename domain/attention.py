@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from domain.allowed_operations import holds_mismatch
 from domain.errors import Conflict, InvalidRequest
-from domain.payment import CLOSED_UNPAID, Event, State
+from domain.payment import CLOSED_UNPAID, COLLECTED, Event, State
 from domain.webhook_status import WebhookStatus
 
 
@@ -96,6 +96,12 @@ def allowed_action(reason: Reason, name: str) -> Action:
     if name not in ACTIONS[reason]:
         raise InvalidRequest(f"the action for the reason {reason} must be one of: {', '.join(ACTIONS[reason])}")
     return Action(name)
+
+
+def require_undecided(state: State) -> None:
+    """Refuse to accept or release money that is taken already. Raises Conflict with what to do instead."""
+    if state in COLLECTED:
+        raise Conflict("the money is taken already: refund what is too much, and close this entry")
 
 
 def require_writable_off(reason: Reason) -> None:

@@ -8,13 +8,21 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, func, select
 
 from domain.allowed_operations import BUSY
-from domain.attention import Action, Reason, Stake, allowed_action, require_closable, require_writable_off
+from domain.attention import (
+    Action,
+    Reason,
+    Stake,
+    allowed_action,
+    require_closable,
+    require_undecided,
+    require_writable_off,
+)
 from domain.charging import LATE_AUTHORIZATION
 from domain.commands import OperationRequested
 from domain.errors import AmountAboveOpen, Conflict, IllegalTransition
 from domain.money import decimal_text
 from domain.movement import MovementKind
-from domain.payment import COLLECTED, UNFINISHED, AttemptStatus, State, Verb
+from domain.payment import UNFINISHED, AttemptStatus, State, Verb
 from models import transition
 from models.attempts import (
     add_attempt,
@@ -82,19 +90,13 @@ def resolve_entry(change: Change, entry_id: str, request: ResolveEntry, caller: 
 
 
 def _accept(change: Change, entry: _Entry) -> Messages:
-    _require_undecided(entry)
+    require_undecided(State(entry.about.state))
     return carry_out_review(change, entry.about, ReviewPayment(decision="approve"))
 
 
 def _release(change: Change, entry: _Entry) -> Messages:
-    _require_undecided(entry)
+    require_undecided(State(entry.about.state))
     return carry_out_review(change, entry.about, ReviewPayment(decision="reject"))
-
-
-def _require_undecided(entry: _Entry) -> None:
-    """Refuse a decision on money that is taken already. Raises Conflict."""
-    if State(entry.about.state) in COLLECTED:
-        raise Conflict("the money is taken already: refund what is too much, and close this entry")
 
 
 def _give_back(change: Change, entry: _Entry) -> Messages:
