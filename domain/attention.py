@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from domain.allowed_operations import holds_mismatch
 from domain.errors import Conflict, InvalidRequest
-from domain.payment import CLOSED_UNPAID, Event, State
+from domain.payment import CLOSED_UNPAID, COLLECTED, Event, State
 from domain.webhook_status import WebhookStatus
 
 
@@ -44,7 +44,7 @@ class Action(StrEnum):
     CLOSE = "close"  # nothing more is to be done
 
 
-# What ends each entry: CLOSE ends it at once, any other action when it has had its effect.
+# What ends each entry, see `offered_actions`: CLOSE ends it at once, any other action when it has had its effect.
 ACTIONS: dict[Reason, tuple[Action, ...]] = {
     Reason.REVIEW: (Action.ACCEPT, Action.RELEASE, Action.CLOSE),
     Reason.DUPLICATE: (Action.GIVE_BACK, Action.CLOSE),
@@ -63,6 +63,8 @@ ACTIONS: dict[Reason, tuple[Action, ...]] = {
     Reason.UNMATCHED_RECEIPT: (Action.GIVE_BACK, Action.CLOSE),
     Reason.FAILING_ROW: (Action.LOOK_AGAIN, Action.CLOSE),
 }
+# An entry with one of these reasons may be closed although money is left to move: a person gives it back elsewhere.
+WRITABLE_OFF = (Reason.DUPLICATE, Reason.AMOUNT_MISMATCH)
 # A payment leaves these states by a person's decision only. Entering one opens an entry, leaving it closes that.
 HELD: dict[State, Reason] = {State.REVIEW: Reason.REVIEW, State.AMOUNT_MISMATCH: Reason.AMOUNT_MISMATCH}
 # Webhook events that only a person can make anything of.
@@ -99,6 +101,19 @@ def allowed_action(reason: Reason, name: str) -> Action:
     return Action(name)
 
 
+def require_undecided(state: State) -> None:
+    """Refuse to accept or release money that is taken already. Raises Conflict with what to do instead."""
+    if state in COLLECTED:
+        raise Conflict("the money is taken already: refund what is too much, and close this entry")
+
+
+def require_writable_off(reason: Reason) -> None:
+    """Refuse to write off what leaves no money to give back. Raises InvalidRequest."""
+    if reason not in WRITABLE_OFF:
+        names = " or ".join(WRITABLE_OFF)
+        raise InvalidRequest(f"write_off is for entries of the reason {names}; leave it out here")
+
+
 @dataclass(frozen=True, slots=True)
 class Stake:
     """What of a payment decides whether its entry may be closed. Amounts in minor units. `is_in_doubt`: whether the
@@ -118,6 +133,22 @@ def taken_twice(duplicated: int, received: int, captured: int) -> int:
     (1230, 1230)
     """
     return max(duplicated, received - captured if received else 0)
+
+
+def offered_actions(reason: Reason, stake: Stake) -> tuple[Action, ...]:
+    """Return what may be decided on an open entry as its payment stands, whose reason may allow more.
+
+    >>> taken = Stake(State.CAPTURED, captured=1000, received=0, duplicated=0)
+    >>> [action.value for action in offered_actions(Reason.AMOUNT_MISMATCH, taken)]
+    ['close']
+    """
+    if reason not in HELD.values():
+        return ACTIONS[reason]
+    if HELD.get(stake.state) is reason:
+        return (Action.ACCEPT, Action.RELEASE)
+    if holds_mismatch(stake.state, stake.received, stake.captured):
+        return (Action.ACCEPT, Action.CLOSE)
+    return (Action.CLOSE,)
 
 
 def require_closable(reason: Reason, stake: Stake, *, is_written_off: bool) -> None:

@@ -10,20 +10,46 @@ from domain.payment import IN_PROGRESS, LIVE, TRANSITIONS, State
 _PAGE = """# Payment states
 
 Drawn from the transition table in `domain/payment.py` by `python -m domain.diagram > docs/states.md`.
-Events that leave the state as it is are in the second table.
+The first table says what each state means; the last one has the events that leave the state as it is.
 
 ```mermaid
 {diagram}
 ```
 
-| state | moves by itself within moments | live: collects its invoice |
-|---|---|---|
+| state | meaning | moves by itself within moments | live: collects its invoice |
+|---|---|---|---|
 {states}
 
 | state | recorded without leaving it |
 |---|---|
 {staying}
 """
+
+
+_MEANINGS = {
+    State.ACCEPTED: "stored and due; a worker charges it next",
+    State.PROCESSING: "a worker calls the provider",
+    State.REQUIRES_ACTION: "waits for the customer: 3-D Secure, the provider's page, a transfer, or the money of an "
+    "invoice",
+    State.PENDING: "the provider has accepted it; the bank decides within days",
+    State.IN_DOUBT: "was sent, and nobody knows the outcome yet; it is looked up",
+    State.REVIEW: "waits for an operator, because of the fraud rules; nothing is charged",
+    State.AMOUNT_MISMATCH: "the provider holds another amount than was asked; an operator decides",
+    State.AUTHORIZED: "the money is held, and waits for a capture or a cancel",
+    State.CAPTURED: "the money is taken, in whole or in part",
+    State.PARTIALLY_REFUNDED: "a part of it was given back",
+    State.REFUNDED: "all of it was given back",
+    State.REVERSED: "the bank took it back for good: a returned debit or a lost dispute",
+    State.VOIDED: "the authorization was released",
+    State.CANCELED: "stopped before money was taken, or its invoice was paid otherwise",
+    State.EXPIRED: "the customer did not act in time, or the authorization ended",
+    State.DECLINED: "the bank or the provider refused; nothing was charged",
+    State.BLOCKED: "the fraud rules refused; nothing was charged",
+    State.FAILED: "the request was refused or could not be made; nothing was charged",
+    State.PAST_DUE: "a subscription's payment was declined; dunning tries it again",
+    State.IN_GRACE: "dunning has given up its retries; the customer may still pay",
+    State.UNCOLLECTIBLE: "dunning ended without money; the subscription is canceled",
+}
 
 
 def mermaid() -> str:
@@ -45,9 +71,13 @@ def page() -> str:
             staying[state].append(f"`{event}`")
     return _PAGE.format(
         diagram=mermaid(),
-        states="\n".join(f"| `{state}` | {_tick(state in IN_PROGRESS)} | {_tick(state in LIVE)} |" for state in State),
+        states="\n".join(_row(state) for state in State),
         staying="\n".join(f"| `{state}` | {', '.join(sorted(events))} |" for state, events in staying.items()),
     )
+
+
+def _row(state: State) -> str:
+    return f"| `{state}` | {_MEANINGS[state]} | {_tick(state in IN_PROGRESS)} | {_tick(state in LIVE)} |"
 
 
 def _tick(is_so: bool) -> str:

@@ -125,7 +125,11 @@ def _problem(one: Capability, routing_request: RoutingRequest) -> InvalidRequest
     # Off-session, the request can only name an instrument that the customer saved before.
     needs = ("payment_method_token",) if routing_request.is_off_session else one.needs
     missing = [name for name in needs if name not in routing_request.given]
-    return InvalidRequest(f"{', '.join(missing)}: required for {routing_request.method}") if missing else None
+    if not missing:
+        return None
+    # A request that names none gets the default before.
+    unsaved = "; the user has no default saved method" if "payment_method_token" in missing else ""
+    return InvalidRequest(f"{', '.join(missing)}: required for {routing_request.method}{unsaved}")
 
 
 def _preferred(able: list[str]) -> list[Choice]:

@@ -8,7 +8,15 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, func, select
 
 from domain.allowed_operations import BUSY
-from domain.attention import Action, Reason, Stake, allowed_action, require_closable
+from domain.attention import (
+    Action,
+    Reason,
+    Stake,
+    allowed_action,
+    require_closable,
+    require_undecided,
+    require_writable_off,
+)
 from domain.commands import OperationRequested
 from domain.errors import AmountAboveOpen, Conflict, IllegalTransition
 from domain.money import decimal_text
@@ -70,6 +78,8 @@ def resolve_entry(change: Change, entry_id: str, request: ResolveEntry, caller: 
     if entry.row.closed_at is not None:
         raise Conflict(f"this entry was closed by {entry.row.closed_by} already; nothing is left to decide")
     action = allowed_action(Reason(entry.row.reason), request.action)
+    if request.write_off:
+        require_writable_off(Reason(entry.row.reason))
     decide_entry(change, entry.row, WRITTEN_OFF if request.write_off else action, request.note)
     messages = _ACTIONS[action](change, entry)
     shown = show_entry(connection, entry_id, None)
@@ -79,10 +89,12 @@ def resolve_entry(change: Change, entry_id: str, request: ResolveEntry, caller: 
 
 
 def _accept(change: Change, entry: _Entry) -> Messages:
+    require_undecided(State(entry.about.state))
     return carry_out_review(change, entry.about, ReviewPayment(decision="approve"))
 
 
 def _release(change: Change, entry: _Entry) -> Messages:
+    require_undecided(State(entry.about.state))
     return carry_out_review(change, entry.about, ReviewPayment(decision="reject"))
 
 

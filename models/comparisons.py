@@ -37,7 +37,7 @@ from models.webhook_matching import adopt_refund, match_refund
 
 
 class AtRest(NamedTuple):
-    """An attempt whose money is at rest, and the provider's object of it.
+    """An attempt whose money is at rest, with its payment, and the provider's object of it.
 
     `is_hold`: it holds money that is not taken. Otherwise it took money."""
 
@@ -45,6 +45,8 @@ class AtRest(NamedTuple):
     reference: str
     is_hold: bool
     booked_at: datetime
+    payment_id: str
+    currency: str
 
 
 def next_window(connection: Connection, provider: str, now: datetime) -> Window:
@@ -106,7 +108,14 @@ def _at_rest(connection: Connection, provider: str, is_meant: Any) -> list[AtRes
     )
     stands = is_open & (attempts.c.status == AttemptStatus.SUCCEEDED) & ~is_released
     query = (
-        select(attempts.c.id, attempts.c.provider_reference, is_hold, movements.c.booked_at)
+        select(
+            attempts.c.id,
+            attempts.c.provider_reference,
+            is_hold,
+            movements.c.booked_at,
+            attempts.c.payment_id,
+            payments.c.currency,
+        )
         .join(attempts, is_same)
         .join(payments, payments.c.id == movements.c.payment_id)
         .where(

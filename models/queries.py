@@ -8,12 +8,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, and_, case, func, select
 
-from domain.attention import ACTIONS, Reason
+from domain.attention import ACTIONS, Reason, Stake, offered_actions
 from domain.dunning import CaseState
 from domain.errors import NotFound
 from domain.invoice import InvoicePosition
 from domain.money import decimal_text
-from domain.payment import COLLECTED, IN_DUNNING, LIVE, AttemptStatus
+from domain.payment import COLLECTED, IN_DUNNING, LIVE, AttemptStatus, State
 from models.names import find_application
 from models.tables import (
     assessments,
@@ -279,8 +279,9 @@ def _movements(connection: Connection, is_meant: ColumnElement[bool]) -> list[di
 # An entry about a webhook event is the application's whose payment the event is about.
 _payment_of_entry = func.coalesce(attention.c.payment_id, webhook_events.c.payment_id)
 _application_of_entry = func.coalesce(payments.c.application, cash_balances.c.application)
+_at_stake = (payments.c.state, payments.c.captured, payments.c.received, payments.c.duplicated)
 _entries = (
-    select(attention, _payment_of_entry.label("about"), _application_of_entry.label("application"))
+    select(attention, _payment_of_entry.label("about"), _application_of_entry.label("application"), *_at_stake)
     .join(webhook_events, webhook_events.c.id == attention.c.webhook_event_id, isouter=True)
     .join(payments, payments.c.id == _payment_of_entry, isouter=True)
     .join(cash_balances, cash_balances.c.id == attention.c.cash_balance_id, isouter=True)
@@ -302,6 +303,7 @@ def list_entries(
     *,
     is_open: bool | None = None,
     reason: Reason | None = None,
+    payment_id: str | None = None,
     after: str | None = None,
     limit: int,
 ) -> list[dict[str, Any]]:
@@ -313,6 +315,8 @@ def list_entries(
         query = query.where(attention.c.closed_at.is_(None) if is_open else attention.c.closed_at.is_not(None))
     if reason is not None:
         query = query.where(attention.c.reason == reason)
+    if payment_id is not None:
+        query = query.where(_payment_of_entry == payment_id)
     if after is not None:
         query = query.where(attention.c.id > after)
     return [entry_view(row) for row in connection.execute(query)]
@@ -366,14 +370,22 @@ def entry_view(row: Row[Any]) -> dict[str, Any]:
         "cash_balance_id": row.cash_balance_id,
         "amount_at_stake": None if row.amount is None else decimal_text(row.amount, row.currency),
         "currency": row.currency,
-        "data": {name: value for name, value in (row.data or {}).items() if name != "details"},
+        "data": {name: value for name, value in (row.data or {}).items() if name != "details" and value is not None},
         "details": [_detail_view(detail, row.currency) for detail in (row.data or {}).get("details", [])],
-        "actions": list(ACTIONS[Reason(row.reason)]) if row.closed_at is None else [],
+        "actions": _actions(row) if row.closed_at is None else [],
         "resolution": row.resolution,
         "note": row.note,
         "closed_at": _text(row.closed_at),
         "closed_by": row.closed_by,
     }
+
+
+def _actions(row: Row[Any]) -> list[str]:
+    reason = Reason(row.reason)
+    if row.about is None:
+        return list(ACTIONS[reason])
+    stake = Stake(State(row.state), captured=row.captured, received=row.received, duplicated=row.duplicated)
+    return list(offered_actions(reason, stake))
 
 
 def _detail_view(detail: dict[str, Any], currency: str) -> dict[str, Any]:

@@ -155,13 +155,16 @@ _SENTENCES = {
     "string_pattern_mismatch": "has characters or a form that are not allowed here",
     "bool_type": "must be true or false",
     "dict_type": "must be an object",
+    "literal_error": "must be {expected}",
     "too_long": "must have at most {max_length} entries",
 }
 
 
 def _sentence(detail: dict[str, Any]) -> str:
     """Return one error as `field: what is wrong`, without any value."""
-    field = ".".join(str(part) for part in detail["loc"][:1])[:100] or "body"
+    if not detail["loc"]:
+        return str(detail["msg"]).removeprefix("Value error, ")
+    field = ".".join(str(part) for part in detail["loc"][:1])[:100]
     if field == "metadata" and len(detail["loc"]) > 1:
         return f"{field}: each value must be a text of at most 500 characters, true, false, a whole number or null"
     known = _SENTENCES.get(detail["type"])

@@ -8,9 +8,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 
-from domain.comparison import HoldFinding, Window, is_given_up, is_refused_by_what_others_did
+from domain.comparison import HoldFinding, ShownRefund, Window, is_given_up, is_refused_by_what_others_did
 from domain.disputes import ShownDispute
-from domain.outcome import InDoubt, Outcome
+from domain.money import decimal_text
+from domain.outcome import Approved, InDoubt, Outcome, Pending
 from gateways.base import AttemptRequest, Gateway, GatewayError
 from gateways.capabilities import DisputeGateway, FeeGateway, RefundListing
 from models import comparisons, transition
@@ -33,12 +34,13 @@ _ACTOR = "comparison"
 # So many failures in a row: the provider is down, and each further call may take as long as its time-out.
 _MOST_FAILURES = 5
 
-# Called with the attempt of each finding, and what was found.
-Tell = Callable[[AtRest, str], None]
+# Called with the provider, the payment and what was found.
+Tell = Callable[[str, str, str], None]
 
 
-def _tell_nobody(item: AtRest, what: str) -> None:
-    """Tell nobody: the log is enough."""
+def log_difference(provider: str, payment_id: str, what: str) -> None:
+    """Log what a provider shows of a payment and the books do not have."""
+    _log.warning("%s shows of %s what the books do not have: %s", provider, payment_id, what)
 
 
 class Counts(NamedTuple):
@@ -83,7 +85,7 @@ def _reached(window: Window, due: list[tuple[datetime, AtRest]], counts: Counts,
 
 
 def compare_since(
-    runtime: Runtime, gateway: RefundListing, since: datetime, *, is_dry_run: bool = False, tell: Tell = _tell_nobody
+    runtime: Runtime, gateway: RefundListing, since: datetime, *, is_dry_run: bool = False, tell: Tell = log_difference
 ) -> Counts:
     """Compare all money that was booked since then, a day after the other, so that no more than a day is in memory."""
 
@@ -111,7 +113,7 @@ def compare_at_rest(
     *,
     budget: Budget | None = None,
     is_dry_run: bool = False,
-    tell: Tell = _tell_nobody,
+    tell: Tell = log_difference,
 ) -> Counts:
     """Compare attempts of one provider, each for itself, and book what is missing; `tell` is called for each finding.
 
@@ -126,7 +128,7 @@ def compare_at_rest(
         except Exception as error:
             in_a_row += 1
             counts = counts._replace(failed=counts.failed + 1)
-            _log.error("%s cannot be compared with %s: %s", item.attempt_id, gateway.provider, _reason(error))
+            _log.error("%s cannot be compared with %s: %s", item.payment_id, gateway.provider, _reason(error))
             continue
         finally:
             if budget is not None:
@@ -134,8 +136,7 @@ def compare_at_rest(
         in_a_row = 0
         counts = counts._replace(compared=counts.compared + 1, found=counts.found + len(found), last=item)
         for what in found:
-            _log.warning("%s shows of %s what the books do not have: %s", gateway.provider, item.attempt_id, what)
-            tell(item, what)
+            tell(gateway.provider, item.payment_id, what)
     return counts
 
 
@@ -164,7 +165,7 @@ def _compare(runtime: Runtime, gateway: RefundListing, item: AtRest, *, is_dry_r
     if shown and not is_dry_run:
         messages: tuple[TaskMessage, ...] = runtime.change(_ACTOR, comparisons.take_in, gateway.provider, item, shown)
         runtime.publish(messages)
-    found = [f"refund {refund.reference} {type(refund.outcome).__name__.lower()}" for refund in shown]
+    found = [_refund_text(refund, item.currency) for refund in shown]
     if isinstance(gateway, FeeGateway) and not is_dry_run:
         _compare_fees(runtime, gateway, item, request)
     if isinstance(gateway, DisputeGateway):
@@ -210,7 +211,28 @@ def _compare_hold(runtime: Runtime, gateway: Gateway, hold: AtRest, *, is_dry_ru
     )
     finding, messages = taken_in
     runtime.publish(messages)
-    return [] if finding is HoldFinding.AGREES else [f"hold {finding}"]
+    return [] if finding is HoldFinding.AGREES else [_hold_text(shown, finding, hold.currency)]
+
+
+def _refund_text(refund: ShownRefund, currency: str) -> str:
+    outcome = refund.outcome
+    amount = 0
+    match outcome:
+        case Approved(refunded=given) | Pending(refunding=given):
+            amount = given
+    of = f" of {decimal_text(amount, currency)} {currency}" if amount else ""
+    return f"refund{of} {refund.reference} {type(outcome).__name__.lower()}"
+
+
+def _hold_text(shown: Outcome, finding: HoldFinding, currency: str) -> str:
+    if finding is HoldFinding.CONTRADICTS:
+        return "hold that contradicts the books"
+    match shown:
+        case Approved(captured=taken) if taken:
+            return f"hold captured {decimal_text(taken, currency)} {currency}"
+        case Approved(voided=True):
+            return "hold released"
+    return f"hold {type(shown).__name__.lower()}"
 
 
 def _hold_request(change: Change, hold: AtRest) -> tuple[AttemptRequest, int] | None:

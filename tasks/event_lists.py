@@ -17,8 +17,13 @@ from tasks.budget import Budget
 
 _log = logging.getLogger(__name__)
 
-# Called with each event that is missing.
-Tell = Callable[[VerifiedWebhook], None]
+# Called with the provider and each event that is missing.
+Tell = Callable[[str, VerifiedWebhook], None]
+
+
+def log_event(provider: str, event: VerifiedWebhook) -> None:
+    """Log an event that is missing."""
+    _log.warning("%s lists an event that no webhook brought: %s, %s", provider, event.event_id, event.type)
 
 
 class EventCounts(NamedTuple):
@@ -57,7 +62,7 @@ def fetch_events(
     window: Window,
     *,
     is_dry_run: bool = False,
-    tell: Tell = lambda event: None,
+    tell: Tell = log_event,
 ) -> EventCounts:
     """Store the events of a window that are missing, and publish them. Raises GatewayError: what is stored stays."""
     calls = listed = missing = 0
@@ -65,10 +70,7 @@ def fetch_events(
         new = _missing(runtime, gateway, page)
         calls, listed, missing = calls + 1, listed + len(page), missing + len(new)
         for event in new:
-            _log.warning(
-                "%s lists an event that no webhook brought: %s, %s", gateway.provider, event.event_id, event.type
-            )
-            tell(event)
+            tell(gateway.provider, event)
         if new and not is_dry_run:
             _store(runtime, gateway.provider, new, runtime.clock.now())
     return EventCounts(calls, listed, missing)

@@ -12,7 +12,7 @@ from models.queries import list_entries, show_entry
 from models.request_bodies import ResolveEntry
 from webhooks.auth import allow, caller
 from webhooks.context import runtime
-from webhooks.requests import json_body, page_limit, required_idempotency_key
+from webhooks.requests import json_body, page_cursor, page_limit, required_idempotency_key
 from webhooks.responses import json_response
 
 blueprint = Blueprint("attention", __name__)
@@ -33,7 +33,7 @@ def index() -> Response:
         caller().application,
         is_open=_OPEN[given],
         reason=_reason(request.args.get("reason")),
-        after=request.args.get("cursor"),
+        after=page_cursor("attn"),
         limit=limit + 1,
     )
     page = found[:limit]

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from flask import Blueprint, Response, request
 
-from domain.errors import InvalidRequest
 from domain.routing import RoutingRequest
 from models.accept_payment import accept_payment, routing_request
 from models.api_keys import Role
@@ -17,13 +14,10 @@ from models.request_bodies import ProcessPayment
 from models.session import transact
 from webhooks.auth import allow, caller, caller_of_names
 from webhooks.context import runtime
-from webhooks.requests import json_body, page_limit, required_idempotency_key
+from webhooks.requests import json_body, page_cursor, page_limit, required_idempotency_key
 from webhooks.responses import is_not_in_progress, json_response, respond
 
 blueprint = Blueprint("payments", __name__)
-
-# The id of a payment, of any release.
-_CURSOR = re.compile(r"pay_[0-9a-z]{1,36}", re.ASCII)
 
 
 @blueprint.post("/process")
@@ -62,9 +56,7 @@ def show(payment_id: str) -> Response:
 def index() -> Response:
     """List payments, oldest first; `next_cursor` continues."""
     limit = page_limit({"application", "invoice_id", "cursor", "limit"})
-    if not _CURSOR.fullmatch(request.args.get("cursor", "pay_0")):
-        raise InvalidRequest("cursor: send the next_cursor of the page before")
-    invoice_id, cursor = request.args.get("invoice_id"), request.args.get("cursor")
+    invoice_id, cursor = request.args.get("invoice_id"), page_cursor("pay")
     found = runtime().read(list_payments, caller_of_names().application, invoice_id, cursor, limit + 1)
     page = found[:limit]
     next_cursor = page[-1]["id"] if len(found) > limit else None

@@ -50,7 +50,7 @@ def required_idempotency_key() -> str:
     key = idempotency_key()
     if key is None:
         raise IdempotencyKeyRequired(
-            "send an Idempotency-Key header: a new one for each payment, refund or record that you mean, "
+            "send an Idempotency-Key header: a new one for each payment, refund, record or decision that you mean, "
             "and the same one when you repeat a request"
         )
     return key
@@ -79,6 +79,16 @@ def page_limit(known: set[str]) -> int:
     if not 1 <= limit <= _MOST_PAGE:
         raise InvalidRequest(f"limit must be a number from 1 to {_MOST_PAGE}")
     return limit
+
+
+def page_cursor(prefix: str) -> str | None:
+    """Return the id after which a page of a list begins. `prefix`: of the ids that the list has. Raises
+    InvalidRequest for a cursor that is none."""
+    cursor = request.args.get("cursor")
+    # The form of an id, of any release.
+    if cursor is not None and not re.fullmatch(rf"{prefix}_[0-9a-z]{{1,36}}", cursor, re.ASCII):
+        raise InvalidRequest("cursor: send the next_cursor of the page before")
+    return cursor
 
 
 def wait_seconds() -> int:

@@ -255,7 +255,7 @@ class Afterpay(Service):
         return f"{url}{'&' if '?' in url else '?'}{query}"
 
     def _dispute(self, token: str) -> Response:
-        """Open a dispute about the payment of a token; a later call sets its `status`."""
+        """Open a dispute about the payment of a token: `reason`; a later call sets its `status`."""
         body = request_body("reason", "status")
         with self.sandbox.lock:
             payment = self._by_token.get(token)

@@ -75,7 +75,7 @@ def test_an_application_reads_its_own_entries_and_decides_nothing(api: ApiSystem
     assert api.row_counts() == before
 
 
-@pytest.mark.parametrize("query", ["open=yes", "reason=late", "limit=0", "since=1"])
+@pytest.mark.parametrize("query", ["open=yes", "reason=late", "limit=0", "since=1", "cursor=x", "cursor=pay_1"])
 def test_a_wrong_parameter_is_refused(api: ApiSystem, query: str) -> None:
     assert_problem(api.get(f"/admin/attention?{query}", caller="operator"), 422, "invalid_request")
 
@@ -120,6 +120,14 @@ def test_a_review_that_is_decided_elsewhere_leaves_the_list(api: ApiSystem) -> N
     assert [entry["reason"] for entry in listed(api, shown["id"])] == ["review"]
     assert api.post(f"/{shown['id']}/cancel").json["status"] == "canceled"
     assert listed(api, shown["id"]) == []
+
+
+def test_only_money_that_is_given_back_by_hand_is_written_off(api: ApiSystem) -> None:
+    entry_id, _ = entry_of(api)
+    before = api.row_counts()
+    detail = assert_problem(resolve(api, entry_id, write_off=True), 422, "invalid_request")
+    assert detail == "write_off is for entries of the reason duplicate or amount_mismatch; leave it out here"
+    assert api.row_counts() == before
 
 
 def test_readiness_counts_the_open_entries(api: ApiSystem) -> None:

@@ -173,6 +173,37 @@ def test_money_that_does_not_match_is_accepted_and_leaves_the_list_when_it_is_ta
     assert reasons(system) == ["amount_mismatch"]
 
 
+def shown_actions(system: System) -> list[str]:
+    """Return what the one open entry offers, in the list and alone."""
+    [entry] = system.get("/admin/attention?open=1", caller="operator").json["entries"]
+    shown: list[str] = system.get(f"/admin/attention/{entry['id']}", caller="operator").json["actions"]
+    assert shown == entry["actions"]
+    return shown
+
+
+def test_an_entry_offers_what_the_state_of_its_payment_allows(system: System) -> None:
+    waiting = mismatched(system)
+    assert shown_actions(system) == ["accept", "release"]
+    system.request(f"/{waiting}/review", {"decision": "reject"}, caller="operator")
+
+    late = system.pay("late")
+    system.request(f"/{late}/cancel")
+    attempt_id = system.attempts(late)[0].id
+    system.runtime.change("test", transition.apply, attempt_id, AmountMismatch("pi_y", AMOUNT, "delayed"))
+    assert shown_actions(system) == ["accept", "close"]
+    resolve(system, "close", write_off=True)
+
+    taken = system.pay("taken")
+    system.run_until_idle()
+    given = {"payment_id": taken, "amount": AMOUNT, "currency": "EUR"}
+    system.runtime.change("test", open_entry, Reason.AMOUNT_MISMATCH, **given)
+    assert shown_actions(system) == ["close"]
+    for action in ("accept", "release"):
+        refused = resolve(system, action)
+        assert (refused.status_code, "refund what is too much, and close this entry" in refused.text) == (409, True)
+    assert resolve(system, "close").status_code == 200
+
+
 def test_a_review_by_the_older_request_closes_the_entry_too(system: System) -> None:
     payment_id = mismatched(system)
     system.request(f"/{payment_id}/review", {"decision": "reject"}, caller="operator")

@@ -234,11 +234,14 @@ def test_a_long_outage_is_caught_up_window_by_window_within_the_budget(
 
 
 def test_the_command_fetches_a_month_and_a_dry_run_stores_nothing(
-    system: System, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(open_runtime, "app", type("App", (), {"runtime": lambda self: system.runtime})())
     payment_id = charge(system)
-    system.provider.call("POST", "/v1/refunds", {"payment_intent": system.reference(payment_id), "amount": 500})
+    made = system.provider.call("POST", "/v1/refunds", {"payment_intent": system.reference(payment_id), "amount": 500})
+    held_id = system.pay("held", capture=False)
+    system.run_until_idle()
+    intent(system, held_id, "capture", amount_to_capture=700)
     system.move_clock(days=29)
     before = system.row_counts()
 
@@ -250,13 +253,21 @@ def test_the_command_fetches_a_month_and_a_dry_run_stores_nothing(
     dry = run("--dry-run")
     refund_event = system.provider.call("GET", "/v1/events?type=refund.created")["data"][0]["id"]
     assert f"  {refund_event}  refund.created" in dry
-    assert "stripe: 3 events read, 3 would be stored that no webhook brought" in dry
-    assert "stripe: 1 attempts compared, 1 differences would be booked" in dry
+    read_all = next(int(line.split()[1]) for line in dry if "events read" in line)
+    assert f"stripe: {read_all} events read, {read_all} would be stored that no webhook brought" in dry
+    assert [line for line in dry if "pay_" in line] == [
+        f"  {payment_id}  refund of 5.00 EUR {made['id']} approved",
+        f"  {held_id}  hold captured 7.00 EUR",
+    ]
+    assert dry[-1] == "stripe: 2 attempts compared, differences that would be booked: 2"
+    assert [line for line in caplog.messages if "no webhook" in line or "do not have" in line] == []
     assert system.row_counts() == before
-    assert "stripe: 3 events read, 3 stored that no webhook brought" in run()
+    assert f"stripe: {read_all} events read, {read_all} stored that no webhook brought" in run()
     system.run_until_idle()
     assert system.payment(payment_id).refunded == 500
-    assert run()[0] == "stripe: 3 events read, 0 stored that no webhook brought"
+    assert run()[0] == f"stripe: {read_all} events read, 0 stored that no webhook brought"
+    future = CliRunner().invoke(payments, ["compare", "--since", "2999-01-01"])
+    assert (future.exit_code, "in the future" in future.stderr) == (1, True)
 
 
 # --- PayPal ---

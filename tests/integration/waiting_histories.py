@@ -13,7 +13,7 @@ from typing import Any
 from hypothesis.stateful import invariant
 from sqlalchemy import Row
 
-from domain.attention import ACTIONS, Action, Reason, taken_twice
+from domain.attention import ACTIONS, WRITABLE_OFF, Action, Reason, taken_twice
 from domain.comparison import ShownRefund, Window
 from domain.disputes import DisputeStatus, ShownDispute
 from domain.errors import CeleriacError
@@ -161,7 +161,11 @@ class WaitingHistories(Histories):
 
     def resolve(self, entry: Row[Any], action: Action) -> None:
         """Ask for an action, which may be refused."""
-        body = {"action": action, "note": "decided", "write_off": action is Action.CLOSE}
+        body = {
+            "action": action,
+            "note": "decided",
+            "write_off": action is Action.CLOSE and Reason(entry.reason) in WRITABLE_OFF,
+        }
         with suppress(CeleriacError):
             request = ResolveEntry.parse(body)
             self.system.runtime.change(OPERATOR.actor, resolve_entry, entry.id, request, OPERATOR, None)

@@ -179,7 +179,7 @@ def test_a_name_that_is_none(run: Run, name: str) -> None:
 def test_an_unknown_payment_is_not_found(run: Run, sqlite_url: str) -> None:
     result = run("show", "pay_1", DATABASE_URL=sqlite_url)
     assert result.exit_code == 1
-    assert result.stderr.splitlines()[1].startswith("no such payment")
+    assert result.stderr.splitlines()[1:] == ["no such payment; check the id"]
 
 
 def test_a_payment_is_shown_with_what_happens_next(run: Run, sqlite_url: str) -> None:
@@ -196,13 +196,16 @@ def test_what_needs_a_person_is_listed_shown_and_decided(run: Run, sqlite_url: s
     run("keys", "list", DATABASE_URL=sqlite_url)
     payment_id = accepted_payment()
     runtime: Any = process_runtime._runtime
-    given = {"payment_id": payment_id, "amount": 500, "currency": "EUR", "data": {"refund": "re_1"}}
+    given = {"payment_id": payment_id, "amount": 500, "currency": "EUR", "data": {"refund": "re_1", "attempt": None}}
     runtime.change("test", open_entry, Reason.REFUND_ELSEWHERE, **given)
     [listed] = run("attention", "list").stdout.splitlines()
     entry_id = listed.split()[0]
     assert listed.split()[2:] == ["refund_elsewhere", "5.00", "EUR", payment_id]
     shown = run("attention", "show", entry_id).stdout.splitlines()
     assert (shown[0], shown[1], shown[-1]) == (listed, "  refund: re_1", "  actions: close")
+    assert "attempt: " not in "\n".join(shown)
+    waiting = f"  waits for a person: {entry_id}  refund_elsewhere; allowed: close"
+    assert waiting in run("show", payment_id).stdout.splitlines()
 
     refused = run("attention", "resolve", entry_id, "--action", "give_back", "--note", "agreed")
     assert (refused.exit_code, refused.stdout) == (1, "")
@@ -212,6 +215,7 @@ def test_what_needs_a_person_is_listed_shown_and_decided(run: Run, sqlite_url: s
     again = run("attention", "resolve", entry_id, "--action", "close", "--note", "agreed")
     assert (again.exit_code, "closed by cli already" in again.stderr) == (1, True)
     assert run("attention", "list").stdout == ""
+    assert "waits for a person" not in run("show", payment_id).stdout
     assert "by cli" in run("attention", "list", "--all", "--reason", "refund_elsewhere").stdout
     assert "  decided: close  agreed" in run("attention", "show", entry_id).stdout.splitlines()
     unknown = run("attention", "show", "attn_1")
@@ -225,6 +229,8 @@ def test_money_that_fits_no_payment_is_shown_with_its_movements(run: Run, sqlite
     [message] = runtime.change("test", ask_for_readings, "stripe", "cus_1", ["EUR"])
     reading = runtime.change("test", claim_reading, message.row_id)
     runtime.change("test", book_reading, reading, ShownBalance(1230, "ccsbtxn_1"))
+    refused = run("attention", "resolve", "attn_1", "--action", "give_back", "--note", "agreed", "--write-off")
+    assert refused.stderr.splitlines()[1:] == ["write_off goes with the action close only"]
     [listed] = run("attention", "list").stdout.splitlines()
     assert listed.split()[2:] == ["unmatched_receipt", "12.30", "EUR", reading.balance_id]
     shown = run("attention", "show", listed.split()[0]).stdout.splitlines()

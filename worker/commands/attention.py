@@ -49,7 +49,9 @@ def show(entry_id: str) -> None:
 @click.argument("entry_id")
 @click.option("--action", required=True, help="One of the actions that `show` names.")
 @click.option("--note", required=True, help="Why; it is kept in the audit trail. No personal data.")
-@click.option("--write-off", is_flag=True, help="With `close`: nothing more is given back here.")
+@click.option(
+    "--write-off", is_flag=True, help="With `close`, of a duplicate or a mismatch: the money is given back elsewhere."
+)
 def resolve(entry_id: str, action: str, note: str, *, write_off: bool) -> None:
     """Carry out what a person has decided."""
     with open_runtime() as runtime:

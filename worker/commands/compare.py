@@ -10,7 +10,6 @@ from domain.comparison import Window
 from gateways.base import Gateway, GatewayError, VerifiedWebhook
 from gateways.capabilities import EventListing, RefundListing
 from models.cash_balances import ask_for_readings_since
-from models.comparisons import AtRest
 from runtime import Runtime
 from tasks.at_rest import compare_since
 from tasks.compare import comparable
@@ -33,6 +32,8 @@ def compare(provider: str | None, since: datetime | None, *, dry_run: bool) -> N
         if provider is not None and provider not in gateways:
             fail(f"{provider} is not configured here, or shows too little; use one of {', '.join(gateways) or 'none'}")
         begin = since.replace(tzinfo=UTC) if since else runtime.clock.now() - timedelta(days=_DEFAULT_DAYS)
+        if begin > runtime.clock.now():
+            fail(f"--since {begin:%Y-%m-%d} is in the future; name a day up to today")
         chosen = [provider] if provider else list(gateways)
         failed = [name for name in chosen if not _compare(runtime, gateways[name], begin, is_dry_run=dry_run)]
     if failed:
@@ -47,8 +48,8 @@ def _compare(runtime: Runtime, gateway: Gateway, begin: datetime, *, is_dry_run:
     counts = compare_since(runtime, gateway, begin, is_dry_run=is_dry_run, tell=_tell_difference)
     if not is_dry_run:
         runtime.publish(runtime.change(ACTOR, ask_for_readings_since, gateway.provider, begin))
-    found = "would be booked" if is_dry_run else "booked"
-    click.echo(f"{gateway.provider}: {counts.compared} attempts compared, {counts.found} differences {found}")
+    found = "differences that would be booked" if is_dry_run else "differences booked"
+    click.echo(f"{gateway.provider}: {counts.compared} attempts compared, {found}: {counts.found}")
     return is_read and not counts.failed and not counts.is_cut
 
 
@@ -65,9 +66,9 @@ def _fetch(runtime: Runtime, gateway: EventListing, begin: datetime, *, is_dry_r
     return True
 
 
-def _tell_event(event: VerifiedWebhook) -> None:
+def _tell_event(provider: str, event: VerifiedWebhook) -> None:
     click.echo(f"  {event.event_id}  {event.type}")
 
 
-def _tell_difference(item: AtRest, what: str) -> None:
-    click.echo(f"  {item.attempt_id}  {what}")
+def _tell_difference(provider: str, payment_id: str, what: str) -> None:
+    click.echo(f"  {payment_id}  {what}")

@@ -34,7 +34,8 @@ def open_runtime() -> Iterator[Runtime]:
         fail(str(error))
     except DBAPIError as error:
         # The driver's own message is left out: it may repeat parts of a row.
-        fail(f"the database failed ({type(error.orig).__name__}): check DATABASE_URL, and run `payments db upgrade`")
+        remedy = "check DATABASE_URL, and run `celery -A worker payments db upgrade`"
+        fail(f"the database failed ({type(error.orig).__name__}): {remedy}")
 
 
 def database_name(url: str) -> str:

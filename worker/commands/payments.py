@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import click
 from sqlalchemy import Connection
 
+from domain.attention import Reason
+from domain.errors import NotFound
 from domain.payment import State
 from models import queries
-from worker.commands.open_runtime import instant, open_runtime
+from worker.commands.open_runtime import fail, instant, open_runtime
 
 # What a payment without a due date waits for. Every other state is final.
 _WAITS_FOR = {
-    State.REVIEW: "waits for an operator: POST …/{id}/review",
-    State.AMOUNT_MISMATCH: "waits for an operator: POST …/{id}/review",
+    State.REVIEW: "waits for the decision of an operator",
+    State.AMOUNT_MISMATCH: "waits for the decision of an operator",
     State.AUTHORIZED: "waits for a capture or a cancel",
     State.REQUIRES_ACTION: "waits for its customer",
     State.PENDING: "waits for its bank",
@@ -28,7 +31,10 @@ _WAITS_FOR = {
 def show(payment_id: str) -> None:
     """Show a payment, its attempts, its movements, its events as a timeline, and what happens next."""
     with open_runtime() as runtime:
-        shown, events, due = runtime.read(_read_payment, payment_id)
+        try:
+            shown, events, due, entries = runtime.read(_read_payment, payment_id)
+        except NotFound:
+            fail("no such payment; check the id")
     _print_payment(shown)
     click.echo("attempts")
     for attempt in shown["attempts"]:
@@ -40,6 +46,9 @@ def show(payment_id: str) -> None:
     click.echo("next")
     for due_at, what in due:
         click.echo(f"  {instant(due_at)}  {what}")
+    for entry in entries:
+        allowed = ", ".join(entry["actions"])
+        click.echo(f"  waits for a person: {entry['id']}  {entry['reason']}; allowed: {allowed}")
     if not due:
         click.echo(f"  {_WAITS_FOR.get(State(shown['status']), 'nothing: the payment is final')}")
 
@@ -54,11 +63,14 @@ def print_movements(movements: list[dict[str, Any]]) -> None:
         )
 
 
-def _read_payment(connection: Connection, payment_id: str) -> tuple[dict[str, Any], list[Any], list[Any]]:
+def _read_payment(
+    connection: Connection, payment_id: str
+) -> tuple[dict[str, Any], list[Any], list[Any], list[dict[str, Any]]]:
     return (
         queries.show_payment(connection, payment_id, None),
         queries.timeline(connection, payment_id),
         queries.what_happens_next(connection, payment_id),
+        queries.list_entries(connection, None, is_open=True, payment_id=payment_id, limit=len(Reason)),
     )
 
 
@@ -66,7 +78,7 @@ def _print_payment(shown: dict[str, Any]) -> None:
     click.echo(f"{shown['id']}  {shown['status']}  {shown['amount']} {shown['currency']}")
     click.echo(f"  application {shown['application']}  invoice {shown['invoice_id']}  user {shown['user_id']}")
     click.echo(f"  {shown['payment_method']} by {shown['provider']}  ", nl=False)
-    click.echo(f"captured {shown['captured_amount']}  refunded {shown['refunded_amount']}")
+    click.echo("  ".join(f"{name} {shown[f'{name}_amount']}" for name in _amounts_of(shown)))
     if shown["fraud"]:
         reasons = ", ".join(f"{reason['rule']} +{reason['points']}" for reason in shown["fraud"]["reasons"])
         click.echo(f"  fraud {shown['fraud']['score']} {shown['fraud']['decision']}  {reasons}".rstrip())
@@ -75,7 +87,16 @@ def _print_payment(shown: dict[str, Any]) -> None:
     if len(shown["route"]) > 1:
         click.echo(f"  route {', '.join('{provider} ({reason})'.format(**choice) for choice in shown['route'])}")
     for dispute in shown["disputes"]:
-        click.echo(f"  {dispute['event']}  {dispute.get('amount', '')} {dispute.get('currency', '')}".rstrip())
+        amount = f"{dispute.get('amount', '')} {dispute.get('currency', '')}".strip()
+        parts = (dispute["event"], dispute.get("reference"), dispute.get("reason"), amount)
+        click.echo(f"  {'  '.join(part for part in parts if part)}")
+
+
+def _amounts_of(shown: dict[str, Any]) -> list[str]:
+    """Return which amounts are printed: captured and refunded always, the others where they add something."""
+    held = ["authorized"] if shown["authorized_amount"] != shown["captured_amount"] else []
+    others = [name for name in ("received", "reversed") if Decimal(shown[f"{name}_amount"])]
+    return [*held, "captured", "refunded", *others]
 
 
 def _print_attempt(attempt: dict[str, Any]) -> None:
@@ -88,7 +109,7 @@ def _print_attempt(attempt: dict[str, Any]) -> None:
 def _print_event(event: Any) -> None:
     change = f"{event.from_state or ''} -> {event.to_state}" if event.to_state else ""
     data = " ".join(f"{name}={_text(value)}" for name, value in (event.data or {}).items())
-    click.echo(f"  {instant(event.at)}  {event.name:<24}  {change:<32}  {event.actor:<16}  {data}".rstrip())
+    click.echo(f"  {instant(event.at)}  {event.name:<26}  {change:<32}  {event.actor:<16}  {data}".rstrip())
 
 
 def _text(value: Any) -> str:
