@@ -20,11 +20,14 @@ from domain.decision import (
     OpenAttention,
     PaymentChanges,
 )
-from domain.decline import DeclineClass, classify
+from domain.decline import Decline, DeclineClass, classify
 from domain.dunning import SubscriptionStatus
 from domain.dunning_decisions import close_case_recovered, end_unpaid
 from domain.movement import Movement, MovementKind
 from domain.payment import COLLECTED, Event
+
+# Why a refund that the provider shows is none: a dispute shows the same money, and has it in the books.
+SHOWN_BY_DISPUTE = Decline("shown_by_dispute", DeclineClass.HARD)
 
 
 class DisputeStatus(StrEnum):
@@ -41,7 +44,8 @@ class ShownDispute:
     """A dispute as the provider shows it now. `charge_reference`: the charge that it is about.
 
     `withdrawn`: what is taken from us at this moment, in minor units of the payment's currency. `is_return`: a debit
-    that its bank or payer took back. `reason`: the provider's word. `respond_by`: until when evidence is wanted."""
+    that its bank or payer took back. `reason`: the provider's word. `respond_by`: until when evidence is wanted.
+    `refunds`: the provider's ids of refunds that show the same money."""
 
     reference: str
     charge_reference: str
@@ -51,6 +55,7 @@ class ShownDispute:
     is_return: bool
     reason: str
     respond_by: str | None = None
+    refunds: frozenset[str] = frozenset()
 
     def differs_from(self, status: str, withdrawn: int, lost: int) -> bool:
         """Tell whether the dispute stands otherwise than it is stored."""

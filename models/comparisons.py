@@ -80,6 +80,12 @@ def at_rest_within(connection: Connection, provider: str, window: Window) -> lis
     return _at_rest(connection, provider, (booked > window.after) & (booked <= window.until))
 
 
+def charge_at_rest(connection: Connection, provider: str, reference: str) -> AtRest | None:
+    """Return the money that the provider's object took, if it took some."""
+    found = _at_rest(connection, provider, movements.c.provider_id == reference)
+    return next((each for each in reversed(found) if not each.is_hold), None)
+
+
 def _at_rest(connection: Connection, provider: str, is_meant: Any) -> list[AtRest]:
     is_same = (attempts.c.payment_id == movements.c.payment_id) & (
         attempts.c.provider_reference == movements.c.provider_id

@@ -80,6 +80,12 @@ def _reached(window: Window, due: list[tuple[datetime, AtRest]], counts: Counts,
     return max((at for at, _ in due[: done + 1] if at < due[done + 1][0]), default=due[done][0])
 
 
+def compare_charge(runtime: Runtime, gateway: RefundListing, charge: AtRest) -> None:
+    """Compare one charge now. Raises GatewayError when the provider does not show it."""
+    for what in _compare(runtime, gateway, charge, is_dry_run=False):
+        _log.info("%s shows of %s what the books did not have: %s", gateway.provider, charge.attempt_id, what)
+
+
 def compare_since(
     runtime: Runtime, gateway: RefundListing, since: datetime, *, is_dry_run: bool = False, tell: Tell = _tell_nobody
 ) -> Counts:
