@@ -5,7 +5,7 @@ turns the subscription past due; one that is won after all gives both back."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -37,6 +37,36 @@ class DisputeStatus(StrEnum):
     WON = "won"
     LOST = "lost"
     CLOSED = "closed"  # it ended without a verdict, such as an inquiry
+
+
+# What each event of a provider tells of its dispute.
+TOLD_BY_EVENTS = {
+    "dispute_opened": DisputeStatus.OPEN,
+    "dispute_updated": DisputeStatus.OPEN,
+    "dispute_won": DisputeStatus.WON,
+    "dispute_lost": DisputeStatus.LOST,
+    "dispute_closed": DisputeStatus.CLOSED,
+    "debit_returned": DisputeStatus.LOST,
+}
+_RETURNED = "debit_returned"
+
+
+def is_told(status: DisputeStatus, names: Iterable[str]) -> bool:
+    """Tell whether one of a dispute's events tells how it stands.
+
+    >>> is_told(DisputeStatus.LOST, {"dispute_opened"}), is_told(DisputeStatus.OPEN, {"dispute_updated"})
+    (False, True)
+    """
+    return any(TOLD_BY_EVENTS[name] is status for name in names)
+
+
+def event_about(status: DisputeStatus, *, is_return: bool) -> str:
+    """Return the name of the event that would tell it.
+
+    >>> event_about(DisputeStatus.OPEN, is_return=False), event_about(DisputeStatus.LOST, is_return=True)
+    ('dispute_opened', 'debit_returned')
+    """
+    return _RETURNED if is_return else next(name for name, told in TOLD_BY_EVENTS.items() if told is status)
 
 
 @dataclass(frozen=True, slots=True)

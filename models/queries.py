@@ -14,6 +14,7 @@ from domain.errors import NotFound
 from domain.invoice import InvoicePosition
 from domain.money import decimal_text
 from domain.payment import COLLECTED, IN_DUNNING, LIVE, AttemptStatus
+from models.dispute_view import disputes_of
 from models.names import find_application
 from models.tables import (
     assessments,
@@ -29,10 +30,6 @@ from models.tables import (
     webhook_events,
 )
 
-_DISPUTE_EVENTS = (
-    *("dispute_opened", "dispute_updated", "dispute_won", "dispute_lost", "dispute_closed"),
-    "debit_returned",
-)
 _is_of_invoice = and_(payments.c.invoice_id == invoices.c.id, payments.c.application == invoices.c.application)
 
 
@@ -59,7 +56,7 @@ def show_payment(connection: Connection, payment_id: str, application: str | Non
     return payment_view(row._mapping, [attempt._mapping for attempt in tries]) | {
         "fraud": found and {"score": found.score, "decision": found.decision, "reasons": found.reasons},
         "movements": movements_of(connection, payment_id) if row.authorized or row.received else [],
-        "disputes": [] if not row.captured else _disputes(connection, payment_id),
+        "disputes": _disputes(connection, payment_id) if row.captured else [],
         "dunning": dunning
         and {
             "status": dunning.state,
@@ -71,12 +68,7 @@ def show_payment(connection: Connection, payment_id: str, application: str | Non
 
 
 def _disputes(connection: Connection, payment_id: str) -> list[dict[str, Any]]:
-    """Return the disputes and returned debits of a payment, oldest first."""
-    stored = select(events).where(events.c.payment_id == payment_id, events.c.name.in_(_DISPUTE_EVENTS))
-    return [
-        {"event": row.name, "at": _text(row.at), **(row.data or {})}
-        for row in connection.execute(stored.order_by(events.c.id))
-    ]
+    return [{"at": _text(at), **about} for at, about in disputes_of(connection, payment_id)]
 
 
 def find_attempt(connection: Connection, providers: Iterable[str], reference: str, application: str | None) -> Row[Any]:

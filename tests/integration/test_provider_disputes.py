@@ -254,6 +254,35 @@ def test_a_dispute_that_names_no_payment_of_ours_is_found_by_its_capture(system:
     for body in ({"is_anonymous": True}, {"status": "UNDER_REVIEW", "money": "debit"}, PayPalDispute.lost):
         deliver(system, "paypal", dispute.step(**body))
     assert system.state(payment_id) == "reversed"
+    [shown] = system.get(f"/{payment_id}").json["disputes"]
+    assert (shown["reference"], shown["status"]) == (dispute.body["dispute_id"], "lost")
+
+
+def test_an_anonymous_dispute_is_on_the_list_of_its_payment_at_once(system: System) -> None:
+    payment_id, dispute = captured(system, PayPalDispute)
+    opened = dispute.step(is_anonymous=True)
+    dispute.body["disputed_transactions"][0].pop("buyer")
+    deliver(system, "paypal", opened)
+    [entry] = listed(system)
+    assert (entry.payment_id, entry.amount) == (payment_id, AMOUNT)
+    [shown] = system.get(f"/{payment_id}").json["disputes"]
+    assert (shown["reference"], shown["status"]) == (dispute.body["dispute_id"], "open")
+
+
+@pytest.mark.parametrize("transaction", [None, "9XX99999XX999999X"])
+def test_a_dispute_whose_charge_nobody_can_tell_is_shown_to_a_person_after_a_day(
+    system: System, transaction: str | None
+) -> None:
+    _, dispute = captured(system, PayPalDispute)
+    opened = dispute.step(is_anonymous=True)
+    [disputed] = dispute.body["disputed_transactions"]
+    disputed.pop("seller_transaction_id")
+    disputed |= {"seller_transaction_id": transaction} if transaction else {}
+    row_id = system.receive("/webhooks/paypal", opened.body, opened.headers)
+    system.run_until_idle()
+    system.advance(days=1, hours=1)
+    [entry] = system.rows(attention)
+    assert (entry.reason, entry.webhook_event_id) == ("webhook_waiting", row_id)
 
 
 def test_a_dispute_about_a_capture_of_another_system_is_no_business_of_ours(system: System) -> None:
