@@ -10,6 +10,7 @@ from domain.attention import Reason
 from domain.charging import LATE_AUTHORIZATION
 from domain.outcome import Approved, Outcome, Pending
 from domain.payment import IN_FLIGHT, AttemptStatus, Verb
+from models import transition
 from models.attempts import add_attempt
 from models.attention import open_entry
 from models.change import Change
@@ -93,6 +94,7 @@ def adopt_refund(
     about = {"payment_id": payment.id, "amount": amount, "currency": payment.currency}
     detail = {"reference": reference, "amount": amount}
     open_entry(change, Reason.REFUND_ELSEWHERE, data=data, detail=detail, adds=True, **about)
+    transition.touch(change, payment.id)
     return TaskMessage(RECONCILE, row_id)
 
 
