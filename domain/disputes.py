@@ -16,13 +16,11 @@ from domain.decision import (
     Decision,
     DecisionContext,
     Effect,
-    MarkSubscription,
     OpenAttention,
     PaymentChanges,
 )
 from domain.decline import Decline, DeclineClass, classify
-from domain.dunning import SubscriptionStatus
-from domain.dunning_decisions import close_case_recovered, end_unpaid
+from domain.dunning_decisions import close_case_recovered, end_unpaid, mark_past_due
 from domain.movement import Movement, MovementKind
 from domain.payment import COLLECTED, Event
 
@@ -162,12 +160,14 @@ def _reverse(
     context: DecisionContext, seen: DisputeSeen, changes: PaymentChanges, movements: tuple[Movement, ...]
 ) -> Decision:
     """Open the invoice again. A subscription's payment goes to dunning by the class of the reason."""
+    if context.payment.lost + seen.lost_more < context.payment.captured:
+        # A part was refunded: nobody owes the whole amount, which a retry would charge.
+        rest: PaymentChanges = {**changes, "failure_code": seen.reason, "next_action": None}
+        return Decision(Event.PAYMENT_REVERSED, rest, {}, mark_past_due(context), movements)
     # A run of the retry policy that ended before has nothing to do with this one.
     fresh = replace(context, payment=replace(context.payment, case=None))
     # Who has disputed a card payment is not charged again; a returned debit says why it came back.
     decline_class = classify(seen.reason) if seen.is_return else DeclineClass.HARD
     ended = end_unpaid(fresh, {}, decline_class, seen.reason, Event.PAYMENT_REVERSED)
-    effects = ended.effects
-    if not effects and context.payment.subscription_id:
-        effects = (MarkSubscription(SubscriptionStatus.PAST_DUE),)
+    effects = ended.effects or mark_past_due(context)
     return replace(ended, payment=ended.payment | changes, effects=effects, movements=movements)

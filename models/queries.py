@@ -13,7 +13,7 @@ from domain.dunning import CaseState
 from domain.errors import NotFound
 from domain.invoice import InvoicePosition
 from domain.money import decimal_text
-from domain.payment import COLLECTED, IN_DUNNING, LIVE, AttemptStatus
+from domain.payment import COLLECTED, IN_DUNNING, LIVE, AttemptStatus, State
 from models.dispute_view import disputes_of
 from models.names import find_application
 from models.tables import (
@@ -188,7 +188,9 @@ def _find_named(connection: Connection, names: Table, name: str, application: st
 
 def invoice_position(connection: Connection, invoice_id: str, application: str) -> InvoicePosition:
     """Return what has been collected on an application's invoice, and what is collecting it now."""
-    kept = case((payments.c.state.in_(sorted(COLLECTED)), payments.c.captured - payments.c.lost), else_=0)
+    # What was refunded of a payment that was reversed is not owed again.
+    is_kept = payments.c.state.in_(sorted(COLLECTED | {State.REVERSED}))
+    kept = case((is_kept, payments.c.captured - payments.c.lost), else_=0)
     captured = func.coalesce(func.sum(kept), 0)
     live = func.max(case((payments.c.state.in_(sorted(LIVE)), payments.c.id)))
     dunned = func.max(case((payments.c.state.in_(sorted(IN_DUNNING)), 1), else_=0))

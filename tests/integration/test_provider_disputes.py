@@ -237,16 +237,32 @@ def compare_after_a_day(system: System) -> None:
     system.run_until_idle()
 
 
-def test_a_refund_of_the_dashboard_before_a_dispute_of_the_same_amount_is_given_back_too(system: System) -> None:
+@pytest.mark.parametrize("first", ["refund", "dispute", "comparison"])
+@pytest.mark.parametrize("refunded", [500, 615])
+def test_what_is_left_of_a_refunded_charge_is_lost_in_whatever_order(system: System, first: str, refunded: int) -> None:
+    """The rest, which is disputed, may be as much as the refund: nothing but their times tells them apart."""
     payment_id, dispute = captured(system, PayPalDispute)
     account = dispute._bench.account
     order, capture = account.payments[dispute._capture]
-    account.refund(order, capture, {"amount": {"value": "6.15", "currency_code": "EUR"}}, "")
+    amount = {"value": f"{refunded / 100:.2f}", "currency_code": "EUR"}
+    made = account.refund(order, capture, {"amount": amount}, "")
     system.move_clock(minutes=1)
-    for body in (*PayPalDispute.opening, PayPalDispute.lost):
-        deliver(system, "paypal", dispute.step(**body))
+    system.run(COMPARE)
+    given = [dispute._bench.signed(dispute._bench.event(made.id))]
+    lost = [dispute.step(**body) for body in (*PayPalDispute.opening, PayPalDispute.lost)]
+    told = {"refund": [*given, *lost], "dispute": [*lost, *given], "comparison": []}[first]
+    for event in told:
+        deliver(system, "paypal", event)
+    system.provider.fail("paypal.webhooks.events", "error_before", times=None)
     compare_after_a_day(system)
-    assert (system.payment(payment_id).refunded, system.payment(payment_id).reversed) == (615, 615)
+    payment = system.payment(payment_id)
+    assert (payment.refunded, payment.reversed, payment.lost) == (refunded, AMOUNT - refunded, AMOUNT - refunded)
+    assert payment.state == "reversed"
+    invoice = system.get("/invoices/inv").json
+    assert (invoice["collected_amount"], invoice["open_amount"]) == (
+        f"{refunded / 100:.2f}",
+        f"{(AMOUNT - refunded) / 100:.2f}",
+    )
 
 
 def test_a_dispute_that_names_no_payment_of_ours_is_found_by_its_capture(system: System) -> None:
