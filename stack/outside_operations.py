@@ -62,7 +62,7 @@ class OutsideOperations:
                 break
             self.count(simulation, name)
             is_hit = True
-            acts = {} if name in ALONE else {other: act for other, act in acts.items() if other not in ALONE}
+            acts = {} if name in LAST else acts
         if is_hit and rng.random() < 0.5:
             ask_as_well(simulation, rng, payment)
         return is_hit
@@ -224,5 +224,5 @@ DISPUTES = {
     "dispute, won": Act(1, win_dispute),
     "dispute, lost": Act(1, lose_dispute),
 }
-# Nothing else happens to a payment that a bank takes back.
-ALONE = frozenset({*RETURNS, *DISPUTES})
+# A bank may take back what was refunded before; nothing happens to a payment afterwards.
+LAST = frozenset({*RETURNS, *DISPUTES})
