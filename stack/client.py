@@ -152,6 +152,14 @@ class Provider:
         dispute: str = self._post(f"/_sandbox/intents/{reference(payment)}/dispute", {"reason": reason})["id"]
         return dispute
 
+    def dispute_elsewhere(self, payment: Json, *steps: Json) -> Json:
+        """Let a payment at PayPal or Afterpay be disputed, and each of these steps happen; return the last response."""
+        place = f"/_sandbox/{payment['provider']}/{reference(payment)}/dispute"
+        shown = self._post(place, {})
+        for step in steps:
+            shown = self._post(place, step)
+        return shown
+
     def close_dispute(self, dispute: str, result: str) -> None:
         """Close a dispute: won or lost."""
         self._post(f"/_sandbox/disputes/{dispute}/close", {"result": result})

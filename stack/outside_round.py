@@ -50,7 +50,7 @@ def outside_problems(
     simulation: Simulation, outside: OutsideOperations, payments: list[Json], totals: list[Json]
 ) -> list[str]:
     """Return a line for each dispute, invoice or attention entry that is not as what happened at the providers."""
-    disputes = disputes_by_payment(simulation.provider.disputes(), payments)
+    disputes = disputes_by_payment([*simulation.provider.disputes(), *outside.disputes], payments)
     problems: list[str | None] = []
     for payment in payments:
         problems.append(dispute_problem(payment, disputes.get(payment["id"], [])))

@@ -44,13 +44,12 @@ def blueprint(account: Account) -> Blueprint:
 
     @routes.post("/<id>/dispute")
     def dispute(id: str) -> Response:
-        """Open a dispute about a capture; a later call sets its `status` or resolves it with an `outcome`.
+        """Open a dispute about a capture, or an order's last one; a later call sets its `status` or an `outcome`.
 
         `money`: debit or credit, if PayPal takes the merchant's money with it, or gives it back."""
         body = request_body("reason", "is_anonymous", "status", "outcome", "money")
         with account.sandbox.lock:
-            if id not in account.payments or account.payments[id][1].kind != "captures":
-                refuse(f"there is no capture {id}", 404)
+            id = _capture_id(account, id)
             if id in account.disputes:
                 type = _update_dispute(account.disputes[id], body, account.now)
             else:
@@ -78,6 +77,15 @@ def blueprint(account: Account) -> Blueprint:
             return jsonify(events=account.log.about(id))
 
     return routes
+
+
+def _capture_id(account: Account, id: str) -> str:
+    """Return the id of a capture: itself, or the last one of the order with this id."""
+    captures = account.orders[id].of("captures") if id in account.orders else []
+    named = captures[-1].id if captures else id
+    if named not in account.payments or account.payments[named][1].kind != "captures":
+        refuse(f"there is no capture {id}", 404)
+    return named
 
 
 def _new_dispute(account: Account, id: str, body: Json) -> Json:

@@ -88,6 +88,8 @@ def test_an_operation_that_the_provider_refuses_does_not_count() -> None:
         ({}, "dispute, lost"),
         ({"payment_method": "sepa_debit"}, "returned debit"),
         ({"provider": "paypal", "payment_method": "paypal"}, "pending refund"),
+        ({"provider": "paypal", "payment_method": "paypal"}, "dispute, lost"),
+        ({"provider": "afterpay", "payment_method": "afterpay"}, "dispute, won"),
         ({"status": "authorized"}, "void"),
         ({"status": "authorized", "provider": "klarna"}, "captures of both parts"),
         ({"status": "amount_mismatch", "provider": "coinbase_commerce"}, "resolve"),
