@@ -211,6 +211,13 @@ class Provider:
         body = {} if minor is None else {"amount": minor}
         self._post(f"/_sandbox/intents/{reference(payment)}/fund", body)
 
+    def unused_cash(self, payment: Json) -> int:
+        """Return the minor units that the customer of a bank transfer has sent and no payment has used."""
+        intent = call(self._session, "GET", f"{self._url}/v1/payment_intents/{reference(payment)}")
+        balance = call(self._session, "GET", f"{self._url}/v1/customers/{intent['customer']}/cash_balance")
+        available: Json = balance["available"] or {}
+        return sum(available.values())
+
     def delay_webhooks(self, seconds: float) -> None:
         """Deliver every webhook this many seconds later."""
         self._post("/_sandbox/webhooks", {"delay_seconds": seconds})
