@@ -20,7 +20,7 @@ from domain.decision import Policy
 from domain.routing import Router
 from gateways.stripe.gateway import StripeGateway
 from models.clock import Clock
-from models.comparisons import next_window
+from models.comparisons import find_position
 from models.event_lists import events_position
 from models.movements import count, differences
 from models.session import make_engine, transact
@@ -86,7 +86,7 @@ def _compare_since(runtime: Runtime, since: datetime) -> None:
 
 def _stand(connection: Any, at: datetime) -> None:
     """Let the comparison stand where the last round has left it."""
-    next_window(connection, "stripe", at)
+    find_position(connection, "stripe", at)
     events_position(connection, "stripe", at, StripeGateway.events_late)
     missing = webhook_events.c.event_id.in_([f"evt_{number}" for number in range(MISSING)])
     connection.execute(webhook_events.delete().where(missing))

@@ -15,6 +15,7 @@ from domain.charging import (
     hold_mismatch,
 )
 from domain.decision import Decision, DecisionContext
+from domain.dunning_decisions import mark_past_due
 from domain.movement import Movement, MovementKind
 from domain.outcome import (
     AmountMismatch,
@@ -164,10 +165,13 @@ def _book_refund(context: DecisionContext, amount: int, reference: str) -> Decis
     if context.attempt.is_of_duplicate:
         given = Movement(MovementKind.DUPLICATE_REFUND, -amount, reference)
         return Decision(Event.DUPLICATE_REFUNDED, attempt=finished, movements=(given,))
-    total = context.payment.refunded + amount
-    is_whole = context.state in COLLECTED and total == context.payment.captured - context.payment.lost
+    payment, movements = context.payment, (Movement(MovementKind.REFUND, -amount, reference),)
+    is_whole = context.state in COLLECTED and payment.refunded + amount == payment.captured - payment.lost
+    if is_whole and payment.lost and payment.captured - payment.lost < payment.amount:
+        # A bank has taken the rest, whichever of the two was first.
+        return Decision(Event.PAYMENT_REVERSED, {}, finished, mark_past_due(context), movements)
     event = Event.REFUNDED_FULLY if is_whole else Event.REFUNDED_PARTLY
-    return Decision(event, attempt=finished, movements=(Movement(MovementKind.REFUND, -amount, reference),))
+    return Decision(event, attempt=finished, movements=movements)
 
 
 def _take_refund_back(context: DecisionContext, code: str, reference: str) -> Decision:

@@ -30,6 +30,41 @@ class Window(NamedTuple):
     until: datetime
 
 
+class Position(NamedTuple):
+    """How far the comparison has come. `attempt_id`: of the money that is due at this very moment, that of the attempts
+    after this one is left, in the order of their ids; None if nothing is."""
+
+    at: datetime
+    attempt_id: str | None = None
+
+    def leaves(self, at: datetime, attempt_id: str) -> bool:
+        """Tell whether money that is due then is still to be compared.
+
+        >>> noon = datetime(2026, 11, 28, 12)
+        >>> Position(noon, "at_1").leaves(noon, "at_2"), Position(noon).leaves(noon, "at_2")
+        (True, False)
+        """
+        is_left_of_moment = at == self.at and self.attempt_id is not None and attempt_id > self.attempt_id
+        return at > self.at or is_left_of_moment
+
+
+def next_window(position: Position, now: datetime) -> Window:
+    """Return the time whose money is compared next: with the moment of the position, if some of it is left."""
+    after = position.at if position.attempt_id is None else position.at - timedelta.resolution
+    return Window(after, min(now, position.at + LONGEST_WINDOW))
+
+
+def position_reached(
+    position: Position, window: Window, last: Position | None, *, is_cut: bool, is_over: bool
+) -> Position:
+    """Return how far the comparison of a window has come, so that nothing is left out which can be compared. `last`: of
+    the last money that could be compared. `is_cut`: the window was left early. `is_over`: without such money, it is
+    left for good."""
+    if last is not None and is_cut:
+        return last
+    return Position(window.until) if last is not None or is_over else position
+
+
 def step_reached(booked_at: datetime, window: Window) -> datetime:
     """Return when within a window money reaches a step of the schedule. `booked_at`: of money that reaches one."""
     reached = (booked_at + step for step in STEPS)

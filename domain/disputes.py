@@ -5,7 +5,7 @@ turns the subscription past due; one that is won after all gives both back."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -16,18 +16,18 @@ from domain.decision import (
     Decision,
     DecisionContext,
     Effect,
-    MarkSubscription,
     OpenAttention,
     PaymentChanges,
     RecountLoss,
 )
-from domain.decline import DeclineClass, classify
-from domain.dunning import SubscriptionStatus
-from domain.dunning_decisions import close_case_recovered, end_unpaid
+from domain.decline import Decline, DeclineClass, classify
+from domain.dunning_decisions import close_case_recovered, end_unpaid, mark_past_due
 from domain.movement import Movement, MovementKind
 from domain.payment import COLLECTED, Event
 
 _TAKING = (MovementKind.CHARGE, MovementKind.CAPTURE)
+# Why a refund that the provider shows is none: a dispute shows the same money, and has it in the books.
+SHOWN_BY_DISPUTE = Decline("shown_by_dispute", DeclineClass.HARD)
 
 
 class DisputeStatus(StrEnum):
@@ -39,12 +39,43 @@ class DisputeStatus(StrEnum):
     CLOSED = "closed"  # it ended without a verdict, such as an inquiry
 
 
+# What each event of a provider tells of its dispute.
+TOLD_BY_EVENTS = {
+    "dispute_opened": DisputeStatus.OPEN,
+    "dispute_updated": DisputeStatus.OPEN,
+    "dispute_won": DisputeStatus.WON,
+    "dispute_lost": DisputeStatus.LOST,
+    "dispute_closed": DisputeStatus.CLOSED,
+    "debit_returned": DisputeStatus.LOST,
+}
+_RETURNED = "debit_returned"
+
+
+def is_told(status: DisputeStatus, names: Iterable[str]) -> bool:
+    """Tell whether one of a dispute's events tells how it stands.
+
+    >>> is_told(DisputeStatus.LOST, {"dispute_opened"}), is_told(DisputeStatus.OPEN, {"dispute_updated"})
+    (False, True)
+    """
+    return any(TOLD_BY_EVENTS[name] is status for name in names)
+
+
+def event_about(status: DisputeStatus, *, is_return: bool) -> str:
+    """Return the name of the event that would tell it.
+
+    >>> event_about(DisputeStatus.OPEN, is_return=False), event_about(DisputeStatus.LOST, is_return=True)
+    ('dispute_opened', 'debit_returned')
+    """
+    return _RETURNED if is_return else next(name for name, told in TOLD_BY_EVENTS.items() if told is status)
+
+
 @dataclass(frozen=True, slots=True)
 class ShownDispute:
     """A dispute as the provider shows it now. `charge_reference`: the charge that it is about.
 
     `withdrawn`: what is taken from us at this moment, in minor units of the payment's currency. `is_return`: a debit
-    that its bank or payer took back. `reason`: the provider's word. `respond_by`: until when evidence is wanted."""
+    that its bank or payer took back. `reason`: the provider's word. `respond_by`: until when evidence is wanted.
+    `refunds`: the provider's ids of refunds that show the same money."""
 
     reference: str
     charge_reference: str
@@ -54,6 +85,7 @@ class ShownDispute:
     is_return: bool
     reason: str
     respond_by: str | None = None
+    refunds: frozenset[str] = frozenset()
 
     def differs_from(self, status: str, withdrawn: int, lost: int) -> bool:
         """Tell whether the dispute stands otherwise than it is stored."""
@@ -150,12 +182,14 @@ def _reverse(
     is_return: bool,
 ) -> Decision:
     """Open the invoice again. A subscription's payment goes to dunning by the class of the reason."""
+    if changes.get("lost", context.payment.lost) < context.payment.captured:
+        # A part was refunded: nobody owes the whole amount, which a retry would charge.
+        rest: PaymentChanges = {**changes, "failure_code": reason, "next_action": None}
+        return Decision(Event.PAYMENT_REVERSED, rest, {}, mark_past_due(context), movements)
     # A run of the retry policy that ended before has nothing to do with this one.
     fresh = replace(context, payment=replace(context.payment, case=None))
     # Who has disputed a card payment is not charged again; a returned debit says why it came back.
     decline_class = classify(reason) if is_return else DeclineClass.HARD
     ended = end_unpaid(fresh, {}, decline_class, reason, Event.PAYMENT_REVERSED)
-    effects = ended.effects
-    if not effects and context.payment.subscription_id:
-        effects = (MarkSubscription(SubscriptionStatus.PAST_DUE),)
+    effects = ended.effects or mark_past_due(context)
     return replace(ended, payment=ended.payment | changes, effects=effects, movements=movements)

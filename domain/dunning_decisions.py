@@ -66,6 +66,11 @@ def close_case_recovered(context: DecisionContext) -> tuple[Effect, ...]:
     return (SaveCase(closed), MarkSubscription(SubscriptionStatus.ACTIVE))
 
 
+def mark_past_due(context: DecisionContext) -> tuple[Effect, ...]:
+    """Return the effect of money that was taken back and is not collected again by itself."""
+    return (MarkSubscription(SubscriptionStatus.PAST_DUE),) if context.payment.subscription_id else ()
+
+
 def close_case_uncollectible(context: DecisionContext) -> tuple[Effect, ...]:
     """Return the effects that end the payment's dunning case without money, if it has one."""
     if context.payment.case is None:

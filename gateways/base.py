@@ -100,8 +100,9 @@ class WebhookEvent:
     little, so that a look-up is needed. `charge_reference`: of a refund, the charge that it returns money from.
     `payment_id`: Celeriac's own id, where the provider repeats it. `side_event`: to be recorded, also where the event
     belongs to no known payment; a look-up follows it only if `is_news`, that is if the payment's state may have
-    changed too. `dispute`: the id of the dispute that the event is about, where it can be read. `balance`: of an event
-    about no payment, the cash balances that have changed."""
+    changed too. `dispute`: the id of the dispute that the event is about, where it can be read. `reversal`: the id of a
+    refund that the provider itself has made, perhaps for a dispute. `balance`: of an event about no payment, the cash
+    balances that have changed."""
 
     reference: str
     attempt_id: str | None
@@ -111,6 +112,7 @@ class WebhookEvent:
     payment_id: str | None = None
     is_news: bool = False
     dispute: str | None = None
+    reversal: str | None = None
     balance: BalanceEvent | None = None
 
     @property

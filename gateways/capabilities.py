@@ -91,6 +91,17 @@ class DisputeGateway(Gateway, Protocol):
 
 
 @runtime_checkable
+class ReversalGateway(DisputeGateway, RefundListing, Protocol):
+    """A provider that itself makes refunds, for disputes among others.
+
+    `refunds_of` and `retrieve` show one whose money a dispute shows too as Declined with `SHOWN_BY_DISPUTE`."""
+
+    def reversed_charge(self, reference: str) -> str:
+        """Return the reference of the charge from which a refund was made. Raises GatewayError."""
+        ...
+
+
+@runtime_checkable
 class CashBalanceGateway(Gateway, Protocol):
     """A provider that holds money of a customer which fits no payment. Both calls raise GatewayError where the provider
     does not respond as needed."""

@@ -10,9 +10,9 @@ from sqlalchemy import Column, ColumnElement, Connection, Row, exists, or_, sele
 
 from domain.attention import Reason
 from domain.comparison import (
-    LONGEST_WINDOW,
     STEPS,
     HoldFinding,
+    Position,
     ShownFee,
     ShownRefund,
     Window,
@@ -49,26 +49,31 @@ class AtRest(NamedTuple):
     currency: str
 
 
-def next_window(connection: Connection, provider: str, now: datetime) -> Window:
-    """Return the time that the next comparison covers. The first one begins now."""
+def find_position(connection: Connection, provider: str, now: datetime) -> Position:
+    """Return how far the comparison has come. The first one begins now."""
     insert_new(connection, comparisons, {"provider": provider, "position": now})
-    position: datetime = connection.scalars(
-        select(comparisons.c.position).where(comparisons.c.provider == provider)
-    ).one()
-    return Window(position, min(now, position + LONGEST_WINDOW))
+    stored = select(comparisons.c.position, comparisons.c.position_attempt).where(comparisons.c.provider == provider)
+    return Position(*connection.execute(stored).one())
 
 
-def move_position(connection: Connection, provider: str, position: datetime) -> None:
+def move_position(connection: Connection, provider: str, position: Position) -> None:
     """Store how far the comparison has come. It never goes back."""
-    row = comparisons.c.provider == provider
-    connection.execute(update(comparisons).where(row, comparisons.c.position < position).values(position=position))
+    attempt = comparisons.c.position_attempt
+    is_later = attempt.is_not(None) if position.attempt_id is None else attempt < position.attempt_id
+    is_behind = (comparisons.c.position < position.at) | ((comparisons.c.position == position.at) & is_later)
+    values = {"position": position.at, "position_attempt": position.attempt_id}
+    connection.execute(update(comparisons).where(comparisons.c.provider == provider, is_behind).values(values))
 
 
-def at_rest_due(connection: Connection, provider: str, window: Window) -> list[tuple[datetime, AtRest]]:
-    """Return the money that reaches a step of the schedule within a window, and when it does, in this order."""
+def at_rest_due(
+    connection: Connection, provider: str, window: Window, position: Position
+) -> list[tuple[datetime, AtRest]]:
+    """Return the money after a position that reaches a step of the schedule within a window, and when it does, in this
+    order."""
     is_due = reaches_a_step(movements.c.booked_at, window)
     found = [(step_reached(row.booked_at, window), row) for row in _at_rest(connection, provider, is_due)]
-    return sorted(found, key=lambda due: due[0])
+    left = [due for due in found if position.leaves(due[0], due[1].attempt_id)]
+    return sorted(left, key=lambda due: (due[0], due[1].attempt_id))
 
 
 def reaches_a_step(since: Column[Any], window: Window) -> ColumnElement[bool]:
@@ -86,6 +91,12 @@ def at_rest_beside(connection: Connection, provider: str, attempt_id: str) -> li
     """Return the money of the payment of an attempt."""
     payment_id = select(attempts.c.payment_id).where(attempts.c.id == attempt_id).scalar_subquery()
     return _at_rest(connection, provider, movements.c.payment_id == payment_id)
+
+
+def charge_at_rest(connection: Connection, provider: str, reference: str) -> AtRest | None:
+    """Return the money that the provider's object took, if it took some."""
+    found = _at_rest(connection, provider, movements.c.provider_id == reference)
+    return next((each for each in reversed(found) if not each.is_hold), None)
 
 
 _release = movements.alias("release")

@@ -8,12 +8,14 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, update
 
 from domain.commands import DisputeSeen
-from domain.disputes import DisputeStatus, ShownDispute
+from domain.disputes import SHOWN_BY_DISPUTE, DisputeStatus, ShownDispute
+from domain.outcome import Declined
 from models import transition
 from models.change import Change
 from models.session import insert_new
 from models.tables import attempts, disputes
 from models.transition import Applied
+from models.webhook_matching import match_refund
 
 
 def find_disputed_payment(connection: Connection, provider: str, charge_reference: str) -> str | None:
@@ -26,11 +28,13 @@ def find_disputed_payment(connection: Connection, provider: str, charge_referenc
 def apply_dispute(change: Change, provider: str, shown: ShownDispute) -> Applied | None:
     """Book what a dispute shows beyond what is stored of it. None if its charge is not ours.
 
-    The stored row, which is written under the payment's lock, says what of the dispute is booked already."""
+    The stored row, which is written under the payment's lock, says what of the dispute is booked already. Refunds that
+    show the same money are taken back first."""
     payment_id = find_disputed_payment(change.connection, provider, shown.charge_reference)
     if payment_id is None:
         return None
     transition.lock_payment(change.connection, payment_id)
+    _take_back_refunds(change, provider, shown)
     known = _find(change.connection, provider, shown.reference)
     seen = DisputeSeen(
         shown.reference,
@@ -46,6 +50,14 @@ def apply_dispute(change: Change, provider: str, shown: ShownDispute) -> Applied
     applied = transition.apply_to_payment(change, payment_id, seen, data)
     _store(change, provider, payment_id, shown, is_new=known is None)
     return applied
+
+
+def _take_back_refunds(change: Change, provider: str, shown: ShownDispute) -> None:
+    """End what was booked, or is looked up, as a refund before the dispute has shown its money."""
+    for reference in sorted(shown.refunds):
+        refund = match_refund(change, provider, reference, None)
+        if refund is not None:
+            transition.apply(change, refund, Declined(reference, SHOWN_BY_DISPUTE))
 
 
 def changed_disputes(connection: Connection, provider: str, shown: Iterable[ShownDispute]) -> list[ShownDispute]:

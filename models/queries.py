@@ -14,6 +14,7 @@ from domain.errors import NotFound
 from domain.invoice import InvoicePosition
 from domain.money import decimal_text
 from domain.payment import COLLECTED, IN_DUNNING, LIVE, AttemptStatus, State
+from models.dispute_view import disputes_of
 from models.names import find_application
 from models.tables import (
     assessments,
@@ -29,10 +30,6 @@ from models.tables import (
     webhook_events,
 )
 
-_DISPUTE_EVENTS = (
-    *("dispute_opened", "dispute_updated", "dispute_won", "dispute_lost", "dispute_closed"),
-    "debit_returned",
-)
 _is_of_invoice = and_(payments.c.invoice_id == invoices.c.id, payments.c.application == invoices.c.application)
 
 
@@ -59,7 +56,7 @@ def show_payment(connection: Connection, payment_id: str, application: str | Non
     return payment_view(row._mapping, [attempt._mapping for attempt in tries]) | {
         "fraud": found and {"score": found.score, "decision": found.decision, "reasons": found.reasons},
         "movements": movements_of(connection, payment_id) if row.authorized or row.received else [],
-        "disputes": [] if not row.captured else _disputes(connection, payment_id),
+        "disputes": _disputes(connection, payment_id) if row.captured else [],
         "dunning": dunning
         and {
             "status": dunning.state,
@@ -71,12 +68,7 @@ def show_payment(connection: Connection, payment_id: str, application: str | Non
 
 
 def _disputes(connection: Connection, payment_id: str) -> list[dict[str, Any]]:
-    """Return the disputes and returned debits of a payment, oldest first."""
-    stored = select(events).where(events.c.payment_id == payment_id, events.c.name.in_(_DISPUTE_EVENTS))
-    return [
-        {"event": row.name, "at": _text(row.at), **(row.data or {})}
-        for row in connection.execute(stored.order_by(events.c.id))
-    ]
+    return [{"at": _text(at), **about} for at, about in disputes_of(connection, payment_id)]
 
 
 def find_attempt(connection: Connection, providers: Iterable[str], reference: str, application: str | None) -> Row[Any]:
@@ -196,7 +188,9 @@ def _find_named(connection: Connection, names: Table, name: str, application: st
 
 def invoice_position(connection: Connection, invoice_id: str, application: str) -> InvoicePosition:
     """Return what has been collected on an application's invoice, and what is collecting it now."""
-    kept = case((payments.c.state.in_(sorted(COLLECTED)), payments.c.captured - payments.c.lost), else_=0)
+    # What was refunded of a payment that was reversed is not owed again.
+    is_kept = payments.c.state.in_(sorted(COLLECTED | {State.REVERSED}))
+    kept = case((is_kept, payments.c.captured - payments.c.lost), else_=0)
     captured = func.coalesce(func.sum(kept), 0)
     live = func.max(case((payments.c.state.in_(sorted(LIVE)), payments.c.id)))
     dunned = func.max(case((payments.c.state.in_(sorted(IN_DUNNING)), 1), else_=0))

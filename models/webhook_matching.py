@@ -9,6 +9,7 @@ from sqlalchemy import Column, ColumnElement, Row, false, or_, select
 from domain.attention import Reason
 from domain.outcome import Approved, Outcome, Pending
 from domain.payment import IN_FLIGHT, LATE_AUTHORIZATION, AttemptStatus, Verb
+from models import transition
 from models.attempts import add_attempt, find_charge
 from models.attention import open_entry
 from models.change import Change
@@ -100,6 +101,7 @@ def adopt_refund(
     about = {"payment_id": payment.id, "amount": amount, "currency": payment.currency}
     detail = {"reference": reference, "amount": amount}
     open_entry(change, Reason.REFUND_ELSEWHERE, data=data, detail=detail, adds=True, **about)
+    transition.touch(change, payment.id)
     return TaskMessage(RECONCILE, row_id)
 
 

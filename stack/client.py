@@ -152,6 +152,14 @@ class Provider:
         dispute: str = self._post(f"/_sandbox/intents/{reference(payment)}/dispute", {"reason": reason})["id"]
         return dispute
 
+    def dispute_elsewhere(self, payment: Json, *steps: Json) -> Json:
+        """Let a payment at PayPal or Afterpay be disputed, and each of these steps happen; return the last response."""
+        place = f"/_sandbox/{payment['provider']}/{reference(payment)}/dispute"
+        shown = self._post(place, {})
+        for step in steps:
+            shown = self._post(place, step)
+        return shown
+
     def close_dispute(self, dispute: str, result: str) -> None:
         """Close a dispute: won or lost."""
         self._post(f"/_sandbox/disputes/{dispute}/close", {"result": result})
@@ -202,6 +210,13 @@ class Provider:
         """Send a bank transfer of so many minor units, or of all that is outstanding."""
         body = {} if minor is None else {"amount": minor}
         self._post(f"/_sandbox/intents/{reference(payment)}/fund", body)
+
+    def unused_cash(self, payment: Json) -> int:
+        """Return the minor units that the customer of a bank transfer has sent and no payment has used."""
+        intent = call(self._session, "GET", f"{self._url}/v1/payment_intents/{reference(payment)}")
+        balance = call(self._session, "GET", f"{self._url}/v1/customers/{intent['customer']}/cash_balance")
+        available: Json = balance["available"] or {}
+        return sum(available.values())
 
     def delay_webhooks(self, seconds: float) -> None:
         """Deliver every webhook this many seconds later."""

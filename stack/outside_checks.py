@@ -73,9 +73,20 @@ def expected_entries(
     return must, may
 
 
+def unmatched_problems(entries: Iterable[Json], unused: Iterable[str]) -> list[str]:
+    """Return a line if the attention list shows other money that fits no payment than the provider has unused."""
+    listed = sorted(each["amount"] for each in entries if each["closed_at"] is None and _is_unmatched(each))
+    expected = sorted(unused)
+    return [] if listed == expected else [f"money that fits no payment: listed {listed}; the provider shows {expected}"]
+
+
+def _is_unmatched(entry: Json) -> bool:
+    return bool(entry["reason"] == "unmatched_receipt")
+
+
 def attention_problems(entries: Iterable[Json], must: Reasons, may: Reasons) -> list[str]:
     """Return a line for each entry that is missing from the attention list, and for each open one too many."""
-    open_entries = [entry for entry in entries if entry["closed_at"] is None]
+    open_entries = [entry for entry in entries if entry["closed_at"] is None and not _is_unmatched(entry)]
     stands: Reasons = defaultdict(set)
     for entry in open_entries:
         stands[str(entry["payment_id"])].add(entry["reason"])

@@ -1,7 +1,6 @@
 """What happens at the providers behind our back: other people's refunds, captures and voids, disputes, returned debits.
 
-A person does it on the provider's website, a bank or a cardholder does it; Celeriac may get a webhook or none. Disputes
-are Stripe's only.
+A person does it on the provider's website, a bank or a cardholder does it; Celeriac may get a webhook or none.
 """
 
 from __future__ import annotations
@@ -38,10 +37,12 @@ class OutsideRefund:
 class OutsideOperations:
     """Lets a share of all operations happen at the providers; `interfere` is the simulation's interference.
 
-    `refunds`: what was given back there. `unfinished`: what banks decide at the end."""
+    `refunds`: what was given back there. `disputes`: those at PayPal and Afterpay, in the form of Stripe's.
+    `unfinished`: what banks decide at the end."""
 
     share: float
     refunds: list[OutsideRefund] = field(default_factory=list)
+    disputes: list[Json] = field(default_factory=list)
     unfinished: list[Callable[[], None]] = field(default_factory=list)
     number: int = 0
 
@@ -62,7 +63,7 @@ class OutsideOperations:
                 break
             self.count(simulation, name)
             is_hit = True
-            acts = {} if name in ALONE else {other: act for other, act in acts.items() if other not in ALONE}
+            acts = {} if name in LAST else acts
         if is_hit and rng.random() < 0.5:
             ask_as_well(simulation, rng, payment)
         return is_hit
@@ -81,6 +82,11 @@ class OutsideOperations:
     def add_refund(self, payment: Json, reference: str | None, *, has_failed: bool = False) -> None:
         """Note a refund that somebody else made."""
         self.refunds.append(OutsideRefund(payment["id"], str(reference), has_failed))
+
+    def add_dispute(self, payment: Json, status: str, amount: int, taken: int) -> None:
+        """Note a dispute about so much of a payment, which has taken so much of it."""
+        about = {"payment_intent": payment["attempts"][0]["provider_reference"], "status": status, "amount": amount}
+        self.disputes.append({**about, "balance_transactions": [{"net": -taken}]})
 
     def finish(self) -> None:
         """Let the banks decide what is pending."""
@@ -103,12 +109,15 @@ def ask_as_well(simulation: Simulation, rng: random.Random, payment: Json) -> No
             simulation.count("void")
 
 
+Run = Callable[[OutsideOperations, Simulation, random.Random, Json], None]
+
+
 @dataclass(frozen=True)
 class Act:
     """One thing that can happen to a payment at its provider."""
 
     weight: int
-    run: Callable[[OutsideOperations, Simulation, random.Random, Json], None]
+    run: Run
 
 
 def possible_acts(payment: Json) -> dict[str, Act]:
@@ -124,7 +133,8 @@ def possible_acts(payment: Json) -> dict[str, Act]:
         return REFUNDS | FAILING_REFUNDS | RETURNS
     if provider == "stripe":
         return REFUNDS | FAILING_REFUNDS | (DISPUTES if method in CARDS else {})
-    return REFUNDS | (DELAYED_REFUNDS if provider in ("paypal", "coinbase") else {})
+    delayed = DELAYED_REFUNDS if provider in ("paypal", "coinbase") else {}
+    return REFUNDS | delayed | DISPUTES_ELSEWHERE.get(provider, {})
 
 
 # --- authorized money ---
@@ -199,6 +209,28 @@ def lose_dispute(outside: OutsideOperations, simulation: Simulation, rng: random
     simulation.provider.close_dispute(simulation.provider.dispute(payment, "fraudulent"), "lost")
 
 
+def dispute_at_paypal(status: str, *steps: Json) -> Run:
+    """Return what lets a buyer dispute what is left of a capture. `status`: how it ends, in Stripe's words."""
+
+    def run(outside: OutsideOperations, simulation: Simulation, rng: random.Random, payment: Json) -> None:
+        shown = simulation.provider.dispute_elsewhere(payment, *steps)
+        amount = minor_units(shown["dispute_amount"]["value"], payment["currency"])
+        outside.add_dispute(payment, status, amount, amount if status == "lost" else 0)
+
+    return run
+
+
+def dispute_at_afterpay(status: str, *steps: Json) -> Run:
+    """Return what lets a shopper dispute a payment, which is about the whole of it, whatever was refunded."""
+
+    def run(outside: OutsideOperations, simulation: Simulation, rng: random.Random, payment: Json) -> None:
+        simulation.provider.dispute_elsewhere(payment, *steps)
+        amount = minor_units(payment["captured_amount"], payment["currency"])
+        outside.add_dispute(payment, status, amount, amount if status == "lost" else 0)
+
+    return run
+
+
 def return_debit(outside: OutsideOperations, simulation: Simulation, rng: random.Random, payment: Json) -> None:
     simulation.provider.dispute(payment, "incorrect_account_details")
 
@@ -224,5 +256,19 @@ DISPUTES = {
     "dispute, won": Act(1, win_dispute),
     "dispute, lost": Act(1, lose_dispute),
 }
-# Nothing else happens to a payment that a bank takes back.
-ALONE = frozenset({*RETURNS, *DISPUTES})
+_DEBIT = {"status": "UNDER_REVIEW", "money": "debit"}
+_FOR_SELLER = {"outcome": "RESOLVED_SELLER_FAVOUR", "money": "credit"}
+DISPUTES_ELSEWHERE = {
+    "paypal": {
+        "dispute": Act(1, dispute_at_paypal("needs_response")),
+        "dispute, won": Act(1, dispute_at_paypal("won", _DEBIT, _FOR_SELLER)),
+        "dispute, lost": Act(2, dispute_at_paypal("lost", _DEBIT, {"outcome": "RESOLVED_BUYER_FAVOUR"})),
+    },
+    "afterpay": {
+        "dispute": Act(1, dispute_at_afterpay("needs_response")),
+        "dispute, won": Act(1, dispute_at_afterpay("won", {"status": "won"})),
+        "dispute, lost": Act(2, dispute_at_afterpay("lost", {"status": "lost"})),
+    },
+}
+# A bank may take back what was refunded before; nothing happens to a payment afterwards.
+LAST = frozenset({*RETURNS, *DISPUTES})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from stack.amounts import decimal_text
 from stack.client import Json
 from stack.outside_checks import (
     attention_problems,
@@ -12,6 +13,7 @@ from stack.outside_checks import (
     disputes_by_payment,
     expected_entries,
     invoice_problem,
+    unmatched_problems,
     was_captured_beside,
 )
 from stack.outside_operations import OutsideOperations
@@ -50,7 +52,7 @@ def outside_problems(
     simulation: Simulation, outside: OutsideOperations, payments: list[Json], totals: list[Json]
 ) -> list[str]:
     """Return a line for each dispute, invoice or attention entry that is not as what happened at the providers."""
-    disputes = disputes_by_payment(simulation.provider.disputes(), payments)
+    disputes = disputes_by_payment([*simulation.provider.disputes(), *outside.disputes], payments)
     problems: list[str | None] = []
     for payment in payments:
         problems.append(dispute_problem(payment, disputes.get(payment["id"], [])))
@@ -61,5 +63,18 @@ def outside_problems(
     unresolved = [row["metadata"]["payment_id"] for row in totals if row["status"] == "UNRESOLVED"]
     beside = [payment["id"] for payment in payments if was_captured_beside(payment)]
     must, may = expected_entries(outside.refunds, disputes, [*unresolved, *beside])
-    found = attention_problems(simulation.operator.attention(), must, may)
+    entries = simulation.operator.attention()
+    found = attention_problems(entries, must, may) + unmatched_problems(entries, unused_cash(simulation, payments))
     return [problem for problem in problems if problem] + found
+
+
+def unused_cash(simulation: Simulation, payments: list[Json]) -> list[str]:
+    """Return the amounts that customers have transferred and no payment has used."""
+    transferred = (each for each in payments if each["payment_method"] == "bank_transfer" and is_known_there(each))
+    left = ((each["currency"], simulation.provider.unused_cash(each)) for each in transferred)
+    return [decimal_text(minor, currency) for currency, minor in left if minor]
+
+
+def is_known_there(payment: Json) -> bool:
+    """Tell whether the provider has an object of a payment."""
+    return payment["attempts"][0]["provider_reference"] is not None

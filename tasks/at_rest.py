@@ -8,7 +8,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 
-from domain.comparison import HoldFinding, ShownRefund, Window, is_given_up, is_refused_by_what_others_did
+from domain.comparison import (
+    HoldFinding,
+    Position,
+    ShownRefund,
+    Window,
+    is_given_up,
+    is_refused_by_what_others_did,
+    next_window,
+    position_reached,
+)
 from domain.disputes import ShownDispute
 from domain.money import decimal_text
 from domain.outcome import Approved, InDoubt, Outcome, Pending
@@ -61,27 +70,32 @@ def catch_up_at_rest(runtime: Runtime, gateway: RefundListing, budget: Budget) -
     An attempt that alone cannot be compared comes again with the next step of the schedule."""
     provider, now = gateway.provider, runtime.clock.now()
     while not budget.is_spent:
-        window = transact(runtime.engine, comparisons.next_window, provider, now)
+        position = transact(runtime.engine, comparisons.find_position, provider, now)
+        window = next_window(position, now)
         runtime.publish(runtime.change(_ACTOR, ask_for_due_readings, provider, window))
-        due = runtime.read(comparisons.at_rest_due, provider, window)
+        due = runtime.read(comparisons.at_rest_due, provider, window, position)
         counts = compare_at_rest(runtime, gateway, [item for _, item in due], budget=budget)
-        position = _reached(window, due, counts, now)
+        position = _reached(position, window, due, counts, now)
         transact(runtime.engine, comparisons.move_position, provider, position)
-        if position >= now or (position < window.until and not budget.is_spent):
+        is_whole = position == Position(window.until)
+        if (is_whole and window.until >= now) or (not is_whole and not budget.is_spent):
             return  # Everything is compared, or the provider is down.
     _log.warning("%s has more than a run compares: the next one goes on from here", provider)
 
 
-def _reached(window: Window, due: list[tuple[datetime, AtRest]], counts: Counts, now: datetime) -> datetime:
-    """Return how far the comparison has come, so that nothing is left out which can be compared."""
-    if counts.last is None:
-        # Nothing could be compared, so the next run tries the same again; but not for ever.
-        is_over = not due or (counts.failed > 0 and is_given_up(window, now))
-        return window.until if is_over else window.after
-    if not counts.is_cut:
-        return window.until
-    done = next(index for index, (_, item) in enumerate(due) if item == counts.last)
-    return max((at for at, _ in due[: done + 1] if at < due[done + 1][0]), default=due[done][0])
+def _reached(
+    position: Position, window: Window, due: list[tuple[datetime, AtRest]], counts: Counts, now: datetime
+) -> Position:
+    # Where nothing could be compared, the next run tries the same again; but not for ever.
+    is_over = not due or (counts.failed > 0 and is_given_up(window, now))
+    last = next((Position(at, item.attempt_id) for at, item in due if item == counts.last), None)
+    return position_reached(position, window, last, is_cut=counts.is_cut, is_over=is_over)
+
+
+def compare_charge(runtime: Runtime, gateway: RefundListing, charge: AtRest) -> None:
+    """Compare one charge now. Raises GatewayError when the provider does not show it."""
+    for what in _compare(runtime, gateway, charge, is_dry_run=False):
+        _log.info("%s shows of %s what the books did not have: %s", gateway.provider, charge.attempt_id, what)
 
 
 def compare_since(

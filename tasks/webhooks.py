@@ -16,20 +16,22 @@ from domain.outcome import InDoubt, Outcome
 from domain.payment import AttemptStatus
 from domain.webhook_status import WebhookStatus
 from gateways.base import AttemptRequest, GatewayError, SideEvent, WebhookEvent
-from gateways.capabilities import DisputeGateway
+from gateways.capabilities import DisputeGateway, ReversalGateway
 from gateways.failures import MalformedResponse
 from gateways.http import watch_for_failure
 from models import transition
 from models.audit import record_event
 from models.cash_balances import ask_for_readings
 from models.change import Change
-from models.disputes import apply_dispute
+from models.comparisons import charge_at_rest
+from models.disputes import apply_dispute, find_disputed_payment
 from models.failpoints import reach
 from models.task_messages import WEBHOOK, TaskMessage
 from models.webhook_events import close_event, lock_event, name_payment, postpone_event, postpone_look_up
 from models.webhook_matching import adopt_refund, find_payment_of, match_attempt
 from runtime import Runtime
 from runtime.credentials import watch_credentials
+from tasks.at_rest import compare_charge
 from tasks.execute import as_looked_up, attempt_request
 from tasks.failing_rows import counting_failures
 from tasks.payment_task import PaymentTask
@@ -54,6 +56,8 @@ def webhook(self: PaymentTask, event_row_id: str) -> None:
             runtime.publish(look_up.messages)
         elif isinstance(look_up, _DisputeLookUp):
             _read_and_apply_dispute(runtime, event_row_id, look_up)
+        elif isinstance(look_up, _ReversalLookUp):
+            _compare_reversed_charge(runtime, event_row_id, look_up)
         elif look_up is not None:
             _look_up_and_apply(runtime, event_row_id, look_up)
     reach("webhook.applied")
@@ -83,6 +87,32 @@ def _read_and_apply_dispute(runtime: Runtime, event_row_id: str, look_up: _Dispu
     applied = runtime.change(f"{_ACTOR}:{look_up.provider}", _apply_dispute, event_row_id, shown)
     if applied is not None:
         runtime.publish(applied.messages)
+
+
+def _compare_reversed_charge(runtime: Runtime, event_row_id: str, look_up: _ReversalLookUp) -> None:
+    """Compare the charge that the provider itself gave back: as a refund, or as the money of a dispute."""
+    gateway, provider = runtime.gateways[look_up.provider], look_up.provider
+    if not isinstance(gateway, ReversalGateway):
+        raise AssertionError(f"bug: the reversals of {provider} cannot be read")
+    try:
+        reference = gateway.reversed_charge(look_up.reference)
+        payment_id = runtime.read(find_disputed_payment, provider, reference)
+        charge = runtime.read(charge_at_rest, provider, reference)
+        if payment_id is not None and charge is None:
+            raise GatewayError("not_captured")  # its capture is still to be booked
+        if charge is not None:
+            compare_charge(runtime, gateway, charge)
+    except GatewayError:
+        runtime.change(_ACTOR, _postpone, event_row_id)
+        return
+    reach("webhook.looked_up")
+    runtime.change(f"{_ACTOR}:{provider}", _close_reversal, event_row_id, payment_id)
+
+
+def _close_reversal(change: Change, event_row_id: str, payment_id: str | None) -> None:
+    row = lock_event(change.connection, event_row_id)
+    if row is not None:
+        close_event(change, row, WebhookStatus.APPLIED if payment_id else WebhookStatus.IGNORED, payment_id)
 
 
 def _postpone(change: Change, event_row_id: str) -> None:
@@ -121,9 +151,20 @@ class _DisputeLookUp(NamedTuple):
     reference: str
 
 
-def _examine(change: Change, runtime: Runtime, event_row_id: str) -> _LookUp | _DisputeLookUp | _Readings | None:
-    """Close the event if it is no news; otherwise return the attempt or the dispute that has to be looked up. An event
-    about cash balances makes them due and is closed."""
+class _ReversalLookUp(NamedTuple):
+    """The refund of the provider's own that an event of `provider` is about, by the provider's id."""
+
+    provider: str
+    reference: str
+
+
+_News = _LookUp | _DisputeLookUp | _ReversalLookUp | _Readings
+
+
+def _examine(change: Change, runtime: Runtime, event_row_id: str) -> _News | None:
+    """Close the event if it is no news; otherwise return what has to be looked up.
+
+    An event about cash balances makes them due and is closed."""
     row = lock_event(change.connection, event_row_id)
     if row is None:
         return None
@@ -146,6 +187,8 @@ def _examine(change: Change, runtime: Runtime, event_row_id: str) -> _LookUp | _
         messages = ask_for_readings(change, row.provider, event.balance.customer, event.balance.currencies)
         close_event(change, row, WebhookStatus.APPLIED if messages else WebhookStatus.IGNORED, None)
         return _Readings(messages)
+    if event.reversal is not None:
+        return _ReversalLookUp(row.provider, event.reversal)
     attempt_id = _match(change, row, event)
     if event.side_event is not None:
         payment_id = row.payment_id or _record_side_event(change, row, event, event.side_event, attempt_id)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from cryptography import x509
 
 from domain.comparison import ShownFee, ShownRefund
-from domain.disputes import ShownDispute
+from domain.disputes import SHOWN_BY_DISPUTE, ShownDispute
 from domain.outcome import AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
 from domain.payment import Verb
 from gateways.base import (
@@ -28,7 +28,7 @@ from gateways.failures import CallFailed, FailureKind, MalformedResponse
 from gateways.json_api import JsonApi, ProviderResponse, looked_up, segment
 from gateways.paypal.certificates import PAYPAL_HOSTS, Certificates, paypal_place, sandbox_place
 from gateways.paypal.client import PayPalClient
-from gateways.paypal.disputes import Dispute, DisputedCapture, DisputeList, shown_dispute
+from gateways.paypal.disputes import Dispute, DisputedCapture, DisputeList, refunds_shown_by, shown_dispute
 from gateways.paypal.errors import SEND_BACK, is_missing, issue_of, outcome_of_refusal
 from gateways.paypal.fees import OrderWithFees, shown_fees
 from gateways.paypal.requests import (
@@ -63,10 +63,18 @@ from gateways.paypal.responses import (
 from gateways.paypal.token import AccessToken, TokenUnavailable
 from gateways.paypal.webhooks import EventPage, Webhooks, listed, read_event
 
-_ORDERS, _DISPUTES = "/v2/checkout/orders", "/v1/customer/disputes"
+_ORDERS, _REFUNDS, _DISPUTES = "/v2/checkout/orders", "/v2/payments/refunds", "/v1/customer/disputes"
 BASES = {"sandbox": "https://api-m.sandbox.paypal.com", "live": "https://api-m.paypal.com"}
 
 _ActOnOrder = Callable[[AttemptRequest, Order], Outcome]
+
+
+class _NotPermitted(CallFailed):
+    """PayPal does not let these credentials read an object."""
+
+
+def _outcome_of(refund: Refund, in_disputes: frozenset[str]) -> Outcome:
+    return Declined(refund.id, SHOWN_BY_DISPUTE) if refund.id in in_disputes else outcome_of_refund(refund)
 
 
 class PayPalGateway:
@@ -303,12 +311,14 @@ class PayPalGateway:
     def _retrieve_refund(self, attempt: AttemptRequest) -> Outcome:
         if attempt.reference is None:
             return self._find_refund(attempt)
-        response = self._client.get(f"/v2/payments/refunds/{segment(attempt.reference)}")
+        response = self._client.get(f"{_REFUNDS}/{segment(attempt.reference)}")
         if not response.is_good:
             return InDoubt(issue_of(response), attempt.reference)
         refund = Refund.parse(response.body)
         if refund.id != attempt.reference:
             return InDoubt("another_object", attempt.reference)
+        if refund.is_made_elsewhere and refund.id in self._refunds_in_disputes(self._order_of(refund, attempt)):
+            return Declined(refund.id, SHOWN_BY_DISPUTE)
         return outcome_of_refund(refund, attempt.money)
 
     def _find_refund(self, attempt: AttemptRequest) -> Outcome:
@@ -338,7 +348,8 @@ class PayPalGateway:
             if not response.is_good:
                 raise GatewayError(issue_of(response))
             order = read_order(response.body, charge.charged_reference)
-            return [ShownRefund(made.id, outcome_of_refund(made), made.invoice_id) for made in order.refunds]
+            in_disputes = self._refunds_in_disputes(order)
+            return [ShownRefund(made.id, _outcome_of(made, in_disputes), made.invoice_id) for made in order.refunds]
         except CallFailed as failure:
             raise GatewayError(failure.reason) from None
 
@@ -374,25 +385,64 @@ class PayPalGateway:
         """Return a dispute as it stands, about the order of the capture that it names."""
         try:
             dispute = Dispute.parse(self._get_good(f"{_DISPUTES}/{segment(reference)}"))
-            capture = self._get_good(f"/v2/payments/captures/{segment(dispute.capture_id)}")
-            return shown_dispute(dispute, DisputedCapture.parse(capture))
+            capture = self._read_capture(dispute.capture_id)
+            order_id = capture.order_id if dispute.debits else None
+            order = read_order(self._get_good(f"{_ORDERS}/{segment(order_id)}"), order_id) if order_id else None
+            return shown_dispute(dispute, capture, order.refunds if order else ())
         except CallFailed as failure:
             raise GatewayError(failure.reason) from None
 
     def disputes_of(self, charge: AttemptRequest) -> list[ShownDispute]:
         """Return every dispute about the captures of an order."""
-        reference, of_capture = charge.charged_reference, f"{_DISPUTES}?disputed_transaction_id="
+        reference = charge.charged_reference
         try:
             order = read_order(self._get_good(f"{_ORDERS}/{segment(reference)}"), reference)
-            pages = [self._get_good(of_capture + segment(made.id)) for made in order.captures]
-            found = [dispute for page in pages for dispute in DisputeList.parse(page).items or ()]
+            found = self._dispute_ids(order)
         except CallFailed as failure:
             raise GatewayError(failure.reason) from None
-        return [self.read_dispute(dispute.dispute_id) for dispute in found]
+        return [self.read_dispute(dispute_id) for dispute_id in found]
+
+    def reversed_charge(self, reference: str) -> str:
+        """Return the order of the capture from which PayPal itself has made a refund."""
+        try:
+            refund = Refund.parse(self._get_good(f"{_REFUNDS}/{segment(reference)}"))
+            if refund.id_above is None:
+                raise MalformedResponse("Refund.links")
+            return self._read_capture(refund.id_above).charge_reference
+        except CallFailed as failure:
+            raise GatewayError(failure.reason) from None
+
+    def _dispute_ids(self, order: Order) -> list[str]:
+        of_capture = f"{_DISPUTES}?disputed_transaction_id="
+        pages = [self._get_good(of_capture + segment(made.id)) for made in order.captures]
+        return [dispute.dispute_id for page in pages for dispute in DisputeList.parse(page).items or ()]
+
+    def _refunds_in_disputes(self, order: Order) -> frozenset[str]:
+        """Return the ids of the order's refunds whose money its disputes show too. Raises CallFailed.
+
+        Without the permission to read disputes nobody books them either."""
+        if not any(made.is_made_elsewhere for made in order.refunds):
+            return frozenset()
+        try:
+            pages = [self._get_good(f"{_DISPUTES}/{segment(dispute_id)}") for dispute_id in self._dispute_ids(order)]
+        except _NotPermitted:
+            return frozenset()
+        return refunds_shown_by([Dispute.parse(page) for page in pages], order.refunds)
+
+    def _order_of(self, refund: Refund, attempt: AttemptRequest) -> Order:
+        """Return the order of a refund's capture. A payment may have several: a returned one is collected again."""
+        above = refund.id_above
+        order_id = self._read_capture(above).charge_reference if above else attempt.charged_reference
+        return read_order(self._get_good(f"{_ORDERS}/{segment(order_id)}"), order_id)
+
+    def _read_capture(self, capture_id: str) -> DisputedCapture:
+        return DisputedCapture.parse(self._get_good(f"/v2/payments/captures/{segment(capture_id)}"))
 
     def _get_good(self, path: str) -> Any:
         """Return the body of an object. Raises CallFailed, also where PayPal refuses to show it."""
         response = self._client.get(path)
+        if response.status == 403:
+            raise _NotPermitted(issue_of(response), FailureKind.UNKNOWN)
         if not response.is_good:
             raise CallFailed(issue_of(response), FailureKind.UNKNOWN)
         return response.body

@@ -35,6 +35,7 @@ from gateways.provider_model import End, ProviderModel, Text, Word
 _TAKEN = ("COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED")
 _REFUSED = ("DECLINED", "DENIED", "FAILED")
 _CAPTURE_STATUSES = (*_TAKEN, *_REFUSED, "PENDING")
+_REFUND_FAILED = ("FAILED", "CANCELLED")
 # Statuses of the authorization that holds, or held, the order's money.
 _HELD = ("CREATED", "CAPTURED", "PARTIALLY_CAPTURED")
 _AUTHORIZATION_STATUSES = (*_HELD, *_REFUSED, "PENDING", "VOIDED")
@@ -87,6 +88,12 @@ class Linked(ProviderModel):
         """Return the address of the first of these links that is there."""
         addresses = {link.rel: link.href for link in self.links or ()}
         return next((addresses[name] for name in names if addresses.get(name)), None)
+
+    @property
+    def id_above(self) -> str | None:
+        """The id of the object to which this one belongs, as the capture of a refund."""
+        address = self.link("up")
+        return address.rstrip("/").rpartition("/")[2] if address else None
 
 
 class StatusDetails(ProviderModel):
@@ -144,10 +151,22 @@ class Capture(Refusable):
     """A capture of an order or of an authorization."""
 
 
-class Refund(PaymentResource):
+class Refund(PaymentResource, Linked):
     """A refund of a capture. A refund that moved nothing may show no amount."""
 
     amount: Amount | None = None
+    custom_id: str | None = None
+    create_time: End = None
+
+    @property
+    def is_made_elsewhere(self) -> bool:
+        """Whether PayPal or a person made it: ours has its attempt in both fields."""
+        return self.invoice_id is None or self.invoice_id != self.custom_id
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it moved nothing in the end."""
+        return self.status in _REFUND_FAILED
 
 
 class Payments(ProviderModel):
@@ -383,9 +402,9 @@ def outcome_of_refund(refund: Refund, expected: Money | None = None) -> Outcome:
     """Return how a refund stands. `expected`: the amount that it should give back, where we know it."""
     if refund.status == "PENDING":
         return Pending(refund.id, refunding=refund.amount.money.minor if refund.amount else 0)
-    if refund.status in ("FAILED", "CANCELLED"):
+    if refund.has_failed:
         reason = refund.status_details.reason if refund.status_details else None
-        return Declined(refund.id, Decline(refund.status, DeclineClass.HARD, decline_code=reason))
+        return Declined(refund.id, Decline(str(refund.status), DeclineClass.HARD, decline_code=reason))
     if refund.status != "COMPLETED":
         return refund.in_doubt("status", refund.id)
     if refund.amount is None:

@@ -222,9 +222,17 @@ def _read_refund(resource: Any) -> WebhookEvent | None:
         refund.id or "",
         (refund.custom_id or None) if is_ours else None,
         proven(lambda: outcome_of_refund(Refund.parse(resource))),
-        _order_id(refund.supplementary_data) or _capture_id(refund),
+        _order_id(refund.supplementary_data) or refund.id_above,
         payment_id=None if is_ours else refund.custom_id,
     )
+
+
+def _read_reversal(resource: Any) -> WebhookEvent:
+    """Read what PayPal itself has taken back. It need not name our payment, and its dispute may show it too."""
+    refund = RefundEvent.parse(resource)
+    if not refund.id:
+        raise MalformedResponse("RefundEvent.id")
+    return WebhookEvent("", None, None, reversal=refund.id)
 
 
 # The first that fits: PayPal reports refunds as events of their capture.
@@ -232,7 +240,7 @@ _READERS: tuple[tuple[str, Callable[[Any], WebhookEvent | None]], ...] = (
     ("CHECKOUT.ORDER.", _read_order),
     ("CHECKOUT.PAYMENT-APPROVAL.", _read_order),
     ("PAYMENT.CAPTURE.REFUNDED", _read_refund),
-    ("PAYMENT.CAPTURE.REVERSED", _read_refund),
+    ("PAYMENT.CAPTURE.REVERSED", _read_reversal),
     ("PAYMENT.REFUND.", _read_refund),
     ("PAYMENT.CAPTURE.", _read_payment),
     ("PAYMENT.AUTHORIZATION.", _read_payment),
@@ -247,8 +255,3 @@ def _order_above(payment: PaymentEvent) -> str | None:
     """Return the order in the link `up`, which for the capture of an authorization names the authorization instead."""
     found = _ORDER_ADDRESS.search(payment.link("up") or "")
     return found[1] if found else None
-
-
-def _capture_id(refund: RefundEvent) -> str | None:
-    address = refund.link("up")
-    return address.rstrip("/").rpartition("/")[2] if address else None

@@ -12,6 +12,8 @@ comparisons = Table(
     Column("provider", String(40), primary_key=True),
     # Every step of the schedule is done for all money that was due for it by then.
     Column("position", Instant, nullable=False),
+    # Null, or of the money that was due at that very moment the last attempt for which it is done, in the order of ids.
+    Column("position_attempt", String(40)),
     # All events that the provider created until then are stored. Null before its list is read for the first time.
     Column("events_position", Instant),
 )

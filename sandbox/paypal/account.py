@@ -226,7 +226,7 @@ class Account:
             raise unprocessable("PENDING_CAPTURE")
         if captured.status not in REFUNDABLE:
             raise unprocessable("REFUND_NOT_ALLOWED")
-        remaining = captured.amount - self._refunded_amount(order, captured)
+        remaining = self.unrefunded(order, captured)
         if not remaining:
             raise unprocessable("CAPTURE_FULLY_REFUNDED")
         amount = remaining
@@ -249,9 +249,26 @@ class Account:
         captured = self.payments[payment.parent][1]
         payment.become("COMPLETED", self.now)
         self._record("refund", order, payment, payment.amount, key)
-        is_whole = self._refunded_amount(order, captured, "COMPLETED") == captured.amount
-        captured.become("REFUNDED" if is_whole else "PARTIALLY_REFUNDED", self.now)
+        captured.become(self._refunded_status(order, captured), self.now)
         self._emit("PAYMENT.CAPTURE.REFUNDED", order, payment)
+
+    def reverse(self, order: Order, captured: Payment, amount: int) -> None:
+        """Take back money of a capture for a dispute. PayPal shows it as a refund, which has no references.
+
+        Its event is sent beside those of the dispute, whose `money_movements` name no refund (captured events)."""
+        payment = objects.refund(order, captured, "COMPLETED", amount, self.now, {})
+        payment.body["note_to_payer"] = "Payment reversed"
+        self._store(order, payment)
+        captured.become(self._refunded_status(order, captured), self.now)
+        self.log.emit("PAYMENT.CAPTURE.REVERSED", "refund", payment.body, payment.id)
+
+    def unrefunded(self, order: Order, captured: Payment) -> int:
+        """Return what of a capture is not given back, in minor units."""
+        return captured.amount - self._refunded_amount(order, captured)
+
+    def _refunded_status(self, order: Order, captured: Payment) -> str:
+        is_whole = self._refunded_amount(order, captured, "COMPLETED") == captured.amount
+        return "REFUNDED" if is_whole else "PARTIALLY_REFUNDED"
 
     def _refunded_amount(self, order: Order, captured: Payment, *statuses: str) -> int:
         counted = statuses or ("COMPLETED", "PENDING")

@@ -10,6 +10,7 @@ from sandbox.clock import iso_seconds
 from sandbox.control_request import choice, flag, is_success, refuse, request_body
 from sandbox.paypal import disputes, subscriptions
 from sandbox.paypal.account import PROVIDER, Account
+from sandbox.paypal.money import minor_of
 from sandbox.paypal.objects import Json, Order, Payment
 
 # The issues with which PayPal refuses are too many for a list.
@@ -43,22 +44,18 @@ def blueprint(account: Account) -> Blueprint:
 
     @routes.post("/<id>/dispute")
     def dispute(id: str) -> Response:
-        """Open a dispute about a capture; a later call sets its `status` or resolves it with an `outcome`.
+        """Open a dispute about a capture, or an order's last one; a later call sets its `status` or an `outcome`.
 
         `money`: debit or credit, if PayPal takes the merchant's money with it, or gives it back."""
         body = request_body("reason", "is_anonymous", "status", "outcome", "money")
         with account.sandbox.lock:
-            if id not in account.payments or account.payments[id][1].kind != "captures":
-                refuse(f"there is no capture {id}", 404)
+            id = _capture_id(account, id)
             if id in account.disputes:
                 type = _update_dispute(account.disputes[id], body, account.now)
             else:
-                reason = choice(body, "reason", disputes.REASONS, "UNAUTHORISED")
-                is_anonymous = flag(body, "is_anonymous")
-                dispute = disputes.new_dispute(*account.payments[id], reason, account.now, is_anonymous=is_anonymous)
-                account.disputes[id], type = dispute, "CUSTOMER.DISPUTE.CREATED"
+                account.disputes[id], type = _new_dispute(account, id, body), "CUSTOMER.DISPUTE.CREATED"
             if "money" in body:
-                disputes.move(account.disputes[id], choice(body, "money", disputes.DIRECTIONS), account.now)
+                _move(account, id, choice(body, "money", disputes.DIRECTIONS))
             account.log.emit(type, "dispute", account.disputes[id], id, account.disputes[id]["dispute_id"])
             return jsonify(account.disputes[id])
 
@@ -80,6 +77,33 @@ def blueprint(account: Account) -> Blueprint:
             return jsonify(events=account.log.about(id))
 
     return routes
+
+
+def _capture_id(account: Account, id: str) -> str:
+    """Return the id of a capture: itself, or the last one of the order with this id."""
+    captures = account.orders[id].of("captures") if id in account.orders else []
+    named = captures[-1].id if captures else id
+    if named not in account.payments or account.payments[named][1].kind != "captures":
+        refuse(f"there is no capture {id}", 404)
+    return named
+
+
+def _new_dispute(account: Account, id: str, body: Json) -> Json:
+    order, captured = account.payments[id]
+    reason = choice(body, "reason", disputes.REASONS, "UNAUTHORISED")
+    amount = account.unrefunded(order, captured)
+    if not amount:
+        refuse("the capture is refunded")
+    is_anonymous = flag(body, "is_anonymous")
+    return disputes.new_dispute(order, captured, reason, amount, account.now, is_anonymous=is_anonymous)
+
+
+def _move(account: Account, id: str, direction: str) -> None:
+    """Let PayPal move the disputed money: what it takes is a refund of the capture as well."""
+    dispute = account.disputes[id]
+    disputes.move(dispute, direction, account.now)
+    if direction == "debit":
+        account.reverse(*account.payments[id], minor_of(dispute["dispute_amount"]))
 
 
 def _update_dispute(dispute: Json, body: Json, now: float) -> str:

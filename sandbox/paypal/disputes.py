@@ -10,6 +10,7 @@ import secrets
 from datetime import timedelta
 
 from sandbox.clock import iso_seconds
+from sandbox.paypal.money import money
 from sandbox.paypal.objects import PAYER, Json, Order, Payment
 
 NAMES = ("CUSTOMER.DISPUTE.CREATED", "CUSTOMER.DISPUTE.UPDATED", "CUSTOMER.DISPUTE.RESOLVED")
@@ -27,8 +28,8 @@ DIRECTIONS = ("debit", "credit")
 RESPOND_WITHIN = timedelta(days=10)
 
 
-def new_dispute(order: Order, captured: Payment, reason: str, now: float, *, is_anonymous: bool) -> Json:
-    """Return a new dispute about a capture; an anonymous one leaves out the merchant's references."""
+def new_dispute(order: Order, captured: Payment, reason: str, amount: int, now: float, *, is_anonymous: bool) -> Json:
+    """Return a new dispute about so much of a capture; an anonymous one leaves out the merchant's references."""
     references = {
         "invoice_number": captured.references.get("invoice_id"),
         "custom": captured.references.get("custom_id"),
@@ -53,7 +54,7 @@ def new_dispute(order: Order, captured: Payment, reason: str, now: float, *, is_
         ],
         "reason": reason,
         "status": "OPEN",
-        "dispute_amount": captured.body["amount"],
+        "dispute_amount": money(amount, order.currency),
         "dispute_state": "REQUIRED_ACTION",
         "dispute_life_cycle_stage": "INQUIRY",
         "dispute_channel": "INTERNAL",

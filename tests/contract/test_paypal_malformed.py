@@ -169,8 +169,9 @@ def test_a_time_without_a_zone_is_utc(zone: str) -> None:
 
 
 def test_another_refund_than_requested_is_doubt() -> None:
-    with responding(CAPTURE | {"id": "R2"}) as gateway:
-        refund = attempt_on_order(Verb.REFUND, reference="R1")
+    refund = attempt_on_order(Verb.REFUND, reference="R1")
+    ours = {"custom_id": refund.attempt_id, "invoice_id": refund.attempt_id}
+    with responding(CAPTURE | {"id": "R2"} | ours) as gateway:
         assert gateway.retrieve(refund) == InDoubt("another_object", "R1")
         assert gateway.retrieve(replace(refund, reference="R2")) == Approved("R2", refunded=1000)
 

@@ -116,10 +116,10 @@ def test_a_dispute_may_name_neither_attempt_nor_payment(paypal: ProviderBench) -
 
 def test_the_control_route_of_disputes_refuses_nonsense(paypal: ProviderBench) -> None:
     first, capture = captured(paypal)
-    for id, body in ((first.reference, {}), ("unknown", {})):
-        response = requests.post(f"{paypal.url}/_sandbox/paypal/{id}/dispute", json=body, timeout=SECONDS)
-        assert response.status_code == 404
-    paypal.control(f"{capture}/dispute")
+    response = requests.post(f"{paypal.url}/_sandbox/paypal/unknown/dispute", json={}, timeout=SECONDS)
+    assert response.status_code == 404
+    opened = paypal.control(f"{first.reference}/dispute")
+    assert opened["disputed_transactions"][0]["seller_transaction_id"] == capture
     paypal.control(f"{capture}/dispute", outcome="ACCEPTED")
     for body in ({"status": "OPEN"}, {"outcome": "DENIED"}, {}):
         response = requests.post(f"{paypal.url}/_sandbox/paypal/{capture}/dispute", json=body, timeout=SECONDS)

@@ -218,6 +218,27 @@ def test_what_a_round_cannot_do_is_done_by_the_next(system: System, monkeypatch:
     assert refunded == [500, 1000, 1500]
 
 
+@pytest.mark.parametrize("budget", [1, 2])
+def test_more_money_of_one_moment_than_a_round_compares_is_left_to_the_next_rounds(
+    system: System, monkeypatch: pytest.MonkeyPatch, budget: int
+) -> None:
+    hide_events(system)
+    system.run(COMPARE)
+    paid = [system.pay(f"inv-{number}") for number in range(4)]
+    system.run_until_idle()
+    for payment_id in paid:
+        refund_elsewhere(system, payment_id, system.gateway, 500)
+    at_once = update(movements).values(booked_at=system.now())
+    transact(system.engine, lambda connection: connection.execute(at_once))
+    monkeypatch.setattr("tasks.compare._MOST_ATTEMPTS", budget)
+    system.move_clock(days=1, minutes=1)
+    refunded = []
+    for _ in range(4 // budget):
+        compare_after(system, 0)
+        refunded.append(sum(system.payment(payment_id).refunded for payment_id in paid))
+    assert refunded == [500 * budget * (number + 1) for number in range(4 // budget)]
+
+
 def test_a_round_that_ends_within_one_moment_skips_nothing(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     hide_events(system)
     system.run(COMPARE)

@@ -327,3 +327,34 @@ def test_an_older_failure_of_a_charge_that_has_succeeded_needs_nobody(system: Sy
     assert system.deliver_and_run(failed_event(system, payment_id, "evt_old")).status == "applied"
     assert (system.state(payment_id), system.rows(attention)) == ("captured", [])
     assert "charge_contradicted" not in system.event_names(payment_id)
+
+
+@pytest.mark.parametrize("first", ["refund", "dispute", "comparison"])
+@pytest.mark.parametrize("kind", ["dispute", "return"])
+def test_a_refund_made_elsewhere_before_a_lost_dispute_is_booked_in_whatever_order(
+    system: System, first: str, kind: str
+) -> None:
+    payment_id = debited(system) if kind == "return" else system.pay()
+    system.run_until_idle()
+    system.run(COMPARE)
+    params = {"payment_intent": system.reference(payment_id), "amount": 500}
+    refund = system.provider.call("POST", "/v1/refunds", params)["id"]
+    reference = dispute(system, payment_id, "incorrect_account_details" if kind == "return" else "fraudulent")
+    if kind == "dispute":
+        system.provider.control(f"disputes/{reference}/close", {"result": "lost"})
+    told = {
+        "refund": [system.provider.event("refund.created", refund), *events_of(system, reference)],
+        "dispute": [*events_of(system, reference), system.provider.event("refund.created", refund)],
+        "comparison": [],
+    }[first]
+    system.provider.fail("events.list", "error_before", times=None)
+    for event in told:
+        system.deliver_and_run(event)
+        system.advance(seconds=10)
+    system.move_clock(days=1, hours=2)
+    system.run(COMPARE)
+    system.advance(seconds=10)
+    payment = system.payment(payment_id)
+    # Stripe takes the whole charge, whatever was refunded of it.
+    assert (payment.refunded, payment.reversed, payment.lost) == (500, AMOUNT, AMOUNT)
+    assert (payment.state, system.get("/invoices/inv").json["open_amount"]) == ("reversed", "12.30")

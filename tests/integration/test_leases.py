@@ -22,6 +22,7 @@ from models.change import Change
 from models.session import read, transact
 from models.tables import attempts, attention, events, payments
 from models.task_messages import CHARGE, RECONCILE
+from models.webhook_matching import adopt_refund
 from runtime.leases import LeaseKeeper
 from stack.process import wait_until
 from tests.determinism import FrozenTime
@@ -300,6 +301,22 @@ def test_who_waited_for_a_payment_sees_what_was_done_meanwhile(system: System) -
         first.execute(update(payments).where(payments.c.id == payment_id).values(updated_at=change.now))
         first.commit()
         assert waiting.result(timeout=patient(30)).open_entries == 1
+
+
+def test_who_waited_for_a_payment_sees_a_refund_that_was_adopted_meanwhile(system: System) -> None:
+    payment_id = system.pay()
+    system.run_until_idle()
+    [charge] = system.attempts(payment_id)
+    refunded = Approved("re_elsewhere", refunded=500)
+    with ThreadPoolExecutor(1) as pool, system.engine.begin() as first:
+        change = Change(first, system.now() + timedelta(seconds=1), system.runtime.policy, "test")
+        transition.lock_payment(first, payment_id)
+        waiting = pool.submit(transact, system.engine, transition.lock_attempt, charge.id)
+        wait_for_a_blocked_session(system)
+        adopt_refund(change, "stripe", "re_elsewhere", refunded, charge.provider_reference, None)
+        first.commit()
+        seen = waiting.result(timeout=patient(30))
+    assert (seen.open_entries, seen.has_other_due_attempt) == (1, True)
 
 
 def test_a_change_of_the_same_instant_is_seen_as_well(system: System) -> None:

@@ -40,6 +40,16 @@ class PayPalDispute:
         self._bench.control(f"{self._capture}/dispute", **body)
         return self._bench.signed(self._bench.event(self._capture))
 
+    @property
+    def body(self) -> Any:
+        """The dispute as PayPal shows it."""
+        return self._bench.account.disputes[self._capture]
+
+    def reversal(self) -> Webhook:
+        """Return the event of the refund that PayPal shows for the money it has taken."""
+        order, _ = self._bench.account.payments[self._capture]
+        return self._bench.signed(self._bench.event(order.of("refunds")[-1].id))
+
 
 class AfterpayDispute:
     """A dispute at Afterpay, which takes the money when the dispute is lost."""
@@ -91,9 +101,10 @@ def listed(system: System) -> list[Any]:
 
 
 def booked(system: System, payment_id: str) -> list[tuple[str, int]]:
-    """Return the movements of a payment."""
+    """Return the movements of a payment, without fees."""
     assert read(system.engine, lambda connection: list(differences(connection))) == []
-    return [(row.kind, row.amount) for row in system.rows(movements, movements.c.payment_id == payment_id)]
+    is_meant = (movements.c.payment_id == payment_id) & (movements.c.kind != "fee")
+    return [(row.kind, row.amount) for row in system.rows(movements, is_meant)]
 
 
 @KINDS
@@ -144,7 +155,114 @@ def test_a_dispute_without_webhooks_is_booked_by_the_comparison(system: System, 
         dispute.step(**body)
     system.move_clock(days=1, hours=2)
     system.run(COMPARE)
+    system.run_until_idle()
     assert (system.state(payment_id), ("dispute", -AMOUNT) in booked(system, payment_id)) == ("reversed", True)
+    assert (system.payment(payment_id).refunded, system.payment(payment_id).reversed) == (0, AMOUNT)
+
+
+@pytest.mark.parametrize("result", ["won", "lost"])
+@pytest.mark.parametrize("first", ["reversal", "dispute"])
+def test_money_that_paypal_shows_as_a_reversal_and_in_its_dispute_is_taken_once(
+    system: System, first: str, result: str
+) -> None:
+    """PayPal sends PAYMENT.CAPTURE.REVERSED and shows a refund beside the movements of the dispute."""
+    payment_id, dispute = captured(system, PayPalDispute)
+    events = [dispute.step(**body) for body in (*PayPalDispute.opening, getattr(PayPalDispute, result))]
+    ordered = [dispute.reversal(), *events] if first == "reversal" else [*events, dispute.reversal()]
+    for event in ordered:
+        deliver(system, "paypal", event)
+    is_won, payment = result == "won", system.payment(payment_id)
+    assert (payment.state, payment.refunded) == ("captured" if is_won else "reversed", 0)
+    assert payment.reversed == (0 if is_won else AMOUNT)
+    assert sum(amount for _, amount in booked(system, payment_id)) == (AMOUNT if is_won else 0)
+    assert system.get("/invoices/inv").json["open_amount"] == ("0.00" if is_won else "12.30")
+
+
+def test_a_reversal_that_is_booked_before_its_dispute_shows_the_money_becomes_the_dispute_s(system: System) -> None:
+    payment_id, dispute = captured(system, PayPalDispute)
+    opened = dispute.step()
+    dispute.step(status="UNDER_REVIEW", money="debit")
+    movements_shown = dispute.body.pop("money_movements")
+    deliver(system, "paypal", dispute.reversal())
+    deliver(system, "paypal", opened)
+    assert (system.payment(payment_id).refunded, system.payment(payment_id).reversed) == (AMOUNT, 0)
+    dispute.body["money_movements"] = movements_shown
+    deliver(system, "paypal", dispute.step(**PayPalDispute.lost))
+    payment = system.payment(payment_id)
+    assert (payment.state, payment.refunded, payment.reversed) == ("reversed", 0, AMOUNT)
+    assert sum(amount for _, amount in booked(system, payment_id)) == 0
+    compare_after_a_day(system)
+    assert (system.payment(payment_id).refunded, system.payment(payment_id).reversed) == (0, AMOUNT)
+
+
+def test_a_reversal_without_a_dispute_is_booked_and_left_to_a_person(system: System) -> None:
+    payment_id, dispute = captured(system, PayPalDispute)
+    account = dispute._bench.account
+    account.reverse(*account.payments[dispute._capture], 500)
+    deliver(system, "paypal", dispute.reversal())
+    assert (system.payment(payment_id).refunded, system.payment(payment_id).reversed) == (500, 0)
+    [entry] = system.rows(attention)
+    assert (entry.reason, entry.payment_id, entry.amount) == ("refund_elsewhere", payment_id, 500)
+
+
+def test_a_reversal_of_another_system_s_capture_is_ignored(system: System) -> None:
+    _, dispute = captured(system, PayPalDispute)
+    account = dispute._bench.account
+    account.reverse(*account.payments[dispute._capture], 500)
+    reversal = dispute.reversal()
+    show_capture(system, {"id": dispute._capture, "status": "COMPLETED"})
+    row_id = system.receive("/webhooks/paypal", reversal.body, reversal.headers)
+    system.run_until_idle()
+    assert (system.webhook(row_id).status, system.rows(attention)) == ("ignored", [])
+
+
+def test_a_reversal_that_cannot_be_looked_up_is_looked_up_again(system: System) -> None:
+    payment_id, dispute = captured(system, PayPalDispute)
+    account = dispute._bench.account
+    account.reverse(*account.payments[dispute._capture], 500)
+    system.provider.fail("paypal.orders.get", "error_before")
+    reversal = dispute.reversal()
+    row_id = system.receive("/webhooks/paypal", reversal.body, reversal.headers)
+    system.run_until_idle()
+    assert (system.webhook(row_id).status, system.payment(payment_id).refunded) == ("stored", 0)
+    system.advance(seconds=10)
+    assert (system.webhook(row_id).status, system.payment(payment_id).refunded) == ("applied", 500)
+
+
+def compare_after_a_day(system: System) -> None:
+    """Let a comparison find what no webhook brings."""
+    system.run(COMPARE)
+    system.move_clock(days=1, hours=2)
+    system.run(COMPARE)
+    system.run_until_idle()
+
+
+@pytest.mark.parametrize("first", ["refund", "dispute", "comparison"])
+@pytest.mark.parametrize("refunded", [500, 615])
+def test_what_is_left_of_a_refunded_charge_is_lost_in_whatever_order(system: System, first: str, refunded: int) -> None:
+    """The rest, which is disputed, may be as much as the refund: nothing but their times tells them apart."""
+    payment_id, dispute = captured(system, PayPalDispute)
+    account = dispute._bench.account
+    order, capture = account.payments[dispute._capture]
+    amount = {"value": f"{refunded / 100:.2f}", "currency_code": "EUR"}
+    made = account.refund(order, capture, {"amount": amount}, "")
+    system.move_clock(minutes=1)
+    system.run(COMPARE)
+    given = [dispute._bench.signed(dispute._bench.event(made.id))]
+    lost = [dispute.step(**body) for body in (*PayPalDispute.opening, PayPalDispute.lost)]
+    told = {"refund": [*given, *lost], "dispute": [*lost, *given], "comparison": []}[first]
+    for event in told:
+        deliver(system, "paypal", event)
+    system.provider.fail("paypal.webhooks.events", "error_before", times=None)
+    compare_after_a_day(system)
+    payment = system.payment(payment_id)
+    assert (payment.refunded, payment.reversed, payment.lost) == (refunded, AMOUNT - refunded, AMOUNT - refunded)
+    assert payment.state == "reversed"
+    invoice = system.get("/invoices/inv").json
+    assert (invoice["collected_amount"], invoice["open_amount"]) == (
+        f"{refunded / 100:.2f}",
+        f"{(AMOUNT - refunded) / 100:.2f}",
+    )
 
 
 def test_a_dispute_that_names_no_payment_of_ours_is_found_by_its_capture(system: System) -> None:
@@ -152,6 +270,35 @@ def test_a_dispute_that_names_no_payment_of_ours_is_found_by_its_capture(system:
     for body in ({"is_anonymous": True}, {"status": "UNDER_REVIEW", "money": "debit"}, PayPalDispute.lost):
         deliver(system, "paypal", dispute.step(**body))
     assert system.state(payment_id) == "reversed"
+    [shown] = system.get(f"/{payment_id}").json["disputes"]
+    assert (shown["reference"], shown["status"]) == (dispute.body["dispute_id"], "lost")
+
+
+def test_an_anonymous_dispute_is_on_the_list_of_its_payment_at_once(system: System) -> None:
+    payment_id, dispute = captured(system, PayPalDispute)
+    opened = dispute.step(is_anonymous=True)
+    dispute.body["disputed_transactions"][0].pop("buyer")
+    deliver(system, "paypal", opened)
+    [entry] = listed(system)
+    assert (entry.payment_id, entry.amount) == (payment_id, AMOUNT)
+    [shown] = system.get(f"/{payment_id}").json["disputes"]
+    assert (shown["reference"], shown["status"]) == (dispute.body["dispute_id"], "open")
+
+
+@pytest.mark.parametrize("transaction", [None, "9XX99999XX999999X"])
+def test_a_dispute_whose_charge_nobody_can_tell_is_shown_to_a_person_after_a_day(
+    system: System, transaction: str | None
+) -> None:
+    _, dispute = captured(system, PayPalDispute)
+    opened = dispute.step(is_anonymous=True)
+    [disputed] = dispute.body["disputed_transactions"]
+    disputed.pop("seller_transaction_id")
+    disputed |= {"seller_transaction_id": transaction} if transaction else {}
+    row_id = system.receive("/webhooks/paypal", opened.body, opened.headers)
+    system.run_until_idle()
+    system.advance(days=1, hours=1)
+    [entry] = system.rows(attention)
+    assert (entry.reason, entry.webhook_event_id) == ("webhook_waiting", row_id)
 
 
 def test_a_dispute_about_a_capture_of_another_system_is_no_business_of_ours(system: System) -> None:

@@ -14,6 +14,7 @@ from stack.outside_checks import (
     disputes_by_payment,
     expected_entries,
     invoice_problem,
+    unmatched_problems,
 )
 from stack.outside_operations import OutsideOperations, OutsideRefund, possible_acts
 from stack.random_customers import Simulation
@@ -88,6 +89,8 @@ def test_an_operation_that_the_provider_refuses_does_not_count() -> None:
         ({}, "dispute, lost"),
         ({"payment_method": "sepa_debit"}, "returned debit"),
         ({"provider": "paypal", "payment_method": "paypal"}, "pending refund"),
+        ({"provider": "paypal", "payment_method": "paypal"}, "dispute, lost"),
+        ({"provider": "afterpay", "payment_method": "afterpay"}, "dispute, won"),
         ({"status": "authorized"}, "void"),
         ({"status": "authorized", "provider": "klarna"}, "captures of both parts"),
         ({"status": "amount_mismatch", "provider": "coinbase_commerce"}, "resolve"),
@@ -151,3 +154,10 @@ def test_an_entry_that_is_missing_or_too_many_is_a_problem() -> None:
         "pay_1 stands 2 times on the attention list as dispute",
         "pay_1 stands on the attention list without need: doubt",
     ]
+
+
+def test_money_that_fits_no_payment_must_be_on_the_attention_list() -> None:
+    listed = {"payment_id": None, "reason": "unmatched_receipt", "closed_at": None, "amount": "0.70", "data": {}}
+    assert unmatched_problems([listed, listed | {"closed_at": "2026-11-28"}], ["0.70"]) == []
+    assert len(unmatched_problems([], ["0.70"])) == len(unmatched_problems([listed], [])) == 1
+    assert attention_problems([listed], {}, {}) == []

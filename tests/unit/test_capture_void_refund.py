@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from domain.attention import Reason
+from domain.decision import MarkSubscription
+from domain.dunning import SubscriptionStatus
 from domain.movement import Movement, MovementKind
 from domain.outcome import (
     AmountMismatch,
@@ -115,6 +117,18 @@ def test_the_last_refund_completes_it_and_a_failed_refund_is_reversed() -> None:
     assert amounts(declined(), given, **all_given)["refunded"] == 600
     whole = replace(given, amount=1000)
     assert state_after(declined(), whole, **all_given) is State.CAPTURED
+
+
+def test_a_refund_of_all_that_a_bank_has_left_reverses_its_payment() -> None:
+    """In the other order, the dispute takes what the refund has left, and the payment is reversed as well."""
+    attempt = new_attempt(Verb.REFUND, amount=400)
+    taken = {"authorized": 1000, "captured": 1000, "lost": 600, "subscription_id": "sub"}
+    decided = decision_on(Approved("re_1", refunded=400), attempt, state=State.CAPTURED, **taken)
+    assert (decided.event, decided.effects) == (
+        Event.PAYMENT_REVERSED,
+        (MarkSubscription(SubscriptionStatus.PAST_DUE),),
+    )
+    assert decided.movements == (Movement(MovementKind.REFUND, -400, "re_1"),)
 
 
 def test_a_void_that_meets_money_that_was_not_asked_for_ends_and_leaves_it_to_a_person() -> None:

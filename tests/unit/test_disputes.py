@@ -53,3 +53,11 @@ def test_a_returned_debit_begins_a_new_run_of_retries() -> None:
     assert (saved.state, saved.retry) == (CaseState.RETRYING, 1)
     closed = [reason for effect in decided.effects if isinstance(effect, CloseAttention) for reason in effect.reasons]
     assert Reason.DISPUTE in closed
+
+
+def test_a_part_that_was_refunded_is_not_charged_again_when_a_bank_takes_the_rest() -> None:
+    returned = replace(LOST, withdrawn_more=600, lost_more=600, is_return=True, reason="insufficient_funds")
+    subscribed = {"is_off_session": True, "subscription_id": "sub", "refunded": 400}
+    decided = decision_on(returned, None, state=State.PARTIALLY_REFUNDED, **TAKEN, **subscribed)
+    assert (decided.event, decided.payment["lost"]) == (Event.PAYMENT_REVERSED, 600)
+    assert decided.effects == (MarkSubscription(SubscriptionStatus.PAST_DUE),)
