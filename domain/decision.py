@@ -184,8 +184,9 @@ class Decision:
 
     @property
     def is_news(self) -> bool:
-        """Whether anything happened to the payment, or is left to do for it."""
-        return bool(self.event or self.payment or self.movements or self.effects)
+        """Whether anything happened to the payment, or an object of it is to be released."""
+        is_release = any(isinstance(effect, AddAttempt) and effect.reference for effect in self.effects)
+        return bool(self.event or self.payment or self.movements or is_release)
 
     @property
     def sends_attempt(self) -> bool:

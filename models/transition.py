@@ -285,7 +285,7 @@ def _write_payment(
             to_state=state,
             data=data,
         )
-    elif decision.is_news:
+    elif decision.is_news or decision.effects:
         change.connection.execute(_update_payment, values)
     book(change, row, attempt_id, row.attempt_provider if attempt_id else row.provider, decision.movements)
 
