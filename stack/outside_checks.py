@@ -75,7 +75,7 @@ def expected_entries(
 
 def unmatched_problems(entries: Iterable[Json], unused: Iterable[str]) -> list[str]:
     """Return a line if the attention list shows other money that fits no payment than the provider has unused."""
-    listed = sorted(each["amount"] for each in entries if each["closed_at"] is None and _is_unmatched(each))
+    listed = sorted(each["amount_at_stake"] for each in entries if each["closed_at"] is None and _is_unmatched(each))
     expected = sorted(unused)
     return [] if listed == expected else [f"money that fits no payment: listed {listed}; the provider shows {expected}"]
 

@@ -157,7 +157,7 @@ def test_an_entry_that_is_missing_or_too_many_is_a_problem() -> None:
 
 
 def test_money_that_fits_no_payment_must_be_on_the_attention_list() -> None:
-    listed = {"payment_id": None, "reason": "unmatched_receipt", "closed_at": None, "amount": "0.70", "data": {}}
+    listed = entry("unmatched_receipt") | {"payment_id": None, "amount_at_stake": "0.70"}
     assert unmatched_problems([listed, listed | {"closed_at": "2026-11-28"}], ["0.70"]) == []
     assert len(unmatched_problems([], ["0.70"])) == len(unmatched_problems([listed], [])) == 1
     assert attention_problems([listed], {}, {}) == []
