@@ -73,7 +73,7 @@ def _is_refused_void(context: DecisionContext, decision: Decision) -> bool:
         return False
     has_failed = decision.attempt.get("status") is AttemptStatus.FAILED
     # Asked once: the entry that a person has closed does not come back with every further try.
-    is_endless = decision.sends_attempt and attempt.retries + 1 == NOT_SENT_TRIES
+    is_endless = decision.attempt.get("retries") == NOT_SENT_TRIES
     return is_endless or (has_failed and decision.attempt.get("code") != ALREADY_CAPTURED)
 
 

@@ -387,8 +387,8 @@ def _not_sent(context: DecisionContext, outcome: NotSent) -> Decision | None:
     if _may_fail_over(context, outcome):
         return _fail_over(context, outcome)
     event = None if context.state is State.ACCEPTED else Event.CHARGE_NOT_SENT
-    if outcome.is_retryable and not context.is_exhausted and not context.payment.is_client_confirmed:
-        return Decision(event, attempt=context.send_again())
+    if outcome.is_retryable and not context.is_exhausted(outcome) and not context.payment.is_client_confirmed:
+        return Decision(event, attempt=context.send_again(outcome))
     finished = context.finish(AttemptStatus.FAILED, outcome.reference, code=outcome.reason)
     if outcome.param is not None:
         finished |= {"param": outcome.param, "message": outcome.message}

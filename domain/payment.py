@@ -345,7 +345,8 @@ class Attempt:
     `lookups`: how often its outcome was looked up. `retries`: how often its call was proven not executed. `claims`:
     how often a worker began it and recorded no outcome. `is_known_to_provider`: the provider has an object for it.
     `is_of_duplicate`: a refund of money that was taken a second time. `key_number`: how many idempotency keys it has
-    used up. `waiting_since`: when it last began to wait for its bank or customer. `action_expires_at`: until when the
+    used up. `waiting_since`: when it last began to wait for its bank, its customer, or a
+    provider that is down. `action_expires_at`: until when the
     customer can do what they are asked, if the provider shows it. `in_doubt_since`: since when its outcome is unknown,
     calls that were resumed meanwhile included."""
 
