@@ -29,6 +29,7 @@ class Reason(StrEnum):
     HOLD_CONTRADICTING = "hold_contradicting"  # the provider shows of held money what cannot follow from the books
     CREDENTIALS_REFUSED = "credentials_refused"  # a provider does not accept our key
     UNMATCHED_RECEIPT = "unmatched_receipt"  # a customer's money fits no payment
+    RETRY_UNSENT = "retry_unsent"  # for more than a day no issuer could be asked to pay a subscription
     FAILING_ROW = "failing_row"  # a bug of our own stops a task again and again
 
 
@@ -59,6 +60,7 @@ ACTIONS: dict[Reason, tuple[Action, ...]] = {
     Reason.HOLD_CONTRADICTING: (Action.CLOSE,),
     Reason.CREDENTIALS_REFUSED: (Action.LOOK_AGAIN, Action.CLOSE),
     Reason.UNMATCHED_RECEIPT: (Action.GIVE_BACK, Action.CLOSE),
+    Reason.RETRY_UNSENT: (Action.CLOSE,),
     Reason.FAILING_ROW: (Action.LOOK_AGAIN, Action.CLOSE),
 }
 # A payment leaves these states by a person's decision only. Entering one opens an entry, leaving it closes that.

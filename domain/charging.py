@@ -254,7 +254,7 @@ def end_by_provider(context: DecisionContext, outcome: Approved) -> Decision | N
     if is_our_void and context.attempt.reason is None:
         effects = (CloseOtherAttempts(), *close_case_uncollectible(context))
         return Decision(Event.PAYMENT_CANCELED, {"next_action": None}, finished, effects)
-    decline_class = DeclineClass.SOFT if context.attempt.reason == NOT_SENT else DeclineClass.HARD
+    decline_class = DeclineClass.TECHNICAL if context.attempt.reason == NOT_SENT else DeclineClass.HARD
     code, event = _ENDS.get(context.attempt.reason or "", ("canceled_at_provider", Event.PAYMENT_CANCELED))
     ended = end_unpaid(context, finished, decline_class, code, event)
     return replace(ended, effects=(CloseOtherAttempts(), *ended.effects))
@@ -397,7 +397,7 @@ def _not_sent(context: DecisionContext, outcome: NotSent) -> Decision | None:
         # An earlier call may still be running: only a canceled object can never be charged.
         void = AddAttempt(Verb.VOID, NOT_SENT if outcome.is_retryable else REFUSED)
         return Decision(event, attempt=finished, effects=(void,))
-    decline_class = DeclineClass.SOFT if outcome.is_retryable else DeclineClass.HARD
+    decline_class = DeclineClass.TECHNICAL if outcome.is_retryable else DeclineClass.HARD
     return end_unpaid(context, finished, decline_class, outcome.reason, Event.CHARGE_FAILED)
 
 

@@ -291,13 +291,15 @@ FINISHED = CLOSED | {AttemptStatus.SUCCEEDED}
 
 @dataclass(frozen=True, slots=True)
 class DunningCase:
-    """One run of the retry policy. `retry`: the number of the retry that is planned, or that was made last."""
+    """One run of the retry policy. `retry`: the number of the retry that is planned, or that was made last. `unsent`:
+    how often in a row no issuer could be asked."""
 
     state: CaseState
     first_failed_at: datetime
     retry: int
     due_at: datetime | None = None
     grace_ends_at: datetime | None = None
+    unsent: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ def find_case(connection: Connection, payment_id: str) -> DunningCase | None:
     row = find_case_row(connection, payment_id)
     if row is None:
         return None
-    return DunningCase(CaseState(row.state), row.first_failed_at, row.retry, row.due_at, row.grace_ends_at)
+    return DunningCase(CaseState(row.state), row.first_failed_at, row.retry, row.due_at, row.grace_ends_at, row.unsent)
 
 
 def find_case_row(connection: Connection, payment_id: str) -> Row[Any] | None:
@@ -36,6 +36,7 @@ def save_case(change: Change, payment: Row[Any], case: DunningCase, *, is_new: b
         "retry": case.retry,
         "due_at": case.due_at,
         "grace_ends_at": case.grace_ends_at,
+        "unsent": case.unsent,
         "updated_at": change.now,
     }
     if is_new:
