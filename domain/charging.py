@@ -69,7 +69,7 @@ _SENT = UNFINISHED - {AttemptStatus.DUE}
 # Another attempt of the payment has decided it.
 _ENDED = COLLECTED | CLOSED_UNPAID | IN_DUNNING | {State.AUTHORIZED}
 # Actions that take longer than a checkout. An invoice stays payable until it is canceled.
-_PATIENCE: dict[str, timedelta] = {
+ACTION_PATIENCE: dict[str, timedelta] = {
     "verify_with_microdeposits": timedelta(days=14),
     "display_bank_transfer_instructions": timedelta(days=14),
     "pay_by_invoice": timedelta.max,
@@ -311,7 +311,7 @@ def _still_require_action(context: DecisionContext, outcome: ActionRequired) -> 
     is_abandoned = abandoned_at is not None and context.now >= abandoned_at
     effects = (AddAttempt(Verb.VOID, EXPIRED),) if is_abandoned else ()
     # The remaining amount of a bank transfer changes with each part that arrives.
-    changes: PaymentChanges = {"next_action": outcome.next_action} if action in _PATIENCE else {}
+    changes: PaymentChanges = {"next_action": outcome.next_action} if action in ACTION_PATIENCE else {}
     return Decision(None, changes, waiting, effects)
 
 
@@ -325,7 +325,7 @@ def _wait_for_customer(context: DecisionContext, outcome: ActionRequired) -> Att
 
 def _abandoned_at(context: DecisionContext, action: str) -> datetime | None:
     """Return when a customer has taken too long over an action; None for one that is payable until it is canceled."""
-    patience = _PATIENCE.get(action, context.policy.action_expires_after)
+    patience = ACTION_PATIENCE.get(action, context.policy.action_expires_after)
     return context.payment.created_at + patience if patience != timedelta.max else None
 
 

@@ -23,6 +23,8 @@ dunning_cases = Table(
     Column("due_at", Instant),
     Column("published_at", Instant),
     Column("grace_ends_at", Instant),
+    # Since when it is due and waits for another payment of the invoice.
+    Column("paused_since", Instant),
     Column("updated_at", Instant, nullable=False),
 )
 
