@@ -30,6 +30,7 @@ class Reason(StrEnum):
     CHARGE_CONTRADICTING = "charge_contradicting"  # the provider shows no money of a charge that is booked as taken
     CREDENTIALS_REFUSED = "credentials_refused"  # a provider does not accept our key
     UNMATCHED_RECEIPT = "unmatched_receipt"  # a customer's money fits no payment
+    RETRY_UNSENT = "retry_unsent"  # for more than a day no issuer could be asked to pay a subscription
     FAILING_ROW = "failing_row"  # a bug of our own stops a task again and again
 
 
@@ -61,6 +62,7 @@ ACTIONS: dict[Reason, tuple[Action, ...]] = {
     Reason.CHARGE_CONTRADICTING: (Action.CLOSE,),
     Reason.CREDENTIALS_REFUSED: (Action.LOOK_AGAIN, Action.CLOSE),
     Reason.UNMATCHED_RECEIPT: (Action.GIVE_BACK, Action.CLOSE),
+    Reason.RETRY_UNSENT: (Action.CLOSE,),
     Reason.FAILING_ROW: (Action.LOOK_AGAIN, Action.CLOSE),
 }
 # An entry with one of these reasons may be closed although money is left to move: a person gives it back elsewhere.

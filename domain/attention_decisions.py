@@ -10,8 +10,19 @@ from domain.backoff import NOT_SENT_TRIES
 from domain.capture_void_refund import ALREADY_CAPTURED
 from domain.charging import OTHER_AMOUNT
 from domain.decision import CloseAttention, Decision, DecisionContext, OpenAttention, SaveCase
+from domain.dunning import MOST_UNSENT
 from domain.movement import MovementKind, amounts_after
-from domain.payment import COLLECTED, IN_FLIGHT, LIVE, TRANSITIONS, AttemptStatus, Event, State, Verb
+from domain.payment import (
+    COLLECTED,
+    IN_FLIGHT,
+    LIVE,
+    TRANSITIONS,
+    AttemptStatus,
+    DunningCase,
+    Event,
+    State,
+    Verb,
+)
 
 _REFUSED = {Verb.VOID: Reason.VOID_REFUSED, Verb.CAPTURE: Reason.CAPTURE_REFUSED}
 
@@ -32,6 +43,8 @@ def _opened(context: DecisionContext, decision: Decision) -> Iterator[OpenAttent
         reason = Reason.VOID_REFUSED
     if reason is None and _is_long_doubt(context, decision):
         reason = Reason.DOUBT
+    if reason is None and any(case.unsent == MOST_UNSENT for case in _saved_cases(decision)):
+        reason = Reason.RETRY_UNSENT
     if reason is not None:
         at_stake = _at_stake(context, decision, reason)
         yield OpenAttention(reason, at_stake, _detail(context, decision), adds=reason is Reason.DOUBT)
@@ -73,7 +86,7 @@ def _is_refused_void(context: DecisionContext, decision: Decision) -> bool:
         return False
     has_failed = decision.attempt.get("status") is AttemptStatus.FAILED
     # Asked once: the entry that a person has closed does not come back with every further try.
-    is_endless = decision.sends_attempt and attempt.retries + 1 == NOT_SENT_TRIES
+    is_endless = decision.attempt.get("retries") == NOT_SENT_TRIES
     return is_endless or (has_failed and decision.attempt.get("code") != ALREADY_CAPTURED)
 
 
@@ -92,10 +105,16 @@ def _ended(context: DecisionContext, decision: Decision) -> Iterator[Reason]:
     after = _amounts(context, decision)
     if context.payment.duplicated and not taken_twice(after["duplicated"], after["received"], after["captured"]):
         yield Reason.DUPLICATE
-    if any(isinstance(effect, SaveCase) for effect in decision.effects):
+    for case in _saved_cases(decision):
         yield Reason.FAILING_ROW
+        if not case.unsent:
+            yield Reason.RETRY_UNSENT
     if context.given_attempt is not None and "status" in decision.attempt:
         yield from _ended_with_attempt(context.given_attempt.verb, decision.attempt["status"])
+
+
+def _saved_cases(decision: Decision) -> list[DunningCase]:
+    return [effect.case for effect in decision.effects if isinstance(effect, SaveCase)]
 
 
 def _ended_with_state(state: State) -> Iterator[Reason]:

@@ -27,6 +27,11 @@ VISIT_PAUSE = timedelta(seconds=5)
 NOT_SENT_TRIES = 13
 _NOT_SENT_CEILING = timedelta(minutes=5)
 
+# An open breaker lets a probe pass every ten seconds; when it closes, what has waited follows within a minute.
+_IN_OUTAGE = (timedelta(seconds=10), timedelta(minutes=1))
+# So long a charge waits for a provider that is down. A customer does not expect to be charged later than that.
+LONGEST_OUTAGE = timedelta(hours=1)
+
 
 def doubt_delay(lookups: int) -> timedelta:
     """Return how long to wait before the next look-up of an attempt in doubt, after `lookups` of them.
@@ -90,3 +95,15 @@ def not_sent_delay(retries: int, seed: str) -> timedelta:
     ceiling = min(timedelta(seconds=2 ** min(retries + 1, 16)), _NOT_SENT_CEILING)
     share = zlib.crc32(f"{seed}:{retries}".encode()) / 2**32
     return ceiling * (0.5 + share / 2)
+
+
+def outage_delay(waited: timedelta, seed: str) -> timedelta:
+    """Return how long an attempt rests that has `waited` so long for a provider that is down: a quarter of that, from
+    ten seconds to a minute, with jitter from a hash.
+
+    >>> [outage_delay(timedelta(minutes=age), "a").seconds // 10 for age in (0, 2, 30)]
+    [1, 4, 6]
+    """
+    shortest, longest = _IN_OUTAGE
+    share = zlib.crc32(f"{seed}:{waited.total_seconds()}".encode()) / 2**32
+    return min(max(waited / 4, shortest) * (1 + share / 2), longest)

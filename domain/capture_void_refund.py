@@ -200,7 +200,7 @@ def _not_executed(context: DecisionContext, outcome: NotSent, failed: Event) -> 
     if context.is_key_unproven:
         return context.doubt(failed)
     # A void in place of a charge that may still be running is sent until the provider responds.
-    if context.state is State.ACCEPTED or (outcome.is_retryable and not context.is_exhausted):
-        return Decision(None, attempt=context.send_again())
+    if context.state is State.ACCEPTED or (outcome.is_retryable and not context.is_exhausted(outcome)):
+        return Decision(None, attempt=context.send_again(outcome))
     finished = context.finish(AttemptStatus.FAILED, code=outcome.reason)
     return Decision(failed if context.allows(failed) else None, attempt=finished)

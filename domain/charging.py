@@ -75,7 +75,7 @@ _SENT = UNFINISHED - {AttemptStatus.DUE}
 # Another attempt of the payment has decided it.
 _ENDED = COLLECTED | CLOSED_UNPAID | IN_DUNNING | HOLDING
 # Actions that take longer than a checkout. An invoice stays payable until it is canceled.
-_PATIENCE: dict[str, timedelta] = {
+ACTION_PATIENCE: dict[str, timedelta] = {
     "verify_with_microdeposits": timedelta(days=14),
     "display_bank_transfer_instructions": timedelta(days=14),
     "pay_by_invoice": timedelta.max,
@@ -293,7 +293,7 @@ def end_by_provider(context: DecisionContext, outcome: Approved) -> Decision | N
     if is_our_void and context.attempt.reason is None:
         effects = (CloseOtherAttempts(), *close_case_uncollectible(context))
         return Decision(Event.PAYMENT_CANCELED, {"next_action": None}, finished, effects)
-    decline_class = DeclineClass.SOFT if context.attempt.reason == NOT_SENT else DeclineClass.HARD
+    decline_class = DeclineClass.TECHNICAL if context.attempt.reason == NOT_SENT else DeclineClass.HARD
     code, event = _ENDS.get(context.attempt.reason or "", ("canceled_at_provider", Event.PAYMENT_CANCELED))
     ended = end_unpaid(context, finished, decline_class, code, event)
     return replace(ended, effects=(CloseOtherAttempts(), *ended.effects))
@@ -361,7 +361,7 @@ def _still_require_action(context: DecisionContext, outcome: ActionRequired) -> 
     is_voided = is_abandoned and not context.payment.has_other_unfinished_attempt
     effects = (AddAttempt(Verb.VOID, EXPIRED),) if is_voided else ()
     # The remaining amount of a bank transfer changes with each part that arrives.
-    changes: PaymentChanges = {"next_action": outcome.next_action} if action in _PATIENCE else {}
+    changes: PaymentChanges = {"next_action": outcome.next_action} if action in ACTION_PATIENCE else {}
     return Decision(None, changes, waiting, effects)
 
 
@@ -375,7 +375,7 @@ def _wait_for_customer(context: DecisionContext, outcome: ActionRequired) -> Att
 
 def _abandoned_at(context: DecisionContext, action: str) -> datetime | None:
     """Return when a customer has taken too long over an action; None for one that is payable until it is canceled."""
-    patience = _PATIENCE.get(action, context.policy.action_expires_after)
+    patience = ACTION_PATIENCE.get(action, context.policy.action_expires_after)
     return context.payment.created_at + patience if patience != timedelta.max else None
 
 
@@ -436,8 +436,8 @@ def _not_sent(context: DecisionContext, outcome: NotSent) -> Decision | None:
     if _may_fail_over(context, outcome):
         return _fail_over(context, outcome)
     event = None if context.state is State.ACCEPTED else Event.CHARGE_NOT_SENT
-    if outcome.is_retryable and not context.is_exhausted and not context.payment.is_client_confirmed:
-        return Decision(event, attempt=context.send_again())
+    if outcome.is_retryable and not context.is_exhausted(outcome) and not context.payment.is_client_confirmed:
+        return Decision(event, attempt=context.send_again(outcome))
     finished = context.finish(AttemptStatus.FAILED, outcome.reference, code=outcome.reason)
     if outcome.param is not None:
         finished |= {"param": outcome.param, "message": outcome.message}
@@ -446,7 +446,7 @@ def _not_sent(context: DecisionContext, outcome: NotSent) -> Decision | None:
         # An earlier call may still be running: only a canceled object can never be charged.
         void = AddAttempt(Verb.VOID, NOT_SENT if outcome.is_retryable else REFUSED)
         return Decision(event, attempt=finished, effects=(void,))
-    decline_class = DeclineClass.SOFT if outcome.is_retryable else DeclineClass.HARD
+    decline_class = DeclineClass.TECHNICAL if outcome.is_retryable else DeclineClass.HARD
     return end_unpaid(context, finished, decline_class, outcome.reason, Event.CHARGE_FAILED)
 
 

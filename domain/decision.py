@@ -8,13 +8,21 @@ from datetime import datetime, timedelta
 from typing import TypedDict
 
 from domain.attention import Reason
-from domain.backoff import NOT_SENT_TRIES, doubt_delay, next_waiting_look_up, not_sent_delay
+from domain.backoff import (
+    LONGEST_OUTAGE,
+    NOT_SENT_TRIES,
+    doubt_delay,
+    next_waiting_look_up,
+    not_sent_delay,
+    outage_delay,
+)
 from domain.breaker import BreakerPolicy
 from domain.decline import Decline, DeclineClass
 from domain.dunning import DunningPolicy, SubscriptionStatus
 from domain.errors import IllegalTransition
 from domain.idempotency_key import KeyState, is_spent, may_be_renewed
 from domain.movement import Movement
+from domain.outcome import NotSent
 from domain.payment import (
     CLOSED,
     TRANSITIONS,
@@ -64,7 +72,7 @@ class AttemptChanges(TypedDict, total=False):
     provider_reference: str
     lookups: int
     looked_up_at: datetime
-    waiting_since: datetime
+    waiting_since: datetime | None
     action_expires_at: datetime | None
     in_doubt_since: datetime | None
     retries: int
@@ -291,18 +299,25 @@ class DecisionContext:
             "status": AttemptStatus.DUE,
             "due_at": self.now,
             "provider_reference": reference,
+            "waiting_since": None,
             # Never back to zero: an attempt that falls into doubt again waits one step longer each time.
             "lookups": attempt.lookups + 1 if is_waiting else max(attempt.lookups, 1),
             **self._renewed_key(),
         }
 
-    def send_again(self) -> AttemptChanges:
-        """Return the changes of an attempt that was proven not executed and is sent once more."""
+    def send_again(self, outcome: NotSent) -> AttemptChanges:
+        """Return the changes of an attempt that was proven not executed and is sent once more. An outage uses up no
+        try."""
         attempt = self.attempt
-        return {
-            "status": AttemptStatus.DUE,
+        changes: AttemptChanges = {
             "due_at": self.now + not_sent_delay(attempt.retries, attempt.id),
             "retries": attempt.retries + 1,
+        }
+        if outcome.is_outage:
+            since = attempt.waiting_since or self.now
+            changes = {"due_at": self.now + outage_delay(self.now - since, attempt.id), "waiting_since": since}
+        return changes | {
+            "status": AttemptStatus.DUE,
             "lookups": 0,
             # A recorded outcome proves that the attempt does not crash its workers.
             "claims": 0 if attempt.status is AttemptStatus.OPEN else attempt.claims,
@@ -334,10 +349,14 @@ class DecisionContext:
         was sent again."""
         return self.attempt.in_doubt_since is not None or self.attempt.retries > 0
 
-    @property
-    def is_exhausted(self) -> bool:
-        """Whether the attempt is not sent again: too many tries, or too many workers crashed."""
-        return self.crashes_workers or self.attempt.retries + 1 >= NOT_SENT_TRIES
+    def is_exhausted(self, outcome: NotSent) -> bool:
+        """Tell whether the attempt is not sent again: too many tries, too many workers crashed, or an outage is too
+        long for a charge."""
+        attempt = self.attempt
+        if outcome.is_outage and not self.crashes_workers:
+            waited = self.now - (attempt.waiting_since or self.now)
+            return attempt.verb.is_collecting and waited >= LONGEST_OUTAGE
+        return self.crashes_workers or attempt.retries + 1 >= NOT_SENT_TRIES
 
     def doubt(self, event: Event, *, is_worker_lost: bool = False) -> Decision:
         """Keep the attempt in doubt and schedule the next look-up; `event` is recorded the first time only."""

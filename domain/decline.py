@@ -7,8 +7,9 @@ from enum import StrEnum
 
 
 class DeclineClass(StrEnum):
-    """What a decline means for the same instrument."""
+    """What a decline means for the same instrument. Technical: no issuer was asked."""
 
+    TECHNICAL = "technical"
     SOFT = "soft"
     NEEDS_CUSTOMER = "needs_customer"
     HARD = "hard"

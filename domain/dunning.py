@@ -33,6 +33,11 @@ class SubscriptionStatus(StrEnum):
     CANCELED = "canceled"
 
 
+_UNSENT = tuple(timedelta(hours=hours) for hours in (1, 6, 24))
+# So often, more than a day, no issuer could be asked: a person has to know.
+MOST_UNSENT = len(_UNSENT)
+
+
 @dataclass(frozen=True, slots=True)
 class DunningPolicy:
     """`delays_days`: the day of each retry, counted from the first failure. `attempts`: how many retries there are.
@@ -53,6 +58,15 @@ class DunningPolicy:
     def grace_ends_at(self, failed_at: datetime) -> datetime:
         """Return the end of the grace period that starts with this failure."""
         return failed_at + timedelta(days=self.grace_days)
+
+
+def unsent_delay(unsent: int) -> timedelta:
+    """Return how long a charge rests that has reached no issuer so often in a row, until the provider may be back.
+
+    >>> [unsent_delay(times) // timedelta(hours=1) for times in (1, 2, 3, 4)]
+    [1, 6, 24, 24]
+    """
+    return _UNSENT[min(unsent, len(_UNSENT)) - 1]
 
 
 def exponential_days(retry: int) -> int:

@@ -15,7 +15,7 @@ from domain.decision import (
     SaveCase,
 )
 from domain.decline import DeclineClass
-from domain.dunning import CaseState, SubscriptionStatus, may_retry
+from domain.dunning import CaseState, SubscriptionStatus, may_retry, unsent_delay
 from domain.payment import DunningCase, Event
 
 # Card networks want retries of one card this far apart, also after our own system was down for days.
@@ -35,8 +35,15 @@ def end_unpaid(
 
 
 def _dun(context: DecisionContext, decline_class: DeclineClass) -> tuple[Event, DunningCase]:
-    """Plan the next retry of a soft decline. After the last retry, or a harder decline, grace begins."""
+    """Plan the next retry of a soft decline. After the last retry, or a harder decline, grace begins.
+
+    What no issuer was asked about uses up no retry, and begins no run of retries."""
     case = context.payment.case or DunningCase(CaseState.RETRYING, first_failed_at=context.now, retry=0)
+    if decline_class is DeclineClass.TECHNICAL:
+        unsent, due_at = case.unsent + 1, context.now + unsent_delay(case.unsent + 1)
+        return Event.RETRY_SCHEDULED, replace(case, state=CaseState.RETRYING, unsent=unsent, due_at=due_at)
+    first_failed_at = case.first_failed_at if case.retry else context.now
+    case = replace(case, first_failed_at=first_failed_at, unsent=0)
     if decline_class is DeclineClass.CONSENT_WITHDRAWN:
         return Event.CONSENT_WITHDRAWN, replace(case, state=CaseState.UNCOLLECTIBLE, due_at=None)
     planned = _next_retry(context, case) if may_retry(decline_class) else None

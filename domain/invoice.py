@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
+from domain.charging import ACTION_PATIENCE
 from domain.commands import CancelRequested, GraceEnded, InvoicePaidOtherwise, RetryDue
 from domain.dunning import CaseState
 from domain.errors import AmountAboveOpen, CollectionInProgress, Conflict
 from domain.money import decimal_text
+from domain.payment import State
+
+# So long dunning waits for what customers have begun elsewhere, all in all.
+_LONGEST_PAUSE = timedelta(days=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,31 @@ def due_of_case(
     if stop is not None:
         return stop
     return RetryDue() if case is CaseState.RETRYING else GraceEnded()
+
+
+def waits_for_customer(state: State) -> bool:
+    """Tell whether only the customer moves the payment on, so that it can be ended without a loss."""
+    return state is State.REQUIRES_ACTION
+
+
+def gives_way_to_dunning(state: State, action: str | None, paused_since: datetime | None, now: datetime) -> bool:
+    """Tell whether the payment that collects an invoice is ended, so that dunning can go on.
+
+    `action`: what its customer is asked to do. `paused_since`: since when dunning is due and waits for other payments.
+
+    Money may be moving unless it waits for its customer. One that is payable without an end gives way at once, any
+    other after three days.
+
+    >>> noon = datetime(2026, 11, 28, 12)
+    >>> gives_way_to_dunning(State.REQUIRES_ACTION, "pay_by_invoice", noon, noon)
+    True
+    >>> [gives_way_to_dunning(State.REQUIRES_ACTION, "redirect", noon, noon + timedelta(days=age)) for age in (1, 3)]
+    [False, True]
+    """
+    if not waits_for_customer(state):
+        return False
+    has_no_end = ACTION_PATIENCE.get(action or "") == timedelta.max
+    return has_no_end or (paused_since is not None and now >= paused_since + _LONGEST_PAUSE)
 
 
 def require_still_owed(position: InvoicePosition, amount: int, *, is_subscription_canceled: bool) -> None:

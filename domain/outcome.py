@@ -101,7 +101,8 @@ class NotSent:
 
     `is_retryable`: the same call may succeed later (refused connection, rate limit). Otherwise the request itself is
     at fault (unknown token, wrong key), and a repeat changes nothing. `param`: the field of the application's request
-    that it has to mend. `message`: the provider's sentence, only where it repeats no value that was sent."""
+    that it has to mend. `message`: the provider's sentence, only where it repeats no value that was sent. `is_outage`:
+    the provider's breaker is open, so that the failure is not the attempt's own, and uses up none of its tries."""
 
     reason: str
     is_retryable: bool = True
@@ -109,6 +110,7 @@ class NotSent:
     param: str | None = None
     message: str | None = None
     response: FailedResponse = FailedResponse.NONE
+    is_outage: bool = False
 
 
 Outcome = (

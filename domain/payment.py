@@ -299,13 +299,15 @@ FINISHED = CLOSED | {AttemptStatus.SUCCEEDED}
 
 @dataclass(frozen=True, slots=True)
 class DunningCase:
-    """One run of the retry policy. `retry`: the number of the retry that is planned, or that was made last."""
+    """One run of the retry policy. `retry`: the number of the retry that is planned, or that was made last. `unsent`:
+    how often in a row no issuer could be asked."""
 
     state: CaseState
     first_failed_at: datetime
     retry: int
     due_at: datetime | None = None
     grace_ends_at: datetime | None = None
+    unsent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,7 +366,8 @@ class Attempt:
     `lookups`: how often its outcome was looked up. `retries`: how often its call was proven not executed. `claims`:
     how often a worker began it and recorded no outcome. `is_known_to_provider`: the provider has an object for it.
     `is_of_duplicate`: a refund of money that was taken a second time. `key_number`: how many idempotency keys it has
-    used up. `waiting_since`: when it last began to wait for its bank or customer. `action_expires_at`: until when the
+    used up. `waiting_since`: when it last began to wait for its bank, its customer, or a
+    provider that is down. `action_expires_at`: until when the
     customer can do what they are asked, if the provider shows it. `in_doubt_since`: since when its outcome is unknown,
     calls that were resumed meanwhile included."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, exists, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, exists, func, insert, select, update
 
 from domain.dunning import OPEN_CASES, CaseState
 from domain.payment import DunningCase
@@ -20,7 +20,7 @@ def find_case(connection: Connection, payment_id: str) -> DunningCase | None:
     row = find_case_row(connection, payment_id)
     if row is None:
         return None
-    return DunningCase(CaseState(row.state), row.first_failed_at, row.retry, row.due_at, row.grace_ends_at)
+    return DunningCase(CaseState(row.state), row.first_failed_at, row.retry, row.due_at, row.grace_ends_at, row.unsent)
 
 
 def find_case_row(connection: Connection, payment_id: str) -> Row[Any] | None:
@@ -36,6 +36,8 @@ def save_case(change: Change, payment: Row[Any], case: DunningCase, *, is_new: b
         "retry": case.retry,
         "due_at": case.due_at,
         "grace_ends_at": case.grace_ends_at,
+        "unsent": case.unsent,
+        "paused_since": None,
         "updated_at": change.now,
     }
     if is_new:
@@ -61,6 +63,13 @@ def postpone_case(connection: Connection, payment_id: str, due_at: datetime) -> 
     """Move the due date of a case; nothing else changes."""
     later = update(dunning_cases).where(dunning_cases.c.payment_id == payment_id)
     connection.execute(later.values(due_at=due_at))
+
+
+def pause_case(change: Change, payment_id: str, due_at: datetime) -> None:
+    """Move the due date of a case that waits for another payment, and keep since when it does."""
+    since = func.coalesce(dunning_cases.c.paused_since, change.now)
+    later = update(dunning_cases).where(dunning_cases.c.payment_id == payment_id)
+    change.connection.execute(later.values(due_at=due_at, paused_since=since))
 
 
 def has_other_open_case(payment: Row[Any]) -> ColumnElement[bool]:

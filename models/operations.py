@@ -26,7 +26,7 @@ from domain.allowed_operations import (
 )
 from domain.commands import CancelRequested, ChargeWithdrawn, OperationRequested, ReviewDecided
 from domain.errors import AmountAboveOpen, Conflict, NotFound
-from domain.invoice import require_still_owed
+from domain.invoice import require_still_owed, waits_for_customer
 from domain.money import Money, decimal_text
 from domain.outcome import Approved
 from domain.payment import IN_FLIGHT, UNFINISHED, AttemptStatus, State, Verb
@@ -58,6 +58,15 @@ def request_cancel(
 ) -> ApiResponse:
     """Cancel at once what the provider does not know; otherwise open a void of what it holds."""
     return _respond_once(change, f"cancel {payment_id}", payment_id, request, caller, key, _cancel)
+
+
+def give_way_to_dunning(change: Change, payment_id: str) -> Messages:
+    """Cancel a payment that still waits for its customer; what to publish after the commit."""
+    row = _lock(change.connection, payment_id, Caller(None, change.actor))
+    try:
+        return _cancel(change, row, CancelPayment()) if waits_for_customer(State(row.state)) else ()
+    except Conflict:
+        return ()  # a void is under way
 
 
 def request_refund(

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from celery import shared_task
 
 from domain.dunning import CaseState
-from domain.invoice import due_of_case
+from domain.invoice import InvoicePosition, due_of_case, gives_way_to_dunning
+from domain.payment import State
 from models import transition
 from models.attempts import has_operation_in_flight
 from models.change import Change
-from models.dunning_cases import find_case_row, postpone_case
+from models.dunning_cases import find_case_row, pause_case
 from models.failpoints import reach
-from models.queries import invoice_position
+from models.operations import give_way_to_dunning
+from models.queries import find_payment, invoice_position
 from models.subscriptions import is_subscription_canceled
-from models.task_messages import DUNNING, is_due
+from models.task_messages import DUNNING, TaskMessage, is_due
 from tasks.failing_rows import counting_failures
 from tasks.payment_task import PaymentTask
 
@@ -29,23 +32,41 @@ def dunning(self: PaymentTask, payment_id: str) -> None:
     """Do what is due on the dunning case of a payment, once."""
     reach("dunning.swept")
     with counting_failures(self.runtime, DUNNING, payment_id):
-        applied = self.runtime.change(_ACTOR, _advance, payment_id)
-    reach("dunning.advanced")
-    if applied is not None:
-        self.runtime.publish(applied.messages)
+        advanced = self.runtime.change(_ACTOR, _advance, payment_id)
+        reach("dunning.advanced")
+        self.runtime.publish(advanced.messages)
+        if advanced.in_the_way is not None:
+            # In a transaction of its own: two payments are never locked in this order.
+            self.runtime.publish(self.runtime.change(_ACTOR, give_way_to_dunning, advanced.in_the_way))
 
 
-def _advance(change: Change, payment_id: str) -> transition.Applied | None:
+class _Advanced(NamedTuple):
+    """What to publish after the commit, and the payment that has to end before the case can go on."""
+
+    messages: tuple[TaskMessage, ...] = ()
+    in_the_way: str | None = None
+
+
+def _advance(change: Change, payment_id: str) -> _Advanced:
     # The payment is locked first, as everywhere; the case is then read as the last holder of the lock left it.
     payment = transition.lock_payment(change.connection, payment_id)
     case = find_case_row(change.connection, payment_id)
     if case is None or not is_due(case.due_at, case.published_at, change.now):
-        return None
+        return _Advanced()
     position = invoice_position(change.connection, payment.invoice_id, payment.application)
     if position.live_payment is not None or has_operation_in_flight(change.connection, payment_id):
         # Another payment is collecting this debt, or a void is under way: its end decides what is due here.
-        postpone_case(change.connection, payment_id, change.now + OTHER_COLLECTION_PAUSE)
-        return None
+        pause_case(change, payment_id, change.now + OTHER_COLLECTION_PAUSE)
+        return _Advanced(in_the_way=_in_the_way(change, position, case.paused_since))
     is_canceled = is_subscription_canceled(change.connection, payment)
     due = due_of_case(CaseState(case.state), position, payment.amount, is_subscription_canceled=is_canceled)
-    return transition.apply_to_payment(change, payment_id, due)
+    return _Advanced(transition.apply_to_payment(change, payment_id, due).messages)
+
+
+def _in_the_way(change: Change, position: InvoicePosition, paused_since: datetime | None) -> str | None:
+    """Return the payment that collects the invoice, if it gives way to dunning."""
+    if position.live_payment is None:
+        return None
+    live = find_payment(change.connection, position.live_payment, None)
+    action = (live.next_action or {}).get("type")
+    return live.id if gives_way_to_dunning(State(live.state), action, paused_since, change.now) else None

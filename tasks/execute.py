@@ -84,14 +84,15 @@ def execute_attempt(
 @dataclass(frozen=True, slots=True)
 class _Claimed:
     """An attempt that this worker holds. `is_barred`: the provider's breaker is open and this call is no probe.
-    `has_failures`: the breaker has counted failures of other calls. `has_refused_credentials`: the provider has, and a
-    person knows."""
+    `is_outage`: the breaker is open. `has_failures`: it has counted failures of other calls. `has_refused_credentials`:
+    the provider has, and a person knows."""
 
     attempt: AttemptRequest
     user: User
     fencing_token: int
     provider: str
     is_barred: bool
+    is_outage: bool
     has_failures: bool
     has_refused_credentials: bool
 
@@ -111,14 +112,15 @@ def _claim(change: Change, runtime: Runtime, attempt_id: str, screen: Screen | N
     is_barred = not allows(change, row)
     attempt = attempt_request(change, row, decision)
     user = User(row.application, row.user_id)
-    known = (is_barred, bool(row.breaker_failures), bool(row.refused_credentials))
+    is_outage, has_failures = row.breaker_opened_at is not None, bool(row.breaker_failures)
+    known = (is_barred, is_outage, has_failures, bool(row.refused_credentials))
     return _Claimed(attempt, user, applied.fencing_token, row.attempt_provider, *known)
 
 
 def _call_provider(runtime: Runtime, claimed: _Claimed, call: Call, lease: Lease) -> tuple[Outcome, TechnicalFailure]:
     """Call the provider unless its breaker is open; return the outcome, and how the provider failed technically."""
     if claimed.is_barred:
-        return NotSent("breaker_open", reference=claimed.attempt.reference), TechnicalFailure()
+        return NotSent("breaker_open", reference=claimed.attempt.reference, is_outage=True), TechnicalFailure()
 
     def save_reference(reference: str) -> None:
         reach("charge.created")
@@ -132,6 +134,8 @@ def _call_provider(runtime: Runtime, claimed: _Claimed, call: Call, lease: Lease
         outcome = _call_for_customer(runtime, claimed, call, save_reference)
     if isinstance(outcome, InDoubt | NotSent):
         outcome = replace(outcome, response=failure.last_response)
+    if isinstance(outcome, NotSent):
+        outcome = replace(outcome, is_outage=claimed.is_outage)
     return outcome, failure
 
 

@@ -31,7 +31,8 @@ attempts = Table(
     Column("lookups", Integer, nullable=False),
     # When the provider last showed that the attempt still waits. A look-up that fails leaves it as it is.
     Column("looked_up_at", Instant),
-    # When it last began to wait for its bank or customer: its look-ups are planned by the age of the wait.
+    # When it last began to wait for its bank, its customer, or a provider that is down: look-ups and further tries are
+    # planned by the age of the wait.
     Column("waiting_since", Instant),
     # Until when the customer can do what they are asked.
     Column("action_expires_at", Instant),

@@ -16,11 +16,15 @@ dunning_cases = Table(
     Column("state", String(20), nullable=False),
     Column("first_failed_at", Instant, nullable=False),
     Column("retry", Integer, nullable=False),
+    # How often in a row no issuer could be asked.
+    Column("unsent", Integer, nullable=False),
     # How often its task failed by a bug of ours.
     Column("failures", Integer, nullable=False),
     Column("due_at", Instant),
     Column("published_at", Instant),
     Column("grace_ends_at", Instant),
+    # Since when it is due and waits for another payment of the invoice.
+    Column("paused_since", Instant),
     Column("updated_at", Instant, nullable=False),
 )
 

@@ -12,10 +12,11 @@ from worker.commands.payments import _WAITS_FOR
 
 from .source import files, nodes
 
-# Reasons that no event opens by itself: a look-up, the comparison, a reading, an open dispute or a failing task does.
+# Reasons that no event opens by itself: a look-up, the comparison, a reading, an open dispute, an
+# outage or a failing task does.
 OPENED_OTHERWISE = {
     *(Reason.DOUBT, Reason.REFUND_ELSEWHERE, Reason.HOLD_CONTRADICTING, Reason.DISPUTE, Reason.FAILING_ROW),
-    *(Reason.CREDENTIALS_REFUSED, Reason.UNMATCHED_RECEIPT, Reason.WEBHOOK_WAITING),
+    *(Reason.CREDENTIALS_REFUSED, Reason.UNMATCHED_RECEIPT, Reason.WEBHOOK_WAITING, Reason.RETRY_UNSENT),
 }
 # An operation that is asked for may be refused: each of them leaves what was asked for undone.
 REFUSED = {Event.VOID_FAILED, Event.CAPTURE_FAILED}

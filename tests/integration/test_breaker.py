@@ -24,7 +24,7 @@ def opens_soon(system: System) -> None:
 def test_enough_failures_in_a_row_open_the_breaker(system: System) -> None:
     hits = _fail_payments(system, 4)
     assert hits == 3  # the fourth was not sent
-    assert [system.attempts(payment.id)[0].retries for payment in _payments(system)] == [1, 1, 1, 1]
+    assert [system.attempts(payment.id)[0].retries for payment in _payments(system)] == [1, 1, 1, 0]
     assert _breaker_events(system) == ["breaker_opened"]
 
 
@@ -79,6 +79,29 @@ def test_a_probe_that_never_returns_blocks_others_only_for_a_while(system: Syste
     system.advance(seconds=BREAKER.probe_lasts.total_seconds())
     system.advance(minutes=5)
     assert system.provider.movements() == [("charge", AMOUNT)] * 3
+
+
+def test_an_outage_of_half_an_hour_fails_no_payment(system: System) -> None:
+    _fail_payments(system, 12)
+    for _ in range(6 * 30):
+        system.advance(seconds=10)
+    attempts = [system.attempts(payment.id)[0] for payment in _payments(system)]
+    assert ({attempt.status for attempt in attempts}, sum(attempt.retries for attempt in attempts)) == ({"due"}, 3)
+
+    system.provider.heal()
+    for _ in range(12):
+        system.advance(seconds=10)
+    assert system.provider.movements() == [("charge", AMOUNT)] * 12
+
+
+def test_a_charge_waits_for_a_provider_no_longer_than_an_hour(system: System) -> None:
+    _fail_payments(system, 4)
+    for _ in range(70):
+        system.advance(minutes=1)
+    assert {payment.state for payment in _payments(system)} == {"failed"}
+    system.provider.heal()
+    system.advance(hours=1)
+    assert system.provider.movements() == []
 
 
 def test_a_success_resets_the_count_of_failures(system: System) -> None:

@@ -45,7 +45,7 @@ ADDED: dict[str, dict[str, Any]] = {
         **{"in_doubt_since": None, "failures": 0},
     },
     "webhook_events": {"failures": 0},
-    "dunning_cases": {"failures": 0},
+    "dunning_cases": {"failures": 0, "unsent": 0, "paused_since": None},
     "payments": NOTHING,
     "customers": {"creation_key": None},
 }

@@ -26,12 +26,12 @@ from sqlalchemy import update
 from gateways.http import make_session, was_never_sent
 from models.clock import Clock
 from models.session import make_engine, transact
-from models.tables import assessments, attempts
+from models.tables import assessments, attempts, attention
 from models.task_messages import PROCESS, TaskMessage
 from sandbox.stripe.errors import NotStored
 from stack.process import free_port
 from tasks.payment_task import QuietRequest
-from tests.system import AMOUNT, READ_SECONDS, Json, System, payment_request, stripe_gateway
+from tests.system import AMOUNT, INSUFFICIENT_FUNDS, READ_SECONDS, Json, System, payment_request, stripe_gateway
 from worker.celery import app
 from worker.publisher import Publisher
 
@@ -45,7 +45,8 @@ pytestmark = pytest.mark.postgres
 def test_a_provider_that_refuses_connections_fails_no_payment(system: System, tries: int) -> None:
     system.runtime.gateways["stripe"] = stripe_gateway(f"http://127.0.0.1:{free_port()}")
     payment_id = _try(system, tries)
-    assert (system.state(payment_id), system.attempts(payment_id)[0].retries) == ("accepted", tries)
+    # Ten failures open the breaker, and an outage uses up no try.
+    assert (system.state(payment_id), system.attempts(payment_id)[0].retries) == ("accepted", min(tries, 10))
 
     system.runtime.gateways["stripe"] = system.gateway
     system.advance(minutes=5)
@@ -92,9 +93,30 @@ def test_an_abandoned_subscription_payment_is_retried_in_dunning(system: System)
     assert system.provider.intent_status(payment_id) == "canceled"
 
     system.provider.heal()
-    system.advance(days=3)
+    system.advance(hours=1)
     assert (system.state(payment_id), system.subscription_status()) == ("captured", "active")
     assert system.provider.movements() == [("charge", AMOUNT)]
+
+
+def test_an_outage_on_the_last_day_of_retries_uses_up_no_retry(system: System) -> None:
+    payment_id = system.subscribe("inv", INSUFFICIENT_FUNDS)
+    for days in (3, 4):
+        system.advance(days=days)
+    assert [attempt.status for attempt in system.attempts(payment_id)] == ["declined"] * 3
+    system.provider.fail("*", "reset_before", times=None)
+    system.advance(days=7)
+    for _ in range(36 * 3):
+        system.advance(minutes=20)
+    case = system.dunning_case(payment_id)
+    assert (system.state(payment_id), case.state, case.retry, case.unsent) == ("past_due", "retrying", 3, 3)
+    assert _on_the_list(system) == ["retry_unsent"]
+
+    system.provider.heal()
+    system.advance(days=1)
+    case = system.dunning_case(payment_id)
+    assert (case.state, case.retry, case.unsent) == ("in_grace", 3, 0)
+    assert timedelta(days=6) < case.grace_ends_at - system.now() < timedelta(days=7)
+    assert _on_the_list(system) == []
 
 
 def test_a_lock_at_the_provider_leaves_the_confirm_in_doubt(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,6 +137,10 @@ def _try(system: System, times: int, **changes: Any) -> str:
     for _ in range(times - 1):
         system.advance(minutes=5)
     return payment_id
+
+
+def _on_the_list(system: System) -> list[str]:
+    return [row.reason for row in system.rows(attention, attention.c.closed_at.is_(None))]
 
 
 def _verbs(system: System, payment_id: str) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.backoff import NOT_SENT_TRIES, doubt_delay, next_waiting_look_up, not_sent_delay
+from domain.backoff import NOT_SENT_TRIES, doubt_delay, next_waiting_look_up, not_sent_delay, outage_delay
 
 counts = st.integers(0, 10_000)
 ages = st.timedeltas(timedelta(0), timedelta(days=40))
@@ -52,6 +52,12 @@ def test_a_pause_is_jittered_and_bounded_and_always_the_same(retries: int, seed:
 def test_attempts_are_not_due_again_at_the_same_time() -> None:
     pauses = {not_sent_delay(6, f"at_{number}") for number in range(100)}
     assert len(pauses) > 90
+
+
+@given(st.timedeltas(min_value=ZERO, max_value=timedelta(hours=2)), st.text(min_size=1))
+def test_what_waits_for_a_provider_that_is_down_follows_within_a_minute(waited: timedelta, seed: str) -> None:
+    assert timedelta(seconds=10) <= outage_delay(waited, seed) <= timedelta(minutes=1)
+    assert outage_delay(waited, seed) == outage_delay(waited, seed)
 
 
 def test_all_tries_together_ride_out_half_an_hour() -> None:

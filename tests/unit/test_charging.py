@@ -327,9 +327,9 @@ def test_money_that_surfaces_after_a_late_approval_is_booked() -> None:
 
 
 def test_an_object_at_the_provider_is_voided_however_the_last_try_ended() -> None:
-    """An open breaker refuses the last try; an earlier confirm of the same object may still be on its way."""
+    """The last try is refused; an earlier confirm of the same object may still be on its way."""
     worn_out = new_attempt(retries=NOT_SENT_TRIES - 1, is_known_to_provider=True)
-    decided = decide(new_payment(state=State.PROCESSING), worn_out, NotSent("breaker_open"), NOW, POLICY)
+    decided = decide(new_payment(state=State.PROCESSING), worn_out, NotSent("rate_limit"), NOW, POLICY)
     assert decided is not None
     assert decided.effects == (AddAttempt(Verb.VOID, "not_sent"),)
     assert decided.event is not Event.CHARGE_FAILED
@@ -344,6 +344,7 @@ def test_an_approval_by_the_customer_resumes_the_charge() -> None:
         "status": AttemptStatus.DUE,
         "due_at": NOW,
         "provider_reference": "o_1",
+        "waiting_since": None,
         "lookups": 3,
     }
     # The charge has to wait again: its schedule of look-ups continues, and does not start anew.

@@ -106,6 +106,22 @@ def test_days_beyond_the_list_double() -> None:
     assert [(due_at - FIRST).days for due_at in planned] == [3, 7, 14, 28, 56]
 
 
+def test_what_no_issuer_was_asked_about_uses_up_no_retry_and_begins_no_run() -> None:
+    case, now, waits = None, FIRST, []
+    for _ in range(5):
+        event, case, status = fail(case, now, DunningPolicy(), DeclineClass.TECHNICAL)
+        assert (event, case.retry, status) == (Event.RETRY_SCHEDULED, 0, SubscriptionStatus.PAST_DUE)
+        assert case.due_at is not None
+        waits.append((case.due_at - now) // timedelta(hours=1))
+        now = case.due_at
+    assert waits == [1, 6, 24, 24, 24]
+    event, case, _ = fail(case, now, DunningPolicy())
+    assert (event, case.retry, case.unsent, case.due_at) == (Event.RETRY_SCHEDULED, 1, 0, now + 3 * DAY)
+    _, case, _ = fail(case, now + 3 * DAY, DunningPolicy(), DeclineClass.TECHNICAL)
+    event, case, _ = fail(case, now + 3 * DAY + timedelta(hours=1), DunningPolicy())
+    assert (event, case.retry, case.due_at) == (Event.RETRY_SCHEDULED, 2, now + 7 * DAY)
+
+
 @pytest.mark.parametrize("kind", [DeclineClass.HARD, DeclineClass.NEEDS_CUSTOMER])
 def test_a_decline_that_is_not_soft_starts_grace_at_once(kind: DeclineClass) -> None:
     event, case, status = fail(None, FIRST, DunningPolicy(), kind)
