@@ -200,8 +200,7 @@ def test_a_release_that_meets_a_capture_of_the_dashboard_books_that_and_says_so(
     assert (payment.state, payment.captured) == ("captured", captured)
     assert [amount for kind, amount in system.provider.movements() if kind == "capture"] == [captured]
     assert [(row.verb, row.status) for row in system.attempts(payment_id)][-1] == ("void", "failed")
-    [entry] = entries(system)
-    assert (entry.reason, entry.amount) == ("amount_mismatch", captured)
+    assert [(entry.reason, entry.amount) for entry in entries(system)] == [("amount_mismatch", captured)]
     assert decide(system, "close").status_code == 200
     assert read(system.engine, rows_without_end) == []
 
