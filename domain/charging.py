@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from domain.allowed_operations import RELEASED
 from domain.attention import Reason
 from domain.backoff import LOOKUPS_THAT_OUTLAST_A_CALL, doubt_delay, next_waiting_look_up
 from domain.decision import (
@@ -269,7 +270,10 @@ def _is_asked(context: DecisionContext, outcome: Approved) -> bool:
     attempt, state = context.attempt, context.state
     has_succeeded = attempt.status is AttemptStatus.SUCCEEDED
     is_of_hold = attempt.verb is Verb.CAPTURE and context.payment.holds_authorization
-    if (state is State.AMOUNT_MISMATCH and not is_of_hold) or (state in CLOSED_UNPAID and has_succeeded):
+    # A cancel that meets the mismatch accepts nothing. What a person has released was captured by somebody else.
+    is_cancel = attempt.verb is Verb.VOID and attempt.reason != RELEASED
+    is_accepted = state is State.AMOUNT_MISMATCH and not is_of_hold and not is_cancel
+    if is_accepted or (state in CLOSED_UNPAID and has_succeeded):
         return True
     if attempt.verb is Verb.CAPTURE:
         return outcome.captured == attempt.amount or not is_of_hold

@@ -30,7 +30,7 @@ from gateways.base import AttemptRequest, SaveReference, VerifiedWebhook, Webhoo
 AUTHORIZATION_LASTS = timedelta(days=7)
 # The statuses in which an intent can be captured, voided, or else charged.
 _POSSIBLE = {
-    Verb.CAPTURE: ("authorized", "mismatched"),
+    Verb.CAPTURE: ("authorized", "unresolved"),
     Verb.VOID: ("created", "requires_action", "approved", "authorized", "declined", "unauthenticated"),
 }
 _CHARGEABLE = ("created", "approved")
@@ -47,7 +47,8 @@ class Plan:
 
 @dataclass
 class Object:
-    """An intent or a refund at the provider."""
+    """An intent or a refund at the provider. `received`: the amount that came instead of what was asked. It is taken if
+    the status is mismatched; unresolved money is taken once it is accepted."""
 
     payment_id: str
     attempt_id: str
@@ -59,11 +60,11 @@ class Object:
     expires_at: datetime | None = None
     decline: DeclineClass = DeclineClass.SOFT
 
-    def outcome(self) -> Outcome:
-        """Return what a gateway says of it."""
+    def outcome(self, verb: Verb = Verb.CHARGE) -> Outcome:
+        """Return what a gateway says of it, to an attempt with this verb."""
         match self.status:
             case "succeeded":
-                return Approved(self.reference, authorized=self.amount, captured=self.taken)
+                return Approved(self.reference, authorized=self.received or self.amount, captured=self.taken)
             case "authorized":
                 return Approved(self.reference, authorized=self.amount, authorization_expires_at=self.expires_at)
             case "canceled":
@@ -74,7 +75,14 @@ class Object:
                 return CustomerApproved(self.reference)
             case "processing":
                 return Pending(self.reference)
+            case "mismatched" if verb.is_collecting:
+                return AmountMismatch(self.reference, self.received, "other_amount")
             case "mismatched":
+                # Only a charge is compared with what was asked, see `AttemptRequest.compared`.
+                return Approved(self.reference, authorized=self.received, captured=self.taken)
+            case "unresolved" if verb is Verb.CAPTURE:
+                return NotSent("not_executed", reference=self.reference)
+            case "unresolved":
                 return AmountMismatch(self.reference, self.received, "underpaid")
             case "requires_action":
                 return ActionRequired(self.reference, {"type": "redirect"})
@@ -193,7 +201,7 @@ class SimulatedProvider:
     def truth(self, attempt: AttemptRequest) -> Outcome:
         """Return what the books show of an attempt."""
         subject = self._subject(attempt)
-        return NotSent("not_created") if subject is None else subject.outcome()
+        return NotSent("not_created") if subject is None else subject.outcome(attempt.verb)
 
     def execute(self, attempt: AttemptRequest, plan: Plan) -> Outcome:
         """Carry a call out; return the outcome."""
@@ -205,11 +213,11 @@ class SimulatedProvider:
         if attempt.verb is Verb.VOID:
             self.set_status(intent, "canceled")
         elif attempt.verb is Verb.CAPTURE:
-            intent.taken = attempt.money.minor
+            intent.taken = intent.received or attempt.money.minor
             self.set_status(intent, "succeeded")
         else:
             self.confirm(intent, attempt.verb, plan.behaviour, plan.decline)
-        return intent.outcome()
+        return intent.outcome(attempt.verb)
 
     def confirm(self, intent: Object, verb: Verb, behaviour: str, decline: DeclineClass) -> None:
         """Let issuer, bank or customer decide on a charge."""
@@ -222,6 +230,11 @@ class SimulatedProvider:
         else:
             intent.taken = intent.amount
             self.set_status(intent, "succeeded")
+
+    def receive(self, intent: Object, amount: int) -> None:
+        """Take another amount than was asked."""
+        intent.received = intent.taken = amount
+        self.set_status(intent, "mismatched")
 
     def set_status(self, subject: Object, status: str) -> None:
         """Change an object, and write the event that says so."""

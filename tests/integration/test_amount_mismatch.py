@@ -31,15 +31,26 @@ def decide(system: System, action: str, **how: Any) -> Any:
     return system.post(f"/admin/attention/{entry.id}/resolve", body, caller="operator", Idempotency_Key=action)
 
 
-def paid_with_another_amount(system: System) -> tuple[str, str]:
-    """Return a payment whose intent the front end has paid with 10.00 instead of 12.30, and the intent's id."""
+def opened_with_another_amount(system: System) -> tuple[str, str]:
+    """Return a payment of 12.30 whose intent the front end can pay with 10.00, and the intent's id."""
     system.call("PUT", "/invoices/inv", {"user_id": "user", "amount": "12.30", "currency": "EUR"})
     intent = system.request("/stripe-intent", {"invoice_id": "inv"})
     reference = system.reference(intent["payment_id"])
     system.provider.call("POST", f"/v1/payment_intents/{reference}", {"amount": PAID})
+    return intent["payment_id"], reference
+
+
+def confirm_in_front_end(system: System, reference: str) -> None:
+    """Pay an intent."""
     back = {"payment_method": "pm_card_visa", "return_url": "https://shop.example/back"}
     system.provider.call("POST", f"/v1/payment_intents/{reference}/confirm", back)
-    return intent["payment_id"], reference
+
+
+def paid_with_another_amount(system: System) -> tuple[str, str]:
+    """Return a payment whose intent the front end has paid with 10.00 instead of 12.30, and the intent's id."""
+    payment_id, reference = opened_with_another_amount(system)
+    confirm_in_front_end(system, reference)
+    return payment_id, reference
 
 
 def held_with_another_amount(system: System, amount: int = PAID) -> str:
@@ -135,6 +146,30 @@ def test_a_cancel_that_comes_after_the_other_amount_was_paid_finds_it(system: Sy
         ("charge", "canceled"),
         ("void", "failed"),
     ]
+    decide(system, "accept")
+    system.run_until_idle()
+    system.advance(seconds=2)
+    assert (system.state(payment_id), system.payment(payment_id).captured) == ("captured", PAID)
+
+
+def test_a_cancel_during_which_another_amount_is_paid_accepts_nothing(system: System) -> None:
+    payment_id, reference = opened_with_another_amount(system)
+    system.request(f"/{payment_id}/cancel")
+
+    def pay_and_hear() -> None:
+        confirm_in_front_end(system, reference)
+        hear(system, "payment_intent.succeeded", reference)
+
+    system.during_next("void", pay_and_hear)
+    system.run_until_idle()
+    system.advance(minutes=1)
+    payment = system.payment(payment_id)
+    assert (payment.state, payment.received, payment.captured) == ("amount_mismatch", PAID, 0)
+    assert [(row.verb, row.status) for row in system.attempts(payment_id)] == [
+        ("charge", "succeeded"),
+        ("void", "failed"),
+    ]
+    assert [(entry.reason, entry.amount) for entry in entries(system)] == [("amount_mismatch", PAID)]
     decide(system, "accept")
     system.run_until_idle()
     system.advance(seconds=2)

@@ -17,6 +17,7 @@ from domain.attention import ACTIONS, WRITABLE_OFF, Action, Reason, taken_twice
 from domain.comparison import ShownRefund, Window
 from domain.disputes import DisputeStatus, ShownDispute
 from domain.errors import CeleriacError
+from domain.outcome import Outcome
 from domain.payment import FINAL, Verb
 from gateways.base import AttemptRequest, GatewayError, SideEvent, WebhookEvent
 from models.attention_actions import resolve_entry
@@ -66,6 +67,19 @@ class DisputingProvider(SimulatedProvider):
         return [ShownRefund(refund.reference, refund.outcome(), refund.attempt_id) for refund in refunds]
 
 
+class AcceptingProvider(DisputingProvider):
+    """A provider that waits until it is told to take another amount than was asked, as Coinbase Commerce does."""
+
+    def receive(self, intent: Object, amount: int) -> None:
+        """Receive another amount than was asked, and leave open whether it is taken."""
+        intent.received = amount
+        self.set_status(intent, "unresolved")
+
+    def accept(self, attempt: AttemptRequest) -> Outcome:
+        """Take what came."""
+        return self._operate(attempt)
+
+
 class WaitingHistories(Histories):
     """Histories with people who decide, and with a provider that surprises."""
 
@@ -93,8 +107,7 @@ class WaitingHistories(Histories):
     def money_does_not_match(self) -> None:
         subject = self.choose(self.undecided())
         if subject.attempt_id in self.provider.intents:
-            subject.received = self.choose([600, 1500])
-            self.provider.set_status(subject, "mismatched")
+            self.provider.receive(subject, self.choose([600, 1500]))
 
     def refused(self) -> list[Object]:
         """Return the charges that were refused, and that the customer may confirm at the provider all the same."""
@@ -223,3 +236,11 @@ class WaitingHistories(Histories):
         for entry in self.entries():
             for action in ACTIONS[Reason(entry.reason)]:
                 self.resolve(entry, action)
+
+
+class AcceptingHistories(WaitingHistories):
+    """Such histories at a provider that has to be told of what a person accepts."""
+
+    def new_provider(self, **hooks: Any) -> SimulatedProvider:
+        """Return the provider of this history."""
+        return AcceptingProvider(**hooks)

@@ -155,6 +155,12 @@ def test_a_void_that_meets_money_that_does_not_match_leaves_it_to_a_person(state
     )
 
 
+def test_a_cancel_that_meets_money_on_which_a_person_has_to_decide_accepts_nothing() -> None:
+    void, taken = new_attempt(Verb.VOID), Approved("pi_1", authorized=600, captured=600)
+    decided = decision_on(taken, void, state=State.AMOUNT_MISMATCH, received=600)
+    assert (decided.event, decided.attempt["status"], decided.movements) == (None, AttemptStatus.FAILED, ())
+
+
 @pytest.mark.parametrize(("shown", "status"), [(900, AttemptStatus.FAILED), (500, AttemptStatus.SUCCEEDED)])
 def test_a_capture_whose_payment_was_captured_in_part_meanwhile_books_what_was_captured_since(
     shown: int, status: AttemptStatus
