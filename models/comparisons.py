@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -159,6 +159,20 @@ def take_in(change: Change, provider: str, charge: AtRest, shown: Iterable[Shown
         adopted = adopt_refund(change, provider, refund.reference, refund.outcome, charge.reference, None)
         messages += [adopted] if adopted else []
     return tuple(messages)
+
+
+def news_of_refunds(
+    change: Change, provider: str, shown: Mapping[str, Mapping[str, ShownRefund]]
+) -> list[tuple[AtRest, list[ShownRefund]]]:
+    """Return the charges of which a look-up has shown refunds that the books do not have, each with those.
+
+    `shown`: by the references of the charges. One that is not booked yet is left to the next look-up."""
+    found = [
+        (charge, unknown_refunds(change, provider, refunds.values()))
+        for reference, refunds in shown.items()
+        if (charge := charge_at_rest(change.connection, provider, reference)) is not None
+    ]
+    return [(charge, news) for charge, news in found if news]
 
 
 def book_fees(change: Change, provider: str, charge: AtRest, shown: Iterable[ShownFee]) -> None:

@@ -22,7 +22,8 @@ from domain.disputes import ShownDispute
 from domain.money import decimal_text
 from domain.outcome import Approved, InDoubt, Outcome, Pending
 from gateways.base import AttemptRequest, Gateway, GatewayError
-from gateways.capabilities import DisputeGateway, FeeGateway, RefundListing
+from gateways.capabilities import DisputeGateway, FeeGateway, RefundListing, ReversalGateway
+from gateways.shown_refunds import ShownRefunds, watch_for_refunds
 from models import comparisons, transition
 from models.cash_balances import ask_for_due_readings
 from models.change import Change
@@ -120,6 +121,24 @@ def compare_if_refused(runtime: Runtime, provider: str, attempt: AttemptRequest,
         compare_at_rest(runtime, gateway, runtime.read(comparisons.at_rest_beside, provider, attempt.attempt_id))
 
 
+def take_in_shown(runtime: Runtime, provider: str, shown: ShownRefunds) -> None:
+    """Book the refunds that a look-up has shown beside what it was made for. `shown`: what the look-up has noted."""
+    gateway = runtime.gateways.get(provider)
+    for charge, news in runtime.change(_ACTOR, comparisons.news_of_refunds, provider, shown):
+        if isinstance(gateway, ReversalGateway):
+            # Only the disputes tell whose money they show too.
+            compare_at_rest(runtime, gateway, [charge])
+            continue
+        _take_in(runtime, provider, charge, news)
+        for refund in news:
+            log_difference(provider, charge.payment_id, _refund_text(refund, charge.currency))
+
+
+def _take_in(runtime: Runtime, provider: str, charge: AtRest, news: list[ShownRefund]) -> None:
+    messages: tuple[TaskMessage, ...] = runtime.change(_ACTOR, comparisons.take_in, provider, charge, news)
+    runtime.publish(messages)
+
+
 def compare_at_rest(
     runtime: Runtime,
     gateway: RefundListing,
@@ -177,8 +196,7 @@ def _compare(runtime: Runtime, gateway: RefundListing, item: AtRest, *, is_dry_r
     request = runtime.change(_ACTOR, _request, item)
     shown = runtime.change(_ACTOR, comparisons.unknown_refunds, gateway.provider, gateway.refunds_of(request))
     if shown and not is_dry_run:
-        messages: tuple[TaskMessage, ...] = runtime.change(_ACTOR, comparisons.take_in, gateway.provider, item, shown)
-        runtime.publish(messages)
+        _take_in(runtime, gateway.provider, item, shown)
     found = [_refund_text(refund, item.currency) for refund in shown]
     if isinstance(gateway, FeeGateway) and not is_dry_run:
         _compare_fees(runtime, gateway, item, request)
@@ -217,7 +235,8 @@ def _compare_hold(runtime: Runtime, gateway: Gateway, hold: AtRest, *, is_dry_ru
     if locked is None:
         return []
     request, fencing_token = locked
-    shown = gateway.retrieve(request)
+    with watch_for_refunds() as refunds:
+        shown = gateway.retrieve(request)
     if isinstance(shown, InDoubt):
         raise GatewayError(shown.reason)
     taken_in: tuple[HoldFinding, tuple[TaskMessage, ...]] = runtime.change(
@@ -225,6 +244,8 @@ def _compare_hold(runtime: Runtime, gateway: Gateway, hold: AtRest, *, is_dry_ru
     )
     finding, messages = taken_in
     runtime.publish(messages)
+    if refunds and not is_dry_run:
+        take_in_shown(runtime, gateway.provider, refunds)
     return [] if finding is HoldFinding.AGREES else [_hold_text(shown, finding, hold.currency)]
 
 
