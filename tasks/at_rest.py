@@ -29,6 +29,7 @@ from models.cash_balances import ask_for_due_readings
 from models.change import Change
 from models.comparisons import AtRest
 from models.disputes import apply_dispute, changed_disputes
+from models.failing_rows import end_failures
 from models.movements import has_fees
 from models.session import transact
 from models.task_messages import COMPARE, TaskMessage
@@ -121,6 +122,16 @@ def compare_if_refused(runtime: Runtime, provider: str, attempt: AttemptRequest,
         compare_at_rest(runtime, gateway, runtime.read(comparisons.at_rest_beside, provider, attempt.attempt_id))
 
 
+def compare_attempt(runtime: Runtime, attempt_id: str) -> None:
+    """Compare the money of one attempt now."""
+    provider, items = runtime.read(comparisons.at_rest_of, attempt_id)
+    gateway = runtime.gateways.get(provider)
+    if isinstance(gateway, RefundListing):
+        compare_at_rest(runtime, gateway, items)
+    else:
+        _log.error("attempt %s cannot be compared: %s is not configured in this worker", attempt_id, provider)
+
+
 def take_in_shown(runtime: Runtime, provider: str, shown: ShownRefunds) -> None:
     """Book the refunds that a look-up has shown beside what it was made for. `shown`: what the look-up has noted."""
     gateway = runtime.gateways.get(provider)
@@ -180,7 +191,7 @@ def _reason(error: Exception) -> str:
 def _compare_counted(runtime: Runtime, gateway: RefundListing, item: AtRest, *, is_dry_run: bool) -> list[str]:
     """Compare one attempt. A bug of ours is counted, and a person is asked after a few; a failing provider is not."""
     try:
-        return _compare(runtime, gateway, item, is_dry_run=is_dry_run)
+        found = _compare(runtime, gateway, item, is_dry_run=is_dry_run)
     except GatewayError:
         raise
     except Exception:
@@ -188,6 +199,9 @@ def _compare_counted(runtime: Runtime, gateway: RefundListing, item: AtRest, *, 
             raise
         with counting_failures(runtime, COMPARE, item.attempt_id):
             raise
+    if item.failures and not is_dry_run:
+        runtime.change(_ACTOR, end_failures, COMPARE, item.attempt_id)
+    return found
 
 
 def _compare(runtime: Runtime, gateway: RefundListing, item: AtRest, *, is_dry_run: bool) -> list[str]:

@@ -12,7 +12,7 @@ from gateways.base import Gateway, GatewayError
 from gateways.capabilities import EventListing, RefundListing
 from models.task_messages import COMPARE
 from runtime import Runtime
-from tasks.at_rest import catch_up_at_rest
+from tasks.at_rest import catch_up_at_rest, compare_attempt
 from tasks.budget import Budget
 from tasks.event_lists import catch_up_events
 from tasks.payment_task import PaymentTask
@@ -26,9 +26,13 @@ _log = logging.getLogger(__name__)
 
 
 @shared_task(bind=True, base=PaymentTask, name=COMPARE)
-def compare(self: PaymentTask) -> None:
-    """Compare the books with what every provider shows. Two runs at once do no harm."""
-    run_round(self.runtime)
+def compare(self: PaymentTask, attempt_id: str | None = None) -> None:
+    """Compare the books with what every provider shows, or the money of one attempt because a person asks for it. Two
+    runs at once do no harm."""
+    if attempt_id is None:
+        run_round(self.runtime)
+    else:
+        compare_attempt(self.runtime, attempt_id)
 
 
 def run_round(runtime: Runtime) -> None:
