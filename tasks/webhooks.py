@@ -31,7 +31,7 @@ from models.task_messages import WEBHOOK, TaskMessage
 from models.webhook_events import close_event, lock_event, name_payment, postpone_event, postpone_look_up
 from models.webhook_matching import adopt_refund, find_payment_of, match_attempt
 from runtime import Runtime
-from runtime.credentials import watch_credentials
+from runtime.credentials import watch_credentials, watching_readings
 from tasks.at_rest import compare_charge, take_in_shown
 from tasks.execute import as_looked_up, attempt_request
 from tasks.failing_rows import counting_failures
@@ -82,7 +82,8 @@ def _read_and_apply_dispute(runtime: Runtime, event_row_id: str, look_up: _Dispu
     if not isinstance(gateway, DisputeGateway):
         raise AssertionError(f"bug: the disputes of {look_up.provider} cannot be read")
     try:
-        shown = gateway.read_dispute(look_up.reference)
+        with watching_readings(runtime, _ACTOR, look_up.provider):
+            shown = gateway.read_dispute(look_up.reference)
     except GatewayError:
         runtime.change(_ACTOR, _postpone, event_row_id)
         return
@@ -98,7 +99,8 @@ def _compare_reversed_charge(runtime: Runtime, event_row_id: str, look_up: _Reve
     if not isinstance(gateway, ReversalGateway):
         raise AssertionError(f"bug: the reversals of {provider} cannot be read")
     try:
-        reference = gateway.reversed_charge(look_up.reference)
+        with watching_readings(runtime, _ACTOR, provider):
+            reference = gateway.reversed_charge(look_up.reference)
         payment_id = runtime.read(find_disputed_payment, provider, reference)
         charge = runtime.read(charge_at_rest, provider, reference)
         if payment_id is not None and charge is None:
