@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from domain.attention import Reason
 from domain.movement import Movement, MovementKind
@@ -12,6 +13,14 @@ from domain.movement import Movement, MovementKind
 MOST_RETURN_TRIES = 10
 # Stripe forgets a key after a day: a call under it would then give back what has come since.
 _RETURN_LASTS = timedelta(hours=23)
+
+
+class BalanceStatus(StrEnum):
+    """How a balance waits. It is no column: the amounts of a balance say it."""
+
+    EMPTY = "empty"
+    HELD = "held"  # money that a person decides on, or that is missing
+    RETURNING = "returning"  # a person has asked to give it back
 
 
 @dataclass(frozen=True, slots=True)

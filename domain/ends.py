@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from domain.attention import HELD, HELD_WEBHOOKS
+from domain.cash_balance import BalanceStatus
 from domain.disputes import DisputeStatus
 from domain.dunning import OPEN_CASES, CaseState
 from domain.payment import FINAL, FINISHED, IN_DUNNING, LIVE, UNFINISHED, AttemptStatus, State
@@ -45,4 +46,9 @@ ENDS_OF_WEBHOOKS: dict[WebhookStatus, End] = {
 ENDS_OF_DISPUTES: dict[DisputeStatus, End] = {
     **dict.fromkeys((DisputeStatus.WON, DisputeStatus.LOST, DisputeStatus.CLOSED), End.NOTHING),
     DisputeStatus.OPEN: End.PERSON,
+}
+ENDS_OF_BALANCES: dict[BalanceStatus, End] = {
+    BalanceStatus.EMPTY: End.NOTHING,
+    BalanceStatus.HELD: End.PERSON,
+    BalanceStatus.RETURNING: End.DUE_DATE,
 }

@@ -19,8 +19,9 @@ from domain.idempotency_key import FailedResponse
 
 # Slightly more than 3 s, after which TCP repeats a lost packet; a connection that takes longer is not coming.
 CONNECT_SECONDS = 3.05
+UNKNOWN_KEY = 401
 # Unknown credentials, and credentials that may not make this call.
-_REFUSALS = (401, 403)
+_REFUSALS = (UNKNOWN_KEY, 403)
 # As many idle connections as a worker may have calls in flight; a new TLS handshake costs more than a call.
 _POOL_SIZE = 256
 # Said here and not left to the libraries' defaults: payment data must not travel over TLS 1.0 or 1.1 (PCI DSS 4.0,
@@ -34,11 +35,12 @@ class TechnicalFailure:
 
     `last_response`: what the last request got, if it failed. A stored failure is no failure of the provider today.
     `accepts_credentials`: whether the last request was refused for its credentials or not; None where that is unknown,
-    as without a response."""
+    as without a response. `refusal`: the status with which the last request's were refused."""
 
     is_seen: bool = False
     last_response: FailedResponse = FailedResponse.NONE
     accepts_credentials: bool | None = None
+    refusal: int | None = None
 
     def note(self, response: requests.Response | None, refusals: Container[int]) -> None:
         """Take in what a request got; None: no response. `refusals`: the statuses that refuse its credentials."""
@@ -46,6 +48,7 @@ class TechnicalFailure:
         self.is_seen |= response is None or self.last_response is FailedResponse.FAILURE
         is_known = response is not None and response.status_code < 500
         self.accepts_credentials = response.status_code not in refusals if response is not None and is_known else None
+        self.refusal = response.status_code if response is not None and self.accepts_credentials is False else None
 
 
 def _failure_of(response: requests.Response | None) -> FailedResponse:

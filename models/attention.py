@@ -70,8 +70,7 @@ def _add_to_entry(
     change: Change, reason: Reason, payment_id: str | None, amount: int, detail: dict[str, Any], *, adds: bool
 ) -> None:
     """Add one more thing of the same reason to the open entry of a payment, whose lock the caller holds."""
-    is_meant = (attention.c.payment_id == payment_id) & (attention.c.reason == reason) & _is_open
-    entry = change.connection.execute(select(attention).where(is_meant)).one_or_none()
+    entry = find_open_entry(change, payment_id, reason) if payment_id else None
     if entry is None or detail in (details := (entry.data or {}).get("details", [])):
         return
     data = (entry.data or {}) | {"details": [*details, detail]}
@@ -107,6 +106,12 @@ def note_refusal(change: Change, cash_balance_id: str, refusal: str) -> None:
         values = {"data": {**(row.data or {}), "refusal": refusal}}
         change.connection.execute(update(attention).where(attention.c.id == row.id).values(values))
         _record(change, "attention_refused", None, {"entry": row.id, "refusal": refusal})
+
+
+def find_open_entry(change: Change, payment_id: str, reason: Reason) -> Row[Any] | None:
+    """Return the open entry of a locked payment with this reason."""
+    is_meant = (attention.c.payment_id == payment_id) & (attention.c.reason == reason) & _is_open
+    return change.connection.execute(select(attention).where(is_meant)).one_or_none()
 
 
 def lock_entry(connection: Connection, entry_id: str) -> Row[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -39,7 +39,8 @@ from models.webhook_matching import adopt_refund, match_refund
 class AtRest(NamedTuple):
     """An attempt whose money is at rest, with its payment, and the provider's object of it.
 
-    `is_hold`: it holds money that is not taken. Otherwise it took money."""
+    `is_hold`: it holds money that is not taken. Otherwise it took money. `failures`: how often a task of the attempt
+    has failed by a bug of ours."""
 
     attempt_id: str
     reference: str
@@ -47,6 +48,7 @@ class AtRest(NamedTuple):
     booked_at: datetime
     payment_id: str
     currency: str
+    failures: int
 
 
 def find_position(connection: Connection, provider: str, now: datetime) -> Position:
@@ -93,6 +95,12 @@ def at_rest_beside(connection: Connection, provider: str, attempt_id: str) -> li
     return _at_rest(connection, provider, movements.c.payment_id == payment_id)
 
 
+def at_rest_of(connection: Connection, attempt_id: str) -> tuple[str, list[AtRest]]:
+    """Return the provider of an attempt, and its money."""
+    provider: str = connection.execute(select(attempts.c.provider).where(attempts.c.id == attempt_id)).scalar_one()
+    return provider, _at_rest(connection, provider, attempts.c.id == attempt_id)
+
+
 def charge_at_rest(connection: Connection, provider: str, reference: str) -> AtRest | None:
     """Return the money that the provider's object took, if it took some."""
     found = _at_rest(connection, provider, movements.c.provider_id == reference)
@@ -126,6 +134,7 @@ def _at_rest(connection: Connection, provider: str, is_meant: Any) -> list[AtRes
             movements.c.booked_at,
             attempts.c.payment_id,
             payments.c.currency,
+            attempts.c.failures,
         )
         .join(attempts, is_same)
         .join(payments, payments.c.id == movements.c.payment_id)
@@ -159,6 +168,20 @@ def take_in(change: Change, provider: str, charge: AtRest, shown: Iterable[Shown
         adopted = adopt_refund(change, provider, refund.reference, refund.outcome, charge.reference, None)
         messages += [adopted] if adopted else []
     return tuple(messages)
+
+
+def news_of_refunds(
+    change: Change, provider: str, shown: Mapping[str, Mapping[str, ShownRefund]]
+) -> list[tuple[AtRest, list[ShownRefund]]]:
+    """Return the charges of which a look-up has shown refunds that the books do not have, each with those.
+
+    `shown`: by the references of the charges. One that is not booked yet is left to the next look-up."""
+    found = [
+        (charge, unknown_refunds(change, provider, refunds.values()))
+        for reference, refunds in shown.items()
+        if (charge := charge_at_rest(change.connection, provider, reference)) is not None
+    ]
+    return [(charge, news) for charge, news in found if news]
 
 
 def book_fees(change: Change, provider: str, charge: AtRest, shown: Iterable[ShownFee]) -> None:

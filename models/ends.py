@@ -6,18 +6,20 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, and_, exists, false, not_, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, and_, case, exists, false, not_, or_, select
 
 from domain.attention import Reason
+from domain.cash_balance import BalanceStatus
 from domain.ends import (
     ENDS_OF_ATTEMPTS,
+    ENDS_OF_BALANCES,
     ENDS_OF_CASES,
     ENDS_OF_DISPUTES,
     ENDS_OF_PAYMENTS,
     ENDS_OF_WEBHOOKS,
     End,
 )
-from models.tables import attempts, attention, disputes, dunning_cases, payments, webhook_events
+from models.tables import attempts, attention, cash_balances, disputes, dunning_cases, payments, webhook_events
 
 
 class Endless(NamedTuple):
@@ -35,7 +37,7 @@ def rows_without_end(connection: Connection) -> list[Endless]:
 
 def _endless(
     key: Column[Any],
-    status: Column[Any],
+    status: ColumnElement[Any],
     ends: Mapping[Any, End],
     *,
     has_due_date: ColumnElement[bool],
@@ -62,10 +64,18 @@ def _is_on_list(payment_id: Column[Any]) -> ColumnElement[bool]:
 
 
 _case_is_due = exists().where(dunning_cases.c.payment_id == payments.c.id, dunning_cases.c.due_at.is_not(None))
-# A person may close what is about a webhook or a dispute and leave it as it is.
+# A person may close what is about a webhook, a dispute or a balance and leave it as it is.
 _was_webhook_on_list = exists().where(attention.c.webhook_event_id == webhook_events.c.id)
 _was_dispute_on_list = exists().where(
     attention.c.payment_id == disputes.c.payment_id, attention.c.reason == Reason.DISPUTE
+)
+_was_balance_on_list = exists().where(
+    attention.c.cash_balance_id == cash_balances.c.id, attention.c.reason == Reason.UNMATCHED_RECEIPT
+)
+_balance_status = case(
+    (cash_balances.c.return_amount.is_not(None), BalanceStatus.RETURNING),
+    (cash_balances.c.available != 0, BalanceStatus.HELD),
+    else_=BalanceStatus.EMPTY,
 )
 _ENDLESS = {
     "payments": _endless(
@@ -102,5 +112,12 @@ _ENDLESS = {
         ENDS_OF_DISPUTES,
         has_due_date=false(),
         has_entry=_was_dispute_on_list,
+    ),
+    "cash_balances": _endless(
+        cash_balances.c.id,
+        _balance_status,
+        ENDS_OF_BALANCES,
+        has_due_date=cash_balances.c.due_at.is_not(None),
+        has_entry=_was_balance_on_list,
     ),
 }

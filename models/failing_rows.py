@@ -12,7 +12,7 @@ from domain.claiming import is_being_sent
 from domain.decision import LEASE
 from models import transition
 from models.attempts import count_attempt_failure, postpone
-from models.attention import open_entry
+from models.attention import close_entry, find_open_entry, open_entry
 from models.cash_balances import count_balance_failure, lock_balance, read_again
 from models.change import Change
 from models.dunning_cases import count_case_failure, find_case_row, postpone_case
@@ -53,6 +53,20 @@ def count_failure(change: Change, task: str, row_id: str, error: str) -> int:
 def run_again(change: Change, task: str, row_id: str) -> TaskMessage | None:
     """Make a row due now; return its message, or None if nothing is to be done on it any more."""
     return _RUNS[task](change, row_id)
+
+
+def end_failures(change: Change, task: str, attempt_id: str) -> None:
+    """Forget how often a task of an attempt has failed, because it has succeeded; close the entry if it is about
+    nothing else."""
+    locked = transition.lock_attempt(change.connection, attempt_id)
+    entry = find_open_entry(change, locked.id, Reason.FAILING_ROW)
+    failing = [] if entry is None else entry.data.get("details") or [entry.data]
+    if any((row["task"], row["row"]) != (task, attempt_id) for row in failing):
+        return
+    count_attempt_failure(change.connection, locked, 0, locked.attempt_due_at)
+    if entry is not None:
+        close_entry(change, entry)
+        transition.touch(change, locked.id)
 
 
 def _count_of_attempt(change: Change, attempt_id: str) -> _Failed | None:
@@ -102,6 +116,10 @@ def _run_attempt(change: Change, attempt_id: str) -> TaskMessage | None:
     return message_for_attempt(attempt_id, locked.attempt_verb, locked.attempt_status)
 
 
+def _compare_attempt(_change: Change, attempt_id: str) -> TaskMessage | None:
+    return TaskMessage(COMPARE, attempt_id)
+
+
 def _run_case(change: Change, payment_id: str) -> TaskMessage | None:
     case = find_case_row(change.connection, payment_id)
     if case is None or case.due_at is None:
@@ -120,6 +138,7 @@ _COUNTERS: dict[str, Callable[[Change, str], _Failed | None]] = {
 }
 _RUNS: dict[str, Callable[[Change, str], TaskMessage | None]] = {
     **dict.fromkeys(_OF_ATTEMPTS, _run_attempt),
+    COMPARE: _compare_attempt,
     DUNNING: _run_case,
     WEBHOOK: replay_event,
     CASH_BALANCE: read_again,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from gateways.http import TechnicalFailure
-from models.credentials import note_credentials
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gateways.http import UNKNOWN_KEY, TechnicalFailure, watch_for_failure
+from models.credentials import find_refusal, note_credentials
 from runtime.runtime import Runtime
 
 
@@ -13,4 +16,25 @@ def watch_credentials(
     """Note a refusal for a person, or the end of one. `has_entry`: the provider had refused them before."""
     is_accepted = failure.accepts_credentials
     if is_accepted is not None and is_accepted is has_entry:
-        runtime.change(actor, note_credentials, provider, is_accepted=is_accepted)
+        runtime.change(actor, note_credentials, provider, refusal=failure.refusal)
+
+
+@contextmanager
+def watching_readings(runtime: Runtime, actor: str, provider: str) -> Iterator[None]:
+    """Note what the calls inside the block tell of a provider's credentials. They only read.
+
+    A key may charge and lack the permission for one of them, or read and not charge: only what is said of the key as
+    such is noted here, and only that is ended here."""
+    with watch_for_failure() as failure:
+        try:
+            yield
+        finally:
+            _note_readings(runtime, actor, provider, failure)
+
+
+def _note_readings(runtime: Runtime, actor: str, provider: str, failure: TechnicalFailure) -> None:
+    if failure.refusal not in (None, UNKNOWN_KEY) or failure.accepts_credentials is None:
+        return
+    known = runtime.read(find_refusal, provider)
+    if known in (None, UNKNOWN_KEY):
+        watch_credentials(runtime, actor, provider, failure, has_entry=known is not None)

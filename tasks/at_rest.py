@@ -22,16 +22,20 @@ from domain.disputes import ShownDispute
 from domain.money import decimal_text
 from domain.outcome import Approved, InDoubt, Outcome, Pending
 from gateways.base import AttemptRequest, Gateway, GatewayError
-from gateways.capabilities import DisputeGateway, FeeGateway, RefundListing
+from gateways.capabilities import DisputeGateway, FeeGateway, RefundListing, ReversalGateway
+from gateways.http import watch_for_failure
+from gateways.shown_refunds import ShownRefunds, watch_for_refunds
 from models import comparisons, transition
 from models.cash_balances import ask_for_due_readings
 from models.change import Change
 from models.comparisons import AtRest
 from models.disputes import apply_dispute, changed_disputes
+from models.failing_rows import end_failures
 from models.movements import has_fees
 from models.session import transact
 from models.task_messages import COMPARE, TaskMessage
 from runtime import Runtime
+from runtime.credentials import watching_readings
 from tasks.budget import Budget
 from tasks.execute import attempt_request
 from tasks.failing_rows import counting_failures
@@ -39,7 +43,7 @@ from tasks.failing_rows import counting_failures
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-_ACTOR = "comparison"
+ACTOR = "comparison"
 # So many failures in a row: the provider is down, and each further call may take as long as its time-out.
 _MOST_FAILURES = 5
 
@@ -72,7 +76,7 @@ def catch_up_at_rest(runtime: Runtime, gateway: RefundListing, budget: Budget) -
     while not budget.is_spent:
         position = transact(runtime.engine, comparisons.find_position, provider, now)
         window = next_window(position, now)
-        runtime.publish(runtime.change(_ACTOR, ask_for_due_readings, provider, window))
+        runtime.publish(runtime.change(ACTOR, ask_for_due_readings, provider, window))
         due = runtime.read(comparisons.at_rest_due, provider, window, position)
         counts = compare_at_rest(runtime, gateway, [item for _, item in due], budget=budget)
         position = _reached(position, window, due, counts, now)
@@ -120,6 +124,35 @@ def compare_if_refused(runtime: Runtime, provider: str, attempt: AttemptRequest,
         compare_at_rest(runtime, gateway, runtime.read(comparisons.at_rest_beside, provider, attempt.attempt_id))
 
 
+def compare_attempt(runtime: Runtime, attempt_id: str) -> None:
+    """Compare the money of one attempt now."""
+    provider, items = runtime.read(comparisons.at_rest_of, attempt_id)
+    gateway = runtime.gateways.get(provider)
+    if isinstance(gateway, RefundListing):
+        with watching_readings(runtime, ACTOR, provider):
+            compare_at_rest(runtime, gateway, items)
+    else:
+        _log.error("attempt %s cannot be compared: %s is not configured in this worker", attempt_id, provider)
+
+
+def take_in_shown(runtime: Runtime, provider: str, shown: ShownRefunds) -> None:
+    """Book the refunds that a look-up has shown beside what it was made for. `shown`: what the look-up has noted."""
+    gateway = runtime.gateways.get(provider)
+    for charge, news in runtime.change(ACTOR, comparisons.news_of_refunds, provider, shown):
+        if isinstance(gateway, ReversalGateway):
+            # Only the disputes tell whose money they show too.
+            compare_at_rest(runtime, gateway, [charge])
+            continue
+        _take_in(runtime, provider, charge, news)
+        for refund in news:
+            log_difference(provider, charge.payment_id, _refund_text(refund, charge.currency))
+
+
+def _take_in(runtime: Runtime, provider: str, charge: AtRest, news: list[ShownRefund]) -> None:
+    messages: tuple[TaskMessage, ...] = runtime.change(ACTOR, comparisons.take_in, provider, charge, news)
+    runtime.publish(messages)
+
+
 def compare_at_rest(
     runtime: Runtime,
     gateway: RefundListing,
@@ -161,7 +194,7 @@ def _reason(error: Exception) -> str:
 def _compare_counted(runtime: Runtime, gateway: RefundListing, item: AtRest, *, is_dry_run: bool) -> list[str]:
     """Compare one attempt. A bug of ours is counted, and a person is asked after a few; a failing provider is not."""
     try:
-        return _compare(runtime, gateway, item, is_dry_run=is_dry_run)
+        found = _compare(runtime, gateway, item, is_dry_run=is_dry_run)
     except GatewayError:
         raise
     except Exception:
@@ -169,16 +202,18 @@ def _compare_counted(runtime: Runtime, gateway: RefundListing, item: AtRest, *, 
             raise
         with counting_failures(runtime, COMPARE, item.attempt_id):
             raise
+    if item.failures and not is_dry_run:
+        runtime.change(ACTOR, end_failures, COMPARE, item.attempt_id)
+    return found
 
 
 def _compare(runtime: Runtime, gateway: RefundListing, item: AtRest, *, is_dry_run: bool) -> list[str]:
     if item.is_hold:
         return _compare_hold(runtime, gateway, item, is_dry_run=is_dry_run)
-    request = runtime.change(_ACTOR, _request, item)
-    shown = runtime.change(_ACTOR, comparisons.unknown_refunds, gateway.provider, gateway.refunds_of(request))
+    request = runtime.change(ACTOR, _request, item)
+    shown = runtime.change(ACTOR, comparisons.unknown_refunds, gateway.provider, gateway.refunds_of(request))
     if shown and not is_dry_run:
-        messages: tuple[TaskMessage, ...] = runtime.change(_ACTOR, comparisons.take_in, gateway.provider, item, shown)
-        runtime.publish(messages)
+        _take_in(runtime, gateway.provider, item, shown)
     found = [_refund_text(refund, item.currency) for refund in shown]
     if isinstance(gateway, FeeGateway) and not is_dry_run:
         _compare_fees(runtime, gateway, item, request)
@@ -192,13 +227,14 @@ def _compare_fees(runtime: Runtime, gateway: FeeGateway, item: AtRest, request: 
     """Book the fees that are missing."""
     if not runtime.read(has_fees, item.attempt_id):
         shown = _read_if_allowed("fees", item, lambda: gateway.fees_of(request))
-        runtime.change(_ACTOR, comparisons.book_fees, gateway.provider, item, shown)
+        runtime.change(ACTOR, comparisons.book_fees, gateway.provider, item, shown)
 
 
 def _read_if_allowed(what: str, item: AtRest, read: Callable[[], list[T]]) -> list[T]:
     """Return what the provider shows, or nothing: a key that may not read it stops no other comparison."""
     try:
-        return read()
+        with watch_for_failure():  # a refusal says something of this one permission only
+            return read()
     except GatewayError as error:
         _log.error("the %s of %s cannot be read: %s", what, item.attempt_id, error)
         return []
@@ -207,24 +243,27 @@ def _read_if_allowed(what: str, item: AtRest, read: Callable[[], list[T]]) -> li
 def _compare_disputes(runtime: Runtime, provider: str, shown: list[ShownDispute], *, is_dry_run: bool) -> list[str]:
     changed = runtime.read(changed_disputes, provider, shown)
     for dispute in changed if not is_dry_run else ():
-        applied = runtime.change(_ACTOR, apply_dispute, provider, dispute)
+        applied = runtime.change(ACTOR, apply_dispute, provider, dispute)
         runtime.publish(applied.messages if applied is not None else ())
     return [f"dispute {dispute.reference} {dispute.status}" for dispute in changed]
 
 
 def _compare_hold(runtime: Runtime, gateway: Gateway, hold: AtRest, *, is_dry_run: bool) -> list[str]:
-    locked = runtime.change(_ACTOR, _hold_request, hold)
+    locked = runtime.change(ACTOR, _hold_request, hold)
     if locked is None:
         return []
     request, fencing_token = locked
-    shown = gateway.retrieve(request)
+    with watch_for_refunds() as refunds:
+        shown = gateway.retrieve(request)
     if isinstance(shown, InDoubt):
         raise GatewayError(shown.reason)
     taken_in: tuple[HoldFinding, tuple[TaskMessage, ...]] = runtime.change(
-        _ACTOR, comparisons.take_in_hold, hold, fencing_token, shown, is_dry_run=is_dry_run
+        ACTOR, comparisons.take_in_hold, hold, fencing_token, shown, is_dry_run=is_dry_run
     )
     finding, messages = taken_in
     runtime.publish(messages)
+    if refunds and not is_dry_run:
+        take_in_shown(runtime, gateway.provider, refunds)
     return [] if finding is HoldFinding.AGREES else [_hold_text(shown, finding, hold.currency)]
 
 

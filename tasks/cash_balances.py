@@ -13,6 +13,7 @@ from gateways.capabilities import CashBalanceGateway
 from models.cash_balances import Reading, book_reading, claim_reading, postpone_reading
 from models.task_messages import CASH_BALANCE
 from runtime import Runtime
+from runtime.credentials import watching_readings
 from tasks.failing_rows import counting_failures
 from tasks.payment_task import ACTOR, PaymentTask
 
@@ -34,8 +35,9 @@ def _read(runtime: Runtime, reading: Reading) -> None:
         _log.error("balance %s waits: %s is not configured in this worker", reading.balance_id, reading.provider)
         return
     try:
-        refusal = _give_back(gateway, reading)
-        shown = gateway.read_balance(reading.customer_token, reading.currency)
+        with watching_readings(runtime, ACTOR, reading.provider):
+            refusal = _give_back(gateway, reading)
+            shown = gateway.read_balance(reading.customer_token, reading.currency)
     except GatewayError as error:
         runtime.change(ACTOR, postpone_reading, reading, str(error))
         return

@@ -12,7 +12,8 @@ from gateways.base import Gateway, GatewayError
 from gateways.capabilities import EventListing, RefundListing
 from models.task_messages import COMPARE
 from runtime import Runtime
-from tasks.at_rest import catch_up_at_rest
+from runtime.credentials import watching_readings
+from tasks.at_rest import ACTOR, catch_up_at_rest, compare_attempt
 from tasks.budget import Budget
 from tasks.event_lists import catch_up_events
 from tasks.payment_task import PaymentTask
@@ -26,9 +27,13 @@ _log = logging.getLogger(__name__)
 
 
 @shared_task(bind=True, base=PaymentTask, name=COMPARE)
-def compare(self: PaymentTask) -> None:
-    """Compare the books with what every provider shows. Two runs at once do no harm."""
-    run_round(self.runtime)
+def compare(self: PaymentTask, attempt_id: str | None = None) -> None:
+    """Compare the books with what every provider shows, or the money of one attempt because a person asks for it. Two
+    runs at once do no harm."""
+    if attempt_id is None:
+        run_round(self.runtime)
+    else:
+        compare_attempt(self.runtime, attempt_id)
 
 
 def run_round(runtime: Runtime) -> None:
@@ -39,9 +44,9 @@ def run_round(runtime: Runtime) -> None:
     seconds = _LONGEST_RUN_SECONDS / (2 * len(gateways) or 1)
     for name, gateway in gateways.items():
         if isinstance(gateway, EventListing):
-            _try(name, partial(catch_up_events, runtime, gateway, Budget(_MOST_PAGES, seconds)))
+            _try(runtime, name, partial(catch_up_events, runtime, gateway, Budget(_MOST_PAGES, seconds)))
         if isinstance(gateway, RefundListing):
-            _try(name, partial(catch_up_at_rest, runtime, gateway, Budget(_MOST_ATTEMPTS, seconds)))
+            _try(runtime, name, partial(catch_up_at_rest, runtime, gateway, Budget(_MOST_ATTEMPTS, seconds)))
 
 
 def comparable(runtime: Runtime) -> dict[str, Gateway]:
@@ -49,9 +54,10 @@ def comparable(runtime: Runtime) -> dict[str, Gateway]:
     return {name: each for name, each in runtime.gateways.items() if isinstance(each, EventListing | RefundListing)}
 
 
-def _try(provider: str, step: Callable[[], None]) -> None:
+def _try(runtime: Runtime, provider: str, step: Callable[[], None]) -> None:
     try:
-        step()
+        with watching_readings(runtime, ACTOR, provider):
+            step()
     except GatewayError as error:
         _log.error("%s cannot be compared: %s; the next run goes on from here", provider, error)
     except Exception:

@@ -12,6 +12,7 @@ from domain.outcome import NotSent
 from domain.payment import AttemptStatus
 from gateways.base import AttemptRequest
 from gateways.http import watch_for_failure
+from gateways.shown_refunds import watch_for_refunds
 from models import transition
 from models.attempts import take_lease
 from models.change import Change
@@ -19,7 +20,7 @@ from models.failpoints import reach
 from models.task_messages import RECONCILE, is_due, message_for_attempt
 from runtime import Runtime
 from runtime.credentials import watch_credentials
-from tasks.at_rest import compare_if_refused
+from tasks.at_rest import compare_if_refused, take_in_shown
 from tasks.execute import as_looked_up, attempt_request, record
 from tasks.failing_rows import counting_failures
 from tasks.payment_task import ACTOR, PaymentTask
@@ -40,7 +41,7 @@ def _reconcile(runtime: Runtime, attempt_id: str) -> None:
         return
     reach("reconcile.claimed")
     with runtime.leases.hold(attempt_id, claimed.fencing_token):
-        with watch_for_failure() as failure:
+        with watch_for_failure() as failure, watch_for_refunds() as refunds:
             outcome = runtime.gateways[claimed.provider].retrieve(claimed.attempt)
         reach("reconcile.looked_up")
         applied = record(runtime, attempt_id, claimed.fencing_token, outcome)
@@ -49,6 +50,8 @@ def _reconcile(runtime: Runtime, attempt_id: str) -> None:
     if applied and isinstance(outcome, NotSent) and claimed.attempt.retries == 0 and applied.is_to_be_sent:
         # Proven not executed for the first time: sending it again need not wait for the sweep.
         runtime.publish([message_for_attempt(attempt_id, claimed.attempt.verb)])
+    if refunds:
+        take_in_shown(runtime, claimed.provider, refunds)
     compare_if_refused(runtime, claimed.provider, claimed.attempt, outcome)
 
 

@@ -19,6 +19,7 @@ from gateways.base import AttemptRequest, GatewayError, SideEvent, WebhookEvent
 from gateways.capabilities import DisputeGateway, ReversalGateway
 from gateways.failures import MalformedResponse
 from gateways.http import watch_for_failure
+from gateways.shown_refunds import watch_for_refunds
 from models import transition
 from models.audit import record_event
 from models.cash_balances import ask_for_readings
@@ -30,8 +31,8 @@ from models.task_messages import WEBHOOK, TaskMessage
 from models.webhook_events import close_event, lock_event, name_payment, postpone_event, postpone_look_up
 from models.webhook_matching import adopt_refund, find_payment_of, match_attempt
 from runtime import Runtime
-from runtime.credentials import watch_credentials
-from tasks.at_rest import compare_charge
+from runtime.credentials import watch_credentials, watching_readings
+from tasks.at_rest import compare_charge, take_in_shown
 from tasks.execute import as_looked_up, attempt_request
 from tasks.failing_rows import counting_failures
 from tasks.payment_task import PaymentTask
@@ -65,13 +66,15 @@ def webhook(self: PaymentTask, event_row_id: str) -> None:
 
 def _look_up_and_apply(runtime: Runtime, event_row_id: str, look_up: _LookUp) -> None:
     provider, has_entry = look_up.locked.attempt_provider, bool(look_up.locked.refused_credentials)
-    with watch_for_failure() as failure:
+    with watch_for_failure() as failure, watch_for_refunds() as refunds:
         outcome = runtime.gateways[provider].retrieve(look_up.attempt)
     reach("webhook.looked_up")
     watch_credentials(runtime, _ACTOR, provider, failure, has_entry=has_entry)
     applied = runtime.change(f"{_ACTOR}:{look_up.provider}", _apply, event_row_id, look_up.locked, outcome)
     if applied is not None:
         runtime.publish(applied.messages)
+    if refunds:
+        take_in_shown(runtime, provider, refunds)
 
 
 def _read_and_apply_dispute(runtime: Runtime, event_row_id: str, look_up: _DisputeLookUp) -> None:
@@ -79,7 +82,8 @@ def _read_and_apply_dispute(runtime: Runtime, event_row_id: str, look_up: _Dispu
     if not isinstance(gateway, DisputeGateway):
         raise AssertionError(f"bug: the disputes of {look_up.provider} cannot be read")
     try:
-        shown = gateway.read_dispute(look_up.reference)
+        with watching_readings(runtime, _ACTOR, look_up.provider):
+            shown = gateway.read_dispute(look_up.reference)
     except GatewayError:
         runtime.change(_ACTOR, _postpone, event_row_id)
         return
@@ -95,7 +99,8 @@ def _compare_reversed_charge(runtime: Runtime, event_row_id: str, look_up: _Reve
     if not isinstance(gateway, ReversalGateway):
         raise AssertionError(f"bug: the reversals of {provider} cannot be read")
     try:
-        reference = gateway.reversed_charge(look_up.reference)
+        with watching_readings(runtime, _ACTOR, provider):
+            reference = gateway.reversed_charge(look_up.reference)
         payment_id = runtime.read(find_disputed_payment, provider, reference)
         charge = runtime.read(charge_at_rest, provider, reference)
         if payment_id is not None and charge is None:

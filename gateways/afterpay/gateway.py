@@ -41,6 +41,7 @@ from gateways.afterpay.responses import (
 from gateways.base import AttemptRequest, GatewayError, SaveReference, VerifiedWebhook, WebhookEvent
 from gateways.failures import CallFailed, MalformedResponse
 from gateways.json_api import decided, looked_up
+from gateways.shown_refunds import note_refunds
 
 # An account takes the currency of its region and no other.
 CURRENCIES = {"au": "AUD", "ca": "CAD", "nz": "NZD", "uk": "GBP", "us": "USD"}
@@ -98,7 +99,7 @@ class AfterpayGateway:
         if token is None:
             return NotSent("not_created")
         reference = attempt.reference if attempt.verb is Verb.REFUND else token
-        return looked_up(reference, lambda: self._outcome_of(attempt, token, self._client.find_payment(token)))
+        return looked_up(reference, lambda: self._outcome_of(attempt, token, self._find(attempt, token)))
 
     def refunds_of(self, charge: AttemptRequest) -> list[ShownRefund]:
         """Return the refunds of a payment, whoever made them; Afterpay sends no notification of a refund."""
@@ -181,7 +182,7 @@ class AfterpayGateway:
         """Return the outcome of a token that Afterpay refuses: a used one has a payment, an expired one has none."""
 
         def look_up() -> Outcome:
-            payment = self._client.find_payment(token)
+            payment = self._find(attempt, token)
             return unpaid(token) if payment is None else self._outcome_of(attempt, token, payment)
 
         return looked_up(token, look_up)
@@ -193,7 +194,7 @@ class AfterpayGateway:
         token = attempt.charged_reference
         reference = None if attempt.verb is Verb.REFUND else token
         try:
-            payment = self._client.find_payment(token)
+            payment = self._find(attempt, token)
         except MalformedResponse as failure:
             return failure.outcome(reference)
         except CallFailed as failure:
@@ -233,6 +234,12 @@ class AfterpayGateway:
         payment = existing(payment)
         refund = find_refund(payment, attempt) or self._client.refund(payment, bodies.refund(attempt))
         return outcome_of_refund(refund, attempt.money)
+
+    def _find(self, attempt: AttemptRequest, token: str) -> Payment | None:
+        payment = self._client.find_payment(token)
+        if payment is not None:
+            note_refunds(token, lambda: shown_refunds(payment, attempt.money.currency))
+        return payment
 
     def _outcome_of(self, attempt: AttemptRequest, token: str, payment: Payment | None) -> Outcome:
         return outcome_of_attempt(self._client, attempt, token, payment)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from domain.comparison import ShownRefund
 from domain.outcome import InDoubt, NotSent, Outcome
@@ -23,15 +24,16 @@ from gateways.coinbase.responses import (
     CheckoutRefunds,
     find_refund,
     is_other_object,
-    outcome_in_currency,
     outcome_of_checkout,
     outcome_of_refund,
     refunded_checkout,
+    shown_refunds,
 )
 from gateways.coinbase.timeline import timeline_of_checkout
 from gateways.failures import CallFailed, MalformedResponse
 from gateways.idempotency import key_of
 from gateways.json_api import decided, looked_up
+from gateways.shown_refunds import note_refunds
 
 _NOT_SUPPORTED = NotSent("not_supported", is_retryable=False)
 
@@ -94,6 +96,7 @@ class CoinbaseGateway:
             checkout = refunded_checkout(self._client.refund_checkout(attempt.charged_reference, request, key))
             if is_other_object(checkout.id, attempt):
                 return InDoubt("another_object")
+            note_refunds(attempt.charged_reference, lambda: shown_refunds(checkout, attempt.money.currency))
             refund = find_refund(checkout, attempt)
             if refund is None:
                 raise MalformedResponse("CheckoutRefunds.refunds")
@@ -108,20 +111,15 @@ class CoinbaseGateway:
         reference = attempt.reference or attempt.charge_reference
         if reference is None:
             return NotSent("not_created")
-        return looked_up(
-            reference, lambda: outcome_of_checkout(Checkout.parse(self._client.read_checkout(reference)), attempt)
-        )
+        return looked_up(reference, lambda: self._look_up_checkout(attempt, reference))
 
     def refunds_of(self, charge: AttemptRequest) -> list[ShownRefund]:
         """Return the refunds of a checkout, whoever made them."""
         try:
             checkout = CheckoutRefunds.parse(self._client.read_checkout(charge.charged_reference))
+            return shown_refunds(checkout, charge.money.currency)
         except CallFailed as failure:
             raise GatewayError(failure.reason) from None
-        currency = charge.money.currency
-        return [
-            ShownRefund(made.id, outcome_in_currency(made, currency), made.reason) for made in checkout.refunds or ()
-        ]
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> VerifiedWebhook:
         """Accept an event that any of the secrets signed at most five minutes from now."""
@@ -146,8 +144,11 @@ class CoinbaseGateway:
             raise GatewayError(f"Coinbase does not accept the API key: {failure.reason}") from None
         return f"Coinbase Business accepts the API key at {self._client.base}"
 
+    def _look_up_checkout(self, attempt: AttemptRequest, reference: str) -> Outcome:
+        return outcome_of_checkout(Checkout.parse(self._read(attempt, reference)), attempt)
+
     def _look_up_refund(self, attempt: AttemptRequest) -> Outcome:
-        checkout = CheckoutRefunds.parse(self._client.read_checkout(attempt.charged_reference))
+        checkout = CheckoutRefunds.parse(self._read(attempt, attempt.charged_reference))
         if is_other_object(checkout.id, attempt):
             return InDoubt("another_object", attempt.reference)
         refund = find_refund(checkout, attempt)
@@ -157,3 +158,8 @@ class CoinbaseGateway:
             return NotSent("not_created")
         # A refund with a reference was there once, so that its absence proves nothing.
         return InDoubt("refund_not_found", attempt.reference)
+
+    def _read(self, attempt: AttemptRequest, reference: str) -> dict[str, Any]:
+        checkout = self._client.read_checkout(reference)
+        note_refunds(reference, lambda: shown_refunds(CheckoutRefunds.parse(checkout), attempt.money.currency))
+        return checkout

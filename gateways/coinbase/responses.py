@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import ConfigDict
 from pydantic.alias_generators import to_camel
 
+from domain.comparison import ShownRefund
 from domain.decline import Decline, DeclineClass
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, Outcome, Pending
 from gateways.base import AttemptRequest
@@ -118,6 +119,12 @@ def outcome_in_currency(refund: Refund, currency: str) -> Outcome:
         case "FAILED":
             return Declined(refund.id, Decline("refund_failed", DeclineClass.HARD))
     return refund.in_doubt("status", refund.id)
+
+
+def shown_refunds(checkout: CheckoutRefunds, currency: str) -> list[ShownRefund]:
+    """Return the refunds of a checkout, whoever made them, in minor units of its currency. Raises MalformedResponse."""
+    refunds = checkout.refunds or ()
+    return [ShownRefund(made.id, outcome_in_currency(made, currency), made.reason) for made in refunds]
 
 
 def find_refund(checkout: CheckoutRefunds, attempt: AttemptRequest) -> Refund | None:

@@ -24,7 +24,7 @@ from gateways.klarna.client import LONGEST_READ_SECONDS, KlarnaClient
 from gateways.klarna.errors import ErrorKind, ErrorResponse
 from gateways.klarna.hosted_page import HostedPage
 from gateways.klarna.lookups import look_up, read_page
-from gateways.klarna.responses import exceeds_remaining, outcome_of_page
+from gateways.klarna.responses import exceeds_remaining, outcome_of_page, shown_refunds
 from gateways.klarna.token_order import TokenOrder
 
 # What proves that no order was placed: of a placed one, Klarna repeats the first response.
@@ -105,10 +105,7 @@ class KlarnaGateway:
             order = self._client.read_order(charge.charged_reference)
         except CallFailed as failure:
             raise GatewayError(failure.reason) from None
-        return [
-            ShownRefund(made.refund_id, Approved(made.refund_id, refunded=made.refunded_amount), made.reference)
-            for made in order.refunds or ()
-        ]
+        return shown_refunds(order)
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> VerifiedWebhook:
         """Accept a callback whose address ends in one of the secrets: Klarna neither signs nor dates callbacks."""

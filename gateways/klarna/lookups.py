@@ -18,7 +18,9 @@ from gateways.klarna.responses import (
     outcome_of_page,
     outcome_of_refund,
     release_due,
+    shown_refunds,
 )
+from gateways.shown_refunds import note_refunds
 
 
 def look_up(client: KlarnaClient, attempt: AttemptRequest, reference: str) -> Outcome:
@@ -48,6 +50,7 @@ def _look_up(client: KlarnaClient, attempt: AttemptRequest, reference: str) -> O
 
 def _look_up_order(client: KlarnaClient, attempt: AttemptRequest, order_id: str) -> Outcome:
     order = client.read_order(order_id)
+    note_refunds(order_id, lambda: shown_refunds(order))
     if attempt.verb is Verb.REFUND:
         return outcome_of_refund(attempt, order)
     operation = release_due(attempt, order)

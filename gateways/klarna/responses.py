@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
+from domain.comparison import ShownRefund
 from domain.decline import Decline, DeclineClass
 from domain.outcome import Approved, CustomerApproved, Declined, InDoubt, NotSent, Outcome, Pending
 from domain.payment import Verb
@@ -200,6 +201,14 @@ def release_due(attempt: AttemptRequest, order: Order) -> str | None:
 
 def _has_capture_of(attempt: AttemptRequest, order: Order) -> bool:
     return any(capture.reference == attempt.attempt_id for capture in order.captures or ())
+
+
+def shown_refunds(order: Order) -> list[ShownRefund]:
+    """Return the refunds of an order, whoever made them. Klarna makes a refund at once."""
+    return [
+        ShownRefund(made.refund_id, Approved(made.refund_id, refunded=made.refunded_amount), made.reference)
+        for made in order.refunds or ()
+    ]
 
 
 def outcome_of_refund(attempt: AttemptRequest, order: Order) -> Outcome:

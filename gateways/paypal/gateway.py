@@ -62,6 +62,7 @@ from gateways.paypal.responses import (
 )
 from gateways.paypal.token import AccessToken, TokenUnavailable
 from gateways.paypal.webhooks import EventPage, Webhooks, listed, read_event
+from gateways.shown_refunds import note_refunds
 
 _ORDERS, _REFUNDS, _DISPUTES = "/v2/checkout/orders", "/v2/payments/refunds", "/v1/customer/disputes"
 BASES = {"sandbox": "https://api-m.sandbox.paypal.com", "live": "https://api-m.paypal.com"}
@@ -73,8 +74,17 @@ class _NotPermitted(CallFailed):
     """PayPal does not let these credentials read an object."""
 
 
+def _shown_refunds(order: Order, in_disputes: frozenset[str] = frozenset()) -> list[ShownRefund]:
+    return [ShownRefund(made.id, _outcome_of(made, in_disputes), made.invoice_id) for made in order.refunds]
+
+
 def _outcome_of(refund: Refund, in_disputes: frozenset[str]) -> Outcome:
     return Declined(refund.id, SHOWN_BY_DISPUTE) if refund.id in in_disputes else outcome_of_refund(refund)
+
+
+def _noted(order: Order) -> Order:
+    note_refunds(order.id, lambda: _shown_refunds(order))
+    return order
 
 
 class PayPalGateway:
@@ -239,7 +249,7 @@ class PayPalGateway:
                 return outcome_of_missing(reference)
             if not response.is_good:
                 return NotSent(issue_of(response), reference=reference)
-            order = read_order(response.body, reference)
+            order = _noted(read_order(response.body, reference))
             return doubt_about_payments(order) or act(attempt, order)
         except DecimalsNotSupported:
             return NotSent("decimals_not_supported", is_retryable=False, reference=reference)
@@ -305,7 +315,7 @@ class PayPalGateway:
             return waiting_for_buyer(reference, None)
         if not response.is_good:
             return InDoubt(issue_of(response), reference)
-        order = read_order(response.body, reference)
+        order = _noted(read_order(response.body, reference))
         return (outcome_of_closing if attempt.verb is Verb.VOID else outcome_of_order)(order, attempt)
 
     def _retrieve_refund(self, attempt: AttemptRequest) -> Outcome:
@@ -326,7 +336,7 @@ class PayPalGateway:
         response = self._get_order(attempt.charged_reference)
         if not response.is_good:
             return InDoubt(issue_of(response))
-        order = read_order(response.body, attempt.charged_reference)
+        order = _noted(read_order(response.body, attempt.charged_reference))
         made = made_by(attempt.attempt_id, order.refunds)
         if made is not None:
             return outcome_of_refund(made, attempt.money)
@@ -348,8 +358,7 @@ class PayPalGateway:
             if not response.is_good:
                 raise GatewayError(issue_of(response))
             order = read_order(response.body, charge.charged_reference)
-            in_disputes = self._refunds_in_disputes(order)
-            return [ShownRefund(made.id, _outcome_of(made, in_disputes), made.invoice_id) for made in order.refunds]
+            return _shown_refunds(order, self._refunds_in_disputes(order))
         except CallFailed as failure:
             raise GatewayError(failure.reason) from None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from domain.comparison import ShownFee, ShownRefund
@@ -18,6 +19,7 @@ from gateways.base import AttemptRequest, CustomerLost, GatewayError, SaveRefere
 from gateways.failures import CallFailed, MalformedResponse
 from gateways.json_api import decided, looked_up, segment
 from gateways.provider_model import ProviderModel
+from gateways.shown_refunds import note_refunds
 from gateways.stripe import webhooks
 from gateways.stripe.account_report import Account, EndpointPage, describe
 from gateways.stripe.cash_balances import StripeCashBalances
@@ -49,6 +51,7 @@ from gateways.stripe.responses import (
     RefundPage,
     outcome_of_refund,
     outcome_of_requested,
+    refunds_shown_by,
     shown_refund,
 )
 from gateways.stripe.saved_methods import CUSTOMER_MISSING, StripeSavedMethods
@@ -127,7 +130,8 @@ class StripeGateway(StripeSavedMethods, StripeCashBalances):
             return NotSent("not_created")
 
         def call() -> Outcome:
-            read = self._api.get(f"{_INTENTS}/{segment(reference)}", expand=["latest_charge"])
+            read = self._api.get(f"{_INTENTS}/{segment(reference)}", expand=["latest_charge.refunds"])
+            note_refunds(reference, lambda: refunds_shown_by(read))
             return outcome_of_requested(PaymentIntent.parse(read), reference, attempt)
 
         return looked_up(reference, call)
@@ -271,6 +275,7 @@ class StripeGateway(StripeSavedMethods, StripeCashBalances):
         query: dict[str, Any] = {"payment_intent": intent_id, "limit": _PAGE_SIZE}
         while True:
             page = RefundPage.parse(self._api.get(_REFUNDS, **query))
+            note_refunds(intent_id, partial(map, shown_refund, page.data))
             yield from page.data
             if not page.has_more:
                 return

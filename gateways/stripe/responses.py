@@ -121,6 +121,16 @@ class RefundPage(ProviderModel):
     has_more: bool
 
 
+class _RefundedCharge(ProviderModel):
+    refunds: RefundPage | None = None
+
+
+class IntentWithRefunds(ProviderModel):
+    """A PaymentIntent whose charge is expanded with its refunds."""
+
+    latest_charge: _RefundedCharge | str | None = None
+
+
 def outcome_of_requested(intent: PaymentIntent, reference: str, attempt: AttemptRequest) -> Outcome:
     """Return what the requested PaymentIntent says of its attempt; another intent, or another currency, is doubt."""
     if intent.id != reference:
@@ -169,6 +179,13 @@ def outcome_of_refund(refund: Refund) -> Outcome:
 def shown_refund(refund: Refund) -> ShownRefund:
     """Return a refund as it is compared with the books."""
     return ShownRefund(refund.id, outcome_of_refund(refund), (refund.metadata or {}).get("attempt_id"))
+
+
+def refunds_shown_by(intent: Any) -> list[ShownRefund]:
+    """Return the newest refunds of an intent whose charge is expanded, whoever made them. Raises MalformedResponse."""
+    charge = IntentWithRefunds.parse(intent).latest_charge
+    refunds = charge.refunds if isinstance(charge, _RefundedCharge) else None
+    return [shown_refund(refund) for refund in refunds.data] if refunds is not None else []
 
 
 def _outcome_of_failed_confirm(reference: str, error: PaymentError) -> Outcome:

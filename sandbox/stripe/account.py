@@ -11,6 +11,7 @@ from sandbox.stripe.errors import Json, missing
 from sandbox.stripe.events import Cause, EventLog
 from sandbox.stripe.ids import new_id
 from sandbox.stripe.instruments import Behaviour
+from sandbox.stripe.listing import list_page
 
 PROVIDER = "stripe"
 # Roughly Stripe's fee.
@@ -123,7 +124,11 @@ class Account:
         return self.methods[id]
 
     def find(self, id: str) -> Json | None:
-        """Return an object of any kind that an id in another object can name."""
+        """Return an object of any kind that an id in another object can name, or the list of a charge's refunds."""
+        if id.endswith("/refunds"):
+            charge_id = id.removesuffix("/refunds")
+            made = [refund for refund in self.refunds.values() if refund["charge"] == charge_id]
+            return list_page(made, {}, f"/v1/charges/{charge_id}/refunds")
         if id in self.intents:
             return self.intents[id].body
         if id in self.setups:

@@ -81,7 +81,8 @@ def expand_ids(body: Json, paths: list[str], find: Callable[[str], Json | None])
 
 def _expand(body: Json, names: list[str], find: Callable[[str], Json | None]) -> Json:
     name, *rest = names
-    value = body.get(name)
+    # The list of a charge's refunds is in no response that does not expand it (upgrades, 2022-11-15).
+    value = f"{body.get('id')}/refunds" if name == "refunds" and body.get("object") == "charge" else body.get(name)
     if isinstance(value, list):
         return body | {name: [_expand(entry, rest, find) for entry in value]}
     target = find(value) if isinstance(value, str) else value

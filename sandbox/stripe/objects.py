@@ -119,7 +119,6 @@ def charge(id: str, created: int, intent: Json, method: Json, **fields: Any) -> 
         "receipt_number": None,
         "receipt_url": None,
         "refunded": False,
-        "refunds": page(f"/v1/charges/{id}/refunds", []),
         "review": None,
         "shipping": intent["shipping"],
         "source": None,

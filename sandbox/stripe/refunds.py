@@ -71,7 +71,6 @@ def create(account: Account, params: Mapping[str, Any], cause: Cause) -> Json:
         refund["pending_reason"] = "processing"
     account.refunds[refund["id"]] = refund
     intent.refunds.append(refund)
-    charge["refunds"]["data"].insert(0, refund)
     _add_refunded(charge, amount)
     account.record("refund", intent, amount, cause, refund=refund)
     account.emit("refund.created", refund, cause)

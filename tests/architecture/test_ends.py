@@ -13,6 +13,7 @@ from itertools import product
 import pytest
 
 from domain.attention import HELD
+from domain.cash_balance import BalanceStatus
 from domain.commands import (
     Blocked,
     CancelRequested,
@@ -31,7 +32,15 @@ from domain.decision import AddAttempt, Decision, OpenAttention, Policy, SaveCas
 from domain.decline import Decline, DeclineClass
 from domain.disputes import DisputeStatus
 from domain.dunning import CaseState
-from domain.ends import ENDS_OF_ATTEMPTS, ENDS_OF_CASES, ENDS_OF_DISPUTES, ENDS_OF_PAYMENTS, ENDS_OF_WEBHOOKS, End
+from domain.ends import (
+    ENDS_OF_ATTEMPTS,
+    ENDS_OF_BALANCES,
+    ENDS_OF_CASES,
+    ENDS_OF_DISPUTES,
+    ENDS_OF_PAYMENTS,
+    ENDS_OF_WEBHOOKS,
+    End,
+)
 from domain.errors import IllegalTransition
 from domain.outcome import (
     ActionRequired,
@@ -69,6 +78,7 @@ WORDS: dict[type[StrEnum], Mapping[StrEnum, End]] = {
     CaseState: ENDS_OF_CASES,
     WebhookStatus: ENDS_OF_WEBHOOKS,
     DisputeStatus: ENDS_OF_DISPUTES,
+    BalanceStatus: ENDS_OF_BALANCES,
 }
 OF_PAYMENTS = (CancelRequested, RetryDue, GraceEnded, InvoicePaidOtherwise, DisputeSeen)
 # Until the charge is decided, nothing but its attempts moves such a payment on.

@@ -102,7 +102,7 @@ INTENTS = "/v1/payment_intents"
         ),
         (
             lambda gateway: gateway.retrieve(ATTEMPT),
-            [("GET", f"{INTENTS}/pi_1", None, {"expand[0]": "latest_charge"})],
+            [("GET", f"{INTENTS}/pi_1", None, {"expand[0]": "latest_charge.refunds"})],
         ),
         (
             lambda gateway: gateway.retrieve(replace(ATTEMPT, verb=Verb.REFUND, reference="re_1")),

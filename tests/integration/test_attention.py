@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from requests.adapters import HTTPAdapter
 from sqlalchemy import Row
 
 from domain.attention import Reason
@@ -21,7 +22,7 @@ from models.attention import open_entry
 from models.movements import differences
 from models.session import read
 from models.tables import attempts, attention, dunning_cases, events, webhook_events
-from models.task_messages import DUNNING, RECONCILE, WEBHOOK
+from models.task_messages import COMPARE, DUNNING, RECONCILE, WEBHOOK
 from tests.system import AMOUNT, READ_SECONDS, System
 
 pytestmark = pytest.mark.postgres
@@ -462,6 +463,54 @@ def test_an_entry_about_credentials_is_closed_by_a_person_and_opened_by_the_next
     system.pay("b")
     system.run_until_idle()
     assert reasons(system) == ["credentials_refused"]
+
+
+def test_a_key_that_only_the_comparison_finds_refused_is_an_entry_until_it_works(system: System) -> None:
+    good = system.runtime.gateways["stripe"]
+    system.run(COMPARE)
+    with_wrong_key(system)
+    for _ in range(2):
+        system.move_clock(minutes=10)
+        system.run(COMPARE)
+        [entry] = entries(system)
+        assert (entry.reason, entry.provider) == ("credentials_refused", "stripe")
+
+    system.runtime.gateways["stripe"] = good
+    system.run(COMPARE)
+    assert (reasons(system), [row.resolution for row in entries(system, is_open=False)]) == ([], ["ended"])
+
+
+def test_a_key_that_may_not_list_events_is_no_refused_key(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    system.run(COMPARE)
+    forbid(monkeypatch, "/v1/events")
+    system.move_clock(minutes=10)
+    system.run(COMPARE)
+    assert reasons(system) == []
+
+
+def test_a_key_that_may_read_and_not_charge_stays_on_the_list(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    system.run(COMPARE)
+    forbid(monkeypatch, "/v1/payment_intents")
+    system.pay()
+    system.run_until_idle()
+    assert reasons(system) == ["credentials_refused"]
+    system.move_clock(minutes=10)
+    system.run(COMPARE)
+    assert reasons(system) == ["credentials_refused"]
+
+
+def forbid(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """Let our key lack the permission for an address."""
+    genuine = HTTPAdapter.send
+
+    def send(adapter: HTTPAdapter, request: Any, **how: Any) -> Any:
+        response = genuine(adapter, request, **how)
+        if path in request.path_url:
+            response._content = b'{"error": {"type": "invalid_request_error", "message": "no permission"}}'
+            response.status_code = 403
+        return response
+
+    monkeypatch.setattr(HTTPAdapter, "send", send)
 
 
 def test_a_provider_that_is_down_has_refused_nothing_and_accepts_nothing(system: System) -> None:

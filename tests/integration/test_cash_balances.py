@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Row
+from sqlalchemy import Row, delete, update
 
 from domain.cash_balance import ShownBalance
+from models.ends import rows_without_end
 from models.movements import differences
-from models.session import read
+from models.session import read, transact
 from models.tables import attention, cash_balances, movements
 from models.task_messages import COMPARE
 from tests.integration.test_customers import carried_out, intent, transfer
@@ -45,6 +46,7 @@ def deliver_events(system: System) -> None:
 def unmatched(system: System) -> list[tuple[str, int]]:
     """Return the movements that belong to no payment, and check that the books add up."""
     assert read(system.engine, lambda connection: list(differences(connection))) == []
+    assert read(system.engine, rows_without_end) == []
     return [(row.kind, row.amount) for row in system.rows(movements, movements.c.payment_id.is_(None))]
 
 
@@ -319,3 +321,28 @@ def test_money_cannot_be_given_back_twice_at_once(system: System) -> None:
     assert [response.status_code for response in (first, second, closing)] == [202, 409, 409]
     system.run_until_idle()
     assert len(system.provider.call("GET", "/v1/refunds")["data"]) == 1
+
+
+# --- rows that wait without an end ---
+
+
+def waits_of_balances(system: System) -> list[str]:
+    """Return the status of each balance that waits without an end."""
+    return [row.status for row in read(system.engine, rows_without_end) if row.table == "cash_balances"]
+
+
+def test_a_return_that_nothing_moves_on_is_found(system: System) -> None:
+    paid_too_late(system)
+    [entry] = open_entries(system)
+    body = {"action": "give_back", "note": "asked the customer"}
+    system.post(f"/admin/attention/{entry.id}/resolve", body, caller="operator", Idempotency_Key="decide")
+    assert waits_of_balances(system) == []
+    transact(system.engine, lambda connection: connection.execute(update(cash_balances).values(due_at=None)))
+    assert waits_of_balances(system) == ["returning"]
+
+
+def test_money_that_fits_nothing_and_that_nobody_was_asked_about_is_found(system: System) -> None:
+    paid_too_late(system)
+    assert waits_of_balances(system) == []
+    transact(system.engine, lambda connection: connection.execute(delete(attention)))
+    assert waits_of_balances(system) == ["held"]

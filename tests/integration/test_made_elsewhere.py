@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 import requests
+from sqlalchemy import update
 
+from domain.commands import Started
 from models import transition
 from models.movements import differences
-from models.session import read
-from models.tables import attention
-from models.task_messages import COMPARE
+from models.session import read, transact
+from models.tables import attempts, attention
+from models.task_messages import COMPARE, RECONCILE
 from tasks.execute import attempt_request
 from tests.integration.test_comparison import METHODS, compare_after, fees, hide_events, taken
 from tests.system import System
@@ -72,8 +74,8 @@ def test_a_refund_after_another_has_given_everything_back_fails_at_once(system: 
     system.request(f"/{payment_id}/refunds", {"amount": "9.00"}, Idempotency_Key="own")
     system.run_until_idle()
     system.advance(seconds=5)
-    own, adopted = system.attempts(payment_id)[1:]
-    assert (own.status, own.code, adopted.status) == ("failed", "fully_refunded", "succeeded")
+    ours, others = system.attempts(payment_id)[1:]
+    assert (ours.status, ours.code, others.status) == ("failed", "fully_refunded", "succeeded")
 
 
 @pytest.mark.parametrize("provider", IN_PARTS)
@@ -216,3 +218,79 @@ def test_a_refund_that_is_refused_because_of_another_one_books_that_at_once(syst
     system.request(f"/{payment_id}/refunds", Idempotency_Key="rest")
     system.run_until_idle()
     assert totals(system, payment_id) == (1230, 1230)
+
+
+# --- what a look-up shows beside what it was made for ---
+
+
+def look_up_now(system: System, attempt_id: str) -> None:
+    """Let a look-up of an attempt be due, and a worker make it."""
+    due = update(attempts).where(attempts.c.id == attempt_id).values(due_at=system.now())
+    transact(system.engine, lambda connection: connection.execute(due))
+    system.run(RECONCILE, attempt_id)
+    system.run_until_idle()
+
+
+def finish_refunds(system: System, provider: str, *references: str) -> None:
+    """Let refunds come to their end where they take a while."""
+    if provider == "coinbase":
+        for reference in references:
+            system.provider.control(f"coinbase/{reference}/settle", {"result": "success"})
+    system.advance(hours=1)
+
+
+@pytest.mark.parametrize("provider", ["stripe", *METHODS])
+def test_any_look_up_of_a_payment_books_its_refunds_of_a_website(system: System, provider: str) -> None:
+    hide_events(system)
+    payment_id, _ = taken(system, provider)
+    refunds = [act(system, payment_id, "refund", minor) for minor in (400, 300)]
+    look_up_now(system, system.attempts(payment_id)[0].id)
+    assert sorted((row.verb, row.amount) for row in system.attempts(payment_id)[1:]) == [
+        ("refund", 300),
+        ("refund", 400),
+    ]
+    finish_refunds(system, provider, *refunds)
+    assert totals(system, payment_id) == totals_at_provider(system, payment_id) == (1230, 700)
+    look_up_now(system, system.attempts(payment_id)[0].id)
+    assert totals(system, payment_id) == (1230, 700)
+    assert (system.state(payment_id), open_reasons(system)) == ("partially_refunded", ["refund_elsewhere"])
+
+
+@pytest.mark.parametrize("provider", METHODS)
+def test_a_refund_of_ours_books_another_one_that_its_answer_shows(system: System, provider: str) -> None:
+    hide_events(system)
+    payment_id, _ = taken(system, provider)
+    other = act(system, payment_id, "refund", 400)
+    finish_refunds(system, provider, other)
+    system.request(f"/{payment_id}/refunds", {"amount": "5.00"}, Idempotency_Key="own")
+    system.run_until_idle()
+    ours = system.attempts(payment_id)[1]
+    finish_refunds(system, provider, str(ours.provider_reference))
+    assert sorted(row.amount for row in system.attempts(payment_id)[1:]) == [400, 500]
+    assert totals(system, payment_id) == totals_at_provider(system, payment_id) == (1230, 900)
+
+
+@pytest.mark.parametrize("provider", ["stripe", *METHODS])
+def test_a_refund_of_ours_that_is_under_way_stays_ours_in_every_look_up(system: System, provider: str) -> None:
+    hide_events(system)
+    payment_id, gateway = taken(system, provider)
+    system.request(f"/{payment_id}/refunds", {"amount": "5.00"}, Idempotency_Key="own")
+    refund_sent_and_lost(system, payment_id, gateway)
+    look_up_now(system, system.attempts(payment_id)[0].id)
+    assert [row.verb for row in system.attempts(payment_id)[1:]] == ["refund"]
+    system.advance(minutes=2)
+    finish_refunds(system, provider, str(system.attempts(payment_id)[1].provider_reference))
+    assert [row.verb for row in system.attempts(payment_id)[1:]] == ["refund"]
+    assert totals(system, payment_id) == totals_at_provider(system, payment_id) == (1230, 500)
+    assert open_reasons(system) == []
+
+
+def refund_sent_and_lost(system: System, payment_id: str, gateway: Any) -> None:
+    """Let a worker send a refund and die before it stores anything of the response."""
+    attempt = system.attempts(payment_id)[1]
+
+    def claimed(change: Any) -> Any:
+        transition.apply(change, attempt.id, Started())
+        return requested(change, attempt.id)
+
+    gateway.refund(system.runtime.change("test", claimed))

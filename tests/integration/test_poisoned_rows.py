@@ -262,5 +262,20 @@ def test_a_charge_that_we_cannot_compare_stops_no_other_and_ends_on_the_list(
             if day == 1:
                 work(system, seconds=10)
                 assert system.payment(good).refunded == 500
+        [entry] = system.rows(attention, attention.c.reason == "failing_row")
+        assert entry.payment_id == bad
+        assert look_again(system, entry.id, "too early").status_code == 202
+        work(system, seconds=10)
+        [entry] = system.rows(attention, attention.c.reason == "failing_row")
+        assert (entry.closed_at, entry.resolution, system.payment(bad).refunded) == (None, "look_again", 0)
+    assert look_again(system, entry.id, "in time").status_code == 202
+    work(system, seconds=10)
     [entry] = system.rows(attention, attention.c.reason == "failing_row")
-    assert entry.payment_id == bad
+    assert (entry.closed_at is not None, system.payment(bad).refunded) == (True, 500)
+    assert system.attempts(bad)[0].failures == 0
+
+
+def look_again(system: System, entry_id: str, key: str) -> Any:
+    """Ask for what has failed to be done now."""
+    body = {"action": "look_again", "note": "a release has mended it"}
+    return system.post(f"/admin/attention/{entry_id}/resolve", body, caller="operator", Idempotency_Key=key)

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 import requests
+from sqlalchemy import update
 
 from gateways.json_api import ProviderResponse
 from models.movements import differences
-from models.session import read
-from models.tables import attention, disputes, movements
-from models.task_messages import COMPARE
+from models.session import read, transact
+from models.tables import attempts, attention, disputes, movements
+from models.task_messages import COMPARE, RECONCILE
 from tests.contract.bench import PAYER, SECONDS, Webhook
 from tests.system import AMOUNT, System
 
@@ -203,6 +204,20 @@ def test_a_reversal_without_a_dispute_is_booked_and_left_to_a_person(system: Sys
     assert (system.payment(payment_id).refunded, system.payment(payment_id).reversed) == (500, 0)
     [entry] = system.rows(attention)
     assert (entry.reason, entry.payment_id, entry.amount) == ("refund_elsewhere", payment_id, 500)
+
+
+def test_a_look_up_takes_no_money_of_a_dispute_for_a_refund(system: System) -> None:
+    payment_id, dispute = captured(system, PayPalDispute)
+    for body in (*PayPalDispute.opening, PayPalDispute.lost):
+        dispute.step(**body)
+    dispute.reversal()
+    charge = system.attempts(payment_id)[0]
+    due = update(attempts).where(attempts.c.id == charge.id).values(due_at=system.now())
+    transact(system.engine, lambda connection: connection.execute(due))
+    system.run(RECONCILE, charge.id)
+    system.run_until_idle()
+    assert [row.verb for row in system.attempts(payment_id)] == ["charge"]
+    assert (system.payment(payment_id).refunded, system.payment(payment_id).reversed) == (0, AMOUNT)
 
 
 def test_a_reversal_of_another_system_s_capture_is_ignored(system: System) -> None:

@@ -47,6 +47,14 @@ def test_a_part_must_be_a_multiple_of_the_currency_s_step(bench: Bench, currency
     assert bench.movements(held.id) == [("authorization", 1_000_000)]
 
 
+def test_a_charge_shows_its_refunds_where_they_are_expanded(bench: Bench) -> None:
+    paid = bench.pay()
+    made = [refund(bench, paid.id, amount=part).id for part in (100, 200)]
+    assert "refunds" not in bench.retrieve(paid.id).latest_charge
+    expanded = bench.client.v1.payment_intents.retrieve(paid.id, {"expand": ["latest_charge.refunds"]})
+    assert [each.id for each in expanded.latest_charge.refunds.data] == made[::-1]
+
+
 def test_an_authorization_cannot_be_refunded(bench: Bench) -> None:
     intent = bench.pay(capture_method="manual")
     with pytest.raises(stripe.InvalidRequestError) as refusal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -11,6 +12,7 @@ from gateways.base import Gateway, GatewayError, VerifiedWebhook
 from gateways.capabilities import EventListing, RefundListing
 from models.cash_balances import ask_for_readings_since
 from runtime import Runtime
+from runtime.credentials import watching_readings
 from tasks.at_rest import compare_since
 from tasks.compare import comparable
 from tasks.event_lists import fetch_events
@@ -35,9 +37,14 @@ def compare(provider: str | None, since: datetime | None, *, dry_run: bool) -> N
         if begin > runtime.clock.now():
             fail(f"--since {begin:%Y-%m-%d} is in the future; name a day up to today")
         chosen = [provider] if provider else list(gateways)
-        failed = [name for name in chosen if not _compare(runtime, gateways[name], begin, is_dry_run=dry_run)]
+        failed = [name for name in chosen if not _compare_watched(runtime, gateways[name], begin, is_dry_run=dry_run)]
     if failed:
         fail(f"not everything could be compared with {', '.join(failed)}; the log says why")
+
+
+def _compare_watched(runtime: Runtime, gateway: Gateway, begin: datetime, *, is_dry_run: bool) -> bool:
+    with nullcontext() if is_dry_run else watching_readings(runtime, ACTOR, gateway.provider):
+        return _compare(runtime, gateway, begin, is_dry_run=is_dry_run)
 
 
 def _compare(runtime: Runtime, gateway: Gateway, begin: datetime, *, is_dry_run: bool) -> bool:
