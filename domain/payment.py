@@ -241,6 +241,8 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     **_from((State.CAPTURED, State.PARTIALLY_REFUNDED), Event.REFUNDED_FULLY, State.REFUNDED),
     **_from((State.REFUNDED, State.PARTIALLY_REFUNDED), Event.REFUND_REVERSED_PARTLY, State.PARTIALLY_REFUNDED),
     **_from((State.REFUNDED, State.PARTIALLY_REFUNDED), Event.REFUND_REVERSED_FULLY, State.CAPTURED),
+    # one that was given back before a bank took the rest, and then gave that back
+    **_staying((State.CAPTURED,), Event.REFUND_REVERSED_PARTLY, Event.REFUND_REVERSED_FULLY),
     # disputes and returned debits: what the bank takes back is booked in every state
     **_staying(tuple(State), Event.DISPUTE_WITHDRAWN, Event.DISPUTE_RETURNED, Event.PAYMENT_REVERSED_PARTLY),
     **_from(COLLECTED, Event.PAYMENT_REVERSED, State.REVERSED),
