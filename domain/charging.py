@@ -149,6 +149,8 @@ def book_approval(context: DecisionContext, outcome: Approved) -> Decision | Non
     if outcome.captured and not context.payment.taken.isdisjoint((context.attempt.id, outcome.reference)):
         # The same money, perhaps booked by another attempt, such as a void that came too late.
         further = book_further_capture(context, outcome)
+        if context.payment.is_reopened and not further:
+            return Decision(Event.CHARGE_CONTRADICTED)
         return further or context.close(AttemptStatus.SUCCEEDED, outcome.reference)
     is_known = context.attempt.status is AttemptStatus.SUCCEEDED
     if context.state in COLLECTED:

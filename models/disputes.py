@@ -16,6 +16,7 @@ from domain.disputes import (
     lost_of_charge,
     reopening_of,
 )
+from domain.errors import Conflict
 from domain.outcome import Declined
 from domain.payment import Verb
 from models import transition
@@ -69,19 +70,36 @@ def apply_dispute(change: Change, provider: str, shown: ShownDispute) -> Applied
 
 def reopen_charge(change: Change, payment: Row[Any], attempt_id: str) -> None:
     """Book that the money of a locked payment's charge is lost, as a lost dispute does. `attempt_id`: the charge, or an
-    operation on it. Raises Conflict if nothing of it is left."""
-    connection = change.connection
-    charge: Any = connection.execute(select(attempts).where(attempts.c.id == attempt_id)).one()
-    if not Verb(charge.verb).is_collecting:
-        charge = find_charge(connection, payment.id)
-    provider = connection.scalar(select(attempts.c.provider).where(attempts.c.id == charge.id))
-    reference = str(charge.provider_reference)
-    taken = amount_taken(connection, payment.id, charge.id, reference)
+    operation on it. Raises Conflict if nothing of it is left, or if it was reopened before."""
+    charge, provider, reference = _charge_of(change.connection, payment, attempt_id)
+    taken = amount_taken(change.connection, payment.id, charge, reference)
     lost = lost_of_charge(taken, payment.captured, payment.refunded, payment.reversed)
-    shown = ShownDispute(
-        reopening_of(reference), reference, DisputeStatus.LOST, lost, withdrawn=lost, is_return=True, reason=REOPENED
-    )
-    apply_dispute(change, str(provider), shown)
+    if _find(change.connection, provider, reopening_of(reference)) is not None:
+        raise Conflict("this charge was reopened before; record what the provider says otherwise, and close this entry")
+    apply_dispute(change, provider, _reopening(reference, DisputeStatus.LOST, lost, lost))
+
+
+def take_back_reopening(change: Change, payment: Row[Any], attempt_id: str) -> None:
+    """Book that a charge that a person has reopened has its money after all. Raises Conflict if it was not reopened."""
+    _, provider, reference = _charge_of(change.connection, payment, attempt_id)
+    known = _find(change.connection, provider, reopening_of(reference))
+    if known is None or not known.lost:
+        raise Conflict("this charge was not reopened: the books have its money; close this entry")
+    apply_dispute(change, provider, _reopening(reference, DisputeStatus.WON, known.amount, 0))
+
+
+def _charge_of(connection: Connection, payment: Row[Any], attempt_id: str) -> tuple[str, str, str]:
+    """Return the id, the provider and the object of the charge that an attempt is, or that it is about."""
+    named: Any = connection.execute(select(attempts).where(attempts.c.id == attempt_id)).one()
+    charge = named if Verb(named.verb).is_collecting else find_charge(connection, payment.id)
+    if charge is None:
+        raise AssertionError("bug: money is booked that no charge has taken")
+    return charge.id, named.provider, charge.provider_reference
+
+
+def _reopening(reference: str, status: DisputeStatus, amount: int, withdrawn: int) -> ShownDispute:
+    name = reopening_of(reference)
+    return ShownDispute(name, reference, status, amount, withdrawn=withdrawn, is_return=True, reason=REOPENED)
 
 
 def _end_reopening(change: Change, reopened: Row[Any]) -> None:

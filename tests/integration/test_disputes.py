@@ -318,7 +318,7 @@ def test_a_charge_that_failed_after_it_was_booked_is_left_to_a_person(system: Sy
     [entry] = system.rows(attention)
     assert (entry.reason, entry.payment_id, entry.amount) == ("charge_contradicting", payment_id, AMOUNT)
     shown = system.get(f"/admin/attention/{entry.id}", caller="operator").json
-    assert (shown["actions"], shown["amount_at_stake"]) == (["reopen", "close"], "12.30")
+    assert (shown["actions"], shown["amount_at_stake"]) == (["reopen", "accept", "close"], "12.30")
     assert "charge_contradicted" in system.event_names(payment_id)
 
 
@@ -382,6 +382,27 @@ def test_a_dispute_about_a_reopened_charge_takes_the_money_once(system: System) 
     assert (payment.state, payment.lost, payment.reversed) == ("reversed", AMOUNT, AMOUNT)
     assert system.get("/invoices/inv").json["open_amount"] == "12.30"
     assert sorted((row.status, row.lost) for row in system.rows(disputes)) == [("closed", 0), ("lost", AMOUNT)]
+
+
+def test_a_reopened_charge_whose_money_is_there_after_all_is_left_to_a_person_who_takes_it_back(
+    system: System,
+) -> None:
+    account = system.sandbox.state.provider_of(Stripe).account
+    payment_id, entry = contradicted(system)
+    reopen(system, entry)
+    intent = account.intents[system.reference(payment_id)]
+    intent.body.update({"status": "succeeded", "amount_received": AMOUNT, "last_payment_error": None})
+    again = system.provider.event("payment_intent.succeeded", system.reference(payment_id)) | {"id": "evt_after_all"}
+    assert system.deliver_and_run(again).status == "applied"
+    [entry] = system.rows(attention, attention.c.closed_at.is_(None))
+    assert (entry.reason, system.state(payment_id)) == ("charge_contradicting", "reversed")
+    assert reopen(system, entry, "lost once more").status_code == 409
+    body = {"action": "accept", "note": "it is in the dashboard"}
+    resolved = system.post(f"/admin/attention/{entry.id}/resolve", body, caller="operator", Idempotency_Key="accept")
+    assert resolved.status_code == 200
+    payment = system.payment(payment_id)
+    assert (payment.state, payment.lost, payment.reversed) == ("captured", 0, 0)
+    assert system.get("/invoices/inv").json["open_amount"] == "0.00"
 
 
 def test_an_older_failure_of_a_charge_that_has_succeeded_needs_nobody(system: System) -> None:

@@ -236,7 +236,7 @@ def test_a_charge_is_reopened_by_command(run: Run, sqlite_url: str) -> None:
         runtime.change("test", transition.apply, attempt["id"], trigger)
     [listed] = run("attention", "list").stdout.splitlines()
     entry_id = listed.split()[0]
-    assert run("attention", "show", entry_id).stdout.splitlines()[-1] == "  actions: reopen, close"
+    assert run("attention", "show", entry_id).stdout.splitlines()[-1] == "  actions: reopen, accept, close"
     resolved = run("attention", "resolve", entry_id, "--action", "reopen", "--note", "the bank has nothing")
     assert resolved.stdout == f"{entry_id}: reopen; the entry is closed\n"
     lines = run("show", payment_id).stdout.splitlines()
