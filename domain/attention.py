@@ -37,9 +37,10 @@ class Reason(StrEnum):
 class Action(StrEnum):
     """What a person may do about an entry."""
 
-    ACCEPT = "accept"  # charge what is reviewed, or capture what came
+    ACCEPT = "accept"  # charge what is reviewed, capture what came, or take back that a charge was reopened
     RELEASE = "release"  # cancel what is reviewed, or give up on what came
     GIVE_BACK = "give_back"  # refund what was taken a second time, or return what fits no payment
+    REOPEN = "reopen"  # the money of a charge is lost: its invoice is open again
     LOOK_AGAIN = "look_again"  # look up, or ask the provider once more, now
     REPLAY = "replay"  # apply the stored webhook event once more, now
     CLOSE = "close"  # nothing more is to be done
@@ -59,7 +60,7 @@ ACTIONS: dict[Reason, tuple[Action, ...]] = {
     Reason.DISPUTE: (Action.CLOSE,),
     Reason.REFUND_ELSEWHERE: (Action.CLOSE,),
     Reason.HOLD_CONTRADICTING: (Action.CLOSE,),
-    Reason.CHARGE_CONTRADICTING: (Action.CLOSE,),
+    Reason.CHARGE_CONTRADICTING: (Action.REOPEN, Action.ACCEPT, Action.CLOSE),
     Reason.CREDENTIALS_REFUSED: (Action.LOOK_AGAIN, Action.CLOSE),
     Reason.UNMATCHED_RECEIPT: (Action.GIVE_BACK, Action.CLOSE),
     Reason.RETRY_UNSENT: (Action.CLOSE,),

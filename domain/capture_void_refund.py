@@ -28,7 +28,6 @@ from domain.outcome import (
     Pending,
 )
 from domain.payment import (
-    CLOSED_UNPAID,
     COLLECTED,
     IN_FLIGHT,
     LATE_AUTHORIZATION,
@@ -51,7 +50,7 @@ def decide_capture(context: DecisionContext, outcome: Outcome) -> Decision | Non
         case Approved(voided=True):
             ended = end_by_provider(context, outcome)
             if ended is None:
-                return context.close(AttemptStatus.FAILED, code="authorization_ended")
+                return _end_after_charge(context, outcome, AttemptStatus.FAILED, "authorization_ended")
             return replace(ended, attempt=context.finish(AttemptStatus.FAILED, code="authorization_ended"))
         case Approved(captured=amount) if amount:
             return _book_capture(context, outcome)
@@ -64,7 +63,7 @@ def _book_capture(context: DecisionContext, outcome: Approved) -> Decision | Non
     """Book captured money. Another amount than was asked, as by a capture in the provider's dashboard, is no success of
     the capture."""
     amount = outcome.captured
-    if context.state not in CLOSED_UNPAID | {State.AUTHORIZED, State.AMOUNT_MISMATCH}:
+    if context.state in COLLECTED or _is_booked(context, outcome):
         is_asked = amount == context.attempt.amount or context.payment.received
         failed = context.close(AttemptStatus.FAILED, code=OTHER_AMOUNT)
         ended = context.close(AttemptStatus.SUCCEEDED) if is_asked else failed
@@ -74,6 +73,19 @@ def _book_capture(context: DecisionContext, outcome: Approved) -> Decision | Non
     if booked is not None and booked.attempt.get("code") == OTHER_AMOUNT:
         return replace(booked, attempt=booked.attempt | {"status": AttemptStatus.FAILED})
     return booked
+
+
+def _is_booked(context: DecisionContext, outcome: Approved) -> bool:
+    return not context.payment.taken.isdisjoint((context.attempt.id, outcome.reference))
+
+
+def _end_after_charge(
+    context: DecisionContext, outcome: Approved, status: AttemptStatus, code: str | None = None
+) -> Decision | None:
+    """End an operation whose provider shows that the money is released. If it is booked as taken, a person looks."""
+    closed = context.close(status, code=code)
+    is_contradicted = context.state in COLLECTED and _is_booked(context, outcome)
+    return replace(closed, event=Event.CHARGE_CONTRADICTED) if closed and is_contradicted else closed
 
 
 def decide_void(context: DecisionContext, outcome: Outcome) -> Decision | None:
@@ -88,7 +100,8 @@ def decide_void(context: DecisionContext, outcome: Outcome) -> Decision | None:
         case Approved(voided=True, may_still_charge=True) if _may_still_be_charged(context):
             return _wait_for_running_calls(context)
         case Approved(voided=True):
-            return end_by_provider(context, outcome) or context.close(AttemptStatus.SUCCEEDED)
+            ended = end_by_provider(context, outcome)
+            return ended or _end_after_charge(context, outcome, AttemptStatus.SUCCEEDED)
         case Approved(captured=amount) if amount:
             whole = replace(context, given_attempt=replace(context.attempt, amount=context.payment.amount))
             booked = book_approval(whole, outcome)

@@ -150,6 +150,8 @@ def book_approval(context: DecisionContext, outcome: Approved) -> Decision | Non
     if outcome.captured and not context.payment.taken.isdisjoint((context.attempt.id, outcome.reference)):
         # The same money, perhaps booked by another attempt, such as a void that came too late.
         further = book_further_capture(context, outcome)
+        if context.payment.is_reopened and not further:
+            return Decision(Event.CHARGE_CONTRADICTED)
         return further or context.close(AttemptStatus.SUCCEEDED, outcome.reference)
     is_known = context.attempt.status is AttemptStatus.SUCCEEDED
     if context.state in COLLECTED:
@@ -189,14 +191,18 @@ def book_further_capture(context: DecisionContext, outcome: Approved) -> Decisio
     authorized, and a person hears of more than was asked."""
     payment, more = context.payment, outcome.captured - context.payment.captured
     is_same = not payment.taken.isdisjoint((context.attempt.id, outcome.reference))
-    if more <= 0 or not is_same or context.state not in COLLECTED or payment.duplicated:
+    if more <= 0 or not is_same or context.state not in COLLECTED | CLOSED_UNPAID | IN_DUNNING or payment.duplicated:
         return None
+    is_taken_back = context.state not in COLLECTED
     name, held = f"{outcome.reference}/{outcome.captured}", min(more, payment.authorized - payment.captured)
     moved = (Movement(MovementKind.CAPTURE, more, name), Movement(MovementKind.RELEASE, max(held, 0), name))
     siblings = (CloseSiblingCases(),) if payment.has_unpaid_sibling else ()
-    code = OTHER_AMOUNT if outcome.captured > payment.amount else None
+    code = OTHER_AMOUNT if outcome.captured > payment.amount or is_taken_back else None
     finished = context.finish(AttemptStatus.SUCCEEDED, outcome.reference, code=code)
     movements = tuple(movement for movement in moved if movement.amount)
+    if is_taken_back:
+        effects = (*close_case_recovered(context), *siblings)
+        return Decision(Event.CHARGE_APPROVED, {"failure_code": None}, finished, effects, movements)
     return Decision(Event.CAPTURE_SUCCEEDED, attempt=finished, effects=siblings, movements=movements)
 
 
@@ -413,20 +419,36 @@ def hold_mismatch(context: DecisionContext, outcome: AmountMismatch) -> Decision
     payment, received = context.payment, outcome.received
     receipt = Movement(MovementKind.RECEIPT, received - payment.received, f"{outcome.reference}/{received}")
     if context.state in COLLECTED:
-        # The customer has paid once more; a person gives it back.
-        is_news = received > max(payment.captured, payment.authorized, payment.received)
-        return Decision(Event.CHARGE_DUPLICATED, movements=(receipt,)) if is_news else None
+        return _hold_beside_collected(context, outcome, receipt)
     if (context.state in _BOOKED_AS_IT_IS or payment.other_holder) and received:
         return book_capture(context, Approved(outcome.reference, authorized=received, captured=received))
-    if context.attempt.status is AttemptStatus.SUCCEEDED:
-        is_news = context.state is State.AMOUNT_MISMATCH and received != payment.received
-        return Decision(None, movements=(receipt,)) if is_news else None
-    if not context.allows(Event.AMOUNT_MISMATCHED):
+    if context.attempt.status is AttemptStatus.SUCCEEDED or context.state is State.AMOUNT_MISMATCH:
+        return _hold_more(context, received, receipt)
+    if not received and not context.allows(Event.AMOUNT_MISMATCHED):
         return None
     failed: PaymentChanges = {"failure_code": outcome.reason, "next_action": None}
     finished = context.finish(AttemptStatus.SUCCEEDED, outcome.reference)
     movements = (receipt,) if receipt.amount else ()
     return Decision(Event.AMOUNT_MISMATCHED, failed, finished, (CloseOtherAttempts(),), movements)
+
+
+def _hold_beside_collected(context: DecisionContext, outcome: AmountMismatch, receipt: Movement) -> Decision | None:
+    """Book money that has come beside what is captured; a person gives it back. None if it is part of that."""
+    payment, received = context.payment, outcome.received
+    is_first = context.attempt.verb.is_collecting and context.attempt.status is not AttemptStatus.SUCCEEDED
+    if received and is_first and payment.taken.isdisjoint((context.attempt.id, outcome.reference)):
+        return _book_duplicate(context, Approved(outcome.reference, captured=received))
+    is_news = received > max(payment.captured, payment.authorized, payment.received)
+    return Decision(Event.CHARGE_DUPLICATED, movements=(receipt,)) if is_news else None
+
+
+def _hold_more(context: DecisionContext, received: int, receipt: Movement) -> Decision | None:
+    """Book what has come since money was received that a person decides on. None if nothing has."""
+    payment = context.payment
+    if context.state is State.AMOUNT_MISMATCH:
+        return Decision(None, movements=(receipt,)) if received != payment.received else None
+    is_news = received > max(payment.captured, payment.received)
+    return Decision(Event.AMOUNT_MISMATCHED, movements=(receipt,)) if is_news else None
 
 
 def _not_sent(context: DecisionContext, outcome: NotSent) -> Decision | None:

@@ -22,6 +22,7 @@ from domain.decision import (
 )
 from domain.decline import Decline, DeclineClass, classify
 from domain.dunning_decisions import close_case_recovered, end_unpaid, mark_past_due
+from domain.errors import Conflict
 from domain.movement import Movement, MovementKind
 from domain.payment import COLLECTED, Event
 
@@ -49,6 +50,8 @@ TOLD_BY_EVENTS = {
     "debit_returned": DisputeStatus.LOST,
 }
 _RETURNED = "debit_returned"
+# Why money is booked as taken back that no provider's dispute is about: a person has decided that it is lost.
+REOPENED = "reopened"
 
 
 def is_told(status: DisputeStatus, names: Iterable[str]) -> bool:
@@ -67,6 +70,30 @@ def event_about(status: DisputeStatus, *, is_return: bool) -> str:
     ('dispute_opened', 'debit_returned')
     """
     return _RETURNED if is_return else next(name for name, told in TOLD_BY_EVENTS.items() if told is status)
+
+
+def reopening_of(charge_reference: str) -> str:
+    """Return the id of what stands for a dispute where a person reopens a charge: one for each charge.
+
+    >>> reopening_of("pi_1")
+    'pi_1/reopened'
+    """
+    return f"{charge_reference}/{REOPENED}"
+
+
+def lost_of_charge(taken: int, captured: int, refunded: int, reversed_: int) -> int:
+    """Return what a person may book as lost of a charge. `taken`: by the charge; the rest: of its payment. Raises
+    Conflict if nothing of it is left.
+
+    >>> lost_of_charge(1000, captured=1000, refunded=400, reversed_=0)
+    600
+    """
+    left = min(taken, captured - refunded - reversed_)
+    if left <= 0:
+        raise Conflict(
+            "nothing of this charge is left in the books: it was given back, or a bank has taken it; close this"
+        )
+    return left
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +215,9 @@ def _reverse(
         return Decision(Event.PAYMENT_REVERSED, rest, {}, mark_past_due(context), movements)
     # A run of the retry policy that ended before has nothing to do with this one.
     fresh = replace(context, payment=replace(context.payment, case=None))
-    # Who has disputed a card payment is not charged again; a returned debit says why it came back.
-    decline_class = classify(reason) if is_return else DeclineClass.HARD
+    # Who has disputed a card payment is not charged again; a returned debit says why it came back. Nobody knows where
+    # the money of a reopened charge is: a retry could take it twice.
+    decline_class = classify(reason) if is_return and reason != REOPENED else DeclineClass.HARD
     ended = end_unpaid(fresh, {}, decline_class, reason, Event.PAYMENT_REVERSED)
     effects = ended.effects or mark_past_due(context)
     return replace(ended, payment=ended.payment | changes, effects=effects, movements=movements)

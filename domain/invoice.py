@@ -10,10 +10,13 @@ from domain.commands import CancelRequested, GraceEnded, InvoicePaidOtherwise, R
 from domain.dunning import CaseState
 from domain.errors import AmountAboveOpen, CollectionInProgress, Conflict
 from domain.money import decimal_text
-from domain.payment import State
+from domain.payment import COLLECTED, State
 
 # So long dunning waits for what customers have begun elsewhere, all in all.
 _LONGEST_PAUSE = timedelta(days=3)
+# Payments whose captured money pays their invoice, but for what a bank took back: what was refunded of one that was
+# reversed is not owed again.
+KEEPING = COLLECTED | {State.REVERSED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,15 @@ class InvoicePosition:
     def outstanding(self) -> int:
         """What may still be collected."""
         return max(0, self.amount - self.collected)
+
+
+def kept_of(state: State, captured: int, lost: int) -> int:
+    """Return what a payment pays of its invoice. The query `invoice_position` adds up the same.
+
+    >>> kept_of(State.CAPTURED, 1000, 400), kept_of(State.PAST_DUE, 1000, 0)
+    (600, 0)
+    """
+    return captured - lost if state in KEEPING else 0
 
 
 def require_chargeable(position: InvoicePosition, minor: int) -> None:

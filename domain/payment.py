@@ -182,7 +182,8 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     # the provider's books win: a charge that surfaces late is booked
     **_from(CLOSED_UNPAID | IN_DUNNING, Event.CHARGE_APPROVED, State.CAPTURED),
     **_staying(tuple(sorted(COLLECTED)), Event.CHARGE_DUPLICATED),
-    **_staying(tuple(sorted(COLLECTED)), Event.CHARGE_CONTRADICTED),
+    # also of one that a person has reopened, and whose money the provider shows after all
+    **_staying((*sorted(COLLECTED), *sorted(_TAKEN_BACK)), Event.CHARGE_CONTRADICTED),
     # also of a payment that was reversed meanwhile, and is perhaps collected again
     **_staying(
         tuple(State),
@@ -241,6 +242,8 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     **_from((State.CAPTURED, State.PARTIALLY_REFUNDED), Event.REFUNDED_FULLY, State.REFUNDED),
     **_from((State.REFUNDED, State.PARTIALLY_REFUNDED), Event.REFUND_REVERSED_PARTLY, State.PARTIALLY_REFUNDED),
     **_from((State.REFUNDED, State.PARTIALLY_REFUNDED), Event.REFUND_REVERSED_FULLY, State.CAPTURED),
+    # one that was given back before a bank took the rest, and then gave that back
+    **_staying((State.CAPTURED,), Event.REFUND_REVERSED_PARTLY, Event.REFUND_REVERSED_FULLY),
     # disputes and returned debits: what the bank takes back is booked in every state
     **_staying(tuple(State), Event.DISPUTE_WITHDRAWN, Event.DISPUTE_RETURNED, Event.PAYMENT_REVERSED_PARTLY),
     **_from(COLLECTED, Event.PAYMENT_REVERSED, State.REVERSED),
@@ -327,6 +330,7 @@ class Payment:
     `duplicated`: what was taken a second time and not given back. `has_open_entry`: it stands on the attention list.
     `taken`: the attempts and the provider's objects whose captured money is booked; known where the payment is
     collected. `other_holder`: whose money it holds, if that is not the attempt's that is decided on.
+    `is_reopened`: a person has decided that the money of the attempt is lost.
     `has_other_unfinished_attempt`: another attempt of the payment, such as a void, is under way; refunds aside.
     `next_provider`: the provider that comes next on the payment's route, if its instrument can be charged there."""
 
@@ -351,6 +355,7 @@ class Payment:
     has_other_unfinished_attempt: bool = False
     next_provider: str | None = None
     has_open_entry: bool = False
+    is_reopened: bool = False
 
     @property
     def holds_authorization(self) -> bool:

@@ -32,6 +32,7 @@ from models.attempts import (
 from models.attention import close_entry, decide_entry, lock_entry
 from models.cash_balances import ask_to_return, lock_balance
 from models.change import Change
+from models.disputes import reopen_charge, take_back_reopening
 from models.failing_rows import run_again
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key, store_response
 from models.operations import Messages, carry_out_review
@@ -89,6 +90,8 @@ def resolve_entry(change: Change, entry_id: str, request: ResolveEntry, caller: 
 
 
 def _accept(change: Change, entry: _Entry) -> Messages:
+    if Reason(entry.row.reason) is Reason.CHARGE_CONTRADICTING:
+        return _decide_charges(change, entry, take_back_reopening)
     require_undecided(State(entry.about.state))
     return carry_out_review(change, entry.about, ReviewPayment(decision="approve"))
 
@@ -145,6 +148,20 @@ def _duplicates(connection: Connection, payment_id: str) -> list[_Duplicate]:
     )
     rows = connection.execute(taken.order_by(movements.c.id))
     return [_Duplicate(provider, reference, amount - int(back)) for provider, reference, amount, back in rows]
+
+
+def _reopen(change: Change, entry: _Entry) -> Messages:
+    """Book the money of each contradicted charge as lost, which opens the invoice again."""
+    return _decide_charges(change, entry, reopen_charge)
+
+
+def _decide_charges(change: Change, entry: _Entry, decide: Callable[[Change, Row[Any], str], None]) -> Messages:
+    """Decide on each charge that an entry is about, and close the entry."""
+    details = entry.row.data.get("details") or [entry.row.data]
+    for attempt_id in sorted({detail["attempt"] for detail in details}):
+        decide(change, transition.lock_payment(change.connection, entry.about.id), attempt_id)
+    close_entry(change, entry.row)
+    return ()
 
 
 def _look_again(change: Change, entry: _Entry) -> Messages:
@@ -217,6 +234,7 @@ _ACTIONS: dict[Action, Callable[[Change, _Entry], Messages]] = {
     Action.ACCEPT: _accept,
     Action.RELEASE: _release,
     Action.GIVE_BACK: _give_back,
+    Action.REOPEN: _reopen,
     Action.LOOK_AGAIN: _look_again,
     Action.REPLAY: _replay,
     Action.CLOSE: _close,

@@ -8,10 +8,21 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, update
 
 from domain.commands import DisputeSeen
-from domain.disputes import SHOWN_BY_DISPUTE, DisputeStatus, ShownDispute
+from domain.disputes import (
+    REOPENED,
+    SHOWN_BY_DISPUTE,
+    DisputeStatus,
+    ShownDispute,
+    lost_of_charge,
+    reopening_of,
+)
+from domain.errors import Conflict
 from domain.outcome import Declined
+from domain.payment import Verb
 from models import transition
+from models.attempts import find_charge
 from models.change import Change
+from models.movements import amount_taken
 from models.session import insert_new
 from models.tables import attempts, disputes
 from models.transition import Applied
@@ -36,10 +47,13 @@ def apply_dispute(change: Change, provider: str, shown: ShownDispute) -> Applied
     transition.lock_payment(change.connection, payment_id)
     _take_back_refunds(change, provider, shown)
     known = _find(change.connection, provider, shown.reference)
+    # What a person has reopened before is the same money, booked already.
+    reopened = None if known else _find(change.connection, provider, reopening_of(shown.charge_reference))
+    booked = known or reopened
     seen = DisputeSeen(
         shown.reference,
-        withdrawn_more=shown.withdrawn - (known.withdrawn if known else 0),
-        lost_more=shown.lost - (known.lost if known else 0),
+        withdrawn_more=shown.withdrawn - (booked.withdrawn if booked else 0),
+        lost_more=shown.lost - (booked.lost if booked else 0),
         is_return=shown.is_return,
         reason=shown.reason,
         is_opened=shown.is_opened_since(known.status if known else None),
@@ -49,7 +63,50 @@ def apply_dispute(change: Change, provider: str, shown: ShownDispute) -> Applied
     data = {"reference": shown.reference, "status": shown.status, "reason": shown.reason}
     applied = transition.apply_to_payment(change, payment_id, seen, data)
     _store(change, provider, payment_id, shown, is_new=known is None)
+    if reopened is not None:
+        _end_reopening(change, reopened)
     return applied
+
+
+def reopen_charge(change: Change, payment: Row[Any], attempt_id: str) -> None:
+    """Book that the money of a locked payment's charge is lost, as a lost dispute does. `attempt_id`: the charge, or an
+    operation on it. Raises Conflict if nothing of it is left, or if it was reopened before."""
+    charge, provider, reference = _charge_of(change.connection, payment, attempt_id)
+    taken = amount_taken(change.connection, payment.id, charge, reference)
+    lost = lost_of_charge(taken, payment.captured, payment.refunded, payment.reversed)
+    if _find(change.connection, provider, reopening_of(reference)) is not None:
+        raise Conflict("this charge was reopened before; record what the provider says otherwise, and close this entry")
+    apply_dispute(change, provider, _reopening(reference, DisputeStatus.LOST, lost, lost))
+
+
+def take_back_reopening(change: Change, payment: Row[Any], attempt_id: str) -> None:
+    """Book that a charge that a person has reopened has its money after all. Raises Conflict if it was not reopened."""
+    _, provider, reference = _charge_of(change.connection, payment, attempt_id)
+    known = _find(change.connection, provider, reopening_of(reference))
+    if known is None or not known.lost:
+        raise Conflict("this charge was not reopened: the books have its money; close this entry")
+    apply_dispute(change, provider, _reopening(reference, DisputeStatus.WON, known.amount, 0))
+
+
+def _charge_of(connection: Connection, payment: Row[Any], attempt_id: str) -> tuple[str, str, str]:
+    """Return the id, the provider and the object of the charge that an attempt is, or that it is about."""
+    named: Any = connection.execute(select(attempts).where(attempts.c.id == attempt_id)).one()
+    charge = named if Verb(named.verb).is_collecting else find_charge(connection, payment.id)
+    if charge is None:
+        raise AssertionError("bug: money is booked that no charge has taken")
+    return charge.id, named.provider, charge.provider_reference
+
+
+def _reopening(reference: str, status: DisputeStatus, amount: int, withdrawn: int) -> ShownDispute:
+    name = reopening_of(reference)
+    return ShownDispute(name, reference, status, amount, withdrawn=withdrawn, is_return=True, reason=REOPENED)
+
+
+def _end_reopening(change: Change, reopened: Row[Any]) -> None:
+    """Leave to the provider's dispute what stood for it."""
+    is_it = (disputes.c.provider == reopened.provider) & (disputes.c.reference == reopened.reference)
+    ended = {"status": DisputeStatus.CLOSED, "withdrawn": 0, "lost": 0, "updated_at": change.now}
+    change.connection.execute(update(disputes).where(is_it).values(ended))
 
 
 def _take_back_refunds(change: Change, provider: str, shown: ShownDispute) -> None:

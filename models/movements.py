@@ -82,6 +82,19 @@ def taken_by(connection: Connection, payment_id: str) -> frozenset[str]:
     return frozenset(name for row in connection.execute(taken) for name in row if name is not None)
 
 
+def amount_taken(connection: Connection, payment_id: str, attempt_id: str, reference: str) -> int:
+    """Return what a charge has taken, all its captures included, in minor units."""
+    names_it = (movements.c.provider_id == reference) | movements.c.provider_id.startswith(
+        f"{reference}/", autoescape=True
+    )
+    taken = select(func.coalesce(func.sum(movements.c.amount), 0)).where(
+        movements.c.payment_id == payment_id,
+        (movements.c.attempt_id == attempt_id) | names_it,
+        movements.c.kind.in_([MovementKind.CHARGE, MovementKind.CAPTURE]),
+    )
+    return int(connection.scalar(taken) or 0)
+
+
 def other_holder(connection: Connection, payment_id: str, attempt_id: str, reference: str | None) -> Holder | None:
     """Return whose money a payment holds that is authorized or waits for a person; None if it is the attempt's own."""
     kinds = movements.c.kind.in_([MovementKind.AUTHORIZATION, MovementKind.RECEIPT])

@@ -11,9 +11,9 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, and_, case, func, 
 from domain.attention import ACTIONS, Reason, Stake, offered_actions
 from domain.dunning import CaseState
 from domain.errors import NotFound
-from domain.invoice import InvoicePosition
+from domain.invoice import KEEPING, InvoicePosition
 from domain.money import decimal_text
-from domain.payment import COLLECTED, IN_DUNNING, LIVE, AttemptStatus, State
+from domain.payment import IN_DUNNING, LIVE, AttemptStatus, State
 from models.dispute_view import disputes_of
 from models.names import find_application
 from models.tables import (
@@ -188,8 +188,7 @@ def _find_named(connection: Connection, names: Table, name: str, application: st
 
 def invoice_position(connection: Connection, invoice_id: str, application: str) -> InvoicePosition:
     """Return what has been collected on an application's invoice, and what is collecting it now."""
-    # What was refunded of a payment that was reversed is not owed again.
-    is_kept = payments.c.state.in_(sorted(COLLECTED | {State.REVERSED}))
+    is_kept = payments.c.state.in_(sorted(KEEPING))
     kept = case((is_kept, payments.c.captured - payments.c.lost), else_=0)
     captured = func.coalesce(func.sum(kept), 0)
     live = func.max(case((payments.c.state.in_(sorted(LIVE)), payments.c.id)))

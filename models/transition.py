@@ -24,6 +24,7 @@ from domain.decision import (
     RecountLoss,
     SaveCase,
 )
+from domain.disputes import reopening_of
 from domain.dunning import CaseState
 from domain.errors import LeaseLost, NotFound
 from domain.idempotency_key import KeyState
@@ -367,7 +368,16 @@ def _payment(connection: Connection, row: Row[Any]) -> Payment:
         has_other_unfinished_attempt=row.has_other_unfinished_attempt,
         next_provider=_next_provider(row),
         has_open_entry=row.open_entries > 0,
+        is_reopened=_is_reopened(connection, row),
     )
+
+
+def _is_reopened(connection: Connection, row: Row[Any]) -> bool:
+    reference = row._mapping.get("attempt_provider_reference")
+    if not row.lost or reference is None:
+        return False
+    is_it = (disputes.c.provider == row.attempt_provider) & (disputes.c.reference == reopening_of(reference))
+    return connection.execute(select(disputes.c.reference).where(is_it, disputes.c.lost > 0)).first() is not None
 
 
 def _taken(connection: Connection, row: Row[Any]) -> frozenset[str]:

@@ -318,8 +318,91 @@ def test_a_charge_that_failed_after_it_was_booked_is_left_to_a_person(system: Sy
     [entry] = system.rows(attention)
     assert (entry.reason, entry.payment_id, entry.amount) == ("charge_contradicting", payment_id, AMOUNT)
     shown = system.get(f"/admin/attention/{entry.id}", caller="operator").json
-    assert (shown["actions"], shown["amount_at_stake"]) == (["close"], "12.30")
+    assert (shown["actions"], shown["amount_at_stake"]) == (["reopen", "accept", "close"], "12.30")
     assert "charge_contradicted" in system.event_names(payment_id)
+
+
+def contradicted(system: System, **changes: Any) -> tuple[str, Any]:
+    """Return a captured debit whose money the provider no longer shows, and its entry of the attention list."""
+    payment_id = debited(system, **changes)
+    event = failed_event(system, payment_id, "evt_failed")
+    system.sandbox.state.provider_of(Stripe).account.intents[system.reference(payment_id)].body.update(
+        event["data"]["object"]
+    )
+    system.deliver_and_run(event)
+    [entry] = system.rows(attention)
+    return payment_id, entry
+
+
+def reopen(system: System, entry: Any, key: str = "reopen") -> Any:
+    body = {"action": "reopen", "note": "the bank says that nothing came"}
+    return system.post(f"/admin/attention/{entry.id}/resolve", body, caller="operator", Idempotency_Key=key)
+
+
+def test_a_person_reopens_a_charge_whose_money_is_gone(system: System) -> None:
+    payment_id, entry = contradicted(system)
+    assert [reopen(system, entry).status_code for _ in range(2)] == [200, 200]
+    payment = system.payment(payment_id)
+    assert (payment.state, payment.lost, payment.reversed) == ("reversed", AMOUNT, AMOUNT)
+    [_, reversal] = system.rows(movements, movements.c.payment_id == payment_id)
+    name = f"{system.reference(payment_id)}/reopened"
+    assert (reversal.kind, reversal.amount, reversal.provider_id) == ("reversal", -AMOUNT, name)
+    assert system.get("/invoices/inv").json["open_amount"] == "12.30"
+    assert system.rows(attention, attention.c.closed_at.is_(None)) == []
+    assert "attention_decided" in system.event_names(payment_id)
+    assert reopen(system, entry, "once more").status_code == 409
+
+    again = system.pay()
+    system.run_until_idle()
+    assert (system.state(again), system.get("/invoices/inv").json["open_amount"]) == ("captured", "0.00")
+
+
+def test_the_subscription_of_a_reopened_charge_is_past_due_and_not_charged_by_itself(system: System) -> None:
+    payment_id, entry = contradicted(system, subscription_id="sub")
+    assert reopen(system, entry).status_code == 200
+    assert (system.state(payment_id), system.subscription_status()) == ("in_grace", "past_due")
+
+
+def test_a_charge_of_which_all_is_given_back_cannot_be_reopened(system: System) -> None:
+    payment_id, entry = contradicted(system)
+    for event in events_of(system, dispute(system, payment_id, "incorrect_account_details")):
+        system.deliver_and_run(event)
+    assert system.state(payment_id) == "reversed"
+    response = reopen(system, entry)
+    assert response.status_code == 409
+    assert system.payment(payment_id).reversed == AMOUNT
+
+
+def test_a_dispute_about_a_reopened_charge_takes_the_money_once(system: System) -> None:
+    payment_id, entry = contradicted(system)
+    reopen(system, entry)
+    for event in events_of(system, dispute(system, payment_id, "incorrect_account_details")):
+        system.deliver_and_run(event)
+    payment = system.payment(payment_id)
+    assert (payment.state, payment.lost, payment.reversed) == ("reversed", AMOUNT, AMOUNT)
+    assert system.get("/invoices/inv").json["open_amount"] == "12.30"
+    assert sorted((row.status, row.lost) for row in system.rows(disputes)) == [("closed", 0), ("lost", AMOUNT)]
+
+
+def test_a_reopened_charge_whose_money_is_there_after_all_is_left_to_a_person_who_takes_it_back(
+    system: System,
+) -> None:
+    account = system.sandbox.state.provider_of(Stripe).account
+    payment_id, entry = contradicted(system)
+    reopen(system, entry)
+    intent = account.intents[system.reference(payment_id)]
+    intent.body.update({"status": "succeeded", "amount_received": AMOUNT, "last_payment_error": None})
+    again = system.provider.event("payment_intent.succeeded", system.reference(payment_id)) | {"id": "evt_after_all"}
+    assert system.deliver_and_run(again).status == "applied"
+    [entry] = system.rows(attention, attention.c.closed_at.is_(None))
+    assert (entry.reason, system.state(payment_id)) == ("charge_contradicting", "reversed")
+    assert reopen(system, entry, "lost once more").status_code == 409
+    body = {"action": "accept", "note": "it is in the dashboard"}
+    resolved = system.post(f"/admin/attention/{entry.id}/resolve", body, caller="operator", Idempotency_Key="accept")
+    assert resolved.status_code == 200
+    payment = system.payment(payment_id)
+    assert (payment.state, payment.lost, payment.reversed) == ("captured", 0, 0)
+    assert system.get("/invoices/inv").json["open_amount"] == "0.00"
 
 
 def test_an_older_failure_of_a_charge_that_has_succeeded_needs_nobody(system: System) -> None:

@@ -188,3 +188,27 @@ def test_a_void_that_meets_money_that_came_once_more_books_it_and_leaves_it_to_a
     assert (decided.event, decided.attempt["status"]) == (Event.CHARGE_DUPLICATED, AttemptStatus.FAILED)
     assert decided.movements == (Movement(MovementKind.RECEIPT, 2000, "pi_1/2000"),)
     assert opened(decided) == [(Reason.DUPLICATE, 1000)]
+
+
+@pytest.mark.parametrize(
+    ("verb", "status"), [(Verb.CAPTURE, AttemptStatus.FAILED), (Verb.VOID, AttemptStatus.SUCCEEDED)]
+)
+def test_a_charge_that_an_operation_finds_released_after_it_was_booked_is_left_to_a_person(
+    verb: Verb, status: AttemptStatus
+) -> None:
+    booked = {"state": State.CAPTURED, "authorized": 1000, "captured": 1000, "taken": frozenset({"at_0", "pi_1"})}
+    decided = decision_on(VOIDED, new_attempt(verb, AttemptStatus.IN_DOUBT), **booked)
+    assert (decided.event, decided.attempt["status"]) == (Event.CHARGE_CONTRADICTED, status)
+    assert opened(decided) == [(Reason.CHARGE_CONTRADICTING, 1000)]
+
+
+def test_the_release_of_another_object_contradicts_no_charge() -> None:
+    booked = {"state": State.CAPTURED, "authorized": 1000, "captured": 1000, "taken": frozenset({"at_0", "pi_0"})}
+    decided = decision_on(VOIDED, new_attempt(Verb.VOID, AttemptStatus.IN_DOUBT), **booked)
+    assert (decided.event, opened(decided)) == (None, [])
+
+
+def test_a_refund_that_comes_back_after_a_dispute_was_won_late_is_booked() -> None:
+    refund = new_attempt(Verb.REFUND, AttemptStatus.SUCCEEDED, amount=300)
+    decided = decision_on(declined(), refund, state=State.CAPTURED, authorized=1000, captured=1000, refunded=300)
+    assert decided.movements == (Movement(MovementKind.REFUND_FAILURE, 300, "pi_1"),)

@@ -20,6 +20,7 @@ from domain.decision import (
     CloseOtherAttempts,
 )
 from domain.decline import DeclineClass
+from domain.errors import IllegalTransition
 from domain.movement import Movement, MovementKind
 from domain.outcome import (
     WORKER_LOST,
@@ -478,3 +479,40 @@ def test_money_that_is_held_is_looked_up_after_its_end_and_where_no_end_is_known
     assert decision_on(endless).attempt["due_at"] == NOW + timedelta(minutes=1)
     held = new_attempt(Verb.AUTHORIZE, AttemptStatus.SUCCEEDED)
     assert decision_on(endless, held, **AUTHORIZED).attempt["due_at"] > NOW
+
+
+# --- money that comes beside what is booked ---
+
+COLLECTED_ONCE: dict[str, Any] = {
+    "state": State.CAPTURED,
+    "authorized": 1000,
+    "captured": 1000,
+    "taken": frozenset({"at_0", "pi_0"}),
+}
+
+
+def test_a_part_that_another_object_received_of_a_collected_payment_is_a_duplicate() -> None:
+    decided = decision_on(AmountMismatch("pi_1", 700, "underpaid"), **COLLECTED_ONCE)
+    assert decided.movements == (Movement(MovementKind.DUPLICATE, 700, "pi_1"),)
+    assert opened(decided) == [(Reason.DUPLICATE, 700)]
+
+
+def test_what_comes_on_after_a_mismatch_of_an_ended_payment_is_left_to_a_person() -> None:
+    attempt = new_attempt(status=AttemptStatus.SUCCEEDED)
+    decided = decision_on(AmountMismatch("pi_1", 900, "underpaid"), attempt, state=State.CANCELED, received=600)
+    assert decided.movements == (Movement(MovementKind.RECEIPT, 300, "pi_1/900"),)
+    assert opened(decided) == [(Reason.AMOUNT_MISMATCH, 900)]
+
+
+@pytest.mark.parametrize("state", [State.REVIEW, State.BLOCKED])
+def test_money_of_a_payment_that_was_never_sent_contradicts(state: State) -> None:
+    with pytest.raises(IllegalTransition):
+        decision_on(AmountMismatch("pi_1", 600, "underpaid"), state=state)
+
+
+@pytest.mark.parametrize("verb", [Verb.AUTHORIZE, Verb.CAPTURE, Verb.VOID])
+def test_what_is_captured_on_after_a_bank_took_a_part_back_is_booked(verb: Verb) -> None:
+    taken = {"authorized": 1000, "captured": 600, "lost": 600, "taken": frozenset({"at_0", "pi_1"})}
+    decided = decision_on(WHOLE, new_attempt(verb, AttemptStatus.IN_DOUBT), state=State.REVERSED, **taken)
+    assert decided.movements[0] == Movement(MovementKind.CAPTURE, 400, "pi_1/1000")
+    assert decided.event is Event.CHARGE_APPROVED

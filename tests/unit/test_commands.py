@@ -14,12 +14,16 @@ from sqlalchemy import update
 
 from domain.attention import Reason
 from domain.cash_balance import ShownBalance
+from domain.commands import Started
+from domain.outcome import Approved
 from domain.routing import Choice
+from models import transition
 from models.accept_payment import accept_payment
 from models.attention import open_entry
 from models.cash_balances import ask_for_readings, book_reading, claim_reading, watch_balance
 from models.idempotency import Caller
 from models.provider_customers import User
+from models.queries import show_payment
 from models.request_bodies import ProcessPayment
 from models.session import transact
 from models.tables import attempts
@@ -220,6 +224,25 @@ def test_what_needs_a_person_is_listed_shown_and_decided(run: Run, sqlite_url: s
     assert "  decided: close  agreed" in run("attention", "show", entry_id).stdout.splitlines()
     unknown = run("attention", "show", "attn_1")
     assert (unknown.exit_code, unknown.stderr.splitlines()[1].split(";")[0]) == (1, "no such entry")
+
+
+def test_a_charge_is_reopened_by_command(run: Run, sqlite_url: str) -> None:
+    run("keys", "list", DATABASE_URL=sqlite_url)
+    payment_id = accepted_payment()
+    runtime: Any = process_runtime._runtime
+    [attempt] = runtime.read(show_payment, payment_id, None)["attempts"]
+    shown = (Started(), Approved("pi_1", 2490, 2490), Approved("pi_1", voided=True))
+    for trigger in shown:
+        runtime.change("test", transition.apply, attempt["id"], trigger)
+    [listed] = run("attention", "list").stdout.splitlines()
+    entry_id = listed.split()[0]
+    assert run("attention", "show", entry_id).stdout.splitlines()[-1] == "  actions: reopen, accept, close"
+    resolved = run("attention", "resolve", entry_id, "--action", "reopen", "--note", "the bank has nothing")
+    assert resolved.stdout == f"{entry_id}: reopen; the entry is closed\n"
+    lines = run("show", payment_id).stdout.splitlines()
+    assert lines[0] == f"{payment_id}  reversed  24.90 EUR"
+    assert any("reversal" in line and "-24.90 EUR" in line and "pi_1/reopened" in line for line in lines)
+    assert run("ledger", "verify").exit_code == 0
 
 
 def test_money_that_fits_no_payment_is_shown_with_its_movements(run: Run, sqlite_url: str) -> None:
