@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from domain.decline import Decline
@@ -127,3 +127,15 @@ Outcome = (
     | InDoubt
     | NotSent
 )
+
+
+def with_time_told(shown: Outcome, told: Outcome | None) -> Outcome:
+    """Return what a look-up shows; where it shows no time, with that of an event that tells the same.
+
+    >>> told = Approved("pi_1", captured=5, at=datetime(2026, 11, 28))
+    >>> [with_time_told(Approved("pi_1", captured=amount), told).at is None for amount in (5, 6)]
+    [False, True]
+    """
+    if isinstance(shown, Approved) and isinstance(told, Approved) and shown == told:
+        return replace(shown, at=shown.at or told.at)
+    return shown

@@ -30,6 +30,15 @@ Word = Annotated[str | None, WordMark()]
 UnixTime = Annotated[int, Field(ge=0, le=253_402_300_799)]
 
 
+def from_unix(seconds: int | None) -> datetime | None:
+    """Return a time of `UnixTime`; None where there is none.
+
+    >>> str(from_unix(0)), from_unix(None)
+    ('1970-01-01 00:00:00+00:00', None)
+    """
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
 def _end(value: object) -> datetime | None:
     """Read an ISO 8601 instant, in UTC if it names no zone; None for anything else.
 
