@@ -105,10 +105,7 @@ class KlarnaGateway:
             order = self._client.read_order(charge.charged_reference)
         except CallFailed as failure:
             raise GatewayError(failure.reason) from None
-        return [
-            ShownRefund(made.refund_id, Approved(made.refund_id, refunded=made.refunded_amount), made.reference)
-            for made in order.refunds or ()
-        ]
+        return [ShownRefund(made.refund_id, made.outcome, made.reference) for made in order.refunds or ()]
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> VerifiedWebhook:
         """Accept a callback whose address ends in one of the secrets: Klarna neither signs nor dates callbacks."""
