@@ -40,10 +40,10 @@ def from_unix(seconds: int | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
-def _end(value: object) -> datetime | None:
+def instant_of(value: object) -> datetime | None:
     """Read an ISO 8601 instant, in UTC if it names no zone; None for anything else.
 
-    >>> [str(_end(value)) for value in ("2026-11-28T12:00:00Z", "soon", 0, "9999-12-31T23:00:00-14:00")]
+    >>> [str(instant_of(value)) for value in ("2026-11-28T12:00:00Z", "soon", 0, "9999-12-31T23:00:00-14:00")]
     ['2026-11-28 12:00:00+00:00', 'None', 'None', 'None']
     """
     try:
@@ -58,7 +58,7 @@ def _end(value: object) -> datetime | None:
 
 # When a page, a token or an order ends, or a time that no document requires. It decides nothing, so a value that cannot
 # be read is dropped: the rest of the object must not become unreadable by it.
-End = Annotated[datetime | None, BeforeValidator(_end)]
+End = Annotated[datetime | None, BeforeValidator(instant_of)]
 
 
 def newest(times: Iterable[datetime | None]) -> datetime | None:
