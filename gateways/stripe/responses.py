@@ -30,11 +30,10 @@ from gateways.stripe.next_actions import NextAction, next_action
 # Card authorizations last seven days when the charge does not say (docs: place a hold on a payment method).
 _AUTHORIZATION_WINDOW = timedelta(days=7)
 
-# Debits, of which a bank tells days after the charge was made ("delayed notification" in docs.stripe.com/payments,
-# ach-direct-debit and the other bank debits, read 2026-11-28).
-_DECIDED_LATER = frozenset(
-    {"acss_debit", "au_becs_debit", "bacs_debit", "nz_bank_account", "sepa_debit", "us_bank_account"}
-)
+# Methods whose charge is made when it takes the money, and those capture methods. A bank decides about a debit days
+# after its charge was made ("delayed notification", docs.stripe.com/payments/ach-direct-debit, read 2026-11-28).
+_TAKEN_AT_ONCE = frozenset({"afterpay_clearpay", "card", "customer_balance", "klarna"})
+_CAPTURED_AT_ONCE = frozenset({"automatic", "automatic_async"})
 
 Amount = Annotated[int, Field(ge=0)]
 
@@ -81,10 +80,9 @@ class _Charge(ProviderModel):
     payment_method_details: _MethodDetails | None = None
 
     @property
-    def is_decided_later(self) -> bool:
-        """Whether a bank decides about it after it was made."""
-        details = self.payment_method_details
-        return details is None or details.type in _DECIDED_LATER
+    def method(self) -> str | None:
+        """The type of its payment method."""
+        return self.payment_method_details.type if self.payment_method_details else None
 
 
 class PaymentIntent(ProviderModel):
@@ -234,8 +232,8 @@ def _charged_at(intent: PaymentIntent) -> datetime | None:
     """Return when the money was taken. A charge shows that only if it was taken as soon as it was made: of a later
     capture and of a debit, the balance transaction shows it, which not every key may read."""
     charge = intent.latest_charge
-    is_later = intent.capture_method == "manual" or (isinstance(charge, _Charge) and charge.is_decided_later)
-    return None if is_later else _made_at(intent)
+    is_taken_at_once = isinstance(charge, _Charge) and charge.method in _TAKEN_AT_ONCE
+    return _made_at(intent) if is_taken_at_once and intent.capture_method in _CAPTURED_AT_ONCE else None
 
 
 def _capture_before(intent: PaymentIntent) -> datetime:

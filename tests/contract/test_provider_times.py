@@ -71,3 +71,12 @@ def test_a_refund_has_the_provider_s_time(provider: Bench, gateway: Gateway, san
     assert isinstance(outcome, Approved)
     assert is_shown(outcome, at)
     assert is_shown(gateway.retrieve(replace(refund, reference=outcome.reference)), at)
+
+
+@pytest.mark.needs("authorize")
+def test_held_money_has_the_provider_s_time(provider: Bench, gateway: Gateway, sandbox: RunningSandbox) -> None:
+    first, outcome = charged(provider, gateway, Verb.AUTHORIZE)
+    at = moved_at(sandbox, first.payment_id)
+    assert outcome.authorized
+    assert is_shown(outcome, at)
+    assert is_shown(gateway.retrieve(first), at)

@@ -324,7 +324,13 @@ def test_an_event_with_a_time_out_of_range_is_looked_up_or_unreadable() -> None:
 
 @pytest.mark.parametrize(
     ("method", "capture_method", "is_shown"),
-    [("card", "automatic", True), ("card", "manual", False), ("sepa_debit", "automatic", False)],
+    [
+        ("card", "automatic", True),
+        ("card", "manual", False),
+        ("card", "of_tomorrow", False),
+        ("sepa_debit", "automatic", False),
+        ("of_tomorrow", "automatic", False),
+    ],
 )
 def test_a_charge_shows_when_money_was_taken_only_if_it_was_taken_at_once(
     method: str, capture_method: str, is_shown: bool

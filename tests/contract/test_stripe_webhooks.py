@@ -111,11 +111,12 @@ def test_an_event_names_its_object_and_says_as_much_as_it_holds(
 )
 def test_an_event_that_tells_of_money_has_its_time(type: str, status: str, is_shown: bool) -> None:
     money = MONEY | {"amount_capturable": 1000, "created": 5, "latest_charge": "ch_1"}
-    event = {"id": "evt_1", "type": type, "created": 7, "data": {"object": INTENT | money | {"status": status}}}
+    created = int(now().timestamp())
+    event = {"id": "evt_1", "type": type, "created": created, "data": {"object": INTENT | money | {"status": status}}}
     found = read(json.dumps(event))
     assert found is not None
     assert isinstance(found.outcome, Approved)
-    assert found.outcome.at == (datetime.fromtimestamp(7, UTC) if is_shown else None)
+    assert found.outcome.at == (datetime.fromtimestamp(created, UTC) if is_shown else None)
 
 
 @pytest.mark.parametrize(
