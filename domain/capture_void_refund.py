@@ -158,8 +158,8 @@ def decide_refund(context: DecisionContext, outcome: Outcome) -> Decision | None
     """Decide on the outcome of a refund, which may still fail at the bank after it succeeded."""
     has_succeeded = context.attempt.status is AttemptStatus.SUCCEEDED
     match outcome:
-        case Approved(refunded=amount):
-            return None if has_succeeded else _book_refund(context, amount, outcome.reference)
+        case Approved():
+            return None if has_succeeded else _book_refund(context, outcome)
         case Pending() if has_succeeded:
             return None
         case Pending(reference=reference):
@@ -171,14 +171,15 @@ def decide_refund(context: DecisionContext, outcome: Outcome) -> Decision | None
     return _decide_failure(context, outcome, Event.REFUND_IN_DOUBT, Event.REFUND_FAILED)
 
 
-def _book_refund(context: DecisionContext, amount: int, reference: str) -> Decision:
+def _book_refund(context: DecisionContext, outcome: Approved) -> Decision:
+    amount, reference = outcome.refunded, outcome.reference
     if amount != context.attempt.amount:
         return context.doubt(Event.REFUND_IN_DOUBT)
     finished = context.finish(AttemptStatus.SUCCEEDED, reference)
     if context.attempt.is_of_duplicate:
-        given = Movement(MovementKind.DUPLICATE_REFUND, -amount, reference)
+        given = Movement(MovementKind.DUPLICATE_REFUND, -amount, reference, moved_at=outcome.at)
         return Decision(Event.DUPLICATE_REFUNDED, attempt=finished, movements=(given,))
-    payment, movements = context.payment, (Movement(MovementKind.REFUND, -amount, reference),)
+    payment, movements = context.payment, (Movement(MovementKind.REFUND, -amount, reference, moved_at=outcome.at),)
     is_whole = context.state in COLLECTED and payment.refunded + amount == payment.captured - payment.lost
     if is_whole and payment.lost and payment.captured - payment.lost < payment.amount:
         # A bank has taken the rest, whichever of the two was first.

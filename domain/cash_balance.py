@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -26,10 +26,11 @@ class BalanceStatus(StrEnum):
 @dataclass(frozen=True, slots=True)
 class ShownBalance:
     """A balance as its provider shows it, in minor units. `reference`: the provider's id of the transaction that made
-    it what it is, or of the customer where there is none."""
+    it what it is, or of the customer where there is none. `at`: when that was, where the provider shows it."""
 
     available: int
     reference: str
+    at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def change_of(booked: int, shown: ShownBalance) -> BalanceChange:
     has_come = difference > 0
     kind = MovementKind.UNMATCHED_RECEIPT if has_come else MovementKind.UNMATCHED_USE
     return BalanceChange(
-        (Movement(kind, difference, shown.reference),),
+        (Movement(kind, difference, shown.reference, moved_at=shown.at),),
         opens=Reason.UNMATCHED_RECEIPT if shown.available < 0 or (has_come and shown.available) else None,
         closes=None if shown.available else Reason.UNMATCHED_RECEIPT,
     )

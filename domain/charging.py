@@ -179,7 +179,7 @@ def _book_authorization(context: DecisionContext, outcome: Approved) -> Decision
     }
     finished = context.finish(AttemptStatus.SUCCEEDED, outcome.reference)
     finished |= {"due_at": _next_look_up_of_hold(context.now, context.now, expires_at)}
-    held = Movement(MovementKind.AUTHORIZATION, outcome.authorized, outcome.reference)
+    held = Movement(MovementKind.AUTHORIZATION, outcome.authorized, outcome.reference, moved_at=outcome.at)
     event = Event.CHARGE_AUTHORIZED if is_asked else Event.AMOUNT_MISMATCHED
     return Decision(event, changes, finished, movements=(held,))
 
@@ -195,7 +195,8 @@ def book_further_capture(context: DecisionContext, outcome: Approved) -> Decisio
         return None
     is_taken_back = context.state not in COLLECTED
     name, held = f"{outcome.reference}/{outcome.captured}", min(more, payment.authorized - payment.captured)
-    moved = (Movement(MovementKind.CAPTURE, more, name), Movement(MovementKind.RELEASE, max(held, 0), name))
+    taken = Movement(MovementKind.CAPTURE, more, name, moved_at=outcome.at)
+    moved = (taken, Movement(MovementKind.RELEASE, max(held, 0), name))
     siblings = (CloseSiblingCases(),) if payment.has_unpaid_sibling else ()
     code = OTHER_AMOUNT if outcome.captured > payment.amount or is_taken_back else None
     finished = context.finish(AttemptStatus.SUCCEEDED, outcome.reference, code=code)
@@ -212,7 +213,7 @@ def _book_duplicate(context: DecisionContext, outcome: Approved) -> Decision | N
         is_released = context.attempt.status is AttemptStatus.SUCCEEDED
         return None if is_released else _release(context, outcome)
     finished = context.finish(AttemptStatus.SUCCEEDED, outcome.reference)
-    duplicate = Movement(MovementKind.DUPLICATE, outcome.captured, outcome.reference)
+    duplicate = Movement(MovementKind.DUPLICATE, outcome.captured, outcome.reference, moved_at=outcome.at)
     return Decision(Event.CHARGE_DUPLICATED, attempt=finished, movements=(duplicate,))
 
 
@@ -232,7 +233,7 @@ def book_capture(context: DecisionContext, outcome: Approved) -> Decision | None
         return _book_beside_holder(context, outcome, context.payment.other_holder)
     is_asked = _is_asked(context, outcome)
     if not is_asked and context.state not in _BOOKED_AS_IT_IS and not context.payment.holds_authorization:
-        return hold_mismatch(context, AmountMismatch(outcome.reference, outcome.captured, OTHER_AMOUNT))
+        return hold_mismatch(context, AmountMismatch(outcome.reference, outcome.captured, OTHER_AMOUNT, outcome.at))
     siblings = (CloseSiblingCases(),) if context.payment.has_unpaid_sibling else ()
     is_capture = context.state in (State.AUTHORIZED, State.AMOUNT_MISMATCH)
     return Decision(
@@ -298,7 +299,7 @@ def end_by_provider(context: DecisionContext, outcome: Approved) -> Decision | N
         expiry = context.payment.authorization_expires_at
         is_expiry = expiry is not None and context.now >= expiry - _AFTER_EXPIRY
         event = Event.AUTHORIZATION_EXPIRED if is_expiry else Event.VOID_SUCCEEDED
-        released = Movement(MovementKind.RELEASE, -context.payment.authorized, outcome.reference)
+        released = Movement(MovementKind.RELEASE, -context.payment.authorized, outcome.reference, moved_at=outcome.at)
         return Decision(event, {"next_action": None}, finished, (CloseOtherAttempts(),), (released,))
     if is_our_void and context.attempt.reason is None:
         effects = (CloseOtherAttempts(), *close_case_uncollectible(context))
@@ -417,11 +418,13 @@ def _wait_for_provider(context: DecisionContext, outcome: Pending) -> Decision |
 def hold_mismatch(context: DecisionContext, outcome: AmountMismatch) -> Decision | None:
     """Hold money that does not match what was asked, until a person accepts it or gives it back."""
     payment, received = context.payment, outcome.received
-    receipt = Movement(MovementKind.RECEIPT, received - payment.received, f"{outcome.reference}/{received}")
+    name, more = f"{outcome.reference}/{received}", received - payment.received
+    receipt = Movement(MovementKind.RECEIPT, more, name, moved_at=outcome.at)
     if context.state in COLLECTED:
         return _hold_beside_collected(context, outcome, receipt)
     if (context.state in _BOOKED_AS_IT_IS or payment.other_holder) and received:
-        return book_capture(context, Approved(outcome.reference, authorized=received, captured=received))
+        captured = Approved(outcome.reference, authorized=received, captured=received, at=outcome.at)
+        return book_capture(context, captured)
     if context.attempt.status is AttemptStatus.SUCCEEDED or context.state is State.AMOUNT_MISMATCH:
         return _hold_more(context, received, receipt)
     if not received and not context.allows(Event.AMOUNT_MISMATCHED):

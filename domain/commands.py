@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from domain.outcome import Outcome
 
@@ -70,7 +71,7 @@ class DisputeSeen:
 
     `withdrawn_more`: taken from us since. `lost_more`: lost for good since. `reason`: the provider's word. `is_opened`:
     it is open since, so that evidence is wanted until `respond_by`. `disputed`: what all open disputes of the payment
-    are about, or 0 if none is open any more."""
+    are about, or 0 if none is open any more. `at`: when its money moved last, where the provider shows that."""
 
     reference: str
     withdrawn_more: int
@@ -80,6 +81,7 @@ class DisputeSeen:
     is_opened: bool = False
     disputed: int = 0
     respond_by: str | None = None
+    at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

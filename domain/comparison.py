@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -119,15 +119,17 @@ class ShownRefund:
 
 @dataclass(frozen=True, slots=True)
 class ShownFee:
-    """What the provider keeps for a charge. `reference`: of the object that shows it. `fee`: in its own currency."""
+    """What the provider keeps for a charge. `reference`: of the object that shows it. `fee`: in its own currency.
+    `at`: when it was kept, where the provider shows that."""
 
     reference: str
     fee: Money
+    at: datetime | None = field(default=None, compare=False)
 
     @property
     def movement(self) -> Movement:
         """The movement of the fee."""
-        return Movement(MovementKind.FEE, -self.fee.minor, self.reference, self.fee.currency)
+        return Movement(MovementKind.FEE, -self.fee.minor, self.reference, self.fee.currency, moved_at=self.at)
 
 
 def is_refund_news(known: AttemptStatus | None, shown: Outcome) -> bool:

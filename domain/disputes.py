@@ -6,7 +6,8 @@ turns the subscription past due; one that is won after all gives both back."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 
 from domain.attention import Reason
@@ -102,7 +103,8 @@ class ShownDispute:
 
     `withdrawn`: what is taken from us at this moment, in minor units of the payment's currency. `is_return`: a debit
     that its bank or payer took back. `reason`: the provider's word. `respond_by`: until when evidence is wanted.
-    `refunds`: the provider's ids of refunds that show the same money."""
+    `refunds`: the provider's ids of refunds that show the same money. `at`: when its money moved last, where the
+    provider shows that."""
 
     reference: str
     charge_reference: str
@@ -113,6 +115,7 @@ class ShownDispute:
     reason: str
     respond_by: str | None = None
     refunds: frozenset[str] = frozenset()
+    at: datetime | None = field(default=None, compare=False)
 
     def differs_from(self, status: str, withdrawn: int, lost: int) -> bool:
         """Tell whether the dispute stands otherwise than it is stored."""
@@ -191,7 +194,7 @@ def _movements(seen: DisputeSeen) -> tuple[Movement, ...]:
         kind = MovementKind.DISPUTE_RETURN
     else:
         kind = MovementKind.REVERSAL if seen.is_return else MovementKind.DISPUTE
-    return (Movement(kind, -seen.withdrawn_more, seen.reference),)
+    return (Movement(kind, -seen.withdrawn_more, seen.reference, moved_at=seen.at),)
 
 
 def _event(seen: DisputeSeen) -> Event:

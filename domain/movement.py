@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -38,13 +39,16 @@ class Movement:
     if None; only a fee may have another. `provider`: the attempt's if None.
 
     Where the provider has no id for the movement itself, it is the id of the object that moved: one object makes one
-    movement of a kind. A receipt is named by its object and the sum that has come so far."""
+    movement of a kind. A receipt is named by its object and the sum that has come so far.
+
+    `moved_at`: when the money moved by the provider's own account; None where it shows no time of this movement."""
 
     kind: MovementKind
     amount: int
     provider_id: str
     currency: str | None = None
     provider: str | None = None
+    moved_at: datetime | None = None
 
 
 # Which movements add up to an amount of the payment, and with which sign.
@@ -102,10 +106,11 @@ def movements_of_capture(held: int, outcome: Approved, *, is_held: bool) -> tupl
     """
     authorized, captured = outcome.authorized, outcome.captured
     if held == 0 and authorized <= captured:
-        return (Movement(MovementKind.CHARGE, captured, outcome.reference),)
+        return (Movement(MovementKind.CHARGE, captured, outcome.reference, moved_at=outcome.at),)
     total = max(held, authorized)
+    # The provider's time is that of the capture; it shows none of what came before, or was released with it.
     missing = Movement(MovementKind.AUTHORIZATION, total - held, outcome.reference)
-    capture = Movement(MovementKind.CAPTURE, captured, outcome.reference)
+    capture = Movement(MovementKind.CAPTURE, captured, outcome.reference, moved_at=outcome.at)
     release = Movement(MovementKind.RELEASE, captured - total if is_held or held == 0 else 0, outcome.reference)
     return tuple(movement for movement in (missing, capture, release) if movement.amount)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from domain.decline import Decline
@@ -13,7 +13,9 @@ from domain.idempotency_key import FailedResponse
 class Approved:
     """The provider's books show the money authorized, captured, voided or refunded. Amounts in minor units.
 
-    `may_still_charge`: with `voided`, nothing is charged so far, but a call that is still running could charge it."""
+    `may_still_charge`: with `voided`, nothing is charged so far, but a call that is still running could charge it.
+    `at`: when the provider says that this money moved, the newest part of it; None where it shows no time. It is
+    written into the books, and is no part of what the outcome says."""
 
     reference: str
     authorized: int = 0
@@ -22,6 +24,7 @@ class Approved:
     refunded: int = 0
     authorization_expires_at: datetime | None = None
     may_still_charge: bool = False
+    at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +78,13 @@ class Pending:
 class AmountMismatch:
     """The provider holds money that does not match what was asked: too little, too much, too late. A person decides.
 
-    `received`: in minor units of the payment's currency. `reason`: underpaid, overpaid, delayed, multiple, …"""
+    `received`: in minor units of the payment's currency. `reason`: underpaid, overpaid, delayed, multiple, …
+    `at`: as that of Approved."""
 
     reference: str
     received: int
     reason: str
+    at: datetime | None = field(default=None, compare=False)
 
 
 # The reason of doubt about an attempt whose worker recorded no outcome.
@@ -124,3 +129,15 @@ Outcome = (
     | InDoubt
     | NotSent
 )
+
+
+def with_time_told(shown: Outcome, told: Outcome | None) -> Outcome:
+    """Return what a look-up shows; where it shows no time, with that of an event that tells the same.
+
+    >>> told = Approved("pi_1", captured=5, at=datetime(2026, 11, 28))
+    >>> [with_time_told(Approved("pi_1", captured=amount), told).at is None for amount in (5, 6)]
+    [False, True]
+    """
+    if isinstance(shown, Approved) and isinstance(told, Approved) and shown == told:
+        return replace(shown, at=shown.at or told.at)
+    return shown

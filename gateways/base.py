@@ -58,7 +58,7 @@ class AttemptRequest:
         amount = outcome.captured if self.verb is Verb.CHARGE else outcome.authorized
         if amount == self.money.minor:
             return outcome
-        return AmountMismatch(outcome.reference, outcome.captured, OTHER_AMOUNT)
+        return AmountMismatch(outcome.reference, outcome.captured, OTHER_AMOUNT, outcome.at)
 
     def return_address(self, api_url: str) -> str:
         """Return where the provider sends the customer back. `api_url`: the public address of the API."""

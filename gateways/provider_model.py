@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
@@ -30,22 +31,46 @@ Word = Annotated[str | None, WordMark()]
 UnixTime = Annotated[int, Field(ge=0, le=253_402_300_799)]
 
 
-def _end(value: object) -> datetime | None:
+def from_unix(seconds: int | None) -> datetime | None:
+    """Return a time of `UnixTime`; None where there is none.
+
+    >>> str(from_unix(0)), from_unix(None)
+    ('1970-01-01 00:00:00+00:00', None)
+    """
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def instant_of(value: object) -> datetime | None:
     """Read an ISO 8601 instant, in UTC if it names no zone; None for anything else.
 
-    >>> [str(_end(value)) for value in ("2026-11-28T12:00:00Z", "soon", 0)]
-    ['2026-11-28 12:00:00+00:00', 'None', 'None']
+    >>> [str(instant_of(value)) for value in ("2026-11-28T12:00:00Z", "soon", 0, "9999-12-31T23:00:00-14:00")]
+    ['2026-11-28 12:00:00+00:00', 'None', 'None', 'None']
     """
     try:
         instant = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
+        if instant is None:
+            return None
+        # In UTC at once: a zone may lie beyond the first or the last year, which the database would refuse.
+        return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return instant if instant is None or instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
-# When a page, a token or an order ends. It only plans look-ups, so a value that cannot be read is dropped: the rest of
-# the object must not become unreadable by it.
-End = Annotated[datetime | None, BeforeValidator(_end)]
+# When a page, a token or an order ends, or a time that no document requires. It decides nothing, so a value that cannot
+# be read is dropped: the rest of the object must not become unreadable by it.
+End = Annotated[datetime | None, BeforeValidator(instant_of)]
+
+
+def newest(times: Iterable[datetime | None]) -> datetime | None:
+    """Return when the last of several parts moved; None if a part shows no time, since it may be the last.
+
+    >>> early, late = datetime(2026, 11, 28), datetime(2026, 11, 29)
+    >>> newest([early, late]) == late, newest([early, None]), newest([])
+    (True, None, None)
+    """
+    shown = list(times)
+    known = [at for at in shown if at is not None]
+    return max(known) if known and len(known) == len(shown) else None
 
 
 class ProviderModel(BaseModel):

@@ -59,6 +59,7 @@ def apply_dispute(change: Change, provider: str, shown: ShownDispute) -> Applied
         is_opened=shown.is_opened_since(known.status if known else None),
         disputed=_others_at_stake(change.connection, payment_id, shown) + (shown.amount if shown.is_open else 0),
         respond_by=shown.respond_by,
+        at=shown.at,
     )
     data = {"reference": shown.reference, "status": shown.status, "reason": shown.reason}
     applied = transition.apply_to_payment(change, payment_id, seen, data)

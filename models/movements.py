@@ -70,6 +70,7 @@ def _row(change: Change, subject: dict[str, Any], movement: Movement) -> dict[st
         "currency": movement.currency or subject["currency"],
         "source": change.actor,
         "booked_at": change.now,
+        "moved_at": movement.moved_at,
         "provider": movement.provider or subject["provider"],
     }
 

@@ -264,6 +264,7 @@ def _movements(connection: Connection, is_meant: ColumnElement[bool]) -> list[di
             "provider_reference": row.provider_id,
             "source": row.source,
             "booked_at": _text(row.booked_at),
+            "moved_at": _text(row.moved_at),
         }
         for row in connection.execute(booked)
     ]

@@ -12,7 +12,7 @@ from sqlalchemy import Row
 from domain.claiming import is_being_sent
 from domain.disputes import ShownDispute
 from domain.errors import IllegalTransition, LeaseLost
-from domain.outcome import InDoubt, Outcome
+from domain.outcome import InDoubt, Outcome, with_time_told
 from domain.payment import AttemptStatus
 from domain.webhook_status import WebhookStatus
 from gateways.base import AttemptRequest, GatewayError, SideEvent, WebhookEvent
@@ -67,7 +67,7 @@ def webhook(self: PaymentTask, event_row_id: str) -> None:
 def _look_up_and_apply(runtime: Runtime, event_row_id: str, look_up: _LookUp) -> None:
     provider, has_entry = look_up.locked.attempt_provider, bool(look_up.locked.refused_credentials)
     with watch_for_failure() as failure, watch_for_refunds() as refunds:
-        outcome = runtime.gateways[provider].retrieve(look_up.attempt)
+        outcome = with_time_told(runtime.gateways[provider].retrieve(look_up.attempt), look_up.told)
     reach("webhook.looked_up")
     watch_credentials(runtime, _ACTOR, provider, failure, has_entry=has_entry)
     applied = runtime.change(f"{_ACTOR}:{look_up.provider}", _apply, event_row_id, look_up.locked, outcome)
@@ -136,11 +136,13 @@ def _apply_dispute(change: Change, event_row_id: str, shown: ShownDispute) -> tr
 
 
 class _LookUp(NamedTuple):
-    """The attempt that an event of `provider` is about, as it was when the event was examined."""
+    """The attempt that an event of `provider` is about, as it was when the event was examined. `told`: what the event
+    says of it."""
 
     provider: str
     locked: Row[Any]
     attempt: AttemptRequest
+    told: Outcome | None
 
 
 class _Readings(NamedTuple):
@@ -224,7 +226,7 @@ def _news(change: Change, row: Row[Any], event: WebhookEvent, attempt_id: str) -
         close_event(change, row, WebhookStatus.APPLIED, locked.id)
         return None
     locked = as_looked_up(change, locked)
-    return _LookUp(row.provider, locked, attempt_request(change, locked))
+    return _LookUp(row.provider, locked, attempt_request(change, locked), event.outcome)
 
 
 def _apply(change: Change, event_row_id: str, locked: Row[Any], outcome: Outcome) -> transition.Applied | None:

@@ -20,7 +20,7 @@ from gateways.afterpay.errors import code_of, error_response
 from gateways.base import AttemptRequest
 from gateways.failures import MalformedResponse
 from gateways.json_api import ProviderResponse
-from gateways.provider_model import End, ProviderModel, Text, Word
+from gateways.provider_model import End, ProviderModel, Text, Word, newest
 
 _STATUSES = frozenset({"APPROVED", "DECLINED"})
 _DECLINED = frozenset({"AUTH_DECLINED", "CAPTURE_DECLINED"})
@@ -89,6 +89,7 @@ class PaymentEvent(AfterpayModel):
 
     type: Word = None
     amount: Amount
+    created: End = None
     expires: Annotated[datetime, BeforeValidator(_instant)] | None = None
     payment_event_merchant_reference: str | None = None
 
@@ -100,6 +101,7 @@ class Refund(AfterpayModel):
 
     refund_id: str | None = None
     amount: Amount
+    refunded_at: End = None
     refund_merchant_reference: str | None = None
 
 
@@ -133,6 +135,10 @@ class Payment(AfterpayModel):
     def events_of(self, type: str) -> list[PaymentEvent]:
         """Return the events of a type, oldest first."""
         return [event for event in self.events if event.type == type]
+
+    def happened_at(self, *types: str) -> datetime | None:
+        """Return when the last event of these types happened; None if one of them has no time."""
+        return newest(event.created for event in self.events if event.type in types)
 
 
 class ReversalRefusal(AfterpayModel):
@@ -187,13 +193,15 @@ def outcome_of_payment(payment: Payment, token: str, currency: str) -> Outcome:
     if payment.is_declined:
         return Declined(token, Decline(str(state), DeclineClass.HARD))
     if state in _RELEASED:
-        return Approved(token, voided=True)
+        return Approved(token, voided=True, at=payment.happened_at(*_RELEASED))
     if state == "AUTH_APPROVED":
         held = minor_units(payment.open_to_capture_amount, currency)
-        return Approved(token, authorized=held, authorization_expires_at=_expires_at(payment))
+        expiry, at = _expires_at(payment), payment.happened_at(str(state))
+        return Approved(token, authorized=held, authorization_expires_at=expiry, at=at)
     captured = sum(minor_units(event.amount, currency) for event in payment.events_of("CAPTURED"))
     original = minor_units(payment.original_amount, currency)
-    return Approved(token, authorized=original, captured=captured) if captured else InDoubt("no_capture", token)
+    at = payment.happened_at("CAPTURED")
+    return Approved(token, authorized=original, captured=captured, at=at) if captured else InDoubt("no_capture", token)
 
 
 def doubt_about_words(payment: Payment, token: str) -> InDoubt | None:
@@ -236,7 +244,7 @@ def shown_refunds(payment: Payment, currency: str) -> list[ShownRefund]:
         if refund.refund_merchant_reference is None and amount in voids:
             voids.remove(amount)
         elif refund.refund_id:
-            outcome = Approved(refund.refund_id, refunded=amount)
+            outcome = Approved(refund.refund_id, refunded=amount, at=refund.refunded_at)
             shown.append(ShownRefund(refund.refund_id, outcome, refund.refund_merchant_reference))
     return shown
 
@@ -249,7 +257,7 @@ def outcome_of_refund(refund: Refund | None, money: Money) -> Outcome:
         raise MalformedResponse("Refund.refundId")
     if minor_units(refund.amount, money.currency) != money.minor:
         return InDoubt("amount_mismatch", refund.refund_id)
-    return Approved(refund.refund_id, refunded=money.minor)
+    return Approved(refund.refund_id, refunded=money.minor, at=refund.refunded_at)
 
 
 def outcome_of_reversal(response: ProviderResponse, token: str) -> Outcome | None:

@@ -15,7 +15,7 @@ from domain.outcome import ActionRequired, Approved, Declined, InDoubt, Outcome,
 from gateways.base import AttemptRequest
 from gateways.coinbase.amounts import minor_units
 from gateways.failures import MalformedResponse
-from gateways.provider_model import End, ProviderModel, Text, Word
+from gateways.provider_model import End, ProviderModel, Text, Word, instant_of
 
 # The currencies that Coinbase converts to USDC; all of them have two decimals, and an amount may have no more.
 CURRENCIES = frozenset({"EUR", "GBP", "SGD", "USD"})
@@ -36,7 +36,9 @@ class CheckoutId(CoinbaseModel):
 
 
 class Checkout(CoinbaseModel):
-    """A checkout as the attempt to collect reads it. `url` is only required while the customer may still pay."""
+    """A checkout as the attempt to collect reads it. `url` is only required while the customer may still pay.
+
+    `updated_at`: of its last change, which is the payment until a refund follows."""
 
     id: Text
     status: Word = None
@@ -46,6 +48,7 @@ class Checkout(CoinbaseModel):
     fiat_amount: str | None = None
     fiat_currency: str | None = None
     expires_at: End = None
+    updated_at: End = None
 
 
 class Refund(CoinbaseModel):
@@ -115,7 +118,9 @@ def outcome_in_currency(refund: Refund, currency: str) -> Outcome:
             return Pending(refund.id, refunding=_amount_in(refund, currency) or 0)
         case "COMPLETED":
             amount = _amount_in(refund, currency)
-            return InDoubt("amount_differs", refund.id) if amount is None else Approved(refund.id, refunded=amount)
+            if amount is None:
+                return InDoubt("amount_differs", refund.id)
+            return Approved(refund.id, refunded=amount, at=instant_of(refund.completed_at))
         case "FAILED":
             return Declined(refund.id, Decline("refund_failed", DeclineClass.HARD))
     return refund.in_doubt("status", refund.id)
@@ -158,7 +163,8 @@ def _outcome_of_paid(checkout: Checkout, attempt: AttemptRequest) -> Outcome:
     paid = _amount_in(checkout, attempt.money.currency)
     if paid is None:
         return InDoubt("amount_differs", checkout.id)
-    return attempt.compared(Approved(checkout.id, authorized=paid, captured=paid))
+    at = checkout.updated_at if checkout.status == "COMPLETED" else None
+    return attempt.compared(Approved(checkout.id, authorized=paid, captured=paid, at=at))
 
 
 def _amount_in(priced: Checkout | Refund, currency: str) -> int | None:

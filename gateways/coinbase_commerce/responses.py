@@ -68,10 +68,11 @@ class Payment(ProviderModel):
 
 
 class TimelineEntry(ProviderModel):
-    """A change of status. `context`: why the charge is unresolved."""
+    """A change of status. `context`: why the charge is unresolved. `at`: its time."""
 
     status: Word = None
     context: Word = None
+    at: End = Field(default=None, alias="time")
 
 
 class ChargeId(ProviderModel):
@@ -155,7 +156,7 @@ def _completed(charge: Charge, attempt: AttemptRequest) -> Outcome:
     if price.currency != currency:
         return InDoubt("amount_differs", charge.id)
     minor = minor_units(price.amount, currency, "Charge.pricing.local.amount")
-    return attempt.compared(Approved(charge.id, authorized=minor, captured=minor))
+    return attempt.compared(Approved(charge.id, authorized=minor, captured=minor, at=charge.last.at))
 
 
 def _resolved(charge: Charge, attempt: AttemptRequest) -> Outcome:
@@ -164,7 +165,7 @@ def _resolved(charge: Charge, attempt: AttemptRequest) -> Outcome:
         return received
     if received == 0:
         return InDoubt("amount_differs", charge.id)
-    return Approved(charge.id, authorized=received, captured=received)
+    return Approved(charge.id, authorized=received, captured=received, at=charge.last.at)
 
 
 def _unresolved(charge: Charge, attempt: AttemptRequest) -> Outcome:
@@ -177,7 +178,7 @@ def _unresolved(charge: Charge, attempt: AttemptRequest) -> Outcome:
     if context not in _CONTEXTS:
         charge.last.log_unknown("context")
         context = "other"
-    return AmountMismatch(charge.id, received, context)
+    return AmountMismatch(charge.id, received, context, charge.last.at)
 
 
 def _received(charge: Charge, currency: str) -> int | InDoubt:

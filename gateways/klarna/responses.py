@@ -17,7 +17,7 @@ from domain.payment import Verb
 from gateways.base import AttemptRequest
 from gateways.failures import MalformedResponse
 from gateways.klarna.hosted_page import HostedPage
-from gateways.provider_model import End, ProviderModel, Text, Word
+from gateways.provider_model import End, ProviderModel, Text, Word, newest
 
 # The longest reference that the database stores.
 _LONGEST_REFERENCE = 255
@@ -86,6 +86,7 @@ class Capture(ProviderModel):
     """One capture of an order. `reference`: the attempt's id, if Celeriac made the capture."""
 
     reference: str | None = None
+    captured_at: End = None
 
 
 class Refund(ProviderModel):
@@ -94,10 +95,18 @@ class Refund(ProviderModel):
     refund_id: Text
     refunded_amount: Minor
     reference: str | None = None
+    refunded_at: End = None
+
+    @property
+    def outcome(self) -> Approved:
+        """The money that was given back."""
+        return Approved(self.refund_id, refunded=self.refunded_amount, at=self.refunded_at)
 
 
 class Order(ProviderModel):
-    """An order as it stands; amounts in minor units. Klarna may leave out lists that are empty."""
+    """An order as it stands; amounts in minor units. Klarna may leave out lists that are empty.
+
+    `created_at`: the time of the purchase, which authorizes its amount."""
 
     order_id: Text
     status: Word = None
@@ -107,6 +116,7 @@ class Order(ProviderModel):
     captured_amount: Minor
     refunded_amount: Minor
     remaining_authorized_amount: Minor
+    created_at: End = None
     expires_at: Instant | None = None
     captures: list[Capture] | None = None
     refunds: list[Refund] | None = None
@@ -157,7 +167,8 @@ def outcome_of_order(attempt: AttemptRequest, order: Order) -> Outcome:
     if order.status not in _ORDER_STATUSES:
         return order.in_doubt("status", reference)
     if order.captured_amount:
-        return attempt.compared(Approved(reference, authorized=authorized, captured=order.captured_amount))
+        at = newest(capture.captured_at for capture in order.captures or ())
+        return attempt.compared(Approved(reference, authorized=authorized, captured=order.captured_amount, at=at))
     if order.fraud_status not in _FRAUD_STATUSES:
         return order.in_doubt("fraud_status", reference)
     if order.fraud_status == "REJECTED":
@@ -184,7 +195,8 @@ def _held(attempt: AttemptRequest, order: Order) -> Outcome:
         return Pending(reference)
     if attempt.verb is Verb.CHARGE and remaining == attempt.money.minor:
         return CustomerApproved(reference)
-    return Approved(reference, authorized=remaining, authorization_expires_at=order.expires_at)
+    expiry, at = order.expires_at, order.created_at
+    return Approved(reference, authorized=remaining, authorization_expires_at=expiry, at=at)
 
 
 def release_due(attempt: AttemptRequest, order: Order) -> str | None:
@@ -205,10 +217,7 @@ def _has_capture_of(attempt: AttemptRequest, order: Order) -> bool:
 
 def shown_refunds(order: Order) -> list[ShownRefund]:
     """Return the refunds of an order, whoever made them. Klarna makes a refund at once."""
-    return [
-        ShownRefund(made.refund_id, Approved(made.refund_id, refunded=made.refunded_amount), made.reference)
-        for made in order.refunds or ()
-    ]
+    return [ShownRefund(made.refund_id, made.outcome, made.reference) for made in order.refunds or ()]
 
 
 def outcome_of_refund(attempt: AttemptRequest, order: Order) -> Outcome:
@@ -218,7 +227,7 @@ def outcome_of_refund(attempt: AttemptRequest, order: Order) -> Outcome:
         if refund.refund_id == attempt.reference or refund.reference == attempt.attempt_id:
             if refund.refunded_amount != attempt.money.minor:
                 return InDoubt("another_amount", refund.refund_id)
-            return Approved(refund.refund_id, refunded=refund.refunded_amount)
+            return refund.outcome
     if sum(refund.refunded_amount for refund in refunds) != order.refunded_amount:
         return InDoubt("refunds_do_not_add_up", attempt.reference)
     return NotSent("not_created")

@@ -10,7 +10,7 @@ from domain.disputes import DisputeStatus, ShownDispute
 from domain.money import Money
 from gateways.failures import CallFailed, FailureKind, MalformedResponse
 from gateways.paypal.responses import Amount, Refund
-from gateways.provider_model import End, ProviderModel, Text, Word
+from gateways.provider_model import End, ProviderModel, Text, Word, newest
 
 # The merchant has to do something until the due date, or PayPal or the buyer does. `OTHER` says nothing.
 _OPEN = frozenset({"OPEN", "WAITING_FOR_BUYER_RESPONSE", "WAITING_FOR_SELLER_RESPONSE", "UNDER_REVIEW", "OTHER"})
@@ -38,6 +38,7 @@ class _MoneyMovement(ProviderModel):
     amount: Amount | None = None
     type: Word = None
     reason: Word = None
+    initiated_time: End = None
 
 
 class Dispute(ProviderModel):
@@ -148,6 +149,7 @@ def shown_dispute(dispute: Dispute, capture: DisputedCapture, refunds: Iterable[
         dispute.reason or "unknown",
         dispute.seller_response_due_date if status is DisputeStatus.OPEN else None,
         refunds_shown_by([dispute], refunds),
+        newest(moved.initiated_time for moved in dispute.money_movements or () if _taken(moved, money)),
     )
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from domain.comparison import ShownFee
 from domain.money import Money
 from gateways.paypal.responses import Amount
-from gateways.provider_model import ProviderModel, Text
+from gateways.provider_model import End, ProviderModel, Text
 
 
 class _Breakdown(ProviderModel):
@@ -15,6 +15,7 @@ class _Breakdown(ProviderModel):
 
 class _Capture(ProviderModel):
     id: Text
+    create_time: End = None
     # Missing while the capture is pending.
     seller_receivable_breakdown: _Breakdown | None = None
 
@@ -36,8 +37,8 @@ class OrderWithFees(ProviderModel):
 def shown_fees(order: OrderWithFees) -> list[ShownFee]:
     """Return the fee of each capture that shows one which is not nothing. Raises MalformedResponse."""
     captures = [made for unit in order.purchase_units if unit.payments for made in unit.payments.captures or ()]
-    found = ((made.id, _fee(made)) for made in captures)
-    return [ShownFee(id, fee) for id, fee in found if fee is not None]
+    found = ((made, _fee(made)) for made in captures)
+    return [ShownFee(made.id, fee, made.create_time) for made, fee in found if fee is not None]
 
 
 def _fee(capture: _Capture) -> Money | None:

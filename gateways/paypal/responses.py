@@ -29,7 +29,7 @@ from domain.payment import Verb
 from gateways.base import AttemptRequest
 from gateways.failures import MalformedResponse, reason_word
 from gateways.paypal.errors import class_of_decline
-from gateways.provider_model import End, ProviderModel, Text, Word
+from gateways.provider_model import End, ProviderModel, Text, Word, newest
 
 # Statuses of captures; those of a refusal are also statuses of authorizations.
 _TAKEN = ("COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED")
@@ -116,12 +116,16 @@ class NetworkReference(ProviderModel):
 
 
 class PaymentResource(ProviderModel):
-    """What authorizations, captures and refunds have in common. `invoice_id`: our attempt, where we made it."""
+    """What authorizations, captures and refunds have in common. `invoice_id`: our attempt, where we made it.
+
+    `create_time`: when the transaction occurred. `update_time`: when it was changed last (activity_timestamps)."""
 
     id: Text
     status: Word = None
     invoice_id: str | None = None
     status_details: StatusDetails | None = None
+    create_time: End = None
+    update_time: End = None
 
 
 class Refusable(PaymentResource):
@@ -156,7 +160,6 @@ class Refund(PaymentResource, Linked):
 
     amount: Amount | None = None
     custom_id: str | None = None
-    create_time: End = None
 
     @property
     def is_made_elsewhere(self) -> bool:
@@ -299,7 +302,7 @@ def outcome_of_order(order: Order, attempt: AttemptRequest) -> Outcome:
     if doubt is not None:
         return doubt
     captures, authorization = order.captures, authorization_of(order)
-    taken = [capture.amount.money for capture in captures if capture.status in _TAKEN]
+    taken = [capture for capture in captures if capture.status in _TAKEN]
     if taken:
         return _captured(order.id, attempt, taken, authorization)
     if any(capture.status == "PENDING" for capture in captures):
@@ -314,19 +317,21 @@ def outcome_of_order(order: Order, attempt: AttemptRequest) -> Outcome:
 
 
 def _captured(
-    reference: str, attempt: AttemptRequest, taken: list[Money], authorization: Authorization | None
+    reference: str, attempt: AttemptRequest, taken: list[Capture], authorization: Authorization | None
 ) -> Outcome:
-    captured = sum(money.minor for money in taken)
+    amounts = [capture.amount.money for capture in taken]
+    captured = sum(money.minor for money in amounts)
     authorized = authorization.amount.money.minor if authorization else captured
-    if {money.currency for money in taken} != {attempt.money.currency}:
+    if {money.currency for money in amounts} != {attempt.money.currency}:
         return InDoubt("other_currency", reference)
-    return attempt.compared(Approved(reference, authorized=authorized, captured=captured))
+    at = newest(capture.create_time for capture in taken)
+    return attempt.compared(Approved(reference, authorized=authorized, captured=captured, at=at))
 
 
 def _authorized(reference: str, attempt: AttemptRequest, authorization: Authorization) -> Outcome:
     status, held = authorization.status, authorization.amount.money
     if status == "VOIDED":
-        return Approved(reference, voided=True)
+        return Approved(reference, voided=True, at=authorization.update_time)
     if status == "PENDING":
         return Pending(reference)
     if status in _REFUSED:
@@ -335,7 +340,8 @@ def _authorized(reference: str, attempt: AttemptRequest, authorization: Authoriz
         return InDoubt("captures_missing", reference)
     if held.currency != attempt.money.currency:
         return InDoubt("other_currency", reference)
-    return Approved(reference, authorized=held.minor, authorization_expires_at=authorization.expires_at)
+    expiry, at = authorization.expires_at, authorization.create_time
+    return Approved(reference, authorized=held.minor, authorization_expires_at=expiry, at=at)
 
 
 def _unpaid(order: Order, attempt: AttemptRequest) -> Outcome:
@@ -366,7 +372,7 @@ def outcome_of_capture(capture: Capture, attempt: AttemptRequest, reference: str
         return capture.in_doubt("status", reference)
     if capture.amount.money != attempt.money:
         return InDoubt("other_amount", reference)
-    return Approved(reference, authorized=held, captured=attempt.money.minor)
+    return Approved(reference, authorized=held, captured=attempt.money.minor, at=capture.create_time)
 
 
 def outcome_of_void(body: Any, reference: str) -> Outcome:
@@ -375,7 +381,7 @@ def outcome_of_void(body: Any, reference: str) -> Outcome:
         return Approved(reference, voided=True)
     authorization = PaymentResource.parse(body)
     if authorization.status == "VOIDED":
-        return Approved(reference, voided=True)
+        return Approved(reference, voided=True, at=authorization.update_time)
     is_known = authorization.status in _AUTHORIZATION_STATUSES
     return InDoubt("not_voided", reference) if is_known else authorization.in_doubt("status", reference)
 
@@ -412,4 +418,4 @@ def outcome_of_refund(refund: Refund, expected: Money | None = None) -> Outcome:
     money = refund.amount.money
     if expected is not None and money != expected:
         return InDoubt("other_amount", refund.id)
-    return Approved(refund.id, refunded=money.minor)
+    return Approved(refund.id, refunded=money.minor, at=refund.create_time)

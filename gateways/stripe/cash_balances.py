@@ -12,7 +12,7 @@ from domain.money import Money
 from gateways.base import GatewayError, ReturnRefused
 from gateways.failures import CallFailed, MalformedResponse
 from gateways.json_api import segment
-from gateways.provider_model import ProviderModel, Text
+from gateways.provider_model import ProviderModel, Text, UnixTime, from_unix
 from gateways.stripe.client import StripeClient
 from gateways.stripe.errors import RequestRefused
 from gateways.stripe.money import from_stripe, to_stripe
@@ -26,6 +26,7 @@ class _Transaction(ProviderModel):
 
     id: Text
     currency: Text
+    created: UnixTime
     ending_balance: int
 
 
@@ -51,7 +52,7 @@ class StripeCashBalances:
             newest = None  # Stripe deletes no customer who has a balance.
         if newest is None:
             return ShownBalance(0, customer)
-        return ShownBalance(from_stripe(newest.ending_balance, currency), newest.id)
+        return ShownBalance(from_stripe(newest.ending_balance, currency), newest.id, from_unix(newest.created))
 
     def return_balance(self, customer: str, money: Money, key: str) -> None:
         """Refund from the balance. Stripe asks the customer by e-mail where it does not know their bank account; what

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from domain.comparison import ShownFee
 from domain.money import Money
-from gateways.provider_model import ProviderModel, Text
+from gateways.provider_model import ProviderModel, Text, UnixTime, from_unix
 from gateways.stripe.money import from_stripe
 
 
@@ -14,6 +14,7 @@ class _BalanceTransaction(ProviderModel):
     id: Text
     fee: int
     currency: Text
+    created: UnixTime
 
 
 class _Charge(ProviderModel):
@@ -34,4 +35,4 @@ def shown_fees(intent: IntentWithFee) -> list[ShownFee]:
     if not isinstance(moved, _BalanceTransaction) or moved.fee <= 0:
         return []
     currency = moved.currency.upper()
-    return [ShownFee(moved.id, Money(from_stripe(moved.fee, currency), currency))]
+    return [ShownFee(moved.id, Money(from_stripe(moved.fee, currency), currency), from_unix(moved.created))]

@@ -99,8 +99,9 @@ def _bank_transfer(attempt: AttemptRequest) -> dict[str, Any]:
 
 
 def confirm_params(attempt: AttemptRequest, return_url: str | None) -> dict[str, Any]:
-    """Return what the confirm adds: how the customer takes part, and their consent to a debit."""
-    params: dict[str, Any] = {}
+    """Return what the confirm adds: how the customer takes part, and their consent to a debit. The response shows
+    the charge, which has the times."""
+    params: dict[str, Any] = {"expand": ["latest_charge"]}
     if attempt.is_off_session:
         params["off_session"] = True
     elif return_url:
@@ -111,8 +112,6 @@ def confirm_params(attempt: AttemptRequest, return_url: str | None) -> dict[str,
         params["mandate_data"] = {"customer_acceptance": {"type": "offline"}}
     elif attempt.wants_authentication and attempt.method not in _METHOD_TYPES:
         params["payment_method_options"] = {"card": {"request_three_d_secure": "any"}}
-    if attempt.verb is Verb.AUTHORIZE:
-        params["expand"] = ["latest_charge"]
     return params
 
 

@@ -23,12 +23,17 @@ from domain.outcome import (
 )
 from gateways.base import AttemptRequest
 from gateways.failures import MalformedResponse, reason_word
-from gateways.provider_model import ProviderModel, Text, UnixTime, Word
+from gateways.provider_model import ProviderModel, Text, UnixTime, Word, from_unix
 from gateways.stripe.money import from_stripe
 from gateways.stripe.next_actions import NextAction, next_action
 
 # Card authorizations last seven days when the charge does not say (docs: place a hold on a payment method).
 _AUTHORIZATION_WINDOW = timedelta(days=7)
+
+# Methods whose charge is made when it takes the money, and those capture methods. A bank decides about a debit days
+# after its charge was made ("delayed notification", docs.stripe.com/payments/ach-direct-debit, read 2026-11-28).
+_TAKEN_AT_ONCE = frozenset({"afterpay_clearpay", "card", "customer_balance", "klarna"})
+_CAPTURED_AT_ONCE = frozenset({"automatic", "automatic_async"})
 
 Amount = Annotated[int, Field(ge=0)]
 
@@ -66,11 +71,18 @@ class _Card(ProviderModel):
 
 
 class _MethodDetails(ProviderModel):
+    type: str | None = None
     card: _Card | None = None
 
 
 class _Charge(ProviderModel):
+    created: UnixTime
     payment_method_details: _MethodDetails | None = None
+
+    @property
+    def method(self) -> str | None:
+        """The type of its payment method."""
+        return self.payment_method_details.type if self.payment_method_details else None
 
 
 class PaymentIntent(ProviderModel):
@@ -85,6 +97,8 @@ class PaymentIntent(ProviderModel):
     amount_received: Amount | None = None
     amount_capturable: Amount | None = None
     created: UnixTime | None = None
+    canceled_at: UnixTime | None = None
+    capture_method: str | None = None
     latest_charge: _Charge | str | None = None
     next_action: NextAction | None = None
     last_payment_error: PaymentError | None = None
@@ -97,6 +111,7 @@ class Refund(ProviderModel):
     status: Word = None
     amount: Amount
     currency: Text
+    created: UnixTime
     failure_reason: str | None = None
     metadata: dict[str, str] | None = None
 
@@ -146,12 +161,14 @@ def outcome_of_intent(intent: PaymentIntent) -> Outcome:
     match intent.status:
         case "succeeded":
             received = from_stripe(_demanded(intent.amount_received, "amount_received"), currency)
-            return Approved(reference, authorized=from_stripe(intent.amount, currency), captured=received)
+            authorized, at = from_stripe(intent.amount, currency), _charged_at(intent)
+            return Approved(reference, authorized=authorized, captured=received, at=at)
         case "requires_capture":
             capturable = from_stripe(_demanded(intent.amount_capturable, "amount_capturable"), currency)
-            return Approved(reference, authorized=capturable, authorization_expires_at=_capture_before(intent))
+            expiry, at = _capture_before(intent), _made_at(intent)
+            return Approved(reference, authorized=capturable, authorization_expires_at=expiry, at=at)
         case "canceled":
-            return Approved(reference, voided=True)
+            return Approved(reference, voided=True, at=from_unix(intent.canceled_at))
         case "processing":
             return Pending(reference)
         case "requires_action":
@@ -167,7 +184,8 @@ def outcome_of_refund(refund: Refund) -> Outcome:
     """Return what a Refund says about its attempt."""
     match refund.status:
         case "succeeded":
-            return Approved(refund.id, refunded=from_stripe(refund.amount, refund.currency))
+            amount = from_stripe(refund.amount, refund.currency)
+            return Approved(refund.id, refunded=amount, at=from_unix(refund.created))
         case "pending" | "requires_action":
             return Pending(refund.id, refunding=from_stripe(refund.amount, refund.currency))
         case "failed" | "canceled":
@@ -219,6 +237,20 @@ def outcome_of_decline(reference: str | None, error: PaymentError) -> Outcome:
     if code == "authentication_required":
         return AuthenticationRequired(reference, decline)
     return Declined(reference, decline)
+
+
+def _made_at(intent: PaymentIntent) -> datetime | None:
+    """Return when the charge was made; None where it is only named."""
+    charge = intent.latest_charge
+    return from_unix(charge.created) if isinstance(charge, _Charge) else None
+
+
+def _charged_at(intent: PaymentIntent) -> datetime | None:
+    """Return when the money was taken. A charge shows that only if it was taken as soon as it was made: of a later
+    capture and of a debit, the balance transaction shows it, which not every key may read."""
+    charge = intent.latest_charge
+    is_taken_at_once = isinstance(charge, _Charge) and charge.method in _TAKEN_AT_ONCE
+    return _made_at(intent) if is_taken_at_once and intent.capture_method in _CAPTURED_AT_ONCE else None
 
 
 def _capture_before(intent: PaymentIntent) -> datetime:

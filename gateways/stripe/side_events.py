@@ -8,7 +8,7 @@ from domain.disputes import DisputeStatus, ShownDispute
 from domain.money import decimal_text
 from gateways.base import SideEvent
 from gateways.failures import CallFailed, FailureKind
-from gateways.provider_model import ProviderModel, Text, UnixTime, Word
+from gateways.provider_model import ProviderModel, Text, UnixTime, Word, from_unix
 from gateways.stripe.money import from_stripe
 
 _NAMES = {
@@ -84,6 +84,7 @@ class Dispute(ProviderModel):
 
 class _BalanceTransaction(ProviderModel):
     amount: int
+    created: UnixTime
 
 
 class _IntentOfDispute(ProviderModel):
@@ -133,6 +134,7 @@ def shown_dispute(dispute: DisputeWithMoney) -> ShownDispute:
         _is_return(dispute),
         dispute.reason or "unknown",
         datetime.fromtimestamp(due_by, UTC).isoformat() if due_by and status is DisputeStatus.OPEN else None,
+        at=from_unix(max((moved.created for moved in dispute.balance_transactions), default=None)),
     )
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
 
 import stripe
 
 from domain.errors import WebhookRefused
+from domain.outcome import Approved
 from gateways.base import BalanceEvent, VerifiedWebhook, WebhookEvent, WebhookOfOtherMode
 from gateways.json_api import proven
-from gateways.provider_model import ProviderModel, Text
+from gateways.provider_model import ProviderModel, Text, UnixTime, from_unix
 from gateways.signatures import check_age, listed_webhooks, verified_webhook
 from gateways.stripe.responses import PaymentIntent, Refund, outcome_of_intent, outcome_of_refund
 from gateways.stripe.side_events import TYPES, Dispute, side_event_of
@@ -38,6 +40,9 @@ LISTED_TYPES = (
 )
 # What tells of a refund to addresses of older API versions; Stripe lists `refund.updated` beside it.
 _OLDER_REFUND_EVENT = "charge.refund.updated"
+# What these events tell has happened when they were made; they only name the charge
+# (docs.stripe.com/api/events/types, read 2026-11-28).
+_MOVING = {"payment_intent.succeeded", "payment_intent.amount_capturable_updated"}
 # A credential, and who has sent a transfer.
 _NOT_STORED = ("client_secret", "bank_transfer")
 
@@ -50,6 +55,11 @@ class _Envelope(ProviderModel):
 
 class _Event(ProviderModel):
     type: Text
+
+
+class _TimedEvent(ProviderModel):
+    type: Text
+    created: UnixTime | None = None
 
 
 class _Data(ProviderModel):
@@ -141,7 +151,7 @@ def read(payload: str) -> WebhookEvent | None:
     event = json.loads(payload)
     type = _Event.parse(event).type
     if type.startswith("payment_intent."):
-        return _about_intent(_object_of(event))
+        return _about_intent(_object_of(event), _TimedEvent.parse(event))
     if type.startswith("refund.") or type == _OLDER_REFUND_EVENT:
         return _about_refund(_object_of(event))
     if type == "cash_balance.funds_available":
@@ -155,9 +165,11 @@ def _object_of(event: Any) -> dict[str, Any]:
     return _EventWithObject.parse(event).data.object
 
 
-def _about_intent(value: dict[str, Any]) -> WebhookEvent:
+def _about_intent(value: dict[str, Any], event: _TimedEvent) -> WebhookEvent:
     intent = _IntentOfEvent.parse(value)
     outcome = proven(lambda: outcome_of_intent(PaymentIntent.parse(value)))
+    if isinstance(outcome, Approved) and event.type in _MOVING:
+        outcome = replace(outcome, at=from_unix(event.created))
     return WebhookEvent(intent.id, _attempt_id(intent.metadata), outcome)
 
 

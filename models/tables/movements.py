@@ -24,6 +24,8 @@ movements = Table(
     # What told us, as in the audit trail: `worker`, `webhook:stripe`, …
     Column("source", String(120), nullable=False),
     Column("booked_at", Instant, nullable=False),
+    # When the money moved by the provider's own account; null where it shows no time, and where a person recorded it.
+    Column("moved_at", Instant),
     # Nothing is booked twice, whoever tells of it and however often.
     UniqueConstraint("provider", "provider_id", "kind"),
 )

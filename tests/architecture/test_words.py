@@ -17,7 +17,7 @@ from .source import files, nodes
 # An event of an unknown type is none of ours.
 EVENT_TYPES = {
     *("_Envelope.type", "_Event.type", "FraudDecision.event_type", "Notification.webhook_event_type"),
-    *("CheckoutEvent.event_type", "EventIdentity.event_type", "EventIdentity.type"),
+    *("CheckoutEvent.event_type", "EventIdentity.event_type", "EventIdentity.type", "_TimedEvent.type"),
 }
 # Only shown, or the label of an event that is looked up.
 SHOWN = {
@@ -28,7 +28,9 @@ SHOWN = {
 }
 # They say more about a decline, a refusal or a dispute that is one without them.
 EXPLAINING = {"PaymentError.code", "PaymentError.param", "NetworkReference.network", "_MethodDetails.type"}
-NO_WORDS = EVENT_TYPES | SHOWN | EXPLAINING
+# They only say whether a time is that of the money. Any other word: there is no time.
+OF_TIMES = {"PaymentIntent.capture_method"}
+NO_WORDS = EVENT_TYPES | SHOWN | EXPLAINING | OF_TIMES
 
 
 @pytest.mark.parametrize("provider", sorted(PROVIDERS.keys() - {"manual"}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from domain.decline import DeclineClass
 from domain.outcome import AmountMismatch, Approved, Declined, InDoubt, NotSent
 from domain.payment import Verb
 from gateways.afterpay.gateway import AfterpayGateway
-from gateways.afterpay.responses import Amount, Payment, minor_units
+from gateways.afterpay.responses import Amount, Payment, minor_units, outcome_of_payment
 from gateways.base import AttemptRequest
 from gateways.failures import MalformedResponse
 
@@ -268,3 +269,14 @@ def test_an_amount_of_another_currency_or_precision_is_malformed(amount: dict[st
     with pytest.raises(MalformedResponse) as raised:
         minor_units(Amount.parse(amount), "AUD")
     assert raised.value.field == field
+
+
+def test_a_release_has_the_time_of_its_event(afterpay: AfterpayBench) -> None:
+    charge = ready_attempt(afterpay)
+    money = {"amount": "10.00", "currency": "AUD"}
+    steps = (("AUTH_APPROVED", 7), ("VOIDED", 8))
+    events = [{"type": type, "amount": money, "created": f"2026-11-2{day}T12:00:00.000Z"} for type, day in steps]
+    ended = Payment.parse(payment(charge, paymentState="VOIDED", events=events))
+    outcome = outcome_of_payment(ended, str(charge.reference), "AUD")
+    assert isinstance(outcome, Approved)
+    assert (outcome.voided, outcome.at) == (True, datetime(2026, 11, 28, 12, tzinfo=UTC))

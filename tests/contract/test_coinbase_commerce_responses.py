@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -170,3 +171,13 @@ def test_a_charge_is_left_to_a_person_whatever_the_reason(
 
 def test_a_resolved_charge_without_a_payment_is_doubt(commerce: ProviderBench) -> None:
     assert look_up(commerce, charge_in("RESOLVED", payments=[])) == InDoubt("amount_differs", CHARGE_ID)
+
+
+def test_money_that_does_not_match_has_the_time_of_its_entry(commerce: ProviderBench) -> None:
+    underpaid = charge_in("UNRESOLVED", payments=[payment("6.00")])
+    underpaid["timeline"][-1]["context"] = "UNDERPAID"
+    attempt = replace(new_attempt(commerce), reference=CHARGE_ID)
+    with replying((200, {"data": underpaid})) as server:
+        outcome = commerce.gateway(base=server.url).retrieve(attempt)
+    assert isinstance(outcome, AmountMismatch)
+    assert (outcome.received, outcome.at) == (600, datetime(2026, 11, 23, 12, 1, tzinfo=UTC))

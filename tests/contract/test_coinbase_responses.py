@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -178,3 +179,12 @@ def test_a_refund_with_an_unknown_status_is_doubt(coinbase: ProviderBench) -> No
     attempt = refund_attempt(coinbase, 250)
     refund = REFUND | {"reason": attempt.attempt_id, "status": "TOMORROW"}
     assert look_up(coinbase, CHECKOUT | {"refunds": [refund]}, attempt) == InDoubt("unknown_status", "r1")
+
+
+@pytest.mark.parametrize(("status", "is_shown"), [("COMPLETED", True), ("PARTIALLY_REFUNDED", False)])
+def test_the_last_change_of_a_checkout_is_its_payment_until_a_refund_follows(
+    coinbase: ProviderBench, status: str, is_shown: bool
+) -> None:
+    outcome = look_up(coinbase, CHECKOUT | {"status": status})
+    assert isinstance(outcome, Approved)
+    assert outcome.at == (datetime(2026, 11, 23, 12, 1, tzinfo=UTC) if is_shown else None)

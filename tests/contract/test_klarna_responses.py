@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -303,3 +304,11 @@ def test_without_a_reference_nothing_was_created() -> None:
 def test_a_refund_of_a_payment_without_a_charge_is_a_bug() -> None:
     with gateway_that_gets(b"{}") as (gateway, _), pytest.raises(AssertionError, match="bug"):
         gateway.refund(replace(CHARGE, verb=Verb.REFUND))
+
+
+@pytest.mark.parametrize(("second", "is_shown"), [("2026-11-29T12:00:00.000Z", True), (None, False), ("soon", False)])
+def test_captured_money_has_the_time_of_the_last_capture(second: str | None, is_shown: bool) -> None:
+    captures = [{"captured_at": "2026-11-28T12:00:00.000Z"}, {"captured_at": second}]
+    outcome = outcome_of_order(CHARGE, order(status="CAPTURED", captured_amount=1000, captures=captures))
+    assert isinstance(outcome, Approved)
+    assert outcome.at == (datetime(2026, 11, 29, 12, tzinfo=UTC) if is_shown else None)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from domain.money import Money
-from domain.outcome import AmountMismatch, InDoubt
+from domain.outcome import AmountMismatch, Approved, InDoubt
 from domain.payment import Verb
 from gateways.base import AttemptRequest
 from gateways.paypal.responses import Order, Refund, outcome_of_order, outcome_of_refund
@@ -77,3 +78,29 @@ def test_an_unknown_status_is_doubt(verb: Verb, payments: dict[str, Any]) -> Non
 def test_an_unknown_status_of_a_refund_is_doubt(status: str | None) -> None:
     refund = Refund.parse({"id": "R1", "status": status, "amount": CAPTURE["amount"]})
     assert outcome_of_refund(refund, Money(1000, "EUR")) == InDoubt("unknown_status", "R1")
+
+
+@pytest.mark.parametrize(
+    ("times", "at"),
+    [
+        (["2026-11-28T12:00:00Z", "2026-11-29T12:00:00Z"], datetime(2026, 11, 29, 12, tzinfo=UTC)),
+        (["2026-19-28T12:00:00Z", "2026-11-29T12:00:00Z"], None),
+        ([None, "2026-11-29T12:00:00Z"], None),
+    ],
+)
+def test_captured_money_has_the_time_of_the_last_capture_or_none_if_one_is_unreadable(
+    times: list[str | None], at: datetime | None
+) -> None:
+    half = CAPTURE | {"status": "COMPLETED", "amount": {"value": "5.00", "currency_code": "EUR"}}
+    outcome = outcome_of_order(
+        order_with(captures=[half | {"create_time": each} for each in times]), attempt_of(Verb.CHARGE)
+    )
+    assert isinstance(outcome, Approved)
+    assert (outcome.captured, outcome.at) == (1000, at)
+
+
+def test_a_void_has_the_time_of_the_last_change() -> None:
+    ended = AUTHORIZATION | {"status": "VOIDED", "update_time": "2026-11-29T12:00:00Z"}
+    outcome = outcome_of_order(order_with(authorizations=[ended]), attempt_of(Verb.VOID))
+    assert isinstance(outcome, Approved)
+    assert (outcome.voided, outcome.at) == (True, datetime(2026, 11, 29, 12, tzinfo=UTC))

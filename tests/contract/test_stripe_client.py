@@ -54,6 +54,7 @@ def params(request: ReceivedRequest) -> dict[str, str]:
 CREATED = {"amount": "1000", "currency": "eur", **METADATA}
 CARD = {"payment_method": "pm_card_visa", "allowed_payment_method_types[0]": "card", "capture_method": "automatic"}
 INTENTS = "/v1/payment_intents"
+CHARGE_SHOWN = {"expand[0]": "latest_charge"}
 
 
 @pytest.mark.parametrize(
@@ -63,19 +64,19 @@ INTENTS = "/v1/payment_intents"
             charge(NEW),
             [
                 ("POST", INTENTS, "at_1-create-0", CREATED | CARD),
-                ("POST", f"{INTENTS}/pi_1/confirm", "at_1-confirm", {}),
+                ("POST", f"{INTENTS}/pi_1/confirm", "at_1-confirm", CHARGE_SHOWN),
             ],
         ),
         (
             charge(replace(NEW, verb=Verb.AUTHORIZE, retries=2)),
             [
                 ("POST", INTENTS, "at_1-create-2", CREATED | CARD | {"capture_method": "manual"}),
-                ("POST", f"{INTENTS}/pi_1/confirm", "at_1-confirm", {"expand[0]": "latest_charge"}),
+                ("POST", f"{INTENTS}/pi_1/confirm", "at_1-confirm", CHARGE_SHOWN),
             ],
         ),
         (
             charge(replace(ATTEMPT, is_off_session=True)),
-            [("POST", f"{INTENTS}/pi_1/confirm", "at_1-confirm", {"off_session": "true"})],
+            [("POST", f"{INTENTS}/pi_1/confirm", "at_1-confirm", CHARGE_SHOWN | {"off_session": "true"})],
         ),
         (
             lambda gateway: gateway.capture(replace(OPERATION, verb=Verb.CAPTURE)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -190,7 +191,7 @@ def test_disputes_without_an_intent_or_of_an_unknown_type_are_ignored(stripe_gat
 @pytest.mark.parametrize("status", [None, "invented"])
 def test_a_dispute_with_an_unknown_status_decides_nothing(status: str | None) -> None:
     dispute = {"id": "dp_1", "status": status, "amount": 1230, "currency": "eur", "payment_intent": "pi_1"}
-    read = DisputeWithMoney.parse(dispute | {"balance_transactions": [{"amount": -1230}]})
+    read = DisputeWithMoney.parse(dispute | {"balance_transactions": [{"amount": -1230, "created": 1}]})
     with pytest.raises(CallFailed, match="unknown_status"):
         shown_dispute(read)
 
@@ -198,7 +199,14 @@ def test_a_dispute_with_an_unknown_status_decides_nothing(status: str | None) ->
 def test_the_direction_of_the_transactions_says_what_is_withdrawn() -> None:
     """Their amounts are in the currency of the account's balance, which need not be that of the payment."""
     dispute = {"id": "dp_1", "status": "lost", "amount": 1230, "currency": "eur", "payment_intent": "pi_1"}
-    taken, back = {"amount": -1401}, {"amount": 1399}
-    for transactions, withdrawn in (([], 0), ([taken], 1230), ([taken, {"amount": 1401}], 0), ([back, taken], 1230)):
+    taken, back = {"amount": -1401, "created": 1}, {"amount": 1399, "created": 2}
+    for transactions, withdrawn in (
+        ([], 0),
+        ([taken], 1230),
+        ([taken, back | {"amount": 1401}], 0),
+        ([back, taken], 1230),
+    ):
         shown = shown_dispute(DisputeWithMoney.parse(dispute | {"balance_transactions": transactions}))
         assert (shown.withdrawn, shown.lost) == (withdrawn, withdrawn)
+        newest = max((each["created"] for each in transactions), default=None)
+        assert shown.at == (newest and datetime.fromtimestamp(newest, UTC))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -31,7 +32,14 @@ from .served import replying
 from .specifications import all_of
 
 INTENT = {"id": "pi_1", "status": "succeeded", "currency": "eur", "amount": 1000, "amount_received": 1000}
-REFUND = {"id": "re_1", "status": "succeeded", "currency": "eur", "amount": 1000, "metadata": {"attempt_id": "at_1"}}
+REFUND = {
+    "id": "re_1",
+    "status": "succeeded",
+    "currency": "eur",
+    "amount": 1000,
+    "created": 1_795_867_200,
+    "metadata": {"attempt_id": "at_1"},
+}
 
 
 def gateway_at(url: str) -> StripeGateway:
@@ -312,3 +320,41 @@ def test_an_event_with_a_time_out_of_range_is_looked_up_or_unreadable() -> None:
     }
     with pytest.raises(MalformedResponse):
         webhooks.read(json.dumps({"type": "charge.dispute.created", "data": {"object": dispute}}))
+
+
+@pytest.mark.parametrize(
+    ("method", "capture_method", "is_shown"),
+    [
+        ("card", "automatic", True),
+        ("card", "manual", False),
+        ("card", "of_tomorrow", False),
+        ("sepa_debit", "automatic", False),
+        ("of_tomorrow", "automatic", False),
+    ],
+)
+def test_a_charge_shows_when_money_was_taken_only_if_it_was_taken_at_once(
+    method: str, capture_method: str, is_shown: bool
+) -> None:
+    charge = {"created": 7, "payment_method_details": {"type": method}}
+    intent = INTENT | {"capture_method": capture_method, "created": 5}
+    named, shown = (outcome_of_intent(PaymentIntent.parse(intent | {"latest_charge": each})) for each in ("ch", charge))
+    assert isinstance(named, Approved)
+    assert isinstance(shown, Approved)
+    assert (named.at, shown.at) == (None, datetime.fromtimestamp(7, UTC) if is_shown else None)
+
+
+def test_held_money_has_the_time_of_its_charge_and_released_money_that_of_the_cancel() -> None:
+    held = INTENT | {"status": "requires_capture", "amount_capturable": 1000, "created": 5}
+    ended = INTENT | {"status": "canceled", "canceled_at": 9}
+    outcomes = [
+        outcome_of_intent(PaymentIntent.parse(each)) for each in (held | {"latest_charge": {"created": 7}}, ended)
+    ]
+    assert [outcome.at for outcome in outcomes if isinstance(outcome, Approved)] == [
+        datetime.fromtimestamp(7, UTC),
+        datetime.fromtimestamp(9, UTC),
+    ]
+
+
+def test_a_charge_without_its_time_is_malformed() -> None:
+    with pytest.raises(MalformedResponse):
+        PaymentIntent.parse(INTENT | {"latest_charge": {"payment_method_details": {"type": "card"}}})

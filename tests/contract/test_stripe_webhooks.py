@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -65,7 +66,7 @@ def payload(type: str, thing: Any) -> str:
 
 
 INTENT = {"object": "payment_intent", "id": "pi_1", "metadata": {"attempt_id": "at_1"}}
-REFUND = {"object": "refund", "id": "re_1", "payment_intent": "pi_1"}
+REFUND = {"object": "refund", "id": "re_1", "payment_intent": "pi_1", "created": 1}
 DISPUTE = {"object": "dispute", "id": "dp_1", "payment_intent": "pi_1"}
 MONEY = {"amount": 1000, "amount_received": 1000, "currency": "eur"}
 
@@ -98,6 +99,24 @@ def test_an_event_names_its_object_and_says_as_much_as_it_holds(
     type: str, thing: Any, event: WebhookEvent | None
 ) -> None:
     assert read(payload(type, thing)) == event
+
+
+@pytest.mark.parametrize(
+    ("type", "status", "is_shown"),
+    [
+        ("payment_intent.succeeded", "succeeded", True),
+        ("payment_intent.amount_capturable_updated", "requires_capture", True),
+        ("payment_intent.created", "succeeded", False),
+    ],
+)
+def test_an_event_that_tells_of_money_has_its_time(type: str, status: str, is_shown: bool) -> None:
+    money = MONEY | {"amount_capturable": 1000, "created": 5, "latest_charge": "ch_1"}
+    created = int(now().timestamp())
+    event = {"id": "evt_1", "type": type, "created": created, "data": {"object": INTENT | money | {"status": status}}}
+    found = read(json.dumps(event))
+    assert found is not None
+    assert isinstance(found.outcome, Approved)
+    assert found.outcome.at == (datetime.fromtimestamp(created, UTC) if is_shown else None)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ shown to a person."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -130,6 +131,9 @@ def test_money_that_comes_after_a_cancel_is_booked_and_shown_once(system: System
     assert shown["cash_balance"]["available"] == "12.30"
     assert (shown["cash_balance"]["user_id"], shown["actions"]) == ("ada", ["give_back", "close"])
     assert [moved["kind"] for moved in shown["movements"]] == ["unmatched_receipt"]
+    stripe = next(each for each in system.sandbox.state.providers if each.provider == "stripe")
+    came = stripe.account.cash_transactions[-1]["created"]
+    assert datetime.fromisoformat(shown["movements"][0]["moved_at"]).timestamp() == came
     assert system.get(f"/admin/attention/{entry.id}", caller="other").status_code == 404
     assert customer not in str(shown)
 

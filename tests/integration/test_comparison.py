@@ -348,6 +348,7 @@ def test_the_fee_of_a_charge_is_booked_once_and_is_no_part_of_its_amounts(system
     assert system.payment(payment_id).captured == AMOUNT
     shown = system.get(f"/{payment_id}").json["movements"][-1]
     assert (shown["kind"], shown["amount"], shown["currency"]) == ("fee", "-0.35", "EUR")
+    assert shown["moved_at"] < shown["booked_at"], "the fee has the time of the charge"
     assert read(system.engine, lambda connection: list(differences(connection))) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 from sqlalchemy import update
@@ -41,6 +42,35 @@ def test_a_charge_and_its_refunds_are_movements_with_the_provider_s_ids(system: 
     assert (charge.kind, charge.amount, charge.provider_id) == ("charge", AMOUNT, attempts[0].provider_reference)
     assert (refund.kind, refund.amount, refund.provider_id) == ("refund", -500, attempts[1].provider_reference)
     assert {(row.provider, row.currency, row.source) for row in (charge, refund)} == {("stripe", "EUR", "worker")}
+
+
+def test_movements_have_the_provider_s_time_beside_ours(system: System) -> None:
+    system.sandbox.state.clock.advance(30)
+    payment_id = system.pay()
+    system.run_until_idle()
+    system.request(f"/{payment_id}/refunds", {"amount": "5.00"}, Idempotency_Key="part")
+    system.run_until_idle()
+    rows, shown = system.rows(movements), system.get(f"/{payment_id}").json["movements"]
+    ledger = [int(row.at) for row in system.sandbox.state.ledger.movements]
+    assert [int(row.moved_at.timestamp()) for row in rows] == ledger
+    assert all(row.booked_at < row.moved_at for row in rows), "the provider's clock is ahead of ours"
+    assert [datetime.fromisoformat(each["moved_at"]) for each in shown] == [row.moved_at for row in rows]
+
+
+def test_a_capture_of_a_hold_has_the_time_of_the_event_that_tells_of_it(system: System) -> None:
+    payment_id = system.pay(capture=False)
+    system.run_until_idle()
+    reference = system.reference(payment_id)
+    system.sandbox.state.clock.advance(3600)
+    system.provider.call("POST", f"/v1/payment_intents/{reference}/capture", {"amount_to_capture": "1000"})
+    system.deliver_and_run(system.provider.event("payment_intent.succeeded", reference))
+    times = {row.kind: row.moved_at for row in system.rows(movements)}
+    ledger = {row.kind: int(row.at) for row in system.sandbox.state.ledger.movements}
+    assert {kind: int(at.timestamp()) for kind, at in times.items() if at} == {
+        "authorization": ledger["authorization"],
+        "capture": ledger["capture"],
+    }
+    assert times["release"] is None, "Stripe shows no time of what a capture releases"
 
 
 def test_an_authorization_is_captured_in_part_and_the_rest_is_released(system: System) -> None:

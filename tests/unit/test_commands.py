@@ -32,6 +32,7 @@ from stack.process import free_port
 from worker import runtime as process_runtime
 from worker.commands.group import payments
 from worker.commands.open_runtime import database_name
+from worker.commands.payments import print_movements
 from worker.configuration_page import variables
 from worker.settings import load_settings
 
@@ -194,6 +195,15 @@ def test_a_payment_is_shown_with_what_happens_next(run: Run, sqlite_url: str) ->
     assert "credit_card by stripe" in lines[2]
     assert lines.index("attempts") < lines.index("movements") < lines.index("timeline") < lines.index("next")
     assert lines[-1].endswith("charge 1 is sent to the provider")
+
+
+def test_a_movement_is_shown_with_our_time_and_that_of_its_provider(capsys: pytest.CaptureFixture[str]) -> None:
+    booked = {"booked_at": "2026-11-28T12:00:05.000Z", "kind": "charge", "amount": "24.90", "currency": "EUR"}
+    times = ("2026-11-28T12:00:00.000Z", None)
+    print_movements([booked | {"provider_reference": "pi_1", "moved_at": moved_at} for moved_at in times])
+    shown, without = capsys.readouterr().out.splitlines()[1:]
+    assert shown.endswith("pi_1  moved 2026-11-28 12:00:00.000Z")
+    assert without.endswith("pi_1")
 
 
 def test_what_needs_a_person_is_listed_shown_and_decided(run: Run, sqlite_url: str) -> None:

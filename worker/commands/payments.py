@@ -58,9 +58,13 @@ def print_movements(movements: list[dict[str, Any]]) -> None:
     click.echo("movements")
     for moved in movements:
         amount = f"{moved['amount']:>10} {moved['currency']}"
-        click.echo(
-            f"  {moved['booked_at'].replace('T', ' ')}  {moved['kind']:<24}  {amount}  {moved['provider_reference']}"
-        )
+        moved_at = f"  moved {_spaced(moved['moved_at'])}" if moved["moved_at"] else ""
+        booked = f"{_spaced(moved['booked_at'])}  {moved['kind']:<24}"
+        click.echo(f"  {booked}  {amount}  {moved['provider_reference']}{moved_at}")
+
+
+def _spaced(instant: str) -> str:
+    return instant.replace("T", " ")
 
 
 def _read_payment(
