@@ -395,8 +395,10 @@ def test_a_reopened_charge_whose_money_is_there_after_all_is_left_to_a_person_wh
     intent.body.update({"status": "succeeded", "amount_received": AMOUNT, "last_payment_error": None})
     again = system.provider.event("payment_intent.succeeded", system.reference(payment_id)) | {"id": "evt_after_all"}
     assert system.deliver_and_run(again).status == "applied"
-    [entry] = system.rows(attention, attention.c.closed_at.is_(None))
-    assert (entry.reason, system.state(payment_id)) == ("charge_contradicting", "reversed")
+    entries = system.rows(attention, attention.c.closed_at.is_(None))
+    assert [entry.reason for entry in entries] == ["charge_contradicting"]
+    [entry] = entries
+    assert system.state(payment_id) == "reversed"
     assert reopen(system, entry, "lost once more").status_code == 409
     body = {"action": "accept", "note": "it is in the dashboard"}
     resolved = system.post(f"/admin/attention/{entry.id}/resolve", body, caller="operator", Idempotency_Key="accept")
