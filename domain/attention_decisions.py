@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from domain.attention import HELD, LONG_DOUBT, OPENED_BY, Reason, taken_twice
 from domain.backoff import NOT_SENT_TRIES
+from domain.booking import OTHER_AMOUNT
 from domain.capture_void_refund import ALREADY_CAPTURED
-from domain.charging import OTHER_AMOUNT
 from domain.decision import CloseAttention, Decision, DecisionContext, OpenAttention, SaveCase
 from domain.dunning import MOST_UNSENT
 from domain.movement import MovementKind, amounts_after

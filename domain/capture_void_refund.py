@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from domain.allowed_operations import RELEASED
-from domain.charging import (
+from domain.booking import (
     OTHER_AMOUNT,
     book_approval,
     book_capture,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from domain.charging import OTHER_AMOUNT
+from domain.booking import OTHER_AMOUNT
 from domain.money import Money
 from domain.outcome import AmountMismatch, Approved, Outcome
 from domain.payment import Verb

@@ -4,7 +4,7 @@ A look-up also ends what a capture or a void has begun: the worker that should h
 
 from __future__ import annotations
 
-from domain.charging import EXPIRED, NOT_SENT, REFUSED
+from domain.booking import EXPIRED, NOT_SENT, REFUSED
 from domain.outcome import Approved, CustomerApproved, Declined, Outcome
 from domain.payment import Verb
 from gateways.afterpay import requests as bodies
