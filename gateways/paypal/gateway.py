@@ -5,15 +5,13 @@ Sources: PayPal's Orders v2 and Payments v2 (OpenAPI), developer.paypal.com, rea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from cryptography import x509
 
-from domain.comparison import ShownFee, ShownRefund
-from domain.disputes import SHOWN_BY_DISPUTE, ShownDispute
+from domain.disputes import SHOWN_BY_DISPUTE
 from domain.outcome import AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
 from domain.payment import Verb
 from gateways.base import (
@@ -24,18 +22,15 @@ from gateways.base import (
     VerifiedWebhook,
     WebhookEvent,
 )
-from gateways.failures import CallFailed, FailureKind, MalformedResponse
+from gateways.failures import CallFailed, MalformedResponse
 from gateways.json_api import JsonApi, ProviderResponse, looked_up, segment
 from gateways.paypal.certificates import PAYPAL_HOSTS, Certificates, paypal_place, sandbox_place
 from gateways.paypal.client import PayPalClient
-from gateways.paypal.disputes import Dispute, DisputedCapture, DisputeList, refunds_shown_by, shown_dispute
 from gateways.paypal.errors import SEND_BACK, is_missing, issue_of, outcome_of_refusal
-from gateways.paypal.fees import OrderWithFees, shown_fees
+from gateways.paypal.readings import REFUNDS, PayPalReadings, noted
 from gateways.paypal.requests import (
     DecimalsNotSupported,
     capture_request,
-    events_query,
-    next_query,
     order_request,
     pay_request,
     refund_request,
@@ -61,41 +56,18 @@ from gateways.paypal.responses import (
     waiting_for_buyer,
 )
 from gateways.paypal.token import AccessToken, TokenUnavailable
-from gateways.paypal.webhooks import EventPage, Webhooks, listed, read_event
-from gateways.shown_refunds import note_refunds
+from gateways.paypal.webhooks import Webhooks, read_event
 
-_ORDERS, _REFUNDS, _DISPUTES = "/v2/checkout/orders", "/v2/payments/refunds", "/v1/customer/disputes"
 BASES = {"sandbox": "https://api-m.sandbox.paypal.com", "live": "https://api-m.paypal.com"}
 
 _ActOnOrder = Callable[[AttemptRequest, Order], Outcome]
 
 
-class _NotPermitted(CallFailed):
-    """PayPal does not let these credentials read an object."""
-
-
-def _shown_refunds(order: Order, in_disputes: frozenset[str] = frozenset()) -> list[ShownRefund]:
-    return [ShownRefund(made.id, _outcome_of(made, in_disputes), made.invoice_id) for made in order.refunds]
-
-
-def _outcome_of(refund: Refund, in_disputes: frozenset[str]) -> Outcome:
-    return Declined(refund.id, SHOWN_BY_DISPUTE) if refund.id in in_disputes else outcome_of_refund(refund)
-
-
-def _noted(order: Order) -> Order:
-    note_refunds(order.id, lambda: _shown_refunds(order))
-    return order
-
-
-class PayPalGateway:
+class PayPalGateway(PayPalReadings):
     """PayPal's gateway, with one pooled session per process. The id of each call belongs to the attempt."""
 
     provider = "paypal"
     region: str | None = None
-    # "The range must be in the last 30 days" (developer.paypal.com, Webhooks Events dashboard, read 2026-11-28).
-    events_kept = timedelta(days=30)
-    # Not documented. PayPal's other list, of transactions, shows each within three hours (Transaction Search v1).
-    events_late = timedelta(hours=3)
 
     def __init__(
         self,
@@ -111,7 +83,7 @@ class PayPalGateway:
     ) -> None:
         # A 403 of PayPal is about what a call does, or the buyer's account.
         api = JsonApi(base, read_seconds, refusals=(401,))
-        self._client = PayPalClient(api, AccessToken(api, client_id, client_secret, tokens, read_seconds))
+        super().__init__(PayPalClient(api, AccessToken(api, client_id, client_secret, tokens, read_seconds)))
         self._api_url = api_url.rstrip("/")
         self._webhook_id = webhook_id
         # Only a simulated PayPal may publish its own certificates, and live credentials never go to one.
@@ -249,7 +221,7 @@ class PayPalGateway:
                 return outcome_of_missing(reference)
             if not response.is_good:
                 return NotSent(issue_of(response), reference=reference)
-            order = _noted(read_order(response.body, reference))
+            order = noted(read_order(response.body, reference))
             return doubt_about_payments(order) or act(attempt, order)
         except DecimalsNotSupported:
             return NotSent("decimals_not_supported", is_retryable=False, reference=reference)
@@ -315,13 +287,13 @@ class PayPalGateway:
             return waiting_for_buyer(reference, None)
         if not response.is_good:
             return InDoubt(issue_of(response), reference)
-        order = _noted(read_order(response.body, reference))
+        order = noted(read_order(response.body, reference))
         return (outcome_of_closing if attempt.verb is Verb.VOID else outcome_of_order)(order, attempt)
 
     def _retrieve_refund(self, attempt: AttemptRequest) -> Outcome:
         if attempt.reference is None:
             return self._find_refund(attempt)
-        response = self._client.get(f"{_REFUNDS}/{segment(attempt.reference)}")
+        response = self._client.get(f"{REFUNDS}/{segment(attempt.reference)}")
         if not response.is_good:
             return InDoubt(issue_of(response), attempt.reference)
         refund = Refund.parse(response.body)
@@ -336,7 +308,7 @@ class PayPalGateway:
         response = self._get_order(attempt.charged_reference)
         if not response.is_good:
             return InDoubt(issue_of(response))
-        order = _noted(read_order(response.body, attempt.charged_reference))
+        order = noted(read_order(response.body, attempt.charged_reference))
         made = made_by(attempt.attempt_id, order.refunds)
         if made is not None:
             return outcome_of_refund(made, attempt.money)
@@ -350,111 +322,3 @@ class PayPalGateway:
             # Others have given everything back, so that no repeat of our call could succeed.
             return NotSent("fully_refunded", is_retryable=False)
         return NotSent("not_created")
-
-    def refunds_of(self, charge: AttemptRequest) -> list[ShownRefund]:
-        """Return the refunds of an order, whoever made them."""
-        try:
-            response = self._get_order(charge.charged_reference)
-            if not response.is_good:
-                raise GatewayError(issue_of(response))
-            order = read_order(response.body, charge.charged_reference)
-            return _shown_refunds(order, self._refunds_in_disputes(order))
-        except CallFailed as failure:
-            raise GatewayError(failure.reason) from None
-
-    def events(self, after: datetime, until: datetime) -> Iterator[list[VerifiedWebhook]]:
-        """Yield the events that were to be sent to the app's webhooks."""
-        query: dict[str, str] | None = events_query(after, until)
-        try:
-            while query is not None:
-                response = self._client.get("/v1/notifications/webhooks-events", query)
-                if not response.is_good:
-                    raise GatewayError(issue_of(response))
-                page = EventPage.parse(response.body)
-                yield listed(page.events)
-                # A page without events is the last one, whatever its links say.
-                following = next_query(page.link("next")) if page.events else None
-                if following == query:
-                    raise MalformedResponse("EventPage.links")
-                query = following
-        except CallFailed as failure:
-            raise GatewayError(failure.reason) from None
-
-    def fees_of(self, charge: AttemptRequest) -> list[ShownFee]:
-        """Return the fees of an order's captures."""
-        try:
-            order = self._get_good(f"{_ORDERS}/{segment(charge.charged_reference)}")
-            return shown_fees(OrderWithFees.parse(order))
-        except CallFailed as failure:
-            raise GatewayError(failure.reason) from None
-
-    # --- disputes ---
-
-    def read_dispute(self, reference: str) -> ShownDispute:
-        """Return a dispute as it stands, about the order of the capture that it names."""
-        try:
-            dispute = Dispute.parse(self._get_good(f"{_DISPUTES}/{segment(reference)}"))
-            capture = self._read_capture(dispute.capture_id)
-            order_id = capture.order_id if dispute.debits else None
-            order = read_order(self._get_good(f"{_ORDERS}/{segment(order_id)}"), order_id) if order_id else None
-            return shown_dispute(dispute, capture, order.refunds if order else ())
-        except CallFailed as failure:
-            raise GatewayError(failure.reason) from None
-
-    def disputes_of(self, charge: AttemptRequest) -> list[ShownDispute]:
-        """Return every dispute about the captures of an order."""
-        reference = charge.charged_reference
-        try:
-            order = read_order(self._get_good(f"{_ORDERS}/{segment(reference)}"), reference)
-            found = self._dispute_ids(order)
-        except CallFailed as failure:
-            raise GatewayError(failure.reason) from None
-        return [self.read_dispute(dispute_id) for dispute_id in found]
-
-    def reversed_charge(self, reference: str) -> str:
-        """Return the order of the capture from which PayPal itself has made a refund."""
-        try:
-            refund = Refund.parse(self._get_good(f"{_REFUNDS}/{segment(reference)}"))
-            if refund.id_above is None:
-                raise MalformedResponse("Refund.links")
-            return self._read_capture(refund.id_above).charge_reference
-        except CallFailed as failure:
-            raise GatewayError(failure.reason) from None
-
-    def _dispute_ids(self, order: Order) -> list[str]:
-        of_capture = f"{_DISPUTES}?disputed_transaction_id="
-        pages = [self._get_good(of_capture + segment(made.id)) for made in order.captures]
-        return [dispute.dispute_id for page in pages for dispute in DisputeList.parse(page).items or ()]
-
-    def _refunds_in_disputes(self, order: Order) -> frozenset[str]:
-        """Return the ids of the order's refunds whose money its disputes show too. Raises CallFailed.
-
-        Without the permission to read disputes nobody books them either."""
-        if not any(made.is_made_elsewhere for made in order.refunds):
-            return frozenset()
-        try:
-            pages = [self._get_good(f"{_DISPUTES}/{segment(dispute_id)}") for dispute_id in self._dispute_ids(order)]
-        except _NotPermitted:
-            return frozenset()
-        return refunds_shown_by([Dispute.parse(page) for page in pages], order.refunds)
-
-    def _order_of(self, refund: Refund, attempt: AttemptRequest) -> Order:
-        """Return the order of a refund's capture. A payment may have several: a returned one is collected again."""
-        above = refund.id_above
-        order_id = self._read_capture(above).charge_reference if above else attempt.charged_reference
-        return read_order(self._get_good(f"{_ORDERS}/{segment(order_id)}"), order_id)
-
-    def _read_capture(self, capture_id: str) -> DisputedCapture:
-        return DisputedCapture.parse(self._get_good(f"/v2/payments/captures/{segment(capture_id)}"))
-
-    def _get_good(self, path: str) -> Any:
-        """Return the body of an object. Raises CallFailed, also where PayPal refuses to show it."""
-        response = self._client.get(path)
-        if response.status == 403:
-            raise _NotPermitted(issue_of(response), FailureKind.UNKNOWN)
-        if not response.is_good:
-            raise CallFailed(issue_of(response), FailureKind.UNKNOWN)
-        return response.body
-
-    def _get_order(self, reference: str) -> ProviderResponse:
-        return self._client.get(f"{_ORDERS}/{segment(reference)}")
