@@ -66,7 +66,8 @@ def _assess(change: Change, locked: Row[Any]) -> FraudDecision | None:
         "at": change.now,
     }
     if not insert_new(change.connection, assessments, stored):
-        return FraudDecision.APPROVE  # assessed before, and approved by an operator since
+        # Assessed before: it waited in an outage, which counts no try, or an operator has approved it since.
+        return _stored_decision(change, locked)
     command = stopping_command(assessment.decision)
     if command is None:
         return assessment.decision

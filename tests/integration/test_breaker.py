@@ -7,7 +7,10 @@ from dataclasses import replace
 import pytest
 
 from domain.breaker import BreakerPolicy
-from models.tables import breakers, events, payments
+from domain.fraud import FraudDecision
+from domain.outcome import Outcome
+from gateways.base import AttemptRequest, SaveReference
+from models.tables import assessments, breakers, events, payments
 from tests.system import AMOUNT, System
 
 pytestmark = pytest.mark.postgres
@@ -102,6 +105,29 @@ def test_a_charge_waits_for_a_provider_no_longer_than_an_hour(system: System) ->
     system.provider.heal()
     system.advance(hours=1)
     assert system.provider.movements() == []
+
+
+def test_a_charge_that_waited_in_an_outage_is_verified_all_the_same(system: System) -> None:
+    _fail_payments(system, 3)
+    verified: list[bool] = []
+    charge = system.gateway.charge
+
+    def watched(attempt: AttemptRequest, save_reference: SaveReference) -> Outcome:
+        verified.append(attempt.wants_authentication)
+        return charge(attempt, save_reference)
+
+    system.gateway.charge = watched  # type: ignore[method-assign]
+    payment_id = system.pay("large", amount="6000.00")
+    system.run_until_idle()
+    assert (system.state(payment_id), verified) == ("accepted", [])
+    [assessment] = system.rows(assessments, assessments.c.payment_id == payment_id)
+    assert assessment.decision == FraudDecision.VERIFY
+
+    system.provider.heal()
+    for _ in range(12):
+        system.advance(seconds=10)
+    assert verified.count(True) == 1
+    assert system.state(payment_id) == "captured"
 
 
 def test_a_success_resets_the_count_of_failures(system: System) -> None:
