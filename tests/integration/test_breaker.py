@@ -10,8 +10,9 @@ from domain.breaker import BreakerPolicy
 from domain.fraud import FraudDecision
 from domain.outcome import Outcome
 from gateways.base import AttemptRequest, SaveReference
-from models.tables import assessments, breakers, events, payments
-from tests.system import AMOUNT, System
+from models.tables import assessments, attention, breakers, events, payments
+from stack.process import free_port
+from tests.system import AMOUNT, System, stripe_gateway
 
 pytestmark = pytest.mark.postgres
 BREAKER = BreakerPolicy(failures=3)
@@ -128,6 +129,35 @@ def test_a_charge_that_waited_in_an_outage_is_verified_all_the_same(system: Syst
         system.advance(seconds=10)
     assert verified.count(True) == 1
     assert system.state(payment_id) == "captured"
+
+
+@pytest.mark.parametrize("operation", ["capture", "cancel", "refunds"])
+def test_an_operation_that_waits_in_a_long_outage_is_shown_to_a_person(system: System, operation: str) -> None:
+    payment_id = system.pay(capture=operation == "refunds")
+    system.run_until_idle()
+    system.runtime.gateways["stripe"] = stripe_gateway(f"http://127.0.0.1:{free_port()}")
+    system.request(f"/{payment_id}/{operation}", Idempotency_Key="once")
+    for _ in range(55):
+        system.advance(minutes=1)
+    assert system.rows(attention) == []
+    for _ in range(20):
+        system.advance(minutes=1)
+    [entry] = system.rows(attention)
+    assert (entry.reason, entry.amount, entry.closed_at) == ("operation_unsent", AMOUNT, None)
+    assert _resolve(system, entry.id, "close") == 409
+
+    system.runtime.gateways["stripe"] = system.gateway
+    assert _resolve(system, entry.id, "look_again") == 202
+    system.advance(minutes=2)
+    assert system.attempts(payment_id)[-1].status == "succeeded"
+    [entry] = system.rows(attention)
+    assert entry.closed_at is not None
+
+
+def _resolve(system: System, entry_id: str, action: str) -> int:
+    body = {"action": action, "note": "asked the provider"}
+    path = f"/admin/attention/{entry_id}/resolve"
+    return system.post(path, body, caller="operator", Idempotency_Key=action).status_code
 
 
 def test_a_success_resets_the_count_of_failures(system: System) -> None:
