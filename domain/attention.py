@@ -181,6 +181,4 @@ def require_closable(reason: Reason, stake: Stake, *, is_written_off: bool) -> N
         case Reason.DOUBT if stake.is_in_doubt:
             raise Conflict("only the provider can end the doubt; look_again asks it now")
         case Reason.OPERATION_UNSENT if stake.is_unsent:
-            raise Conflict(
-                "it is sent once the provider responds, and this entry ends then; look_again sends it now"
-            )
+            raise Conflict("it is sent once the provider responds, and this entry ends then; look_again sends it now")

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, case, func, or_, select
 
-from domain.claiming import Screening, screening_of
+from domain.claiming import Screening, has_waited_unsent, screening_of
 from domain.fraud import RULE_SET, FraudDecision, Signals, assess, stopping_command
 from domain.invoice import reason_to_stop_dunning
 from domain.money import Money
@@ -26,7 +26,10 @@ from tasks.dunning import OTHER_COLLECTION_PAUSE
 def screen(change: Change, locked: Row[Any]) -> FraudDecision | None:
     """Return what the fraud rules say of the locked attempt's payment, or None if it must not be sent now.
 
-    A payment is assessed once. A dunning retry is not assessed again, but its debt must still be owed."""
+    A payment is assessed once. A dunning retry is not assessed again, but its debt must still be owed, and so must that
+    of any charge that had to wait."""
+    if _has_waited(locked) and not _is_still_owed(change, locked):
+        return None
     was_begun = bool(locked.attempt_claims or locked.attempt_retries or locked.attempt_provider_reference)
     match screening_of(State(locked.state), was_begun=was_begun):
         case Screening.DEBT:
@@ -37,9 +40,15 @@ def screen(change: Change, locked: Row[Any]) -> FraudDecision | None:
             return _stored_decision(change, locked)
 
 
+def _has_waited(locked: Row[Any]) -> bool:
+    is_known = locked.attempt_provider_reference is not None
+    waited = (locked.attempt_retries, locked.attempt_waiting_since)
+    return has_waited_unsent(State(locked.state), *waited, is_known=is_known)
+
+
 def _is_still_owed(change: Change, locked: Row[Any]) -> bool:
     position = invoice_position(change.connection, locked.invoice_id, locked.application)
-    if position.live_payment is not None:
+    if position.live_payment not in (None, locked.id):
         postpone(change.connection, locked.attempt_id, change.now + OTHER_COLLECTION_PAUSE)
         return False
     is_canceled = is_subscription_canceled(change.connection, locked)

@@ -12,7 +12,7 @@ from domain.outcome import Outcome
 from gateways.base import AttemptRequest, SaveReference
 from models.tables import assessments, attention, breakers, events, payments
 from stack.process import free_port
-from tests.system import AMOUNT, System, stripe_gateway
+from tests.system import AMOUNT, INSUFFICIENT_FUNDS, System, stripe_gateway
 
 pytestmark = pytest.mark.postgres
 BREAKER = BreakerPolicy(failures=3)
@@ -129,6 +129,33 @@ def test_a_charge_that_waited_in_an_outage_is_verified_all_the_same(system: Syst
         system.advance(seconds=10)
     assert verified.count(True) == 1
     assert system.state(payment_id) == "captured"
+
+
+@pytest.mark.parametrize("charge", ["first", "retry"])
+def test_a_charge_that_waits_in_an_outage_is_not_sent_once_its_invoice_is_paid(system: System, charge: str) -> None:
+    is_retry = charge == "retry"
+    dunned = system.provider.scripted_card("insufficient_funds", "success")
+    waiting = system.subscribe("inv", dunned) if is_retry else ""
+    other = system.pay("inv", INSUFFICIENT_FUNDS)
+    system.run_until_idle()
+    _fail_payments(system, 3)
+    if is_retry:
+        system.advance(days=3, minutes=1)
+    else:
+        waiting = system.pay("inv")
+        system.run_until_idle()
+    assert (system.state(waiting), system.state(other)) == ("accepted", "declined")
+
+    first = system.reference(other)
+    system.provider.call("POST", f"/v1/payment_intents/{first}/confirm", {"payment_method": "pm_card_visa"})
+    system.deliver_and_run(system.provider.event("payment_intent.succeeded", first))
+    assert system.state(other) == "captured"
+    system.provider.heal()
+    for _ in range(12):
+        system.advance(seconds=10)
+    assert system.state(waiting) == "canceled"
+    assert system.get("/invoices/inv").json["collected_amount"] == "12.30"
+    assert not is_retry or system.subscription_status() == "active"
 
 
 @pytest.mark.parametrize("operation", ["capture", "cancel", "refunds"])
