@@ -46,19 +46,16 @@ def next_look_up(state: State, verb: Verb, status: AttemptStatus, planned_at: da
     return planned_at if status in UNFINISHED or is_holding else None
 
 
-def has_waited_unsent(state: State, retries: int, waiting_since: datetime | None, *, is_known: bool) -> bool:
+def has_waited_unsent(state: State, retries: int, waiting_since: datetime | None) -> bool:
     """Tell whether a charge was refused before, or its provider was down, so that its debt may have ended meanwhile.
 
-    One that the provider knows is not simply left out: an earlier call may still be running there.
-
     >>> noon = datetime(2026, 11, 28, 12)
-    >>> has_waited_unsent(State.ACCEPTED, 0, noon, is_known=False)
+    >>> has_waited_unsent(State.ACCEPTED, 0, noon)
     True
-    >>> has_waited_unsent(State.ACCEPTED, 0, None, is_known=False)
+    >>> has_waited_unsent(State.ACCEPTED, 0, None)
     False
     """
-    has_waited = retries > 0 or waiting_since is not None
-    return state is State.ACCEPTED and has_waited and not is_known
+    return state is State.ACCEPTED and (retries > 0 or waiting_since is not None)
 
 
 class Screening(StrEnum):

@@ -8,13 +8,15 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, case, func, or_, select
 
+from domain.booking import NOT_SENT
 from domain.claiming import Screening, has_waited_unsent, screening_of
+from domain.commands import ChargeWithdrawn
 from domain.fraud import RULE_SET, FraudDecision, Signals, assess, stopping_command
 from domain.invoice import reason_to_stop_dunning
 from domain.money import Money
-from domain.payment import State
+from domain.payment import State, Verb
 from models import transition
-from models.attempts import postpone
+from models.attempts import add_attempt, postpone
 from models.change import Change
 from models.queries import invoice_position
 from models.session import insert_new
@@ -41,9 +43,7 @@ def screen(change: Change, locked: Row[Any]) -> FraudDecision | None:
 
 
 def _has_waited(locked: Row[Any]) -> bool:
-    is_known = locked.attempt_provider_reference is not None
-    waited = (locked.attempt_retries, locked.attempt_waiting_since)
-    return has_waited_unsent(State(locked.state), *waited, is_known=is_known)
+    return has_waited_unsent(State(locked.state), locked.attempt_retries, locked.attempt_waiting_since)
 
 
 def _is_still_owed(change: Change, locked: Row[Any]) -> bool:
@@ -55,7 +55,12 @@ def _is_still_owed(change: Change, locked: Row[Any]) -> bool:
     stop = reason_to_stop_dunning(position, locked.amount, is_subscription_canceled=is_canceled)
     if stop is None:
         return True
-    transition.apply_to_payment(change, locked.id, stop)
+    if _has_waited(locked) and locked.attempt_provider_reference is not None:
+        # An earlier call may still be running: only a canceled object can never be charged.
+        transition.apply(change, locked, ChargeWithdrawn())
+        add_attempt(change, locked, Verb.VOID, locked.amount, reason=NOT_SENT)
+    else:
+        transition.apply_to_payment(change, locked.id, stop)
     return False
 
 

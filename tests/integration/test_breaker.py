@@ -131,14 +131,17 @@ def test_a_charge_that_waited_in_an_outage_is_verified_all_the_same(system: Syst
     assert system.state(payment_id) == "captured"
 
 
+@pytest.mark.parametrize("call", [CREATE, "payment_intents.confirm"])
 @pytest.mark.parametrize("charge", ["first", "retry"])
-def test_a_charge_that_waits_in_an_outage_is_not_sent_once_its_invoice_is_paid(system: System, charge: str) -> None:
+def test_a_charge_that_waits_unsent_is_not_sent_once_its_invoice_is_paid(
+    system: System, charge: str, call: str
+) -> None:
     is_retry = charge == "retry"
     dunned = system.provider.scripted_card("insufficient_funds", "success")
     waiting = system.subscribe("inv", dunned) if is_retry else ""
     other = system.pay("inv", INSUFFICIENT_FUNDS)
     system.run_until_idle()
-    _fail_payments(system, 3)
+    system.provider.fail(call, "rate_limit", times=None)
     if is_retry:
         system.advance(days=3, minutes=1)
     else:
@@ -146,15 +149,17 @@ def test_a_charge_that_waits_in_an_outage_is_not_sent_once_its_invoice_is_paid(s
         system.run_until_idle()
     assert (system.state(waiting), system.state(other)) == ("accepted", "declined")
 
+    system.provider.heal()
     first = system.reference(other)
     system.provider.call("POST", f"/v1/payment_intents/{first}/confirm", {"payment_method": "pm_card_visa"})
     system.deliver_and_run(system.provider.event("payment_intent.succeeded", first))
     assert system.state(other) == "captured"
-    system.provider.heal()
     for _ in range(12):
         system.advance(seconds=10)
-    assert system.state(waiting) == "canceled"
+    system.advance(hours=1)
+    assert system.state(waiting) == ("failed" if not is_retry and call != CREATE else "canceled")
     assert system.get("/invoices/inv").json["collected_amount"] == "12.30"
+    assert system.provider.movements() == [("charge", AMOUNT)]
     assert not is_retry or system.subscription_status() == "active"
 
 
