@@ -31,6 +31,7 @@ class Reason(StrEnum):
     CREDENTIALS_REFUSED = "credentials_refused"  # a provider does not accept our key
     UNMATCHED_RECEIPT = "unmatched_receipt"  # a customer's money fits no payment
     RETRY_UNSENT = "retry_unsent"  # for more than a day no issuer could be asked to pay a subscription
+    OPERATION_UNSENT = "operation_unsent"  # for more than an hour a provider is down that is to capture, void or refund
     FAILING_ROW = "failing_row"  # a bug of our own stops a task again and again
 
 
@@ -64,6 +65,7 @@ ACTIONS: dict[Reason, tuple[Action, ...]] = {
     Reason.CREDENTIALS_REFUSED: (Action.LOOK_AGAIN, Action.CLOSE),
     Reason.UNMATCHED_RECEIPT: (Action.GIVE_BACK, Action.CLOSE),
     Reason.RETRY_UNSENT: (Action.CLOSE,),
+    Reason.OPERATION_UNSENT: (Action.LOOK_AGAIN, Action.CLOSE),
     Reason.FAILING_ROW: (Action.LOOK_AGAIN, Action.CLOSE),
 }
 # An entry with one of these reasons may be closed although money is left to move: a person gives it back elsewhere.
@@ -120,13 +122,14 @@ def require_writable_off(reason: Reason) -> None:
 @dataclass(frozen=True, slots=True)
 class Stake:
     """What of a payment decides whether its entry may be closed. Amounts in minor units. `is_in_doubt`: whether the
-    outcome of one of its attempts is unknown."""
+    outcome of one of its attempts is unknown. `is_unsent`: whether a capture, void or refund waits to be sent."""
 
     state: State
     captured: int
     received: int
     duplicated: int
     is_in_doubt: bool = False
+    is_unsent: bool = False
 
 
 def taken_twice(duplicated: int, received: int, captured: int) -> int:
@@ -177,3 +180,5 @@ def require_closable(reason: Reason, stake: Stake, *, is_written_off: bool) -> N
             )
         case Reason.DOUBT if stake.is_in_doubt:
             raise Conflict("only the provider can end the doubt; look_again asks it now")
+        case Reason.OPERATION_UNSENT if stake.is_unsent:
+            raise Conflict("it is sent once the provider responds, and this entry ends then; look_again sends it now")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from domain.attention import HELD, LONG_DOUBT, OPENED_BY, Reason, taken_twice
-from domain.backoff import NOT_SENT_TRIES
+from domain.backoff import LONGEST_OUTAGE, NOT_SENT_TRIES
 from domain.booking import OTHER_AMOUNT
 from domain.capture_void_refund import ALREADY_CAPTURED
 from domain.decision import CloseAttention, Decision, DecisionContext, OpenAttention, SaveCase
@@ -24,6 +24,8 @@ from domain.payment import (
     Verb,
 )
 
+# They name an attempt each, and add up what these are about.
+_ADDING = (Reason.DOUBT, Reason.OPERATION_UNSENT)
 _REFUSED = {Verb.VOID: Reason.VOID_REFUSED, Verb.CAPTURE: Reason.CAPTURE_REFUSED}
 
 
@@ -43,11 +45,13 @@ def _opened(context: DecisionContext, decision: Decision) -> Iterator[OpenAttent
         reason = Reason.VOID_REFUSED
     if reason is None and _is_long_doubt(context, decision):
         reason = Reason.DOUBT
+    if reason is None and _is_long_unsent(context, decision):
+        reason = Reason.OPERATION_UNSENT
     if reason is None and any(case.unsent == MOST_UNSENT for case in _saved_cases(decision)):
         reason = Reason.RETRY_UNSENT
     if reason is not None:
         at_stake = _at_stake(context, decision, reason)
-        yield OpenAttention(reason, at_stake, _detail(context, decision), adds=reason is Reason.DOUBT)
+        yield OpenAttention(reason, at_stake, _detail(context, decision), adds=reason in _ADDING)
 
 
 def _detail(context: DecisionContext, decision: Decision) -> dict[str, str | int]:
@@ -98,6 +102,15 @@ def _is_long_doubt(context: DecisionContext, decision: Decision) -> bool:
     return context.now - since >= LONG_DOUBT
 
 
+def _is_long_unsent(context: DecisionContext, decision: Decision) -> bool:
+    """Tell whether a capture, void or refund waits for a provider that is down. A charge does not wait so long."""
+    attempt = context.given_attempt
+    if attempt is None or attempt.verb.is_collecting or decision.attempt.get("status") is not AttemptStatus.DUE:
+        return False
+    since = decision.attempt.get("waiting_since")
+    return since is not None and context.now - since >= LONGEST_OUTAGE
+
+
 def _ended(context: DecisionContext, decision: Decision) -> Iterator[Reason]:
     state = context.state
     if decision.event is not None and TRANSITIONS.get((state, decision.event), state) is not state:
@@ -128,6 +141,6 @@ def _ended_with_state(state: State) -> Iterator[Reason]:
 def _ended_with_attempt(verb: Verb, status: AttemptStatus) -> Iterator[Reason]:
     # Sent again, or held by a worker again, it may fall into doubt once more: no entry comes and goes with that.
     if status not in IN_FLIGHT:
-        yield from (Reason.DOUBT, Reason.FAILING_ROW)
+        yield from (Reason.DOUBT, Reason.OPERATION_UNSENT, Reason.FAILING_ROW)
     if status is AttemptStatus.SUCCEEDED and verb in _REFUSED:
         yield _REFUSED[verb]

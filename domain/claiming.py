@@ -46,6 +46,18 @@ def next_look_up(state: State, verb: Verb, status: AttemptStatus, planned_at: da
     return planned_at if status in UNFINISHED or is_holding else None
 
 
+def has_waited_unsent(state: State, retries: int, waiting_since: datetime | None) -> bool:
+    """Tell whether a charge was refused before, or its provider was down, so that its debt may have ended meanwhile.
+
+    >>> noon = datetime(2026, 11, 28, 12)
+    >>> has_waited_unsent(State.ACCEPTED, 0, noon)
+    True
+    >>> has_waited_unsent(State.ACCEPTED, 0, None)
+    False
+    """
+    return state is State.ACCEPTED and (retries > 0 or waiting_since is not None)
+
+
 class Screening(StrEnum):
     """What a charge is screened for before it is sent."""
 

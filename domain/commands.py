@@ -62,7 +62,8 @@ class GraceEnded:
 
 @dataclass(frozen=True, slots=True)
 class InvoicePaidOtherwise:
-    """Another payment has collected the invoice that this payment's dunning case is about."""
+    """Another payment has collected the invoice that this payment's dunning case, or its charge that still waits to be
+    sent, is about."""
 
 
 @dataclass(frozen=True, slots=True)

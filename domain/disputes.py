@@ -125,6 +125,11 @@ class ShownDispute:
         """Tell whether it is open and was not when it was stored with this status, if at all."""
         return self.is_open and status != self.status
 
+    def taken_over(self, withdrawn: int, reopened: int) -> int:
+        """Return how much of what a person has booked as lost the dispute takes now. `withdrawn`: what it had taken
+        before. One that takes nothing, such as an inquiry, leaves that to the person."""
+        return min(reopened, max(0, self.withdrawn - withdrawn))
+
     @property
     def is_open(self) -> bool:
         """Whether it is not decided yet."""

@@ -14,6 +14,8 @@ from domain.payment import COLLECTED, State
 
 # So long dunning waits for what customers have begun elsewhere, all in all.
 _LONGEST_PAUSE = timedelta(days=3)
+# A void that the provider refuses is on the attention list meanwhile.
+_BETWEEN_VOIDS = timedelta(days=1)
 # Payments whose captured money pays their invoice, but for what a bank took back: what was refunded of one that was
 # reversed is not owed again.
 KEEPING = COLLECTED | {State.REVERSED}
@@ -102,10 +104,13 @@ def waits_for_customer(state: State) -> bool:
     return state is State.REQUIRES_ACTION
 
 
-def gives_way_to_dunning(state: State, action: str | None, paused_since: datetime | None, now: datetime) -> bool:
+def gives_way_to_dunning(
+    state: State, action: str | None, paused_since: datetime | None, now: datetime, voided_at: datetime | None = None
+) -> bool:
     """Tell whether the payment that collects an invoice is ended, so that dunning can go on.
 
     `action`: what its customer is asked to do. `paused_since`: since when dunning is due and waits for other payments.
+    `voided_at`: when its last void began. One that was refused is asked for again after a day.
 
     Money may be moving unless it waits for its customer. One that is payable without an end gives way at once, any
     other after three days.
@@ -115,8 +120,10 @@ def gives_way_to_dunning(state: State, action: str | None, paused_since: datetim
     True
     >>> [gives_way_to_dunning(State.REQUIRES_ACTION, "redirect", noon, noon + timedelta(days=age)) for age in (1, 3)]
     [False, True]
+    >>> gives_way_to_dunning(State.REQUIRES_ACTION, "pay_by_invoice", noon, noon, voided_at=noon - timedelta(hours=1))
+    False
     """
-    if not waits_for_customer(state):
+    if not waits_for_customer(state) or (voided_at is not None and now < voided_at + _BETWEEN_VOIDS):
         return False
     has_no_end = ACTION_PATIENCE.get(action or "") == timedelta.max
     return has_no_end or (paused_since is not None and now >= paused_since + _LONGEST_PAUSE)

@@ -254,7 +254,8 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     **_from((*_COLLECTING, State.ACCEPTED, *sorted(COLLECTED)), Event.CONSENT_WITHDRAWN, State.UNCOLLECTIBLE),
     (State.PAST_DUE, Event.RETRY_STARTED): State.PAST_DUE,
     (State.IN_GRACE, Event.GRACE_EXPIRED): State.UNCOLLECTIBLE,
-    **_from(IN_DUNNING, Event.INVOICE_PAID_OTHERWISE, State.CANCELED),
+    # also of a charge that waited to be sent meanwhile
+    **_from(IN_DUNNING | {State.ACCEPTED}, Event.INVOICE_PAID_OTHERWISE, State.CANCELED),
     **_from(IN_DUNNING, Event.PAYMENT_CANCELED, State.CANCELED),
 }
 

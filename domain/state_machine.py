@@ -165,7 +165,7 @@ def _end_grace(context: DecisionContext, trigger: Command) -> Decision | None:
 
 
 def _stop_dunning(context: DecisionContext, trigger: Command) -> Decision | None:
-    if context.state not in IN_DUNNING:
+    if context.state not in IN_DUNNING | {State.ACCEPTED}:
         return None
     return Decision(Event.INVOICE_PAID_OTHERWISE, effects=(CloseOtherAttempts(), *close_case_recovered(context)))
 

@@ -249,6 +249,13 @@ def find_charge(connection: Connection, payment_id: str) -> Row[Any] | None:
     return charge
 
 
+def last_void_at(connection: Connection, payment_id: str) -> datetime | None:
+    """Return when the newest void of a payment was asked for, if there is one."""
+    is_void = (attempts.c.payment_id == payment_id) & (attempts.c.verb == Verb.VOID)
+    began_at: datetime | None = connection.scalar(select(func.max(attempts.c.created_at)).where(is_void))
+    return began_at
+
+
 def has_attempt_in_flight(connection: Connection, payment_id: str, is_meant: ColumnElement[bool]) -> bool:
     """Tell whether the provider may be moving money right now for such an attempt of the payment."""
     in_flight = select(attempts.c.id).where(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import ColumnElement, Connection, Row, func, select
 
 from domain.allowed_operations import BUSY
 from domain.attention import (
@@ -172,12 +172,20 @@ def _look_again(change: Change, entry: _Entry) -> Messages:
             return tuple(message for message in messages if message)
         case Reason.CREDENTIALS_REFUSED:
             return tuple(bring_forward(change, attempts.c.provider == entry.row.provider))
+        case Reason.OPERATION_UNSENT:
+            return tuple(bring_forward(change, _is_unsent(entry.about.id)))
         case Reason.VOID_REFUSED:
             return _repeat(change, entry.about, Verb.VOID)
         case Reason.CAPTURE_REFUSED:
             return _repeat(change, entry.about, Verb.CAPTURE)
     is_in_doubt = (attempts.c.payment_id == entry.about.id) & (attempts.c.status == AttemptStatus.IN_DOUBT)
     return tuple(bring_forward(change, is_in_doubt))
+
+
+def _is_unsent(payment_id: str) -> ColumnElement[bool]:
+    """Return the condition that an attempt is a capture, void or refund of the payment that waits to be sent."""
+    is_operation = attempts.c.verb.in_((Verb.CAPTURE, Verb.VOID, Verb.REFUND))
+    return (attempts.c.payment_id == payment_id) & is_operation & (attempts.c.status == AttemptStatus.DUE)
 
 
 def _repeat(change: Change, payment: Row[Any], verb: Verb) -> Messages:
@@ -224,6 +232,7 @@ def _close(change: Change, entry: _Entry) -> Messages:
             received=payment.received,
             duplicated=payment.duplicated,
             is_in_doubt=has_attempt_in_flight(change.connection, payment.id, is_doubtful),
+            is_unsent=has_attempt_in_flight(change.connection, payment.id, _is_unsent(payment.id)),
         )
         require_closable(Reason(entry.row.reason), stake, is_written_off=entry.request.write_off)
     close_entry(change, entry.row)

@@ -47,13 +47,15 @@ def apply_dispute(change: Change, provider: str, shown: ShownDispute) -> Applied
     transition.lock_payment(change.connection, payment_id)
     _take_back_refunds(change, provider, shown)
     known = _find(change.connection, provider, shown.reference)
-    # What a person has reopened before is the same money, booked already.
-    reopened = None if known else _find(change.connection, provider, reopening_of(shown.charge_reference))
-    booked = known or reopened
+    withdrawn, lost = (known.withdrawn, known.lost) if known else (0, 0)
+    # What a person has reopened is the same money, booked already.
+    reopening = reopening_of(shown.charge_reference)
+    reopened = None if shown.reference == reopening else _find(change.connection, provider, reopening)
+    taken_over = shown.taken_over(withdrawn, reopened.withdrawn) if reopened else 0
     seen = DisputeSeen(
         shown.reference,
-        withdrawn_more=shown.withdrawn - (booked.withdrawn if booked else 0),
-        lost_more=shown.lost - (booked.lost if booked else 0),
+        withdrawn_more=shown.withdrawn - withdrawn - taken_over,
+        lost_more=shown.lost - lost - taken_over,
         is_return=shown.is_return,
         reason=shown.reason,
         is_opened=shown.is_opened_since(known.status if known else None),
@@ -64,8 +66,8 @@ def apply_dispute(change: Change, provider: str, shown: ShownDispute) -> Applied
     data = {"reference": shown.reference, "status": shown.status, "reason": shown.reason}
     applied = transition.apply_to_payment(change, payment_id, seen, data)
     _store(change, provider, payment_id, shown, is_new=known is None)
-    if reopened is not None:
-        _end_reopening(change, reopened)
+    if reopened is not None and taken_over:
+        _take_over(change, reopened, taken_over)
     return applied
 
 
@@ -103,11 +105,13 @@ def _reopening(reference: str, status: DisputeStatus, amount: int, withdrawn: in
     return ShownDispute(name, reference, status, amount, withdrawn=withdrawn, is_return=True, reason=REOPENED)
 
 
-def _end_reopening(change: Change, reopened: Row[Any]) -> None:
-    """Leave to the provider's dispute what stood for it."""
+def _take_over(change: Change, reopened: Row[Any], amount: int) -> None:
+    """Leave to the provider's dispute what stood for so much of it."""
     is_it = (disputes.c.provider == reopened.provider) & (disputes.c.reference == reopened.reference)
-    ended = {"status": DisputeStatus.CLOSED, "withdrawn": 0, "lost": 0, "updated_at": change.now}
-    change.connection.execute(update(disputes).where(is_it).values(ended))
+    left = reopened.withdrawn - amount
+    status = DisputeStatus.LOST if left else DisputeStatus.CLOSED
+    values = {"status": status, "withdrawn": left, "lost": left, "updated_at": change.now}
+    change.connection.execute(update(disputes).where(is_it).values(values))
 
 
 def _take_back_refunds(change: Change, provider: str, shown: ShownDispute) -> None:

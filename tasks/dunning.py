@@ -11,7 +11,7 @@ from domain.dunning import CaseState
 from domain.invoice import InvoicePosition, due_of_case, gives_way_to_dunning
 from domain.payment import State
 from models import transition
-from models.attempts import has_operation_in_flight
+from models.attempts import has_operation_in_flight, last_void_at
 from models.change import Change
 from models.dunning_cases import find_case_row, pause_case
 from models.failpoints import reach
@@ -69,4 +69,5 @@ def _in_the_way(change: Change, position: InvoicePosition, paused_since: datetim
         return None
     live = find_payment(change.connection, position.live_payment, None)
     action = (live.next_action or {}).get("type")
-    return live.id if gives_way_to_dunning(State(live.state), action, paused_since, change.now) else None
+    voided_at = last_void_at(change.connection, live.id)
+    return live.id if gives_way_to_dunning(State(live.state), action, paused_since, change.now, voided_at) else None

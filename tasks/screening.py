@@ -8,13 +8,15 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, case, func, or_, select
 
-from domain.claiming import Screening, screening_of
+from domain.booking import NOT_SENT
+from domain.claiming import Screening, has_waited_unsent, screening_of
+from domain.commands import ChargeWithdrawn
 from domain.fraud import RULE_SET, FraudDecision, Signals, assess, stopping_command
 from domain.invoice import reason_to_stop_dunning
 from domain.money import Money
-from domain.payment import State
+from domain.payment import State, Verb
 from models import transition
-from models.attempts import postpone
+from models.attempts import add_attempt, postpone
 from models.change import Change
 from models.queries import invoice_position
 from models.session import insert_new
@@ -26,7 +28,10 @@ from tasks.dunning import OTHER_COLLECTION_PAUSE
 def screen(change: Change, locked: Row[Any]) -> FraudDecision | None:
     """Return what the fraud rules say of the locked attempt's payment, or None if it must not be sent now.
 
-    A payment is assessed once. A dunning retry is not assessed again, but its debt must still be owed."""
+    A payment is assessed once. A dunning retry is not assessed again, but its debt must still be owed, and so must that
+    of any charge that had to wait."""
+    if _has_waited(locked) and not _is_still_owed(change, locked):
+        return None
     was_begun = bool(locked.attempt_claims or locked.attempt_retries or locked.attempt_provider_reference)
     match screening_of(State(locked.state), was_begun=was_begun):
         case Screening.DEBT:
@@ -37,16 +42,25 @@ def screen(change: Change, locked: Row[Any]) -> FraudDecision | None:
             return _stored_decision(change, locked)
 
 
+def _has_waited(locked: Row[Any]) -> bool:
+    return has_waited_unsent(State(locked.state), locked.attempt_retries, locked.attempt_waiting_since)
+
+
 def _is_still_owed(change: Change, locked: Row[Any]) -> bool:
     position = invoice_position(change.connection, locked.invoice_id, locked.application)
-    if position.live_payment is not None:
+    if position.live_payment not in (None, locked.id):
         postpone(change.connection, locked.attempt_id, change.now + OTHER_COLLECTION_PAUSE)
         return False
     is_canceled = is_subscription_canceled(change.connection, locked)
     stop = reason_to_stop_dunning(position, locked.amount, is_subscription_canceled=is_canceled)
     if stop is None:
         return True
-    transition.apply_to_payment(change, locked.id, stop)
+    if _has_waited(locked) and locked.attempt_provider_reference is not None:
+        # An earlier call may still be running: only a canceled object can never be charged.
+        transition.apply(change, locked, ChargeWithdrawn())
+        add_attempt(change, locked, Verb.VOID, locked.amount, reason=NOT_SENT)
+    else:
+        transition.apply_to_payment(change, locked.id, stop)
     return False
 
 
@@ -66,7 +80,8 @@ def _assess(change: Change, locked: Row[Any]) -> FraudDecision | None:
         "at": change.now,
     }
     if not insert_new(change.connection, assessments, stored):
-        return FraudDecision.APPROVE  # assessed before, and approved by an operator since
+        # Assessed before: it waited in an outage, which counts no try, or an operator has approved it since.
+        return _stored_decision(change, locked)
     command = stopping_command(assessment.decision)
     if command is None:
         return assessment.decision

@@ -7,8 +7,12 @@ from dataclasses import replace
 import pytest
 
 from domain.breaker import BreakerPolicy
-from models.tables import breakers, events, payments
-from tests.system import AMOUNT, System
+from domain.fraud import FraudDecision
+from domain.outcome import Outcome
+from gateways.base import AttemptRequest, SaveReference
+from models.tables import assessments, attention, breakers, events, payments
+from stack.process import free_port
+from tests.system import AMOUNT, INSUFFICIENT_FUNDS, System, stripe_gateway
 
 pytestmark = pytest.mark.postgres
 BREAKER = BreakerPolicy(failures=3)
@@ -102,6 +106,90 @@ def test_a_charge_waits_for_a_provider_no_longer_than_an_hour(system: System) ->
     system.provider.heal()
     system.advance(hours=1)
     assert system.provider.movements() == []
+
+
+def test_a_charge_that_waited_in_an_outage_is_verified_all_the_same(system: System) -> None:
+    _fail_payments(system, 3)
+    verified: list[bool] = []
+    charge = system.gateway.charge
+
+    def watched(attempt: AttemptRequest, save_reference: SaveReference) -> Outcome:
+        verified.append(attempt.wants_authentication)
+        return charge(attempt, save_reference)
+
+    system.gateway.charge = watched  # type: ignore[method-assign]
+    payment_id = system.pay("large", amount="6000.00")
+    system.run_until_idle()
+    assert (system.state(payment_id), verified) == ("accepted", [])
+    [assessment] = system.rows(assessments, assessments.c.payment_id == payment_id)
+    assert assessment.decision == FraudDecision.VERIFY
+
+    system.provider.heal()
+    for _ in range(12):
+        system.advance(seconds=10)
+    assert verified.count(True) == 1
+    assert system.state(payment_id) == "captured"
+
+
+@pytest.mark.parametrize("call", [CREATE, "payment_intents.confirm"])
+@pytest.mark.parametrize("charge", ["first", "retry"])
+def test_a_charge_that_waits_unsent_is_not_sent_once_its_invoice_is_paid(
+    system: System, charge: str, call: str
+) -> None:
+    is_retry = charge == "retry"
+    dunned = system.provider.scripted_card("insufficient_funds", "success")
+    waiting = system.subscribe("inv", dunned) if is_retry else ""
+    other = system.pay("inv", INSUFFICIENT_FUNDS)
+    system.run_until_idle()
+    system.provider.fail(call, "rate_limit", times=None)
+    if is_retry:
+        system.advance(days=3, minutes=1)
+    else:
+        waiting = system.pay("inv")
+        system.run_until_idle()
+    assert (system.state(waiting), system.state(other)) == ("accepted", "declined")
+
+    system.provider.heal()
+    first = system.reference(other)
+    system.provider.call("POST", f"/v1/payment_intents/{first}/confirm", {"payment_method": "pm_card_visa"})
+    system.deliver_and_run(system.provider.event("payment_intent.succeeded", first))
+    assert system.state(other) == "captured"
+    for _ in range(12):
+        system.advance(seconds=10)
+    system.advance(hours=1)
+    assert system.state(waiting) == ("failed" if not is_retry and call != CREATE else "canceled")
+    assert system.get("/invoices/inv").json["collected_amount"] == "12.30"
+    assert system.provider.movements() == [("charge", AMOUNT)]
+    assert not is_retry or system.subscription_status() == "active"
+
+
+@pytest.mark.parametrize("operation", ["capture", "cancel", "refunds"])
+def test_an_operation_that_waits_in_a_long_outage_is_shown_to_a_person(system: System, operation: str) -> None:
+    payment_id = system.pay(capture=operation == "refunds")
+    system.run_until_idle()
+    system.runtime.gateways["stripe"] = stripe_gateway(f"http://127.0.0.1:{free_port()}")
+    system.request(f"/{payment_id}/{operation}", Idempotency_Key="once")
+    for _ in range(55):
+        system.advance(minutes=1)
+    assert system.rows(attention) == []
+    for _ in range(20):
+        system.advance(minutes=1)
+    [entry] = system.rows(attention)
+    assert (entry.reason, entry.amount, entry.closed_at) == ("operation_unsent", AMOUNT, None)
+    assert _resolve(system, entry.id, "close") == 409
+
+    system.runtime.gateways["stripe"] = system.gateway
+    assert _resolve(system, entry.id, "look_again") == 202
+    system.advance(minutes=2)
+    assert system.attempts(payment_id)[-1].status == "succeeded"
+    [entry] = system.rows(attention)
+    assert entry.closed_at is not None
+
+
+def _resolve(system: System, entry_id: str, action: str) -> int:
+    body = {"action": action, "note": "asked the provider"}
+    path = f"/admin/attention/{entry_id}/resolve"
+    return system.post(path, body, caller="operator", Idempotency_Key=action).status_code
 
 
 def test_a_success_resets_the_count_of_failures(system: System) -> None:

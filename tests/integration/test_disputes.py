@@ -388,6 +388,32 @@ def test_a_dispute_about_a_reopened_charge_takes_the_money_once(system: System) 
     assert sorted((row.status, row.lost) for row in system.rows(disputes)) == [("closed", 0), ("lost", AMOUNT)]
 
 
+@pytest.mark.parametrize("inquired", ["before", "after"])
+def test_an_inquiry_leaves_a_reopened_charge_to_the_person_until_it_takes_money(system: System, inquired: str) -> None:
+    payment_id, entry = contradicted(system)
+    inquiry = ShownDispute(
+        "dp_1", system.reference(payment_id), DisputeStatus.OPEN, AMOUNT, 0, is_return=False, reason="fraudulent"
+    )
+    steps = [lambda: show(system, inquiry), lambda: reopen(system, entry)]
+    for step in steps if inquired == "before" else reversed(steps):
+        step()
+    assert books(system, payment_id) == ("reversed", AMOUNT, AMOUNT)
+
+    show(system, replace(inquiry, withdrawn=AMOUNT))
+    assert books(system, payment_id) == ("captured", 0, AMOUNT)  # as any that is open
+    show(system, replace(inquiry, withdrawn=AMOUNT, status=DisputeStatus.LOST))
+    assert books(system, payment_id) == ("reversed", AMOUNT, AMOUNT)
+
+
+def show(system: System, dispute: ShownDispute) -> None:
+    system.runtime.change("comparison", apply_dispute, "stripe", dispute)
+
+
+def books(system: System, payment_id: str) -> tuple[str, int, int]:
+    payment = system.payment(payment_id)
+    return payment.state, payment.lost, payment.reversed
+
+
 def test_a_reopened_charge_whose_money_is_there_after_all_is_left_to_a_person_who_takes_it_back(
     system: System,
 ) -> None:

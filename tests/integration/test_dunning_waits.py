@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from domain.outcome import NotSent
+from models.tables import attention
 from tests.system import INSUFFICIENT_FUNDS, System, payment_request
 
 pytestmark = pytest.mark.postgres
@@ -53,6 +55,24 @@ def test_a_checkout_that_is_paid_in_time_ends_dunning(system: System) -> None:
     system.advance(hours=6)
     assert (system.state(checkout), system.state(payment_id)) == ("captured", "canceled")
     assert system.subscription_status() == "active"
+
+
+def test_a_checkout_that_the_provider_does_not_cancel_is_asked_for_once_a_day(system: System) -> None:
+    system.subscribe("inv", INSUFFICIENT_FUNDS)
+    by_invoice = payment_request("inv", "pm_card_visa") | {"payment_method": "invoice"}
+    del by_invoice["payment_method_token"]
+    other = system.accept(by_invoice)["id"]
+    system.run_until_idle()
+    gateway = system.runtime.gateways["manual"]
+    gateway.void = lambda *_: NotSent("refused", is_retryable=False)  # type: ignore[method-assign]
+    system.advance(days=3, minutes=1)
+    for _ in range(10):
+        system.advance(minutes=1)
+    assert [(row.verb, row.status) for row in system.attempts(other)][1:] == [("void", "failed")]
+    assert [entry.reason for entry in system.rows(attention)] == ["void_refused"]
+
+    system.advance(days=1)
+    assert len(system.attempts(other)) == 3
 
 
 def _open_checkout(system: System, day: int) -> str:

@@ -171,9 +171,12 @@ PAYMENTS: list[dict[str, Any]] = [
     {"authorized": 1000, "authorization_expires_at": NOW},
     {"authorized": 1000, "captured": 1000, "refunded": 400},
     {"authorized": 1000, "captured": 1000, "lost": 1000},
+    {"authorized": 1000, "captured": 1000, "lost": 1000, "taken": frozenset({"pi_1"}), "is_reopened": True},
     {"is_client_confirmed": True},
     {"next_provider": "other"},
 ]
+# Where a payment may stand of which a person has reopened a charge.
+REOPENED = {State.IN_GRACE, State.REVERSED, State.UNCOLLECTIBLE, State.CANCELED, *COLLECTED}
 OUTCOMES: list[Outcome] = [
     WHOLE,
     HELD,
@@ -235,7 +238,11 @@ def test_every_arrow_of_the_table_can_be_taken() -> None:
 
 
 def is_possible(payment: Payment, attempt: Attempt) -> bool:
-    """Tell whether the product lets such an attempt be: refunds of captured money, captures of authorizations."""
+    """Tell whether the product lets such an attempt be: refunds of captured money, captures of authorizations.
+
+    Only a payment that was captured is reopened."""
+    if payment.is_reopened and payment.state not in REOPENED:
+        return False
     if attempt.verb is Verb.REFUND:
         is_given = attempt.status is AttemptStatus.SUCCEEDED
         given = {State.PARTIALLY_REFUNDED, State.REFUNDED}
