@@ -47,7 +47,7 @@ app.loader.import_default_modules()
 WEBHOOK_SECRETS = ("whsec_canary_new", "whsec_canary_old")
 PUBLISHABLE_KEY = "pk_test_shown"
 ROLES = {"shop": Role.APP, "other": Role.APP, "operator": Role.OPERATOR, "admin": Role.ADMIN}
-READ_SECONDS = patient(1)
+READ_SECONDS = patient(2)
 # The public address that gateways give to providers.
 API_URL = f"https://pay.example{PREFIX}"
 INSUFFICIENT_FUNDS = "pm_card_visa_chargeDeclinedInsufficientFunds"

@@ -21,7 +21,7 @@ from tests.patience import patient
 
 SECONDS = patient(10)
 # How long a gateway of the suite waits for a response, and the longer time that a lost one takes.
-READ_SECONDS = patient(1)
+READ_SECONDS = patient(2)
 LOST_SECONDS = 5 * READ_SECONDS
 # The public address that the gateways of the suite give to providers.
 API_URL = "https://pay.example/api/v1/payments"
