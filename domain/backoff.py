@@ -93,8 +93,7 @@ def not_sent_delay(retries: int, seed: str) -> timedelta:
     True
     """
     ceiling = min(timedelta(seconds=2 ** min(retries + 1, 16)), _NOT_SENT_CEILING)
-    share = zlib.crc32(f"{seed}:{retries}".encode()) / 2**32
-    return ceiling * (0.5 + share / 2)
+    return ceiling * (0.5 + _jitter(seed, retries) / 2)
 
 
 def outage_delay(waited: timedelta, seed: str) -> timedelta:
@@ -105,5 +104,9 @@ def outage_delay(waited: timedelta, seed: str) -> timedelta:
     [1, 4, 6]
     """
     shortest, longest = _IN_OUTAGE
-    share = zlib.crc32(f"{seed}:{waited.total_seconds()}".encode()) / 2**32
-    return min(max(waited / 4, shortest) * (1 + share / 2), longest)
+    return min(max(waited / 4, shortest) * (1 + _jitter(seed, waited.total_seconds()) / 2), longest)
+
+
+def _jitter(seed: str, step: float) -> float:
+    """Return a share from 0 to 1 that is always the same for one step of one seed."""
+    return zlib.crc32(f"{seed}:{step}".encode()) / 2**32

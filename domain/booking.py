@@ -124,14 +124,13 @@ def book_further_capture(context: DecisionContext, outcome: Approved) -> Decisio
     name, held = f"{outcome.reference}/{outcome.captured}", min(more, payment.authorized - payment.captured)
     taken = Movement(MovementKind.CAPTURE, more, name, moved_at=outcome.at)
     moved = (taken, Movement(MovementKind.RELEASE, max(held, 0), name))
-    siblings = (CloseSiblingCases(),) if payment.has_unpaid_sibling else ()
     code = OTHER_AMOUNT if outcome.captured > payment.amount or is_taken_back else None
     finished = context.finish(AttemptStatus.SUCCEEDED, outcome.reference, code=code)
     movements = tuple(movement for movement in moved if movement.amount)
     if is_taken_back:
-        effects = (*close_case_recovered(context), *siblings)
+        effects = (*close_case_recovered(context), *_close_siblings(context))
         return Decision(Event.CHARGE_APPROVED, {"failure_code": None}, finished, effects, movements)
-    return Decision(Event.CAPTURE_SUCCEEDED, attempt=finished, effects=siblings, movements=movements)
+    return Decision(Event.CAPTURE_SUCCEEDED, attempt=finished, effects=_close_siblings(context), movements=movements)
 
 
 def _book_duplicate(context: DecisionContext, outcome: Approved) -> Decision | None:
@@ -161,27 +160,29 @@ def book_capture(context: DecisionContext, outcome: Approved) -> Decision | None
     is_asked = _is_asked(context, outcome)
     if not is_asked and context.state not in _BOOKED_AS_IT_IS and not context.payment.holds_authorization:
         return hold_mismatch(context, AmountMismatch(outcome.reference, outcome.captured, OTHER_AMOUNT, outcome.at))
-    siblings = (CloseSiblingCases(),) if context.payment.has_unpaid_sibling else ()
     is_capture = context.state in (State.AUTHORIZED, State.AMOUNT_MISMATCH)
     return Decision(
         Event.CAPTURE_SUCCEEDED if is_capture else Event.CHARGE_APPROVED,
         {"next_action": None, "failure_code": None},
         context.finish(AttemptStatus.SUCCEEDED, outcome.reference, code=None if is_asked else OTHER_AMOUNT),
-        (CloseOtherAttempts(), *close_case_recovered(context), *siblings),
+        (CloseOtherAttempts(), *close_case_recovered(context), *_close_siblings(context)),
         movements_of_capture(context.payment.authorized, outcome, is_held=context.payment.holds_authorization),
     )
+
+
+def _close_siblings(context: DecisionContext) -> tuple[Effect, ...]:
+    return (CloseSiblingCases(),) if context.payment.has_unpaid_sibling else ()
 
 
 def _book_beside_holder(context: DecisionContext, outcome: Approved, holder: Holder) -> Decision:
     """Book money that another object has taken than the one whose money the payment holds. What is held is released;
     what was taken is a duplicate, which a person gives back."""
     movements, further = _without_holder(context.payment, holder)
-    siblings = (CloseSiblingCases(),) if context.payment.has_unpaid_sibling else ()
     return Decision(
         Event.CAPTURE_SUCCEEDED,
         {"next_action": None, "failure_code": None},
         context.finish(AttemptStatus.SUCCEEDED, outcome.reference, code=OTHER_AMOUNT),
-        (CloseOtherAttempts(), *close_case_recovered(context), *siblings, further),
+        (CloseOtherAttempts(), *close_case_recovered(context), *_close_siblings(context), further),
         (*movements_of_capture(0, outcome, is_held=False), *movements),
     )
 
