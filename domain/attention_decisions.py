@@ -10,7 +10,7 @@ from domain.backoff import LONGEST_OUTAGE, NOT_SENT_TRIES
 from domain.booking import OTHER_AMOUNT
 from domain.capture_void_refund import ALREADY_CAPTURED
 from domain.decision import CloseAttention, Decision, DecisionContext, OpenAttention, SaveCase
-from domain.dunning import MOST_UNSENT
+from domain.dunning.case import MOST_UNSENT
 from domain.movement import MovementKind, amounts_after
 from domain.payment import (
     COLLECTED,

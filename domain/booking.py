@@ -20,7 +20,7 @@ from domain.decision import (
     PaymentChanges,
 )
 from domain.decline import DeclineClass
-from domain.dunning_decisions import close_case_recovered, close_case_uncollectible, end_unpaid
+from domain.dunning.decisions import close_case_recovered, close_case_uncollectible, end_unpaid
 from domain.movement import Movement, MovementKind, movements_of_capture
 from domain.outcome import (
     ActionRequired,

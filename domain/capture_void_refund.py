@@ -15,7 +15,7 @@ from domain.booking import (
     hold_mismatch,
 )
 from domain.decision import Decision, DecisionContext
-from domain.dunning_decisions import mark_past_due
+from domain.dunning.decisions import mark_past_due
 from domain.movement import Movement, MovementKind
 from domain.outcome import (
     AmountMismatch,

@@ -26,7 +26,7 @@ from domain.decision import (
     PaymentChanges,
 )
 from domain.decline import Decline, DeclineClass
-from domain.dunning_decisions import end_unpaid
+from domain.dunning.decisions import end_unpaid
 from domain.outcome import (
     WORKER_LOST,
     ActionRequired,

@@ -18,7 +18,8 @@ from domain.backoff import (
 )
 from domain.breaker import BreakerPolicy
 from domain.decline import Decline, DeclineClass
-from domain.dunning import DunningPolicy, SubscriptionStatus
+from domain.dunning.case import SubscriptionStatus
+from domain.dunning.policy import DunningPolicy
 from domain.errors import IllegalTransition
 from domain.idempotency_key import KeyState, is_spent, may_be_renewed
 from domain.movement import Movement

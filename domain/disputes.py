@@ -22,7 +22,7 @@ from domain.decision import (
     RecountLoss,
 )
 from domain.decline import Decline, DeclineClass, classify
-from domain.dunning_decisions import close_case_recovered, end_unpaid, mark_past_due
+from domain.dunning.decisions import close_case_recovered, end_unpaid, mark_past_due
 from domain.errors import Conflict
 from domain.movement import Movement, MovementKind
 from domain.payment import COLLECTED, Event

@@ -10,7 +10,7 @@ from enum import StrEnum
 from domain.attention import HELD, HELD_WEBHOOKS
 from domain.cash_balance import BalanceStatus
 from domain.disputes import DisputeStatus
-from domain.dunning import OPEN_CASES, CaseState
+from domain.dunning.case import OPEN_CASES, CaseState
 from domain.payment import FINAL, FINISHED, IN_DUNNING, LIVE, UNFINISHED, AttemptStatus, State
 from domain.webhook_status import WebhookStatus
 

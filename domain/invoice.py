@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from domain.charging import ACTION_PATIENCE
 from domain.commands import CancelRequested, GraceEnded, InvoicePaidOtherwise, RetryDue
-from domain.dunning import CaseState
+from domain.dunning.case import CaseState
 from domain.errors import AmountAboveOpen, CollectionInProgress, Conflict
 from domain.money import decimal_text
 from domain.payment import COLLECTED, State

@@ -10,7 +10,7 @@ from typing import Any
 from domain.cash_balance import ShownBalance
 from domain.commands import DisputeSeen, Trigger
 from domain.decline import Decline, DeclineClass
-from domain.dunning import CaseState
+from domain.dunning.case import CaseState
 from domain.movement import MovementKind
 from domain.outcome import AmountMismatch, Approved, Declined
 from domain.payment import (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from domain.dunning import CaseState
+from domain.dunning.case import CaseState
 from domain.idempotency_key import KeyState
 
 

@@ -37,7 +37,7 @@ from domain.decision import (
     SaveCase,
 )
 from domain.disputes import decide_dispute, decide_recount, with_loss
-from domain.dunning_decisions import close_case_recovered, close_case_uncollectible
+from domain.dunning.decisions import close_case_recovered, close_case_uncollectible
 from domain.errors import IllegalTransition
 from domain.idempotency_key import state_after
 from domain.outcome import InDoubt, NotSent, Outcome

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, exists, func, insert, select, update
 
-from domain.dunning import OPEN_CASES, CaseState
+from domain.dunning.case import OPEN_CASES, CaseState
 from domain.payment import DunningCase
 from models.change import Change
 from models.tables import dunning_cases, payments

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Table, and_, case, func, select
 
 from domain.attention import ACTIONS, Reason, Stake, offered_actions
-from domain.dunning import CaseState
+from domain.dunning.case import CaseState
 from domain.errors import NotFound
 from domain.invoice import KEEPING, InvoicePosition
 from domain.money import decimal_text

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, select, true, update
 
-from domain.dunning import SubscriptionStatus, has_ended, needs_no_other_case, require_not_canceled
+from domain.dunning.case import SubscriptionStatus, has_ended, needs_no_other_case, require_not_canceled
 from domain.errors import InvoiceMismatch
 from models.audit import record_event
 from models.change import Change

@@ -25,7 +25,7 @@ from domain.decision import (
     SaveCase,
 )
 from domain.disputes import reopening_of
-from domain.dunning import CaseState
+from domain.dunning.case import CaseState
 from domain.errors import LeaseLost, NotFound
 from domain.idempotency_key import KeyState
 from domain.movement import amounts_after, may_be_beside_holder, may_be_booked

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from celery import shared_task
 
-from domain.dunning import CaseState
+from domain.dunning.case import CaseState
 from domain.invoice import InvoicePosition, due_of_case, gives_way_to_dunning
 from domain.payment import State
 from models import transition

@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from domain.decision import Policy
-from domain.dunning import DunningPolicy
+from domain.dunning.policy import DunningPolicy
 from domain.payment_methods import PaymentMethod
 from domain.routing import Rule
 from gateways.base import Gateway, GatewayContext, TokenStore

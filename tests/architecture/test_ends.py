@@ -31,7 +31,7 @@ from domain.commands import (
 from domain.decision import AddAttempt, Decision, OpenAttention, Policy, SaveCase
 from domain.decline import Decline, DeclineClass
 from domain.disputes import DisputeStatus
-from domain.dunning import CaseState
+from domain.dunning.case import CaseState
 from domain.ends import (
     ENDS_OF_ATTEMPTS,
     ENDS_OF_BALANCES,

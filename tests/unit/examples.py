@@ -10,7 +10,7 @@ from domain.attention import Reason
 from domain.commands import Trigger
 from domain.decision import Decision, Effect, OpenAttention, Policy
 from domain.decline import Decline, DeclineClass
-from domain.dunning import CaseState
+from domain.dunning.case import CaseState
 from domain.movement import amounts_after
 from domain.outcome import ActionRequired, Approved, AuthenticationRequired, Declined
 from domain.payment import Attempt, AttemptStatus, DunningCase, Payment, State, Verb

@@ -8,7 +8,7 @@ import pytest
 
 from domain.attention import Reason
 from domain.decision import MarkSubscription
-from domain.dunning import SubscriptionStatus
+from domain.dunning.case import SubscriptionStatus
 from domain.movement import Movement, MovementKind
 from domain.outcome import (
     AmountMismatch,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.decline import DeclineClass, classify
-from domain.dunning import may_retry
+from domain.dunning.case import may_retry
 
 ORDER = [DeclineClass.SOFT, DeclineClass.NEEDS_CUSTOMER, DeclineClass.HARD, DeclineClass.CONSENT_WITHDRAWN]
 CODES = {

@@ -9,7 +9,7 @@ import pytest
 from domain.attention import Reason
 from domain.commands import DisputeSeen
 from domain.decision import CloseAttention, MarkSubscription, SaveCase
-from domain.dunning import CaseState, SubscriptionStatus
+from domain.dunning.case import CaseState, SubscriptionStatus
 from domain.movement import Movement, MovementKind
 from domain.payment import Event, State
 

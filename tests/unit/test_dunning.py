@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from domain.decision import MarkSubscription, Policy, SaveCase
 from domain.decline import DeclineClass
-from domain.dunning import CaseState, DunningPolicy, SubscriptionStatus
+from domain.dunning.case import CaseState, SubscriptionStatus
+from domain.dunning.policy import DunningPolicy
 from domain.payment import DunningCase, Event, State
 from domain.state_machine import decide, target
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from domain.commands import CancelRequested, GraceEnded, InvoicePaidOtherwise, RetryDue
-from domain.dunning import CaseState
+from domain.dunning.case import CaseState
 from domain.errors import AmountAboveOpen, CollectionInProgress, Conflict
 from domain.invoice import (
     InvoicePosition,

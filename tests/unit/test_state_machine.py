@@ -32,7 +32,7 @@ from domain.decision import (
     SaveCase,
 )
 from domain.decline import DeclineClass
-from domain.dunning import CaseState, SubscriptionStatus
+from domain.dunning.case import CaseState, SubscriptionStatus
 from domain.errors import IllegalTransition
 from domain.outcome import (
     AmountMismatch,

@@ -15,7 +15,7 @@ from domain.decision import (
     SaveCase,
 )
 from domain.decline import DeclineClass
-from domain.dunning import CaseState, SubscriptionStatus, may_retry, unsent_delay
+from domain.dunning.case import CaseState, SubscriptionStatus, may_retry, unsent_delay
 from domain.payment import DunningCase, Event
 
 # Card networks want retries of one card this far apart, also after our own system was down for days.
