@@ -15,6 +15,8 @@ _REFUNDABLE = (State.CAPTURED, State.PARTIALLY_REFUNDED)
 ACCEPTED = "accepted"
 # The reason of a void by which a person gives up on a hold of another amount than was asked.
 RELEASED = "released"
+# The reason of a refund of what an invoice was paid beyond its amount.
+OVERPAID = "overpaid"
 BUSY = "another operation on this payment is under way; wait until it has ended"
 
 

@@ -17,6 +17,7 @@ class Reason(StrEnum):
 
     REVIEW = "review"  # the fraud rules ask for a person's decision
     DUPLICATE = "duplicate"  # money was taken a second time
+    OVERPAID = "overpaid"  # two payments have collected more of an invoice than was asked
     AMOUNT_MISMATCH = "amount_mismatch"  # what came does not match what was asked
     DOUBT = "doubt"  # nobody knows for more than an hour whether money moved
     VOID_REFUSED = "void_refused"  # money stays held, although a void was asked for
@@ -40,7 +41,7 @@ class Action(StrEnum):
 
     ACCEPT = "accept"  # charge what is reviewed, capture what came, or take back that a charge was reopened
     RELEASE = "release"  # cancel what is reviewed, or give up on what came
-    GIVE_BACK = "give_back"  # refund what was taken a second time, or return what fits no payment
+    GIVE_BACK = "give_back"  # refund what was taken a second time or beyond an invoice, or return what fits no payment
     REOPEN = "reopen"  # the money of a charge is lost: its invoice is open again
     LOOK_AGAIN = "look_again"  # look up, or ask the provider once more, now
     REPLAY = "replay"  # apply the stored webhook event once more, now
@@ -51,6 +52,7 @@ class Action(StrEnum):
 ACTIONS: dict[Reason, tuple[Action, ...]] = {
     Reason.REVIEW: (Action.ACCEPT, Action.RELEASE, Action.CLOSE),
     Reason.DUPLICATE: (Action.GIVE_BACK, Action.CLOSE),
+    Reason.OVERPAID: (Action.GIVE_BACK, Action.CLOSE),
     Reason.AMOUNT_MISMATCH: (Action.ACCEPT, Action.RELEASE, Action.CLOSE),
     Reason.DOUBT: (Action.LOOK_AGAIN, Action.CLOSE),
     Reason.VOID_REFUSED: (Action.LOOK_AGAIN, Action.CLOSE),
@@ -69,7 +71,7 @@ ACTIONS: dict[Reason, tuple[Action, ...]] = {
     Reason.FAILING_ROW: (Action.LOOK_AGAIN, Action.CLOSE),
 }
 # An entry with one of these reasons may be closed although money is left to move: a person gives it back elsewhere.
-WRITABLE_OFF = (Reason.DUPLICATE, Reason.AMOUNT_MISMATCH)
+WRITABLE_OFF = (Reason.DUPLICATE, Reason.OVERPAID, Reason.AMOUNT_MISMATCH)
 # A payment leaves these states by a person's decision only. Entering one opens an entry, leaving it closes that.
 HELD: dict[State, Reason] = {State.REVIEW: Reason.REVIEW, State.AMOUNT_MISMATCH: Reason.AMOUNT_MISMATCH}
 # Webhook events that only a person can make anything of.
@@ -115,14 +117,15 @@ def require_undecided(state: State) -> None:
 def require_writable_off(reason: Reason) -> None:
     """Refuse to write off what leaves no money to give back. Raises InvalidRequest."""
     if reason not in WRITABLE_OFF:
-        names = " or ".join(WRITABLE_OFF)
-        raise InvalidRequest(f"write_off is for entries of the reason {names}; leave it out here")
+        names = ", ".join(WRITABLE_OFF)
+        raise InvalidRequest(f"write_off is for entries of the reasons {names}; leave it out here")
 
 
 @dataclass(frozen=True, slots=True)
 class Stake:
     """What of a payment decides whether its entry may be closed. Amounts in minor units. `is_in_doubt`: whether the
-    outcome of one of its attempts is unknown. `is_unsent`: whether a capture, void or refund waits to be sent."""
+    outcome of one of its attempts is unknown. `is_unsent`: whether a capture, void or refund waits to be sent.
+    `overpaid`: what all payments of its invoice keep beyond the invoice's amount."""
 
     state: State
     captured: int
@@ -130,6 +133,7 @@ class Stake:
     duplicated: int
     is_in_doubt: bool = False
     is_unsent: bool = False
+    overpaid: int = 0
 
 
 def taken_twice(duplicated: int, received: int, captured: int) -> int:
@@ -176,6 +180,11 @@ def require_closable(reason: Reason, stake: Stake, *, is_written_off: bool) -> N
         ):
             raise Conflict(
                 "the customer has paid twice; give_back returns the money, or close this entry with "
+                '"write_off": true if it was returned otherwise'
+            )
+        case Reason.OVERPAID if stake.overpaid > 0 and not is_written_off:
+            raise Conflict(
+                "the invoice is paid more than once; give_back returns the money, or close this entry with "
                 '"write_off": true if it was returned otherwise'
             )
         case Reason.DOUBT if stake.is_in_doubt:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from domain.allowed_operations import OVERPAID
 from domain.attention import HELD, LONG_DOUBT, OPENED_BY, Reason, taken_twice
 from domain.backoff import LONGEST_OUTAGE, NOT_SENT_TRIES
 from domain.booking import OTHER_AMOUNT
@@ -17,6 +18,7 @@ from domain.payment import (
     IN_FLIGHT,
     LIVE,
     TRANSITIONS,
+    Attempt,
     AttemptStatus,
     DunningCase,
     Event,
@@ -47,6 +49,8 @@ def _opened(context: DecisionContext, decision: Decision) -> Iterator[OpenAttent
         reason = Reason.DOUBT
     if reason is None and _is_long_unsent(context, decision):
         reason = Reason.OPERATION_UNSENT
+    if reason is None and _is_undone_return(context, decision):
+        reason = Reason.OVERPAID
     if reason is None and any(case.unsent == MOST_UNSENT for case in _saved_cases(decision)):
         reason = Reason.RETRY_UNSENT
     if reason is not None:
@@ -111,6 +115,12 @@ def _is_long_unsent(context: DecisionContext, decision: Decision) -> bool:
     return since is not None and context.now - since >= LONGEST_OUTAGE
 
 
+def _is_undone_return(context: DecisionContext, decision: Decision) -> bool:
+    """Tell whether a refund of what was overpaid has failed after it was given."""
+    is_return = context.given_attempt is not None and context.given_attempt.reason == OVERPAID
+    return is_return and any(movement.kind is MovementKind.REFUND_FAILURE for movement in decision.movements)
+
+
 def _ended(context: DecisionContext, decision: Decision) -> Iterator[Reason]:
     state = context.state
     if decision.event is not None and TRANSITIONS.get((state, decision.event), state) is not state:
@@ -123,7 +133,7 @@ def _ended(context: DecisionContext, decision: Decision) -> Iterator[Reason]:
         if not case.unsent:
             yield Reason.RETRY_UNSENT
     if context.given_attempt is not None and "status" in decision.attempt:
-        yield from _ended_with_attempt(context.given_attempt.verb, decision.attempt["status"])
+        yield from _ended_with_attempt(context.given_attempt, decision.attempt["status"])
 
 
 def _saved_cases(decision: Decision) -> list[DunningCase]:
@@ -138,9 +148,11 @@ def _ended_with_state(state: State) -> Iterator[Reason]:
         yield from (Reason.VOID_REFUSED, Reason.CAPTURE_REFUSED, Reason.HOLD_CONTRADICTING)
 
 
-def _ended_with_attempt(verb: Verb, status: AttemptStatus) -> Iterator[Reason]:
+def _ended_with_attempt(attempt: Attempt, status: AttemptStatus) -> Iterator[Reason]:
     # Sent again, or held by a worker again, it may fall into doubt once more: no entry comes and goes with that.
     if status not in IN_FLIGHT:
         yield from (Reason.DOUBT, Reason.OPERATION_UNSENT, Reason.FAILING_ROW)
-    if status is AttemptStatus.SUCCEEDED and verb in _REFUSED:
-        yield _REFUSED[verb]
+    if status is AttemptStatus.SUCCEEDED and attempt.verb in _REFUSED:
+        yield _REFUSED[attempt.verb]
+    if status is AttemptStatus.SUCCEEDED and attempt.reason == OVERPAID:
+        yield Reason.OVERPAID

@@ -11,7 +11,6 @@ from domain.backoff import LOOKUPS_THAT_OUTLAST_A_CALL, doubt_delay, next_waitin
 from domain.decision import (
     AddAttempt,
     CloseOtherAttempts,
-    CloseSiblingCases,
     Decision,
     DecisionContext,
     Effect,
@@ -128,9 +127,9 @@ def book_further_capture(context: DecisionContext, outcome: Approved) -> Decisio
     finished = context.finish(AttemptStatus.SUCCEEDED, outcome.reference, code=code)
     movements = tuple(movement for movement in moved if movement.amount)
     if is_taken_back:
-        effects = (*close_case_recovered(context), *_close_siblings(context))
+        effects = close_case_recovered(context)
         return Decision(Event.CHARGE_APPROVED, {"failure_code": None}, finished, effects, movements)
-    return Decision(Event.CAPTURE_SUCCEEDED, attempt=finished, effects=_close_siblings(context), movements=movements)
+    return Decision(Event.CAPTURE_SUCCEEDED, attempt=finished, movements=movements)
 
 
 def _book_duplicate(context: DecisionContext, outcome: Approved) -> Decision | None:
@@ -165,13 +164,9 @@ def book_capture(context: DecisionContext, outcome: Approved) -> Decision | None
         Event.CAPTURE_SUCCEEDED if is_capture else Event.CHARGE_APPROVED,
         {"next_action": None, "failure_code": None},
         context.finish(AttemptStatus.SUCCEEDED, outcome.reference, code=None if is_asked else OTHER_AMOUNT),
-        (CloseOtherAttempts(), *close_case_recovered(context), *_close_siblings(context)),
+        (CloseOtherAttempts(), *close_case_recovered(context)),
         movements_of_capture(context.payment.authorized, outcome, is_held=context.payment.holds_authorization),
     )
-
-
-def _close_siblings(context: DecisionContext) -> tuple[Effect, ...]:
-    return (CloseSiblingCases(),) if context.payment.has_unpaid_sibling else ()
 
 
 def _book_beside_holder(context: DecisionContext, outcome: Approved, holder: Holder) -> Decision:
@@ -182,7 +177,7 @@ def _book_beside_holder(context: DecisionContext, outcome: Approved, holder: Hol
         Event.CAPTURE_SUCCEEDED,
         {"next_action": None, "failure_code": None},
         context.finish(AttemptStatus.SUCCEEDED, outcome.reference, code=OTHER_AMOUNT),
-        (CloseOtherAttempts(), *close_case_recovered(context), *_close_siblings(context), further),
+        (CloseOtherAttempts(), *close_case_recovered(context), further),
         (*movements_of_capture(0, outcome, is_held=False), *movements),
     )
 

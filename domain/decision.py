@@ -141,8 +141,11 @@ class CloseOtherAttempts:
 
 
 @dataclass(frozen=True, slots=True)
-class CloseSiblingCases:
-    """End the dunning of the invoice's other payments: the invoice is collected."""
+class RecountInvoice:
+    """Look at the invoice, of which the payment pays so much more now, in minor units: end the dunning of what is not
+    owed any more, and tell a person if more is paid than was asked."""
+
+    more: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +177,7 @@ Effect = (
     | AddAttempt
     | GiveUpHold
     | CloseOtherAttempts
-    | CloseSiblingCases
+    | RecountInvoice
     | RecountLoss
     | OpenAttention
     | CloseAttention

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from domain.charging import ACTION_PATIENCE
 from domain.commands import CancelRequested, GraceEnded, InvoicePaidOtherwise, RetryDue
+from domain.decision import Decision, DecisionContext, RecountInvoice
 from domain.dunning.case import CaseState
 from domain.errors import AmountAboveOpen, CollectionInProgress, Conflict
 from domain.money import decimal_text
-from domain.payment import COLLECTED, State
+from domain.movement import amounts_after
+from domain.payment import COLLECTED, TRANSITIONS, State
 
 # So long dunning waits for what customers have begun elsewhere, all in all.
 _LONGEST_PAUSE = timedelta(days=3)
@@ -23,19 +25,30 @@ KEEPING = COLLECTED | {State.REVERSED}
 
 @dataclass(frozen=True, slots=True)
 class InvoicePosition:
-    """How an invoice stands, in minor units. `collected`: captured so far, refunded or not. `live_payment`: the
-    payment that is collecting it now. `is_dunned`: dunning is retrying one of its payments."""
+    """How an invoice stands, in minor units. `collected`: captured so far, refunded or not; `refunded`: of that.
+    `live_payment`: the payment that is collecting it now. `is_dunned`: dunning is retrying one of its payments."""
 
     amount: int
     currency: str
     collected: int
     live_payment: str | None
     is_dunned: bool
+    refunded: int = 0
 
     @property
     def outstanding(self) -> int:
         """What may still be collected."""
         return max(0, self.amount - self.collected)
+
+    @property
+    def overpaid(self) -> int:
+        """What was collected beyond the amount."""
+        return max(0, self.collected - self.amount)
+
+    @property
+    def overpaid_still(self) -> int:
+        """What was collected beyond the amount and not refunded."""
+        return max(0, self.collected - self.refunded - self.amount)
 
 
 def kept_of(state: State, captured: int, lost: int) -> int:
@@ -45,6 +58,19 @@ def kept_of(state: State, captured: int, lost: int) -> int:
     (600, 0)
     """
     return captured - lost if state in KEEPING else 0
+
+
+def with_invoice(context: DecisionContext, decision: Decision) -> Decision:
+    """Add to a decision that lets a payment pay more of its invoice what that means for the invoice, if others pay it
+    too."""
+    payment = context.payment
+    if not payment.has_sibling:
+        return decision
+    state = TRANSITIONS[context.state, decision.event] if decision.event else context.state
+    captured = amounts_after({"captured": payment.captured}, decision.movements).get("captured", payment.captured)
+    lost = decision.payment.get("lost", payment.lost)
+    more = kept_of(state, captured, lost) - kept_of(context.state, payment.captured, payment.lost)
+    return replace(decision, effects=(*decision.effects, RecountInvoice(more))) if more > 0 else decision
 
 
 def require_chargeable(position: InvoicePosition, minor: int) -> None:

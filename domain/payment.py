@@ -351,7 +351,7 @@ class Payment:
     duplicated: int = 0
     case: DunningCase | None = None
     taken: frozenset[str] = frozenset()
-    has_unpaid_sibling: bool = False
+    has_sibling: bool = False
     other_holder: Holder | None = None
     has_other_unfinished_attempt: bool = False
     next_provider: str | None = None

@@ -40,6 +40,7 @@ from domain.disputes import decide_dispute, decide_recount, with_loss
 from domain.dunning.decisions import close_case_recovered, close_case_uncollectible
 from domain.errors import IllegalTransition
 from domain.idempotency_key import state_after
+from domain.invoice import with_invoice
 from domain.outcome import InDoubt, NotSent, Outcome
 from domain.payment import IN_DUNNING, TRANSITIONS, Attempt, AttemptStatus, Event, Payment, State, Verb
 
@@ -54,7 +55,9 @@ def decide(
     decision = _decide(context, trigger)
     if decision is not None and decision.event is not None:
         target(payment.state, decision.event)
-    return with_loss(context, with_attention(context, decision)) if decision is not None else None
+    if decision is None:
+        return None
+    return with_invoice(context, with_loss(context, with_attention(context, decision)))
 
 
 def _decide(context: DecisionContext, trigger: Trigger) -> Decision | None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, func, select
 
-from domain.allowed_operations import BUSY
+from domain.allowed_operations import BUSY, OVERPAID
 from domain.attention import (
     Action,
     Reason,
@@ -35,9 +35,9 @@ from models.change import Change
 from models.disputes import reopen_charge, take_back_reopening
 from models.failing_rows import run_again
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key, store_response
-from models.operations import Messages, carry_out_review
-from models.queries import find_entry, show_entry
-from models.request_bodies import ResolveEntry, ReviewPayment
+from models.operations import Messages, carry_out_refund, carry_out_review
+from models.queries import find_entry, invoice_position, show_entry
+from models.request_bodies import RefundPayment, ResolveEntry, ReviewPayment
 from models.tables import attempts, movements
 from models.webhook_events import replay_event
 
@@ -102,10 +102,14 @@ def _release(change: Change, entry: _Entry) -> Messages:
 
 
 def _give_back(change: Change, entry: _Entry) -> Messages:
-    """Open a refund of what is left of each charge that was taken a second time, or return what fits no payment."""
+    """Open a refund of what was overpaid, or of what is left of each charge that was taken a second time, or return
+    what fits no payment."""
     if entry.balance is not None:
         return (ask_to_return(change, entry.balance),)
     payment = entry.about
+    if Reason(entry.row.reason) is Reason.OVERPAID:
+        amount = decimal_text(entry.row.amount, payment.currency)
+        return carry_out_refund(change, payment, RefundPayment(amount=amount), OVERPAID)
     messages = []
     for duplicate in _duplicates(change.connection, payment.id):
         if not duplicate.left:
@@ -225,6 +229,7 @@ def _close(change: Change, entry: _Entry) -> Messages:
         raise Conflict("this money is on its way back; wait for that")
     if entry.payment is not None:
         payment = entry.payment
+        position = invoice_position(change.connection, payment.invoice_id, payment.application)
         is_doubtful = attempts.c.status == AttemptStatus.IN_DOUBT
         stake = Stake(
             State(payment.state),
@@ -233,6 +238,7 @@ def _close(change: Change, entry: _Entry) -> Messages:
             duplicated=payment.duplicated,
             is_in_doubt=has_attempt_in_flight(change.connection, payment.id, is_doubtful),
             is_unsent=has_attempt_in_flight(change.connection, payment.id, _is_unsent(payment.id)),
+            overpaid=position.overpaid_still,
         )
         require_closable(Reason(entry.row.reason), stake, is_written_off=entry.request.write_off)
     close_entry(change, entry.row)

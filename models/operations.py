@@ -177,12 +177,17 @@ def _cancel(change: Change, row: Row[Any], request: CancelPayment) -> Messages:
 
 
 def _refund(change: Change, row: Row[Any], request: RefundPayment) -> Messages:
+    return carry_out_refund(change, row, request, request.reason)
+
+
+def carry_out_refund(change: Change, row: Row[Any], request: RefundPayment, reason: str | None) -> Messages:
+    """Open a refund of a locked payment for this reason. Raises Conflict, AmountAboveOpen or InvalidAmount."""
     require_refundable(State(row.state))
     if is_recorded_by_operator(PaymentMethod(row.method)):
         raise Conflict("give the money back by bank, then let an operator record it with kind: refund")
     under_way = _refunds_under_way(change.connection, row.id)
     minor = _amount(request.amount, row, row.captured - row.refunded - row.reversed - under_way, "left to refund")
-    return (_open(change, row, Verb.REFUND, minor, reason=request.reason),)
+    return (_open(change, row, Verb.REFUND, minor, reason=reason),)
 
 
 def carry_out_review(change: Change, row: Row[Any], request: ReviewPayment) -> Messages:

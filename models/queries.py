@@ -193,13 +193,14 @@ def invoice_position(connection: Connection, invoice_id: str, application: str) 
     captured = func.coalesce(func.sum(kept), 0)
     live = func.max(case((payments.c.state.in_(sorted(LIVE)), payments.c.id)))
     dunned = func.max(case((payments.c.state.in_(sorted(IN_DUNNING)), 1), else_=0))
+    refunded = func.coalesce(func.sum(case((is_kept, payments.c.refunded), else_=0)), 0)
     row = connection.execute(
-        select(invoices.c.amount, invoices.c.currency, captured, live, dunned)
+        select(invoices.c.amount, invoices.c.currency, captured, live, dunned, refunded)
         .join(payments, _is_of_invoice, isouter=True)
         .where(invoices.c.id == invoice_id, invoices.c.application == application)
         .group_by(invoices.c.amount, invoices.c.currency)
     ).one()
-    return InvoicePosition(row[0], row[1], int(row[2]), row[3], bool(row[4]))
+    return InvoicePosition(row[0], row[1], int(row[2]), row[3], bool(row[4]), int(row[5]))
 
 
 def show_subscription(connection: Connection, subscription_id: str, application: str | None) -> dict[str, Any]:

@@ -15,17 +15,16 @@ from domain.decision import (
     AddAttempt,
     CloseAttention,
     CloseOtherAttempts,
-    CloseSiblingCases,
     Decision,
     Effect,
     GiveUpHold,
     MarkSubscription,
     OpenAttention,
+    RecountInvoice,
     RecountLoss,
     SaveCase,
 )
 from domain.disputes import reopening_of
-from domain.dunning.case import CaseState
 from domain.errors import LeaseLost, NotFound
 from domain.idempotency_key import KeyState
 from domain.movement import amounts_after, may_be_beside_holder, may_be_booked
@@ -37,6 +36,7 @@ from models.attention import close_entries_of_payment, open_entry
 from models.audit import record_event
 from models.change import Change
 from models.dunning_cases import find_case, save_case
+from models.invoices import lock_invoice
 from models.movements import TAKING, book, other_holder, taken_by
 from models.queries import invoice_position
 from models.session import RowVersion
@@ -46,7 +46,6 @@ from models.tables import (
     attention,
     breakers,
     disputes,
-    dunning_cases,
     movements,
     payments,
     provider_customers,
@@ -82,13 +81,10 @@ _has_other_unfinished_attempt = exists().where(
     _other.c.verb != Verb.REFUND,
     or_(*(_other.c.status == status for status in sorted(UNFINISHED))),
 )
-_has_unpaid_sibling = exists().where(
-    dunning_cases.c.invoice_id == payments.c.invoice_id,
-    dunning_cases.c.payment_id != payments.c.id,
-    # Not IN: SQLAlchemy writes its text anew for every execution.
-    or_(dunning_cases.c.state == CaseState.RETRYING, dunning_cases.c.state == CaseState.IN_GRACE),
-    _sibling.c.id == dunning_cases.c.payment_id,
+_has_sibling = exists().where(
+    _sibling.c.invoice_id == payments.c.invoice_id,
     _sibling.c.application == payments.c.application,
+    _sibling.c.id != payments.c.id,
 )
 _is_booked = case(
     (
@@ -149,7 +145,7 @@ _lock_attempt: Any = (
         breakers.c.opened_at.label("breaker_opened_at"),
         _has_other_due_attempt.label("has_other_due_attempt"),
         _has_other_unfinished_attempt.label("has_other_unfinished_attempt"),
-        _has_unpaid_sibling.label("has_unpaid_sibling"),
+        _has_sibling.label("has_sibling"),
         _is_booked.label("is_booked"),
         _open_entries.label("open_entries"),
         _refused_credentials.label("refused_credentials"),
@@ -167,7 +163,7 @@ _lock_payment: Any = (
         *_payment_columns,
         literal(True).label("has_other_due_attempt"),
         literal(True).label("has_other_unfinished_attempt"),
-        _has_unpaid_sibling.label("has_unpaid_sibling"),
+        _has_sibling.label("has_sibling"),
         _open_entries.label("open_entries"),
         _read_version.label("read_version"),
         _version,
@@ -308,8 +304,8 @@ def _carry_out(
             give_up_hold(change, held_by)
         case CloseOtherAttempts() if row.has_other_due_attempt:
             close_other_attempts(change, row.id, attempt_id)
-        case CloseSiblingCases():
-            _close_sibling_cases(change, row)
+        case RecountInvoice(more=more):
+            _recount_invoice(change, row, more)
         case RecountLoss():
             _recount_loss(change, row.id)
         case OpenAttention(reason=reason, amount=amount, detail=detail, adds=adds):
@@ -321,8 +317,18 @@ def _carry_out(
     return None
 
 
-def _close_sibling_cases(change: Change, row: Row[Any]) -> None:
-    outstanding = invoice_position(change.connection, row.invoice_id, row.application).outstanding
+def _recount_invoice(change: Change, row: Row[Any], more: int) -> None:
+    # Of two payments that are booked at once, the second sees what the first has paid.
+    lock_invoice(change.connection, row.invoice_id, row.application)
+    position = invoice_position(change.connection, row.invoice_id, row.application)
+    _close_sibling_cases(change, row, position.outstanding)
+    if position.overpaid:
+        amount, data = min(position.overpaid, more), {"invoice_id": row.invoice_id, "provider": row.provider}
+        about = {"payment_id": row.id, "amount": amount, "currency": row.currency}
+        open_entry(change, Reason.OVERPAID, data=data, detail={"amount": amount}, adds=True, **about)
+
+
+def _close_sibling_cases(change: Change, row: Row[Any], outstanding: int) -> None:
     siblings = change.connection.scalars(
         select(payments.c.id).where(
             payments.c.invoice_id == row.invoice_id,
@@ -363,7 +369,7 @@ def _payment(connection: Connection, row: Row[Any]) -> Payment:
         authorization_expires_at=row.authorization_expires_at,
         # Read after the lock: read by the locking statement, PostgreSQL would show it as it was before the wait.
         case=find_case(connection, row.id) if row.subscription_id else None,
-        has_unpaid_sibling=row.has_unpaid_sibling,
+        has_sibling=row.has_sibling,
         other_holder=_other_holder(connection, row),
         has_other_unfinished_attempt=row.has_other_unfinished_attempt,
         next_provider=_next_provider(row),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from domain.allowed_operations import OVERPAID
 from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
 from gateways.base import AttemptRequest
@@ -127,7 +128,9 @@ def refund_params(attempt: AttemptRequest) -> dict[str, Any]:
         "amount": to_stripe(attempt.money),
         "metadata": metadata(attempt),
     }
-    return params | ({"reason": attempt.reason} if attempt.reason else {})
+    # In Stripe's words, who has paid an invoice twice has made a duplicate payment.
+    reason = "duplicate" if attempt.reason == OVERPAID else attempt.reason
+    return params | ({"reason": reason} if reason else {})
 
 
 def metadata(attempt: AttemptRequest) -> dict[str, str]:

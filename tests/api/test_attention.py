@@ -126,7 +126,7 @@ def test_only_money_that_is_given_back_by_hand_is_written_off(api: ApiSystem) ->
     entry_id, _ = entry_of(api)
     before = api.row_counts()
     detail = assert_problem(resolve(api, entry_id, write_off=True), 422, "invalid_request")
-    assert detail == "write_off is for entries of the reason duplicate or amount_mismatch; leave it out here"
+    assert detail == "write_off is for entries of the reasons duplicate, overpaid, amount_mismatch; leave it out here"
     assert api.row_counts() == before
 
 

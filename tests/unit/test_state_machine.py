@@ -27,8 +27,8 @@ from domain.commands import (
 from domain.decision import (
     LEASE,
     AddAttempt,
-    CloseSiblingCases,
     MarkSubscription,
+    RecountInvoice,
     SaveCase,
 )
 from domain.decline import DeclineClass
@@ -148,8 +148,8 @@ def test_a_retry_that_succeeds_ends_the_case() -> None:
 
 
 def test_a_capture_ends_the_dunning_of_other_payments_of_the_invoice() -> None:
-    assert CloseSiblingCases() in decision_on(WHOLE, has_unpaid_sibling=True).effects
-    assert CloseSiblingCases() not in decision_on(WHOLE).effects
+    assert RecountInvoice(1000) in decision_on(WHOLE, has_sibling=True).effects
+    assert not [effect for effect in decision_on(WHOLE).effects if isinstance(effect, RecountInvoice)]
 
 
 def test_a_command_that_needs_an_attempt_says_so() -> None:
