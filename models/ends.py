@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Column, ColumnElement, Connection, Select, and_, case, exists, false, not_, or_, select
 
-from domain.attention import Reason
+from domain.attention import HELD, Reason
 from domain.cash_balance import BalanceStatus
 from domain.ends import (
     ENDS_OF_ATTEMPTS,
@@ -59,8 +59,12 @@ def _attempt_is_due(payment_id: Column[Any]) -> ColumnElement[bool]:
     return exists().where(attempts.c.payment_id == payment_id, attempts.c.due_at.is_not(None))
 
 
-def _is_on_list(payment_id: Column[Any]) -> ColumnElement[bool]:
-    return exists().where(attention.c.payment_id == payment_id, attention.c.closed_at.is_(None))
+def _is_on_list(payment_id: Column[Any], reason: Reason) -> ColumnElement[bool]:
+    is_about = (attention.c.payment_id == payment_id) & (attention.c.reason == reason)
+    return exists().where(is_about, attention.c.closed_at.is_(None))
+
+
+_is_held = or_(*((payments.c.state == state) & _is_on_list(payments.c.id, reason) for state, reason in HELD.items()))
 
 
 _case_is_due = exists().where(dunning_cases.c.payment_id == payments.c.id, dunning_cases.c.due_at.is_not(None))
@@ -83,13 +87,13 @@ _ENDLESS = {
         payments.c.state,
         ENDS_OF_PAYMENTS,
         has_due_date=_attempt_is_due(payments.c.id) | _case_is_due,
-        has_entry=_is_on_list(payments.c.id),
+        has_entry=_is_held,
     ),
     "attempts": _endless(
         attempts.c.id,
         attempts.c.status,
         ENDS_OF_ATTEMPTS,
-        has_due_date=attempts.c.due_at.is_not(None) | _is_on_list(attempts.c.payment_id),
+        has_due_date=attempts.c.due_at.is_not(None) | _is_on_list(attempts.c.payment_id, Reason.REVIEW),
         has_entry=false(),
     ),
     "dunning_cases": _endless(

@@ -130,6 +130,7 @@ def payment_view(row: Any, tries: Iterable[Any]) -> dict[str, Any]:
         "captured_amount": decimal_text(row["captured"], currency),
         "refunded_amount": decimal_text(row["refunded"], currency),
         "reversed_amount": decimal_text(row["reversed"], currency),
+        "net_amount": decimal_text(row["captured"] - row["refunded"] - row["reversed"], currency),
         "authorization_expires_at": _text(row["authorization_expires_at"]),
         "next_action": row["next_action"],
         "failure_code": row["failure_code"],

@@ -270,7 +270,8 @@ class SimulatedProvider:
     def _subject(self, attempt: AttemptRequest) -> Object | None:
         """Return the object that an attempt is about."""
         if attempt.verb is Verb.REFUND:
-            return self.refunds.get(attempt.attempt_id)
+            named = (refund for refund in self.refunds.values() if refund.reference == attempt.reference)
+            return self.refunds.get(attempt.attempt_id) or next(named, None)
         if attempt.verb.is_collecting:
             return self.intents.get(attempt.attempt_id)
         charged = (intent for intent in self.intents.values() if intent.reference == attempt.charge_reference)

@@ -63,7 +63,8 @@ def test_a_returned_debit_opens_its_invoice_again(system: System) -> None:
     assert booked(system, payment_id) == [("charge", AMOUNT), ("reversal", -AMOUNT)]
     assert all(row.moved_at for row in system.rows(movements)), "Stripe shows the time of both"
     assert system.get("/invoices/inv").json["open_amount"] == "12.30"
-    assert system.get(f"/{payment_id}").json["reversed_amount"] == "12.30"
+    shown = system.get(f"/{payment_id}").json
+    assert (shown["reversed_amount"], shown["net_amount"]) == ("12.30", "0.00")
     assert system.post(f"/{payment_id}/refunds", Idempotency_Key="no").status_code == 409
 
     again = system.pay()

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, update
 
+from domain.attention import Reason
+from models.attention import open_entry
 from models.ends import rows_without_end
 from models.session import read, transact
 from models.tables import attempts, dunning_cases, payments, webhook_events
@@ -34,6 +36,17 @@ def test_a_payment_and_an_attempt_without_a_due_date_are_found(system: System) -
     assert endless(system) == [("payments", "review"), ("attempts", "due")]
     write(system, attempts, status="failed")
     write(system, payments, state="failed")
+    assert endless(system) == []
+
+
+def test_an_entry_about_something_else_is_no_end_of_a_review(system: System) -> None:
+    payment_id = system.pay()
+    write(system, attempts, due_at=None)
+    write(system, payments, state="review")
+    about = {"payment_id": payment_id, "amount": 1, "currency": "EUR"}
+    system.runtime.change("test", open_entry, Reason.REFUND_ELSEWHERE, **about)
+    assert endless(system) == [("payments", "review"), ("attempts", "due")]
+    system.runtime.change("test", open_entry, Reason.REVIEW, **about)
     assert endless(system) == []
 
 

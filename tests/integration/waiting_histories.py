@@ -23,6 +23,7 @@ from gateways.base import AttemptRequest, GatewayError, SideEvent, WebhookEvent
 from models.attention_actions import resolve_entry
 from models.comparisons import at_rest_within
 from models.ends import rows_without_end
+from models.movements import differences
 from models.request_bodies import ResolveEntry
 from models.session import read, transact
 from models.tables import attention, disputes
@@ -35,6 +36,8 @@ from tests.integration.simulated_provider import Object, SimulatedProvider
 
 # How far the clock goes on at the end, again and again: authorizations, actions, dunning and grace are over by then.
 _LAST_DAYS = (timedelta(hours=7), timedelta(days=8), timedelta(days=15), timedelta(days=15), timedelta(days=40))
+# How the names begin of refunds that somebody else has made.
+_ELSEWHERE = "elsewhere"
 
 
 @dataclass
@@ -62,9 +65,18 @@ class DisputingProvider(SimulatedProvider):
         return [dispute for dispute in self.disputes.values() if dispute.charge_reference == charge.charge_reference]
 
     def refunds_of(self, charge: AttemptRequest) -> list[ShownRefund]:
-        """Return the refunds of a payment, all of which are ours."""
+        """Return the refunds of a payment, whoever made them."""
         refunds = [refund for refund in self.refunds.values() if refund.payment_id == charge.payment_id]
-        return [ShownRefund(refund.reference, refund.outcome(), refund.attempt_id) for refund in refunds]
+        return [ShownRefund(refund.reference, refund.outcome(), self.maker_of(refund)) for refund in refunds]
+
+    def maker_of(self, refund: Object) -> str | None:
+        """Return our attempt that made a refund."""
+        return None if refund.attempt_id.startswith(_ELSEWHERE) else refund.attempt_id
+
+    def withdrawn(self, payment_id: str) -> int:
+        """Return what disputes have taken of a payment."""
+        references = {intent.reference for intent in self.intents.values() if intent.payment_id == payment_id}
+        return sum(each.withdrawn for each in self.disputes.values() if each.charge_reference in references)
 
 
 class AcceptingProvider(DisputingProvider):
@@ -101,6 +113,7 @@ class WaitingHistories(Histories):
             *([self.dispute_goes_on] * 2 if self.open_disputes() else []),
             *([self.dispute_webhook] if self.provider.disputes else []),
             *([self.decide] * 2 if self.entries() else []),
+            *([self.refund_elsewhere] if self.refundable() else []),
             self.compare,
         ]
 
@@ -118,10 +131,23 @@ class WaitingHistories(Histories):
         [verb] = [Verb(row.verb) for row in self.stored.attempts if row.id == subject.attempt_id]
         self.provider.confirm(subject, verb, "good", subject.decline)
 
+    def refundable(self) -> list[Object]:
+        """Return the charges of which a part is left that nobody asks for otherwise."""
+        disputed = {dispute.charge_reference for dispute in self.provider.disputes.values()}
+        intents = [each for each in self.provider.intents.values() if each.status == "succeeded"]
+        asked = {refund.payment_id for refund in self.provider.refunds.values()}
+        return [each for each in intents if each.reference not in disputed and each.payment_id not in asked]
+
+    def refund_elsewhere(self) -> None:
+        subject = self.choose(self.refundable())
+        amount, name = self.choose([1, subject.taken]), f"{_ELSEWHERE}_{subject.attempt_id}"
+        self.provider.refunds[name] = Object(subject.payment_id, name, f"re_{name}", amount, "refunded")
+
     def disputable(self) -> list[Object]:
         known = {dispute.charge_reference for dispute in self.provider.disputes.values()}
-        intents = self.provider.intents.values()
-        return [each for each in intents if each.status == "succeeded" and each.reference not in known]
+        given = {refund.payment_id for refund in self.provider.refunds.values() if not self.provider.maker_of(refund)}
+        intents = [each for each in self.provider.intents.values() if each.status == "succeeded"]
+        return [each for each in intents if each.reference not in known and each.payment_id not in given]
 
     def dispute(self) -> None:
         """Let a bank dispute a charge, take it back at once, or only inquire."""
@@ -192,6 +218,8 @@ class WaitingHistories(Histories):
             return
         endless = read(self.system.engine, rows_without_end)
         assert not endless, endless
+        wrong = read(self.system.engine, lambda connection: list(differences(connection)))
+        assert not wrong, wrong
         entries = self.system.rows(attention)
         for payment in self.stored.payments.values():
             self.stored.check_events(payment)
@@ -221,9 +249,18 @@ class WaitingHistories(Histories):
         states = {payment.state for payment in self.stored.payments.values()}
         assert states <= FINAL, states
         assert not self.entries(), [row.reason for row in self.entries()]
+        self.net_is_the_provider_s()
         known = {row.reference: row.status for row in self.system.rows(disputes)}
         shown = {dispute.reference: dispute.status for dispute in self.provider.disputes.values()}
         assert known == shown, (known, shown)
+
+    def net_is_the_provider_s(self) -> None:
+        """What is left of each payment is what the provider has, but for what a person gives back by hand."""
+        by_hand = {row.payment_id for row in self.system.rows(attention) if row.resolution in ("write_off", "release")}
+        for payment in self.stored.payments.values():
+            booked = payment.captured - payment.refunded - payment.reversed + payment.duplicated
+            given = self.provider.refunded(payment.id) + self.provider.withdrawn(payment.id)
+            assert payment.id in by_hand or booked == self.provider.captured(payment.id) - given, payment
 
     def everybody_decides(self) -> None:
         """Let banks decide what they have, and people what they can."""
