@@ -82,13 +82,15 @@ def reopening_of(charge_reference: str) -> str:
     return f"{charge_reference}/{REOPENED}"
 
 
-def lost_of_charge(taken: int, captured: int, refunded: int, reversed_: int) -> int:
+def lost_of_charge(taken: int, captured: int, refunded: int, reversed_: int, refunding: int) -> int:
     """Return what a person may book as lost of a charge. `taken`: by the charge; the rest: of its payment. Raises
-    Conflict if nothing of it is left.
+    Conflict if nothing of it is left, or while a refund is under way, which shows what is.
 
-    >>> lost_of_charge(1000, captured=1000, refunded=400, reversed_=0)
+    >>> lost_of_charge(1000, captured=1000, refunded=400, reversed_=0, refunding=0)
     600
     """
+    if refunding:
+        raise Conflict("a refund of this payment is under way; wait until it has ended, and decide then")
     left = min(taken, captured - refunded - reversed_)
     if left <= 0:
         raise Conflict(
