@@ -270,6 +270,8 @@ class DecisionContext:
             "claims": 0,
             "in_doubt_since": self.attempt.in_doubt_since if status is AttemptStatus.IN_DOUBT else None,
         }
+        if self.attempt.status in CLOSED:
+            changes |= {"finished_at": None, **_NO_REFUSAL}
         if reference is not None:
             changes["provider_reference"] = reference
         return changes

@@ -25,11 +25,16 @@ from domain.decline import Decline, DeclineClass, classify
 from domain.dunning.decisions import close_case_recovered, end_unpaid, mark_past_due
 from domain.errors import Conflict
 from domain.movement import Movement, MovementKind
-from domain.payment import COLLECTED, Event
+from domain.payment import CLOSED, COLLECTED, AttemptStatus, Event
 
 _TAKING = (MovementKind.CHARGE, MovementKind.CAPTURE)
 # Why a refund that the provider shows is none: a dispute shows the same money, and has it in the books.
 SHOWN_BY_DISPUTE = Decline("shown_by_dispute", DeclineClass.HARD)
+
+
+def is_left_to_dispute(status: AttemptStatus | None, code: str | None) -> bool:
+    """Tell whether a refund has ended because a dispute shows its money, so that it is not booked again."""
+    return status in CLOSED and code == SHOWN_BY_DISPUTE.code
 
 
 class DisputeStatus(StrEnum):

@@ -199,6 +199,8 @@ def _refund(state: State) -> Iterator[Example]:
     for amount, words in ((_PART, "600 is given back"), (300, "300 is given back")):
         refund = _attempt(Verb.REFUND, AttemptStatus.IN_DOUBT, number=3, amount=amount)
         yield Example(words, _taken_back(state), refund, Approved("re_1", refunded=amount))
+    failed = _attempt(Verb.REFUND, AttemptStatus.FAILED, number=3, amount=300)
+    yield Example("300 is given back after all", _taken_back(state), failed, Approved("re_1", refunded=300))
 
 
 def _refund_failure(state: State) -> Iterator[Example]:

@@ -231,7 +231,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     # refunds
     **_staying((State.CAPTURED, State.PARTIALLY_REFUNDED), Event.REFUND_REQUESTED),
     **_staying(
-        (State.CAPTURED, State.PARTIALLY_REFUNDED, *sorted(_TAKEN_BACK)),
+        (*sorted(COLLECTED), *sorted(_TAKEN_BACK)),
         Event.REFUND_PENDING,
         Event.REFUND_IN_DOUBT,
         Event.REFUND_FAILED,
@@ -240,6 +240,8 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     **_staying(tuple(sorted(_TAKEN_BACK)), Event.REFUNDED_PARTLY, Event.REFUND_REVERSED_PARTLY),
     **_from((State.CAPTURED, State.PARTIALLY_REFUNDED), Event.REFUNDED_PARTLY, State.PARTIALLY_REFUNDED),
     **_from((State.CAPTURED, State.PARTIALLY_REFUNDED), Event.REFUNDED_FULLY, State.REFUNDED),
+    # one that had failed, was made once more, and is given after all
+    **_staying((State.REFUNDED,), Event.REFUNDED_PARTLY),
     **_from((State.REFUNDED, State.PARTIALLY_REFUNDED), Event.REFUND_REVERSED_PARTLY, State.PARTIALLY_REFUNDED),
     **_from((State.REFUNDED, State.PARTIALLY_REFUNDED), Event.REFUND_REVERSED_FULLY, State.CAPTURED),
     # one that was given back before a bank took the rest, and then gave that back
@@ -371,11 +373,12 @@ class Attempt:
 
     `lookups`: how often its outcome was looked up. `retries`: how often its call was proven not executed. `claims`:
     how often a worker began it and recorded no outcome. `is_known_to_provider`: the provider has an object for it.
-    `is_of_duplicate`: a refund of money that was taken a second time. `key_number`: how many idempotency keys it has
-    used up. `waiting_since`: when it last began to wait for its bank, its customer, or a
-    provider that is down. `action_expires_at`: until when the
-    customer can do what they are asked, if the provider shows it. `in_doubt_since`: since when its outcome is unknown,
-    calls that were resumed meanwhile included."""
+    `is_of_duplicate`: a refund of money that was taken a second time. `times_given`: how often a finished refund is
+    booked as given; it may have come back in between. `code`: why it ended without success. `key_number`: how many
+    idempotency keys it has used up. `waiting_since`: when it last began to wait for its bank, its customer, or a
+    provider that is down. `action_expires_at`: until when the customer can do what they are asked, if the provider
+    shows it. `in_doubt_since`: since when its outcome is unknown, calls that were
+    resumed meanwhile included."""
 
     id: str
     verb: Verb
@@ -388,6 +391,8 @@ class Attempt:
     reason: str | None = None
     is_known_to_provider: bool = False
     is_of_duplicate: bool = False
+    times_given: int = 0
+    code: str | None = None
     key_number: int = 0
     key_state: KeyState = KeyState.USABLE
     waiting_since: datetime | None = None

@@ -96,6 +96,13 @@ def amount_taken(connection: Connection, payment_id: str, attempt_id: str, refer
     return int(connection.scalar(taken) or 0)
 
 
+def times_given(connection: Connection, attempt_id: str) -> int:
+    """Return how often a refund is booked as given."""
+    kinds = (MovementKind.REFUND, MovementKind.DUPLICATE_REFUND)
+    given = select(func.count()).where(movements.c.attempt_id == attempt_id, movements.c.kind.in_(kinds))
+    return int(connection.scalar(given) or 0)
+
+
 def other_holder(connection: Connection, payment_id: str, attempt_id: str, reference: str | None) -> Holder | None:
     """Return whose money a payment holds that is authorized or waits for a person; None if it is the attempt's own."""
     kinds = movements.c.kind.in_([MovementKind.AUTHORIZATION, MovementKind.RECEIPT])

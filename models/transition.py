@@ -28,7 +28,7 @@ from domain.disputes import reopening_of
 from domain.dunning.case import CaseState
 from domain.errors import LeaseLost, NotFound
 from domain.idempotency_key import KeyState
-from domain.movement import amounts_after, may_be_beside_holder, may_be_booked
+from domain.movement import amounts_after, may_be_beside_holder, may_be_booked, may_be_given_again
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
 from domain.payment import IN_DUNNING, UNFINISHED, Attempt, AttemptStatus, Event, Holder, Payment, State, Verb
 from domain.state_machine import decide, target
@@ -37,7 +37,7 @@ from models.attention import close_entries_of_payment, open_entry
 from models.audit import record_event
 from models.change import Change
 from models.dunning_cases import find_case, save_case
-from models.movements import TAKING, book, other_holder, taken_by
+from models.movements import TAKING, book, other_holder, taken_by, times_given
 from models.queries import invoice_position
 from models.session import RowVersion
 from models.subscriptions import mark_subscription
@@ -130,7 +130,7 @@ _stored_customer = (
 # Decisions and attempt requests need no more: each column costs, and personal data stays where it is.
 _UNREAD = {"payer", "metadata", "next_action", "failure_code", "is_captured_later"}
 _UNREAD_OF_ATTEMPT = {
-    *("payment_id", "number", "actor", "code", "decline_class", "decline_code", "advice_code", "network_advice_code"),
+    *("payment_id", "number", "actor", "decline_class", "decline_code", "advice_code", "network_advice_code"),
     *("network_decline_code", "finished_at", "looked_up_at", "visited_at", "param", "message"),
 }
 _payment_columns: list[ColumnElement[Any]] = [column for column in payments.c if column.name not in _UNREAD]
@@ -235,7 +235,7 @@ def touch(change: Change, payment_id: str) -> None:
 def changes_anything(change: Change, locked: Row[Any], outcome: Outcome) -> bool:
     """Tell whether the outcome would be news for a locked attempt. Writes nothing. Raises IllegalTransition."""
     payment = _payment(change.connection, locked)
-    decision = decide(payment, _attempt(locked), outcome, change.now, change.policy)
+    decision = decide(payment, _attempt(change.connection, locked), outcome, change.now, change.policy)
     if decision is None:
         return False
     is_first_look_up = locked.attempt_due_at is None and decision.attempt.get("due_at") is not None
@@ -248,7 +248,8 @@ def _decide_and_write(
     # The clock of this host may lag behind the clock that wrote before: a payment's history never runs backwards.
     change = replace(change, now=max(change.now, row.updated_at))
     payment = _payment(change.connection, row)
-    decision = decide(payment, _attempt(row) if attempt_id else None, trigger, change.now, change.policy)
+    attempt = _attempt(change.connection, row) if attempt_id else None
+    decision = decide(payment, attempt, trigger, change.now, change.policy)
     fencing_token = row.attempt_fencing_token if attempt_id else 0
     if decision is None:
         return Applied(row, None, fencing_token)
@@ -406,7 +407,8 @@ def _next_provider(row: Row[Any]) -> str | None:
     return later[0] if later else None
 
 
-def _attempt(row: Row[Any]) -> Attempt:
+def _attempt(connection: Connection, row: Row[Any]) -> Attempt:
+    is_counted = may_be_given_again(Verb(row.attempt_verb), AttemptStatus(row.attempt_status))
     return Attempt(
         id=row.attempt_id,
         verb=Verb(row.attempt_verb),
@@ -419,6 +421,8 @@ def _attempt(row: Row[Any]) -> Attempt:
         reason=row.attempt_reason,
         is_known_to_provider=row.attempt_provider_reference is not None,
         is_of_duplicate=row.attempt_charge_reference is not None,
+        times_given=times_given(connection, row.attempt_id) if is_counted else 0,
+        code=row.attempt_code,
         key_number=row.attempt_key_number,
         key_state=KeyState(row.attempt_key_state),
         waiting_since=row.attempt_waiting_since,

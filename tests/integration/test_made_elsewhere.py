@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,9 +16,10 @@ from models.movements import differences
 from models.session import read, transact
 from models.tables import attempts, attention
 from models.task_messages import COMPARE, RECONCILE
+from sandbox.stripe.api import Stripe
 from tasks.execute import attempt_request
 from tests.integration.test_comparison import METHODS, compare_after, fees, hide_events, taken
-from tests.system import System
+from tests.system import AMOUNT, System
 
 pytestmark = pytest.mark.postgres
 
@@ -294,3 +296,85 @@ def refund_sent_and_lost(system: System, payment_id: str, gateway: Any) -> None:
         return requested(change, attempt.id)
 
     gateway.refund(system.runtime.change("test", claimed))
+
+
+# --- a refund of ours that was booked as failed ---
+
+
+def failed_refund(system: System, card: str) -> tuple[str, Any]:
+    """Return a payment, and a refund of 4.00 of it that is booked as failed."""
+    hide_events(system)
+    payment_id = system.pay(card=card)
+    system.run_until_idle()
+    system.run(COMPARE)
+    system.request(f"/{payment_id}/refunds", {"amount": "4.00"}, Idempotency_Key="own")
+    system.run_until_idle()
+    refund = system.attempts(payment_id)[1]
+    system.provider.decide_at_bank(refund.provider_reference, "failure")
+    hear_of(system, "webhook", payment_id, refund)
+    refund = system.attempts(payment_id)[1]
+    assert (refund.status, totals(system, payment_id)) == ("failed", (AMOUNT, 0))
+    return payment_id, refund
+
+
+def at_stripe(system: System, refund: Any) -> Any:
+    """Return a refund as Stripe has it."""
+    return system.sandbox.state.provider_of(Stripe).account.refunds[refund.provider_reference]
+
+
+def hear_of(system: System, way: str, payment_id: str, refund: Any) -> None:
+    """Let what became of a refund come to us in one of the ways there are."""
+    match way:
+        case "look-up":
+            look_up_now(system, system.attempts(payment_id)[0].id)
+        case "webhook":
+            event = {"id": f"evt_{secrets.token_hex(4)}", "object": "event", "type": "refund.updated"}
+            event |= {"livemode": False, "data": {"object": dict(at_stripe(system, refund))}}
+            assert system.deliver_and_run(event).status == "applied"
+        case "comparison":
+            system.run(COMPARE, system.attempts(payment_id)[0].id)
+    system.advance(minutes=1)
+
+
+@pytest.mark.parametrize("way", ["look-up", "webhook", "comparison"])
+@pytest.mark.parametrize("card", ["pm_card_pendingRefund", "pm_card_refundFail"])
+def test_a_refund_of_ours_that_failed_is_booked_if_its_provider_shows_it_as_given(
+    system: System, card: str, way: str
+) -> None:
+    """Also one that was booked as given before it failed: nothing stops the money from moving once more."""
+    payment_id, refund = failed_refund(system, card)
+    body = at_stripe(system, refund)
+    for status, given in (("succeeded", 400), ("failed", 0), ("succeeded", 400)):
+        body["status"] = status
+        for _ in range(2):
+            hear_of(system, way, payment_id, refund)
+            assert totals(system, payment_id) == (AMOUNT, given)
+            assert system.attempts(payment_id)[1].status == status
+    assert (system.state(payment_id), open_reasons(system)) == ("partially_refunded", [])
+    refused = system.post(f"/{payment_id}/refunds", {"amount": "8.31"}, Idempotency_Key="more")
+    assert (refused.status_code, "8.30" in refused.text) == (422, True)
+
+
+@pytest.mark.parametrize("way", ["look-up", "webhook", "comparison"])
+def test_a_refund_that_failed_counts_as_given_while_its_provider_shows_it_as_pending(system: System, way: str) -> None:
+    payment_id, refund = failed_refund(system, "pm_card_pendingRefund")
+    at_stripe(system, refund)["status"] = "pending"
+    hear_of(system, way, payment_id, refund)
+    assert system.attempts(payment_id)[1].status == "pending"
+    refused = system.post(f"/{payment_id}/refunds", {"amount": "8.31"}, Idempotency_Key="more")
+    assert (refused.status_code, "8.30" in refused.text) == (422, True)
+
+
+def test_a_refund_that_was_repeated_and_is_given_after_all_is_booked_beside_the_other(system: System) -> None:
+    payment_id, refund = failed_refund(system, "pm_card_pendingRefund")
+    system.request(f"/{payment_id}/refunds", Idempotency_Key="again")
+    system.run_until_idle()
+    again = system.attempts(payment_id)[2]
+    system.provider.decide_at_bank(again.provider_reference, "success")
+    hear_of(system, "webhook", payment_id, again)
+    assert (system.state(payment_id), totals(system, payment_id)) == ("refunded", (AMOUNT, AMOUNT))
+    at_stripe(system, refund)["status"] = "succeeded"
+    hear_of(system, "webhook", payment_id, refund)
+    assert (system.state(payment_id), totals(system, payment_id)) == ("refunded", (AMOUNT, AMOUNT + 400))
+    [entry] = system.rows(attention)
+    assert (entry.reason, entry.payment_id, entry.amount) == ("refund_elsewhere", payment_id, 400)
