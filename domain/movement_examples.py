@@ -177,6 +177,10 @@ def _duplicate(state: State) -> Iterator[Example]:
     yield Example("another object took it as well", _beside(state), _OTHER, taken)
     closed = replace(_OTHER, status=AttemptStatus.DECLINED)
     yield Example("the same, and it was declined before", _beside(state), closed, taken)
+    if state in _TOOK:
+        twice = replace(_payment(state), duplicated=_PART, duplicate_taken=_PART, taken=frozenset({"pi_1", "pi_2"}))
+        known = replace(_OTHER, status=AttemptStatus.SUCCEEDED)
+        yield Example("that object takes more later", twice, known, taken)
 
 
 def _duplicate_refund(state: State) -> Iterator[Example]:

@@ -181,12 +181,12 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.ACCEPTED, Event.CHARGE_WITHDRAWN): State.ACCEPTED,
     # the provider's books win: a charge that surfaces late is booked
     **_from(CLOSED_UNPAID | IN_DUNNING, Event.CHARGE_APPROVED, State.CAPTURED),
-    **_staying(tuple(sorted(COLLECTED)), Event.CHARGE_DUPLICATED),
     # also of one that a person has reopened, and whose money the provider shows after all
     **_staying((*sorted(COLLECTED), *sorted(_TAKEN_BACK)), Event.CHARGE_CONTRADICTED),
     # also of a payment that was reversed meanwhile, and is perhaps collected again
     **_staying(
         tuple(State),
+        Event.CHARGE_DUPLICATED,
         Event.DUPLICATE_REFUND_REQUESTED,
         Event.DUPLICATE_REFUNDED,
         Event.DUPLICATE_REFUND_REVERSED,
@@ -330,8 +330,9 @@ class Payment:
     """What decisions read of a payment. Amounts are in minor units.
 
     `received`: what the provider holds where that does not match the amount. `lost`: what a bank took back for good.
-    `duplicated`: what was taken a second time and not given back. `has_open_entry`: it stands on the attention list.
-    `taken`: the attempts and the provider's objects whose captured money is booked; known where the payment is
+    `duplicated`: what was taken a second time and not given back. `duplicate_taken`: what the attempt's object has
+    taken of that, given back or not. `has_open_entry`: it stands on the attention list. `taken`: the attempts and the
+    provider's objects whose captured money is booked; known where the payment is
     collected. `other_holder`: whose money it holds, if that is not the attempt's that is decided on.
     `is_reopened`: a person has decided that the money of the attempt is lost.
     `has_other_unfinished_attempt`: another attempt of the payment, such as a void, is under way; refunds aside.
@@ -351,6 +352,7 @@ class Payment:
     received: int = 0
     lost: int = 0
     duplicated: int = 0
+    duplicate_taken: int = 0
     case: DunningCase | None = None
     taken: frozenset[str] = frozenset()
     has_unpaid_sibling: bool = False

@@ -28,7 +28,7 @@ from domain.disputes import reopening_of
 from domain.dunning.case import CaseState
 from domain.errors import LeaseLost, NotFound
 from domain.idempotency_key import KeyState
-from domain.movement import amounts_after, may_be_beside_holder, may_be_booked, may_be_given_again
+from domain.movement import MovementKind, amounts_after, may_be_beside_holder, may_be_booked, may_be_given_again
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
 from domain.payment import IN_DUNNING, UNFINISHED, Attempt, AttemptStatus, Event, Holder, Payment, State, Verb
 from domain.state_machine import decide, target
@@ -101,6 +101,21 @@ _is_booked = case(
     ),
     else_=False,
 )
+# What came later of the same object has its name, and the sum behind it.
+_names_object = or_(
+    movements.c.provider_id == attempts.c.provider_reference,
+    func.substr(movements.c.provider_id, 1, func.length(attempts.c.provider_reference) + 1)
+    == attempts.c.provider_reference + "/",
+)
+_duplicate_taken = case(
+    (
+        payments.c.captured > 0,
+        select(func.coalesce(func.sum(movements.c.amount), 0))
+        .where(movements.c.payment_id == payments.c.id, _names_object, movements.c.kind == MovementKind.DUPLICATE)
+        .scalar_subquery(),
+    ),
+    else_=0,
+)
 # Counted, not EXISTS: PostgreSQL would hash all open entries to test one payment.
 _open_entries = (
     select(func.count())
@@ -151,6 +166,7 @@ _lock_attempt: Any = (
         _has_other_unfinished_attempt.label("has_other_unfinished_attempt"),
         _has_unpaid_sibling.label("has_unpaid_sibling"),
         _is_booked.label("is_booked"),
+        _duplicate_taken.label("duplicate_taken"),
         _open_entries.label("open_entries"),
         _refused_credentials.label("refused_credentials"),
         _stored_customer.label("stored_customer"),
@@ -354,6 +370,7 @@ def _payment(connection: Connection, row: Row[Any]) -> Payment:
         received=row.received,
         lost=row.lost,
         duplicated=row.duplicated,
+        duplicate_taken=int(row._mapping.get("duplicate_taken", 0)),
         captured=row.captured,
         refunded=row.refunded,
         taken=_taken(connection, row),

@@ -11,7 +11,10 @@ import requests
 from sqlalchemy import update
 
 from domain.commands import Started
+from domain.outcome import Approved
+from domain.payment import AttemptStatus, Verb
 from models import transition
+from models.attempts import add_attempt
 from models.movements import differences
 from models.session import read, transact
 from models.tables import attempts, attention
@@ -378,3 +381,68 @@ def test_a_refund_that_was_repeated_and_is_given_after_all_is_booked_beside_the_
     assert (system.state(payment_id), totals(system, payment_id)) == ("refunded", (AMOUNT, AMOUNT + 400))
     [entry] = system.rows(attention)
     assert (entry.reason, entry.payment_id, entry.amount) == ("refund_elsewhere", payment_id, 400)
+
+
+# --- a duplicate that grows ---
+
+
+def taken_twice_in_part(system: System, provider: str) -> tuple[str, Any]:
+    """Return a payment that a bank card has paid, and its other charge, of which a person has captured 5.00 besides."""
+    payment_id, _ = taken(system, provider, capture=False)
+    charge = system.attempts(payment_id)[0]
+    act(system, payment_id, "capture", 500)
+    paid_otherwise = Approved("pi_other", authorized=AMOUNT, captured=AMOUNT)
+
+    def pay_otherwise(change: Any) -> None:
+        payment = transition.lock_payment(change.connection, payment_id)
+        columns = {"provider": "stripe", "status": AttemptStatus.IN_DOUBT}
+        other = add_attempt(change, payment, Verb.AUTHORIZE, AMOUNT, **columns)
+        transition.apply(change, other.row_id, paid_otherwise)
+
+    system.runtime.change("test", pay_otherwise)
+    look_up_now(system, charge.id)
+    assert (totals(system, payment_id), system.payment(payment_id).duplicated) == ((AMOUNT, 0), 500)
+    return payment_id, charge
+
+
+@pytest.mark.parametrize("provider", IN_PARTS)
+def test_what_is_captured_later_of_a_duplicate_is_a_duplicate_too(system: System, provider: str) -> None:
+    payment_id, _ = taken_twice_in_part(system, provider)
+    act(system, payment_id, "capture")
+    for _ in range(2):
+        look_up(system, payment_id)
+    assert (totals(system, payment_id), system.payment(payment_id).duplicated) == ((AMOUNT, 0), AMOUNT)
+    [entry] = system.rows(attention, attention.c.reason == "duplicate")
+    assert entry.amount == AMOUNT
+    details = system.get(f"/admin/attention/{entry.id}", caller="operator").json["details"]
+    assert [detail["amount"] for detail in details] == ["5.00", "7.30"]
+
+
+@pytest.mark.parametrize("provider", ["klarna", "afterpay"])
+def test_all_that_a_duplicate_has_taken_is_given_back_by_one_decision(system: System, provider: str) -> None:
+    payment_id, charge = taken_twice_in_part(system, provider)
+    act(system, payment_id, "capture")
+    look_up(system, payment_id)
+    [entry] = system.rows(attention, attention.c.reason == "duplicate")
+    body = {"action": "give_back", "note": "told the customer"}
+    given = system.post(f"/admin/attention/{entry.id}/resolve", body, caller="operator", Idempotency_Key="back")
+    assert given.status_code == 202
+    system.run_until_idle()
+    for _ in range(6):
+        system.advance(minutes=10)
+    refunds = [row for row in system.attempts(payment_id) if row.verb == "refund"]
+    assert [(row.amount, row.charge_reference) for row in refunds] == [(AMOUNT, charge.provider_reference)]
+    assert (totals(system, payment_id), system.payment(payment_id).duplicated) == ((AMOUNT, 0), 0)
+    assert "duplicate" not in open_reasons(system)
+
+
+def test_what_is_captured_of_a_duplicate_that_was_given_back_is_a_duplicate_again(system: System) -> None:
+    payment_id, _ = taken_twice_in_part(system, "klarna")
+    act(system, payment_id, "refund", 500)
+    look_up_now(system, system.attempts(payment_id)[0].id)
+    system.advance(minutes=1)
+    assert system.payment(payment_id).duplicated == 0
+    act(system, payment_id, "capture")
+    look_up(system, payment_id)
+    assert (totals(system, payment_id), system.payment(payment_id).duplicated) == ((AMOUNT, 0), AMOUNT - 500)
+    assert "duplicate" in open_reasons(system)
