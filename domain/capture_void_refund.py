@@ -15,8 +15,8 @@ from domain.booking import (
     end_by_provider,
     hold_mismatch,
 )
-from domain.decision import Decision, DecisionContext, Effect, OpenAttention
-from domain.disputes import is_left_to_dispute
+from domain.decision import Decision, DecisionContext, Effect, OpenAttention, ReduceAttention
+from domain.disputes import SHOWN_BY_DISPUTE, is_left_to_dispute
 from domain.dunning.decisions import mark_past_due
 from domain.movement import Movement, MovementKind
 from domain.outcome import (
@@ -158,6 +158,17 @@ def _wait_for_running_calls(context: DecisionContext) -> Decision:
 
 
 def decide_refund(context: DecisionContext, outcome: Outcome) -> Decision | None:
+    """Decide on the outcome of a refund. One whose money a dispute shows leaves the attention list: it is none."""
+    decision = _decide_refund(context, outcome)
+    if decision is None or not isinstance(outcome, Declined) or outcome.decline != SHOWN_BY_DISPUTE:
+        return decision
+    if outcome.reference is None or not context.payment.has_open_entry:
+        return decision
+    ended = ReduceAttention(Reason.REFUND_ELSEWHERE, outcome.reference)
+    return replace(decision, effects=(*decision.effects, ended))
+
+
+def _decide_refund(context: DecisionContext, outcome: Outcome) -> Decision | None:
     """Decide on the outcome of a refund. It may still fail at the bank after it succeeded, and one that failed may be
     given after all; but not if a dispute has its money in the books."""
     has_succeeded = context.attempt.status is AttemptStatus.SUCCEEDED

@@ -168,6 +168,15 @@ class CloseAttention:
     reasons: frozenset[Reason]
 
 
+@dataclass(frozen=True, slots=True)
+class ReduceAttention:
+    """Take one thing off what the payment's open entry with this reason is about, by the provider's id of it, and close
+    the entry with the last."""
+
+    reason: Reason
+    reference: str
+
+
 Effect = (
     SaveCase
     | MarkSubscription
@@ -178,6 +187,7 @@ Effect = (
     | RecountLoss
     | OpenAttention
     | CloseAttention
+    | ReduceAttention
 )
 
 

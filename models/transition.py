@@ -22,6 +22,7 @@ from domain.decision import (
     MarkSubscription,
     OpenAttention,
     RecountLoss,
+    ReduceAttention,
     SaveCase,
 )
 from domain.disputes import reopening_of
@@ -33,7 +34,7 @@ from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, 
 from domain.payment import IN_DUNNING, UNFINISHED, Attempt, AttemptStatus, Event, Holder, Payment, State, Verb
 from domain.state_machine import decide, target
 from models.attempts import add_attempt, close_other_attempts, give_up_hold, write_decision
-from models.attention import close_entries_of_payment, open_entry
+from models.attention import close_entries_of_payment, open_entry, reduce_entry
 from models.audit import record_event
 from models.change import Change
 from models.dunning_cases import find_case, save_case
@@ -335,6 +336,8 @@ def _carry_out(
             open_entry(change, reason, data=data, detail=detail, adds=adds, **about)
         case CloseAttention(reasons=reasons):
             close_entries_of_payment(change, row.id, reasons)
+        case ReduceAttention(reason=reason, reference=reference):
+            reduce_entry(change, row.id, reason, reference)
     return None
 
 

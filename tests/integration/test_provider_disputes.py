@@ -187,13 +187,51 @@ def test_a_reversal_that_is_booked_before_its_dispute_shows_the_money_becomes_th
     deliver(system, "paypal", dispute.reversal())
     deliver(system, "paypal", opened)
     assert (system.payment(payment_id).refunded, system.payment(payment_id).reversed) == (AMOUNT, 0)
+    assert open_reasons(system) == ["refund_elsewhere", "dispute"]
     dispute.body["money_movements"] = movements_shown
     deliver(system, "paypal", dispute.step(**PayPalDispute.lost))
+    assert open_reasons(system) == []
     payment = system.payment(payment_id)
     assert (payment.state, payment.refunded, payment.reversed) == ("reversed", 0, AMOUNT)
     assert sum(amount for _, amount in booked(system, payment_id)) == 0
     compare_after_a_day(system)
     assert (system.payment(payment_id).refunded, system.payment(payment_id).reversed) == (0, AMOUNT)
+
+
+def open_reasons(system: System) -> list[str]:
+    """Return why something stands on the attention list."""
+    return [row.reason for row in system.rows(attention) if row.closed_at is None]
+
+
+def test_a_refund_that_turns_out_to_be_a_dispute_s_leaves_the_list_without_the_others(system: System) -> None:
+    payment_id, dispute = captured(system, PayPalDispute)
+    account = dispute._bench.account
+    order, capture = account.payments[dispute._capture]
+    made = account.refund(order, capture, {"amount": {"value": "2.30", "currency_code": "EUR"}}, "")
+    deliver(system, "paypal", dispute._bench.signed(dispute._bench.event(made.id)))
+    system.move_clock(minutes=1)
+    dispute.step()
+    dispute.step(status="UNDER_REVIEW", money="debit")
+    movements_shown = dispute.body.pop("money_movements")
+    deliver(system, "paypal", dispute.reversal())
+    [entry] = system.rows(attention, attention.c.reason == "refund_elsewhere")
+    assert (entry.amount, len(entry.data["details"])) == (AMOUNT, 2)
+
+    dispute.body["money_movements"] = movements_shown
+    look_up_refund(system, system.attempts(payment_id)[2])
+    compare_after_a_day(system)
+    [entry] = system.rows(attention, attention.c.reason == "refund_elsewhere")
+    assert (entry.amount, entry.data["details"]) == (230, [{"reference": made.id, "amount": 230}])
+    assert (system.payment(payment_id).refunded, system.payment(payment_id).reversed) == (230, AMOUNT - 230)
+    assert entry.closed_at is None
+
+
+def look_up_refund(system: System, refund: Any) -> None:
+    """Let a refund be looked up, as if nobody knew yet what has become of it."""
+    again = update(attempts).where(attempts.c.id == refund.id).values(due_at=system.now())
+    transact(system.engine, lambda connection: connection.execute(again))
+    system.run(RECONCILE, refund.id)
+    system.run_until_idle()
 
 
 def test_a_reversal_without_a_dispute_is_booked_and_left_to_a_person(system: System) -> None:
