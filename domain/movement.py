@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from domain.outcome import Approved
-from domain.payment import FINISHED, HOLDING, LATE_AUTHORIZATION, AttemptStatus, State, Verb
+from domain.payment import HOLDING, LATE_AUTHORIZATION, State, Verb
 
 
 class MovementKind(StrEnum):
@@ -118,11 +118,6 @@ def movements_of_capture(held: int, outcome: Approved, *, is_held: bool) -> tupl
 def may_be_booked(captured: int, verb: Verb) -> bool:
     """Tell whether the outcome of an attempt may show money that is booked already, perhaps by another attempt."""
     return captured > 0 and verb is not Verb.REFUND
-
-
-def may_be_given_again(verb: Verb, status: AttemptStatus) -> bool:
-    """Tell whether an attempt is a refund that may have been booked as given before."""
-    return verb is Verb.REFUND and status in FINISHED
 
 
 def may_be_beside_holder(state: State, verb: Verb, reason: str | None) -> bool:

@@ -375,8 +375,8 @@ class Attempt:
 
     `lookups`: how often its outcome was looked up. `retries`: how often its call was proven not executed. `claims`:
     how often a worker began it and recorded no outcome. `is_known_to_provider`: the provider has an object for it.
-    `is_of_duplicate`: a refund of money that was taken a second time. `times_given`: how often a finished refund is
-    booked as given; it may have come back in between. `code`: why it ended without success. `key_number`: how many
+    `is_of_duplicate`: a refund of money that was taken a second time. `times_given`: how often a refund is booked
+    as given; it may have come back in between. `code`: why it ended without success. `key_number`: how many
     idempotency keys it has used up. `waiting_since`: when it last began to wait for its bank, its customer, or a
     provider that is down. `action_expires_at`: until when the customer can do what they are asked, if the provider
     shows it. `in_doubt_since`: since when its outcome is unknown, calls that were

@@ -96,10 +96,11 @@ def amount_taken(connection: Connection, payment_id: str, attempt_id: str, refer
     return int(connection.scalar(taken) or 0)
 
 
-def times_given(connection: Connection, attempt_id: str) -> int:
+def times_given(connection: Connection, payment_id: str, attempt_id: str) -> int:
     """Return how often a refund is booked as given."""
-    kinds = (MovementKind.REFUND, MovementKind.DUPLICATE_REFUND)
-    given = select(func.count()).where(movements.c.attempt_id == attempt_id, movements.c.kind.in_(kinds))
+    is_given = movements.c.kind.in_([MovementKind.REFUND, MovementKind.DUPLICATE_REFUND])
+    is_its = (movements.c.payment_id == payment_id) & (movements.c.attempt_id == attempt_id)
+    given = select(func.count()).where(is_its, is_given)
     return int(connection.scalar(given) or 0)
 
 

@@ -29,7 +29,7 @@ from domain.disputes import reopening_of
 from domain.dunning.case import CaseState
 from domain.errors import LeaseLost, NotFound
 from domain.idempotency_key import KeyState
-from domain.movement import MovementKind, amounts_after, may_be_beside_holder, may_be_booked, may_be_given_again
+from domain.movement import MovementKind, amounts_after, may_be_beside_holder, may_be_booked
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
 from domain.payment import IN_DUNNING, UNFINISHED, Attempt, AttemptStatus, Event, Holder, Payment, State, Verb
 from domain.state_machine import decide, target
@@ -428,7 +428,7 @@ def _next_provider(row: Row[Any]) -> str | None:
 
 
 def _attempt(connection: Connection, row: Row[Any]) -> Attempt:
-    is_counted = may_be_given_again(Verb(row.attempt_verb), AttemptStatus(row.attempt_status))
+    given = times_given(connection, row.id, row.attempt_id) if row.attempt_verb == Verb.REFUND else 0
     return Attempt(
         id=row.attempt_id,
         verb=Verb(row.attempt_verb),
@@ -441,7 +441,7 @@ def _attempt(connection: Connection, row: Row[Any]) -> Attempt:
         reason=row.attempt_reason,
         is_known_to_provider=row.attempt_provider_reference is not None,
         is_of_duplicate=row.attempt_charge_reference is not None,
-        times_given=times_given(connection, row.attempt_id) if is_counted else 0,
+        times_given=given,
         code=row.attempt_code,
         key_number=row.attempt_key_number,
         key_state=KeyState(row.attempt_key_state),

@@ -358,6 +358,14 @@ def test_a_refund_of_ours_that_failed_is_booked_if_its_provider_shows_it_as_give
     assert (refused.status_code, "8.30" in refused.text) == (422, True)
 
 
+def test_a_refund_that_came_back_and_is_pending_once_more_is_booked_when_it_is_given(system: System) -> None:
+    payment_id, refund = failed_refund(system, "pm_card_refundFail")
+    for status, given in (("pending", 0), ("succeeded", 400), ("failed", 0)):
+        at_stripe(system, refund)["status"] = status
+        hear_of(system, "webhook", payment_id, refund)
+        assert (system.attempts(payment_id)[1].status, totals(system, payment_id)) == (status, (AMOUNT, given))
+
+
 @pytest.mark.parametrize("way", ["look-up", "webhook", "comparison"])
 def test_a_refund_that_failed_counts_as_given_while_its_provider_shows_it_as_pending(system: System, way: str) -> None:
     payment_id, refund = failed_refund(system, "pm_card_pendingRefund")
