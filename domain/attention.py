@@ -26,7 +26,7 @@ class Reason(StrEnum):
     WEBHOOK_UNREADABLE = "webhook_unreadable"
     WEBHOOK_WAITING = "webhook_waiting"  # for more than a day its object could not be looked up
     DISPUTE = "dispute"  # a bank has taken money, or may take it; evidence is wanted in time
-    REFUND_ELSEWHERE = "refund_elsewhere"  # somebody gave money back beside Celeriac
+    REFUND_ELSEWHERE = "refund_elsewhere"  # money was given back beside Celeriac, or beside a refund that had failed
     HOLD_CONTRADICTING = "hold_contradicting"  # the provider shows of held money what cannot follow from the books
     CHARGE_CONTRADICTING = "charge_contradicting"  # the provider shows no money of a charge that is booked as taken
     CREDENTIALS_REFUSED = "credentials_refused"  # a provider does not accept our key

@@ -115,9 +115,11 @@ def book_further_capture(context: DecisionContext, outcome: Approved) -> Decisio
 
     None if nothing was. What a first capture left over counted as released until then; PayPal takes more than was
     authorized, and a person hears of more than was asked."""
+    if context.payment.duplicate_taken:
+        return _book_further_duplicate(context, outcome)
     payment, more = context.payment, outcome.captured - context.payment.captured
     is_same = not payment.taken.isdisjoint((context.attempt.id, outcome.reference))
-    if more <= 0 or not is_same or context.state not in COLLECTED | CLOSED_UNPAID | IN_DUNNING or payment.duplicated:
+    if more <= 0 or not is_same or context.state not in COLLECTED | CLOSED_UNPAID | IN_DUNNING:
         return None
     is_taken_back = context.state not in COLLECTED
     name, held = f"{outcome.reference}/{outcome.captured}", min(more, payment.authorized - payment.captured)
@@ -140,6 +142,16 @@ def _book_duplicate(context: DecisionContext, outcome: Approved) -> Decision | N
     finished = context.finish(AttemptStatus.SUCCEEDED, outcome.reference)
     duplicate = Movement(MovementKind.DUPLICATE, outcome.captured, outcome.reference, moved_at=outcome.at)
     return Decision(Event.CHARGE_DUPLICATED, attempt=finished, movements=(duplicate,))
+
+
+def _book_further_duplicate(context: DecisionContext, outcome: Approved) -> Decision | None:
+    """Book what was taken more of a charge that is a duplicate. None if nothing was."""
+    more, name = outcome.captured - context.payment.duplicate_taken, f"{outcome.reference}/{outcome.captured}"
+    if more <= 0:
+        return None
+    finished = context.finish(AttemptStatus.SUCCEEDED, outcome.reference)
+    taken = Movement(MovementKind.DUPLICATE, more, name, moved_at=outcome.at)
+    return Decision(Event.CHARGE_DUPLICATED, attempt=finished, movements=(taken,))
 
 
 def release(context: DecisionContext, outcome: Approved | CustomerApproved | ActionRequired) -> Decision:
@@ -260,6 +272,8 @@ def hold_mismatch(context: DecisionContext, outcome: AmountMismatch) -> Decision
     payment, received = context.payment, outcome.received
     name, more = f"{outcome.reference}/{received}", received - payment.received
     receipt = Movement(MovementKind.RECEIPT, more, name, moved_at=outcome.at)
+    if payment.duplicate_taken:
+        return _book_further_duplicate(context, Approved(outcome.reference, captured=received, at=outcome.at))
     if context.state in COLLECTED:
         return _hold_beside_collected(context, outcome, receipt)
     if (context.state in _BOOKED_AS_IT_IS or payment.other_holder) and received:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from domain.allowed_operations import RELEASED
+from domain.attention import Reason
 from domain.booking import (
     OTHER_AMOUNT,
     book_approval,
@@ -14,7 +15,8 @@ from domain.booking import (
     end_by_provider,
     hold_mismatch,
 )
-from domain.decision import Decision, DecisionContext
+from domain.decision import Decision, DecisionContext, Effect, OpenAttention, ReduceAttention
+from domain.disputes import SHOWN_BY_DISPUTE, is_left_to_dispute
 from domain.dunning.decisions import mark_past_due
 from domain.movement import Movement, MovementKind
 from domain.outcome import (
@@ -28,6 +30,7 @@ from domain.outcome import (
     Pending,
 )
 from domain.payment import (
+    CLOSED,
     COLLECTED,
     IN_FLIGHT,
     LATE_AUTHORIZATION,
@@ -155,8 +158,22 @@ def _wait_for_running_calls(context: DecisionContext) -> Decision:
 
 
 def decide_refund(context: DecisionContext, outcome: Outcome) -> Decision | None:
-    """Decide on the outcome of a refund, which may still fail at the bank after it succeeded."""
+    """Decide on the outcome of a refund. One whose money a dispute shows leaves the attention list: it is none."""
+    decision = _decide_refund(context, outcome)
+    if decision is None or not isinstance(outcome, Declined) or outcome.decline != SHOWN_BY_DISPUTE:
+        return decision
+    if outcome.reference is None or not context.payment.has_open_entry:
+        return decision
+    ended = ReduceAttention(Reason.REFUND_ELSEWHERE, outcome.reference)
+    return replace(decision, effects=(*decision.effects, ended))
+
+
+def _decide_refund(context: DecisionContext, outcome: Outcome) -> Decision | None:
+    """Decide on the outcome of a refund. It may still fail at the bank after it succeeded, and one that failed may be
+    given after all; but not if a dispute has its money in the books."""
     has_succeeded = context.attempt.status is AttemptStatus.SUCCEEDED
+    if is_left_to_dispute(context.attempt.status, context.attempt.code):
+        return None
     match outcome:
         case Approved():
             return None if has_succeeded else _book_refund(context, outcome)
@@ -176,27 +193,42 @@ def _book_refund(context: DecisionContext, outcome: Approved) -> Decision:
     if amount != context.attempt.amount:
         return context.doubt(Event.REFUND_IN_DOUBT)
     finished = context.finish(AttemptStatus.SUCCEEDED, reference)
+    name = _name_of_time(reference, context.attempt.times_given + 1)
     if context.attempt.is_of_duplicate:
-        given = Movement(MovementKind.DUPLICATE_REFUND, -amount, reference, moved_at=outcome.at)
+        given = Movement(MovementKind.DUPLICATE_REFUND, -amount, name, moved_at=outcome.at)
         return Decision(Event.DUPLICATE_REFUNDED, attempt=finished, movements=(given,))
-    payment, movements = context.payment, (Movement(MovementKind.REFUND, -amount, reference, moved_at=outcome.at),)
+    payment, movements = context.payment, (Movement(MovementKind.REFUND, -amount, name, moved_at=outcome.at),)
     is_whole = context.state in COLLECTED and payment.refunded + amount == payment.captured - payment.lost
     if is_whole and payment.lost and payment.captured - payment.lost < payment.amount:
         # A bank has taken the rest, whichever of the two was first.
         return Decision(Event.PAYMENT_REVERSED, {}, finished, mark_past_due(context), movements)
     event = Event.REFUNDED_FULLY if is_whole else Event.REFUNDED_PARTLY
-    return Decision(event, attempt=finished, movements=movements)
+    return Decision(event, attempt=finished, effects=_left_to_person(context, amount, reference), movements=movements)
+
+
+def _left_to_person(context: DecisionContext, amount: int, reference: str) -> tuple[Effect, ...]:
+    """Return what a person hears of a refund that failed, was made once more, and is given after all."""
+    payment = context.payment
+    if context.attempt.status not in CLOSED or payment.refunded + amount <= payment.captured - payment.lost:
+        return ()
+    return (OpenAttention(Reason.REFUND_ELSEWHERE, amount, {"reference": reference, "amount": amount}, adds=True),)
 
 
 def _take_refund_back(context: DecisionContext, code: str, reference: str) -> Decision:
     """Book a refund that the bank could not pay out: the money is back."""
     finished, amount = context.finish(AttemptStatus.FAILED, code=code), context.attempt.amount
+    name = _name_of_time(reference, context.attempt.times_given)
     if context.attempt.is_of_duplicate:
-        back = Movement(MovementKind.DUPLICATE_REFUND_FAILURE, amount, reference)
+        back = Movement(MovementKind.DUPLICATE_REFUND_FAILURE, amount, name)
         return Decision(Event.DUPLICATE_REFUND_REVERSED, attempt=finished, movements=(back,))
     is_whole = context.state in COLLECTED and context.payment.refunded == amount
     event = Event.REFUND_REVERSED_FULLY if is_whole else Event.REFUND_REVERSED_PARTLY
-    return Decision(event, attempt=finished, movements=(Movement(MovementKind.REFUND_FAILURE, amount, reference),))
+    return Decision(event, attempt=finished, movements=(Movement(MovementKind.REFUND_FAILURE, amount, name),))
+
+
+def _name_of_time(reference: str, time: int) -> str:
+    """Return the name of a refund's movement: that of the refund the first time, so that each is booked once."""
+    return reference if time <= 1 else f"{reference}/{time}"
 
 
 def _decide_failure(context: DecisionContext, outcome: Outcome, in_doubt: Event, failed: Event) -> Decision | None:

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
+from domain.disputes import is_left_to_dispute
 from domain.money import Money
 from domain.movement import Movement, MovementKind
 from domain.outcome import Approved, Declined, NotSent, Outcome, Pending
-from domain.payment import COLLECTED, AttemptStatus, State, Verb
+from domain.payment import CLOSED, COLLECTED, AttemptStatus, State, Verb
 
 # So long after money was booked. Refunds and disputes become rare with time, and Afterpay refunds nothing after 120
 # days.
@@ -132,16 +133,21 @@ class ShownFee:
         return Movement(MovementKind.FEE, -self.fee.minor, self.reference, self.fee.currency, moved_at=self.at)
 
 
-def is_refund_news(known: AttemptStatus | None, shown: Outcome) -> bool:
-    """Tell whether the books lack what the provider shows of a refund. `known`: the status of its attempt, if any.
+def is_refund_news(known: AttemptStatus | None, shown: Outcome, code: str | None = None) -> bool:
+    """Tell whether the books lack what the provider shows of a refund. `known`: the status of its attempt, if any;
+    `code`: why that ended.
 
-    A refund that is not finished has look-ups of its own.
+    A refund that is not finished has look-ups of its own. One that failed may be given after all.
 
     >>> from domain.outcome import Approved
     >>> is_refund_news(None, Approved("re_1", refunded=5)), is_refund_news(AttemptStatus.PENDING, Approved("re_1"))
     (True, False)
+    >>> is_refund_news(AttemptStatus.FAILED, Approved("re_1", refunded=5))
+    True
     """
     has_failed = isinstance(shown, Declined)
+    if known in CLOSED:
+        return isinstance(shown, Approved | Pending) and not is_left_to_dispute(known, code)
     return has_failed if known is AttemptStatus.SUCCEEDED else known is None and not has_failed
 
 

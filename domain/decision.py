@@ -171,6 +171,15 @@ class CloseAttention:
     reasons: frozenset[Reason]
 
 
+@dataclass(frozen=True, slots=True)
+class ReduceAttention:
+    """Take one thing off what the payment's open entry with this reason is about, by the provider's id of it, and close
+    the entry with the last."""
+
+    reason: Reason
+    reference: str
+
+
 Effect = (
     SaveCase
     | MarkSubscription
@@ -181,6 +190,7 @@ Effect = (
     | RecountLoss
     | OpenAttention
     | CloseAttention
+    | ReduceAttention
 )
 
 
@@ -273,6 +283,8 @@ class DecisionContext:
             "claims": 0,
             "in_doubt_since": self.attempt.in_doubt_since if status is AttemptStatus.IN_DOUBT else None,
         }
+        if self.attempt.status in CLOSED:
+            changes |= {"finished_at": None, **_NO_REFUSAL}
         if reference is not None:
             changes["provider_reference"] = reference
         return changes

@@ -25,11 +25,16 @@ from domain.decline import Decline, DeclineClass, classify
 from domain.dunning.decisions import close_case_recovered, end_unpaid, mark_past_due
 from domain.errors import Conflict
 from domain.movement import Movement, MovementKind
-from domain.payment import COLLECTED, Event
+from domain.payment import CLOSED, COLLECTED, AttemptStatus, Event
 
 _TAKING = (MovementKind.CHARGE, MovementKind.CAPTURE)
 # Why a refund that the provider shows is none: a dispute shows the same money, and has it in the books.
 SHOWN_BY_DISPUTE = Decline("shown_by_dispute", DeclineClass.HARD)
+
+
+def is_left_to_dispute(status: AttemptStatus | None, code: str | None) -> bool:
+    """Tell whether a refund has ended because a dispute shows its money, so that it is not booked again."""
+    return status in CLOSED and code == SHOWN_BY_DISPUTE.code
 
 
 class DisputeStatus(StrEnum):
@@ -82,13 +87,15 @@ def reopening_of(charge_reference: str) -> str:
     return f"{charge_reference}/{REOPENED}"
 
 
-def lost_of_charge(taken: int, captured: int, refunded: int, reversed_: int) -> int:
+def lost_of_charge(taken: int, captured: int, refunded: int, reversed_: int, refunding: int) -> int:
     """Return what a person may book as lost of a charge. `taken`: by the charge; the rest: of its payment. Raises
-    Conflict if nothing of it is left.
+    Conflict if nothing of it is left, or while a refund is under way, which shows what is.
 
-    >>> lost_of_charge(1000, captured=1000, refunded=400, reversed_=0)
+    >>> lost_of_charge(1000, captured=1000, refunded=400, reversed_=0, refunding=0)
     600
     """
+    if refunding:
+        raise Conflict("a refund of this payment is under way; wait until it has ended, and decide then")
     left = min(taken, captured - refunded - reversed_)
     if left <= 0:
         raise Conflict(

@@ -177,6 +177,10 @@ def _duplicate(state: State) -> Iterator[Example]:
     yield Example("another object took it as well", _beside(state), _OTHER, taken)
     closed = replace(_OTHER, status=AttemptStatus.DECLINED)
     yield Example("the same, and it was declined before", _beside(state), closed, taken)
+    if state in _TOOK:
+        twice = replace(_payment(state), duplicated=_PART, duplicate_taken=_PART, taken=frozenset({"pi_1", "pi_2"}))
+        known = replace(_OTHER, status=AttemptStatus.SUCCEEDED)
+        yield Example("that object takes more later", twice, known, taken)
 
 
 def _duplicate_refund(state: State) -> Iterator[Example]:
@@ -199,6 +203,8 @@ def _refund(state: State) -> Iterator[Example]:
     for amount, words in ((_PART, "600 is given back"), (300, "300 is given back")):
         refund = _attempt(Verb.REFUND, AttemptStatus.IN_DOUBT, number=3, amount=amount)
         yield Example(words, _taken_back(state), refund, Approved("re_1", refunded=amount))
+    failed = _attempt(Verb.REFUND, AttemptStatus.FAILED, number=3, amount=300)
+    yield Example("300 is given back after all", _taken_back(state), failed, Approved("re_1", refunded=300))
 
 
 def _refund_failure(state: State) -> Iterator[Example]:

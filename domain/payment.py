@@ -181,12 +181,12 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.ACCEPTED, Event.CHARGE_WITHDRAWN): State.ACCEPTED,
     # the provider's books win: a charge that surfaces late is booked
     **_from(CLOSED_UNPAID | IN_DUNNING, Event.CHARGE_APPROVED, State.CAPTURED),
-    **_staying(tuple(sorted(COLLECTED)), Event.CHARGE_DUPLICATED),
     # also of one that a person has reopened, and whose money the provider shows after all
     **_staying((*sorted(COLLECTED), *sorted(_TAKEN_BACK)), Event.CHARGE_CONTRADICTED),
     # also of a payment that was reversed meanwhile, and is perhaps collected again
     **_staying(
         tuple(State),
+        Event.CHARGE_DUPLICATED,
         Event.DUPLICATE_REFUND_REQUESTED,
         Event.DUPLICATE_REFUNDED,
         Event.DUPLICATE_REFUND_REVERSED,
@@ -231,7 +231,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     # refunds
     **_staying((State.CAPTURED, State.PARTIALLY_REFUNDED), Event.REFUND_REQUESTED),
     **_staying(
-        (State.CAPTURED, State.PARTIALLY_REFUNDED, *sorted(_TAKEN_BACK)),
+        (*sorted(COLLECTED), *sorted(_TAKEN_BACK)),
         Event.REFUND_PENDING,
         Event.REFUND_IN_DOUBT,
         Event.REFUND_FAILED,
@@ -240,6 +240,8 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     **_staying(tuple(sorted(_TAKEN_BACK)), Event.REFUNDED_PARTLY, Event.REFUND_REVERSED_PARTLY),
     **_from((State.CAPTURED, State.PARTIALLY_REFUNDED), Event.REFUNDED_PARTLY, State.PARTIALLY_REFUNDED),
     **_from((State.CAPTURED, State.PARTIALLY_REFUNDED), Event.REFUNDED_FULLY, State.REFUNDED),
+    # one that had failed, was made once more, and is given after all
+    **_staying((State.REFUNDED,), Event.REFUNDED_PARTLY),
     **_from((State.REFUNDED, State.PARTIALLY_REFUNDED), Event.REFUND_REVERSED_PARTLY, State.PARTIALLY_REFUNDED),
     **_from((State.REFUNDED, State.PARTIALLY_REFUNDED), Event.REFUND_REVERSED_FULLY, State.CAPTURED),
     # one that was given back before a bank took the rest, and then gave that back
@@ -328,8 +330,9 @@ class Payment:
     """What decisions read of a payment. Amounts are in minor units.
 
     `received`: what the provider holds where that does not match the amount. `lost`: what a bank took back for good.
-    `duplicated`: what was taken a second time and not given back. `has_open_entry`: it stands on the attention list.
-    `taken`: the attempts and the provider's objects whose captured money is booked; known where the payment is
+    `duplicated`: what was taken a second time and not given back. `duplicate_taken`: what the attempt's object has
+    taken of that, given back or not. `has_open_entry`: it stands on the attention list. `taken`: the attempts and the
+    provider's objects whose captured money is booked; known where the payment is
     collected. `other_holder`: whose money it holds, if that is not the attempt's that is decided on.
     `is_reopened`: a person has decided that the money of the attempt is lost.
     `has_other_unfinished_attempt`: another attempt of the payment, such as a void, is under way; refunds aside.
@@ -349,6 +352,7 @@ class Payment:
     received: int = 0
     lost: int = 0
     duplicated: int = 0
+    duplicate_taken: int = 0
     case: DunningCase | None = None
     taken: frozenset[str] = frozenset()
     has_sibling: bool = False
@@ -371,11 +375,12 @@ class Attempt:
 
     `lookups`: how often its outcome was looked up. `retries`: how often its call was proven not executed. `claims`:
     how often a worker began it and recorded no outcome. `is_known_to_provider`: the provider has an object for it.
-    `is_of_duplicate`: a refund of money that was taken a second time. `key_number`: how many idempotency keys it has
-    used up. `waiting_since`: when it last began to wait for its bank, its customer, or a
-    provider that is down. `action_expires_at`: until when the
-    customer can do what they are asked, if the provider shows it. `in_doubt_since`: since when its outcome is unknown,
-    calls that were resumed meanwhile included."""
+    `is_of_duplicate`: a refund of money that was taken a second time. `times_given`: how often a refund is booked
+    as given; it may have come back in between. `code`: why it ended without success. `key_number`: how many
+    idempotency keys it has used up. `waiting_since`: when it last began to wait for its bank, its customer, or a
+    provider that is down. `action_expires_at`: until when the customer can do what they are asked, if the provider
+    shows it. `in_doubt_since`: since when its outcome is unknown, calls that were
+    resumed meanwhile included."""
 
     id: str
     verb: Verb
@@ -388,6 +393,8 @@ class Attempt:
     reason: str | None = None
     is_known_to_provider: bool = False
     is_of_duplicate: bool = False
+    times_given: int = 0
+    code: str | None = None
     key_number: int = 0
     key_state: KeyState = KeyState.USABLE
     waiting_since: datetime | None = None

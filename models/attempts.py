@@ -267,3 +267,15 @@ def has_attempt_in_flight(connection: Connection, payment_id: str, is_meant: Col
 def has_operation_in_flight(connection: Connection, payment_id: str) -> bool:
     """Tell whether a charge, capture or void of the payment is in flight. Refunds may run beside each other."""
     return has_attempt_in_flight(connection, payment_id, attempts.c.verb != Verb.REFUND)
+
+
+def refunds_under_way(connection: Connection, payment_id: str) -> int:
+    """Return how much of the payment's captured money refunds give back that have not ended, in minor units."""
+    under_way = select(attempts.c.amount).where(
+        attempts.c.payment_id == payment_id,
+        attempts.c.verb == Verb.REFUND,
+        attempts.c.status.in_(sorted(UNFINISHED)),
+        # A refund of a duplicate gives back other money.
+        attempts.c.charge_reference.is_(None),
+    )
+    return sum(connection.scalars(under_way))

@@ -79,6 +79,23 @@ def _add_to_entry(
     _record(change, "attention_extended", payment_id, {"entry": entry.id, "reason": reason})
 
 
+def reduce_entry(change: Change, payment_id: str, reason: Reason, reference: str) -> None:
+    """Take one thing off the open entry of a locked payment, by the provider's id of it; the last one closes the
+    entry."""
+    entry = find_open_entry(change, payment_id, reason)
+    details = (entry.data or {}).get("details", []) if entry is not None else []
+    left = [detail for detail in details if detail.get("reference") != reference]
+    if entry is None or len(left) == len(details):
+        return
+    if not left:
+        close_entry(change, entry)
+        return
+    amount = entry.amount - sum(detail["amount"] for detail in details if detail not in left)
+    values = {"data": entry.data | {"details": left}, "amount": amount}
+    change.connection.execute(update(attention).where(attention.c.id == entry.id).values(values))
+    _record(change, "attention_reduced", payment_id, {"entry": entry.id, "reason": reason})
+
+
 def close_entries_of_payment(change: Change, payment_id: str, reasons: Iterable[Reason]) -> None:
     """Close the payment's open entries with these reasons: what they were about has come to its end."""
     _close(change, (attention.c.payment_id == payment_id) & attention.c.reason.in_(sorted(reasons)))
@@ -131,7 +148,7 @@ def decide_entry(change: Change, entry: Row[Any], resolution: str, note: str) ->
 
 
 def close_entry(change: Change, entry: Row[Any]) -> None:
-    """Close a locked entry because a person says that nothing more is to be done."""
+    """Close a locked entry because nothing more is to be done about it."""
     _close(change, attention.c.id == entry.id)
 
 

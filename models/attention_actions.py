@@ -151,7 +151,13 @@ def _duplicates(connection: Connection, payment_id: str) -> list[_Duplicate]:
         movements.c.payment_id == payment_id, movements.c.kind == MovementKind.DUPLICATE
     )
     rows = connection.execute(taken.order_by(movements.c.id))
-    return [_Duplicate(provider, reference, amount - int(back)) for provider, reference, amount, back in rows]
+    found: dict[str, _Duplicate] = {}
+    for provider, reference, amount, back in rows:
+        # What was taken later of the same charge has its name, and the sum behind it.
+        charge = next((known for known in found if reference.startswith(f"{known}/")), reference)
+        before = found[charge].left if charge in found else 0
+        found[charge] = _Duplicate(provider, charge, before + amount - int(back))
+    return list(found.values())
 
 
 def _reopen(change: Change, entry: _Entry) -> Messages:

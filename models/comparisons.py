@@ -151,7 +151,8 @@ def _at_rest(connection: Connection, provider: str, is_meant: Any) -> list[AtRes
 
 
 def unknown_refunds(change: Change, provider: str, shown: Iterable[ShownRefund]) -> list[ShownRefund]:
-    """Return the shown refunds that the books do not have, or have as given although they came back."""
+    """Return the shown refunds that the books do not have, or have as given although they came back, or as failed
+    although they were given."""
     return [refund for refund in shown if _is_news(change, provider, refund)]
 
 
@@ -193,8 +194,10 @@ def book_fees(change: Change, provider: str, charge: AtRest, shown: Iterable[Sho
 
 def _is_news(change: Change, provider: str, refund: ShownRefund) -> bool:
     known = match_refund(change, provider, refund.reference, refund.attempt_id)
-    status = change.connection.scalar(select(attempts.c.status).where(attempts.c.id == known)) if known else None
-    return is_refund_news(AttemptStatus(status) if status else None, refund.outcome)
+    if known is None:
+        return is_refund_news(None, refund.outcome)
+    row = change.connection.execute(select(attempts.c.status, attempts.c.code).where(attempts.c.id == known)).one()
+    return is_refund_news(AttemptStatus(row.status), refund.outcome, row.code)
 
 
 def lock_hold(change: Change, hold: AtRest) -> Row[Any] | None:

@@ -20,7 +20,7 @@ from domain.errors import Conflict
 from domain.outcome import Declined
 from domain.payment import Verb
 from models import transition
-from models.attempts import find_charge
+from models.attempts import find_charge, refunds_under_way
 from models.change import Change
 from models.movements import amount_taken
 from models.session import insert_new
@@ -73,10 +73,12 @@ def apply_dispute(change: Change, provider: str, shown: ShownDispute) -> Applied
 
 def reopen_charge(change: Change, payment: Row[Any], attempt_id: str) -> None:
     """Book that the money of a locked payment's charge is lost, as a lost dispute does. `attempt_id`: the charge, or an
-    operation on it. Raises Conflict if nothing of it is left, or if it was reopened before."""
+    operation on it. Raises Conflict if nothing of it is left, while a refund is under way, or if it was reopened
+    before."""
     charge, provider, reference = _charge_of(change.connection, payment, attempt_id)
     taken = amount_taken(change.connection, payment.id, charge, reference)
-    lost = lost_of_charge(taken, payment.captured, payment.refunded, payment.reversed)
+    refunding = refunds_under_way(change.connection, payment.id)
+    lost = lost_of_charge(taken, payment.captured, payment.refunded, payment.reversed, refunding)
     if _find(change.connection, provider, reopening_of(reference)) is not None:
         raise Conflict("this charge was reopened before; record what the provider says otherwise, and close this entry")
     apply_dispute(change, provider, _reopening(reference, DisputeStatus.LOST, lost, lost))

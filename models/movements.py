@@ -96,6 +96,14 @@ def amount_taken(connection: Connection, payment_id: str, attempt_id: str, refer
     return int(connection.scalar(taken) or 0)
 
 
+def times_given(connection: Connection, payment_id: str, attempt_id: str) -> int:
+    """Return how often a refund is booked as given."""
+    is_given = movements.c.kind.in_([MovementKind.REFUND, MovementKind.DUPLICATE_REFUND])
+    is_its = (movements.c.payment_id == payment_id) & (movements.c.attempt_id == attempt_id)
+    given = select(func.count()).where(is_its, is_given)
+    return int(connection.scalar(given) or 0)
+
+
 def other_holder(connection: Connection, payment_id: str, attempt_id: str, reference: str | None) -> Holder | None:
     """Return whose money a payment holds that is authorized or waits for a person; None if it is the attempt's own."""
     kinds = movements.c.kind.in_([MovementKind.AUTHORIZATION, MovementKind.RECEIPT])

@@ -29,10 +29,16 @@ from domain.errors import AmountAboveOpen, Conflict, NotFound
 from domain.invoice import require_still_owed, waits_for_customer
 from domain.money import Money, decimal_text
 from domain.outcome import Approved
-from domain.payment import IN_FLIGHT, UNFINISHED, AttemptStatus, State, Verb
+from domain.payment import IN_FLIGHT, AttemptStatus, State, Verb
 from domain.payment_methods import PaymentMethod, is_recorded_by_operator, require_possible_part
 from models import transition
-from models.attempts import add_attempt, bring_look_up_forward, has_attempt_in_flight, has_operation_in_flight
+from models.attempts import (
+    add_attempt,
+    bring_look_up_forward,
+    has_attempt_in_flight,
+    has_operation_in_flight,
+    refunds_under_way,
+)
 from models.change import Change
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key, store_response
 from models.queries import invoice_position, show_payment
@@ -185,7 +191,7 @@ def carry_out_refund(change: Change, row: Row[Any], request: RefundPayment, reas
     require_refundable(State(row.state))
     if is_recorded_by_operator(PaymentMethod(row.method)):
         raise Conflict("give the money back by bank, then let an operator record it with kind: refund")
-    under_way = _refunds_under_way(change.connection, row.id)
+    under_way = refunds_under_way(change.connection, row.id)
     minor = _amount(request.amount, row, row.captured - row.refunded - row.reversed - under_way, "left to refund")
     return (_open(change, row, Verb.REFUND, minor, reason=reason),)
 
@@ -285,14 +291,3 @@ def _known_due_charge(connection: Connection, payment_id: str) -> str | None:
             attempts.c.provider_reference.is_not(None),
         )
     )
-
-
-def _refunds_under_way(connection: Connection, payment_id: str) -> int:
-    under_way = select(attempts.c.amount).where(
-        attempts.c.payment_id == payment_id,
-        attempts.c.verb == Verb.REFUND,
-        attempts.c.status.in_(sorted(UNFINISHED)),
-        # A refund of a duplicate gives back other money.
-        attempts.c.charge_reference.is_(None),
-    )
-    return sum(connection.scalars(under_way))

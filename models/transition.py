@@ -22,22 +22,23 @@ from domain.decision import (
     OpenAttention,
     RecountInvoice,
     RecountLoss,
+    ReduceAttention,
     SaveCase,
 )
 from domain.disputes import reopening_of
 from domain.errors import LeaseLost, NotFound
 from domain.idempotency_key import KeyState
-from domain.movement import amounts_after, may_be_beside_holder, may_be_booked
+from domain.movement import MovementKind, amounts_after, may_be_beside_holder, may_be_booked
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
 from domain.payment import IN_DUNNING, UNFINISHED, Attempt, AttemptStatus, Event, Holder, Payment, State, Verb
 from domain.state_machine import decide, target
 from models.attempts import add_attempt, close_other_attempts, give_up_hold, write_decision
-from models.attention import close_entries_of_payment, open_entry
+from models.attention import close_entries_of_payment, open_entry, reduce_entry
 from models.audit import record_event
 from models.change import Change
 from models.dunning_cases import find_case, save_case
 from models.invoices import lock_invoice
-from models.movements import TAKING, book, other_holder, taken_by
+from models.movements import TAKING, book, other_holder, taken_by, times_given
 from models.queries import invoice_position
 from models.session import RowVersion
 from models.subscriptions import mark_subscription
@@ -97,6 +98,21 @@ _is_booked = case(
     ),
     else_=False,
 )
+# What came later of the same object has its name, and the sum behind it.
+_names_object = or_(
+    movements.c.provider_id == attempts.c.provider_reference,
+    func.substr(movements.c.provider_id, 1, func.length(attempts.c.provider_reference) + 1)
+    == attempts.c.provider_reference + "/",
+)
+_duplicate_taken = case(
+    (
+        payments.c.captured > 0,
+        select(func.coalesce(func.sum(movements.c.amount), 0))
+        .where(movements.c.payment_id == payments.c.id, _names_object, movements.c.kind == MovementKind.DUPLICATE)
+        .scalar_subquery(),
+    ),
+    else_=0,
+)
 # Counted, not EXISTS: PostgreSQL would hash all open entries to test one payment.
 _open_entries = (
     select(func.count())
@@ -126,7 +142,7 @@ _stored_customer = (
 # Decisions and attempt requests need no more: each column costs, and personal data stays where it is.
 _UNREAD = {"payer", "metadata", "next_action", "failure_code", "is_captured_later"}
 _UNREAD_OF_ATTEMPT = {
-    *("payment_id", "number", "actor", "code", "decline_class", "decline_code", "advice_code", "network_advice_code"),
+    *("payment_id", "number", "actor", "decline_class", "decline_code", "advice_code", "network_advice_code"),
     *("network_decline_code", "finished_at", "looked_up_at", "visited_at", "param", "message"),
 }
 _payment_columns: list[ColumnElement[Any]] = [column for column in payments.c if column.name not in _UNREAD]
@@ -147,6 +163,7 @@ _lock_attempt: Any = (
         _has_other_unfinished_attempt.label("has_other_unfinished_attempt"),
         _has_sibling.label("has_sibling"),
         _is_booked.label("is_booked"),
+        _duplicate_taken.label("duplicate_taken"),
         _open_entries.label("open_entries"),
         _refused_credentials.label("refused_credentials"),
         _stored_customer.label("stored_customer"),
@@ -231,7 +248,7 @@ def touch(change: Change, payment_id: str) -> None:
 def changes_anything(change: Change, locked: Row[Any], outcome: Outcome) -> bool:
     """Tell whether the outcome would be news for a locked attempt. Writes nothing. Raises IllegalTransition."""
     payment = _payment(change.connection, locked)
-    decision = decide(payment, _attempt(locked), outcome, change.now, change.policy)
+    decision = decide(payment, _attempt(change.connection, locked), outcome, change.now, change.policy)
     if decision is None:
         return False
     is_first_look_up = locked.attempt_due_at is None and decision.attempt.get("due_at") is not None
@@ -244,7 +261,8 @@ def _decide_and_write(
     # The clock of this host may lag behind the clock that wrote before: a payment's history never runs backwards.
     change = replace(change, now=max(change.now, row.updated_at))
     payment = _payment(change.connection, row)
-    decision = decide(payment, _attempt(row) if attempt_id else None, trigger, change.now, change.policy)
+    attempt = _attempt(change.connection, row) if attempt_id else None
+    decision = decide(payment, attempt, trigger, change.now, change.policy)
     fencing_token = row.attempt_fencing_token if attempt_id else 0
     if decision is None:
         return Applied(row, None, fencing_token)
@@ -314,6 +332,8 @@ def _carry_out(
             open_entry(change, reason, data=data, detail=detail, adds=adds, **about)
         case CloseAttention(reasons=reasons):
             close_entries_of_payment(change, row.id, reasons)
+        case ReduceAttention(reason=reason, reference=reference):
+            reduce_entry(change, row.id, reason, reference)
     return None
 
 
@@ -359,6 +379,7 @@ def _payment(connection: Connection, row: Row[Any]) -> Payment:
         received=row.received,
         lost=row.lost,
         duplicated=row.duplicated,
+        duplicate_taken=int(row._mapping.get("duplicate_taken", 0)),
         captured=row.captured,
         refunded=row.refunded,
         taken=_taken(connection, row),
@@ -412,7 +433,8 @@ def _next_provider(row: Row[Any]) -> str | None:
     return later[0] if later else None
 
 
-def _attempt(row: Row[Any]) -> Attempt:
+def _attempt(connection: Connection, row: Row[Any]) -> Attempt:
+    given = times_given(connection, row.id, row.attempt_id) if row.attempt_verb == Verb.REFUND else 0
     return Attempt(
         id=row.attempt_id,
         verb=Verb(row.attempt_verb),
@@ -425,6 +447,8 @@ def _attempt(row: Row[Any]) -> Attempt:
         reason=row.attempt_reason,
         is_known_to_provider=row.attempt_provider_reference is not None,
         is_of_duplicate=row.attempt_charge_reference is not None,
+        times_given=given,
+        code=row.attempt_code,
         key_number=row.attempt_key_number,
         key_state=KeyState(row.attempt_key_state),
         waiting_since=row.attempt_waiting_since,

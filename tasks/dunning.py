@@ -13,7 +13,7 @@ from domain.payment import State
 from models import transition
 from models.attempts import has_operation_in_flight, last_void_at
 from models.change import Change
-from models.dunning_cases import find_case_row, pause_case
+from models.dunning_cases import find_case_row, pause_case, postpone_case
 from models.failpoints import reach
 from models.operations import give_way_to_dunning
 from models.queries import find_payment, invoice_position
@@ -54,10 +54,14 @@ def _advance(change: Change, payment_id: str) -> _Advanced:
     if case is None or not is_due(case.due_at, case.published_at, change.now):
         return _Advanced()
     position = invoice_position(change.connection, payment.invoice_id, payment.application)
-    if position.live_payment is not None or has_operation_in_flight(change.connection, payment_id):
-        # Another payment is collecting this debt, or a void is under way: its end decides what is due here.
+    if position.live_payment is not None:
+        # Another payment is collecting this debt: its end decides what is due here.
         pause_case(change, payment_id, change.now + OTHER_COLLECTION_PAUSE)
         return _Advanced(in_the_way=_in_the_way(change, position, case.paused_since))
+    if has_operation_in_flight(change.connection, payment_id):
+        # So does the end of a void of its own; but that takes no time from a customer who begins to pay.
+        postpone_case(change.connection, payment_id, change.now + OTHER_COLLECTION_PAUSE)
+        return _Advanced()
     is_canceled = is_subscription_canceled(change.connection, payment)
     due = due_of_case(CaseState(case.state), position, payment.amount, is_subscription_canceled=is_canceled)
     return _Advanced(transition.apply_to_payment(change, payment_id, due).messages)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ from domain.outcome import AmountMismatch, NotSent
 from domain.state_machine import ReviewRequired
 from gateways.failures import MalformedResponse
 from gateways.stripe.gateway import StripeGateway
-from models import transition
+from models import attention_actions, transition
 from models.attention import open_entry
 from models.movements import differences
 from models.session import read
@@ -572,3 +573,104 @@ def test_a_cancel_that_is_refused_for_days_is_on_the_list_until_it_goes_through(
     system.advance(minutes=1)
     assert (system.state(payment_id), reasons(system)) == ("canceled", [])
     assert system.provider.movements() == []
+
+
+# --- a process that is killed while it carries out a decision ---
+
+
+class ProcessDied(BaseException):
+    """The process is gone."""
+
+
+def taken_twice(system: System) -> str:
+    return system.pay_twice()
+
+
+def taken_and_contradicted(system: System) -> str:
+    payment_id = system.pay()
+    system.run_until_idle()
+    about = {"payment_id": payment_id, "amount": AMOUNT, "currency": "EUR"}
+    data = {"attempt": system.attempts(payment_id)[0].id}
+    system.runtime.change("test", open_entry, Reason.CHARGE_CONTRADICTING, data=data, **about)
+    return payment_id
+
+
+def given_back_elsewhere(system: System) -> str:
+    payment_id = system.pay()
+    system.run_until_idle()
+    about = {"payment_id": payment_id, "amount": 500, "currency": "EUR"}
+    system.runtime.change("test", open_entry, Reason.REFUND_ELSEWHERE, **about)
+    return payment_id
+
+
+DECISIONS = pytest.mark.parametrize(
+    ("situation", "action", "money"),
+    [
+        (taken_twice, "give_back", (0, 0, 0)),
+        (taken_and_contradicted, "reopen", (0, AMOUNT, AMOUNT)),
+        (given_back_elsewhere, "close", (0, 0, 0)),
+    ],
+)
+
+
+@DECISIONS
+@pytest.mark.parametrize("last_step", ["decide_entry", "store_response"])
+def test_a_process_that_dies_before_a_decision_is_stored_leaves_nothing_of_it(
+    system: System, monkeypatch: pytest.MonkeyPatch, situation: Any, action: str, money: Any, last_step: str
+) -> None:
+    payment_id = situation(system)
+    [entry] = entries(system)
+    carry_out = getattr(attention_actions, last_step)
+
+    def die(*given: Any) -> None:
+        carry_out(*given)
+        raise ProcessDied
+
+    before = system.dump()
+    with monkeypatch.context() as patch:
+        patch.setattr(attention_actions, last_step, die)
+        with pytest.raises(ProcessDied):
+            decide(system, entry, action)
+    assert (system.dump(), system.messages) == (before, [])
+    assert_done_once(system, payment_id, entry, action, money)
+
+
+@DECISIONS
+def test_a_decision_is_carried_out_although_the_process_dies_before_it_tells_the_broker(
+    system: System, monkeypatch: pytest.MonkeyPatch, situation: Any, action: str, money: Any
+) -> None:
+    def die(_: Any) -> None:
+        raise ProcessDied
+
+    payment_id = situation(system)
+    [entry] = entries(system)
+    mute = replace(system.runtime, publish=die)
+    extensions = system.client.application.extensions
+    with monkeypatch.context() as patch:
+        patch.setitem(extensions, "celeriac", replace(extensions["celeriac"], runtime=mute))
+        with pytest.raises(ProcessDied):
+            decide(system, entry, action)
+    assert_done_once(system, payment_id, entry, action, money)
+
+
+def decide(system: System, entry: Any, action: str) -> Any:
+    """Let an operator decide on an entry, always under the same key."""
+    body = {"action": action, "note": NOTE}
+    return system.post(f"/admin/attention/{entry.id}/resolve", body, caller="operator", Idempotency_Key="decision")
+
+
+def assert_done_once(system: System, payment_id: str, entry: Any, action: str, money: Any) -> None:
+    """Send the same decision three times, and see that it is carried out once."""
+    responses = [decide(system, entry, action) for _ in range(3)]
+    assert {(each.status_code, each.data) for each in responses} == {(responses[0].status_code, responses[0].data)}
+    assert responses[0].status_code in (200, 202)
+    assert responses[-1].headers["Idempotent-Replayed"] == "true"
+    system.run_until_idle()
+    system.advance(seconds=40)
+    payment = system.payment(payment_id)
+    assert (payment.duplicated, payment.lost, payment.reversed) == money
+    assert [row.verb for row in system.attempts(payment_id)].count("refund") == (1 if action == "give_back" else 0)
+    assert [row["resolution"] for row in event_data(system, "attention_decided")] == [action]
+    assert [row["reason"] for row in event_data(system, "attention_closed")] == [entry.reason]
+    assert entries(system) == []
+    assert read(system.engine, lambda connection: list(differences(connection))) == []

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from domain.attention import Reason
 from domain.disputes import DisputeStatus, ShownDispute
 from gateways.base import GatewayError
+from models.attention import open_entry
 from models.disputes import apply_dispute
 from models.movements import differences
 from models.session import read
@@ -376,6 +378,38 @@ def test_a_charge_of_which_all_is_given_back_cannot_be_reopened(system: System) 
     response = reopen(system, entry)
     assert response.status_code == 409
     assert system.payment(payment_id).reversed == AMOUNT
+
+
+def test_a_charge_is_not_reopened_while_a_refund_of_its_money_is_under_way(system: System) -> None:
+    payment_id, entry = contradicted(system)
+    system.provider.fail("refunds.create", "reset_after")
+    system.provider.fail("refunds.list", "error_before", times=None)
+    system.request(f"/{payment_id}/refunds", {"amount": "5.00"}, Idempotency_Key="part")
+    system.run_until_idle()
+    refused = reopen(system, entry)
+    assert (refused.status_code, "a refund of this payment is under way" in refused.text) == (409, True)
+    assert books(system, payment_id) == ("captured", 0, 0)
+
+    system.provider.heal()
+    system.advance(minutes=10)
+    assert system.payment(payment_id).refunded == 500
+    assert reopen(system, entry).status_code == 200
+    assert books(system, payment_id) == ("reversed", AMOUNT - 500, AMOUNT - 500)
+
+
+def test_a_charge_is_reopened_while_a_refund_of_another_one_is_under_way(system: System) -> None:
+    payment_id = system.pay_twice()
+    [duplicate] = system.rows(attention)
+    body = {"action": "give_back", "note": "told the customer"}
+    path = f"/admin/attention/{duplicate.id}/resolve"
+    assert system.post(path, body, caller="operator", Idempotency_Key="back").status_code == 202
+    charge = system.attempts(payment_id)[1]
+    about = {"payment_id": payment_id, "amount": AMOUNT, "currency": "EUR", "data": {"attempt": charge.id}}
+    system.runtime.change("test", open_entry, Reason.CHARGE_CONTRADICTING, **about)
+    [entry] = system.rows(attention, attention.c.reason == "charge_contradicting")
+    assert reopen(system, entry).status_code == 200
+    payment = system.payment(payment_id)
+    assert (payment.lost, payment.duplicated) == (AMOUNT, AMOUNT)
 
 
 def test_a_dispute_about_a_reopened_charge_takes_the_money_once(system: System) -> None:

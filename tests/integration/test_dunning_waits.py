@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
+from datetime import timedelta
 
-from domain.outcome import NotSent
-from models.tables import attention
-from tests.system import INSUFFICIENT_FUNDS, System, payment_request
+import pytest
+from sqlalchemy import update
+
+from domain.outcome import Approved, NotSent
+from domain.payment import LATE_AUTHORIZATION, AttemptStatus, Verb
+from models import transition
+from models.attempts import add_attempt
+from models.change import Change
+from models.session import transact
+from models.tables import attempts, attention
+from tests.system import AMOUNT, INSUFFICIENT_FUNDS, System, payment_request
 
 pytestmark = pytest.mark.postgres
 
@@ -73,6 +81,53 @@ def test_a_checkout_that_the_provider_does_not_cancel_is_asked_for_once_a_day(sy
 
     system.advance(days=1)
     assert len(system.attempts(other)) == 3
+
+
+def test_a_void_of_the_payment_itself_takes_no_time_from_a_customer_who_begins_to_pay(system: System) -> None:
+    payment_id = system.subscribe("inv", INSUFFICIENT_FUNDS)
+    void = _open_void(system, payment_id)
+    for _ in range(6):
+        system.advance(days=1)
+    case = system.dunning_case(payment_id)
+    assert (case.paused_since, case.due_at > system.now(), len(system.attempts(payment_id))) == (None, True, 2)
+
+    checkout = _open_checkout(system, 0)
+    _end(system, void)
+    system.advance(minutes=2)
+    assert system.dunning_case(payment_id).paused_since is not None
+    system.advance(hours=5)
+    assert (system.state(checkout), len(system.attempts(payment_id))) == ("requires_action", 2)
+
+
+def test_a_void_of_the_payment_itself_gives_a_customer_no_more_time(system: System) -> None:
+    payment_id = system.subscribe("inv", INSUFFICIENT_FUNDS)
+    system.advance(days=2, hours=12)
+    checkout = _open_checkout(system, 0)
+    system.advance(hours=13)
+    paused_since = system.dunning_case(payment_id).paused_since
+    system.post(f"/{checkout}/cancel", {})
+    system.run_until_idle()
+    _open_void(system, payment_id)
+    system.advance(hours=5)
+    assert system.dunning_case(payment_id).paused_since == paused_since is not None
+
+
+def _open_void(system: System, payment_id: str) -> str:
+    """Let a hold of the payment be released that surfaced late, and its outcome be unknown for days."""
+
+    def open_void(change: Change) -> str:
+        payment = transition.lock_payment(change.connection, payment_id)
+        columns = {"reason": LATE_AUTHORIZATION, "provider_reference": "pi_late", "status": AttemptStatus.IN_DOUBT}
+        return add_attempt(change, payment, Verb.VOID, AMOUNT, **columns).row_id
+
+    void: str = system.runtime.change("test", open_void)
+    rest = update(attempts).where(attempts.c.id == void).values(due_at=system.now() + timedelta(days=90))
+    transact(system.engine, lambda connection: connection.execute(rest))
+    return void
+
+
+def _end(system: System, void: str) -> None:
+    system.runtime.change("test", transition.apply, void, Approved("pi_late", voided=True))
 
 
 def _open_checkout(system: System, day: int) -> str:

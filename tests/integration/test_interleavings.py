@@ -5,19 +5,23 @@ What is true is what the provider's ledger says, and what our tables say beside 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 import tasks.webhooks
 from domain.payment import LATE_AUTHORIZATION, AttemptStatus, Verb
 from models import transition
 from models.attempts import add_attempt
 from models.change import Change
-from models.tables import events
-from models.task_messages import CHARGE, DUNNING, WEBHOOK
+from models.session import transact
+from models.tables import attempts, events, movements
+from models.task_messages import CHARGE, COMPARE, DUNNING, RECONCILE, WEBHOOK
+from sandbox.stripe.api import Stripe
 from tests.patience import patient
 from tests.system import AMOUNT, INSUFFICIENT_FUNDS, LOST_CARD, System, payment_request
 from worker.celery import app
@@ -199,6 +203,74 @@ def test_two_events_of_one_dashboard_refund_adopt_it_once(system: System, monkey
     assert [row.amount for row in system.attempts(payment_id) if row.verb == "refund"] == [300]
     assert system.payment(payment_id).refunded == 300
     assert {system.webhook(row).status for row in rows} == {"applied"}
+
+
+@pytest.mark.parametrize(
+    ("booked", "ways"),
+    [
+        ("pending", ("webhook", "webhook")),
+        ("pending", ("webhook", "look-up")),
+        ("failed", ("webhook", "webhook")),
+        ("failed", ("webhook", "comparison")),
+        ("failed", ("comparison", "comparison")),
+    ],
+)
+def test_two_workers_that_hear_at_once_that_a_refund_is_given_book_it_once(
+    system: System, booked: str, ways: tuple[str, str]
+) -> None:
+    payment_id = system.pay(card="pm_card_pendingRefund")
+    system.run_until_idle()
+    system.request(f"/{payment_id}/refunds", {"amount": "4.00"}, Idempotency_Key="once")
+    system.run_until_idle()
+    charge, refund = system.attempts(payment_id)
+    result, kind = ("failure", "failed") if booked == "failed" else ("success", "updated")
+    system.provider.decide_at_bank(refund.provider_reference, result)
+    told = system.provider.event(f"refund.{kind}", refund.provider_reference)
+    if booked == "failed":
+        system.deliver_and_run(told)
+        system.sandbox.state.provider_of(Stripe).account.refunds[refund.provider_reference]["status"] = "succeeded"
+        told["data"]["object"]["status"] = "succeeded"
+    assert system.attempts(payment_id)[1].status == booked
+    rows = [system.deliver(told | {"id": f"evt_{number}"}) for number in range(2)]
+    transact(system.engine, lambda connection: connection.execute(update(attempts).values(due_at=system.now())))
+    system.messages.clear()
+    works = {"webhook": lambda row: system.run(WEBHOOK, row)}
+    works["look-up"] = lambda _: system.run(RECONCILE, refund.id)
+    works["comparison"] = lambda _: system.run(COMPARE, charge.id)
+
+    with _responses_before_writes(system.gateway, "retrieve", "refunds_of") as released:
+        _at_once([lambda way=way, row=row: works[way](row) for way, row in zip(ways, rows, strict=True)])
+    assert released.is_set()
+    for row in rows:
+        system.run(WEBHOOK, row)
+    for _ in range(3):
+        system.advance(minutes=5)
+    assert system.payment(payment_id).refunded == 400
+    given = system.rows(movements, movements.c.payment_id == payment_id, movements.c.kind == "refund")
+    assert [row.amount for row in given] == [-400]
+    assert (system.attempts(payment_id)[1].status, len(system.attempts(payment_id))) == ("succeeded", 2)
+    assert {system.webhook(row).status for row in rows} == {"applied"}
+
+
+@contextmanager
+def _responses_before_writes(gateway: Any, *verbs: str) -> Iterator[threading.Event]:
+    """Let two workers have the provider's response before either of them writes what it says."""
+    both, released = threading.Barrier(2, timeout=patient(10)), threading.Event()
+
+    def waiting(call: Callable[..., Any]) -> Callable[..., Any]:
+        def respond(*given: Any) -> Any:
+            response = call(*given)
+            if not released.is_set():
+                both.wait()
+                released.set()
+            return response
+
+        return respond
+
+    with pytest.MonkeyPatch.context() as patch:
+        for verb in verbs:
+            patch.setattr(gateway, verb, waiting(getattr(gateway, verb)))
+        yield released
 
 
 def test_a_refund_that_comes_before_its_charge_is_recorded_waits_for_it(system: System) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,14 +11,18 @@ import requests
 from sqlalchemy import update
 
 from domain.commands import Started
+from domain.outcome import Approved
+from domain.payment import AttemptStatus, Verb
 from models import transition
+from models.attempts import add_attempt
 from models.movements import differences
 from models.session import read, transact
 from models.tables import attempts, attention
 from models.task_messages import COMPARE, RECONCILE
+from sandbox.stripe.api import Stripe
 from tasks.execute import attempt_request
 from tests.integration.test_comparison import METHODS, compare_after, fees, hide_events, taken
-from tests.system import System
+from tests.system import AMOUNT, System
 
 pytestmark = pytest.mark.postgres
 
@@ -294,3 +299,158 @@ def refund_sent_and_lost(system: System, payment_id: str, gateway: Any) -> None:
         return requested(change, attempt.id)
 
     gateway.refund(system.runtime.change("test", claimed))
+
+
+# --- a refund of ours that was booked as failed ---
+
+
+def failed_refund(system: System, card: str) -> tuple[str, Any]:
+    """Return a payment, and a refund of 4.00 of it that is booked as failed."""
+    hide_events(system)
+    payment_id = system.pay(card=card)
+    system.run_until_idle()
+    system.run(COMPARE)
+    system.request(f"/{payment_id}/refunds", {"amount": "4.00"}, Idempotency_Key="own")
+    system.run_until_idle()
+    refund = system.attempts(payment_id)[1]
+    system.provider.decide_at_bank(refund.provider_reference, "failure")
+    hear_of(system, "webhook", payment_id, refund)
+    refund = system.attempts(payment_id)[1]
+    assert (refund.status, totals(system, payment_id)) == ("failed", (AMOUNT, 0))
+    return payment_id, refund
+
+
+def at_stripe(system: System, refund: Any) -> Any:
+    """Return a refund as Stripe has it."""
+    return system.sandbox.state.provider_of(Stripe).account.refunds[refund.provider_reference]
+
+
+def hear_of(system: System, way: str, payment_id: str, refund: Any) -> None:
+    """Let what became of a refund come to us in one of the ways there are."""
+    match way:
+        case "look-up":
+            look_up_now(system, system.attempts(payment_id)[0].id)
+        case "webhook":
+            event = {"id": f"evt_{secrets.token_hex(4)}", "object": "event", "type": "refund.updated"}
+            event |= {"livemode": False, "data": {"object": dict(at_stripe(system, refund))}}
+            assert system.deliver_and_run(event).status == "applied"
+        case "comparison":
+            system.run(COMPARE, system.attempts(payment_id)[0].id)
+    system.advance(minutes=1)
+
+
+@pytest.mark.parametrize("way", ["look-up", "webhook", "comparison"])
+@pytest.mark.parametrize("card", ["pm_card_pendingRefund", "pm_card_refundFail"])
+def test_a_refund_of_ours_that_failed_is_booked_if_its_provider_shows_it_as_given(
+    system: System, card: str, way: str
+) -> None:
+    """Also one that was booked as given before it failed: nothing stops the money from moving once more."""
+    payment_id, refund = failed_refund(system, card)
+    body = at_stripe(system, refund)
+    for status, given in (("succeeded", 400), ("failed", 0), ("succeeded", 400)):
+        body["status"] = status
+        for _ in range(2):
+            hear_of(system, way, payment_id, refund)
+            assert totals(system, payment_id) == (AMOUNT, given)
+            assert system.attempts(payment_id)[1].status == status
+    assert (system.state(payment_id), open_reasons(system)) == ("partially_refunded", [])
+    refused = system.post(f"/{payment_id}/refunds", {"amount": "8.31"}, Idempotency_Key="more")
+    assert (refused.status_code, "8.30" in refused.text) == (422, True)
+
+
+def test_a_refund_that_came_back_and_is_pending_once_more_is_booked_when_it_is_given(system: System) -> None:
+    payment_id, refund = failed_refund(system, "pm_card_refundFail")
+    for status, given in (("pending", 0), ("succeeded", 400), ("failed", 0)):
+        at_stripe(system, refund)["status"] = status
+        hear_of(system, "webhook", payment_id, refund)
+        assert (system.attempts(payment_id)[1].status, totals(system, payment_id)) == (status, (AMOUNT, given))
+
+
+@pytest.mark.parametrize("way", ["look-up", "webhook", "comparison"])
+def test_a_refund_that_failed_counts_as_given_while_its_provider_shows_it_as_pending(system: System, way: str) -> None:
+    payment_id, refund = failed_refund(system, "pm_card_pendingRefund")
+    at_stripe(system, refund)["status"] = "pending"
+    hear_of(system, way, payment_id, refund)
+    assert system.attempts(payment_id)[1].status == "pending"
+    refused = system.post(f"/{payment_id}/refunds", {"amount": "8.31"}, Idempotency_Key="more")
+    assert (refused.status_code, "8.30" in refused.text) == (422, True)
+
+
+def test_a_refund_that_was_repeated_and_is_given_after_all_is_booked_beside_the_other(system: System) -> None:
+    payment_id, refund = failed_refund(system, "pm_card_pendingRefund")
+    system.request(f"/{payment_id}/refunds", Idempotency_Key="again")
+    system.run_until_idle()
+    again = system.attempts(payment_id)[2]
+    system.provider.decide_at_bank(again.provider_reference, "success")
+    hear_of(system, "webhook", payment_id, again)
+    assert (system.state(payment_id), totals(system, payment_id)) == ("refunded", (AMOUNT, AMOUNT))
+    at_stripe(system, refund)["status"] = "succeeded"
+    hear_of(system, "webhook", payment_id, refund)
+    assert (system.state(payment_id), totals(system, payment_id)) == ("refunded", (AMOUNT, AMOUNT + 400))
+    [entry] = system.rows(attention)
+    assert (entry.reason, entry.payment_id, entry.amount) == ("refund_elsewhere", payment_id, 400)
+
+
+# --- a duplicate that grows ---
+
+
+def taken_twice_in_part(system: System, provider: str) -> tuple[str, Any]:
+    """Return a payment that a bank card has paid, and its other charge, of which a person has captured 5.00 besides."""
+    payment_id, _ = taken(system, provider, capture=False)
+    charge = system.attempts(payment_id)[0]
+    act(system, payment_id, "capture", 500)
+    paid_otherwise = Approved("pi_other", authorized=AMOUNT, captured=AMOUNT)
+
+    def pay_otherwise(change: Any) -> None:
+        payment = transition.lock_payment(change.connection, payment_id)
+        columns = {"provider": "stripe", "status": AttemptStatus.IN_DOUBT}
+        other = add_attempt(change, payment, Verb.AUTHORIZE, AMOUNT, **columns)
+        transition.apply(change, other.row_id, paid_otherwise)
+
+    system.runtime.change("test", pay_otherwise)
+    look_up_now(system, charge.id)
+    assert (totals(system, payment_id), system.payment(payment_id).duplicated) == ((AMOUNT, 0), 500)
+    return payment_id, charge
+
+
+@pytest.mark.parametrize("provider", IN_PARTS)
+def test_what_is_captured_later_of_a_duplicate_is_a_duplicate_too(system: System, provider: str) -> None:
+    payment_id, _ = taken_twice_in_part(system, provider)
+    act(system, payment_id, "capture")
+    for _ in range(2):
+        look_up(system, payment_id)
+    assert (totals(system, payment_id), system.payment(payment_id).duplicated) == ((AMOUNT, 0), AMOUNT)
+    [entry] = system.rows(attention, attention.c.reason == "duplicate")
+    assert entry.amount == AMOUNT
+    details = system.get(f"/admin/attention/{entry.id}", caller="operator").json["details"]
+    assert [detail["amount"] for detail in details] == ["5.00", "7.30"]
+
+
+@pytest.mark.parametrize("provider", ["klarna", "afterpay"])
+def test_all_that_a_duplicate_has_taken_is_given_back_by_one_decision(system: System, provider: str) -> None:
+    payment_id, charge = taken_twice_in_part(system, provider)
+    act(system, payment_id, "capture")
+    look_up(system, payment_id)
+    [entry] = system.rows(attention, attention.c.reason == "duplicate")
+    body = {"action": "give_back", "note": "told the customer"}
+    given = system.post(f"/admin/attention/{entry.id}/resolve", body, caller="operator", Idempotency_Key="back")
+    assert given.status_code == 202
+    system.run_until_idle()
+    for _ in range(6):
+        system.advance(minutes=10)
+    refunds = [row for row in system.attempts(payment_id) if row.verb == "refund"]
+    assert [(row.amount, row.charge_reference) for row in refunds] == [(AMOUNT, charge.provider_reference)]
+    assert (totals(system, payment_id), system.payment(payment_id).duplicated) == ((AMOUNT, 0), 0)
+    assert "duplicate" not in open_reasons(system)
+
+
+def test_what_is_captured_of_a_duplicate_that_was_given_back_is_a_duplicate_again(system: System) -> None:
+    payment_id, _ = taken_twice_in_part(system, "klarna")
+    act(system, payment_id, "refund", 500)
+    look_up_now(system, system.attempts(payment_id)[0].id)
+    system.advance(minutes=1)
+    assert system.payment(payment_id).duplicated == 0
+    act(system, payment_id, "capture")
+    look_up(system, payment_id)
+    assert (totals(system, payment_id), system.payment(payment_id).duplicated) == ((AMOUNT, 0), AMOUNT - 500)
+    assert "duplicate" in open_reasons(system)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +14,9 @@ from gateways.json_api import ProviderResponse
 from models.movements import differences
 from models.session import read, transact
 from models.tables import attempts, attention, disputes, movements
-from models.task_messages import COMPARE, RECONCILE
+from models.task_messages import COMPARE, RECONCILE, WEBHOOK
 from tests.contract.bench import PAYER, SECONDS, Webhook
+from tests.patience import patient
 from tests.system import AMOUNT, System
 
 pytestmark = pytest.mark.postgres
@@ -187,13 +189,111 @@ def test_a_reversal_that_is_booked_before_its_dispute_shows_the_money_becomes_th
     deliver(system, "paypal", dispute.reversal())
     deliver(system, "paypal", opened)
     assert (system.payment(payment_id).refunded, system.payment(payment_id).reversed) == (AMOUNT, 0)
+    assert open_reasons(system) == ["refund_elsewhere", "dispute"]
     dispute.body["money_movements"] = movements_shown
     deliver(system, "paypal", dispute.step(**PayPalDispute.lost))
+    assert open_reasons(system) == []
     payment = system.payment(payment_id)
     assert (payment.state, payment.refunded, payment.reversed) == ("reversed", 0, AMOUNT)
     assert sum(amount for _, amount in booked(system, payment_id)) == 0
     compare_after_a_day(system)
     assert (system.payment(payment_id).refunded, system.payment(payment_id).reversed) == (0, AMOUNT)
+
+
+def open_reasons(system: System) -> list[str]:
+    """Return why something stands on the attention list."""
+    return [row.reason for row in system.rows(attention) if row.closed_at is None]
+
+
+@pytest.mark.parametrize("writes_first", ["either", "reversal", "dispute"])
+@pytest.mark.parametrize("is_shown", [True, False])
+def test_a_reversal_and_its_dispute_at_once_take_the_money_once(
+    system: System, writes_first: str, is_shown: bool
+) -> None:
+    """Two workers have read what PayPal shows before either of them writes. `is_shown`: the dispute showed the money
+    already when the worker read it who hears of the reversal."""
+    payment_id, dispute = captured(system, PayPalDispute)
+    opened = dispute.step()
+    dispute.step(status="UNDER_REVIEW", money="debit")
+    movements_shown = dispute.body["money_movements"]
+    if not is_shown:
+        del dispute.body["money_movements"]
+    rows = [system.receive("/webhooks/paypal", event.body, event.headers) for event in (dispute.reversal(), opened)]
+    system.messages.clear()
+    gateway = system.runtime.gateways["paypal"]
+    have_read = {name: threading.Event() for name in ("reversal", "dispute")}
+    has_written = {name: threading.Event() for name in ("reversal", "dispute")}
+
+    def read_in_turn(name: str, other: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def read(*given: Any) -> Any:
+            if have_read[name].is_set():
+                return call(*given)
+            assert name == "reversal" or have_read["reversal"].wait(patient(10))
+            shown = call(*given)
+            dispute.body["money_movements"] = movements_shown
+            have_read[name].set()
+            assert have_read[other].wait(patient(10))
+            assert writes_first != other or has_written[other].wait(patient(10))
+            return shown
+
+        return read
+
+    def work(name: str, row: str) -> None:
+        system.run(WEBHOOK, row)
+        has_written[name].set()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gateway, "refunds_of", read_in_turn("reversal", "dispute", gateway.refunds_of))
+        patch.setattr(gateway, "read_dispute", read_in_turn("dispute", "reversal", gateway.read_dispute))
+        threads = [
+            threading.Thread(target=work, args=given) for given in zip(("reversal", "dispute"), rows, strict=True)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert all(each.is_set() for each in has_written.values())
+    system.run_until_idle()
+    for _ in range(3):
+        system.advance(minutes=5)
+    assert {system.webhook(row).status for row in rows} == {"applied"}
+    payment = system.payment(payment_id)
+    assert (payment.state, payment.refunded, payment.reversed) == ("captured", 0, AMOUNT)
+    assert sum(amount for _, amount in booked(system, payment_id)) == 0
+    assert open_reasons(system) == ["dispute"]
+    compare_after_a_day(system)
+    assert (system.payment(payment_id).refunded, system.payment(payment_id).reversed) == (0, AMOUNT)
+
+
+def test_a_refund_that_turns_out_to_be_a_dispute_s_leaves_the_list_without_the_others(system: System) -> None:
+    payment_id, dispute = captured(system, PayPalDispute)
+    account = dispute._bench.account
+    order, capture = account.payments[dispute._capture]
+    made = account.refund(order, capture, {"amount": {"value": "2.30", "currency_code": "EUR"}}, "")
+    deliver(system, "paypal", dispute._bench.signed(dispute._bench.event(made.id)))
+    system.move_clock(minutes=1)
+    dispute.step()
+    dispute.step(status="UNDER_REVIEW", money="debit")
+    movements_shown = dispute.body.pop("money_movements")
+    deliver(system, "paypal", dispute.reversal())
+    [entry] = system.rows(attention, attention.c.reason == "refund_elsewhere")
+    assert (entry.amount, len(entry.data["details"])) == (AMOUNT, 2)
+
+    dispute.body["money_movements"] = movements_shown
+    look_up_refund(system, system.attempts(payment_id)[2])
+    compare_after_a_day(system)
+    [entry] = system.rows(attention, attention.c.reason == "refund_elsewhere")
+    assert (entry.amount, entry.data["details"]) == (230, [{"reference": made.id, "amount": 230}])
+    assert (system.payment(payment_id).refunded, system.payment(payment_id).reversed) == (230, AMOUNT - 230)
+    assert entry.closed_at is None
+
+
+def look_up_refund(system: System, refund: Any) -> None:
+    """Let a refund be looked up, as if nobody knew yet what has become of it."""
+    again = update(attempts).where(attempts.c.id == refund.id).values(due_at=system.now())
+    transact(system.engine, lambda connection: connection.execute(again))
+    system.run(RECONCILE, refund.id)
+    system.run_until_idle()
 
 
 def test_a_reversal_without_a_dispute_is_booked_and_left_to_a_person(system: System) -> None:

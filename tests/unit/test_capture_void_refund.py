@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from domain.attention import Reason
+from domain.comparison import is_refund_news
 from domain.decision import MarkSubscription
+from domain.disputes import SHOWN_BY_DISPUTE
 from domain.dunning.case import SubscriptionStatus
 from domain.movement import Movement, MovementKind
 from domain.outcome import (
@@ -24,16 +26,20 @@ from domain.payment import (
     State,
     Verb,
 )
+from domain.state_machine import decide
 
 from .examples import (
     AUTHORIZED,
     HELD,
+    NOW,
+    POLICY,
     VOIDED,
     WHOLE,
     amounts,
     decision_on,
     declined,
     new_attempt,
+    new_payment,
     opened,
     state_after,
 )
@@ -117,6 +123,24 @@ def test_the_last_refund_completes_it_and_a_failed_refund_is_reversed() -> None:
     assert amounts(declined(), given, **all_given)["refunded"] == 600
     whole = replace(given, amount=1000)
     assert state_after(declined(), whole, **all_given) is State.CAPTURED
+
+
+@pytest.mark.parametrize("outcome", [Approved("re_1", refunded=400), Pending("re_1", 400)])
+def test_a_refund_that_a_dispute_shows_is_not_booked_again(outcome: Outcome) -> None:
+    ended = new_attempt(Verb.REFUND, AttemptStatus.FAILED, amount=400, code=SHOWN_BY_DISPUTE.code)
+    assert decide(new_payment(**CAPTURED), ended, outcome, NOW, POLICY) is None
+    assert not is_refund_news(ended.status, outcome, ended.code)
+    assert is_refund_news(ended.status, outcome, "expired_or_canceled_card")
+
+
+def test_a_refund_that_is_given_again_and_again_has_a_movement_for_each_time() -> None:
+    partly = CAPTURED | {"state": State.PARTIALLY_REFUNDED, "refunded": 400}
+    for time, name in ((1, "re_1"), (2, "re_1/2"), (3, "re_1/3")):
+        failed = new_attempt(Verb.REFUND, AttemptStatus.FAILED, amount=400, times_given=time - 1)
+        given = new_attempt(Verb.REFUND, AttemptStatus.SUCCEEDED, amount=400, times_given=time)
+        booked = decision_on(Approved("re_1", refunded=400), failed, **CAPTURED)
+        taken_back = decision_on(declined(reference="re_1"), given, **partly)
+        assert [row.provider_id for row in (*booked.movements, *taken_back.movements)] == [name, name]
 
 
 def test_a_refund_of_all_that_a_bank_has_left_reverses_its_payment() -> None:

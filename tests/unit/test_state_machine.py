@@ -172,6 +172,7 @@ PAYMENTS: list[dict[str, Any]] = [
     {"authorized": 1000, "captured": 1000, "refunded": 400},
     {"authorized": 1000, "captured": 1000, "lost": 1000},
     {"authorized": 1000, "captured": 1000, "lost": 1000, "taken": frozenset({"pi_1"}), "is_reopened": True},
+    {"authorized": 1000, "captured": 1000, "duplicate_taken": 400, "taken": frozenset({"pi_1"})},
     {"is_client_confirmed": True},
     {"next_provider": "other"},
 ]
