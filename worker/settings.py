@@ -174,15 +174,19 @@ class ProcessSettings(BaseModel):
         return read_routing_rules(Path(self.routing_file)) if self.routing_file else ()
 
     @property
-    def policy(self) -> Policy:
-        """The periods and limits that the domain decides by."""
-        standard = DunningPolicy(
+    def standard_dunning(self) -> DunningPolicy:
+        """The policy `standard`, as the variables describe it."""
+        return DunningPolicy(
             self.dunning_retry_delays_days,
             self.dunning_retry_attempts,
             self.dunning_grace_period_days,
             grace_anchor=self.dunning_grace_anchor,
         )
-        file = self.dunning_policies_file
+
+    @property
+    def policy(self) -> Policy:
+        """The periods and limits that the domain decides by."""
+        standard, file = self.standard_dunning, self.dunning_policies_file
         dunning = read_dunning_file(Path(file), standard) if file else DunningFile()
         return Policy(
             dunning=standard,
@@ -256,7 +260,10 @@ def _parse(kind: Any, variables: Mapping[str, str], invalid: dict[str, str]) -> 
 
 
 def _joint_problems(process: ProcessSettings, providers: Mapping[str, ProviderSettings]) -> Iterator[str]:
-    """Yield what is wrong between the process's settings and the providers that are on."""
+    """Yield what is wrong between two of the process's settings, or with the providers that are on."""
+    # What one variable alone can break is refused before.
+    for problem in problems_of(process.standard_dunning).values():
+        yield f"DUNNING_RETRY_ATTEMPTS with DUNNING_RETRY_DELAYS_DAYS: {problem}"
     addressed = [name for name, settings in providers.items() if settings.is_on and settings.needs_public_address]
     if addressed and not process.public_url:
         yield f"PUBLIC_URL is missing; {', '.join(addressed)} send customers and callbacks to it"

@@ -208,6 +208,9 @@ def _problems(policy: DunningPolicy) -> Iterator[tuple[str, str]]:
         # Written so that what is no number is refused as well.
         if not least <= getattr(policy, field) <= most:
             yield field, f"must be from {least} to {most}"
+    is_by_formula = len(policy.delays_days) < policy.attempts <= MOST_RETRIES
+    if is_by_formula and exponential_days(policy.attempts) > LONGEST_DELAY_DAYS:
+        yield "attempts", f"must not lead to a retry after day {LONGEST_DELAY_DAYS}; days beyond the list double"
     hours = policy.technical_delays_hours
     if not hours or not all(1 <= each <= LONGEST_DELAY_DAYS * 24 for each in hours) or list(hours) != sorted(hours):
         yield "technical_delays_hours", "must be hours of at least 1 that do not decrease, such as 1,6,24"

@@ -238,7 +238,7 @@ def test_a_morning_is_a_morning_in_every_zone_on_every_day(facts: RetryFacts, zo
 
 @pytest.mark.parametrize("zone", ZONES, ids=str)
 def test_every_window_of_a_card_has_a_morning(zone: ZoneInfo) -> None:
-    for hour in range(0, 24 * 365, 7):
+    for hour in range(0, 24 * 365, 29):
         first = FIRST + hour * HOUR
         found = planned(WIDE, first_failed_at=first, last_tried_at=first, now=first, zone=zone)
         assert found.timing is Timing.MORNING, first

@@ -265,6 +265,13 @@ def test_a_setting_of_dunning_that_is_wrong(
     assert "canary" not in problem.lower()
 
 
+def test_a_retry_that_the_formula_puts_months_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    [problem] = problems(monkeypatch, DUNNING_RETRY_ATTEMPTS="6")
+    assert problem.startswith("DUNNING_RETRY_ATTEMPTS with DUNNING_RETRY_DELAYS_DAYS: must not lead to a retry after")
+    listed = read(monkeypatch, DUNNING_RETRY_DELAYS_DAYS="1,2,3,4,5,6", DUNNING_RETRY_ATTEMPTS="6")
+    assert listed.process.policy.dunning.attempts == 6
+
+
 def test_all_mistakes_of_a_file_of_policies_are_one_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "dunning.toml").write_text("[policy.x]\ngrace_days = -1\nattempts = 9\n")
     [problem] = problems(monkeypatch, DUNNING_POLICIES_FILE="dunning.toml")
