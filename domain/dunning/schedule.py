@@ -130,19 +130,27 @@ def _within_window(policy: DunningPolicy, facts: RetryFacts, retry: int) -> Plan
     if listed is None:
         return None
     latest = listed + policy.window
-    earliest = max(listed, facts.now, facts.last_tried_at + max(policy.least_gap, facts.wait))
+    allowed = max(listed, facts.last_tried_at + max(policy.least_gap, facts.wait))
+    earliest = max(allowed, facts.now)
     if earliest > latest:
         return None
     if not policy.window_days:
         return Planned(listed, retry, Timing.LISTED_DAY)
-    mornings = [each for each in _mornings(facts.zone, earliest, latest) if _is_open(facts, each)]
-    paydays = [each for each in mornings if _is_payday(facts, each)]
-    for chosen, timing in ((paydays, Timing.PAYDAY), (mornings, Timing.MORNING)):
+    # Mornings are cut by what does not change, so that a time that is computed again later is the same.
+    mornings = [each for each in _mornings(facts.zone, allowed, latest) if each.ends_at >= earliest]
+    open_mornings = [each for each in mornings if facts.calendar.is_open(facts.method, each.day)]
+    paydays = [each for each in open_mornings if _is_payday(facts, each)]
+    for chosen, timing in ((paydays, Timing.PAYDAY), (open_mornings, Timing.MORNING)):
         if chosen:
-            # A hash and no dice: a time that is computed again stays the same.
-            share = draw(facts.case_id, str(retry))
-            return Planned(chosen[0].begins_at + share * (chosen[0].ends_at - chosen[0].begins_at), retry, timing)
+            return Planned(_drawn(facts, retry, chosen[0]), retry, timing)
     return Planned(earliest, retry, Timing.LISTED_DAY)
+
+
+def _drawn(facts: RetryFacts, retry: int, morning: _Morning) -> datetime:
+    """Return the time of a case within a morning. One that is over already is drawn once more from what is left."""
+    share = draw(facts.case_id, str(retry))
+    at = morning.begins_at + share * (morning.ends_at - morning.begins_at)
+    return at if at >= facts.now else facts.now + share * (morning.ends_at - facts.now)
 
 
 class _Morning(NamedTuple):
@@ -170,10 +178,6 @@ def _instants(zone: tzinfo, day: date, hour: int) -> list[datetime]:
     """Return the instants that a local hour may stand for, as UTC."""
     local = datetime(day.year, day.month, day.day, hour, tzinfo=zone)
     return [local.replace(fold=fold).astimezone(UTC) for fold in (0, 1)]
-
-
-def _is_open(facts: RetryFacts, morning: _Morning) -> bool:
-    return facts.calendar.is_open(facts.method, morning.day)
 
 
 def _is_payday(facts: RetryFacts, morning: _Morning) -> bool:

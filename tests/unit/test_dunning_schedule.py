@@ -151,9 +151,16 @@ def test_a_retry_is_left_out_only_if_all_of_its_window_is_too_early(policy: Dunn
         assert listed + policy.window_days * DAY < earliest
 
 
-@given(policies, facts_of_any_case())
-def test_a_time_that_is_computed_again_is_the_same(policy: DunningPolicy, facts: RetryFacts) -> None:
-    assert next_try(policy, facts) == next_try(policy, replace(facts))
+@given(policies, facts_of_any_case(), st.floats(0, 1))
+def test_a_time_that_is_computed_again_later_is_the_same(
+    policy: DunningPolicy, facts: RetryFacts, share: float
+) -> None:
+    """As long as it has not come."""
+    failed = replace(facts, last_tried_at=facts.now)
+    found = next_try(policy, failed)
+    if found is not None:
+        later = facts.now + share * (found.at - facts.now)
+        assert next_try(policy, replace(failed, now=later)) == found
 
 
 def test_a_day_before_the_end_of_the_advice_is_skipped() -> None:
