@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TypedDict
 
 from domain.attention import Reason
@@ -20,6 +20,8 @@ from domain.breaker import BreakerPolicy
 from domain.decline import Decline, DeclineClass
 from domain.dunning.case import SubscriptionStatus
 from domain.dunning.policy import DunningPolicy
+from domain.dunning.schedule import EVERY_DAY, Calendar
+from domain.dunning.segments import Segment
 from domain.errors import IllegalTransition
 from domain.idempotency_key import KeyState, is_spent, may_be_renewed
 from domain.movement import Movement
@@ -45,10 +47,18 @@ LEASE = timedelta(seconds=15)
 class Policy:
     """What an operator may configure.
 
+    `dunning`: the policy of cases that fit no segment. `named_dunning`: the other policies of dunning by their names.
+    `calendar`: its answers are for dunning. `zone`: of customers whose own is not known. `is_dunning_enabled`: False if
+    a payment that fails opens no case.
     `max_claims`: an attempt that was begun this often without a recorded outcome crashes its workers, and is not
     begun again."""
 
     dunning: DunningPolicy = field(default_factory=DunningPolicy)
+    named_dunning: Mapping[str, DunningPolicy] = field(default_factory=dict)
+    dunning_segments: tuple[Segment, ...] = ()
+    calendar: Calendar = EVERY_DAY
+    zone: tzinfo = UTC
+    is_dunning_enabled: bool = True
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     action_expires_after: timedelta = timedelta(hours=24)
     max_claims: int = 5

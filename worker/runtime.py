@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import replace
 
 from celery import Celery
 
@@ -13,6 +14,7 @@ from models.clock import Clock
 from models.provider_tokens import DatabaseTokens
 from models.session import make_engine
 from runtime import Runtime
+from runtime.calendars import BankCalendar
 from runtime.leases import LeaseKeeper
 from worker.publisher import Publisher
 from worker.sandbox_clock import SandboxClock
@@ -52,7 +54,7 @@ def _build(app: Celery, settings: Settings) -> Runtime:
         clock=clock,
         gateways=gateways,
         router=Router(gateways, process.routing_rules, health.down, settings.disabled_methods),
-        policy=process.policy,
+        policy=replace(process.policy, calendar=BankCalendar()),
         leases=LeaseKeeper(engine, clock),
         publish=Publisher(app).publish,
     )

@@ -10,19 +10,21 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from domain.decision import Policy
-from domain.dunning.policy import DunningPolicy
+from domain.dunning.policy import LONGEST_GRACE_DAYS, MOST_RETRIES, DunningPolicy, GraceAnchor, problems_of
 from domain.payment_methods import PaymentMethod
 from domain.routing import Rule
 from gateways.base import Gateway, GatewayContext, TokenStore
 from gateways.registry import PROVIDERS, ProviderSettings
 from gateways.stripe.settings import StripeSettings
+from runtime.time_zones import zone_named
+from worker.dunning_file import DunningFile, read_dunning_file
 from worker.environment import read_variables
 from worker.routing_file import read_routing_rules
 
@@ -74,14 +76,32 @@ class ProcessSettings(BaseModel):
     provider_read_timeout_seconds: float = Field(
         default=30, gt=0, le=120, description="How long a provider may take to respond before the attempt is in doubt"
     )
-    dunning_retry_delays_days: Annotated[tuple[int, ...], BeforeValidator(_split)] = Field(
-        default=(3, 7, 14), description="Days after the first failure on which a soft decline is tried again"
+    dunning_enabled: bool = Field(
+        default=True,
+        description="false: a payment that fails opens no dunning case; cases that are open already go on",
+    )
+    dunning_retry_delays_days: Annotated[tuple[float, ...], BeforeValidator(_split)] = Field(
+        default=(3, 7, 14),
+        description="Days after the first failure on which a soft decline is tried again, such as 2.5,7",
     )
     dunning_retry_attempts: int = Field(
-        default=3, ge=0, le=8, description="Number of retries; days beyond the list double"
+        default=3, ge=0, le=MOST_RETRIES, description="Number of retries; days beyond the list double"
     )
-    dunning_grace_period_days: int = Field(
-        default=7, ge=0, le=365, description="Days from the last failed retry to cancellation"
+    dunning_grace_period_days: float = Field(
+        default=7, ge=0, le=LONGEST_GRACE_DAYS, description="Days from the grace anchor to cancellation"
+    )
+    dunning_grace_anchor: GraceAnchor = Field(
+        default=GraceAnchor.LAST_RETRY,
+        description="From when grace counts: last_retry, or first_failure (the end still waits for the last retry)",
+    )
+    dunning_policies_file: str = Field(
+        default="", description="A TOML file of named dunning policies, and of segments that say which case gets which"
+    )
+    dunning_time_zone: str = Field(
+        default="UTC", description="The time zone of customers whose own is not known, such as Europe/Berlin"
+    )
+    dunning_language: Literal["en", "de"] = Field(
+        default="en", description="The language of customers whose own is not known: en or de"
     )
     action_expires_hours: int = Field(
         default=24, ge=1, le=720, description="Hours after which a customer's unfinished action expires"
@@ -89,10 +109,23 @@ class ProcessSettings(BaseModel):
 
     @field_validator("dunning_retry_delays_days")
     @classmethod
-    def _ascending(cls, days: tuple[int, ...]) -> tuple[int, ...]:
-        if any(day < 1 for day in days) or list(days) != sorted(set(days)):
-            raise ValueError("must be ascending days such as 3,7,14")
+    def _possible_days(cls, days: tuple[float, ...]) -> tuple[float, ...]:
+        problem = problems_of(DunningPolicy(days)).get("delays_days")
+        if problem is not None:
+            raise ValueError(problem)
         return days
+
+    @field_validator("dunning_policies_file")
+    @classmethod
+    def _readable_policies(cls, file: str) -> str:
+        if file:
+            read_dunning_file(Path(file), DunningPolicy())
+        return file
+
+    @field_validator("dunning_time_zone")
+    @classmethod
+    def _known_zone(cls, zone: str) -> str:
+        return zone_named(zone).key
 
     @field_validator("database_url")
     @classmethod
@@ -141,12 +174,26 @@ class ProcessSettings(BaseModel):
         return read_routing_rules(Path(self.routing_file)) if self.routing_file else ()
 
     @property
+    def standard_dunning(self) -> DunningPolicy:
+        """The policy `standard`, as the variables describe it."""
+        return DunningPolicy(
+            self.dunning_retry_delays_days,
+            self.dunning_retry_attempts,
+            self.dunning_grace_period_days,
+            grace_anchor=self.dunning_grace_anchor,
+        )
+
+    @property
     def policy(self) -> Policy:
         """The periods and limits that the domain decides by."""
+        standard, file = self.standard_dunning, self.dunning_policies_file
+        dunning = read_dunning_file(Path(file), standard) if file else DunningFile()
         return Policy(
-            dunning=DunningPolicy(
-                self.dunning_retry_delays_days, self.dunning_retry_attempts, self.dunning_grace_period_days
-            ),
+            dunning=standard,
+            named_dunning=dunning.policies,
+            dunning_segments=dunning.segments,
+            zone=zone_named(self.dunning_time_zone),
+            is_dunning_enabled=self.dunning_enabled,
             action_expires_after=timedelta(hours=self.action_expires_hours),
         )
 
@@ -213,7 +260,10 @@ def _parse(kind: Any, variables: Mapping[str, str], invalid: dict[str, str]) -> 
 
 
 def _joint_problems(process: ProcessSettings, providers: Mapping[str, ProviderSettings]) -> Iterator[str]:
-    """Yield what is wrong between the process's settings and the providers that are on."""
+    """Yield what is wrong between two of the process's settings, or with the providers that are on."""
+    # What one variable alone can break is refused before.
+    for problem in problems_of(process.standard_dunning).values():
+        yield f"DUNNING_RETRY_ATTEMPTS with DUNNING_RETRY_DELAYS_DAYS: {problem}"
     addressed = [name for name, settings in providers.items() if settings.is_on and settings.needs_public_address]
     if addressed and not process.public_url:
         yield f"PUBLIC_URL is missing; {', '.join(addressed)} send customers and callbacks to it"

@@ -1,8 +1,7 @@
-"""Dunning cases and subscriptions: the states that they have, and how long a charge rests that reached no issuer."""
+"""Dunning cases and subscriptions: the states that they have."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from enum import StrEnum
 
 from domain.decline import DeclineClass
@@ -30,18 +29,8 @@ class SubscriptionStatus(StrEnum):
     CANCELED = "canceled"
 
 
-_UNSENT = tuple(timedelta(hours=hours) for hours in (1, 6, 24))
 # So often, more than a day, no issuer could be asked: a person has to know.
-MOST_UNSENT = len(_UNSENT)
-
-
-def unsent_delay(unsent: int) -> timedelta:
-    """Return how long a charge rests that has reached no issuer so often in a row, until the provider may be back.
-
-    >>> [unsent_delay(times) // timedelta(hours=1) for times in (1, 2, 3, 4)]
-    [1, 6, 24, 24]
-    """
-    return _UNSENT[min(unsent, len(_UNSENT)) - 1]
+MOST_UNSENT = 3
 
 
 def require_not_canceled(status: SubscriptionStatus) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
 
 from domain.decision import (
     AttemptChanges,
@@ -15,11 +14,9 @@ from domain.decision import (
     SaveCase,
 )
 from domain.decline import DeclineClass
-from domain.dunning.case import CaseState, SubscriptionStatus, may_retry, unsent_delay
+from domain.dunning.case import OPEN_CASES, CaseState, SubscriptionStatus, may_retry
+from domain.dunning.schedule import DeclineKind, Planned, RetryFacts, next_try
 from domain.payment import DunningCase, Event
-
-# Card networks want retries of one card this far apart, also after our own system was down for days.
-_LEAST_RETRY_GAP = timedelta(hours=20)
 
 
 def end_unpaid(
@@ -27,11 +24,18 @@ def end_unpaid(
 ) -> Decision:
     """End the attempt without money: a subscription's payment goes to dunning, any other ends with `event`."""
     changes: PaymentChanges = {"failure_code": code, "next_action": None}
-    if not (context.payment.is_off_session and context.payment.subscription_id):
+    if not _is_dunned(context):
         return Decision(event, changes, finished)
     event, case = _dun(context, decline_class)
     status = SubscriptionStatus.PAST_DUE if case.due_at else SubscriptionStatus.CANCELED
     return Decision(event, changes, finished, (SaveCase(case), MarkSubscription(status)))
+
+
+def _is_dunned(context: DecisionContext) -> bool:
+    payment = context.payment
+    is_begun = payment.case is not None and payment.case.state in OPEN_CASES
+    is_subscription = payment.is_off_session and payment.subscription_id is not None
+    return is_subscription and (is_begun or context.policy.is_dunning_enabled)
 
 
 def _dun(context: DecisionContext, decline_class: DeclineClass) -> tuple[Event, DunningCase]:
@@ -40,28 +44,35 @@ def _dun(context: DecisionContext, decline_class: DeclineClass) -> tuple[Event, 
     What no issuer was asked about uses up no retry, and begins no run of retries."""
     case = context.payment.case or DunningCase(CaseState.RETRYING, first_failed_at=context.now, retry=0)
     if decline_class is DeclineClass.TECHNICAL:
-        unsent, due_at = case.unsent + 1, context.now + unsent_delay(case.unsent + 1)
-        return Event.RETRY_SCHEDULED, replace(case, state=CaseState.RETRYING, unsent=unsent, due_at=due_at)
-    first_failed_at = case.first_failed_at if case.retry else context.now
-    case = replace(case, first_failed_at=first_failed_at, unsent=0)
+        case = replace(case, unsent=case.unsent + 1)
+    else:
+        case = replace(case, first_failed_at=case.first_failed_at if case.retry else context.now, unsent=0)
     if decline_class is DeclineClass.CONSENT_WITHDRAWN:
         return Event.CONSENT_WITHDRAWN, replace(case, state=CaseState.UNCOLLECTIBLE, due_at=None)
-    planned = _next_retry(context, case) if may_retry(decline_class) else None
+    planned = _next_try(context, case, decline_class)
     if planned is not None:
-        retry, due_at = planned
-        return Event.RETRY_SCHEDULED, replace(case, state=CaseState.RETRYING, retry=retry, due_at=due_at)
-    ends_at = context.policy.dunning.grace_ends_at(context.now)
+        retrying = replace(case, state=CaseState.RETRYING, retry=planned.retry, due_at=planned.at)
+        return Event.RETRY_SCHEDULED, retrying
+    ends_at = context.policy.dunning.grace_ends_at(case.first_failed_at, context.now)
     return Event.GRACE_STARTED, replace(case, state=CaseState.IN_GRACE, due_at=ends_at, grace_ends_at=ends_at)
 
 
-def _next_retry(context: DecisionContext, case: DunningCase) -> tuple[int, datetime] | None:
-    """Return the next planned retry that is far enough away: missed days are skipped, not caught up."""
-    plan = context.policy.dunning
-    for retry in range(case.retry + 1, plan.attempts + 1):
-        due_at = plan.retry_at(case.first_failed_at, retry)
-        if due_at is not None and due_at >= context.now + _LEAST_RETRY_GAP:
-            return retry, due_at
-    return None
+def _next_try(context: DecisionContext, case: DunningCase, decline_class: DeclineClass) -> Planned | None:
+    is_technical = decline_class is DeclineClass.TECHNICAL
+    if not (is_technical or may_retry(decline_class)):
+        return None
+    facts = RetryFacts(
+        case_id=context.payment.id,
+        first_failed_at=case.first_failed_at,
+        last_tried_at=context.now,
+        now=context.now,
+        kind=DeclineKind.TECHNICAL if is_technical else DeclineKind.SOFT,
+        retry=case.retry,
+        unsent=case.unsent,
+        zone=context.policy.zone,
+        calendar=context.policy.calendar,
+    )
+    return next_try(context.policy.dunning, facts)
 
 
 def close_case_recovered(context: DecisionContext) -> tuple[Effect, ...]:

@@ -21,19 +21,31 @@ from stack.process import ROOT
 PUBLIC_URL = "https://pay.example"
 SHOWN = """
 import json, worker.wsgi
+from datetime import date
 from domain.errors import UnsupportedMethod
 from domain.money import Money
 from domain.payment_methods import PaymentMethod
 from domain.routing import RoutingRequest
 from worker.celery import app
-context, router = worker.wsgi.app.extensions["celeriac"], app.runtime().router
+context, router, policy = worker.wsgi.app.extensions["celeriac"], app.runtime().router, app.runtime().policy
 payer, token = frozenset({"email", "billing_address.country", "return_url"}), frozenset({"payment_method_token"})
 klarna = router(RoutingRequest(PaymentMethod.KLARNA, Money(1000, "EUR"), "DE", given=payer))
 try:
     debit = [one.provider for one in router(RoutingRequest(PaymentMethod.SEPA_DEBIT, Money(1000, "EUR"), given=token))]
 except UnsupportedMethod:
     debit = None
-print(json.dumps({"public_url": context.public_url, "klarna": [one.provider for one in klarna], "debit": debit}))
+is_open = policy.calendar.is_open("sepa_debit", date(2026, 12, 25))
+print(
+    json.dumps(
+        {
+            "public_url": context.public_url,
+            "klarna": [one.provider for one in klarna],
+            "debit": debit,
+            "is_open_at_christmas": is_open,
+            "zone": str(policy.zone),
+        }
+    )
+)
 """
 
 
@@ -51,6 +63,7 @@ def shown(sqlite_url: str) -> dict[str, Any]:
             "DATABASE_URL": sqlite_url,
             "CELERY_BROKER_URL": "redis://127.0.0.1:9/0",
             "SEPA_ENABLED": "false",
+            "DUNNING_TIME_ZONE": "Europe/Berlin",
             "PYTHONPATH": str(ROOT),
         }
         command = [sys.executable, "-P", "-c", SHOWN]
@@ -61,4 +74,9 @@ def shown(sqlite_url: str) -> dict[str, Any]:
 
 
 def test_the_web_process_has_the_public_address_and_a_router_that_knows_what_is_off(shown: dict[str, Any]) -> None:
-    assert shown == {"public_url": PUBLIC_URL, "klarna": ["stripe", "klarna"], "debit": None}
+    found = {name: shown[name] for name in ("public_url", "klarna", "debit")}
+    assert found == {"public_url": PUBLIC_URL, "klarna": ["stripe", "klarna"], "debit": None}
+
+
+def test_the_web_process_has_the_calendar_of_the_banks_and_the_configured_zone(shown: dict[str, Any]) -> None:
+    assert (shown["is_open_at_christmas"], shown["zone"]) == (False, "Europe/Berlin")

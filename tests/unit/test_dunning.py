@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from domain.decision import MarkSubscription, Policy, SaveCase
 from domain.decline import DeclineClass
 from domain.dunning.case import CaseState, SubscriptionStatus
-from domain.dunning.policy import DunningPolicy
+from domain.dunning.policy import MONITOR_ONLY, DunningPolicy, GraceAnchor
 from domain.payment import DunningCase, Event, State
 from domain.state_machine import decide, target
 
@@ -150,3 +150,43 @@ def test_only_subscriptions_of_absent_customers_are_dunned(changes: dict[str, ob
     decided = decide(replace(payment, **changes), new_attempt(), declined(), FIRST, Policy())
     assert decided is not None
     assert (decided.event, decided.effects) == (Event.CHARGE_DECLINED, ())
+
+
+def test_dunning_that_is_off_opens_no_case_and_goes_on_with_open_ones() -> None:
+    payment = new_payment(state=State.PROCESSING, is_off_session=True, subscription_id="sub_1")
+    off = Policy(is_dunning_enabled=False)
+    decided = decide(payment, new_attempt(), declined(), FIRST, off)
+    assert decided is not None
+    assert (decided.event, decided.effects) == (Event.CHARGE_DECLINED, ())
+    _, case, _ = fail(None, FIRST, DunningPolicy())
+    decided = decide(replace(payment, case=case), new_attempt(), declined(), FIRST + 3 * DAY, off)
+    assert decided is not None
+    assert decided.event is Event.RETRY_SCHEDULED
+
+
+def test_a_policy_with_a_window_moves_into_the_morning_of_the_configured_zone() -> None:
+    payment = new_payment(state=State.PROCESSING, is_off_session=True, subscription_id="sub_1")
+    policy = Policy(dunning=DunningPolicy(window_days=2.5), zone=timezone(timedelta(hours=9)))
+    decided = decide(payment, new_attempt(), declined(), FIRST, policy)
+    assert decided is not None
+    saved = next(effect.case for effect in decided.effects if isinstance(effect, SaveCase))
+    # The third day is over there at 18:30; the next morning is from 22:00 to 01:00 here.
+    assert saved.due_at is not None
+    assert (
+        FIRST.replace(day=3, month=2, hour=22, minute=0)
+        <= saved.due_at
+        <= FIRST.replace(day=4, month=2, hour=1, minute=0)
+    )
+
+
+def test_monitor_only_never_tries_not_even_after_an_outage() -> None:
+    for kind in (DeclineClass.SOFT, DeclineClass.TECHNICAL):
+        event, case, _ = fail(None, FIRST, MONITOR_ONLY, kind)
+        assert (event, case.due_at) == (Event.GRACE_STARTED, FIRST + 28 * DAY)
+
+
+def test_grace_from_the_first_failure_waits_for_the_last_retry() -> None:
+    _, failed, case = retries(DunningPolicy(grace_anchor=GraceAnchor.FIRST_FAILURE), [])
+    assert case.grace_ends_at == failed[-1] == FIRST + 14 * DAY
+    _, _, case = retries(DunningPolicy(attempts=1, grace_anchor=GraceAnchor.FIRST_FAILURE), [])
+    assert case.grace_ends_at == FIRST + 7 * DAY

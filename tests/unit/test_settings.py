@@ -236,10 +236,47 @@ def test_a_password_that_is_taken_for_another_part_does_not_show(monkeypatch: py
     assert "canary" not in problem
 
 
-@pytest.mark.parametrize("days", ["7,3", "3,3", "0,1", "-1", "x", "3;7"])
+@pytest.mark.parametrize("days", ["7,3", "3,3", "0,1", "-1", "x", "3;7", "nan", "0.5,7", "3,3.5", "3,91"])
 def test_days_that_do_not_ascend(monkeypatch: pytest.MonkeyPatch, days: str) -> None:
     [problem] = problems(monkeypatch, DUNNING_RETRY_DELAYS_DAYS=days)
     assert problem.startswith("DUNNING_RETRY_DELAYS_DAYS:")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("DUNNING_RETRY_ATTEMPTS", "9", "less than or equal to 8"),
+        ("DUNNING_RETRY_ATTEMPTS", "-1", "greater than or equal to 0"),
+        ("DUNNING_GRACE_PERIOD_DAYS", "-1", "greater than or equal to 0"),
+        ("DUNNING_GRACE_PERIOD_DAYS", "nan", "less than or equal to 365"),
+        ("DUNNING_GRACE_ANCHOR", "canary", "'last_retry' or 'first_failure'"),
+        ("DUNNING_TIME_ZONE", "Canary/Town", "must be a time zone such as Europe/Berlin"),
+        ("DUNNING_LANGUAGE", "canary", "'en' or 'de'"),
+        ("DUNNING_ENABLED", "canary", "boolean"),
+        ("DUNNING_POLICIES_FILE", "canary.toml", "cannot be read"),
+    ],
+)
+def test_a_setting_of_dunning_that_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str
+) -> None:
+    [problem] = problems(monkeypatch, **{name: value})
+    assert problem.startswith(f"{name}: ")
+    assert sentence in problem
+    assert "canary" not in problem.lower()
+
+
+def test_a_retry_that_the_formula_puts_months_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    [problem] = problems(monkeypatch, DUNNING_RETRY_ATTEMPTS="6")
+    assert problem.startswith("DUNNING_RETRY_ATTEMPTS with DUNNING_RETRY_DELAYS_DAYS: must not lead to a retry after")
+    listed = read(monkeypatch, DUNNING_RETRY_DELAYS_DAYS="1,2,3,4,5,6", DUNNING_RETRY_ATTEMPTS="6")
+    assert listed.process.policy.dunning.attempts == 6
+
+
+def test_all_mistakes_of_a_file_of_policies_are_one_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "dunning.toml").write_text("[policy.x]\ngrace_days = -1\nattempts = 9\n")
+    [problem] = problems(monkeypatch, DUNNING_POLICIES_FILE="dunning.toml")
+    assert "policy x: attempts" in problem
+    assert "policy x: grace_days" in problem
 
 
 # --- live credentials ---
@@ -318,6 +355,27 @@ def test_the_gateway_of_front_ends_offers_the_publishable_key(monkeypatch: pytes
 def test_days_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = read(monkeypatch, DUNNING_RETRY_DELAYS_DAYS="1, 5", DUNNING_RETRY_ATTEMPTS="2")
     assert settings.process.policy.dunning.delays_days == (1, 5)
+    settings = read(monkeypatch, DUNNING_RETRY_DELAYS_DAYS="1.5", DUNNING_GRACE_ANCHOR="first_failure")
+    dunning = settings.process.policy.dunning
+    assert (dunning.delays_days, dunning.grace_anchor, dunning.name) == ((1.5,), "first_failure", "standard")
+
+
+def test_policies_and_segments_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    segments = "[[segment]]\nname = 'one'\npolicy = 'standard'\n[[segment]]\nname = 'two'\npolicy = 'x'\n"
+    (tmp_path / "dunning.toml").write_text("[policy.x]\ngrace_days = 3\n" + segments)
+    policy = read(
+        monkeypatch, DUNNING_POLICIES_FILE="dunning.toml", DUNNING_GRACE_PERIOD_DAYS="9", DUNNING_TIME_ZONE="Asia/Tokyo"
+    ).process.policy
+    assert [segment.policy.grace_days for segment in policy.dunning_segments] == [9, 3]
+    assert sorted(policy.named_dunning) == ["monitor_only", "strong", "x"]
+    assert str(policy.zone) == "Asia/Tokyo"
+    assert policy.is_dunning_enabled
+
+
+def test_without_a_file_there_are_the_shipped_policies(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = read(monkeypatch, DUNNING_ENABLED="false").process.policy
+    assert (sorted(policy.named_dunning), policy.dunning_segments) == (["monitor_only", "strong"], ())
+    assert not policy.is_dunning_enabled
 
 
 @pytest.mark.parametrize(

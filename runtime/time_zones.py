@@ -1,0 +1,21 @@
+"""Time zones by their name in the IANA database, which Python reads from the system or from the package tzdata."""
+
+from __future__ import annotations
+
+import zoneinfo
+from functools import cache
+
+
+def zone_named(name: str) -> zoneinfo.ZoneInfo:
+    """Return a time zone, such as Europe/Berlin. Raises ValueError for a name that the database does not have.
+
+    The name is compared with the list: as a path it could find other files of the machine."""
+    if name not in _names():
+        raise ValueError("must be a time zone such as Europe/Berlin")
+    return zoneinfo.ZoneInfo(name)
+
+
+@cache
+def _names() -> frozenset[str]:
+    # Some systems list the zone of the machine, which is another one on each.
+    return frozenset(zoneinfo.available_timezones() - {"localtime"})
