@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 
 from sqlalchemy import Connection, select
 
+from domain.saved_method import token_hash
 from models.provider_customers import User, find_owner
 from models.session import insert_new
 from models.tables import token_owners
@@ -17,7 +17,7 @@ def owns_token(connection: Connection, provider: str, token: str, user: User, no
     known = find_owner(connection, provider, token)
     if known is not None:
         return known == user
-    hashed = hashlib.sha256(token.encode()).hexdigest()
+    hashed = token_hash(token)
     insert_new(
         connection,
         token_owners,

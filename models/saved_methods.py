@@ -1,0 +1,78 @@
+"""Every write of a saved method: what the providers' events tell, what a customer has approved, defaults, removals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, select, update
+
+from domain.saved_method import (
+    MethodStatus,
+    ShownMandate,
+    ShownMethod,
+    is_newer,
+    status_of_mandate,
+    token_hash,
+)
+from models.audit import record_event
+from models.change import Change
+from models.dunning_cases import retry_with_changed_method
+from models.provider_customers import find_owner
+from models.session import insert_new
+from models.tables import saved_methods
+from models.task_messages import TaskMessage
+
+
+def take_in_method(change: Change, provider: str, shown: ShownMethod | ShownMandate) -> tuple[TaskMessage, ...]:
+    """Store what an event tells of a saved method, unless a newer one was stored before. If its data have changed, the
+    payments in dunning that may be charged to it are tried again now; return their messages."""
+    row = _get_or_create(change, provider, shown.token_hash)
+    if isinstance(shown, ShownMandate):
+        _take_in_mandate(change, row, shown)
+        return ()
+    if shown.is_detached:
+        # For good, also where a newer event is stored: it came before it was removed.
+        _update(change, row, {"status": MethodStatus.DETACHED, "is_default": False})
+    if not is_newer(row.shown_at, shown.at):
+        return ()
+    owner = find_owner(change.connection, provider, shown.customer) if shown.customer else None
+    facts = {name: getattr(shown, name) for name in ("kind", "brand", "last4", "expires")}
+    known = {name: value for name, value in facts.items() if value is not None}
+    _update(change, row, known | (owner._asdict() if owner else {}) | {"shown_at": shown.at})
+    if shown.change is None or owner is None:
+        return ()
+    return retry_with_changed_method(change, *owner, provider, cause=shown.change, method_token=shown.token)
+
+
+def _take_in_mandate(change: Change, row: Row[Any], shown: ShownMandate) -> None:
+    if not is_newer(row.mandate_at, shown.at):
+        return
+    known = MethodStatus(row.status)
+    status = status_of_mandate(known, is_active=shown.is_active)
+    _update(change, row, {"status": status, "mandate_at": shown.at})
+    if status is not known:
+        data = {"provider": row.provider, "status": status}
+        record_event(change.connection, "mandate_changed", actor=change.actor, now=change.now, data=data)
+
+
+def find_method_status(connection: Connection, provider: str, token: str) -> MethodStatus | None:
+    """Return what is known of a token's saved method; None where nothing is."""
+    is_it = _is_method(provider, token_hash(token))
+    status = connection.scalar(select(saved_methods.c.status).where(is_it))
+    return None if status is None else MethodStatus(status)
+
+
+def _get_or_create(change: Change, provider: str, hashed: str) -> Row[Any]:
+    blank = {"provider": provider, "token_hash": hashed, "is_default": False, "status": MethodStatus.ACTIVE}
+    insert_new(change.connection, saved_methods, blank | {"created_at": change.now, "updated_at": change.now})
+    locked = select(saved_methods).where(_is_method(provider, hashed)).with_for_update()
+    return change.connection.execute(locked).one()
+
+
+def _update(change: Change, row: Row[Any], values: dict[str, Any]) -> None:
+    is_it = _is_method(row.provider, row.token_hash)
+    change.connection.execute(update(saved_methods).where(is_it).values(**values, updated_at=change.now))
+
+
+def _is_method(provider: str, hashed: str) -> ColumnElement[bool]:
+    return (saved_methods.c.provider == provider) & (saved_methods.c.token_hash == hashed)
