@@ -190,3 +190,35 @@ class SavedMethodsGateway(Gateway, Protocol):
     def make_default(self, customer: str, token: str) -> None:
         """Make a method of this customer the default."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class MethodApproval:
+    """A payment method that is saved once its customer approves that at `redirect_url`. `reference`: the provider's."""
+
+    reference: str
+    redirect_url: str
+
+
+@runtime_checkable
+class ApprovedMethodsGateway(Gateway, Protocol):
+    """A provider that saves a method after its customer has approved that on the provider's page. Which user has saved
+    what, and which is the default, is kept here.
+
+    Every call raises GatewayError when the provider does not respond as needed. `saved_kind`: what it saves."""
+
+    saved_kind: PaymentMethod
+
+    def ask_to_save(self, setup_id: str) -> MethodApproval:
+        """Ask for the customer's approval; a repeat with the same id asks for the same one. The customer comes back to
+        `/returns/{setup_id}`."""
+        ...
+
+    def save_approved(self, setup_id: str, reference: str) -> SavedMethod:
+        """Save what the customer has approved; a repeat within hours returns the same method. `reference`: the
+        approval's. Raises Conflict without an approval or once it is used up, NotFound once it has ended."""
+        ...
+
+    def remove_saved(self, token: str) -> None:
+        """Remove a saved method for good; one that is gone already is removed."""
+        ...

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, select, update
 
+from domain.errors import Conflict
 from domain.saved_method import (
     MethodStatus,
     ShownMandate,
@@ -17,10 +18,12 @@ from domain.saved_method import (
 from models.audit import record_event
 from models.change import Change
 from models.dunning_cases import retry_with_changed_method
-from models.provider_customers import find_owner
+from models.method_setups import close_setup
+from models.provider_customers import User, find_owner, user_hash
 from models.session import insert_new
 from models.tables import saved_methods
 from models.task_messages import TaskMessage
+from models.token_owners import owns_token
 
 
 def take_in_method(change: Change, provider: str, shown: ShownMethod | ShownMandate) -> tuple[TaskMessage, ...]:
@@ -53,6 +56,58 @@ def _take_in_mandate(change: Change, row: Row[Any], shown: ShownMandate) -> None
     if status is not known:
         data = {"provider": row.provider, "status": status}
         record_event(change.connection, "mandate_changed", actor=change.actor, now=change.now, data=data)
+
+
+def keep_approved(change: Change, setup: Row[Any], token: str, kind: str) -> None:
+    """Store what a customer has approved, of a provider that lists no methods by user. Raises Conflict for a token of
+    another user."""
+    user, hashed = User(setup.application, setup.user_id), token_hash(token)
+    if not owns_token(change.connection, setup.provider, token, user, change.now):
+        raise Conflict("another user has saved this account; remove it there first")
+    row = _get_or_create(change, setup.provider, hashed)
+    _update(change, row, {"token": token, "kind": kind, **user._asdict()})
+    if close_setup(change, setup.id, hashed):
+        data = {"user": user_hash(user.user_id), "provider": setup.provider}
+        record_event(change.connection, "payment_method_attached", actor=change.actor, now=change.now, data=data)
+
+
+def kept_methods(connection: Connection, user: User) -> list[Row[Any]]:
+    """Return the saved methods of a user that are kept here, oldest first."""
+    is_there = saved_methods.c.status != MethodStatus.DETACHED
+    found = select(saved_methods).where(_is_kept_of(user), is_there).order_by(saved_methods.c.created_at)
+    return list(connection.execute(found))
+
+
+def find_kept(connection: Connection, user: User, hashed: str) -> Row[Any] | None:
+    """Return a saved method of a user that is kept here, by the hash of its token; None if the user has no such."""
+    return next((row for row in kept_methods(connection, user) if row.token_hash == hashed), None)
+
+
+def default_token(connection: Connection, user: User, provider: str) -> str | None:
+    """Return the token of the user's default method of a provider that keeps no default by itself."""
+    is_default = saved_methods.c.is_default & (saved_methods.c.provider == provider)
+    is_usable = saved_methods.c.status == MethodStatus.ACTIVE
+    return connection.scalar(select(saved_methods.c.token).where(_is_kept_of(user), is_default, is_usable))
+
+
+def make_kept_default(change: Change, user: User, kept: Row[Any]) -> None:
+    """Make a saved method the default of its user at its provider."""
+    is_of_provider = _is_kept_of(user) & (saved_methods.c.provider == kept.provider)
+    chosen = {"is_default": saved_methods.c.token_hash == kept.token_hash, "updated_at": change.now}
+    change.connection.execute(update(saved_methods).where(is_of_provider).values(chosen))
+
+
+def mark_removed(change: Change, kept: Row[Any]) -> None:
+    """Note that a saved method is removed at its provider, for good."""
+    _update(change, kept, {"status": MethodStatus.DETACHED, "is_default": False})
+
+
+def _is_kept_of(user: User) -> ColumnElement[bool]:
+    return (
+        (saved_methods.c.user_id == user.user_id)
+        & (saved_methods.c.application == user.application)
+        & saved_methods.c.token.is_not(None)
+    )
 
 
 def find_method_status(connection: Connection, provider: str, token: str) -> MethodStatus | None:
