@@ -103,7 +103,7 @@ def _mandate(value: dict[str, Any], at: datetime) -> ShownMandate | None:
 
 def _expiring(value: dict[str, Any], at: datetime) -> ShownMethod:
     source = _Source.parse(value)
-    card = _CardOfSource.parse(value if source.object == "card" else value.get("card") or {})
+    card = _CardOfSource.parse(value.get("card") or value)
     year, month = card.exp_year, card.exp_month
     return ShownMethod(
         token_hash(source.id),

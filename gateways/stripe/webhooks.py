@@ -56,8 +56,6 @@ _NOT_STORED = (
     *("customer_address", "customer_email", "customer_name", "customer_phone", "customer_shipping"),
     *("address_city", "address_line1", "address_line2", "address_state", "address_zip"),
 )
-# Of a card as an older API shows it.
-_NAME_OF_CARD = "name"
 
 
 class _Envelope(ProviderModel):
@@ -238,7 +236,8 @@ def _attempt_id(metadata: _Metadata | None) -> str | None:
 
 def _strip(value: Any) -> Any:
     if isinstance(value, dict):
-        dropped = (*_NOT_STORED, _NAME_OF_CARD) if value.get("object") == "card" else _NOT_STORED
+        # Of a card as an older API shows it, which has an address.
+        dropped = (*_NOT_STORED, "name") if "address_line1" in value else _NOT_STORED
         return {key: _strip(item) for key, item in value.items() if key not in dropped}
     return [_strip(item) for item in value] if isinstance(value, list) else value
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -34,6 +33,7 @@ from .served import replying
 from .test_gateway_operations import charged, operation
 
 SUBSCRIPTION, TOKEN = "I-BW452GLLEP1G", "8kk8451t"
+CREATED_AT = "2026-11-28T12:00:00Z"
 DISPUTE = {"dispute_id": "PP-D-1", "disputed_transactions": [{"seller_transaction_id": "7TK53561YB803214S"}]}
 
 
@@ -160,7 +160,7 @@ def test_every_event_of_a_subscription(paypal: ProviderBench, type: str) -> None
 
 def told(type: str, resource: Any, **event: Any) -> ProviderSubscription | None:
     """Return what an event says of a subscription, as it is stored."""
-    sent = {"id": "WH-1", "event_type": type, "create_time": "2026-11-28T12:00:00Z", "resource": resource} | event
+    sent = {"id": "WH-1", "event_type": type, "create_time": CREATED_AT, "resource": resource} | event
     read = read_event(json.dumps(stored_fields(sent)))
     assert read is not None
     return read.subscription
@@ -193,8 +193,7 @@ def test_an_event_without_its_time_drives_nothing() -> None:
 
 def test_a_sale_of_a_subscription_is_a_hint_that_it_is_paid() -> None:
     sale = {"id": "80021663DE681814L", "billing_agreement_id": SUBSCRIPTION, "state": "completed"}
-    at = datetime(2026, 11, 28, 12, tzinfo=UTC)
-    hint = ProviderSubscription(SUBSCRIPTION, SubscriptionStatus.ACTIVE, at, is_hint=True)
+    hint = ProviderSubscription(SUBSCRIPTION, SubscriptionStatus.ACTIVE, instant_of(CREATED_AT), is_hint=True)
     assert told("PAYMENT.SALE.COMPLETED", sale) == hint
     assert told("PAYMENT.SALE.PENDING", sale) is None
 

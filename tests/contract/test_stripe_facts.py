@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ from gateways.stripe.webhooks import read
 from .bench import now
 from .benches.stripe import ProviderBench as StripeBench
 
-AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
+AT = now().replace(microsecond=0)
 CARD = {"brand": "visa", "last4": "4242", "exp_year": 2030, "exp_month": 7, "funding": "credit"}
 METHOD = {"object": "payment_method", "id": "pm_1", "type": "card", "customer": "cus_1", "card": CARD}
 MANDATE = {"object": "mandate", "id": "mandate_1", "payment_method": "pm_1", "status": "inactive"}
