@@ -12,6 +12,7 @@ from domain.saved_method import (
     ShownMandate,
     ShownMethod,
     is_newer,
+    reason_not_to_charge,
     status_of_mandate,
     token_hash,
 )
@@ -23,7 +24,7 @@ from models.provider_customers import User, find_owner, user_hash
 from models.session import insert_new
 from models.tables import saved_methods
 from models.task_messages import TaskMessage
-from models.token_owners import owns_token
+from models.token_owners import owner_of_token, owns_token
 
 
 def take_in_method(change: Change, provider: str, shown: ShownMethod | ShownMandate) -> tuple[TaskMessage, ...]:
@@ -38,13 +39,21 @@ def take_in_method(change: Change, provider: str, shown: ShownMethod | ShownMand
         _update(change, row, {"status": MethodStatus.DETACHED, "is_default": False})
     if not is_newer(row.shown_at, shown.at):
         return ()
-    owner = find_owner(change.connection, provider, shown.customer) if shown.customer else None
+    owner = _owner_of_customer(change.connection, provider, shown.customer)
     facts = {name: getattr(shown, name) for name in ("kind", "brand", "last4", "expires")}
     known = {name: value for name, value in facts.items() if value is not None}
     _update(change, row, known | (owner._asdict() if owner else {}) | {"shown_at": shown.at})
-    if shown.change is None or owner is None:
+    refusal = reason_not_to_charge(MethodStatus(row.status), is_off_session=True)
+    if shown.change is None or owner is None or refusal is not None:
         return ()
     return retry_with_changed_method(change, *owner, provider, cause=shown.change, method_token=shown.token)
+
+
+def _owner_of_customer(connection: Connection, provider: str, customer: str | None) -> User | None:
+    """Return the user whose customer this is at the provider: one that was made for them, or one that they brought."""
+    if customer is None:
+        return None
+    return find_owner(connection, provider, customer) or owner_of_token(connection, provider, customer)
 
 
 def _take_in_mandate(change: Change, row: Row[Any], shown: ShownMandate) -> None:

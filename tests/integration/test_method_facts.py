@@ -195,6 +195,15 @@ def test_a_method_without_an_active_mandate_is_not_charged_while_the_customer_is
     assert (changed.data["status"], again.data["status"]) == ("inactive", "active")
 
 
+def test_a_customer_whom_the_application_brought_is_known_as_its_user_s(system: System) -> None:
+    account = system.provider.saved_bank_account()
+    token = account["card"]
+    debit(system, token, "inv-1", customer_token=account["customer_token"], off_session=False)
+    system.deliver_and_run(system.provider.event("payment_method.attached", token))
+    row = known(system, token)
+    assert (row.application, row.user_id, row.kind, row.last4) == ("shop", "user", "sepa_debit", "3000")
+
+
 def test_an_older_event_of_a_mandate_changes_nothing(system: System) -> None:
     account = system.provider.saved_bank_account()
     token = account["card"]
@@ -214,6 +223,17 @@ def test_a_removed_card_is_not_charged_by_a_retry(system: System) -> None:
     system.deliver_and_run(system.provider.event("payment_method.detached", token))
     system.advance(days=3, minutes=1)
     assert (system.state(payment_id), system.payment(payment_id).failure_code) == ("in_grace", "method_detached")
+
+
+def test_a_removed_card_is_not_tried_by_a_late_event_about_its_update(system: System) -> None:
+    token = save_card(system, system.provider.scripted_card("insufficient_funds", "success"))
+    payment_id = in_dunning(system, token)
+    event = updated(system, token)
+    system.provider.call("POST", f"/v1/payment_methods/{token}/detach")
+    detached = system.provider.event("payment_method.detached", token)
+    system.deliver_and_run(detached)
+    system.deliver_and_run(event | {"created": detached["created"] + 1})
+    assert (system.state(payment_id), brought_forward(system, payment_id)) == ("past_due", [])
 
 
 def test_an_unknown_card_is_charged_as_before(system: System) -> None:
