@@ -55,9 +55,10 @@ class RefundListing(Gateway, Protocol):
 class EventListing(Gateway, Protocol):
     """A provider that lists the events of its webhooks, whether they were delivered or not.
 
-    `events_kept`: how far back the list goes. `events_late`: how long after its creation an event may still be missing
-    in the list."""
+    `event_lists`: how many lists there are, of which each takes a call at least. `events_kept`: how far back they go.
+    `events_late`: how long after its creation an event may still be missing."""
 
+    event_lists: int
     events_kept: timedelta
     events_late: timedelta
 

@@ -69,6 +69,7 @@ class StripeGateway(StripeSavedMethods, StripeCashBalances):
 
     provider = "stripe"
     region: str | None = None
+    event_lists = len(webhooks.LISTED_TYPES)
     # docs.stripe.com/api/events/list, read 2026-11-28.
     events_kept = timedelta(days=30)
     # Not documented. Those who page through the list met a delay of seconds and leave out the last minute
