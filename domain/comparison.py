@@ -91,14 +91,14 @@ def next_events_window(after: datetime, now: datetime, kept: timedelta, span: ti
     return Window(begin, end) if begin < end else None
 
 
-def next_span(span: timedelta, calls: int) -> timedelta:
-    """Return how much time is read next: twice as much after a window of one page, so that a quiet month takes few
-    calls.
+def next_span(span: timedelta, calls: int, least: int = 1) -> timedelta:
+    """Return how much time is read next: twice as much after a window that took the least calls, so that a quiet month
+    takes few. `least`: one for each list that the provider has.
 
-    >>> str(next_span(LONGEST_WINDOW, 1)), str(next_span(8 * LONGEST_WINDOW, 5))
-    ('2:00:00', '1:00:00')
+    >>> str(next_span(LONGEST_WINDOW, 1)), str(next_span(8 * LONGEST_WINDOW, 5)), str(next_span(LONGEST_WINDOW, 2, 2))
+    ('2:00:00', '1:00:00', '2:00:00')
     """
-    return 2 * span if calls <= 1 else LONGEST_WINDOW
+    return 2 * span if calls <= least else LONGEST_WINDOW
 
 
 def events_read_until(window: Window, now: datetime, late: timedelta) -> datetime:

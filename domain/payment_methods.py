@@ -297,6 +297,15 @@ def checks_owner(provider: str) -> bool:
     return provider == "stripe"
 
 
+def is_default_kept_here(method: PaymentMethod) -> bool:
+    """Tell whether the provider of a saved method keeps no default, so that a user's default is kept here.
+
+    >>> is_default_kept_here(PaymentMethod.PAYPAL), is_default_kept_here(PaymentMethod.CREDIT_CARD)
+    (True, False)
+    """
+    return method is PaymentMethod.PAYPAL
+
+
 def providers_of(*methods: PaymentMethod) -> frozenset[str]:
     """Return the providers that can charge any of these methods."""
     return frozenset(one.provider for one in CAPABILITIES if one.method in methods)

@@ -8,10 +8,12 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from domain.booking import OTHER_AMOUNT
+from domain.dunning.provider_subscription import ProviderSubscription
 from domain.money import Money
 from domain.outcome import AmountMismatch, Approved, Outcome
 from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
+from domain.saved_method import ShownMandate, ShownMethod
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,8 @@ class WebhookEvent:
     belongs to no known payment; a look-up follows it only if `is_news`, that is if the payment's state may have
     changed too. `dispute`: the id of the dispute that the event is about, where it can be read. `reversal`: the id of a
     refund that the provider itself has made, perhaps for a dispute. `balance`: of an event about no payment, the cash
-    balances that have changed."""
+    balances that have changed. `method`, `subscription`: what it tells of a saved payment method, and of a subscription
+    that the provider bills by itself."""
 
     reference: str
     attempt_id: str | None
@@ -114,6 +117,8 @@ class WebhookEvent:
     dispute: str | None = None
     reversal: str | None = None
     balance: BalanceEvent | None = None
+    method: ShownMethod | ShownMandate | None = None
+    subscription: ProviderSubscription | None = None
 
     @property
     def names_nothing(self) -> bool:

@@ -55,9 +55,10 @@ class RefundListing(Gateway, Protocol):
 class EventListing(Gateway, Protocol):
     """A provider that lists the events of its webhooks, whether they were delivered or not.
 
-    `events_kept`: how far back the list goes. `events_late`: how long after its creation an event may still be missing
-    in the list."""
+    `event_lists`: how many lists there are, of which each takes a call at least. `events_kept`: how far back they go.
+    `events_late`: how long after its creation an event may still be missing."""
 
+    event_lists: int
     events_kept: timedelta
     events_late: timedelta
 
@@ -189,4 +190,36 @@ class SavedMethodsGateway(Gateway, Protocol):
 
     def make_default(self, customer: str, token: str) -> None:
         """Make a method of this customer the default."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MethodApproval:
+    """A payment method that is saved once its customer approves that at `redirect_url`. `reference`: the provider's."""
+
+    reference: str
+    redirect_url: str
+
+
+@runtime_checkable
+class ApprovedMethodsGateway(Gateway, Protocol):
+    """A provider that saves a method after its customer has approved that on the provider's page. Which user has saved
+    what, and which is the default, is kept here.
+
+    Every call raises GatewayError when the provider does not respond as needed. `saved_kind`: what it saves."""
+
+    saved_kind: PaymentMethod
+
+    def ask_to_save(self, setup_id: str) -> MethodApproval:
+        """Ask for the customer's approval; a repeat with the same id asks for the same one. The customer comes back to
+        `/returns/{setup_id}`."""
+        ...
+
+    def save_approved(self, setup_id: str, reference: str) -> SavedMethod:
+        """Save what the customer has approved; a repeat within hours returns the same method. `reference`: the
+        approval's. Raises Conflict without an approval or once it is used up, NotFound once it has ended."""
+        ...
+
+    def remove_saved(self, token: str) -> None:
+        """Remove a saved method for good; one that is gone already is removed."""
         ...

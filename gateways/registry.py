@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
+from domain.payment_methods import PaymentMethod
 from gateways.afterpay.settings import AfterpaySettings
 from gateways.base import Gateway, GatewayContext
-from gateways.capabilities import FrontEndGateway, SavedMethodsGateway
+from gateways.capabilities import ApprovedMethodsGateway, FrontEndGateway, SavedMethodsGateway
 from gateways.coinbase.settings import CoinbaseSettings
 from gateways.coinbase_commerce.settings import CoinbaseCommerceSettings
 from gateways.klarna.settings import KlarnaSettings
@@ -72,3 +73,9 @@ def front_end_gateway(gateways: Mapping[str, Gateway]) -> FrontEndGateway | None
 def saved_methods_gateway(gateways: Mapping[str, Gateway]) -> SavedMethodsGateway | None:
     """Return the first configured gateway that keeps customers and their payment methods."""
     return next((gateway for gateway in gateways.values() if isinstance(gateway, SavedMethodsGateway)), None)
+
+
+def approved_methods_gateway(gateways: Mapping[str, Gateway], method: PaymentMethod) -> ApprovedMethodsGateway | None:
+    """Return the first configured gateway that saves this method once its customer approves it on a page."""
+    able = (gateway for gateway in gateways.values() if isinstance(gateway, ApprovedMethodsGateway))
+    return next((gateway for gateway in able if gateway.saved_kind is method), None)

@@ -22,6 +22,8 @@ TOLERANCE = timedelta(minutes=5)
 Shape = Mapping[str, Any] | None
 # Matches identifiers, codes, amounts, times, addresses of objects; no name with its spaces, no e-mail address.
 _PLAIN = re.compile(r"[\w.:/+-]{1,255}", re.ASCII)
+# A larger number may be a card's or a person's.
+_MOST_COUNTED = 9_999
 _LONGEST_ID = 255
 _LONGEST_TYPE = 100
 
@@ -48,11 +50,14 @@ def is_name(value: object, longest: int = _LONGEST_ID) -> bool:
 
 
 def picked(thing: Any, shape: Shape) -> Any:
-    """Return only the fields of a document that the shape names and that are plain text; of a list, each element's.
+    """Return only the fields of a document that the shape names and that are plain text or a small count; of a list,
+    each element's.
 
     >>> picked({"id": "1", "name": "Jo", "list": [{"a": "b", "c": 7}]}, {"id": None, "list": {"a": None}})
     {'id': '1', 'list': [{'a': 'b'}]}
     """
+    if shape is None and isinstance(thing, int) and not isinstance(thing, bool):
+        return thing if 0 <= thing <= _MOST_COUNTED else None
     if shape is None:
         return thing if isinstance(thing, str) and _PLAIN.fullmatch(thing) else None
     if isinstance(thing, list):

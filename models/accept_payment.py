@@ -14,7 +14,7 @@ from sqlalchemy import Connection, insert
 from domain.errors import InvalidRequest, NotFound
 from domain.money import Money
 from domain.payment import Event, State, Verb
-from domain.payment_methods import INSTRUMENT, checks_owner, providers_of_saved
+from domain.payment_methods import INSTRUMENT, checks_owner, is_default_kept_here, providers_of, providers_of_saved
 from domain.routing import Choice, RoutingRequest
 from models.attempts import insert_attempt, new_attempt
 from models.audit import record_event
@@ -24,6 +24,7 @@ from models.invoices import application_of_invoice, create_or_lock_invoice
 from models.provider_customers import User, find_customer
 from models.queries import payment_view
 from models.request_bodies import ProcessPayment
+from models.saved_methods import default_token
 from models.subscriptions import get_or_create_subscription
 from models.tables import payments
 from models.tables.base import new_id
@@ -60,6 +61,7 @@ def accept_payment(
     replay = reserve_key(connection, record, now, response)
     if replay is not None:
         return replay
+    _name_default(connection, payment)
     _require_own_tokens(connection, payment, now)
     create_or_lock_invoice(connection, request, money, application, now)
     if request.subscription_id is not None:
@@ -72,12 +74,23 @@ def routing_request(connection: Connection, request: ProcessPayment, caller: Cal
     """Return what routing reads of a request. One without a token means the default method of the user, who needs to
     have a customer at the provider then; which method that is, the provider knows when it is charged."""
     asked = request.routing_request
-    able = frozenset() if INSTRUMENT in asked.given else providers_of_saved(asked.method)
-    if not able:
+    is_kept_here = asked.is_off_session and is_default_kept_here(asked.method)
+    able = providers_of(asked.method) if is_kept_here else providers_of_saved(asked.method)
+    if INSTRUMENT in asked.given or not able:
         return asked
     user = User(application_of_invoice(connection, request.invoice_id, caller), request.user_id)
-    has_customer = any(find_customer(connection, user, provider) is not None for provider in able)
-    return replace(asked, given=asked.given | {INSTRUMENT}) if has_customer else asked
+    find = default_token if is_kept_here else find_customer
+    has_default = any(find(connection, user, provider) is not None for provider in able)
+    return replace(asked, given=asked.given | {INSTRUMENT}) if has_default else asked
+
+
+def _name_default(connection: Connection, payment: dict[str, Any]) -> None:
+    """Let a payment without a token, whose customer is away, be charged to the user's default of today."""
+    is_named = payment["method_token"] is not None or not payment["is_off_session"]
+    if is_named or not is_default_kept_here(payment["method"]):
+        return
+    user = User(payment["application"], payment["user_id"])
+    payment["method_token"] = default_token(connection, user, payment["provider"])
 
 
 def _require_own_tokens(connection: Connection, payment: dict[str, Any], now: datetime) -> None:

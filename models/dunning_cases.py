@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, exists, func, insert, or_, select, update
 
 from domain.dunning.case import OPEN_CASES, CaseState
 from domain.payment import DunningCase
+from domain.saved_method import MethodChange
+from models.audit import record_event
 from models.change import Change
 from models.tables import dunning_cases, payments
+from models.task_messages import DUNNING, TaskMessage
 
 _find_case = select(dunning_cases).where(dunning_cases.c.payment_id == bindparam("payment_id"))
 
@@ -70,6 +73,53 @@ def pause_case(change: Change, payment_id: str, due_at: datetime) -> None:
     since = func.coalesce(dunning_cases.c.paused_since, change.now)
     later = update(dunning_cases).where(dunning_cases.c.payment_id == payment_id)
     change.connection.execute(later.values(due_at=due_at, paused_since=since))
+
+
+def retry_with_changed_method(
+    change: Change,
+    application: str,
+    user_id: str,
+    provider: str,
+    *,
+    cause: MethodChange,
+    method_token: str | None = None,
+) -> tuple[TaskMessage, ...]:
+    """Make the next retry due now of each payment in dunning that a changed method of this user may pay: one with this
+    token, and one that charges the user's default. Return the messages to publish.
+
+    A retry that is due already, or under way, stays as it is, so that a repeat of the event causes no second one."""
+    may_be_paid = (
+        select(dunning_cases.c.payment_id, dunning_cases.c.subscription_id)
+        .join(payments, payments.c.id == dunning_cases.c.payment_id)
+        .where(
+            payments.c.user_id == user_id,
+            payments.c.application == application,
+            payments.c.provider == provider,
+            or_(payments.c.method_token.is_(None), payments.c.method_token == method_token),
+        )
+    )
+    named = [
+        row.payment_id
+        for row in change.connection.execute(may_be_paid)
+        if not subscription_is_retried_by_provider(change.connection, row.subscription_id, application)
+    ]
+    is_waiting = (dunning_cases.c.state == CaseState.RETRYING) & (dunning_cases.c.due_at > change.now)
+    brought_forward = (
+        update(dunning_cases)
+        .where(dunning_cases.c.payment_id.in_(named), is_waiting)
+        .values(due_at=change.now, published_at=None, updated_at=change.now)
+        .returning(dunning_cases.c.payment_id)
+    )
+    found = sorted(change.connection.execute(brought_forward).scalars())
+    for payment_id in found:
+        about = {"payment_id": payment_id, "data": {"cause": cause}}
+        record_event(change.connection, "retry_brought_forward", actor=change.actor, now=change.now, **about)
+    return tuple(TaskMessage(DUNNING, payment_id) for payment_id in found)
+
+
+def subscription_is_retried_by_provider(connection: Connection, subscription_id: str | None, application: str) -> bool:
+    """Tell whether the provider's own engine retries the payments of a subscription, so that Celeriac must not."""
+    return False
 
 
 def has_other_open_case(payment: Row[Any]) -> ColumnElement[bool]:

@@ -265,14 +265,17 @@ class _Payer(ApiRequest):
 
 
 class OpenSetup(_Payer):
-    """Begin to save a payment method in a front end."""
+    """Begin to save a payment method: in a front end, or on the page of a provider, from which the customer comes back
+    to `return_url`."""
 
     user_id: Text
     payment_method: Annotated[PaymentMethod, BeforeValidator(_method)] = PaymentMethod.CREDIT_CARD
+    return_url: ReturnUrl | None = None
 
 
 class AttachMethod(_Payer):
-    """Save a payment method whose token the front end has got from the provider."""
+    """Save a payment method whose token the front end has got from the provider, or what a customer has approved in a
+    setup."""
 
     payment_method_token: Token
     default: Annotated[bool, Field(strict=True)] = False

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 
 from sqlalchemy import Connection, select
 
+from domain.saved_method import token_hash
 from models.provider_customers import User, find_owner
 from models.session import insert_new
 from models.tables import token_owners
@@ -17,12 +17,13 @@ def owns_token(connection: Connection, provider: str, token: str, user: User, no
     known = find_owner(connection, provider, token)
     if known is not None:
         return known == user
-    hashed = hashlib.sha256(token.encode()).hexdigest()
-    insert_new(
-        connection,
-        token_owners,
-        {"provider": provider, "token_hash": hashed, **user._asdict(), "created_at": now},
-    )
-    is_it = (token_owners.c.provider == provider) & (token_owners.c.token_hash == hashed)
-    row = connection.execute(select(token_owners.c.application, token_owners.c.user_id).where(is_it)).one()
-    return User(*row) == user
+    used = {"provider": provider, "token_hash": token_hash(token), **user._asdict(), "created_at": now}
+    insert_new(connection, token_owners, used)
+    return owner_of_token(connection, provider, token) == user
+
+
+def owner_of_token(connection: Connection, provider: str, token: str) -> User | None:
+    """Return the user who used a token first, if anybody has."""
+    is_it = (token_owners.c.provider == provider) & (token_owners.c.token_hash == token_hash(token))
+    row = connection.execute(select(token_owners.c.application, token_owners.c.user_id).where(is_it)).first()
+    return None if row is None else User(*row)

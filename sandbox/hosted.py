@@ -29,8 +29,8 @@ PAGE = """<!doctype html>
   h1 {{ font-size: 1.2rem }} button {{ font: inherit; padding: .5rem 1rem; margin: 0 .5rem .5rem 0 }}
 </style>
 <h1>{provider} <small>sandbox</small></h1>
-<p>Pay <strong>{amount} {currency}</strong>.</p>
-<p>Payment {id}, status {status}.</p>
+<p>{purpose} <strong>{amount} {currency}</strong></p>
+<p>{id}, status {status}.</p>
 <form method="post">
   <button name="decision" value="approve">Approve</button>
   <button name="decision" value="decline">Decline</button>{extra_buttons}
@@ -42,12 +42,15 @@ PAGE = """<!doctype html>
 
 @dataclass(frozen=True)
 class Page:
-    """The payment that the page shows. `amount`: decimal text with the currency's number of decimal places."""
+    """The payment that the page shows. `amount`: decimal text with the currency's number of decimal places.
+
+    `purpose`: what the customer approves."""
 
     id: str
     amount: str
     currency: str
     status: str
+    purpose: str = "Pay"
 
 
 def blueprint(

@@ -49,7 +49,7 @@ def catch_up_events(runtime: Runtime, gateway: EventListing, budget: Budget) -> 
             return
         calls = fetch_events(runtime, gateway, window).calls
         budget.spend(calls)
-        span = next_span(span, calls)
+        span = next_span(span, calls, gateway.event_lists)
         stored_until = events_read_until(window, now, gateway.events_late)
         transact(runtime.engine, move_events_position, provider, stored_until)
         after = window.until

@@ -12,12 +12,14 @@ from sqlalchemy import Connection, Row, select
 
 from domain.claiming import has_lost_its_worker, may_send
 from domain.commands import Started
+from domain.decline import Decline, DeclineClass
 from domain.errors import IllegalTransition, InvalidRequest, LeaseLost
 from domain.fraud import FraudDecision
 from domain.money import Money
-from domain.outcome import WORKER_LOST, InDoubt, NotSent, Outcome
+from domain.outcome import WORKER_LOST, Declined, InDoubt, NotSent, Outcome
 from domain.payment import AttemptStatus, State, Verb
 from domain.payment_methods import PaymentMethod, needs_payer
+from domain.saved_method import reason_not_to_charge
 from gateways.base import AttemptRequest, CustomerLost, Gateway, GatewayError, SaveReference
 from gateways.capabilities import SavedMethodsGateway
 from gateways.http import TechnicalFailure, watch_for_failure
@@ -28,6 +30,7 @@ from models.cash_balances import watch_balance
 from models.change import Change
 from models.failpoints import reach
 from models.provider_customers import User, forget_customer
+from models.saved_methods import find_method_status
 from models.session import transact
 from models.tables import payments
 from runtime import Runtime
@@ -74,6 +77,8 @@ def execute_attempt(
         reach(f"{stage}.responded")
         record(runtime, attempt_id, claimed.fencing_token, outcome)
     reach(f"{stage}.recorded")
+    if claimed.refusal is not None:
+        return Executed(claimed.provider, claimed.attempt, outcome)
     watch_credentials(runtime, ACTOR, claimed.provider, failure, has_entry=claimed.has_refused_credentials)
     if failure.is_seen or (claimed.has_failures and not claimed.is_barred):
         count = count_failure if failure.is_seen else count_success
@@ -85,7 +90,7 @@ def execute_attempt(
 class _Claimed:
     """An attempt that this worker holds. `is_barred`: the provider's breaker is open and this call is no probe.
     `is_outage`: the breaker is open. `has_failures`: it has counted failures of other calls. `has_refused_credentials`:
-    the provider has, and a person knows."""
+    the provider has, and a person knows. `refusal`: why its saved method is not charged, so that nobody is called."""
 
     attempt: AttemptRequest
     user: User
@@ -95,6 +100,7 @@ class _Claimed:
     is_outage: bool
     has_failures: bool
     has_refused_credentials: bool
+    refusal: str | None
 
 
 def _claim(change: Change, runtime: Runtime, attempt_id: str, screen: Screen | None) -> _Claimed | None:
@@ -114,11 +120,24 @@ def _claim(change: Change, runtime: Runtime, attempt_id: str, screen: Screen | N
     user = User(row.application, row.user_id)
     is_outage, has_failures = row.breaker_opened_at is not None, bool(row.breaker_failures)
     known = (is_barred, is_outage, has_failures, bool(row.refused_credentials))
-    return _Claimed(attempt, user, applied.fencing_token, row.attempt_provider, *known)
+    refusal = _reason_not_to_charge(change.connection, row, attempt)
+    return _Claimed(attempt, user, applied.fencing_token, row.attempt_provider, *known, refusal)
+
+
+def _reason_not_to_charge(connection: Connection, locked: Row[Any], attempt: AttemptRequest) -> str | None:
+    """Return why the saved method of a new charge is not charged while the customer is away; None if it may be."""
+    is_new = attempt.verb.is_collecting and attempt.reference is None
+    if not is_new or not attempt.is_off_session or attempt.method_token is None:
+        return None
+    status = find_method_status(connection, locked.attempt_provider, attempt.method_token)
+    return reason_not_to_charge(status, is_off_session=attempt.is_off_session)
 
 
 def _call_provider(runtime: Runtime, claimed: _Claimed, call: Call, lease: Lease) -> tuple[Outcome, TechnicalFailure]:
-    """Call the provider unless its breaker is open; return the outcome, and how the provider failed technically."""
+    """Call the provider unless the method may not be charged or the breaker is open; return the outcome, and how the
+    provider failed technically."""
+    if claimed.refusal is not None:
+        return Declined(None, Decline(claimed.refusal, DeclineClass.HARD)), TechnicalFailure()
     if claimed.is_barred:
         return NotSent("breaker_open", reference=claimed.attempt.reference, is_outage=True), TechnicalFailure()
 

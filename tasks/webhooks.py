@@ -27,6 +27,8 @@ from models.change import Change
 from models.comparisons import charge_at_rest
 from models.disputes import apply_dispute, find_disputed_payment
 from models.failpoints import reach
+from models.saved_methods import take_in_method
+from models.subscriptions import follow_provider
 from models.task_messages import WEBHOOK, TaskMessage
 from models.webhook_events import close_event, lock_event, name_payment, postpone_event, postpone_look_up
 from models.webhook_matching import adopt_refund, find_payment_of, match_attempt
@@ -53,7 +55,7 @@ def webhook(self: PaymentTask, event_row_id: str) -> None:
     runtime = self.runtime
     with counting_failures(runtime, WEBHOOK, event_row_id):
         look_up = runtime.change(_ACTOR, _examine, runtime, event_row_id)
-        if isinstance(look_up, _Readings):
+        if isinstance(look_up, _Messages):
             runtime.publish(look_up.messages)
         elif isinstance(look_up, _DisputeLookUp):
             _read_and_apply_dispute(runtime, event_row_id, look_up)
@@ -145,8 +147,8 @@ class _LookUp(NamedTuple):
     told: Outcome | None
 
 
-class _Readings(NamedTuple):
-    """The messages of the cash balances that an event is about, which are to be read."""
+class _Messages(NamedTuple):
+    """What to publish after the commit: the event is applied, and made rows due."""
 
     messages: tuple[TaskMessage, ...]
 
@@ -165,13 +167,14 @@ class _ReversalLookUp(NamedTuple):
     reference: str
 
 
-_News = _LookUp | _DisputeLookUp | _ReversalLookUp | _Readings
+_News = _LookUp | _DisputeLookUp | _ReversalLookUp | _Messages
 
 
 def _examine(change: Change, runtime: Runtime, event_row_id: str) -> _News | None:
     """Close the event if it is no news; otherwise return what has to be looked up.
 
-    An event about cash balances makes them due and is closed."""
+    An event about no payment is applied and closed: it makes cash balances due, or tells of a saved method or of a
+    subscription."""
     row = lock_event(change.connection, event_row_id)
     if row is None:
         return None
@@ -193,9 +196,14 @@ def _examine(change: Change, runtime: Runtime, event_row_id: str) -> _News | Non
     if event.balance is not None:
         messages = ask_for_readings(change, row.provider, event.balance.customer, event.balance.currencies)
         close_event(change, row, WebhookStatus.APPLIED if messages else WebhookStatus.IGNORED, None)
-        return _Readings(messages)
+        return _Messages(messages)
     if event.reversal is not None:
         return _ReversalLookUp(row.provider, event.reversal)
+    if event.side_event is None and (event.method is not None or event.subscription is not None):
+        due = _take_in_facts(change, row.provider, event)
+        close_event(change, row, WebhookStatus.IGNORED if due is None else WebhookStatus.APPLIED, None)
+        return _Messages(due or ())
+    _take_in_facts(change, row.provider, event)
     attempt_id = _match(change, row, event)
     if event.side_event is not None:
         payment_id = row.payment_id or _record_side_event(change, row, event, event.side_event, attempt_id)
@@ -208,6 +216,15 @@ def _examine(change: Change, runtime: Runtime, event_row_id: str) -> _News | Non
         close_event(change, row, WebhookStatus.IGNORED, None)
         return None
     return _news(change, row, event, attempt_id)
+
+
+def _take_in_facts(change: Change, provider: str, event: WebhookEvent) -> tuple[TaskMessage, ...] | None:
+    """Store what an event tells of a saved method or a subscription, and return what to publish; None if it tells of
+    neither, or of a subscription that is not followed here."""
+    if event.method is not None:
+        return take_in_method(change, provider, event.method)
+    is_followed = event.subscription is not None and follow_provider(change, provider, event.subscription)
+    return () if is_followed else None
 
 
 def _news(change: Change, row: Row[Any], event: WebhookEvent, attempt_id: str) -> _LookUp | None:

@@ -12,14 +12,18 @@ from flask import Blueprint, Response
 
 from domain.card_number import contains_card_number
 from domain.errors import CardNumberRefused, InvalidRequest, NotFound, UnsupportedMethod
+from domain.saved_method import token_hash
 from gateways.base import CustomerLost
 from gateways.capabilities import MethodSetup, SavedMethod, SavedMethodsGateway
-from gateways.registry import saved_methods_gateway
+from gateways.registry import approved_methods_gateway, saved_methods_gateway
 from models.api_keys import Role
 from models.audit import record_event
+from models.method_setups import PREFIX, find_setup, is_setup_id
 from models.provider_customers import User, find_customer, forget_customer, user_hash
 from models.request_bodies import AttachMethod, OpenSetup
+from models.saved_methods import find_kept, kept_methods, make_kept_default
 from models.session import transact
+from runtime.approved_methods import as_saved_method, ask_to_save, remove_saved, save_approved
 from runtime.provider_customers import with_customer
 from webhooks.auth import allow, caller, caller_of_names
 from webhooks.context import context, runtime
@@ -37,6 +41,12 @@ def setup_intent() -> Response:
     """Open a setup with which a front end saves a payment method for later charges."""
     request = OpenSetup.parse(json_body())
     method, user_id = request.payment_method, request.user_id
+    on_page = approved_methods_gateway(runtime().gateways, method)
+    if on_page is not None:
+        setup_id = f"{PREFIX}{_request_key('setup', user_id, method)[:32]}"
+        user = User(_application(), user_id)
+        address = ask_to_save(runtime(), on_page, caller().actor, setup_id, user, request.return_url)
+        return json_response(201, {"setup_id": setup_id, "next_action": {"type": "redirect", "redirect_url": address}})
 
     def open_setup(customer: str) -> tuple[str, MethodSetup]:
         return customer, _gateway().open_setup(customer, method, _request_key("setup", user_id, customer))
@@ -56,7 +66,8 @@ def list_methods(user_id: str) -> Response:
     except CustomerLost:
         _forget(user_id, customer)
         customer, saved = None, []
-    shown = [{"payment_method_token": method.token} | _without_token(method) for method in saved]
+    kept = [as_saved_method(row) for row in runtime().read(kept_methods, User(_application(), user_id))]
+    shown = [{"payment_method_token": method.token} | _without_token(method) for method in (*saved, *kept)]
     return json_response(200, {"customer_token": customer, "payment_methods": shown})
 
 
@@ -66,6 +77,8 @@ def attach_method(user_id: str) -> Response:
     """Save a payment method for a user's later charges, as their default if requested."""
     request = AttachMethod.parse(json_body())
     token = request.payment_method_token
+    if is_setup_id(token):
+        return _save_approved(user_id, token, is_default=request.default)
 
     def attach(customer: str) -> tuple[str, SavedMethod]:
         return customer, _gateway().attach_method(customer, token, _request_key("attach", user_id, token, customer))
@@ -82,6 +95,11 @@ def attach_method(user_id: str) -> Response:
 @allow(Role.APP)
 def make_default(user_id: str, token: str) -> Response:
     """Make a method the default of its user."""
+    user = User(_application(), user_id)
+    kept = runtime().read(find_kept, user, token_hash(token))
+    if kept is not None:
+        runtime().change(caller().actor, make_kept_default, user, kept)
+        return json_response(200, {"payment_method_token": token, "is_default": True})
     _gateway().make_default(_existing_customer(user_id), token)
     return json_response(200, {"payment_method_token": token, "is_default": True})
 
@@ -90,9 +108,26 @@ def make_default(user_id: str, token: str) -> Response:
 @allow(Role.APP)
 def detach_method(user_id: str, token: str) -> Response:
     """Remove a saved payment method for good."""
-    _gateway().detach_method(_existing_customer(user_id), token)
+    kept = runtime().read(find_kept, User(_application(), user_id), token_hash(token))
+    if kept is not None:
+        remove_saved(runtime(), caller().actor, kept)
+    else:
+        _gateway().detach_method(_existing_customer(user_id), token)
     _record("payment_method_detached", user_id)
     return json_response(200, {"payment_method_token": token, "detached": True})
+
+
+def _save_approved(user_id: str, setup_id: str, *, is_default: bool) -> Response:
+    user = User(_application(), user_id)
+    setup = runtime().read(find_setup, setup_id)
+    if setup is None or User(setup.application, setup.user_id) != user:
+        raise NotFound("this user has no such setup; open one, or check the user_id and the API key")
+    kept = save_approved(runtime(), caller().actor, setup)
+    if is_default:
+        runtime().change(caller().actor, make_kept_default, user, kept)
+    saved = as_saved_method(kept)
+    shown = _without_token(saved) | {"is_default": is_default or saved.is_default}
+    return json_response(201, {"payment_method_token": saved.token, "customer_token": None} | shown)
 
 
 def _gateway() -> SavedMethodsGateway:

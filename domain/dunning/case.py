@@ -22,10 +22,14 @@ OPEN_CASES = frozenset({CaseState.RETRYING, CaseState.IN_GRACE})
 
 
 class SubscriptionStatus(StrEnum):
-    """Whether a subscription's payments are up to date."""
+    """Whether a subscription's payments are up to date. Some come from a provider's own engine only: a subscription
+    that it has not collected for yet, has paused, or has given up collecting for."""
 
+    INCOMPLETE = "incomplete"
     ACTIVE = "active"
     PAST_DUE = "past_due"
+    PAUSED = "paused"
+    UNPAID = "unpaid"
     CANCELED = "canceled"
 
 

@@ -34,6 +34,7 @@ class CoinbaseCommerceGateway:
 
     provider = "coinbase_commerce"
     region: str | None = None
+    event_lists = 1
     # Neither is documented. A charge is paid within an hour of its creation, and confirmed within days.
     events_kept = timedelta(days=30)
     events_late = timedelta(minutes=10)

@@ -50,6 +50,10 @@ class PayPalClient:
             headers["PayPal-Request-Id"] = request_id
         return self._call("POST", path, body, headers)
 
+    def delete(self, path: str) -> ProviderResponse:
+        """Delete an object. Raises CallFailed."""
+        return self._call("DELETE", path, None, {})
+
     def submit(
         self,
         attempt: AttemptRequest,

@@ -56,6 +56,7 @@ from gateways.paypal.responses import (
     waiting_for_buyer,
 )
 from gateways.paypal.token import AccessToken, TokenUnavailable
+from gateways.paypal.vault import PayPalVault
 from gateways.paypal.webhooks import Webhooks, read_event
 
 BASES = {"sandbox": "https://api-m.sandbox.paypal.com", "live": "https://api-m.paypal.com"}
@@ -63,7 +64,7 @@ BASES = {"sandbox": "https://api-m.sandbox.paypal.com", "live": "https://api-m.p
 _ActOnOrder = Callable[[AttemptRequest, Order], Outcome]
 
 
-class PayPalGateway(PayPalReadings):
+class PayPalGateway(PayPalReadings, PayPalVault):
     """PayPal's gateway, with one pooled session per process. The id of each call belongs to the attempt."""
 
     provider = "paypal"

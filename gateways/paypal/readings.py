@@ -59,6 +59,7 @@ def noted(order: Order) -> Order:
 class PayPalReadings:
     """What PayPal's gateway only reads."""
 
+    event_lists = 1
     # "The range must be in the last 30 days" (developer.paypal.com, Webhooks Events dashboard, read 2026-11-28).
     events_kept = timedelta(days=30)
     # Not documented. PayPal's other list, of transactions, shows each within three hours (Transaction Search v1).

@@ -75,6 +75,31 @@ def pay_request(attempt: AttemptRequest) -> dict[str, Any]:
     return {"payment_source": {"paypal": {"vault_id": attempt.method_token, "stored_credential": stored}}}
 
 
+def setup_request(address: str) -> dict[str, Any]:
+    """Return the request for a setup token, with which a buyer lets us charge their account while they are away.
+    `address`: where the buyer comes back to.
+
+    Several tokens for a payer: two users may share an account, and each removes their own."""
+    experience = {
+        "return_url": address,
+        "cancel_url": f"{address}?canceled=1",
+        "shipping_preference": "NO_SHIPPING",
+        "vault_instruction": "ON_CREATE_PAYMENT_TOKENS",
+    }
+    wallet = {
+        "usage_type": "MERCHANT",
+        "customer_type": "CONSUMER",
+        "permit_multiple_payment_tokens": True,
+        "experience_context": experience,
+    }
+    return {"payment_source": {"paypal": wallet}}
+
+
+def token_request(setup_token: str) -> dict[str, Any]:
+    """Return the request for the payment token of an approved setup token."""
+    return {"payment_source": {"token": {"id": setup_token, "type": "SETUP_TOKEN"}}}
+
+
 def capture_request(attempt: AttemptRequest) -> dict[str, Any]:
     """Return the request of the only capture of an authorization: PayPal releases what it leaves."""
     return {"amount": to_paypal(attempt.money), "invoice_id": attempt.attempt_id, "final_capture": True}

@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, StringConstraints
 
+from domain.saved_method import ShownMethod
 from gateways.base import SideEvent, WebhookEvent
 from gateways.provider_model import ProviderModel, WordMark
 
@@ -115,7 +117,7 @@ class Subscription(ProviderModel):
     """A subscription."""
 
     id: Identifier
-    status: Plain = None
+    status: PlainWord = None
     billing_info: BillingInfo | None = None
 
 
@@ -150,8 +152,9 @@ class Metadata(ProviderModel):
 
 
 class SavedAccount(ProviderModel):
-    """A saved account. Its own id can be charged and is not read."""
+    """A saved account. Its own id can be charged and is not read; the hash of it was stored."""
 
+    token_hash: Plain = None
     customer: Customer | None = None
     metadata: Metadata | None = None
 
@@ -213,6 +216,16 @@ def _read_saved_account(name: str, resource: Any) -> WebhookEvent:
     return _event(name, {"customer": account.customer.id if account.customer else None}, reference=order_id or "")
 
 
+def removed_account(type: str, resource: Any, at: datetime | None) -> ShownMethod | None:
+    """Return the saved account that an event of this type tells is removed, or about to be; None for any other event.
+
+    `at`: when the event was created. Raises MalformedResponse."""
+    if type not in _REMOVALS or at is None:
+        return None
+    hashed = SavedAccount.parse(resource).token_hash
+    return ShownMethod(hashed, at, is_detached=True) if hashed else None
+
+
 # By the type of an event: the reader of its resource, and the name of the side event.
 SIDE_EVENTS: dict[str, tuple[Callable[[str, Any], WebhookEvent | None], str]] = {
     "CUSTOMER.DISPUTE.CREATED": (_read_dispute, "dispute_opened"),
@@ -232,7 +245,9 @@ SIDE_EVENTS: dict[str, tuple[Callable[[str, Any], WebhookEvent | None], str]] = 
     "PAYMENT.SALE.DENIED": (_read_payment_of_subscription, "subscription_sale_denied"),
     "VAULT.PAYMENT-TOKEN.CREATED": (_read_saved_account, "payment_method_saved"),
     "VAULT.PAYMENT-TOKEN.DELETED": (_read_saved_account, "payment_method_removed"),
+    "VAULT.PAYMENT-TOKEN.DELETION-INITIATED": (_read_saved_account, "payment_method_removal_begun"),
 }
+_REMOVALS = ("VAULT.PAYMENT-TOKEN.DELETED", "VAULT.PAYMENT-TOKEN.DELETION-INITIATED")
 
 
 def _event(

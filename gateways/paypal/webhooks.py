@@ -12,6 +12,7 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,10 +26,11 @@ from gateways.failures import MalformedResponse
 from gateways.json_api import proven
 from gateways.paypal.certificates import Certificates
 from gateways.paypal.responses import Linked, Refund, outcome_of_refund
-from gateways.paypal.side_events import read_side_event
+from gateways.paypal.side_events import read_side_event, removed_account
 from gateways.paypal.stored_fields import stored_fields
+from gateways.paypal.subscription_events import told_of_subscription
 from gateways.paypal.verdicts import AskPayPal, Verdicts
-from gateways.provider_model import ProviderModel, Text
+from gateways.provider_model import End, ProviderModel, Text
 from gateways.signatures import check_age, listed_webhooks, verified_webhook
 
 _KIND = "a PayPal event"
@@ -129,6 +131,7 @@ class Event(ProviderModel):
     """A webhook event. The type decides how its resource is read."""
 
     event_type: Text
+    create_time: End = None
     resource: Any = None
 
 
@@ -189,7 +192,14 @@ def read_event(payload: str) -> WebhookEvent | None:
     Raises MalformedResponse for an event of a known type that does not have the documented form."""
     event = Event.parse(json.loads(payload))
     read = next((read for start, read in _READERS if event.event_type.startswith(start)), None)
-    return read(event.resource) if read is not None else read_side_event(event.event_type, event.resource)
+    if read is not None:
+        return read(event.resource)
+    known = read_side_event(event.event_type, event.resource)
+    return known and replace(
+        known,
+        method=removed_account(event.event_type, event.resource, event.create_time),
+        subscription=told_of_subscription(event.event_type, event.resource, event.create_time),
+    )
 
 
 def _read_order(resource: Any) -> WebhookEvent | None:

@@ -69,6 +69,7 @@ class StripeGateway(StripeSavedMethods, StripeCashBalances):
 
     provider = "stripe"
     region: str | None = None
+    event_lists = len(webhooks.LISTED_TYPES)
     # docs.stripe.com/api/events/list, read 2026-11-28.
     events_kept = timedelta(days=30)
     # Not documented. Those who page through the list met a delay of seconds and leave out the last minute
@@ -144,20 +145,24 @@ class StripeGateway(StripeSavedMethods, StripeCashBalances):
             raise GatewayError(failure.reason) from None
 
     def events(self, after: datetime, until: datetime) -> Iterator[list[VerifiedWebhook]]:
-        """Yield the events of the types that `read_webhook` reads, newest first."""
+        """Yield the events of the types that `read_webhook` reads: as many types as Stripe takes at once, each newest
+        first."""
         span = {"gte": int(after.timestamp()), "lte": int(until.timestamp())}
-        query: dict[str, Any] = {"created": span, "types": list(webhooks.LISTED_TYPES), "limit": _PAGE_SIZE}
         try:
-            while True:
-                page = EventPage.parse(self._api.get(_EVENTS, **query))
-                yield webhooks.listed(page.data, is_live=self._is_live)
-                if not page.has_more:
-                    return
-                if not page.data:
-                    raise MalformedResponse("EventPage.has_more")
-                query["starting_after"] = ListedEvent.parse(page.data[-1]).id
+            for types in webhooks.LISTED_TYPES:
+                yield from self._events({"created": span, "types": list(types), "limit": _PAGE_SIZE})
         except CallFailed as failure:
             raise GatewayError(failure.reason) from None
+
+    def _events(self, query: dict[str, Any]) -> Iterator[list[VerifiedWebhook]]:
+        while True:
+            page = EventPage.parse(self._api.get(_EVENTS, **query))
+            yield webhooks.listed(page.data, is_live=self._is_live)
+            if not page.has_more:
+                return
+            if not page.data:
+                raise MalformedResponse("EventPage.has_more")
+            query["starting_after"] = ListedEvent.parse(page.data[-1]).id
 
     def fees_of(self, charge: AttemptRequest) -> list[ShownFee]:
         """Return the fee of an intent's charge, in the currency of the account's balance."""
@@ -206,7 +211,7 @@ class StripeGateway(StripeSavedMethods, StripeCashBalances):
         return webhooks.verify(body, headers, now, self._webhook_secrets, is_live=self._is_live)
 
     def read_webhook(self, payload: str) -> WebhookEvent | None:
-        """Read events about intents, refunds and disputes."""
+        """Read events about intents, refunds, disputes, balances, saved methods and subscriptions."""
         return webhooks.read(payload)
 
     def check(self) -> str:

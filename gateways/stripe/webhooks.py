@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import stripe
@@ -16,13 +16,15 @@ from gateways.base import BalanceEvent, VerifiedWebhook, WebhookEvent, WebhookOf
 from gateways.json_api import proven
 from gateways.provider_model import ProviderModel, Text, UnixTime, from_unix
 from gateways.signatures import check_age, listed_webhooks, verified_webhook
+from gateways.stripe import method_events, subscription_events
+from gateways.stripe.method_events import about_method
 from gateways.stripe.responses import PaymentIntent, Refund, outcome_of_intent, outcome_of_refund
 from gateways.stripe.side_events import TYPES, Dispute, side_event_of
+from gateways.stripe.subscription_events import about_subscription
 
 _KIND = "a Stripe event"
-# The types that `read` reads and that Stripe knows (SDK 16.1.0), by name: its list takes 20 names and no wildcard among
-# them.
-LISTED_TYPES = (
+# The types that `read` reads and that Stripe knows (SDK 16.1.0), by name.
+_READ_TYPES = (
     "cash_balance.funds_available",
     "customer_cash_balance_transaction.created",
     "payment_intent.amount_capturable_updated",
@@ -36,15 +38,24 @@ LISTED_TYPES = (
     "refund.created",
     "refund.failed",
     "refund.updated",
-    *sorted(TYPES),
+    *sorted(TYPES | method_events.TYPES | subscription_events.TYPES),
 )
+# Stripe's list takes 20 names at once, and no wildcard among them (docs.stripe.com/api/events/list, read 2026-11-28).
+_MOST_TYPES = 20
+# All of them, in the order in which the list is asked for them.
+LISTED_TYPES = tuple(_READ_TYPES[start : start + _MOST_TYPES] for start in range(0, len(_READ_TYPES), _MOST_TYPES))
 # What tells of a refund to addresses of older API versions; Stripe lists `refund.updated` beside it.
 _OLDER_REFUND_EVENT = "charge.refund.updated"
 # What these events tell has happened when they were made; they only name the charge
 # (docs.stripe.com/api/events/types, read 2026-11-28).
 _MOVING = {"payment_intent.succeeded", "payment_intent.amount_capturable_updated"}
-# A credential, and who has sent a transfer.
-_NOT_STORED = ("client_secret", "bank_transfer")
+# A credential, who has sent a transfer, and who a customer is.
+_NOT_STORED = (
+    *("client_secret", "bank_transfer"),
+    *("billing_details", "customer_acceptance", "owner"),
+    *("customer_address", "customer_email", "customer_name", "customer_phone", "customer_shipping"),
+    *("address_city", "address_line1", "address_line2", "address_state", "address_zip"),
+)
 
 
 class _Envelope(ProviderModel):
@@ -64,6 +75,12 @@ class _TimedEvent(ProviderModel):
 
 class _Data(ProviderModel):
     object: dict[str, Any]
+    previous_attributes: dict[str, Any] | None = None
+
+
+class _ChangeEvent(ProviderModel):
+    created: UnixTime
+    data: _Data
 
 
 class _EventWithObject(ProviderModel):
@@ -145,7 +162,8 @@ def _identify(*, is_live: bool) -> Callable[[Any], tuple[str, str]]:
 
 
 def read(payload: str) -> WebhookEvent | None:
-    """Read an event about an intent, a refund, a dispute or a cash balance; return None for every other type.
+    """Read an event about an intent, a refund, a dispute, a cash balance, a saved method or a subscription; return None
+    for every other type.
 
     Raises MalformedResponse for an event that does not name its object."""
     event = json.loads(payload)
@@ -158,6 +176,8 @@ def read(payload: str) -> WebhookEvent | None:
         return _about_balance(_object_of(event))
     if type == "customer_cash_balance_transaction.created":
         return _about_balance_transaction(_object_of(event))
+    if type in method_events.TYPES | subscription_events.TYPES:
+        return _about_change(type, _ChangeEvent.parse(event))
     return _about_dispute(type, _object_of(event)) if type in TYPES else None
 
 
@@ -203,13 +223,22 @@ def _of_balances(customer: _Customer | str, *currencies: str) -> WebhookEvent:
     return WebhookEvent("", None, None, balance=BalanceEvent(name, tuple(each.upper() for each in currencies)))
 
 
+def _about_change(type: str, event: _ChangeEvent) -> WebhookEvent | None:
+    at = datetime.fromtimestamp(event.created, UTC)
+    if type in subscription_events.TYPES:
+        return about_subscription(type, event.data.object, at)
+    return about_method(type, event.data.object, event.data.previous_attributes or {}, at)
+
+
 def _attempt_id(metadata: _Metadata | None) -> str | None:
     return metadata.attempt_id if metadata else None
 
 
 def _strip(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _strip(item) for key, item in value.items() if key not in _NOT_STORED}
+        # Of a card as an older API shows it, which has an address.
+        dropped = (*_NOT_STORED, "name") if "address_line1" in value else _NOT_STORED
+        return {key: _strip(item) for key, item in value.items() if key not in dropped}
     return [_strip(item) for item in value] if isinstance(value, list) else value
 
 

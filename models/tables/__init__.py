@@ -13,10 +13,12 @@ from models.tables.dunning_cases import dunning_cases
 from models.tables.events import events
 from models.tables.idempotency_keys import idempotency_keys
 from models.tables.invoices import invoices
+from models.tables.method_setups import method_setups
 from models.tables.movements import movements
 from models.tables.payments import payments
 from models.tables.provider_customers import provider_customers
 from models.tables.provider_tokens import provider_tokens
+from models.tables.saved_methods import saved_methods
 from models.tables.subscriptions import subscriptions
 from models.tables.token_owners import token_owners
 from models.tables.webhook_events import webhook_events
@@ -35,10 +37,12 @@ __all__ = [
     "idempotency_keys",
     "invoices",
     "metadata",
+    "method_setups",
     "movements",
     "payments",
     "provider_customers",
     "provider_tokens",
+    "saved_methods",
     "subscriptions",
     "token_owners",
     "webhook_events",

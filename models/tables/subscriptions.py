@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, String, Table
+from sqlalchemy import Column, Index, String, Table
 
 from models.tables.base import Instant, metadata
 
@@ -13,6 +13,21 @@ subscriptions = Table(
     Column("application", String(100), primary_key=True),
     Column("user_id", String(200), nullable=False),
     Column("status", String(20), nullable=False),
+    # The provider whose own engine bills it, and that provider's subscription.
+    Column("provider", String(40)),
+    Column("provider_reference", String(255)),
+    # By the provider's clock: the newest event about it that was applied.
+    Column("provider_told_at", Instant),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
+)
+
+_is_bound = subscriptions.c.provider_reference.is_not(None)
+Index(
+    "ix_subscriptions_provider_reference",
+    subscriptions.c.provider_reference,
+    subscriptions.c.provider,
+    unique=True,
+    postgresql_where=_is_bound,
+    sqlite_where=_is_bound,
 )

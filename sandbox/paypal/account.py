@@ -16,6 +16,7 @@ from sandbox.paypal.errors import refused, unprocessable
 from sandbox.paypal.events import EventLog
 from sandbox.paypal.money import minor_of
 from sandbox.paypal.objects import Json, Order, Payment
+from sandbox.paypal.vault import Vault
 from sandbox.state import Sandbox
 
 PROVIDER = "paypal"
@@ -38,6 +39,7 @@ class Account:
         self.log = log
         self.orders: dict[str, Order] = {}
         self.payments: dict[str, tuple[Order, Payment]] = {}
+        self.vault = Vault(sandbox, log)
         # By the id of the capture.
         self.disputes: dict[str, Json] = {}
         self._invoices: set[tuple[str, str]] = set()
@@ -109,9 +111,10 @@ class Account:
             raise
 
     def _use_vaulted(self, order: Order, vault_id: str) -> None:
-        if not vault_id.startswith(VAULT_ID_PREFIX):
+        saved = self.vault.tokens.get(vault_id)
+        if saved is None and not vault_id.startswith(VAULT_ID_PREFIX):
             raise unprocessable("TOKEN_ID_NOT_FOUND")
-        order.scenario = vault_id.removeprefix(VAULT_ID_PREFIX)
+        order.scenario = saved.scenario if saved else vault_id.removeprefix(VAULT_ID_PREFIX)
         order.status, order.is_approved, order.has_source = "APPROVED", True, True
 
     def _collect(self, order: Order, key: str) -> None:

@@ -1,6 +1,7 @@
 """PayPal's HTTP API: access tokens, request ids and operations.
 
-A repeated request id gets the latest state of the first call's object: for 6 hours of orders, for 45 days of payments.
+A repeated request id gets the latest state of the first call's object: for 6 hours of orders, for 45 days of payments,
+for 3 hours of saved accounts.
 A refused call is not kept (https://developer.paypal.com/api/rest/reference/idempotency [docs]).
 """
 
@@ -26,12 +27,15 @@ from sandbox.paypal.errors import not_found, refused, unauthenticated, unprocess
 from sandbox.paypal.events import WEBHOOK_ID, EventLog
 from sandbox.paypal.money import money
 from sandbox.paypal.objects import Json, Order, Payment, with_relations
+from sandbox.paypal.vault import KEPT_SECONDS as VAULT_KEPT_SECONDS
+from sandbox.paypal.vault import Saved, Setup
 from sandbox.service import ApiResponse, Call, Operation, Refusal, Service, are_sandbox_credentials
 from sandbox.state import Sandbox
 
 TOKEN_SECONDS = 32_400
 ORDERS_KEPT_SECONDS = 6 * 3600
 PAYMENTS_KEPT_SECONDS = 45 * 24 * 3600
+LONGEST_VAULT_REQUEST_ID = 36
 EVENT_MARKER = b'"webhook_event":'
 # Required by the schema verify_webhook_signature [spec].
 VERIFIED_FIELDS = (
@@ -60,7 +64,8 @@ class PayPal(Service):
     def operations(self) -> Iterable[Operation]:
         """Return the operations."""
         orders, payments = "/v2/checkout/orders", "/v2/payments"
-        webhooks = "/v1/notifications"
+        webhooks, setups, tokens = "/v1/notifications", "/v3/vault/setup-tokens", "/v3/vault/payment-tokens"
+        vault = self.account.vault
         return (
             Operation("token", "POST", "/v1/oauth2/token", self._token, is_public=True),
             Operation("orders.create", "POST", orders, self._create),
@@ -73,6 +78,12 @@ class PayPal(Service):
             Operation("captures.get", "GET", f"{payments}/captures/<id>", self._read("captures")),
             Operation("captures.refund", "POST", f"{payments}/captures/<id>/refund", self._refund),
             Operation("refunds.get", "GET", f"{payments}/refunds/<id>", self._read("refunds")),
+            Operation("setup_tokens.create", "POST", setups, self._create_setup),
+            Operation("setup_tokens.get", "GET", f"{setups}/<id>", self._shown(vault.setup)),
+            Operation("payment_tokens.create", "POST", tokens, self._create_token),
+            Operation("payment_tokens.list", "GET", tokens, lambda call: ApiResponse(200, vault.listed(call.query))),
+            Operation("payment_tokens.get", "GET", f"{tokens}/<id>", self._shown(vault.token)),
+            Operation("payment_tokens.delete", "DELETE", f"{tokens}/<id>", self._delete_token),
             Operation("disputes.list", "GET", "/v1/customer/disputes", self._list_disputes),
             Operation("disputes.get", "GET", "/v1/customer/disputes/<id>", self._dispute),
             Operation("webhooks.get", "GET", f"{webhooks}/webhooks/<id>", self._webhook),
@@ -196,6 +207,33 @@ class PayPal(Service):
     def _read(self, kind: str) -> Callable[[Call], ApiResponse]:
         return lambda call: ApiResponse(200, self._body_of(self._payment(call, kind)[1].id))
 
+    def _create_setup(self, call: Call) -> ApiResponse:
+        vault = self.account.vault
+        return self._idempotent(
+            _with_request_id(call),
+            "setup_tokens.create",
+            VAULT_KEPT_SECONDS,
+            lambda: vault.create_setup(call.body, call.base_url).id,
+            lambda id: vault.setup(id).body(),
+        )
+
+    def _create_token(self, call: Call) -> ApiResponse:
+        vault = self.account.vault
+        return self._idempotent(
+            _with_request_id(call),
+            "payment_tokens.create",
+            VAULT_KEPT_SECONDS,
+            lambda: vault.create_token(call.body).id,
+            lambda id: vault.token(id).body(),
+        )
+
+    def _delete_token(self, call: Call) -> ApiResponse:
+        self.account.vault.delete(call.ids["id"])
+        return ApiResponse(204)
+
+    def _shown(self, find: Callable[[str], Setup | Saved]) -> Callable[[Call], ApiResponse]:
+        return lambda call: ApiResponse(200, find(call.ids["id"]).body())
+
     def _list_disputes(self, call: Call) -> ApiResponse:
         """List the disputes about a transaction. PayPal takes a transaction or a start, never both [docs]."""
         transaction, starts = call.query.get("disputed_transaction_id"), call.query.get("start_time")
@@ -276,13 +314,25 @@ class PayPal(Service):
         return payment.body if payment.kind == "refunds" else with_relations(order, payment)
 
     def _page(self, id: str) -> hosted.Page | None:
+        setup = self.account.vault.setups.get(id)
+        if setup is not None:
+            return hosted.Page(id, "", "", setup.status, "Save your account for later payments")
         order = self.account.orders.get(id)
         if order is None:
             return None
         return hosted.Page(id, money(order.amount, order.currency)["value"], order.currency, order.status)
 
     def _decide(self, id: str, decision: str) -> str | None:
+        if id in self.account.vault.setups:
+            return self.account.vault.decide(id, decision)
         return self.account.decide(self.account.orders[id], decision)
+
+
+def _with_request_id(call: Call) -> Call:
+    """Return a call of an operation that requires a request id (Payment Method Tokens v3 [spec])."""
+    if not 0 < len(_key(call)) <= LONGEST_VAULT_REQUEST_ID:
+        raise refused(400, "PAYPAL_REQUEST_ID_REQUIRED" if not _key(call) else "INVALID_STRING_LENGTH")
+    return call
 
 
 def _key(call: Call) -> str:

@@ -23,14 +23,16 @@ def blueprint(account: Account) -> Blueprint:
 
     @routes.post("/<id>/scenario")
     def set_scenario(id: str) -> Response:
-        """Choose the outcome of an order: `scenario`, such as COMPLETED, PENDING, 5120 or INSTRUMENT_DECLINED."""
+        """Choose the outcome of an order, or of the charges of a saved account: `scenario`, such as COMPLETED, PENDING,
+        5120 or INSTRUMENT_DECLINED."""
         scenario = request_body("scenario").get("scenario")
         if not isinstance(scenario, str) or not SCENARIO.fullmatch(scenario):
             refuse("scenario must be COMPLETED, PENDING, REFUND_PENDING, a response code such as 5120, or an issue")
         with account.sandbox.lock:
-            if id not in account.orders:
-                refuse(f"there is no order {id}", 404)
-            account.orders[id].scenario = scenario
+            if id not in account.orders and id not in account.vault.tokens:
+                refuse(f"there is no order or saved account {id}", 404)
+            found = account.orders.get(id) or account.vault.tokens[id]
+            found.scenario = scenario
         return jsonify(scenario=scenario)
 
     @routes.post("/<id>/settle")
@@ -69,6 +71,15 @@ def blueprint(account: Account) -> Blueprint:
             kind, body = subscriptions.resource(type, id, account.now, account.log.base_url, order_id)
             account.log.emit(type, kind, body, id)
             return jsonify(body)
+
+    @routes.post("/<id>/remove")
+    def remove_account(id: str) -> Response:
+        """Let the customer remove their saved account at PayPal."""
+        with account.sandbox.lock:
+            if id not in account.vault.tokens:
+                refuse(f"there is no saved account {id}", 404)
+            account.vault.delete(id)
+        return jsonify(removed=id)
 
     @routes.get("/<id>/events")
     def read_events(id: str) -> Response:

@@ -30,7 +30,11 @@ SALES = {
     "PAYMENT.SALE.REFUNDED": "completed",
     "PAYMENT.SALE.REVERSED": "completed",
 }
-TOKENS = ("VAULT.PAYMENT-TOKEN.CREATED", "VAULT.PAYMENT-TOKEN.DELETED")
+TOKENS = (
+    "VAULT.PAYMENT-TOKEN.CREATED",
+    "VAULT.PAYMENT-TOKEN.DELETED",
+    "VAULT.PAYMENT-TOKEN.DELETION-INITIATED",
+)
 NAMES = (*STATUSES, *SALES, *TOKENS)
 FEE = 1230
 RETRY_AFTER = timedelta(days=5)
@@ -100,7 +104,7 @@ def sale(type: str, subscription_id: str, now: float, base_url: str) -> Json:
 def token(type: str, id: str, base_url: str, order_id: str | None) -> Json:
     """Return a saved account; a deleted one has only its ids."""
     body: Json = {"id": id, "customer": {"id": "customer_4029352050"}}
-    if type.endswith("DELETED"):
+    if not type.endswith("CREATED"):
         return body
     account = {name: PAYER[name] for name in ("name", "email_address", "payer_id")}
     own = f"{base_url}/v3/vault/payment-tokens/{id}"

@@ -186,7 +186,9 @@ def store_mandate(account: Account, method: Method, params: Mapping[str, Any], *
         method.mandate = mandate["id"]
         return
     mandate_id = params.get("mandate")
-    has_mandate = mandate_id in account.mandates if mandate_id else (method.mandate is not None and is_off_session)
+    if mandate_id is None and is_off_session:
+        mandate_id = method.mandate
+    has_mandate = mandate_id in account.mandates and account.mandates[mandate_id]["status"] != "inactive"
     if not has_mandate:
         raise InvalidRequest(MANDATE_MISSING, code="payment_intent_mandate_invalid", param="mandate_data")
 

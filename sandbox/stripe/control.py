@@ -7,6 +7,7 @@ from flask import Blueprint, Response, jsonify
 from sandbox.control_request import choice, flag, is_count, is_success, refuse, request_body
 from sandbox.stripe import (
     bank_transfers,
+    billing,
     charging,
     confirmation,
     disputes,
@@ -106,6 +107,34 @@ def blueprint(account: Account) -> Blueprint:
             if not intent.charges:
                 refuse(f"the intent is {intent.body['status']} and has no charge")
             return jsonify(disputes.open_dispute(account, intent, reason, is_inquiry=is_inquiry))
+
+    @routes.post("/methods/<id>/update")
+    def update_method(id: str) -> Response:
+        """Change a saved card: `exp_month`, `exp_year`, `last4`, and `by`, which is updater or customer."""
+        body = request_body("exp_month", "exp_year", "last4", "by")
+        is_automatic = choice(body, "by", ("updater", "customer"), "updater") == "updater"
+        numbers = {name: body[name] for name in ("exp_month", "exp_year") if name in body}
+        if not all(is_count(number) for number in numbers.values()):
+            refuse("exp_month and exp_year must be whole numbers")
+        last4 = {"last4": str(body["last4"])} if "last4" in body else {}
+        with account.sandbox.lock:
+            return jsonify(payment_methods.update_card(account, id, numbers | last4, is_automatic=is_automatic).body)
+
+    @routes.post("/methods/<id>/mandate")
+    def update_mandate(id: str) -> Response:
+        """Change the mandate of a saved bank account: `status`, which is active, inactive or pending."""
+        status = choice(request_body("status"), "status", ("active", "inactive", "pending"))
+        with account.sandbox.lock:
+            return jsonify(billing.update_mandate(account, id, status))
+
+    @routes.post("/billing/<id>/emit")
+    def emit_billing_event(id: str) -> Response:
+        """Send an event about a subscription, one of its invoices, or an expiring card: `event_type`, `status`,
+        `customer`. The sandbox stores none of them."""
+        body = request_body("event_type", "status", "customer")
+        type = choice(body, "event_type", billing.TYPES)
+        with account.sandbox.lock:
+            return jsonify(billing.emit(account, id, type, body.get("status"), body.get("customer")))
 
     @routes.post("/disputes/<id>/close")
     def close_dispute(id: str) -> Response:

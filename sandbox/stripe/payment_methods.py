@@ -13,7 +13,7 @@ from typing import Any
 from sandbox.stripe import objects
 from sandbox.stripe.account import Account, Method
 from sandbox.stripe.errors import CardError, InvalidParameter, InvalidRequest, Json, missing
-from sandbox.stripe.events import Cause
+from sandbox.stripe.events import NO_REQUEST, Cause
 from sandbox.stripe.ids import new_fingerprint, new_id
 from sandbox.stripe.instruments import (
     PM_CARD,
@@ -205,6 +205,18 @@ def detach(account: Account, id: str, cause: Cause) -> Method:
     if settings.get("default_payment_method") == id:
         settings["default_payment_method"] = None
     account.emit("payment_method.detached", method.body, cause, previous={"customer": customer})
+    return method
+
+
+def update_card(account: Account, id: str, changes: Json, *, is_automatic: bool) -> Method:
+    """Change a saved card, as the networks' account updater or an API call does."""
+    method = account.method(id, status=404)
+    if method.body["type"] != "card":
+        raise InvalidRequest("Only a card is updated.")
+    previous = {name: method.body["card"][name] for name in changes}
+    method.body["card"] |= changes
+    type = "payment_method.automatically_updated" if is_automatic else "payment_method.updated"
+    account.emit(type, method.body, NO_REQUEST, previous={"card": previous})
     return method
 
 

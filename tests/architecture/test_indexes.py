@@ -11,8 +11,11 @@ from sqlalchemy import Connection, Engine, event, func, select
 
 from domain.cash_balance import ShownBalance
 from domain.decision import Policy
+from domain.dunning.case import SubscriptionStatus
+from domain.dunning.provider_subscription import ProviderSubscription
 from domain.outcome import Approved
 from domain.routing import Choice
+from domain.saved_method import MethodChange, MethodStatus, ShownMandate, ShownMethod, token_hash
 from models import queries, transition
 from models.accept_payment import accept_payment
 from models.api_keys import find_key
@@ -28,10 +31,21 @@ from models.comparisons import Window
 from models.due_rows import DUE_ROWS, mark_published
 from models.idempotency import Caller
 from models.invoices import lock_invoice
+from models.method_setups import find_setup, name_setup, open_setup
 from models.names import find_application
 from models.provider_customers import User, claim_customer, forget_customer, save_customer
 from models.request_bodies import ProcessPayment
+from models.saved_methods import (
+    default_token,
+    find_kept,
+    find_method_status,
+    keep_approved,
+    make_kept_default,
+    mark_removed,
+    take_in_method,
+)
 from models.session import make_engine
+from models.subscriptions import bind_to_provider, follow_provider, get_or_create_subscription
 from models.tables import attempts, invoices, payments, subscriptions
 from models.token_owners import owns_token
 from models.webhook_events import lock_event
@@ -125,6 +139,33 @@ def read_balances(connection: Connection) -> None:
     ask_for_due_readings(change(connection), "stripe", Window(NOW, NOW + timedelta(hours=1)))
 
 
+def keep_methods(connection: Connection) -> None:
+    user, token = User("shop", "user"), "B-1"
+    claim_customer(change(connection), user, "stripe")
+    save_customer(change(connection), user, "stripe", "cus_1")
+    open_setup(change(connection), "set_1", "paypal", user, None)
+    name_setup(change(connection), "set_1", "S-1")
+    setup = find_setup(connection, "set_1")
+    assert setup is not None
+    keep_approved(change(connection), setup, token, "paypal")
+    kept = find_kept(connection, user, token_hash(token))
+    assert kept is not None
+    make_kept_default(change(connection), user, kept)
+    assert default_token(connection, user, "paypal") == token
+    mark_removed(change(connection), kept)
+    assert find_method_status(connection, "paypal", token) is MethodStatus.DETACHED
+    updated = ShownMethod(token_hash("pm_x"), NOW, "pm_x", "cus_1", change=MethodChange.UPDATER)
+    take_in_method(change(connection), "stripe", updated)
+    take_in_method(change(connection), "stripe", ShownMandate(token_hash("pm_x"), NOW, is_active=False))
+
+
+def follow_subscriptions(connection: Connection) -> None:
+    get_or_create_subscription(connection, "sub", "shop", "user", NOW)
+    bind_to_provider(change(connection), "shop", "sub", "stripe", "sub_1")
+    told = ProviderSubscription("sub_1", SubscriptionStatus.PAST_DUE, NOW)
+    assert follow_provider(change(connection), "stripe", told)
+
+
 QUERIES = {
     "sweep": sweep_all,
     "lock": attempt_row,
@@ -141,6 +182,8 @@ QUERIES = {
     "webhook find": find_by_reference,
     "customer": find_customers,
     "cash balance": read_balances,
+    "saved methods": keep_methods,
+    "subscription of a provider": follow_subscriptions,
     "API key": lambda connection: find_key(connection, "ck_x"),
 }
 

@@ -19,6 +19,8 @@ WRITERS = {
     "cash_balances": Path("models/cash_balances.py"),
     "provider_customers": Path("models/provider_customers.py"),
     "disputes": Path("models/disputes.py"),
+    "saved_methods": Path("models/saved_methods.py"),
+    "method_setups": Path("models/method_setups.py"),
 }
 # The file that inserts each; the same one unless it stands here.
 DOORS = WRITERS | {"payments": Path("models/accept_payment.py"), "movements": Path("models/movements.py")}
@@ -27,7 +29,7 @@ APPEND_ONLY = ("movements", "events")
 # Marks due rows of any table as published, and writes nothing else.
 PUBLISHED = Path("models/due_rows.py")
 SOURCE = [file for file in files(*LAYERS) if "migrations" not in file.parts]
-STATES = {"State", "AttemptStatus", "CaseState", "SubscriptionStatus"}
+STATES = {"State", "AttemptStatus", "CaseState", "SubscriptionStatus", "MethodStatus"}
 # Rooms that carry decisions out. `models/queries.py` shows rows and changes none.
 UNDECIDING = [file for file in files("models", "tasks", "runtime") if file in SOURCE and file.name != "queries.py"]
 

@@ -23,7 +23,7 @@ EVENT_TYPES = {
 SHOWN = {
     *("NextAction.type", "_FinancialAddress.type", "_TransferInstructions.type"),
     *("_Method.type", "_Wallet.type", "_Details.funding"),
-    *("PageStatus.status", "EventIdentity.status", "Dispute.status", "Subscription.status"),
+    *("PageStatus.status", "EventIdentity.status", "Dispute.status"),
     *("Dispute.reason", "StatusDetails.reason"),
 }
 # They say more about a decline, a refusal or a dispute that is one without them.

@@ -11,12 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from domain.dunning.case import SubscriptionStatus
+from domain.dunning.provider_subscription import ProviderSubscription
 from domain.payment import Verb
+from domain.saved_method import ShownMethod, token_hash
 from gateways.base import AttemptRequest, SideEvent, WebhookEvent
 from gateways.failures import MalformedResponse
 from gateways.paypal.side_events import SIDE_EVENTS, read_side_event
 from gateways.paypal.stored_fields import stored_fields
 from gateways.paypal.webhooks import read_event
+from gateways.provider_model import instant_of
 from sandbox.paypal import disputes, subscriptions
 from sandbox.paypal.objects import PAYER
 from sandbox.server import RunningSandbox
@@ -29,6 +33,7 @@ from .served import replying
 from .test_gateway_operations import charged, operation
 
 SUBSCRIPTION, TOKEN = "I-BW452GLLEP1G", "8kk8451t"
+CREATED_AT = "2026-11-28T12:00:00Z"
 DISPUTE = {"dispute_id": "PP-D-1", "disputed_transactions": [{"seller_transaction_id": "7TK53561YB803214S"}]}
 
 
@@ -129,14 +134,68 @@ def test_the_control_route_of_disputes_refuses_nonsense(paypal: ProviderBench) -
 # --- subscriptions and what they pay ---
 
 
+TOLD = {
+    "BILLING.SUBSCRIPTION.CREATED": SubscriptionStatus.INCOMPLETE,
+    "BILLING.SUBSCRIPTION.ACTIVATED": SubscriptionStatus.ACTIVE,
+    "BILLING.SUBSCRIPTION.UPDATED": SubscriptionStatus.ACTIVE,
+    "BILLING.SUBSCRIPTION.EXPIRED": SubscriptionStatus.CANCELED,
+    "BILLING.SUBSCRIPTION.CANCELLED": SubscriptionStatus.CANCELED,
+    "BILLING.SUBSCRIPTION.SUSPENDED": SubscriptionStatus.PAUSED,
+    "BILLING.SUBSCRIPTION.PAYMENT.FAILED": SubscriptionStatus.PAST_DUE,
+}
+
+
 @pytest.mark.parametrize("type", subscriptions.STATUSES)
 def test_every_event_of_a_subscription(paypal: ProviderBench, type: str) -> None:
     event = emitted(paypal, type)
     name = f"subscription_{type.removeprefix('BILLING.SUBSCRIPTION.').replace('.', '_').lower()}"
-    assert event == WebhookEvent("", None, None, side_event=SideEvent(name, event.side_event.data))
+    told = event.subscription
+    assert event == WebhookEvent("", None, None, side_event=SideEvent(name, event.side_event.data), subscription=told)
+    at = instant_of(paypal.event(SUBSCRIPTION)["create_time"])
+    assert told == ProviderSubscription(SUBSCRIPTION, TOLD[type], at, is_first=type.endswith("CREATED"))
     expected = {"reference": SUBSCRIPTION, "status": subscriptions.STATUSES[type]}
     assert {key: event.side_event.data[key] for key in expected} == expected
     assert ("next_retry_at" in event.side_event.data) == ("reason" in event.side_event.data) == type.endswith("FAILED")
+
+
+def told(type: str, resource: Any, **event: Any) -> ProviderSubscription | None:
+    """Return what an event says of a subscription, as it is stored."""
+    sent = {"id": "WH-1", "event_type": type, "create_time": CREATED_AT, "resource": resource} | event
+    read = read_event(json.dumps(stored_fields(sent)))
+    assert read is not None
+    return read.subscription
+
+
+@pytest.mark.parametrize(
+    ("type", "status"),
+    [("ACTIVATED", "APPROVED"), ("UPDATED", "ACTIVE"), ("UPDATED", "SUSPENDED"), ("UPDATED", "EXPIRED")],
+)
+def test_a_subscription_with_failed_payments_is_past_due_while_paypal_calls_it_active(type: str, status: str) -> None:
+    failed = {"failed_payments_count": 1}
+    subscription = {"id": SUBSCRIPTION, "status": status, "billing_info": failed}
+    shown = told(f"BILLING.SUBSCRIPTION.{type}", subscription)
+    without = told(f"BILLING.SUBSCRIPTION.{type}", subscription | {"billing_info": {"failed_payments_count": 0}})
+    assert (shown.status is SubscriptionStatus.PAST_DUE) == (status == "ACTIVE")
+    assert without.status is not SubscriptionStatus.PAST_DUE
+
+
+@pytest.mark.parametrize("word", [None, "INVENTED"])
+def test_an_unknown_status_of_a_subscription_is_logged_and_not_applied(
+    word: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert told("BILLING.SUBSCRIPTION.UPDATED", {"id": SUBSCRIPTION, "status": word}) is None
+    assert f"unknown word of a provider: Subscription.status is {'missing' if word is None else word}" in caplog.text
+
+
+def test_an_event_without_its_time_drives_nothing() -> None:
+    assert told("BILLING.SUBSCRIPTION.UPDATED", {"id": SUBSCRIPTION, "status": "ACTIVE"}, create_time="soon") is None
+
+
+def test_a_sale_of_a_subscription_is_a_hint_that_it_is_paid() -> None:
+    sale = {"id": "80021663DE681814L", "billing_agreement_id": SUBSCRIPTION, "state": "completed"}
+    hint = ProviderSubscription(SUBSCRIPTION, SubscriptionStatus.ACTIVE, instant_of(CREATED_AT), is_hint=True)
+    assert told("PAYMENT.SALE.COMPLETED", sale) == hint
+    assert told("PAYMENT.SALE.PENDING", sale) is None
 
 
 @pytest.mark.parametrize("spelling", ["next_payment_retry_time", "next_payment_retry_date"])
@@ -199,8 +258,10 @@ def test_a_saved_account(paypal: ProviderBench) -> None:
     saved = emitted(paypal, "VAULT.PAYMENT-TOKEN.CREATED", TOKEN, order_id=first.reference)
     data = {"customer": "customer_4029352050"}
     assert saved == WebhookEvent(first.reference, None, None, side_event=SideEvent("payment_method_saved", data))
-    removed = emitted(paypal, "VAULT.PAYMENT-TOKEN.DELETED", TOKEN)
-    assert removed == WebhookEvent("", None, None, side_event=SideEvent("payment_method_removed", data))
+    for type, name in (("DELETION-INITIATED", "payment_method_removal_begun"), ("DELETED", "payment_method_removed")):
+        removed = emitted(paypal, f"VAULT.PAYMENT-TOKEN.{type}", TOKEN)
+        gone = ShownMethod(token_hash(TOKEN), instant_of(paypal.event(TOKEN)["create_time"]), is_detached=True)
+        assert removed == WebhookEvent("", None, None, side_event=SideEvent(name, data), method=gone)
     assert read_side_event("VAULT.PAYMENT-TOKEN.DELETED", {"id": TOKEN}).side_event.data == {}
 
 

@@ -459,7 +459,7 @@ def test_a_reversed_approval_names_its_order() -> None:
         "CUSTOMER.DISPUTE.OTHER",
         "BILLING.PLAN.ACTIVATED",
         "PAYMENT.SALE.OTHER",
-        "VAULT.PAYMENT-TOKEN.DELETION-INITIATED",
+        "VAULT.PAYMENT-TOKEN.OTHER",
         "PAYMENT.PAYOUTSBATCH.SUCCESS",
     ],
 )

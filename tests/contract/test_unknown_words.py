@@ -22,17 +22,19 @@ from .test_gateway_operations import call, charged, operation
 
 # Words that these calls do not read. Those of disputes are below and in tests/integration/test_provider_disputes.py,
 # those of crypto that a person decides in the tests of Commerce's responses, those of a reversal in the tests of
-# Afterpay's operations, and PayPal's verdict on a webhook in those of its client. The others are only shown.
+# Afterpay's operations, PayPal's verdict on a webhook in those of its client, those of mandates and subscriptions in
+# those of their events. The others are only shown.
 ELSEWHERE = {
     "afterpay": {"ReversalRefusal.message", "Dispute.status"},
     "stripe": {
         *("Dispute.status", "Dispute.reason", "WebhookEndpoint.status"),
         *("DisputeWithMoney.status", "DisputeWithMoney.reason"),
+        *("Mandate.status", "Subscription.status"),
     },
     # Refusable: never in a response, only its subclasses.
     "paypal": {
         *("DisputeOutcome.outcome_code", "SignatureVerification.verification_status", "Refusable.status"),
-        *("Dispute.status", "_Outcome.outcome_code", "DisputedCapture.status"),
+        *("Dispute.status", "Subscription.status", "_Outcome.outcome_code", "DisputedCapture.status"),
         *("_MoneyMovement.affected_party", "_MoneyMovement.reason", "_MoneyMovement.type"),
     },
     "coinbase": {"CheckoutHistory.status"},

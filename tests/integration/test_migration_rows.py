@@ -48,11 +48,12 @@ ADDED: dict[str, dict[str, Any]] = {
     "dunning_cases": {"failures": 0, "unsent": 0, "paused_since": None},
     "payments": NOTHING,
     "customers": {"creation_key": None},
+    "subscriptions": dict.fromkeys(("provider", "provider_reference", "provider_told_at")),
 }
 # Derived from the other rows.
 DERIVED, LEFT_TO_A_PERSON = "movements", "attention"
 # Filled by what comes later.
-EMPTY = {"cash_balances", "comparisons", "disputes", "token_owners"}
+EMPTY = {"cash_balances", "comparisons", "disputes", "method_setups", "saved_methods", "token_owners"}
 # Payments whose money does not match, as revision 0002 stores them: the amount is `authorized`, the reason is the
 # failure code.
 MISMATCHES = {
