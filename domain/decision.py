@@ -19,6 +19,7 @@ from domain.backoff import (
 from domain.breaker import BreakerPolicy
 from domain.decline import Decline, DeclineClass
 from domain.dunning.case import SubscriptionStatus
+from domain.dunning.mail import Mail, MailPolicy
 from domain.dunning.policy import DunningPolicy
 from domain.errors import IllegalTransition
 from domain.idempotency_key import KeyState, is_spent, may_be_renewed
@@ -50,6 +51,7 @@ class Policy:
 
     dunning: DunningPolicy = field(default_factory=DunningPolicy)
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
+    mail: MailPolicy = field(default_factory=MailPolicy)
     action_expires_after: timedelta = timedelta(hours=24)
     max_claims: int = 5
 
@@ -168,6 +170,13 @@ class CloseAttention:
     reasons: frozenset[Reason]
 
 
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Write the mail to the payment's customer, unless the payment's case has got it already."""
+
+    mail: Mail
+
+
 Effect = (
     SaveCase
     | MarkSubscription
@@ -178,6 +187,7 @@ Effect = (
     | RecountLoss
     | OpenAttention
     | CloseAttention
+    | Notify
 )
 
 

@@ -38,6 +38,7 @@ from domain.decision import (
 )
 from domain.disputes import decide_dispute, decide_recount, with_loss
 from domain.dunning.decisions import close_case_recovered, close_case_uncollectible
+from domain.dunning.mail_plan import with_mails
 from domain.errors import IllegalTransition
 from domain.idempotency_key import state_after
 from domain.outcome import InDoubt, NotSent, Outcome
@@ -54,7 +55,9 @@ def decide(
     decision = _decide(context, trigger)
     if decision is not None and decision.event is not None:
         target(payment.state, decision.event)
-    return with_loss(context, with_attention(context, decision)) if decision is not None else None
+    if decision is None:
+        return None
+    return with_loss(context, with_attention(context, with_mails(context, trigger, decision)))
 
 
 def _decide(context: DecisionContext, trigger: Trigger) -> Decision | None:

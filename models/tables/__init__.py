@@ -8,12 +8,14 @@ from models.tables.base import metadata
 from models.tables.breakers import breakers
 from models.tables.cash_balances import cash_balances
 from models.tables.comparisons import comparisons
+from models.tables.customers import customers
 from models.tables.disputes import disputes
 from models.tables.dunning_cases import dunning_cases
 from models.tables.events import events
 from models.tables.idempotency_keys import idempotency_keys
 from models.tables.invoices import invoices
 from models.tables.movements import movements
+from models.tables.outbox import outbox
 from models.tables.payments import payments
 from models.tables.provider_customers import provider_customers
 from models.tables.provider_tokens import provider_tokens
@@ -29,6 +31,7 @@ __all__ = [
     "breakers",
     "cash_balances",
     "comparisons",
+    "customers",
     "disputes",
     "dunning_cases",
     "events",
@@ -36,6 +39,7 @@ __all__ = [
     "invoices",
     "metadata",
     "movements",
+    "outbox",
     "payments",
     "provider_customers",
     "provider_tokens",
