@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from enum import StrEnum
 
+from domain.attention import Reason
+
 
 class OutboxState(StrEnum):
     """Where a row of the outbox stands. All but the first are final."""
@@ -28,6 +30,7 @@ class Refusal(StrEnum):
 
     ADDRESS = "address"  # for good: there is no such mailbox
     MESSAGE = "message"  # for good: the server does not take this mail
+    LATER = "later"  # not now: the mailbox is full, or the server wants it later
     SERVER = "server"  # no server, or none that lets us in now
     UNKNOWN = "unknown"  # it was handed over, and no response came
 
@@ -42,8 +45,11 @@ LEASE = timedelta(minutes=2)
 UNCONFIGURED_PAUSE = timedelta(minutes=10)
 # A mail server that is silent once is silent for a while: the second mail would only be a double.
 _UNKNOWN_PAUSE = timedelta(minutes=30)
-_BRAKE_WINDOW = timedelta(hours=1)
+# What the storm brake counts; and how often a mail that it holds back looks whether it may go, however many wait.
+BRAKE_WINDOW = timedelta(hours=1)
+BRAKE_PAUSE = timedelta(minutes=10)
 _LONGEST_PAUSE = timedelta(hours=6)
+_TRIES_OF_AN_OUTAGE = 5
 
 
 def retry_delay(tries: int) -> timedelta:
@@ -66,11 +72,30 @@ def next_try(refusal: Refusal, tries: int) -> timedelta | None:
     return _UNKNOWN_PAUSE if refusal is Refusal.UNKNOWN else retry_delay(tries)
 
 
-def brake_window() -> timedelta:
-    """Return the time within which the storm brake counts."""
-    return _BRAKE_WINDOW
+def asks_because(refusal: Refusal) -> Reason:
+    """Return why a person is asked about a row that is given up: a server that takes nothing is one thing, however many
+    rows wait for it.
+
+    >>> asks_because(Refusal.ADDRESS).value, asks_because(Refusal.SERVER).value
+    ('mail_refused', 'mail_unsent')
+    """
+    return Reason.MAIL_UNSENT if refusal is Refusal.SERVER else Reason.MAIL_REFUSED
 
 
-def is_of_one_row(refusal: Refusal) -> bool:
-    """Tell whether a refusal says something of one row only, and not of the server."""
-    return refusal is not Refusal.SERVER
+def is_long_down(refusal: Refusal, tries: int) -> bool:
+    """Tell whether a server has taken nothing for so long that a person is asked: for about half an hour.
+
+    >>> is_long_down(Refusal.SERVER, 4), is_long_down(Refusal.SERVER, 5)
+    (False, True)
+    """
+    return refusal is Refusal.SERVER and tries >= _TRIES_OF_AN_OUTAGE
+
+
+def unproven(begun: int, refusal: Refusal, *, is_begun: bool) -> int:
+    """Return how many hand-overs of a row have no known outcome, after one that was refused."""
+    return begun - 1 if is_begun and refusal is not Refusal.UNKNOWN else begun
+
+
+def is_bounce(refusal: Refusal) -> bool:
+    """Tell whether a refusal says that there is no such mailbox."""
+    return refusal is Refusal.ADDRESS

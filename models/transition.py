@@ -20,6 +20,7 @@ from domain.decision import (
     Effect,
     GiveUpHold,
     MarkSubscription,
+    Notify,
     OpenAttention,
     RecountLoss,
     SaveCase,
@@ -38,6 +39,7 @@ from models.audit import record_event
 from models.change import Change
 from models.dunning_cases import find_case, save_case
 from models.movements import TAKING, book, other_holder, taken_by
+from models.outbox import write_mail_of_case
 from models.queries import invoice_position
 from models.session import RowVersion
 from models.subscriptions import mark_subscription
@@ -318,6 +320,8 @@ def _carry_out(
             open_entry(change, reason, data=data, detail=detail, adds=adds, **about)
         case CloseAttention(reasons=reasons):
             close_entries_of_payment(change, row.id, reasons)
+        case Notify(mail=mail):
+            return write_mail_of_case(change, row, mail)
     return None
 
 

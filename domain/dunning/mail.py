@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from domain.attention import Reason
 from domain.decline import is_risk
 from domain.dunning.case import CaseState
 from domain.outbox import MOST_BEGUN, MailStatus, OutboxState
@@ -47,6 +48,11 @@ LIFETIME = timedelta(days=3)
 _CHARGE_PAUSE = timedelta(minutes=5)
 # No mail from 21:00 to 08:00 by the customer's clock.
 _MORNING, _NIGHT = 8, 21
+
+
+def is_braked(mail: Mail) -> bool:
+    """Tell whether the storm brake counts a mail: who attacks a checkout causes first failures."""
+    return mail is Mail.FIRST_FAILURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +99,15 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The mail is not sent. `word`: why not."""
+    """The mail is not sent. `word`: why not. `asks`: why a person is asked about it; None where that is right."""
 
-    state: OutboxState
     word: str
+    asks: Reason | None = None
+
+    @property
+    def state(self) -> OutboxState:
+        """How its row ends."""
+        return OutboxState.SUPPRESSED if self.asks is None else OutboxState.FAILED
 
 
 def why_not_sent(waiting: Waiting, debt: Debt | None) -> Wait | Stop | None:
@@ -118,29 +129,29 @@ def why_not_sent(waiting: Waiting, debt: Debt | None) -> Wait | Stop | None:
 
 def _untrue(mail: Mail, debt: Debt) -> Stop | None:
     if debt.failure_code is not None and is_risk(debt.failure_code):
-        return Stop(OutboxState.SUPPRESSED, "risk")
+        return Stop("risk")
     is_paid = debt.state in COLLECTED
     if debt.case not in _TRUE_IN[mail] or (mail in DEMANDS and is_paid):
-        return Stop(OutboxState.SUPPRESSED, "no_longer_true")
+        return Stop("no_longer_true")
     if mail is Mail.RECOVERED and not debt.is_told:
         # A failure that the customer never heard of needs no all-clear.
-        return Stop(OutboxState.SUPPRESSED, "never_told")
+        return Stop("never_told")
     return None
 
 
 def _undeliverable(waiting: Waiting) -> Stop | None:
     if waiting.status is None:
-        return Stop(OutboxState.SUPPRESSED, "no_address")
+        return Stop("no_address")
     if waiting.status is not MailStatus.OK:
-        return Stop(OutboxState.SUPPRESSED, waiting.status.value)
+        return Stop(waiting.status.value)
     return None
 
 
 def _too_late(waiting: Waiting) -> Stop | None:
     if waiting.begun >= MOST_BEGUN:
-        return Stop(OutboxState.FAILED, "outcome_unknown")
+        return Stop("outcome_unknown", Reason.MAIL_REFUSED)
     if waiting.local_now - waiting.since >= LIFETIME:
-        return Stop(OutboxState.FAILED, "too_old")
+        return Stop("too_old", Reason.MAIL_UNSENT)
     return None
 
 
