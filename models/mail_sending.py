@@ -104,13 +104,14 @@ def claim_mail(change: Change, row_id: str, *, missing: tuple[str, ...] = ()) ->
     locked = _lock(change, row_id)
     if locked is None or not is_due(locked.row.due_at, locked.row.published_at, change.now):
         return None
-    obstacle = _obstacle(change, locked)
+    begun = locked.row.begun
+    obstacle = _obstacle(change, locked, begun)
     if obstacle is None and missing:
         _note_missing(change, missing)
         obstacle = Wait(change.now + UNCONFIGURED_PAUSE, "not_configured")
     obstacle = obstacle or _brake(change, locked.row)
     if obstacle is not None:
-        _keep_back(change, locked, obstacle)
+        _keep_back(change, locked, obstacle, begun)
         return None
     return _letter(change, locked, take_row(change, locked.row))
 
@@ -134,9 +135,9 @@ def hand_over(change: Change, letter: Letter, delivery: Delivery) -> bool:
     # Accepted already: the transaction is repeated, because the database was lost before its commit.
     if not delivery.is_accepted:
         begun = locked.row.begun - 1
-        obstacle = _obstacle(change, locked, begun=begun)
+        obstacle = _obstacle(change, locked, begun)
         if obstacle is not None:
-            _keep_back(change, locked, obstacle, begun=begun)
+            _keep_back(change, locked, obstacle, begun)
             return False
         delivery.hand_over()
     close_sent(change, locked.row)
@@ -154,19 +155,19 @@ def record_refusal(change: Change, letter: Letter, refusal: Refusal, word: str, 
         open_entry(change, Reason.MAIL_UNSENT, provider=MAIL_SERVER, data={"error": word})
     delay = next_try(refusal, tries)
     if delay is not None:
-        postpone_row(change, locked.row, change.now + delay, word, tries=tries, begun=begun)
+        postpone_row(change, locked.row, change.now + delay, word, begun, tries)
         return
     if is_bounce(refusal):
         write_status(change, letter.user_id, letter.application, MailStatus.BOUNCED)
-    _stop(change, locked, Stop(word, asks_because(refusal)))
+    _stop(change, locked, Stop(word, asks_because(refusal)), begun)
 
 
-def _obstacle(change: Change, locked: _Locked, begun: int | None = None) -> Wait | Stop | None:
+def _obstacle(change: Change, locked: _Locked, begun: int) -> Wait | Stop | None:
     row, customer = locked.row, locked.customer
     waiting = Waiting(
         mail=Mail(row.kind),
         since=row.waiting_since,
-        begun=row.begun if begun is None else begun,
+        begun=begun,
         status=MailStatus(customer.mail_status) if customer is not None and customer.email is not None else None,
         local_now=change.now.astimezone(_zone(change, customer)),
     )
@@ -202,19 +203,18 @@ def _brake(change: Change, row: Row[Any]) -> Wait | None:
     return Wait(max(first + BRAKE_WINDOW, change.now + BRAKE_PAUSE), "held_back")
 
 
-def _keep_back(change: Change, locked: _Locked, obstacle: Wait | Stop, begun: int | None = None) -> None:
+def _keep_back(change: Change, locked: _Locked, obstacle: Wait | Stop, begun: int) -> None:
     match obstacle:
         case Wait(until=until, word=word):
-            more = {} if begun is None else {"begun": begun}
-            postpone_row(change, locked.row, until, word, **more)
+            postpone_row(change, locked.row, until, word, begun)
         case Stop():
-            _stop(change, locked, obstacle)
+            _stop(change, locked, obstacle, begun)
 
 
-def _stop(change: Change, locked: _Locked, stop: Stop) -> None:
+def _stop(change: Change, locked: _Locked, stop: Stop, begun: int) -> None:
     """End a row that was not sent, and ask a person where that is not right."""
     row = locked.row
-    end_row(change, row, stop.state, stop.word)
+    end_row(change, row, stop.state, stop.word, begun)
     if stop.asks is None:
         return
     detail = {"row": row.id, "mail": row.kind, "error": stop.word}

@@ -94,9 +94,9 @@ def note_begun(change: Change, row: Row[Any], message_id: str) -> None:
     _write(change.connection, row, begun=row.begun + 1, message_id=message_id)
 
 
-def end_row(change: Change, row: Row[Any], state: OutboxState, word: str | None = None) -> None:
-    """End a locked row. `word`: why it was not sent."""
-    _write(change.connection, row, state=state, last_error=word, due_at=None, failures=0)
+def end_row(change: Change, row: Row[Any], state: OutboxState, word: str, begun: int) -> None:
+    """End a locked row that was not sent. `word`: why not. `begun`: how many hand-overs have no known outcome."""
+    _write(change.connection, row, state=state, last_error=word, begun=begun, due_at=None, failures=0)
 
 
 def close_sent(change: Change, row: Row[Any]) -> None:
@@ -104,9 +104,12 @@ def close_sent(change: Change, row: Row[Any]) -> None:
     _write(change.connection, row, state=OutboxState.SENT, last_error=None, due_at=None, failures=0, sent_at=change.now)
 
 
-def postpone_row(change: Change, row: Row[Any], due_at: datetime, word: str, **more: int) -> None:
-    """Move the due date of a locked row. `word`: what it waits for. `more`: columns `tries` and `begun`."""
-    _write(change.connection, row, due_at=due_at, last_error=word, claimed_at=None, **more)
+def postpone_row(
+    change: Change, row: Row[Any], due_at: datetime, word: str, begun: int, tries: int | None = None
+) -> None:
+    """Move the due date of a locked row. `word`: what it waits for. `begun`: see `end_row`."""
+    counts = {"begun": begun, "tries": row.tries if tries is None else tries}
+    _write(change.connection, row, due_at=due_at, last_error=word, claimed_at=None, **counts)
 
 
 def count_row_failure(connection: Connection, row: Row[Any], failures: int, due_at: datetime) -> None:
