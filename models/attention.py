@@ -20,6 +20,8 @@ from models.tables.base import new_id
 
 _log = logging.getLogger(__name__)
 
+# The mail server stands on the list where a provider does.
+MAIL_SERVER = "mail"
 # What ended an entry that no person decided on: what it was about has come to its end.
 _ENDED = "ended"
 _is_open = attention.c.closed_at.is_(None)

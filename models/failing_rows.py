@@ -12,11 +12,10 @@ from domain.claiming import is_being_sent
 from domain.decision import LEASE
 from models import transition
 from models.attempts import count_attempt_failure, postpone
-from models.attention import close_entry, find_open_entry, open_entry
+from models.attention import MAIL_SERVER, close_entry, find_open_entry, open_entry
 from models.cash_balances import count_balance_failure, lock_balance, read_again
 from models.change import Change
 from models.dunning_cases import count_case_failure, find_case_row, postpone_case
-from models.mail_sending import MAIL_SERVER
 from models.outbox import count_row_failure, find_row, lock_waiting, run_row_again
 from models.task_messages import (
     CAPTURE_VOID_REFUND,

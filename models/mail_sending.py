@@ -29,7 +29,7 @@ from domain.outbox import (
 )
 from domain.payment import State
 from models import transition
-from models.attention import close_entries_of_payment, close_entries_of_provider, open_entry
+from models.attention import MAIL_SERVER, close_entries_of_payment, close_entries_of_provider, open_entry
 from models.change import Change
 from models.customers import find_customer, write_status
 from models.dunning_cases import find_case_row
@@ -47,9 +47,6 @@ from models.outbox import (
 from models.session import lock_name
 from models.tables import payments
 from models.task_messages import is_due
-
-# The mail server stands on the attention list where a provider does.
-MAIL_SERVER = "mail"
 
 
 class Letter(NamedTuple):

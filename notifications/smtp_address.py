@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from email.headerregistry import Address
-from email.utils import parseaddr
+from email.utils import getaddresses
 from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 
@@ -68,7 +68,8 @@ def read_sender(text: str) -> Address:
     >>> str(read_sender("The Shop <billing@example.com>"))
     'The Shop <billing@example.com>'
     """
-    name, address = parseaddr(text) if is_one_line(text) else ("", "")
-    if not is_address(address) or (name and not is_one_line(name)):
+    found = getaddresses([text]) if is_one_line(text) else []
+    name, address = found[0] if len(found) == 1 else ("", "")
+    if not is_address(address):
         raise ValueError("must be an address such as Shop <billing@example.com>")
     return Address(display_name=name, addr_spec=address)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
+import tasks.notify
+from models.ends import rows_without_end
+from models.session import read
 from models.tables import attention, outbox
 from sandbox.mail_pages import part_of
 from sandbox.mail_server import HANG_UP
@@ -354,6 +358,49 @@ def test_a_storm_of_failures_is_held_back(postgres_url: str, monkeypatch: pytest
         for _ in range(3):
             system.wait(minutes=11)
         assert len(system.mails) == 6
+
+
+# --- bugs of ours ---
+
+
+class Poison(Exception):
+    """A bug of ours."""
+
+
+def test_a_mail_that_cannot_be_composed_stops_no_other_and_ends_on_the_list(
+    system: MailSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = system.fail_without_mail(SOFT, SOFT, invoice="inv-bad", subscription_id="bad")
+    system.fail_without_mail(SOFT, SOFT, invoice="inv-good", subscription_id="good")
+    genuine = tasks.notify._variables
+
+    def poisoned(service: Any, letter: Any) -> Any:
+        if letter.payment_id == bad:
+            raise Poison
+        return genuine(service, letter)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tasks.notify._variables", poisoned)
+        for _ in range(12):
+            work(system)
+        assert len(system.mails) == 1
+        [entry] = system.rows(attention)
+        assert (entry.reason, entry.payment_id) == ("failing_row", bad)
+        assert 5 <= system.outbox(outbox.c.payment_id == bad)[0].failures < 12
+    for _ in range(6):
+        work(system)
+    assert len(system.mails) == 2
+    assert system.rows(attention)[0].closed_at is not None
+    assert read(system.engine, rows_without_end) == []
+
+
+def work(system: MailSystem) -> None:
+    """Let a minute pass, and beat and workers do what has become due."""
+    system.move_clock(minutes=1)
+    system.sweep()
+    while system.messages:
+        with suppress(Poison):
+            system.run(*system.messages.pop(0))
 
 
 # --- personal data ---

@@ -52,7 +52,7 @@ ADDED: dict[str, dict[str, Any]] = {
 # Derived from the other rows.
 DERIVED, LEFT_TO_A_PERSON = "movements", "attention"
 # Filled by what comes later.
-EMPTY = {"cash_balances", "comparisons", "disputes", "token_owners"}
+EMPTY = {"cash_balances", "comparisons", "customers", "disputes", "outbox", "token_owners"}
 # Payments whose money does not match, as revision 0002 stores them: the amount is `authorized`, the reason is the
 # failure code.
 MISMATCHES = {
