@@ -104,7 +104,7 @@ def claim_mail(change: Change, row_id: str, *, missing: tuple[str, ...] = ()) ->
     begun = locked.row.begun
     obstacle = _obstacle(change, locked, begun)
     if obstacle is None and missing:
-        _note_missing(change, missing)
+        note_missing(change, missing)
         obstacle = Wait(change.now + UNCONFIGURED_PAUSE, "not_configured")
     obstacle = obstacle or _brake(change, locked.row)
     if obstacle is not None:
@@ -222,7 +222,8 @@ def _stop(change: Change, locked: _Locked, stop: Stop, begun: int) -> None:
     transition.touch(change, row.payment_id)
 
 
-def _note_missing(change: Change, missing: tuple[str, ...]) -> None:
+def note_missing(change: Change, missing: tuple[str, ...]) -> None:
+    """Ask a person for the settings without which no mail is sent."""
     open_entry(change, Reason.MAIL_UNSENT, provider=MAIL_SERVER, data={"missing": ", ".join(missing)})
 
 

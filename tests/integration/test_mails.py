@@ -16,6 +16,7 @@ from models.tables import attention, outbox
 from sandbox.mail_pages import part_of
 from sandbox.mail_server import HANG_UP
 from tests.mailing import EMAIL, LINK, MailSystem, mailing
+from worker.start import say_what_is_missing
 
 pytestmark = pytest.mark.postgres
 SOFT = "insufficient_funds"
@@ -218,6 +219,16 @@ def test_mail_without_its_settings_waits_with_an_end_and_says_so(system: MailSys
     for _ in range(4):
         system.wait(days=1)
     assert system.mail_of("first_failure").state in ("failed", "suppressed")
+
+
+def test_a_worker_says_at_start_what_is_missing_for_mail(system: MailSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    say_what_is_missing()
+    assert system.rows(attention) == []
+    system.change_runtime(mail=None, missing_for_mail=("MAIL_FROM",))
+    for _ in range(2):
+        say_what_is_missing()
+    [entry] = system.rows(attention)
+    assert (entry.reason, entry.provider, entry.data["missing"]) == ("mail_unsent", "mail", "MAIL_FROM")
 
 
 # --- never after success, and once ---
