@@ -33,6 +33,18 @@ def write_mail_of_case(change: Change, payment: Row[Any], mail: Mail) -> TaskMes
     return write_row(change, mail, key, payment.application, payment.user_id, payment_id=payment.id)
 
 
+def write_card_reminder(
+    change: Change, application: str, user_id: str, reference: str, *, expires: str, days: int, card: str | None = None
+) -> TaskMessage | None:
+    """Remind a customer that a stored card expires, once for each card, end and number of `days` before it.
+
+    `reference`: the provider's id of the card. `expires`: as a customer reads it, such as 03/2026. `card`: what tells
+    it from others, such as •••• 4242."""
+    kind = Mail.CARD_EXPIRES_SOON
+    key = f"{MAIL}:{application}:{reference}:{expires}:{days}:{kind}"
+    return write_row(change, kind, key, application, user_id, data={"expires": expires, "days": days, "card": card})
+
+
 def write_row(
     change: Change,
     kind: str,

@@ -11,6 +11,7 @@ import pytest
 
 import tasks.notify
 from models.ends import rows_without_end
+from models.outbox import write_card_reminder
 from models.session import read
 from models.tables import attention, outbox
 from sandbox.mail_pages import part_of
@@ -164,6 +165,33 @@ def test_a_person_has_a_refused_mail_sent_again(system: MailSystem) -> None:
     for _ in range(24):
         system.wait(hours=1)
     assert [str(mail["To"]) for mail in system.mails] == ["ada@example.org"]
+    [entry] = system.rows(attention)
+    assert entry.closed_at is not None
+
+
+def test_a_card_that_expires_is_told_once_and_can_be_unsubscribed_from(system: MailSystem) -> None:
+    about: dict[str, Any] = {"expires": "03/2027", "card": "•••• 4242"}
+    for days in (30, 30, 14):
+        message = system.runtime.change("test", write_card_reminder, "shop", "user-1", "pm_1", days=days, **about)
+        if message is not None:
+            system.run(*message)
+    assert [str(mail["Subject"]) for mail in system.mails] == ["Your card expires soon"] * 2
+    for mail in system.mails:
+        assert str(mail["List-Unsubscribe"]) == "<mailto:billing@shop.example?subject=unsubscribe>"
+        assert "•••• 4242" in part_of(mail, "plain")
+
+
+def test_a_refused_reminder_is_about_no_payment(system: MailSystem) -> None:
+    system.mailbox.order("accept", "554 5.6.0 not this")
+    message = system.runtime.change("test", write_card_reminder, "shop", "user-1", "pm_1", expires="03/2027", days=3)
+    assert message is not None
+    system.run(*message)
+    [entry] = system.rows(attention)
+    assert (entry.reason, entry.provider) == ("mail_refused", "mail")
+    again = {"action": "look_again", "note": "mended"}
+    system.request(f"/admin/attention/{entry.id}/resolve", again, caller="operator", Idempotency_Key="again")
+    system.run_until_idle()
+    assert len(system.mails) == 1
     [entry] = system.rows(attention)
     assert entry.closed_at is not None
 
