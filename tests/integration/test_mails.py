@@ -117,6 +117,15 @@ def test_a_payment_without_a_subscription_gets_no_mail(system: MailSystem) -> No
     assert system.outbox() == []
 
 
+def test_the_same_on_sqlite(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with mailing(sqlite_url, monkeypatch) as system:
+        system.fail(SOFT, SOFT, "success")
+        system.wait(days=3, minutes=1)
+        system.wait(days=4, minutes=1)
+        assert system.kinds() == ["first_failure", "mid_dunning", "recovered"]
+        assert len(system.mails) == 3
+
+
 # --- who gets none ---
 
 
@@ -262,7 +271,7 @@ def test_a_worker_says_at_start_what_is_missing_for_mail(system: MailSystem, mon
 # --- never after success, and once ---
 
 
-@pytest.mark.parametrize("step", ["connect", "mail", "rcpt"])
+@pytest.mark.parametrize("step", ["connect", "mail", "rcpt", "data"])
 def test_no_mail_after_success(system: MailSystem, step: str) -> None:
     """The customer pays while the mail is being sent."""
     payment_id = system.fail_without_mail(SOFT)
