@@ -212,6 +212,8 @@ def _stop(change: Change, locked: _Locked, stop: Stop, begun: int) -> None:
     """End a row that was not sent, and ask a person where that is not right."""
     row = locked.row
     end_row(change, row, stop.state, stop.word, begun)
+    if row.failures and locked.payment is not None:
+        close_entries_of_payment(change, locked.payment.id, (Reason.FAILING_ROW,))
     if stop.asks is None:
         return
     detail = {"row": row.id, "mail": row.kind, "error": stop.word}

@@ -141,7 +141,9 @@ class _Session(socketserver.StreamRequestHandler):
 
     def _take_mail(self) -> None:
         lines: list[bytes] = []
-        while (line := self.rfile.readline(_MOST_BYTES)) and line != b".\r\n":
+        while (line := self.rfile.readline(_MOST_BYTES)) != b".\r\n":
+            if not line:
+                raise _HungUp  # a mail without its last line is none
             lines.append(line[1:] if line.startswith(b"..") else line)
         response = self._mailbox.response("accept")
         if response == HANG_UP or response.startswith("2"):

@@ -159,6 +159,16 @@ def test_a_mailbox_that_does_not_exist_counts_as_a_bounce(system: MailSystem) ->
     assert system.mail_of("mid_dunning").last_error == "bounced"
 
 
+def test_what_a_refused_mail_is_about_ends_with_its_case(system: MailSystem) -> None:
+    system.mailbox.order("rcpt", "550 5.1.1 no such mailbox")
+    system.fail(SOFT, "success")
+    [entry] = system.rows(attention)
+    assert entry.closed_at is None
+    system.wait(days=3, minutes=1)
+    [entry] = system.rows(attention)
+    assert (entry.closed_at is not None, entry.resolution) == (True, "ended")
+
+
 def test_a_person_has_a_refused_mail_sent_again(system: MailSystem) -> None:
     system.mailbox.order("rcpt", "550 5.1.1 no such mailbox")
     system.fail()

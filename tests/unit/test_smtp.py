@@ -57,6 +57,13 @@ def test_a_mail_arrives_once_as_it_was_written(server: MailServer) -> None:
     assert message().as_bytes().isascii()
 
 
+def test_a_mail_that_is_offered_and_not_handed_over_is_none(server: MailServer) -> None:
+    with Mailer(read_smtp_url(server.url), SENDER).offering(message()):
+        pass
+    send(server)
+    assert len(server.mailbox.mails) == 1
+
+
 def test_a_reminder_can_be_unsubscribed_from(server: MailServer) -> None:
     send(server, is_reminder=True)
     assert server.mailbox.mails[0]["List-Unsubscribe"] == "<mailto:billing@shop.example?subject=unsubscribe>"
