@@ -13,7 +13,7 @@ import pytest
 from domain.commands import CancelRequested, DisputeSeen, GraceEnded, InvoicePaidOtherwise, RetryDue
 from domain.decision import Notify, Policy
 from domain.decline import Decline, DeclineClass
-from domain.dunning.case import CaseState
+from domain.dunning.case import OPEN_CASES, CaseState
 from domain.dunning.mail import (
     DEMANDS,
     Debt,
@@ -114,13 +114,19 @@ def test_a_returned_debit_is_told_and_a_dispute_is_not(is_return: bool, reason: 
 def test_no_demand_is_ever_sent_where_money_has_come() -> None:
     told = [Debt(state, case, None, is_told) for state, case, is_told in product(State, CaseState, (False, True))]
     sent = {
-        (mail, debt.state)
+        (mail, debt.state, debt.case)
         for mail, debt in product(Mail, told)
         if mail is not Mail.CARD_EXPIRES_SOON and why_not_sent(replace(SENDABLE, mail=mail), debt) is None
     }
-    assert {state for mail, state in sent if mail in DEMANDS} == IN_DUNNING
-    assert not {state for mail, state in sent if mail in DEMANDS} & COLLECTED
-    assert {mail for mail, _ in sent} == set(Mail) - {Mail.CARD_EXPIRES_SOON}
+    assert {state for mail, state, _ in sent if mail in DEMANDS} == IN_DUNNING
+    assert {case for mail, _, case in sent if mail in DEMANDS} == OPEN_CASES
+    assert {mail for mail, _, _ in sent} == set(Mail) - {Mail.CARD_EXPIRES_SOON}
+
+
+def test_a_demand_about_a_paid_debt_ends_at_once() -> None:
+    paid = [Debt(state, case, None, is_told=True) for state, case in product(sorted(COLLECTED), CaseState)]
+    found = {why_not_sent(replace(SENDABLE, mail=mail), debt) for mail, debt in product(sorted(DEMANDS), paid)}
+    assert found == {Stop("no_longer_true")}
 
 
 @pytest.mark.parametrize(
