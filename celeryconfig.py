@@ -15,8 +15,7 @@ broker_connection_max_retries = None
 broker_channel_error_retry = True
 broker_heartbeat = 30
 
-# Nothing sends mail yet. Workers already listen on its queue, so that no deployment has to change for it.
-_QUEUES = (*dict.fromkeys(QUEUE_OF_TASK.values()), "mail")
+_QUEUES = tuple(dict.fromkeys(QUEUE_OF_TASK.values()))
 # Quorum queues survive the loss of a broker node. The delivery limit stops a message that crashes every worker.
 _QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 50}
 task_queues = tuple(

@@ -33,6 +33,9 @@ class Reason(StrEnum):
     UNMATCHED_RECEIPT = "unmatched_receipt"  # a customer's money fits no payment
     RETRY_UNSENT = "retry_unsent"  # for more than a day no issuer could be asked to pay a subscription
     OPERATION_UNSENT = "operation_unsent"  # for more than an hour a provider is down that is to capture, void or refund
+    MAIL_REFUSED = "mail_refused"  # a mail to a customer is given up
+    MAIL_UNSENT = "mail_unsent"  # no mail is sent: a setting is missing, or the mail server takes none
+    MAIL_HELD_BACK = "mail_held_back"  # the storm brake: too many first mails within an hour
     FAILING_ROW = "failing_row"  # a bug of our own stops a task again and again
 
 
@@ -68,6 +71,9 @@ ACTIONS: dict[Reason, tuple[Action, ...]] = {
     Reason.UNMATCHED_RECEIPT: (Action.GIVE_BACK, Action.CLOSE),
     Reason.RETRY_UNSENT: (Action.CLOSE,),
     Reason.OPERATION_UNSENT: (Action.LOOK_AGAIN, Action.CLOSE),
+    Reason.MAIL_REFUSED: (Action.LOOK_AGAIN, Action.CLOSE),
+    Reason.MAIL_UNSENT: (Action.LOOK_AGAIN, Action.CLOSE),
+    Reason.MAIL_HELD_BACK: (Action.CLOSE,),
     Reason.FAILING_ROW: (Action.LOOK_AGAIN, Action.CLOSE),
 }
 # An entry with one of these reasons may be closed although money is left to move: a person gives it back elsewhere.

@@ -11,7 +11,7 @@ from domain.backoff import LONGEST_OUTAGE, NOT_SENT_TRIES
 from domain.booking import OTHER_AMOUNT
 from domain.capture_void_refund import ALREADY_CAPTURED
 from domain.decision import CloseAttention, Decision, DecisionContext, OpenAttention, SaveCase
-from domain.dunning.case import MOST_UNSENT
+from domain.dunning.case import MOST_UNSENT, OPEN_CASES
 from domain.movement import MovementKind, amounts_after
 from domain.payment import (
     COLLECTED,
@@ -132,6 +132,8 @@ def _ended(context: DecisionContext, decision: Decision) -> Iterator[Reason]:
         yield Reason.FAILING_ROW
         if not case.unsent:
             yield Reason.RETRY_UNSENT
+        if case.state not in OPEN_CASES:
+            yield Reason.MAIL_REFUSED
     if context.given_attempt is not None and "status" in decision.attempt:
         yield from _ended_with_attempt(context.given_attempt, decision.attempt["status"])
 

@@ -19,6 +19,7 @@ from domain.backoff import (
 from domain.breaker import BreakerPolicy
 from domain.decline import Decline, DeclineClass
 from domain.dunning.case import SubscriptionStatus
+from domain.dunning.mail import Mail, MailPolicy
 from domain.dunning.policy import DunningPolicy
 from domain.dunning.schedule import EVERY_DAY, Calendar
 from domain.dunning.segments import Segment
@@ -60,6 +61,7 @@ class Policy:
     zone: tzinfo = UTC
     is_dunning_enabled: bool = True
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
+    mail: MailPolicy = field(default_factory=MailPolicy)
     action_expires_after: timedelta = timedelta(hours=24)
     max_claims: int = 5
 
@@ -190,6 +192,13 @@ class ReduceAttention:
     reference: str
 
 
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Write the mail to the payment's customer, unless the payment's case has got it already."""
+
+    mail: Mail
+
+
 Effect = (
     SaveCase
     | MarkSubscription
@@ -201,6 +210,7 @@ Effect = (
     | OpenAttention
     | CloseAttention
     | ReduceAttention
+    | Notify
 )
 
 

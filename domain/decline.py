@@ -100,6 +100,9 @@ _CLASSES: dict[DeclineClass, frozenset[str]] = {
 }
 _CLASS_OF = {code: decline_class for decline_class, codes in _CLASSES.items() for code in codes}
 
+# The issuer or the provider suspects fraud: whoever holds the card is not reminded of anything.
+_RISK = frozenset({"fraudulent", "highest_risk_level", "merchant_blacklist", "security_violation"})
+
 # Mastercard merchant advice codes that forbid or condition a retry (acquirers' notices, read 2026-11-23).
 _NETWORK_ADVICE = {
     "01": DeclineClass.NEEDS_CUSTOMER,
@@ -136,3 +139,12 @@ def classify(
         _NETWORK_ADVICE.get(network_advice_code or ""),
     )
     return max((known for known in found if known), key=_SEVERITY.index, default=DeclineClass.SOFT)
+
+
+def is_risk(code: str) -> bool:
+    """Tell whether a decline was about fraud, so that its customer gets no mail.
+
+    >>> is_risk("fraudulent"), is_risk("lost_card")
+    (True, False)
+    """
+    return code in _RISK

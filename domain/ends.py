@@ -11,6 +11,7 @@ from domain.attention import HELD, HELD_WEBHOOKS
 from domain.cash_balance import BalanceStatus
 from domain.disputes import DisputeStatus
 from domain.dunning.case import OPEN_CASES, CaseState
+from domain.outbox import OutboxState
 from domain.payment import FINAL, FINISHED, IN_DUNNING, LIVE, UNFINISHED, AttemptStatus, State
 from domain.webhook_status import WebhookStatus
 
@@ -46,6 +47,11 @@ ENDS_OF_WEBHOOKS: dict[WebhookStatus, End] = {
 ENDS_OF_DISPUTES: dict[DisputeStatus, End] = {
     **dict.fromkeys((DisputeStatus.WON, DisputeStatus.LOST, DisputeStatus.CLOSED), End.NOTHING),
     DisputeStatus.OPEN: End.PERSON,
+}
+ENDS_OF_OUTBOX: dict[OutboxState, End] = {
+    **dict.fromkeys((OutboxState.SENT, OutboxState.SUPPRESSED), End.NOTHING),
+    OutboxState.WAITING: End.DUE_DATE,
+    OutboxState.FAILED: End.PERSON,
 }
 ENDS_OF_BALANCES: dict[BalanceStatus, End] = {
     BalanceStatus.EMPTY: End.NOTHING,

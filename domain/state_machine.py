@@ -38,6 +38,7 @@ from domain.decision import (
 )
 from domain.disputes import decide_dispute, decide_recount, with_loss
 from domain.dunning.decisions import close_case_recovered, close_case_uncollectible
+from domain.dunning.mail_plan import with_mails
 from domain.errors import IllegalTransition
 from domain.idempotency_key import state_after
 from domain.invoice import with_invoice
@@ -57,7 +58,8 @@ def decide(
         target(payment.state, decision.event)
     if decision is None:
         return None
-    return with_invoice(context, with_loss(context, with_attention(context, decision)))
+    listed = with_attention(context, with_mails(context, trigger, decision))
+    return with_invoice(context, with_loss(context, listed))
 
 
 def _decide(context: DecisionContext, trigger: Trigger) -> Decision | None:

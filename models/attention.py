@@ -20,6 +20,8 @@ from models.tables.base import new_id
 
 _log = logging.getLogger(__name__)
 
+# The mail server stands on the list where a provider does.
+MAIL_SERVER = "mail"
 # What ended an entry that no person decided on: what it was about has come to its end.
 _ENDED = "ended"
 _is_open = attention.c.closed_at.is_(None)
@@ -106,9 +108,9 @@ def close_entries_of_webhook(change: Change, webhook_event_id: str) -> None:
     _close(change, attention.c.webhook_event_id == webhook_event_id)
 
 
-def close_entries_of_provider(change: Change, provider: str) -> None:
-    """Close the open entries of a provider that accepts our credentials again."""
-    _close(change, attention.c.provider == provider)
+def close_entries_of_provider(change: Change, provider: str, reasons: Iterable[Reason]) -> None:
+    """Close the open entries of a provider with these reasons: what they were about has come to its end."""
+    _close(change, (attention.c.provider == provider) & attention.c.reason.in_(sorted(reasons)))
 
 
 def close_entries_of_balance(change: Change, cash_balance_id: str, reason: Reason) -> None:

@@ -36,6 +36,7 @@ from models.disputes import reopen_charge, take_back_reopening
 from models.failing_rows import run_again
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key, store_response
 from models.operations import Messages, carry_out_refund, carry_out_review
+from models.outbox import send_again
 from models.queries import find_entry, invoice_position, show_entry
 from models.request_bodies import RefundPayment, ResolveEntry, ReviewPayment
 from models.tables import attempts, movements
@@ -184,6 +185,8 @@ def _look_again(change: Change, entry: _Entry) -> Messages:
             return tuple(bring_forward(change, attempts.c.provider == entry.row.provider))
         case Reason.OPERATION_UNSENT:
             return tuple(bring_forward(change, _is_unsent(entry.about.id)))
+        case Reason.MAIL_REFUSED | Reason.MAIL_UNSENT:
+            return send_again(change, entry.row.payment_id)
         case Reason.VOID_REFUSED:
             return _repeat(change, entry.about, Verb.VOID)
         case Reason.CAPTURE_REFUSED:

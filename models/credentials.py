@@ -14,7 +14,7 @@ def note_credentials(change: Change, provider: str, *, refusal: int | None) -> N
     """Put the provider on the list if it refused our credentials, with the status of its response; take it off if it
     accepted them."""
     if refusal is None:
-        close_entries_of_provider(change, provider)
+        close_entries_of_provider(change, provider, (Reason.CREDENTIALS_REFUSED,))
     else:
         open_entry(change, Reason.CREDENTIALS_REFUSED, provider=provider, data={"status": refusal})
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Table, or_, select, update
 
-from models.tables import attempts, cash_balances, dunning_cases, webhook_events
-from models.task_messages import CASH_BALANCE, DUNNING, WEBHOOK, TaskMessage, message_for_attempt
+from models.tables import attempts, cash_balances, dunning_cases, outbox, webhook_events
+from models.task_messages import CASH_BALANCE, DUNNING, NOTIFY, WEBHOOK, TaskMessage, message_for_attempt
 
 # A new row is published right after its commit; the sweep publishes it if it is still due this much later.
 SWEEP_AFTER = timedelta(seconds=4)
@@ -43,12 +43,18 @@ def _balance_message(balance_id: str) -> TaskMessage:
     return TaskMessage(CASH_BALANCE, balance_id)
 
 
+def _outbox_message(row_id: str) -> TaskMessage:
+    return TaskMessage(NOTIFY, row_id)
+
+
 DUE_ROWS = (
     # Charges may queue for a while when many arrive at once; publishing them more often would only grow the queue.
     DueRows(attempts, (attempts.c.id, attempts.c.verb, attempts.c.status), message_for_attempt, timedelta(seconds=30)),
     DueRows(webhook_events, (webhook_events.c.id,), _webhook_message, timedelta(seconds=10)),
     DueRows(dunning_cases, (dunning_cases.c.payment_id,), _dunning_message, timedelta(seconds=10)),
     DueRows(cash_balances, (cash_balances.c.id,), _balance_message, timedelta(seconds=10)),
+    # Many mails may queue for a mail server that takes one at a time.
+    DueRows(outbox, (outbox.c.id,), _outbox_message, timedelta(seconds=30)),
 )
 
 

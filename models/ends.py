@@ -15,11 +15,13 @@ from domain.ends import (
     ENDS_OF_BALANCES,
     ENDS_OF_CASES,
     ENDS_OF_DISPUTES,
+    ENDS_OF_OUTBOX,
     ENDS_OF_PAYMENTS,
     ENDS_OF_WEBHOOKS,
     End,
 )
-from models.tables import attempts, attention, cash_balances, disputes, dunning_cases, payments, webhook_events
+from models.attention import MAIL_SERVER
+from models.tables import attempts, attention, cash_balances, disputes, dunning_cases, outbox, payments, webhook_events
 
 
 class Endless(NamedTuple):
@@ -76,6 +78,11 @@ _was_dispute_on_list = exists().where(
 _was_balance_on_list = exists().where(
     attention.c.cash_balance_id == cash_balances.c.id, attention.c.reason == Reason.UNMATCHED_RECEIPT
 )
+# What a server that takes nothing has kept back is one entry, however many rows.
+_was_mail_on_list = exists().where(
+    or_(attention.c.payment_id == outbox.c.payment_id, attention.c.provider == MAIL_SERVER),
+    attention.c.reason.in_(sorted((Reason.MAIL_REFUSED, Reason.MAIL_UNSENT))),
+)
 _balance_status = case(
     (cash_balances.c.return_amount.is_not(None), BalanceStatus.RETURNING),
     (cash_balances.c.available != 0, BalanceStatus.HELD),
@@ -123,5 +130,12 @@ _ENDLESS = {
         ENDS_OF_BALANCES,
         has_due_date=cash_balances.c.due_at.is_not(None),
         has_entry=_was_balance_on_list,
+    ),
+    "outbox": _endless(
+        outbox.c.id,
+        outbox.c.state,
+        ENDS_OF_OUTBOX,
+        has_due_date=outbox.c.due_at.is_not(None),
+        has_entry=_was_mail_on_list,
     ),
 }

@@ -12,16 +12,18 @@ from domain.claiming import is_being_sent
 from domain.decision import LEASE
 from models import transition
 from models.attempts import count_attempt_failure, postpone
-from models.attention import close_entry, find_open_entry, open_entry
+from models.attention import MAIL_SERVER, close_entry, find_open_entry, open_entry
 from models.cash_balances import count_balance_failure, lock_balance, read_again
 from models.change import Change
 from models.dunning_cases import count_case_failure, find_case_row, postpone_case
+from models.outbox import count_row_failure, find_row, lock_waiting, run_row_again
 from models.task_messages import (
     CAPTURE_VOID_REFUND,
     CASH_BALANCE,
     CHARGE,
     COMPARE,
     DUNNING,
+    NOTIFY,
     RECONCILE,
     WEBHOOK,
     TaskMessage,
@@ -107,6 +109,19 @@ def _count_of_balance(change: Change, balance_id: str) -> _Failed | None:
     return _Failed(failures, {"cash_balance_id": balance_id})
 
 
+def _count_of_mail(change: Change, row_id: str) -> _Failed | None:
+    found = find_row(change.connection, row_id)
+    payment_id = found.payment_id if found is not None else None
+    if payment_id is not None:
+        transition.lock_payment(change.connection, payment_id)
+    row = lock_waiting(change.connection, row_id)
+    if row is None:
+        return None
+    failures = row.failures + 1
+    count_row_failure(change.connection, row, failures, change.now + failure_delay(failures))
+    return _Failed(failures, {"provider": MAIL_SERVER} if payment_id is None else {"payment_id": payment_id})
+
+
 def _run_attempt(change: Change, attempt_id: str) -> TaskMessage | None:
     locked = transition.lock_attempt(change.connection, attempt_id)
     status, due_at = locked.attempt_status, locked.attempt_due_at
@@ -135,6 +150,7 @@ _COUNTERS: dict[str, Callable[[Change, str], _Failed | None]] = {
     DUNNING: _count_of_case,
     WEBHOOK: _count_of_event,
     CASH_BALANCE: _count_of_balance,
+    NOTIFY: _count_of_mail,
 }
 _RUNS: dict[str, Callable[[Change, str], TaskMessage | None]] = {
     **dict.fromkeys(_OF_ATTEMPTS, _run_attempt),
@@ -142,4 +158,5 @@ _RUNS: dict[str, Callable[[Change, str], TaskMessage | None]] = {
     DUNNING: _run_case,
     WEBHOOK: replay_event,
     CASH_BALANCE: read_again,
+    NOTIFY: run_row_again,
 }

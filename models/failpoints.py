@@ -28,6 +28,8 @@ POINTS = frozenset(
         "reconcile.recorded",
         "dunning.swept",
         "dunning.advanced",
+        "mail.claimed",
+        "mail.accepted",
     }
 )
 

@@ -16,6 +16,7 @@ from domain.money import decimal_text
 from domain.payment import IN_DUNNING, LIVE, AttemptStatus, State
 from models.dispute_view import disputes_of
 from models.names import find_application
+from models.outbox import mails_of_payment
 from models.tables import (
     assessments,
     attempts,
@@ -63,6 +64,7 @@ def show_payment(connection: Connection, payment_id: str, application: str | Non
             "retry": dunning.retry,
             "next_retry_at": _text(dunning.due_at) if dunning.state == CaseState.RETRYING else None,
             "grace_ends_at": _text(dunning.grace_ends_at),
+            "mails": mails_of_payment(connection, payment_id),
         },
     }
 

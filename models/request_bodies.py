@@ -22,10 +22,13 @@ from pydantic import (
 )
 
 from domain.card_number import contains_card_number, keys_of, names_security_code, strings_of
+from domain.countries import is_country
 from domain.errors import CardNumberRefused, InvalidRequest, UnsupportedMethod
+from domain.mail_address import is_address, is_one_line
 from domain.money import Money, canonical_amount, exponent
 from domain.payment_methods import PaymentMethod
 from domain.routing import RoutingRequest
+from models.time_zones import zone_named
 
 
 def _no_float(value: Any) -> Any:
@@ -87,6 +90,28 @@ Amount = Annotated[str | int | Decimal, PlainValidator(_no_float)]
 DueDate = Annotated[datetime | None, PlainValidator(_due_date)]
 CurrencyCode = Annotated[str, BeforeValidator(_currency), StringConstraints(strict=True, max_length=3)]
 MetadataValue = Annotated[str, StringConstraints(strict=True, max_length=500)] | bool | int | None
+
+
+def _email(address: str) -> str:
+    if not is_address(address):
+        raise ValueError("must be an address such as ada@example.com")
+    return address
+
+
+def _name(name: str) -> str:
+    if not is_one_line(name):
+        raise ValueError("must be a name on one line, without control characters")
+    return name
+
+
+def _time_zone(name: str) -> str:
+    return zone_named(name).key
+
+
+def _country(value: Any) -> Any:
+    if isinstance(value, str) and not is_country(value.upper()):
+        raise ValueError("must be a country's two letters such as DE (ISO 3166-1)")
+    return value.upper() if isinstance(value, str) else value
 
 
 def application_name(text: str) -> str:
@@ -243,6 +268,27 @@ class UpsertInvoice(ApiRequest):
     currency: CurrencyCode
     due_at: DueDate = None
     description: Annotated[str, StringConstraints(strict=True, max_length=500)] | None = None
+
+
+ZoneName = Annotated[str, StringConstraints(strict=True, max_length=64), AfterValidator(_time_zone)]
+
+
+class UpsertCustomer(ApiRequest):
+    """How a user is reached. It replaces what is stored: a field that is left out is empty afterwards.
+
+    `language` and `time_zone` null: the operator's default."""
+
+    email: Annotated[str, StringConstraints(strict=True, max_length=254), AfterValidator(_email)] | None = None
+    name: Annotated[str, StringConstraints(strict=True, max_length=200), AfterValidator(_name)] | None = None
+    language: Literal["en", "de"] | None = None
+    time_zone: Annotated[str, StringConstraints(strict=True, max_length=64), AfterValidator(_time_zone)] | None = None
+    country: Annotated[str, BeforeValidator(_country), StringConstraints(strict=True)] | None = None
+
+
+class MarkAddress(ApiRequest):
+    """What a mail provider has told of a customer's address."""
+
+    status: Literal["ok", "bounced", "complained"]
 
 
 class CreateIntent(ApiRequest):

@@ -138,6 +138,12 @@ def _compile_row_version_of_postgres(element: Any, compiler: Any, **how: Any) ->
     return _compile_row_version(element, compiler, **how).rpartition(".")[0] + ".xmin"
 
 
+def lock_name(connection: Connection, name: str) -> None:
+    """Let transactions that lock this name run one after the other. On SQLite all writers do."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(name))))
+
+
 def database_now(connection: Connection) -> datetime:
     """Return the database's clock: one clock for all hosts."""
     if connection.dialect.name == "sqlite":

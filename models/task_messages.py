@@ -17,6 +17,7 @@ RECONCILE = "payments.reconcile"
 WEBHOOK = "payments.webhook"
 DUNNING = "payments.dunning"
 CASH_BALANCE = "payments.cash_balance"
+NOTIFY = "payments.notify"
 SWEEP = "payments.sweep"
 COMPARE = "payments.compare"
 
@@ -27,6 +28,8 @@ QUEUE_OF_TASK = {
     CAPTURE_VOID_REFUND: "charges",
     WEBHOOK: "webhooks",
     DUNNING: "dunning",
+    # A mail server that is slow holds up nothing but mail.
+    NOTIFY: "mail",
     RECONCILE: "upkeep",
     CASH_BALANCE: "upkeep",
     SWEEP: "upkeep",

@@ -19,6 +19,7 @@ from domain.decision import (
     Effect,
     GiveUpHold,
     MarkSubscription,
+    Notify,
     OpenAttention,
     RecountInvoice,
     RecountLoss,
@@ -39,6 +40,7 @@ from models.change import Change
 from models.dunning_cases import find_case, save_case
 from models.invoices import lock_invoice
 from models.movements import TAKING, book, other_holder, taken_by, times_given
+from models.outbox import write_mail_of_case
 from models.queries import invoice_position
 from models.session import RowVersion
 from models.subscriptions import mark_subscription
@@ -334,6 +336,8 @@ def _carry_out(
             close_entries_of_payment(change, row.id, reasons)
         case ReduceAttention(reason=reason, reference=reference):
             reduce_entry(change, row.id, reason, reference)
+        case Notify(mail=mail):
+            return write_mail_of_case(change, row, mail)
     return None
 
 

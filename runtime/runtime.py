@@ -15,6 +15,7 @@ from models.change import Change
 from models.clock import Clock
 from models.session import read, transact
 from models.task_messages import TaskMessage
+from notifications.mail_service import MailService
 from runtime.leases import LeaseKeeper
 
 P = ParamSpec("P")
@@ -23,7 +24,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What a process works with. `publish` sends task messages after a commit, best effort, and never raises."""
+    """What a process works with. `publish` sends task messages after a commit, best effort, and never raises. `mail`
+    None: this process sends none; `missing_for_mail`: the variables for want of which it does not."""
 
     engine: Engine
     clock: Clock
@@ -32,6 +34,8 @@ class Runtime:
     policy: Policy
     leases: LeaseKeeper
     publish: Callable[[Iterable[TaskMessage]], None]
+    mail: MailService | None = None
+    missing_for_mail: tuple[str, ...] = ()
 
     def change(self, actor: str, work: Callable[Concatenate[Change, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `work(change, *args, **kwargs)` in one transaction, as `actor`, and commit it."""

@@ -31,6 +31,9 @@ def parser() -> argparse.ArgumentParser:
         help="age at which an object appears in search results; about a minute at the provider",
     )
     options.add_argument("--seed", type=int, help="seed of every random choice; ids stay unique across runs")
+    options.add_argument(
+        "--smtp-port", type=int, help="take mail on this port and show it at /mail; 0 takes a free one"
+    )
     options.add_argument("--ledger", metavar="FILE", help="append each ledger row to this file as a line of JSON")
     return options
 
@@ -48,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         search_lag_seconds=options.search_lag_seconds,
         seed=options.seed,
         ledger_file=options.ledger,
+        smtp_port=options.smtp_port,
     )
 
 

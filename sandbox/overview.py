@@ -22,6 +22,7 @@ def register(app: Flask, sandbox: Sandbox) -> None:
             "about": "A sandbox that simulates payment providers. No money moves.",
             "providers": {provider.provider: base + provider.prefix for provider in sandbox.providers},
             "operations": f"{base}/_sandbox/operations",
+            "mail": f"{base}/mail",
             "control": control_routes,
         }
         # Indented, because people read it.

@@ -13,7 +13,8 @@ from typing import Any
 from flask import Flask
 
 import sandbox as package
-from sandbox import control, overview
+from sandbox import control, mail_pages, overview
+from sandbox.mail_server import MailServer
 from sandbox.state import Provider, Sandbox, Settings
 from sandbox.wsgi import Server
 
@@ -38,6 +39,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     for factory in provider_factories():
         sandbox.add(factory(sandbox))
     control.register(app, sandbox)
+    mail_pages.register(app, sandbox.mailbox)
     for provider in sandbox.providers:
         provider.register(app)
     overview.register(app, sandbox)
@@ -52,6 +54,8 @@ class RunningSandbox:
         self.state: Sandbox = app.extensions[STATE]
         self._server = Server((host, port), app)
         self.url = self._server.url
+        smtp_port = self.state.settings.smtp_port
+        self.mail = None if smtp_port is None else MailServer((host, smtp_port), self.state.mailbox)
         # The poll interval is the longest that `close` waits for the server.
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.01,), name="sandbox-server", daemon=True
@@ -59,6 +63,8 @@ class RunningSandbox:
 
     def __enter__(self) -> RunningSandbox:
         self._thread.start()
+        if self.mail is not None:
+            self.mail.start()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -68,6 +74,8 @@ class RunningSandbox:
         """Stop serving and end the threads."""
         self._server.shutdown()
         self._server.server_close()
+        if self.mail is not None:
+            self.mail.close()
         self.state.close()
 
 
@@ -81,5 +89,7 @@ def serve(*, host: str = "127.0.0.1", port: int = 0, **settings: Any) -> None:
     signal.signal(signal.SIGTERM, stop_on_signal)
     signal.signal(signal.SIGINT, stop_on_signal)
     with RunningSandbox(Settings(**settings), host=host, port=port) as running:
+        if running.mail is not None:
+            print(f"mail server at {running.mail.url}, its mails at {running.url}/mail", flush=True)
         print(f"sandbox listening on {running.url}", flush=True)
         stop.wait()

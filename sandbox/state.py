@@ -16,6 +16,7 @@ from sandbox.clock import Clock, Scheduler
 from sandbox.delivery import Delivery
 from sandbox.faults import Faults
 from sandbox.ledger import Ledger
+from sandbox.mail_server import Mailbox
 
 ProviderType = TypeVar("ProviderType")
 
@@ -32,6 +33,7 @@ class Settings:
     seed: int | None = None
     ledger_file: str | None = None
     delivery_threads: int = 8
+    smtp_port: int | None = None
 
     def webhook_url_of(self, provider: str) -> str | None:
         """Return the webhook URL of a provider: `webhook_url`, which is Stripe's, with another last segment."""
@@ -81,6 +83,7 @@ class Sandbox:
         self.faults = Faults(rng)
         self.delivery = Delivery(settings.delivery_threads, rng)
         self.providers: list[Provider] = []
+        self.mailbox = Mailbox()
 
     def add(self, provider: Provider) -> None:
         """Add a provider and make its operations known to the faults."""

@@ -12,8 +12,9 @@ from sqlalchemy import make_url
 
 # The application's settings begin with one of these; a test compares the list with the settings themselves.
 SETTING_PREFIXES = (
-    *("ACH_", "ACTION_", "AFTERPAY_", "CELERIAC_", "CELERY_", "COINBASE_", "CRYPTO_", "DATABASE_", "DUNNING_"),
-    *("KLARNA_", "PAYPAL_", "PROVIDER_", "PUBLIC_", "ROUTING_", "SEPA_", "STRIPE_", "WORKER_"),
+    *("ACH_", "ACTION_", "AFTERPAY_", "CELERIAC_", "CELERY_", "COINBASE_", "CRYPTO_", "DATABASE_", "DEFAULT_"),
+    *("DUNNING_", "KLARNA_", "MAIL_", "PAYPAL_", "PROVIDER_", "PUBLIC_", "ROUTING_", "SEPA_", "SMTP_", "STRIPE_"),
+    "WORKER_",
 )
 SHELL_FILE = """\
 # Source this file in a shell: it sets the variables of docs/quickstart.md, and those with which

@@ -42,7 +42,7 @@ class Stack:
         show: Callable[[str], None] = lambda activity: None,
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        web, sandbox, self._broker_port = free_port(), free_port(), free_port()
+        web, sandbox, mail, self._broker_port = free_port(), free_port(), free_port(), free_port()
         self.directory = directory
         self._show = show
         # The application reads `.env` in its current folder, which is a setting of the caller too.
@@ -50,6 +50,7 @@ class Stack:
         self.web_url = f"http://127.0.0.1:{web}"
         self.sandbox_url = f"http://127.0.0.1:{sandbox}"
         self.api_url = self.web_url + API
+        self.mail_url = f"{self.sandbox_url}/mail"
         inherited = dict(environment) if use_environment else without_settings(environment)
         is_embedded = not inherited.get("CELERY_BROKER_URL")
         self.env = {
@@ -58,13 +59,14 @@ class Stack:
             "CELERY_BROKER_URL": f"redis://127.0.0.1:{self._broker_port}/0",
             **{name: value for name, value in inherited.items() if value},
             **sandbox_credentials(self.sandbox_url, self.web_url, f"whsec_{secrets.token_hex(16)}"),
+            **_mail_settings(mail),
             "PYTHONUNBUFFERED": "1",
             **(settings or {}),
         }
         self.broker = valkey_process(directory / "valkey", self._broker_port) if is_embedded else None
         self.sandbox = self._python(
             "sandbox",
-            *("-m", "sandbox", "--port", str(sandbox)),
+            *("-m", "sandbox", "--port", str(sandbox), "--smtp-port", str(mail)),
             *("--webhook-url", f"{self.api_url}/webhooks/stripe"),
             *("--webhook-secret", self.env["STRIPE_WEBHOOK_SECRET"]),
         )
@@ -157,3 +159,12 @@ class Stack:
     def log_tails(self) -> str:
         """Return the ends of all logs, for the report of a failure."""
         return "\n".join(process.log_tail(LOG_LINES) for process in (self.sandbox, self.web, self.worker, self.beat))
+
+
+def _mail_settings(port: int) -> dict[str, str]:
+    """Return the settings with which mails go to the sandbox, which shows them at `/mail`."""
+    return {
+        "DUNNING_EMAIL_ENABLED": "true",
+        "SMTP_URL": f"smtp://127.0.0.1:{port}",
+        "MAIL_FROM": "Demo Shop <billing@shop.example>",
+    }

@@ -17,6 +17,7 @@ SCREEN = """
   API           {api}
   health        {web}/readyz
   sandbox       {sandbox}  (its own list of routes is at /)
+  mail          {mail}  (what customers got)
   app key       {keys.app}  (starts payments)
   operator key  {keys.operator}  (sees and changes all payments)
   database      {database}
@@ -90,6 +91,7 @@ def screen(stack: Stack, keys: Keys, payment_id: str, shell_file: Path) -> str:
         api=stack.api_url,
         web=stack.web_url,
         sandbox=stack.sandbox_url,
+        mail=stack.mail_url,
         keys=keys,
         database=stack.database,
         broker=stack.broker_url,

@@ -1,6 +1,17 @@
 """Celery tasks. Each receives a row's id, locks the row and does what is due on it; `process` accepts a payment."""
 
-from tasks import accept, capture_void_refund, cash_balances, charge, compare, dunning, reconcile, sweep, webhooks
+from tasks import (
+    accept,
+    capture_void_refund,
+    cash_balances,
+    charge,
+    compare,
+    dunning,
+    notify,
+    reconcile,
+    sweep,
+    webhooks,
+)
 from tasks.accept import process
 
 __all__ = [
@@ -10,6 +21,7 @@ __all__ = [
     "charge",
     "compare",
     "dunning",
+    "notify",
     "process",
     "reconcile",
     "sweep",

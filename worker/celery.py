@@ -19,4 +19,5 @@ app = CeleriacApp("celeriac", include=["tasks"])
 app.config_from_object("celeryconfig")
 app.set_default()
 
-import worker.logging  # noqa: E402, F401  (connects its signals once the app exists)
+import worker.logging  # noqa: E402
+import worker.start  # noqa: E402, F401  (connect their signals once the app exists)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from dataclasses import replace
@@ -13,13 +14,18 @@ from models.breakers import ProviderHealth
 from models.clock import Clock
 from models.provider_tokens import DatabaseTokens
 from models.session import make_engine
+from notifications.mail_service import MailService
+from notifications.mailer import Mailer
+from notifications.render import read_templates
+from notifications.smtp_address import read_sender, read_smtp_url
 from runtime import Runtime
 from runtime.calendars import BankCalendar
 from runtime.leases import LeaseKeeper
 from worker.publisher import Publisher
 from worker.sandbox_clock import SandboxClock
-from worker.settings import Settings, load_settings
+from worker.settings import ProcessSettings, Settings, load_settings
 
+_log = logging.getLogger(__name__)
 _runtime: Runtime | None = None
 _lock = threading.Lock()
 
@@ -57,4 +63,17 @@ def _build(app: Celery, settings: Settings) -> Runtime:
         policy=replace(process.policy, calendar=BankCalendar()),
         leases=LeaseKeeper(engine, clock),
         publish=Publisher(app).publish,
+        mail=_mail_service(process),
+        missing_for_mail=process.missing_for_mail,
     )
+
+
+def _mail_service(process: ProcessSettings) -> MailService | None:
+    """Return what mail is sent with; None if mails are off, or a setting is missing, which the log says."""
+    if not process.dunning_email_enabled:
+        return None
+    if process.missing_for_mail:
+        _log.warning("no mail is sent: %s is missing", ", ".join(process.missing_for_mail))
+        return None
+    mailer = Mailer(read_smtp_url(process.smtp_url), read_sender(process.mail_from))
+    return MailService(mailer, read_templates(process.mail_templates_dir), lambda payment_id: process.public_url)

@@ -17,13 +17,16 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from domain.decision import Policy
+from domain.dunning.mail import MailPolicy
 from domain.dunning.policy import LONGEST_GRACE_DAYS, MOST_RETRIES, DunningPolicy, GraceAnchor, problems_of
 from domain.payment_methods import PaymentMethod
 from domain.routing import Rule
 from gateways.base import Gateway, GatewayContext, TokenStore
 from gateways.registry import PROVIDERS, ProviderSettings
 from gateways.stripe.settings import StripeSettings
-from runtime.time_zones import zone_named
+from models.time_zones import zone_named
+from notifications.render import read_templates
+from notifications.smtp_address import read_sender, read_smtp_url
 from worker.dunning_file import DunningFile, read_dunning_file
 from worker.environment import read_variables
 from worker.routing_file import read_routing_rules
@@ -103,6 +106,24 @@ class ProcessSettings(BaseModel):
     dunning_language: Literal["en", "de"] = Field(
         default="en", description="The language of customers whose own is not known: en or de"
     )
+    dunning_email_enabled: bool = Field(
+        default=False,
+        description="Whether customers get mails about their debts; without SMTP_URL, MAIL_FROM and PUBLIC_URL they "
+        "wait for three days",
+    )
+    smtp_url: str = Field(
+        default="",
+        repr=False,
+        description="smtp://user:password@host:587, with STARTTLS where the server is not on this machine, or "
+        "smtps://user:password@host:465",
+    )
+    mail_from: str = Field(default="", description="Sender of the mails, such as Shop <billing@example.com>")
+    mail_templates_dir: str = Field(
+        default="", description="A folder of templates in place of those that are shipped, checked at start"
+    )
+    mail_most_per_hour: int = Field(
+        default=500, ge=1, description="How many first mails an application's customers get within an hour"
+    )
     action_expires_hours: int = Field(
         default=24, ge=1, le=720, description="Hours after which a customer's unfinished action expires"
     )
@@ -163,6 +184,32 @@ class ProcessSettings(BaseModel):
             raise ValueError("must begin with https:// (or http:// without live credentials)")
         return url.rstrip("/")
 
+    @field_validator("smtp_url")
+    @classmethod
+    def _known_server(cls, url: str) -> str:
+        if url:
+            read_smtp_url(url)
+        return url
+
+    @field_validator("mail_from")
+    @classmethod
+    def _known_sender(cls, sender: str) -> str:
+        if sender:
+            read_sender(sender)
+        return sender
+
+    @field_validator("mail_templates_dir")
+    @classmethod
+    def _working_templates(cls, directory: str) -> str:
+        read_templates(directory)
+        return directory
+
+    @property
+    def missing_for_mail(self) -> tuple[str, ...]:
+        """The variables without which no mail is sent, although mails are on."""
+        needed = {"SMTP_URL": self.smtp_url, "MAIL_FROM": self.mail_from, "PUBLIC_URL": self.public_url}
+        return tuple(name for name, value in needed.items() if not value) if self.dunning_email_enabled else ()
+
     @property
     def is_on_sqlite(self) -> bool:
         """Whether the database is a file of this machine."""
@@ -194,6 +241,12 @@ class ProcessSettings(BaseModel):
             dunning_segments=dunning.segments,
             zone=zone_named(self.dunning_time_zone),
             is_dunning_enabled=self.dunning_enabled,
+            mail=MailPolicy(
+                is_on=self.dunning_email_enabled,
+                most_per_hour=self.mail_most_per_hour,
+                language=self.dunning_language,
+                time_zone=self.dunning_time_zone,
+            ),
             action_expires_after=timedelta(hours=self.action_expires_hours),
         )
 

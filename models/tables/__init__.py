@@ -8,6 +8,7 @@ from models.tables.base import metadata
 from models.tables.breakers import breakers
 from models.tables.cash_balances import cash_balances
 from models.tables.comparisons import comparisons
+from models.tables.customers import customers
 from models.tables.disputes import disputes
 from models.tables.dunning_cases import dunning_cases
 from models.tables.events import events
@@ -15,6 +16,7 @@ from models.tables.idempotency_keys import idempotency_keys
 from models.tables.invoices import invoices
 from models.tables.method_setups import method_setups
 from models.tables.movements import movements
+from models.tables.outbox import outbox
 from models.tables.payments import payments
 from models.tables.provider_customers import provider_customers
 from models.tables.provider_tokens import provider_tokens
@@ -31,6 +33,7 @@ __all__ = [
     "breakers",
     "cash_balances",
     "comparisons",
+    "customers",
     "disputes",
     "dunning_cases",
     "events",
@@ -39,6 +42,7 @@ __all__ = [
     "metadata",
     "method_setups",
     "movements",
+    "outbox",
     "payments",
     "provider_customers",
     "provider_tokens",

@@ -110,6 +110,11 @@ class Provider:
         """Return the time by the sandbox's clock, in seconds since the epoch."""
         return float(self.call("GET", "/_sandbox/clock")["now"])
 
+    def mails(self) -> list[Json]:
+        """Return the mails that customers have got, oldest first."""
+        found: list[Json] = self.call("GET", "/_sandbox/mail")["mails"]
+        return found
+
     def card(self, *script: str) -> str:
         """Issue a card that answers its charges as scripted; return its token."""
         return str(self.call("POST", "/_sandbox/cards", json={"script": list(script)})["id"])
@@ -257,7 +262,7 @@ class Deployment:
         self.database_url = database_url
         self.broker_url = broker_url
         self.prefix = prefix
-        self._sandbox_port, self._web_port = free_port(), free_port()
+        self._sandbox_port, self._web_port, self._mail_port = free_port(), free_port(), free_port()
         self.web_url = f"http://127.0.0.1:{self._web_port}"
         self.env = {**_inherited(), **self._settings(), **env}
         self.provider = Provider(f"http://127.0.0.1:{self._sandbox_port}")
@@ -277,6 +282,9 @@ class Deployment:
             # Threads hold database connections, of which a stock PostgreSQL has a hundred for all deployments.
             "WORKER_CONCURRENCY": "8",
             "PYTHONUNBUFFERED": "1",
+            "DUNNING_EMAIL_ENABLED": "true",
+            "SMTP_URL": f"smtp://127.0.0.1:{self._mail_port}",
+            "MAIL_FROM": "Acceptance <billing@shop.example>",
         }
 
     def __enter__(self) -> Deployment:
@@ -302,7 +310,8 @@ class Deployment:
 
     def start_sandbox(self) -> Deployment:
         """Let the provider be there."""
-        settings = Settings(webhook_url=f"{self.web_url}{API}/webhooks/stripe", webhook_secret=WEBHOOK_SECRET)
+        webhooks = f"{self.web_url}{API}/webhooks/stripe"
+        settings = Settings(webhook_url=webhooks, webhook_secret=WEBHOOK_SECRET, smtp_port=self._mail_port)
         self._open.enter_context(RunningSandbox(settings, port=self._sandbox_port))
         return self
 

@@ -19,6 +19,7 @@ import requests
 from models.failpoints import POINTS
 from stack.process import Process
 from tests.acceptance.harness import (
+    DAY_SECONDS,
     LOST_SECONDS,
     Deployment,
     Json,
@@ -56,13 +57,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Scenario:
-    """How a point is reached. `prepare` runs before anything is armed, `drive` makes the armed process die."""
+    """How a point is reached. `prepare` runs before anything is armed, `drive` makes the armed process die. `after`
+    looks at what else has become of it."""
 
     drive: Callable[[Deployment, str], str]
     rests: str
     movements: tuple[str, ...]
     prepare: Callable[[Deployment], str] | None = None
     is_in_web: bool = False
+    after: Callable[[Deployment], None] | None = None
 
 
 def process_once(deployment: Deployment, prepared: str) -> str:
@@ -137,6 +140,25 @@ def let_days_pass(deployment: Deployment, prepared: str) -> str:
     return prepared
 
 
+def fail_with_an_address(deployment: Deployment, prepared: str) -> str:
+    """Decline the payment of a customer who gets a mail about it, and for whom it is about noon."""
+    body = subscription_body(deployment.provider.card("insufficient_funds", "success"))
+    east = 12 - int(deployment.provider.now() % DAY_SECONDS // 3600)
+    # The names of these zones have the sign of POSIX, which counts to the west.
+    zone = f"Etc/GMT{-east:+d}" if east else "Etc/GMT"
+    customer = {"email": "ada@example.com", "time_zone": zone}
+    assert deployment.merchant.send("PUT", f"/customers/{body['user_id']}", customer).ok
+    return str(deployment.merchant.process(body)["id"])
+
+
+def mailed_times(times: int, deployment: Deployment) -> None:
+    """Wait until the lease of the mail is over; it came so often, and is one mail to whoever reads it."""
+    deployment.provider.advance(seconds=180)
+    eventually(lambda: len(deployment.provider.mails()) == times, f"{times} mails")
+    assert len({mail["message_id"] for mail in deployment.provider.mails()}) == 1
+    eventually(lambda: not deployment.rows("SELECT id FROM outbox WHERE state = 'waiting'"), "an end of the mail")
+
+
 CHARGE = Scenario(process_once, "captured", ("charge",))
 DOUBT = Scenario(process_in_doubt, "captured", ("charge",))
 SETTLE = Scenario(settle, "captured", ("charge",), pending)
@@ -159,6 +181,9 @@ SCENARIOS = {
     "reconcile.recorded": DOUBT,
     "dunning.swept": DUNNING,
     "dunning.advanced": DUNNING,
+    "mail.claimed": Scenario(fail_with_an_address, "past_due", (), after=functools.partial(mailed_times, 1)),
+    # The one window: accepted, and not committed.
+    "mail.accepted": Scenario(fail_with_an_address, "past_due", (), after=functools.partial(mailed_times, 2)),
 }
 
 
@@ -177,7 +202,10 @@ def play(deployment: Deployment, point: str, scenario: Scenario) -> Outcome:
     armed = victim("armed", CELERIAC_FAILPOINT=point)
     payment_id = scenario.drive(deployment, prepared)
     eventually(lambda: was_killed(armed), f"a death at {point}\n{armed.log_tail()}", DEATH_SECONDS)
-    return recover(deployment, armed, lambda: victim("clean"), payment_id, scenario.rests)
+    outcome = recover(deployment, armed, lambda: victim("clean"), payment_id, scenario.rests)
+    if scenario.after is not None:
+        scenario.after(deployment)
+    return outcome
 
 
 def recover(

@@ -37,11 +37,13 @@ from domain.ends import (
     ENDS_OF_BALANCES,
     ENDS_OF_CASES,
     ENDS_OF_DISPUTES,
+    ENDS_OF_OUTBOX,
     ENDS_OF_PAYMENTS,
     ENDS_OF_WEBHOOKS,
     End,
 )
 from domain.errors import IllegalTransition
+from domain.outbox import OutboxState
 from domain.outcome import (
     ActionRequired,
     AmountMismatch,
@@ -79,6 +81,7 @@ WORDS: dict[type[StrEnum], Mapping[StrEnum, End]] = {
     WebhookStatus: ENDS_OF_WEBHOOKS,
     DisputeStatus: ENDS_OF_DISPUTES,
     BalanceStatus: ENDS_OF_BALANCES,
+    OutboxState: ENDS_OF_OUTBOX,
 }
 OF_PAYMENTS = (CancelRequested, RetryDue, GraceEnded, InvoicePaidOtherwise, DisputeSeen)
 # Until the charge is decided, nothing but its attempts moves such a payment on.

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, event, func, select
 from domain.cash_balance import ShownBalance
 from domain.decision import Policy
 from domain.dunning.case import SubscriptionStatus
+from domain.dunning.mail import Mail
 from domain.dunning.provider_subscription import ProviderSubscription
 from domain.outcome import Approved
 from domain.routing import Choice
@@ -28,13 +29,16 @@ from models.cash_balances import (
 )
 from models.change import Change
 from models.comparisons import Window
+from models.customers import upsert_customer
 from models.due_rows import DUE_ROWS, mark_published
 from models.idempotency import Caller
 from models.invoices import lock_invoice
+from models.mail_sending import claim_mail
 from models.method_setups import find_setup, name_setup, open_setup
 from models.names import find_application
+from models.outbox import claimed_since, was_told, write_row
 from models.provider_customers import User, claim_customer, forget_customer, save_customer
-from models.request_bodies import ProcessPayment
+from models.request_bodies import ProcessPayment, UpsertCustomer
 from models.saved_methods import (
     default_token,
     find_kept,
@@ -53,6 +57,7 @@ from models.webhook_matching import adopt_refund, find_payment_of, match_attempt
 from tasks import screening
 
 pytestmark = pytest.mark.postgres
+CALLER = Caller("shop", "app:shop")
 CHOICES = (Choice("stripe", "preferred"),)
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -94,7 +99,7 @@ def explained(engine: Engine) -> Iterator[Explained]:
                 "payment_method_token": "pm_x",
             }
         )
-        accept_payment(connection, command, Caller("shop", "app:shop"), None, NOW, CHOICES)
+        accept_payment(connection, command, CALLER, None, NOW, CHOICES)
         yield Explained(connection)
         connection.rollback()
 
@@ -166,6 +171,15 @@ def follow_subscriptions(connection: Connection) -> None:
     assert follow_provider(change(connection), "stripe", told)
 
 
+def read_outbox(connection: Connection) -> None:
+    upsert_customer(change(connection), "user", UpsertCustomer.parse({"email": "ada@example.com"}), CALLER)
+    row_id = write_row(change(connection), Mail.FIRST_FAILURE, "key", "shop", "user", payment_id=payment_id(connection))
+    assert row_id is not None
+    claim_mail(change(connection), row_id.row_id)
+    claimed_since(connection, "shop", Mail.FIRST_FAILURE, NOW)
+    was_told(connection, payment_id(connection))
+
+
 QUERIES = {
     "sweep": sweep_all,
     "lock": attempt_row,
@@ -184,6 +198,7 @@ QUERIES = {
     "cash balance": read_balances,
     "saved methods": keep_methods,
     "subscription of a provider": follow_subscriptions,
+    "outbox": read_outbox,
     "API key": lambda connection: find_key(connection, "ck_x"),
 }
 

@@ -17,7 +17,7 @@ from setuptools import find_packages
 from .source import ROOT, files, tree
 
 # The top-level names of the wheel, which docs/deployment.md lists.
-PRODUCT = ("worker", "tasks", "webhooks", "models", "domain", "gateways", "runtime", "celeryconfig")
+PRODUCT = ("worker", "tasks", "webhooks", "models", "domain", "gateways", "runtime", "notifications", "celeryconfig")
 TOP_LEVEL = {*PRODUCT, "sandbox"}
 DEVELOPMENT = ("stack", "tests", "benchmarks")
 OWN = TOP_LEVEL | {*DEVELOPMENT, "dev"}

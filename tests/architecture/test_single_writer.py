@@ -17,6 +17,8 @@ WRITERS = {
     "webhook_events": Path("models/webhook_events.py"),
     "attention": Path("models/attention.py"),
     "cash_balances": Path("models/cash_balances.py"),
+    "customers": Path("models/customers.py"),
+    "outbox": Path("models/outbox.py"),
     "provider_customers": Path("models/provider_customers.py"),
     "disputes": Path("models/disputes.py"),
     "saved_methods": Path("models/saved_methods.py"),

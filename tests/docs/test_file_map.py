@@ -8,7 +8,7 @@ from pathlib import Path
 from stack.process import ROOT
 from tests.docs.pages import text_of
 
-ROOMS = ("domain", "models", "runtime", "gateways", "tasks", "webhooks", "worker")
+ROOMS = ("domain", "models", "runtime", "gateways", "notifications", "tasks", "webhooks", "worker")
 PAGE = Path("docs/architecture.md")
 # A pattern stands for the file in each provider's package.
 PROVIDER = "<provider>"

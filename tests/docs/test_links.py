@@ -12,7 +12,7 @@ from stack.process import ROOT
 from tests.docs.pages import anchors_of, blocks_of, links_of, names_of, pages
 
 ROOMS = (
-    *("domain", "models", "runtime", "gateways", "tasks", "webhooks", "worker"),
+    *("domain", "models", "runtime", "gateways", "notifications", "tasks", "webhooks", "worker"),
     *("sandbox", "stack", "tests", "benchmarks"),
 )
 PAGES = pages()

@@ -13,13 +13,14 @@ from sqlalchemy import Table, update
 from models.due_rows import DUE_ROWS
 from models.movements import differences
 from models.session import read, transact
-from models.tables import attempts, attention, cash_balances, dunning_cases, webhook_events
+from models.tables import attempts, attention, cash_balances, dunning_cases, outbox, webhook_events
 from models.task_messages import (
     CAPTURE_VOID_REFUND,
     CASH_BALANCE,
     CHARGE,
     COMPARE,
     DUNNING,
+    NOTIFY,
     PROCESS,
     QUEUE_OF_TASK,
     RECONCILE,
@@ -39,8 +40,9 @@ BUGS: dict[str, str] = {
     DUNNING: "due_of_case",
     CASH_BALANCE: "read_balance",
 }
-# A message of `process` is all there is, a sweep is about no row, and the comparison has tests of its own below.
-WITHOUT_ROW = {PROCESS, SWEEP, COMPARE}
+# A message of `process` is all there is, a sweep is about no row, the comparison has tests of its own below, and mails
+# have theirs in `test_mails`.
+WITHOUT_ROW = {PROCESS, SWEEP, COMPARE, NOTIFY}
 
 
 @pytest.fixture
@@ -137,7 +139,7 @@ def two_rows(system: System, task: str) -> tuple[Table, str, Callable[[Any], boo
 
 def test_every_task_and_every_swept_table_has_a_poisoned_row() -> None:
     assert BUGS.keys() == QUEUE_OF_TASK.keys() - WITHOUT_ROW
-    assert {due.table for due in DUE_ROWS} == {attempts, webhook_events, dunning_cases, cash_balances}
+    assert {due.table for due in DUE_ROWS} == {attempts, webhook_events, dunning_cases, cash_balances, outbox}
 
 
 @pytest.mark.parametrize("task", BUGS)

@@ -6,8 +6,8 @@ from datetime import date, timedelta
 
 import pytest
 
+from models.time_zones import zone_named
 from runtime.calendars import BankCalendar
-from runtime.time_zones import zone_named
 
 CALENDAR = BankCalendar()
 

@@ -398,3 +398,43 @@ def test_an_env_file_is_read_and_the_environment_wins(monkeypatch: pytest.Monkey
     settings = read(monkeypatch, CELERY_QUEUE_PREFIX="environment-", AFTERPAY_REGION="")
     assert (settings.process.dunning_grace_period_days, settings.process.celery_queue_prefix) == (9, "environment-")
     assert settings.providers["afterpay"].afterpay_region == "au"
+
+
+# --- mail ---
+
+
+def test_mail_without_a_server_a_sender_or_an_address_of_ours_starts_and_says_what_is_missing() -> None:
+    assert read_settings({}).process.missing_for_mail == ()
+    on = {"dunning_email_enabled": "true"}
+    process = read_settings(on).process
+    assert process.missing_for_mail == ("SMTP_URL", "MAIL_FROM", "PUBLIC_URL")
+    assert process.policy.mail.is_on
+    whole = {"smtp_url": "smtp://u:canary@mail.example", "mail_from": "Shop <a@shop.example>", "public_url": HTTPS}
+    assert read_settings(on | whole).process.missing_for_mail == ()
+    assert "canary" not in repr(read_settings(on | whole))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SMTP_URL", "canary.example:25"),
+        ("MAIL_FROM", "Canary"),
+        ("MAIL_TEMPLATES_DIR", "/canary"),
+        ("MAIL_MOST_PER_HOUR", "0"),
+    ],
+)
+def test_a_setting_of_mail_that_cannot_work_is_refused_in_one_line(name: str, value: str) -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        read_settings({name.lower(): value})
+    [problem] = refusal.value.problems
+    assert problem.startswith(f"{name}: ")
+    assert "canary" not in problem.lower()
+
+
+def test_a_template_with_an_unknown_variable_is_refused_at_start(tmp_path: Path) -> None:
+    (tmp_path / "recovered" / "en").mkdir(parents=True)
+    (tmp_path / "recovered" / "en" / "body.txt").write_text("{{ amout }}")
+    with pytest.raises(ConfigurationError) as refusal:
+        read_settings({"mail_templates_dir": str(tmp_path)})
+    [problem] = refusal.value.problems
+    assert problem.startswith("MAIL_TEMPLATES_DIR: recovered/en/body.txt: unknown variable amout")
