@@ -90,8 +90,9 @@ def close_entries_of_webhook(change: Change, webhook_event_id: str) -> None:
 
 
 def close_entries_of_provider(change: Change, provider: str) -> None:
-    """Close the open entries of a provider that accepts our credentials again."""
-    _close(change, attention.c.provider == provider)
+    """Close the open entry of a provider that accepts our credentials again."""
+    is_refusal = attention.c.reason == Reason.CREDENTIALS_REFUSED
+    _close(change, (attention.c.provider == provider) & is_refusal)
 
 
 def close_entries_of_balance(change: Change, cash_balance_id: str, reason: Reason) -> None:
@@ -112,6 +113,13 @@ def find_open_entry(change: Change, payment_id: str, reason: Reason) -> Row[Any]
     """Return the open entry of a locked payment with this reason."""
     is_meant = (attention.c.payment_id == payment_id) & (attention.c.reason == reason) & _is_open
     return change.connection.execute(select(attention).where(is_meant)).one_or_none()
+
+
+def was_told(connection: Connection, payment_id: str, reason: Reason, detail: Mapping[str, Any]) -> bool:
+    """Tell whether an entry of a payment, open or closed, has told the same thing."""
+    is_meant = (attention.c.payment_id == payment_id) & (attention.c.reason == reason)
+    told = connection.scalars(select(attention.c.data).where(is_meant))
+    return any(dict(detail) in (data or {}).get("details", []) for data in told)
 
 
 def lock_entry(connection: Connection, entry_id: str) -> Row[Any]:

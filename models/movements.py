@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, select
 
 from domain.movement import AMOUNTS, Movement, MovementKind, amounts_of
 from domain.payment import Holder
@@ -85,15 +85,26 @@ def taken_by(connection: Connection, payment_id: str) -> frozenset[str]:
 
 def amount_taken(connection: Connection, payment_id: str, attempt_id: str, reference: str) -> int:
     """Return what a charge has taken, all its captures included, in minor units."""
-    names_it = (movements.c.provider_id == reference) | movements.c.provider_id.startswith(
-        f"{reference}/", autoescape=True
-    )
     taken = select(func.coalesce(func.sum(movements.c.amount), 0)).where(
         movements.c.payment_id == payment_id,
-        (movements.c.attempt_id == attempt_id) | names_it,
+        (movements.c.attempt_id == attempt_id) | _names(reference),
         movements.c.kind.in_([MovementKind.CHARGE, MovementKind.CAPTURE]),
     )
     return int(connection.scalar(taken) or 0)
+
+
+def taken_by_object(connection: Connection, payment_id: str, reference: str) -> int:
+    """Return what the provider's object has taken, all its captures included and also a second time, in minor units."""
+    taken = select(func.coalesce(func.sum(movements.c.amount), 0)).where(
+        movements.c.payment_id == payment_id, _names(reference), movements.c.kind.in_(TAKING)
+    )
+    return int(connection.scalar(taken) or 0)
+
+
+def _names(reference: str) -> ColumnElement[bool]:
+    """Return the condition that a movement is named by the provider's object."""
+    is_of_it = movements.c.provider_id.startswith(f"{reference}/", autoescape=True)
+    return (movements.c.provider_id == reference) | is_of_it
 
 
 def other_holder(connection: Connection, payment_id: str, attempt_id: str, reference: str | None) -> Holder | None:

@@ -59,13 +59,15 @@ def expected_entries(
 ) -> tuple[Reasons, Reasons]:
     """Return the reasons for which each payment must stand on the attention list, and for which it may.
 
-    A refund that failed before anybody saw it leaves no entry. `mismatched`: payments whose provider holds or
-    took another amount than was asked."""
+    A refund that failed before anybody saw it leaves no entry. A lost dispute may have taken a part, and one that is won
+    after its invoice was paid again leaves that overpaid. `mismatched`: payments whose provider holds or took another
+    amount than was asked."""
     must: Reasons = defaultdict(set)
     may: Reasons = defaultdict(set)
     for refund in refunds:
         (may if refund.has_failed else must)[refund.payment_id].add("refund_elsewhere")
     for payment_id, shown in disputes.items():
+        may[payment_id] |= {"partly_lost", "overpaid"}
         if any(dispute["status"] in _OPEN_DISPUTE for dispute in shown):
             must[payment_id].add("dispute")
     for payment_id in mismatched:

@@ -17,7 +17,7 @@ from .source import files, nodes
 OPENED_OTHERWISE = {
     *(Reason.DOUBT, Reason.REFUND_ELSEWHERE, Reason.HOLD_CONTRADICTING, Reason.DISPUTE, Reason.FAILING_ROW),
     *(Reason.CREDENTIALS_REFUSED, Reason.UNMATCHED_RECEIPT, Reason.WEBHOOK_WAITING, Reason.RETRY_UNSENT),
-    *(Reason.OPERATION_UNSENT, Reason.OVERPAID),
+    *(Reason.OPERATION_UNSENT, Reason.OVERPAID, Reason.COMPARISON_SKIPPED, Reason.PARTLY_LOST),
 }
 # An operation that is asked for may be refused: each of them leaves what was asked for undone.
 REFUSED = {Event.VOID_FAILED, Event.CAPTURE_FAILED}
