@@ -219,9 +219,7 @@ class ChargeFinding(StrEnum):
     CONTRADICTS = "contradicts"  # less of it is there than is booked: a person decides
 
 
-def charge_finding(
-    shown: Outcome | None, state: State, taken: int, age: timedelta, *, is_news: bool
-) -> ChargeFinding:
+def charge_finding(shown: Outcome | None, state: State, taken: int, age: timedelta, *, is_news: bool) -> ChargeFinding:
     """Return what a reading of taken money means. `shown`: None if the provider has no such charge. `taken`: by the
     charge so far, in minor units, and `age`: since when it is booked. `is_news`: whether the reading changes the books.
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from domain.attention import Reason
 from domain.commands import DisputeSeen, LossRecounted
+from domain.comparison import ShownFee
 from domain.decision import (
     CloseAttention,
     Decision,
@@ -104,7 +105,7 @@ class ShownDispute:
     `withdrawn`: what is taken from us at this moment, in minor units of the payment's currency. `is_return`: a debit
     that its bank or payer took back. `reason`: the provider's word. `respond_by`: until when evidence is wanted.
     `refunds`: the provider's ids of refunds that show the same money. `at`: when its money moved last, where the
-    provider shows that."""
+    provider shows that. `fees`: what the provider keeps for the dispute."""
 
     reference: str
     charge_reference: str
@@ -116,6 +117,7 @@ class ShownDispute:
     respond_by: str | None = None
     refunds: frozenset[str] = frozenset()
     at: datetime | None = field(default=None, compare=False)
+    fees: tuple[ShownFee, ...] = ()
 
     def differs_from(self, status: str, withdrawn: int, lost: int) -> bool:
         """Tell whether the dispute stands otherwise than it is stored."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -17,6 +17,8 @@ from models.tables import attempts, cash_balances, movements, payments
 _insert_movement = insert(movements)
 # Kinds that take the customer's money.
 TAKING = (MovementKind.CHARGE, MovementKind.CAPTURE, MovementKind.DUPLICATE)
+# Kinds for which a provider may keep something.
+_WITH_FEES = (*TAKING, MovementKind.REFUND, MovementKind.DUPLICATE_REFUND)
 # Payments that are compared at once.
 _PAGE = 5_000
 
@@ -39,21 +41,30 @@ def _book(change: Change, rows: list[dict[str, Any]]) -> None:
         change.connection.execute(_insert_movement, rows)
 
 
-def book_fee(change: Change, payment: Row[Any], attempt_id: str, provider: str, fee: Movement) -> bool:
-    """Append the fee of a charge of a locked payment, once; return whether it was missing."""
+def book_fee(change: Change, payment: Row[Any], attempt_id: str | None, provider: str, fee: Movement) -> bool:
+    """Append a fee of a locked payment, once; return whether it was missing. `attempt_id`: None for that of a
+    dispute."""
     return insert_new(change.connection, movements, _row(change, _of_payment(payment, attempt_id, provider), fee))
 
 
+def lacks_fees(connection: Connection, provider: str, references: Collection[str]) -> bool:
+    """Tell whether one of the fees that these objects of a provider show is not booked."""
+    is_it = (movements.c.provider == provider) & movements.c.provider_id.in_(references)
+    known = select(func.count()).where(is_it, movements.c.kind == MovementKind.FEE)
+    return bool(references) and (connection.scalar(known) or 0) < len(references)
+
+
 def has_fees(connection: Connection, attempt_id: str) -> bool:
-    """Tell whether a fee of a charge is booked since its payment took money last: each capture has one of its own."""
+    """Tell whether a fee of a charge is booked since its payment took money or gave some back last: each capture and
+    refund may have one of its own."""
     payment_id = select(attempts.c.payment_id).where(attempts.c.id == attempt_id).scalar_subquery()
     is_fee = (movements.c.attempt_id == attempt_id) & (movements.c.kind == MovementKind.FEE)
     newest = select(
         func.max(movements.c.id).filter(is_fee).label("fee"),
-        func.max(movements.c.id).filter(movements.c.kind.in_(TAKING)).label("taken"),
+        func.max(movements.c.id).filter(movements.c.kind.in_(_WITH_FEES)).label("moved"),
     )
     row = connection.execute(newest.where(movements.c.payment_id == payment_id)).one()
-    return row.fee is not None and (row.taken is None or row.fee > row.taken)
+    return row.fee is not None and (row.moved is None or row.fee > row.moved)
 
 
 def _of_payment(payment: Row[Any], attempt_id: str | None, provider: str) -> dict[str, Any]:

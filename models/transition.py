@@ -29,7 +29,18 @@ from domain.errors import LeaseLost, NotFound
 from domain.idempotency_key import KeyState
 from domain.movement import amounts_after, may_be_beside_holder, may_be_booked
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
-from domain.payment import COLLECTED, IN_DUNNING, UNFINISHED, Attempt, AttemptStatus, Event, Holder, Payment, State, Verb
+from domain.payment import (
+    COLLECTED,
+    IN_DUNNING,
+    UNFINISHED,
+    Attempt,
+    AttemptStatus,
+    Event,
+    Holder,
+    Payment,
+    State,
+    Verb,
+)
 from domain.state_machine import decide, target
 from models.attempts import add_attempt, close_other_attempts, give_up_hold, write_decision
 from models.attention import close_entries_of_payment, open_entry

@@ -15,7 +15,15 @@ from domain.comparison import ShownCharge, ShownFee
 from domain.disputes import ShownDispute
 from domain.outcome import InDoubt, NotSent, Outcome
 from domain.payment import Verb
-from gateways.base import AttemptRequest, ChargeMissing, CustomerLost, GatewayError, SaveReference, VerifiedWebhook, WebhookEvent
+from gateways.base import (
+    AttemptRequest,
+    ChargeMissing,
+    CustomerLost,
+    GatewayError,
+    SaveReference,
+    VerifiedWebhook,
+    WebhookEvent,
+)
 from gateways.failures import CallFailed, MalformedResponse
 from gateways.json_api import decided, looked_up, segment
 from gateways.provider_model import ProviderModel
@@ -25,7 +33,7 @@ from gateways.stripe.account_report import Account, EndpointPage, describe
 from gateways.stripe.cash_balances import StripeCashBalances
 from gateways.stripe.client import StripeClient
 from gateways.stripe.errors import CustomerMissing, PermissionMissing, is_missing
-from gateways.stripe.fees import IntentWithFee, shown_fees
+from gateways.stripe.fees import EXPANDED, IntentWithFee, shown_fees
 from gateways.stripe.money import to_stripe
 from gateways.stripe.requests import (
     RETURN_URL_MISSING,
@@ -167,10 +175,10 @@ class StripeGateway(StripeSavedMethods, StripeCashBalances):
             raise GatewayError(failure.reason) from None
 
     def fees_of(self, charge: AttemptRequest) -> list[ShownFee]:
-        """Return the fee of an intent's charge, in the currency of the account's balance."""
+        """Return the fees of an intent's charge and of its newest refunds, in the currency of the account's balance."""
         try:
-            path, expand = f"{_INTENTS}/{segment(charge.charged_reference)}", ["latest_charge.balance_transaction"]
-            return shown_fees(IntentWithFee.parse(self._api.get(path, expand=expand)))
+            path = f"{_INTENTS}/{segment(charge.charged_reference)}"
+            return shown_fees(IntentWithFee.parse(self._api.get(path, expand=EXPANDED)))
         except CallFailed as failure:
             raise GatewayError(failure.reason) from None
 

@@ -411,3 +411,43 @@ def test_paypal_s_fee_is_that_of_the_capture(system: System) -> None:
     system.run(COMPARE)
     compare_after(system, 1.1)
     assert fees(system, payment_id) == [(-42, "EUR")]
+
+
+def test_paypal_gives_back_of_its_fee_with_a_refund(system: System) -> None:
+    payment_id, gateway = taken(system, "paypal")
+    refund_elsewhere(system, payment_id, gateway, 500)
+    order = system.sandbox.state.provider_of(PayPal).account.orders[system.reference(payment_id)]
+    order.of("refunds")[0].body["seller_payable_breakdown"]["paypal_fee"]["value"] = "0.17"
+    system.run(COMPARE)
+    for days in (1, 2):
+        compare_after(system, days + 0.1)
+    assert fees(system, payment_id) == [(-42, "EUR"), (17, "EUR")]
+
+
+def test_a_fee_that_cannot_be_read_stops_no_comparison(system: System) -> None:
+    payment_id, gateway = taken(system, "paypal")
+    refund_elsewhere(system, payment_id, gateway, 500)
+    hide_events(system)
+    order = system.sandbox.state.provider_of(PayPal).account.orders[system.reference(payment_id)]
+    order.of("refunds")[0].body["seller_payable_breakdown"]["paypal_fee"]["value"] = "many"
+    system.run(COMPARE)
+    compare_after(system, 1.1)
+    assert (fees(system, payment_id), system.payment(payment_id).refunded) == ([], 500)
+
+
+def test_the_fee_of_a_refund_is_booked_beside_that_of_its_charge(system: System) -> None:
+    hide_events(system)
+    payment_id = system.pay()
+    system.run_until_idle()
+    system.run(COMPARE)
+    compare_after(system, 1.1)
+    refund_elsewhere(system, payment_id, system.gateway, 500)
+    account = system.sandbox.state.provider_of(Stripe).account
+    [refund] = account.refunds.values()
+    [transaction] = account.balance_transactions.values()
+    id = refund["balance_transaction"]
+    account.balance_transactions[id] = transaction | {"id": id, "fee": 25, "amount": -500, "source": refund["id"]}
+    for days in (2, 4):
+        compare_after(system, days)
+    assert fees(system, payment_id) == [(-35, "EUR"), (-25, "EUR")]
+    assert read(system.engine, lambda connection: list(differences(connection))) == []

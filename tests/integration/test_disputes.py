@@ -255,6 +255,25 @@ def test_the_rest_of_a_charge_that_is_lost_too_ends_the_entry_of_the_part(system
     assert (system.state(payment_id), partly_lost(system)) == ("reversed", [(payment_id, 500, False)])
 
 
+def test_the_fee_of_a_dispute_is_booked_once_and_is_no_part_of_what_it_takes(system: System) -> None:
+    payment_id = system.pay()
+    system.run_until_idle()
+    events = events_of(system, opened := dispute(system, payment_id, "fraudulent"))
+    [taken] = system.sandbox.state.provider_of(Stripe).account.disputes[opened]["balance_transactions"]
+    taken |= {"fee": 1500, "net": taken["amount"] - 1500}
+    for event in events:
+        system.deliver_and_run(event)
+    system.run(COMPARE)
+    for _ in range(2):
+        system.move_clock(days=1, hours=2)
+        system.run(COMPARE)
+    kept = [(row.amount, row.attempt_id) for row in system.rows(movements, movements.c.provider_id == taken["id"])]
+    assert kept == [(-1500, None)]
+    assert system.payment(payment_id).reversed == AMOUNT
+    kinds = [kind for kind, _ in booked(system, payment_id)]
+    assert kinds.count("fee") == 2, "that of the charge is booked too"
+
+
 def test_who_has_disputed_a_card_payment_is_not_charged_again(system: System) -> None:
     payment_id = system.subscribe("inv", system.provider.scripted_card("success", "success"))
     assert system.state(payment_id) == "captured"
