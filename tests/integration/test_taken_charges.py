@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from domain.outcome import Approved
 from domain.payment import Verb
 from models.movements import differences
-from models.session import read
-from models.tables import attention
+from models.session import read, transact
+from models.tables import attention, movements
 from models.task_messages import COMPARE
 from sandbox.afterpay.api import Afterpay
 from sandbox.coinbase.business import CoinbaseBusiness
@@ -126,6 +127,23 @@ def test_what_a_charge_has_taken_beside_what_is_booked_is_booked(system: System)
     assert read(system.engine, lambda connection: list(differences(connection))) == []
     compare_after(system, 2)
     assert len(system.rows(attention)) == 1
+
+
+def test_a_charge_that_takes_more_while_it_is_read_agrees(system: System) -> None:
+    payment_id, gateway = at_rest(system, "klarna")
+    genuine = gateway.read_charge
+
+    def read_charge(request: Any) -> Any:
+        shown = genuine(request)
+        system.sandbox.state.provider_of(Klarna)._orders.by_id[request.charge_reference].captured = AMOUNT + 500
+        further = update(movements).where(movements.c.payment_id == payment_id).values(amount=AMOUNT + 500)
+        transact(system.engine, lambda connection: connection.execute(further))
+        return shown
+
+    gateway.read_charge = read_charge
+    system.move_clock(days=1, hours=2)
+    system.run(COMPARE)
+    assert entries(system) == []
 
 
 @pytest.mark.parametrize("provider", ["stripe", "paypal", "klarna", "afterpay"])
