@@ -26,9 +26,11 @@ class Reason(StrEnum):
     WEBHOOK_UNREADABLE = "webhook_unreadable"
     WEBHOOK_WAITING = "webhook_waiting"  # for more than a day its object could not be looked up
     DISPUTE = "dispute"  # a bank has taken money, or may take it; evidence is wanted in time
+    PARTLY_LOST = "partly_lost"  # a bank has taken a part for good, and the invoice is outstanding by it
     REFUND_ELSEWHERE = "refund_elsewhere"  # money was given back beside Celeriac, or beside a refund that had failed
     HOLD_CONTRADICTING = "hold_contradicting"  # the provider shows of held money what cannot follow from the books
     CHARGE_CONTRADICTING = "charge_contradicting"  # the provider shows no money of a charge that is booked as taken
+    COMPARISON_SKIPPED = "comparison_skipped"  # for more than a day nothing of an hour could be compared
     CREDENTIALS_REFUSED = "credentials_refused"  # a provider does not accept our key
     UNMATCHED_RECEIPT = "unmatched_receipt"  # a customer's money fits no payment
     RETRY_UNSENT = "retry_unsent"  # for more than a day no issuer could be asked to pay a subscription
@@ -64,9 +66,11 @@ ACTIONS: dict[Reason, tuple[Action, ...]] = {
     Reason.WEBHOOK_UNREADABLE: (Action.REPLAY, Action.CLOSE),
     Reason.WEBHOOK_WAITING: (Action.REPLAY, Action.CLOSE),
     Reason.DISPUTE: (Action.CLOSE,),
+    Reason.PARTLY_LOST: (Action.CLOSE,),
     Reason.REFUND_ELSEWHERE: (Action.CLOSE,),
     Reason.HOLD_CONTRADICTING: (Action.CLOSE,),
     Reason.CHARGE_CONTRADICTING: (Action.REOPEN, Action.ACCEPT, Action.CLOSE),
+    Reason.COMPARISON_SKIPPED: (Action.CLOSE,),
     Reason.CREDENTIALS_REFUSED: (Action.LOOK_AGAIN, Action.CLOSE),
     Reason.UNMATCHED_RECEIPT: (Action.GIVE_BACK, Action.CLOSE),
     Reason.RETRY_UNSENT: (Action.CLOSE,),

@@ -128,6 +128,8 @@ def _ended(context: DecisionContext, decision: Decision) -> Iterator[Reason]:
     after = _amounts(context, decision)
     if context.payment.duplicated and not taken_twice(after["duplicated"], after["received"], after["captured"]):
         yield Reason.DUPLICATE
+    if decision.event is Event.PAYMENT_REVERSED or _is_won_back(context, decision):
+        yield Reason.PARTLY_LOST
     for case in _saved_cases(decision):
         yield Reason.FAILING_ROW
         if not case.unsent:
@@ -136,6 +138,11 @@ def _ended(context: DecisionContext, decision: Decision) -> Iterator[Reason]:
             yield Reason.MAIL_REFUSED
     if context.given_attempt is not None and "status" in decision.attempt:
         yield from _ended_with_attempt(context.given_attempt, decision.attempt["status"])
+
+
+def _is_won_back(context: DecisionContext, decision: Decision) -> bool:
+    """Tell whether nothing of the payment is lost any more."""
+    return context.payment.lost > 0 and decision.payment.get("lost", context.payment.lost) == 0
 
 
 def _saved_cases(decision: Decision) -> list[DunningCase]:

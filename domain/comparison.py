@@ -8,9 +8,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from domain.disputes import is_left_to_dispute
-from domain.money import Money
-from domain.movement import Movement, MovementKind
-from domain.outcome import Approved, Declined, NotSent, Outcome, Pending
+from domain.movement import ShownFee
+from domain.outcome import AmountMismatch, Approved, Declined, InDoubt, NotSent, Outcome, Pending
 from domain.payment import CLOSED, COLLECTED, AttemptStatus, State, Verb
 
 # So long after money was booked. Refunds and disputes become rare with time, and Afterpay refunds nothing after 120
@@ -22,6 +21,8 @@ LONGEST_WINDOW = timedelta(hours=1)
 DELIVERED_WITHIN = timedelta(minutes=1)
 # What cannot be compared for so long waits for its next step, so that it does not hold up all that comes after it.
 _GIVEN_UP_AFTER = timedelta(days=1)
+# A provider may not show so soon what one of its calls has just done.
+_SHOWN_WITHIN = timedelta(hours=1)
 
 
 class Window(NamedTuple):
@@ -119,18 +120,13 @@ class ShownRefund:
 
 
 @dataclass(frozen=True, slots=True)
-class ShownFee:
-    """What the provider keeps for a charge. `reference`: of the object that shows it. `fee`: in its own currency.
-    `at`: when it was kept, where the provider shows that."""
+class ShownCharge:
+    """A charge as its provider shows it in one reading, with all its refunds. `fees`: those that the same reading
+    shows."""
 
-    reference: str
-    fee: Money
-    at: datetime | None = field(default=None, compare=False)
-
-    @property
-    def movement(self) -> Movement:
-        """The movement of the fee."""
-        return Movement(MovementKind.FEE, -self.fee.minor, self.reference, self.fee.currency, moved_at=self.at)
+    outcome: Outcome
+    refunds: list[ShownRefund]
+    fees: list[ShownFee] = field(default_factory=list)
 
 
 def is_refund_news(known: AttemptStatus | None, shown: Outcome, code: str | None = None) -> bool:
@@ -203,3 +199,33 @@ def hold_finding(shown: Outcome, authorized: int, captured: int, *, is_news: boo
         case Approved(captured=taken) if taken and taken == captured:
             return HoldFinding.AGREES
     return HoldFinding.CONTRADICTS
+
+
+class ChargeFinding(StrEnum):
+    """What a reading says about money that the books show as taken."""
+
+    AGREES = "agrees"
+    NEWS = "news"  # more was taken beside Celeriac
+    CONTRADICTS = "contradicts"  # less of it is there than is booked: a person decides
+
+
+def charge_finding(shown: Outcome | None, state: State, taken: int, age: timedelta, *, is_news: bool) -> ChargeFinding:
+    """Return what a reading of taken money means. `shown`: None if the provider has no such charge. `taken`: by the
+    charge so far, in minor units, and `age`: since when it is booked. `is_news`: whether the reading changes the books.
+
+    A bank that takes money back shows a dispute, and the charge stays what it was.
+
+    >>> paid, day = Approved("pi_1", captured=1230), timedelta(days=1)
+    >>> charge_finding(paid, State.CAPTURED, 1230, day, is_news=False).value
+    'agrees'
+    >>> [charge_finding(None, State.CAPTURED, 1230, age, is_news=False).value for age in (day, timedelta(minutes=5))]
+    ['contradicts', 'agrees']
+    """
+    match shown:
+        case InDoubt() | Pending():
+            return ChargeFinding.AGREES
+        case Approved(captured=amount) | AmountMismatch(received=amount) if amount >= taken:
+            return ChargeFinding.NEWS if is_news else ChargeFinding.AGREES
+    # What is shown elsewhere may come later than what a call has returned.
+    is_settled = state in COLLECTED and age >= _SHOWN_WITHIN
+    return ChargeFinding.CONTRADICTS if is_settled else ChargeFinding.AGREES

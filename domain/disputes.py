@@ -22,9 +22,9 @@ from domain.decision import (
     RecountLoss,
 )
 from domain.decline import Decline, DeclineClass, classify
-from domain.dunning.decisions import close_case_recovered, end_unpaid, mark_past_due
+from domain.dunning.decisions import close_case_recovered, end_unpaid, mark_active, mark_past_due
 from domain.errors import Conflict
-from domain.movement import Movement, MovementKind
+from domain.movement import Movement, MovementKind, ShownFee
 from domain.payment import CLOSED, COLLECTED, AttemptStatus, Event
 
 _TAKING = (MovementKind.CHARGE, MovementKind.CAPTURE)
@@ -111,7 +111,7 @@ class ShownDispute:
     `withdrawn`: what is taken from us at this moment, in minor units of the payment's currency. `is_return`: a debit
     that its bank or payer took back. `reason`: the provider's word. `respond_by`: until when evidence is wanted.
     `refunds`: the provider's ids of refunds that show the same money. `at`: when its money moved last, where the
-    provider shows that."""
+    provider shows that. `fees`: what the provider keeps for the dispute."""
 
     reference: str
     charge_reference: str
@@ -123,6 +123,7 @@ class ShownDispute:
     respond_by: str | None = None
     refunds: frozenset[str] = frozenset()
     at: datetime | None = field(default=None, compare=False)
+    fees: tuple[ShownFee, ...] = ()
 
     def differs_from(self, status: str, withdrawn: int, lost: int) -> bool:
         """Tell whether the dispute stands otherwise than it is stored."""
@@ -177,11 +178,30 @@ def _decide_money(context: DecisionContext, seen: DisputeSeen) -> Decision | Non
     if seen.lost_more > 0 and context.state in COLLECTED and left <= 0:
         return _reverse(context, seen.reason, changes, movements, is_return=seen.is_return)
     if seen.lost_more < 0 and left > 0 and context.allows(Event.PAYMENT_RESTORED):
-        restored = {**changes, "failure_code": None}
-        return Decision(Event.PAYMENT_RESTORED, restored, {}, close_case_recovered(context), movements)  # type: ignore[arg-type]
+        restored: PaymentChanges = {**changes, "failure_code": None}
+        effects = close_case_recovered(context) or mark_active(context)
+        return Decision(Event.PAYMENT_RESTORED, restored, {}, effects, movements)
     if not movements and not changes:
         return None
-    return Decision(_event(seen), changes, movements=movements)
+    return Decision(_event(seen), changes, effects=_of_part(context, seen, lost), movements=movements)
+
+
+def _of_part(context: DecisionContext, seen: DisputeSeen, lost: int) -> tuple[Effect, ...]:
+    """Return the effects of a dispute that changes what is lost, and leaves a part of the captured money."""
+    if seen.lost_more > 0:
+        return _lose_part(context, lost, {"reference": seen.reference})
+    return mark_active(context) if seen.lost_more < 0 and not lost and context.state in COLLECTED else ()
+
+
+def _lose_part(context: DecisionContext, lost: int, detail: dict[str, str | int]) -> tuple[Effect, ...]:
+    """Return the effects of a loss that leaves the invoice outstanding by a part, which nothing collects by itself.
+
+    `lost`: of all that the payment has captured. A retry may have collected some of it again."""
+    payment = context.payment
+    outstanding = min(lost, payment.amount - (payment.captured - lost))
+    if context.state not in COLLECTED or outstanding <= 0:
+        return ()
+    return (*mark_past_due(context), OpenAttention(Reason.PARTLY_LOST, outstanding, detail))
 
 
 def with_loss(context: DecisionContext, decision: Decision) -> Decision:
@@ -192,10 +212,13 @@ def with_loss(context: DecisionContext, decision: Decision) -> Decision:
 
 
 def decide_recount(context: DecisionContext, recounted: LossRecounted) -> Decision | None:
-    """Reverse a payment of whose captured money nothing is left. None if something is."""
+    """Reverse a payment of whose captured money nothing is left, or leave to a person that a part is lost."""
     payment = context.payment
-    if context.state not in COLLECTED or payment.captured - payment.refunded - payment.lost > 0:
+    if context.state not in COLLECTED:
         return None
+    if payment.captured - payment.refunded - payment.lost > 0:
+        effects = _lose_part(context, payment.lost, {})
+        return Decision(None, effects=effects) if effects else None
     return _reverse(context, recounted.reason, {}, (), is_return=recounted.is_return)
 
 

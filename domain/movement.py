@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from domain.money import Money
 from domain.outcome import Approved
 from domain.payment import HOLDING, LATE_AUTHORIZATION, State, Verb
 
@@ -49,6 +50,21 @@ class Movement:
     currency: str | None = None
     provider: str | None = None
     moved_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFee:
+    """What the provider keeps for a charge, a refund or a dispute. `reference`: of the object that shows it. `fee`: in
+    its own currency; negative for a fee that is given back. `at`: when it was kept, where the provider shows that."""
+
+    reference: str
+    fee: Money
+    at: datetime | None = field(default=None, compare=False)
+
+    @property
+    def movement(self) -> Movement:
+        """The movement of the fee."""
+        return Movement(MovementKind.FEE, -self.fee.minor, self.reference, self.fee.currency, moved_at=self.at)
 
 
 # Which movements add up to an amount of the payment, and with which sign.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
+from domain.attention import Reason
 from domain.attention_decisions import with_attention
 from domain.capture_void_refund import decide_capture, decide_refund, decide_void
 from domain.charging import decide_charge
@@ -30,6 +31,7 @@ from domain.decision import (
     LEASE,
     AddAttempt,
     AttemptChanges,
+    CloseAttention,
     CloseOtherAttempts,
     Decision,
     DecisionContext,
@@ -37,13 +39,13 @@ from domain.decision import (
     SaveCase,
 )
 from domain.disputes import decide_dispute, decide_recount, with_loss
-from domain.dunning.decisions import close_case_recovered, close_case_uncollectible
+from domain.dunning.decisions import close_case_recovered, close_case_uncollectible, mark_active
 from domain.dunning.mail_plan import with_mails
 from domain.errors import IllegalTransition
 from domain.idempotency_key import state_after
 from domain.invoice import with_invoice
 from domain.outcome import InDoubt, NotSent, Outcome
-from domain.payment import IN_DUNNING, TRANSITIONS, Attempt, AttemptStatus, Event, Payment, State, Verb
+from domain.payment import COLLECTED, IN_DUNNING, TRANSITIONS, Attempt, AttemptStatus, Event, Payment, State, Verb
 
 
 def decide(
@@ -170,6 +172,10 @@ def _end_grace(context: DecisionContext, trigger: Command) -> Decision | None:
 
 
 def _stop_dunning(context: DecisionContext, trigger: Command) -> Decision | None:
+    if context.state in COLLECTED and context.payment.lost:
+        # A bank has taken a part, which another payment has collected now.
+        closing = (CloseAttention(frozenset({Reason.PARTLY_LOST})),) if context.payment.has_open_entry else ()
+        return Decision(None, effects=(*closing, *mark_active(context)))
     if context.state not in IN_DUNNING | {State.ACCEPTED}:
         return None
     return Decision(Event.INVOICE_PAID_OTHERWISE, effects=(CloseOtherAttempts(), *close_case_recovered(context)))

@@ -230,6 +230,10 @@ class GatewayError(Exception):
     """The provider refused a call or did not respond; nothing was charged."""
 
 
+class ChargeMissing(GatewayError):
+    """The provider says that it has no such charge. It may not show a charge yet that was just made."""
+
+
 class CallUnderWay(GatewayError):
     """Another call with the same idempotency key is running; a repeat returns what it returns."""
 

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
 from domain.cash_balance import ShownBalance
-from domain.comparison import ShownFee, ShownRefund
+from domain.comparison import ShownCharge
 from domain.disputes import ShownDispute
 from domain.money import Money
+from domain.movement import ShownFee
 from domain.outcome import Outcome
 from domain.payment_methods import PaymentMethod
 from gateways.base import AttemptRequest, Gateway, SaveReference, VerifiedWebhook
@@ -44,10 +45,11 @@ class AcceptingGateway(Gateway, Protocol):
 
 @runtime_checkable
 class RefundListing(Gateway, Protocol):
-    """A provider that shows the refunds of a charge, also those that somebody else has made."""
+    """A provider that shows a charge with its refunds, also those that somebody else has made."""
 
-    def refunds_of(self, charge: AttemptRequest) -> list[ShownRefund]:
-        """Return every refund of the charge with `charge.reference`. Raises GatewayError when it cannot be read."""
+    def read_charge(self, charge: AttemptRequest) -> ShownCharge:
+        """Return how the charge with `charge.reference` stands, with every refund. It moves nothing. Raises
+        ChargeMissing, GatewayError when it cannot be read."""
         ...
 
 
@@ -95,7 +97,7 @@ class DisputeGateway(Gateway, Protocol):
 class ReversalGateway(DisputeGateway, RefundListing, Protocol):
     """A provider that itself makes refunds, for disputes among others.
 
-    `refunds_of` and `retrieve` show one whose money a dispute shows too as Declined with `SHOWN_BY_DISPUTE`."""
+    `read_charge` and `retrieve` show one whose money a dispute shows too as Declined with `SHOWN_BY_DISPUTE`."""
 
     def reversed_charge(self, reference: str) -> str:
         """Return the reference of the charge from which a refund was made. Raises GatewayError."""

@@ -133,6 +133,13 @@ def find_open_entry(change: Change, payment_id: str, reason: Reason) -> Row[Any]
     return change.connection.execute(select(attention).where(is_meant)).one_or_none()
 
 
+def was_told(connection: Connection, payment_id: str, reason: Reason, detail: Mapping[str, Any]) -> bool:
+    """Tell whether an entry of a payment, open or closed, has told the same thing."""
+    is_meant = (attention.c.payment_id == payment_id) & (attention.c.reason == reason)
+    told = connection.scalars(select(attention.c.data).where(is_meant))
+    return any(dict(detail) in (data or {}).get("details", []) for data in told)
+
+
 def lock_entry(connection: Connection, entry_id: str) -> Row[Any]:
     """Lock an entry. Raises NotFound."""
     row = connection.execute(select(attention).where(attention.c.id == entry_id).with_for_update()).one_or_none()

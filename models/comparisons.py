@@ -11,25 +11,26 @@ from sqlalchemy import Column, ColumnElement, Connection, Row, exists, or_, sele
 from domain.attention import Reason
 from domain.comparison import (
     STEPS,
+    ChargeFinding,
     HoldFinding,
     Position,
-    ShownFee,
     ShownRefund,
     Window,
+    charge_finding,
     hold_finding,
     is_held,
     is_refund_news,
     step_reached,
 )
 from domain.errors import IllegalTransition
-from domain.movement import MovementKind
+from domain.movement import MovementKind, ShownFee
 from domain.outcome import Outcome
 from domain.payment import COLLECTED, AttemptStatus, State, Verb
 from models import transition
 from models.attempts import has_operation_in_flight
-from models.attention import open_entry
+from models.attention import open_entry, was_told
 from models.change import Change
-from models.movements import TAKING, book_fee
+from models.movements import TAKING, book_fee, taken_by_object
 from models.session import insert_new
 from models.tables import attempts, comparisons, movements, payments
 from models.task_messages import TaskMessage
@@ -185,6 +186,51 @@ def news_of_refunds(
     return [(charge, news) for charge, news in found if news]
 
 
+def taken_so_far(change: Change, charge: AtRest) -> int:
+    """Return what the provider's object of a charge has taken by the books, in minor units."""
+    return taken_by_object(change.connection, charge.payment_id, charge.reference)
+
+
+def take_in_charge(
+    change: Change, charge: AtRest, taken: int, shown: Outcome | None, *, is_dry_run: bool
+) -> tuple[ChargeFinding, tuple[TaskMessage, ...]]:
+    """Book what a charge has taken beside Celeriac, or leave it to a person, unless `is_dry_run`.
+
+    `taken`: by the books, when the reading began; a charge that has taken more since agrees. `shown`: None if the
+    provider has no such charge. Return what the reading means, and what to publish after the commit."""
+    row = transition.lock_attempt(change.connection, charge.attempt_id)
+    if taken_so_far(change, charge) != taken:
+        return ChargeFinding.AGREES, ()
+    is_news = bool(_changes_anything(change, row, shown)) if shown is not None else False
+    finding = charge_finding(shown, State(row.state), taken, change.now - charge.booked_at, is_news=is_news)
+    if finding is ChargeFinding.CONTRADICTS:
+        word = type(shown).__name__.lower() if shown is not None else "missing"
+        return _tell_of_charge(change, row, taken, word, is_dry_run=is_dry_run), ()
+    if is_dry_run or finding is ChargeFinding.AGREES or shown is None:
+        return finding, ()
+    return finding, transition.apply(change, row, shown).messages
+
+
+def _tell_of_charge(change: Change, row: Row[Any], taken: int, shown: str, *, is_dry_run: bool) -> ChargeFinding:
+    """Leave a charge to a person, who is told the same once only."""
+    detail = {"attempt": row.attempt_id, "amount": taken, "shown": shown}
+    if was_told(change.connection, row.id, Reason.CHARGE_CONTRADICTING, detail):
+        return ChargeFinding.AGREES
+    if not is_dry_run:
+        data = {"attempt": row.attempt_id, "provider": row.attempt_provider}
+        about: dict[str, Any] = {"payment_id": row.id, "amount": row.captured, "currency": row.currency}
+        open_entry(change, Reason.CHARGE_CONTRADICTING, data=data, detail=detail, **about)
+        transition.touch(change, row.id)
+    return ChargeFinding.CONTRADICTS
+
+
+def tell_of_skipped(change: Change, provider: str, window: Window) -> None:
+    """Put a provider on the list of whose money a whole window could not be compared, and is left until its next
+    step."""
+    data = {"after": window.after.isoformat(), "until": window.until.isoformat()}
+    open_entry(change, Reason.COMPARISON_SKIPPED, provider=provider, data=data)
+
+
 def book_fees(change: Change, provider: str, charge: AtRest, shown: Iterable[ShownFee]) -> None:
     """Book what the provider keeps for a charge, each fee once."""
     payment = transition.lock_attempt(change.connection, charge.attempt_id)
@@ -231,8 +277,12 @@ def take_in_hold(
 
 
 def _judge(change: Change, row: Row[Any], shown: Outcome) -> HoldFinding:
+    return hold_finding(shown, row.authorized, row.captured, is_news=_changes_anything(change, row, shown))
+
+
+def _changes_anything(change: Change, row: Row[Any], shown: Outcome) -> bool | None:
+    """Tell whether an outcome changes the books; None if it cannot follow from them."""
     try:
-        is_news: bool | None = transition.changes_anything(change, row, shown)
+        return transition.changes_anything(change, row, shown)
     except IllegalTransition:
-        is_news = None
-    return hold_finding(shown, row.authorized, row.captured, is_news=is_news)
+        return None

@@ -22,7 +22,7 @@ from domain.payment import Verb
 from models import transition
 from models.attempts import find_charge, refunds_under_way
 from models.change import Change
-from models.movements import amount_taken
+from models.movements import amount_taken, book_fee, lacks_fees
 from models.session import insert_new
 from models.tables import attempts, disputes
 from models.transition import Applied
@@ -66,6 +66,8 @@ def apply_dispute(change: Change, provider: str, shown: ShownDispute) -> Applied
     data = {"reference": shown.reference, "status": shown.status, "reason": shown.reason}
     applied = transition.apply_to_payment(change, payment_id, seen, data)
     _store(change, provider, payment_id, shown, is_new=known is None)
+    for fee in shown.fees:
+        book_fee(change, applied.row_before, None, provider, fee.movement)
     if reopened is not None and taken_over:
         _take_over(change, reopened, taken_over)
     return applied
@@ -125,8 +127,14 @@ def _take_back_refunds(change: Change, provider: str, shown: ShownDispute) -> No
 
 
 def changed_disputes(connection: Connection, provider: str, shown: Iterable[ShownDispute]) -> list[ShownDispute]:
-    """Return the shown disputes that are stored otherwise, or not at all."""
-    return [dispute for dispute in shown if _differs(_find(connection, provider, dispute.reference), dispute)]
+    """Return the shown disputes that are stored otherwise, or not at all, or that have a fee that is not booked."""
+    return [dispute for dispute in shown if _is_news(connection, provider, dispute)]
+
+
+def _is_news(connection: Connection, provider: str, shown: ShownDispute) -> bool:
+    if _differs(_find(connection, provider, shown.reference), shown):
+        return True
+    return lacks_fees(connection, provider, [fee.reference for fee in shown.fees])
 
 
 def _differs(known: Row[Any] | None, shown: ShownDispute) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, select
 
 from domain.movement import AMOUNTS, Movement, MovementKind, amounts_of
 from domain.payment import Holder
@@ -17,6 +17,8 @@ from models.tables import attempts, cash_balances, movements, payments
 _insert_movement = insert(movements)
 # Kinds that take the customer's money.
 TAKING = (MovementKind.CHARGE, MovementKind.CAPTURE, MovementKind.DUPLICATE)
+# Kinds for which a provider may keep something.
+_WITH_FEES = (*TAKING, MovementKind.REFUND, MovementKind.DUPLICATE_REFUND)
 # Payments that are compared at once.
 _PAGE = 5_000
 
@@ -39,21 +41,30 @@ def _book(change: Change, rows: list[dict[str, Any]]) -> None:
         change.connection.execute(_insert_movement, rows)
 
 
-def book_fee(change: Change, payment: Row[Any], attempt_id: str, provider: str, fee: Movement) -> bool:
-    """Append the fee of a charge of a locked payment, once; return whether it was missing."""
+def book_fee(change: Change, payment: Row[Any], attempt_id: str | None, provider: str, fee: Movement) -> bool:
+    """Append a fee of a locked payment, once; return whether it was missing. `attempt_id`: None for that of a
+    dispute."""
     return insert_new(change.connection, movements, _row(change, _of_payment(payment, attempt_id, provider), fee))
 
 
+def lacks_fees(connection: Connection, provider: str, references: Collection[str]) -> bool:
+    """Tell whether one of the fees that these objects of a provider show is not booked."""
+    is_it = (movements.c.provider == provider) & movements.c.provider_id.in_(references)
+    known = select(func.count()).where(is_it, movements.c.kind == MovementKind.FEE)
+    return bool(references) and (connection.scalar(known) or 0) < len(references)
+
+
 def has_fees(connection: Connection, attempt_id: str) -> bool:
-    """Tell whether a fee of a charge is booked since its payment took money last: each capture has one of its own."""
+    """Tell whether a fee of a charge is booked since its payment took money or gave some back last: each capture and
+    refund may have one of its own."""
     payment_id = select(attempts.c.payment_id).where(attempts.c.id == attempt_id).scalar_subquery()
     is_fee = (movements.c.attempt_id == attempt_id) & (movements.c.kind == MovementKind.FEE)
     newest = select(
         func.max(movements.c.id).filter(is_fee).label("fee"),
-        func.max(movements.c.id).filter(movements.c.kind.in_(TAKING)).label("taken"),
+        func.max(movements.c.id).filter(movements.c.kind.in_(_WITH_FEES)).label("moved"),
     )
     row = connection.execute(newest.where(movements.c.payment_id == payment_id)).one()
-    return row.fee is not None and (row.taken is None or row.fee > row.taken)
+    return row.fee is not None and (row.moved is None or row.fee > row.moved)
 
 
 def _of_payment(payment: Row[Any], attempt_id: str | None, provider: str) -> dict[str, Any]:
@@ -85,12 +96,9 @@ def taken_by(connection: Connection, payment_id: str) -> frozenset[str]:
 
 def amount_taken(connection: Connection, payment_id: str, attempt_id: str, reference: str) -> int:
     """Return what a charge has taken, all its captures included, in minor units."""
-    names_it = (movements.c.provider_id == reference) | movements.c.provider_id.startswith(
-        f"{reference}/", autoescape=True
-    )
     taken = select(func.coalesce(func.sum(movements.c.amount), 0)).where(
         movements.c.payment_id == payment_id,
-        (movements.c.attempt_id == attempt_id) | names_it,
+        (movements.c.attempt_id == attempt_id) | _names(reference),
         movements.c.kind.in_([MovementKind.CHARGE, MovementKind.CAPTURE]),
     )
     return int(connection.scalar(taken) or 0)
@@ -102,6 +110,20 @@ def times_given(connection: Connection, payment_id: str, attempt_id: str) -> int
     is_its = (movements.c.payment_id == payment_id) & (movements.c.attempt_id == attempt_id)
     given = select(func.count()).where(is_its, is_given)
     return int(connection.scalar(given) or 0)
+
+
+def taken_by_object(connection: Connection, payment_id: str, reference: str) -> int:
+    """Return what the provider's object has taken, all its captures included and also a second time, in minor units."""
+    taken = select(func.coalesce(func.sum(movements.c.amount), 0)).where(
+        movements.c.payment_id == payment_id, _names(reference), movements.c.kind.in_(TAKING)
+    )
+    return int(connection.scalar(taken) or 0)
+
+
+def _names(reference: str) -> ColumnElement[bool]:
+    """Return the condition that a movement is named by the provider's object."""
+    is_of_it = movements.c.provider_id.startswith(f"{reference}/", autoescape=True)
+    return (movements.c.provider_id == reference) | is_of_it
 
 
 def other_holder(connection: Connection, payment_id: str, attempt_id: str, reference: str | None) -> Holder | None:

@@ -31,7 +31,18 @@ from domain.errors import LeaseLost, NotFound
 from domain.idempotency_key import KeyState
 from domain.movement import MovementKind, amounts_after, may_be_beside_holder, may_be_booked
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
-from domain.payment import IN_DUNNING, UNFINISHED, Attempt, AttemptStatus, Event, Holder, Payment, State, Verb
+from domain.payment import (
+    COLLECTED,
+    IN_DUNNING,
+    UNFINISHED,
+    Attempt,
+    AttemptStatus,
+    Event,
+    Holder,
+    Payment,
+    State,
+    Verb,
+)
 from domain.state_machine import decide, target
 from models.attempts import add_attempt, close_other_attempts, give_up_hold, write_decision
 from models.attention import close_entries_of_payment, open_entry, reduce_entry
@@ -353,13 +364,14 @@ def _recount_invoice(change: Change, row: Row[Any], more: int) -> None:
 
 
 def _close_sibling_cases(change: Change, row: Row[Any], outstanding: int) -> None:
+    is_dunned = payments.c.state.in_(sorted(IN_DUNNING)) & (payments.c.amount > outstanding)
+    is_partly_lost = payments.c.state.in_(sorted(COLLECTED)) & (payments.c.lost > 0) & (literal(outstanding) == 0)
     siblings = change.connection.scalars(
         select(payments.c.id).where(
             payments.c.invoice_id == row.invoice_id,
             payments.c.application == row.application,
             payments.c.id != row.id,
-            payments.c.state.in_(sorted(IN_DUNNING)),
-            payments.c.amount > outstanding,
+            is_dunned | is_partly_lost,
         )
     ).all()
     for sibling in siblings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from stack.amounts import decimal_text, minor_units
 from stack.client import Json
@@ -47,6 +47,12 @@ def invoice_problem(payment: Json, invoice: Json, captured: int, disputes: Itera
     return f"{payment['id']} ({payment['status']}): its invoice has {invoice['collected_amount']}; the provider {kept}"
 
 
+def is_overpaid(invoice: Json) -> bool:
+    """Tell whether an invoice has collected more than was asked."""
+    collected, asked = (minor_units(invoice[name], invoice["currency"]) for name in ("collected_amount", "amount"))
+    return collected > asked
+
+
 def was_captured_beside(payment: Json) -> bool:
     """Tell whether another amount was captured than our capture has asked for."""
     return any(
@@ -55,19 +61,29 @@ def was_captured_beside(payment: Json) -> bool:
 
 
 def expected_entries(
-    refunds: Iterable[OutsideRefund], disputes: Mapping[str, Iterable[Json]], mismatched: Iterable[str]
+    refunds: Iterable[OutsideRefund],
+    disputes: Mapping[str, Iterable[Json]],
+    mismatched: Iterable[str],
+    *,
+    kept: Container[str] = (),
+    overpaid: Iterable[str] = (),
 ) -> tuple[Reasons, Reasons]:
     """Return the reasons for which each payment must stand on the attention list, and for which it may.
 
-    A refund that failed before anybody saw it leaves no entry. `mismatched`: payments whose provider holds or
-    took another amount than was asked."""
+    A refund that failed before anybody saw it leaves no entry. `mismatched`: payments whose provider holds or took
+    another amount than was asked. `kept`: those that have kept captured money; a dispute that one of them has lost took
+    a part. `overpaid`: those whose invoice has collected more than was asked, one of which an entry names."""
     must: Reasons = defaultdict(set)
     may: Reasons = defaultdict(set)
     for refund in refunds:
         (may if refund.has_failed else must)[refund.payment_id].add("refund_elsewhere")
     for payment_id, shown in disputes.items():
+        if payment_id in kept and any(dispute["status"] == "lost" for dispute in shown):
+            must[payment_id].add("partly_lost")
         if any(dispute["status"] in _OPEN_DISPUTE for dispute in shown):
             must[payment_id].add("dispute")
+    for payment_id in overpaid:
+        may[payment_id].add("overpaid")
     for payment_id in mismatched:
         must[payment_id].add("amount_mismatch")
     return must, may

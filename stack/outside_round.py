@@ -13,6 +13,7 @@ from stack.outside_checks import (
     disputes_by_payment,
     expected_entries,
     invoice_problem,
+    is_overpaid,
     unmatched_problems,
     was_captured_beside,
 )
@@ -23,6 +24,8 @@ from stack.random_customers import Simulation
 from stack.reconciliation import provider_totals
 from stack.stack import Stack
 
+# Captured money is left.
+_KEPT = ("captured", "partially_refunded")
 # Past the look-ups of what waits for a bank or a customer, at the age of 1 and 10 minutes and one hour.
 LOOK_UP_HOURS = 2
 # How long the look-ups that a comparison leads to may take.
@@ -54,15 +57,18 @@ def outside_problems(
     """Return a line for each dispute, invoice or attention entry that is not as what happened at the providers."""
     disputes = disputes_by_payment([*simulation.provider.disputes(), *outside.disputes], payments)
     problems: list[str | None] = []
+    overpaid: list[str] = []
     for payment in payments:
         problems.append(dispute_problem(payment, disputes.get(payment["id"], [])))
         if payment["provider"] != "manual":
             captured = provider_totals(totals, payment).captured
             invoice = simulation.merchant.invoice(payment["invoice_id"])
             problems.append(invoice_problem(payment, invoice, captured, disputes.get(payment["id"], [])))
+            overpaid += [payment["id"]] if is_overpaid(invoice) else []
     unresolved = [row["metadata"]["payment_id"] for row in totals if row["status"] == "UNRESOLVED"]
     beside = [payment["id"] for payment in payments if was_captured_beside(payment)]
-    must, may = expected_entries(outside.refunds, disputes, [*unresolved, *beside])
+    kept = {payment["id"] for payment in payments if payment["status"] in _KEPT}
+    must, may = expected_entries(outside.refunds, disputes, [*unresolved, *beside], kept=kept, overpaid=overpaid)
     entries = simulation.operator.attention()
     found = attention_problems(entries, must, may) + unmatched_problems(entries, unused_cash(simulation, payments))
     return [problem for problem in problems if problem] + found

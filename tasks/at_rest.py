@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 
 from domain.comparison import (
+    ChargeFinding,
     HoldFinding,
     Position,
     ShownRefund,
@@ -21,7 +22,7 @@ from domain.comparison import (
 from domain.disputes import ShownDispute
 from domain.money import decimal_text
 from domain.outcome import Approved, InDoubt, Outcome, Pending
-from gateways.base import AttemptRequest, Gateway, GatewayError
+from gateways.base import AttemptRequest, ChargeMissing, Gateway, GatewayError
 from gateways.capabilities import DisputeGateway, FeeGateway, RefundListing, ReversalGateway
 from gateways.http import watch_for_failure
 from gateways.shown_refunds import ShownRefunds, watch_for_refunds
@@ -81,6 +82,8 @@ def catch_up_at_rest(runtime: Runtime, gateway: RefundListing, budget: Budget) -
         counts = compare_at_rest(runtime, gateway, [item for _, item in due], budget=budget)
         position = _reached(position, window, due, counts, now)
         transact(runtime.engine, comparisons.move_position, provider, position)
+        if counts.failed and counts.last is None and position.at == window.until:
+            runtime.change(ACTOR, comparisons.tell_of_skipped, provider, window)
         is_whole = position == Position(window.until)
         if (is_whole and window.until >= now) or (not is_whole and not budget.is_spent):
             return  # Everything is compared, or the provider is down.
@@ -210,17 +213,41 @@ def _compare_counted(runtime: Runtime, gateway: RefundListing, item: AtRest, *, 
 def _compare(runtime: Runtime, gateway: RefundListing, item: AtRest, *, is_dry_run: bool) -> list[str]:
     if item.is_hold:
         return _compare_hold(runtime, gateway, item, is_dry_run=is_dry_run)
-    request = runtime.change(ACTOR, _request, item)
-    shown = runtime.change(ACTOR, comparisons.unknown_refunds, gateway.provider, gateway.refunds_of(request))
+    request, taken = runtime.change(ACTOR, _request, item)
+    try:
+        charge = gateway.read_charge(request)
+    except ChargeMissing:
+        return _compare_charge(runtime, item, taken, None, is_dry_run=is_dry_run)
+    found = _compare_charge(runtime, item, taken, charge.outcome, is_dry_run=is_dry_run)
+    shown = runtime.change(ACTOR, comparisons.unknown_refunds, gateway.provider, charge.refunds)
     if shown and not is_dry_run:
         _take_in(runtime, gateway.provider, item, shown)
-    found = [_refund_text(refund, item.currency) for refund in shown]
+    found += [_refund_text(refund, item.currency) for refund in shown]
+    if charge.fees and not is_dry_run:
+        runtime.change(ACTOR, comparisons.book_fees, gateway.provider, item, charge.fees)
     if isinstance(gateway, FeeGateway) and not is_dry_run:
         _compare_fees(runtime, gateway, item, request)
     if isinstance(gateway, DisputeGateway):
         disputes = _read_if_allowed("disputes", item, lambda: gateway.disputes_of(request))
         found += _compare_disputes(runtime, gateway.provider, disputes, is_dry_run=is_dry_run)
     return found
+
+
+def _compare_charge(
+    runtime: Runtime, item: AtRest, taken: int, shown: Outcome | None, *, is_dry_run: bool
+) -> list[str]:
+    """Compare the money of the charge itself. `shown`: None if the provider has no such charge."""
+    taken_in: tuple[ChargeFinding, tuple[TaskMessage, ...]] = runtime.change(
+        ACTOR, comparisons.take_in_charge, item, taken, shown, is_dry_run=is_dry_run
+    )
+    finding, messages = taken_in
+    runtime.publish(messages)
+    match finding:
+        case ChargeFinding.CONTRADICTS:
+            return ["charge that contradicts the books" if shown is not None else "no such charge"]
+        case ChargeFinding.NEWS:
+            return ["charge that has taken more"]
+    return []
 
 
 def _compare_fees(runtime: Runtime, gateway: FeeGateway, item: AtRest, request: AttemptRequest) -> None:
@@ -293,6 +320,8 @@ def _hold_request(change: Change, hold: AtRest) -> tuple[AttemptRequest, int] | 
     return (attempt_request(change, row), row.attempt_fencing_token) if row is not None else None
 
 
-def _request(change: Change, charge: AtRest) -> AttemptRequest:
+def _request(change: Change, charge: AtRest) -> tuple[AttemptRequest, int]:
+    """Return how a charge is asked about, and what it has taken so far."""
     row = transition.lock_attempt(change.connection, charge.attempt_id)
-    return replace(attempt_request(change, row), charge_reference=charge.reference)
+    request = replace(attempt_request(change, row), charge_reference=charge.reference)
+    return request, comparisons.taken_so_far(change, charge)

@@ -89,6 +89,11 @@ def mark_past_due(context: DecisionContext) -> tuple[Effect, ...]:
     return (MarkSubscription(SubscriptionStatus.PAST_DUE),) if context.payment.subscription_id else ()
 
 
+def mark_active(context: DecisionContext) -> tuple[Effect, ...]:
+    """Return the effect of money that is there again after it was taken back."""
+    return (MarkSubscription(SubscriptionStatus.ACTIVE),) if context.payment.subscription_id else ()
+
+
 def close_case_uncollectible(context: DecisionContext) -> tuple[Effect, ...]:
     """Return the effects that end the payment's dunning case without money, if it has one."""
     if context.payment.case is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from domain.comparison import ShownRefund
+from domain.comparison import ShownCharge
 from domain.disputes import ShownDispute
 from domain.money import decimal_text
 from domain.outcome import ActionRequired, Approved, InDoubt, NotSent, Outcome
@@ -38,7 +38,14 @@ from gateways.afterpay.responses import (
     outcome_of_refund,
     shown_refunds,
 )
-from gateways.base import AttemptRequest, GatewayError, SaveReference, VerifiedWebhook, WebhookEvent
+from gateways.base import (
+    AttemptRequest,
+    ChargeMissing,
+    GatewayError,
+    SaveReference,
+    VerifiedWebhook,
+    WebhookEvent,
+)
 from gateways.failures import CallFailed, MalformedResponse
 from gateways.json_api import decided, looked_up
 from gateways.shown_refunds import note_refunds
@@ -101,11 +108,15 @@ class AfterpayGateway:
         reference = attempt.reference if attempt.verb is Verb.REFUND else token
         return looked_up(reference, lambda: self._outcome_of(attempt, token, self._find(attempt, token)))
 
-    def refunds_of(self, charge: AttemptRequest) -> list[ShownRefund]:
-        """Return the refunds of a payment, whoever made them; Afterpay sends no notification of a refund."""
+    def read_charge(self, charge: AttemptRequest) -> ShownCharge:
+        """Return how a payment stands, with its refunds, whoever made them; Afterpay sends no notification of one."""
+        token = charge.charged_reference
         try:
-            payment = existing(self._client.find_payment(charge.charged_reference))
-            return shown_refunds(payment, charge.money.currency)
+            payment = self._client.find_payment(token)
+            if payment is None:
+                raise ChargeMissing("no_payment")
+            refunds = shown_refunds(payment, charge.money.currency)
+            return ShownCharge(looked_up(token, lambda: outcome_of_charge(payment, token, charge)), refunds)
         except CallFailed as failure:
             raise GatewayError(failure.reason) from None
 

@@ -17,12 +17,19 @@ STATUSES: dict[int, FailureKind] = {
     429: FailureKind.NOT_EXECUTED,
     500: FailureKind.UNKNOWN,
 }
+_NOT_FOUND = "not_found"
+
+
+class NoSuchObject(CallFailed):
+    """Coinbase has no object with the id of a path."""
 
 
 def failure_of(response: ProviderResponse) -> CallFailed:
     """Return the failure that an error response stands for. Only the status decides; the error type is the reason."""
     reason = reason_word(response.fields.get("errorType"), f"http_{response.status}")
-    return CallFailed(reason, STATUSES.get(response.status, FailureKind.UNKNOWN))
+    # Only with Coinbase's own word: the 404 of another server proves nothing.
+    is_missing = response.status == 404 and reason == _NOT_FOUND
+    return (NoSuchObject if is_missing else CallFailed)(reason, STATUSES.get(response.status, FailureKind.UNKNOWN))
 
 
 def outcome_of_change(failure: CallFailed, reference: str) -> Outcome:

@@ -9,13 +9,20 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from domain.comparison import ShownRefund
+from domain.comparison import ShownCharge
 from domain.outcome import InDoubt, NotSent, Outcome
 from domain.payment import Verb
-from gateways.base import AttemptRequest, GatewayError, SaveReference, VerifiedWebhook, WebhookEvent
+from gateways.base import (
+    AttemptRequest,
+    ChargeMissing,
+    GatewayError,
+    SaveReference,
+    VerifiedWebhook,
+    WebhookEvent,
+)
 from gateways.coinbase import webhooks
 from gateways.coinbase.client import DEFAULT_BASE, CoinbaseClient
-from gateways.coinbase.errors import outcome_of_change
+from gateways.coinbase.errors import NoSuchObject, outcome_of_change
 from gateways.coinbase.requests import checkout_request, refund_request
 from gateways.coinbase.responses import (
     CURRENCIES,
@@ -113,13 +120,16 @@ class CoinbaseGateway:
             return NotSent("not_created")
         return looked_up(reference, lambda: self._look_up_checkout(attempt, reference))
 
-    def refunds_of(self, charge: AttemptRequest) -> list[ShownRefund]:
-        """Return the refunds of a checkout, whoever made them."""
+    def read_charge(self, charge: AttemptRequest) -> ShownCharge:
+        """Return how a checkout stands, with its refunds, whoever made them."""
+        reference = charge.charged_reference
         try:
-            checkout = CheckoutRefunds.parse(self._client.read_checkout(charge.charged_reference))
-            return shown_refunds(checkout, charge.money.currency)
+            read = self._client.read_checkout(reference)
+            refunds = shown_refunds(CheckoutRefunds.parse(read), charge.money.currency)
+            outcome = looked_up(reference, lambda: outcome_of_checkout(Checkout.parse(read), charge))
+            return ShownCharge(outcome, refunds)
         except CallFailed as failure:
-            raise GatewayError(failure.reason) from None
+            raise (ChargeMissing if isinstance(failure, NoSuchObject) else GatewayError)(failure.reason) from None
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> VerifiedWebhook:
         """Accept an event that any of the secrets signed at most five minutes from now."""

@@ -12,19 +12,19 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from domain.comparison import ShownRefund
+from domain.comparison import ShownCharge
 from domain.outcome import Approved, CustomerApproved, InDoubt, NotSent, Outcome
-from gateways.base import AttemptRequest, GatewayError, SaveReference, VerifiedWebhook, WebhookEvent
+from gateways.base import AttemptRequest, ChargeMissing, GatewayError, SaveReference, VerifiedWebhook, WebhookEvent
 from gateways.failures import CallFailed, FailureKind
 from gateways.idempotency import key_of
-from gateways.json_api import decided
+from gateways.json_api import decided, looked_up
 from gateways.klarna import requests as bodies
 from gateways.klarna import webhooks
 from gateways.klarna.client import LONGEST_READ_SECONDS, KlarnaClient
 from gateways.klarna.errors import ErrorKind, ErrorResponse
 from gateways.klarna.hosted_page import HostedPage
 from gateways.klarna.lookups import look_up, read_page
-from gateways.klarna.responses import exceeds_remaining, outcome_of_page, shown_refunds
+from gateways.klarna.responses import exceeds_remaining, outcome_of_order, outcome_of_page, shown_refunds
 from gateways.klarna.token_order import TokenOrder
 
 # What proves that no order was placed: of a placed one, Klarna repeats the first response.
@@ -99,13 +99,15 @@ class KlarnaGateway:
             return _outcome_of_missed(attempt) if is_collecting else NotSent("not_executed")
         return self._look_up(attempt, reference)
 
-    def refunds_of(self, charge: AttemptRequest) -> list[ShownRefund]:
-        """Return the refunds of an order, whoever made them; Klarna sends no callback of a refund."""
+    def read_charge(self, charge: AttemptRequest) -> ShownCharge:
+        """Return how an order stands, with its refunds, whoever made them; Klarna sends no callback of a refund."""
         try:
             order = self._client.read_order(charge.charged_reference)
+            outcome = looked_up(order.order_id, lambda: outcome_of_order(charge, order))
+            return ShownCharge(outcome, shown_refunds(order))
         except CallFailed as failure:
-            raise GatewayError(failure.reason) from None
-        return shown_refunds(order)
+            is_missing = isinstance(failure, ErrorResponse) and failure.error_kind is ErrorKind.NOT_FOUND
+            raise (ChargeMissing if is_missing else GatewayError)(failure.reason) from None
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str], now: datetime, url: str = "") -> VerifiedWebhook:
         """Accept a callback whose address ends in one of the secrets: Klarna neither signs nor dates callbacks."""

@@ -4,10 +4,11 @@ Source: PayPal's OpenAPI of Disputes v1 (dispute, dispute_outcome, money_movemen
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from domain.disputes import DisputeStatus, ShownDispute
 from domain.money import Money
+from domain.movement import ShownFee
 from gateways.failures import CallFailed, FailureKind, MalformedResponse
 from gateways.paypal.responses import Amount, Refund
 from gateways.provider_model import End, ProviderModel, Text, Word, newest
@@ -150,7 +151,22 @@ def shown_dispute(dispute: Dispute, capture: DisputedCapture, refunds: Iterable[
         dispute.seller_response_due_date if status is DisputeStatus.OPEN else None,
         refunds_shown_by([dispute], refunds),
         newest(moved.initiated_time for moved in dispute.money_movements or () if _taken(moved, money)),
+        tuple(_fees(dispute)),
     )
+
+
+def _fees(dispute: Dispute) -> Iterator[ShownFee]:
+    """Yield what PayPal keeps for a dispute, or gives back. It has no ids: each is named by the dispute and its place
+    among its fees, the oldest first."""
+    kept = (moved for moved in dispute.money_movements or () if moved.reason in _FEES)
+    of_seller = (moved for moved in kept if moved.affected_party == "SELLER")
+    for number, moved in enumerate(of_seller, 1):
+        if moved.type not in _DIRECTIONS:
+            moved.log_unknown("type")
+        elif moved.amount is not None and moved.amount.value.strip("0."):
+            money = moved.amount.money
+            fee = Money(_DIRECTIONS[moved.type] * money.minor, money.currency)
+            yield ShownFee(f"{dispute.dispute_id}/fee/{number}", fee, moved.initiated_time)
 
 
 def _withdrawn(dispute: Dispute, capture: DisputedCapture, disputed: Money) -> int:

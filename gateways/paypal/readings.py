@@ -8,20 +8,21 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from domain.comparison import ShownFee, ShownRefund
+from domain.comparison import ShownCharge, ShownRefund
 from domain.disputes import SHOWN_BY_DISPUTE, ShownDispute
 from domain.outcome import Declined, Outcome
 from gateways.base import (
     AttemptRequest,
+    ChargeMissing,
     GatewayError,
     VerifiedWebhook,
 )
 from gateways.failures import CallFailed, FailureKind, MalformedResponse
-from gateways.json_api import ProviderResponse, segment
+from gateways.json_api import ProviderResponse, looked_up, segment
 from gateways.paypal.client import PayPalClient
 from gateways.paypal.disputes import Dispute, DisputedCapture, DisputeList, refunds_shown_by, shown_dispute
-from gateways.paypal.errors import issue_of
-from gateways.paypal.fees import OrderWithFees, shown_fees
+from gateways.paypal.errors import is_missing, issue_of
+from gateways.paypal.fees import shown_fees
 from gateways.paypal.requests import (
     events_query,
     next_query,
@@ -29,6 +30,7 @@ from gateways.paypal.requests import (
 from gateways.paypal.responses import (
     Order,
     Refund,
+    outcome_of_order,
     outcome_of_refund,
     read_order,
 )
@@ -68,14 +70,16 @@ class PayPalReadings:
     def __init__(self, client: PayPalClient) -> None:
         self._client = client
 
-    def refunds_of(self, charge: AttemptRequest) -> list[ShownRefund]:
-        """Return the refunds of an order, whoever made them."""
+    def read_charge(self, charge: AttemptRequest) -> ShownCharge:
+        """Return how an order stands, with its refunds, whoever made them, and the fees of its captures and refunds."""
         try:
             response = self._get_order(charge.charged_reference)
             if not response.is_good:
-                raise GatewayError(issue_of(response))
+                raise (ChargeMissing if is_missing(response) else GatewayError)(issue_of(response))
             order = read_order(response.body, charge.charged_reference)
-            return _shown_refunds(order, self._refunds_in_disputes(order))
+            refunds = _shown_refunds(order, self._refunds_in_disputes(order))
+            outcome = looked_up(order.id, lambda: outcome_of_order(order, charge))
+            return ShownCharge(outcome, refunds, shown_fees(response.body))
         except CallFailed as failure:
             raise GatewayError(failure.reason) from None
 
@@ -94,14 +98,6 @@ class PayPalReadings:
                 if following == query:
                     raise MalformedResponse("EventPage.links")
                 query = following
-        except CallFailed as failure:
-            raise GatewayError(failure.reason) from None
-
-    def fees_of(self, charge: AttemptRequest) -> list[ShownFee]:
-        """Return the fees of an order's captures."""
-        try:
-            order = self._get_good(f"{_ORDERS}/{segment(charge.charged_reference)}")
-            return shown_fees(OrderWithFees.parse(order))
         except CallFailed as failure:
             raise GatewayError(failure.reason) from None
 

@@ -77,6 +77,11 @@ class PermissionMissing(CallFailed):
     """The key is valid and may not make this call: a restricted key."""
 
 
+def is_missing(failure: CallFailed) -> bool:
+    """Tell whether Stripe has no object with the id of a path."""
+    return isinstance(failure, RequestRefused) and failure.reason == _MISSING
+
+
 def failure_of(error: stripe.StripeError) -> CallFailed:
     """Return what an exception of the SDK means; one that the table does not know leaves the attempt in doubt.
 

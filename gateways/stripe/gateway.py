@@ -11,11 +11,20 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
-from domain.comparison import ShownFee, ShownRefund
+from domain.comparison import ShownCharge
 from domain.disputes import ShownDispute
+from domain.movement import ShownFee
 from domain.outcome import InDoubt, NotSent, Outcome
 from domain.payment import Verb
-from gateways.base import AttemptRequest, CustomerLost, GatewayError, SaveReference, VerifiedWebhook, WebhookEvent
+from gateways.base import (
+    AttemptRequest,
+    ChargeMissing,
+    CustomerLost,
+    GatewayError,
+    SaveReference,
+    VerifiedWebhook,
+    WebhookEvent,
+)
 from gateways.failures import CallFailed, MalformedResponse
 from gateways.json_api import decided, looked_up, segment
 from gateways.provider_model import ProviderModel
@@ -24,8 +33,8 @@ from gateways.stripe import webhooks
 from gateways.stripe.account_report import Account, EndpointPage, describe
 from gateways.stripe.cash_balances import StripeCashBalances
 from gateways.stripe.client import StripeClient
-from gateways.stripe.errors import CustomerMissing, PermissionMissing
-from gateways.stripe.fees import IntentWithFee, shown_fees
+from gateways.stripe.errors import CustomerMissing, PermissionMissing, is_missing
+from gateways.stripe.fees import EXPANDED, IntentWithFee, shown_fees
 from gateways.stripe.money import to_stripe
 from gateways.stripe.requests import (
     RETURN_URL_MISSING,
@@ -49,6 +58,7 @@ from gateways.stripe.responses import (
     PaymentIntent,
     Refund,
     RefundPage,
+    has_more_refunds,
     outcome_of_refund,
     outcome_of_requested,
     refunds_shown_by,
@@ -131,18 +141,24 @@ class StripeGateway(StripeSavedMethods, StripeCashBalances):
             return NotSent("not_created")
 
         def call() -> Outcome:
-            read = self._api.get(f"{_INTENTS}/{segment(reference)}", expand=["latest_charge.refunds"])
+            read = self._read_intent(reference)
             note_refunds(reference, lambda: refunds_shown_by(read))
             return outcome_of_requested(PaymentIntent.parse(read), reference, attempt)
 
         return looked_up(reference, call)
 
-    def refunds_of(self, charge: AttemptRequest) -> list[ShownRefund]:
-        """Return the refunds of an intent, whoever made them."""
+    def read_charge(self, charge: AttemptRequest) -> ShownCharge:
+        """Return how an intent stands, with its refunds, whoever made them."""
+        reference = charge.charged_reference
         try:
-            return [shown_refund(refund) for refund in self._refunds(charge.charged_reference)]
+            read = self._read_intent(reference)
+            outcome = looked_up(reference, lambda: outcome_of_requested(PaymentIntent.parse(read), reference, charge))
+            refunds = None if has_more_refunds(read) else refunds_shown_by(read)
+            if refunds is None:
+                refunds = [shown_refund(refund) for refund in self._refunds(reference)]
         except CallFailed as failure:
-            raise GatewayError(failure.reason) from None
+            raise (ChargeMissing if is_missing(failure) else GatewayError)(failure.reason) from None
+        return ShownCharge(outcome, refunds)
 
     def events(self, after: datetime, until: datetime) -> Iterator[list[VerifiedWebhook]]:
         """Yield the events of the types that `read_webhook` reads: as many types as Stripe takes at once, each newest
@@ -165,10 +181,10 @@ class StripeGateway(StripeSavedMethods, StripeCashBalances):
             query["starting_after"] = ListedEvent.parse(page.data[-1]).id
 
     def fees_of(self, charge: AttemptRequest) -> list[ShownFee]:
-        """Return the fee of an intent's charge, in the currency of the account's balance."""
+        """Return the fees of an intent's charge and of its newest refunds, in the currency of the account's balance."""
         try:
-            path, expand = f"{_INTENTS}/{segment(charge.charged_reference)}", ["latest_charge.balance_transaction"]
-            return shown_fees(IntentWithFee.parse(self._api.get(path, expand=expand)))
+            path = f"{_INTENTS}/{segment(charge.charged_reference)}"
+            return shown_fees(IntentWithFee.parse(self._api.get(path, expand=EXPANDED)))
         except CallFailed as failure:
             raise GatewayError(failure.reason) from None
 
@@ -229,6 +245,10 @@ class StripeGateway(StripeSavedMethods, StripeCashBalances):
             return model.parse(self._api.get(path, **query))
         except PermissionMissing:
             return None
+
+    def _read_intent(self, reference: str) -> Any:
+        """Return an intent whose charge is expanded with its newest refunds."""
+        return self._api.get(f"{_INTENTS}/{segment(reference)}", expand=["latest_charge.refunds"])
 
     def _return_url(self, attempt: AttemptRequest) -> str | None:
         """Return where Stripe sends the customer back: to us, or to the application where we have no public address."""

@@ -206,6 +206,13 @@ def refunds_shown_by(intent: Any) -> list[ShownRefund]:
     return [shown_refund(refund) for refund in refunds.data] if refunds is not None else []
 
 
+def has_more_refunds(intent: Any) -> bool:
+    """Tell whether an intent may have refunds that its expanded charge does not show. Raises MalformedResponse."""
+    charge = IntentWithRefunds.parse(intent).latest_charge
+    refunds = charge.refunds if isinstance(charge, _RefundedCharge) else None
+    return refunds is None or refunds.has_more
+
+
 def _outcome_of_failed_confirm(reference: str, error: PaymentError) -> Outcome:
     """Return why an intent waits for another payment method: nothing was charged, but not always was it declined."""
     code = error.code

@@ -9,6 +9,7 @@ from domain.money import decimal_text
 from gateways.base import SideEvent
 from gateways.failures import CallFailed, FailureKind
 from gateways.provider_model import ProviderModel, Text, UnixTime, Word, from_unix
+from gateways.stripe.fees import FeeTransaction, shown_fee
 from gateways.stripe.money import from_stripe
 
 _NAMES = {
@@ -82,9 +83,8 @@ class Dispute(ProviderModel):
     payment_method_details: _MethodDetails | None = None
 
 
-class _BalanceTransaction(ProviderModel):
+class _BalanceTransaction(FeeTransaction):
     amount: int
-    created: UnixTime
 
 
 class _IntentOfDispute(ProviderModel):
@@ -135,6 +135,7 @@ def shown_dispute(dispute: DisputeWithMoney) -> ShownDispute:
         dispute.reason or "unknown",
         datetime.fromtimestamp(due_by, UTC).isoformat() if due_by and status is DisputeStatus.OPEN else None,
         at=from_unix(max((moved.created for moved in dispute.balance_transactions), default=None)),
+        fees=tuple(fee for moved in dispute.balance_transactions for fee in shown_fee(moved)),
     )
 
 

@@ -117,6 +117,8 @@ def _move(account: Account, dispute: Json, amount: int, event: str, cause: Cause
             "amount": amount,
             "created": account.now,
             "currency": dispute["currency"],
+            "fee": 0,
+            "fee_details": [],
             "net": amount,
             "source": dispute["id"],
             "type": "adjustment",

@@ -18,6 +18,7 @@ OPENED_OTHERWISE = {
     *(Reason.DOUBT, Reason.REFUND_ELSEWHERE, Reason.HOLD_CONTRADICTING, Reason.DISPUTE, Reason.FAILING_ROW),
     *(Reason.CREDENTIALS_REFUSED, Reason.UNMATCHED_RECEIPT, Reason.WEBHOOK_WAITING, Reason.RETRY_UNSENT),
     *(Reason.OPERATION_UNSENT, Reason.OVERPAID, Reason.MAIL_REFUSED, Reason.MAIL_UNSENT, Reason.MAIL_HELD_BACK),
+    *(Reason.COMPARISON_SKIPPED, Reason.PARTLY_LOST),
 }
 # An operation that is asked for may be refused: each of them leaves what was asked for undone.
 REFUSED = {Event.VOID_FAILED, Event.CAPTURE_FAILED}

@@ -18,7 +18,10 @@ from models.movements import differences, of_other_currency
 from models.session import read, transact
 from models.tables import attention, movements
 from models.task_messages import COMPARE
+from sandbox.afterpay.api import Afterpay
+from sandbox.klarna.api import Klarna
 from sandbox.paypal.api import PayPal
+from sandbox.stripe.api import Stripe
 from tasks.execute import attempt_request
 from tests.contract.bench import PAYER
 from tests.system import AMOUNT, System
@@ -179,7 +182,7 @@ def test_a_provider_that_is_down_is_compared_later(system: System) -> None:
     system.run(COMPARE)
     refund_elsewhere(system, payment_id, gateway, 500)
     hide_events(system)
-    system.provider.fail("refunds.list", "error_before", times=None)
+    system.provider.fail("payment_intents.retrieve", "error_before", times=None)
     compare_after(system, 1.1)
     assert system.payment(payment_id).refunded == 0
     system.provider.heal()
@@ -195,11 +198,14 @@ def test_a_charge_that_can_never_be_compared_holds_up_the_others_for_a_day_only(
     system.move_clock(hours=5)
     payment_id, gateway = taken(system, "paypal", invoice_id="later")
     refund_elsewhere(system, payment_id, gateway, 500)
-    del system.sandbox.state.provider_of(PayPal).account.orders[system.reference(lost)]
+    order = system.sandbox.state.provider_of(PayPal).account.orders[system.reference(lost)]
+    del order.of("captures")[0].body["amount"]
     compare_after(system, 1.5)
-    assert system.payment(payment_id).refunded == 0
+    assert (system.payment(payment_id).refunded, system.rows(attention)) == (0, [])
     compare_after(system, 1)
     assert system.payment(payment_id).refunded == 500
+    skipped = system.rows(attention, attention.c.reason == "comparison_skipped")
+    assert [(row.provider, row.closed_at) for row in skipped] == [("paypal", None)]
 
 
 def test_what_a_round_cannot_do_is_done_by_the_next(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,10 +320,25 @@ def test_a_hold_of_which_more_was_captured_than_was_held_is_booked_and_left_to_a
     assert len(system.rows(attention)) == 1
 
 
-def test_a_hold_of_another_amount_than_in_the_books_is_left_to_a_person(system: System) -> None:
-    payment_id, _ = held(system, "paypal")
-    order = system.sandbox.state.provider_of(PayPal).account.orders[system.reference(payment_id)]
-    order.of("authorizations")[0].body["amount"]["value"] = "14.00"
+def hold_more(system: System, provider: str, reference: str) -> None:
+    """Let a provider show that it holds 14.00."""
+    simulated = system.sandbox.state.provider_of
+    match provider:
+        case "stripe":
+            simulated(Stripe).account.intents[reference].body["amount_capturable"] = 1400
+        case "paypal":
+            held = simulated(PayPal).account.orders[reference].of("authorizations")[0]
+            held.body["amount"]["value"] = "14.00"
+        case "klarna":
+            simulated(Klarna)._orders.by_id[reference].remaining = 1400
+        case "afterpay":
+            simulated(Afterpay)._by_token[reference].open_amount = 1400
+
+
+@pytest.mark.parametrize("provider", HELD)
+def test_a_hold_of_another_amount_than_in_the_books_is_left_to_a_person(system: System, provider: str) -> None:
+    payment_id, _ = held(system, provider)
+    hold_more(system, provider, system.reference(payment_id))
     compare_after(system, 1.1)
     assert [row.reason for row in system.rows(attention)] == ["hold_contradicting"]
     [entry] = system.rows(attention)
@@ -390,3 +411,43 @@ def test_paypal_s_fee_is_that_of_the_capture(system: System) -> None:
     system.run(COMPARE)
     compare_after(system, 1.1)
     assert fees(system, payment_id) == [(-42, "EUR")]
+
+
+def test_paypal_gives_back_of_its_fee_with_a_refund(system: System) -> None:
+    payment_id, gateway = taken(system, "paypal")
+    refund_elsewhere(system, payment_id, gateway, 500)
+    order = system.sandbox.state.provider_of(PayPal).account.orders[system.reference(payment_id)]
+    order.of("refunds")[0].body["seller_payable_breakdown"]["paypal_fee"]["value"] = "0.17"
+    system.run(COMPARE)
+    for days in (1, 2):
+        compare_after(system, days + 0.1)
+    assert fees(system, payment_id) == [(-42, "EUR"), (17, "EUR")]
+
+
+def test_a_fee_that_cannot_be_read_stops_no_comparison(system: System) -> None:
+    payment_id, gateway = taken(system, "paypal")
+    refund_elsewhere(system, payment_id, gateway, 500)
+    hide_events(system)
+    order = system.sandbox.state.provider_of(PayPal).account.orders[system.reference(payment_id)]
+    order.of("refunds")[0].body["seller_payable_breakdown"]["paypal_fee"]["value"] = "many"
+    system.run(COMPARE)
+    compare_after(system, 1.1)
+    assert (fees(system, payment_id), system.payment(payment_id).refunded) == ([], 500)
+
+
+def test_the_fee_of_a_refund_is_booked_beside_that_of_its_charge(system: System) -> None:
+    hide_events(system)
+    payment_id = system.pay()
+    system.run_until_idle()
+    system.run(COMPARE)
+    compare_after(system, 1.1)
+    refund_elsewhere(system, payment_id, system.gateway, 500)
+    account = system.sandbox.state.provider_of(Stripe).account
+    [refund] = account.refunds.values()
+    [transaction] = account.balance_transactions.values()
+    id = refund["balance_transaction"]
+    account.balance_transactions[id] = transaction | {"id": id, "fee": 25, "amount": -500, "source": refund["id"]}
+    for days in (2, 4):
+        compare_after(system, days)
+    assert fees(system, payment_id) == [(-35, "EUR"), (-25, "EUR")]
+    assert read(system.engine, lambda connection: list(differences(connection))) == []

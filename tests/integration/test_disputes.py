@@ -212,6 +212,71 @@ def test_the_entry_of_several_disputes_is_closed_with_the_last(system: System) -
         assert [row.closed_at is None for row in system.rows(attention)] == [is_open]
 
 
+def lose_part(
+    system: System, payment_id: str, minor: int, status: DisputeStatus = DisputeStatus.LOST, name: str = "dp_1"
+) -> None:
+    """Let a dispute about so much of a charge take it for good, or give it back."""
+    withdrawn = minor if status is DisputeStatus.LOST else 0
+    shown = ShownDispute(name, system.reference(payment_id), status, minor, withdrawn, False, reason="general")
+    system.runtime.change("test", apply_dispute, "stripe", shown)
+
+
+def partly_lost(system: System) -> list[tuple[str | None, int | None, bool]]:
+    """Return the entries about parts that are lost: payment, amount, and whether they are open."""
+    rows = system.rows(attention, attention.c.reason == "partly_lost")
+    return [(row.payment_id, row.amount, row.closed_at is None) for row in rows]
+
+
+def test_a_dispute_that_is_lost_about_a_part_is_told_until_it_is_won(system: System) -> None:
+    payment_id = system.subscribe("inv", "pm_card_visa")
+    lose_part(system, payment_id, 500)
+    assert partly_lost(system) == [(payment_id, 500, True)]
+    assert (system.state(payment_id), system.subscription_status()) == ("captured", "past_due")
+    assert system.get("/invoices/inv").json["open_amount"] == "5.00"
+    system.advance(days=20)
+    assert len(system.attempts(payment_id)) == 1, "nothing is charged by itself"
+    lose_part(system, payment_id, 500, DisputeStatus.WON)
+    assert partly_lost(system) == [(payment_id, 500, False)]
+    assert (system.state(payment_id), system.subscription_status()) == ("captured", "active")
+
+
+def test_a_part_that_is_lost_is_settled_by_another_payment_of_the_invoice(system: System) -> None:
+    payment_id = system.subscribe("inv", "pm_card_visa")
+    lose_part(system, payment_id, 500)
+    again = system.pay("inv", amount="5.00", subscription_id="sub")
+    system.run_until_idle()
+    assert (system.state(again), system.get("/invoices/inv").json["open_amount"]) == ("captured", "0.00")
+    assert partly_lost(system) == [(payment_id, 500, False)]
+    assert system.subscription_status() == "active"
+
+
+def test_the_rest_of_a_charge_that_is_lost_too_ends_the_entry_of_the_part(system: System) -> None:
+    payment_id = system.pay()
+    system.run_until_idle()
+    lose_part(system, payment_id, 500)
+    lose_part(system, payment_id, AMOUNT - 500, name="dp_2")
+    assert (system.state(payment_id), partly_lost(system)) == ("reversed", [(payment_id, 500, False)])
+
+
+def test_the_fee_of_a_dispute_is_booked_once_and_is_no_part_of_what_it_takes(system: System) -> None:
+    payment_id = system.pay()
+    system.run_until_idle()
+    events = events_of(system, opened := dispute(system, payment_id, "fraudulent"))
+    [taken] = system.sandbox.state.provider_of(Stripe).account.disputes[opened]["balance_transactions"]
+    taken |= {"fee": 1500, "net": taken["amount"] - 1500}
+    for event in events:
+        system.deliver_and_run(event)
+    system.run(COMPARE)
+    for _ in range(2):
+        system.move_clock(days=1, hours=2)
+        system.run(COMPARE)
+    kept = [(row.amount, row.attempt_id) for row in system.rows(movements, movements.c.provider_id == taken["id"])]
+    assert kept == [(-1500, None)]
+    assert system.payment(payment_id).reversed == AMOUNT
+    kinds = [kind for kind, _ in booked(system, payment_id)]
+    assert kinds.count("fee") == 2, "that of the charge is booked too"
+
+
 def test_who_has_disputed_a_card_payment_is_not_charged_again(system: System) -> None:
     payment_id = system.subscribe("inv", system.provider.scripted_card("success", "success"))
     assert system.state(payment_id) == "captured"

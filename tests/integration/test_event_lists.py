@@ -81,9 +81,9 @@ def refund(system: System, payment_id: str) -> None:
     system.provider.call("POST", "/v1/refunds", params)
 
 
-def dispute(system: System, payment_id: str, result: str | None = None) -> None:
+def dispute(system: System, payment_id: str, result: str | None = None, reason: str = "fraudulent") -> None:
     path = f"intents/{system.reference(payment_id)}/dispute"
-    opened = system.provider.control(path, {"reason": "fraudulent"})["id"]
+    opened = system.provider.control(path, {"reason": reason})["id"]
     if result:
         system.provider.control(f"disputes/{opened}/close", {"result": result})
 
@@ -92,9 +92,15 @@ def by_bank(result: str) -> Callable[[System, str], None]:
     return lambda system, payment_id: system.provider.decide_at_bank(system.reference(payment_id), result)
 
 
+def return_debit(system: System, payment_id: str) -> None:
+    by_bank("success")(system, payment_id)
+    dispute(system, payment_id, reason="insufficient_funds")
+
+
 STRIPE: dict[str, tuple[Callable[[System], str], Callable[[System, str], None], str]] = {
     "debit-collected": (debit, by_bank("success"), "captured"),
     "debit-failed": (debit, by_bank("failure"), "declined"),
+    "debit-returned": (debit, return_debit, "reversed"),
     "refunded": (charge, refund, "partially_refunded"),
     "dispute-opened": (charge, dispute, "captured"),
     "dispute-won": (charge, lambda system, id: dispute(system, id, "won"), "captured"),
@@ -117,9 +123,10 @@ def test_every_lost_webhook_of_stripe_is_fetched_in_one_round(system: System) ->
     assert {name: system.state(begun[name]) for name in STRIPE} == {name: state for name, (*_, state) in STRIPE.items()}
     amounts = {name: system.payment(begun[name]) for name in STRIPE}
     assert amounts["refunded"].refunded == amounts["hold-captured-in-part"].captured == 500
-    assert amounts["dispute-opened"].reversed == amounts["dispute-lost"].reversed == AMOUNT
+    taken = {name: amounts[name].reversed for name in ("dispute-opened", "dispute-lost", "debit-returned")}
+    assert taken == dict.fromkeys(taken, AMOUNT)
     assert amounts["dispute-won"].reversed == 0
-    assert sorted(row.status for row in system.rows(disputes)) == ["lost", "open", "won"]
+    assert sorted(row.status for row in system.rows(disputes)) == ["lost", "lost", "open", "won"]
     assert {row.status for row in system.rows(webhook_events)} == {"applied"}
 
 
@@ -331,6 +338,26 @@ def test_every_lost_webhook_of_paypal_is_fetched_in_one_round(system: System) ->
     assert "dispute_opened" in system.event_names(made["disputed"])
     assert {row.status for row in system.rows(webhook_events)} == {"applied"}
     assert system.rows(attention, attention.c.reason == "webhook_contradicting") == []
+
+
+# --- Coinbase Commerce ---
+
+
+def test_every_lost_webhook_of_coinbase_commerce_is_fetched_in_one_round(system: System) -> None:
+    bench, _ = system.add_provider("coinbase_commerce")
+    ways = {"approve": "captured", "pay_too_little": "amount_mismatch"}
+    coins = {"payment_method": "bitcoin", "payment_method_token": None, "currency": bench.currency, **PAYER}
+    made = {way: system.pay(f"inv-{way}", **coins) for way in ways}
+    system.run_until_idle()
+    for way, payment_id in made.items():
+        assert system.state(payment_id) == "requires_action"
+        bench.decide(system.reference(payment_id), way)
+        bench.let_bank_decide(system.reference(payment_id), is_good=True)
+    one_round(system)
+    assert {way: system.state(payment_id) for way, payment_id in made.items()} == ways
+    assert {row.status for row in system.rows(webhook_events)} == {"applied"}
+    [entry] = system.rows(attention)
+    assert (entry.reason, entry.payment_id) == ("amount_mismatch", made["pay_too_little"])
 
 
 # --- an address that gets older or fewer events ---

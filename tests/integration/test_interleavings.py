@@ -238,7 +238,7 @@ def test_two_workers_that_hear_at_once_that_a_refund_is_given_book_it_once(
     works["look-up"] = lambda _: system.run(RECONCILE, refund.id)
     works["comparison"] = lambda _: system.run(COMPARE, charge.id)
 
-    with _responses_before_writes(system.gateway, "retrieve", "refunds_of") as released:
+    with _responses_before_writes(system.gateway, "retrieve", "read_charge") as released:
         _at_once([lambda way=way, row=row: works[way](row) for way, row in zip(ways, rows, strict=True)])
     assert released.is_set()
     for row in rows:

@@ -53,7 +53,16 @@ ADDED: dict[str, dict[str, Any]] = {
 # Derived from the other rows.
 DERIVED, LEFT_TO_A_PERSON = "movements", "attention"
 # Filled by what comes later.
-EMPTY = {"cash_balances", "comparisons", "customers", "disputes", "method_setups", "outbox", "saved_methods", "token_owners"}
+EMPTY = {
+    "cash_balances",
+    "comparisons",
+    "customers",
+    "disputes",
+    "method_setups",
+    "outbox",
+    "saved_methods",
+    "token_owners",
+}
 # Payments whose money does not match, as revision 0002 stores them: the amount is `authorized`, the reason is the
 # failure code.
 MISMATCHES = {

@@ -256,15 +256,15 @@ def test_a_charge_that_we_cannot_compare_stops_no_other_and_ends_on_the_list(
     system.run_until_idle()
     for payment_id in (bad, good):
         system.provider.call("POST", "/v1/refunds", {"payment_intent": system.reference(payment_id), "amount": 500})
-    genuine = system.gateway.refunds_of
+    genuine = system.gateway.read_charge
 
-    def refunds_of(request: Any) -> Any:
+    def read_charge(request: Any) -> Any:
         if request.payment_id == bad:
             raise Poison
         return genuine(request)
 
     with monkeypatch.context() as patch:
-        patch.setattr(system.gateway, "refunds_of", refunds_of)
+        patch.setattr(system.gateway, "read_charge", read_charge)
         for day in range(31):
             work(system, days=1, minutes=5)
             system.run(COMPARE)

@@ -243,7 +243,7 @@ def test_a_reversal_and_its_dispute_at_once_take_the_money_once(
         has_written[name].set()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gateway, "refunds_of", read_in_turn("reversal", "dispute", gateway.refunds_of))
+        patch.setattr(gateway, "read_charge", read_in_turn("reversal", "dispute", gateway.read_charge))
         patch.setattr(gateway, "read_dispute", read_in_turn("dispute", "reversal", gateway.read_dispute))
         threads = [
             threading.Thread(target=work, args=given) for given in zip(("reversal", "dispute"), rows, strict=True)
@@ -455,6 +455,16 @@ def test_fees_of_a_dispute_are_no_part_of_what_is_taken(system: System) -> None:
     body["money_movements"] = [fee | {"type": "DEBIT", "reason": "CHARGEBACK_FEE"}]
     deliver(system, "paypal", opened)
     assert system.payment(payment_id).reversed == 0
+    [kept] = system.rows(movements, movements.c.kind == "fee")
+    named = f"{body['dispute_id']}/fee/1"
+    assert (kept.payment_id, kept.amount, kept.provider_id) == (payment_id, -2000, named)
+    body["money_movements"].append(fee | {"type": "CREDIT", "reason": "CHARGEBACK_FEE"})
+    system.run(COMPARE)
+    for _ in range(2):
+        system.move_clock(days=1, hours=2)
+        system.run(COMPARE)
+    amounts = [row.amount for row in system.rows(movements, movements.c.provider_id.startswith(body["dispute_id"]))]
+    assert amounts == [-2000, 2000], "each is booked once"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hypothesis.stateful import invariant
 from sqlalchemy import Row
 
 from domain.attention import ACTIONS, WRITABLE_OFF, Action, Reason, taken_twice
-from domain.comparison import ShownRefund, Window
+from domain.comparison import ShownCharge, ShownRefund, Window
 from domain.disputes import DisputeStatus, ShownDispute
 from domain.errors import CeleriacError
 from domain.outcome import Outcome
@@ -64,10 +64,11 @@ class DisputingProvider(SimulatedProvider):
         """Return the disputes about a charge."""
         return [dispute for dispute in self.disputes.values() if dispute.charge_reference == charge.charge_reference]
 
-    def refunds_of(self, charge: AttemptRequest) -> list[ShownRefund]:
-        """Return the refunds of a payment, whoever made them."""
+    def read_charge(self, charge: AttemptRequest) -> ShownCharge:
+        """Return how a charge stands, with the refunds of its payment, whoever made them."""
         refunds = [refund for refund in self.refunds.values() if refund.payment_id == charge.payment_id]
-        return [ShownRefund(refund.reference, refund.outcome(), self.maker_of(refund)) for refund in refunds]
+        shown = [ShownRefund(refund.reference, refund.outcome(), self.maker_of(refund)) for refund in refunds]
+        return ShownCharge(self.retrieve(charge), shown)
 
     def maker_of(self, refund: Object) -> str | None:
         """Return our attempt that made a refund."""

@@ -14,6 +14,7 @@ from stack.outside_checks import (
     disputes_by_payment,
     expected_entries,
     invoice_problem,
+    is_overpaid,
     unmatched_problems,
 )
 from stack.outside_operations import OutsideOperations, OutsideRefund, possible_acts
@@ -141,6 +142,14 @@ def test_what_needs_a_person_must_be_on_the_attention_list() -> None:
     must, may = expected_entries(refunds, {"pay_1": [dispute("needs_response")], "pay_3": [dispute("won")]}, ["pay_4"])
     assert must == {"pay_1": {"refund_elsewhere", "dispute"}, "pay_4": {"amount_mismatch"}}
     assert may == {"pay_2": {"refund_elsewhere"}}
+
+
+def test_a_part_that_is_lost_must_be_listed_and_what_is_overpaid_may_be() -> None:
+    shown = {"pay_1": [dispute("lost")], "pay_2": [dispute("lost")]}
+    must, may = expected_entries([], shown, [], kept={"pay_1"}, overpaid=["pay_3"])
+    assert (must, may) == ({"pay_1": {"partly_lost"}}, {"pay_3": {"overpaid"}})
+    invoice = {"currency": "EUR", "amount": "12.30"}
+    assert [is_overpaid(invoice | {"collected_amount": text}) for text in ("12.30", "12.31")] == [False, True]
 
 
 def test_an_entry_that_is_missing_or_too_many_is_a_problem() -> None:
