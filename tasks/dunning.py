@@ -13,7 +13,7 @@ from domain.payment import State
 from models import transition
 from models.attempts import has_operation_in_flight, last_void_at
 from models.change import Change
-from models.dunning_cases import find_case_row, pause_case
+from models.dunning_cases import find_case_row, wait_for_other_payment
 from models.failpoints import reach
 from models.operations import give_way_to_dunning
 from models.queries import find_payment, invoice_position
@@ -56,16 +56,19 @@ def _advance(change: Change, payment_id: str) -> _Advanced:
     position = invoice_position(change.connection, payment.invoice_id, payment.application)
     if position.live_payment is not None or has_operation_in_flight(change.connection, payment_id):
         # Another payment is collecting this debt, or a void is under way: its end decides what is due here.
-        pause_case(change, payment_id, change.now + OTHER_COLLECTION_PAUSE)
-        return _Advanced(in_the_way=_in_the_way(change, position, case.paused_since))
+        wait_for_other_payment(change, payment_id, change.now + OTHER_COLLECTION_PAUSE)
+        return _Advanced(in_the_way=_in_the_way(change, payment_id, position, case.paused_since))
     is_canceled = is_subscription_canceled(change.connection, payment)
     due = due_of_case(CaseState(case.state), position, payment.amount, is_subscription_canceled=is_canceled)
     return _Advanced(transition.apply_to_payment(change, payment_id, due).messages)
 
 
-def _in_the_way(change: Change, position: InvoicePosition, paused_since: datetime | None) -> str | None:
-    """Return the payment that collects the invoice, if it gives way to dunning."""
-    if position.live_payment is None:
+def _in_the_way(
+    change: Change, payment_id: str, position: InvoicePosition, paused_since: datetime | None
+) -> str | None:
+    """Return the other payment that collects the invoice, if it gives way to dunning."""
+    # A try beside the plan ends by itself.
+    if position.live_payment in (None, payment_id):
         return None
     live = find_payment(change.connection, position.live_payment, None)
     action = (live.next_action or {}).get("type")

@@ -8,6 +8,7 @@ from webhooks import (
     admin,
     attention,
     customer_return,
+    dunning,
     front_end_intents,
     health,
     hosted_payments,
@@ -19,6 +20,7 @@ from webhooks import (
     problems,
     receiver,
     saved_methods,
+    subscriptions,
 )
 from webhooks.context import PREFIX, WebContext
 from webhooks.requests import refuse_nul_in_address
@@ -29,10 +31,12 @@ _BLUEPRINTS = (
     customer_return.blueprint,
     admin.blueprint,
     attention.blueprint,
+    dunning.blueprint,
     payment_methods.blueprint,
     hosted_payments.blueprint,
     front_end_intents.blueprint,
     invoices.blueprint,
+    subscriptions.blueprint,
     saved_methods.blueprint,
     payments.blueprint,
     operations.blueprint,

@@ -11,11 +11,13 @@ from sqlalchemy import Connection, Engine, event, func, select
 
 from domain.cash_balance import ShownBalance
 from domain.decision import Policy
+from domain.dunning.case import CaseState
 from domain.outcome import Approved
 from domain.routing import Choice
-from models import queries, transition
+from models import dunning_view, queries, transition
 from models.accept_payment import accept_payment
 from models.api_keys import find_key
+from models.attempts import last_decline_class
 from models.cash_balances import (
     ask_for_due_readings,
     ask_for_readings,
@@ -32,6 +34,7 @@ from models.names import find_application
 from models.provider_customers import User, claim_customer, forget_customer, save_customer
 from models.request_bodies import ProcessPayment
 from models.session import make_engine
+from models.subscription_requests import _plan_end
 from models.tables import attempts, invoices, payments, subscriptions
 from models.token_owners import owns_token
 from models.webhook_events import lock_event
@@ -137,6 +140,10 @@ QUERIES = {
     "timeline": lambda connection: queries.timeline(connection, payment_id(connection)),
     "list without its application": lambda connection: queries.list_payments(connection, None, "inv", None, 50),
     "list": lambda connection: queries.list_payments(connection, "shop", "inv", None, 50),
+    "dunning cases": lambda connection: dunning_view.list_cases(connection, None, state=CaseState.RETRYING, limit=50),
+    "dunning case": lambda connection: dunning_view.list_cases(connection, None, after="case_0", limit=50),
+    "end of a subscription": lambda connection: _plan_end(connection, "sub", "shop"),
+    "retry of a payment": lambda connection: last_decline_class(connection, payment_id(connection)),
     "webhook lock": lambda connection: lock_event(connection, "wh_1"),
     "webhook find": find_by_reference,
     "customer": find_customers,

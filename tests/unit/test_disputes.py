@@ -38,8 +38,7 @@ def test_a_dispute_that_is_won_after_it_was_lost_gives_the_payment_back(state: S
     decided = decision_on(WON_AFTER_ALL, None, state=state, **TAKEN, lost=1000, case=case, subscription_id="sub")
     assert (decided.event, decided.payment) == (Event.PAYMENT_RESTORED, {"lost": 0, "failure_code": None})
     assert decided.movements == (Movement(MovementKind.DISPUTE_RETURN, 1000, "dp_1"),)
-    recovered = (MarkSubscription(SubscriptionStatus.ACTIVE),) if case else ()
-    assert decided.effects[-1:] == recovered
+    assert decided.effects[-1:] == (MarkSubscription(SubscriptionStatus.ACTIVE),)
 
 
 def test_a_returned_debit_begins_a_new_run_of_retries() -> None:
