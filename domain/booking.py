@@ -19,7 +19,7 @@ from domain.decision import (
     PaymentChanges,
 )
 from domain.decline import DeclineClass
-from domain.dunning.decisions import close_case_recovered, close_case_uncollectible, end_unpaid
+from domain.dunning.decisions import close_case_recovered, end_unpaid, stop_case
 from domain.movement import Movement, MovementKind, movements_of_capture
 from domain.outcome import (
     ActionRequired,
@@ -237,7 +237,7 @@ def end_by_provider(context: DecisionContext, outcome: Approved) -> Decision | N
         released = Movement(MovementKind.RELEASE, -context.payment.authorized, outcome.reference, moved_at=outcome.at)
         return Decision(event, {"next_action": None}, finished, (CloseOtherAttempts(),), (released,))
     if is_our_void and context.attempt.reason is None:
-        effects = (CloseOtherAttempts(), *close_case_uncollectible(context))
+        effects = (CloseOtherAttempts(), *stop_case(context))
         return Decision(Event.PAYMENT_CANCELED, {"next_action": None}, finished, effects)
     decline_class = DeclineClass.TECHNICAL if context.attempt.reason == NOT_SENT else DeclineClass.HARD
     code, event = _ENDS.get(context.attempt.reason or "", ("canceled_at_provider", Event.PAYMENT_CANCELED))

@@ -156,7 +156,7 @@ def _still_require_action(context: DecisionContext, outcome: ActionRequired) -> 
     abandoned_at = _abandoned_at(context, action)
     is_abandoned = abandoned_at is not None and context.now >= abandoned_at
     is_voided = is_abandoned and not context.payment.has_other_unfinished_attempt
-    effects = (AddAttempt(Verb.VOID, EXPIRED),) if is_voided else ()
+    effects = (AddAttempt(Verb.VOID, EXPIRED, cause=context.attempt.cause),) if is_voided else ()
     # The remaining amount of a bank transfer changes with each part that arrives.
     changes: PaymentChanges = {"next_action": outcome.next_action} if action in ACTION_PATIENCE else {}
     return Decision(None, changes, waiting, effects)
@@ -220,7 +220,7 @@ def _not_sent(context: DecisionContext, outcome: NotSent) -> Decision | None:
     is_known = outcome.reference is not None or context.attempt.is_known_to_provider
     if is_known and (outcome.is_retryable or context.was_sent_before):
         # An earlier call may still be running: only a canceled object can never be charged.
-        void = AddAttempt(Verb.VOID, NOT_SENT if outcome.is_retryable else REFUSED)
+        void = AddAttempt(Verb.VOID, NOT_SENT if outcome.is_retryable else REFUSED, cause=context.attempt.cause)
         return Decision(event, attempt=finished, effects=(void,))
     decline_class = DeclineClass.TECHNICAL if outcome.is_retryable else DeclineClass.HARD
     return end_unpaid(context, finished, decline_class, outcome.reason, Event.CHARGE_FAILED)
@@ -239,5 +239,5 @@ def _fail_over(context: DecisionContext, outcome: NotSent) -> Decision:
     if provider is None:
         raise AssertionError("bug: there is no provider to fail over to")
     finished = context.finish(AttemptStatus.FAILED, code=outcome.reason)
-    next_attempt = AddAttempt(context.attempt.verb, provider=provider)
+    next_attempt = AddAttempt(context.attempt.verb, provider=provider, cause=context.attempt.cause)
     return Decision(Event.CHARGE_REROUTED, {"provider": provider}, finished, (next_attempt,))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from domain.decline import DeclineClass
+from domain.dunning.case import TryCause
 from domain.outcome import Outcome
 
 
@@ -56,6 +58,22 @@ class RetryDue:
 
 
 @dataclass(frozen=True, slots=True)
+class RetryRequested:
+    """Somebody asks for a try of a debt in dunning now, beside the plan."""
+
+    cause: TryCause
+
+
+@dataclass(frozen=True, slots=True)
+class DebtReopened:
+    """The money that ended the payment's dunning came by another payment, and was taken back. `reason`: why.
+    `decline_class`: of this payment's last decline, which says whether its own instrument may be tried again."""
+
+    reason: str
+    decline_class: DeclineClass
+
+
+@dataclass(frozen=True, slots=True)
 class GraceEnded:
     """The grace period is over."""
 
@@ -103,6 +121,8 @@ Command = (
     | ChargeWithdrawn
     | CancelRequested
     | RetryDue
+    | RetryRequested
+    | DebtReopened
     | GraceEnded
     | InvoicePaidOtherwise
     | DisputeSeen

@@ -18,9 +18,9 @@ from domain.backoff import (
 )
 from domain.breaker import BreakerPolicy
 from domain.decline import Decline, DeclineClass
-from domain.dunning.case import SubscriptionStatus
+from domain.dunning.case import SubscriptionStatus, TryCause
 from domain.dunning.mail import Mail, MailPolicy
-from domain.dunning.policy import DunningPolicy
+from domain.dunning.policy import DEFAULT_POLICY, DunningPolicy, ResumeAnchor
 from domain.dunning.schedule import EVERY_DAY, Calendar
 from domain.dunning.segments import Segment
 from domain.errors import IllegalTransition
@@ -64,6 +64,21 @@ class Policy:
     mail: MailPolicy = field(default_factory=MailPolicy)
     action_expires_after: timedelta = timedelta(hours=24)
     max_claims: int = 5
+
+    @property
+    def dunning_names(self) -> tuple[str, ...]:
+        """The names of all policies of dunning."""
+        return (DEFAULT_POLICY, *sorted(self.named_dunning))
+
+    def dunning_named(self, name: str | None) -> tuple[str, DunningPolicy]:
+        """Return a policy of dunning and its name: the default one also for a name that is not configured any more.
+
+        >>> Policy().dunning_named("gone")[0]
+        'standard'
+        """
+        if name is not None and name in self.named_dunning:
+            return name, self.named_dunning[name]
+        return DEFAULT_POLICY, self.dunning
 
 
 class PaymentChanges(TypedDict, total=False):
@@ -124,20 +139,22 @@ class SaveCase:
 
 @dataclass(frozen=True, slots=True)
 class MarkSubscription:
-    """Set the status of the payment's subscription."""
+    """Set the status of the payment's subscription. `resume_anchor`: what its billing anchor does if it was paused."""
 
     status: SubscriptionStatus
+    resume_anchor: ResumeAnchor = ResumeAnchor.KEPT
 
 
 @dataclass(frozen=True, slots=True)
 class AddAttempt:
     """Store a new attempt of the payment, due now. `provider`: the payment's own if None. `reference`: the provider's
-    object that the attempt is about, if that is not the payment's charge."""
+    object that the attempt is about, if that is not the payment's charge. `cause`: who has caused a further try."""
 
     verb: Verb
     reason: str | None = None
     provider: str | None = None
     reference: str | None = None
+    cause: TryCause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +175,14 @@ class RecountInvoice:
     owed any more, and tell a person if more is paid than was asked."""
 
     more: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReopenSiblingCase:
+    """Dun the invoice's debt again by the payment that was dunned before: the money that ended its dunning was taken
+    back. `reason`: why."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +231,7 @@ Effect = (
     | GiveUpHold
     | CloseOtherAttempts
     | RecountInvoice
+    | ReopenSiblingCase
     | RecountLoss
     | OpenAttention
     | CloseAttention

@@ -1,15 +1,30 @@
-"""Draws the state machine: `python -m domain.diagram > docs/states.md`. A test keeps the page up to date."""
+"""Draws the state machines of payments, dunning cases and subscriptions.
+
+`python -m domain.diagram > docs/states.md`; a test keeps the page up to date."""
 
 from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
 
+from domain.dunning.case import (
+    CASE_TRANSITIONS,
+    FIRST_PAID_BESIDE_DEBT,
+    SUBSCRIPTION_TRANSITIONS,
+    CaseState,
+    SubscriptionStatus,
+)
 from domain.payment import IN_PROGRESS, LIVE, TRANSITIONS, State
 
-_PAGE = """# Payment states
+_PAGE = """# States
 
-Drawn from the transition table in `domain/payment.py` by `python -m domain.diagram > docs/states.md`.
+Drawn from the transition tables in `domain/payment.py` and `domain/dunning/case.py` by
+`python -m domain.diagram > docs/states.md`.
+
+## Payments
+
 The first table says what each state means; the last one has the events that leave the state as it is.
 
 ```mermaid
@@ -23,6 +38,28 @@ The first table says what each state means; the last one has the events that lea
 | state | recorded without leaving it |
 |---|---|
 {staying}
+
+## Dunning cases
+
+A debt that is left by a failed payment has one case, with or without a subscription.
+
+```mermaid
+{cases}
+```
+
+| state | meaning |
+|---|---|
+{case_states}
+
+## Subscriptions
+
+```mermaid
+{subscriptions}
+```
+
+| status | meaning |
+|---|---|
+{statuses}
 """
 
 
@@ -46,9 +83,24 @@ _MEANINGS = {
     State.DECLINED: "the bank or the provider refused; nothing was charged",
     State.BLOCKED: "the fraud rules refused; nothing was charged",
     State.FAILED: "the request was refused or could not be made; nothing was charged",
-    State.PAST_DUE: "a subscription's payment was declined; dunning tries it again",
+    State.PAST_DUE: "it was declined while its customer was away; dunning tries it again",
     State.IN_GRACE: "dunning has given up its retries; the customer may still pay",
-    State.UNCOLLECTIBLE: "dunning ended without money; the subscription is canceled",
+    State.UNCOLLECTIBLE: "dunning ended without money; its policy says what becomes of the subscription",
+}
+_CASE_MEANINGS = {
+    CaseState.RETRYING: "the next try is planned, or under way",
+    CaseState.IN_GRACE: "nothing more is tried by itself; the customer may still pay",
+    CaseState.RECOVERED: "the debt is paid, by whichever payment; it begins again if that money is taken back",
+    CaseState.EXHAUSTED: "grace has ended without money, or the customer has withdrawn their consent",
+    CaseState.STOPPED: "a person or an application has stopped the collection",
+}
+_STATUS_MEANINGS = {
+    SubscriptionStatus.INCOMPLETE: "nothing was ever paid",
+    SubscriptionStatus.ACTIVE: "its payments are up to date",
+    SubscriptionStatus.PAST_DUE: "a payment has failed and is owed",
+    SubscriptionStatus.PAUSED: "grace has ended, and its policy pauses it until its debt is paid",
+    SubscriptionStatus.UNPAID: "grace has ended, and its policy leaves it unpaid",
+    SubscriptionStatus.CANCELED: "it has ended for good",
 }
 
 
@@ -63,6 +115,23 @@ def mermaid() -> str:
     return "\n".join(lines)
 
 
+def mermaid_of_cases() -> str:
+    """Return the diagram of dunning cases in Mermaid syntax."""
+    arrows: dict[tuple[str, CaseState], list[str]] = defaultdict(list)
+    for (state, event), to in CASE_TRANSITIONS.items():
+        arrows[state or "[*]", to].append(event)
+    lines = [f"    {state} --> {to}: {', '.join(sorted(events))}" for (state, to), events in sorted(arrows.items())]
+    return "\n".join(["stateDiagram-v2", *lines])
+
+
+def mermaid_of_subscriptions() -> str:
+    """Return the diagram of subscriptions in Mermaid syntax."""
+    arrows = [(state, to) for to, states in SUBSCRIPTION_TRANSITIONS.items() for state in states]
+    arrows.append(FIRST_PAID_BESIDE_DEBT)
+    lines = [f"    {state} --> {to}" for state, to in sorted(arrows)]
+    return "\n".join(["stateDiagram-v2", f"    [*] --> {SubscriptionStatus.INCOMPLETE}", *lines])
+
+
 def page() -> str:
     """Return the whole of docs/states.md."""
     staying: dict[State, list[str]] = defaultdict(list)
@@ -73,7 +142,15 @@ def page() -> str:
         diagram=mermaid(),
         states="\n".join(_row(state) for state in State),
         staying="\n".join(f"| `{state}` | {', '.join(sorted(events))} |" for state, events in staying.items()),
+        cases=mermaid_of_cases(),
+        case_states=_meanings(_CASE_MEANINGS),
+        subscriptions=mermaid_of_subscriptions(),
+        statuses=_meanings(_STATUS_MEANINGS),
     )
+
+
+def _meanings(meanings: Mapping[Any, str]) -> str:
+    return "\n".join(f"| `{word}` | {meaning} |" for word, meaning in meanings.items())
 
 
 def _row(state: State) -> str:

@@ -20,6 +20,7 @@ from domain.decision import (
     OpenAttention,
     PaymentChanges,
     RecountLoss,
+    ReopenSiblingCase,
 )
 from domain.decline import Decline, DeclineClass, classify
 from domain.dunning.decisions import close_case_recovered, end_unpaid, mark_active, mark_past_due
@@ -251,8 +252,16 @@ def _reverse(
         # A part was refunded: nobody owes the whole amount, which a retry would charge.
         rest: PaymentChanges = {**changes, "failure_code": reason, "next_action": None}
         return Decision(Event.PAYMENT_REVERSED, rest, {}, mark_past_due(context), movements)
+    if context.payment.has_recovered_sibling and context.payment.case is None:
+        # That debt was dunned before, and this money has ended its dunning.
+        again = (ReopenSiblingCase(reason), *mark_past_due(context))
+        back: PaymentChanges = {**changes, "failure_code": reason, "next_action": None}
+        return Decision(Event.PAYMENT_REVERSED, back, {}, again, movements)
     # A run of the retry policy that ended before has nothing to do with this one.
     fresh = replace(context, payment=replace(context.payment, case=None))
+    if reason == REOPENED or not is_return:
+        # No bank says that the customer owes it. Who was present, and disputes it, is not asked for it again.
+        fresh = replace(fresh, payment=replace(fresh.payment, is_debit=False))
     # Who has disputed a card payment is not charged again; a returned debit says why it came back. Nobody knows where
     # the money of a reopened charge is: a retry could take it twice.
     decline_class = classify(reason) if is_return and reason != REOPENED else DeclineClass.HARD

@@ -36,7 +36,7 @@ ENDS_OF_ATTEMPTS: dict[AttemptStatus, End] = {
 }
 # While a retry is under way, the due date is that of its attempt.
 ENDS_OF_CASES: dict[CaseState, End] = {
-    **dict.fromkeys((CaseState.RECOVERED, CaseState.UNCOLLECTIBLE), End.NOTHING),
+    **dict.fromkeys((CaseState.RECOVERED, CaseState.EXHAUSTED, CaseState.STOPPED), End.NOTHING),
     **dict.fromkeys(OPEN_CASES, End.DUE_DATE),
 }
 ENDS_OF_WEBHOOKS: dict[WebhookStatus, End] = {

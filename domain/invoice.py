@@ -104,7 +104,7 @@ def require_no_live_payment(position: InvoicePosition) -> None:
 def require_amount_change(position: InvoicePosition, minor: int) -> None:
     """Refuse a new amount that a payment under way, a dunning case or collected money contradicts."""
     if minor != position.amount and position.is_dunned:
-        raise Conflict("a payment of this invoice is in dunning; cancel it before changing the amount")
+        raise Conflict("a payment of this invoice is in dunning; cancel that payment first, which stops its collection")
     if minor != position.amount and position.live_payment is not None:
         raise CollectionInProgress(
             f"payment {position.live_payment} is collecting this invoice; wait until it has ended",

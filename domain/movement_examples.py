@@ -59,7 +59,7 @@ _STATUS: dict[State, AttemptStatus] = {
 _CASES = {
     State.PAST_DUE: DunningCase(CaseState.RETRYING, NOON, retry=1, due_at=NOON),
     State.IN_GRACE: DunningCase(CaseState.IN_GRACE, NOON, retry=3, due_at=NOON, grace_ends_at=NOON),
-    State.UNCOLLECTIBLE: DunningCase(CaseState.UNCOLLECTIBLE, NOON, retry=3),
+    State.UNCOLLECTIBLE: DunningCase(CaseState.EXHAUSTED, NOON, retry=3),
 }
 # They may have been captured, and were taken back since.
 _TAKEN_BACK = IN_DUNNING | {State.UNCOLLECTIBLE, State.CANCELED, State.REVERSED}

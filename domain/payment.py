@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from domain.dunning.case import CaseState
+from domain.dunning.case import CaseState, TryCause
+from domain.dunning.policy import DEFAULT_POLICY, DunningPolicy
 from domain.idempotency_key import KeyState
 
 
@@ -129,6 +130,8 @@ class Event(StrEnum):
     RETRY_SCHEDULED = "retry_scheduled"
     RETRY_STARTED = "retry_started"
     GRACE_STARTED = "grace_started"
+    # A try that is none of dunning's plan has failed in grace, whose end stays.
+    GRACE_CONTINUED = "grace_continued"
     GRACE_EXPIRED = "grace_expired"
     CONSENT_WITHDRAWN = "consent_withdrawn"
     INVOICE_PAID_OTHERWISE = "debt_settled_otherwise"
@@ -136,6 +139,8 @@ class Event(StrEnum):
 
 # Where a payment may stand whose money a bank took back.
 _TAKEN_BACK = IN_DUNNING | {State.REVERSED, State.UNCOLLECTIBLE, State.CANCELED}
+# Where a payment ends whose dunning has ended without its own money.
+GIVEN_UP = (State.CANCELED, State.UNCOLLECTIBLE)
 _COLLECTING = (State.PROCESSING, State.REQUIRES_ACTION, State.PENDING, State.IN_DOUBT)
 
 
@@ -155,7 +160,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.REVIEW, Event.REVIEW_REJECTED): State.CANCELED,
     # collecting: the call, a look-up or a webhook may bring the same outcome in any of these states
     (State.ACCEPTED, Event.CHARGE_STARTED): State.PROCESSING,
-    (State.PAST_DUE, Event.CHARGE_STARTED): State.PROCESSING,
+    **_from(IN_DUNNING, Event.CHARGE_STARTED, State.PROCESSING),
     # a front-end intent that could not be created is asked for again
     (State.FAILED, Event.CHARGE_STARTED): State.PROCESSING,
     **_from(_COLLECTING, Event.CHARGE_RESUMED, State.ACCEPTED),
@@ -254,10 +259,15 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     **_from((*_COLLECTING, State.ACCEPTED, *sorted(COLLECTED)), Event.RETRY_SCHEDULED, State.PAST_DUE),
     **_from((*_COLLECTING, State.ACCEPTED, *sorted(COLLECTED)), Event.GRACE_STARTED, State.IN_GRACE),
     **_from((*_COLLECTING, State.ACCEPTED, *sorted(COLLECTED)), Event.CONSENT_WITHDRAWN, State.UNCOLLECTIBLE),
-    (State.PAST_DUE, Event.RETRY_STARTED): State.PAST_DUE,
+    **_from((*_COLLECTING, State.ACCEPTED), Event.GRACE_CONTINUED, State.IN_GRACE),
+    **_staying(tuple(sorted(IN_DUNNING)), Event.RETRY_STARTED),
     (State.IN_GRACE, Event.GRACE_EXPIRED): State.UNCOLLECTIBLE,
     # also of a charge that waited to be sent meanwhile
     **_from(IN_DUNNING | {State.ACCEPTED}, Event.INVOICE_PAID_OTHERWISE, State.CANCELED),
+    # after its dunning has ended without money; and dunned once more if that money is taken back
+    **_staying(GIVEN_UP, Event.INVOICE_PAID_OTHERWISE),
+    **_from(GIVEN_UP, Event.RETRY_SCHEDULED, State.PAST_DUE),
+    **_from(GIVEN_UP, Event.GRACE_STARTED, State.IN_GRACE),
     **_from(IN_DUNNING, Event.PAYMENT_CANCELED, State.CANCELED),
 }
 
@@ -306,7 +316,8 @@ FINISHED = CLOSED | {AttemptStatus.SUCCEEDED}
 @dataclass(frozen=True, slots=True)
 class DunningCase:
     """One run of the retry policy. `retry`: the number of the retry that is planned, or that was made last. `unsent`:
-    how often in a row no issuer could be asked."""
+    how often in a row no issuer could be asked. `policy`: as it was when the run began; None if an earlier release has
+    begun it. `paused_until`: an operator lets it wait until then; `planned_at`: what was due when."""
 
     state: CaseState
     first_failed_at: datetime
@@ -314,6 +325,15 @@ class DunningCase:
     due_at: datetime | None = None
     grace_ends_at: datetime | None = None
     unsent: int = 0
+    policy_name: str = DEFAULT_POLICY
+    policy: DunningPolicy | None = None
+    paused_until: datetime | None = None
+    planned_at: datetime | None = None
+
+
+def may_have_case(subscription_id: str | None, *, is_off_session: bool, is_debit: bool) -> bool:
+    """Tell whether such a payment may have a dunning case: see `Payment.may_have_case`."""
+    return subscription_id is not None or is_off_session or is_debit
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +356,11 @@ class Payment:
     collected. `other_holder`: whose money it holds, if that is not the attempt's that is decided on.
     `is_reopened`: a person has decided that the money of the attempt is lost.
     `has_other_unfinished_attempt`: another attempt of the payment, such as a void, is under way; refunds aside.
-    `next_provider`: the provider that comes next on the payment's route, if its instrument can be charged there."""
+    `next_provider`: the provider that comes next on the payment's route, if its instrument can be charged there.
+    `is_debit`: a bank debit, which fails or comes back days later. `dunning_policy`: the name that its subscription
+    gives. `is_retried_by_provider`: the provider's own engine tries it again. `has_sibling`: its
+    invoice has another payment; `has_dunned_sibling`, `has_recovered_sibling`: one with an open dunning case, or with
+    one that has recovered by the money of another payment."""
 
     id: str
     state: State
@@ -361,6 +385,18 @@ class Payment:
     next_provider: str | None = None
     has_open_entry: bool = False
     is_reopened: bool = False
+    is_captured_later: bool = False
+    is_debit: bool = False
+    dunning_policy: str | None = None
+    is_retried_by_provider: bool = False
+    has_dunned_sibling: bool = False
+    has_recovered_sibling: bool = False
+
+    @property
+    def may_have_case(self) -> bool:
+        """Whether it is dunned if its debt is left: one that collects without its customer, one of a subscription, and
+        a bank debit, which fails or comes back when its customer is gone."""
+        return may_have_case(self.subscription_id, is_off_session=self.is_off_session, is_debit=self.is_debit)
 
     @property
     def holds_authorization(self) -> bool:
@@ -379,8 +415,8 @@ class Attempt:
     as given; it may have come back in between. `code`: why it ended without success. `key_number`: how many
     idempotency keys it has used up. `waiting_since`: when it last began to wait for its bank, its customer, or a
     provider that is down. `action_expires_at`: until when the customer can do what they are asked, if the provider
-    shows it. `in_doubt_since`: since when its outcome is unknown, calls that were
-    resumed meanwhile included."""
+    shows it. `in_doubt_since`: since when its outcome is unknown, calls that were resumed meanwhile included.
+    `cause`: who has caused a further try of a debt."""
 
     id: str
     verb: Verb
@@ -400,3 +436,4 @@ class Attempt:
     waiting_since: datetime | None = None
     action_expires_at: datetime | None = None
     in_doubt_since: datetime | None = None
+    cause: TryCause | None = None

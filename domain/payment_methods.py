@@ -266,6 +266,15 @@ CAPABILITIES: tuple[Capability, ...] = (
 )
 
 
+def is_bank_debit(method: str) -> bool:
+    """Tell whether a method takes money from a bank account by a mandate: it fails, or comes back, days later.
+
+    >>> is_bank_debit("sepa_debit"), is_bank_debit("credit_card")
+    (True, False)
+    """
+    return method in (PaymentMethod.SEPA_DEBIT, PaymentMethod.ACH_DEBIT)
+
+
 @cache
 def needs_payer(method: PaymentMethod) -> bool:
     """Tell whether any provider of the method needs the payer's data, beyond a token."""

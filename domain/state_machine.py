@@ -15,6 +15,7 @@ from domain.commands import (
     CancelRequested,
     ChargeWithdrawn,
     Command,
+    DebtReopened,
     DisputeSeen,
     GraceEnded,
     IntentRepeated,
@@ -22,6 +23,7 @@ from domain.commands import (
     LossRecounted,
     OperationRequested,
     RetryDue,
+    RetryRequested,
     ReviewDecided,
     ReviewRequired,
     Started,
@@ -39,7 +41,8 @@ from domain.decision import (
     SaveCase,
 )
 from domain.disputes import decide_dispute, decide_recount, with_loss
-from domain.dunning.decisions import close_case_recovered, close_case_uncollectible, mark_active
+from domain.dunning.case import OPEN_CASES, CaseState, TryCause
+from domain.dunning.decisions import close_case_recovered, exhaust_case, mark_active, reopen, stop_case
 from domain.dunning.mail_plan import with_mails
 from domain.errors import IllegalTransition
 from domain.idempotency_key import state_after
@@ -154,21 +157,33 @@ def _withdraw(context: DecisionContext, trigger: Command) -> Decision:
 
 
 def _cancel(context: DecisionContext, trigger: Command) -> Decision:
-    effects = (CloseOtherAttempts(), *close_case_uncollectible(context))
+    effects = (CloseOtherAttempts(), *stop_case(context))
     return Decision(Event.PAYMENT_CANCELED, {"next_action": None}, effects=effects)
 
 
 def _retry(context: DecisionContext, trigger: Command) -> Decision | None:
     if context.state is not State.PAST_DUE or context.payment.case is None:
         return None
-    waiting = SaveCase(replace(context.payment.case, due_at=None))
-    return Decision(Event.RETRY_STARTED, effects=(waiting, AddAttempt(Verb.CHARGE)))
+    if context.payment.is_retried_by_provider:
+        return _cancel(context, trigger)
+    waiting = SaveCase(replace(context.payment.case, due_at=None, paused_until=None, planned_at=None))
+    return Decision(Event.RETRY_STARTED, effects=(waiting, AddAttempt(Verb.CHARGE, cause=TryCause.DUNNING)))
+
+
+def _retry_beside_plan(context: DecisionContext, trigger: Command) -> Decision | None:
+    case = context.payment.case
+    is_open = context.state in IN_DUNNING and case is not None and case.state in OPEN_CASES
+    if not is_open or not isinstance(trigger, RetryRequested):
+        return None
+    return Decision(Event.RETRY_STARTED, effects=(AddAttempt(Verb.CHARGE, cause=trigger.cause),))
 
 
 def _end_grace(context: DecisionContext, trigger: Command) -> Decision | None:
     if context.state is not State.IN_GRACE or context.payment.case is None:
         return None
-    return Decision(Event.GRACE_EXPIRED, effects=close_case_uncollectible(context))
+    if context.payment.is_retried_by_provider:
+        return _cancel(context, trigger)
+    return Decision(Event.GRACE_EXPIRED, effects=exhaust_case(context, context.payment.case))
 
 
 def _stop_dunning(context: DecisionContext, trigger: Command) -> Decision | None:
@@ -176,9 +191,17 @@ def _stop_dunning(context: DecisionContext, trigger: Command) -> Decision | None
         # A bank has taken a part, which another payment has collected now.
         closing = (CloseAttention(frozenset({Reason.PARTLY_LOST})),) if context.payment.has_open_entry else ()
         return Decision(None, effects=(*closing, *mark_active(context)))
-    if context.state not in IN_DUNNING | {State.ACCEPTED}:
+    if context.state in IN_DUNNING | {State.ACCEPTED}:
+        return Decision(Event.INVOICE_PAID_OTHERWISE, effects=(CloseOtherAttempts(), *close_case_recovered(context)))
+    case = context.payment.case
+    is_given_up = context.allows(Event.INVOICE_PAID_OTHERWISE) and case is not None
+    if not is_given_up or case is None or case.state is CaseState.RECOVERED:
         return None
-    return Decision(Event.INVOICE_PAID_OTHERWISE, effects=(CloseOtherAttempts(), *close_case_recovered(context)))
+    return Decision(Event.INVOICE_PAID_OTHERWISE, effects=close_case_recovered(context))
+
+
+def _reopen(context: DecisionContext, trigger: Command) -> Decision | None:
+    return reopen(context, trigger.decline_class, trigger.reason) if isinstance(trigger, DebtReopened) else None
 
 
 def _decide_dispute(context: DecisionContext, trigger: Command) -> Decision | None:
@@ -199,6 +222,8 @@ _COMMANDS: dict[type[Command], Callable[[DecisionContext, Command], Decision | N
     ChargeWithdrawn: _withdraw,
     CancelRequested: _cancel,
     RetryDue: _retry,
+    RetryRequested: _retry_beside_plan,
+    DebtReopened: _reopen,
     GraceEnded: _end_grace,
     InvoicePaidOtherwise: _stop_dunning,
     DisputeSeen: _decide_dispute,

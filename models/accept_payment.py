@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert
 
+from domain.dunning.case import cause_of_payment
 from domain.errors import InvalidRequest, NotFound
 from domain.money import Money
 from domain.payment import Event, State, Verb
@@ -63,7 +64,8 @@ def accept_payment(
         return replay
     _name_default(connection, payment)
     _require_own_tokens(connection, payment, now)
-    create_or_lock_invoice(connection, request, money, application, now)
+    is_dunned = create_or_lock_invoice(connection, request, money, application, now)
+    attempt["cause"] = cause_of_payment(is_dunned=is_dunned, is_off_session=request.is_off_session)
     if request.subscription_id is not None:
         get_or_create_subscription(connection, request.subscription_id, application, request.user_id, now)
     store_payment(connection, payment, attempt, caller.actor, now)

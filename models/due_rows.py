@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, Connection, Table, or_, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Table, or_, select, true, update
 
+from domain.dunning.case import CaseState
+from models.change import Change
 from models.tables import attempts, cash_balances, dunning_cases, outbox, webhook_events
 from models.task_messages import CASH_BALANCE, DUNNING, NOTIFY, WEBHOOK, TaskMessage, message_for_attempt
 
@@ -47,19 +49,24 @@ def _outbox_message(row_id: str) -> TaskMessage:
     return TaskMessage(NOTIFY, row_id)
 
 
+DUE_CASES = DueRows(dunning_cases, (dunning_cases.c.payment_id,), _dunning_message, timedelta(seconds=10))
 DUE_ROWS = (
     # Charges may queue for a while when many arrive at once; publishing them more often would only grow the queue.
     DueRows(attempts, (attempts.c.id, attempts.c.verb, attempts.c.status), message_for_attempt, timedelta(seconds=30)),
     DueRows(webhook_events, (webhook_events.c.id,), _webhook_message, timedelta(seconds=10)),
-    DueRows(dunning_cases, (dunning_cases.c.payment_id,), _dunning_message, timedelta(seconds=10)),
+    DUE_CASES,
     DueRows(cash_balances, (cash_balances.c.id,), _balance_message, timedelta(seconds=10)),
     # Many mails may queue for a mail server that takes one at a time.
     DueRows(outbox, (outbox.c.id,), _outbox_message, timedelta(seconds=30)),
 )
 
 
-def mark_published(connection: Connection, due: DueRows, now: datetime) -> list[TaskMessage]:
-    """Mark a batch of overdue rows as published, oldest first, and return their messages. Skips locked rows."""
+def mark_published(
+    connection: Connection, due: DueRows, now: datetime, only: ColumnElement[bool] | None = None
+) -> list[TaskMessage]:
+    """Mark a batch of overdue rows as published, oldest first, and return their messages. Skips locked rows.
+
+    `only`: the rows that are meant, if not all."""
     table, key = due.table, due.columns[0]
     is_unpublished = or_(
         table.c.published_at.is_(None),
@@ -68,10 +75,15 @@ def mark_published(connection: Connection, due: DueRows, now: datetime) -> list[
     )
     overdue = (
         select(key)
-        .where(table.c.due_at <= now, is_unpublished)
+        .where(table.c.due_at <= now, is_unpublished, true() if only is None else only)
         .order_by(table.c.due_at)
         .limit(BATCH)
         .with_for_update(skip_locked=True)
     )
     rows = connection.execute(update(table).where(key.in_(overdue)).values(published_at=now).returning(*due.columns))
     return [due.message(*row) for row in rows]
+
+
+def publish_due_cases(change: Change, state: CaseState) -> list[TaskMessage]:
+    """Mark the overdue dunning cases in a state as published, a batch at most, and return their messages."""
+    return mark_published(change.connection, DUE_CASES, change.now, dunning_cases.c.state == state)

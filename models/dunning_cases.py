@@ -1,29 +1,50 @@
-"""Every write of a dunning case. `domain` decides; `models.transition` and the dunning task call."""
+"""Every write of a dunning case. `domain` decides; `models.transition`, the dunning task and operators call."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, exists, func, insert, or_, select, true, update
 
-from domain.dunning.case import OPEN_CASES, CaseState
-from domain.payment import DunningCase
-from domain.saved_method import MethodChange
-from models.audit import record_event
+from domain.dunning.case import OPEN_CASES, CaseState, RetriedBy
+from domain.dunning.policy import DunningPolicy
+from domain.payment import DunningCase, State
 from models.change import Change
-from models.tables import dunning_cases, payments
-from models.task_messages import DUNNING, TaskMessage
+from models.tables import dunning_cases, payments, subscriptions
+from models.tables.base import new_id
 
+_sibling = payments.alias("sibling")
 _find_case = select(dunning_cases).where(dunning_cases.c.payment_id == bindparam("payment_id"))
+# What dunning reads of a payment: its case and its subscription, if it has them.
+_find_dunning = (
+    select(dunning_cases, subscriptions.c.policy.label("named_policy"), subscriptions.c.retried_by)
+    .select_from(payments)
+    .join(dunning_cases, dunning_cases.c.payment_id == payments.c.id, isouter=True)
+    .join(
+        subscriptions,
+        (subscriptions.c.id == payments.c.subscription_id) & (subscriptions.c.application == payments.c.application),
+        isouter=True,
+    )
+    .where(payments.c.id == bindparam("payment_id"))
+)
 
 
-def find_case(connection: Connection, payment_id: str) -> DunningCase | None:
-    """Return the dunning case of a payment, if it has one."""
-    row = find_case_row(connection, payment_id)
-    if row is None:
-        return None
-    return DunningCase(CaseState(row.state), row.first_failed_at, row.retry, row.due_at, row.grace_ends_at, row.unsent)
+@dataclass(frozen=True, slots=True)
+class Dunning:
+    """What dunning reads of a payment: its case, and what its subscription says of dunning."""
+
+    case: DunningCase | None = None
+    policy: str | None = None
+    is_retried_by_provider: bool = False
+
+
+def find_dunning(connection: Connection, payment_id: str) -> Dunning:
+    """Return the dunning case of a payment, if it has one, and what its subscription says of dunning."""
+    row = connection.execute(_find_dunning, {"payment_id": payment_id}).one()
+    return Dunning(case_of(row) if row.id else None, row.named_policy, row.retried_by == RetriedBy.PROVIDER)
 
 
 def find_case_row(connection: Connection, payment_id: str) -> Row[Any] | None:
@@ -31,24 +52,47 @@ def find_case_row(connection: Connection, payment_id: str) -> Row[Any] | None:
     return connection.execute(_find_case, {"payment_id": payment_id}).one_or_none()
 
 
+def case_of(row: Row[Any]) -> DunningCase:
+    """Return the case that a row stores."""
+    return DunningCase(
+        CaseState(row.state),
+        row.first_failed_at,
+        row.retry,
+        row.due_at,
+        row.grace_ends_at,
+        row.unsent,
+        row.policy_name,
+        DunningPolicy.from_json(row.policy) if row.policy else None,
+        row.paused_until,
+        row.planned_at,
+    )
+
+
 def save_case(change: Change, payment: Row[Any], case: DunningCase, *, is_new: bool) -> None:
     """Store the dunning case of a payment, new or updated."""
     values = {
         "state": case.state,
+        "policy_name": case.policy_name,
+        "policy": case.policy and case.policy.to_json(),
         "first_failed_at": case.first_failed_at,
         "retry": case.retry,
         "due_at": case.due_at,
         "grace_ends_at": case.grace_ends_at,
         "unsent": case.unsent,
         "paused_since": None,
+        "paused_until": case.paused_until,
+        "planned_at": case.planned_at,
         "updated_at": change.now,
     }
     if is_new:
         keys = {
+            "id": new_id("case", change.now),
             "payment_id": payment.id,
+            "application": payment.application,
             "subscription_id": payment.subscription_id,
             "invoice_id": payment.invoice_id,
             "failures": 0,
+            "created_at": change.now,
         }
         change.connection.execute(insert(dunning_cases).values(keys | values))
     else:
@@ -68,66 +112,70 @@ def postpone_case(connection: Connection, payment_id: str, due_at: datetime) -> 
     connection.execute(later.values(due_at=due_at))
 
 
-def pause_case(change: Change, payment_id: str, due_at: datetime) -> None:
+def wait_for_other_payment(change: Change, payment_id: str, due_at: datetime) -> None:
     """Move the due date of a case that waits for another payment, and keep since when it does."""
     since = func.coalesce(dunning_cases.c.paused_since, change.now)
     later = update(dunning_cases).where(dunning_cases.c.payment_id == payment_id)
     change.connection.execute(later.values(due_at=due_at, paused_since=since))
 
 
-def retry_with_changed_method(
-    change: Change,
-    application: str,
-    user_id: str,
-    provider: str,
-    *,
-    cause: MethodChange,
-    method_token: str | None = None,
-) -> tuple[TaskMessage, ...]:
-    """Make the next retry due now of each payment in dunning that a changed method of this user may pay: one with this
-    token, and one that charges the user's default. Return the messages to publish.
-
-    A retry that is due already, or under way, stays as it is, so that a repeat of the event causes no second one."""
-    may_be_paid = (
-        select(dunning_cases.c.payment_id, dunning_cases.c.subscription_id)
-        .join(payments, payments.c.id == dunning_cases.c.payment_id)
+def payments_to_retry(
+    connection: Connection, application: str, user_id: str, provider: str, method_token: str | None
+) -> Sequence[str]:
+    """Return the payments in dunning that a changed method of this user may pay, in order: those with this token, and
+    those that charge the user's default."""
+    return connection.scalars(
+        select(payments.c.id)
+        .join(dunning_cases, dunning_cases.c.payment_id == payments.c.id)
         .where(
             payments.c.user_id == user_id,
             payments.c.application == application,
             payments.c.provider == provider,
             or_(payments.c.method_token.is_(None), payments.c.method_token == method_token),
+            dunning_cases.c.state.in_(sorted(OPEN_CASES)),
         )
-    )
-    named = [
-        row.payment_id
-        for row in change.connection.execute(may_be_paid)
-        if not subscription_is_retried_by_provider(change.connection, row.subscription_id, application)
-    ]
-    is_waiting = (dunning_cases.c.state == CaseState.RETRYING) & (dunning_cases.c.due_at > change.now)
-    brought_forward = (
-        update(dunning_cases)
-        .where(dunning_cases.c.payment_id.in_(named), is_waiting)
-        .values(due_at=change.now, published_at=None, updated_at=change.now)
-        .returning(dunning_cases.c.payment_id)
-    )
-    found = sorted(change.connection.execute(brought_forward).scalars())
-    for payment_id in found:
-        about = {"payment_id": payment_id, "data": {"cause": cause}}
-        record_event(change.connection, "retry_brought_forward", actor=change.actor, now=change.now, **about)
-    return tuple(TaskMessage(DUNNING, payment_id) for payment_id in found)
-
-
-def subscription_is_retried_by_provider(connection: Connection, subscription_id: str | None, application: str) -> bool:
-    """Tell whether the provider's own engine retries the payments of a subscription, so that Celeriac must not."""
-    return False
+        .order_by(payments.c.id)
+    ).all()
 
 
 def has_other_open_case(payment: Row[Any]) -> ColumnElement[bool]:
     """Return whether another payment of the same subscription is in dunning, as a condition."""
     return exists().where(
         dunning_cases.c.subscription_id == payment.subscription_id,
+        dunning_cases.c.application == payment.application,
         dunning_cases.c.payment_id != payment.id,
         dunning_cases.c.state.in_(sorted(OPEN_CASES)),
-        payments.c.id == dunning_cases.c.payment_id,
-        payments.c.application == payment.application,
     )
+
+
+def has_sibling_case(states: Iterable[CaseState], of_payments: Iterable[State] = ()) -> ColumnElement[bool]:
+    """Return whether another payment of the invoice of a row of payments has a case in one of these states, as a
+    condition. `of_payments`: in which states that payment is, if that matters."""
+    condition = (
+        (dunning_cases.c.invoice_id == payments.c.invoice_id)
+        & (dunning_cases.c.application == payments.c.application)
+        & (dunning_cases.c.payment_id != payments.c.id)
+        # Not IN: SQLAlchemy writes its text anew for every execution.
+        & or_(*(dunning_cases.c.state == state for state in sorted(states)))
+    )
+    is_it = [_sibling.c.state == state for state in of_payments]
+    joined = (_sibling.c.id == dunning_cases.c.payment_id) & or_(*is_it) if is_it else true()
+    return exists().where(condition, joined)
+
+
+def siblings_with_case(
+    connection: Connection, payment: Row[Any], states: Iterable[CaseState], condition: ColumnElement[bool]
+) -> Sequence[str]:
+    """Return the invoice's other payments with a case in one of these states, the newest case first."""
+    return connection.scalars(
+        select(payments.c.id)
+        .join(dunning_cases, dunning_cases.c.payment_id == payments.c.id)
+        .where(
+            dunning_cases.c.invoice_id == payment.invoice_id,
+            dunning_cases.c.application == payment.application,
+            dunning_cases.c.payment_id != payment.id,
+            dunning_cases.c.state.in_(sorted(states)),
+            condition,
+        )
+        .order_by(dunning_cases.c.updated_at.desc(), dunning_cases.c.id)
+    ).all()

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from domain.commands import IntentRepeated, Started
+from domain.dunning.case import TryCause, cause_of_payment
 from domain.invoice import require_no_live_payment, require_unpaid
 from domain.money import Money
 from domain.payment import State, Verb
@@ -87,14 +88,15 @@ def accept_intent(
     if failed is not None:
         intent = _claim_again(change, failed)
     else:
-        intent = _store_intent(change, invoice, provider, money, request.return_url)
+        cause = cause_of_payment(is_dunned=position.is_dunned, is_off_session=False)
+        intent = _store_intent(change, invoice, provider, money, request.return_url, cause)
     store_response(connection, record, ApiResponse(201, {}, intent.payment_id))
     user = User(invoice.application, invoice.user_id)
     return replace(intent, user=user, customer_token=find_customer(connection, user, provider))
 
 
 def _store_intent(
-    change: Change, invoice: Row[Any], provider: str, money: Money, return_url: str | None
+    change: Change, invoice: Row[Any], provider: str, money: Money, return_url: str | None, cause: TryCause | None
 ) -> FrontEndIntent:
     payment = new_payment(
         invoice.application,
@@ -107,7 +109,7 @@ def _store_intent(
         is_client_confirmed=True,
         return_url=return_url,
     )
-    attempt = first_attempt(payment, Verb.CHARGE, change.actor, change.now)
+    attempt = first_attempt(payment, Verb.CHARGE, change.actor, change.now) | {"cause": cause}
     store_payment(change.connection, payment, attempt, change.actor, change.now)
     started = transition.apply(change, attempt["id"], Started())
     return FrontEndIntent(payment["id"], attempt["id"], started.fencing_token, provider, money, None)

@@ -30,8 +30,9 @@ def application_of_invoice(connection: Connection, invoice_id: str, caller: Call
 
 def create_or_lock_invoice(
     connection: Connection, request: ProcessPayment, money: Money, application: str, now: datetime
-) -> None:
-    """Create the invoice, or lock it and check that this amount may be collected on it now.
+) -> bool:
+    """Create the invoice, or lock it and check that this amount may be collected on it now. Return whether it is in
+    dunning.
 
     Raises InvoiceMismatch, CollectionInProgress or AmountAboveOpen."""
     created = {
@@ -44,13 +45,15 @@ def create_or_lock_invoice(
         "updated_at": now,
     }
     if insert_new(connection, invoices, created):
-        return
+        return False
     invoice = lock_invoice(connection, request.invoice_id, application)
     if invoice.user_id != request.user_id:
         raise InvoiceMismatch("the invoice belongs to another user_id; send the one it was made with")
     if invoice.currency != money.currency:
         raise InvoiceMismatch(f"the invoice is in {invoice.currency}; send that currency")
-    require_chargeable(invoice_position(connection, invoice.id, application), money.minor)
+    position = invoice_position(connection, invoice.id, application)
+    require_chargeable(position, money.minor)
+    return position.is_dunned
 
 
 def lock_invoice(connection: Connection, invoice_id: str, application: str) -> Row[Any]:

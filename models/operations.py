@@ -75,6 +75,22 @@ def give_way_to_dunning(change: Change, payment_id: str) -> Messages:
         return ()  # a void is under way
 
 
+def cancel_with_subscription(change: Change, payment_id: str) -> Messages:
+    """Cancel a payment whose subscription ends; what to publish after the commit."""
+    return _cancel(change, _lock(change.connection, payment_id, Caller(None, change.actor)), CancelPayment())
+
+
+def cancellable(connection: Connection, row: Row[Any]) -> Cancellable:
+    """Return what the cancel of a payment depends on."""
+    state = State(row.state)
+    return Cancellable(
+        state,
+        has_mismatch=holds_mismatch(state, row.received, row.captured),
+        is_voiding=has_attempt_in_flight(connection, row.id, attempts.c.verb == Verb.VOID),
+        has_known_due_charge=_known_due_charge(connection, row.id) is not None,
+    )
+
+
 def request_refund(
     change: Change, payment_id: str, request: RefundPayment, caller: Caller, key: str | None
 ) -> ApiResponse:
@@ -163,16 +179,8 @@ def _capture(change: Change, row: Row[Any], request: CapturePayment) -> Messages
 
 
 def _cancel(change: Change, row: Row[Any], request: CancelPayment) -> Messages:
-    state = State(row.state)
     known_due_charge = _known_due_charge(change.connection, row.id)
-    action = cancel_action(
-        Cancellable(
-            state,
-            has_mismatch=holds_mismatch(state, row.received, row.captured),
-            is_voiding=has_attempt_in_flight(change.connection, row.id, attempts.c.verb == Verb.VOID),
-            has_known_due_charge=known_due_charge is not None,
-        )
-    )
+    action = cancel_action(cancellable(change.connection, row))
     if action is CancelAction.AT_ONCE:
         transition.apply_to_payment(change, row.id, CancelRequested())
         return ()

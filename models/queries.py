@@ -49,17 +49,14 @@ def show_payment(connection: Connection, payment_id: str, application: str | Non
         select(attempts).where(attempts.c.payment_id == payment_id).order_by(attempts.c.number)
     ).all()
     found = connection.execute(select(assessments).where(assessments.c.payment_id == payment_id)).one_or_none()
-    dunning = (
-        connection.execute(select(dunning_cases).where(dunning_cases.c.payment_id == payment_id)).one_or_none()
-        if row.subscription_id
-        else None
-    )
+    dunning = connection.execute(select(dunning_cases).where(dunning_cases.c.payment_id == payment_id)).one_or_none()
     return payment_view(row._mapping, [attempt._mapping for attempt in tries]) | {
         "fraud": found and {"score": found.score, "decision": found.decision, "reasons": found.reasons},
         "movements": movements_of(connection, payment_id) if row.authorized or row.received else [],
         "disputes": _disputes(connection, payment_id) if row.captured else [],
         "dunning": dunning
         and {
+            "case_id": dunning.id,
             "status": dunning.state,
             "retry": dunning.retry,
             "next_retry_at": _text(dunning.due_at) if dunning.state == CaseState.RETRYING else None,
@@ -145,7 +142,7 @@ def payment_view(row: Any, tries: Iterable[Any]) -> dict[str, Any]:
 
 def attempt_view(row: Any, currency: str) -> dict[str, Any]:
     """Return the public form of an attempt, with the provider's codes as they came."""
-    refusal = ("code", "param", "message")
+    refusal = ("cause", "code", "param", "message")
     codes = ("decline_class", "decline_code", "advice_code", "network_advice_code", "network_decline_code")
     return {
         "id": row["id"],
@@ -218,6 +215,14 @@ def show_subscription(connection: Connection, subscription_id: str, application:
         "application": row.application,
         "user_id": row.user_id,
         "status": row.status,
+        "plan": row.plan,
+        "amount": None if row.amount is None else decimal_text(row.amount, row.currency),
+        "currency": row.currency,
+        "policy": row.policy,
+        "retried_by": row.retried_by,
+        "anchor_at": _text(row.anchor_at or row.created_at),
+        "paused_at": _text(row.paused_at),
+        "created_at": _text(row.created_at),
         "updated_at": _text(row.updated_at),
     }
 
@@ -246,7 +251,7 @@ def what_happens_next(connection: Connection, payment_id: str) -> list[tuple[dat
         what = (
             f"retry {dunning.retry}"
             if dunning.state == CaseState.RETRYING
-            else "grace ends, the subscription is canceled"
+            else "grace ends, and the policy of the case says what follows"
         )
         found.append((dunning.due_at, what))
     return sorted(found)

@@ -23,6 +23,7 @@ from pydantic import (
 
 from domain.card_number import contains_card_number, keys_of, names_security_code, strings_of
 from domain.countries import is_country
+from domain.dunning.case import RetriedBy
 from domain.errors import CardNumberRefused, InvalidRequest, UnsupportedMethod
 from domain.mail_address import is_address, is_one_line
 from domain.money import Money, canonical_amount, exponent
@@ -89,6 +90,7 @@ Token = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=2
 Amount = Annotated[str | int | Decimal, PlainValidator(_no_float)]
 DueDate = Annotated[datetime | None, PlainValidator(_due_date)]
 CurrencyCode = Annotated[str, BeforeValidator(_currency), StringConstraints(strict=True, max_length=3)]
+Reason = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=500)]
 MetadataValue = Annotated[str, StringConstraints(strict=True, max_length=500)] | bool | int | None
 
 
@@ -289,6 +291,56 @@ class MarkAddress(ApiRequest):
     """What a mail provider has told of a customer's address."""
 
     status: Literal["ok", "bounced", "complained"]
+
+
+class UpsertSubscription(ApiRequest):
+    """What a user pays for again and again. `policy`: the name of its dunning policy. `retried_by`: whose engine tries
+    its failed payments again."""
+
+    user_id: Text
+    plan: Text
+    amount: Amount
+    currency: CurrencyCode
+    policy: Text | None = None
+    retried_by: RetriedBy = RetriedBy.CELERIAC
+
+
+class EndSubscription(ApiRequest):
+    """End a subscription and stop its collections."""
+
+    reason: Reason | None = None
+
+
+class StopCase(ApiRequest):
+    """Stop the collection of a dunning case."""
+
+    reason: Reason
+
+
+class PauseCase(ApiRequest):
+    """Let a dunning case wait: nothing is tried and no grace ends until then."""
+
+    reason: Reason
+    until: DueDate
+
+
+class ResumeCase(ApiRequest):
+    """Go on with a dunning case that waits."""
+
+    reason: Reason
+
+
+class RetryCaseNow(ApiRequest):
+    """Try to collect the debt of a dunning case at once, beside its plan."""
+
+    reason: Reason
+
+
+class ExtendGrace(ApiRequest):
+    """Move the end of the grace of a dunning case to a later instant."""
+
+    reason: Reason
+    until: DueDate
 
 
 class CreateIntent(ApiRequest):

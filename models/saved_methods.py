@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, select, update
 
+from domain.dunning.case import TryCause
 from domain.errors import Conflict
 from domain.saved_method import (
     MethodStatus,
@@ -18,7 +19,7 @@ from domain.saved_method import (
 )
 from models.audit import record_event
 from models.change import Change
-from models.dunning_cases import retry_with_changed_method
+from models.dunning_requests import retry_with_changed_method
 from models.method_setups import close_setup
 from models.provider_customers import User, find_owner, user_hash
 from models.session import insert_new
@@ -46,7 +47,7 @@ def take_in_method(change: Change, provider: str, shown: ShownMethod | ShownMand
     refusal = reason_not_to_charge(MethodStatus(row.status), is_off_session=True)
     if shown.change is None or owner is None or refusal is not None:
         return ()
-    return retry_with_changed_method(change, *owner, provider, cause=shown.change, method_token=shown.token)
+    return retry_with_changed_method(change, *owner, provider, cause=TryCause(shown.change), method_token=shown.token)
 
 
 def _owner_of_customer(connection: Connection, provider: str, customer: str | None) -> User | None:

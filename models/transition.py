@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, exists, func, literal, or_, select, update
 
 from domain.attention import Reason
-from domain.commands import InvoicePaidOtherwise, LossRecounted, Trigger
+from domain.commands import DebtReopened, InvoicePaidOtherwise, LossRecounted, Trigger
 from domain.decision import (
     AddAttempt,
     CloseAttention,
@@ -24,15 +24,19 @@ from domain.decision import (
     RecountInvoice,
     RecountLoss,
     ReduceAttention,
+    ReopenSiblingCase,
     SaveCase,
 )
+from domain.decline import DeclineClass
 from domain.disputes import reopening_of
+from domain.dunning.case import OPEN_CASES, UNPAID_CASES, CaseState, TryCause
 from domain.errors import LeaseLost, NotFound
 from domain.idempotency_key import KeyState
 from domain.movement import MovementKind, amounts_after, may_be_beside_holder, may_be_booked
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
 from domain.payment import (
     COLLECTED,
+    GIVEN_UP,
     IN_DUNNING,
     UNFINISHED,
     Attempt,
@@ -42,13 +46,15 @@ from domain.payment import (
     Payment,
     State,
     Verb,
+    may_have_case,
 )
+from domain.payment_methods import is_bank_debit
 from domain.state_machine import decide, target
-from models.attempts import add_attempt, close_other_attempts, give_up_hold, write_decision
+from models.attempts import add_attempt, close_other_attempts, give_up_hold, last_decline_class, write_decision
 from models.attention import close_entries_of_payment, open_entry, reduce_entry
 from models.audit import record_event
 from models.change import Change
-from models.dunning_cases import find_case, save_case
+from models.dunning_cases import Dunning, find_dunning, has_sibling_case, save_case, siblings_with_case
 from models.invoices import lock_invoice
 from models.movements import TAKING, book, other_holder, taken_by, times_given
 from models.outbox import write_mail_of_case
@@ -84,7 +90,6 @@ class Applied:
 
 
 _other = attempts.alias("other")
-_sibling = payments.alias("sibling")
 _has_other_due_attempt = exists().where(
     _other.c.payment_id == payments.c.id, _other.c.id != attempts.c.id, _other.c.due_at.is_not(None)
 )
@@ -95,6 +100,7 @@ _has_other_unfinished_attempt = exists().where(
     _other.c.verb != Verb.REFUND,
     or_(*(_other.c.status == status for status in sorted(UNFINISHED))),
 )
+_sibling = payments.alias("sibling")
 _has_sibling = exists().where(
     _sibling.c.invoice_id == payments.c.invoice_id,
     _sibling.c.application == payments.c.application,
@@ -153,7 +159,7 @@ _stored_customer = (
     .scalar_subquery()
 )
 # Decisions and attempt requests need no more: each column costs, and personal data stays where it is.
-_UNREAD = {"payer", "metadata", "next_action", "failure_code", "is_captured_later"}
+_UNREAD = {"payer", "metadata", "next_action", "failure_code"}
 _UNREAD_OF_ATTEMPT = {
     *("payment_id", "number", "actor", "decline_class", "decline_code", "advice_code", "network_advice_code"),
     *("network_decline_code", "finished_at", "looked_up_at", "visited_at", "param", "message"),
@@ -175,6 +181,9 @@ _lock_attempt: Any = (
         _has_other_due_attempt.label("has_other_due_attempt"),
         _has_other_unfinished_attempt.label("has_other_unfinished_attempt"),
         _has_sibling.label("has_sibling"),
+        has_sibling_case(OPEN_CASES).label("has_dunned_sibling"),
+        # Only a dispute asks for it.
+        literal(False).label("has_recovered_sibling"),
         _is_booked.label("is_booked"),
         _duplicate_taken.label("duplicate_taken"),
         _open_entries.label("open_entries"),
@@ -194,6 +203,8 @@ _lock_payment: Any = (
         literal(True).label("has_other_due_attempt"),
         literal(True).label("has_other_unfinished_attempt"),
         _has_sibling.label("has_sibling"),
+        has_sibling_case(OPEN_CASES).label("has_dunned_sibling"),
+        has_sibling_case([CaseState.RECOVERED], GIVEN_UP).label("has_recovered_sibling"),
         _open_entries.label("open_entries"),
         _read_version.label("read_version"),
         _version,
@@ -324,12 +335,12 @@ def _carry_out(
     match effect:
         case SaveCase(case=case):
             save_case(change, row, case, is_new=payment.case is None)
-        case MarkSubscription(status=status):
-            mark_subscription(change, row, status)
-        case AddAttempt(verb=verb, reason=reason, provider=provider, reference=reference):
+        case MarkSubscription(status=status, resume_anchor=resume_anchor):
+            mark_subscription(change, row, status, resume_anchor)
+        case AddAttempt(verb=verb, reason=reason, provider=provider, reference=reference, cause=cause):
             # The payment may be at the next provider of its route by now.
             at = provider or (row.attempt_provider if reference else row.provider)
-            columns = {"reason": reason, "provider_reference": reference, "provider": at}
+            columns = {"reason": reason, "provider_reference": reference, "provider": at, "cause": cause}
             return add_attempt(change, row, verb, row.amount, **columns)
         case GiveUpHold(attempt_id=held_by):
             give_up_hold(change, held_by)
@@ -337,6 +348,8 @@ def _carry_out(
             close_other_attempts(change, row.id, attempt_id)
         case RecountInvoice(more=more):
             _recount_invoice(change, row, more)
+        case ReopenSiblingCase(reason=reason):
+            _reopen_sibling_case(change, row, reason)
         case RecountLoss():
             _recount_loss(change, row.id)
         case OpenAttention(reason=reason, amount=amount, detail=detail, adds=adds):
@@ -364,18 +377,26 @@ def _recount_invoice(change: Change, row: Row[Any], more: int) -> None:
 
 
 def _close_sibling_cases(change: Change, row: Row[Any], outstanding: int) -> None:
-    is_dunned = payments.c.state.in_(sorted(IN_DUNNING)) & (payments.c.amount > outstanding)
+    # A retry that is under way is none of them: only its outcome, or a void, ends it.
+    owed = payments.c.state.in_(sorted(IN_DUNNING.union(GIVEN_UP))) & (payments.c.amount > outstanding)
     is_partly_lost = payments.c.state.in_(sorted(COLLECTED)) & (payments.c.lost > 0) & (literal(outstanding) == 0)
-    siblings = change.connection.scalars(
-        select(payments.c.id).where(
-            payments.c.invoice_id == row.invoice_id,
-            payments.c.application == row.application,
-            payments.c.id != row.id,
-            is_dunned | is_partly_lost,
-        )
-    ).all()
-    for sibling in siblings:
+    partly_lost = select(payments.c.id).where(
+        payments.c.invoice_id == row.invoice_id,
+        payments.c.application == row.application,
+        payments.c.id != row.id,
+        is_partly_lost,
+    )
+    dunned = siblings_with_case(change.connection, row, UNPAID_CASES, owed)
+    for sibling in [*dunned, *change.connection.scalars(partly_lost).all()]:
         apply_to_payment(change, sibling, InvoicePaidOtherwise(), {"settled_by": row.id})
+
+
+def _reopen_sibling_case(change: Change, row: Row[Any], reason: str) -> None:
+    """Dun by the payment again whose dunning has recovered last."""
+    given_up = payments.c.state.in_(GIVEN_UP)
+    for sibling in siblings_with_case(change.connection, row, [CaseState.RECOVERED], given_up)[:1]:
+        decline_class = last_decline_class(change.connection, sibling) or DeclineClass.SOFT
+        apply_to_payment(change, sibling, DebtReopened(reason, decline_class), {"reversed": row.id, "reason": reason})
 
 
 def _recount_loss(change: Change, payment_id: str) -> None:
@@ -387,6 +408,10 @@ def _recount_loss(change: Change, payment_id: str) -> None:
 
 
 def _payment(connection: Connection, row: Row[Any]) -> Payment:
+    is_debit = is_bank_debit(row.method)
+    is_dunnable = may_have_case(row.subscription_id, is_off_session=row.is_off_session, is_debit=is_debit)
+    # Read after the lock: read by the locking statement, PostgreSQL would show it as it was before the wait.
+    dunning = find_dunning(connection, row.id) if is_dunnable else Dunning()
     return Payment(
         id=row.id,
         state=State(row.state),
@@ -404,9 +429,14 @@ def _payment(connection: Connection, row: Row[Any]) -> Payment:
         subscription_id=row.subscription_id,
         created_at=row.created_at,
         authorization_expires_at=row.authorization_expires_at,
-        # Read after the lock: read by the locking statement, PostgreSQL would show it as it was before the wait.
-        case=find_case(connection, row.id) if row.subscription_id else None,
+        case=dunning.case,
+        dunning_policy=dunning.policy,
+        is_retried_by_provider=dunning.is_retried_by_provider,
+        is_captured_later=row.is_captured_later,
+        is_debit=is_debit,
         has_sibling=row.has_sibling,
+        has_dunned_sibling=row.has_dunned_sibling,
+        has_recovered_sibling=row.has_recovered_sibling,
         other_holder=_other_holder(connection, row),
         has_other_unfinished_attempt=row.has_other_unfinished_attempt,
         next_provider=_next_provider(row),
@@ -470,6 +500,7 @@ def _attempt(connection: Connection, row: Row[Any]) -> Attempt:
         waiting_since=row.attempt_waiting_since,
         action_expires_at=row.attempt_action_expires_at,
         in_doubt_since=row.attempt_in_doubt_since,
+        cause=TryCause(row.attempt_cause) if row.attempt_cause else None,
     )
 
 

@@ -78,7 +78,7 @@ def card_and_debit_cases(provider: Provider) -> list[Case]:
         Case("captured, part refunded", "partially_refunded", payment_request(amount="30.00"), refund_part),
         Case("captured, all refunded", "refunded", payment_request(amount="19.99"), refund_all),
         Case("SEPA debit, paid later", "captured", sepa, finish_debit),
-        Case("SEPA debit, returned later", "reversed", returned, return_debit),
+        Case("SEPA debit, returned later", "in_grace", returned, return_debit),
         Case("card, dispute lost", "reversed", payment_request(amount="44.00"), lose_dispute),
         Case("card, high amount: review", "review", payment_request(amount="25000.00")),
     ]
@@ -127,8 +127,8 @@ def lose_dispute(actors: Actors, case: Case) -> None:
 
 
 def expect_open_invoice(actors: Actors, case: Case) -> None:
-    """Wait until a payment is reversed; raise UnexpectedResult unless its invoice is open again."""
-    actors.merchant.wait_for_status(case.id, "reversed")
+    """Wait until a payment is taken back; raise UnexpectedResult unless its invoice is open again."""
+    actors.merchant.wait_for_status(case.id, case.expected)
     left = actors.merchant.invoice(case.request["invoice_id"])["open_amount"]
     if left != case.request["amount"]:
         raise UnexpectedResult(f"{left} of the invoice is open instead of {case.request['amount']}")

@@ -18,8 +18,19 @@ from stack.amounts import decimal_text, minor_units
 from stack.client import Json, Merchant, Provider, UnexpectedResult
 from stack.process import wait_until
 
-# In these statuses nothing happens to a payment before somebody acts.
-IDLE = ("captured", "declined", "authorized", "canceled", "failed", "voided", "expired", "refunded", "review")
+# In these statuses nothing happens to a payment before somebody acts, or days pass.
+IDLE = (
+    "captured",
+    "declined",
+    "authorized",
+    "canceled",
+    "failed",
+    "voided",
+    "expired",
+    "refunded",
+    "review",
+    "in_grace",
+)
 WAITS_FOR_CUSTOMER_OR_BANK = ("requires_action", "pending")
 ADDRESS = {
     "given_name": "Ada",

@@ -13,7 +13,7 @@ from domain.payment import State
 from models import transition
 from models.attempts import has_operation_in_flight, last_void_at
 from models.change import Change
-from models.dunning_cases import find_case_row, pause_case, postpone_case
+from models.dunning_cases import find_case_row, postpone_case, wait_for_other_payment
 from models.failpoints import reach
 from models.operations import give_way_to_dunning
 from models.queries import find_payment, invoice_position
@@ -56,8 +56,8 @@ def _advance(change: Change, payment_id: str) -> _Advanced:
     position = invoice_position(change.connection, payment.invoice_id, payment.application)
     if position.live_payment is not None:
         # Another payment is collecting this debt: its end decides what is due here.
-        pause_case(change, payment_id, change.now + OTHER_COLLECTION_PAUSE)
-        return _Advanced(in_the_way=_in_the_way(change, position, case.paused_since))
+        wait_for_other_payment(change, payment_id, change.now + OTHER_COLLECTION_PAUSE)
+        return _Advanced(in_the_way=_in_the_way(change, payment_id, position, case.paused_since))
     if has_operation_in_flight(change.connection, payment_id):
         # So does the end of a void of its own; but that takes no time from a customer who begins to pay.
         postpone_case(change.connection, payment_id, change.now + OTHER_COLLECTION_PAUSE)
@@ -67,9 +67,12 @@ def _advance(change: Change, payment_id: str) -> _Advanced:
     return _Advanced(transition.apply_to_payment(change, payment_id, due).messages)
 
 
-def _in_the_way(change: Change, position: InvoicePosition, paused_since: datetime | None) -> str | None:
-    """Return the payment that collects the invoice, if it gives way to dunning."""
-    if position.live_payment is None:
+def _in_the_way(
+    change: Change, payment_id: str, position: InvoicePosition, paused_since: datetime | None
+) -> str | None:
+    """Return the other payment that collects the invoice, if it gives way to dunning."""
+    # A try beside the plan ends by itself.
+    if position.live_payment in (None, payment_id):
         return None
     live = find_payment(change.connection, position.live_payment, None)
     action = (live.next_action or {}).get("type")

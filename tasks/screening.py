@@ -58,7 +58,7 @@ def _is_still_owed(change: Change, locked: Row[Any]) -> bool:
     if _has_waited(locked) and locked.attempt_provider_reference is not None:
         # An earlier call may still be running: only a canceled object can never be charged.
         transition.apply(change, locked, ChargeWithdrawn())
-        add_attempt(change, locked, Verb.VOID, locked.amount, reason=NOT_SENT)
+        add_attempt(change, locked, Verb.VOID, locked.amount, reason=NOT_SENT, cause=locked.attempt_cause)
     else:
         transition.apply_to_payment(change, locked.id, stop)
     return False

@@ -9,6 +9,7 @@ from webhooks import (
     attention,
     customer_return,
     customers,
+    dunning,
     front_end_intents,
     health,
     hosted_payments,
@@ -20,6 +21,7 @@ from webhooks import (
     problems,
     receiver,
     saved_methods,
+    subscriptions,
 )
 from webhooks.context import PREFIX, WebContext
 from webhooks.requests import refuse_nul_in_address
@@ -30,11 +32,13 @@ _BLUEPRINTS = (
     customer_return.blueprint,
     admin.blueprint,
     attention.blueprint,
+    dunning.blueprint,
     payment_methods.blueprint,
     hosted_payments.blueprint,
     front_end_intents.blueprint,
     invoices.blueprint,
     customers.blueprint,
+    subscriptions.blueprint,
     saved_methods.blueprint,
     payments.blueprint,
     operations.blueprint,

@@ -1,19 +1,17 @@
-"""Invoices and subscriptions: what a user owes, and whether their recurring payments are up to date."""
+"""Invoices: what a user owes."""
 
 from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from domain.card_number import contains_card_number
-from domain.errors import CardNumberRefused, InvalidRequest
 from models.api_keys import Role
 from models.invoices import upsert_invoice
-from models.queries import show_invoice, show_subscription
+from models.queries import show_invoice
 from models.request_bodies import UpsertInvoice
 from models.session import transact
 from webhooks.auth import allow, caller_of_names
 from webhooks.context import runtime
-from webhooks.requests import json_body
+from webhooks.requests import json_body, require_name
 from webhooks.responses import json_response
 
 blueprint = Blueprint("invoices", __name__)
@@ -24,10 +22,7 @@ blueprint = Blueprint("invoices", __name__)
 def put_invoice(invoice_id: str) -> Response:
     """Create or change an invoice."""
     invoice = UpsertInvoice.parse(json_body())
-    if not 1 <= len(invoice_id) <= 200:
-        raise InvalidRequest("invoice_id must be 1 to 200 characters")
-    if contains_card_number(invoice_id):
-        raise CardNumberRefused("invoice_id looks like a card number; use another")
+    require_name(invoice_id, "invoice_id")
     now = runtime().clock.now()
     response = transact(runtime().engine, upsert_invoice, invoice_id, invoice, caller_of_names(), now)
     return json_response(response.status, response.body)
@@ -38,10 +33,3 @@ def put_invoice(invoice_id: str) -> Response:
 def get_invoice(invoice_id: str) -> Response:
     """Show an invoice and what is outstanding on it."""
     return json_response(200, runtime().read(show_invoice, invoice_id, caller_of_names().application))
-
-
-@blueprint.get("/subscriptions/<subscription_id>")
-@allow(Role.APP, Role.OPERATOR)
-def get_subscription(subscription_id: str) -> Response:
-    """Show how the payment of a subscription stands."""
-    return json_response(200, runtime().read(show_subscription, subscription_id, caller_of_names().application))

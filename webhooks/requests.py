@@ -45,6 +45,14 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(name)
 
 
+def require_name(name: str, field: str) -> None:
+    """Refuse a name of an invoice or a subscription that cannot be one. Raises InvalidRequest, CardNumberRefused."""
+    if not 1 <= len(name) <= 200:
+        raise InvalidRequest(f"{field} must be 1 to 200 characters")
+    if contains_card_number(name):
+        raise CardNumberRefused(f"{field} looks like a card number; use another")
+
+
 def required_idempotency_key() -> str:
     """Return the Idempotency-Key of a request that would act again without one. Raises IdempotencyKeyRequired."""
     key = idempotency_key()

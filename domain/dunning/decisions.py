@@ -14,47 +14,115 @@ from domain.decision import (
     SaveCase,
 )
 from domain.decline import DeclineClass
-from domain.dunning.case import OPEN_CASES, CaseState, SubscriptionStatus, may_retry
+from domain.dunning.case import (
+    OPEN_CASES,
+    CaseEvent,
+    CaseState,
+    SubscriptionStatus,
+    case_after,
+    is_planned,
+    may_retry,
+)
+from domain.dunning.policy import DunningPolicy, EndAction
 from domain.dunning.schedule import DeclineKind, Planned, RetryFacts, next_try
-from domain.payment import DunningCase, Event
+from domain.payment import GIVEN_UP, DunningCase, Event, State
+
+# A payment without a subscription is owed all the same after these; any other end is somebody's decision, or a request
+# that the provider refuses.
+_LEAVING_DEBT = (Event.CHARGE_DECLINED, Event.PAYMENT_EXPIRED, Event.PAYMENT_REVERSED)
+_MARKS: dict[EndAction, SubscriptionStatus] = {
+    EndAction.CANCEL: SubscriptionStatus.CANCELED,
+    EndAction.PAUSE: SubscriptionStatus.PAUSED,
+    EndAction.UNPAID: SubscriptionStatus.UNPAID,
+}
 
 
 def end_unpaid(
     context: DecisionContext, finished: AttemptChanges, decline_class: DeclineClass, code: str, event: Event
 ) -> Decision:
-    """End the attempt without money: a subscription's payment goes to dunning, any other ends with `event`."""
+    """End the attempt without money: a debt that is left goes to dunning, any other payment ends with `event`."""
     changes: PaymentChanges = {"failure_code": code, "next_action": None}
-    if not _is_dunned(context):
+    if not _is_dunned(context, decline_class, event):
         return Decision(event, changes, finished)
-    event, case = _dun(context, decline_class)
+    event, case = _dun(context, decline_class, is_lapsed=event is Event.PAYMENT_EXPIRED)
     status = SubscriptionStatus.PAST_DUE if case.due_at else SubscriptionStatus.CANCELED
-    return Decision(event, changes, finished, (SaveCase(case), MarkSubscription(status)))
+    return Decision(event, changes, finished, (SaveCase(case), *_mark(context, status)))
 
 
-def _is_dunned(context: DecisionContext) -> bool:
-    payment = context.payment
-    is_begun = payment.case is not None and payment.case.state in OPEN_CASES
-    is_subscription = payment.is_off_session and payment.subscription_id is not None
-    return is_subscription and (is_begun or context.policy.is_dunning_enabled)
+def _is_dunned(context: DecisionContext, decline_class: DeclineClass, event: Event) -> bool:
+    payment, is_of_subscription = context.payment, context.payment.subscription_id is not None
+    if payment.case is not None and payment.case.state in OPEN_CASES:
+        return True
+    if not context.policy.is_dunning_enabled or payment.is_retried_by_provider or payment.has_dunned_sibling:
+        return False
+    if event is Event.PAYMENT_REVERSED:
+        return payment.may_have_case
+    is_owed = is_of_subscription or event in _LEAVING_DEBT or decline_class is DeclineClass.TECHNICAL
+    # Its customer is gone when a debit fails days later; whoever leaves a checkout owes nothing by that.
+    is_customer_gone = payment.is_off_session or (payment.is_debit and context.state is State.PENDING)
+    return is_owed and is_customer_gone and not payment.is_captured_later
 
 
-def _dun(context: DecisionContext, decline_class: DeclineClass) -> tuple[Event, DunningCase]:
-    """Plan the next retry of a soft decline. After the last retry, or a harder decline, grace begins.
+def _dun(
+    context: DecisionContext, decline_class: DeclineClass, *, is_lapsed: bool = False
+) -> tuple[Event, DunningCase]:
+    """Plan the next retry of a soft decline. After the last retry, or a harder decline, grace begins. `is_lapsed`: the
+    customer was asked and has not acted.
 
-    What no issuer was asked about uses up no retry, and begins no run of retries."""
-    case = context.payment.case or DunningCase(CaseState.RETRYING, first_failed_at=context.now, retry=0)
+    What no issuer was asked about uses up no retry, and begins no run of retries. Neither does a try that somebody else
+    has caused."""
+    given, attempt = context.payment.case, context.given_attempt
+    is_open = given is not None and given.state in OPEN_CASES
+    case = given if given is not None and is_open else _new_case(context)
+    # In grace nothing is planned.
+    if is_open and attempt is not None and (case.state is CaseState.IN_GRACE or not is_planned(attempt.cause)):
+        # Whoever leaves a try that they have begun themselves has not been declined.
+        kept = _keep_plan(context, case, DeclineClass.TECHNICAL if is_lapsed else decline_class)
+        if kept is not None:
+            return kept
     if decline_class is DeclineClass.TECHNICAL:
         case = replace(case, unsent=case.unsent + 1)
     else:
         case = replace(case, first_failed_at=case.first_failed_at if case.retry else context.now, unsent=0)
     if decline_class is DeclineClass.CONSENT_WITHDRAWN:
-        return Event.CONSENT_WITHDRAWN, replace(case, state=CaseState.UNCOLLECTIBLE, due_at=None)
-    planned = _next_try(context, case, decline_class)
+        return Event.CONSENT_WITHDRAWN, _moved(case, CaseEvent.CONSENT_WITHDRAWN)
+    # Nobody charges an instrument by itself whose owner was asked to be present.
+    planned = _next_try(context, case, decline_class) if context.payment.is_off_session else None
     if planned is not None:
-        retrying = replace(case, state=CaseState.RETRYING, retry=planned.retry, due_at=planned.at)
+        retrying = replace(_moved(case, CaseEvent.RETRY_PLANNED), retry=planned.retry, due_at=planned.at)
         return Event.RETRY_SCHEDULED, retrying
-    ends_at = context.policy.dunning.grace_ends_at(case.first_failed_at, context.now)
-    return Event.GRACE_STARTED, replace(case, state=CaseState.IN_GRACE, due_at=ends_at, grace_ends_at=ends_at)
+    ends_at = _policy(context, case).grace_ends_at(case.first_failed_at, context.now)
+    return Event.GRACE_STARTED, replace(_moved(case, CaseEvent.GRACE_STARTED), due_at=ends_at, grace_ends_at=ends_at)
+
+
+def _new_case(context: DecisionContext) -> DunningCase:
+    name, policy = context.policy.dunning_named(context.payment.dunning_policy)
+    return DunningCase(CaseState.RETRYING, context.now, retry=0, policy_name=name, policy=policy)
+
+
+def _policy(context: DecisionContext, case: DunningCase) -> DunningPolicy:
+    """Return the policy of a case. One that was opened by an earlier release has stored none."""
+    return case.policy or context.policy.dunning
+
+
+def _moved(case: DunningCase, event: CaseEvent) -> DunningCase:
+    """Return the case after an event. What is due on it next, the caller says."""
+    return replace(case, state=case_after(case.state, event), due_at=None, paused_until=None, planned_at=None)
+
+
+def _keep_plan(
+    context: DecisionContext, case: DunningCase, decline_class: DeclineClass
+) -> tuple[Event, DunningCase] | None:
+    """Go on with the plan of a case after a try that is none of it. None for a decline that ends the plan."""
+    if case.state is CaseState.IN_GRACE and decline_class is not DeclineClass.CONSENT_WITHDRAWN:
+        return Event.GRACE_CONTINUED, case
+    if decline_class is DeclineClass.TECHNICAL:
+        return Event.RETRY_SCHEDULED, case
+    if may_retry(decline_class) and case.due_at is not None:
+        return Event.RETRY_SCHEDULED, replace(
+            case, due_at=max(case.due_at, context.now + _policy(context, case).least_gap)
+        )
+    return None
 
 
 def _next_try(context: DecisionContext, case: DunningCase, decline_class: DeclineClass) -> Planned | None:
@@ -72,31 +140,57 @@ def _next_try(context: DecisionContext, case: DunningCase, decline_class: Declin
         zone=context.policy.zone,
         calendar=context.policy.calendar,
     )
-    return next_try(context.policy.dunning, facts)
+    return next_try(_policy(context, case), facts)
 
 
 def close_case_recovered(context: DecisionContext) -> tuple[Effect, ...]:
-    """Return the effects that end the payment's dunning case as recovered, if it has one."""
+    """Return the effects of a debt that is paid: its dunning case ends, if it has one, and its subscription is paid."""
     case = context.payment.case
-    if case is None or case.state is CaseState.RECOVERED:
-        return ()
-    closed = replace(case, state=CaseState.RECOVERED, due_at=None)
-    return (SaveCase(closed), MarkSubscription(SubscriptionStatus.ACTIVE))
+    is_open = case is not None and case.state is not CaseState.RECOVERED
+    closing = (SaveCase(_moved(case, CaseEvent.DEBT_PAID)),) if case is not None and is_open else ()
+    return (*closing, *_mark(context, SubscriptionStatus.ACTIVE))
 
 
 def mark_past_due(context: DecisionContext) -> tuple[Effect, ...]:
     """Return the effect of money that was taken back and is not collected again by itself."""
-    return (MarkSubscription(SubscriptionStatus.PAST_DUE),) if context.payment.subscription_id else ()
+    return _mark(context, SubscriptionStatus.PAST_DUE)
 
 
 def mark_active(context: DecisionContext) -> tuple[Effect, ...]:
     """Return the effect of money that is there again after it was taken back."""
-    return (MarkSubscription(SubscriptionStatus.ACTIVE),) if context.payment.subscription_id else ()
+    return _mark(context, SubscriptionStatus.ACTIVE)
 
 
-def close_case_uncollectible(context: DecisionContext) -> tuple[Effect, ...]:
-    """Return the effects that end the payment's dunning case without money, if it has one."""
-    if context.payment.case is None:
+def stop_case(context: DecisionContext) -> tuple[Effect, ...]:
+    """Return the effects of a collection that is stopped: its case ends, its subscription stays as it is."""
+    case = context.payment.case
+    is_open = case is not None and case.state in OPEN_CASES
+    return (SaveCase(_moved(case, CaseEvent.STOPPED)),) if case is not None and is_open else ()
+
+
+def exhaust_case(context: DecisionContext, case: DunningCase) -> tuple[Effect, ...]:
+    """Return the effects of grace that has ended: the case is exhausted, and the policy says what becomes of the
+    subscription."""
+    status = _MARKS.get(_policy(context, case).end_action)
+    return (SaveCase(_moved(case, CaseEvent.GRACE_ENDED)), *(_mark(context, status) if status else ()))
+
+
+def reopen(context: DecisionContext, decline_class: DeclineClass, code: str) -> Decision | None:
+    """Dun a debt once more whose money came by another payment and was taken back. None if it is collected, or dunned
+    again already."""
+    case = context.payment.case
+    if case is None or case.state is not CaseState.RECOVERED or context.state not in GIVEN_UP:
+        return None
+    event, begun = _dun(replace(context, payment=replace(context.payment, case=None)), decline_class)
+    if event is Event.CONSENT_WITHDRAWN:
+        return None
+    return Decision(event, {"failure_code": code}, effects=(SaveCase(begun), *mark_past_due(context)))
+
+
+def _mark(context: DecisionContext, status: SubscriptionStatus) -> tuple[MarkSubscription, ...]:
+    """Return the effect on the payment's subscription, if it has one."""
+    payment = context.payment
+    if payment.subscription_id is None:
         return ()
-    closed = replace(context.payment.case, state=CaseState.UNCOLLECTIBLE, due_at=None)
-    return (SaveCase(closed), MarkSubscription(SubscriptionStatus.CANCELED))
+    policy = (payment.case and payment.case.policy) or context.policy.dunning_named(payment.dunning_policy)[1]
+    return (MarkSubscription(status, policy.resume_anchor),)

@@ -39,8 +39,8 @@ _TRUE_IN: Mapping[Mail, frozenset[CaseState]] = {
     Mail.METHOD_UPDATE: frozenset({CaseState.RETRYING, CaseState.IN_GRACE}),
     Mail.RECOVERED: frozenset({CaseState.RECOVERED}),
     # Both say how a case has ended without money.
-    Mail.PAUSED: frozenset({CaseState.UNCOLLECTIBLE}),
-    Mail.CANCELED: frozenset({CaseState.UNCOLLECTIBLE}),
+    Mail.PAUSED: frozenset({CaseState.EXHAUSTED}),
+    Mail.CANCELED: frozenset({CaseState.EXHAUSTED}),
 }
 # A mail says how things stand; one that is older than this says how they stood.
 LIFETIME = timedelta(days=3)

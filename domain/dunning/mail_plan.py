@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from domain.commands import DisputeSeen, LossRecounted, Trigger
-from domain.decision import Decision, DecisionContext, Notify, SaveCase
+from domain.decision import Decision, DecisionContext, MarkSubscription, Notify, SaveCase
 from domain.decline import DeclineClass
-from domain.dunning.case import CaseState
+from domain.dunning.case import CaseState, SubscriptionStatus
 from domain.dunning.mail import Mail
 from domain.payment import DunningCase, Event
 
-# An end of the case that the customer learns from us. What the application has ended, it tells its customer itself.
-_ENDS = {Event.GRACE_EXPIRED: Mail.CANCELED, Event.CONSENT_WITHDRAWN: Mail.CANCELED}
+# The mail that says what has become of the subscription. What the application ends, it tells its customer itself.
+_ENDS = {SubscriptionStatus.CANCELED: Mail.CANCELED, SubscriptionStatus.PAUSED: Mail.PAUSED}
 
 
 def with_mails(context: DecisionContext, trigger: Trigger, decision: Decision) -> Decision:
@@ -46,7 +46,10 @@ def _mail_of(before: DunningCase | None, case: DunningCase, decision: Decision) 
             return Mail.MID_DUNNING if has_failed_before else Mail.FIRST_FAILURE
         case Event.GRACE_STARTED:
             return Mail.FINAL_ATTEMPT if _is_soft(decision) else Mail.METHOD_UPDATE
-    return _ENDS.get(decision.event) if decision.event is not None else None
+        case Event.GRACE_EXPIRED | Event.CONSENT_WITHDRAWN:
+            marked = (effect.status for effect in decision.effects if isinstance(effect, MarkSubscription))
+            return next((_ENDS[status] for status in marked if status in _ENDS), None)
+    return None
 
 
 def _is_soft(decision: Decision) -> bool:

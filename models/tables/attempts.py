@@ -47,6 +47,8 @@ attempts = Table(
     # When the sweep last published the row: a row in a long queue is not published every two seconds.
     Column("published_at", Instant),
     Column("reason", String(200)),
+    # Who has caused a further try to collect a debt; NULL for a first try, and for what collects nothing.
+    Column("cause", String(20)),
     Column("actor", String(120), nullable=False),
     Column("code", String(100)),
     # The field of the application's request that the provider refuses, and its sentence, if that repeats no value.

@@ -1,19 +1,24 @@
-"""Dunning cases: the retries of a failed subscription payment, and its grace period."""
+"""Dunning cases: the retries of a failed payment, and its grace period. A payment has one case at most."""
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table
+from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, UniqueConstraint
 
-from models.tables.base import Instant, metadata
+from models.tables.base import Instant, Json, metadata
 
 dunning_cases = Table(
     "dunning_cases",
     metadata,
-    Column("payment_id", String(40), ForeignKey("payments.id"), primary_key=True),
-    # Names of the payment's application, which the payment alone knows.
-    Column("subscription_id", String(200), nullable=False),
+    Column("id", String(40), primary_key=True),
+    Column("payment_id", String(40), ForeignKey("payments.id"), nullable=False),
+    # Whose names the next two are.
+    Column("application", String(100), nullable=False),
+    Column("subscription_id", String(200)),
     Column("invoice_id", String(200), nullable=False),
     Column("state", String(20), nullable=False),
+    # The policy as it was when the case began. A case of an earlier release has none.
+    Column("policy_name", String(100), nullable=False),
+    Column("policy", Json),
     Column("first_failed_at", Instant, nullable=False),
     Column("retry", Integer, nullable=False),
     # How often in a row no issuer could be asked.
@@ -25,10 +30,16 @@ dunning_cases = Table(
     Column("grace_ends_at", Instant),
     # Since when it is due and waits for another payment of the invoice.
     Column("paused_since", Instant),
+    # An operator lets it wait until then, and what was due then is due when it goes on.
+    Column("paused_until", Instant),
+    Column("planned_at", Instant),
+    Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
+    UniqueConstraint("payment_id"),
 )
 
 _is_due = dunning_cases.c.due_at.is_not(None)
 Index("ix_dunning_cases_due", dunning_cases.c.due_at, postgresql_where=_is_due, sqlite_where=_is_due)
 Index("ix_dunning_cases_invoice", dunning_cases.c.invoice_id)
 Index("ix_dunning_cases_subscription", dunning_cases.c.subscription_id)
+Index("ix_dunning_cases_state", dunning_cases.c.state, dunning_cases.c.id)

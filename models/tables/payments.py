@@ -63,3 +63,11 @@ Index(
 )
 Index("ix_payments_invoice", payments.c.invoice_id, payments.c.application)
 Index("ix_payments_user", payments.c.user_id, payments.c.application, payments.c.created_at)
+_is_of_subscription = payments.c.subscription_id.is_not(None)
+Index(
+    "ix_payments_subscription",
+    payments.c.subscription_id,
+    payments.c.application,
+    postgresql_where=_is_of_subscription,
+    sqlite_where=_is_of_subscription,
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, String, Table
+from sqlalchemy import BigInteger, Column, Index, String, Table
 
 from models.tables.base import Instant, metadata
 
@@ -13,6 +13,16 @@ subscriptions = Table(
     Column("application", String(100), primary_key=True),
     Column("user_id", String(200), nullable=False),
     Column("status", String(20), nullable=False),
+    Column("plan", String(200)),
+    # What it costs each period, in minor units. Payments say themselves what they collect.
+    Column("amount", BigInteger),
+    Column("currency", String(3)),
+    # The name of its dunning policy; NULL: the default one.
+    Column("policy", String(100)),
+    Column("retried_by", String(20), nullable=False),
+    # From when its periods are counted, and when it was last paused.
+    Column("anchor_at", Instant),
+    Column("paused_at", Instant),
     # The provider whose own engine bills it, and that provider's subscription.
     Column("provider", String(40)),
     Column("provider_reference", String(255)),

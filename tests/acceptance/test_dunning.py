@@ -41,7 +41,7 @@ def test_three_weeks_of_dunning_follow_the_plan(dunning_deployment: Deployment) 
     started = {payment["id"]: _parsed(payment["attempts"][0]["settled_at"]) for payment in (recovering, lost)}
     for payment in (recovering, lost):
         assert _next_retry(payment) - started[payment["id"]] == timedelta(days=3)
-        assert deployment.merchant.subscription_status(payment["subscription_id"]) == "past_due"
+        assert deployment.merchant.subscription_status(payment["subscription_id"]) == "incomplete"
 
     _pay_otherwise(deployment, paying)
 
@@ -68,7 +68,7 @@ def test_three_weeks_of_dunning_follow_the_plan(dunning_deployment: Deployment) 
     last_failed_at = _parsed(in_grace["attempts"][-1]["settled_at"])
     ends_at = _parsed(in_grace["dunning"]["grace_ends_at"])
     assert ends_at - last_failed_at == timedelta(days=7)
-    assert deployment.merchant.subscription_status(lost["subscription_id"]) == "past_due"
+    assert deployment.merchant.subscription_status(lost["subscription_id"]) == "incomplete"
 
     deployment.provider.advance(seconds=ends_at.timestamp() - deployment.provider.now() - HOUR_SECONDS)
     _let_a_sweep_pass(deployment)
@@ -92,7 +92,7 @@ def test_three_weeks_of_dunning_follow_the_plan(dunning_deployment: Deployment) 
 def test_a_hard_decline_is_never_tried_again(dunning_deployment: Deployment) -> None:
     deployment = dunning_deployment
     payment = deployment.merchant.pay(subscription_body(STOLEN), "in_grace")
-    assert deployment.merchant.subscription_status(payment["subscription_id"]) == "past_due"
+    assert deployment.merchant.subscription_status(payment["subscription_id"]) == "incomplete"
     _advance(deployment, 8)
     deployment.merchant.wait(payment["id"], "uncollectible")
     _advance(deployment, 14)
@@ -106,7 +106,7 @@ def test_a_charge_that_needs_authentication_is_not_retried_without_the_customer(
     deployment = dunning_deployment
     payment = deployment.merchant.pay(subscription_body("pm_card_authenticationRequired"), "in_grace")
     assert payment["failure_code"] == "authentication_required"
-    assert deployment.merchant.subscription_status(payment["subscription_id"]) == "past_due"
+    assert deployment.merchant.subscription_status(payment["subscription_id"]) == "incomplete"
     _advance(deployment, 4)
     _let_a_sweep_pass(deployment)
     assert len(deployment.merchant.payment(payment["id"])["attempts"]) == 1

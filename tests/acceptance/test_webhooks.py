@@ -91,10 +91,10 @@ def test_a_webhook_completes_a_sepa_debit(deployment: Deployment) -> None:
     assert _actor_of(deployment, payment["id"], "charge_approved") == "webhook:stripe"
 
 
-def test_a_sepa_debit_that_the_bank_refuses_is_declined(deployment: Deployment) -> None:
+def test_a_sepa_debit_that_the_bank_refuses_is_in_dunning(deployment: Deployment) -> None:
     payment = _waiting_sepa(deployment)
     deployment.provider.settle(reference(payment), "failure")
-    deployment.merchant.wait(payment["id"], "declined")
+    deployment.merchant.wait(payment["id"], "in_grace")
     assert deployment.provider.movements(payment["id"]) == []
     deployment.assert_books_agree(payment["id"])
 

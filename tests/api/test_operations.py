@@ -121,13 +121,15 @@ def test_a_canceled_payment_frees_its_invoice(api: ApiSystem) -> None:
     assert api.process(invoice_id=first["invoice_id"], user_id=first["user_id"]).status_code == 202
 
 
-def test_a_payment_in_dunning_is_canceled_with_its_subscription(api: ApiSystem) -> None:
+def test_stopping_a_collection_leaves_its_subscription_as_it_is(api: ApiSystem) -> None:
     subscription = unique("sub")
     shown = api.process_and_run(subscription_id=subscription, payment_method_token="pm_card_visa_chargeDeclined")
     assert (shown["status"], shown["dunning"]["status"]) == ("past_due", "retrying")
     assert api.post(f"/{shown['id']}/cancel").json["status"] == "canceled"
-    assert api.get(f"/subscriptions/{subscription}").json["status"] == "canceled"
-    assert_problem(api.process(subscription_id=subscription, user_id=shown["user_id"]), 409, "conflict")
+    assert api.get(f"/subscriptions/{subscription}").json["status"] == "incomplete"
+    assert api.show(shown["id"])["dunning"]["status"] == "stopped"
+    assert api.process_and_run(subscription_id=subscription, user_id=shown["user_id"])["status"] == "captured"
+    assert api.get(f"/subscriptions/{subscription}").json["status"] == "active"
 
 
 # --- refund ---

@@ -78,6 +78,8 @@ def test_a_subscription_is_off_session_unless_said_otherwise(api: ApiSystem) -> 
 def test_a_subscription_is_shown_to_its_application_only(api: ApiSystem) -> None:
     subscription = unique("sub")
     api.process(subscription_id=subscription)
+    assert api.get(f"/subscriptions/{subscription}").json["status"] == "incomplete"
+    api.run_published()
     assert api.get(f"/subscriptions/{subscription}").json["status"] == "active"
     assert_problem(api.get(f"/subscriptions/{subscription}", caller="other"), 404, "not_found")
 

@@ -11,15 +11,16 @@ from sqlalchemy import Connection, Engine, event, func, select
 
 from domain.cash_balance import ShownBalance
 from domain.decision import Policy
-from domain.dunning.case import SubscriptionStatus
+from domain.dunning.case import CaseState, SubscriptionStatus
 from domain.dunning.mail import Mail
 from domain.dunning.provider_subscription import ProviderSubscription
 from domain.outcome import Approved
 from domain.routing import Choice
 from domain.saved_method import MethodChange, MethodStatus, ShownMandate, ShownMethod, token_hash
-from models import queries, transition
+from models import dunning_view, queries, transition
 from models.accept_payment import accept_payment
 from models.api_keys import find_key
+from models.attempts import last_decline_class
 from models.cash_balances import (
     ask_for_due_readings,
     ask_for_readings,
@@ -49,6 +50,7 @@ from models.saved_methods import (
     take_in_method,
 )
 from models.session import make_engine
+from models.subscription_requests import _plan_end
 from models.subscriptions import bind_to_provider, follow_provider, get_or_create_subscription
 from models.tables import attempts, invoices, payments, subscriptions
 from models.token_owners import owns_token
@@ -192,6 +194,10 @@ QUERIES = {
     "timeline": lambda connection: queries.timeline(connection, payment_id(connection)),
     "list without its application": lambda connection: queries.list_payments(connection, None, "inv", None, 50),
     "list": lambda connection: queries.list_payments(connection, "shop", "inv", None, 50),
+    "dunning cases": lambda connection: dunning_view.list_cases(connection, None, state=CaseState.RETRYING, limit=50),
+    "dunning case": lambda connection: dunning_view.list_cases(connection, None, after="case_0", limit=50),
+    "end of a subscription": lambda connection: _plan_end(connection, "sub", "shop"),
+    "retry of a payment": lambda connection: last_decline_class(connection, payment_id(connection)),
     "webhook lock": lambda connection: lock_event(connection, "wh_1"),
     "webhook find": find_by_reference,
     "customer": find_customers,

@@ -1,8 +1,9 @@
-"""The state diagram in the documentation is the one that the transition table draws."""
+"""The state diagrams in the documentation are those that the transition tables draw."""
 
 from __future__ import annotations
 
-from domain.diagram import mermaid
+from domain.diagram import mermaid, mermaid_of_cases, mermaid_of_subscriptions
+from domain.dunning.case import CASE_TRANSITIONS, SUBSCRIPTION_TRANSITIONS
 from domain.payment import TRANSITIONS, State
 
 from .source import ROOT
@@ -11,7 +12,8 @@ PAGE = (ROOT / "docs" / "states.md").read_text(encoding="utf-8")
 
 
 def test_the_page_holds_the_diagram() -> None:
-    assert mermaid() in PAGE, "renew it: python -m domain.diagram > docs/states.md"
+    for diagram in (mermaid(), mermaid_of_cases(), mermaid_of_subscriptions()):
+        assert diagram in PAGE, "renew it: python -m domain.diagram > docs/states.md"
 
 
 def test_the_diagram_shows_every_state_and_every_move() -> None:
@@ -25,3 +27,12 @@ def test_the_diagram_shows_every_state_and_every_move() -> None:
 
 def test_every_event_of_the_table_is_on_the_page() -> None:
     assert not [event for _, event in TRANSITIONS if event not in PAGE]
+
+
+def test_the_diagrams_of_cases_and_subscriptions_show_every_move() -> None:
+    cases, subscriptions = mermaid_of_cases(), mermaid_of_subscriptions()
+    for (state, event), to in CASE_TRANSITIONS.items():
+        arrow = next(line for line in cases.splitlines() if f"    {state or '[*]'} --> {to}: " in line)
+        assert event in arrow
+    moves = [f"    {state} --> {to}" for to, states in SUBSCRIPTION_TRANSITIONS.items() for state in states]
+    assert set(moves) <= set(subscriptions.splitlines())

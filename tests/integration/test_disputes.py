@@ -61,7 +61,8 @@ def test_a_returned_debit_opens_its_invoice_again(system: System) -> None:
     payment_id = debited(system)
     for event in events_of(system, dispute(system, payment_id, "incorrect_account_details")):
         system.deliver_and_run(event)
-    assert system.state(payment_id) == "reversed"
+    # Its customer is asked to pay, and not charged without being there.
+    assert (system.state(payment_id), system.dunning_case(payment_id).state) == ("in_grace", "in_grace")
     assert booked(system, payment_id) == [("charge", AMOUNT), ("reversal", -AMOUNT)]
     assert all(row.moved_at for row in system.rows(movements)), "Stripe shows the time of both"
     assert system.get("/invoices/inv").json["open_amount"] == "12.30"
@@ -72,6 +73,7 @@ def test_a_returned_debit_opens_its_invoice_again(system: System) -> None:
     again = system.pay()
     system.run_until_idle()
     assert (system.state(again), system.get("/invoices/inv").json["open_amount"]) == ("captured", "0.00")
+    assert (system.state(payment_id), system.dunning_case(payment_id).state) == ("canceled", "recovered")
 
 
 @pytest.mark.parametrize(
@@ -307,7 +309,7 @@ def test_a_late_webhook_of_the_charge_does_not_book_reversed_money_again(system:
         system.deliver_and_run(event)
     late = system.provider.event("payment_intent.succeeded", system.reference(payment_id)) | {"id": "evt_late"}
     assert system.deliver_and_run(late).status == "applied"
-    assert (system.state(payment_id), len(booked(system, payment_id))) == ("reversed", 2)
+    assert (system.state(payment_id), len(booked(system, payment_id))) == ("in_grace", 2)
 
 
 def test_a_dispute_that_cannot_be_read_is_read_again(system: System) -> None:
@@ -332,7 +334,7 @@ def test_a_refund_that_was_under_way_when_its_payment_was_reversed_is_booked(sys
     for event in events_of(system, dispute(system, payment_id, "insufficient_funds")):
         system.deliver_and_run(event)
     reversed_state = system.state(payment_id)
-    assert reversed_state == ("past_due" if is_dunned else "reversed")
+    assert reversed_state == ("past_due" if is_dunned else "in_grace")
     system.provider.heal()
     system.advance(minutes=10)
     assert system.attempts(payment_id)[1].status == "succeeded"
@@ -439,7 +441,7 @@ def test_a_charge_of_which_all_is_given_back_cannot_be_reopened(system: System) 
     payment_id, entry = contradicted(system)
     for event in events_of(system, dispute(system, payment_id, "incorrect_account_details")):
         system.deliver_and_run(event)
-    assert system.state(payment_id) == "reversed"
+    assert system.state(payment_id) == "in_grace"
     response = reopen(system, entry)
     assert response.status_code == 409
     assert system.payment(payment_id).reversed == AMOUNT
@@ -572,4 +574,5 @@ def test_a_refund_made_elsewhere_before_a_lost_dispute_is_booked_in_whatever_ord
     payment = system.payment(payment_id)
     # Stripe takes the whole charge, whatever was refunded of it.
     assert (payment.refunded, payment.reversed, payment.lost) == (500, AMOUNT, AMOUNT)
-    assert (payment.state, system.get("/invoices/inv").json["open_amount"]) == ("reversed", "12.30")
+    state = "in_grace" if kind == "return" else "reversed"
+    assert (payment.state, system.get("/invoices/inv").json["open_amount"]) == (state, "12.30")

@@ -339,7 +339,7 @@ def test_a_payment_during_dunning_is_for_all_that_is_outstanding(system: System)
     assert (system.state(dunned), system.dunning_case(dunned).state, system.subscription_status()) == (
         "past_due",
         "retrying",
-        "past_due",
+        "incomplete",
     )
 
     paid = system.pay("inv")
@@ -362,7 +362,7 @@ def test_grace_does_not_end_while_another_payment_is_live(system: System) -> Non
     assert (system.state(other), system.state(dunned), system.subscription_status()) == (
         "pending",
         "in_grace",
-        "past_due",
+        "incomplete",
     )
 
     system.provider.decide_at_bank(system.attempts(other)[0].provider_reference, "success")

@@ -42,13 +42,20 @@ ADDED: dict[str, dict[str, Any]] = {
     "attempts": {
         **{"key_number": 0, "key_state": "usable", "looked_up_at": None, "charge_reference": None},
         **dict.fromkeys(("waiting_since", "action_expires_at", "visited_at", "param", "message")),
-        **{"in_doubt_since": None, "failures": 0},
+        **{"in_doubt_since": None, "failures": 0, "cause": None},
     },
     "webhook_events": {"failures": 0},
-    "dunning_cases": {"failures": 0, "unsent": 0, "paused_since": None},
+    "dunning_cases": {
+        **{"failures": 0, "unsent": 0, "application": "shop", "policy_name": "standard", "created_at": NOW},
+        **dict.fromkeys(("paused_since", "policy", "paused_until", "planned_at")),
+    },
+    "subscriptions": {
+        **dict.fromkeys(("plan", "amount", "currency", "policy", "paused_at")),
+        **dict.fromkeys(("provider", "provider_reference", "provider_told_at")),
+        **{"retried_by": "celeriac", "anchor_at": NOW},
+    },
     "payments": NOTHING,
     "customers": {"creation_key": None},
-    "subscriptions": dict.fromkeys(("provider", "provider_reference", "provider_told_at")),
 }
 # Derived from the other rows.
 DERIVED, LEFT_TO_A_PERSON = "movements", "attention"
@@ -211,10 +218,10 @@ def old_rows() -> Rows:
         ],
         "dunning_cases": [
             {
-                "payment_id": payments[0]["id"],
+                "payment_id": dunned["id"],
                 "subscription_id": "sub",
-                "invoice_id": payments[0]["invoice_id"],
-                "state": "retrying",
+                "invoice_id": dunned["invoice_id"],
+                "state": state,
                 "first_failed_at": NOW,
                 "retry": 2,
                 "due_at": LATER,
@@ -222,6 +229,7 @@ def old_rows() -> Rows:
                 "grace_ends_at": LATER + timedelta(days=7),
                 "updated_at": LATER,
             }
+            for dunned, state in zip(payments, ("retrying", "uncollectible"), strict=False)
         ],
         "events": [
             {
@@ -279,6 +287,9 @@ def renamed(table: str, row: dict[str, Any]) -> dict[str, Any]:
 def new_rows() -> Rows:
     """Return what the rows of `old_rows` are after the migration."""
     found = {TABLES.get(table, table): [renamed(table, row) for row in rows] for table, rows in old_rows().items()}
+    for row in found["dunning_cases"]:
+        row["id"] = row["payment_id"].replace("pay_", "case_")
+        row["state"] = row["state"].replace("uncollectible", "exhausted")
     for row in found["payments"]:
         row["received"] = 0
         if row["id"].removeprefix("pay_") in MISMATCHES:

@@ -48,7 +48,7 @@ def test_an_invoice_that_is_paid_otherwise_ends_the_dunning_of_its_own_applicati
     shops, others = subscribe_both(system)
     pay(system, "shop")
     assert [system.state(one) for one in (shops, others)] == ["canceled", "past_due"]
-    assert statuses(system) == {"shop": "active", "other": "past_due"}
+    assert statuses(system) == {"shop": "active", "other": "incomplete"}
 
 
 def test_a_retry_collects_although_the_other_application_is_being_paid(system: System) -> None:
@@ -56,7 +56,7 @@ def test_a_retry_collects_although_the_other_application_is_being_paid(system: S
     assert system.post("/stripe-intent", {"invoice_id": "inv"}).status_code == 201
     system.advance(days=3, minutes=1)
     assert system.state(others) == "captured"
-    assert statuses(system) == {"shop": "past_due", "other": "active"}
+    assert statuses(system) == {"shop": "incomplete", "other": "active"}
 
 
 def recovering(system: System) -> str:
@@ -68,7 +68,7 @@ def test_a_subscription_that_ends_leaves_that_of_the_other_application(system: S
     held = pay(system, "other", amount=SUSPECT, subscription_id="sub")
     for _ in range(8):
         system.advance(days=1)
-    assert statuses(system) == {"shop": "canceled", "other": "active"}
+    assert statuses(system) == {"shop": "canceled", "other": "incomplete"}
     pay(system, "shop")
     # Its own debt is owed, whatever became of the other one.
     approved = system.post(f"/{held}/review", {"decision": "approve"}, caller="operator")

@@ -88,7 +88,7 @@ def test_an_abandoned_subscription_payment_is_retried_in_dunning(system: System)
     assert (system.state(payment_id), system.dunning_case(payment_id).state, system.subscription_status()) == (
         "past_due",
         "retrying",
-        "past_due",
+        "incomplete",
     )
     assert system.provider.intent_status(payment_id) == "canceled"
 

@@ -47,6 +47,15 @@ ON_A_DATABASE = [
     ("attention", "list"),
     ("attention", "show", "attn_1"),
     ("attention", "resolve", "attn_1", "--action", "close", "--note", "done"),
+    ("dunning", "list"),
+    ("dunning", "show", "case_1"),
+    *(("dunning", action, "case_1", "--reason", "asked") for action in ("stop", "resume", "retry-now")),
+    *(
+        ("dunning", action, "case_1", "--reason", "asked", "--until", "2027-01-02T03:04:05Z")
+        for action in ("pause", "extend-grace")
+    ),
+    ("dunning", "process-retries"),
+    ("dunning", "check-grace-periods"),
     ("ledger", "verify"),
     ("compare",),
     ("providers",),

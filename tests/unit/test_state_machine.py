@@ -13,12 +13,14 @@ from domain.commands import (
     Blocked,
     CancelRequested,
     ChargeWithdrawn,
+    DebtReopened,
     DisputeSeen,
     GraceEnded,
     IntentRepeated,
     InvoicePaidOtherwise,
     OperationRequested,
     RetryDue,
+    RetryRequested,
     ReviewDecided,
     ReviewRequired,
     Started,
@@ -32,7 +34,7 @@ from domain.decision import (
     SaveCase,
 )
 from domain.decline import DeclineClass
-from domain.dunning.case import CaseState, SubscriptionStatus
+from domain.dunning.case import CaseState, SubscriptionStatus, TryCause
 from domain.errors import IllegalTransition
 from domain.outcome import (
     AmountMismatch,
@@ -122,13 +124,13 @@ def test_each_command_leads_to_its_state(cause: Trigger, before: State, after: S
 
 def test_a_retry_opens_a_new_charge_once() -> None:
     decided = decision_on(RetryDue(), None, state=State.PAST_DUE, case=RETRYING)
-    assert AddAttempt(Verb.CHARGE) in decided.effects
+    assert AddAttempt(Verb.CHARGE, cause=TryCause.DUNNING) in decided.effects
     assert SaveCase(replace(RETRYING, due_at=None)) in decided.effects
     assert decide(new_payment(state=State.PROCESSING, case=RETRYING), None, RetryDue(), NOW, POLICY) is None
 
 
 def test_the_end_of_grace_cancels_the_subscription_once() -> None:
-    decided = decision_on(GraceEnded(), None, state=State.IN_GRACE, case=GRACE)
+    decided = decision_on(GraceEnded(), None, state=State.IN_GRACE, case=GRACE, subscription_id="sub_1")
     assert decided.event is Event.GRACE_EXPIRED
     assert MarkSubscription(SubscriptionStatus.CANCELED) in decided.effects
     assert decide(new_payment(state=State.UNCOLLECTIBLE, case=GRACE), None, GraceEnded(), NOW, POLICY) is None
@@ -136,7 +138,7 @@ def test_the_end_of_grace_cancels_the_subscription_once() -> None:
 
 @pytest.mark.parametrize(("state", "case"), [(State.PAST_DUE, RETRYING), (State.IN_GRACE, GRACE)])
 def test_an_invoice_that_is_paid_otherwise_keeps_the_subscription(state: State, case: DunningCase) -> None:
-    decided = decision_on(InvoicePaidOtherwise(), None, state=state, case=case)
+    decided = decision_on(InvoicePaidOtherwise(), None, state=state, case=case, subscription_id="sub_1")
     assert target(state, decided.event) is State.CANCELED
     assert MarkSubscription(SubscriptionStatus.ACTIVE) in decided.effects
 
@@ -175,6 +177,7 @@ PAYMENTS: list[dict[str, Any]] = [
     {"authorized": 1000, "captured": 1000, "duplicate_taken": 400, "taken": frozenset({"pi_1"})},
     {"is_client_confirmed": True},
     {"next_provider": "other"},
+    {"is_off_session": True, "case": replace(RETRYING, state=CaseState.RECOVERED, due_at=None)},
 ]
 # Where a payment may stand of which a person has reopened a charge.
 REOPENED = {State.IN_GRACE, State.REVERSED, State.UNCOLLECTIBLE, State.CANCELED, *COLLECTED}
@@ -196,7 +199,8 @@ OUTCOMES: list[Outcome] = [
 COMMANDS: list[Trigger] = [
     ChargeWithdrawn(),
     *(Started(), Blocked(), ReviewRequired(), ReviewDecided(True), ReviewDecided(False), OperationRequested()),
-    *(CancelRequested(), RetryDue(), GraceEnded(), InvoicePaidOtherwise()),
+    *(CancelRequested(), RetryDue(), RetryRequested(TryCause.OPERATOR), GraceEnded(), InvoicePaidOtherwise()),
+    *(DebtReopened("insufficient_funds", kind) for kind in (DeclineClass.SOFT, DeclineClass.HARD)),
     DisputeSeen("dp_1", withdrawn_more=1000, lost_more=0, is_return=False, reason="fraudulent"),
     DisputeSeen("dp_1", withdrawn_more=400, lost_more=400, is_return=False, reason="fraudulent"),
     DisputeSeen("dp_1", withdrawn_more=-1000, lost_more=0, is_return=False, reason="fraudulent"),

@@ -1,0 +1,54 @@
+"""Subscriptions: what a user pays for again and again, how that stands, and how it ends."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from models.api_keys import Role
+from models.queries import show_subscription
+from models.request_bodies import EndSubscription, UpsertSubscription
+from models.subscription_requests import end_subscription, preview_end, upsert_subscription
+from webhooks.auth import allow, caller, caller_of_names
+from webhooks.context import runtime
+from webhooks.requests import idempotency_key, json_body, require_name
+from webhooks.responses import json_response
+
+blueprint = Blueprint("subscriptions", __name__)
+
+
+@blueprint.put("/subscriptions/<subscription_id>")
+@allow(Role.APP)
+def put_subscription(subscription_id: str) -> Response:
+    """Create or change a subscription."""
+    subscription = UpsertSubscription.parse(json_body())
+    require_name(subscription_id, "subscription_id")
+    sender = caller_of_names()
+    response = runtime().change(sender.actor, upsert_subscription, subscription_id, subscription, sender)
+    return json_response(response.status, response.body)
+
+
+@blueprint.get("/subscriptions/<subscription_id>")
+@allow(Role.APP, Role.OPERATOR)
+def get_subscription(subscription_id: str) -> Response:
+    """Show how the payment of a subscription stands."""
+    return json_response(200, runtime().read(show_subscription, subscription_id, caller_of_names().application))
+
+
+@blueprint.get("/subscriptions/<subscription_id>/cancel-preview")
+@allow(Role.APP, Role.OPERATOR)
+def preview(subscription_id: str) -> Response:
+    """Show what the end of a subscription would do now; nothing changes."""
+    return json_response(200, runtime().read(preview_end, subscription_id, caller_of_names().application))
+
+
+@blueprint.post("/subscriptions/<subscription_id>/cancel")
+@allow(Role.APP, Role.OPERATOR)
+def cancel(subscription_id: str) -> Response:
+    """End a subscription and stop its collections at once."""
+    request, sender = EndSubscription.parse(json_body()), caller_of_names()
+    response = runtime().change(caller().actor, end_subscription, subscription_id, request, sender, idempotency_key())
+    runtime().publish(response.messages)
+    shown = json_response(response.status, response.body)
+    if response.is_replay:
+        shown.headers["Idempotent-Replayed"] = "true"
+    return shown
