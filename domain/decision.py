@@ -18,10 +18,12 @@ from domain.backoff import (
 )
 from domain.breaker import BreakerPolicy
 from domain.decline import Decline, DeclineClass
+from domain.declines.caps import VISA_CAP
 from domain.dunning.case import SubscriptionStatus
 from domain.dunning.policy import DunningPolicy
 from domain.errors import IllegalTransition
 from domain.idempotency_key import KeyState, is_spent, may_be_renewed
+from domain.instrument import Instrument
 from domain.movement import Movement
 from domain.outcome import NotSent
 from domain.payment import (
@@ -46,12 +48,13 @@ class Policy:
     """What an operator may configure.
 
     `max_claims`: an attempt that was begun this often without a recorded outcome crashes its workers, and is not
-    begun again."""
+    begun again. `visa_cap`: how often one card is tried for one amount in 30 days, by Visa's limit."""
 
     dunning: DunningPolicy = field(default_factory=DunningPolicy)
     breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     action_expires_after: timedelta = timedelta(hours=24)
     max_claims: int = 5
+    visa_cap: int = VISA_CAP
 
 
 class PaymentChanges(TypedDict, total=False):
@@ -88,6 +91,8 @@ class AttemptChanges(TypedDict, total=False):
     advice_code: str | None
     network_advice_code: str | None
     network_decline_code: str | None
+    fingerprint: str
+    network: str | None
 
 
 # What an attempt shows that was refused: cleared when the provider's books show that it succeeded after all.
@@ -126,6 +131,15 @@ class AddAttempt:
     reason: str | None = None
     provider: str | None = None
     reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoteDecline:
+    """Keep what a decline tells of its instrument: that its tries count, and that it is blocked if so; and count the
+    codes of the decline that no table has."""
+
+    decline: Decline
+    instrument: Instrument | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +186,7 @@ Effect = (
     SaveCase
     | MarkSubscription
     | AddAttempt
+    | NoteDecline
     | GiveUpHold
     | CloseOtherAttempts
     | CloseSiblingCases

@@ -97,9 +97,7 @@ def unknown_codes(provider: str, codes: Mapping[str, str | None], network: str |
     >>> unknown_codes("stripe", {"code": "card_declined", "decline_code": "of_tomorrow", "advice_code": None})
     [('decline_code', 'of_tomorrow')]
     """
-    return sorted(
-        (name, code) for name, code in codes.items() if code and code not in _table(provider, name, network)
-    )
+    return sorted((name, code) for name, code in codes.items() if code and code not in _table(provider, name, network))
 
 
 def decline_by(

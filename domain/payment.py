@@ -253,6 +253,10 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     **_from((*_COLLECTING, State.ACCEPTED, *sorted(COLLECTED)), Event.GRACE_STARTED, State.IN_GRACE),
     **_from((*_COLLECTING, State.ACCEPTED, *sorted(COLLECTED)), Event.CONSENT_WITHDRAWN, State.UNCOLLECTIBLE),
     (State.PAST_DUE, Event.RETRY_STARTED): State.PAST_DUE,
+    # a retry whose instrument must not be tried, or not yet
+    (State.PAST_DUE, Event.RETRY_SCHEDULED): State.PAST_DUE,
+    (State.PAST_DUE, Event.GRACE_STARTED): State.IN_GRACE,
+    (State.PAST_DUE, Event.CONSENT_WITHDRAWN): State.UNCOLLECTIBLE,
     (State.IN_GRACE, Event.GRACE_EXPIRED): State.UNCOLLECTIBLE,
     # also of a charge that waited to be sent meanwhile
     **_from(IN_DUNNING | {State.ACCEPTED}, Event.INVOICE_PAID_OTHERWISE, State.CANCELED),

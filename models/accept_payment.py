@@ -20,6 +20,7 @@ from models.attempts import insert_attempt, new_attempt
 from models.audit import record_event
 from models.due_rows import SWEEP_AFTER
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, find_replay, reserve_key
+from models.instruments import require_chargeable
 from models.invoices import application_of_invoice, create_or_lock_invoice
 from models.provider_customers import User, find_customer
 from models.queries import payment_view
@@ -61,6 +62,7 @@ def accept_payment(
     if replay is not None:
         return replay
     _require_own_tokens(connection, payment, now)
+    require_chargeable(connection, payment)
     create_or_lock_invoice(connection, request, money, application, now)
     if request.subscription_id is not None:
         get_or_create_subscription(connection, request.subscription_id, application, request.user_id, now)

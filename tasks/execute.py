@@ -27,6 +27,7 @@ from models.breakers import allows, count_failure, count_success
 from models.cash_balances import watch_balance
 from models.change import Change
 from models.failpoints import reach
+from models.instruments import known_instrument
 from models.provider_customers import User, forget_customer
 from models.session import transact
 from models.tables import payments
@@ -108,7 +109,7 @@ def _claim(change: Change, runtime: Runtime, attempt_id: str, screen: Screen | N
     decision = screen(change, row) if screen is not None else FraudDecision.APPROVE
     if decision is None:
         return None
-    applied = transition.apply(change, row, Started())
+    applied = transition.apply(change, row, Started(known_instrument(row)))
     is_barred = not allows(change, row)
     attempt = attempt_request(change, row, decision)
     user = User(row.application, row.user_id)

@@ -17,6 +17,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from domain.decision import Policy
+from domain.declines.caps import VISA_CAP, VISA_CAP_SINCE_MAY_2025
 from domain.dunning.policy import DunningPolicy
 from domain.payment_methods import PaymentMethod
 from domain.routing import Rule
@@ -83,6 +84,13 @@ class ProcessSettings(BaseModel):
     dunning_grace_period_days: int = Field(
         default=7, ge=0, le=365, description="Days from the last failed retry to cancellation"
     )
+    dunning_visa_cap: int = Field(
+        default=VISA_CAP,
+        ge=1,
+        le=VISA_CAP_SINCE_MAY_2025,
+        description="How often one card may be tried for one amount in 30 days, by Visa's limit of retries; 20 where "
+        "the acquirer goes by the limit of May 2025",
+    )
     action_expires_hours: int = Field(
         default=24, ge=1, le=720, description="Hours after which a customer's unfinished action expires"
     )
@@ -148,6 +156,7 @@ class ProcessSettings(BaseModel):
                 self.dunning_retry_delays_days, self.dunning_retry_attempts, self.dunning_grace_period_days
             ),
             action_expires_after=timedelta(hours=self.action_expires_hours),
+            visa_cap=self.dunning_visa_cap,
         )
 
 

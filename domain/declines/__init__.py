@@ -1,1 +1,1 @@
-"""What decline codes mean: dated tables, the customer's wording, network advice, and limits of tries. Data and look-ups."""
+"""What decline codes mean: dated tables, the customer's wording, the networks' advice, and their limits of tries."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -90,6 +90,11 @@ _DEAD = frozenset({DeclineReason.UNUSABLE, DeclineReason.CLOSED, DeclineReason.R
 # A processor that gives no code recommends no retry at all (Cybersource), and a bank that says no without a reason is
 # asked at most four times (acquirers' notices; read 2026-11-23).
 _MOST_RETRIES = {DeclineReason.UNKNOWN: 2, DeclineReason.BANK: 4}
+
+
+def gravest(classes: Iterable[DeclineClass]) -> DeclineClass | None:
+    """Return the gravest of several classes; None of none."""
+    return max(classes, key=list(DeclineClass).index, default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ ADVICE = rows(
         DeclineReason.CONSENT: "21",
     },
 )
-# Visa uses three of the numbers with another meaning where PayPal shows them: the cardholder stops this payment, or all.
+# Visa gives three of the numbers another meaning where PayPal shows them: the cardholder stops this payment, or all.
 VISA_ADVICE = rows(
     "PayPal server SDK 2.4.0, payment_advice_code",
     "2026-11-23",

@@ -19,7 +19,7 @@ KLARNA = merged(
     rows(
         "docs.klarna.com, Hosted Payment Page sessions and order notifications",
         "2026-11-28",
-        {DeclineReason.REFUSED: "fraud_rejected page_cancelled page_disabled page_error page_failed"},
+        {DeclineReason.REFUSED: "fraud_rejected page_error page_failed"},
     ),
 )
 AFTERPAY = rows(

@@ -1,7 +1,7 @@
 """Stripe's codes: of errors, declines, failed debits and returned debits, and its own advice.
 
-Stripe publishes no hard or soft; the reasons are ours. They follow Visa's category 1, Mastercard's advice codes, and the
-codes that Stripe's own Smart Retries never tries again."""
+Stripe publishes no hard or soft; the reasons are ours. They follow Visa's category 1, Mastercard's advice codes, and
+the codes that Stripe's own Smart Retries never tries again."""
 
 from __future__ import annotations
 

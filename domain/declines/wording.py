@@ -11,7 +11,7 @@ _SENTENCES: dict[str, dict[DeclineReason, str]] = {
     "en": {
         DeclineReason.TECHNICAL: "Something went wrong on the way to your bank. We will try again by ourselves.",
         DeclineReason.UNKNOWN: "Your bank did not accept the payment. Another payment method may work.",
-        DeclineReason.BANK: "Your bank did not accept the payment. It can tell you more; another payment method works too.",
+        DeclineReason.BANK: "Your bank did not accept the payment. It can tell you why; another method may work.",
         DeclineReason.LIMIT: "A limit of your card or account was reached. It may work later, or by another method.",
         DeclineReason.FUNDS: "There was not enough money available for this payment. You can pay later or another way.",
         DeclineReason.ACTION: "The payment was not completed. Please try once more, or choose another payment method.",
@@ -37,18 +37,18 @@ _SENTENCES: dict[str, dict[DeclineReason, str]] = {
         "zahlen.",
         DeclineReason.ACTION: "Die Zahlung wurde nicht abgeschlossen. Bitte versuchen Sie es noch einmal oder wählen "
         "Sie eine andere Zahlungsart.",
-        DeclineReason.AUTHENTICATION: "Ihre Bank möchte, dass Sie diese Zahlung selbst bestätigen. Das dauert nur einen "
-        "Moment.",
+        DeclineReason.AUTHENTICATION: "Ihre Bank möchte, dass Sie diese Zahlung selbst bestätigen. Das dauert nur "
+        "einen Moment.",
         DeclineReason.DETAILS: "Einige Angaben zu Ihrer Zahlungsart stimmen nicht. Bitte prüfen Sie sie und geben Sie "
         "sie noch einmal ein.",
         DeclineReason.EXPIRED: "Ihre Karte ist abgelaufen. Bitte geben Sie die Daten der neuen Karte ein.",
-        DeclineReason.REFUSED: "Auf diesem Weg war die Zahlung nicht möglich. Bitte wählen Sie eine andere Zahlungsart.",
+        DeclineReason.REFUSED: "Auf diesem Weg ging die Zahlung nicht. Bitte wählen Sie eine andere Zahlungsart.",
         DeclineReason.STOPPED: "Sie haben Ihre Bank gebeten, diese Zahlung nicht auszuführen. Wir versuchen sie nicht "
         "noch einmal.",
         DeclineReason.UNUSABLE: "Diese Zahlungsart kann hier nicht verwendet werden. Bitte wählen Sie eine andere.",
         DeclineReason.CLOSED: "Diese Zahlungsart funktioniert nicht mehr. Bitte wählen Sie eine andere.",
-        DeclineReason.RISK: "Die Zahlung war nicht möglich. Bitte wählen Sie eine andere Zahlungsart oder schreiben Sie "
-        "uns.",
+        DeclineReason.RISK: "Die Zahlung war nicht möglich. Bitte wählen Sie eine andere Zahlungsart oder "
+        "schreiben Sie uns.",
         DeclineReason.CONSENT: "Sie haben Ihre Erlaubnis für diese Zahlungen zurückgezogen. Wir buchen nichts mehr ab.",
     },
 }

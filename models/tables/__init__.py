@@ -12,6 +12,7 @@ from models.tables.disputes import disputes
 from models.tables.dunning_cases import dunning_cases
 from models.tables.events import events
 from models.tables.idempotency_keys import idempotency_keys
+from models.tables.instruments import instruments
 from models.tables.invoices import invoices
 from models.tables.movements import movements
 from models.tables.payments import payments
@@ -19,6 +20,7 @@ from models.tables.provider_customers import provider_customers
 from models.tables.provider_tokens import provider_tokens
 from models.tables.subscriptions import subscriptions
 from models.tables.token_owners import token_owners
+from models.tables.unknown_codes import unknown_codes
 from models.tables.webhook_events import webhook_events
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "dunning_cases",
     "events",
     "idempotency_keys",
+    "instruments",
     "invoices",
     "metadata",
     "movements",
@@ -41,5 +44,6 @@ __all__ = [
     "provider_tokens",
     "subscriptions",
     "token_owners",
+    "unknown_codes",
     "webhook_events",
 ]
