@@ -1,4 +1,4 @@
-"""Every write of an instrument and of an unknown code, and the ledger of tries: a network's limits counted on attempts.
+"""Every write of an instrument, and the ledger of tries: what the networks limit, counted on attempts.
 
 A row is written when an instrument is declined, never for one that pays. The tries of all its tokens count together:
 whoever is about to try it locks the rows of its fingerprint, counts, and claims the attempt in the same transaction."""
@@ -20,7 +20,8 @@ from domain.payment import AttemptStatus
 from models.audit import record_event
 from models.change import Change
 from models.session import insert_new
-from models.tables import attempts, instruments, payments, unknown_codes
+from models.tables import attempts, instruments, payments
+from models.unknown_codes import count_unknown_code
 
 _LONGEST_CODE = 100
 # No request of such an attempt reached the network.
@@ -105,7 +106,7 @@ def note_decline(
     `attempt_id` None: the bank has returned a debit that had succeeded."""
     provider = row.attempt_provider if attempt_id is not None else row.provider
     for field, code in codes_of_no_table(provider, decline.codes, decline.network):
-        _count_unknown_code(change, provider, field, code[:_LONGEST_CODE])
+        count_unknown_code(change, provider, field, code)
     token = row.method_token or (shown.token if shown is not None else None)
     if token is None:
         return
@@ -153,13 +154,3 @@ def _is_row(row: Row[Any], provider: str, token: str) -> tuple[ColumnElement[boo
         instruments.c.provider == provider,
         instruments.c.token == token,
     )
-
-
-def _count_unknown_code(change: Change, provider: str, field: str, code: str) -> None:
-    keys = {"provider": provider, "field": field, "code": code}
-    seen = {"last_seen_at": change.now}
-    if insert_new(change.connection, unknown_codes, keys | seen | {"count": 1, "first_seen_at": change.now}):
-        return
-    is_it = (getattr(unknown_codes.c, name) == value for name, value in keys.items())
-    counted = update(unknown_codes).where(*is_it).values(count=unknown_codes.c.count + 1, **seen)
-    change.connection.execute(counted)

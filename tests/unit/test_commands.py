@@ -47,6 +47,7 @@ ON_A_DATABASE = [
     ("attention", "list"),
     ("attention", "show", "attn_1"),
     ("attention", "resolve", "attn_1", "--action", "close", "--note", "done"),
+    ("dunning", "unknown-codes"),
     ("ledger", "verify"),
     ("compare",),
     ("providers",),
