@@ -135,10 +135,10 @@ def from_token(account: Account, token: str) -> Method | None:
     return _from_card(account, {"token": token}, {})
 
 
-def scripted(account: Account, entries: list[str | Mapping[str, Any]]) -> Method:
+def scripted(account: Account, entries: list[str | Mapping[str, Any]], brand: str = "visa") -> Method:
     """Create a reusable card with a number of its own, whose issuer decides each successive confirm by the next
     entry."""
-    method = _from_card(account, {"token": f"{PM_CARD}visa"}, {})
+    method = _from_card(account, {"token": f"{PM_CARD}{brand}"}, {})
     method.body["card"]["fingerprint"] = new_fingerprint()
     method.script = script(entries)
     method.is_reusable = True
