@@ -193,5 +193,5 @@ def _counts(cap: Cap, made: Try, next_try: Try) -> bool:
             return made.debt == next_try.debt
 
 
-def _lasts(refusal: Refusal) -> float:
-    return refusal.until.timestamp() if refusal.until is not None else float("inf")
+def _lasts(refusal: Refusal) -> tuple[bool, float]:
+    return refusal.until is None, refusal.until.timestamp() if refusal.until is not None else 0

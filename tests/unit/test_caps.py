@@ -43,11 +43,9 @@ gaps = st.one_of(st.integers(0, 120), st.integers(0, 3 * 1440), st.integers(0, 4
 )
 
 
-def trying(
-    network: str, made: list[Try], amount: int = 1230, at: datetime = NOW, cap: int = VISA_CAP
-) -> Refusal | None:
-    known = KnownInstrument("fingerprint", network)
-    return refusal_of(known, made, Try(at, amount, "EUR", "shop/inv-1"), cap, is_off_session=True)
+def trying(network: str, made: list[Try], cap: int = VISA_CAP) -> Refusal | None:
+    wanted = Try(NOW, 1230, "EUR", "shop/inv-1")
+    return refusal_of(KnownInstrument("fingerprint", network), made, wanted, cap, is_off_session=True)
 
 
 def tries(count: int, gap: timedelta, amount: int = 1230, debt: str = "shop/inv-1") -> list[Try]:
