@@ -19,6 +19,7 @@ from domain.instrument import Instrument, KnownInstrument, fingerprint_of_token
 from domain.payment import AttemptStatus
 from models.audit import record_event
 from models.change import Change
+from models.provider_customers import User
 from models.session import insert_new
 from models.tables import attempts, instruments, payments
 from models.unknown_codes import count_unknown_code
@@ -97,6 +98,19 @@ def require_chargeable(connection: Connection, payment: dict[str, Any]) -> None:
     )
     if blocked_as is not None:
         raise InstrumentBlocked(advice_on_blocked(DeclineClass(blocked_as)))
+
+
+def blocked_tokens(connection: Connection, user: User, provider: str) -> frozenset[str]:
+    """Return the tokens of a user's instruments that are not charged while they are away."""
+    found = connection.scalars(
+        select(instruments.c.token).where(
+            instruments.c.application == user.application,
+            instruments.c.user_id == user.user_id,
+            instruments.c.provider == provider,
+            instruments.c.blocked_as.is_not(None),
+        )
+    )
+    return frozenset(found)
 
 
 def note_decline(

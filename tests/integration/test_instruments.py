@@ -104,6 +104,20 @@ def test_a_charge_that_waits_is_not_sent_once_its_card_is_dead(system: System) -
     assert told(system, second, "grace_started")["rule"] == "instrument_dead"
 
 
+def test_a_dead_card_is_not_charged_as_the_customer_s_default(system: System) -> None:
+    card = system.provider.scripted_card("lost_card", "success")
+    system.request("/customers/user/payment-methods", {"payment_method_token": card, "default": True})
+    paid = []
+    for invoice in ("one", "two"):
+        left_to_provider = payment_request(invoice, card) | {"subscription_id": invoice}
+        del left_to_provider["payment_method_token"]
+        paid.append(system.accept(left_to_provider)["id"])
+        system.run_until_idle()
+    assert [system.attempts(payment_id)[0].code for payment_id in paid] == ["card_declined", "instrument_blocked"]
+    assert [system.state(payment_id) for payment_id in paid] == ["in_grace", "in_grace"]
+    assert tries_at_provider(system) == 1
+
+
 def test_another_user_s_card_is_not_blocked(system: System) -> None:
     card = system.provider.scripted_card("lost_card", "success")
     system.subscribe("inv", card)

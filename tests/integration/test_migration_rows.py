@@ -42,7 +42,7 @@ ADDED: dict[str, dict[str, Any]] = {
     "attempts": {
         **{"key_number": 0, "key_state": "usable", "looked_up_at": None, "charge_reference": None},
         **dict.fromkeys(("waiting_since", "action_expires_at", "visited_at", "param", "message")),
-        **{"in_doubt_since": None, "failures": 0},
+        **{"in_doubt_since": None, "failures": 0, "fingerprint": None, "network": None},
     },
     "webhook_events": {"failures": 0},
     "dunning_cases": {"failures": 0, "unsent": 0, "paused_since": None},
@@ -52,7 +52,7 @@ ADDED: dict[str, dict[str, Any]] = {
 # Derived from the other rows.
 DERIVED, LEFT_TO_A_PERSON = "movements", "attention"
 # Filled by what comes later.
-EMPTY = {"cash_balances", "comparisons", "disputes", "token_owners"}
+EMPTY = {"cash_balances", "comparisons", "disputes", "instruments", "token_owners", "unknown_codes"}
 # Payments whose money does not match, as revision 0002 stores them: the amount is `authorized`, the reason is the
 # failure code.
 MISMATCHES = {
