@@ -130,7 +130,7 @@ def _decline(context: DecisionContext, decline: Decline, reference: str | None) 
         return _require_action(context, ActionRequired(reference or ""))
     finished = context.finish_declined(decline, reference)
     code = decline.decline_code or decline.code
-    return end_unpaid(context, finished, decline.decline_class, code, Event.CHARGE_DECLINED)
+    return end_unpaid(context, finished, decline.decline_class, code, Event.CHARGE_DECLINED, decline)
 
 
 def _withdraw_authorization(context: DecisionContext, decline: Decline, reference: str | None) -> Decision | None:

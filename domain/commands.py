@@ -6,13 +6,26 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from domain.decline import DeclineClass
+from domain.declines.caps import Refusal
 from domain.dunning.case import TryCause
+from domain.instrument import KnownInstrument
 from domain.outcome import Outcome
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A worker claims the attempt and is about to call the provider. (A look-up takes a lease only: `take_lease`.)"""
+    """A worker claims the attempt and is about to call the provider. (A look-up takes a lease only: `take_lease`.)
+
+    `instrument`: what it is about to try, if that was declined before: the try counts from now on."""
+
+    instrument: KnownInstrument | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TryRefused:
+    """The instrument of a due charge must not be tried now, by a network's limit or because it is blocked."""
+
+    refusal: Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +126,7 @@ class LossRecounted:
 
 Command = (
     Started
+    | TryRefused
     | IntentRepeated
     | Blocked
     | ReviewRequired

@@ -18,6 +18,7 @@ from domain.backoff import (
 )
 from domain.breaker import BreakerPolicy
 from domain.decline import Decline, DeclineClass
+from domain.declines.caps import VISA_CAP
 from domain.dunning.case import SubscriptionStatus, TryCause
 from domain.dunning.mail import Mail, MailPolicy
 from domain.dunning.policy import DEFAULT_POLICY, DunningPolicy, ResumeAnchor
@@ -25,6 +26,7 @@ from domain.dunning.schedule import EVERY_DAY, Calendar
 from domain.dunning.segments import Segment
 from domain.errors import IllegalTransition
 from domain.idempotency_key import KeyState, is_spent, may_be_renewed
+from domain.instrument import Instrument
 from domain.movement import Movement
 from domain.outcome import NotSent
 from domain.payment import (
@@ -52,7 +54,7 @@ class Policy:
     `calendar`: its answers are for dunning. `zone`: of customers whose own is not known. `is_dunning_enabled`: False if
     a payment that fails opens no case.
     `max_claims`: an attempt that was begun this often without a recorded outcome crashes its workers, and is not
-    begun again."""
+    begun again. `visa_cap`: how often one card is tried for one amount in 30 days, by Visa's limit."""
 
     dunning: DunningPolicy = field(default_factory=DunningPolicy)
     named_dunning: Mapping[str, DunningPolicy] = field(default_factory=dict)
@@ -64,6 +66,7 @@ class Policy:
     mail: MailPolicy = field(default_factory=MailPolicy)
     action_expires_after: timedelta = timedelta(hours=24)
     max_claims: int = 5
+    visa_cap: int = VISA_CAP
 
     @property
     def dunning_names(self) -> tuple[str, ...]:
@@ -115,6 +118,8 @@ class AttemptChanges(TypedDict, total=False):
     advice_code: str | None
     network_advice_code: str | None
     network_decline_code: str | None
+    fingerprint: str
+    network: str | None
 
 
 # What an attempt shows that was refused: cleared when the provider's books show that it succeeded after all.
@@ -155,6 +160,15 @@ class AddAttempt:
     provider: str | None = None
     reference: str | None = None
     cause: TryCause | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoteDecline:
+    """Keep what a decline tells of its instrument: that its tries count, and that it is blocked if so; and count the
+    codes of the decline that no table has."""
+
+    decline: Decline
+    instrument: Instrument | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +242,7 @@ Effect = (
     SaveCase
     | MarkSubscription
     | AddAttempt
+    | NoteDecline
     | GiveUpHold
     | CloseOtherAttempts
     | RecountInvoice

@@ -1,24 +1,22 @@
-"""Sorts decline codes by what may be tried again. The table is data with a source and a date."""
+"""Reads a decline: what its codes mean by the tables of `domain.declines`, and which codes no table has."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
 
+from domain.declines import bank_debits, networks, other_providers, paypal, stripe
+from domain.declines.classes import DeclineClass, DeclineReason, Table, merged
 
-class DeclineClass(StrEnum):
-    """What a decline means for the same instrument. Technical: no issuer was asked."""
-
-    TECHNICAL = "technical"
-    SOFT = "soft"
-    NEEDS_CUSTOMER = "needs_customer"
-    HARD = "hard"
-    CONSENT_WITHDRAWN = "consent_withdrawn"
+__all__ = ["Decline", "DeclineClass", "DeclineReason", "classify", "decline_by", "earliest_retry_after", "reason_by"]
 
 
 @dataclass(frozen=True, slots=True)
 class Decline:
-    """A decline: the provider's codes exactly as they came, and our class of them."""
+    """A decline: the provider's codes exactly as they came, and our class of them.
+
+    `reason`: why, where the codes were read by our tables. `network`: the card's or the debit's, in lower case."""
 
     code: str
     decline_class: DeclineClass
@@ -26,95 +24,106 @@ class Decline:
     advice_code: str | None = None
     network_advice_code: str | None = None
     network_decline_code: str | None = None
+    reason: DeclineReason | None = field(default=None, compare=False)
+    network: str | None = field(default=None, compare=False)
+
+    @property
+    def is_blocking(self) -> bool:
+        """Whether the instrument is not charged again while the customer is away: it is dead, or the consent is
+        withdrawn."""
+        return self.decline_class is DeclineClass.CONSENT_WITHDRAWN or (self.reason is not None and self.reason.is_dead)
+
+    @property
+    def codes(self) -> dict[str, str | None]:
+        """The codes by the names of their fields."""
+        return {name: getattr(self, name) for name in FIELDS}
 
 
-# Stripe's published decline codes (docs.stripe.com/declines/codes, read 2026-11-23). Stripe gives no
-# hard/soft split; ours follows Visa's category 1, Mastercard's advice codes and the codes that Stripe's
-# own Smart Retries never tries again. An unknown code is soft: the number of retries limits the harm.
-_CLASSES: dict[DeclineClass, frozenset[str]] = {
-    DeclineClass.CONSENT_WITHDRAWN: frozenset(
-        {"revocation_of_authorization", "revocation_of_all_authorizations", "stop_payment_order"}
-    ),
-    DeclineClass.HARD: frozenset(
-        {
-            "account_closed",
-            "account_invalid",
-            "account_number_invalid",
-            "bank_account_restricted",
-            "bank_account_unusable",
-            "card_not_supported",
-            "currency_not_supported",
-            "debit_not_authorized",
-            "do_not_try_again",
-            "fraudulent",
-            "highest_risk_level",
-            "invalid_account",
-            "lost_card",
-            "merchant_blacklist",
-            "no_account",
-            "not_permitted",
-            "payment_method_bank_account_blocked",
-            "pickup_card",
-            "pin_try_exceeded",
-            "restricted_card",
-            "security_violation",
-            "sepa_unsupported_account",
-            "stolen_card",
-            "testmode_decline",
-            "transaction_not_allowed",
-            # Reasons of returned debits (docs.stripe.com/disputes/categories, read 2026-11-28).
-            "bank_cannot_process",
-            "customer_initiated",
-            "incorrect_account_details",
-        }
-    ),
-    DeclineClass.NEEDS_CUSTOMER: frozenset(
-        {
-            "authentication_not_handled",
-            "authentication_required",
-            "expired_card",
-            "incorrect_address",
-            "incorrect_cvc",
-            "incorrect_number",
-            "incorrect_pin",
-            "incorrect_zip",
-            "invalid_cvc",
-            "invalid_expiry_month",
-            "invalid_expiry_year",
-            "invalid_number",
-            "invalid_pin",
-            "new_account_information_available",
-            "offline_pin_required",
-            "online_or_offline_pin_required",
-            "payment_intent_authentication_failure",
-            # A redirect or a microdeposit that came to nothing (docs.stripe.com/error-codes, read 2026-11-28).
-            "payment_intent_payment_attempt_expired",
-            "payment_intent_payment_attempt_failed",
-            "payment_method_customer_decline",
-            "payment_method_microdeposit_failed",
-            "payment_method_microdeposit_verification_attempts_exceeded",
-            "payment_method_microdeposit_verification_timeout",
-            "payment_method_provider_decline",
-        }
-    ),
+# The fields of a decline that hold codes; columns of an attempt have the same names.
+FIELDS = ("code", "decline_code", "advice_code", "network_advice_code", "network_decline_code")
+_NETWORK = merged(networks.CODES, bank_debits.CODES)
+# What each provider writes into which field.
+VOCABULARIES: Mapping[str, Mapping[str, Table]] = {
+    "stripe": {
+        "code": stripe.CODES,
+        "decline_code": stripe.CODES,
+        "advice_code": stripe.ADVICE,
+        "network_advice_code": networks.ADVICE,
+        "network_decline_code": _NETWORK,
+    },
+    "paypal": {
+        "code": paypal.ISSUES,
+        "decline_code": merged(paypal.RESPONSE_CODES, paypal.REASONS),
+        "network_advice_code": networks.ADVICE,
+    },
+    "klarna": {"code": other_providers.KLARNA},
+    "afterpay": {"code": other_providers.AFTERPAY},
+    "coinbase": {"code": other_providers.COINBASE},
+    "coinbase_commerce": {"code": other_providers.COINBASE},
 }
-_CLASS_OF = {code: decline_class for decline_class, codes in _CLASSES.items() for code in codes}
+_REASONS = list(DeclineReason)
 
-# The issuer or the provider suspects fraud: whoever holds the card is not reminded of anything.
-_RISK = frozenset({"fraudulent", "highest_risk_level", "merchant_blacklist", "security_violation"})
+# Codes with which the issuer or the provider suspects fraud: whoever holds the card is not reminded of anything.
+_RISK = frozenset(
+    code
+    for fields in VOCABULARIES.values()
+    for table in fields.values()
+    for code, row in table.items()
+    if row.reason is not None and row.reason.is_risk
+)
 
-# Mastercard merchant advice codes that forbid or condition a retry (acquirers' notices, read 2026-11-23).
-_NETWORK_ADVICE = {
-    "01": DeclineClass.NEEDS_CUSTOMER,
-    "03": DeclineClass.HARD,
-    "04": DeclineClass.NEEDS_CUSTOMER,
-    "05": DeclineClass.HARD,
-    "21": DeclineClass.CONSENT_WITHDRAWN,
-    "22": DeclineClass.HARD,
-    "42": DeclineClass.HARD,
-}
-_ADVICE = {"do_not_try_again": DeclineClass.HARD, "confirm_card_data": DeclineClass.NEEDS_CUSTOMER}
-_SEVERITY = list(DeclineClass)
+
+def _table(provider: str, field_name: str, network: str | None) -> Table:
+    if (provider, field_name, network) == ("paypal", "network_advice_code", networks.VISA):
+        return {**networks.ADVICE, **networks.VISA_ADVICE}
+    return VOCABULARIES.get(provider, {}).get(field_name, {})
+
+
+def reason_by(
+    provider: str, codes: Mapping[str, str | None], network: str | None = None, *more: DeclineReason | None
+) -> DeclineReason:
+    """Return the gravest reason that any of a provider's codes gives. `codes`: by the names of FIELDS. `more`: reasons
+    that are known besides. Unknown where no table has any of the codes; the bank's own where no code says anything.
+
+    >>> reason_by("stripe", {"code": "card_declined", "decline_code": "insufficient_funds"}).value
+    'funds'
+    >>> [reason_by("paypal", {"network_advice_code": "02"}, network).value for network in ("visa", "mastercard")]
+    ['stopped', 'bank']
+    >>> reason_by("stripe", {"code": "card_declined", "decline_code": "of_tomorrow"}).value
+    'unknown'
+    """
+    given = {name: code for name, code in codes.items() if code}
+    found = [_table(provider, name, network).get(code) for name, code in given.items()]
+    reasons = [row.reason for row in found if row is not None and row.reason is not None]
+    reasons += [reason for reason in more if reason is not None]
+    fallback = DeclineReason.UNKNOWN if None in found else DeclineReason.BANK
+    return max(reasons, key=_REASONS.index, default=fallback)
+
+
+def unknown_codes(provider: str, codes: Mapping[str, str | None], network: str | None = None) -> list[tuple[str, str]]:
+    """Return the codes that no table of the provider has, each with its field, in the order of their names.
+
+    >>> unknown_codes("stripe", {"code": "card_declined", "decline_code": "of_tomorrow", "advice_code": None})
+    [('decline_code', 'of_tomorrow')]
+    """
+    return sorted((name, code) for name, code in codes.items() if code and code not in _table(provider, name, network))
+
+
+def decline_by(
+    provider: str,
+    code: str,
+    *,
+    decline_code: str | None = None,
+    advice_code: str | None = None,
+    network_advice_code: str | None = None,
+    network_decline_code: str | None = None,
+    network: str | None = None,
+    also: DeclineReason | None = None,
+) -> Decline:
+    """Return the decline that a provider shows with these codes. `also`: a reason that it shows besides."""
+    given = (code, decline_code, advice_code, network_advice_code, network_decline_code)
+    reason = reason_by(provider, dict(zip(FIELDS, given, strict=True)), network, also)
+    return Decline(code, reason.decline_class, *given[1:], reason=reason, network=network)
 
 
 def classify(
@@ -122,23 +131,31 @@ def classify(
     decline_code: str | None = None,
     advice_code: str | None = None,
     network_advice_code: str | None = None,
+    network_decline_code: str | None = None,
 ) -> DeclineClass:
-    """Return the strictest class that any of the codes asks for, so that no card is retried against advice.
+    """Return the strictest class that any of Stripe's codes asks for, so that no card is retried against advice.
 
     >>> classify("card_declined", "insufficient_funds").value
     'soft'
     >>> classify("card_declined", "generic_decline", "do_not_try_again").value
     'hard'
-    >>> classify("expired_card", "expired_card", "confirm_card_data").value
-    'needs_customer'
+    >>> [classify("card_declined", None, None, None, code).value for code in ("5C", "9G", "12", "91")]
+    ['hard', 'consent_withdrawn', 'soft', 'technical']
     """
-    found = (
-        _CLASS_OF.get(code),
-        _CLASS_OF.get(decline_code or ""),
-        _ADVICE.get(advice_code or ""),
-        _NETWORK_ADVICE.get(network_advice_code or ""),
-    )
-    return max((known for known in found if known), key=_SEVERITY.index, default=DeclineClass.SOFT)
+    codes = (code, decline_code, advice_code, network_advice_code, network_decline_code)
+    return reason_by("stripe", dict(zip(FIELDS, codes, strict=True))).decline_class
+
+
+def earliest_retry_after(decline: Decline) -> timedelta | None:
+    """Return how long the network wants us to wait before a retry; None where it says nothing. Visa gives no such
+    advice: its codes of the same numbers stop payments.
+
+    >>> earliest_retry_after(Decline("card_declined", DeclineClass.SOFT, network_advice_code="30")).days
+    10
+    """
+    if decline.network == networks.VISA:
+        return None
+    return networks.WAITS.get(decline.network_advice_code or "")
 
 
 def is_risk(code: str) -> bool:

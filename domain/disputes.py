@@ -17,12 +17,13 @@ from domain.decision import (
     Decision,
     DecisionContext,
     Effect,
+    NoteDecline,
     OpenAttention,
     PaymentChanges,
     RecountLoss,
     ReopenSiblingCase,
 )
-from domain.decline import Decline, DeclineClass, classify
+from domain.decline import Decline, DeclineClass, decline_by
 from domain.dunning.decisions import close_case_recovered, end_unpaid, mark_active, mark_past_due
 from domain.errors import Conflict
 from domain.movement import Movement, MovementKind, ShownFee
@@ -264,7 +265,10 @@ def _reverse(
         fresh = replace(fresh, payment=replace(fresh.payment, is_debit=False))
     # Who has disputed a card payment is not charged again; a returned debit says why it came back. Nobody knows where
     # the money of a reopened charge is: a retry could take it twice.
-    decline_class = classify(reason) if is_return and reason != REOPENED else DeclineClass.HARD
-    ended = end_unpaid(fresh, {}, decline_class, reason, Event.PAYMENT_REVERSED)
+    returned = decline_by("stripe", reason) if is_return and reason != REOPENED else None
+    decline_class = returned.decline_class if returned is not None else DeclineClass.HARD
+    ended = end_unpaid(fresh, {}, decline_class, reason, Event.PAYMENT_REVERSED, returned)
     effects = ended.effects or mark_past_due(context)
+    if returned is not None:
+        effects = (*effects, NoteDecline(returned))
     return replace(ended, payment=ended.payment | changes, effects=effects, movements=movements)

@@ -36,6 +36,12 @@ class UnsupportedMethod(InvalidRequest):
     type = "unsupported_payment_method"
 
 
+class InstrumentBlocked(InvalidRequest):
+    """The payment method is not charged while its customer is away: it is dead, or the consent is withdrawn."""
+
+    type = "instrument_blocked"
+
+
 class CardNumberRefused(InvalidRequest):
     """A text in the request looks like a card number. It is neither stored nor repeated."""
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from domain.decline import Decline
 from domain.idempotency_key import FailedResponse
+from domain.instrument import Instrument
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +30,22 @@ class Approved:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """The issuer or the provider refused. Nothing was charged."""
+    """The issuer or the provider refused. Nothing was charged. `instrument`: what was tried, where that is shown; it is
+    written into the ledger of tries, and is no part of what the outcome says."""
 
     reference: str | None
     decline: Decline
+    instrument: Instrument | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class AuthenticationRequired:
     """The issuer wants an off-session charge authenticated. Nothing was charged; only a new payment with the customer
-    present can succeed."""
+    present can succeed. `instrument`: as that of Declined."""
 
     reference: str | None
     decline: Decline
+    instrument: Instrument | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +72,12 @@ class CustomerApproved:
 class Pending:
     """The provider has accepted and decides later (SEPA and ACH debits: days).
 
-    `refunding`: of a refund, how much it will give back, where the provider shows that."""
+    `refunding`: of a refund, how much it will give back, where the provider shows that. `instrument`: as that of
+    Declined."""
 
     reference: str
     refunding: int = 0
+    instrument: Instrument | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -261,6 +261,10 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     **_from((*_COLLECTING, State.ACCEPTED, *sorted(COLLECTED)), Event.CONSENT_WITHDRAWN, State.UNCOLLECTIBLE),
     **_from((*_COLLECTING, State.ACCEPTED), Event.GRACE_CONTINUED, State.IN_GRACE),
     **_staying(tuple(sorted(IN_DUNNING)), Event.RETRY_STARTED),
+    # a retry whose instrument must not be tried, or not yet
+    (State.PAST_DUE, Event.RETRY_SCHEDULED): State.PAST_DUE,
+    (State.PAST_DUE, Event.GRACE_STARTED): State.IN_GRACE,
+    (State.PAST_DUE, Event.CONSENT_WITHDRAWN): State.UNCOLLECTIBLE,
     (State.IN_GRACE, Event.GRACE_EXPIRED): State.UNCOLLECTIBLE,
     # also of a charge that waited to be sent meanwhile
     **_from(IN_DUNNING | {State.ACCEPTED}, Event.INVOICE_PAID_OTHERWISE, State.CANCELED),

@@ -28,6 +28,7 @@ from domain.commands import (
     ReviewRequired,
     Started,
     Trigger,
+    TryRefused,
 )
 from domain.decision import (
     LEASE,
@@ -37,17 +38,19 @@ from domain.decision import (
     CloseOtherAttempts,
     Decision,
     DecisionContext,
+    NoteDecline,
     Policy,
     SaveCase,
 )
 from domain.disputes import decide_dispute, decide_recount, with_loss
 from domain.dunning.case import OPEN_CASES, CaseState, TryCause
-from domain.dunning.decisions import close_case_recovered, exhaust_case, mark_active, reopen, stop_case
+from domain.dunning.decisions import close_case_recovered, exhaust_case, mark_active, refuse_try, reopen, stop_case
 from domain.dunning.mail_plan import with_mails
 from domain.errors import IllegalTransition
 from domain.idempotency_key import state_after
+from domain.instrument import Instrument
 from domain.invoice import with_invoice
-from domain.outcome import InDoubt, NotSent, Outcome
+from domain.outcome import AuthenticationRequired, Declined, InDoubt, NotSent, Outcome, Pending
 from domain.payment import COLLECTED, IN_DUNNING, TRANSITIONS, Attempt, AttemptStatus, Event, Payment, State, Verb
 
 
@@ -71,9 +74,30 @@ def _decide(context: DecisionContext, trigger: Trigger) -> Decision | None:
     if isinstance(trigger, Command):
         return _COMMANDS[type(trigger)](context, trigger)
     decision = _OUTCOMES[context.attempt.verb](context, trigger)
-    return (
-        _with_key_state(context, trigger, decision) if decision and isinstance(trigger, InDoubt | NotSent) else decision
-    )
+    if decision is None:
+        return None
+    match trigger:
+        case InDoubt() | NotSent():
+            return _with_key_state(context, trigger, decision)
+        case Declined() | AuthenticationRequired() | Pending() if context.attempt.verb.is_collecting:
+            return _with_decline(trigger, _with_instrument(trigger.instrument, decision))
+    return decision
+
+
+def _with_instrument(instrument: Instrument | None, decision: Decision) -> Decision:
+    """Add to the decision which instrument the attempt has tried, where that is shown."""
+    if instrument is None or not decision.attempt:
+        return decision
+    tried: AttemptChanges = {"fingerprint": instrument.fingerprint, "network": instrument.network}
+    return replace(decision, attempt=decision.attempt | tried)
+
+
+def _with_decline(outcome: Outcome, decision: Decision) -> Decision:
+    """Add to the decision that finishes a declined attempt what the decline tells of its instrument."""
+    is_finished = decision.attempt.get("status") is AttemptStatus.DECLINED
+    if not is_finished or not isinstance(outcome, Declined | AuthenticationRequired):
+        return decision
+    return replace(decision, effects=(*decision.effects, NoteDecline(outcome.decline, outcome.instrument)))
 
 
 def _with_key_state(context: DecisionContext, outcome: InDoubt | NotSent, decision: Decision) -> Decision:
@@ -106,6 +130,8 @@ def _start(context: DecisionContext, trigger: Command) -> Decision:
         "due_at": context.now + LEASE,
         "claims": context.attempt.claims + 1,
     }
+    if isinstance(trigger, Started) and trigger.instrument is not None:
+        claimed |= {"fingerprint": trigger.instrument.fingerprint, "network": trigger.instrument.network}
     is_first = context.attempt.verb.is_collecting and context.state is not State.PROCESSING
     return Decision(Event.CHARGE_STARTED if is_first else None, attempt=claimed)
 
@@ -119,6 +145,10 @@ def _repeat_intent(context: DecisionContext, trigger: Command) -> Decision:
     claimed = _start(context, trigger)
     again: AttemptChanges = {"retries": attempt.retries + 1, "finished_at": None, "code": None}
     return replace(claimed, payment={"failure_code": None}, attempt=claimed.attempt | again)
+
+
+def _refuse_try(context: DecisionContext, trigger: Command) -> Decision | None:
+    return refuse_try(context, trigger.refusal) if isinstance(trigger, TryRefused) else None
 
 
 def _block(context: DecisionContext, trigger: Command) -> Decision:
@@ -214,6 +244,7 @@ def _recount_loss(context: DecisionContext, trigger: Command) -> Decision | None
 
 _COMMANDS: dict[type[Command], Callable[[DecisionContext, Command], Decision | None]] = {
     Started: _start,
+    TryRefused: _refuse_try,
     IntentRepeated: _repeat_intent,
     Blocked: _block,
     ReviewRequired: _hold_for_review,

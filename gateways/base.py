@@ -24,7 +24,8 @@ class AttemptRequest:
     object that holds the payment's money, for capture, void and refund. `retries`: how often the attempt was proven not
     executed. `key_number`: how many idempotency keys of the attempt are used up. `return_url`: where the application
     wants its customer sent after an action. `claimed_at`: when it was taken for this call. `payer`: personal data that
-    the provider requires (email, billing_address); never logged."""
+    the provider requires (email, billing_address); never logged. `blocked_tokens`: methods of this customer that must
+    not be charged while they are away, where the payment leaves the method to the provider."""
 
     payment_id: str
     attempt_id: str
@@ -43,6 +44,7 @@ class AttemptRequest:
     key_number: int = 0
     reason: str | None = None
     payer: Mapping[str, Any] = field(default_factory=dict)
+    blocked_tokens: frozenset[str] = frozenset()
 
     @property
     def charged_reference(self) -> str:

@@ -21,6 +21,7 @@ from models.attempts import insert_attempt, new_attempt
 from models.audit import record_event
 from models.due_rows import SWEEP_AFTER
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, find_replay, reserve_key
+from models.instruments import require_chargeable
 from models.invoices import application_of_invoice, create_or_lock_invoice
 from models.provider_customers import User, find_customer
 from models.queries import payment_view
@@ -64,6 +65,7 @@ def accept_payment(
         return replay
     _name_default(connection, payment)
     _require_own_tokens(connection, payment, now)
+    require_chargeable(connection, payment)
     is_dunned = create_or_lock_invoice(connection, request, money, application, now)
     attempt["cause"] = cause_of_payment(is_dunned=is_dunned, is_off_session=request.is_off_session)
     if request.subscription_id is not None:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, exists, func, literal, or_, select, update
 
 from domain.attention import Reason
-from domain.commands import DebtReopened, InvoicePaidOtherwise, LossRecounted, Trigger
+from domain.commands import DebtReopened, InvoicePaidOtherwise, LossRecounted, Trigger, TryRefused
 from domain.decision import (
     AddAttempt,
     CloseAttention,
@@ -19,6 +19,7 @@ from domain.decision import (
     Effect,
     GiveUpHold,
     MarkSubscription,
+    NoteDecline,
     Notify,
     OpenAttention,
     RecountInvoice,
@@ -55,6 +56,7 @@ from models.attention import close_entries_of_payment, open_entry, reduce_entry
 from models.audit import record_event
 from models.change import Change
 from models.dunning_cases import Dunning, find_dunning, has_sibling_case, save_case, siblings_with_case
+from models.instruments import note_decline
 from models.invoices import lock_invoice
 from models.movements import TAKING, book, other_holder, taken_by, times_given
 from models.outbox import write_mail_of_case
@@ -66,6 +68,7 @@ from models.tables import (
     attention,
     breakers,
     disputes,
+    instruments,
     movements,
     payments,
     provider_customers,
@@ -163,6 +166,7 @@ _UNREAD = {"payer", "metadata", "next_action", "failure_code"}
 _UNREAD_OF_ATTEMPT = {
     *("payment_id", "number", "actor", "decline_class", "decline_code", "advice_code", "network_advice_code"),
     *("network_decline_code", "finished_at", "looked_up_at", "visited_at", "param", "message"),
+    *("fingerprint", "network"),
 }
 _payment_columns: list[ColumnElement[Any]] = [column for column in payments.c if column.name not in _UNREAD]
 _attempt_columns: list[ColumnElement[Any]] = [
@@ -189,11 +193,20 @@ _lock_attempt: Any = (
         _open_entries.label("open_entries"),
         _refused_credentials.label("refused_credentials"),
         _stored_customer.label("stored_customer"),
+        instruments.c.fingerprint.label("instrument_fingerprint"),
+        instruments.c.network.label("instrument_network"),
         _read_version.label("read_version"),
         _version,
     )
     .join(attempts, attempts.c.payment_id == payments.c.id)
     .outerjoin(breakers, (breakers.c.provider == attempts.c.provider) & (breakers.c.verb == attempts.c.verb))
+    .outerjoin(
+        instruments,
+        (instruments.c.application == payments.c.application)
+        & (instruments.c.user_id == payments.c.user_id)
+        & (instruments.c.provider == attempts.c.provider)
+        & (instruments.c.token == payments.c.method_token),
+    )
     .where(attempts.c.id == bindparam("attempt_id"))
     .with_for_update(of=(payments, attempts))
 )
@@ -342,6 +355,8 @@ def _carry_out(
             at = provider or (row.attempt_provider if reference else row.provider)
             columns = {"reason": reason, "provider_reference": reference, "provider": at, "cause": cause}
             return add_attempt(change, row, verb, row.amount, **columns)
+        case NoteDecline(decline=decline, instrument=instrument):
+            note_decline(change, row, attempt_id, decline, instrument)
         case GiveUpHold(attempt_id=held_by):
             give_up_hold(change, held_by)
         case CloseOtherAttempts() if row.has_other_due_attempt:
@@ -513,4 +528,7 @@ def _event_data(trigger: Trigger) -> dict[str, Any] | None:
             return {"reason": reason}
         case Approved(reference=reference):
             return {"reference": reference}
+        case TryRefused(refusal=refusal):
+            until = {"until": refusal.until.isoformat()} if refusal.until else {}
+            return {"rule": refusal.code, "source": refusal.source, **until}
     return None

@@ -29,6 +29,7 @@ from models.breakers import allows, count_failure, count_success
 from models.cash_balances import watch_balance
 from models.change import Change
 from models.failpoints import reach
+from models.instruments import blocked_tokens, known_instrument
 from models.provider_customers import User, forget_customer
 from models.saved_methods import find_method_status
 from models.session import transact
@@ -114,7 +115,7 @@ def _claim(change: Change, runtime: Runtime, attempt_id: str, screen: Screen | N
     decision = screen(change, row) if screen is not None else FraudDecision.APPROVE
     if decision is None:
         return None
-    applied = transition.apply(change, row, Started())
+    applied = transition.apply(change, row, Started(known_instrument(row)))
     is_barred = not allows(change, row)
     attempt = attempt_request(change, row, decision)
     user = User(row.application, row.user_id)
@@ -250,7 +251,16 @@ def attempt_request(
         key_number=locked.attempt_key_number,
         reason=locked.attempt_reason,
         payer=_payer(change.connection, locked),
+        blocked_tokens=_blocked_tokens(change.connection, locked, verb),
     )
+
+
+def _blocked_tokens(connection: Connection, locked: Row[Any], verb: Verb) -> frozenset[str]:
+    """Return what the provider must not choose as the customer's default; nothing where the payment names a method."""
+    is_left_to_provider = locked.method_token is None and locked.attempt_provider_reference is None
+    if not (is_left_to_provider and locked.is_off_session and verb.is_collecting):
+        return frozenset()
+    return blocked_tokens(connection, User(locked.application, locked.user_id), locked.attempt_provider)
 
 
 def _payer(connection: Connection, locked: Row[Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from sqlalchemy import Row, bindparam, case, func, or_, select
 
 from domain.booking import NOT_SENT
 from domain.claiming import Screening, has_waited_unsent, screening_of
-from domain.commands import ChargeWithdrawn
+from domain.commands import ChargeWithdrawn, TryRefused
 from domain.fraud import RULE_SET, FraudDecision, Signals, assess, stopping_command
 from domain.invoice import reason_to_stop_dunning
 from domain.money import Money
@@ -18,6 +18,7 @@ from domain.payment import State, Verb
 from models import transition
 from models.attempts import add_attempt, postpone
 from models.change import Change
+from models.instruments import known_instrument, refused_try
 from models.queries import invoice_position
 from models.session import insert_new
 from models.subscriptions import is_subscription_canceled
@@ -29,7 +30,18 @@ def screen(change: Change, locked: Row[Any]) -> FraudDecision | None:
     """Return what the fraud rules say of the locked attempt's payment, or None if it must not be sent now.
 
     A payment is assessed once. A dunning retry is not assessed again, but its debt must still be owed, and so must that
-    of any charge that had to wait."""
+    of any charge that had to wait. Then the instrument must be one that may be tried now."""
+    decision = _screen(change, locked)
+    if decision is None or known_instrument(locked) is None:
+        return decision
+    refusal = refused_try(change, locked)
+    if refusal is None:
+        return decision
+    transition.apply(change, locked, TryRefused(refusal))
+    return None
+
+
+def _screen(change: Change, locked: Row[Any]) -> FraudDecision | None:
     if _has_waited(locked) and not _is_still_owed(change, locked):
         return None
     was_begun = bool(locked.attempt_claims or locked.attempt_retries or locked.attempt_provider_reference)

@@ -46,9 +46,9 @@ class Provider:
         kind = "refunds" if reference.startswith("re_") else "intents"
         self.control(f"{kind}/{reference}/settle", {"result": result})
 
-    def scripted_card(self, *script: str) -> str:
+    def scripted_card(self, *script: str | dict[str, str], brand: str = "visa") -> str:
         """Issue a card whose charges end as scripted; return its token."""
-        return str(self.control("cards", {"script": list(script)})["id"])
+        return str(self.control("cards", {"script": list(script), "brand": brand})["id"])
 
     def bank_account(self) -> str:
         """Store a bank account; return its token."""

@@ -11,6 +11,7 @@ from models.due_rows import publish_due_cases
 from models.dunning_requests import request_on_case
 from models.dunning_view import list_cases, show_case
 from models.request_bodies import ApiRequest, ExtendGrace, PauseCase, ResumeCase, RetryCaseNow, StopCase
+from models.unknown_codes import list_unknown_codes
 from webhooks.auth import allow, caller
 from webhooks.context import runtime
 from webhooks.requests import idempotency_key, json_body, page_cursor, page_limit, required_idempotency_key
@@ -37,6 +38,13 @@ def index() -> Response:
     page = found[:limit]
     next_cursor = page[-1]["id"] if len(found) > limit else None
     return json_response(200, {"cases": page, "next_cursor": next_cursor})
+
+
+@blueprint.get("/admin/dunning/unknown-codes")
+@allow(Role.OPERATOR)
+def unknown_codes() -> Response:
+    """List the codes of declines that no table of ours has, the most frequent first."""
+    return json_response(200, {"codes": runtime().read(list_unknown_codes)})
 
 
 @blueprint.get("/admin/dunning/<case_id>")

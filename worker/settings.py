@@ -17,6 +17,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from domain.decision import Policy
+from domain.declines.caps import VISA_CAP, VISA_CAP_SINCE_MAY_2025
 from domain.dunning.mail import MailPolicy
 from domain.dunning.policy import LONGEST_GRACE_DAYS, MOST_RETRIES, DunningPolicy, GraceAnchor, problems_of
 from domain.payment_methods import PaymentMethod
@@ -123,6 +124,13 @@ class ProcessSettings(BaseModel):
     )
     mail_most_per_hour: int = Field(
         default=500, ge=1, description="How many first mails an application's customers get within an hour"
+    )
+    dunning_visa_cap: int = Field(
+        default=VISA_CAP,
+        ge=1,
+        le=VISA_CAP_SINCE_MAY_2025,
+        description="How often one card may be tried for one amount in 30 days, by Visa's limit of retries; 20 where "
+        "the acquirer goes by the limit of May 2025",
     )
     action_expires_hours: int = Field(
         default=24, ge=1, le=720, description="Hours after which a customer's unfinished action expires"
@@ -248,6 +256,7 @@ class ProcessSettings(BaseModel):
                 time_zone=self.dunning_time_zone,
             ),
             action_expires_after=timedelta(hours=self.action_expires_hours),
+            visa_cap=self.dunning_visa_cap,
         )
 
 

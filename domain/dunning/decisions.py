@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from domain.decision import (
     AttemptChanges,
@@ -13,8 +14,10 @@ from domain.decision import (
     PaymentChanges,
     SaveCase,
 )
-from domain.decline import DeclineClass
+from domain.decline import Decline, DeclineClass, DeclineReason, earliest_retry_after
+from domain.declines.caps import Refusal
 from domain.dunning.case import (
+    MOST_UNSENT,
     OPEN_CASES,
     CaseEvent,
     CaseState,
@@ -25,11 +28,13 @@ from domain.dunning.case import (
 )
 from domain.dunning.policy import DunningPolicy, EndAction
 from domain.dunning.schedule import DeclineKind, Planned, RetryFacts, next_try
-from domain.payment import GIVEN_UP, DunningCase, Event, State
+from domain.payment import GIVEN_UP, AttemptStatus, DunningCase, Event, State
 
 # A payment without a subscription is owed all the same after these; any other end is somebody's decision, or a request
 # that the provider refuses.
 _LEAVING_DEBT = (Event.CHARGE_DECLINED, Event.PAYMENT_EXPIRED, Event.PAYMENT_REVERSED)
+# A case waits so long for a network's limit, also after the last planned retry: the limits of a day are over by then.
+_LONGEST_WAIT_FOR_LIMIT = timedelta(days=3)
 _MARKS: dict[EndAction, SubscriptionStatus] = {
     EndAction.CANCEL: SubscriptionStatus.CANCELED,
     EndAction.PAUSE: SubscriptionStatus.PAUSED,
@@ -38,15 +43,48 @@ _MARKS: dict[EndAction, SubscriptionStatus] = {
 
 
 def end_unpaid(
-    context: DecisionContext, finished: AttemptChanges, decline_class: DeclineClass, code: str, event: Event
+    context: DecisionContext,
+    finished: AttemptChanges,
+    decline_class: DeclineClass,
+    code: str,
+    event: Event,
+    decline: Decline | None = None,
 ) -> Decision:
-    """End the attempt without money: a debt that is left goes to dunning, any other payment ends with `event`."""
+    """End the attempt without money: a debt that is left goes to dunning, any other payment ends with `event`.
+    `decline`: where an issuer or a bank has decided."""
     changes: PaymentChanges = {"failure_code": code, "next_action": None}
     if not _is_dunned(context, decline_class, event):
         return Decision(event, changes, finished)
-    event, case = _dun(context, decline_class, is_lapsed=event is Event.PAYMENT_EXPIRED)
+    event, case = _dun(context, decline_class, decline, is_lapsed=event is Event.PAYMENT_EXPIRED)
     status = SubscriptionStatus.PAST_DUE if case.due_at else SubscriptionStatus.CANCELED
     return Decision(event, changes, finished, (SaveCase(case), *_mark(context, status)))
+
+
+def refuse_try(context: DecisionContext, refusal: Refusal) -> Decision:
+    """Decide on a charge whose instrument must not be tried now. It uses up no retry: its case waits until the limit
+    allows one, unless that is long after the plan's last retry; then, and else, it ends like a hard decline."""
+    finished = context.finish(AttemptStatus.FAILED, code=refusal.code)
+    waiting = _waiting_for_limit(context, refusal)
+    if waiting is not None:
+        effects = (SaveCase(waiting), *mark_past_due(context))
+        return Decision(Event.RETRY_SCHEDULED, {"next_action": None}, finished, effects)
+    return end_unpaid(context, finished, refusal.decline_class, refusal.code, Event.CHARGE_FAILED)
+
+
+def _waiting_for_limit(context: DecisionContext, refusal: Refusal) -> DunningCase | None:
+    """Return the case that waits until a limit allows a try; None where it does not wait, or waits for no retry."""
+    given = context.payment.case
+    is_retrying = given is not None and given.state is CaseState.RETRYING
+    may_wait = is_retrying or _is_dunned(context, refusal.decline_class, Event.CHARGE_DECLINED)
+    if refusal.until is None or not context.payment.is_off_session or not may_wait:
+        return None
+    case = given if given is not None and is_retrying else _new_case(context)
+    plan = _policy(context, case)
+    last = plan.retry_at(case.first_failed_at, plan.attempts) or context.now
+    due_at = max(refusal.until, context.now + plan.least_gap)
+    if due_at > max(last, context.now + _LONGEST_WAIT_FOR_LIMIT):
+        return None
+    return replace(_moved(case, CaseEvent.RETRY_PLANNED), due_at=due_at)
 
 
 def _is_dunned(context: DecisionContext, decline_class: DeclineClass, event: Event) -> bool:
@@ -64,13 +102,13 @@ def _is_dunned(context: DecisionContext, decline_class: DeclineClass, event: Eve
 
 
 def _dun(
-    context: DecisionContext, decline_class: DeclineClass, *, is_lapsed: bool = False
+    context: DecisionContext, decline_class: DeclineClass, decline: Decline | None = None, *, is_lapsed: bool = False
 ) -> tuple[Event, DunningCase]:
     """Plan the next retry of a soft decline. After the last retry, or a harder decline, grace begins. `is_lapsed`: the
     customer was asked and has not acted.
 
     What no issuer was asked about uses up no retry, and begins no run of retries. Neither does a try that somebody else
-    has caused."""
+    has caused, nor a technical decline, until several in a row show that waiting hours does not help."""
     given, attempt = context.payment.case, context.given_attempt
     is_open = given is not None and given.state in OPEN_CASES
     case = given if given is not None and is_open else _new_case(context)
@@ -80,6 +118,8 @@ def _dun(
         kept = _keep_plan(context, case, DeclineClass.TECHNICAL if is_lapsed else decline_class)
         if kept is not None:
             return kept
+    if decline is not None and decline.reason is DeclineReason.TECHNICAL and case.unsent >= MOST_UNSENT:
+        decline_class = DeclineClass.SOFT
     if decline_class is DeclineClass.TECHNICAL:
         case = replace(case, unsent=case.unsent + 1)
     else:
@@ -87,7 +127,7 @@ def _dun(
     if decline_class is DeclineClass.CONSENT_WITHDRAWN:
         return Event.CONSENT_WITHDRAWN, _moved(case, CaseEvent.CONSENT_WITHDRAWN)
     # Nobody charges an instrument by itself whose owner was asked to be present.
-    planned = _next_try(context, case, decline_class) if context.payment.is_off_session else None
+    planned = _next_try(context, case, decline_class, decline) if context.payment.is_off_session else None
     if planned is not None:
         retrying = replace(_moved(case, CaseEvent.RETRY_PLANNED), retry=planned.retry, due_at=planned.at)
         return Event.RETRY_SCHEDULED, retrying
@@ -125,7 +165,9 @@ def _keep_plan(
     return None
 
 
-def _next_try(context: DecisionContext, case: DunningCase, decline_class: DeclineClass) -> Planned | None:
+def _next_try(
+    context: DecisionContext, case: DunningCase, decline_class: DeclineClass, decline: Decline | None
+) -> Planned | None:
     is_technical = decline_class is DeclineClass.TECHNICAL
     if not (is_technical or may_retry(decline_class)):
         return None
@@ -134,13 +176,22 @@ def _next_try(context: DecisionContext, case: DunningCase, decline_class: Declin
         first_failed_at=case.first_failed_at,
         last_tried_at=context.now,
         now=context.now,
-        kind=DeclineKind.TECHNICAL if is_technical else DeclineKind.SOFT,
+        kind=DeclineKind.TECHNICAL if is_technical else _kind_of(decline),
         retry=case.retry,
         unsent=case.unsent,
+        wait=(earliest_retry_after(decline) if decline else None) or timedelta(),
+        most_retries=decline.reason.most_retries if decline and decline.reason else None,
         zone=context.policy.zone,
         calendar=context.policy.calendar,
     )
     return next_try(_policy(context, case), facts)
+
+
+def _kind_of(decline: Decline | None) -> DeclineKind:
+    reason = decline.reason if decline is not None else None
+    if reason is DeclineReason.UNKNOWN:
+        return DeclineKind.UNKNOWN
+    return DeclineKind.MONEY if reason is not None and reason.is_about_money else DeclineKind.SOFT
 
 
 def close_case_recovered(context: DecisionContext) -> tuple[Effect, ...]:

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, ConfigDict, StringConstraints
 from pydantic.alias_generators import to_camel
 
 from domain.comparison import ShownRefund
-from domain.decline import Decline, DeclineClass
+from domain.decline import decline_by
 from domain.errors import InvalidAmount
 from domain.money import Money
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, NotSent, Outcome
@@ -191,7 +191,7 @@ def outcome_of_payment(payment: Payment, token: str, currency: str) -> Outcome:
     if payment.token != token or (payment.status == "DECLINED") != payment.is_declined:
         return InDoubt("contradicting_answer", token)
     if payment.is_declined:
-        return Declined(token, Decline(str(state), DeclineClass.HARD))
+        return Declined(token, decline_by("afterpay", str(state)))
     if state in _RELEASED:
         return Approved(token, voided=True, at=payment.happened_at(*_RELEASED))
     if state == "AUTH_APPROVED":

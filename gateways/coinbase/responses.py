@@ -10,7 +10,7 @@ from pydantic import ConfigDict
 from pydantic.alias_generators import to_camel
 
 from domain.comparison import ShownRefund
-from domain.decline import Decline, DeclineClass
+from domain.decline import decline_by
 from domain.outcome import ActionRequired, Approved, Declined, InDoubt, Outcome, Pending
 from gateways.base import AttemptRequest
 from gateways.coinbase.amounts import minor_units
@@ -97,7 +97,7 @@ def outcome_of_checkout(checkout: Checkout, attempt: AttemptRequest) -> Outcome:
         case "COMPLETED" | "PARTIALLY_REFUNDED" | "REFUNDED":
             return _outcome_of_paid(checkout, attempt)
         case "FAILED":
-            return Declined(checkout.id, Decline("payment_failed", DeclineClass.HARD))
+            return Declined(checkout.id, decline_by("coinbase", "payment_failed"))
         case "EXPIRED" | "DEACTIVATED":
             return Approved(checkout.id, voided=True)
     return checkout.in_doubt("status", checkout.id)
@@ -122,7 +122,7 @@ def outcome_in_currency(refund: Refund, currency: str) -> Outcome:
                 return InDoubt("amount_differs", refund.id)
             return Approved(refund.id, refunded=amount, at=instant_of(refund.completed_at))
         case "FAILED":
-            return Declined(refund.id, Decline("refund_failed", DeclineClass.HARD))
+            return Declined(refund.id, decline_by("coinbase", "refund_failed"))
     return refund.in_doubt("status", refund.id)
 
 

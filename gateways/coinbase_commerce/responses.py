@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from domain.decline import Decline, DeclineClass
+from domain.decline import decline_by
 from domain.money import decimals
 from domain.outcome import ActionRequired, AmountMismatch, Approved, Declined, InDoubt, NotSent, Outcome, Pending
 from domain.payment import Verb
@@ -135,7 +135,7 @@ def outcome_of_charge(charge: Charge, attempt: AttemptRequest) -> Outcome:
         case "EXPIRED" | "CANCELED":
             return Approved(charge.id, voided=True)
         case "FAILED":
-            return Declined(charge.id, Decline("payment_failed", DeclineClass.HARD))
+            return Declined(charge.id, decline_by("coinbase_commerce", "payment_failed"))
     return charge.last.in_doubt("status", charge.id)
 
 

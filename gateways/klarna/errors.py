@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
-from domain.decline import Decline, DeclineClass
+from domain.decline import decline_by
 from domain.outcome import Declined, Outcome
 from gateways.failures import CallFailed, FailureKind
 from gateways.json_api import ProviderResponse
@@ -60,11 +60,6 @@ ERRORS: dict[str, ErrorKind] = {
     "UNEXPECTED_ERROR": ErrorKind.UNKNOWN,
     "TEMPORARILY_UNAVAILABLE": ErrorKind.UNKNOWN,
 }
-# Klarna asks to try these again, or to let the customer choose once more; all other declines are hard.
-_SOFTER_DECLINES = {
-    "payment_method_failed": DeclineClass.SOFT,
-    "unavailable_payment_method": DeclineClass.NEEDS_CUSTOMER,
-}
 # These statuses decide before the code: BAD_VALUE with 409 means data that differ from those of the session.
 _STATUSES = {
     401: ErrorKind.NOT_EXECUTED,
@@ -93,8 +88,7 @@ class ErrorResponse(CallFailed):
     def outcome(self, reference: str | None = None) -> Outcome:
         """Return the outcome of a call that may have moved money."""
         if self.error_kind is ErrorKind.DECLINED:
-            decline_class = _SOFTER_DECLINES.get(self.reason, DeclineClass.HARD)
-            return Declined(reference, Decline(self.reason, decline_class))
+            return Declined(reference, decline_by("klarna", self.reason))
         return super().outcome(reference)
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, StringConstraints
 
 from domain.comparison import ShownRefund
-from domain.decline import Decline, DeclineClass
+from domain.decline import decline_by
 from domain.outcome import Approved, CustomerApproved, Declined, InDoubt, NotSent, Outcome, Pending
 from domain.payment import Verb
 from gateways.base import AttemptRequest
@@ -147,7 +147,7 @@ def outcome_of_page(attempt: AttemptRequest, page: HostedPage, session: PageSess
     if session.status in _FAILED_PAGE:
         if attempt.verb is Verb.VOID:
             return Approved(page.reference, voided=True)
-        return Declined(page.reference, Decline(f"page_{session.status.lower()}", DeclineClass.HARD))
+        return Declined(page.reference, decline_by("klarna", f"page_{session.status.lower()}"))
     if session.status in _OPEN_PAGE:
         if attempt.verb.is_collecting:
             return replace(page, expires_at=session.expires_at).action
@@ -186,7 +186,7 @@ def _rejected(attempt: AttemptRequest, order: Order) -> Outcome:
     is_ended = order.status in _ENDED_ORDER
     if attempt.verb is Verb.VOID or (attempt.verb is Verb.CAPTURE and is_ended):
         return Approved(order.order_id, voided=True)
-    return Declined(order.order_id, Decline("fraud_rejected", DeclineClass.HARD))
+    return Declined(order.order_id, decline_by("klarna", "fraud_rejected"))
 
 
 def _held(attempt: AttemptRequest, order: Order) -> Outcome:

@@ -1,42 +1,23 @@
-"""What PayPal's refusals and processor codes mean for an attempt: closed tables, and the look-ups in them.
+"""What PayPal's refusals mean for an attempt: a closed table, and the look-ups in it. Which of them are declines, and
+of which class, stands in `domain.declines.paypal`, with the processors' codes.
 
-Sources: PayPal's OpenAPI of Orders 2.13 and Payments 2.5, which lists the issues of each operation, and the server SDK
-2.4.0 for the processor codes, read 2026-11-23. PayPal does not say which issues are hard and which are soft: that
-split is our own."""
+Source: PayPal's OpenAPI of Orders 2.13 and Payments 2.5, which lists the issues of each operation, read 2026-11-23."""
 
 from __future__ import annotations
 
-from domain.decline import Decline, DeclineClass, classify
+from domain.decline import Decline, DeclineClass, decline_by
+from domain.declines import paypal
 from domain.outcome import AuthenticationRequired, Declined, Outcome
 from gateways.failures import CallFailed, FailureKind, reason_word
 from gateways.json_api import ProviderResponse
 
-_SEVERITY = list(DeclineClass)
-# The buyer can go back to PayPal and choose other funding. Without a buyer the issue is a decline of this class.
-SEND_BACK = {
-    "INSTRUMENT_DECLINED": DeclineClass.SOFT,
-    "ORDER_NOT_APPROVED": DeclineClass.NEEDS_CUSTOMER,
-    "PAYER_ACTION_REQUIRED": DeclineClass.NEEDS_CUSTOMER,
-    "REDIRECT_PAYER_FOR_ALTERNATE_FUNDING": DeclineClass.SOFT,
-}
-DECLINES = {
-    # Limits of the buyer and of our account: the payment may pass on another day, or with a smaller amount.
-    "TRANSACTION_LIMIT_EXCEEDED": DeclineClass.SOFT,
-    "TRANSACTION_RECEIVING_LIMIT_EXCEEDED": DeclineClass.SOFT,
-    "CARD_EXPIRED": DeclineClass.NEEDS_CUSTOMER,
-    "ORDER_EXPIRED": DeclineClass.NEEDS_CUSTOMER,
-    "REFERENCED_CARD_EXPIRED": DeclineClass.NEEDS_CUSTOMER,
-    "AGREEMENT_ALREADY_CANCELLED": DeclineClass.CONSENT_WITHDRAWN,
-    **dict.fromkeys(
-        """
-    ALIAS_DECLINED_BY_PROCESSOR BILLING_AGREEMENT_NOT_FOUND COMPLIANCE_VIOLATION DECLINED_DUE_TO_RELATED_TXN
-    MAX_NUMBER_OF_PAYMENT_ATTEMPTS_EXCEEDED PAYEE_BLOCKED_TRANSACTION PAYER_ACCOUNT_LOCKED_OR_CLOSED
-    PAYER_ACCOUNT_RESTRICTED PAYER_CANNOT_PAY PAYMENT_SOURCE_CANNOT_BE_USED PAYMENT_SOURCE_DECLINED_BY_PROCESSOR
-    PAYMENT_SOURCE_INFO_CANNOT_BE_VERIFIED TOKEN_EXPIRED TOKEN_ID_NOT_FOUND TRANSACTION_BLOCKED_BY_PAYEE
-    TRANSACTION_REFUSED
-    """.split(),
-        DeclineClass.HARD,
-    ),
+_PAYPAL = "paypal"
+# The buyer can go back to PayPal and choose other funding. Without a buyer the issue is a decline.
+SEND_BACK = frozenset(paypal.SEND_BACK)
+_DECLINES = {
+    issue: row.reason.decline_class
+    for issue, row in {**paypal.SEND_BACK, **paypal.DECLINES}.items()
+    if row.reason is not None
 }
 # Executed already, under way, or in a state that we did not expect: PayPal's books decide.
 _LOOK_UP = frozenset(
@@ -96,39 +77,11 @@ _REFUSED = frozenset(
     """.split()
 )
 ISSUES: dict[str, DeclineClass | FailureKind] = {
-    **SEND_BACK,
-    **DECLINES,
+    **_DECLINES,
     **dict.fromkeys(_LOOK_UP, FailureKind.UNKNOWN),
     **dict.fromkeys(_LATER, FailureKind.NOT_EXECUTED),
     **dict.fromkeys(_REFUSED, FailureKind.AT_FAULT),
 }
-
-_CODES = {
-    DeclineClass.SOFT: """
-        0000 0100 0500 0800 0960 1000 5100 5120 5200 5900 5920 7600 8000 8100 8110 8220 9100 9600 0R00 PPAX PPER PPIF
-        PPNT PPSC PPSD PPDI PPVE PPS6
-    """,
-    DeclineClass.NEEDS_CUSTOMER: """
-        00N7 1380 1382 5110 5130 5170 5190 5400 5500 5650 5930 7700 7710 7900 0890 PCVV PCNR PPAD PPAV PPC2 PPD3 PPEF
-        PPEX PPAR PPDV
-    """,
-    DeclineClass.HARD: """
-        0390 0580 0880 10BR 1300 1310 1312 1317 1320 1330 1335 1340 1350 1352 1360 1370 1384 1390 1393 5135 5140 5150
-        5160 5180 5210 5700 5710 5800 5910 5950 6300 7800 8010 8020 8030 9500 9510 9520 9530 9540 PP06 PPRN PPAB PPAE
-        PPAG PPAI PPAU PPBG PPCE PPCO PPCR PPCT PPCU PPDC PPDT PPEL PPFE PPFI PPFR PPFV PPGR PPH1 PPII PPIM PPIT PPLR
-        PPLS PPMB PPMC PPMD PPNC PPNL PPNM PPPH PPPI PPPM PPQC PPRE PPRF PPRR PPS0 PPS1 PPS2 PPS3 PPS4 PPS5 PPSE PPTE
-        PPTF PPTI PPTR PPTT PPTV PPUA PPUC PPUE PPUI PPUP PPUR PPVC PPVT
-    """,
-}
-RESPONSE_CODES = {code: decline_class for decline_class, codes in _CODES.items() for code in codes.split()}
-# Visa uses the same numbers with another meaning: the cardholder stopped this payment, or the whole agreement.
-_VISA_ADVICE = {
-    "02": DeclineClass.HARD,
-    "03": DeclineClass.CONSENT_WITHDRAWN,
-    "21": DeclineClass.CONSENT_WITHDRAWN,
-}
-# Reasons of a capture or authorization that PayPal itself refused: no processor has seen it.
-_REASONS = {"DECLINED_BY_RISK_FRAUD_FILTERS": DeclineClass.HARD}
 
 
 def issue_of(response: ProviderResponse) -> str:
@@ -152,7 +105,7 @@ def outcome_of_refusal(response: ProviderResponse, reference: str | None) -> Out
     issue = issue_of(response)
     meaning = _meaning(response.status, issue)
     if isinstance(meaning, DeclineClass):
-        return _declined(issue, meaning, reference)
+        return _declined(issue, reference)
     return CallFailed(issue, meaning).outcome(reference)
 
 
@@ -164,18 +117,21 @@ def _meaning(status: int, issue: str) -> DeclineClass | FailureKind:
     return ISSUES.get(issue, FailureKind.AT_FAULT if status in (400, 403, 415) else FailureKind.UNKNOWN)
 
 
-def _declined(issue: str, decline_class: DeclineClass, reference: str | None) -> Outcome:
-    decline = Decline(issue, decline_class)
+def _declined(issue: str, reference: str | None) -> Outcome:
+    decline = decline_by(_PAYPAL, issue)
     return (AuthenticationRequired if issue == "PAYER_ACTION_REQUIRED" else Declined)(reference, decline)
 
 
-def class_of_decline(
-    response_code: str | None, advice_code: str | None, reason: str | None, *, is_visa: bool
-) -> DeclineClass:
-    """Return the strictest class that any code of a refused capture or authorization asks for; soft without one."""
-    classes = (
-        RESPONSE_CODES.get(response_code or ""),
-        _REASONS.get(reason or ""),
-        _VISA_ADVICE.get(advice_code or "") if is_visa else classify("", network_advice_code=advice_code),
+def decline_with_codes(
+    status: str, response_code: str | None, advice_code: str | None, reason: str | None, network: str | None
+) -> Decline:
+    """Return the decline of a refused capture or authorization; soft without any code. `network`: the card's."""
+    also = paypal.REASONS.get(reason or "")
+    return decline_by(
+        _PAYPAL,
+        status,
+        decline_code=response_code or reason,
+        network_advice_code=advice_code,
+        network=network.lower() if network else None,
+        also=also.reason if also else None,
     )
-    return max((each for each in classes if each), key=_SEVERITY.index, default=DeclineClass.SOFT)

@@ -28,7 +28,7 @@ from domain.outcome import (
 from domain.payment import Verb
 from gateways.base import AttemptRequest
 from gateways.failures import MalformedResponse, reason_word
-from gateways.paypal.errors import class_of_decline
+from gateways.paypal.errors import decline_with_codes
 from gateways.provider_model import End, ProviderModel, Text, Word, newest
 
 # Statuses of captures; those of a refusal are also statuses of authorizations.
@@ -283,8 +283,7 @@ def decline_of(refused: Refusable) -> Decline:
     network = refused.network_transaction_reference.network if refused.network_transaction_reference else None
     code, advice = response.response_code, response.payment_advice_code
     advice = advice if advice and len(advice) <= _LONGEST_ADVICE else None
-    decline_class = class_of_decline(code, advice, reason, is_visa=network == "VISA")
-    return Decline(str(refused.status), decline_class, decline_code=code or reason, network_advice_code=advice)
+    return decline_with_codes(str(refused.status), code, advice, reason, network)
 
 
 # --- outcomes ---------------------------------------------------------------------------------------

@@ -269,6 +269,8 @@ class StripeGateway(StripeSavedMethods, StripeCashBalances):
                 default = self.default_method(attempt.customer_token, type)
                 if default is None:
                     return NotSent("default_method_missing", is_retryable=False, param="payment_method_token")
+                if default in attempt.blocked_tokens:
+                    return NotSent("instrument_blocked", is_retryable=False, param="payment_method_token")
                 attempt = replace(attempt, method_token=default)
             return Created.parse(self._create(create_params(attempt), attempt))
         except CustomerLost as lost:

@@ -7,10 +7,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from domain.comparison import ShownRefund
-from domain.decline import Decline, DeclineClass, classify
+from domain.decline import DeclineClass, classify, decline_by
+from domain.instrument import Instrument
 from domain.outcome import (
     ActionRequired,
     Approved,
@@ -24,6 +25,7 @@ from domain.outcome import (
 from gateways.base import AttemptRequest
 from gateways.failures import MalformedResponse, reason_word
 from gateways.provider_model import ProviderModel, Text, UnixTime, Word, from_unix
+from gateways.stripe.instruments import Mark, MethodShown
 from gateways.stripe.money import from_stripe
 from gateways.stripe.next_actions import NextAction, next_action
 
@@ -33,6 +35,9 @@ _AUTHORIZATION_WINDOW = timedelta(days=7)
 # Methods whose charge is made when it takes the money, and those capture methods. A bank decides about a debit days
 # after its charge was made ("delayed notification", docs.stripe.com/payments/ach-direct-debit, read 2026-11-28).
 _TAKEN_AT_ONCE = frozenset({"afterpay_clearpay", "card", "customer_balance", "klarna"})
+# Classes that a code of no table has, too.
+_MILD = (DeclineClass.TECHNICAL, DeclineClass.SOFT)
+PROVIDER = "stripe"
 _CAPTURED_AT_ONCE = frozenset({"automatic", "automatic_async"})
 
 Amount = Annotated[int, Field(ge=0)]
@@ -53,8 +58,14 @@ class ConfirmableIntent(ProviderModel):
     client_secret: Text = Field(repr=False)
 
 
+def _object(value: object) -> object:
+    return value if isinstance(value, dict) else None
+
+
 class PaymentError(ProviderModel):
-    """The error object, also as an intent's `last_payment_error`. Many refusals omit their code."""
+    """The error object, also as an intent's `last_payment_error`. Many refusals omit their code.
+
+    `payment_method`: the one that was tried, shown with a decline."""
 
     type: Word = None
     code: str | None = None
@@ -64,25 +75,23 @@ class PaymentError(ProviderModel):
     advice_code: str | None = None
     network_advice_code: str | None = None
     network_decline_code: str | None = None
-
-
-class _Card(ProviderModel):
-    capture_before: UnixTime | None = None
-
-
-class _MethodDetails(ProviderModel):
-    type: str | None = None
-    card: _Card | None = None
+    payment_method: Annotated[MethodShown | None, BeforeValidator(_object)] = None
 
 
 class _Charge(ProviderModel):
     created: UnixTime
-    payment_method_details: _MethodDetails | None = None
+    payment_method: Mark = None
+    payment_method_details: MethodShown | None = None
 
     @property
     def method(self) -> str | None:
         """The type of its payment method."""
         return self.payment_method_details.type if self.payment_method_details else None
+
+    @property
+    def instrument(self) -> Instrument | None:
+        """The card or account that was tried."""
+        return self.payment_method_details.instrument(self.payment_method) if self.payment_method_details else None
 
 
 class PaymentIntent(ProviderModel):
@@ -170,11 +179,11 @@ def outcome_of_intent(intent: PaymentIntent) -> Outcome:
         case "canceled":
             return Approved(reference, voided=True, at=from_unix(intent.canceled_at))
         case "processing":
-            return Pending(reference)
+            return Pending(reference, instrument=_instrument_of(intent))
         case "requires_action":
             return ActionRequired(reference, next_action(intent.next_action))
         case "requires_payment_method" if intent.last_payment_error is not None:
-            return _outcome_of_failed_confirm(reference, intent.last_payment_error)
+            return _outcome_of_failed_confirm(reference, intent.last_payment_error, _instrument_of(intent))
         case "requires_payment_method" | "requires_confirmation":
             return NotSent("not_confirmed", reference=reference)
     return intent.in_doubt("status", reference)
@@ -190,7 +199,7 @@ def outcome_of_refund(refund: Refund) -> Outcome:
             return Pending(refund.id, refunding=from_stripe(refund.amount, refund.currency))
         case "failed" | "canceled":
             code = refund.failure_reason or f"refund_{refund.status}"
-            return Declined(refund.id, Decline(code, classify(code)))
+            return Declined(refund.id, decline_by(PROVIDER, code))
     return refund.in_doubt("status", refund.id)
 
 
@@ -213,16 +222,21 @@ def has_more_refunds(intent: Any) -> bool:
     return refunds is None or refunds.has_more
 
 
-def _outcome_of_failed_confirm(reference: str, error: PaymentError) -> Outcome:
+def _instrument_of(intent: PaymentIntent) -> Instrument | None:
+    charge = intent.latest_charge
+    return charge.instrument if isinstance(charge, _Charge) else None
+
+
+def _outcome_of_failed_confirm(reference: str, error: PaymentError, shown: Instrument | None) -> Outcome:
     """Return why an intent waits for another payment method: nothing was charged, but not always was it declined."""
     code = error.code
     match error.type:
         case "card_error":
-            return outcome_of_decline(reference, error)
-        case "invalid_request_error" if code is not None and classify(code) is not DeclineClass.SOFT:
+            return outcome_of_decline(reference, error, shown)
+        case "invalid_request_error" if code is not None and classify(code) not in _MILD:
             # A failed 3-D Secure challenge has this type (sample in stripe-android, read 2026-11-28). Only a code of
             # the decline table is one: the class for all others would be invented.
-            return outcome_of_decline(reference, error)
+            return outcome_of_decline(reference, error, shown)
         case "invalid_request_error":
             return NotSent(reason_word(code, error.type), is_retryable=False, reference=reference)
         case "api_error" | "idempotency_error":
@@ -230,20 +244,20 @@ def _outcome_of_failed_confirm(reference: str, error: PaymentError) -> Outcome:
     return error.in_doubt("type", reference)
 
 
-def outcome_of_decline(reference: str | None, error: PaymentError) -> Outcome:
-    """Return what a decline says, with its codes unchanged."""
-    code = error.code or "card_declined"
-    decline = Decline(
-        code,
-        classify(code, error.decline_code, error.advice_code, error.network_advice_code),
+def outcome_of_decline(reference: str | None, error: PaymentError, shown: Instrument | None = None) -> Outcome:
+    """Return what a decline says, with its codes unchanged. `shown`: the instrument that the charge shows."""
+    instrument = shown or (error.payment_method.instrument() if error.payment_method else None)
+    decline = decline_by(
+        PROVIDER,
+        error.code or "card_declined",
         decline_code=error.decline_code,
         advice_code=error.advice_code,
         network_advice_code=error.network_advice_code,
         network_decline_code=error.network_decline_code,
+        network=instrument.network if instrument else None,
     )
-    if code == "authentication_required":
-        return AuthenticationRequired(reference, decline)
-    return Declined(reference, decline)
+    kind = AuthenticationRequired if decline.code == "authentication_required" else Declined
+    return kind(reference, decline, instrument)
 
 
 def _made_at(intent: PaymentIntent) -> datetime | None:

@@ -13,6 +13,7 @@ from models.tables.disputes import disputes
 from models.tables.dunning_cases import dunning_cases
 from models.tables.events import events
 from models.tables.idempotency_keys import idempotency_keys
+from models.tables.instruments import instruments
 from models.tables.invoices import invoices
 from models.tables.method_setups import method_setups
 from models.tables.movements import movements
@@ -23,6 +24,7 @@ from models.tables.provider_tokens import provider_tokens
 from models.tables.saved_methods import saved_methods
 from models.tables.subscriptions import subscriptions
 from models.tables.token_owners import token_owners
+from models.tables.unknown_codes import unknown_codes
 from models.tables.webhook_events import webhook_events
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "dunning_cases",
     "events",
     "idempotency_keys",
+    "instruments",
     "invoices",
     "metadata",
     "method_setups",
@@ -49,5 +52,6 @@ __all__ = [
     "saved_methods",
     "subscriptions",
     "token_owners",
+    "unknown_codes",
     "webhook_events",
 ]

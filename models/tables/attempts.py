@@ -59,6 +59,9 @@ attempts = Table(
     Column("advice_code", String(100)),
     Column("network_advice_code", String(20)),
     Column("network_decline_code", String(20)),
+    # The instrument that was tried, and its network: of every try that counts for a network's limit.
+    Column("fingerprint", String(80)),
+    Column("network", String(80)),
     Column("created_at", Instant, nullable=False),
     Column("finished_at", Instant),
     UniqueConstraint("payment_id", "number"),
@@ -67,6 +70,14 @@ attempts = Table(
 _is_due = attempts.c.due_at.is_not(None)
 Index("ix_attempts_due", attempts.c.due_at, postgresql_where=_is_due, sqlite_where=_is_due)
 Index("ix_attempts_reference", attempts.c.provider_reference)
+_is_counted = attempts.c.fingerprint.is_not(None)
+Index(
+    "ix_attempts_fingerprint",
+    attempts.c.fingerprint,
+    attempts.c.finished_at,
+    postgresql_where=_is_counted,
+    sqlite_where=_is_counted,
+)
 _is_in_flight = attempts.c.status.in_(sorted(IN_FLIGHT)) & (attempts.c.verb != "refund")
 Index(
     "uq_attempts_one_in_flight",

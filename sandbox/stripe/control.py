@@ -31,15 +31,17 @@ def blueprint(account: Account) -> Blueprint:
 
     @routes.post("/cards")
     def script_card() -> Response:
-        """Create a card whose issuer decides each confirm by the next entry of `script`."""
-        entries = request_body("script").get("script")
+        """Create a card whose issuer decides each confirm by the next entry of `script`; of `brand`, by default a
+        Visa."""
+        body = request_body("script", "brand")
+        entries, brand = body.get("script"), choice(body, "brand", instruments.SCRIPTED_BRANDS, "visa")
         if not isinstance(entries, list) or not entries:
             refuse("script must be a list of at least one entry")
         wrong = [entry for entry in entries if not instruments.is_script_entry(entry)]
         if wrong:
             refuse(f"{wrong[0]!r} is not an entry of script; an entry is {instruments.SCRIPT_ENTRIES}")
         with account.sandbox.lock:
-            return jsonify(id=payment_methods.scripted(account, entries).body["id"])
+            return jsonify(id=payment_methods.scripted(account, entries, brand).body["id"])
 
     @routes.post("/intents/<id>/settle")
     def finish_intent(id: str) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import string
 
 from sandbox.ids import random_text
@@ -25,8 +26,18 @@ def new_secret() -> str:
 
 
 def new_fingerprint() -> str:
-    """Return a card or bank account fingerprint."""
+    """Return the fingerprint of a card that no other has the number of."""
     return _random_text(16)
+
+
+def fingerprint_of(*number: str) -> str:
+    """Return the fingerprint of a card's or account's number: the same for all payment methods with this number.
+
+    >>> fingerprint_of("visa", "4242") == fingerprint_of("visa", "4242") != fingerprint_of("visa", "0002")
+    True
+    """
+    digest = hashlib.sha256(":".join(number).encode()).digest()
+    return "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in digest[:16])
 
 
 def _random_text(length: int) -> str:

@@ -170,6 +170,7 @@ def iban_behaviour(iban: str) -> Behaviour:
     return Behaviour(bank_failure="insufficient_funds") if iban.endswith(SEPA_FAILING_SUFFIX) else SUCCESS
 
 
+SCRIPTED_BRANDS = ("visa", "mastercard", "amex", "discover")
 SCRIPT_OVERRIDES = ("advice_code", "network_advice_code", "network_decline_code")
 SCRIPT_ENTRIES = (
     f"success, a decline code, or an object with a decline_code and any of {', '.join(SCRIPT_OVERRIDES)}; "

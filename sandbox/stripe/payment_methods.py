@@ -14,7 +14,7 @@ from sandbox.stripe import objects
 from sandbox.stripe.account import Account, Method
 from sandbox.stripe.errors import CardError, InvalidParameter, InvalidRequest, Json, missing
 from sandbox.stripe.events import NO_REQUEST, Cause
-from sandbox.stripe.ids import new_fingerprint, new_id
+from sandbox.stripe.ids import fingerprint_of, new_fingerprint, new_id
 from sandbox.stripe.instruments import (
     PM_CARD,
     SUCCESS,
@@ -128,16 +128,18 @@ def from_token(account: Account, token: str) -> Method | None:
     """Create a method from a magic token such as `pm_card_visa`; return None for any other id."""
     if token in US_METHODS:
         number, behaviour = US_METHODS[token]
-        details = objects.us_bank_account(number, "110000000", new_fingerprint())
+        details = objects.us_bank_account(number, "110000000", fingerprint_of("110000000", number))
         return _store(account, "us_bank_account", details, behaviour)
     if not token.startswith(PM_CARD) or magic_card(token) is None:
         return None
     return _from_card(account, {"token": token}, {})
 
 
-def scripted(account: Account, entries: list[str | Mapping[str, Any]]) -> Method:
-    """Create a reusable card whose issuer decides each successive confirm by the next entry."""
-    method = _from_card(account, {"token": f"{PM_CARD}visa"}, {})
+def scripted(account: Account, entries: list[str | Mapping[str, Any]], brand: str = "visa") -> Method:
+    """Create a reusable card with a number of its own, whose issuer decides each successive confirm by the next
+    entry."""
+    method = _from_card(account, {"token": f"{PM_CARD}{brand}"}, {})
+    method.body["card"]["fingerprint"] = new_fingerprint()
     method.script = script(entries)
     method.is_reusable = True
     return method
@@ -253,7 +255,7 @@ def _from_card(account: Account, data: Mapping[str, Any], attributes: Json) -> M
         printed.brand,
         printed.last4,
         printed.funding,
-        new_fingerprint(),
+        fingerprint_of(printed.brand, printed.last4),
         checks=dict(behaviour.checks),
         is_3ds_supported=behaviour.authentication != "unsupported",
     )
@@ -269,7 +271,7 @@ def _from_iban(account: Account, data: Mapping[str, Any], attributes: Json) -> M
     for detail in ("name", "email"):
         _require(attributes["billing_details"], detail)
     return _store(
-        account, "sepa_debit", objects.sepa_debit(iban, new_fingerprint()), iban_behaviour(iban), **attributes
+        account, "sepa_debit", objects.sepa_debit(iban, fingerprint_of(iban)), iban_behaviour(iban), **attributes
     )
 
 
@@ -291,7 +293,7 @@ def _from_us_account(account: Account, data: Mapping[str, Any], attributes: Json
             code="parameter_missing",
             param="us_bank_account[account_number]",
         )
-    details = objects.us_bank_account(number, routing, new_fingerprint(), **fields)
+    details = objects.us_bank_account(number, routing, fingerprint_of(routing, number), **fields)
     behaviour = US_ACCOUNTS.get(number, Behaviour(is_verified=False))
     return _store(account, "us_bank_account", details, behaviour, **attributes)
 

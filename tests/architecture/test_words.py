@@ -27,7 +27,13 @@ SHOWN = {
     *("Dispute.reason", "StatusDetails.reason"),
 }
 # They say more about a decline, a refusal or a dispute that is one without them.
-EXPLAINING = {"PaymentError.code", "PaymentError.param", "NetworkReference.network", "_MethodDetails.type"}
+EXPLAINING = {
+    "PaymentError.code",
+    "PaymentError.param",
+    "NetworkReference.network",
+    "MethodShown.type",
+    "_MethodDetails.type",
+}
 # They only say whether a time is that of the money. Any other word: there is no time.
 OF_TIMES = {"PaymentIntent.capture_method"}
 NO_WORDS = EVENT_TYPES | SHOWN | EXPLAINING | OF_TIMES

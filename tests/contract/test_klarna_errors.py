@@ -96,7 +96,8 @@ def test_a_404_of_another_server_proves_nothing(code: str | None, id: str | None
 
 
 def test_every_kind_has_its_outcome() -> None:
-    outcomes = {kind: ErrorResponse(kind, "x").outcome("1") for kind in ErrorKind}
+    reasons = {ErrorKind.DECLINED: "rejected"}
+    outcomes = {kind: ErrorResponse(kind, reasons.get(kind, "x")).outcome("1") for kind in ErrorKind}
     assert outcomes[ErrorKind.NOT_EXECUTED] == NotSent("x", reference="1")
     assert outcomes[ErrorKind.AT_FAULT] == NotSent("x", is_retryable=False, reference="1")
     for kind in (ErrorKind.WRONG_STATE, ErrorKind.NOT_FOUND, ErrorKind.UNKNOWN):

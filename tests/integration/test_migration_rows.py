@@ -42,7 +42,7 @@ ADDED: dict[str, dict[str, Any]] = {
     "attempts": {
         **{"key_number": 0, "key_state": "usable", "looked_up_at": None, "charge_reference": None},
         **dict.fromkeys(("waiting_since", "action_expires_at", "visited_at", "param", "message")),
-        **{"in_doubt_since": None, "failures": 0, "cause": None},
+        **{"in_doubt_since": None, "failures": 0, "cause": None, "fingerprint": None, "network": None},
     },
     "webhook_events": {"failures": 0},
     "dunning_cases": {
@@ -65,10 +65,12 @@ EMPTY = {
     "comparisons",
     "customers",
     "disputes",
+    "instruments",
     "method_setups",
     "outbox",
     "saved_methods",
     "token_owners",
+    "unknown_codes",
 }
 # Payments whose money does not match, as revision 0002 stores them: the amount is `authorized`, the reason is the
 # failure code.

@@ -56,6 +56,7 @@ ON_A_DATABASE = [
     ),
     ("dunning", "process-retries"),
     ("dunning", "check-grace-periods"),
+    ("dunning", "unknown-codes"),
     ("ledger", "verify"),
     ("compare",),
     ("providers",),

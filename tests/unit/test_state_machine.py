@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from itertools import product
 from typing import Any
 
@@ -25,6 +26,7 @@ from domain.commands import (
     ReviewRequired,
     Started,
     Trigger,
+    TryRefused,
 )
 from domain.decision import (
     LEASE,
@@ -34,6 +36,7 @@ from domain.decision import (
     SaveCase,
 )
 from domain.decline import DeclineClass
+from domain.declines.caps import Refusal, blocked
 from domain.dunning.case import CaseState, SubscriptionStatus, TryCause
 from domain.errors import IllegalTransition
 from domain.outcome import (
@@ -201,6 +204,8 @@ COMMANDS: list[Trigger] = [
     *(Started(), Blocked(), ReviewRequired(), ReviewDecided(True), ReviewDecided(False), OperationRequested()),
     *(CancelRequested(), RetryDue(), RetryRequested(TryCause.OPERATOR), GraceEnded(), InvoicePaidOtherwise()),
     *(DebtReopened("insufficient_funds", kind) for kind in (DeclineClass.SOFT, DeclineClass.HARD)),
+    TryRefused(Refusal("visa_30_days", "the rules", NOW + timedelta(days=1))),
+    *(TryRefused(blocked(decline_class)) for decline_class in (DeclineClass.HARD, DeclineClass.CONSENT_WITHDRAWN)),
     DisputeSeen("dp_1", withdrawn_more=1000, lost_more=0, is_return=False, reason="fraudulent"),
     DisputeSeen("dp_1", withdrawn_more=400, lost_more=400, is_return=False, reason="fraudulent"),
     DisputeSeen("dp_1", withdrawn_more=-1000, lost_more=0, is_return=False, reason="fraudulent"),

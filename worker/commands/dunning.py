@@ -12,6 +12,7 @@ from models.dunning_requests import request_on_case
 from models.dunning_view import list_cases, show_case
 from models.idempotency import Caller
 from models.request_bodies import ApiRequest, ExtendGrace, PauseCase, ResumeCase, RetryCaseNow, StopCase
+from models.unknown_codes import list_unknown_codes
 from worker.commands.open_runtime import ACTOR, open_runtime
 
 _MOST_CASES = 200
@@ -105,6 +106,17 @@ def process_retries() -> None:
 def check_grace_periods() -> None:
     """Run the ends of grace that are due, as beat does."""
     _run(CaseState.IN_GRACE)
+
+
+@dunning.command("unknown-codes")
+def unknown_codes_command() -> None:
+    """List the codes of declines that no table has, the most frequent first."""
+    with open_runtime() as runtime:
+        codes = runtime.read(list_unknown_codes)
+    for code in codes:
+        click.echo("{count:>7}  {provider}  {field}  {code}  first {first_seen_at}  last {last_seen_at}".format(**code))
+    if not codes:
+        click.echo("every code of a decline is in the tables")
 
 
 def _ask(case_id: str, asked: type[ApiRequest], **fields: Any) -> None:
