@@ -16,6 +16,7 @@ from models.clock import Clock
 from models.session import read, transact
 from models.task_messages import TaskMessage
 from runtime.leases import LeaseKeeper
+from runtime.pay_links import PayLinks
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -23,7 +24,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What a process works with. `publish` sends task messages after a commit, best effort, and never raises."""
+    """What a process works with. `publish` sends task messages after a commit, best effort, and never raises.
+    `pay_links` None: no secret or no public address is set, and there are no links."""
 
     engine: Engine
     clock: Clock
@@ -32,6 +34,7 @@ class Runtime:
     policy: Policy
     leases: LeaseKeeper
     publish: Callable[[Iterable[TaskMessage]], None]
+    pay_links: PayLinks | None = None
 
     def change(self, actor: str, work: Callable[Concatenate[Change, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `work(change, *args, **kwargs)` in one transaction, as `actor`, and commit it."""

@@ -38,7 +38,7 @@ def stripe_intent() -> Response:
     intent = runtime().change(actor, accept_intent, request, sender, idempotency_key(), runtime().router)
     body = {
         "payment_id": intent.payment_id,
-        "client_secret": _client_secret(intent, actor),
+        "client_secret": client_secret(intent, actor),
         "publishable_key": context().publishable_key,
         "return_url": f"{own_address()}{PREFIX}/returns/{intent.attempt_id}",
         "amount": decimal_text(intent.money.minor, intent.money.currency),
@@ -47,7 +47,8 @@ def stripe_intent() -> Response:
     return json_response(201, body)
 
 
-def _client_secret(intent: FrontEndIntent, actor: str) -> str:
+def client_secret(intent: FrontEndIntent, actor: str) -> str:
+    """Return the client secret of an intent, which is created unless it exists. Raises GatewayError."""
     gateway = runtime().gateways.get(intent.provider)
     if not isinstance(gateway, FrontEndGateway):
         raise UnsupportedMethod(f"{intent.provider} has no intents for a front end, or is not configured here")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from domain.card_number import contains_card_number
-from domain.errors import CardNumberRefused, InvalidRequest
+from domain.errors import CardNumberRefused, Conflict, InvalidRequest
 from models.api_keys import Role
 from models.invoices import upsert_invoice
 from models.queries import show_invoice, show_subscription
-from models.request_bodies import UpsertInvoice
+from models.request_bodies import NoFields, UpsertInvoice
 from models.session import transact
 from webhooks.auth import allow, caller_of_names
 from webhooks.context import runtime
@@ -38,6 +38,19 @@ def put_invoice(invoice_id: str) -> Response:
 def get_invoice(invoice_id: str) -> Response:
     """Show an invoice and what is outstanding on it."""
     return json_response(200, runtime().read(show_invoice, invoice_id, caller_of_names().application))
+
+
+@blueprint.post("/invoices/<invoice_id>/pay-link")
+@allow(Role.APP)
+def make_pay_link(invoice_id: str) -> Response:
+    """Return a link to the page on which the invoice's customer pays what is outstanding."""
+    NoFields.parse(json_body())
+    links = runtime().pay_links
+    if links is None:
+        raise Conflict("links to the pay page are off; set LINK_SECRET and PUBLIC_URL")
+    shown = runtime().read(show_invoice, invoice_id, caller_of_names().application)
+    url, expires_at = links.make(shown["application"], shown["invoice_id"], runtime().clock.now())
+    return json_response(200, {"url": url, "expires_at": expires_at.isoformat().replace("+00:00", "Z")})
 
 
 @blueprint.get("/subscriptions/<subscription_id>")

@@ -55,4 +55,5 @@ def _build(app: Celery, settings: Settings) -> Runtime:
         policy=process.policy,
         leases=LeaseKeeper(engine, clock),
         publish=Publisher(app).publish,
+        pay_links=process.pay_links,
     )

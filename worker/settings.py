@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -22,11 +22,15 @@ from domain.payment_methods import PaymentMethod
 from domain.routing import Rule
 from gateways.base import Gateway, GatewayContext, TokenStore
 from gateways.registry import PROVIDERS, ProviderSettings
+from gateways.settings import Secrets, all_revealed
 from gateways.stripe.settings import StripeSettings
+from runtime.pay_links import PayLinks
 from worker.environment import read_variables
 from worker.routing_file import read_routing_rules
 
 API_PATH = "/api/v1/payments"
+# A link is as safe as the secret that signs it: 128 bits, even as hexadecimal digits.
+_LEAST_SECRET = 32
 
 
 class ConfigurationError(Exception):
@@ -83,6 +87,15 @@ class ProcessSettings(BaseModel):
     dunning_grace_period_days: int = Field(
         default=7, ge=0, le=365, description="Days from the last failed retry to cancellation"
     )
+    link_secret: Secrets = Field(
+        default=(),
+        description="Signs the links to the page on which a customer pays a debt, 32 characters or more; several, "
+        "comma-separated, all verify and the first signs, so that secrets can rotate. Without it, or without "
+        "`PUBLIC_URL`, there are no links",
+    )
+    link_expires_days: int = Field(
+        default=30, ge=1, le=365, description="Days for which such a link works; never less than dunning takes"
+    )
     action_expires_hours: int = Field(
         default=24, ge=1, le=720, description="Hours after which a customer's unfinished action expires"
     )
@@ -129,6 +142,21 @@ class ProcessSettings(BaseModel):
         if url and not url.startswith(("https://", "http://")):
             raise ValueError("must begin with https:// (or http:// without live credentials)")
         return url.rstrip("/")
+
+    @field_validator("link_secret")
+    @classmethod
+    def _unguessable(cls, link_secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(secret) < _LEAST_SECRET for secret in all_revealed(link_secrets)):
+            raise ValueError(f"must have {_LEAST_SECRET} characters or more; `openssl rand -hex 32` makes one")
+        return link_secrets
+
+    @property
+    def pay_links(self) -> PayLinks | None:
+        """What makes and reads the links to the pay page; None if they are off."""
+        if not self.link_secret or not self.public_url:
+            return None
+        works_for = max(timedelta(days=self.link_expires_days), self.policy.dunning.window)
+        return PayLinks(all_revealed(self.link_secret), self.public_url, works_for)
 
     @property
     def is_on_sqlite(self) -> bool:

@@ -15,6 +15,16 @@ class DunningPolicy:
     attempts: int = 3
     grace_days: int = 7
 
+    @property
+    def window(self) -> timedelta:
+        """The time from the first failure to the end of grace, if every retry fails.
+
+        >>> DunningPolicy().window.days
+        21
+        """
+        start = datetime(2000, 1, 1)
+        return self.grace_ends_at(self.retry_at(start, self.attempts) or start) - start
+
     def retry_at(self, first_failed_at: datetime, retry: int) -> datetime | None:
         """Return when retry number `retry` (from 1) is due, or None when no more are planned."""
         if retry > self.attempts:
