@@ -5,7 +5,6 @@ https://www.w3.org/TR/webdriver2/. Requests say all that the tests need, so that
 from __future__ import annotations
 
 import base64
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,20 +13,13 @@ from typing import Any
 import requests
 
 from stack.process import free_port, wait_until
+from stack.servers import find_chromium
 from tests.patience import patient
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 _POLL_SECONDS = 0.05
 # A narrow phone.
 PHONE = (360, 740)
-
-
-def find_chromium() -> tuple[str, str] | None:
-    """Return where Chromium and its driver are, if both are installed."""
-    browser = next((found for name in _NAMES if (found := shutil.which(name))), None)
-    driver = shutil.which("chromedriver")
-    return (browser, driver) if browser and driver else None
 
 
 class Browser:
@@ -88,10 +80,11 @@ class Browser:
         keys = [{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]
         self._here("POST", "/actions", actions=[{"type": "key", "id": "keyboard", "actions": keys}])
 
-    def complaints(self) -> list[str]:
-        """Return what the browser has complained about since the last look: violations of a policy, failed loads."""
+    def complaints(self, address: str) -> list[str]:
+        """Return what the browser has complained about pages of an address: violations of a policy, failed loads."""
         entries = self._here("POST", "/se/log", type="browser")
-        return [str(entry["message"]) for entry in entries if entry["level"] in ("SEVERE", "WARNING")]
+        messages = [str(entry["message"]) for entry in entries if entry["level"] in ("SEVERE", "WARNING")]
+        return [message for message in messages if address in message]
 
     def screenshot(self) -> bytes:
         """Return a picture of what is seen, as PNG."""

@@ -28,9 +28,8 @@ from sqlalchemy import make_url
 from models.migrate import upgrade
 from models.session import make_engine
 from stack.process import ROOT
-from stack.servers import VARIABLES, Servers, discover, is_ci, postgres_from_wheel, redis_from_wheel
+from stack.servers import VARIABLES, Servers, discover, find_chromium, is_ci, postgres_from_wheel, redis_from_wheel
 from tests.acceptance.harness import APPLICATION, Deployment
-from tests.browser import find_chromium
 from tests.patience import PATIENCE
 
 OpenDeployment = Callable[..., AbstractContextManager[Deployment]]

@@ -21,8 +21,10 @@ _log = logging.getLogger(__name__)
 _FRONT_END = (
     "script-src 'nonce-{nonce}' https://js.stripe.com https://*.js.stripe.com; "
     "frame-src https://js.stripe.com https://*.js.stripe.com https://hooks.stripe.com; "
-    "connect-src https://api.stripe.com; img-src https://*.stripe.com; "
+    "connect-src https://api.stripe.com; img-src data: https://*.stripe.com; "
 )
+# The page's own icon is empty, so that no browser asks for one.
+_ICON = "img-src data:; "
 _POLICY = "default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 
@@ -61,6 +63,7 @@ def render(template: str, debt: Debt, status: int = 200, *, note: str | None = N
         title=texts["title"].format(amount=amount(debt)),
         amount=amount(debt),
         description=debt.description,
+        reference=texts["reference"].format(invoice=debt.invoice_id),
         due=debt.due_at and texts["due"].format(day=day_text(language(), debt.due_at)),
         note=note and texts[note],
         **values,
@@ -93,7 +96,7 @@ def _response(template: str, status: int, **values: Any) -> Response:
 
 def set_headers(response: Response) -> Response:
     """Keep the page out of caches, frames and search engines, and its address out of every other site's log."""
-    policy = (_FRONT_END if g.get("has_front_end") else "") + _POLICY
+    policy = (_FRONT_END if g.get("has_front_end") else _ICON) + _POLICY
     response.headers["Content-Security-Policy"] = policy.format(nonce=g.get("nonce", ""))
     response.headers["Cache-Control"] = "no-store"
     response.headers["Referrer-Policy"] = "no-referrer"

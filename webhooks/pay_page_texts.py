@@ -13,6 +13,7 @@ LANGUAGES = {"en": "English", "de": "Deutsch"}
 TEXTS: dict[str, dict[str, str]] = {
     "en": {
         "title": "Pay {amount}",
+        "reference": "Reference {invoice}",
         "due": "Due on {day}",
         "refused": "The last payment did not go through, and nothing was charged for it. Please choose how to pay.",
         "choose": "How do you want to pay?",
@@ -65,6 +66,7 @@ TEXTS: dict[str, dict[str, str]] = {
     },
     "de": {
         "title": "{amount} bezahlen",
+        "reference": "Referenz {invoice}",
         "due": "Fällig am {day}",
         "refused": "Die letzte Zahlung hat nicht geklappt; dafür wurde nichts abgebucht. Bitte wählen Sie, wie Sie "
         "bezahlen möchten.",
