@@ -23,8 +23,9 @@ def make_app() -> Flask:
     """Return the WSGI application with the runtime of this process."""
     if not logging.getLogger().handlers:
         logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    redact_handlers(logging.getLogger())
     # gunicorn writes its access log, in which the addresses of links stand, by handlers of its own.
-    for name in (None, "gunicorn.access", "gunicorn.error"):
+    for name in ("gunicorn.access", "gunicorn.error"):
         redact_handlers(logging.getLogger(name))
     celery_app.conf.broker_transport_options |= _short_timeouts(celery_app.conf.broker_transport_options)
     runtime = make_runtime(celery_app)
