@@ -22,7 +22,8 @@ class AttemptRequest:
     object that holds the payment's money, for capture, void and refund. `retries`: how often the attempt was proven not
     executed. `key_number`: how many idempotency keys of the attempt are used up. `return_url`: where the application
     wants its customer sent after an action. `claimed_at`: when it was taken for this call. `payer`: personal data that
-    the provider requires (email, billing_address); never logged."""
+    the provider requires (email, billing_address); never logged. `saves_method`: the customer has agreed that what
+    they enter in a front end is kept for their later payments."""
 
     payment_id: str
     attempt_id: str
@@ -41,6 +42,7 @@ class AttemptRequest:
     key_number: int = 0
     reason: str | None = None
     payer: Mapping[str, Any] = field(default_factory=dict)
+    saves_method: bool = False
 
     @property
     def charged_reference(self) -> str:

@@ -52,6 +52,8 @@ class Page(HTMLParser):
                 self.forms[-1].choices.setdefault(name, []).append(value)
                 if "checked" in named:
                     self.forms[-1].fields[name] = value
+            case "input" if named.get("type") == "checkbox":
+                self.forms[-1].choices.setdefault(str(named["name"]), []).append(str(named["value"]))
             case "input":
                 self.forms[-1].fields[str(named["name"])] = named.get("value") or ""
             case "option":

@@ -19,16 +19,19 @@ from domain.pay_page import LEAVABLE, View, charge_key, view_of, was_refused
 from gateways.base import CustomerLost
 from gateways.capabilities import FrontEndGateway, SavedMethod
 from gateways.registry import front_end_gateway, saved_methods_gateway
+from models.audit import record_event
 from models.front_end_intents import accept_intent
 from models.idempotency import Caller
 from models.operations import request_cancel
 from models.pay_page import Debt, find_debt
-from models.provider_customers import find_customer
+from models.provider_customers import find_customer, user_hash
 from models.request_bodies import CancelPayment, CreateIntent, ProcessPayment
+from models.session import transact
 from runtime.pay_links import PAGE_PATH, LinkUnreadable, PayLink, PayLinks
+from runtime.provider_customers import get_or_create_customer
 from webhooks.context import PREFIX, context, own_address, runtime
 from webhooks.front_end_intents import client_secret
-from webhooks.pay_page_rendering import PageRefused, describe, refuse_as_page, render, say, set_headers
+from webhooks.pay_page_rendering import PageRefused, agreement, describe, refuse_as_page, render, say, set_headers
 from webhooks.payments import accept_from
 
 blueprint = Blueprint("pay_page", __name__, url_prefix=PAGE_PATH)
@@ -167,13 +170,19 @@ def _choice(debt: Debt, form: str, note: str | None, status: int) -> Response:
     first = next((method for method in saved if method.is_default), saved[0] if saved else None)
     methods = [describe(method, _name(method), is_first=method is first) for method in saved]
     shown = note or ("refused" if was_refused(debt.newest) else None)
-    return render("choice", debt, status, form=form, note=shown, methods=methods, can_add=_can_add())
+    return render(
+        "choice", debt, status, form=form, note=shown, methods=methods, can_add=_can_add(), can_save=_can_save()
+    )
 
 
 def _can_add() -> bool:
     return front_end_gateway(runtime().gateways) is not None and bool(
         context().publishable_key or context().test_front_end
     )
+
+
+def _can_save() -> bool:
+    return saved_methods_gateway(runtime().gateways) is not None
 
 
 def _front_end(debt: Debt) -> dict[str, Any]:
@@ -230,8 +239,21 @@ def _pay(debt: Debt, method: SavedMethod) -> None:
 def _open_front_end(debt: Debt) -> None:
     """Open an intent over what is outstanding. Without a key: an invoice has one open intent at most anyway."""
     body = CreateIntent.parse({"invoice_id": debt.invoice_id, "return_url": _back_address(debt)})
+    saves_method = request.form.get("save") == "1" and _is_saving_possible(debt)
     intent = runtime().change(_ACTOR, accept_intent, body, _caller(debt), None, runtime().router)
-    client_secret(intent, _ACTOR)
+    client_secret(intent, _ACTOR, saves_method=saves_method)
+
+
+def _is_saving_possible(debt: Debt) -> bool:
+    """Make sure that the provider has a customer who can keep a method, and record that they want to keep it."""
+    gateway = saved_methods_gateway(runtime().gateways)
+    if gateway is None:
+        return False
+    get_or_create_customer(runtime(), gateway, debt.user, _ACTOR)
+    data = {"user": user_hash(debt.user.user_id), "wording": agreement()}
+    now = runtime().clock.now()
+    transact(runtime().engine, record_event, "method_saving_agreed", actor=_ACTOR, now=now, data=data)
+    return True
 
 
 def _leave(debt: Debt) -> None:

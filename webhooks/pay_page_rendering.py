@@ -47,6 +47,11 @@ def amount(debt: Debt) -> str:
     return amount_text(language(), debt.position.outstanding, debt.position.currency)
 
 
+def agreement() -> str:
+    """Return the words by which a customer agrees that a method is kept."""
+    return TEXTS[language()]["save"]
+
+
 def describe(method: SavedMethod, name: str, *, is_first: bool) -> dict[str, Any]:
     """Return a saved method as the page shows it. `name`: by which the form names it. `is_first`: chosen already."""
     text = method_text(language(), method.kind, method.brand, method.last4, method.expires)

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from domain.payment_methods import PaymentMethod
-from models.tables import idempotency_keys, payments, subscriptions
+from models.tables import events, idempotency_keys, payments, subscriptions
 from runtime.pay_links import PayLinks
 from sandbox.stripe.api import Stripe
 from tests.page_customer import Customer
 from tests.system import INSUFFICIENT_FUNDS, LINK_SECRETS, OWN_URL
 from webhooks import pay_page
+from webhooks.pay_page_texts import TEXTS
 
 from .api_system import ApiSystem, assert_problem, unique
 
@@ -407,6 +408,22 @@ def test_a_debt_is_paid_by_a_new_card(api: ApiSystem) -> None:
     assert "Paid" in customer.renew().text
     assert ([row.state for row in debtor.payments()], debtor.charged()) == (["captured"], [2500])
     assert "_secret_" not in api.dump()
+
+
+def test_a_new_card_is_kept_only_if_the_customer_agrees(api: ApiSystem) -> None:
+    for saved, fields in (([], {}), (["4242"], {"save": "1"})):
+        debtor = Debtor(api)
+        customer = debtor.customer()
+        customer.press(ADD_FIRST, **fields)
+        customer.follow(TEST_FORM)
+        customer.press("Pay", card="visa")
+        api.run_until_idle()
+        assert "Paid" in customer.renew().text
+        kept = api.get(f"/customers/{debtor.user}/payment-methods").json["payment_methods"]
+        assert [method["last4"] for method in kept] == saved
+    [agreed] = api.rows(events, events.c.name == "method_saving_agreed")
+    assert (agreed.actor, agreed.data["wording"]) == ("customer", TEXTS["en"]["save"])
+    assert debtor.user not in str(agreed.data)
 
 
 def test_a_new_card_that_is_declined_can_be_replaced_at_once(api: ApiSystem) -> None:
