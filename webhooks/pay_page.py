@@ -16,6 +16,7 @@ from werkzeug.wrappers import Response
 from domain.errors import Conflict, IdempotencyKeyInUse, IdempotencyKeyReused, InvalidRequest, NotFound
 from domain.money import decimal_text
 from domain.pay_page import LEAVABLE, View, charge_key, view_of, was_refused
+from domain.payment_methods import PaymentMethod
 from gateways.base import CustomerLost
 from gateways.capabilities import FrontEndGateway, SavedMethod
 from gateways.registry import front_end_gateway, saved_methods_gateway
@@ -199,13 +200,14 @@ def _front_end(debt: Debt) -> dict[str, Any]:
 
 
 def _saved_methods(debt: Debt) -> list[SavedMethod]:
-    """Return the customer's saved methods, newest first."""
+    """Return the customer's saved methods that can be charged here, newest first."""
     gateway = saved_methods_gateway(runtime().gateways)
     customer = runtime().read(find_customer, debt.user, gateway.provider) if gateway else None
     try:
-        return gateway.list_methods(customer) if gateway and customer else []
+        saved = gateway.list_methods(customer) if gateway and customer else []
     except CustomerLost:
         return []
+    return [method for method in saved if method.kind in list(PaymentMethod)]
 
 
 def _name(method: SavedMethod) -> str:

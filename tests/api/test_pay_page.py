@@ -18,6 +18,7 @@ from tests.page_customer import Customer
 from tests.system import INSUFFICIENT_FUNDS, LINK_SECRETS, OWN_URL
 from webhooks import pay_page
 from webhooks.pay_page_texts import TEXTS
+from worker.redaction import redact
 
 from .api_system import ApiSystem, assert_problem, unique
 
@@ -505,6 +506,25 @@ def test_a_provider_that_is_down_gets_a_page_that_says_so(api: ApiSystem) -> Non
     customer.open(debtor.url)
     assert "Enter your payment details" in customer.press(ADD).text
     assert [row.state for row in debtor.payments()] == ["requires_action"]
+
+
+def test_a_look_while_the_provider_is_down_gets_a_page_that_says_so(api: ApiSystem) -> None:
+    debtor = Debtor(api, "pm_card_visa")
+    api.sandbox.state.faults.add("customers.payment_methods.list", "error_before")
+    customer = debtor.customer()
+    assert (customer.status, "reach the payment provider" in customer.page.text) == (503, True)
+    assert PAY in customer.follow("Load again").forms[0].buttons
+
+
+def test_a_bug_of_ours_shows_a_kind_page_and_logs_no_link(
+    api: ApiSystem, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    debtor = Debtor(api)
+    monkeypatch.setattr(pay_page, "find_debt", lambda *_: 1 // 0)
+    customer = debtor.customer()
+    assert (customer.status, "not charged twice" in customer.page.text) == (500, True)
+    assert "ZeroDivisionError" in caplog.text
+    assert "pl_" not in redact(caplog.text)
 
 
 # --- forms from elsewhere ---------------------------------------------------------------------------------

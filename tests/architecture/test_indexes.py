@@ -29,6 +29,7 @@ from models.due_rows import DUE_ROWS, mark_published
 from models.idempotency import Caller
 from models.invoices import lock_invoice
 from models.names import find_application
+from models.pay_page import find_debt
 from models.provider_customers import User, claim_customer, forget_customer, save_customer
 from models.request_bodies import ProcessPayment
 from models.session import make_engine
@@ -133,6 +134,7 @@ QUERIES = {
     "invoice without its application": lambda connection: queries.show_invoice(connection, "inv", None),
     "subscription without its application": lambda connection: find_application(connection, subscriptions, "sub"),
     "invoice lock": lambda connection: lock_invoice(connection, "inv", "shop"),
+    "debt": lambda connection: find_debt(connection, "shop", "inv"),
     "payment": lambda connection: queries.show_payment(connection, payment_id(connection), "shop"),
     "timeline": lambda connection: queries.timeline(connection, payment_id(connection)),
     "list without its application": lambda connection: queries.list_payments(connection, None, "inv", None, 50),
