@@ -33,7 +33,8 @@ try:
     debit = [one.provider for one in router(RoutingRequest(PaymentMethod.SEPA_DEBIT, Money(1000, "EUR"), given=token))]
 except UnsupportedMethod:
     debit = None
-print(json.dumps({"public_url": context.public_url, "klarna": [one.provider for one in klarna], "debit": debit}))
+links = context.runtime.pay_links.public_url, context.test_front_end.rpartition("/_sandbox")[1:]
+print(json.dumps({"public_url": context.public_url, "links": links, "klarna": [one.provider for one in klarna], "debit": debit}))
 """
 
 
@@ -61,4 +62,5 @@ def shown(sqlite_url: str) -> dict[str, Any]:
 
 
 def test_the_web_process_has_the_public_address_and_a_router_that_knows_what_is_off(shown: dict[str, Any]) -> None:
-    assert shown == {"public_url": PUBLIC_URL, "klarna": ["stripe", "klarna"], "debit": None}
+    links = [PUBLIC_URL, ["/_sandbox", "/front_end"]]
+    assert shown == {"public_url": PUBLIC_URL, "links": links, "klarna": ["stripe", "klarna"], "debit": None}
