@@ -34,7 +34,8 @@ try:
 except UnsupportedMethod:
     debit = None
 links = context.runtime.pay_links.public_url, context.test_front_end.rpartition("/_sandbox")[1:]
-print(json.dumps({"public_url": context.public_url, "links": links, "klarna": [one.provider for one in klarna], "debit": debit}))
+klarna = [one.provider for one in klarna]
+print(json.dumps({"public_url": context.public_url, "links": links, "klarna": klarna, "debit": debit}))
 """
 
 
