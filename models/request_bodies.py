@@ -385,6 +385,10 @@ class CapturePayment(ApiRequest):
     amount: Amount | None = None
 
 
+class NoFields(ApiRequest):
+    """A request that its path says all of."""
+
+
 class CancelPayment(ApiRequest):
     """Cancel a payment or release its authorization."""
 

@@ -16,11 +16,11 @@ from notifications.render import Templates
 
 @dataclass(frozen=True, slots=True)
 class MailService:
-    """`link`: the page on which the payment's customer pays, or manages what is theirs where there is no payment."""
+    """`link`: the page on which the customer of an application pays an invoice; our front page where there is none."""
 
     mailer: Mailer
     templates: Templates
-    link: Callable[[str | None], str]
+    link: Callable[[str, str | None], str]
 
     def compose(
         self,

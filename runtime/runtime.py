@@ -17,6 +17,7 @@ from models.session import read, transact
 from models.task_messages import TaskMessage
 from notifications.mail_service import MailService
 from runtime.leases import LeaseKeeper
+from runtime.pay_links import PayLinks
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,7 +26,8 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """What a process works with. `publish` sends task messages after a commit, best effort, and never raises. `mail`
-    None: this process sends none; `missing_for_mail`: the variables for want of which it does not."""
+    None: this process sends none; `missing_for_mail`: the variables for want of which it does not.
+    `pay_links` None: no secret or no public address is set, and there are no links."""
 
     engine: Engine
     clock: Clock
@@ -36,6 +38,7 @@ class Runtime:
     publish: Callable[[Iterable[TaskMessage]], None]
     mail: MailService | None = None
     missing_for_mail: tuple[str, ...] = ()
+    pay_links: PayLinks | None = None
 
     def change(self, actor: str, work: Callable[Concatenate[Change, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `work(change, *args, **kwargs)` in one transaction, as `actor`, and commit it."""

@@ -18,6 +18,7 @@ def sandbox_credentials(sandbox_url: str, web_url: str, webhook_secret: str) -> 
     """Return the settings of all providers at one sandbox, which signs its webhooks with `webhook_secret`."""
     return {
         "PUBLIC_URL": web_url,
+        "LINK_SECRET": secrets.token_hex(32),
         "STRIPE_SECRET_KEY": f"sk_test_sandbox{secrets.token_hex(12)}",
         "STRIPE_PUBLISHABLE_KEY": f"pk_test_{secrets.token_hex(12)}",
         "STRIPE_WEBHOOK_SECRET": webhook_secret,

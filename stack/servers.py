@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shutil
 import sys
 import tempfile
 import warnings
@@ -25,6 +26,7 @@ from stack.process import Process, cancel_kill_at_exit, free_port, is_listening,
 CONNECT_SECONDS = 3
 LOCAL_REDIS = "redis://127.0.0.1:6379/0"
 LOCAL_AMQP = "amqp://guest:guest@127.0.0.1:5672//"
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 VARIABLES = {"PostgreSQL": "TEST_DATABASE_URL", "Redis": "TEST_REDIS_URL", "RabbitMQ": "TEST_AMQP_URL"}
 
 
@@ -69,6 +71,13 @@ def find_postgres() -> str | None:
         if may_create == (True,):
             return f"postgresql+psycopg://{address}"
     return None
+
+
+def find_chromium() -> tuple[str, str] | None:
+    """Return where Chromium and its driver are, if both are installed."""
+    browser = next((found for name in CHROMIUM_NAMES if (found := shutil.which(name))), None)
+    driver = shutil.which("chromedriver")
+    return (browser, driver) if browser and driver else None
 
 
 def find_redis() -> str | None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from subprocess import PIPE, STDOUT
 
 from stack.process import ROOT
-from stack.servers import VARIABLES, Servers, discover, is_ci
+from stack.servers import VARIABLES, Servers, discover, find_chromium, is_ci
 
 TOOLS = Path(sys.executable).parent
 FAST = "--fast"
@@ -135,20 +135,28 @@ def given(servers: Servers) -> dict[str, str]:
 
 
 def missing_in_ci(servers: Servers) -> list[str]:
-    """Return the servers that CI has to have and has not; PostgreSQL and Redis can come from wheels."""
-    return ["RabbitMQ"] if is_ci() and not servers.amqp else []
+    """Return what CI has to have and has not; PostgreSQL and Redis can come from wheels."""
+    return not_tested(servers) if is_ci() else []
+
+
+def not_tested(servers: Servers) -> list[str]:
+    """Return what is absent, so that its tests are left out."""
+    return [name for name, found in (("RabbitMQ", servers.amqp), ("Chromium", find_chromium())) if not found]
 
 
 def describe(servers: Servers) -> str:
     """Say in one line on which servers the tests ran, and how to include the others."""
     absent = [name for name, url in servers.by_name().items() if not url]
-    if not absent:
+    left_out = not_tested(servers)
+    if not absent and not left_out:
         return "servers: PostgreSQL, Redis and RabbitMQ, nothing left out"
     brought = [name for name in absent if name != "RabbitMQ"]
     said = [f"{' and '.join(brought)} came from wheels"] if brought else []
-    said += ["tests of RabbitMQ were left out"] if "RabbitMQ" in absent else []
+    said += [f"tests with {' and '.join(left_out)} were left out"] if left_out else []
     variables = ", ".join(VARIABLES[name] for name in absent)
-    return f"servers: {'; '.join(said)}; to include yours, start it on its standard port or set {variables}"
+    how = [f"to include your server, start it on its standard port or set {variables}"] if absent else []
+    how += ["install Chromium and its driver"] if "Chromium" in left_out else []
+    return f"servers: {'; '.join([*said, *how])}"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Servers for the tests, and an empty place inside them for each test.
 
 Found servers are used (see stack/servers.py), PostgreSQL and Redis otherwise come from wheels. Tests marked
-`rabbitmq` are deselected where no RabbitMQ is found, and the header says so; with CI=true they fail instead.
+`rabbitmq` and `browser` are deselected where there is no RabbitMQ or no Chromium, and the header says so; with CI=true
+they fail instead.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from sqlalchemy import make_url
 from models.migrate import upgrade
 from models.session import make_engine
 from stack.process import ROOT
-from stack.servers import VARIABLES, Servers, discover, is_ci, postgres_from_wheel, redis_from_wheel
+from stack.servers import VARIABLES, Servers, discover, find_chromium, is_ci, postgres_from_wheel, redis_from_wheel
 from tests.acceptance.harness import APPLICATION, Deployment
 from tests.patience import PATIENCE
 
@@ -65,6 +66,7 @@ def pytest_report_header(config: pytest.Config) -> str:
     found = config.stash[SERVERS].by_name().items()
     absent = "missing" if is_ci() else "left out"
     said = [f"{name} {'found' if url else absent if name == 'RabbitMQ' else 'from a wheel'}" for name, url in found]
+    said.append(f"Chromium {'found' if find_chromium() else absent}")
     return f"servers: {', '.join(said)}; deadlines times {PATIENCE:g} (CELERIAC_TEST_PATIENCE)"
 
 
@@ -81,7 +83,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def left_out(servers: Servers, *, is_moved: bool) -> set[str]:
     """Return the markers of the tests that this run leaves out."""
     has_no_rabbitmq = not servers.amqp and not is_ci()
-    return (OWN_CLOCKS if is_moved else set()) | ({"rabbitmq"} if has_no_rabbitmq else set())
+    has_no_browser = not find_chromium() and not is_ci()
+    absent = ({"rabbitmq"} if has_no_rabbitmq else set()) | ({"browser"} if has_no_browser else set())
+    return (OWN_CLOCKS if is_moved else set()) | absent
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ from models.tables import attempts, dunning_cases, events, metadata, payments, s
 from models.task_messages import SWEEP, TaskMessage
 from runtime import Runtime
 from runtime.leases import LeaseKeeper
+from runtime.pay_links import PayLinks
 from sandbox.server import RunningSandbox
 from sandbox.state import Settings
 from sandbox.stripe.events import signature
@@ -48,6 +49,10 @@ WEBHOOK_SECRETS = ("whsec_canary_new", "whsec_canary_old")
 PUBLISHABLE_KEY = "pk_test_shown"
 ROLES = {"shop": Role.APP, "other": Role.APP, "operator": Role.OPERATOR, "admin": Role.ADMIN}
 READ_SECONDS = patient(2)
+# The links to the pay page: their secrets, the newest first; the address of the test client; how long they work.
+LINK_SECRETS = ("link_canary_new_" * 2, "link_canary_old_" * 2)
+OWN_URL = "http://localhost"
+LINKS_WORK_FOR = timedelta(days=30)
 # The public address that gateways give to providers.
 API_URL = f"https://pay.example{PREFIX}"
 INSUFFICIENT_FUNDS = "pm_card_visa_chargeDeclinedInsufficientFunds"
@@ -82,8 +87,12 @@ class System:
             policy=Policy(),
             leases=LeaseKeeper(self.engine, self.clock),
             publish=self._publish,
+            pay_links=PayLinks(LINK_SECRETS, OWN_URL, LINKS_WORK_FOR),
         )
-        context = WebContext(self.runtime, self._check_broker, publishable_key=PUBLISHABLE_KEY)
+        front_end = f"{sandbox.url}/_sandbox/front_end"
+        context = WebContext(
+            self.runtime, self._check_broker, publishable_key=PUBLISHABLE_KEY, test_front_end=front_end
+        )
         self.client = create_app(context).test_client()
         self.keys = {name: self.create_key(name, role) for name, role in ROLES.items()}
 

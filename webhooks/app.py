@@ -16,6 +16,7 @@ from webhooks import (
     index,
     invoices,
     operations,
+    pay_page,
     payment_methods,
     payments,
     problems,
@@ -54,6 +55,7 @@ def create_app(context: WebContext) -> Flask:
     app.url_map.strict_slashes = False
     app.register_blueprint(index.blueprint)
     app.register_blueprint(health.blueprint)
+    app.register_blueprint(pay_page.blueprint)
     for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint, url_prefix=PREFIX)
     app.before_request(refuse_nul_in_address)

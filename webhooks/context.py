@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from flask import current_app, request
 
@@ -15,12 +16,19 @@ PREFIX = "/api/v1/payments"
 @dataclass(frozen=True, slots=True)
 class WebContext:
     """`check_broker`: raises when the broker does not respond. `publishable_key`: the key that a front end may see.
-    `public_url`: our address as providers and customers reach it; empty: the host that a request names."""
+    `public_url`: our address as providers and customers reach it; empty: the host that a request names.
+    `test_front_end`: where a sandbox has the form that stands for its provider's front end; empty with a real one."""
 
     runtime: Runtime
     check_broker: Callable[[], None]
     publishable_key: str | None = None
     public_url: str = ""
+    test_front_end: str = ""
+
+    def test_address(self, reference: str, client_secret: str, return_url: str, cancel_url: str) -> str:
+        """Return the address of the sandbox's form for an intent. Only test money has its secret in an address."""
+        query = {"client_secret": client_secret, "return_url": return_url, "cancel_url": cancel_url}
+        return f"{self.test_front_end}/{reference}?{urlencode(query)}"
 
 
 def context() -> WebContext:

@@ -38,7 +38,7 @@ def stripe_intent() -> Response:
     intent = runtime().change(actor, accept_intent, request, sender, idempotency_key(), runtime().router)
     body = {
         "payment_id": intent.payment_id,
-        "client_secret": _client_secret(intent, actor),
+        "client_secret": client_secret(intent, actor),
         "publishable_key": context().publishable_key,
         "return_url": f"{own_address()}{PREFIX}/returns/{intent.attempt_id}",
         "amount": decimal_text(intent.money.minor, intent.money.currency),
@@ -47,7 +47,10 @@ def stripe_intent() -> Response:
     return json_response(201, body)
 
 
-def _client_secret(intent: FrontEndIntent, actor: str) -> str:
+def client_secret(intent: FrontEndIntent, actor: str, *, saves_method: bool = False) -> str:
+    """Return the client secret of an intent, which is created unless it exists. Raises GatewayError.
+
+    `saves_method`: the customer wants to keep the method that they will enter."""
     gateway = runtime().gateways.get(intent.provider)
     if not isinstance(gateway, FrontEndGateway):
         raise UnsupportedMethod(f"{intent.provider} has no intents for a front end, or is not configured here")
@@ -59,7 +62,7 @@ def _client_secret(intent: FrontEndIntent, actor: str) -> str:
 
     try:
         with runtime().leases.hold(intent.attempt_id, intent.fencing_token), watch_for_failure() as failure:
-            return gateway.open_intent(_attempt_request(intent), save_reference)
+            return gateway.open_intent(_attempt_request(intent, saves_method), save_reference)
     except GatewayError as error:
         # The next success of a worker takes the provider off the attention list.
         watch_credentials(runtime(), actor, intent.provider, failure, has_entry=False)
@@ -74,7 +77,7 @@ def _record(intent: FrontEndIntent, actor: str, outcome: Outcome) -> None:
     runtime().change(actor, transition.apply, intent.attempt_id, outcome, intent.fencing_token)
 
 
-def _attempt_request(intent: FrontEndIntent) -> AttemptRequest:
+def _attempt_request(intent: FrontEndIntent, saves_method: bool) -> AttemptRequest:
     return AttemptRequest(
         payment_id=intent.payment_id,
         attempt_id=intent.attempt_id,
@@ -90,4 +93,5 @@ def _attempt_request(intent: FrontEndIntent) -> AttemptRequest:
         charge_reference=None,
         retries=intent.retries,
         claimed_at=runtime().clock.now(),
+        saves_method=saves_method,
     )

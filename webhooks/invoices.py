@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
+from domain.errors import Conflict
 from models.api_keys import Role
 from models.invoices import upsert_invoice
 from models.queries import show_invoice
-from models.request_bodies import UpsertInvoice
+from models.request_bodies import NoFields, UpsertInvoice
 from models.session import transact
 from webhooks.auth import allow, caller_of_names
 from webhooks.context import runtime
@@ -33,3 +34,16 @@ def put_invoice(invoice_id: str) -> Response:
 def get_invoice(invoice_id: str) -> Response:
     """Show an invoice and what is outstanding on it."""
     return json_response(200, runtime().read(show_invoice, invoice_id, caller_of_names().application))
+
+
+@blueprint.post("/invoices/<invoice_id>/pay-link")
+@allow(Role.APP)
+def make_pay_link(invoice_id: str) -> Response:
+    """Return a link to the page on which the invoice's customer pays what is outstanding."""
+    NoFields.parse(json_body())
+    links = runtime().pay_links
+    if links is None:
+        raise Conflict("links to the pay page are off; set LINK_SECRET and PUBLIC_URL")
+    shown = runtime().read(show_invoice, invoice_id, caller_of_names().application)
+    url, expires_at = links.make(shown["application"], shown["invoice_id"], runtime().clock.now())
+    return json_response(200, {"url": url, "expires_at": expires_at.isoformat().replace("+00:00", "Z")})

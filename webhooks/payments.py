@@ -8,7 +8,7 @@ from domain.routing import RoutingRequest
 from models.accept_payment import accept_payment, routing_request
 from models.api_keys import Role
 from models.failpoints import reach
-from models.idempotency import ApiResponse
+from models.idempotency import ApiResponse, Caller
 from models.queries import list_payments, show_payment
 from models.request_bodies import ProcessPayment
 from models.session import transact
@@ -28,20 +28,26 @@ def process() -> Response:
 
 
 def accept(payment: ProcessPayment) -> ApiResponse:
-    """Store a payment and publish its message."""
-    key, now = required_idempotency_key(), runtime().clock.now()
-    choices = runtime().router.choices_or_refusal(_routing_request(payment))
-    response = transact(runtime().engine, accept_payment, payment, caller_of_names(), key, now, choices)
+    """Store a payment of the application that sends this request, and publish its message."""
+    key = required_idempotency_key()
+    return accept_from(payment, caller_of_names(), key)
+
+
+def accept_from(payment: ProcessPayment, sender: Caller, key: str) -> ApiResponse:
+    """Store a payment and publish its message. A repeat of the key stores and publishes nothing."""
+    now = runtime().clock.now()
+    choices = runtime().router.choices_or_refusal(_routing_request(payment, sender))
+    response = transact(runtime().engine, accept_payment, payment, sender, key, now, choices)
     reach("accept.committed")
     runtime().publish(response.messages)
     return response
 
 
-def _routing_request(payment: ProcessPayment) -> RoutingRequest:
+def _routing_request(payment: ProcessPayment, sender: Caller) -> RoutingRequest:
     # Most requests name what they charge, and cost no look into the database here.
     if payment.payment_method_token is not None:
         return payment.routing_request
-    return runtime().read(routing_request, payment, caller_of_names())
+    return runtime().read(routing_request, payment, sender)
 
 
 @blueprint.get("/<payment_id>")

@@ -10,7 +10,8 @@ import re
 from domain.card_number import contains_card_number
 
 _SECRETS = re.compile(
-    r"\b(?:(?:sk|rk)_(?:test|live)_|whsec_|ck_|pm_|tok_|src_|cus_)[A-Za-z0-9_-]{4,}"
+    r"\bpl_[A-Za-z0-9_.-]{4,}"
+    r"|\b(?:(?:sk|rk)_(?:test|live)_|whsec_|ck_|pm_|tok_|src_|cus_)[A-Za-z0-9_-]{4,}"
     r"|\b\w+_secret_\w+"
     r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"
     r"|[\w.+-]+@[\w-]+\.[\w.-]+",

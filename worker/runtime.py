@@ -63,12 +63,13 @@ def _build(app: Celery, settings: Settings) -> Runtime:
         policy=replace(process.policy, calendar=BankCalendar()),
         leases=LeaseKeeper(engine, clock),
         publish=Publisher(app).publish,
-        mail=_mail_service(process),
+        mail=_mail_service(process, clock),
         missing_for_mail=process.missing_for_mail,
+        pay_links=process.pay_links,
     )
 
 
-def _mail_service(process: ProcessSettings) -> MailService | None:
+def _mail_service(process: ProcessSettings, clock: Clock) -> MailService | None:
     """Return what mail is sent with; None if mails are off, or a setting is missing, which the log says."""
     if not process.dunning_email_enabled:
         return None
@@ -76,4 +77,9 @@ def _mail_service(process: ProcessSettings) -> MailService | None:
         _log.warning("no mail is sent: %s is missing", ", ".join(process.missing_for_mail))
         return None
     mailer = Mailer(read_smtp_url(process.smtp_url), read_sender(process.mail_from))
-    return MailService(mailer, read_templates(process.mail_templates_dir), lambda payment_id: process.public_url)
+
+    def link(application: str, invoice_id: str | None) -> str:
+        links = process.pay_links
+        return links.make(application, invoice_id, clock.now())[0] if links and invoice_id else process.public_url
+
+    return MailService(mailer, read_templates(process.mail_templates_dir), link)

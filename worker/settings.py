@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -24,15 +24,19 @@ from domain.payment_methods import PaymentMethod
 from domain.routing import Rule
 from gateways.base import Gateway, GatewayContext, TokenStore
 from gateways.registry import PROVIDERS, ProviderSettings
+from gateways.settings import Secrets, all_revealed
 from gateways.stripe.settings import StripeSettings
 from models.time_zones import zone_named
 from notifications.render import read_templates
 from notifications.smtp_address import read_sender, read_smtp_url
+from runtime.pay_links import PayLinks
 from worker.dunning_file import DunningFile, read_dunning_file
 from worker.environment import read_variables
 from worker.routing_file import read_routing_rules
 
 API_PATH = "/api/v1/payments"
+# A link is as safe as the secret that signs it: 128 bits, even as hexadecimal digits.
+_LEAST_SECRET = 32
 
 
 class ConfigurationError(Exception):
@@ -109,8 +113,8 @@ class ProcessSettings(BaseModel):
     )
     dunning_email_enabled: bool = Field(
         default=False,
-        description="Whether customers get mails about their debts; without SMTP_URL, MAIL_FROM and PUBLIC_URL they "
-        "wait for three days",
+        description="Whether customers get mails about their debts; without SMTP_URL, MAIL_FROM, PUBLIC_URL and LINK_SECRET "
+        "they wait for three days",
     )
     smtp_url: str = Field(
         default="",
@@ -131,6 +135,15 @@ class ProcessSettings(BaseModel):
         le=VISA_CAP_SINCE_MAY_2025,
         description="How often one card may be tried for one amount in 30 days, by Visa's limit of retries; 20 where "
         "the acquirer goes by the limit of May 2025",
+    )
+    link_secret: Secrets = Field(
+        default=(),
+        description="Signs the links to the page on which a customer pays a debt, 32 characters or more; several, "
+        "comma-separated, all verify and the first signs, so that secrets can rotate. Without it, or without "
+        "`PUBLIC_URL`, there are no links",
+    )
+    link_expires_days: int = Field(
+        default=30, ge=1, le=365, description="Days for which such a link works; never less than dunning takes"
     )
     action_expires_hours: int = Field(
         default=24, ge=1, le=720, description="Hours after which a customer's unfinished action expires"
@@ -216,7 +229,23 @@ class ProcessSettings(BaseModel):
     def missing_for_mail(self) -> tuple[str, ...]:
         """The variables without which no mail is sent, although mails are on."""
         needed = {"SMTP_URL": self.smtp_url, "MAIL_FROM": self.mail_from, "PUBLIC_URL": self.public_url}
+        needed |= {"LINK_SECRET": self.link_secret}
         return tuple(name for name, value in needed.items() if not value) if self.dunning_email_enabled else ()
+
+    @field_validator("link_secret")
+    @classmethod
+    def _unguessable(cls, link_secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(secret) < _LEAST_SECRET for secret in all_revealed(link_secrets)):
+            raise ValueError(f"must have {_LEAST_SECRET} characters or more; `openssl rand -hex 32` makes one")
+        return link_secrets
+
+    @property
+    def pay_links(self) -> PayLinks | None:
+        """What makes and reads the links to the pay page; None if they are off."""
+        if not self.link_secret or not self.public_url:
+            return None
+        works_for = max(timedelta(days=self.link_expires_days), self.policy.dunning.longest)
+        return PayLinks(all_revealed(self.link_secret), self.public_url, works_for)
 
     @property
     def is_on_sqlite(self) -> bool:

@@ -24,6 +24,9 @@ def make_app() -> Flask:
     if not logging.getLogger().handlers:
         logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     redact_handlers(logging.getLogger())
+    # gunicorn writes its access log, in which the addresses of links stand, by handlers of its own.
+    for name in ("gunicorn.access", "gunicorn.error"):
+        redact_handlers(logging.getLogger(name))
     celery_app.conf.broker_transport_options |= _short_timeouts(celery_app.conf.broker_transport_options)
     runtime = make_runtime(celery_app)
     front_end = front_end_gateway(runtime.gateways)
@@ -33,6 +36,7 @@ def make_app() -> Flask:
             _check_broker,
             publishable_key=front_end.publishable_key if front_end else None,
             public_url=load_settings().process.public_url,
+            test_front_end=load_settings().stripe.test_front_end,
         )
     )
 

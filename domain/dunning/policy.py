@@ -99,6 +99,16 @@ class DunningPolicy:
         """How much later than listed a retry may be."""
         return timedelta(days=self.window_days)
 
+    @property
+    def longest(self) -> timedelta:
+        """The time from the first failure to the end of grace, if every retry fails.
+
+        >>> DunningPolicy().longest.days
+        21
+        """
+        start = datetime(2000, 1, 1)
+        return self.grace_ends_at(start, self.retry_at(start, self.attempts) or start) - start
+
     def retry_at(self, first_failed_at: datetime, retry: int) -> datetime | None:
         """Return when retry number `retry` (from 1) is due, or None when no more are planned."""
         if retry > self.attempts:

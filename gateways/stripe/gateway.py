@@ -206,6 +206,9 @@ class StripeGateway(StripeSavedMethods, StripeCashBalances):
     def open_intent(self, attempt: AttemptRequest, save_reference: SaveReference) -> str:
         """Create an intent that the front end confirms with any method the account offers."""
         params = base_params(attempt) | {"automatic_payment_methods": {"enabled": True}}
+        if attempt.saves_method and attempt.customer_token:
+            # Attaches the method to the customer when it has paid (docs.stripe.com/api, create a PaymentIntent).
+            params["setup_future_usage"] = "off_session"
         try:
             intent = ConfirmableIntent.parse(self._create(params, attempt))
         except CustomerMissing:

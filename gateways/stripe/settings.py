@@ -47,6 +47,11 @@ class StripeSettings(BaseModel):
         return self.stripe_secret_key is not None and self.stripe_api_base.rstrip("/") != DEFAULT_BASE
 
     @property
+    def test_front_end(self) -> str:
+        """Where a sandbox has the form that stands for Stripe's front end; empty with the real Stripe."""
+        return f"{self.stripe_api_base.rstrip('/')}/_sandbox/front_end" if self.is_sandbox else ""
+
+    @property
     def disabled_methods(self) -> frozenset[PaymentMethod]:
         """The methods that the operator switched off, though Stripe could take them."""
         switches = {PaymentMethod.SEPA_DEBIT: self.sepa_enabled, PaymentMethod.ACH_DEBIT: self.ach_enabled}

@@ -15,8 +15,9 @@ from sandbox.control_request import refuse
 from sandbox.stripe import bank_transfers, confirmation, setup_intents
 from sandbox.stripe.account import Account, Intent
 from sandbox.stripe.currencies import decimals
-from sandbox.stripe.errors import StripeError
+from sandbox.stripe.errors import CardError, StripeError
 from sandbox.stripe.events import NO_REQUEST
+from sandbox.stripe.instruments import PM_CARD
 
 PAGE = """<!doctype html><html lang="en"><title>{title} test page</title>
 <h1>{title} test page</h1><p>Pay {amount} {currency}.</p><p>Payment {id}, status {status}.</p>
@@ -25,6 +26,22 @@ PAGE = """<!doctype html><html lang="en"><title>{title} test page</title>
 SETUP_PAGE = """<!doctype html><html lang="en"><title>Setup test page</title>
 <h1>Setup test page</h1><p>Setup {id}, status {status}.</p><form method="post">{form}</form></html>
 """
+# Stands for the form of Stripe's front end. Test cards are chosen by their last digits, since nobody types a number.
+FRONT_END_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width"><title>Stripe front end test page</title>
+<style>body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 26rem; margin: 2rem auto; padding: 0 1rem }}
+select, button {{ font: inherit; padding: .5rem; margin: .5rem 0; width: 100% }}</style>
+<h1>Stripe front end <small>sandbox</small></h1><p>Pay {amount} {currency}.</p>{note}
+<form method="post"><label>Test card <select name="card">{cards}</select></label><button>Pay</button></form>
+<p><a href="{cancel_url}">Cancel and go back</a></p></html>
+"""
+FRONT_END_CARDS = {
+    "visa": "Visa 4242: succeeds",
+    "mastercard": "Mastercard 4444: succeeds",
+    "threeDSecure2Required": "Visa 3220: asks for 3-D Secure",
+    "chargeDeclinedInsufficientFunds": "Visa 9995: declined, insufficient funds",
+    "chargeDeclinedLostCard": "Visa 9987: declined, lost card",
+}
 DECISION = """<button name="result" value="success">Approve</button>
 <button name="result" value="failure">Fail</button>"""
 TRANSFER = """<p>Reference {reference}. Send <input name="amount" value="{remaining}"> {remaining_currency}.</p>
@@ -62,6 +79,26 @@ def blueprint(account: Account) -> Blueprint:
             if return_url is None:
                 return jsonify(intent.body)
             return redirect(_with_result(return_url, intent), code=303)
+
+    @routes.get("/front_end/<id>")
+    def show_front_end(id: str) -> str:
+        """Show a form of test cards in place of Stripe's front end: `client_secret`, `return_url`, `cancel_url`."""
+        with account.sandbox.lock:
+            return _front_end(_front_end_intent(account, id))
+
+    @routes.post("/front_end/<id>")
+    def confirm_in_front_end(id: str) -> AnyResponse:
+        """Confirm an intent by the form of its front end: `card`, the name of a test card."""
+        params = {"payment_method": f"{PM_CARD}{request.form.get('card', '')}", "return_url": _address("return_url")}
+        with account.sandbox.lock:
+            intent = _front_end_intent(account, id)
+            if intent.body["status"] in confirmation.CONFIRMABLE:
+                try:
+                    confirmation.confirm(account, intent, params, NO_REQUEST, request.host_url.rstrip("/"))
+                except CardError as refusal:
+                    return Response(_front_end(intent, str(refusal)), status=refusal.status)
+            action = (intent.body["next_action"] or {}).get("redirect_to_url", {})
+            return redirect(action.get("url") or _with_result(params["return_url"], intent), code=303)
 
     @routes.get("/bank_transfers/<id>")
     def show_instructions(id: str) -> str:
@@ -147,6 +184,33 @@ def _page(title: str, intent: Intent, form: str, **fields: Any) -> str:
         id=body["id"],
         status=body["status"],
     )
+
+
+def _front_end(intent: Intent, refusal: str = "") -> str:
+    cards = "".join(f'<option value="{name}">{escape(text)}</option>' for name, text in FRONT_END_CARDS.items())
+    body = intent.body
+    return FRONT_END_PAGE.format(
+        amount=decimal_text(body["amount"], decimals(body["currency"])),
+        currency=body["currency"].upper(),
+        note=refusal and f'<p role="alert">{escape(refusal)}</p>',
+        cards=cards,
+        cancel_url=escape(_address("cancel_url")),
+    )
+
+
+def _front_end_intent(account: Account, id: str) -> Intent:
+    intent = _intent(account, id)
+    if request.args.get("client_secret") != intent.body["client_secret"]:
+        refuse("the client secret is not that of the intent", 404)
+    return intent
+
+
+def _address(name: str) -> str:
+    """Return an address of the query. A browser that follows it must not run it as a script."""
+    address = request.args.get(name, "")
+    if not address.startswith(("http://", "https://")):
+        refuse(f"{name} must be an address")
+    return address
 
 
 def _intent(account: Account, id: str) -> Intent:

@@ -38,6 +38,7 @@ from models.mail_sending import claim_mail
 from models.method_setups import find_setup, name_setup, open_setup
 from models.names import find_application
 from models.outbox import claimed_since, was_told, write_row
+from models.pay_page import find_debt
 from models.provider_customers import User, claim_customer, forget_customer, save_customer
 from models.request_bodies import ProcessPayment, UpsertCustomer
 from models.saved_methods import (
@@ -190,6 +191,7 @@ QUERIES = {
     "invoice without its application": lambda connection: queries.show_invoice(connection, "inv", None),
     "subscription without its application": lambda connection: find_application(connection, subscriptions, "sub"),
     "invoice lock": lambda connection: lock_invoice(connection, "inv", "shop"),
+    "debt": lambda connection: find_debt(connection, "shop", "inv"),
     "payment": lambda connection: queries.show_payment(connection, payment_id(connection), "shop"),
     "timeline": lambda connection: queries.timeline(connection, payment_id(connection)),
     "list without its application": lambda connection: queries.list_payments(connection, None, "inv", None, 50),

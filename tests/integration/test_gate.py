@@ -25,6 +25,7 @@ from stack.test import (
     background_checks,
     beside,
     checks,
+    describe,
     failures,
     leap_day,
     missing_in_ci,
@@ -144,8 +145,23 @@ def test_the_clock_is_moved_for_the_whole_process_and_no_server(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("is_ci", [True, False])
+@pytest.mark.parametrize("chromium", [None, ("chromium", "chromedriver")])
+def test_a_missing_chromium_fails_in_ci_and_is_left_out_elsewhere(
+    is_ci: bool, chromium: tuple[str, str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", str(is_ci))
+    for module in ("stack.test", "tests.conftest"):
+        monkeypatch.setattr(f"{module}.find_chromium", lambda: chromium)
+    servers = Servers("postgresql://", "redis://", "amqp://127.0.0.1")
+    assert ("browser" in left_out(servers, is_moved=False)) == (chromium is None and not is_ci)
+    assert missing_in_ci(servers) == (["Chromium"] if chromium is None and is_ci else [])
+    assert ("Chromium were left out" in describe(servers)) == (chromium is None)
+
+
+@pytest.mark.parametrize("is_ci", [True, False])
 def test_a_missing_rabbitmq_fails_in_ci_and_is_left_out_elsewhere(is_ci: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", str(is_ci))
+    monkeypatch.setattr("stack.test.find_chromium", lambda: ("chromium", "chromedriver"))
     for servers in (Servers(None, None, None), Servers(None, None, "amqp://127.0.0.1")):
         assert ("rabbitmq" in left_out(servers, is_moved=False)) == (servers.amqp is None and not is_ci)
         assert missing_in_ci(servers) == (["RabbitMQ"] if servers.amqp is None and is_ci else [])

@@ -13,6 +13,7 @@ from stack.credentials import sandbox_credentials
 from stack.process import ROOT
 
 CANARY = "sk_test_canary1234"
+LINK = "pl_WyJzaG9wIl0.canary_-x"
 LOG = f"import logging; logging.getLogger('celeriac').warning('key {CANARY} of jo@example.org')"
 PROCESSES = {
     # What `celery worker` does before it starts to work.
@@ -21,6 +22,10 @@ PROCESSES = {
     f"get_task_logger('celeriac').warning('key {CANARY} of jo@example.org')",
     # What gunicorn imports.
     "web": f"import worker.wsgi; {LOG}",
+    # Its access log, whose handlers gunicorn makes before it imports the application.
+    "access log": "import logging; access = logging.getLogger('gunicorn.access'); access.propagate = False; "
+    "access.addHandler(logging.StreamHandler()); access.setLevel('INFO'); import worker.wsgi; "
+    f"access.info('key {CANARY} of {LINK}')",
 }
 
 
@@ -40,3 +45,4 @@ def test_a_process_masks_secrets_in_its_log(process: str, sqlite_url: str) -> No
     written = result.stdout + result.stderr
     assert "key [masked] of [masked]" in written
     assert CANARY not in written
+    assert "WyJzaG9wIl0" not in written

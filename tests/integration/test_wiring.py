@@ -34,11 +34,13 @@ try:
     debit = [one.provider for one in router(RoutingRequest(PaymentMethod.SEPA_DEBIT, Money(1000, "EUR"), given=token))]
 except UnsupportedMethod:
     debit = None
+links = context.runtime.pay_links.public_url, context.test_front_end.rpartition("/_sandbox")[1:]
 is_open = policy.calendar.is_open("sepa_debit", date(2026, 12, 25))
 print(
     json.dumps(
         {
             "public_url": context.public_url,
+            "links": links,
             "klarna": [one.provider for one in klarna],
             "debit": debit,
             "is_open_at_christmas": is_open,
@@ -74,8 +76,9 @@ def shown(sqlite_url: str) -> dict[str, Any]:
 
 
 def test_the_web_process_has_the_public_address_and_a_router_that_knows_what_is_off(shown: dict[str, Any]) -> None:
-    found = {name: shown[name] for name in ("public_url", "klarna", "debit")}
-    assert found == {"public_url": PUBLIC_URL, "klarna": ["stripe", "klarna"], "debit": None}
+    found = {name: shown[name] for name in ("public_url", "links", "klarna", "debit")}
+    links = [PUBLIC_URL, ["/_sandbox", "/front_end"]]
+    assert found == {"public_url": PUBLIC_URL, "links": links, "klarna": ["stripe", "klarna"], "debit": None}
 
 
 def test_the_web_process_has_the_calendar_of_the_banks_and_the_configured_zone(shown: dict[str, Any]) -> None:

@@ -20,6 +20,8 @@ SECRETS = [
     "src_abcdef",
     "cus_abcdef",
     "pi_123_secret_456",
+    "pl_WyJzaG9wIiwiaW52Il0.c-4_XzA",
+    "pl_.eJxVzLsOgjAU.c-4_XzA",
     "jo.doe+x@example.org",
     "4242424242424242",
     "4242 4242 4242 4242",

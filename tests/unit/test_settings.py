@@ -222,6 +222,28 @@ def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "canary" not in repr(settings) + str(settings) + settings.stripe.model_dump_json()
 
 
+def test_links_are_signed_by_the_first_secret_and_need_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read(monkeypatch, LINK_SECRET=f"{'n' * 32}, {'o' * 32}").process.pay_links is None
+    links = read(monkeypatch, PUBLIC_URL=HTTPS, LINK_EXPIRES_DAYS="40").process.pay_links
+    assert links is not None
+    assert (links.secrets, links.public_url, links.expires_after.days) == (("n" * 32, "o" * 32), HTTPS, 40)
+    assert "nnn" not in repr(read(monkeypatch).process)
+
+
+def test_a_link_works_for_as_long_as_dunning_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    days = {"LINK_EXPIRES_DAYS": "5", "DUNNING_RETRY_DELAYS_DAYS": "3,10,40", "DUNNING_GRACE_PERIOD_DAYS": "7"}
+    links = read(monkeypatch, PUBLIC_URL=HTTPS, LINK_SECRET="s" * 32, **days).process.pay_links
+    assert links is not None
+    assert links.expires_after.days == 47
+
+
+@pytest.mark.parametrize("given", ["short", f"{'n' * 32},short"])
+def test_a_secret_of_links_that_can_be_guessed_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    [problem] = problems(monkeypatch, LINK_SECRET=given)
+    assert problem.startswith("LINK_SECRET: must have 32 characters or more")
+    assert "short" not in problem
+
+
 def test_a_user_name_may_hold_an_at_sign(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = read(monkeypatch, DATABASE_URL="postgresql://user@tenant:secret@host/name")
     assert settings.process.database_url == "postgresql://user@tenant:secret@host/name"
@@ -407,9 +429,10 @@ def test_mail_without_a_server_a_sender_or_an_address_of_ours_starts_and_says_wh
     assert read_settings({}).process.missing_for_mail == ()
     on = {"dunning_email_enabled": "true"}
     process = read_settings(on).process
-    assert process.missing_for_mail == ("SMTP_URL", "MAIL_FROM", "PUBLIC_URL")
+    assert process.missing_for_mail == ("SMTP_URL", "MAIL_FROM", "PUBLIC_URL", "LINK_SECRET")
     assert process.policy.mail.is_on
     whole = {"smtp_url": "smtp://u:canary@mail.example", "mail_from": "Shop <a@shop.example>", "public_url": HTTPS}
+    whole |= {"link_secret": "canary" * 6}
     assert read_settings(on | whole).process.missing_for_mail == ()
     assert "canary" not in repr(read_settings(on | whole))
 
