@@ -25,8 +25,8 @@ class AttemptRequest:
     executed. `key_number`: how many idempotency keys of the attempt are used up. `return_url`: where the application
     wants its customer sent after an action. `claimed_at`: when it was taken for this call. `payer`: personal data that
     the provider requires (email, billing_address); never logged. `blocked_tokens`: methods of this customer that must
-    not be charged while they are away, where the payment leaves the method to the provider. `saves_method`: the customer
-    has agreed that what they enter in a front end is kept for their later payments."""
+    not be charged while they are away, where the payment leaves the method to the provider. `saves_method`: they have
+    agreed that what they enter in a front end is kept for their later payments."""
 
     payment_id: str
     attempt_id: str
