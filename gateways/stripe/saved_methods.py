@@ -42,7 +42,7 @@ _REUSABLE = {
 # busy for minutes.
 _PAGE_SIZE = 100
 # The field of a request that names a saved method.
-_TOKEN = "payment_method_token"
+_METHOD_FIELD = "payment_method_token"
 _GONE = "this payment method is not saved any more; list the saved ones"
 
 
@@ -105,22 +105,21 @@ class StripeSavedMethods:
 
     def attach_method(self, customer: str, token: str, key: str) -> SavedMethod:
         """Save a method for the customer. Its token from then on is the one that is returned."""
-        with _refusals_as(
-            "this payment method cannot be saved; let the customer enter it again or use another", _TOKEN
-        ):
+        advice = "this payment method cannot be saved; let the customer enter it again or use another"
+        with _refusals_as(advice, _METHOD_FIELD):
             default = self._default_of(customer)
             path = f"{_METHODS}/{segment(token)}/attach"
             return saved_method(self._api.post(path, {"customer": customer}, f"{key}-attach"), default)
 
     def detach_method(self, customer: str, token: str) -> None:
         """Remove a method of this customer, for ever."""
-        with _refusals_as(_GONE, _TOKEN):
+        with _refusals_as(_GONE, _METHOD_FIELD):
             self._check_owner(customer, token)
             self._api.post(f"{_METHODS}/{segment(token)}/detach", {})
 
     def make_default(self, customer: str, token: str) -> None:
         """Make a method of this customer the default."""
-        with _refusals_as(_GONE, _TOKEN):
+        with _refusals_as(_GONE, _METHOD_FIELD):
             self._check_owner(customer, token)
             params = {"invoice_settings": {"default_payment_method": token}}
             self._api.post(f"{_CUSTOMERS}/{segment(customer)}", params)
@@ -136,7 +135,7 @@ class StripeSavedMethods:
 
     def _check_owner(self, customer: str, token: str) -> None:
         if MethodOwner.parse(self._api.get(f"{_METHODS}/{segment(token)}")).customer != customer:
-            raise NotFound("this customer has no such payment method; list the saved ones", param=_TOKEN)
+            raise NotFound("this customer has no such payment method; list the saved ones", param=_METHOD_FIELD)
 
 
 @contextmanager
@@ -170,8 +169,9 @@ def _refusal(failure: CallFailed, advice: str, param: str | None) -> Exception:
         return InvalidRequest("this key was used with another request before; send a new one")
     if failure.kind is not FailureKind.AT_FAULT:
         return GatewayError(failure.reason)
-    named = failure.param or param
-    members: dict[str, str | list[str]] = {"code": failure.reason} | ({"param": named} if named else {})
+    members: dict[str, Any] = {"code": failure.reason}
+    if named := failure.param or param:
+        members["param"] = named
     if failure.reason == "resource_missing":
         return NotFound("Stripe knows no such customer or payment method; create or list them first", **members)
-    return InvalidRequest(f"{failure.message} {advice}" if failure.message else advice, **members)
+    return InvalidRequest(f"{failure.message.rstrip('.')}; {advice}" if failure.message else advice, **members)
