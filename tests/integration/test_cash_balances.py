@@ -249,6 +249,16 @@ def test_a_return_whose_outcome_is_unknown_is_made_once(system: System, fault: s
     assert len(system.provider.call("GET", "/v1/refunds")["data"]) == 1
 
 
+def test_a_return_keeps_its_key_while_its_call_may_still_run(system: System) -> None:
+    paid_too_late(system)
+    system.provider.fail("refunds.create", "reset_before", times=None)
+    resolve(system, "give_back")
+    [key] = [row.return_key for row in system.rows(cash_balances)]
+    for _ in range(8):
+        system.advance(minutes=6)
+        assert [row.return_key for row in system.rows(cash_balances)] == [key]
+
+
 def test_a_return_gets_no_new_key_once_the_balance_has_changed(system: System) -> None:
     """What has come may be the very amount that was given back under the old key."""
     customer = paid_too_late(system)
