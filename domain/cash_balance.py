@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from domain.attention import Reason
+from domain.idempotency_key import FailedResponse, KeyState, is_spent, may_be_renewed, state_after
 from domain.movement import Movement, MovementKind
 
 # Tries of one return before a person is asked again. They take about half an hour; providers keep keys for a day.
@@ -68,6 +69,20 @@ def change_of(booked: int, shown: ShownBalance) -> BalanceChange:
         opens=Reason.UNMATCHED_RECEIPT if shown.available < 0 or (has_come and shown.available) else None,
         closes=None if shown.available else Reason.UNMATCHED_RECEIPT,
     )
+
+
+def has_spent_key(response: FailedResponse, tries: int) -> bool:
+    """Tell whether a return whose call failed gets a new key, if a reading shows that nothing was given back.
+
+    As for a refund, a failure that the provider has stored is not enough: only tries that outlast every call are.
+
+    >>> has_spent_key(FailedResponse.STORED_FAILURE, 1), has_spent_key(FailedResponse.STORED_FAILURE, 6)
+    (False, True)
+    >>> has_spent_key(FailedResponse.NONE, 6)
+    False
+    """
+    state = state_after(KeyState.USABLE, response)
+    return is_spent(state) and may_be_renewed(state, is_refund=True, lookups=tries)
 
 
 def gives_up_return(tries: int) -> bool:

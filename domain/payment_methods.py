@@ -72,8 +72,9 @@ class Capability:
         return max(self.minima.get(currency, self.minimum), self.steps.get(currency, 1))
 
     def most(self, currency: str) -> int:
-        """Return the largest amount that can be charged, in minor units."""
-        return self.maxima.get(currency, self.maximum)
+        """Return the largest amount that can be charged, in minor units: a multiple of the currency's step."""
+        most = self.maxima.get(currency, self.maximum)
+        return most - most % self.steps.get(currency, 1)
 
     def step_problem(self, money: Money) -> InvalidAmount | None:
         """Return why this provider can move no such amount, not even as a part of another one; None if it can."""
@@ -192,7 +193,6 @@ CAPABILITIES: tuple[Capability, ...] = (
         "paypal",
         _PAYPAL,
         steps={"HUF": 100, "TWD": 100},
-        maxima=dict.fromkeys(("HUF", "TWD"), 99_999_900),
         is_capturable_later=True,
         is_reusable=True,
     ),

@@ -22,7 +22,13 @@ class FailureKind(StrEnum):
 
 
 class CallFailed(Exception):
-    """A call that returned no usable response. `reason`: a short stable word."""
+    """A call that returned no usable response. `reason`: a short stable word.
+
+    `param`: the field of the application's request that is at fault, where that is known. `message`: the provider's
+    sentence, where it holds nothing that was sent."""
+
+    param: str | None = None
+    message: str | None = None
 
     def __init__(self, reason: str, kind: FailureKind) -> None:
         super().__init__(reason)

@@ -18,7 +18,7 @@ from domain.money import Money
 from models.attention import close_entries_of_balance, note_refusal, open_entry
 from models.change import Change
 from models.comparisons import reaches_a_step
-from models.movements import book_of_balance
+from models.movements import book_of_balance, last_of_balance
 from models.provider_customers import User, find_owner
 from models.session import insert_new
 from models.tables import cash_balances
@@ -28,7 +28,7 @@ from models.task_messages import CASH_BALANCE, TaskMessage, is_due
 
 class Reading(NamedTuple):
     """A balance that a worker reads. `returned`: what to give back before that; None: nothing. `is_over`: it has waited
-    too long to be given back."""
+    too long to be given back. `tries`: how often the provider did not respond."""
 
     balance_id: str
     fencing_token: int
@@ -38,6 +38,7 @@ class Reading(NamedTuple):
     returned: Money | None
     return_key: str
     is_over: bool
+    tries: int
 
 
 def watch_balance(change: Change, provider: str, customer_token: str, currency: str, user: User) -> None:
@@ -96,7 +97,7 @@ def claim_reading(change: Change, balance_id: str) -> Reading | None:
     _write(change.connection, row, fencing_token=token, due_at=change.now + LEASE, published_at=None)
     returned = None if row.return_amount is None else Money(row.return_amount, row.currency)
     names = (row.id, token, row.provider, row.customer_token, row.currency)
-    return Reading(*names, returned, row.return_key or "", is_return_over(row.due_at, change.now))
+    return Reading(*names, returned, row.return_key or "", is_return_over(row.due_at, change.now), row.tries)
 
 
 def book_reading(change: Change, reading: Reading, shown: ShownBalance, refusal: str | None = None) -> None:
@@ -134,6 +135,16 @@ def postpone_reading(change: Change, reading: Reading, reason: str) -> None:
         values |= {"return_amount": None, "return_key": None}
         note_refusal(change, row.id, reason)
     _write(change.connection, row, **values)
+
+
+def renew_return_key(change: Change, reading: Reading, shown: ShownBalance) -> None:
+    """Give a return another idempotency key, because this one has only a stored failure to give.
+
+    Only if the balance is as it was booked, to the last transaction: then nothing was given back under this key."""
+    row = _lock_held(change, reading)
+    if row is None or shown != ShownBalance(row.available, last_of_balance(change.connection, row.id) or ""):
+        return
+    _write(change.connection, row, return_key=new_id("return", change.now))
 
 
 def ask_to_return(change: Change, balance: Row[Any]) -> TaskMessage:

@@ -22,7 +22,7 @@ from models.accept_payment import first_attempt, new_payment, store_payment
 from models.change import Change
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key, store_response
 from models.invoices import application_of_invoice, lock_invoice
-from models.provider_customers import User, find_customer
+from models.provider_customers import User, has_customer
 from models.queries import invoice_position
 from models.request_bodies import CreateIntent
 from models.tables import attempts, payments
@@ -46,7 +46,8 @@ _intents = (
 @dataclass(frozen=True, slots=True)
 class FrontEndIntent:
     """A payment that a front end confirms. `reference` None: the provider's intent is not created yet. `retries`: how
-    often its creation has failed. `customer_token`: the user's customer at the provider, if there is one."""
+    often its creation has failed. `has_customer`: its user has a customer at the provider, which may still be to be
+    made."""
 
     payment_id: str
     attempt_id: str
@@ -54,9 +55,9 @@ class FrontEndIntent:
     provider: str
     money: Money
     reference: str | None
+    user: User
     retries: int = 0
-    user: User | None = None
-    customer_token: str | None = None
+    has_customer: bool = False
 
 
 def accept_intent(
@@ -91,8 +92,7 @@ def accept_intent(
         cause = cause_of_payment(is_dunned=position.is_dunned, is_off_session=False)
         intent = _store_intent(change, invoice, provider, money, request.return_url, cause)
     store_response(connection, record, ApiResponse(201, {}, intent.payment_id))
-    user = User(invoice.application, invoice.user_id)
-    return replace(intent, user=user, customer_token=find_customer(connection, user, provider))
+    return replace(intent, has_customer=has_customer(connection, intent.user, provider))
 
 
 def _store_intent(
@@ -112,7 +112,8 @@ def _store_intent(
     attempt = first_attempt(payment, Verb.CHARGE, change.actor, change.now) | {"cause": cause}
     store_payment(change.connection, payment, attempt, change.actor, change.now)
     started = transition.apply(change, attempt["id"], Started())
-    return FrontEndIntent(payment["id"], attempt["id"], started.fencing_token, provider, money, None)
+    user = User(invoice.application, invoice.user_id)
+    return FrontEndIntent(payment["id"], attempt["id"], started.fencing_token, provider, money, None, user)
 
 
 def _claim_again(change: Change, failed: FrontEndIntent) -> FrontEndIntent:
@@ -137,6 +138,7 @@ def _intent(row: Row[Any] | None) -> FrontEndIntent | None:
     if row is None:
         return None
     money = Money(row.amount, row.currency)
+    user = User(row.application, row.user_id)
     return FrontEndIntent(
-        row.id, row.attempt_id, row.fencing_token, row.provider, money, row.provider_reference, row.retries
+        row.id, row.attempt_id, row.fencing_token, row.provider, money, row.provider_reference, user, row.retries
     )

@@ -36,6 +36,14 @@ def book_of_balance(change: Change, balance: Row[Any], moved: Iterable[Movement]
     _book(change, [_row(change, subject, movement) for movement in moved])
 
 
+def last_of_balance(connection: Connection, balance_id: str) -> str | None:
+    """Return the provider's id of the movement that made a cash balance what it is in our books."""
+    newest = movements.c.id.desc()
+    return connection.scalar(
+        select(movements.c.provider_id).where(movements.c.cash_balance_id == balance_id).order_by(newest).limit(1)
+    )
+
+
 def _book(change: Change, rows: list[dict[str, Any]]) -> None:
     if rows:
         change.connection.execute(_insert_movement, rows)

@@ -35,6 +35,12 @@ def find_customer(connection: Connection, user: User, provider: str) -> str | No
     return connection.scalar(select(provider_customers.c.token).where(_is_of(user, provider)))
 
 
+def has_customer(connection: Connection, user: User, provider: str) -> bool:
+    """Tell whether a user has a customer at the provider, which may still be to be made."""
+    is_claimed = select(provider_customers.c.created_at).where(_is_of(user, provider))
+    return connection.execute(is_claimed).first() is not None
+
+
 def find_owner(connection: Connection, provider: str, token: str) -> User | None:
     """Return whose customer this is, if it is known."""
     is_it = (provider_customers.c.token == token) & (provider_customers.c.provider == provider)

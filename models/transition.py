@@ -152,8 +152,9 @@ _refused_credentials = (
     )
     .scalar_subquery()
 )
+# Empty: the customer is still to be made.
 _stored_customer = (
-    select(provider_customers.c.token)
+    select(func.coalesce(provider_customers.c.token, ""))
     .where(
         provider_customers.c.application == payments.c.application,
         provider_customers.c.user_id == payments.c.user_id,

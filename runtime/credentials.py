@@ -20,14 +20,14 @@ def watch_credentials(
 
 
 @contextmanager
-def watching_readings(runtime: Runtime, actor: str, provider: str) -> Iterator[None]:
+def watching_readings(runtime: Runtime, actor: str, provider: str) -> Iterator[TechnicalFailure]:
     """Note what the calls inside the block tell of a provider's credentials. They only read.
 
     A key may charge and lack the permission for one of them, or read and not charge: only what is said of the key as
     such is noted here, and only that is ended here."""
     with watch_for_failure() as failure:
         try:
-            yield
+            yield failure
         finally:
             _note_readings(runtime, actor, provider, failure)
 

@@ -8,9 +8,11 @@ import logging
 
 from celery import shared_task
 
+from domain.cash_balance import has_spent_key
 from gateways.base import GatewayError, ReturnRefused
 from gateways.capabilities import CashBalanceGateway
-from models.cash_balances import Reading, book_reading, claim_reading, postpone_reading
+from gateways.http import TechnicalFailure
+from models.cash_balances import Reading, book_reading, claim_reading, postpone_reading, renew_return_key
 from models.task_messages import CASH_BALANCE
 from runtime import Runtime
 from runtime.credentials import watching_readings
@@ -35,8 +37,8 @@ def _read(runtime: Runtime, reading: Reading) -> None:
         _log.error("balance %s waits: %s is not configured in this worker", reading.balance_id, reading.provider)
         return
     try:
-        with watching_readings(runtime, ACTOR, reading.provider):
-            refusal = _give_back(gateway, reading)
+        with watching_readings(runtime, ACTOR, reading.provider) as failure:
+            refusal = _give_back(runtime, gateway, reading, failure)
             shown = gateway.read_balance(reading.customer_token, reading.currency)
     except GatewayError as error:
         runtime.change(ACTOR, postpone_reading, reading, str(error))
@@ -44,8 +46,12 @@ def _read(runtime: Runtime, reading: Reading) -> None:
     runtime.change(ACTOR, book_reading, reading, shown, refusal)
 
 
-def _give_back(gateway: CashBalanceGateway, reading: Reading) -> str | None:
-    """Give back what is asked, if anything is; return why the provider refuses it, if it does."""
+def _give_back(
+    runtime: Runtime, gateway: CashBalanceGateway, reading: Reading, failure: TechnicalFailure
+) -> str | None:
+    """Give back what is asked, if anything is; return why the provider refuses it, if it does.
+
+    `failure`: how the calls to the provider fail technically. A key for which it keeps a failure is renewed."""
     if reading.returned is None:
         return None
     if reading.is_over:
@@ -54,4 +60,9 @@ def _give_back(gateway: CashBalanceGateway, reading: Reading) -> str | None:
         gateway.return_balance(reading.customer_token, reading.returned, reading.return_key)
     except ReturnRefused as refusal:
         return str(refusal)
+    except GatewayError:
+        if has_spent_key(failure.last_response, reading.tries):
+            shown = gateway.read_balance(reading.customer_token, reading.currency)
+            runtime.change(ACTOR, renew_return_key, reading, shown)
+        raise
     return None

@@ -37,7 +37,7 @@ from models.tables import payments
 from runtime import Runtime
 from runtime.credentials import watch_credentials
 from runtime.leases import Lease
-from runtime.provider_customers import with_customer
+from runtime.provider_customers import get_or_create_customer, with_customer
 from tasks.payment_task import ACTOR
 
 _log = logging.getLogger(__name__)
@@ -89,12 +89,14 @@ def execute_attempt(
 
 @dataclass(frozen=True, slots=True)
 class _Claimed:
-    """An attempt that this worker holds. `is_barred`: the provider's breaker is open and this call is no probe.
-    `is_outage`: the breaker is open. `has_failures`: it has counted failures of other calls. `has_refused_credentials`:
-    the provider has, and a person knows. `refusal`: why its saved method is not charged, so that nobody is called."""
+    """An attempt that this worker holds. `has_customer`: its user has one at the provider, which may still be to be
+    made. `is_barred`: the provider's breaker is open and this call is no probe. `is_outage`: the breaker is open.
+    `has_failures`: it has counted failures of other calls. `has_refused_credentials`: the provider has, and a person
+    knows. `refusal`: why its saved method is not charged, so that nobody is called."""
 
     attempt: AttemptRequest
     user: User
+    has_customer: bool
     fencing_token: int
     provider: str
     is_barred: bool
@@ -121,8 +123,9 @@ def _claim(change: Change, runtime: Runtime, attempt_id: str, screen: Screen | N
     user = User(row.application, row.user_id)
     is_outage, has_failures = row.breaker_opened_at is not None, bool(row.breaker_failures)
     known = (is_barred, is_outage, has_failures, bool(row.refused_credentials))
+    has_customer = row.stored_customer is not None
     refusal = _reason_not_to_charge(change.connection, row, attempt)
-    return _Claimed(attempt, user, applied.fencing_token, row.attempt_provider, *known, refusal)
+    return _Claimed(attempt, user, has_customer, applied.fencing_token, row.attempt_provider, *known, refusal)
 
 
 def _reason_not_to_charge(connection: Connection, locked: Row[Any], attempt: AttemptRequest) -> str | None:
@@ -160,26 +163,32 @@ def _call_provider(runtime: Runtime, claimed: _Claimed, call: Call, lease: Lease
 
 
 def _call_for_customer(runtime: Runtime, claimed: _Claimed, call: Call, save_reference: SaveReference) -> Outcome:
-    """Call the provider for the user's customer there. One that the provider has lost is claimed anew, for the next
-    try."""
+    """Call the provider for the user's customer there. One that the provider has lost is made again, and the call
+    with it: no attempt goes on without the customer."""
     gateway, attempt = runtime.gateways[claimed.provider], claimed.attempt
     is_new = attempt.verb.is_collecting and attempt.reference is None
     if not is_new or not isinstance(gateway, SavedMethodsGateway):
         return call(gateway, attempt, save_reference)
-    ready = _with_customer(runtime, gateway, claimed)
-    outcome = ready if not isinstance(ready, AttemptRequest) else call(gateway, ready, save_reference)
-    if not isinstance(outcome, NotSent) or outcome.param != CUSTOMER or attempt.customer_token is None:
-        return outcome
-    is_ours = runtime.change(ACTOR, forget_customer, claimed.user, claimed.provider, attempt.customer_token)
-    return NotSent(outcome.reason) if is_ours else outcome
+    for _ in range(2):
+        ready = _with_customer(runtime, gateway, claimed, attempt)
+        outcome = ready if isinstance(ready, NotSent) else call(gateway, ready, save_reference)
+        lost = attempt.customer_token if isinstance(ready, NotSent) else ready.customer_token
+        if not isinstance(outcome, NotSent) or outcome.param != CUSTOMER or lost is None:
+            return outcome
+        if not runtime.change(ACTOR, forget_customer, claimed.user, claimed.provider, lost):
+            return outcome
+        attempt, refused = replace(attempt, customer_token=None), NotSent(outcome.reason)
+    return refused
 
 
-def _with_customer(runtime: Runtime, gateway: SavedMethodsGateway, claimed: _Claimed) -> AttemptRequest | NotSent:
-    """Return the attempt, with a customer if its method needs one. Nothing can be charged before.
+def _with_customer(
+    runtime: Runtime, gateway: SavedMethodsGateway, claimed: _Claimed, attempt: AttemptRequest
+) -> AttemptRequest | NotSent:
+    """Return the attempt, with a customer if its user has one or its method needs one. Nothing can be charged before.
 
     Money of a customer who was asked to transfer some may come at any time, so that their balance is watched."""
-    attempt = claimed.attempt
-    if not gateway.needs_customer(attempt.method):
+    is_transfer = gateway.needs_customer(attempt.method)
+    if not is_transfer and (attempt.customer_token is not None or not claimed.has_customer):
         return attempt
 
     def watch(customer: str) -> AttemptRequest:
@@ -188,6 +197,8 @@ def _with_customer(runtime: Runtime, gateway: SavedMethodsGateway, claimed: _Cla
         return replace(attempt, customer_token=customer)
 
     try:
+        if not is_transfer:
+            return replace(attempt, customer_token=get_or_create_customer(runtime, gateway, claimed.user, ACTOR))
         if attempt.customer_token is None:
             user, payer = claimed.user, attempt.payer
             return with_customer(runtime, gateway, user, ACTOR, payer, watch, is_paying_by_transfer=True)
@@ -240,7 +251,7 @@ def attempt_request(
         money=Money(locked.attempt_amount, locked.currency),
         method=PaymentMethod(locked.method),
         method_token=locked.method_token,
-        customer_token=locked.customer_token or locked.stored_customer,
+        customer_token=locked.customer_token or locked.stored_customer or None,
         is_off_session=locked.is_off_session,
         wants_authentication=decision is FraudDecision.VERIFY and not locked.is_off_session,
         return_url=locked.return_url,

@@ -35,9 +35,8 @@ class MailSystem(System):
     def __init__(self, database_url: str, sandbox: RunningSandbox, **policy: Any) -> None:
         super().__init__(database_url, sandbox)
         assert sandbox.mail is not None
-        service = MailService(
-            Mailer(read_smtp_url(sandbox.mail.url), SENDER), Templates(), lambda application, invoice_id: LINK
-        )
+        mailer = Mailer(read_smtp_url(sandbox.mail.url), SENDER)
+        service = MailService(mailer, Templates(), lambda application, invoice_id: LINK)
         self.change_runtime(mail=service, policy=replace(self.runtime.policy, mail=MailPolicy(is_on=True, **policy)))
         self.call("PUT", "/customers/user-1", {"email": EMAIL, "name": "Ada", "time_zone": self.zone_at(12)})
 

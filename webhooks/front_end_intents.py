@@ -4,6 +4,8 @@ The client secret passes through and is never stored: a repeat of the request re
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flask import Blueprint, Response
 
 from domain.errors import UnsupportedMethod
@@ -11,15 +13,15 @@ from domain.money import decimal_text
 from domain.outcome import ActionRequired, NotSent, Outcome
 from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
-from gateways.base import AttemptRequest, CustomerLost, GatewayError
-from gateways.capabilities import FrontEndGateway
+from gateways.base import AttemptRequest, GatewayError, SaveReference
+from gateways.capabilities import FrontEndGateway, SavedMethodsGateway
 from gateways.http import watch_for_failure
 from models import transition
 from models.api_keys import Role
 from models.front_end_intents import FrontEndIntent, accept_intent
-from models.provider_customers import forget_customer
 from models.request_bodies import CreateIntent
 from runtime.credentials import watch_credentials
+from runtime.provider_customers import with_customer
 from webhooks.auth import allow, caller_of_names
 from webhooks.context import PREFIX, context, own_address, runtime
 from webhooks.requests import idempotency_key, json_body
@@ -62,15 +64,28 @@ def client_secret(intent: FrontEndIntent, actor: str, *, saves_method: bool = Fa
 
     try:
         with runtime().leases.hold(intent.attempt_id, intent.fencing_token), watch_for_failure() as failure:
-            return gateway.open_intent(_attempt_request(intent, saves_method), save_reference)
+            return _open(gateway, _attempt_request(intent, saves_method), intent, actor, save_reference)
     except GatewayError as error:
         # The next success of a worker takes the provider off the attention list.
         watch_credentials(runtime(), actor, intent.provider, failure, has_entry=False)
-        if isinstance(error, CustomerLost) and intent.user is not None and intent.customer_token is not None:
-            runtime().change(actor, forget_customer, intent.user, intent.provider, intent.customer_token)
         # No client secret was handed out, so nothing can be charged.
         _record(intent, actor, NotSent(str(error), is_retryable=False))
         raise
+
+
+def _open(
+    gateway: FrontEndGateway, attempt: AttemptRequest, intent: FrontEndIntent, actor: str, save_reference: SaveReference
+) -> str:
+    """Create the intent for the user's customer, if there is one, or a method is to be kept; return the client
+    secret."""
+    needs_customer = intent.has_customer or attempt.saves_method
+    if not needs_customer or not isinstance(gateway, SavedMethodsGateway):
+        return gateway.open_intent(attempt, save_reference)
+
+    def open_for(customer: str) -> str:
+        return gateway.open_intent(replace(attempt, customer_token=customer), save_reference)
+
+    return with_customer(runtime(), gateway, intent.user, actor, {}, open_for)
 
 
 def _record(intent: FrontEndIntent, actor: str, outcome: Outcome) -> None:
@@ -85,7 +100,7 @@ def _attempt_request(intent: FrontEndIntent, saves_method: bool) -> AttemptReque
         money=intent.money,
         method=PaymentMethod.STRIPE,
         method_token=None,
-        customer_token=intent.customer_token,
+        customer_token=None,
         is_off_session=False,
         wants_authentication=False,
         return_url=None,

@@ -113,8 +113,8 @@ class ProcessSettings(BaseModel):
     )
     dunning_email_enabled: bool = Field(
         default=False,
-        description="Whether customers get mails about their debts; without SMTP_URL, MAIL_FROM, PUBLIC_URL and LINK_SECRET "
-        "they wait for three days",
+        description="Whether customers get mails about their debts; without SMTP_URL, MAIL_FROM, PUBLIC_URL and "
+        "LINK_SECRET they wait for three days",
     )
     smtp_url: str = Field(
         default="",
@@ -228,8 +228,8 @@ class ProcessSettings(BaseModel):
     @property
     def missing_for_mail(self) -> tuple[str, ...]:
         """The variables without which no mail is sent, although mails are on."""
-        needed = {"SMTP_URL": self.smtp_url, "MAIL_FROM": self.mail_from, "PUBLIC_URL": self.public_url}
-        needed |= {"LINK_SECRET": self.link_secret}
+        given = {"SMTP_URL": self.smtp_url, "MAIL_FROM": self.mail_from, "PUBLIC_URL": self.public_url}
+        needed: dict[str, Any] = given | {"LINK_SECRET": self.link_secret}
         return tuple(name for name, value in needed.items() if not value) if self.dunning_email_enabled else ()
 
     @field_validator("link_secret")

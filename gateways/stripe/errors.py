@@ -27,6 +27,7 @@ _FIELDS = {
     "amount": "amount",
     "currency": "currency",
     "customer": "customer_token",
+    "email": "email",
     "payment_method": "payment_method_token",
     "return_url": "return_url",
 }
@@ -37,11 +38,16 @@ _MISSING = "resource_missing"
 
 
 class CardDeclined(CallFailed):
-    """The issuer refused; nothing was charged. A repeat under the same key is refused as well."""
+    """The issuer refused; nothing was charged. A repeat under the same key is refused as well.
+
+    The sentence is for the customer, and holds nothing that was sent [docs.stripe.com/api/errors, read 2026-11-28]."""
+
+    param = "payment_method_token"
 
     def __init__(self, error: PaymentError) -> None:
         super().__init__(error.code or "card_declined", FailureKind.AT_FAULT)
         self._error = error
+        self.message = _short(error.message)
 
     def outcome(self, reference: str | None = None) -> Outcome:
         """Return the decline with its codes."""
@@ -56,13 +62,13 @@ class RequestRefused(CallFailed):
     def __init__(self, reason: str, error: PaymentError | None) -> None:
         super().__init__(reason, FailureKind.AT_FAULT)
         self.subject = reason_word(error.param if error else None, reason)
-        self._param = _FIELDS.get(error.param or "") if error else None
+        self.param = _FIELDS.get(error.param or "") if error else None
         has_plain_sentence = error is not None and error.code in _PLAIN_SENTENCES
-        self._message = (error.message or "")[:_LONGEST_MESSAGE] if error and has_plain_sentence else None
+        self.message = _short(error.message) if error and has_plain_sentence else None
 
     def outcome(self, reference: str | None = None) -> Outcome:
         """Return that nothing was executed, and what to mend."""
-        return NotSent(self.reason, False, reference, self._param, self._message or None)
+        return NotSent(self.reason, False, reference, self.param, self.message)
 
 
 class CustomerMissing(RequestRefused):
@@ -155,6 +161,10 @@ ERRORS: dict[type[BaseException], Callable[[stripe.StripeError], CallFailed]] = 
     stripe.SignatureVerificationError: _unknown,
     stripe.StripeError: _unknown,
 }
+
+
+def _short(sentence: str | None) -> str | None:
+    return sentence[:_LONGEST_MESSAGE] if sentence else None
 
 
 def _refusal_of(error: stripe.StripeError) -> PaymentError | None:

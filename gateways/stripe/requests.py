@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from domain.allowed_operations import OVERPAID
@@ -138,11 +139,13 @@ def metadata(attempt: AttemptRequest) -> dict[str, str]:
     return {"payment_id": attempt.payment_id, "attempt_id": attempt.attempt_id}
 
 
-def creation_key(attempt: AttemptRequest, call: str = "create") -> str:
-    """Return the idempotency key of a call that moves no money.
+def creation_key(attempt: AttemptRequest) -> str:
+    """Return the idempotency key of the creation of an intent, which moves no money.
 
-    It changes with each retry: Stripe replays a stored 500 for a day, and a second unconfirmed intent does no harm."""
-    return f"{attempt.attempt_id}-{call}-{attempt.retries}"
+    It changes with each retry: Stripe replays a stored 500 for a day, and a second unconfirmed intent does no harm. It
+    changes with the customer too: Stripe keeps the refusal of one that it has lost."""
+    customer = hashlib.sha256(attempt.customer_token.encode()).hexdigest()[:16] if attempt.customer_token else ""
+    return f"{attempt.attempt_id}-create-{attempt.retries}{customer and '-'}{customer}"
 
 
 def key(attempt: AttemptRequest, call: str) -> str:

@@ -41,6 +41,8 @@ _REUSABLE = {
 # The most that Stripe returns at once. Only one page is read: thousands of saved methods must not keep one request
 # busy for minutes.
 _PAGE_SIZE = 100
+# The field of a request that names a saved method.
+_METHOD_FIELD = "payment_method_token"
 _GONE = "this payment method is not saved any more; list the saved ones"
 
 
@@ -89,9 +91,8 @@ class StripeSavedMethods:
         # `usage` is off_session by default (docs: create a SetupIntent), and raw_request does not send a parameter of
         # that name.
         params = {"customer": customer, "allowed_payment_method_types": [_REUSABLE[method]]}
-        with _refusals_as(
-            f"Stripe cannot save {method} for this customer; check that the account has the method enabled"
-        ):
+        advice = f"Stripe cannot save {method} for this customer; check that the account has the method enabled"
+        with _refusals_as(advice, "payment_method"):
             setup = ConfirmableIntent.parse(self._api.post("/v1/setup_intents", params, f"{key}-setup"))
             return MethodSetup(setup.id, setup.client_secret)
 
@@ -104,20 +105,21 @@ class StripeSavedMethods:
 
     def attach_method(self, customer: str, token: str, key: str) -> SavedMethod:
         """Save a method for the customer. Its token from then on is the one that is returned."""
-        with _refusals_as("this payment method cannot be saved; let the customer enter it again or use another"):
+        advice = "this payment method cannot be saved; let the customer enter it again or use another"
+        with _refusals_as(advice, _METHOD_FIELD):
             default = self._default_of(customer)
             path = f"{_METHODS}/{segment(token)}/attach"
             return saved_method(self._api.post(path, {"customer": customer}, f"{key}-attach"), default)
 
     def detach_method(self, customer: str, token: str) -> None:
         """Remove a method of this customer, for ever."""
-        with _refusals_as(_GONE):
+        with _refusals_as(_GONE, _METHOD_FIELD):
             self._check_owner(customer, token)
             self._api.post(f"{_METHODS}/{segment(token)}/detach", {})
 
     def make_default(self, customer: str, token: str) -> None:
         """Make a method of this customer the default."""
-        with _refusals_as(_GONE):
+        with _refusals_as(_GONE, _METHOD_FIELD):
             self._check_owner(customer, token)
             params = {"invoice_settings": {"default_payment_method": token}}
             self._api.post(f"{_CUSTOMERS}/{segment(customer)}", params)
@@ -133,16 +135,17 @@ class StripeSavedMethods:
 
     def _check_owner(self, customer: str, token: str) -> None:
         if MethodOwner.parse(self._api.get(f"{_METHODS}/{segment(token)}")).customer != customer:
-            raise NotFound("this customer has no such payment method; list the saved ones")
+            raise NotFound("this customer has no such payment method; list the saved ones", param=_METHOD_FIELD)
 
 
 @contextmanager
-def _refusals_as(advice: str) -> Iterator[None]:
-    """Raise the API's error for a failed call; `advice` says what to do when the request is at fault."""
+def _refusals_as(advice: str, param: str | None = None) -> Iterator[None]:
+    """Raise the API's error for a failed call; `advice` says what to do when the request is at fault, `param` with
+    which field of it unless Stripe names one."""
     try:
         yield
     except CallFailed as failure:
-        raise _refusal(failure, advice) from None
+        raise _refusal(failure, advice, param) from None
 
 
 def _failed_creation(failure: CallFailed) -> GatewayError:
@@ -158,14 +161,17 @@ def _lost(failure: CallFailed) -> Exception:
     return CustomerLost(CUSTOMER_MISSING) if failure.reason == "resource_missing" else failure
 
 
-def _refusal(failure: CallFailed, advice: str) -> Exception:
-    """Return the API's error for a failed call. Stripe's message stays out: it may repeat what was sent."""
+def _refusal(failure: CallFailed, advice: str, param: str | None) -> Exception:
+    """Return the API's error for a failed call, with Stripe's sentence where it repeats nothing that was sent."""
     if isinstance(failure, CustomerMissing):
         return CustomerLost(CUSTOMER_MISSING)
     if isinstance(failure, KeyReused):
         return InvalidRequest("this key was used with another request before; send a new one")
     if failure.kind is not FailureKind.AT_FAULT:
         return GatewayError(failure.reason)
+    members: dict[str, Any] = {"code": failure.reason}
+    if named := failure.param or param:
+        members["param"] = named
     if failure.reason == "resource_missing":
-        return NotFound("Stripe knows no such customer or payment method; create or list them first")
-    return InvalidRequest(advice)
+        return NotFound("Stripe knows no such customer or payment method; create or list them first", **members)
+    return InvalidRequest(f"{failure.message.rstrip('.')}; {advice}" if failure.message else advice, **members)

@@ -370,3 +370,13 @@ def test_refused_credentials(bench: StripeBench) -> None:
         stripe_of(bench, **bench.credentials).check()
     with pytest.raises(GatewayError, match="unreachable"):
         stripe_of(bench, base=f"http://127.0.0.1:{free_port()}").check()
+
+
+def test_a_field_that_the_application_can_mend_is_named() -> None:
+    error = {"type": "invalid_request_error", "code": "email_invalid", "param": "email", "message": "Bad: jo@"}
+    with serving(lambda request: (400, {"error": error})) as served:
+        gateway = StripeGateway("sk_test_sandbox", ("whsec_x",), served.url, read_seconds=SECONDS)
+        with pytest.raises(InvalidRequest) as refused:
+            gateway.update_customer("cus_1", {"email": "jo@"})
+    assert refused.value.members == {"code": "email_invalid", "param": "email"}
+    assert "jo@" not in str(refused.value)

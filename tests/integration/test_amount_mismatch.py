@@ -31,10 +31,10 @@ def decide(system: System, action: str, **how: Any) -> Any:
     return system.post(f"/admin/attention/{entry.id}/resolve", body, caller="operator", Idempotency_Key=action)
 
 
-def opened_with_another_amount(system: System) -> tuple[str, str]:
+def opened_with_another_amount(system: System, invoice: str = "inv") -> tuple[str, str]:
     """Return a payment of 12.30 whose intent the front end can pay with 10.00, and the intent's id."""
-    system.call("PUT", "/invoices/inv", {"user_id": "user", "amount": "12.30", "currency": "EUR"})
-    intent = system.request("/stripe-intent", {"invoice_id": "inv"})
+    system.call("PUT", f"/invoices/{invoice}", {"user_id": "user", "amount": "12.30", "currency": "EUR"})
+    intent = system.request("/stripe-intent", {"invoice_id": invoice})
     reference = system.reference(intent["payment_id"])
     system.provider.call("POST", f"/v1/payment_intents/{reference}", {"amount": PAID})
     return intent["payment_id"], reference
@@ -46,9 +46,9 @@ def confirm_in_front_end(system: System, reference: str) -> None:
     system.provider.call("POST", f"/v1/payment_intents/{reference}/confirm", back)
 
 
-def paid_with_another_amount(system: System) -> tuple[str, str]:
+def paid_with_another_amount(system: System, invoice: str = "inv") -> tuple[str, str]:
     """Return a payment whose intent the front end has paid with 10.00 instead of 12.30, and the intent's id."""
-    payment_id, reference = opened_with_another_amount(system)
+    payment_id, reference = opened_with_another_amount(system, invoice)
     confirm_in_front_end(system, reference)
     return payment_id, reference
 

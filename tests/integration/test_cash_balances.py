@@ -238,15 +238,41 @@ def test_it_is_given_back_by_one_decision(system: System) -> None:
     assert (refund["amount"], refund["customer"], refund["payment_intent"]) == (AMOUNT, customer, None)
 
 
-@pytest.mark.parametrize("fault", ["timeout_after", "reset_after", "error_before", "reset_before"])
+@pytest.mark.parametrize("fault", ["timeout_after", "reset_after", "error_before", "error_stored", "reset_before"])
 def test_a_return_whose_outcome_is_unknown_is_made_once(system: System, fault: str) -> None:
     paid_too_late(system)
     system.provider.fail("refunds.create", fault)
     resolve(system, "give_back")
-    for _ in range(3):
-        system.advance(seconds=20)
-    assert unmatched(system) == [RECEIPT, USE]
+    for _ in range(9):
+        system.advance(minutes=6)
+    assert (unmatched(system), open_entries(system)) == ([RECEIPT, USE], [])
     assert len(system.provider.call("GET", "/v1/refunds")["data"]) == 1
+
+
+def test_a_return_keeps_its_key_while_its_call_may_still_run(system: System) -> None:
+    paid_too_late(system)
+    system.provider.fail("refunds.create", "reset_before", times=None)
+    resolve(system, "give_back")
+    [key] = [row.return_key for row in system.rows(cash_balances)]
+    for _ in range(8):
+        system.advance(minutes=6)
+        assert [row.return_key for row in system.rows(cash_balances)] == [key]
+
+
+def test_a_return_gets_no_new_key_once_the_balance_has_changed(system: System) -> None:
+    """What has come may be the very amount that was given back under the old key."""
+    customer = paid_too_late(system)
+    system.provider.fail("refunds.create", "error_stored")
+    resolve(system, "give_back")
+    [key] = [row.return_key for row in system.rows(cash_balances)]
+    send_money(system, customer, 70)
+    for _ in range(7):
+        system.advance(minutes=6)
+        assert [row.return_key for row in system.rows(cash_balances)] == [key]
+    for _ in range(8):
+        system.advance(minutes=6)
+    assert unmatched(system) == [RECEIPT, ("unmatched_receipt", 70)]
+    assert [entry.data["refusal"] for entry in open_entries(system)] == ["http_500"]
 
 
 def test_a_return_is_made_once_although_more_money_has_come(system: System) -> None:

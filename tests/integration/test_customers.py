@@ -44,6 +44,19 @@ def carried_out(system: System, body: dict[str, Any]) -> str:
     return payment_id
 
 
+def lose_customer(system: System) -> str:
+    """Let the provider forget the customer whom it has for Ada; return its id."""
+    lost = str(system.request("/setup-intent", ADA)["customer_token"])
+    system.provider.call("DELETE", f"/v1/customers/{lost}")
+    return lost
+
+
+def only_customer(system: System) -> str:
+    """Return the one customer of the one user."""
+    [row] = system.rows(provider_customers)
+    return str(row.token)
+
+
 def saved_card(system: System, card: str = "pm_card_visa", user: str = "ada", **more: Any) -> dict[str, Any]:
     """Save a card for a user; return what the API says about it."""
     return system.request(f"/customers/{user}/payment-methods", {"payment_method_token": card} | more)
@@ -110,9 +123,17 @@ def test_an_intent_for_a_front_end_is_the_customer_s_also_after_the_provider_has
     opened = system.request("/stripe-intent", {"invoice_id": "inv-1"})
     assert intent(system, opened["payment_id"])["customer"] == first
     system.provider.call("DELETE", f"/v1/customers/{first}")
-    responses = [system.post("/stripe-intent", {"invoice_id": "inv-2"}) for _ in range(2)]
+    opened = system.request("/stripe-intent", {"invoice_id": "inv-2"})
+    assert intent(system, opened["payment_id"])["customer"] == only_customer(system) != first
+
+
+def test_an_intent_waits_for_the_customer_that_could_not_be_made_again(system: System) -> None:
+    lose_customer(system)
+    system.call("PUT", "/invoices/inv", {"user_id": "ada", "amount": "12.30", "currency": "EUR"})
+    system.provider.fail("customers.create", "reset_before")
+    responses = [system.post("/stripe-intent", {"invoice_id": "inv"}) for _ in range(2)]
     assert [response.status_code for response in responses] == [502, 201]
-    assert intent(system, responses[1].json["payment_id"])["customer"] is None
+    assert intent(system, responses[1].json["payment_id"])["customer"] == only_customer(system)
 
 
 # --- a customer that the provider has lost ---
@@ -140,12 +161,32 @@ def test_a_transfer_of_a_deleted_customer_goes_to_a_new_one(system: System) -> N
     assert intent(system, payment_id)["customer"] not in (first, None)
 
 
-def test_a_card_of_a_user_whose_customer_was_deleted_is_charged(system: System) -> None:
-    first = system.request("/setup-intent", ADA)["customer_token"]
-    system.provider.call("DELETE", f"/v1/customers/{first}")
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_card_of_a_user_whose_customer_was_deleted_is_charged_as_a_new_one_at_once(
+    system: System, is_named: bool
+) -> None:
+    lost = lose_customer(system)
+    named = {"customer_token": lost} if is_named else {}
+    payment_id = carried_out(system, payment_request("inv", "pm_card_visa") | {"user_id": "ada"} | named)
+    assert (system.state(payment_id), system.attempts(payment_id)[0].retries) == ("captured", 0)
+    assert intent(system, payment_id)["customer"] == only_customer(system)
+
+
+@pytest.mark.parametrize("fault", ["error_before", "error_stored", "reset_before", "reset_after"])
+def test_a_charge_waits_for_the_customer_that_could_not_be_made_again(system: System, fault: str) -> None:
+    lose_customer(system)
+    system.provider.fail("customers.create", fault, times=1 if fault.startswith("reset") else 2)
     payment_id = carried_out(system, payment_request("inv", "pm_card_visa") | {"user_id": "ada"})
     system.advance(seconds=10)
     assert system.state(payment_id) == "captured"
+    assert intent(system, payment_id)["customer"] == only_customer(system)
+    assert len(customers(system)) == 1
+
+
+def test_a_charge_of_a_user_without_a_customer_makes_none(system: System) -> None:
+    payment_id = carried_out(system, payment_request("inv", "pm_card_visa") | {"user_id": "ada"})
+    assert (system.state(payment_id), intent(system, payment_id)["customer"]) == ("captured", None)
+    assert customers(system) == []
 
 
 # --- saved methods ---

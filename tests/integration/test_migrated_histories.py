@@ -10,11 +10,16 @@ import pytest
 from alembic import command
 from click.testing import CliRunner
 
+from domain.commands import Blocked
+from domain.payment import Verb
+from models import transition
 from models.migrate import upgrade
 from models.tables import attention, movements
 from models.task_messages import COMPARE
+from tests.integration.test_amount_mismatch import PAID, paid_with_another_amount
+from tests.integration.test_comparison import refund_elsewhere, request_elsewhere, taken
 from tests.integration.test_migration_rows import migrate
-from tests.system import AMOUNT, INSUFFICIENT_FUNDS, System, running_system
+from tests.system import AMOUNT, INSUFFICIENT_FUNDS, LOST_CARD, System, running_system
 from worker.commands import open_runtime
 from worker.commands.group import payments as commands
 
@@ -40,11 +45,45 @@ def asked(system: System, payment_id: str, verb: str, **body: Any) -> str:
     return payment_id
 
 
+def blocked(system: System) -> str:
+    """Return a payment that the fraud rules have blocked."""
+    payment_id = system.pay("blocked")
+    system.runtime.change("test", transition.apply, system.attempts(payment_id)[0].id, Blocked())
+    return payment_id
+
+
+def recorded(system: System) -> str:
+    """Return a payment by invoice whose money an operator has seen."""
+    payment_id = paid(system, "by invoice", payment_method="invoice", payment_method_token=None)
+    body = {"reference": "statement 7"}
+    response = system.post(f"/admin/payments/{payment_id}/record", body, caller="operator", Idempotency_Key="seen")
+    assert response.status_code < 300, response.text
+    return payment_id
+
+
 def histories(system: System) -> dict[str, str]:
     """Return a payment in each state that money can be in at a provider, and in each that it has left."""
     debit = system.provider.saved_bank_account()
-    made = {
+    long_ago = {
         "paid twice": system.pay_twice(),
+        "expired": paid(system, "lapsed", capture=False),
+        "uncollectible": system.subscribe("given up", LOST_CARD, subscription_id="lost"),
+    }
+    system.advance(days=8)
+    for _ in range(30):
+        system.advance(days=1)
+    paypal, paypal_gateway = taken(system, "paypal", invoice="paypal")
+    klarna, klarna_gateway = taken(system, "klarna", invoice="klarna", capture=False)
+    made = long_ago | {
+        "review": paid(system, "large", amount="30000.00"),
+        "mismatch": paid_with_another_amount(system, "other-amount")[0],
+        "blocked": blocked(system),
+        "failed": paid(system, "nobody", "pm_none"),
+        "canceled": asked(system, paid(system, "left", "pm_card_authenticationRequired"), "cancel"),
+        "in grace": system.subscribe("grace", LOST_CARD, subscription_id="ending"),
+        "recorded": recorded(system),
+        "refunded at PayPal": paypal,
+        "captured at Klarna": klarna,
         "captured": paid(system, "captured"),
         "part refunded": asked(system, paid(system, "part"), "refunds", amount="5.00"),
         "refunded": asked(system, paid(system, "all"), "refunds"),
@@ -68,6 +107,11 @@ def histories(system: System) -> dict[str, str]:
         "POST", "/v1/refunds", {"payment_intent": system.reference(made["refunded elsewhere"]), "amount": 500}
     )
     system.provider.call("POST", f"/v1/payment_intents/{system.reference(made['captured elsewhere'])}/capture")
+    system.deliver_and_run(system.provider.event("payment_intent.succeeded", system.reference(made["mismatch"])))
+    refund_elsewhere(system, paypal, paypal_gateway, 500)
+    klarna_gateway.capture(request_elsewhere(system, klarna, Verb.CAPTURE, 500))
+    system.provider.fail("payment_intents.confirm", "reset_after")
+    made["in doubt"] = paid(system, "doubt")
     return made
 
 
@@ -115,6 +159,24 @@ ENDS = {
     "disputed later": ("reversed", AMOUNT, 0, AMOUNT, 0),
     "refunded elsewhere": ("partially_refunded", AMOUNT, 500, 0, 0),
     "captured elsewhere": ("captured", AMOUNT, 0, 0, 0),
+    "in doubt": ("captured", AMOUNT, 0, 0, 0),
+    "review": ("review", 0, 0, 0, 0),
+    "mismatch": ("amount_mismatch", 0, 0, 0, 0),
+    "blocked": ("blocked", 0, 0, 0, 0),
+    "failed": ("failed", 0, 0, 0, 0),
+    "canceled": ("canceled", 0, 0, 0, 0),
+    "expired": ("expired", 0, 0, 0, 0),
+    "in grace": ("in_grace", 0, 0, 0, 0),
+    "uncollectible": ("uncollectible", 0, 0, 0, 0),
+    "recorded": ("captured", AMOUNT, 0, 0, 0),
+    "refunded at PayPal": ("partially_refunded", AMOUNT, 500, 0, 0),
+    "captured at Klarna": ("captured", 500, 0, 0, 0),
+}
+
+
+WITHOUT_MONEY = {
+    *("in_doubt", "review", "amount_mismatch", "blocked", "failed", "canceled"),
+    *("expired", "in_grace", "uncollectible", "declined", "past_due"),
 }
 
 
@@ -123,15 +185,19 @@ def test_what_the_provider_shows_later_completes_the_opening_movements(system: S
     as_of_0002(system)
     derived = system.rows(movements)
     assert {row.source for row in derived} == {"migration"}
+    states = {system.state(payment_id) for payment_id in made.values()}
+    assert states >= WITHOUT_MONEY
     later(system, made)
     rows = {name: system.payment(payment_id) for name, payment_id in made.items()}
     found = {name: (row.state, row.captured, row.refunded, row.reversed, row.duplicated) for name, row in rows.items()}
     assert {name: found[name] for name in ENDS} == ENDS
+    assert rows["mismatch"].received == PAID
     assert system.rows(movements)[: len(derived)] == derived
     verified = CliRunner().invoke(commands, ["ledger", "verify"])
     assert verified.exit_code == 0, verified.output
     charged = sum(amount for kind, amount in system.provider.movements() if kind in ("charge", "capture"))
-    assert sum(row.captured + row.duplicated for row in rows.values()) == charged
+    del rows["recorded"]  # no provider has seen it
+    assert sum(row.captured + row.duplicated + row.received for row in rows.values()) == charged
 
 
 def test_a_duplicate_of_an_earlier_release_is_given_back(system: System) -> None:

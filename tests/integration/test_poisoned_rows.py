@@ -13,7 +13,7 @@ from sqlalchemy import Table, update
 from models.due_rows import DUE_ROWS
 from models.movements import differences
 from models.session import read, transact
-from models.tables import attempts, attention, cash_balances, dunning_cases, outbox, webhook_events
+from models.tables import attempts, attention, cash_balances, dunning_cases, movements, outbox, webhook_events
 from models.task_messages import (
     CAPTURE_VOID_REFUND,
     CASH_BALANCE,
@@ -282,6 +282,49 @@ def test_a_charge_that_we_cannot_compare_stops_no_other_and_ends_on_the_list(
     [entry] = system.rows(attention, attention.c.reason == "failing_row")
     assert (entry.closed_at is not None, system.payment(bad).refunded) == (True, 500)
     assert system.attempts(bad)[0].failures == 0
+
+
+@pytest.mark.parametrize("what", ["fees_of", "disputes_of", "retrieve"])
+def test_what_we_cannot_compare_of_one_payment_stops_no_other_and_ends_on_the_list(
+    system: System, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """`retrieve` shows a hold: what was captured elsewhere is on it."""
+    system.provider.fail("events.list", "error_before", times=None)
+    system.run(COMPARE)
+    bad, good = (system.pay(f"inv-{name}", capture=what != "retrieve") for name in ("bad", "good"))
+    system.run_until_idle()
+    for payment_id in (bad, good):
+        if what == "disputes_of":
+            path = f"intents/{system.reference(payment_id)}/dispute"
+            opened = system.provider.control(path, {"reason": "fraudulent"})
+            system.provider.control(f"disputes/{opened['id']}/close", {"result": "lost"})
+        if what == "retrieve":
+            system.provider.call("POST", f"/v1/payment_intents/{system.reference(payment_id)}/capture")
+    kind = {"fees_of": "fee", "disputes_of": "dispute", "retrieve": "capture"}[what]
+    genuine: Any = getattr(system.gateway, what)
+
+    def poisoned(request: Any) -> Any:
+        if request.payment_id == bad:
+            raise Poison
+        return genuine(request)
+
+    def booked(payment_id: str) -> list[str]:
+        return [row.kind for row in system.rows(movements, movements.c.payment_id == payment_id) if row.kind == kind]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(system.gateway, what, poisoned)
+        for _ in range(31):
+            work(system, days=1, minutes=5)
+            system.run(COMPARE)
+        assert (len(booked(bad)), len(booked(good))) == (0, 1)
+        [entry] = system.rows(attention, attention.c.reason == "failing_row")
+        assert (entry.payment_id, entry.closed_at) == (bad, None)
+    assert look_again(system, entry.id, "in time").status_code == 202
+    work(system, seconds=10)
+    assert (len(booked(bad)), len(booked(good))) == (1, 1)
+    [entry] = system.rows(attention, attention.c.reason == "failing_row")
+    assert entry.closed_at is not None
+    assert read(system.engine, lambda connection: list(differences(connection))) == []
 
 
 def look_again(system: System, entry_id: str, key: str) -> Any:

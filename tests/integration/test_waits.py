@@ -28,8 +28,14 @@ PAGES = {
 @pytest.fixture
 def looks(system: System, monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
     """The times of the look-ups at Afterpay."""
-    _, gateway = system.add_provider("afterpay")
-    retrieve, times = gateway.retrieve, []
+    return looks_at(system, monkeypatch, "afterpay")
+
+
+def looks_at(system: System, monkeypatch: pytest.MonkeyPatch, provider: str) -> list[datetime]:
+    """Let the system have a provider; return the times of the look-ups there, as they come."""
+    _, gateway = system.add_provider(provider)
+    retrieve: Any = gateway.retrieve
+    times: list[datetime] = []
 
     def counted(attempt: Any) -> Any:
         times.append(system.now())
@@ -37,6 +43,19 @@ def looks(system: System, monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
 
     monkeypatch.setattr(gateway, "retrieve", counted)
     return times
+
+
+@pytest.mark.parametrize("provider", ["stripe", *PAGES])
+def test_every_provider_asks_the_customer_by_the_same_type_of_action(system: System, provider: str) -> None:
+    if provider == "stripe":
+        payment_id = system.pay(card="pm_card_authenticationRequired", return_url="https://shop.example/back")
+        system.run_until_idle()
+    else:
+        system.add_provider(provider)
+        payment_id, _ = wait_at_page(system, provider)
+    action = system.get(f"/{payment_id}").json["next_action"]
+    assert action["type"] == "redirect"
+    assert action["redirect_url"].startswith("http")
 
 
 def wait_at_page(system: System, provider: str = "afterpay") -> tuple[str, datetime]:
@@ -73,6 +92,22 @@ def test_a_look_up_comes_shortly_before_the_end_and_one_after_it(system: System,
     assert [look for look in looks if ends_at <= look < ends_at + timedelta(minutes=10)]
     # Nobody approved it, and nobody can any more.
     assert system.state(payment_id) == "canceled"
+
+
+@pytest.mark.parametrize("provider", ["klarna", "coinbase", "coinbase_commerce", "paypal"])
+def test_a_look_up_comes_around_the_end_at_every_provider(
+    system: System, monkeypatch: pytest.MonkeyPatch, provider: str
+) -> None:
+    looks = looks_at(system, monkeypatch, provider)
+    payment_id, opened_at = wait_at_page(system, provider)
+    # A customer has a day, however long the provider's page lives.
+    ends_at = min(system.attempts(payment_id)[0].action_expires_at, opened_at + timedelta(hours=24))
+    while system.now() < ends_at + timedelta(minutes=15):
+        is_near = ends_at - system.now() < timedelta(minutes=30)
+        system.advance(minutes=1 if is_near else 20)
+    last = [look for look in looks if look < ends_at][-1]
+    assert timedelta(minutes=2) < ends_at - last < timedelta(minutes=10)
+    assert [look for look in looks if ends_at <= look < ends_at + timedelta(minutes=10)]
 
 
 def test_an_approval_after_visits_of_anybody_is_not_lost(system: System, looks: list[datetime]) -> None:
