@@ -12,8 +12,20 @@ from sqlalchemy import make_url
 
 # The application's settings begin with one of these; a test compares the list with the settings themselves.
 SETTING_PREFIXES = (
-    *("ACH_", "ACTION_", "AFTERPAY_", "CELERIAC_", "CELERY_", "COINBASE_", "CRYPTO_", "DATABASE_", "DEFAULT_"),
-    *("DUNNING_", "KLARNA_", "MAIL_", "PAYPAL_", "PROVIDER_", "PUBLIC_", "ROUTING_", "SEPA_", "SMTP_", "STRIPE_"),
+    *("ACH_", "ACTION_", "AFTERPAY_", "CELERIAC_", "CELERY_", "COINBASE_", "CRYPTO_", "DATABASE_"),
+    *(
+        "DUNNING_",
+        "KLARNA_",
+        "LINK_",
+        "MAIL_",
+        "PAYPAL_",
+        "PROVIDER_",
+        "PUBLIC_",
+        "ROUTING_",
+        "SEPA_",
+        "SMTP_",
+        "STRIPE_",
+    ),
     "WORKER_",
 )
 SHELL_FILE = """\

@@ -188,10 +188,13 @@ def test_disputes_without_an_intent_or_of_an_unknown_type_are_ignored(stripe_gat
         assert stripe_gateway.read_webhook(json.dumps(event)) is None
 
 
+TAKEN = {"id": "txn_1", "amount": -1230, "currency": "eur", "fee": 0, "created": 1}
+
+
 @pytest.mark.parametrize("status", [None, "invented"])
 def test_a_dispute_with_an_unknown_status_decides_nothing(status: str | None) -> None:
     dispute = {"id": "dp_1", "status": status, "amount": 1230, "currency": "eur", "payment_intent": "pi_1"}
-    read = DisputeWithMoney.parse(dispute | {"balance_transactions": [{"amount": -1230, "created": 1}]})
+    read = DisputeWithMoney.parse(dispute | {"balance_transactions": [TAKEN]})
     with pytest.raises(CallFailed, match="unknown_status"):
         shown_dispute(read)
 
@@ -199,7 +202,7 @@ def test_a_dispute_with_an_unknown_status_decides_nothing(status: str | None) ->
 def test_the_direction_of_the_transactions_says_what_is_withdrawn() -> None:
     """Their amounts are in the currency of the account's balance, which need not be that of the payment."""
     dispute = {"id": "dp_1", "status": "lost", "amount": 1230, "currency": "eur", "payment_intent": "pi_1"}
-    taken, back = {"amount": -1401, "created": 1}, {"amount": 1399, "created": 2}
+    taken, back = TAKEN | {"amount": -1401}, TAKEN | {"id": "txn_2", "amount": 1399, "created": 2}
     for transactions, withdrawn in (
         ([], 0),
         ([taken], 1230),
