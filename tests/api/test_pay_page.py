@@ -151,7 +151,7 @@ def test_a_debt_of_a_canceled_subscription_cannot_be_paid(api: ApiSystem) -> Non
     assert dunned["status"] == "past_due"
     customer = debtor.customer()
     assert PAY in [text for form in customer.page.forms for text in form.buttons]
-    assert api.post(f"/{dunned['id']}/cancel").status_code == 202
+    assert api.post(f"/subscriptions/{subscription}/cancel", {}).status_code == 200
     api.run_published()
     [row] = api.rows(subscriptions, subscriptions.c.id == subscription)
     assert row.status == "canceled"

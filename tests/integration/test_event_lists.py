@@ -99,8 +99,8 @@ def return_debit(system: System, payment_id: str) -> None:
 
 STRIPE: dict[str, tuple[Callable[[System], str], Callable[[System, str], None], str]] = {
     "debit-collected": (debit, by_bank("success"), "captured"),
-    "debit-failed": (debit, by_bank("failure"), "declined"),
-    "debit-returned": (debit, return_debit, "reversed"),
+    "debit-failed": (debit, by_bank("failure"), "in_grace"),
+    "debit-returned": (debit, return_debit, "in_grace"),
     "refunded": (charge, refund, "partially_refunded"),
     "dispute-opened": (charge, dispute, "captured"),
     "dispute-won": (charge, lambda system, id: dispute(system, id, "won"), "captured"),

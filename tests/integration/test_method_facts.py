@@ -33,9 +33,8 @@ def known(system: System, token: str) -> Any:
 
 
 def brought_forward(system: System, payment_id: str) -> list[Any]:
-    """Return why retries of a payment were brought forward."""
-    is_it = (events.c.name == "retry_brought_forward") & (events.c.payment_id == payment_id)
-    return [row.data["cause"] for row in system.rows(events, is_it)]
+    """Return who has caused the tries of a payment beside the plan."""
+    return [row.cause for row in system.attempts(payment_id) if row.cause not in (None, "dunning")]
 
 
 def in_dunning(system: System, card: str, **more: Any) -> str:
@@ -140,13 +139,14 @@ def test_another_card_or_another_user_is_not_tried(system: System) -> None:
     assert (system.state(payment_id), brought_forward(system, payment_id)) == ("past_due", [])
 
 
-def test_a_payment_in_grace_is_not_cancelled_by_a_changed_card(system: System) -> None:
+def test_a_payment_in_grace_is_collected_by_a_changed_card(system: System) -> None:
     token = declining_card(system, "expired_card", "success")
     payment_id = in_dunning(system, token)
     system.advance(days=3, minutes=1)
     assert system.state(payment_id) == "in_grace"
     system.deliver_and_run(updated(system, token))
-    assert (system.state(payment_id), system.subscription_status()) == ("in_grace", "past_due")
+    assert (system.state(payment_id), system.subscription_status()) == ("captured", "active")
+    assert brought_forward(system, payment_id) == ["updater"]
 
 
 def test_a_new_billing_address_is_no_reason_to_try_again(system: System) -> None:
@@ -183,7 +183,7 @@ def test_a_method_without_an_active_mandate_is_not_charged_while_the_customer_is
     assert system.deliver_and_run(mandate(system, token, "inactive")).status == "applied"
     before = len(system.sandbox.state.ledger.attempts)
     refused = system.payment(debit(system, token, "inv-2", **customer))
-    assert (refused.state, refused.failure_code) == ("declined", "mandate_inactive")
+    assert (refused.state, refused.failure_code) == ("in_grace", "mandate_inactive")
     assert [row.provider_reference for row in system.attempts(refused.id)] == [None]
     assert len(system.sandbox.state.ledger.attempts) == before
     # A customer who is there agrees anew.

@@ -80,7 +80,7 @@ def histories(system: System) -> dict[str, str]:
         "blocked": blocked(system),
         "failed": paid(system, "nobody", "pm_none"),
         "canceled": asked(system, paid(system, "left", "pm_card_authenticationRequired"), "cancel"),
-        "in grace": system.subscribe("grace", LOST_CARD, subscription_id="ending"),
+        "in grace": system.subscribe("grace", LOST_CARD, subscription_id="ending", user_id="another user"),
         "recorded": recorded(system),
         "refunded at PayPal": paypal,
         "captured at Klarna": klarna,

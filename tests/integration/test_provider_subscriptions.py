@@ -66,7 +66,8 @@ def test_stripes_events_drive_the_status(followed: System) -> None:
     ]
     assert [tell(followed, type, **more) for type, more, _ in tales] == [status for *_, status in tales]
     rows = followed.rows(events, events.c.actor == "webhook:stripe", events.c.name.startswith("subscription_"))
-    assert rows[0].data == {"subscription_id": "sub", "reference": REFERENCES["stripe"]}
+    named = {"subscription_id": "sub", "application": "shop", "reference": REFERENCES["stripe"]}
+    assert rows[0].data == named | {"from": "active"}
     assert [row.name.removeprefix("subscription_") for row in rows] == [
         *("past_due", "active", "past_due", "unpaid", "active", "paused", "active", "canceled"),
     ]

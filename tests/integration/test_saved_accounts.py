@@ -236,7 +236,7 @@ def test_a_removed_account_is_gone_here_and_at_paypal(system: System, wallet: Wa
     assert wallet.bench.account.vault.tokens == {}
     assert system.call("DELETE", f"{METHODS}/{token}").status_code == 404
     refused = charge(system, payment_method_token=token).json["id"]
-    assert (system.state(refused), system.payment(refused).failure_code) == ("declined", "method_detached")
+    assert (system.state(refused), system.payment(refused).failure_code) == ("in_grace", "method_detached")
     assert system.provider.movements() == []
 
 
