@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from enum import StrEnum
 
 from domain.dunning.case import CaseState, TryCause
 from domain.dunning.policy import DEFAULT_POLICY, DunningPolicy
+from domain.dunning.segments import SegmentFacts
 from domain.idempotency_key import KeyState
 
 
@@ -264,7 +265,8 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     # a retry whose instrument must not be tried, or not yet
     (State.PAST_DUE, Event.RETRY_SCHEDULED): State.PAST_DUE,
     (State.PAST_DUE, Event.GRACE_STARTED): State.IN_GRACE,
-    (State.PAST_DUE, Event.CONSENT_WITHDRAWN): State.UNCOLLECTIBLE,
+    **_from(IN_DUNNING, Event.CONSENT_WITHDRAWN, State.UNCOLLECTIBLE),
+    (State.IN_GRACE, Event.GRACE_CONTINUED): State.IN_GRACE,
     (State.IN_GRACE, Event.GRACE_EXPIRED): State.UNCOLLECTIBLE,
     # also of a charge that waited to be sent meanwhile
     **_from(IN_DUNNING | {State.ACCEPTED}, Event.INVOICE_PAID_OTHERWISE, State.CANCELED),
@@ -321,7 +323,8 @@ FINISHED = CLOSED | {AttemptStatus.SUCCEEDED}
 class DunningCase:
     """One run of the retry policy. `retry`: the number of the retry that is planned, or that was made last. `unsent`:
     how often in a row no issuer could be asked. `policy`: as it was when the run began; None if an earlier release has
-    begun it. `paused_until`: an operator lets it wait until then; `planned_at`: what was due when."""
+    begun it. `paused_until`: an operator lets it wait until then; `planned_at`: what was due when. `segment`: which one
+    has chosen the policy; `is_held_out`: the case is only watched, to compare with the others."""
 
     state: CaseState
     first_failed_at: datetime
@@ -333,6 +336,8 @@ class DunningCase:
     policy: DunningPolicy | None = None
     paused_until: datetime | None = None
     planned_at: datetime | None = None
+    segment: str | None = None
+    is_held_out: bool = False
 
 
 def may_have_case(subscription_id: str | None, *, is_off_session: bool, is_debit: bool) -> bool:
@@ -362,8 +367,9 @@ class Payment:
     `has_other_unfinished_attempt`: another attempt of the payment, such as a void, is under way; refunds aside.
     `next_provider`: the provider that comes next on the payment's route, if its instrument can be charged there.
     `is_debit`: a bank debit, which fails or comes back days later. `dunning_policy`: the name that its subscription
-    gives. `is_retried_by_provider`: the provider's own engine tries it again. `has_sibling`: its
-    invoice has another payment; `has_dunned_sibling`, `has_recovered_sibling`: one with an open dunning case, or with
+    gives. `segment_facts`: by what else its policy is chosen; `zone`: the customer's; None where they are not known.
+    `is_retried_by_provider`: the provider's own engine tries it again. `has_sibling`: its invoice has another payment;
+    `has_dunned_sibling`, `has_recovered_sibling`: one with an open dunning case, or with
     one that has recovered by the money of another payment."""
 
     id: str
@@ -392,6 +398,8 @@ class Payment:
     is_captured_later: bool = False
     is_debit: bool = False
     dunning_policy: str | None = None
+    segment_facts: SegmentFacts | None = None
+    zone: tzinfo | None = None
     is_retried_by_provider: bool = False
     has_dunned_sibling: bool = False
     has_recovered_sibling: bool = False

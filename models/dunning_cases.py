@@ -13,19 +13,31 @@ from domain.dunning.case import OPEN_CASES, CaseState, RetriedBy
 from domain.dunning.policy import DunningPolicy
 from domain.payment import DunningCase, State
 from models.change import Change
-from models.tables import dunning_cases, payments, subscriptions
+from models.tables import customers, dunning_cases, payments, subscriptions
 from models.tables.base import new_id
 
 _sibling = payments.alias("sibling")
 _find_case = select(dunning_cases).where(dunning_cases.c.payment_id == bindparam("payment_id"))
 # What dunning reads of a payment: its case and its subscription, if it has them.
 _find_dunning = (
-    select(dunning_cases, subscriptions.c.policy.label("named_policy"), subscriptions.c.retried_by)
+    select(
+        dunning_cases,
+        subscriptions.c.policy.label("named_policy"),
+        subscriptions.c.plan,
+        subscriptions.c.retried_by,
+        customers.c.country,
+        customers.c.time_zone,
+    )
     .select_from(payments)
     .join(dunning_cases, dunning_cases.c.payment_id == payments.c.id, isouter=True)
     .join(
         subscriptions,
         (subscriptions.c.id == payments.c.subscription_id) & (subscriptions.c.application == payments.c.application),
+        isouter=True,
+    )
+    .join(
+        customers,
+        (customers.c.user_id == payments.c.user_id) & (customers.c.application == payments.c.application),
         isouter=True,
     )
     .where(payments.c.id == bindparam("payment_id"))
@@ -34,17 +46,22 @@ _find_dunning = (
 
 @dataclass(frozen=True, slots=True)
 class Dunning:
-    """What dunning reads of a payment: its case, and what its subscription says of dunning."""
+    """What dunning reads of a payment: its case, what its subscription says of dunning, and where its customer is."""
 
     case: DunningCase | None = None
     policy: str | None = None
+    plan: str | None = None
     is_retried_by_provider: bool = False
+    country: str | None = None
+    time_zone: str | None = None
 
 
 def find_dunning(connection: Connection, payment_id: str) -> Dunning:
-    """Return the dunning case of a payment, if it has one, and what its subscription says of dunning."""
+    """Return what dunning reads of a payment."""
     row = connection.execute(_find_dunning, {"payment_id": payment_id}).one()
-    return Dunning(case_of(row) if row.id else None, row.named_policy, row.retried_by == RetriedBy.PROVIDER)
+    is_retried_by_provider = row.retried_by == RetriedBy.PROVIDER
+    case = case_of(row) if row.id else None
+    return Dunning(case, row.named_policy, row.plan, is_retried_by_provider, row.country, row.time_zone)
 
 
 def find_case_row(connection: Connection, payment_id: str) -> Row[Any] | None:
@@ -65,6 +82,8 @@ def case_of(row: Row[Any]) -> DunningCase:
         DunningPolicy.from_json(row.policy) if row.policy else None,
         row.paused_until,
         row.planned_at,
+        row.segment,
+        row.is_held_out,
     )
 
 
@@ -82,6 +101,8 @@ def save_case(change: Change, payment: Row[Any], case: DunningCase, *, is_new: b
         "paused_since": None,
         "paused_until": case.paused_until,
         "planned_at": case.planned_at,
+        "segment": case.segment,
+        "is_held_out": case.is_held_out,
         "updated_at": change.now,
     }
     if is_new:

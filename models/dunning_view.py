@@ -86,6 +86,8 @@ def show_case(connection: Connection, case_id: str, application: str | None) -> 
     happened = timeline(connection, row.payment_id)
     return case_view(row) | {
         "policy": {"name": row.policy_name, **(row.policy or {})},
+        "segment": row.segment,
+        "is_held_out": row.is_held_out,
         "attempts": [attempt_view(attempt._mapping, row.currency) for attempt in tries],
         "events": [
             {

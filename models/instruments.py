@@ -129,6 +129,21 @@ def note_decline(
         _block_instrument(change, row, provider, token, attempt_id, decline)
 
 
+def renew_instrument(change: Change, user: User, provider: str, token: str) -> None:
+    """Let a token be charged again whose card was dead and has got a new number at its bank: its tries are those of
+    another card now. A consent that was withdrawn stays so."""
+    is_it = (
+        (instruments.c.application == user.application)
+        & (instruments.c.user_id == user.user_id)
+        & (instruments.c.provider == provider)
+        & (instruments.c.token == token)
+        & instruments.c.blocked_as.is_distinct_from(DeclineClass.CONSENT_WITHDRAWN)
+    )
+    fresh = {"fingerprint": fingerprint_of_token(provider, token), "network": None}
+    unblocked = {"blocked_as": None, "blocked_code": None, "blocked_at": None}
+    change.connection.execute(update(instruments).where(is_it).values(fresh | unblocked | {"updated_at": change.now}))
+
+
 def _save_instrument(change: Change, row: Row[Any], provider: str, token: str, shown: Instrument | None) -> None:
     known = shown or Instrument(fingerprint_of_token(provider, token))
     values = {"fingerprint": known.fingerprint, "network": known.network, "updated_at": change.now}

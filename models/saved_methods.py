@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Row, select, update
 from domain.dunning.case import TryCause
 from domain.errors import Conflict
 from domain.saved_method import (
+    MethodChange,
     MethodStatus,
     ShownMandate,
     ShownMethod,
@@ -20,6 +21,7 @@ from domain.saved_method import (
 from models.audit import record_event
 from models.change import Change
 from models.dunning_requests import retry_with_changed_method
+from models.instruments import renew_instrument
 from models.method_setups import close_setup
 from models.provider_customers import User, find_owner, user_hash
 from models.session import insert_new
@@ -47,6 +49,8 @@ def take_in_method(change: Change, provider: str, shown: ShownMethod | ShownMand
     refusal = reason_not_to_charge(MethodStatus(row.status), is_off_session=True)
     if shown.change is None or owner is None or refusal is not None:
         return ()
+    if shown.change is MethodChange.UPDATER and shown.token is not None:
+        renew_instrument(change, owner, provider, shown.token)
     return retry_with_changed_method(change, *owner, provider, cause=TryCause(shown.change), method_token=shown.token)
 
 

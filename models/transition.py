@@ -31,6 +31,7 @@ from domain.decision import (
 from domain.decline import DeclineClass
 from domain.disputes import reopening_of
 from domain.dunning.case import OPEN_CASES, UNPAID_CASES, CaseState, TryCause
+from domain.dunning.segments import SegmentFacts
 from domain.errors import LeaseLost, NotFound
 from domain.idempotency_key import KeyState
 from domain.movement import MovementKind, amounts_after, may_be_beside_holder, may_be_booked
@@ -74,6 +75,7 @@ from models.tables import (
     provider_customers,
 )
 from models.task_messages import TaskMessage, message_for_attempt
+from models.time_zones import zone_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -447,6 +449,10 @@ def _payment(connection: Connection, row: Row[Any]) -> Payment:
         authorization_expires_at=row.authorization_expires_at,
         case=dunning.case,
         dunning_policy=dunning.policy,
+        segment_facts=SegmentFacts(
+            row.user_id, row.application, row.amount, row.currency, row.method, dunning.plan, dunning.country
+        ),
+        zone=zone_named(dunning.time_zone) if dunning.time_zone else None,
         is_retried_by_provider=dunning.is_retried_by_provider,
         is_captured_later=row.is_captured_later,
         is_debit=is_debit,

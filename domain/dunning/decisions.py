@@ -28,6 +28,7 @@ from domain.dunning.case import (
 )
 from domain.dunning.policy import DunningPolicy, EndAction
 from domain.dunning.schedule import DeclineKind, Planned, RetryFacts, next_try
+from domain.dunning.segments import choose_policy
 from domain.payment import GIVEN_UP, AttemptStatus, DunningCase, Event, State
 
 # A payment without a subscription is owed all the same after these; any other end is somebody's decision, or a request
@@ -74,14 +75,16 @@ def refuse_try(context: DecisionContext, refusal: Refusal) -> Decision:
 def _waiting_for_limit(context: DecisionContext, refusal: Refusal) -> DunningCase | None:
     """Return the case that waits until a limit allows a try; None where it does not wait, or waits for no retry."""
     given = context.payment.case
-    is_retrying = given is not None and given.state is CaseState.RETRYING
-    may_wait = is_retrying or _is_dunned(context, refusal.decline_class, Event.CHARGE_DECLINED)
+    is_open = given is not None and given.state in OPEN_CASES
+    is_in_grace = is_open and given is not None and given.state is CaseState.IN_GRACE
+    may_wait = _is_dunned(context, refusal.decline_class, Event.CHARGE_DECLINED) and not is_in_grace
     if refusal.until is None or not context.payment.is_off_session or not may_wait:
         return None
-    case = given if given is not None and is_retrying else _new_case(context)
+    case = given if given is not None and is_open else _new_case(context)
     plan = _policy(context, case)
     last = plan.retry_at(case.first_failed_at, plan.attempts) or context.now
-    due_at = max(refusal.until, context.now + plan.least_gap)
+    # A try beside the plan leaves the planned one where it is.
+    due_at = max(refusal.until, context.now + plan.least_gap, case.due_at or context.now)
     if due_at > max(last, context.now + _LONGEST_WAIT_FOR_LIMIT):
         return None
     return replace(_moved(case, CaseEvent.RETRY_PLANNED), due_at=due_at)
@@ -136,8 +139,14 @@ def _dun(
 
 
 def _new_case(context: DecisionContext) -> DunningCase:
-    name, policy = context.policy.dunning_named(context.payment.dunning_policy)
-    return DunningCase(CaseState.RETRYING, context.now, retry=0, policy_name=name, policy=policy)
+    """Begin a case under the policy that its subscription names, else under that of the segment that it fits."""
+    payment, case = context.payment, DunningCase(CaseState.RETRYING, context.now, retry=0)
+    name, policy = context.policy.dunning_named(payment.dunning_policy)
+    if payment.dunning_policy is not None or payment.segment_facts is None:
+        return replace(case, policy_name=name, policy=policy)
+    chosen = choose_policy(context.policy.dunning_segments, payment.segment_facts, policy)
+    named = chosen.policy.name if chosen.segment else name
+    return replace(case, policy_name=named, policy=chosen.policy, segment=chosen.segment, is_held_out=chosen.is_holdout)
 
 
 def _policy(context: DecisionContext, case: DunningCase) -> DunningPolicy:
@@ -171,6 +180,7 @@ def _next_try(
     is_technical = decline_class is DeclineClass.TECHNICAL
     if not (is_technical or may_retry(decline_class)):
         return None
+    facts_of_segment = context.payment.segment_facts
     facts = RetryFacts(
         case_id=context.payment.id,
         first_failed_at=case.first_failed_at,
@@ -181,7 +191,9 @@ def _next_try(
         unsent=case.unsent,
         wait=(earliest_retry_after(decline) if decline else None) or timedelta(),
         most_retries=decline.reason.most_retries if decline and decline.reason else None,
-        zone=context.policy.zone,
+        method=facts_of_segment.method if facts_of_segment else "",
+        country=facts_of_segment.country if facts_of_segment else None,
+        zone=context.payment.zone or context.policy.zone,
         calendar=context.policy.calendar,
     )
     return next_try(_policy(context, case), facts)

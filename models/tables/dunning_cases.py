@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, UniqueConstraint
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, UniqueConstraint
 
 from models.tables.base import Instant, Json, metadata
 
@@ -19,6 +19,9 @@ dunning_cases = Table(
     # The policy as it was when the case began. A case of an earlier release has none.
     Column("policy_name", String(100), nullable=False),
     Column("policy", Json),
+    # Which segment has chosen it, and whether the case is only watched to compare with the others.
+    Column("segment", String(100)),
+    Column("is_held_out", Boolean, nullable=False),
     Column("first_failed_at", Instant, nullable=False),
     Column("retry", Integer, nullable=False),
     # How often in a row no issuer could be asked.

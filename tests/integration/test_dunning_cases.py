@@ -6,11 +6,13 @@ import secrets
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from domain.decision import Policy
 from domain.dunning.policy import DunningPolicy, EndAction, ResumeAnchor
+from domain.dunning.segments import Segment
 from domain.payment import AttemptStatus
 from models.tables import dunning_cases, events, subscriptions
 from tests.provider import Json
@@ -50,6 +52,31 @@ def act(system: System, payment_id: str, action: str, **body: Any) -> Any:
 
 def case_state(system: System, payment_id: str) -> tuple[str, str]:
     return system.state(payment_id), system.dunning_case(payment_id).state
+
+
+# --- which policy a case gets ---
+
+
+@pytest.mark.parametrize(("holdout", "state"), [(0, "past_due"), (1, "in_grace")])
+def test_a_case_gets_the_policy_of_its_segment_in_its_customers_morning(
+    system: System, monkeypatch: Any, holdout: float, state: str
+) -> None:
+    patient = DunningPolicy((5,), attempts=1, window_days=1, name="patient")
+    chosen = Segment("gold in Japan", patient, plans=frozenset({"gold"}), countries=frozenset({"JP"}), holdout=holdout)
+    policy = replace(system.runtime.policy, dunning_segments=(chosen,))
+    monkeypatch.setattr(system, "runtime", replace(system.runtime, policy=policy))
+    system.call("PUT", "/customers/user", {"country": "JP", "time_zone": "Asia/Tokyo"})
+    assert put(system).status_code == 201
+    payment_id = system.subscribe("inv", INSUFFICIENT_FUNDS)
+    case = system.dunning_case(payment_id)
+    assert (case.segment, case.is_held_out, system.state(payment_id)) == ("gold in Japan", bool(holdout), state)
+    assert case.policy_name == ("monitor_only" if holdout else "patient")
+    if not holdout:
+        morning = case.due_at.astimezone(ZoneInfo("Asia/Tokyo"))
+        assert 7 <= morning.hour <= 10
+        assert timedelta(days=5) <= case.due_at - case.first_failed_at <= timedelta(days=6)
+    shown = system.get(f"/admin/dunning/{case.id}", caller="operator").json
+    assert (shown["segment"], shown["is_held_out"]) == ("gold in Japan", bool(holdout))
 
 
 # --- what a case is about ---

@@ -149,6 +149,16 @@ def test_a_payment_in_grace_is_collected_by_a_changed_card(system: System) -> No
     assert brought_forward(system, payment_id) == ["updater"]
 
 
+@pytest.mark.parametrize(("by", "state"), [("updater", "captured"), ("customer", "in_grace")])
+def test_only_a_new_number_lets_a_dead_card_be_charged_again(system: System, by: str, state: str) -> None:
+    token = declining_card(system, "lost_card", "success")
+    payment_id = in_dunning(system, token)
+    system.advance(days=3, minutes=1)
+    assert system.state(payment_id) == "in_grace"
+    system.deliver_and_run(updated(system, token, by))
+    assert system.state(payment_id) == state
+
+
 def test_a_new_billing_address_is_no_reason_to_try_again(system: System) -> None:
     token = declining_card(system)
     payment_id = in_dunning(system, token)

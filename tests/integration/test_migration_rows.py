@@ -47,7 +47,8 @@ ADDED: dict[str, dict[str, Any]] = {
     "webhook_events": {"failures": 0},
     "dunning_cases": {
         **{"failures": 0, "unsent": 0, "application": "shop", "policy_name": "standard", "created_at": NOW},
-        **dict.fromkeys(("paused_since", "policy", "paused_until", "planned_at")),
+        **dict.fromkeys(("paused_since", "policy", "paused_until", "planned_at", "segment")),
+        "is_held_out": False,
     },
     "subscriptions": {
         **dict.fromkeys(("plan", "amount", "currency", "policy", "paused_at")),
