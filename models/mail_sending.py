@@ -47,6 +47,7 @@ from models.outbox import (
 from models.session import lock_name
 from models.tables import payments
 from models.task_messages import is_due
+from models.time_zones import stored_zone
 
 
 class Letter(NamedTuple):
@@ -259,8 +260,8 @@ def _lock_held(change: Change, letter: Letter) -> _Locked | None:
 
 
 def _zone(change: Change, customer: Row[Any] | None) -> ZoneInfo:
-    stored = customer.time_zone if customer is not None else None
-    return ZoneInfo(stored or change.policy.mail.time_zone)
+    stored = stored_zone(customer.time_zone) if customer is not None else None
+    return stored or ZoneInfo(change.policy.mail.time_zone)
 
 
 def _letter(change: Change, locked: _Locked, fencing_token: int) -> Letter:

@@ -15,6 +15,11 @@ def zone_named(name: str) -> zoneinfo.ZoneInfo:
     return zoneinfo.ZoneInfo(name)
 
 
+def stored_zone(name: str | None) -> zoneinfo.ZoneInfo | None:
+    """Return the zone of a stored name; None for none, and for one that the database has lost since."""
+    return zoneinfo.ZoneInfo(name) if name in _names() else None
+
+
 @cache
 def _names() -> frozenset[str]:
     # Some systems list the zone of the machine, which is another one on each.

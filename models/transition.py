@@ -75,7 +75,7 @@ from models.tables import (
     provider_customers,
 )
 from models.task_messages import TaskMessage, message_for_attempt
-from models.time_zones import zone_named
+from models.time_zones import stored_zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -452,7 +452,7 @@ def _payment(connection: Connection, row: Row[Any]) -> Payment:
         segment_facts=SegmentFacts(
             row.user_id, row.application, row.amount, row.currency, row.method, dunning.plan, dunning.country
         ),
-        zone=zone_named(dunning.time_zone) if dunning.time_zone else None,
+        zone=stored_zone(dunning.time_zone),
         is_retried_by_provider=dunning.is_retried_by_provider,
         is_captured_later=row.is_captured_later,
         is_debit=is_debit,

@@ -9,12 +9,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import update
 
 from domain.decision import Policy
 from domain.dunning.policy import DunningPolicy, EndAction, ResumeAnchor
 from domain.dunning.segments import Segment
 from domain.payment import AttemptStatus
-from models.tables import dunning_cases, events, subscriptions
+from models.session import transact
+from models.tables import customers, dunning_cases, events, subscriptions
 from tests.provider import Json
 from tests.system import AMOUNT, INSUFFICIENT_FUNDS, LOST_CARD, System
 
@@ -77,6 +79,13 @@ def test_a_case_gets_the_policy_of_its_segment_in_its_customers_morning(
         assert timedelta(days=5) <= case.due_at - case.first_failed_at <= timedelta(days=6)
     shown = system.get(f"/admin/dunning/{case.id}", caller="operator").json
     assert (shown["segment"], shown["is_held_out"]) == ("gold in Japan", bool(holdout))
+
+
+def test_a_zone_that_the_database_has_lost_stops_no_case(system: System) -> None:
+    system.call("PUT", "/customers/user", {"time_zone": "Asia/Tokyo"})
+    lost = update(customers).values(time_zone="Atlantis/Capital")
+    transact(system.engine, lambda connection: connection.execute(lost))
+    assert system.state(system.subscribe("inv", INSUFFICIENT_FUNDS)) == "past_due"
 
 
 # --- what a case is about ---
