@@ -84,10 +84,5 @@ class PayLinks:
         return URLSafeSerializer(list(reversed(self.secrets)), salt=salt, signer_kwargs=how)
 
 
-def pay_link(links: PayLinks, application: str, invoice_id: str, now: datetime) -> str:
-    """Return the address of the page on which an invoice of the application is paid."""
-    return links.make(application, invoice_id, now)[0]
-
-
 def _text(signed: str | bytes) -> str:
     return signed if isinstance(signed, str) else signed.decode()

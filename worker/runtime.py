@@ -77,9 +77,9 @@ def _mail_service(process: ProcessSettings, clock: Clock) -> MailService | None:
         _log.warning("no mail is sent: %s is missing", ", ".join(process.missing_for_mail))
         return None
     mailer = Mailer(read_smtp_url(process.smtp_url), read_sender(process.mail_from))
+    links = process.pay_links
 
     def link(application: str, invoice_id: str | None) -> str:
-        links = process.pay_links
         return links.make(application, invoice_id, clock.now())[0] if links and invoice_id else process.public_url
 
     return MailService(mailer, read_templates(process.mail_templates_dir), link)
