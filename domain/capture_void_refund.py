@@ -18,7 +18,7 @@ from domain.booking import (
 from domain.decision import Decision, DecisionContext, Effect, OpenAttention, ReduceAttention
 from domain.disputes import SHOWN_BY_DISPUTE, is_left_to_dispute
 from domain.dunning.decisions import mark_past_due
-from domain.movement import Movement, MovementKind
+from domain.movement import Movement, MovementKind, name_of_time
 from domain.outcome import (
     AmountMismatch,
     Approved,
@@ -193,7 +193,7 @@ def _book_refund(context: DecisionContext, outcome: Approved) -> Decision:
     if amount != context.attempt.amount:
         return context.doubt(Event.REFUND_IN_DOUBT)
     finished = context.finish(AttemptStatus.SUCCEEDED, reference)
-    name = _name_of_time(reference, context.attempt.times_given + 1)
+    name = name_of_time(reference, context.attempt.times_given + 1)
     if context.attempt.is_of_duplicate:
         given = Movement(MovementKind.DUPLICATE_REFUND, -amount, name, moved_at=outcome.at)
         return Decision(Event.DUPLICATE_REFUNDED, attempt=finished, movements=(given,))
@@ -217,18 +217,13 @@ def _left_to_person(context: DecisionContext, amount: int, reference: str) -> tu
 def _take_refund_back(context: DecisionContext, code: str, reference: str) -> Decision:
     """Book a refund that the bank could not pay out: the money is back."""
     finished, amount = context.finish(AttemptStatus.FAILED, code=code), context.attempt.amount
-    name = _name_of_time(reference, context.attempt.times_given)
+    name = name_of_time(reference, context.attempt.times_given)
     if context.attempt.is_of_duplicate:
         back = Movement(MovementKind.DUPLICATE_REFUND_FAILURE, amount, name)
         return Decision(Event.DUPLICATE_REFUND_REVERSED, attempt=finished, movements=(back,))
     is_whole = context.state in COLLECTED and context.payment.refunded == amount
     event = Event.REFUND_REVERSED_FULLY if is_whole else Event.REFUND_REVERSED_PARTLY
     return Decision(event, attempt=finished, movements=(Movement(MovementKind.REFUND_FAILURE, amount, name),))
-
-
-def _name_of_time(reference: str, time: int) -> str:
-    """Return the name of a refund's movement: that of the refund the first time, so that each is booked once."""
-    return reference if time <= 1 else f"{reference}/{time}"
 
 
 def _decide_failure(context: DecisionContext, outcome: Outcome, in_doubt: Event, failed: Event) -> Decision | None:

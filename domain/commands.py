@@ -103,7 +103,8 @@ class DisputeSeen:
 
     `withdrawn_more`: taken from us since. `lost_more`: lost for good since. `reason`: the provider's word. `is_opened`:
     it is open since, so that evidence is wanted until `respond_by`. `disputed`: what all open disputes of the payment
-    are about, or 0 if none is open any more. `at`: when its money moved last, where the provider shows that."""
+    are about, or 0 if none is open any more. `moved_before`: how often its money has gone the same way before. `at`:
+    when its money moved last, where the provider shows that."""
 
     reference: str
     withdrawn_more: int
@@ -113,6 +114,7 @@ class DisputeSeen:
     is_opened: bool = False
     disputed: int = 0
     respond_by: str | None = None
+    moved_before: int = 0
     at: datetime | None = field(default=None, compare=False)
 
 

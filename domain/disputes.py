@@ -26,7 +26,7 @@ from domain.decision import (
 from domain.decline import Decline, DeclineClass, decline_by
 from domain.dunning.decisions import close_case_recovered, end_unpaid, mark_active, mark_past_due
 from domain.errors import Conflict
-from domain.movement import Movement, MovementKind, ShownFee
+from domain.movement import Movement, MovementKind, ShownFee, name_of_time
 from domain.payment import CLOSED, COLLECTED, AttemptStatus, Event
 
 _TAKING = (MovementKind.CHARGE, MovementKind.CAPTURE)
@@ -231,7 +231,8 @@ def _movements(seen: DisputeSeen) -> tuple[Movement, ...]:
         kind = MovementKind.DISPUTE_RETURN
     else:
         kind = MovementKind.REVERSAL if seen.is_return else MovementKind.DISPUTE
-    return (Movement(kind, -seen.withdrawn_more, seen.reference, moved_at=seen.at),)
+    name = name_of_time(seen.reference, seen.moved_before + 1)
+    return (Movement(kind, -seen.withdrawn_more, name, moved_at=seen.at),)
 
 
 def _event(seen: DisputeSeen) -> Event:

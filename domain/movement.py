@@ -40,7 +40,8 @@ class Movement:
     if None; only a fee may have another. `provider`: the attempt's if None.
 
     Where the provider has no id for the movement itself, it is the id of the object that moved: one object makes one
-    movement of a kind. A receipt is named by its object and the sum that has come so far.
+    movement of a kind, and further ones are counted (`name_of_time`). A receipt is named by its object and the sum that
+    has come so far.
 
     `moved_at`: when the money moved by the provider's own account; None where it shows no time of this movement."""
 
@@ -65,6 +66,15 @@ class ShownFee:
     def movement(self) -> Movement:
         """The movement of the fee."""
         return Movement(MovementKind.FEE, -self.fee.minor, self.reference, self.fee.currency, moved_at=self.at)
+
+
+def name_of_time(reference: str, time: int) -> str:
+    """Return the name of a movement that an object of the provider may make several times: its own the first time.
+
+    >>> name_of_time("re_1", 1), name_of_time("re_1", 2)
+    ('re_1', 're_1/2')
+    """
+    return reference if time <= 1 else f"{reference}/{time}"
 
 
 # Which movements add up to an amount of the payment, and with which sign.

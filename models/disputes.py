@@ -22,7 +22,7 @@ from domain.payment import Verb
 from models import transition
 from models.attempts import find_charge, refunds_under_way
 from models.change import Change
-from models.movements import amount_taken, book_fee, lacks_fees
+from models.movements import amount_taken, book_fee, lacks_fees, times_moved
 from models.session import insert_new
 from models.tables import attempts, disputes
 from models.transition import Applied
@@ -52,15 +52,17 @@ def apply_dispute(change: Change, provider: str, shown: ShownDispute) -> Applied
     reopening = reopening_of(shown.charge_reference)
     reopened = None if shown.reference == reopening else _find(change.connection, provider, reopening)
     taken_over = shown.taken_over(withdrawn, reopened.withdrawn) if reopened else 0
+    withdrawn_more = shown.withdrawn - withdrawn - taken_over
     seen = DisputeSeen(
         shown.reference,
-        withdrawn_more=shown.withdrawn - withdrawn - taken_over,
+        withdrawn_more=withdrawn_more,
         lost_more=shown.lost - lost - taken_over,
         is_return=shown.is_return,
         reason=shown.reason,
         is_opened=shown.is_opened_since(known.status if known else None),
         disputed=_others_at_stake(change.connection, payment_id, shown) + (shown.amount if shown.is_open else 0),
         respond_by=shown.respond_by,
+        moved_before=_times_moved(change.connection, payment_id, known, withdrawn_more),
         at=shown.at,
     )
     data = {"reference": shown.reference, "status": shown.status, "reason": shown.reason}
@@ -144,6 +146,13 @@ def _differs(known: Row[Any] | None, shown: ShownDispute) -> bool:
 def _find(connection: Connection, provider: str, reference: str) -> Row[Any] | None:
     is_it = (disputes.c.provider == provider) & (disputes.c.reference == reference)
     return connection.execute(select(disputes).where(is_it)).one_or_none()
+
+
+def _times_moved(connection: Connection, payment_id: str, known: Row[Any] | None, withdrawn_more: int) -> int:
+    """Return how often the money of a dispute went before where it goes now; 0 if none of it moves."""
+    if known is None or not withdrawn_more:
+        return 0
+    return times_moved(connection, payment_id, known.reference, is_taken=withdrawn_more > 0)
 
 
 def _others_at_stake(connection: Connection, payment_id: str, shown: ShownDispute) -> int:

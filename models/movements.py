@@ -120,6 +120,14 @@ def times_given(connection: Connection, payment_id: str, attempt_id: str) -> int
     return int(connection.scalar(given) or 0)
 
 
+def times_moved(connection: Connection, payment_id: str, reference: str, *, is_taken: bool) -> int:
+    """Return how often the money of a dispute is booked as taken, or as given back."""
+    kinds = [MovementKind.DISPUTE, MovementKind.REVERSAL] if is_taken else [MovementKind.DISPUTE_RETURN]
+    is_its = (movements.c.payment_id == payment_id) & _names(reference)
+    moved = select(func.count()).where(is_its, movements.c.kind.in_(kinds))
+    return int(connection.scalar(moved) or 0)
+
+
 def taken_by_object(connection: Connection, payment_id: str, reference: str) -> int:
     """Return what the provider's object has taken, all its captures included and also a second time, in minor units."""
     taken = select(func.coalesce(func.sum(movements.c.amount), 0)).where(

@@ -150,6 +150,18 @@ def test_money_that_is_given_back_after_all_is_booked(system: System, kind: Kind
     assert booked(system, payment_id) == [("charge", AMOUNT), *expected]
 
 
+def test_money_that_a_dispute_takes_a_second_time_is_booked_a_second_time(system: System) -> None:
+    payment_id, dispute = captured(system, PayPalDispute)
+    steps = [{}, *({"status": "UNDER_REVIEW", "money": money} for money in ("debit", "credit", "debit", "credit"))]
+    for body in (*steps, PayPalDispute.lost | {"money": "debit"}):
+        webhook = dispute.step(**body)
+        deliver(system, "paypal", webhook)
+        deliver(system, "paypal", webhook)
+    taken, given = ("dispute", -AMOUNT), ("dispute_return", AMOUNT)
+    assert booked(system, payment_id) == [("charge", AMOUNT), taken, given, taken, given, taken]
+    assert (system.state(payment_id), system.payment(payment_id).reversed) == ("reversed", AMOUNT)
+
+
 @KINDS
 def test_a_dispute_without_webhooks_is_booked_by_the_comparison(system: System, kind: Kind) -> None:
     payment_id, dispute = captured(system, kind)
