@@ -1,7 +1,8 @@
 """A fake provider that costs almost nothing: it responds with PaymentIntents in Stripe's format, after a delay.
 
-`python -m benchmarks.provider PORT DELAY_MS`. It keeps no state, so every intent has the same amount, and it sends no
-webhooks. The sandbox cannot replace it: it simulates so much that it would use the processor that is measured.
+`python -m benchmarks.provider PORT DELAY_MS`. It keeps no state, so every intent has the same amount, the number of an
+intent says whether it is held or captured, and it sends no webhooks. The sandbox cannot replace it: it simulates so much
+that it would use the processor that is measured.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from urllib.parse import parse_qs
 
 # The amount of every payment of the benchmark, in minor units.
 AMOUNT = 1000
+
+# Of so many intents with numbers in a row, those with these places are held, and all others captured.
+ROW, HELD_PLACES = 20, range(14, 16)
 
 # Stripe's response about a card payment, with every field, because parsing it is part of the cost.
 _NULL_FIELDS = (
@@ -92,12 +96,18 @@ class Provider(asyncio.Protocol):
         elif path.startswith("/v1/events?"):
             body = _events(parse_qs(path.partition("?")[2]))
         elif path.startswith("/v1/payment_intents/") and "?" in path:
-            body = _HELD.replace("pi_ID", path.split("/")[3].partition("?")[0])
+            body = _shown(path.split("/")[3].partition("?")[0])
         elif path.endswith("/confirm"):
             body = _CONFIRMED.replace("pi_ID", path.split("/")[3])
         else:
             body = _CLOCK
         self._transport.write(f"{_HEAD}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+
+
+def _shown(reference: str) -> str:
+    """Return an intent as a look-up shows it."""
+    is_held = int(reference.removeprefix("pi_")) % ROW in HELD_PLACES
+    return (_HELD if is_held else _CONFIRMED).replace("pi_ID", reference)
 
 
 def _events(query: dict[str, list[str]]) -> str:

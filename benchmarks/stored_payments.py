@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
 
-from benchmarks.provider import AMOUNT, EVENTS
+from benchmarks.provider import AMOUNT, EVENTS, ROW
 from domain.movement import MovementKind, amounts_of
 
-# Of twenty payments: how many, their state, the attempt's verb and status, and movements.
+# Of a row of payments: how many, their state, the attempt's verb and status, and movements. The provider shows those
+# that are authorized as held, by their place.
 _CASES: list[tuple[int, str, str, str, list[tuple[str, int]]]] = [
     (10, "captured", "charge", "succeeded", [("charge", AMOUNT)]),
     (2, "captured", "authorize", "succeeded", [("authorization", AMOUNT), ("capture", AMOUNT)]),
@@ -29,7 +30,7 @@ CREATE TEMP TABLE cases (slot int, state text, verb text, status text, authorize
     reversed int) ON COMMIT DROP;
 CREATE TEMP TABLE moves (slot int, kind text, amount int) ON COMMIT DROP;
 CREATE TEMP TABLE numbers ON COMMIT DROP AS
-    SELECT k, k % 20 AS slot, 'pay_' || lpad(k::text, 12, '0') AS payment_id,
+    SELECT k, k % :row AS slot, 'pay_' || lpad(k::text, 12, '0') AS payment_id,
         'at_' || lpad(k::text, 12, '0') AS attempt_id,
         CAST(:now AS timestamptz) - (k + 1) * CAST(:gap AS interval) AS at
     FROM generate_series(0, :payments - 1) AS k
@@ -46,9 +47,9 @@ INSERT INTO payments (id, application, invoice_id, user_id, amount, currency, me
         state, authorized, captured, refunded, reversed, 0, 0, 0, at, at
     FROM numbers JOIN cases USING (slot);
 INSERT INTO attempts (id, payment_id, number, verb, provider, amount, status, provider_reference, fencing_token, claims,
-        retries, key_number, key_state, lookups, failures, actor, created_at, finished_at)
+        retries, key_number, key_state, lookups, failures, actor, created_at, finished_at, due_at)
     SELECT attempt_id, payment_id, 1, verb, 'stripe', :amount, status, 'pi_' || k, 2, 1, 0, 0, 'usable', 0, 0,
-        'worker', at, at
+        'worker', at, at, CASE WHEN state = 'authorized' THEN :now + CAST(:span AS interval) END
     FROM numbers JOIN cases USING (slot);
 INSERT INTO movements (payment_id, attempt_id, provider, provider_id, kind, amount, currency, source, booked_at)
     SELECT payment_id, attempt_id, 'stripe', 'pi_' || k, kind, amount, 'EUR', 'worker', at
@@ -62,7 +63,8 @@ ANALYZE
 
 def store_payments(connection: Connection, payments: int, now: datetime) -> None:
     """Store so many payments of one application at Stripe, each with an invoice, an attempt and two webhook events."""
-    given = {"payments": payments, "now": now, "gap": _SPAN / payments, "amount": AMOUNT, "events": EVENTS}
+    spans = {"gap": _SPAN / payments, "span": _SPAN}
+    given = {"payments": payments, "now": now, "row": ROW, "amount": AMOUNT, "events": EVENTS, **spans}
     _run(connection, _TABLES, given)
     for slot, (_, state, verb, status, moves) in enumerate(case for case in _CASES for _ in range(case[0])):
         amounts = amounts_of({MovementKind(kind): amount for kind, amount in moves})

@@ -259,16 +259,15 @@ def _reverse(
         again = (ReopenSiblingCase(reason), *mark_past_due(context))
         back: PaymentChanges = {**changes, "failure_code": reason, "next_action": None}
         return Decision(Event.PAYMENT_REVERSED, back, {}, again, movements)
-    # A run of the retry policy that ended before has nothing to do with this one.
-    fresh = replace(context, payment=replace(context.payment, case=None))
+    owing = context
     if reason == REOPENED or not is_return:
         # No bank says that the customer owes it. Who was present, and disputes it, is not asked for it again.
-        fresh = replace(fresh, payment=replace(fresh.payment, is_debit=False))
+        owing = replace(context, payment=replace(context.payment, is_debit=False))
     # Who has disputed a card payment is not charged again; a returned debit says why it came back. Nobody knows where
     # the money of a reopened charge is: a retry could take it twice.
     returned = decline_by("stripe", reason) if is_return and reason != REOPENED else None
     decline_class = returned.decline_class if returned is not None else DeclineClass.HARD
-    ended = end_unpaid(fresh, {}, decline_class, reason, Event.PAYMENT_REVERSED, returned)
+    ended = end_unpaid(owing, {}, decline_class, reason, Event.PAYMENT_REVERSED, returned)
     effects = ended.effects or mark_past_due(context)
     if returned is not None:
         effects = (*effects, NoteDecline(returned))

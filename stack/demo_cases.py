@@ -144,14 +144,21 @@ def give_duplicate_back(actors: Actors, case: Case) -> None:
         return any(moved["kind"] == "duplicate" for moved in payment["movements"])
 
     actors.merchant.wait_for(case.id, is_booked, "charged twice")
-    [entry] = [entry for entry in actors.operator.attention() if entry["payment_id"] == case.id]
+    [entry] = open_entries(actors, case)
     actors.operator.resolve(entry["id"], "give_back")
 
     def is_given_back(payment: Json) -> bool:
         return any(moved["kind"] == "duplicate_refund" for moved in payment["movements"])
 
     actors.merchant.wait_for(case.id, is_given_back, "charged once")
+    if open_entries(actors, case):
+        raise UnexpectedResult("the attention list still asks for a charge that is given back")
     case.payment = actors.merchant.payment(case.id)
+
+
+def open_entries(actors: Actors, case: Case) -> list[Json]:
+    """Return what the attention list asks about a payment."""
+    return [entry for entry in actors.operator.attention() if entry["payment_id"] == case.id]
 
 
 def subscription_cases(provider: Provider) -> tuple[Case, Case]:
