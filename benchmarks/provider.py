@@ -1,8 +1,8 @@
 """A fake provider that costs almost nothing: it responds with PaymentIntents in Stripe's format, after a delay.
 
 `python -m benchmarks.provider PORT DELAY_MS`. It keeps no state, so every intent has the same amount, the number of an
-intent says whether it is held or captured, and it sends no webhooks. The sandbox cannot replace it: it simulates so much
-that it would use the processor that is measured.
+intent says whether it is held or captured, and it sends no webhooks. The sandbox cannot replace it: it simulates so
+much that it would use the processor that is measured.
 """
 
 from __future__ import annotations
