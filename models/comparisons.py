@@ -33,7 +33,6 @@ from models.change import Change
 from models.movements import TAKING, book_fee, taken_by_object
 from models.session import insert_new
 from models.tables import attempts, comparisons, movements, payments
-from models.task_messages import TaskMessage
 from models.webhook_matching import adopt_refund, match_refund
 
 
@@ -157,19 +156,17 @@ def unknown_refunds(change: Change, provider: str, shown: Iterable[ShownRefund])
     return [refund for refund in shown if _is_news(change, provider, refund)]
 
 
-def take_in(change: Change, provider: str, charge: AtRest, shown: Iterable[ShownRefund]) -> tuple[TaskMessage, ...]:
-    """Book what the provider shows and the books do not have; return what to publish after the commit.
+def take_in(change: Change, provider: str, charge: AtRest, shown: Iterable[ShownRefund]) -> None:
+    """Book what the provider shows and the books do not have.
 
     A refund that somebody else made becomes an attempt in doubt, which its look-up decides."""
-    messages: list[TaskMessage] = []
     for refund in unknown_refunds(change, provider, shown):
         known = match_refund(change, provider, refund.reference, refund.attempt_id)
         if known is not None:
-            messages += transition.apply(change, known, refund.outcome).messages
+            transition.apply(change, known, refund.outcome)
             continue
         adopted = adopt_refund(change, provider, refund.reference, refund.outcome, charge.reference, None)
-        messages += [adopted] if adopted else []
-    return tuple(messages)
+        change.outgoing.extend([adopted] if adopted else [])
 
 
 def news_of_refunds(
@@ -193,22 +190,23 @@ def taken_so_far(change: Change, charge: AtRest) -> int:
 
 def take_in_charge(
     change: Change, charge: AtRest, taken: int, shown: Outcome | None, *, is_dry_run: bool
-) -> tuple[ChargeFinding, tuple[TaskMessage, ...]]:
+) -> ChargeFinding:
     """Book what a charge has taken beside Celeriac, or leave it to a person, unless `is_dry_run`.
 
     `taken`: by the books, when the reading began; a charge that has taken more since agrees. `shown`: None if the
-    provider has no such charge. Return what the reading means, and what to publish after the commit."""
+    provider has no such charge. Return what the reading means."""
     row = transition.lock_attempt(change.connection, charge.attempt_id)
     if taken_so_far(change, charge) != taken:
-        return ChargeFinding.AGREES, ()
+        return ChargeFinding.AGREES
     is_news = bool(_changes_anything(change, row, shown)) if shown is not None else False
     finding = charge_finding(shown, State(row.state), taken, change.now - charge.booked_at, is_news=is_news)
     if finding is ChargeFinding.CONTRADICTS:
         word = type(shown).__name__.lower() if shown is not None else "missing"
-        return _tell_of_charge(change, row, taken, word, is_dry_run=is_dry_run), ()
+        return _tell_of_charge(change, row, taken, word, is_dry_run=is_dry_run)
     if is_dry_run or finding is ChargeFinding.AGREES or shown is None:
-        return finding, ()
-    return finding, transition.apply(change, row, shown).messages
+        return finding
+    transition.apply(change, row, shown)
+    return finding
 
 
 def _tell_of_charge(change: Change, row: Row[Any], taken: int, shown: str, *, is_dry_run: bool) -> ChargeFinding:
@@ -254,26 +252,24 @@ def lock_hold(change: Change, hold: AtRest) -> Row[Any] | None:
     return row if stands and not has_operation_in_flight(change.connection, row.id) else None
 
 
-def take_in_hold(
-    change: Change, hold: AtRest, fencing_token: int, shown: Outcome, *, is_dry_run: bool
-) -> tuple[HoldFinding, tuple[TaskMessage, ...]]:
+def take_in_hold(change: Change, hold: AtRest, fencing_token: int, shown: Outcome, *, is_dry_run: bool) -> HoldFinding:
     """Book what became of a hold beside Celeriac, or leave it to a person, unless `is_dry_run`.
 
-    Return what the provider's look-up means for the hold, and what to publish after the commit. A hold that was written
-    since the look-up began agrees."""
+    Return what the provider's look-up means for the hold. A hold that was written since the look-up began agrees."""
     row = lock_hold(change, hold)
     if row is None or row.attempt_fencing_token != fencing_token:
-        return HoldFinding.AGREES, ()
+        return HoldFinding.AGREES
     finding = _judge(change, row, shown)
     if is_dry_run or finding is HoldFinding.AGREES:
-        return finding, ()
+        return finding
     if finding is HoldFinding.CONTRADICTS:
         data = {"attempt": row.attempt_id, "provider": row.attempt_provider, "shown": type(shown).__name__.lower()}
         amount, currency = row.authorized, row.currency
         open_entry(change, Reason.HOLD_CONTRADICTING, payment_id=row.id, amount=amount, currency=currency, data=data)
         transition.touch(change, row.id)
-        return finding, ()
-    return finding, transition.apply(change, row, shown, fencing_token).messages
+        return finding
+    transition.apply(change, row, shown, fencing_token)
+    return finding
 
 
 def _judge(change: Change, row: Row[Any], shown: Outcome) -> HoldFinding:

@@ -33,7 +33,6 @@ from models.change import Change
 from models.dunning_cases import case_of, find_case_row, payments_to_retry, save_case
 from models.dunning_view import find_case, show_case
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key, store_response
-from models.operations import Messages
 from models.queries import invoice_position
 from models.request_bodies import ApiRequest, ExtendGrace, PauseCase, ResumeCase, RetryCaseNow, StopCase
 from models.subscriptions import is_subscription_canceled
@@ -57,36 +56,34 @@ def request_on_case(change: Change, case_id: str, request: ApiRequest, caller: C
     require_open(case.state)
     in_flight = has_operation_in_flight(connection, payment.id)
     require_waiting(State(payment.state), has_operation_in_flight=in_flight)
-    messages = _WORK[type(request)](change, payment, case, request)
-    response = ApiResponse(200, show_case(connection, case_id, None), payment.id, messages)
+    _WORK[type(request)](change, payment, case, request)
+    response = ApiResponse(200, show_case(connection, case_id, None), payment.id)
     store_response(connection, record, response)
     return response
 
 
-def retry_now(change: Change, payment: Row[Any], cause: TryCause, data: dict[str, Any] | None = None) -> Messages:
-    """Try to collect the debt of a locked payment in dunning at once, beside its plan; return what to publish.
+def retry_now(change: Change, payment: Row[Any], cause: TryCause, data: dict[str, Any] | None = None) -> None:
+    """Try to collect the debt of a locked payment in dunning at once, beside its plan.
 
     `cause`: who wants it. Raises Conflict where another payment collects the debt, or nothing is owed any more."""
     position = invoice_position(change.connection, payment.invoice_id, payment.application)
     require_no_live(position.live_payment)
     is_canceled = is_subscription_canceled(change.connection, payment)
     require_still_due(reason_to_stop_dunning(position, payment.amount, is_subscription_canceled=is_canceled))
-    return transition.apply_to_payment(change, payment.id, RetryRequested(cause), data).messages
+    transition.apply_to_payment(change, payment.id, RetryRequested(cause), data)
 
 
 def retry_with_changed_method(
     change: Change, application: str, user_id: str, provider: str, *, cause: TryCause, method_token: str | None = None
-) -> Messages:
-    """Try each payment in dunning now, beside its plan, that a changed method of this user may pay; return what to
-    publish. One whose try is under way, or whose debt has ended, stays as it is."""
-    messages: list[TaskMessage] = []
+) -> None:
+    """Try each payment in dunning now, beside its plan, that a changed method of this user may pay. One whose try is
+    under way, or whose debt has ended, stays as it is."""
     for payment_id in payments_to_retry(change.connection, application, user_id, provider, method_token):
         payment = transition.lock_payment(change.connection, payment_id)
         if has_operation_in_flight(change.connection, payment_id):
             continue
         with suppress(Conflict):
-            messages += retry_now(change, payment, cause)
-    return tuple(messages)
+            retry_now(change, payment, cause)
 
 
 def _stored(change: Change, payment: Row[Any]) -> Row[Any]:
@@ -96,50 +93,47 @@ def _stored(change: Change, payment: Row[Any]) -> Row[Any]:
     return row
 
 
-def _stop(change: Change, payment: Row[Any], case: DunningCase, request: StopCase) -> Messages:
+def _stop(change: Change, payment: Row[Any], case: DunningCase, request: StopCase) -> None:
     transition.apply_to_payment(change, payment.id, CancelRequested(), {"reason": request.reason})
-    return ()
 
 
-def _pause(change: Change, payment: Row[Any], case: DunningCase, request: PauseCase) -> Messages:
+def _pause(change: Change, payment: Row[Any], case: DunningCase, request: PauseCase) -> None:
     until = {"until": _text(request.until)}
-    return _save(change, payment, pause(case, request.until, change.now), "dunning_paused", request.reason, until)
+    _save(change, payment, pause(case, request.until, change.now), "dunning_paused", request.reason, until)
 
 
-def _resume(change: Change, payment: Row[Any], case: DunningCase, request: ResumeCase) -> Messages:
+def _resume(change: Change, payment: Row[Any], case: DunningCase, request: ResumeCase) -> None:
     resumed = resume(case, change.now)
     _save(change, payment, resumed, "dunning_resumed", request.reason, {})
-    return (TaskMessage(DUNNING, payment.id),) if is_due(resumed.due_at, None, change.now) else ()
+    if is_due(resumed.due_at, None, change.now):
+        change.outgoing.append(TaskMessage(DUNNING, payment.id))
 
 
-def _extend_grace(change: Change, payment: Row[Any], case: DunningCase, request: ExtendGrace) -> Messages:
+def _extend_grace(change: Change, payment: Row[Any], case: DunningCase, request: ExtendGrace) -> None:
     data = {"from": _text(case.grace_ends_at), "until": _text(request.until)}
-    return _save(
+    _save(
         change, payment, extend_grace(case, request.until, change.now), "dunning_grace_extended", request.reason, data
     )
 
 
-def _retry(change: Change, payment: Row[Any], case: DunningCase, request: RetryCaseNow) -> Messages:
+def _retry(change: Change, payment: Row[Any], case: DunningCase, request: RetryCaseNow) -> None:
     require_chargeable_again(last_decline_class(change.connection, payment.id))
-    return retry_now(change, payment, TryCause.OPERATOR, {"reason": request.reason})
+    retry_now(change, payment, TryCause.OPERATOR, {"reason": request.reason})
 
 
-def _save(
-    change: Change, payment: Row[Any], case: DunningCase, event: str, reason: str, data: dict[str, Any]
-) -> Messages:
+def _save(change: Change, payment: Row[Any], case: DunningCase, event: str, reason: str, data: dict[str, Any]) -> None:
     save_case(change, payment, case, is_new=False)
     about = {"reason": reason, **data}
     record_event(change.connection, event, actor=change.actor, now=change.now, payment_id=payment.id, data=about)
     # Whoever waits for the payment's lock reads the case then.
     transition.touch(change, payment.id)
-    return ()
 
 
 def _text(instant: datetime | None) -> str | None:
     return None if instant is None else instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-_WORK: dict[type[ApiRequest], Callable[[Change, Row[Any], DunningCase, Any], Messages]] = {
+_WORK: dict[type[ApiRequest], Callable[[Change, Row[Any], DunningCase, Any], None]] = {
     StopCase: _stop,
     PauseCase: _pause,
     ResumeCase: _resume,

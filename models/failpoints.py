@@ -27,7 +27,7 @@ POINTS = frozenset(
         "reconcile.looked_up",
         "reconcile.recorded",
         "dunning.swept",
-        "dunning.advanced",
+        "change.committed",
         "mail.claimed",
         "mail.accepted",
     }

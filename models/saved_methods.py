@@ -26,32 +26,31 @@ from models.method_setups import close_setup
 from models.provider_customers import User, find_owner, user_hash
 from models.session import insert_new
 from models.tables import saved_methods
-from models.task_messages import TaskMessage
 from models.token_owners import owner_of_token, owns_token
 
 
-def take_in_method(change: Change, provider: str, shown: ShownMethod | ShownMandate) -> tuple[TaskMessage, ...]:
+def take_in_method(change: Change, provider: str, shown: ShownMethod | ShownMandate) -> None:
     """Store what an event tells of a saved method, unless a newer one was stored before. If its data have changed, the
-    payments in dunning that may be charged to it are tried again now; return their messages."""
+    payments in dunning that may be charged to it are tried again now."""
     row = _get_or_create(change, provider, shown.token_hash)
     if isinstance(shown, ShownMandate):
         _take_in_mandate(change, row, shown)
-        return ()
+        return
     if shown.is_detached:
         # For good, also where a newer event is stored: it came before it was removed.
         _update(change, row, {"status": MethodStatus.DETACHED, "is_default": False})
     if not is_newer(row.shown_at, shown.at):
-        return ()
+        return
     owner = _owner_of_customer(change.connection, provider, shown.customer)
     facts = {name: getattr(shown, name) for name in ("kind", "brand", "last4", "expires")}
     known = {name: value for name, value in facts.items() if value is not None}
     _update(change, row, known | (owner._asdict() if owner else {}) | {"shown_at": shown.at})
     refusal = reason_not_to_charge(MethodStatus(row.status), is_off_session=True)
     if shown.change is None or owner is None or refusal is not None:
-        return ()
+        return
     if shown.change is MethodChange.UPDATER and shown.token is not None:
         renew_instrument(change, owner, provider, shown.token)
-    return retry_with_changed_method(change, *owner, provider, cause=TryCause(shown.change), method_token=shown.token)
+    retry_with_changed_method(change, *owner, provider, cause=TryCause(shown.change), method_token=shown.token)
 
 
 def _owner_of_customer(connection: Connection, provider: str, customer: str | None) -> User | None:

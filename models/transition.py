@@ -74,19 +74,18 @@ from models.tables import (
     payments,
     provider_customers,
 )
-from models.task_messages import TaskMessage, message_for_attempt
+from models.task_messages import message_for_attempt
 from models.time_zones import stored_zone
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
     """What was written. `row_before`: the payment and the attempt before the change. `decision` None: it was booked
-    already, and nothing was written. `messages`: what to publish after the commit."""
+    already, and nothing was written."""
 
     row_before: Row[Any]
     decision: Decision | None
     fencing_token: int
-    messages: tuple[TaskMessage, ...] = ()
 
     @property
     def is_to_be_sent(self) -> bool:
@@ -311,14 +310,11 @@ def _decide_and_write(
         fencing_token += 1 if decision.takes_lease(AttemptStatus(row.attempt_status)) else 0
         write_decision(change.connection, attempt_id, fencing_token, decision.attempt)
     _write_payment(change, row, attempt_id, decision, data if data is not None else _event_data(trigger))
-    messages = [
-        message
-        for effect in decision.effects
-        if (message := _carry_out(change, row, attempt_id, payment, effect)) is not None
-    ]
+    for effect in decision.effects:
+        _carry_out(change, row, attempt_id, payment, effect)
     if attempt_id and decision.event is Event.CHARGE_RESUMED:
-        messages.append(message_for_attempt(attempt_id, row.attempt_verb))
-    return Applied(row, decision, fencing_token, tuple(messages))
+        change.outgoing.append(message_for_attempt(attempt_id, row.attempt_verb))
+    return Applied(row, decision, fencing_token)
 
 
 def _write_payment(
@@ -345,9 +341,7 @@ def _write_payment(
     book(change, row, attempt_id, row.attempt_provider if attempt_id else row.provider, decision.movements)
 
 
-def _carry_out(
-    change: Change, row: Row[Any], attempt_id: str | None, payment: Payment, effect: Effect
-) -> TaskMessage | None:
+def _carry_out(change: Change, row: Row[Any], attempt_id: str | None, payment: Payment, effect: Effect) -> None:
     match effect:
         case SaveCase(case=case):
             save_case(change, row, case, is_new=payment.case is None)
@@ -357,7 +351,7 @@ def _carry_out(
             # The payment may be at the next provider of its route by now.
             at = provider or (row.attempt_provider if reference else row.provider)
             columns = {"reason": reason, "provider_reference": reference, "provider": at, "cause": cause}
-            return add_attempt(change, row, verb, row.amount, **columns)
+            change.outgoing.append(add_attempt(change, row, verb, row.amount, **columns))
         case NoteDecline(decline=decline, instrument=instrument):
             note_decline(change, row, attempt_id, decline, instrument)
         case GiveUpHold(attempt_id=held_by):
@@ -379,8 +373,7 @@ def _carry_out(
         case ReduceAttention(reason=reason, reference=reference):
             reduce_entry(change, row.id, reason, reference)
         case Notify(mail=mail):
-            return write_mail_of_case(change, row, mail)
-    return None
+            change.outgoing.extend(filter(None, [write_mail_of_case(change, row, mail)]))
 
 
 def _recount_invoice(change: Change, row: Row[Any], more: int) -> None:

@@ -13,6 +13,7 @@ from domain.routing import Router
 from gateways.base import Gateway
 from models.change import Change
 from models.clock import Clock
+from models.failpoints import reach
 from models.session import read, transact
 from models.task_messages import TaskMessage
 from notifications.mail_service import MailService
@@ -41,14 +42,20 @@ class Runtime:
     pay_links: PayLinks | None = None
 
     def change(self, actor: str, work: Callable[Concatenate[Change, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call `work(change, *args, **kwargs)` in one transaction, as `actor`, and commit it."""
+        """Call `work(change, *args, **kwargs)` in one transaction, as `actor`; commit it, and publish what was made
+        due."""
         # Read before the transaction: the clock may have to ask the database.
         now = self.clock.now()
 
-        def in_transaction(connection: Connection) -> T:
-            return work(Change(connection, now, self.policy, actor), *args, **kwargs)
+        def in_transaction(connection: Connection) -> tuple[T, list[TaskMessage]]:
+            change = Change(connection, now, self.policy, actor)
+            return work(change, *args, **kwargs), change.outgoing
 
-        return transact(self.engine, in_transaction)
+        result, outgoing = transact(self.engine, in_transaction)
+        if outgoing:
+            reach("change.committed")
+            self.publish(outgoing)
+        return result
 
     def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `work(connection, *args, **kwargs)`, which only reads."""

@@ -34,7 +34,7 @@ from models.disputes import apply_dispute, changed_disputes
 from models.failing_rows import end_failures
 from models.movements import has_fees
 from models.session import transact
-from models.task_messages import COMPARE, TaskMessage
+from models.task_messages import COMPARE
 from runtime import Runtime
 from runtime.credentials import watching_readings
 from tasks.budget import Budget
@@ -152,8 +152,7 @@ def take_in_shown(runtime: Runtime, provider: str, shown: ShownRefunds) -> None:
 
 
 def _take_in(runtime: Runtime, provider: str, charge: AtRest, news: list[ShownRefund]) -> None:
-    messages: tuple[TaskMessage, ...] = runtime.change(ACTOR, comparisons.take_in, provider, charge, news)
-    runtime.publish(messages)
+    runtime.change(ACTOR, comparisons.take_in, provider, charge, news)
 
 
 def compare_at_rest(
@@ -237,11 +236,7 @@ def _compare_charge(
     runtime: Runtime, item: AtRest, taken: int, shown: Outcome | None, *, is_dry_run: bool
 ) -> list[str]:
     """Compare the money of the charge itself. `shown`: None if the provider has no such charge."""
-    taken_in: tuple[ChargeFinding, tuple[TaskMessage, ...]] = runtime.change(
-        ACTOR, comparisons.take_in_charge, item, taken, shown, is_dry_run=is_dry_run
-    )
-    finding, messages = taken_in
-    runtime.publish(messages)
+    finding = runtime.change(ACTOR, comparisons.take_in_charge, item, taken, shown, is_dry_run=is_dry_run)
     match finding:
         case ChargeFinding.CONTRADICTS:
             return ["charge that contradicts the books" if shown is not None else "no such charge"]
@@ -270,8 +265,7 @@ def _read_if_allowed(what: str, item: AtRest, read: Callable[[], list[T]]) -> li
 def _compare_disputes(runtime: Runtime, provider: str, shown: list[ShownDispute], *, is_dry_run: bool) -> list[str]:
     changed = runtime.read(changed_disputes, provider, shown)
     for dispute in changed if not is_dry_run else ():
-        applied = runtime.change(ACTOR, apply_dispute, provider, dispute)
-        runtime.publish(applied.messages if applied is not None else ())
+        runtime.change(ACTOR, apply_dispute, provider, dispute)
     return [f"dispute {dispute.reference} {dispute.status}" for dispute in changed]
 
 
@@ -284,11 +278,7 @@ def _compare_hold(runtime: Runtime, gateway: Gateway, hold: AtRest, *, is_dry_ru
         shown = gateway.retrieve(request)
     if isinstance(shown, InDoubt):
         raise GatewayError(shown.reason)
-    taken_in: tuple[HoldFinding, tuple[TaskMessage, ...]] = runtime.change(
-        ACTOR, comparisons.take_in_hold, hold, fencing_token, shown, is_dry_run=is_dry_run
-    )
-    finding, messages = taken_in
-    runtime.publish(messages)
+    finding = runtime.change(ACTOR, comparisons.take_in_hold, hold, fencing_token, shown, is_dry_run=is_dry_run)
     if refunds and not is_dry_run:
         take_in_shown(runtime, gateway.provider, refunds)
     return [] if finding is HoldFinding.AGREES else [_hold_text(shown, finding, hold.currency)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 from celery import shared_task
 
@@ -18,7 +17,7 @@ from models.failpoints import reach
 from models.operations import give_way_to_dunning
 from models.queries import find_payment, invoice_position
 from models.subscriptions import is_subscription_canceled
-from models.task_messages import DUNNING, TaskMessage, is_due
+from models.task_messages import DUNNING, is_due
 from tasks.failing_rows import counting_failures
 from tasks.payment_task import PaymentTask
 
@@ -32,39 +31,32 @@ def dunning(self: PaymentTask, payment_id: str) -> None:
     """Do what is due on the dunning case of a payment, once."""
     reach("dunning.swept")
     with counting_failures(self.runtime, DUNNING, payment_id):
-        advanced = self.runtime.change(_ACTOR, _advance, payment_id)
-        reach("dunning.advanced")
-        self.runtime.publish(advanced.messages)
-        if advanced.in_the_way is not None:
+        in_the_way = self.runtime.change(_ACTOR, _advance, payment_id)
+        if in_the_way is not None:
             # In a transaction of its own: two payments are never locked in this order.
-            self.runtime.publish(self.runtime.change(_ACTOR, give_way_to_dunning, advanced.in_the_way))
+            self.runtime.publish(self.runtime.change(_ACTOR, give_way_to_dunning, in_the_way))
 
 
-class _Advanced(NamedTuple):
-    """What to publish after the commit, and the payment that has to end before the case can go on."""
-
-    messages: tuple[TaskMessage, ...] = ()
-    in_the_way: str | None = None
-
-
-def _advance(change: Change, payment_id: str) -> _Advanced:
+def _advance(change: Change, payment_id: str) -> str | None:
+    """Do what is due; return the payment that has to end before the case can go on, if one has to."""
     # The payment is locked first, as everywhere; the case is then read as the last holder of the lock left it.
     payment = transition.lock_payment(change.connection, payment_id)
     case = find_case_row(change.connection, payment_id)
     if case is None or not is_due(case.due_at, case.published_at, change.now):
-        return _Advanced()
+        return None
     position = invoice_position(change.connection, payment.invoice_id, payment.application)
     if position.live_payment is not None:
         # Another payment is collecting this debt: its end decides what is due here.
         wait_for_other_payment(change, payment_id, change.now + OTHER_COLLECTION_PAUSE)
-        return _Advanced(in_the_way=_in_the_way(change, payment_id, position, case.paused_since))
+        return _in_the_way(change, payment_id, position, case.paused_since)
     if has_operation_in_flight(change.connection, payment_id):
         # So does the end of a void of its own; but that takes no time from a customer who begins to pay.
         postpone_case(change.connection, payment_id, change.now + OTHER_COLLECTION_PAUSE)
-        return _Advanced()
+        return None
     is_canceled = is_subscription_canceled(change.connection, payment)
     due = due_of_case(CaseState(case.state), position, payment.amount, is_subscription_canceled=is_canceled)
-    return _Advanced(transition.apply_to_payment(change, payment_id, due).messages)
+    transition.apply_to_payment(change, payment_id, due)
+    return None
 
 
 def _in_the_way(

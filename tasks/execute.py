@@ -213,7 +213,7 @@ def _with_customer(
 
 
 def record(runtime: Runtime, attempt_id: str, fencing_token: int, outcome: Outcome) -> transition.Applied | None:
-    """Write the outcome and publish what follows. None if another worker holds the attempt, or the outcome cannot
+    """Write the outcome. None if another worker holds the attempt, or the outcome cannot
     follow from what is booked; the next look-up then decides."""
     try:
         applied = runtime.change(ACTOR, transition.apply, attempt_id, outcome, fencing_token)
@@ -226,7 +226,6 @@ def record(runtime: Runtime, attempt_id: str, fencing_token: int, outcome: Outco
         return None
     if applied.decision is None:
         runtime.change(ACTOR, schedule_look_up, attempt_id, fencing_token)
-    runtime.publish(applied.messages)
     return applied
 
 

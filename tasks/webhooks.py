@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -29,7 +30,7 @@ from models.disputes import apply_dispute, find_disputed_payment
 from models.failpoints import reach
 from models.saved_methods import take_in_method
 from models.subscriptions import follow_provider
-from models.task_messages import WEBHOOK, TaskMessage
+from models.task_messages import WEBHOOK
 from models.webhook_events import close_event, lock_event, name_payment, postpone_event, postpone_look_up
 from models.webhook_matching import adopt_refund, find_payment_of, match_attempt
 from runtime import Runtime
@@ -55,9 +56,7 @@ def webhook(self: PaymentTask, event_row_id: str) -> None:
     runtime = self.runtime
     with counting_failures(runtime, WEBHOOK, event_row_id):
         look_up = runtime.change(_ACTOR, _examine, runtime, event_row_id)
-        if isinstance(look_up, _Messages):
-            runtime.publish(look_up.messages)
-        elif isinstance(look_up, _DisputeLookUp):
+        if isinstance(look_up, _DisputeLookUp):
             _read_and_apply_dispute(runtime, event_row_id, look_up)
         elif isinstance(look_up, _ReversalLookUp):
             _compare_reversed_charge(runtime, event_row_id, look_up)
@@ -72,9 +71,7 @@ def _look_up_and_apply(runtime: Runtime, event_row_id: str, look_up: _LookUp) ->
         outcome = with_time_told(runtime.gateways[provider].retrieve(look_up.attempt), look_up.told)
     reach("webhook.looked_up")
     watch_credentials(runtime, _ACTOR, provider, failure, has_entry=has_entry)
-    applied = runtime.change(f"{_ACTOR}:{look_up.provider}", _apply, event_row_id, look_up.locked, outcome)
-    if applied is not None:
-        runtime.publish(applied.messages)
+    runtime.change(f"{_ACTOR}:{look_up.provider}", _apply, event_row_id, look_up.locked, outcome)
     if refunds:
         take_in_shown(runtime, provider, refunds)
 
@@ -90,9 +87,7 @@ def _read_and_apply_dispute(runtime: Runtime, event_row_id: str, look_up: _Dispu
         runtime.change(_ACTOR, _postpone, event_row_id)
         return
     reach("webhook.looked_up")
-    applied = runtime.change(f"{_ACTOR}:{look_up.provider}", _apply_dispute, event_row_id, shown)
-    if applied is not None:
-        runtime.publish(applied.messages)
+    runtime.change(f"{_ACTOR}:{look_up.provider}", _apply_dispute, event_row_id, shown)
 
 
 def _compare_reversed_charge(runtime: Runtime, event_row_id: str, look_up: _ReversalLookUp) -> None:
@@ -147,12 +142,6 @@ class _LookUp(NamedTuple):
     told: Outcome | None
 
 
-class _Messages(NamedTuple):
-    """What to publish after the commit: the event is applied, and made rows due."""
-
-    messages: tuple[TaskMessage, ...]
-
-
 class _DisputeLookUp(NamedTuple):
     """The dispute that an event of `provider` is about, by the provider's id."""
 
@@ -167,7 +156,7 @@ class _ReversalLookUp(NamedTuple):
     reference: str
 
 
-_News = _LookUp | _DisputeLookUp | _ReversalLookUp | _Messages
+_News = _LookUp | _DisputeLookUp | _ReversalLookUp
 
 
 def _examine(change: Change, runtime: Runtime, event_row_id: str) -> _News | None:
@@ -182,7 +171,7 @@ def _examine(change: Change, runtime: Runtime, event_row_id: str) -> _News | Non
     if gateway is None:
         _log.error("webhook %s waits: %s is not configured in this worker", row.id, row.provider)
         return None
-    change = Change(change.connection, change.now, change.policy, f"{_ACTOR}:{row.provider}")
+    change = replace(change, actor=f"{_ACTOR}:{row.provider}")
     try:
         event = gateway.read_webhook(row.payload)
     except MalformedResponse as error:
@@ -194,15 +183,16 @@ def _examine(change: Change, runtime: Runtime, event_row_id: str) -> _News | Non
         close_event(change, row, WebhookStatus.IGNORED, None)
         return None
     if event.balance is not None:
-        messages = ask_for_readings(change, row.provider, event.balance.customer, event.balance.currencies)
-        close_event(change, row, WebhookStatus.APPLIED if messages else WebhookStatus.IGNORED, None)
-        return _Messages(messages)
+        due = ask_for_readings(change, row.provider, event.balance.customer, event.balance.currencies)
+        change.outgoing.extend(due)
+        close_event(change, row, WebhookStatus.APPLIED if due else WebhookStatus.IGNORED, None)
+        return None
     if event.reversal is not None:
         return _ReversalLookUp(row.provider, event.reversal)
     if event.side_event is None and (event.method is not None or event.subscription is not None):
-        due = _take_in_facts(change, row.provider, event)
-        close_event(change, row, WebhookStatus.IGNORED if due is None else WebhookStatus.APPLIED, None)
-        return _Messages(due or ())
+        is_ours = _take_in_facts(change, row.provider, event)
+        close_event(change, row, WebhookStatus.APPLIED if is_ours else WebhookStatus.IGNORED, None)
+        return None
     _take_in_facts(change, row.provider, event)
     attempt_id = _match(change, row, event)
     if event.side_event is not None:
@@ -218,13 +208,13 @@ def _examine(change: Change, runtime: Runtime, event_row_id: str) -> _News | Non
     return _news(change, row, event, attempt_id)
 
 
-def _take_in_facts(change: Change, provider: str, event: WebhookEvent) -> tuple[TaskMessage, ...] | None:
-    """Store what an event tells of a saved method or a subscription, and return what to publish; None if it tells of
-    neither, or of a subscription that is not followed here."""
+def _take_in_facts(change: Change, provider: str, event: WebhookEvent) -> bool:
+    """Store what an event tells of a saved method or a subscription; return whether it tells of one, and of a
+    subscription that is followed here."""
     if event.method is not None:
-        return take_in_method(change, provider, event.method)
-    is_followed = event.subscription is not None and follow_provider(change, provider, event.subscription)
-    return () if is_followed else None
+        take_in_method(change, provider, event.method)
+        return True
+    return event.subscription is not None and follow_provider(change, provider, event.subscription)
 
 
 def _news(change: Change, row: Row[Any], event: WebhookEvent, attempt_id: str) -> _LookUp | None:

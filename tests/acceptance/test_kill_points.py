@@ -180,7 +180,7 @@ SCENARIOS = {
     "reconcile.looked_up": DOUBT,
     "reconcile.recorded": DOUBT,
     "dunning.swept": DUNNING,
-    "dunning.advanced": DUNNING,
+    "change.committed": DUNNING,
     "mail.claimed": Scenario(fail_with_an_address, "past_due", (), after=functools.partial(mailed_times, 1)),
     # The one window: accepted, and not committed.
     "mail.accepted": Scenario(fail_with_an_address, "past_due", (), after=functools.partial(mailed_times, 2)),

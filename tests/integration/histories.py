@@ -55,7 +55,7 @@ CRASHES = {
     Verb.REFUND: ("operation.claimed", "operation.responded", "operation.recorded"),
     RECONCILE: ("reconcile.claimed", "reconcile.looked_up", "reconcile.recorded"),
     WEBHOOK: ("webhook.looked_up", "webhook.applied"),
-    DUNNING: ("dunning.swept", "dunning.advanced"),
+    DUNNING: ("dunning.swept", "change.committed"),
 }
 RUNS = ("nothing",) * 4 + ("crash", "lag")
 # The clocks of two hosts.

@@ -70,6 +70,13 @@ def test_who_pays_after_a_mail_is_thanked(system: MailSystem) -> None:
     assert system.kinds() == ["first_failure", "recovered"]
 
 
+def test_who_pays_by_another_payment_is_thanked_without_a_sweep(system: MailSystem) -> None:
+    system.fail(SOFT)
+    system.pay(user_id="user-1")
+    system.run_until_idle()
+    assert system.kinds() == ["first_failure", "recovered"]
+
+
 def test_who_was_never_told_of_a_failure_is_not_thanked(system: MailSystem) -> None:
     system.mailbox.order("connect", "421 busy", times=100)
     system.fail(SOFT, "success")
