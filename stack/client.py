@@ -93,6 +93,27 @@ class Merchant:
         """Return a subscription."""
         return self._call("GET", f"/subscriptions/{subscription_id}")
 
+    def put_subscription(self, subscription_id: str, subscription: Json) -> None:
+        """Create or change a subscription."""
+        self._call("PUT", f"/subscriptions/{subscription_id}", subscription)
+
+    def put_customer(self, user_id: str, customer: Json) -> None:
+        """Say how a user is reached."""
+        self._call("PUT", f"/customers/{user_id}", customer)
+
+    def save_method(self, user_id: str, token: str) -> None:
+        """Save a payment method, so that it can be charged more than once."""
+        self._call("POST", f"/customers/{user_id}/payment-methods", {"payment_method_token": token})
+
+    def payments(self, invoice_id: str) -> list[Json]:
+        """Return the payments of an invoice, oldest first: 50 at most."""
+        listed: list[Json] = self._call("GET", f"/?invoice_id={invoice_id}")["payments"]
+        return listed
+
+    def dunning_case(self, case_id: str) -> Json:
+        """Return a dunning case."""
+        return self._call("GET", f"/admin/dunning/{case_id}")
+
     def wait_for(self, payment_id: str, condition: Callable[[Json], bool], what: str) -> Json:
         """Wait until `condition` holds for a payment and return it; raise UnexpectedResult after the time limit."""
         payment: Json = {}
@@ -103,7 +124,8 @@ class Merchant:
 
         if not wait_until(holds, self._wait_seconds, POLL_SECONDS):
             waited = f"after {self._wait_seconds:g} seconds"
-            raise UnexpectedResult(f"payment {payment_id} is {payment['status']} instead of {what} {waited}")
+            why = f" ({payment['failure_code']})" if payment["failure_code"] else ""
+            raise UnexpectedResult(f"payment {payment_id} is {payment['status']}{why} instead of {what} {waited}")
         return payment
 
     def wait_for_status(self, payment_id: str, *statuses: str) -> Json:
@@ -143,9 +165,9 @@ class Provider:
         """Let the customer pass or fail 3-D Secure."""
         self._post(f"/_sandbox/intents/{reference(payment)}/authenticate", {"result": result})
 
-    def finish_debit(self, payment: Json, result: str = "success") -> None:
-        """Let the bank accept or return a debit."""
-        self._post(f"/_sandbox/intents/{reference(payment)}/settle", {"result": result})
+    def finish_debit(self, payment: Json, result: str = "success", attempt: int = 0) -> None:
+        """Let the bank accept or return a debit. `attempt`: which one of the payment; -1: the last."""
+        self._post(f"/_sandbox/intents/{reference(payment, attempt)}/settle", {"result": result})
 
     def dispute(self, payment: Json, reason: str) -> str:
         """Let a payment be disputed, or a debit be returned; return the id of the dispute."""
@@ -259,6 +281,11 @@ class Provider:
         fault = {"operation": "payment_intents.confirm", "fault": "timeout_after", "times": 1, "seconds": 1}
         self._post("/_sandbox/faults", fault)
 
+    def mails(self) -> list[Json]:
+        """Return every mail that was sent, oldest first: `to`, `date`, `subject`, `text`, `html`."""
+        mails: list[Json] = call(self._session, "GET", f"{self._url}/_sandbox/mail")["mails"]
+        return mails
+
     def webhooks(self) -> Json:
         """Return the numbers of pending and delivered webhooks, with more about the delivery."""
         return call(self._session, "GET", f"{self._url}/_sandbox/webhooks")
@@ -294,7 +321,7 @@ def decision_form(decision: str) -> Json:
     return {"decision": decision, "result": "success" if decision == "approve" else "failure"}
 
 
-def reference(payment: Json) -> str:
-    """Return the provider's id of a payment's first attempt."""
-    result: str = payment["attempts"][0]["provider_reference"]
+def reference(payment: Json, attempt: int = 0) -> str:
+    """Return the provider's id of one of a payment's attempts, by default of the first."""
+    result: str = payment["attempts"][attempt]["provider_reference"]
     return result

@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -19,14 +20,13 @@ from stack.command import make_parser, run_on_stack
 from stack.demo_cases import (
     Actors,
     Case,
-    advance_three_weeks,
     card_and_debit_cases,
     give_duplicate_back,
     lost_response,
-    subscription_cases,
 )
+from stack.demo_dunning import POLICIES_FILE, Debt, debts, live_three_weeks, send_debts
 from stack.demo_methods import payment_method_cases
-from stack.demo_report import find_problems, summary, table
+from stack.demo_report import debt_table, dunning_summary, find_problems, summary, table
 from stack.progress import Progress
 from stack.stack import Stack
 
@@ -43,7 +43,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--json", type=writable_file, metavar="FILE", help="also write the payments to FILE")
     options = parser.parse_args(arguments)
     work = partial(run, json_file=options.json)
-    return run_on_stack("demo", work, use_environment=options.use_environment)
+    settings = {"DUNNING_POLICIES_FILE": str(POLICIES_FILE)}
+    return run_on_stack("demo", work, use_environment=options.use_environment, settings=settings)
 
 
 def writable_file(name: str) -> Path:
@@ -61,7 +62,8 @@ def run(stack: Stack, progress: Progress, json_file: Path | None) -> int:
     try:
         progress.show("creating API keys")
         merchant, operator = (Merchant(stack.api_url, key) for key in stack.create_keys("demo"))
-        cases = run_cases(Actors(merchant, operator, provider, partial(advance, stack, progress), progress.show))
+        actors = Actors(merchant, operator, provider, partial(advance, stack, progress), progress.show)
+        cases, owed = run_cases(actors)
     except UnexpectedResult:
         print(stack.log_tails(), file=sys.stderr)
         raise
@@ -69,11 +71,12 @@ def run(stack: Stack, progress: Progress, json_file: Path | None) -> int:
     totals = provider.ledger_totals()
     attention = operator.attention()
     seconds = round(time.monotonic() - started, 1)
-    history = stack.command("show", cases[-2].id).strip()
+    history, mails = stack.command("show", owed[0].case.id).strip(), provider.mails()
     progress.stop()
-    progress.print(f"\n{table(cases, totals)}\n\n{history}\n")
+    progress.print(f"\n{table(cases, totals)}\n\n{debt_table(owed)}\n\n{history}\n")
     if json_file:
-        json_file.write_text(json.dumps(summary(cases, totals, attention, seconds), indent=2) + "\n")
+        result = summary(cases, totals, attention, seconds) | dunning_summary(owed, mails)
+        json_file.write_text(json.dumps(result, indent=2) + "\n")
     problems = find_problems(cases, totals)
     if problems:
         print(stack.log_tails(), *(f"demo: {problem}" for problem in problems), sep="\n", file=sys.stderr)
@@ -90,25 +93,25 @@ def advance(stack: Stack, progress: Progress, days: int) -> None:
     stack.command("sandbox", "advance", "--days", str(days))
 
 
-def run_cases(actors: Actors) -> list[Case]:
-    """Send all payment requests, carry out what happens to each, and return the cases with their final payments."""
+def run_cases(actors: Actors) -> tuple[list[Case], list[Debt]]:
+    """Send all payment requests and carry out what happens to each; return the cases with their final payments, and
+    those that were debts."""
     lost = lost_response()
     actors.provider.lose_next_response()
     send(actors, lost)
     actors.show("waiting for the payment whose response gets lost to reach the provider")
     actors.merchant.wait_for(lost.id, lambda payment: payment["status"] not in NOT_YET_TRIED, "sent to the provider")
-    once = [*card_and_debit_cases(actors.provider), *payment_method_cases()]
-    subscriptions = subscription_cases(actors.provider)
+    once, owed = [*card_and_debit_cases(actors.provider), *payment_method_cases()], debts(actors)
     actors.provider.delay_webhooks(WEBHOOK_DELAY_SECONDS)
     actors.show("sending payment requests")
-    for case in [*once, *subscriptions]:
+    send_debts(actors, owed, datetime.now(UTC))
+    for case in once:
         send(actors, case)
     finish_all(actors, [lost, *once])
     actors.provider.delay_webhooks(0)
-    advance_three_weeks(actors, *subscriptions)
-    finish_all(actors, list(subscriptions))
-    give_duplicate_back(actors, subscriptions[0])
-    return [*once, lost, *subscriptions]
+    live_three_weeks(actors, owed)
+    give_duplicate_back(actors, owed[0].case)
+    return [*once, lost, *(case for debt in owed for case in debt.cases)], owed
 
 
 def send(actors: Actors, case: Case) -> None:

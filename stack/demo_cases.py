@@ -1,6 +1,7 @@
 """The demo's cases: a payment request each, what happens to the payment, and the status that it must end in.
 
-This file has the cases by card and debit, and the subscriptions; stack/demo_methods.py has the other payment methods.
+This file has the cases by card and debit; stack/demo_methods.py has the other payment methods, and
+stack/demo_dunning.py the subscriptions whose payments fail.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 
 from stack.client import Json, Merchant, Provider, UnexpectedResult
 
-ALWAYS_INSUFFICIENT = "pm_card_visa_chargeDeclinedInsufficientFunds"
+INSUFFICIENT = "pm_card_visa_chargeDeclinedInsufficientFunds"
 SEPA_TEST_IBAN = "DE89370400440532013000"
 RETURN_URL = "https://shop.example/thanks"
 
@@ -71,7 +72,7 @@ def card_and_debit_cases(provider: Provider) -> list[Case]:
         Case("card", "captured", payment_request()),
         Case("card in yen, without cents", "captured", payment_request(amount="4200", currency="JPY")),
         Case("card, declined", "declined", payment_request("pm_card_chargeDeclined")),
-        Case("card, insufficient funds", "declined", payment_request(ALWAYS_INSUFFICIENT)),
+        Case("card, insufficient funds", "declined", payment_request(INSUFFICIENT)),
         Case("card, 3-D Secure passed", "captured", three_d_secure, pass_3d_secure),
         Case("authorized, part captured", "captured", payment_request(amount="80.00", capture=False), capture_part),
         Case("authorized, canceled", "voided", payment_request(amount="75.00", capture=False), cancel),
@@ -158,59 +159,5 @@ def give_duplicate_back(actors: Actors, case: Case) -> None:
 
 def open_entries(actors: Actors, case: Case) -> list[Json]:
     """Return what the attention list asks about a payment."""
-    return [entry for entry in actors.operator.attention() if entry["payment_id"] == case.id]
-
-
-def subscription_cases(provider: Provider) -> tuple[Case, Case]:
-    """Return a subscription whose card has money on day 7, and one whose card never has."""
-    results = ("insufficient_funds", "insufficient_funds", "success")
-    return (
-        subscription_case("subscription paid on day 7", "captured", provider.create_card(*results)),
-        subscription_case("subscription unpaid, day 21", "uncollectible", ALWAYS_INSUFFICIENT),
-    )
-
-
-def subscription_case(title: str, expected: str, token: str) -> Case:
-    """Return a case of a new subscription."""
-    return Case(title, expected, payment_request(token, "9.90", subscription_id=f"sub-{secrets.token_hex(6)}"))
-
-
-def advance_three_weeks(actors: Actors, recovering: Case, unpaid: Case) -> None:
-    """Advance the clock from one dunning date to the next, and wait for what has to happen on each."""
-    for case in (recovering, unpaid):
-        wait_for_retry(actors, case, failed=1)
-    actors.advance_days(3)
-    for case in (recovering, unpaid):
-        wait_for_retry(actors, case, failed=2)
-    actors.advance_days(4)
-    wait_for_status(actors, recovering, "captured")
-    wait_for_retry(actors, unpaid, failed=3)
-    actors.advance_days(7)
-    wait_for_status(actors, unpaid, "in_grace")
-    actors.advance_days(7)
-    wait_for_status(actors, unpaid, "uncollectible")
-    expect_canceled_subscription(actors, unpaid.request["subscription_id"])
-
-
-def wait_for_status(actors: Actors, case: Case, status: str) -> None:
-    """Wait until a case has a status, and show it."""
-    actors.show(f"waiting for '{case.title}' to be {status}")
-    actors.merchant.wait_for_status(case.id, status)
-
-
-def wait_for_retry(actors: Actors, case: Case, failed: int) -> None:
-    """Wait until this many charges of a payment have failed and its next retry has a date."""
-
-    def is_planned(payment: Json) -> bool:
-        is_waiting = payment["status"] == "past_due" and bool((payment["dunning"] or {}).get("next_retry_at"))
-        return is_waiting and len(payment["attempts"]) == failed
-
-    actors.show(f"waiting for '{case.title}' to be past_due after {failed} declined charges")
-    actors.merchant.wait_for(case.id, is_planned, f"past_due after {failed} declined charges")
-
-
-def expect_canceled_subscription(actors: Actors, subscription_id: str) -> None:
-    """Raise UnexpectedResult unless a subscription is canceled."""
-    status = actors.merchant.subscription(subscription_id)["status"]
-    if status != "canceled":
-        raise UnexpectedResult(f"subscription {subscription_id} is {status} instead of canceled")
+    listed = actors.operator.attention()
+    return [entry for entry in listed if entry["payment_id"] == case.id and entry["closed_at"] is None]

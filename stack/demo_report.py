@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from stack.client import Json
 from stack.demo_cases import Case
+from stack.demo_dunning import Debt
 from stack.reconciliation import our_totals, provider_totals, unknown_objects
 
-ROW = "{:<28}{:>13}  {:<18}{:<19}{:>8}  {:<10}{}"
+ROW = "{:<34}{:>13}  {:<18}{:<19}{:>8}  {:<10}{}"
+DEBT_ROW = "{:<28}{:<11}{:>5}  {:<8}{}"
 
 
 def table(cases: list[Case], totals: list[Json]) -> str:
@@ -46,6 +48,25 @@ def summary(cases: list[Case], totals: list[Json], attention: list[Json], second
         ],
         "books_equal": all(is_equal(case, totals) for case in cases) and not _unknown(cases, totals),
         "seconds": seconds,
+    }
+
+
+def debt_table(owed: list[Debt]) -> str:
+    """Return how each debt has ended, with the mails that its customer got."""
+    lines = [DEBT_ROW.format("debt", "case", "tries", "ended", "mails")]
+    for debt in owed:
+        end = "open" if debt.resolved_on_day is None else f"day {debt.resolved_on_day}"
+        row = debt.case.title, debt.dunning["status"], debt.dunning["tries"], end, ", ".join(debt.mails)
+        lines.append(DEBT_ROW.format(*row))
+    return "\n".join(lines)
+
+
+def dunning_summary(owed: list[Debt], mails: list[Json]) -> Json:
+    """Return what the file that `--json` writes says of debts, and every mail that was sent."""
+    shown = ("to", "date", "subject", "text")
+    return {
+        "dunning": [debt.summary() for debt in owed],
+        "mails": [{name: mail[name] for name in shown} for mail in mails],
     }
 
 
