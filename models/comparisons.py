@@ -25,7 +25,7 @@ from domain.comparison import (
 from domain.errors import IllegalTransition
 from domain.movement import MovementKind, ShownFee
 from domain.outcome import Outcome
-from domain.payment import COLLECTED, AttemptStatus, State, Verb
+from domain.payment import AttemptStatus, State, Verb
 from models import transition
 from models.attempts import has_operation_in_flight
 from models.attention import open_entry, was_told
@@ -115,9 +115,8 @@ def _at_rest(connection: Connection, provider: str, is_meant: Any) -> list[AtRes
         attempts.c.provider_reference == movements.c.provider_id
     )
     is_hold = movements.c.kind == MovementKind.AUTHORIZATION
-    is_partly_captured = payments.c.state.in_(sorted(COLLECTED)) & (payments.c.captured < payments.c.authorized)
     is_waiting = (payments.c.state == State.AMOUNT_MISMATCH) & (payments.c.received == 0)
-    is_open = (payments.c.state == State.AUTHORIZED) | is_waiting | is_partly_captured
+    is_open = (payments.c.state == State.AUTHORIZED) | is_waiting
     # Another object has taken the money instead.
     is_released = exists().where(
         _release.c.payment_id == movements.c.payment_id,

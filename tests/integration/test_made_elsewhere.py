@@ -119,6 +119,16 @@ def test_a_later_capture_is_found_by_the_comparison(system: System, provider: st
     assert open_reasons(system) == []
 
 
+@pytest.mark.parametrize("provider", ["klarna", "afterpay"])
+def test_a_refund_after_the_first_comparison_is_found_by_the_next(system: System, provider: str) -> None:
+    payment_id, _ = taken(system, provider)
+    system.run(COMPARE)
+    compare_after(system, 1.1)
+    act(system, payment_id, "refund", 500)
+    compare_after(system, 2.1)
+    assert totals(system, payment_id) == totals_at_provider(system, payment_id) == (1230, 500)
+
+
 def test_the_fee_of_each_capture_is_booked(system: System) -> None:
     payment_id, _ = taken(system, "paypal", capture=False)
     system.run(COMPARE)
