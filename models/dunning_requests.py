@@ -27,9 +27,10 @@ from domain.errors import Conflict
 from domain.invoice import reason_to_stop_dunning
 from domain.payment import DunningCase, State
 from models import transition
-from models.attempts import has_operation_in_flight, last_decline_class
+from models.attempts import has_operation_in_flight
 from models.audit import record_event
 from models.change import Change
+from models.declines import last_decline_class
 from models.dunning_cases import case_of, find_case_row, payments_to_retry, save_case
 from models.dunning_view import find_case, show_case
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key, store_response

@@ -52,10 +52,11 @@ from domain.payment import (
 )
 from domain.payment_methods import is_bank_debit
 from domain.state_machine import decide, target
-from models.attempts import add_attempt, close_other_attempts, give_up_hold, last_decline_class, write_decision
+from models.attempts import add_attempt, close_other_attempts, give_up_hold, write_decision
 from models.attention import close_entries_of_payment, open_entry, reduce_entry
 from models.audit import record_event
 from models.change import Change
+from models.declines import last_decline_class
 from models.dunning_cases import Dunning, find_dunning, has_sibling_case, save_case, siblings_with_case
 from models.instruments import note_decline
 from models.invoices import lock_invoice
