@@ -20,9 +20,9 @@ _SENTENCES: dict[str, dict[DeclineReason, str]] = {
         DeclineReason.EXPIRED: "Your card has expired. Please enter the details of the new one.",
         DeclineReason.REFUSED: "This payment could not be made this way. Please choose another payment method.",
         DeclineReason.STOPPED: "Your bank was asked not to make this payment. We do not try it again by ourselves.",
-        DeclineReason.UNUSABLE: "This payment method cannot be used here. Please choose another one.",
-        DeclineReason.CLOSED: "This payment method does not work any more. Please choose another one.",
-        DeclineReason.RISK: "This payment could not be made. Please choose another payment method or contact us.",
+        DeclineReason.UNUSABLE: "The payment method that was used is not accepted here. Please choose another one.",
+        DeclineReason.CLOSED: "The payment method that was used does not work any more. Please choose another one.",
+        DeclineReason.RISK: "Please choose another payment method for this payment, or contact us.",
         DeclineReason.CONSENT: "The permission for these payments was withdrawn. We charge nothing more by ourselves.",
     },
     "de": {
@@ -45,10 +45,9 @@ _SENTENCES: dict[str, dict[DeclineReason, str]] = {
         DeclineReason.REFUSED: "Auf diesem Weg ging die Zahlung nicht. Bitte wählen Sie eine andere Zahlungsart.",
         DeclineReason.STOPPED: "Ihre Bank wurde gebeten, diese Zahlung nicht auszuführen. Wir versuchen sie deshalb "
         "nicht von selbst noch einmal.",
-        DeclineReason.UNUSABLE: "Diese Zahlungsart kann hier nicht verwendet werden. Bitte wählen Sie eine andere.",
-        DeclineReason.CLOSED: "Diese Zahlungsart funktioniert nicht mehr. Bitte wählen Sie eine andere.",
-        DeclineReason.RISK: "Die Zahlung war nicht möglich. Bitte wählen Sie eine andere Zahlungsart oder "
-        "schreiben Sie uns.",
+        DeclineReason.UNUSABLE: "Die verwendete Zahlungsart ist hier nicht möglich. Bitte wählen Sie eine andere.",
+        DeclineReason.CLOSED: "Die verwendete Zahlungsart funktioniert nicht mehr. Bitte wählen Sie eine andere.",
+        DeclineReason.RISK: "Bitte wählen Sie für diese Zahlung eine andere Zahlungsart, oder schreiben Sie uns.",
         DeclineReason.CONSENT: "Die Erlaubnis für diese Zahlungen wurde zurückgezogen. Wir buchen deshalb von selbst "
         "nichts mehr ab.",
     },
