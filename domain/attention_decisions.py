@@ -11,7 +11,7 @@ from domain.backoff import LONGEST_OUTAGE, NOT_SENT_TRIES
 from domain.booking import OTHER_AMOUNT
 from domain.capture_void_refund import ALREADY_CAPTURED
 from domain.decision import CloseAttention, Decision, DecisionContext, OpenAttention, SaveCase
-from domain.dunning.case import MOST_UNSENT, OPEN_CASES
+from domain.dunning.case import OPEN_CASES
 from domain.movement import MovementKind, amounts_after
 from domain.payment import (
     COLLECTED,
@@ -51,7 +51,7 @@ def _opened(context: DecisionContext, decision: Decision) -> Iterator[OpenAttent
         reason = Reason.OPERATION_UNSENT
     if reason is None and _is_undone_return(context, decision):
         reason = Reason.OVERPAID
-    if reason is None and any(case.unsent == MOST_UNSENT for case in _saved_cases(decision)):
+    if reason is None and any(case.unsent == context.policy_of(case).most_technical for case in _saved_cases(decision)):
         reason = Reason.RETRY_UNSENT
     if reason is not None:
         at_stake = _at_stake(context, decision, reason)

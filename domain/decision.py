@@ -19,7 +19,7 @@ from domain.backoff import (
 from domain.breaker import BreakerPolicy
 from domain.decline import Decline, DeclineClass
 from domain.declines.caps import VISA_CAP
-from domain.dunning.case import SubscriptionStatus, TryCause
+from domain.dunning.case import OPEN_CASES, SubscriptionStatus, TryCause
 from domain.dunning.mail import Mail, MailPolicy
 from domain.dunning.policy import DEFAULT_POLICY, DunningPolicy, ResumeAnchor
 from domain.dunning.schedule import EVERY_DAY, Calendar
@@ -302,6 +302,16 @@ class DecisionContext:
     def state(self) -> State:
         """The payment's state."""
         return self.payment.state
+
+    @property
+    def open_case(self) -> DunningCase | None:
+        """The payment's dunning case while it is open."""
+        case = self.payment.case
+        return case if case is not None and case.state in OPEN_CASES else None
+
+    def policy_of(self, case: DunningCase) -> DunningPolicy:
+        """Return the policy of a dunning case. One that was opened by an earlier release has stored none."""
+        return case.policy or self.policy.dunning
 
     def allows(self, event: Event) -> bool:
         """Tell whether the transition table has the event in the payment's state."""

@@ -100,6 +100,16 @@ class DunningPolicy:
         return timedelta(days=self.window_days)
 
     @property
+    def most_technical(self) -> int:
+        """How many technical declines in a row are tried again by the hour. By default that is more than a day: then a
+        decline counts as soft, and a person has to know if no issuer could be asked.
+
+        >>> DunningPolicy().most_technical
+        3
+        """
+        return len(self.technical_delays_hours)
+
+    @property
     def longest(self) -> timedelta:
         """The time from the first failure to the end of grace, if every retry fails.
 

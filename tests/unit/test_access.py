@@ -43,7 +43,7 @@ instants = st.floats(-1, 60).map(lambda days: FIRST + days * DAY)
 @st.composite
 def cases(draw: st.DrawFn) -> DunningCase:
     """Draw a case as decisions leave one: planned while it is retried, with a stamped end in grace."""
-    policy, state = draw(policies), draw(st.sampled_from(CaseState))
+    policy, state = draw(policies), draw(st.sampled_from([CaseState.RETRYING, CaseState.IN_GRACE, *CaseState]))
     first_failed_at = draw(instants)
     case = DunningCase(state, first_failed_at, draw(st.integers(0, 3)), policy=draw(st.sampled_from([policy, None])))
     if state is CaseState.RETRYING:
@@ -100,7 +100,7 @@ def test_one_more_declined_debt_takes_no_access_away(debts: list[Debt], case: Du
     assert after.access is before.access
 
 
-@given(lists, instants, st.sampled_from(SubscriptionStatus))
+@given(lists, instants, st.just(SubscriptionStatus.PAST_DUE) | st.sampled_from(SubscriptionStatus))
 def test_the_strictest_debt_decides(debts: list[Debt], now: datetime, status: SubscriptionStatus) -> None:
     together = entitlement_of(status, debts, now, STANDARD)
     alone = [entitlement_of(status, [debt], now, STANDARD) for debt in debts] or [
