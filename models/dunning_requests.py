@@ -39,6 +39,7 @@ from models.queries import invoice_position
 from models.request_bodies import ApiRequest, ExtendGrace, PauseCase, ResumeCase, RetryCaseNow, StopCase
 from models.subscriptions import is_subscription_canceled
 from models.task_messages import DUNNING, TaskMessage, is_due
+from models.transition_locks import lock_payment
 
 
 def request_on_case(change: Change, case_id: str, request: ApiRequest, caller: Caller, key: str | None) -> ApiResponse:
@@ -53,7 +54,7 @@ def request_on_case(change: Change, case_id: str, request: ApiRequest, caller: C
         return replay
     found = find_case(connection, case_id, None)
     # The payment is locked first, as everywhere; the case is then read as the last holder of the lock left it.
-    payment = transition.lock_payment(connection, found.payment_id)
+    payment = lock_payment(connection, found.payment_id)
     case = case_of(_stored(change, payment))
     require_open(case.state)
     in_flight = has_operation_in_flight(connection, payment.id)
@@ -82,7 +83,7 @@ def retry_with_changed_method(
     publish. One whose try is under way, or whose debt has ended, stays as it is."""
     messages: list[TaskMessage] = []
     for payment_id in payments_to_retry(change.connection, application, user_id, provider, method_token):
-        payment = transition.lock_payment(change.connection, payment_id)
+        payment = lock_payment(change.connection, payment_id)
         if has_operation_in_flight(change.connection, payment_id):
             continue
         with suppress(Conflict):

@@ -51,6 +51,7 @@ from models.session import lock_name
 from models.tables import payments
 from models.task_messages import is_due
 from models.time_zones import zone_of
+from models.transition_locks import lock_payment
 
 
 class Letter(NamedTuple):
@@ -251,7 +252,7 @@ def _lock(change: Change, row_id: str) -> _Locked | None:
     found = find_row(change.connection, row_id)
     if found is None:
         return None
-    payment = transition.lock_payment(change.connection, found.payment_id) if found.payment_id else None
+    payment = lock_payment(change.connection, found.payment_id) if found.payment_id else None
     row = lock_waiting(change.connection, row_id)
     if row is None:
         return None

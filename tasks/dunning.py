@@ -19,6 +19,7 @@ from models.operations import give_way_to_dunning
 from models.queries import find_payment, invoice_position
 from models.subscriptions import is_subscription_canceled
 from models.task_messages import DUNNING, TaskMessage, is_due
+from models.transition_locks import lock_payment
 from tasks.failing_rows import counting_failures
 from tasks.payment_task import PaymentTask
 
@@ -49,7 +50,7 @@ class _Advanced(NamedTuple):
 
 def _advance(change: Change, payment_id: str) -> _Advanced:
     # The payment is locked first, as everywhere; the case is then read as the last holder of the lock left it.
-    payment = transition.lock_payment(change.connection, payment_id)
+    payment = lock_payment(change.connection, payment_id)
     case = find_case_row(change.connection, payment_id)
     if case is None or not is_due(case.due_at, case.published_at, change.now):
         return _Advanced()

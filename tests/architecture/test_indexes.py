@@ -17,7 +17,7 @@ from domain.dunning.provider_subscription import ProviderSubscription
 from domain.outcome import Approved
 from domain.routing import Choice
 from domain.saved_method import MethodChange, MethodStatus, ShownMandate, ShownMethod, token_hash
-from models import dunning_view, queries, transition
+from models import dunning_view, queries
 from models.accept_payment import accept_payment
 from models.api_keys import find_key
 from models.cash_balances import (
@@ -56,6 +56,7 @@ from models.subscription_view import Reader, show_subscription
 from models.subscriptions import bind_to_provider, follow_provider, get_or_create_subscription
 from models.tables import attempts, invoices, payments, subscriptions
 from models.token_owners import owns_token
+from models.transition_locks import lock_attempt
 from models.webhook_events import lock_event
 from models.webhook_matching import adopt_refund, find_payment_of, match_attempt
 from tasks import screening
@@ -113,7 +114,7 @@ def change(connection: Connection) -> Change:
 
 
 def attempt_row(connection: Connection) -> Any:
-    return transition.lock_attempt(connection, connection.scalar(select(func.max(attempts.c.id))))
+    return lock_attempt(connection, connection.scalar(select(func.max(attempts.c.id))))
 
 
 def payment_id(connection: Connection) -> str:
