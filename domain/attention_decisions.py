@@ -13,18 +13,8 @@ from domain.capture_void_refund import ALREADY_CAPTURED
 from domain.decision import CloseAttention, Decision, DecisionContext, OpenAttention, SaveCase
 from domain.dunning.case import OPEN_CASES
 from domain.movement import MovementKind, amounts_after
-from domain.payment import (
-    COLLECTED,
-    IN_FLIGHT,
-    LIVE,
-    TRANSITIONS,
-    Attempt,
-    AttemptStatus,
-    DunningCase,
-    Event,
-    State,
-    Verb,
-)
+from domain.payment import COLLECTED, IN_FLIGHT, LIVE, Attempt, AttemptStatus, DunningCase, Event, State, Verb
+from domain.transitions import TRANSITIONS
 
 # They name an attempt each, and add up what these are about.
 _ADDING = (Reason.DOUBT, Reason.OPERATION_UNSENT)

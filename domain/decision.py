@@ -29,18 +29,8 @@ from domain.idempotency_key import KeyState, is_spent, may_be_renewed
 from domain.instrument import Instrument
 from domain.movement import Movement
 from domain.outcome import NotSent
-from domain.payment import (
-    CLOSED,
-    TRANSITIONS,
-    UNFINISHED,
-    Attempt,
-    AttemptStatus,
-    DunningCase,
-    Event,
-    Payment,
-    State,
-    Verb,
-)
+from domain.payment import CLOSED, UNFINISHED, Attempt, AttemptStatus, DunningCase, Event, Payment, State, Verb
+from domain.transitions import TRANSITIONS
 
 # A dead worker is noticed when its lease ends; a living one renews the lease every third of it.
 LEASE = timedelta(seconds=15)

@@ -12,7 +12,8 @@ from domain.dunning.case import CaseState
 from domain.errors import AmountAboveOpen, CollectionInProgress, Conflict
 from domain.money import decimal_text
 from domain.movement import amounts_after
-from domain.payment import COLLECTED, TRANSITIONS, State
+from domain.payment import COLLECTED, State
+from domain.transitions import TRANSITIONS
 
 # So long dunning waits for what customers have begun elsewhere, all in all.
 _LONGEST_PAUSE = timedelta(days=3)

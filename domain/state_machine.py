@@ -51,7 +51,8 @@ from domain.idempotency_key import state_after
 from domain.instrument import Instrument
 from domain.invoice import with_invoice
 from domain.outcome import AuthenticationRequired, Declined, InDoubt, NotSent, Outcome, Pending
-from domain.payment import COLLECTED, IN_DUNNING, TRANSITIONS, Attempt, AttemptStatus, Event, Payment, State, Verb
+from domain.payment import COLLECTED, IN_DUNNING, Attempt, AttemptStatus, Event, Payment, State, Verb
+from domain.transitions import TRANSITIONS
 
 
 def decide(

@@ -60,7 +60,6 @@ from domain.payment import (
     FINISHED,
     IN_DUNNING,
     LIVE,
-    TRANSITIONS,
     UNFINISHED,
     Attempt,
     AttemptStatus,
@@ -70,6 +69,7 @@ from domain.payment import (
     Verb,
 )
 from domain.state_machine import decide, target
+from domain.transitions import TRANSITIONS
 from domain.webhook_status import WebhookStatus
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)

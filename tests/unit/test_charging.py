@@ -33,17 +33,9 @@ from domain.outcome import (
     Outcome,
     Pending,
 )
-from domain.payment import (
-    CLOSED_UNPAID,
-    COLLECTED,
-    IN_DUNNING,
-    TRANSITIONS,
-    AttemptStatus,
-    Event,
-    State,
-    Verb,
-)
+from domain.payment import CLOSED_UNPAID, COLLECTED, IN_DUNNING, AttemptStatus, Event, State, Verb
 from domain.state_machine import decide, target
+from domain.transitions import TRANSITIONS
 
 from .examples import (
     ACTION,

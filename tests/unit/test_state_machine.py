@@ -53,7 +53,6 @@ from domain.payment import (
     COLLECTED,
     IN_PROGRESS,
     LIVE,
-    TRANSITIONS,
     Attempt,
     AttemptStatus,
     DunningCase,
@@ -63,6 +62,7 @@ from domain.payment import (
     Verb,
 )
 from domain.state_machine import decide, target
+from domain.transitions import TRANSITIONS
 
 from .examples import (
     ACTION,
