@@ -10,8 +10,9 @@ from domain.attention import HELD, LONG_DOUBT, OPENED_BY, Reason, taken_twice
 from domain.backoff import LONGEST_OUTAGE, NOT_SENT_TRIES
 from domain.booking import OTHER_AMOUNT
 from domain.capture_void_refund import ALREADY_CAPTURED
-from domain.decision import CloseAttention, Decision, DecisionContext, OpenAttention, SaveCase
+from domain.decision import Decision, DecisionContext
 from domain.dunning.case import OPEN_CASES
+from domain.effects import CloseAttention, OpenAttention, SaveCase
 from domain.movement import MovementKind, amounts_after
 from domain.payment import COLLECTED, IN_FLIGHT, LIVE, Attempt, AttemptStatus, DunningCase, Event, State, Verb
 from domain.transitions import TRANSITIONS

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 
 from domain.charging import ACTION_PATIENCE
 from domain.commands import CancelRequested, GraceEnded, InvoicePaidOtherwise, RetryDue
-from domain.decision import Decision, DecisionContext, RecountInvoice
+from domain.decision import Decision, DecisionContext
 from domain.dunning.case import CaseState
+from domain.effects import RecountInvoice
 from domain.errors import AmountAboveOpen, CollectionInProgress, Conflict
 from domain.money import decimal_text
 from domain.movement import amounts_after

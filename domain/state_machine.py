@@ -30,22 +30,12 @@ from domain.commands import (
     Trigger,
     TryRefused,
 )
-from domain.decision import (
-    LEASE,
-    AddAttempt,
-    AttemptChanges,
-    CloseAttention,
-    CloseOtherAttempts,
-    Decision,
-    DecisionContext,
-    NoteDecline,
-    Policy,
-    SaveCase,
-)
+from domain.decision import LEASE, AttemptChanges, Decision, DecisionContext, Policy
 from domain.disputes import decide_dispute, decide_recount, with_loss
 from domain.dunning.case import CaseState, TryCause
 from domain.dunning.decisions import close_case_recovered, exhaust_case, mark_active, refuse_try, reopen, stop_case
 from domain.dunning.mail_plan import with_mails
+from domain.effects import AddAttempt, CloseAttention, CloseOtherAttempts, NoteDecline, SaveCase
 from domain.errors import IllegalTransition
 from domain.idempotency_key import state_after
 from domain.instrument import Instrument

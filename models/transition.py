@@ -11,11 +11,15 @@ from sqlalchemy import Connection, Row, bindparam, literal, select, update
 
 from domain.attention import Reason
 from domain.commands import DebtReopened, InvoicePaidOtherwise, LossRecounted, Trigger, TryRefused
-from domain.decision import (
+from domain.decision import Decision
+from domain.decline import DeclineClass
+from domain.disputes import reopening_of
+from domain.dunning.case import UNPAID_CASES, CaseState, TryCause
+from domain.dunning.segments import SegmentFacts
+from domain.effects import (
     AddAttempt,
     CloseAttention,
     CloseOtherAttempts,
-    Decision,
     Effect,
     GiveUpHold,
     MarkSubscription,
@@ -28,10 +32,6 @@ from domain.decision import (
     ReopenSiblingCase,
     SaveCase,
 )
-from domain.decline import DeclineClass
-from domain.disputes import reopening_of
-from domain.dunning.case import UNPAID_CASES, CaseState, TryCause
-from domain.dunning.segments import SegmentFacts
 from domain.errors import LeaseLost
 from domain.idempotency_key import KeyState
 from domain.movement import amounts_after, may_be_beside_holder, may_be_booked

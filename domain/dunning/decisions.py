@@ -5,15 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from domain.decision import (
-    AttemptChanges,
-    Decision,
-    DecisionContext,
-    Effect,
-    MarkSubscription,
-    PaymentChanges,
-    SaveCase,
-)
+from domain.decision import AttemptChanges, Decision, DecisionContext, PaymentChanges
 from domain.decline import Decline, DeclineClass, DeclineReason, earliest_retry_after
 from domain.declines.caps import Refusal
 from domain.dunning.case import (
@@ -27,6 +19,7 @@ from domain.dunning.case import (
 from domain.dunning.policy import EndAction
 from domain.dunning.schedule import DeclineKind, Planned, RetryFacts, next_try
 from domain.dunning.segments import choose_policy
+from domain.effects import Effect, MarkSubscription, SaveCase
 from domain.payment import GIVEN_UP, AttemptStatus, DunningCase, Event, State
 
 # A payment without a subscription is owed all the same after these; any other end is somebody's decision, or a request

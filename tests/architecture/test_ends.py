@@ -28,10 +28,11 @@ from domain.commands import (
     Started,
     Trigger,
 )
-from domain.decision import AddAttempt, Decision, OpenAttention, Policy, SaveCase
+from domain.decision import Decision, Policy
 from domain.decline import Decline, DeclineClass
 from domain.disputes import DisputeStatus
 from domain.dunning.case import CaseState
+from domain.effects import AddAttempt, OpenAttention, SaveCase
 from domain.ends import (
     ENDS_OF_ATTEMPTS,
     ENDS_OF_BALANCES,

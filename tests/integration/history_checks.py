@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from domain.decision import RecountLoss
+from domain.effects import RecountLoss
 from domain.movement import AMOUNTS, MovementKind, amounts_of
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
 from domain.payment import (

@@ -14,12 +14,8 @@ from domain.backoff import NOT_SENT_TRIES
 from domain.commands import (
     Started,
 )
-from domain.decision import (
-    AddAttempt,
-    CloseAttention,
-    CloseOtherAttempts,
-)
 from domain.decline import DeclineClass
+from domain.effects import AddAttempt, CloseAttention, CloseOtherAttempts
 from domain.errors import IllegalTransition
 from domain.movement import Movement, MovementKind
 from domain.outcome import (
