@@ -27,6 +27,7 @@ from domain.errors import Conflict
 from domain.invoice import reason_to_stop_dunning
 from domain.payment import DunningCase, State
 from models import transition
+from models.api_request import ApiRequest
 from models.attempts import has_operation_in_flight
 from models.audit import record_event
 from models.change import Change
@@ -36,7 +37,7 @@ from models.dunning_view import find_case, show_case
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key, store_response
 from models.operations import Messages
 from models.queries import invoice_position
-from models.request_bodies import ApiRequest, ExtendGrace, PauseCase, ResumeCase, RetryCaseNow, StopCase
+from models.request_bodies import ExtendGrace, PauseCase, ResumeCase, RetryCaseNow, StopCase
 from models.subscriptions import is_subscription_canceled
 from models.task_messages import DUNNING, TaskMessage, is_due
 from models.transition_locks import lock_payment
