@@ -197,3 +197,15 @@ def test_a_link_is_for_the_application_only_and_is_stored_nowhere(paid: System, 
     bare = replace(extensions["celeriac"], runtime=replace(paid.runtime, pay_links=None))
     monkeypatch.setitem(extensions, "celeriac", bare)
     assert show(paid)["update_url"] is None
+
+
+def test_a_debit_that_came_back_is_not_called_a_decline(paid: System) -> None:
+    payment_id = paid.subscribe("inv", **paid.provider.saved_bank_account())
+    reference = paid.reference(payment_id)
+    paid.provider.decide_at_bank(reference, "success")
+    paid.deliver_and_run(paid.provider.event("payment_intent.succeeded", reference))
+    returned = paid.provider.control(f"intents/{reference}/dispute", {"reason": "insufficient_funds"})["id"]
+    paid.deliver_and_run(paid.provider.event("charge.dispute.closed", returned))
+    shown = show(paid)
+    assert (shown["status"], shown["access"]) == ("past_due", "granted")
+    assert shown["banner"]["text"].startswith("The last payment of your subscription did not go through. We will")
