@@ -10,21 +10,12 @@ from domain.attention import HELD, LONG_DOUBT, OPENED_BY, Reason, taken_twice
 from domain.backoff import LONGEST_OUTAGE, NOT_SENT_TRIES
 from domain.booking import OTHER_AMOUNT
 from domain.capture_void_refund import ALREADY_CAPTURED
-from domain.decision import CloseAttention, Decision, DecisionContext, OpenAttention, SaveCase
-from domain.dunning.case import MOST_UNSENT, OPEN_CASES
+from domain.decision import Decision, DecisionContext
+from domain.dunning.case import OPEN_CASES
+from domain.effects import CloseAttention, OpenAttention, SaveCase
 from domain.movement import MovementKind, amounts_after
-from domain.payment import (
-    COLLECTED,
-    IN_FLIGHT,
-    LIVE,
-    TRANSITIONS,
-    Attempt,
-    AttemptStatus,
-    DunningCase,
-    Event,
-    State,
-    Verb,
-)
+from domain.payment import COLLECTED, IN_FLIGHT, LIVE, Attempt, AttemptStatus, DunningCase, Event, State, Verb
+from domain.transitions import TRANSITIONS
 
 # They name an attempt each, and add up what these are about.
 _ADDING = (Reason.DOUBT, Reason.OPERATION_UNSENT)
@@ -51,7 +42,7 @@ def _opened(context: DecisionContext, decision: Decision) -> Iterator[OpenAttent
         reason = Reason.OPERATION_UNSENT
     if reason is None and _is_undone_return(context, decision):
         reason = Reason.OVERPAID
-    if reason is None and any(case.unsent == MOST_UNSENT for case in _saved_cases(decision)):
+    if reason is None and any(case.unsent == context.policy_of(case).most_technical for case in _saved_cases(decision)):
         reason = Reason.RETRY_UNSENT
     if reason is not None:
         at_stake = _at_stake(context, decision, reason)

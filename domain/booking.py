@@ -8,18 +8,10 @@ from datetime import datetime, timedelta
 from domain.allowed_operations import RELEASED
 from domain.attention import Reason
 from domain.backoff import LOOKUPS_THAT_OUTLAST_A_CALL, doubt_delay, next_waiting_look_up
-from domain.decision import (
-    AddAttempt,
-    CloseOtherAttempts,
-    Decision,
-    DecisionContext,
-    Effect,
-    GiveUpHold,
-    OpenAttention,
-    PaymentChanges,
-)
+from domain.decision import Decision, DecisionContext, PaymentChanges
 from domain.decline import DeclineClass
 from domain.dunning.decisions import close_case_recovered, end_unpaid, stop_case
+from domain.effects import AddAttempt, CloseOtherAttempts, Effect, GiveUpHold, OpenAttention
 from domain.movement import Movement, MovementKind, movements_of_capture
 from domain.outcome import (
     ActionRequired,

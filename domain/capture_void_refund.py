@@ -15,9 +15,10 @@ from domain.booking import (
     end_by_provider,
     hold_mismatch,
 )
-from domain.decision import Decision, DecisionContext, Effect, OpenAttention, ReduceAttention
+from domain.decision import Decision, DecisionContext
 from domain.disputes import SHOWN_BY_DISPUTE, is_left_to_dispute
 from domain.dunning.decisions import mark_past_due
+from domain.effects import Effect, OpenAttention, ReduceAttention
 from domain.movement import Movement, MovementKind, name_of_time
 from domain.outcome import (
     AmountMismatch,

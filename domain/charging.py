@@ -18,15 +18,10 @@ from domain.booking import (
     hold_mismatch,
     release,
 )
-from domain.decision import (
-    AddAttempt,
-    AttemptChanges,
-    Decision,
-    DecisionContext,
-    PaymentChanges,
-)
+from domain.decision import AttemptChanges, Decision, DecisionContext, PaymentChanges
 from domain.decline import Decline, DeclineClass
 from domain.dunning.decisions import end_unpaid
+from domain.effects import AddAttempt
 from domain.outcome import (
     WORKER_LOST,
     ActionRequired,

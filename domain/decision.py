@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TypedDict
 
-from domain.attention import Reason
 from domain.backoff import (
     LONGEST_OUTAGE,
     NOT_SENT_TRIES,
@@ -19,28 +18,18 @@ from domain.backoff import (
 from domain.breaker import BreakerPolicy
 from domain.decline import Decline, DeclineClass
 from domain.declines.caps import VISA_CAP
-from domain.dunning.case import SubscriptionStatus, TryCause
-from domain.dunning.mail import Mail, MailPolicy
-from domain.dunning.policy import DEFAULT_POLICY, DunningPolicy, ResumeAnchor
+from domain.dunning.case import OPEN_CASES
+from domain.dunning.mail import MailPolicy
+from domain.dunning.policy import DEFAULT_POLICY, DunningPolicy
 from domain.dunning.schedule import EVERY_DAY, Calendar
 from domain.dunning.segments import Segment
+from domain.effects import AddAttempt, Effect
 from domain.errors import IllegalTransition
 from domain.idempotency_key import KeyState, is_spent, may_be_renewed
-from domain.instrument import Instrument
 from domain.movement import Movement
 from domain.outcome import NotSent
-from domain.payment import (
-    CLOSED,
-    TRANSITIONS,
-    UNFINISHED,
-    Attempt,
-    AttemptStatus,
-    DunningCase,
-    Event,
-    Payment,
-    State,
-    Verb,
-)
+from domain.payment import CLOSED, UNFINISHED, Attempt, AttemptStatus, DunningCase, Event, Payment, State, Verb
+from domain.transitions import TRANSITIONS
 
 # A dead worker is noticed when its lease ends; a living one renews the lease every third of it.
 LEASE = timedelta(seconds=15)
@@ -136,126 +125,6 @@ _NO_REFUSAL: AttemptChanges = {
 
 
 @dataclass(frozen=True, slots=True)
-class SaveCase:
-    """Open or update the payment's dunning case."""
-
-    case: DunningCase
-
-
-@dataclass(frozen=True, slots=True)
-class MarkSubscription:
-    """Set the status of the payment's subscription. `resume_anchor`: what its billing anchor does if it was paused."""
-
-    status: SubscriptionStatus
-    resume_anchor: ResumeAnchor = ResumeAnchor.KEPT
-
-
-@dataclass(frozen=True, slots=True)
-class AddAttempt:
-    """Store a new attempt of the payment, due now. `provider`: the payment's own if None. `reference`: the provider's
-    object that the attempt is about, if that is not the payment's charge. `cause`: who has caused a further try."""
-
-    verb: Verb
-    reason: str | None = None
-    provider: str | None = None
-    reference: str | None = None
-    cause: TryCause | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NoteDecline:
-    """Keep what a decline tells of its instrument: that its tries count, and that it is blocked if so; and count the
-    codes of the decline that no table has."""
-
-    decline: Decline
-    instrument: Instrument | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class GiveUpHold:
-    """Look an attempt up whose hold its payment does without, so that it is released."""
-
-    attempt_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class CloseOtherAttempts:
-    """End all other attempts of the payment, refunds aside."""
-
-
-@dataclass(frozen=True, slots=True)
-class RecountInvoice:
-    """Look at the invoice, of which the payment pays so much more now, in minor units: end the dunning of what is not
-    owed any more, and tell a person if more is paid than was asked."""
-
-    more: int
-
-
-@dataclass(frozen=True, slots=True)
-class ReopenSiblingCase:
-    """Dun the invoice's debt again by the payment that was dunned before: the money that ended its dunning was taken
-    back. `reason`: why."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class RecountLoss:
-    """Look whether the payment keeps anything of what it has captured now: a bank has taken some of it back before."""
-
-
-@dataclass(frozen=True, slots=True)
-class OpenAttention:
-    """Put the payment on the attention list, or add to its open entry with this reason. `amount`: all that is at stake;
-    if it `adds`, what comes to that. `detail`: what is added: references, codes, amounts in minor units."""
-
-    reason: Reason
-    amount: int
-    detail: Mapping[str, str | int] = field(default_factory=dict)
-    adds: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CloseAttention:
-    """Take the payment off the attention list, as far as it stands there with these reasons."""
-
-    reasons: frozenset[Reason]
-
-
-@dataclass(frozen=True, slots=True)
-class ReduceAttention:
-    """Take one thing off what the payment's open entry with this reason is about, by the provider's id of it, and close
-    the entry with the last."""
-
-    reason: Reason
-    reference: str
-
-
-@dataclass(frozen=True, slots=True)
-class Notify:
-    """Write the mail to the payment's customer, unless the payment's case has got it already."""
-
-    mail: Mail
-
-
-Effect = (
-    SaveCase
-    | MarkSubscription
-    | AddAttempt
-    | NoteDecline
-    | GiveUpHold
-    | CloseOtherAttempts
-    | RecountInvoice
-    | ReopenSiblingCase
-    | RecountLoss
-    | OpenAttention
-    | CloseAttention
-    | ReduceAttention
-    | Notify
-)
-
-
-@dataclass(frozen=True, slots=True)
 class Decision:
     """What to write. `event` None: only the bookkeeping of the attempt changes, nothing happened to the payment."""
 
@@ -302,6 +171,16 @@ class DecisionContext:
     def state(self) -> State:
         """The payment's state."""
         return self.payment.state
+
+    @property
+    def open_case(self) -> DunningCase | None:
+        """The payment's dunning case while it is open."""
+        case = self.payment.case
+        return case if case is not None and case.state in OPEN_CASES else None
+
+    def policy_of(self, case: DunningCase) -> DunningPolicy:
+        """Return the policy of a dunning case. One that was opened by an earlier release has stored none."""
+        return case.policy or self.policy.dunning
 
     def allows(self, event: Event) -> bool:
         """Tell whether the transition table has the event in the payment's state."""

@@ -16,11 +16,12 @@ from domain.dunning.case import (
     CaseState,
     SubscriptionStatus,
 )
-from domain.payment import IN_PROGRESS, LIVE, TRANSITIONS, State
+from domain.payment import IN_PROGRESS, LIVE, State
+from domain.transitions import TRANSITIONS
 
 _PAGE = """# States
 
-Drawn from the transition tables in `domain/payment.py` and `domain/dunning/case.py` by
+Drawn from the transition tables in `domain/transitions.py` and `domain/dunning/case.py` by
 `python -m domain.diagram > docs/states.md`.
 
 ## Payments

@@ -12,19 +12,10 @@ from enum import StrEnum
 
 from domain.attention import Reason
 from domain.commands import DisputeSeen, LossRecounted
-from domain.decision import (
-    CloseAttention,
-    Decision,
-    DecisionContext,
-    Effect,
-    NoteDecline,
-    OpenAttention,
-    PaymentChanges,
-    RecountLoss,
-    ReopenSiblingCase,
-)
+from domain.decision import Decision, DecisionContext, PaymentChanges
 from domain.decline import Decline, DeclineClass, decline_by
 from domain.dunning.decisions import close_case_recovered, end_unpaid, mark_active, mark_past_due
+from domain.effects import CloseAttention, Effect, NoteDecline, OpenAttention, RecountLoss, ReopenSiblingCase
 from domain.errors import Conflict
 from domain.movement import Movement, MovementKind, ShownFee, name_of_time
 from domain.payment import CLOSED, COLLECTED, AttemptStatus, Event

@@ -7,12 +7,14 @@ from datetime import datetime, timedelta
 
 from domain.charging import ACTION_PATIENCE
 from domain.commands import CancelRequested, GraceEnded, InvoicePaidOtherwise, RetryDue
-from domain.decision import Decision, DecisionContext, RecountInvoice
+from domain.decision import Decision, DecisionContext
 from domain.dunning.case import CaseState
+from domain.effects import RecountInvoice
 from domain.errors import AmountAboveOpen, CollectionInProgress, Conflict
 from domain.money import decimal_text
 from domain.movement import amounts_after
-from domain.payment import COLLECTED, TRANSITIONS, State
+from domain.payment import COLLECTED, State
+from domain.transitions import TRANSITIONS
 
 # So long dunning waits for what customers have begun elsewhere, all in all.
 _LONGEST_PAUSE = timedelta(days=3)

@@ -13,17 +13,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from domain.cash_balance import ShownBalance, change_of
-from domain.decision import (
-    AddAttempt,
-    Decision,
-    Effect,
-    GiveUpHold,
-    MarkSubscription,
-    OpenAttention,
-    Policy,
-    RecountLoss,
-    SaveCase,
-)
+from domain.decision import Decision, Policy
+from domain.effects import AddAttempt, Effect, GiveUpHold, MarkSubscription, OpenAttention, RecountLoss, SaveCase
 from domain.errors import IllegalTransition
 from domain.invoice import kept_of
 from domain.movement import MovementKind, amounts_after

@@ -30,28 +30,19 @@ from domain.commands import (
     Trigger,
     TryRefused,
 )
-from domain.decision import (
-    LEASE,
-    AddAttempt,
-    AttemptChanges,
-    CloseAttention,
-    CloseOtherAttempts,
-    Decision,
-    DecisionContext,
-    NoteDecline,
-    Policy,
-    SaveCase,
-)
+from domain.decision import LEASE, AttemptChanges, Decision, DecisionContext, Policy
 from domain.disputes import decide_dispute, decide_recount, with_loss
-from domain.dunning.case import OPEN_CASES, CaseState, TryCause
+from domain.dunning.case import CaseState, TryCause
 from domain.dunning.decisions import close_case_recovered, exhaust_case, mark_active, refuse_try, reopen, stop_case
 from domain.dunning.mail_plan import with_mails
+from domain.effects import AddAttempt, CloseAttention, CloseOtherAttempts, NoteDecline, SaveCase
 from domain.errors import IllegalTransition
 from domain.idempotency_key import state_after
 from domain.instrument import Instrument
 from domain.invoice import with_invoice
 from domain.outcome import AuthenticationRequired, Declined, InDoubt, NotSent, Outcome, Pending
-from domain.payment import COLLECTED, IN_DUNNING, TRANSITIONS, Attempt, AttemptStatus, Event, Payment, State, Verb
+from domain.payment import COLLECTED, IN_DUNNING, Attempt, AttemptStatus, Event, Payment, State, Verb
+from domain.transitions import TRANSITIONS
 
 
 def decide(
@@ -201,8 +192,7 @@ def _retry(context: DecisionContext, trigger: Command) -> Decision | None:
 
 
 def _retry_beside_plan(context: DecisionContext, trigger: Command) -> Decision | None:
-    case = context.payment.case
-    is_open = context.state in IN_DUNNING and case is not None and case.state in OPEN_CASES
+    is_open = context.state in IN_DUNNING and context.open_case is not None
     if not is_open or not isinstance(trigger, RetryRequested):
         return None
     return Decision(Event.RETRY_STARTED, effects=(AddAttempt(Verb.CHARGE, cause=trigger.cause),))

@@ -28,7 +28,6 @@ from sqlalchemy import (
 from domain.backoff import after_visit, next_waiting_look_up
 from domain.claiming import next_look_up
 from domain.decision import LEASE, AttemptChanges
-from domain.decline import DeclineClass
 from domain.errors import LeaseLost
 from domain.idempotency_key import KeyState
 from domain.movement import MovementKind
@@ -255,22 +254,6 @@ def last_void_at(connection: Connection, payment_id: str) -> datetime | None:
     is_void = (attempts.c.payment_id == payment_id) & (attempts.c.verb == Verb.VOID)
     began_at: datetime | None = connection.scalar(select(func.max(attempts.c.created_at)).where(is_void))
     return began_at
-
-
-def last_decline_class(connection: Connection, payment_id: str) -> DeclineClass | None:
-    """Return what the newest decline of a payment's charges says about its instrument; None if none was declined."""
-    newest = (
-        select(attempts.c.decline_class)
-        .where(
-            attempts.c.payment_id == payment_id,
-            attempts.c.verb.in_([Verb.CHARGE, Verb.AUTHORIZE]),
-            attempts.c.decline_class.is_not(None),
-        )
-        .order_by(attempts.c.number.desc())
-        .limit(1)
-    )
-    found = connection.scalar(newest)
-    return None if found is None else DeclineClass(found)
 
 
 def has_attempt_in_flight(connection: Connection, payment_id: str, is_meant: ColumnElement[bool]) -> bool:

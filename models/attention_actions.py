@@ -40,6 +40,7 @@ from models.outbox import send_again
 from models.queries import find_entry, invoice_position, show_entry
 from models.request_bodies import RefundPayment, ResolveEntry, ReviewPayment
 from models.tables import attempts, movements
+from models.transition_locks import lock_payment
 from models.webhook_events import replay_event
 
 # How an entry ends that is closed although money is left to move.
@@ -74,7 +75,7 @@ def resolve_entry(change: Change, entry_id: str, request: ResolveEntry, caller: 
     # The payment or the balance is locked first, as everywhere.
     found = find_entry(connection, entry_id, None)
     payment_id = found.payment_id
-    payment = transition.lock_payment(connection, payment_id) if payment_id else None
+    payment = lock_payment(connection, payment_id) if payment_id else None
     balance = lock_balance(connection, found.cash_balance_id) if found.cash_balance_id else None
     entry = _Entry(lock_entry(connection, entry_id), payment, request, balance)
     if entry.row.closed_at is not None:
@@ -170,7 +171,7 @@ def _decide_charges(change: Change, entry: _Entry, decide: Callable[[Change, Row
     """Decide on each charge that an entry is about, and close the entry."""
     details = entry.row.data.get("details") or [entry.row.data]
     for attempt_id in sorted({detail["attempt"] for detail in details}):
-        decide(change, transition.lock_payment(change.connection, entry.about.id), attempt_id)
+        decide(change, lock_payment(change.connection, entry.about.id), attempt_id)
     close_entry(change, entry.row)
     return ()
 

@@ -33,6 +33,7 @@ from models.change import Change
 from models.movements import TAKING, book_fee, taken_by_object
 from models.session import insert_new
 from models.tables import attempts, comparisons, movements, payments
+from models.transition_locks import lock_attempt
 from models.webhook_matching import adopt_refund, match_refund
 
 
@@ -194,7 +195,7 @@ def take_in_charge(
 
     `taken`: by the books, when the reading began; a charge that has taken more since agrees. `shown`: None if the
     provider has no such charge. Return what the reading means."""
-    row = transition.lock_attempt(change.connection, charge.attempt_id)
+    row = lock_attempt(change.connection, charge.attempt_id)
     if taken_so_far(change, charge) != taken:
         return ChargeFinding.AGREES
     is_news = bool(_changes_anything(change, row, shown)) if shown is not None else False
@@ -230,7 +231,7 @@ def tell_of_skipped(change: Change, provider: str, window: Window) -> None:
 
 def book_fees(change: Change, provider: str, charge: AtRest, shown: Iterable[ShownFee]) -> None:
     """Book what the provider keeps for a charge, each fee once."""
-    payment = transition.lock_attempt(change.connection, charge.attempt_id)
+    payment = lock_attempt(change.connection, charge.attempt_id)
     for fee in shown:
         book_fee(change, payment, charge.attempt_id, provider, fee.movement)
 
@@ -245,7 +246,7 @@ def _is_news(change: Change, provider: str, refund: ShownRefund) -> bool:
 
 def lock_hold(change: Change, hold: AtRest) -> Row[Any] | None:
     """Lock an authorization that still stands; None for one that has ended, or that one of our operations is ending."""
-    row = transition.lock_attempt(change.connection, hold.attempt_id)
+    row = lock_attempt(change.connection, hold.attempt_id)
     amounts = (row.authorized, row.captured, row.received)
     stands = is_held(State(row.state), AttemptStatus(row.attempt_status), *amounts)
     return row if stands and not has_operation_in_flight(change.connection, row.id) else None

@@ -26,6 +26,7 @@ from models.movements import amount_taken, book_fee, lacks_fees, times_moved
 from models.session import insert_new
 from models.tables import attempts, disputes
 from models.transition import Applied
+from models.transition_locks import lock_payment
 from models.webhook_matching import match_refund
 
 
@@ -44,7 +45,7 @@ def apply_dispute(change: Change, provider: str, shown: ShownDispute) -> Applied
     payment_id = find_disputed_payment(change.connection, provider, shown.charge_reference)
     if payment_id is None:
         return None
-    transition.lock_payment(change.connection, payment_id)
+    lock_payment(change.connection, payment_id)
     _take_back_refunds(change, provider, shown)
     known = _find(change.connection, provider, shown.reference)
     withdrawn, lost = (known.withdrawn, known.lost) if known else (0, 0)

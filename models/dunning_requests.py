@@ -27,16 +27,19 @@ from domain.errors import Conflict
 from domain.invoice import reason_to_stop_dunning
 from domain.payment import DunningCase, State
 from models import transition
-from models.attempts import has_operation_in_flight, last_decline_class
+from models.api_request import ApiRequest
+from models.attempts import has_operation_in_flight
 from models.audit import record_event
 from models.change import Change
+from models.declines import last_decline_class
 from models.dunning_cases import case_of, find_case_row, payments_to_retry, save_case
 from models.dunning_view import find_case, show_case
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key, store_response
 from models.queries import invoice_position
-from models.request_bodies import ApiRequest, ExtendGrace, PauseCase, ResumeCase, RetryCaseNow, StopCase
+from models.request_bodies import ExtendGrace, PauseCase, ResumeCase, RetryCaseNow, StopCase
 from models.subscriptions import is_subscription_canceled
 from models.task_messages import DUNNING, TaskMessage, is_due
+from models.transition_locks import lock_payment
 
 
 def request_on_case(change: Change, case_id: str, request: ApiRequest, caller: Caller, key: str | None) -> ApiResponse:
@@ -51,7 +54,7 @@ def request_on_case(change: Change, case_id: str, request: ApiRequest, caller: C
         return replay
     found = find_case(connection, case_id, None)
     # The payment is locked first, as everywhere; the case is then read as the last holder of the lock left it.
-    payment = transition.lock_payment(connection, found.payment_id)
+    payment = lock_payment(connection, found.payment_id)
     case = case_of(_stored(change, payment))
     require_open(case.state)
     in_flight = has_operation_in_flight(connection, payment.id)
@@ -79,7 +82,7 @@ def retry_with_changed_method(
     """Try each payment in dunning now, beside its plan, that a changed method of this user may pay. One whose try is
     under way, or whose debt has ended, stays as it is."""
     for payment_id in payments_to_retry(change.connection, application, user_id, provider, method_token):
-        payment = transition.lock_payment(change.connection, payment_id)
+        payment = lock_payment(change.connection, payment_id)
         if has_operation_in_flight(change.connection, payment_id):
             continue
         with suppress(Conflict):

@@ -29,6 +29,7 @@ from models.task_messages import (
     TaskMessage,
     message_for_attempt,
 )
+from models.transition_locks import lock_attempt, lock_payment
 from models.webhook_events import count_event_failure, lock_event, replay_event
 
 
@@ -60,7 +61,7 @@ def run_again(change: Change, task: str, row_id: str) -> TaskMessage | None:
 def end_failures(change: Change, task: str, attempt_id: str) -> None:
     """Forget how often a task of an attempt has failed, because it has succeeded; close the entry if it is about
     nothing else."""
-    locked = transition.lock_attempt(change.connection, attempt_id)
+    locked = lock_attempt(change.connection, attempt_id)
     entry = find_open_entry(change, locked.id, Reason.FAILING_ROW)
     failing = [] if entry is None else entry.data.get("details") or [entry.data]
     if any((row["task"], row["row"]) != (task, attempt_id) for row in failing):
@@ -72,7 +73,7 @@ def end_failures(change: Change, task: str, attempt_id: str) -> None:
 
 
 def _count_of_attempt(change: Change, attempt_id: str) -> _Failed | None:
-    locked = transition.lock_attempt(change.connection, attempt_id)
+    locked = lock_attempt(change.connection, attempt_id)
     failures, due_at = locked.attempt_failures + 1, locked.attempt_due_at
     if due_at is not None and not is_being_sent(locked.attempt_status, due_at, change.now):
         due_at = change.now + failure_delay(failures)  # a lease ends when it does: its worker may live
@@ -82,7 +83,7 @@ def _count_of_attempt(change: Change, attempt_id: str) -> _Failed | None:
 
 
 def _count_of_case(change: Change, payment_id: str) -> _Failed | None:
-    transition.lock_payment(change.connection, payment_id)
+    lock_payment(change.connection, payment_id)
     case = find_case_row(change.connection, payment_id)
     if case is None:
         return None
@@ -113,7 +114,7 @@ def _count_of_mail(change: Change, row_id: str) -> _Failed | None:
     found = find_row(change.connection, row_id)
     payment_id = found.payment_id if found is not None else None
     if payment_id is not None:
-        transition.lock_payment(change.connection, payment_id)
+        lock_payment(change.connection, payment_id)
     row = lock_waiting(change.connection, row_id)
     if row is None:
         return None
@@ -123,7 +124,7 @@ def _count_of_mail(change: Change, row_id: str) -> _Failed | None:
 
 
 def _run_attempt(change: Change, attempt_id: str) -> TaskMessage | None:
-    locked = transition.lock_attempt(change.connection, attempt_id)
+    locked = lock_attempt(change.connection, attempt_id)
     status, due_at = locked.attempt_status, locked.attempt_due_at
     if due_at is None or due_at <= change.now + LEASE or is_being_sent(status, due_at, change.now):
         return None  # a worker may hold it; it is due soon by itself

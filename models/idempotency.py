@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from domain.errors import IdempotencyKeyInUse, IdempotencyKeyReused
-from models.request_bodies import ApiRequest
+from models.api_request import ApiRequest
 from models.session import insert_new
 from models.tables import idempotency_keys
 from models.task_messages import TaskMessage

@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, Row, select
 
 from domain.attention import Reason
+from domain.decline import DeclineReason
+from domain.dunning.access import access_ends_at
 from domain.dunning.case import CaseState
 from domain.dunning.mail import Debt, Mail, Stop, Wait, Waiting, is_braked, why_not_sent
 from domain.money import decimal_text
@@ -32,7 +34,8 @@ from models import transition
 from models.attention import MAIL_SERVER, close_entries_of_payment, close_entries_of_provider, open_entry
 from models.change import Change
 from models.customers import find_customer, write_status
-from models.dunning_cases import find_case_row
+from models.declines import last_decline_reason
+from models.dunning_cases import case_of, find_case_row
 from models.outbox import (
     claimed_since,
     close_sent,
@@ -47,13 +50,15 @@ from models.outbox import (
 from models.session import lock_name
 from models.tables import payments
 from models.task_messages import is_due
-from models.time_zones import stored_zone
+from models.time_zones import zone_of
+from models.transition_locks import lock_payment
 
 
 class Letter(NamedTuple):
     """A mail that one worker sends: the row, and what it says to whom. Personal data: it is logged nowhere.
 
-    `amount`: decimal text. `message_id`: that of an earlier hand-over, which the next one repeats."""
+    `amount`: decimal text. `message_id`: that of an earlier hand-over, which the next one repeats. `ends_at`: by when
+    the customer has to pay; None while no end is known. `decline`: why the last try was declined, if it was."""
 
     row_id: str
     fencing_token: int
@@ -72,7 +77,8 @@ class Letter(NamedTuple):
     invoice_id: str | None = None
     subscription_id: str | None = None
     next_retry_at: datetime | None = None
-    grace_ends_at: datetime | None = None
+    ends_at: datetime | None = None
+    decline: DeclineReason | None = None
 
 
 class Delivery(Protocol):
@@ -246,7 +252,7 @@ def _lock(change: Change, row_id: str) -> _Locked | None:
     found = find_row(change.connection, row_id)
     if found is None:
         return None
-    payment = transition.lock_payment(change.connection, found.payment_id) if found.payment_id else None
+    payment = lock_payment(change.connection, found.payment_id) if found.payment_id else None
     row = lock_waiting(change.connection, row_id)
     if row is None:
         return None
@@ -260,8 +266,7 @@ def _lock_held(change: Change, letter: Letter) -> _Locked | None:
 
 
 def _zone(change: Change, customer: Row[Any] | None) -> ZoneInfo:
-    stored = stored_zone(customer.time_zone) if customer is not None else None
-    return stored or ZoneInfo(change.policy.mail.time_zone)
+    return zone_of(customer.time_zone if customer is not None else None, change.policy.mail.time_zone)
 
 
 def _letter(change: Change, locked: _Locked, fencing_token: int) -> Letter:
@@ -290,5 +295,14 @@ def _letter(change: Change, locked: _Locked, fencing_token: int) -> Letter:
         invoice_id=payment.invoice_id,
         subscription_id=payment.subscription_id,
         next_retry_at=case.due_at,
-        grace_ends_at=case.grace_ends_at,
+        ends_at=_ends_at(change, case),
+        decline=last_decline_reason(change.connection, payment.id),
     )
+
+
+def _ends_at(change: Change, case: Row[Any]) -> datetime | None:
+    """Return the day that a mail names: the one on which access ends, as the subscription shows it, or else grace."""
+    if case.subscription_id is None:
+        grace_ends_at: datetime | None = case.grace_ends_at
+        return grace_ends_at
+    return access_ends_at(case_of(case), change.policy.dunning)

@@ -32,6 +32,7 @@ from domain.outcome import Approved
 from domain.payment import IN_FLIGHT, AttemptStatus, State, Verb
 from domain.payment_methods import PaymentMethod, is_recorded_by_operator, require_possible_part
 from models import transition
+from models.api_request import ApiRequest
 from models.attempts import (
     add_attempt,
     bring_look_up_forward,
@@ -42,7 +43,7 @@ from models.attempts import (
 from models.change import Change
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key, store_response
 from models.queries import invoice_position, show_payment
-from models.request_bodies import ApiRequest, CancelPayment, CapturePayment, RecordPayment, RefundPayment, ReviewPayment
+from models.request_bodies import CancelPayment, CapturePayment, RecordPayment, RefundPayment, ReviewPayment
 from models.subscriptions import is_subscription_canceled
 from models.tables import attempts, payments
 from models.task_messages import TaskMessage, message_for_attempt

@@ -7,10 +7,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Row, and_, exists, func, select
 
+from domain.decline import DeclineReason
 from domain.dunning.case import SubscriptionStatus, has_ended
 from domain.invoice import InvoicePosition
-from domain.pay_page import OpenPayment
+from domain.pay_page import OpenPayment, was_refused
 from domain.payment import UNFINISHED, State, Verb
+from models.declines import last_decline_reason
 from models.provider_customers import User
 from models.queries import invoice_position
 from models.tables import attempts, invoices, payments, subscriptions
@@ -20,9 +22,9 @@ _ENDED = sorted(status for status in SubscriptionStatus if has_ended(status))
 
 @dataclass(frozen=True, slots=True)
 class Debt:
-    """An invoice as its customer sees it. `payments`: how many it has had, the newest of which is in the state
-    `newest`. `is_canceled`: its subscription has ended. `attempt_id`, `provider`, `reference`: of the charge of the
-    open payment."""
+    """An invoice as its customer sees it. `payments`: how many it has had. `newest`: the state of the newest one;
+    `decline`: why that was declined, if it was. `is_canceled`: its subscription has ended. `attempt_id`, `provider`,
+    `reference`: of the charge of the open payment."""
 
     user: User
     invoice_id: str
@@ -32,6 +34,7 @@ class Debt:
     payments: int
     newest: State | None
     is_canceled: bool
+    decline: DeclineReason | None = None
     open_payment: OpenPayment | None = None
     attempt_id: str | None = None
     provider: str | None = None
@@ -47,7 +50,9 @@ def find_debt(connection: Connection, application: str, invoice_id: str) -> Debt
     position = invoice_position(connection, invoice_id, application)
     of_invoice = (payments.c.invoice_id == invoice_id) & (payments.c.application == application)
     count = connection.scalars(select(func.count()).select_from(payments).where(of_invoice)).one()
-    newest = connection.scalar(select(payments.c.state).where(of_invoice).order_by(payments.c.id.desc()).limit(1))
+    ordered = select(payments.c.id, payments.c.state).where(of_invoice).order_by(payments.c.id.desc())
+    newest = connection.execute(ordered.limit(1)).one_or_none()
+    state = None if newest is None else State(newest.state)
     subscription = and_(
         subscriptions.c.id == payments.c.subscription_id, subscriptions.c.application == payments.c.application
     )
@@ -60,8 +65,9 @@ def find_debt(connection: Connection, application: str, invoice_id: str) -> Debt
         due_at=invoice.due_at,
         position=position,
         payments=count,
-        newest=None if newest is None else State(newest),
+        newest=state,
         is_canceled=bool(connection.scalar(select(has_ended_one))),
+        decline=last_decline_reason(connection, newest.id) if newest is not None and was_refused(state) else None,
         open_payment=live and _open_payment(live),
         attempt_id=live and live.attempt_id,
         provider=live and live.provider,

@@ -1,4 +1,4 @@
-"""Reads: how payments, invoices and subscriptions are shown to applications and operators."""
+"""Reads: how payments and invoices are shown to applications and operators."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from models.tables import (
     invoices,
     movements,
     payments,
-    subscriptions,
     webhook_events,
 )
 
@@ -201,30 +200,6 @@ def invoice_position(connection: Connection, invoice_id: str, application: str) 
         .group_by(invoices.c.amount, invoices.c.currency)
     ).one()
     return InvoicePosition(row[0], row[1], int(row[2]), row[3], bool(row[4]), int(row[5]))
-
-
-def show_subscription(connection: Connection, subscription_id: str, application: str | None) -> dict[str, Any]:
-    """Return a subscription and whether its payments are up to date. `application` None: the one that has it.
-
-    Raises NotFound, AmbiguousName."""
-    row = _find_named(connection, subscriptions, subscription_id, application)
-    if row is None:
-        raise NotFound("no such subscription; check the id and the API key")
-    return {
-        "id": row.id,
-        "application": row.application,
-        "user_id": row.user_id,
-        "status": row.status,
-        "plan": row.plan,
-        "amount": None if row.amount is None else decimal_text(row.amount, row.currency),
-        "currency": row.currency,
-        "policy": row.policy,
-        "retried_by": row.retried_by,
-        "anchor_at": _text(row.anchor_at or row.created_at),
-        "paused_at": _text(row.paused_at),
-        "created_at": _text(row.created_at),
-        "updated_at": _text(row.updated_at),
-    }
 
 
 def timeline(connection: Connection, payment_id: str) -> list[Row[Any]]:

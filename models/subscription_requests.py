@@ -16,8 +16,8 @@ from models.change import Change
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key, store_response
 from models.names import find_application
 from models.operations import cancel_with_subscription, cancellable
-from models.queries import show_subscription
 from models.request_bodies import EndSubscription, UpsertSubscription
+from models.subscription_view import Reader, show_subscription
 from models.subscriptions import change_subscription, insert_subscription, lock_subscription, set_status
 from models.tables import payments, subscriptions
 
@@ -46,7 +46,7 @@ class _Ending(NamedTuple):
 
 
 def upsert_subscription(
-    change: Change, subscription_id: str, request: UpsertSubscription, caller: Caller
+    change: Change, subscription_id: str, request: UpsertSubscription, caller: Caller, reader: Reader
 ) -> ApiResponse:
     """Create or change a subscription. Its currency and user stay; a changed policy holds for new cases only.
 
@@ -70,12 +70,14 @@ def upsert_subscription(
         if (row.user_id, row.currency or money.currency) != (request.user_id, money.currency):
             raise InvoiceMismatch("user_id and currency of a subscription cannot change; make a new subscription")
         change_subscription(change, row, values)
-    return ApiResponse(201 if is_new else 200, show_subscription(connection, subscription_id, application))
+    return ApiResponse(201 if is_new else 200, show_subscription(connection, subscription_id, application, reader))
 
 
-def preview_end(connection: Connection, subscription_id: str, application: str | None) -> dict[str, Any]:
+def preview_end(
+    connection: Connection, subscription_id: str, application: str | None, reader: Reader
+) -> dict[str, Any]:
     """Return what the end of a subscription would do now. Raises NotFound, AmbiguousName."""
-    shown = show_subscription(connection, subscription_id, application)
+    shown = show_subscription(connection, subscription_id, application, reader)
     ending = _plan_end(connection, subscription_id, shown["application"])
     becomes = SubscriptionStatus.CANCELED
     return {"subscription": shown, "becomes": becomes, "payments": [each.shown for each in ending]}
@@ -108,7 +110,7 @@ def end_subscription(
         data = {"reason": request.reason, "payments": stopped}
         set_status(change, row, SubscriptionStatus.CANCELED, data={name: it for name, it in data.items() if it})
     body = {
-        "subscription": show_subscription(connection, subscription_id, application),
+        "subscription": show_subscription(connection, subscription_id, application, Reader(change.now, change.policy)),
         "becomes": SubscriptionStatus.CANCELED,
         "payments": [each.shown for each in ending],
     }

@@ -20,6 +20,11 @@ def stored_zone(name: str | None) -> zoneinfo.ZoneInfo | None:
     return zoneinfo.ZoneInfo(name) if name in _names() else None
 
 
+def zone_of(stored: str | None, default: str) -> zoneinfo.ZoneInfo:
+    """Return the zone of a customer; the default one where theirs is not known."""
+    return stored_zone(stored) or zoneinfo.ZoneInfo(default)
+
+
 @cache
 def _names() -> frozenset[str]:
     # Some systems list the zone of the machine, which is another one on each.

@@ -22,8 +22,8 @@ from jinja2 import (
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from domain.dunning.mail import Mail
+from domain.wording import LANGUAGES
 from notifications.mailer import Text
-from notifications.wording import LANGUAGES
 
 PARTS = ("subject.txt", "body.txt", "body.html")
 _LAYOUT = "layout.html"
@@ -40,13 +40,14 @@ _OF_A_CASE = {
     "subscription": "sub-1",
     "next_attempt": "5 March 2026",
     "ends_on": "19 March 2026",
+    "decline": "Your card has expired. Please enter the details of the new one.",
 }
 _OF_A_CARD = {"card": "•••• 4242", "expires": "03/2026", "days": 14}
 VARIABLES: dict[Mail, dict[str, Any]] = {
     mail: _OF_EVERY_MAIL | (_OF_A_CARD if mail is Mail.CARD_EXPIRES_SOON else _OF_A_CASE) for mail in Mail
 }
-# What may be None: the customer has given no name, or the date is not known.
-_OPTIONAL = ("name", "subscription", "next_attempt", "ends_on", "card")
+# What may be None: the customer has given no name, or a date or the reason of a decline is not known.
+_OPTIONAL = ("name", "subscription", "next_attempt", "ends_on", "decline", "card")
 
 
 class TemplatesInvalid(ValueError):

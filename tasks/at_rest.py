@@ -26,7 +26,7 @@ from gateways.base import AttemptRequest, ChargeMissing, Gateway, GatewayError
 from gateways.capabilities import DisputeGateway, FeeGateway, RefundListing, ReversalGateway
 from gateways.http import watch_for_failure
 from gateways.shown_refunds import ShownRefunds, watch_for_refunds
-from models import comparisons, transition
+from models import comparisons
 from models.cash_balances import ask_for_due_readings
 from models.change import Change
 from models.comparisons import AtRest
@@ -35,6 +35,7 @@ from models.failing_rows import end_failures
 from models.movements import has_fees
 from models.session import transact
 from models.task_messages import COMPARE
+from models.transition_locks import lock_attempt
 from runtime import Runtime
 from runtime.credentials import watching_readings
 from tasks.budget import Budget
@@ -312,6 +313,6 @@ def _hold_request(change: Change, hold: AtRest) -> tuple[AttemptRequest, int] | 
 
 def _request(change: Change, charge: AtRest) -> tuple[AttemptRequest, int]:
     """Return how a charge is asked about, and what it has taken so far."""
-    row = transition.lock_attempt(change.connection, charge.attempt_id)
+    row = lock_attempt(change.connection, charge.attempt_id)
     request = replace(attempt_request(change, row), charge_reference=charge.reference)
     return request, comparisons.taken_so_far(change, charge)

@@ -18,6 +18,7 @@ from models.operations import give_way_to_dunning
 from models.queries import find_payment, invoice_position
 from models.subscriptions import is_subscription_canceled
 from models.task_messages import DUNNING, is_due
+from models.transition_locks import lock_payment
 from tasks.failing_rows import counting_failures
 from tasks.payment_task import PaymentTask
 
@@ -40,7 +41,7 @@ def dunning(self: PaymentTask, payment_id: str) -> None:
 def _advance(change: Change, payment_id: str) -> str | None:
     """Do what is due; return the payment that has to end before the case can go on, if one has to."""
     # The payment is locked first, as everywhere; the case is then read as the last holder of the lock left it.
-    payment = transition.lock_payment(change.connection, payment_id)
+    payment = lock_payment(change.connection, payment_id)
     case = find_case_row(change.connection, payment_id)
     if case is None or not is_due(case.due_at, case.published_at, change.now):
         return None

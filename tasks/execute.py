@@ -34,6 +34,7 @@ from models.provider_customers import User, forget_customer
 from models.saved_methods import find_method_status
 from models.session import transact
 from models.tables import payments
+from models.transition_locks import lock_attempt
 from runtime import Runtime
 from runtime.credentials import watch_credentials
 from runtime.leases import Lease
@@ -108,7 +109,7 @@ class _Claimed:
 
 def _claim(change: Change, runtime: Runtime, attempt_id: str, screen: Screen | None) -> _Claimed | None:
     """Claim a due attempt, unless it is another worker's, waits for a person, or must not be sent."""
-    row = transition.lock_attempt(change.connection, attempt_id)
+    row = lock_attempt(change.connection, attempt_id)
     if not may_send(State(row.state), Verb(row.attempt_verb), AttemptStatus(row.attempt_status)):
         return None
     if row.attempt_provider not in runtime.gateways:
@@ -235,7 +236,7 @@ def as_looked_up(change: Change, locked: Row[Any]) -> Row[Any]:
     if not has_lost_its_worker(AttemptStatus(locked.attempt_status)):
         return locked
     transition.apply(change, locked, InDoubt(WORKER_LOST))
-    return transition.lock_attempt(change.connection, locked.attempt_id)
+    return lock_attempt(change.connection, locked.attempt_id)
 
 
 def attempt_request(

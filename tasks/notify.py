@@ -9,12 +9,13 @@ from typing import Any
 
 from celery import shared_task
 
+from domain.declines.wording import sentence
+from domain.wording import amount_text, day_text
 from models.failpoints import reach
 from models.mail_sending import Letter, begin_hand_over, claim_mail, hand_over, record_refusal
 from models.task_messages import NOTIFY
 from notifications.mail_service import MailService
 from notifications.mailer import MailRefused, Offer
-from notifications.wording import amount_text, day_text
 from runtime import Runtime
 from tasks.failing_rows import counting_failures
 from tasks.payment_task import ACTOR, PaymentTask
@@ -83,7 +84,8 @@ def _variables(service: MailService, letter: Letter) -> dict[str, Any]:
         "invoice": letter.invoice_id,
         "subscription": letter.subscription_id,
         "next_attempt": _day(letter, letter.next_retry_at),
-        "ends_on": _day(letter, letter.grace_ends_at),
+        "ends_on": _day(letter, letter.ends_at),
+        "decline": letter.decline and sentence(letter.decline, letter.language),
     }
 
 

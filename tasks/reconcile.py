@@ -13,11 +13,11 @@ from domain.payment import AttemptStatus
 from gateways.base import AttemptRequest
 from gateways.http import watch_for_failure
 from gateways.shown_refunds import watch_for_refunds
-from models import transition
 from models.attempts import take_lease
 from models.change import Change
 from models.failpoints import reach
 from models.task_messages import RECONCILE, is_due, message_for_attempt
+from models.transition_locks import lock_attempt
 from runtime import Runtime
 from runtime.credentials import watch_credentials
 from tasks.at_rest import compare_if_refused, take_in_shown
@@ -65,7 +65,7 @@ class _Claimed(NamedTuple):
 
 
 def _claim(change: Change, runtime: Runtime, attempt_id: str) -> _Claimed | None:
-    row = transition.lock_attempt(change.connection, attempt_id)
+    row = lock_attempt(change.connection, attempt_id)
     status = AttemptStatus(row.attempt_status)
     if not may_look_up(status) or not is_due(row.attempt_due_at, row.attempt_published_at, change.now):
         return None

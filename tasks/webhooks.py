@@ -31,6 +31,7 @@ from models.failpoints import reach
 from models.saved_methods import take_in_method
 from models.subscriptions import follow_provider
 from models.task_messages import WEBHOOK
+from models.transition_locks import lock_attempt
 from models.webhook_events import close_event, lock_event, name_payment, postpone_event, postpone_look_up
 from models.webhook_matching import adopt_refund, find_payment_of, match_attempt
 from runtime import Runtime
@@ -220,7 +221,7 @@ def _take_in_facts(change: Change, provider: str, event: WebhookEvent) -> bool:
 def _news(change: Change, row: Row[Any], event: WebhookEvent, attempt_id: str) -> _LookUp | None:
     """Return the attempt if the event is news for it. Otherwise close the event, or postpone it while the attempt is
     being called."""
-    locked = transition.lock_attempt(change.connection, attempt_id)
+    locked = lock_attempt(change.connection, attempt_id)
     if is_being_sent(AttemptStatus(locked.attempt_status), locked.attempt_due_at, change.now):
         postpone_event(change.connection, row, change.now, _BUSY_PAUSE)
         return None

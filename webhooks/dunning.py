@@ -7,10 +7,11 @@ from flask import Blueprint, Response, request
 from domain.dunning.case import CaseState
 from domain.errors import InvalidRequest, NotFound
 from models.api_keys import Role
+from models.api_request import ApiRequest
 from models.due_rows import publish_due_cases
 from models.dunning_requests import request_on_case
 from models.dunning_view import list_cases, show_case
-from models.request_bodies import ApiRequest, ExtendGrace, PauseCase, ResumeCase, RetryCaseNow, StopCase
+from models.request_bodies import ExtendGrace, PauseCase, ResumeCase, RetryCaseNow, StopCase
 from models.unknown_codes import list_unknown_codes
 from webhooks.auth import allow, caller
 from webhooks.context import runtime

@@ -10,10 +10,12 @@ from flask import Blueprint, g, make_response, render_template, request
 from sqlalchemy.exc import DBAPIError, TimeoutError
 from werkzeug.wrappers import Response
 
+from domain.declines.wording import sentence
+from domain.wording import day_text
 from gateways.base import GatewayError
 from gateways.capabilities import SavedMethod
 from models.pay_page import Debt
-from webhooks.pay_page_texts import LANGUAGES, TEXTS, amount_text, day_text, method_text
+from webhooks.pay_page_texts import LANGUAGES, TEXTS, amount_text, method_text
 
 _log = logging.getLogger(__name__)
 
@@ -69,10 +71,19 @@ def render(template: str, debt: Debt, status: int = 200, *, note: str | None = N
         amount=amount(debt),
         description=debt.description,
         reference=texts["reference"].format(invoice=debt.invoice_id),
-        due=debt.due_at and texts["due"].format(day=day_text(language(), debt.due_at)),
-        note=note and texts[note],
+        due=debt.due_at and texts["due"].format(day=day_text(debt.due_at, language())),
+        note=note and _note(note, debt),
         **values,
     )
+
+
+def _note(name: str, debt: Debt) -> str:
+    """Return the text that stands out. That of a refused payment says why, as mails and banners do."""
+    text = TEXTS[language()][name]
+    if name != "refused":
+        return text
+    why = TEXTS[language()]["choose_anew"] if debt.decline is None else sentence(debt.decline, language())
+    return f"{text} {why}"
 
 
 def say(

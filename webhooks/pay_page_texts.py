@@ -1,9 +1,8 @@
-"""What the page of a debt says, in each language, and how it writes amounts and days."""
+"""What the page of a debt says, in each language, and how it writes amounts and methods."""
 
 from __future__ import annotations
 
-from datetime import datetime
-
+from domain import wording
 from domain.money import decimal_text
 from domain.payment_methods import PaymentMethod
 
@@ -15,7 +14,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "title": "Pay {amount}",
         "reference": "Reference {invoice}",
         "due": "Due on {day}",
-        "refused": "The last payment did not go through, and nothing was charged for it. Please choose how to pay.",
+        "refused": "The last payment did not go through, and nothing was charged for it.",
+        "choose_anew": "Please choose how to pay.",
         "choose": "How do you want to pay?",
         "none_chosen": "Please choose one of the ways to pay.",
         "impossible": "This way of paying is not possible here. Nothing was charged. Please choose another one.",
@@ -69,8 +69,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "title": "{amount} bezahlen",
         "reference": "Referenz {invoice}",
         "due": "Fällig am {day}",
-        "refused": "Die letzte Zahlung hat nicht geklappt; dafür wurde nichts abgebucht. Bitte wählen Sie, wie Sie "
-        "bezahlen möchten.",
+        "refused": "Die letzte Zahlung hat nicht geklappt; dafür wurde nichts abgebucht.",
+        "choose_anew": "Bitte wählen Sie, wie Sie bezahlen möchten.",
         "choose": "Wie möchten Sie bezahlen?",
         "none_chosen": "Bitte wählen Sie eine der Zahlungsarten.",
         "impossible": "So kann hier nicht bezahlt werden. Es wurde nichts abgebucht. Bitte wählen Sie eine andere "
@@ -127,10 +127,6 @@ TEXTS: dict[str, dict[str, str]] = {
     },
 }
 
-_MONTHS = {
-    "en": "January February March April May June July August September October November December".split(),
-    "de": "Januar Februar März April Mai Juni Juli August September Oktober November Dezember".split(),
-}
 _METHODS: dict[str, dict[str, str]] = {
     "en": {
         PaymentMethod.SEPA_DEBIT: "Direct debit",
@@ -151,23 +147,12 @@ _BRANDS = {"visa": "Visa", "mastercard": "Mastercard", "amex": "American Express
 
 
 def amount_text(language: str, minor: int, currency: str) -> str:
-    """Return an amount as people of the language write it.
+    """Return an amount as people of the language write it, in one piece.
 
-    >>> amount_text("en", 1230, "EUR"), amount_text("de", 1230, "EUR")
-    ('12.30\\xa0EUR', '12,30\\xa0EUR')
+    >>> amount_text("en", 123000, "EUR"), amount_text("de", 1230, "EUR")
+    ('1,230.00\\xa0EUR', '12,30\\xa0EUR')
     """
-    number = decimal_text(minor, currency)
-    return f"{number.replace('.', ',') if language == 'de' else number}\xa0{currency}"
-
-
-def day_text(language: str, instant: datetime) -> str:
-    """Return the day of an instant, in UTC.
-
-    >>> day_text("en", datetime(2026, 12, 24)), day_text("de", datetime(2026, 3, 1))
-    ('24 December 2026', '1. März 2026')
-    """
-    dot = "." if language == "de" else ""
-    return f"{instant.day}{dot} {_MONTHS[language][instant.month - 1]} {instant.year}"
+    return wording.amount_text(decimal_text(minor, currency), currency, language).replace(" ", "\xa0")
 
 
 def method_text(language: str, kind: str, brand: str | None, last4: str | None, expires: str | None) -> str:

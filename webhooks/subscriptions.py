@@ -5,9 +5,9 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from models.api_keys import Role
-from models.queries import show_subscription
 from models.request_bodies import EndSubscription, UpsertSubscription
 from models.subscription_requests import end_subscription, preview_end, upsert_subscription
+from models.subscription_view import Reader, show_subscription
 from webhooks.auth import allow, caller, caller_of_names
 from webhooks.context import runtime
 from webhooks.requests import idempotency_key, json_body, require_name
@@ -23,22 +23,24 @@ def put_subscription(subscription_id: str) -> Response:
     subscription = UpsertSubscription.parse(json_body())
     require_name(subscription_id, "subscription_id")
     sender = caller_of_names()
-    response = runtime().change(sender.actor, upsert_subscription, subscription_id, subscription, sender)
+    response = runtime().change(sender.actor, upsert_subscription, subscription_id, subscription, sender, _reader())
     return json_response(response.status, response.body)
 
 
 @blueprint.get("/subscriptions/<subscription_id>")
 @allow(Role.APP, Role.OPERATOR)
 def get_subscription(subscription_id: str) -> Response:
-    """Show how the payment of a subscription stands."""
-    return json_response(200, runtime().read(show_subscription, subscription_id, caller_of_names().application))
+    """Show how the payment of a subscription stands, and whether its customer has access."""
+    shown = runtime().read(show_subscription, subscription_id, caller_of_names().application, _reader())
+    return json_response(200, shown)
 
 
 @blueprint.get("/subscriptions/<subscription_id>/cancel-preview")
 @allow(Role.APP, Role.OPERATOR)
 def preview(subscription_id: str) -> Response:
     """Show what the end of a subscription would do now; nothing changes."""
-    return json_response(200, runtime().read(preview_end, subscription_id, caller_of_names().application))
+    shown = runtime().read(preview_end, subscription_id, caller_of_names().application, _reader())
+    return json_response(200, shown)
 
 
 @blueprint.post("/subscriptions/<subscription_id>/cancel")
@@ -52,3 +54,11 @@ def cancel(subscription_id: str) -> Response:
     if response.is_replay:
         shown.headers["Idempotent-Replayed"] = "true"
     return shown
+
+
+def _reader() -> Reader:
+    """Return for whom a subscription is shown. A link is for the customer, whom only the application reaches."""
+    now, policy, links = runtime().clock.now(), runtime().policy, runtime().pay_links
+    if links is None or caller().application is None:
+        return Reader(now, policy)
+    return Reader(now, policy, lambda application, invoice_id: links.make(application, invoice_id, now)[0])

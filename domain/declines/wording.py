@@ -9,7 +9,7 @@ DEFAULT_LANGUAGE = "en"
 
 _SENTENCES: dict[str, dict[DeclineReason, str]] = {
     "en": {
-        DeclineReason.TECHNICAL: "Something went wrong on the way to your bank. We will try again by ourselves.",
+        DeclineReason.TECHNICAL: "Something went wrong on the way to your bank. It may work later, or another way.",
         DeclineReason.UNKNOWN: "Your bank did not accept the payment. Another payment method may work.",
         DeclineReason.BANK: "Your bank did not accept the payment. It can tell you why; another method may work.",
         DeclineReason.LIMIT: "A limit of your card or account was reached. It may work later, or by another method.",
@@ -19,15 +19,15 @@ _SENTENCES: dict[str, dict[DeclineReason, str]] = {
         DeclineReason.DETAILS: "Some details of your payment method do not match. Please check and enter them again.",
         DeclineReason.EXPIRED: "Your card has expired. Please enter the details of the new one.",
         DeclineReason.REFUSED: "This payment could not be made this way. Please choose another payment method.",
-        DeclineReason.STOPPED: "You have asked your bank not to make this payment. We will not try it again.",
-        DeclineReason.UNUSABLE: "This payment method cannot be used here. Please choose another one.",
-        DeclineReason.CLOSED: "This payment method does not work any more. Please choose another one.",
-        DeclineReason.RISK: "This payment could not be made. Please choose another payment method or contact us.",
-        DeclineReason.CONSENT: "You have withdrawn your permission for these payments. We will not charge you again.",
+        DeclineReason.STOPPED: "Your bank was asked not to make this payment. We do not try it again by ourselves.",
+        DeclineReason.UNUSABLE: "The payment method that was used is not accepted here. Please choose another one.",
+        DeclineReason.CLOSED: "The payment method that was used does not work any more. Please choose another one.",
+        DeclineReason.RISK: "Please choose another payment method for this payment, or contact us.",
+        DeclineReason.CONSENT: "The permission for these payments was withdrawn. We charge nothing more by ourselves.",
     },
     "de": {
-        DeclineReason.TECHNICAL: "Auf dem Weg zu Ihrer Bank ist etwas schiefgegangen. Wir versuchen es von selbst noch "
-        "einmal.",
+        DeclineReason.TECHNICAL: "Auf dem Weg zu Ihrer Bank ist etwas schiefgegangen. Später klappt es "
+        "vielleicht, oder mit einer anderen Zahlungsart.",
         DeclineReason.UNKNOWN: "Ihre Bank hat die Zahlung nicht angenommen. Vielleicht klappt eine andere Zahlungsart.",
         DeclineReason.BANK: "Ihre Bank hat die Zahlung nicht angenommen. Sie kann Ihnen mehr dazu sagen; eine andere "
         "Zahlungsart geht auch.",
@@ -43,13 +43,13 @@ _SENTENCES: dict[str, dict[DeclineReason, str]] = {
         "sie noch einmal ein.",
         DeclineReason.EXPIRED: "Ihre Karte ist abgelaufen. Bitte geben Sie die Daten der neuen Karte ein.",
         DeclineReason.REFUSED: "Auf diesem Weg ging die Zahlung nicht. Bitte wählen Sie eine andere Zahlungsart.",
-        DeclineReason.STOPPED: "Sie haben Ihre Bank gebeten, diese Zahlung nicht auszuführen. Wir versuchen sie nicht "
-        "noch einmal.",
-        DeclineReason.UNUSABLE: "Diese Zahlungsart kann hier nicht verwendet werden. Bitte wählen Sie eine andere.",
-        DeclineReason.CLOSED: "Diese Zahlungsart funktioniert nicht mehr. Bitte wählen Sie eine andere.",
-        DeclineReason.RISK: "Die Zahlung war nicht möglich. Bitte wählen Sie eine andere Zahlungsart oder "
-        "schreiben Sie uns.",
-        DeclineReason.CONSENT: "Sie haben Ihre Erlaubnis für diese Zahlungen zurückgezogen. Wir buchen nichts mehr ab.",
+        DeclineReason.STOPPED: "Ihre Bank wurde gebeten, diese Zahlung nicht auszuführen. Wir versuchen sie deshalb "
+        "nicht von selbst noch einmal.",
+        DeclineReason.UNUSABLE: "Die verwendete Zahlungsart ist hier nicht möglich. Bitte wählen Sie eine andere.",
+        DeclineReason.CLOSED: "Die verwendete Zahlungsart funktioniert nicht mehr. Bitte wählen Sie eine andere.",
+        DeclineReason.RISK: "Bitte wählen Sie für diese Zahlung eine andere Zahlungsart, oder schreiben Sie uns.",
+        DeclineReason.CONSENT: "Die Erlaubnis für diese Zahlungen wurde zurückgezogen. Wir buchen deshalb von selbst "
+        "nichts mehr ab.",
     },
 }
 LANGUAGES = frozenset(_SENTENCES)

@@ -163,10 +163,6 @@ class RetriedBy(StrEnum):
     PROVIDER = "provider"
 
 
-# So often, more than a day, no issuer could be asked: a person has to know.
-MOST_UNSENT = 3
-
-
 def require_not_canceled(status: SubscriptionStatus) -> None:
     """Refuse a new payment of a subscription that has ended. Raises Conflict."""
     if has_ended(status):

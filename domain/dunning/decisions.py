@@ -5,20 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from domain.decision import (
-    AttemptChanges,
-    Decision,
-    DecisionContext,
-    Effect,
-    MarkSubscription,
-    PaymentChanges,
-    SaveCase,
-)
+from domain.decision import AttemptChanges, Decision, DecisionContext, PaymentChanges
 from domain.decline import Decline, DeclineClass, DeclineReason, earliest_retry_after
 from domain.declines.caps import Refusal
 from domain.dunning.case import (
-    MOST_UNSENT,
-    OPEN_CASES,
     CaseEvent,
     CaseState,
     SubscriptionStatus,
@@ -26,9 +16,10 @@ from domain.dunning.case import (
     is_planned,
     may_retry,
 )
-from domain.dunning.policy import DunningPolicy, EndAction
+from domain.dunning.policy import EndAction
 from domain.dunning.schedule import DeclineKind, Planned, RetryFacts, next_try
 from domain.dunning.segments import choose_policy
+from domain.effects import Effect, MarkSubscription, SaveCase
 from domain.payment import GIVEN_UP, AttemptStatus, DunningCase, Event, State
 
 # A payment without a subscription is owed all the same after these; any other end is somebody's decision, or a request
@@ -74,14 +65,13 @@ def refuse_try(context: DecisionContext, refusal: Refusal) -> Decision:
 
 def _waiting_for_limit(context: DecisionContext, refusal: Refusal) -> DunningCase | None:
     """Return the case that waits until a limit allows a try; None where it does not wait, or waits for no retry."""
-    given = context.payment.case
-    is_open = given is not None and given.state in OPEN_CASES
-    is_in_grace = is_open and given is not None and given.state is CaseState.IN_GRACE
+    given = context.open_case
+    is_in_grace = given is not None and given.state is CaseState.IN_GRACE
     may_wait = _is_dunned(context, refusal.decline_class, Event.CHARGE_DECLINED) and not is_in_grace
     if refusal.until is None or not context.payment.is_off_session or not may_wait:
         return None
-    case = given if given is not None and is_open else _new_case(context)
-    plan = _policy(context, case)
+    case = given or _new_case(context)
+    plan = context.policy_of(case)
     last = plan.retry_at(case.first_failed_at, plan.attempts) or context.now
     # A try beside the plan leaves the planned one where it is.
     due_at = max(refusal.until, context.now + plan.least_gap, case.due_at or context.now)
@@ -92,7 +82,7 @@ def _waiting_for_limit(context: DecisionContext, refusal: Refusal) -> DunningCas
 
 def _is_dunned(context: DecisionContext, decline_class: DeclineClass, event: Event) -> bool:
     payment, is_of_subscription = context.payment, context.payment.subscription_id is not None
-    if payment.case is not None and payment.case.state in OPEN_CASES:
+    if context.open_case is not None:
         return True
     if not context.policy.is_dunning_enabled or payment.is_retried_by_provider or payment.has_dunned_sibling:
         return False
@@ -112,16 +102,17 @@ def _dun(
 
     What no issuer was asked about uses up no retry, and begins no run of retries. Neither does a try that somebody else
     has caused, nor a technical decline, until several in a row show that waiting hours does not help."""
-    given, attempt = context.payment.case, context.given_attempt
-    is_open = given is not None and given.state in OPEN_CASES
-    case = given if given is not None and is_open else _new_case(context)
+    given, attempt = context.open_case, context.given_attempt
+    case = given or _new_case(context)
     # In grace nothing is planned.
-    if is_open and attempt is not None and (case.state is CaseState.IN_GRACE or not is_planned(attempt.cause)):
+    is_unplanned = attempt is not None and (case.state is CaseState.IN_GRACE or not is_planned(attempt.cause))
+    if given is not None and is_unplanned:
         # Whoever leaves a try that they have begun themselves has not been declined.
         kept = _keep_plan(context, case, DeclineClass.TECHNICAL if is_lapsed else decline_class)
         if kept is not None:
             return kept
-    if decline is not None and decline.reason is DeclineReason.TECHNICAL and case.unsent >= MOST_UNSENT:
+    is_technical = decline is not None and decline.reason is DeclineReason.TECHNICAL
+    if is_technical and case.unsent >= context.policy_of(case).most_technical:
         decline_class = DeclineClass.SOFT
     if decline_class is DeclineClass.TECHNICAL:
         case = replace(case, unsent=case.unsent + 1)
@@ -134,7 +125,7 @@ def _dun(
     if planned is not None:
         retrying = replace(_moved(case, CaseEvent.RETRY_PLANNED), retry=planned.retry, due_at=planned.at)
         return Event.RETRY_SCHEDULED, retrying
-    ends_at = _policy(context, case).grace_ends_at(case.first_failed_at, context.now)
+    ends_at = context.policy_of(case).grace_ends_at(case.first_failed_at, context.now)
     return Event.GRACE_STARTED, replace(_moved(case, CaseEvent.GRACE_STARTED), due_at=ends_at, grace_ends_at=ends_at)
 
 
@@ -147,11 +138,6 @@ def _new_case(context: DecisionContext) -> DunningCase:
     chosen = choose_policy(context.policy.dunning_segments, payment.segment_facts, policy)
     named = chosen.policy.name if chosen.segment else name
     return replace(case, policy_name=named, policy=chosen.policy, segment=chosen.segment, is_held_out=chosen.is_holdout)
-
-
-def _policy(context: DecisionContext, case: DunningCase) -> DunningPolicy:
-    """Return the policy of a case. One that was opened by an earlier release has stored none."""
-    return case.policy or context.policy.dunning
 
 
 def _moved(case: DunningCase, event: CaseEvent) -> DunningCase:
@@ -169,7 +155,7 @@ def _keep_plan(
         return Event.RETRY_SCHEDULED, case
     if may_retry(decline_class) and case.due_at is not None:
         return Event.RETRY_SCHEDULED, replace(
-            case, due_at=max(case.due_at, context.now + _policy(context, case).least_gap)
+            case, due_at=max(case.due_at, context.now + context.policy_of(case).least_gap)
         )
     return None
 
@@ -196,7 +182,7 @@ def _next_try(
         zone=context.payment.zone or context.policy.zone,
         calendar=context.policy.calendar,
     )
-    return next_try(_policy(context, case), facts)
+    return next_try(context.policy_of(case), facts)
 
 
 def _kind_of(decline: Decline | None) -> DeclineKind:
@@ -226,15 +212,14 @@ def mark_active(context: DecisionContext) -> tuple[Effect, ...]:
 
 def stop_case(context: DecisionContext) -> tuple[Effect, ...]:
     """Return the effects of a collection that is stopped: its case ends, its subscription stays as it is."""
-    case = context.payment.case
-    is_open = case is not None and case.state in OPEN_CASES
-    return (SaveCase(_moved(case, CaseEvent.STOPPED)),) if case is not None and is_open else ()
+    case = context.open_case
+    return (SaveCase(_moved(case, CaseEvent.STOPPED)),) if case is not None else ()
 
 
 def exhaust_case(context: DecisionContext, case: DunningCase) -> tuple[Effect, ...]:
     """Return the effects of grace that has ended: the case is exhausted, and the policy says what becomes of the
     subscription."""
-    status = _MARKS.get(_policy(context, case).end_action)
+    status = _MARKS.get(context.policy_of(case).end_action)
     return (SaveCase(_moved(case, CaseEvent.GRACE_ENDED)), *(_mark(context, status) if status else ()))
 
 

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from domain.commands import DisputeSeen, LossRecounted, Trigger
-from domain.decision import Decision, DecisionContext, MarkSubscription, Notify, SaveCase
+from domain.decision import Decision, DecisionContext
 from domain.decline import DeclineClass
 from domain.dunning.case import CaseState, SubscriptionStatus
 from domain.dunning.mail import Mail
+from domain.effects import MarkSubscription, Notify, SaveCase
 from domain.payment import DunningCase, Event
 
 # The mail that says what has become of the subscription. What the application ends, it tells its customer itself.

@@ -100,6 +100,16 @@ class DunningPolicy:
         return timedelta(days=self.window_days)
 
     @property
+    def most_technical(self) -> int:
+        """How many technical declines in a row are tried again by the hour. By default that is more than a day: then a
+        decline counts as soft, and a person has to know if no issuer could be asked.
+
+        >>> DunningPolicy().most_technical
+        3
+        """
+        return len(self.technical_delays_hours)
+
+    @property
     def longest(self) -> timedelta:
         """The time from the first failure to the end of grace, if every retry fails.
 
@@ -143,13 +153,16 @@ class DunningPolicy:
     def access_ends_at(self, first_failed_at: datetime, grace_ends_at: datetime | None) -> datetime | None:
         """Return until when the subscription has access if nothing is paid; None while no end is known.
 
+        `grace_ends_at`: of a case in grace, which an operator may have extended.
+
         >>> first = datetime(2026, 11, 1)
         >>> DunningPolicy().access_ends_at(first, None)
         >>> f"{DunningPolicy(grace_anchor=GraceAnchor.FIRST_FAILURE).access_ends_at(first, None):%d.}"
         '08.'
         """
         if self.grace_anchor is GraceAnchor.FIRST_FAILURE:
-            return first_failed_at + timedelta(days=self.grace_days)
+            ends_at = first_failed_at + timedelta(days=self.grace_days)
+            return max(ends_at, grace_ends_at) if grace_ends_at is not None else ends_at
         return grace_ends_at
 
     def to_json(self) -> dict[str, Any]:

@@ -27,6 +27,15 @@ from gateways.json_api import JsonApi, ProviderResponse, looked_up, segment
 from gateways.paypal.certificates import PAYPAL_HOSTS, Certificates, paypal_place, sandbox_place
 from gateways.paypal.client import PayPalClient
 from gateways.paypal.errors import SEND_BACK, is_missing, issue_of, outcome_of_refusal
+from gateways.paypal.outcomes import (
+    outcome_of_capture,
+    outcome_of_closing,
+    outcome_of_missing,
+    outcome_of_order,
+    outcome_of_refund,
+    outcome_of_void,
+    waiting_for_buyer,
+)
 from gateways.paypal.readings import REFUNDS, PayPalReadings, noted
 from gateways.paypal.requests import (
     DecimalsNotSupported,
@@ -46,14 +55,7 @@ from gateways.paypal.responses import (
     capture_of,
     doubt_about_payments,
     made_by,
-    outcome_of_capture,
-    outcome_of_closing,
-    outcome_of_missing,
-    outcome_of_order,
-    outcome_of_refund,
-    outcome_of_void,
     read_order,
-    waiting_for_buyer,
 )
 from gateways.paypal.token import AccessToken, TokenUnavailable
 from gateways.paypal.vault import PayPalVault

@@ -23,17 +23,12 @@ from gateways.paypal.client import PayPalClient
 from gateways.paypal.disputes import Dispute, DisputedCapture, DisputeList, refunds_shown_by, shown_dispute
 from gateways.paypal.errors import is_missing, issue_of
 from gateways.paypal.fees import shown_fees
+from gateways.paypal.outcomes import outcome_of_order, outcome_of_refund
 from gateways.paypal.requests import (
     events_query,
     next_query,
 )
-from gateways.paypal.responses import (
-    Order,
-    Refund,
-    outcome_of_order,
-    outcome_of_refund,
-    read_order,
-)
+from gateways.paypal.responses import Order, Refund, read_order
 from gateways.paypal.webhooks import EventPage, listed
 from gateways.shown_refunds import note_refunds
 

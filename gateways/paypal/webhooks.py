@@ -25,7 +25,8 @@ from gateways.base import VerifiedWebhook, WebhookEvent
 from gateways.failures import MalformedResponse
 from gateways.json_api import proven
 from gateways.paypal.certificates import Certificates
-from gateways.paypal.responses import Linked, Refund, outcome_of_refund
+from gateways.paypal.outcomes import outcome_of_refund
+from gateways.paypal.responses import Linked, Refund
 from gateways.paypal.side_events import read_side_event, removed_account
 from gateways.paypal.stored_fields import stored_fields
 from gateways.paypal.subscription_events import told_of_subscription

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from domain.declines.classes import DeclineReason
+from domain.declines.wording import sentence
 from domain.payment_methods import PaymentMethod
 from models.tables import events, idempotency_keys, payments, subscriptions
 from runtime.pay_links import PayLinks
@@ -286,6 +288,34 @@ def test_two_tabs_a_double_click_and_a_reload_end_in_one_charge(api: ApiSystem) 
     assert api.client.post(path, data=sent).status_code == 303
     api.run_until_idle()
     assert (len(debtor.payments()), debtor.charged()) == (1, [2500])
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize(
+    ("card", "reason"),
+    [
+        (INSUFFICIENT_FUNDS, DeclineReason.FUNDS),
+        ("pm_card_chargeDeclinedExpiredCard", DeclineReason.EXPIRED),
+        ("pm_card_visa_chargeDeclinedLostCard", DeclineReason.CLOSED),
+        ("pm_card_visa_chargeDeclinedStolenCard", DeclineReason.CLOSED),
+        ("pm_card_visa_chargeDeclinedFraudulent", DeclineReason.RISK),
+    ],
+)
+def test_a_declined_customer_reads_why_and_is_not_accused(
+    api: ApiSystem, card: str, reason: DeclineReason, language: str
+) -> None:
+    debtor = Debtor(api)
+    api.process_and_run(invoice_id=debtor.invoice, user_id=debtor.user, amount="25", payment_method_token=card)
+    page = debtor.customer(Accept_Language=language).page
+    assert f"{TEXTS[language]['refused']} {sentence(reason, language)}" in page.text
+
+
+def test_a_payment_that_no_bank_has_declined_says_nothing_of_one(api: ApiSystem) -> None:
+    debtor = Debtor(api, "pm_card_visa")
+    paid = api.process_and_run(invoice_id=debtor.invoice, user_id=debtor.user, amount="25", capture=False)
+    api.request(f"/{paid['id']}/cancel")
+    api.run_until_idle()
+    assert TEXTS["en"]["choose_anew"] in debtor.customer().page.text
 
 
 def test_a_reload_after_a_decline_charges_nothing_and_a_new_press_does(api: ApiSystem) -> None:

@@ -6,7 +6,8 @@ import ast
 from pathlib import Path
 
 from domain.attention import ACTIONS, HELD, HELD_WEBHOOKS, OPENED_BY, Action, Reason
-from domain.payment import TRANSITIONS, Event, State
+from domain.payment import Event, State
+from domain.transitions import TRANSITIONS
 from models.attention_actions import _ACTIONS as CARRIED_OUT
 from worker.commands.payments import _WAITS_FOR
 

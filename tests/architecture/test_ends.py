@@ -28,10 +28,11 @@ from domain.commands import (
     Started,
     Trigger,
 )
-from domain.decision import AddAttempt, Decision, OpenAttention, Policy, SaveCase
+from domain.decision import Decision, Policy
 from domain.decline import Decline, DeclineClass
 from domain.disputes import DisputeStatus
 from domain.dunning.case import CaseState
+from domain.effects import AddAttempt, OpenAttention, SaveCase
 from domain.ends import (
     ENDS_OF_ATTEMPTS,
     ENDS_OF_BALANCES,
@@ -60,7 +61,6 @@ from domain.payment import (
     FINISHED,
     IN_DUNNING,
     LIVE,
-    TRANSITIONS,
     UNFINISHED,
     Attempt,
     AttemptStatus,
@@ -70,6 +70,7 @@ from domain.payment import (
     Verb,
 )
 from domain.state_machine import decide, target
+from domain.transitions import TRANSITIONS
 from domain.webhook_status import WebhookStatus
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)

@@ -17,10 +17,9 @@ from domain.dunning.provider_subscription import ProviderSubscription
 from domain.outcome import Approved
 from domain.routing import Choice
 from domain.saved_method import MethodChange, MethodStatus, ShownMandate, ShownMethod, token_hash
-from models import dunning_view, queries, transition
+from models import dunning_view, queries
 from models.accept_payment import accept_payment
 from models.api_keys import find_key
-from models.attempts import last_decline_class
 from models.cash_balances import (
     ask_for_due_readings,
     ask_for_readings,
@@ -31,6 +30,7 @@ from models.cash_balances import (
 from models.change import Change
 from models.comparisons import Window
 from models.customers import upsert_customer
+from models.declines import last_decline_class, last_decline_reason
 from models.due_rows import DUE_ROWS, mark_published
 from models.idempotency import Caller
 from models.invoices import lock_invoice
@@ -52,9 +52,11 @@ from models.saved_methods import (
 )
 from models.session import make_engine
 from models.subscription_requests import _plan_end
+from models.subscription_view import Reader, show_subscription
 from models.subscriptions import bind_to_provider, follow_provider, get_or_create_subscription
 from models.tables import attempts, invoices, payments, subscriptions
 from models.token_owners import owns_token
+from models.transition_locks import lock_attempt
 from models.webhook_events import lock_event
 from models.webhook_matching import adopt_refund, find_payment_of, match_attempt
 from tasks import screening
@@ -112,7 +114,7 @@ def change(connection: Connection) -> Change:
 
 
 def attempt_row(connection: Connection) -> Any:
-    return transition.lock_attempt(connection, connection.scalar(select(func.max(attempts.c.id))))
+    return lock_attempt(connection, connection.scalar(select(func.max(attempts.c.id))))
 
 
 def payment_id(connection: Connection) -> str:
@@ -174,6 +176,12 @@ def follow_subscriptions(connection: Connection) -> None:
     assert follow_provider(change(connection), "stripe", told)
 
 
+def read_access(connection: Connection) -> None:
+    get_or_create_subscription(connection, "sub", "shop", "user", NOW)
+    show_subscription(connection, "sub", "shop", Reader(NOW, Policy()))
+    last_decline_reason(connection, payment_id(connection))
+
+
 def read_outbox(connection: Connection) -> None:
     upsert_customer(change(connection), "user", UpsertCustomer.parse({"email": "ada@example.com"}), CALLER)
     row_id = write_row(change(connection), Mail.FIRST_FAILURE, "key", "shop", "user", payment_id=payment_id(connection))
@@ -206,6 +214,7 @@ QUERIES = {
     "cash balance": read_balances,
     "saved methods": keep_methods,
     "subscription of a provider": follow_subscriptions,
+    "access of a subscription": read_access,
     "outbox": read_outbox,
     "API key": lambda connection: find_key(connection, "ck_x"),
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from domain.diagram import mermaid, mermaid_of_cases, mermaid_of_subscriptions
 from domain.dunning.case import CASE_TRANSITIONS, SUBSCRIPTION_TRANSITIONS
-from domain.payment import TRANSITIONS, State
+from domain.payment import State
+from domain.transitions import TRANSITIONS
 
 from .source import ROOT
 

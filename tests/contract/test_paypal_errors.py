@@ -27,7 +27,8 @@ from gateways.paypal.errors import (
     issue_of,
     outcome_of_refusal,
 )
-from gateways.paypal.responses import Capture, Refund, decline_of, outcome_of_refund
+from gateways.paypal.outcomes import outcome_of_refund
+from gateways.paypal.responses import Capture, Refund, decline_of
 
 from . import paypal_spec
 from .bench import Books, new_attempt

@@ -11,7 +11,8 @@ from domain.money import Money
 from domain.outcome import AmountMismatch, Approved, InDoubt
 from domain.payment import Verb
 from gateways.base import AttemptRequest
-from gateways.paypal.responses import Order, Refund, outcome_of_order, outcome_of_refund
+from gateways.paypal.outcomes import outcome_of_order, outcome_of_refund
+from gateways.paypal.responses import Order, Refund
 
 from .bench import new_attempt
 from .benches.paypal import ProviderBench

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from domain.decision import RecountLoss
+from domain.effects import RecountLoss
 from domain.movement import AMOUNTS, MovementKind, amounts_of
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
 from domain.payment import (
@@ -28,6 +28,7 @@ from domain.state_machine import target
 from models import transition
 from models.change import Change
 from models.tables import attempts, dunning_cases, events, invoices, movements, payments
+from models.transition_locks import lock_attempt
 from tests.integration.simulated_provider import SimulatedProvider
 
 _WAITS_FOR_PERSON = (State.REVIEW, State.AMOUNT_MISMATCH)
@@ -119,7 +120,7 @@ def checked(apply: Callable[..., transition.Applied]) -> Callable[..., transitio
         fencing_token: int | None = None,
         data: dict[str, Any] | None = None,
     ) -> transition.Applied:
-        before = transition.lock_attempt(change.connection, locked if isinstance(locked, str) else locked.attempt_id)
+        before = lock_attempt(change.connection, locked if isinstance(locked, str) else locked.attempt_id)
         applied = apply(change, locked, trigger, fencing_token, data)
         assert fencing_token in (None, before.attempt_fencing_token), "a worker that was overtaken has written"
         if applied.decision is not None:
@@ -132,7 +133,7 @@ def checked(apply: Callable[..., transition.Applied]) -> Callable[..., transitio
 def _check_step(change: Change, before: Row[Any], trigger: Any, applied: transition.Applied) -> None:
     decision = applied.decision
     assert decision is not None
-    after = transition.lock_attempt(change.connection, before.attempt_id)
+    after = lock_attempt(change.connection, before.attempt_id)
     expected = before.state if decision.event is None else target(State(before.state), decision.event)
     # What a bank has taken back before moves the payment on at once; see `check_events`.
     state = expected if RecountLoss() in decision.effects else after.state

@@ -13,11 +13,11 @@ from domain.money import Money
 from domain.outcome import Approved
 from domain.payment import Verb
 from gateways.base import AttemptRequest, GatewayError
-from models import transition
 from models.movements import differences, of_other_currency
 from models.session import read, transact
 from models.tables import attention, movements
 from models.task_messages import COMPARE
+from models.transition_locks import lock_attempt
 from sandbox.afterpay.api import Afterpay
 from sandbox.klarna.api import Klarna
 from sandbox.paypal.api import PayPal
@@ -61,7 +61,7 @@ def request_elsewhere(system: System, payment_id: str, verb: Verb, minor: int) -
     attempt = system.attempts(payment_id)[0]
 
     def request(change: Any) -> Any:
-        return attempt_request(change, transition.lock_attempt(change.connection, attempt.id))
+        return attempt_request(change, lock_attempt(change.connection, attempt.id))
 
     charge = system.runtime.change("test", request)
     return replace(

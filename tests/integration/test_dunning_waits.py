@@ -14,6 +14,7 @@ from models.attempts import add_attempt
 from models.change import Change
 from models.session import transact
 from models.tables import attempts, attention
+from models.transition_locks import lock_payment
 from tests.system import AMOUNT, INSUFFICIENT_FUNDS, System, payment_request
 
 pytestmark = pytest.mark.postgres
@@ -116,7 +117,7 @@ def _open_void(system: System, payment_id: str) -> str:
     """Let a hold of the payment be released that surfaced late, and its outcome be unknown for days."""
 
     def open_void(change: Change) -> str:
-        payment = transition.lock_payment(change.connection, payment_id)
+        payment = lock_payment(change.connection, payment_id)
         columns = {"reason": LATE_AUTHORIZATION, "provider_reference": "pi_late", "status": AttemptStatus.IN_DOUBT}
         return add_attempt(change, payment, Verb.VOID, AMOUNT, **columns).row_id
 

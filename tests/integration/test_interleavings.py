@@ -15,12 +15,12 @@ from sqlalchemy import update
 
 import tasks.webhooks
 from domain.payment import LATE_AUTHORIZATION, AttemptStatus, Verb
-from models import transition
 from models.attempts import add_attempt
 from models.change import Change
 from models.session import transact
 from models.tables import attempts, events, movements
 from models.task_messages import CHARGE, COMPARE, DUNNING, RECONCILE, WEBHOOK
+from models.transition_locks import lock_payment
 from sandbox.stripe.api import Stripe
 from tests.patience import patient
 from tests.system import AMOUNT, INSUFFICIENT_FUNDS, LOST_CARD, System, payment_request
@@ -68,7 +68,7 @@ def test_a_webhook_about_one_charge_is_not_taken_for_one_about_the_void_of_anoth
 
     def open_void(change: Change) -> None:
         columns = {"reason": LATE_AUTHORIZATION, "provider_reference": second, "status": AttemptStatus.IN_DOUBT}
-        add_attempt(change, transition.lock_payment(change.connection, payment_id), Verb.VOID, AMOUNT, **columns)
+        add_attempt(change, lock_payment(change.connection, payment_id), Verb.VOID, AMOUNT, **columns)
 
     system.runtime.change("test", open_void)
     system.deliver_and_run(system.provider.event("payment_intent.succeeded", first))

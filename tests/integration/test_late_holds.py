@@ -9,7 +9,6 @@ import pytest
 
 from domain.payment import AttemptStatus, Verb
 from gateways.stripe.gateway import StripeGateway
-from models import transition
 from models.attempts import add_attempt
 from models.change import Change
 from models.ends import rows_without_end
@@ -17,6 +16,7 @@ from models.movements import differences
 from models.session import read
 from models.tables import attention, movements
 from models.task_messages import COMPARE
+from models.transition_locks import lock_payment
 from tests.integration.test_amount_mismatch import PAID, capture_in_dashboard, decide, hear, held_with_another_amount
 from tests.provider import SECRET_KEY
 from tests.system import AMOUNT, INSUFFICIENT_FUNDS, READ_SECONDS, System
@@ -123,7 +123,7 @@ def intent_of_another_attempt(system: System, payment_id: str, provider: str = "
 
     def add(change: Change) -> None:
         failed = {"status": AttemptStatus.FAILED, "provider": provider, "provider_reference": reference}
-        payment = transition.lock_payment(change.connection, payment_id)
+        payment = lock_payment(change.connection, payment_id)
         add_attempt(change, payment, Verb.AUTHORIZE, AMOUNT, **{"due_at": None} | failed | columns)
 
     system.runtime.change("test", add)

@@ -22,6 +22,7 @@ from models.change import Change
 from models.session import read, transact
 from models.tables import attempts, attention, events, payments
 from models.task_messages import CHARGE, RECONCILE
+from models.transition_locks import lock_attempt, lock_payment
 from models.webhook_matching import adopt_refund
 from runtime.leases import LeaseKeeper
 from stack.process import wait_until
@@ -294,8 +295,8 @@ def test_who_waited_for_a_payment_sees_what_was_done_meanwhile(system: System) -
     [attempt] = system.attempts(payment_id)
     with ThreadPoolExecutor(1) as pool, system.engine.begin() as first:
         change = Change(first, system.now() + timedelta(seconds=1), system.runtime.policy, "test")
-        transition.lock_payment(first, payment_id)
-        waiting = pool.submit(transact, system.engine, transition.lock_attempt, attempt.id)
+        lock_payment(first, payment_id)
+        waiting = pool.submit(transact, system.engine, lock_attempt, attempt.id)
         wait_for_a_blocked_session(system)
         open_entry(change, Reason.CAPTURE_REFUSED, payment_id=payment_id)
         first.execute(update(payments).where(payments.c.id == payment_id).values(updated_at=change.now))
@@ -310,8 +311,8 @@ def test_who_waited_for_a_payment_sees_a_refund_that_was_adopted_meanwhile(syste
     refunded = Approved("re_elsewhere", refunded=500)
     with ThreadPoolExecutor(1) as pool, system.engine.begin() as first:
         change = Change(first, system.now() + timedelta(seconds=1), system.runtime.policy, "test")
-        transition.lock_payment(first, payment_id)
-        waiting = pool.submit(transact, system.engine, transition.lock_attempt, charge.id)
+        lock_payment(first, payment_id)
+        waiting = pool.submit(transact, system.engine, lock_attempt, charge.id)
         wait_for_a_blocked_session(system)
         adopt_refund(change, "stripe", "re_elsewhere", refunded, charge.provider_reference, None)
         first.commit()
@@ -326,8 +327,8 @@ def test_a_change_of_the_same_instant_is_seen_as_well(system: System) -> None:
     [held, capture] = system.attempts(payment_id)
     with ThreadPoolExecutor(1) as pool, system.engine.begin() as first:
         change = Change(first, system.payment(payment_id).updated_at, system.runtime.policy, "test")
-        transition.lock_payment(first, payment_id)
-        waiting = pool.submit(transact, system.engine, transition.lock_attempt, held.id)
+        lock_payment(first, payment_id)
+        waiting = pool.submit(transact, system.engine, lock_attempt, held.id)
         wait_for_a_blocked_session(system)
         transition.apply(change, capture.id, NotSent("refused", is_retryable=False))
         first.commit()

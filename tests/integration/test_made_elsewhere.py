@@ -19,6 +19,7 @@ from models.movements import differences
 from models.session import read, transact
 from models.tables import attempts, attention
 from models.task_messages import COMPARE, RECONCILE
+from models.transition_locks import lock_attempt, lock_payment
 from sandbox.stripe.api import Stripe
 from tasks.execute import attempt_request
 from tests.integration.test_comparison import METHODS, compare_after, fees, hide_events, taken
@@ -211,7 +212,7 @@ def look_up(system: System, payment_id: str) -> None:
 
 def requested(change: Any, attempt_id: str) -> Any:
     """Return the request of an attempt."""
-    return attempt_request(change, transition.lock_attempt(change.connection, attempt_id))
+    return attempt_request(change, lock_attempt(change.connection, attempt_id))
 
 
 # --- what a refusal of ours tells of ---
@@ -412,7 +413,7 @@ def taken_twice_in_part(system: System, provider: str) -> tuple[str, Any]:
     paid_otherwise = Approved("pi_other", authorized=AMOUNT, captured=AMOUNT)
 
     def pay_otherwise(change: Any) -> None:
-        payment = transition.lock_payment(change.connection, payment_id)
+        payment = lock_payment(change.connection, payment_id)
         columns = {"provider": "stripe", "status": AttemptStatus.IN_DOUBT}
         other = add_attempt(change, payment, Verb.AUTHORIZE, AMOUNT, **columns)
         transition.apply(change, other.row_id, paid_otherwise)

@@ -5,11 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 import tasks.notify
+from domain.declines.classes import DeclineReason
+from domain.declines.wording import sentence
+from domain.dunning.policy import DunningPolicy, EndAction
+from domain.wording import day_text
 from models.ends import rows_without_end
 from models.outbox import write_card_reminder
 from models.session import read
@@ -131,6 +138,33 @@ def test_the_same_on_sqlite(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) ->
         system.wait(days=4, minutes=1)
         assert system.kinds() == ["first_failure", "mid_dunning", "recovered"]
         assert len(system.mails) == 3
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_each_mail_says_why_the_bank_has_declined(system: MailSystem, language: str) -> None:
+    customer = {"email": EMAIL, "name": "Ada", "time_zone": system.zone_at(12), "language": language}
+    assert system.call("PUT", "/customers/user-1", customer).status_code == 200
+    system.fail(SOFT, SOFT, SOFT, SOFT)
+    for _ in range(15):
+        system.wait(days=1)
+    system.fail("expired_card", invoice="inv-2", subscription_id="sub-2")
+    assert system.kinds() == ["first_failure", "mid_dunning", "final_attempt", "method_update"]
+    for mail, reason in zip(system.mails, [*[DeclineReason.FUNDS] * 3, DeclineReason.EXPIRED], strict=True):
+        for part in (part_of(mail, "plain"), part_of(mail, "html")):
+            assert sentence(reason, language) in part
+
+
+def test_a_mail_names_the_day_on_which_access_ends_and_none_where_it_does_not(system: MailSystem) -> None:
+    keep = DunningPolicy(end_action=EndAction.KEEP)
+    system.subscribe("inv-0", "pm_card_visa", user_id="user-1")
+    system.fail("expired_card")
+    system.change_runtime(policy=replace(system.runtime.policy, dunning=keep))
+    system.fail("expired_card", invoice="inv-2", subscription_id="sub-2")
+    until = datetime.fromisoformat(system.get("/subscriptions/sub").json["until"])
+    day = day_text(until.astimezone(ZoneInfo(system.zone_at(12))), "en")
+    ending, kept = (part_of(mail, "plain") for mail in system.mails)
+    assert f"Please do so by {day}; until then nothing changes for you." in ending
+    assert "until then" not in kept
 
 
 # --- who gets none ---

@@ -1,4 +1,5 @@
-"""What one successful card payment costs the database, from its acceptance to its last webhook.
+"""What one successful card payment costs the database, from its acceptance to its last webhook; and what it costs to
+read what a subscription entitles to.
 
 The numbers are exact: a change that adds a statement or a commit to the hot path has to justify it here.
 """
@@ -15,7 +16,7 @@ import pytest
 from sqlalchemy import Connection, Engine, event
 
 from models.task_messages import CHARGE, WEBHOOK
-from tests.system import System, payment_request
+from tests.system import INSUFFICIENT_FUNDS, System, payment_request
 
 pytestmark = pytest.mark.postgres
 
@@ -103,6 +104,25 @@ def test_an_index_serves_every_query_of_the_hot_path(system: System) -> None:
     for stage in _carry_out(system):
         for statement, parameters in stage.statements:
             _assert_served_by_an_index(system.engine, statement, parameters)
+
+
+# An application may ask on each of its pages: what is paid costs one look, and debts cost no more the more there are.
+PAID = ["SELECT api_keys", "SELECT subscriptions"]
+OWING = [*PAID, "SELECT dunning_cases", "SELECT attempts"]
+
+
+def test_reading_what_a_subscription_entitles_to_stays_cheap(system: System) -> None:
+    counter = Counter(system.engine)
+    system.subscribe("inv", "pm_card_visa")
+    with counter.stage() as paid:
+        assert system.get("/subscriptions/sub").json["reason"] == "paid"
+    for invoice in ("inv-1", "inv-2", "inv-3"):
+        system.subscribe(invoice, INSUFFICIENT_FUNDS)
+    with counter.stage() as owing:
+        assert system.get("/subscriptions/sub").json["reason"] == "past_due"
+    assert [paid.summary, owing.summary] == [PAID, OWING]
+    for statement, parameters in owing.statements:
+        _assert_served_by_an_index(system.engine, statement, parameters)
 
 
 def _carry_out(system: System) -> list[Stage]:

@@ -8,9 +8,10 @@ from typing import Any
 
 from domain.attention import Reason
 from domain.commands import Trigger
-from domain.decision import Decision, Effect, OpenAttention, Policy
+from domain.decision import Decision, Policy
 from domain.decline import Decline, DeclineClass
 from domain.dunning.case import CaseState
+from domain.effects import Effect, OpenAttention
 from domain.movement import amounts_after
 from domain.outcome import ActionRequired, Approved, AuthenticationRequired, Declined
 from domain.payment import Attempt, AttemptStatus, DunningCase, Payment, State, Verb

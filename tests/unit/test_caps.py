@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.commands import TryRefused
-from domain.decision import Policy, SaveCase
+from domain.decision import Policy
 from domain.decline import Decline, DeclineClass, DeclineReason, decline_by
 from domain.declines.caps import (
     CAPS,
@@ -25,6 +25,7 @@ from domain.declines.caps import (
     refusal_of,
 )
 from domain.dunning.case import CaseState
+from domain.effects import SaveCase
 from domain.instrument import KnownInstrument
 from domain.outcome import Declined
 from domain.payment import AttemptStatus, DunningCase, Event, State

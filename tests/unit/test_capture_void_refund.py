@@ -8,9 +8,9 @@ import pytest
 
 from domain.attention import Reason
 from domain.comparison import is_refund_news
-from domain.decision import MarkSubscription
 from domain.disputes import SHOWN_BY_DISPUTE
 from domain.dunning.case import SubscriptionStatus
+from domain.effects import MarkSubscription
 from domain.movement import Movement, MovementKind
 from domain.outcome import (
     AmountMismatch,

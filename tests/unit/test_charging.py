@@ -14,12 +14,8 @@ from domain.backoff import NOT_SENT_TRIES
 from domain.commands import (
     Started,
 )
-from domain.decision import (
-    AddAttempt,
-    CloseAttention,
-    CloseOtherAttempts,
-)
 from domain.decline import DeclineClass
+from domain.effects import AddAttempt, CloseAttention, CloseOtherAttempts
 from domain.errors import IllegalTransition
 from domain.movement import Movement, MovementKind
 from domain.outcome import (
@@ -33,17 +29,9 @@ from domain.outcome import (
     Outcome,
     Pending,
 )
-from domain.payment import (
-    CLOSED_UNPAID,
-    COLLECTED,
-    IN_DUNNING,
-    TRANSITIONS,
-    AttemptStatus,
-    Event,
-    State,
-    Verb,
-)
+from domain.payment import CLOSED_UNPAID, COLLECTED, IN_DUNNING, AttemptStatus, Event, State, Verb
 from domain.state_machine import decide, target
+from domain.transitions import TRANSITIONS
 
 from .examples import (
     ACTION,

@@ -8,8 +8,8 @@ import pytest
 
 from domain.attention import Reason
 from domain.commands import DisputeSeen, LossRecounted
-from domain.decision import CloseAttention, MarkSubscription, OpenAttention, SaveCase
 from domain.dunning.case import CaseState, SubscriptionStatus
+from domain.effects import CloseAttention, MarkSubscription, OpenAttention, SaveCase
 from domain.movement import Movement, MovementKind
 from domain.payment import Event, State
 from domain.state_machine import decide

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.commands import CancelRequested, DebtReopened, GraceEnded, InvoicePaidOtherwise, RetryDue, Trigger
-from domain.decision import Decision, MarkSubscription, Policy, SaveCase
+from domain.decision import Decision, Policy
 from domain.decline import DeclineClass
 from domain.dunning.case import (
     CASE_TRANSITIONS,
@@ -23,6 +23,7 @@ from domain.dunning.case import (
     may_become,
 )
 from domain.dunning.policy import MONITOR_ONLY, DunningPolicy, EndAction, GraceAnchor, ResumeAnchor
+from domain.effects import MarkSubscription, SaveCase
 from domain.errors import IllegalTransition
 from domain.outcome import NotSent
 from domain.payment import Attempt, AttemptStatus, DunningCase, Event, State, Verb

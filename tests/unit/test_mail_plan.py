@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from domain.commands import CancelRequested, DisputeSeen, GraceEnded, InvoicePaidOtherwise, RetryDue
-from domain.decision import Notify, Policy
+from domain.decision import Policy
 from domain.decline import Decline, DeclineClass
 from domain.dunning.case import OPEN_CASES, CaseState
 from domain.dunning.mail import (
@@ -25,6 +25,7 @@ from domain.dunning.mail import (
     end_of_quiet_hours,
     why_not_sent,
 )
+from domain.effects import Notify
 from domain.outbox import MailStatus, OutboxState
 from domain.outcome import Approved, Declined
 from domain.payment import COLLECTED, IN_DUNNING, Attempt, AttemptStatus, DunningCase, Payment, State, Verb

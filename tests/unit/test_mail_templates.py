@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from domain.dunning.mail import REMINDERS, Mail
+from domain.wording import LANGUAGES
 from notifications.render import PARTS, VARIABLES, Templates, TemplatesInvalid, read_templates
-from notifications.wording import LANGUAGES
 
 EVERY = list(product(Mail, LANGUAGES))
 

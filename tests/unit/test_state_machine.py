@@ -28,16 +28,11 @@ from domain.commands import (
     Trigger,
     TryRefused,
 )
-from domain.decision import (
-    LEASE,
-    AddAttempt,
-    MarkSubscription,
-    RecountInvoice,
-    SaveCase,
-)
+from domain.decision import LEASE
 from domain.decline import DeclineClass
 from domain.declines.caps import Refusal, blocked
 from domain.dunning.case import CaseState, SubscriptionStatus, TryCause
+from domain.effects import AddAttempt, MarkSubscription, RecountInvoice, SaveCase
 from domain.errors import IllegalTransition
 from domain.outcome import (
     AmountMismatch,
@@ -53,7 +48,6 @@ from domain.payment import (
     COLLECTED,
     IN_PROGRESS,
     LIVE,
-    TRANSITIONS,
     Attempt,
     AttemptStatus,
     DunningCase,
@@ -63,6 +57,7 @@ from domain.payment import (
     Verb,
 )
 from domain.state_machine import decide, target
+from domain.transitions import TRANSITIONS
 
 from .examples import (
     ACTION,

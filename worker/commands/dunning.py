@@ -7,11 +7,12 @@ from typing import Any
 import click
 
 from domain.dunning.case import CaseState
+from models.api_request import ApiRequest
 from models.due_rows import publish_due_cases
 from models.dunning_requests import request_on_case
 from models.dunning_view import list_cases, show_case
 from models.idempotency import Caller
-from models.request_bodies import ApiRequest, ExtendGrace, PauseCase, ResumeCase, RetryCaseNow, StopCase
+from models.request_bodies import ExtendGrace, PauseCase, ResumeCase, RetryCaseNow, StopCase
 from models.unknown_codes import list_unknown_codes
 from worker.commands.open_runtime import ACTOR, open_runtime
 
