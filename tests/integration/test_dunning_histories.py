@@ -1,0 +1,55 @@
+"""Random customers of the simulator's model in a whole system: no rule is broken, and the simulator foretells them.
+
+`python3 dev.py dunning` plays more of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from domain.declines.caps import VISA_CAP
+from domain.dunning.policy import STANDARD, STRONG, DunningPolicy
+from domain.simulation.invariants import violations_of
+from domain.simulation.play import History, Strategy, play
+from tests.determinism import CountedIds
+from tests.integration.dunning_histories import DunningHistories, card_customers
+from tests.mailing import mailing
+from worker.simulation_run import general_policy
+
+# The mail that a debt was paid by another payment is published by the sweep, half a minute later.
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("policy", [STANDARD, STRONG], ids=lambda policy: policy.name)
+def test_customers_of_the_model_meet_no_broken_rule_and_what_the_simulator_foretells(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, policy: DunningPolicy
+) -> None:
+    how_many, seed = request.config.getoption("--dunning-histories"), request.config.getoption("--dunning-seed")
+    # A time within a window is drawn by the id of its payment.
+    monkeypatch.setattr("models.tables.base.secrets", CountedIds())
+    with mailing(sqlite_url, monkeypatch) as system:
+        calendar = general_policy().calendar
+        system.change_runtime(policy=replace(system.runtime.policy, dunning=policy, calendar=calendar))
+        histories = DunningHistories(system, card_customers(seed, how_many)).play()
+    assert len(histories) == how_many
+    for history in histories:
+        assert violations_of(history, VISA_CAP) == []
+        if not policy.window_days:
+            foretold = play(history.customer, Strategy(policy.name, policy), general_policy())
+            assert told(history) == told(foretold)
+            assert all(
+                abs(at - when) <= MINUTE for (at, _), (when, _) in zip(history.mails, foretold.mails, strict=True)
+            )
+
+
+def told(history: History) -> dict[str, object]:
+    """Return what the simulator and the database have to tell alike."""
+    return {
+        "tries": [(tried.sent_at, tried.cause, tried.decline is None) for tried in history.tries],
+        "mails": [mail for _, mail in history.mails],
+        "paid": history.paid_at,
+        "left": history.left_at,
+        "case": history.happened[-1].case,
+    }
