@@ -11,7 +11,7 @@ from typing import Any
 from domain.money import decimal_text
 from domain.simulation.assumptions import HORIZON
 from domain.simulation.results import Range, Results, wilson
-from worker.simulation_run import RESAMPLES, Spread
+from worker.simulation_run import RESAMPLES, Difference, Spread
 
 # What changes the figures of a seed: the numbers of domain/simulation/assumptions.py, and how they are drawn.
 MODEL_VERSION = 1
@@ -45,15 +45,15 @@ def to_json(simulation: Simulation) -> str:
         "recovered_in_fact": _in_fact(simulation.paid_after),
         "baseline": first.strategy.name,
         "strategies": [
-            _strategy(each, spread, first) for each, spread in zip(simulation.results, simulation.spreads, strict=True)
+            _strategy(each, spread, simulation.results)
+            for each, spread in zip(simulation.results, simulation.spreads, strict=True)
         ],
     }
     return json.dumps(report, indent=2, sort_keys=True) + "\n"
 
 
-def _strategy(results: Results, spread: Spread, first: Results) -> dict[str, Any]:
+def _strategy(results: Results, spread: Spread, everyone: Sequence[Results]) -> dict[str, Any]:
     number, recovered = results.failures, sum(results.recovered)
-    against = _against(results, spread, first) if results is not first else None
     return {
         "name": results.strategy.name,
         "policy": results.strategy.policy.to_json() | {"version": results.strategy.policy.version},
@@ -76,17 +76,19 @@ def _strategy(results: Results, spread: Spread, first: Results) -> dict[str, Any
         "cases_given_up": results.ended,
         "by_reason": _by_reason(results),
         "recovered_by_day": [_round(share) for share in results.recovered_by_day(_DAYS)],
-        "against_baseline": against,
+        # As far as there are any before it.
+        "against": [_against(results, *pair) for pair in zip(everyone, spread.against, strict=False)],
     }
 
 
-def _against(results: Results, spread: Spread, first: Results) -> dict[str, Any]:
+def _against(results: Results, other: Results, difference: Difference) -> dict[str, Any]:
     number = results.failures
-    more, tries = sum(results.recovered) - sum(first.recovered), sum(results.tries) - sum(first.tries)
+    more, tries = sum(results.recovered) - sum(other.recovered), sum(results.tries) - sum(other.tries)
     return {
-        "recovered": {"count": more} | _share(more / number, spread.more_recovered),
-        "tries_per_first_failure": _share(tries / number, spread.more_tries),
-        "mails": results.mails.total() - first.mails.total(),
+        "strategy": other.strategy.name,
+        "recovered": {"count": more} | _share(more / number, difference.recovered),
+        "tries_per_first_failure": {"more": _round(tries / number), "range": _range(difference.tries)},
+        "mails": results.mails.total() - other.mails.total(),
     }
 
 
@@ -173,15 +175,16 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
 
 
 def _notes(simulation: Simulation) -> list[str]:
-    first = simulation.results[0]
     lines = []
-    for results, spread in zip(simulation.results[1:], simulation.spreads[1:], strict=True):
-        more = (sum(results.recovered) - sum(first.recovered)) / results.failures
-        lines.append(
-            f"{results.strategy.name} against {first.strategy.name}: {more:+.1%} recovered"
-            f" ({_percent(spread.more_recovered, sign='+')}),"
-            f" {(sum(results.tries) - sum(first.tries)) / results.failures:+.2f} tries"
-        )
+    for results, spread in zip(simulation.results, simulation.spreads, strict=True):
+        for other, difference in zip(simulation.results, spread.against, strict=False):
+            more = (sum(results.recovered) - sum(other.recovered)) / results.failures
+            lines.append(
+                f"{results.strategy.name} against {other.strategy.name}: {more:+.1%} recovered"
+                f" ({_percent(difference.recovered, sign='+')}),"
+                f" {(sum(results.tries) - sum(other.tries)) / results.failures:+.2f} tries"
+                f" ({difference.tries[0]:+.2f} to {difference.tries[1]:+.2f})"
+            )
     for results in simulation.results:
         for row in _breaches(results):
             lines.append(f"{results.strategy.name} breaks {row['rule']} {row['tries']} times ({row['source']})")

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import NamedTuple
 
 from domain.decision import Policy
 from domain.dunning.mail import MailPolicy
@@ -51,15 +52,22 @@ def play_all(
     return results
 
 
+class Difference(NamedTuple):
+    """The 95 % ranges of what a strategy recovers and tries more than another one, of each first failure of the same
+    customers."""
+
+    recovered: Range
+    tries: Range
+
+
 @dataclass(frozen=True, slots=True)
 class Spread:
     """The 95 % ranges of one strategy's figures, by a bootstrap over the customers. `amounts`: by currency, of the
-    share that is recovered. `more_recovered`, `more_tries`: against the first strategy, of the same customers."""
+    share that is recovered. `against`: the strategies before it, in their order."""
 
     tries: Range
     amounts: Mapping[str, Range]
-    more_recovered: Range
-    more_tries: Range
+    against: Sequence[Difference]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +91,7 @@ def spreads_of(results: Sequence[Results], seed: str, done: Done = lambda _: Non
         for each, kept in zip(columns, drawn, strict=True):
             kept.append(_resampled(each, chosen, owed_now, len(numbers)))
         done(1)
-    return [_spread(each, drawn[0]) for each in drawn]
+    return [_spread(each, drawn[:number]) for number, each in enumerate(drawn)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +126,17 @@ def _resampled(columns: _Columns, chosen: _Chooser, owed: Mapping[str, int], of:
     return _Drawn(sum(chosen(columns.recovered)) / of, sum(chosen(columns.tries)) / of, shares)
 
 
-def _spread(drawn: Sequence[_Drawn], first: Sequence[_Drawn]) -> Spread:
-    pairs = list(zip(drawn, first, strict=True))
+def _spread(drawn: Sequence[_Drawn], others: Sequence[Sequence[_Drawn]]) -> Spread:
     return Spread(
         tries=percentile_range([each.tries for each in drawn]),
         amounts={name: percentile_range([each.amounts[name] for each in drawn]) for name in drawn[0].amounts},
-        more_recovered=percentile_range([one.recovered - other.recovered for one, other in pairs]),
-        more_tries=percentile_range([one.tries - other.tries for one, other in pairs]),
+        against=[_difference(drawn, other) for other in others],
+    )
+
+
+def _difference(drawn: Sequence[_Drawn], other: Sequence[_Drawn]) -> Difference:
+    pairs = list(zip(drawn, other, strict=True))
+    return Difference(
+        recovered=percentile_range([one.recovered - another.recovered for one, another in pairs]),
+        tries=percentile_range([one.tries - another.tries for one, another in pairs]),
     )

@@ -56,14 +56,17 @@ def test_shipped_policies_and_those_of_a_file_are_compared_with_code_blind() -> 
 
 def test_figures_name_their_denominators_and_their_ranges() -> None:
     report = figures("--customers", "60")
-    blind, standard, _strong = report["strategies"]  # type: ignore[misc]
+    blind, standard, strong = report["strategies"]  # type: ignore[misc]
     recovered = standard["recovered"]
     low, high = recovered["range"]
     assert recovered["of"] == 60
     assert low <= recovered["share"] == round(recovered["count"] / 60, 5) <= high
     assert sum(each["first_failures"] for each in standard["by_reason"].values()) == 60
     assert {each["currency"] for each in standard["recovered_amounts"]} == {"EUR", "GBP", "USD"}
-    assert (standard["breaches"], blind["against_baseline"]) == ([], None)
+    assert (standard["breaches"], blind["against"]) == ([], [])
+    assert [each["strategy"] for each in strong["against"]] == ["code_blind", "standard"]
+    more = strong["against"][1]["recovered"]
+    assert more["count"] == strong["recovered"]["count"] - recovered["count"]
     assert all(breach["source"] for breach in blind["breaches"])
     assert sum(standard["recovered_by"].values()) == recovered["count"]
 

@@ -74,10 +74,13 @@ def test_nine_tenths_of_what_strong_recovers_come_within_ten_days() -> None:
 
 
 def test_the_ranges_of_differences_are_narrower_than_those_of_the_figures() -> None:
-    [first, standard, _] = spreads_of(list(results().values()), SEED)
-    low, high = standard.more_tries
+    [first, standard, strong] = spreads_of(list(results().values()), SEED)
+    [difference] = standard.against
+    low, high = difference.tries
+    assert low < tries("standard") - tries("code_blind") < high < 0
     assert high - low < standard.tries[1] - standard.tries[0] + first.tries[1] - first.tries[0]
-    assert first.more_recovered == first.more_tries == (0, 0)
+    assert (len(first.against), len(strong.against)) == (0, 2)
+    assert strong.against[1].recovered[0] > 0
 
 
 # --- the model ---
