@@ -22,7 +22,7 @@ from domain.simulation.case_in_memory import CaseInMemory, Happened, policy_for
 from domain.simulation.customer_model import Customer
 
 # Nobody pays twice at once: a customer who finds a try under way comes back.
-_COMES_BACK = timedelta(hours=6)
+COMES_BACK = timedelta(hours=6)
 # Longer than any case lives: 90 days to the last retry, and a year of grace.
 _ENDLESS = timedelta(days=500)
 
@@ -166,7 +166,7 @@ class _Player:
     def _leave(self) -> None:
         """End the subscription, which stops its dunning. A debt that is paid or given up stays as it is."""
         if self._is_busy:
-            self.leaves_at = self.case.now + _COMES_BACK
+            self.leaves_at = self.case.now + COMES_BACK
             return
         self.leaves_at = None
         if self.case.payment.state in IN_DUNNING:
@@ -176,7 +176,7 @@ class _Player:
 
     def _pay(self) -> None:
         if self._is_busy:
-            self.pays_at = self.case.now + _COMES_BACK
+            self.pays_at = self.case.now + COMES_BACK
             return
         self.pays_at = None
         if not self.case.is_paid:

@@ -8,24 +8,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 
 from sqlalchemy import Row, select
 
 from domain.decline import DeclineReason
+from domain.declines.bank_debits import SEPA_NETWORK
 from domain.dunning.case import CaseState, SubscriptionStatus, TryCause
 from domain.dunning.mail import Mail
 from domain.money import decimal_text
-from domain.payment import AttemptStatus, Event, Verb
+from domain.payment import LIVE, AttemptStatus, Event, State, Verb
+from domain.simulation.assumptions import DEBIT_TAKES
 from domain.simulation.case_in_memory import Happened
 from domain.simulation.customer_model import START, Customer, Dice, customer_of_model, with_fate
-from domain.simulation.play import History, Strategy, Tried
+from domain.simulation.play import COMES_BACK, History, Strategy, Tried
 from models.tables import attempts, dunning_cases, events, outbox, payments
+from sandbox.stripe.account import Method
 from sandbox.stripe.api import Stripe
 from sandbox.stripe.declines import DECLINE_CODES, Decline, decline
 from sandbox.stripe.instruments import SUCCESS, Behaviour, script_step
 from tests.determinism import StillClock
 from tests.mailing import MailSystem
+from tests.provider import Json
 from worker.simulation_run import model_zones
 
 # First charges follow each other so; no two customers do anything at the same instant.
@@ -36,16 +41,26 @@ _A_MOMENT = timedelta(seconds=5)
 _ENDLESS = timedelta(days=60)
 
 
-def card_customers(seed: str, how_many: int) -> list[Customer]:
-    """Return customers of the model who pay by card, and whose provider is up."""
-    found: list[Customer] = []
-    zones, number = model_zones(), 0
-    while len(found) < how_many:
-        failure = customer_of_model(seed, number, zones).failure
-        number += 1
-        if not failure.is_debit and failure.outage_until is None:
-            moved = replace(failure, at=START + timedelta(hours=10) + len(found) * _BETWEEN)
-            found.append(with_fate(moved, Dice(seed, failure.id)))
+# Every so many customers one pays by a debit; the model has fewer of them.
+_ONE_DEBIT_IN = 4
+# Stripe's word for the failed debit of a closed account.
+_CLOSED = "account_closed"
+
+
+def customers_of(seed: str, how_many: int) -> list[Customer]:
+    """Return customers of the model whose provider is up, some of whom pay by a SEPA debit."""
+    zones, found = model_zones(), list[Customer]()
+    for number in count():
+        failure, place = customer_of_model(seed, number, zones).failure, len(found)
+        if place == how_many:
+            break
+        is_wanted = failure.network == SEPA_NETWORK if place % _ONE_DEBIT_IN == 1 else not failure.is_debit
+        # The sandbox has no debit that fails because its mandate was withdrawn.
+        has_other_end = failure.is_debit and failure.reason is DeclineReason.CONSENT
+        if is_wanted and not has_other_end and failure.outage_until is None:
+            # The first debit is sent days before it fails; all begin on the first day.
+            at = START + timedelta(hours=10) + place * _BETWEEN + (DEBIT_TAKES if failure.is_debit else timedelta())
+            found.append(with_fate(replace(failure, at=at), Dice(seed, failure.id)))
     return found
 
 
@@ -70,10 +85,11 @@ class _Issuer(Iterator[Behaviour]):
 
 @dataclass
 class _Live:
-    """A customer in the system. `card`: the token; `payment_id`: of the debt once it was charged first."""
+    """A customer in the system. `method`: the fields of a payment that charge it; `payment_id`: of the debt once it was
+    charged first."""
 
     customer: Customer
-    card: str
+    method: Json
     payment_id: str | None = None
     renews_at: datetime | None = None
     pays_at: datetime | None = None
@@ -113,14 +129,29 @@ class DunningHistories:
         failure, system = customer.failure, self.system
         address = {"email": f"{failure.id}@example.com", "time_zone": str(failure.zone), "country": failure.country}
         system.call("PUT", f"/customers/{failure.id}", address)
-        scripted = system.provider.scripted_card("success", brand=failure.network)
-        account = system.sandbox.state.provider_of(Stripe).account
-        account.methods[scripted].script = _Issuer(customer, self.clock.now)
-        saved = system.request(f"/customers/{failure.id}/payment-methods", {"payment_method_token": scripted})
-        self._pay(customer, f"first-{failure.id}", "pm_card_visa", off_session=False)
-        return _Live(customer, saved["payment_method_token"], pays_at=customer.pays_unasked_at)
+        self._pay(customer, f"first-{failure.id}", card="pm_card_visa", off_session=False)
+        method = self._save_account(customer) if failure.is_debit else self._save_card(customer)
+        return _Live(customer, method, pays_at=customer.pays_unasked_at)
 
-    def _pay(self, customer: Customer, invoice: str, card: str, **changes: Any) -> str:
+    def _save_card(self, customer: Customer) -> Json:
+        scripted = self.system.provider.scripted_card("success", brand=customer.failure.network)
+        self._methods()[scripted].script = _Issuer(customer, self.clock.now)
+        path, body = f"/customers/{customer.failure.id}/payment-methods", {"payment_method_token": scripted}
+        return {"card": str(self.system.request(path, body)["payment_method_token"])}
+
+    def _save_account(self, customer: Customer) -> Json:
+        saved = self.system.provider.saved_bank_account()
+        stored = self._methods()[saved["card"]]
+        # Each customer has an account of their own.
+        stored.body["sepa_debit"]["fingerprint"] = f"fp_{customer.failure.id}"
+        if customer.failure.reason is DeclineReason.CLOSED:
+            stored.behaviour = replace(stored.behaviour, bank_failure=_CLOSED)
+        return saved
+
+    def _methods(self) -> dict[str, Method]:
+        return self.system.sandbox.state.provider_of(Stripe).account.methods
+
+    def _pay(self, customer: Customer, invoice: str, **changes: Any) -> str:
         failure = customer.failure
         asked = {
             "user_id": failure.id,
@@ -128,7 +159,7 @@ class DunningHistories:
             "amount": decimal_text(failure.amount, failure.currency),
             "currency": failure.currency,
         }
-        payment_id = self.system.pay(invoice, card, **asked | changes)
+        payment_id = self.system.pay(invoice, **asked | changes)
         self.system.run_until_idle()
         return payment_id
 
@@ -143,9 +174,10 @@ class DunningHistories:
     def _due(self) -> Iterator[datetime]:
         for each in self.live:
             if each.payment_id is None:
-                yield each.customer.failure.at
+                yield self._begins_at(each)
                 continue
-            yield from (at for at in (each.renews_at, each.pays_at, each.leaves_at) if at is not None)
+            happens = (each.renews_at, each.pays_at, each.leaves_at, self._bank_decides_at(each))
+            yield from (at for at in happens if at is not None)
         for table in (attempts, dunning_cases, outbox):
             rows = self.system.query(select(table.c.due_at).where(table.c.due_at.is_not(None)).distinct())
             yield from (row.due_at for row in rows)
@@ -157,10 +189,13 @@ class DunningHistories:
     def _act(self, each: _Live) -> None:
         now, failure = self.clock.time, each.customer.failure
         if each.payment_id is None:
-            if failure.at <= now:
-                each.payment_id = self._pay(each.customer, f"inv-{failure.id}", each.card, off_session=True)
+            if self._begins_at(each) <= now:
+                each.payment_id = self._pay(each.customer, f"inv-{failure.id}", off_session=True, **each.method)
                 each.renews_at = each.customer.renewed_at
             return
+        decides_at = self._bank_decides_at(each)
+        if decides_at is not None and decides_at <= now:
+            self._decide_at_bank(each)
         if each.renews_at is not None and each.renews_at <= now:
             each.renews_at = None
             self._renew(each)
@@ -169,21 +204,54 @@ class DunningHistories:
         if each.pays_at is not None and each.pays_at <= now:
             self._pay_debt(each)
 
+    def _begins_at(self, each: _Live) -> datetime:
+        failure = each.customer.failure
+        return failure.at - DEBIT_TAKES if failure.is_debit else failure.at
+
+    def _bank_decides_at(self, each: _Live) -> datetime | None:
+        if not each.customer.failure.is_debit or each.payment_id is None:
+            return None
+        last = self.system.attempts(each.payment_id)[-1]
+        return last.created_at + DEBIT_TAKES if last.status == AttemptStatus.PENDING else None
+
+    def _decide_at_bank(self, each: _Live) -> None:
+        assert each.payment_id is not None
+        reference = self.system.attempts(each.payment_id)[-1].provider_reference
+        is_paid = each.customer.approves(self.clock.time)
+        self.system.provider.decide_at_bank(reference, "success" if is_paid else "failure")
+        kind = "succeeded" if is_paid else "payment_failed"
+        self.system.deliver_and_run(self.system.provider.event(f"payment_intent.{kind}", reference))
+
     def _renew(self, each: _Live) -> None:
-        self.system.provider.control(f"methods/{each.card}/update", {"by": "updater", "exp_year": 2041, "exp_month": 5})
-        self.system.deliver_and_run(self.system.provider.event("payment_method.automatically_updated", each.card))
+        self.system.provider.control(
+            f"methods/{each.method['card']}/update", {"by": "updater", "exp_year": 2041, "exp_month": 5}
+        )
+        self.system.deliver_and_run(
+            self.system.provider.event("payment_method.automatically_updated", each.method["card"])
+        )
 
     def _leave(self, each: _Live) -> None:
+        if self._is_live(each):
+            each.leaves_at = self.clock.time + COMES_BACK
+            return
         each.leaves_at = None
         if self._stored(each).state in ("past_due", "in_grace"):
             self.system.post(f"/subscriptions/sub-{each.id}/cancel", {"reason": "left"}, caller="operator")
             each.left_at, each.pays_at = self.clock.time, None
 
+    def _is_live(self, each: _Live) -> bool:
+        """Whether a try is under way, so that nobody else may collect."""
+        return State(self._stored(each).state) in LIVE
+
     def _pay_debt(self, each: _Live) -> None:
+        if self._is_live(each):
+            each.pays_at = self.clock.time + COMES_BACK
+            return
         each.pays_at = None
         if self._case(each) not in (None, CaseState.RECOVERED):
             # Without the subscription, which may have ended meanwhile.
-            self._pay(each.customer, f"inv-{each.id}", "pm_card_visa", off_session=False, subscription_id=None)
+            card = {"card": "pm_card_visa", "off_session": False, "subscription_id": None}
+            self._pay(each.customer, f"inv-{each.id}", **card)
 
     def _read_mail(self) -> None:
         """Let each customer react to the mails that they have got since."""

@@ -14,7 +14,7 @@ from domain.dunning.policy import STANDARD, STRONG, DunningPolicy
 from domain.simulation.invariants import violations_of
 from domain.simulation.play import History, Strategy, play
 from tests.determinism import CountedIds
-from tests.integration.dunning_histories import DunningHistories, card_customers
+from tests.integration.dunning_histories import DunningHistories, customers_of
 from tests.mailing import mailing
 from worker.simulation_run import general_policy
 
@@ -32,7 +32,7 @@ def test_customers_of_the_model_meet_no_broken_rule_and_what_the_simulator_foret
     with mailing(sqlite_url, monkeypatch) as system:
         calendar = general_policy().calendar
         system.change_runtime(policy=replace(system.runtime.policy, dunning=policy, calendar=calendar))
-        histories = DunningHistories(system, card_customers(seed, how_many)).play()
+        histories = DunningHistories(system, customers_of(seed, how_many)).play()
     assert len(histories) == how_many
     for history in histories:
         assert violations_of(history, VISA_CAP) == []
