@@ -44,7 +44,7 @@ def draw(simulation: Simulation, file: Path) -> None:
         _draw_days(days, simulation)
         _draw_reasons(reasons, simulation)
         _label(figure, simulation)
-        figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else {"Software": None})
+        figure.savefig(file, metadata={"Date": None} if file.suffix.lower() == ".svg" else {"Software": None})
 
 
 def _label(figure: Figure, simulation: Simulation) -> None:

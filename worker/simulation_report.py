@@ -187,7 +187,8 @@ def _notes(simulation: Simulation) -> list[str]:
             )
     for results in simulation.results:
         for row in _breaches(results):
-            lines.append(f"{results.strategy.name} breaks {row['rule']} {row['tries']} times ({row['source']})")
+            tries = "1 try" if row["tries"] == 1 else f"{row['tries']} tries"
+            lines.append(f"{results.strategy.name} breaks {row['rule']} by {tries} ({row['source']})")
     fact = _in_fact(simulation.paid_after)
     if fact is not None:
         lines.append(f"in fact {fact['share']:.1%} were recovered; a model that is far from it is a bad guide")
