@@ -32,7 +32,7 @@ def to_json(simulation: Simulation) -> str:
     """Return all figures as JSON."""
     first = simulation.results[0]
     report = {
-        "seed": simulation.seed,
+        "seed": int(simulation.seed),
         "customers": "model" if simulation.paid_after is None else "history",
         "model_version": MODEL_VERSION,
         "first_failures": first.failures,
