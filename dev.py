@@ -32,6 +32,11 @@ COMMANDS = {
         "[--operations N] [--outside SHARE]",
         "random operations with faults, a share of them made elsewhere, then a reconciliation",
     ),
+    "dunning": (
+        "stack.dunning",
+        "[--histories N] [--seed S]",
+        "random customers in dunning, in memory and through a whole system; no rule may be broken",
+    ),
     "mutants": ("stack.mutants", "[--only TEXT]", "plants bugs that would cost money; the tests must see each of them"),
     "bench": (
         "benchmarks",

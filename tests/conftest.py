@@ -56,6 +56,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="all",
         help="run all tests, only those that are marked `acceptance`, or none of those",
     )
+    parser.addoption("--dunning-histories", type=int, default=6, help="customers in dunning in a whole system")
+    parser.addoption("--dunning-seed", default="gate", help="decides who they are")
 
 
 def pytest_configure(config: pytest.Config) -> None:

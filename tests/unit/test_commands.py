@@ -61,7 +61,7 @@ ON_A_DATABASE = [
     ("compare",),
     ("providers",),
 ]
-WITHOUT_A_DATABASE = [("sandbox",), ("sandbox", "advance")]
+WITHOUT_A_DATABASE = [("sandbox",), ("sandbox", "advance"), ("dunning", "simulate")]
 
 
 @pytest.fixture
