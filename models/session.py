@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, func, select
+from sqlalchemy import BigInteger, Connection, Engine, Table, create_engine, event, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
@@ -136,6 +136,23 @@ def _compile_row_version(element: Any, compiler: Any, **how: Any) -> str:
 def _compile_row_version_of_postgres(element: Any, compiler: Any, **how: Any) -> str:
     # The transaction that wrote the row. Two updates may have the same time.
     return _compile_row_version(element, compiler, **how).rpartition(".")[0] + ".xmin"
+
+
+class EpochSeconds(FunctionElement[int]):
+    """The full seconds from 1970 to an instant, of which a column is given."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(EpochSeconds)
+def _compile_epoch_seconds(element: Any, compiler: Any, **how: Any) -> str:
+    return f"CAST(strftime('%s', {compiler.process(next(iter(element.clauses)), **how)}) AS INTEGER)"
+
+
+@compiles(EpochSeconds, "postgresql")
+def _compile_epoch_seconds_of_postgres(element: Any, compiler: Any, **how: Any) -> str:
+    return f"CAST(floor(extract(epoch FROM {compiler.process(next(iter(element.clauses)), **how)})) AS BIGINT)"
 
 
 def lock_name(connection: Connection, name: str) -> None:
