@@ -13,6 +13,7 @@ from models.dunning_view import list_cases, show_case
 from models.idempotency import Caller
 from models.request_bodies import ApiRequest, ExtendGrace, PauseCase, ResumeCase, RetryCaseNow, StopCase
 from models.unknown_codes import list_unknown_codes
+from worker.commands.dunning_statistics import statistics
 from worker.commands.open_runtime import ACTOR, open_runtime
 
 _MOST_CASES = 200
@@ -117,6 +118,9 @@ def unknown_codes_command() -> None:
         click.echo("{count:>7}  {provider}  {field}  {code}  first {first_seen_at}  last {last_seen_at}".format(**code))
     if not codes:
         click.echo("every code of a decline is in the tables")
+
+
+dunning.add_command(statistics)
 
 
 def _ask(case_id: str, asked: type[ApiRequest], **fields: Any) -> None:

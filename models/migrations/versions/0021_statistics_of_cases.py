@@ -24,15 +24,9 @@ _COLUMNS: dict[str, Any] = {
     "closed_at": models.tables.base.Instant(timezone=True),
     "recovered_by": sa.String(40),
 }
-# The attempt that has opened a case, and the newest event that may have paid its debt.
-_OPENED = (
-    "(SELECT e.attempt_id FROM events e WHERE e.payment_id = dunning_cases.payment_id "
-    "AND e.name IN ('retry_scheduled', 'grace_started', 'consent_withdrawn') ORDER BY e.id LIMIT 1)"
-)
-_PAID = (
-    "(SELECT max(e.id) FROM events e WHERE e.payment_id = dunning_cases.payment_id AND e.name IN "
-    "('charge_approved', 'capture_succeeded', 'payment_restored', 'debt_settled_otherwise'))"
-)
+# Of a case's payment: the failures that have opened it or moved it on, and what may have paid its debt.
+_FAILURES = "e.name IN ('retry_scheduled', 'grace_started', 'consent_withdrawn')"
+_PAYING = "e.name IN ('charge_approved', 'capture_succeeded', 'payment_restored', 'debt_settled_otherwise')"
 
 
 def upgrade() -> None:
@@ -40,21 +34,20 @@ def upgrade() -> None:
     for name, kind in _COLUMNS.items():
         op.add_column("dunning_cases", sa.Column(name, kind, nullable=True))
     op.create_index("ix_dunning_cases_created_at", "dunning_cases", ["created_at"])
-    first = "(SELECT {} FROM attempts a WHERE a.id = " + _OPENED + ")"  # noqa: S608 (fixed)
-    of_payment = "(SELECT p.provider FROM payments p WHERE p.id = dunning_cases.payment_id)"
-    is_funds = "CASE WHEN a.decline_code = 'insufficient_funds' OR a.network_decline_code = '51' THEN 'funds' END"
-    last = (
+    is_funds = "a.decline_code = 'insufficient_funds' OR a.network_decline_code = '51'"
+    last_declined = (
         "(SELECT a.decline_class FROM attempts a WHERE a.payment_id = dunning_cases.payment_id "
         "AND a.decline_class IS NOT NULL AND a.verb IN ('charge', 'authorize') ORDER BY a.number DESC LIMIT 1)"
     )
+    of_payment = "(SELECT p.provider FROM payments p WHERE p.id = dunning_cases.payment_id)"
     values = {
-        "provider": f"coalesce({first.format('a.provider')}, {of_payment})",
-        "decline_class": first.format("a.decline_class"),
-        "decline_reason": first.format(is_funds),
-        "last_class": last,
-        # A closed case is written once.
+        "provider": f"coalesce({_of_first('a.provider')}, {of_payment})",
+        "decline_class": _of_event(_class(), _FAILURES, "min"),
+        "decline_reason": _of_first(f"CASE WHEN {is_funds} THEN 'funds' END"),
+        "last_class": f"coalesce({_of_event(_class(), _FAILURES, 'max')}, {last_declined})",
+        # A closed case is not written any more.
         "closed_at": "CASE WHEN state IN ('recovered', 'exhausted', 'stopped') THEN updated_at END",
-        "recovered_by": f"CASE WHEN state = 'recovered' THEN {_recovered_by()} END",
+        "recovered_by": f"CASE WHEN state = 'recovered' THEN {_of_event(_paid_by(), _PAYING, 'max')} END",
     }
     filled = ", ".join(f"{name} = {value}" for name, value in values.items())
     op.execute(f"UPDATE dunning_cases SET {filled}")  # noqa: S608 (fixed)
@@ -67,13 +60,36 @@ def downgrade() -> None:
         op.drop_column("dunning_cases", name)
 
 
-def _recovered_by() -> str:
-    """Return the attempt that the newest paying event names: its own, or that of the other payment."""
-    is_sqlite = op.get_bind().dialect.name == "sqlite"
-    other = "json_extract(e.data, '$.settled_by')" if is_sqlite else "e.data ->> 'settled_by'"
+def _of_event(value: str, is_meant: str, which: str) -> str:
+    """Return a value of the first (`min`) or newest (`max`) such event of a case's payment."""
+    found = f"SELECT {which}(e.id) FROM events e WHERE e.payment_id = dunning_cases.payment_id AND {is_meant}"  # noqa: S608 (fixed)
+    return f"(SELECT {value} FROM events e WHERE e.id = ({found}))"  # noqa: S608 (fixed)
+
+
+def _of_first(value: str) -> str:
+    """Return a value of the attempt that has opened a case."""
+    return f"(SELECT {value} FROM attempts a WHERE a.id = {_of_event('e.attempt_id', _FAILURES, 'min')})"  # noqa: S608 (fixed)
+
+
+def _class() -> str:
+    """Return what a failure says: the class of a decline, or what follows from the event. A disputed card is not tried
+    again."""
+    is_dispute = "e.name = 'grace_started' AND e.from_state IN ('captured', 'partially_refunded', 'refunded')"
+    return (
+        f"coalesce({_json('class')}, CASE WHEN e.name = 'consent_withdrawn' THEN 'consent_withdrawn' "
+        f"WHEN {is_dispute} THEN 'hard' END)"
+    )
+
+
+def _paid_by() -> str:
+    """Return the attempt that a paying event is about: the payment's own, or that of the other payment."""
     of_other = (
-        f"SELECT a.id FROM attempts a WHERE a.payment_id = {other} AND a.status = 'succeeded' "  # noqa: S608 (fixed)
+        f"SELECT a.id FROM attempts a WHERE a.payment_id = {_json('settled_by')} AND a.status = 'succeeded' "  # noqa: S608 (fixed)
         "AND a.verb IN ('charge', 'authorize') ORDER BY a.number DESC LIMIT 1"
     )
-    paid = f"CASE WHEN e.name = 'debt_settled_otherwise' THEN ({of_other}) ELSE e.attempt_id END"
-    return f"(SELECT {paid} FROM events e WHERE e.id = {_PAID})"  # noqa: S608 (fixed)
+    return f"CASE WHEN e.name = 'debt_settled_otherwise' THEN ({of_other}) ELSE e.attempt_id END"
+
+
+def _json(name: str) -> str:
+    is_sqlite = op.get_bind().dialect.name == "sqlite"
+    return f"json_extract(e.data, '$.{name}')" if is_sqlite else f"(e.data ->> '{name}')"
