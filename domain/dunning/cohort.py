@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from domain.errors import InvalidRequest
@@ -112,9 +112,9 @@ def _month(text: str) -> datetime:
 def _instant(field: str, text: str) -> datetime:
     """Read a day, which begins at midnight UTC, or an instant with its zone."""
     try:
+        read = datetime.fromisoformat(text)
         is_day = len(text) == len("2026-11-01")
-        read = datetime.combine(date.fromisoformat(text), time(), UTC) if is_day else datetime.fromisoformat(text)
-        instant = read.astimezone(UTC) if read.tzinfo is not None else None
+        instant = read.replace(tzinfo=UTC) if is_day else read.astimezone(UTC) if read.tzinfo is not None else None
     except (ValueError, OverflowError):
         instant = None
     if instant is None or not 1970 <= instant.year < 9999:

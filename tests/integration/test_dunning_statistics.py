@@ -229,10 +229,11 @@ def test_the_command_prints_and_draws_what_the_api_responds(
         table = run(*grouped).stdout
         assert max(map(len, table.splitlines())) <= 100
         assert "1/2 50.0%" in table
-        for ending, magic in ((".png", b"\x89PNG"), (".svg", b"<?xml")):
-            picture = tmp_path / f"statistics{ending}"
-            assert run(*grouped, "--plot", str(picture)).exit_code == 0
-            assert picture.read_bytes().startswith(magic)
+
+    for group_by, ending, magic in (("class", ".png", b"\x89PNG"), ("try", ".svg", b"<?xml")):
+        picture = tmp_path / f"statistics{ending}"
+        assert run("--group-by", group_by, "--plot", str(picture)).exit_code == 0
+        assert picture.read_bytes().startswith(magic)
 
 
 def without_times(shown: dict[str, Any]) -> dict[str, Any]:
