@@ -34,6 +34,7 @@ from domain.dunning.statistics import (
 from domain.money import decimal_text
 from models import dunning_figures as sums
 from models.dunning_cohort import POLICY_SEPARATOR, cohort_cases, cohort_tries
+from models.session import see_one_moment
 
 # What open cases are weighted by: the cases whose debt failed first within so long before the horizon began.
 _EXPERIENCE = timedelta(days=180)
@@ -56,7 +57,12 @@ class _Group:
 
 
 def show_statistics(connection: Connection, request: StatisticsRequest, now: datetime) -> dict[str, Any]:
-    """Return the figures of a cohort: of all of its cases, and of each group."""
+    """Return the figures of a cohort: of all of its cases, and of each group. They agree with one another."""
+    see_one_moment(connection)
+    return _statistics(connection, request, now)
+
+
+def _statistics(connection: Connection, request: StatisticsRequest, now: datetime) -> dict[str, Any]:
     experience = _experience(connection, now)
     cohort, group_by = request.cohort, request.group_by
     whole = _found(connection, cohort, None, now).get(_WHOLE, _Group(payments=NOTHING))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import BigInteger, Connection, Engine, Table, create_engine, event, func, select
+from sqlalchemy import BigInteger, Connection, Engine, Table, create_engine, event, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
@@ -159,6 +159,12 @@ def lock_name(connection: Connection, name: str) -> None:
     """Let transactions that lock this name run one after the other. On SQLite all writers do."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(name))))
+
+
+def see_one_moment(connection: Connection) -> None:
+    """Let all statements of a transaction that only reads see the same moment. Comes first in it. On SQLite they do."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
 
 
 def database_now(connection: Connection) -> datetime:
