@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Subquery, Text, case, cast, func, literal, or_, select
+from sqlalchemy import ColumnElement, Subquery, Text, and_, case, cast, func, literal, or_, select
 
 from domain.dunning.case import OPEN_CASES, CaseState
 from domain.dunning.cohort import HORIZON, Cohort, GroupBy
@@ -21,6 +21,10 @@ HELD_OUT, TREATED = "held_out", "treated"
 _UNKNOWN = "unknown"
 # The payment whose debt it is; the attempt whose money has paid it, and that attempt's payment.
 _debt, _paying, _payer = payments.alias("debt"), attempts.alias("paying"), payments.alias("payer")
+# Never null: PostgreSQL puts all rows without a key into one bucket of a hash join, splits it in vain, and takes
+# gigabytes for it. The id of a case is no attempt's.
+_paying_key = func.coalesce(dunning_cases.c.recovered_by, dunning_cases.c.id)
+_payer_key = func.coalesce(_paying.c.payment_id, dunning_cases.c.payment_id)
 _paid_elsewhere = _paying.c.payment_id != dunning_cases.c.payment_id
 _elapsed = EpochSeconds(dunning_cases.c.closed_at) - EpochSeconds(dunning_cases.c.created_at)
 _lost_in_grace = case(
@@ -29,7 +33,9 @@ _lost_in_grace = case(
     else_=Outcome.UNKNOWN,
 )
 # A bank has taken the money that had paid the debt, and nothing collects it again.
-_is_taken_back = or_(_payer.c.state.not_in(sorted(COLLECTED)), _debt.c.state == State.REVERSED)
+_is_taken_back = or_(
+    and_(_paying.c.id.is_not(None), _payer.c.state.not_in(sorted(COLLECTED))), _debt.c.state == State.REVERSED
+)
 _outcome = case(
     (dunning_cases.c.state.in_(sorted(OPEN_CASES)), Outcome.OPEN),
     (dunning_cases.c.state == CaseState.STOPPED, Outcome.STOPPED),
@@ -77,8 +83,8 @@ def cohort_cases(cohort: Cohort, group_by: GroupBy | None) -> Subquery:
             _elapsed.label("seconds"),
         )
         .join(_debt, _debt.c.id == dunning_cases.c.payment_id)
-        .join(_paying, _paying.c.id == dunning_cases.c.recovered_by, isouter=True)
-        .join(_payer, _payer.c.id == _paying.c.payment_id, isouter=True)
+        .join(_paying, _paying.c.id == _paying_key, isouter=True)
+        .join(_payer, _payer.c.id == _payer_key, isouter=True)
         .where(created_at >= cohort.begin, created_at < cohort.end)
         .subquery("cases")
     )
