@@ -34,7 +34,7 @@ from domain.dunning.statistics import (
 from domain.money import decimal_text
 from models import dunning_figures as sums
 from models.dunning_cohort import POLICY_SEPARATOR, cohort_cases, cohort_tries
-from models.session import see_one_moment
+from models.session import begin_report
 
 # What open cases are weighted by: the cases whose debt failed first within so long before the horizon began.
 _EXPERIENCE = timedelta(days=180)
@@ -58,7 +58,7 @@ class _Group:
 
 def show_statistics(connection: Connection, request: StatisticsRequest, now: datetime) -> dict[str, Any]:
     """Return the figures of a cohort: of all of its cases, and of each group. They agree with one another."""
-    see_one_moment(connection)
+    begin_report(connection)
     return _statistics(connection, request, now)
 
 

@@ -161,10 +161,12 @@ def lock_name(connection: Connection, name: str) -> None:
         connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(name))))
 
 
-def see_one_moment(connection: Connection) -> None:
-    """Let all statements of a transaction that only reads see the same moment. Comes first in it. On SQLite they do."""
+def begin_report(connection: Connection) -> None:
+    """Let all statements of a transaction that only reads see the same moment, as on SQLite they do, and let each of
+    them take two minutes. Comes first in the transaction."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        connection.execute(text("SET LOCAL statement_timeout = '120s'"))
 
 
 def database_now(connection: Connection) -> datetime:
