@@ -121,7 +121,7 @@ def book_further_capture(context: DecisionContext, outcome: Approved) -> Decisio
     finished = context.finish(AttemptStatus.SUCCEEDED, outcome.reference, code=code)
     movements = tuple(movement for movement in moved if movement.amount)
     if is_taken_back:
-        effects = close_case_recovered(context)
+        effects = close_case_recovered(context, context.attempt.id)
         return Decision(Event.CHARGE_APPROVED, {"failure_code": None}, finished, effects, movements)
     return Decision(Event.CAPTURE_SUCCEEDED, attempt=finished, movements=movements)
 
@@ -168,7 +168,7 @@ def book_capture(context: DecisionContext, outcome: Approved) -> Decision | None
         Event.CAPTURE_SUCCEEDED if is_capture else Event.CHARGE_APPROVED,
         {"next_action": None, "failure_code": None},
         context.finish(AttemptStatus.SUCCEEDED, outcome.reference, code=None if is_asked else OTHER_AMOUNT),
-        (CloseOtherAttempts(), *close_case_recovered(context)),
+        (CloseOtherAttempts(), *close_case_recovered(context, context.attempt.id)),
         movements_of_capture(context.payment.authorized, outcome, is_held=context.payment.holds_authorization),
     )
 
@@ -181,7 +181,7 @@ def _book_beside_holder(context: DecisionContext, outcome: Approved, holder: Hol
         Event.CAPTURE_SUCCEEDED,
         {"next_action": None, "failure_code": None},
         context.finish(AttemptStatus.SUCCEEDED, outcome.reference, code=OTHER_AMOUNT),
-        (CloseOtherAttempts(), *close_case_recovered(context), further),
+        (CloseOtherAttempts(), *close_case_recovered(context, context.attempt.id), further),
         (*movements_of_capture(0, outcome, is_held=False), *movements),
     )
 

@@ -94,7 +94,9 @@ class GraceEnded:
 @dataclass(frozen=True, slots=True)
 class InvoicePaidOtherwise:
     """Another payment has collected the invoice that this payment's dunning case, or its charge that still waits to be
-    sent, is about."""
+    sent, is about. `paid_by`: the attempt that has, where it is known."""
+
+    paid_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

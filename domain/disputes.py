@@ -172,7 +172,8 @@ def _decide_money(context: DecisionContext, seen: DisputeSeen) -> Decision | Non
         return _reverse(context, seen.reason, changes, movements, is_return=seen.is_return)
     if seen.lost_more < 0 and left > 0 and context.allows(Event.PAYMENT_RESTORED):
         restored: PaymentChanges = {**changes, "failure_code": None}
-        effects = close_case_recovered(context) or mark_active(context)
+        paid_by = context.given_attempt.id if context.given_attempt else None
+        effects = close_case_recovered(context, paid_by) or mark_active(context)
         return Decision(Event.PAYMENT_RESTORED, restored, {}, effects, movements)
     if not movements and not changes:
         return None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from enum import StrEnum
 
+from domain.declines.classes import DeclineClass, DeclineReason
 from domain.dunning.case import CaseState, TryCause
 from domain.dunning.policy import DEFAULT_POLICY, DunningPolicy
 from domain.dunning.segments import SegmentFacts
@@ -188,7 +189,9 @@ class DunningCase:
     """One run of the retry policy. `retry`: the number of the retry that is planned, or that was made last. `unsent`:
     how often in a row no issuer could be asked. `policy`: as it was when the run began; None if an earlier release has
     begun it. `paused_until`: an operator lets it wait until then; `planned_at`: what was due when. `segment`: which one
-    has chosen the policy; `is_held_out`: the case is only watched, to compare with the others."""
+    has chosen the policy; `is_held_out`: the case is only watched, to compare with the others. `last_class`:
+    of its newest failure that counts for the plan; `last_reason`: of that failure, where this is the decision about it.
+    `closed_at`: when it closed, while it is; `recovered_by`: the attempt whose money has paid the debt."""
 
     state: CaseState
     first_failed_at: datetime
@@ -202,6 +205,10 @@ class DunningCase:
     planned_at: datetime | None = None
     segment: str | None = None
     is_held_out: bool = False
+    last_class: DeclineClass | None = None
+    last_reason: DeclineReason | None = None
+    closed_at: datetime | None = None
+    recovered_by: str | None = None
 
 
 def may_have_case(subscription_id: str | None, *, is_off_session: bool, is_debit: bool) -> bool:

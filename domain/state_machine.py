@@ -207,17 +207,20 @@ def _end_grace(context: DecisionContext, trigger: Command) -> Decision | None:
 
 
 def _stop_dunning(context: DecisionContext, trigger: Command) -> Decision | None:
+    if not isinstance(trigger, InvoicePaidOtherwise):
+        return None
     if context.state in COLLECTED and context.payment.lost:
         # A bank has taken a part, which another payment has collected now.
         closing = (CloseAttention(frozenset({Reason.PARTLY_LOST})),) if context.payment.has_open_entry else ()
         return Decision(None, effects=(*closing, *mark_active(context)))
+    recovered = close_case_recovered(context, trigger.paid_by)
     if context.state in IN_DUNNING | {State.ACCEPTED}:
-        return Decision(Event.INVOICE_PAID_OTHERWISE, effects=(CloseOtherAttempts(), *close_case_recovered(context)))
+        return Decision(Event.INVOICE_PAID_OTHERWISE, effects=(CloseOtherAttempts(), *recovered))
     case = context.payment.case
     is_given_up = context.allows(Event.INVOICE_PAID_OTHERWISE) and case is not None
     if not is_given_up or case is None or case.state is CaseState.RECOVERED:
         return None
-    return Decision(Event.INVOICE_PAID_OTHERWISE, effects=close_case_recovered(context))
+    return Decision(Event.INVOICE_PAID_OTHERWISE, effects=recovered)
 
 
 def _reopen(context: DecisionContext, trigger: Command) -> Decision | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, exists, func, insert, or_, select, true, update
 
+from domain.decline import DeclineClass
 from domain.dunning.case import OPEN_CASES, CaseState, RetriedBy
 from domain.dunning.policy import DunningPolicy
 from domain.payment import DunningCase, State
@@ -84,6 +85,9 @@ def case_of(row: Row[Any]) -> DunningCase:
         row.planned_at,
         row.segment,
         row.is_held_out,
+        DeclineClass(row.last_class) if row.last_class else None,
+        closed_at=row.closed_at,
+        recovered_by=row.recovered_by,
     )
 
 
@@ -103,6 +107,9 @@ def save_case(change: Change, payment: Row[Any], case: DunningCase, *, is_new: b
         "planned_at": case.planned_at,
         "segment": case.segment,
         "is_held_out": case.is_held_out,
+        "last_class": case.last_class,
+        "closed_at": case.closed_at,
+        "recovered_by": case.recovered_by,
         "updated_at": change.now,
     }
     if is_new:
@@ -113,6 +120,9 @@ def save_case(change: Change, payment: Row[Any], case: DunningCase, *, is_new: b
             "subscription_id": payment.subscription_id,
             "invoice_id": payment.invoice_id,
             "failures": 0,
+            "provider": payment._mapping.get("attempt_provider") or payment.provider,
+            "decline_class": case.last_class,
+            "decline_reason": case.last_reason,
             "created_at": change.now,
         }
         change.connection.execute(insert(dunning_cases).values(keys | values))

@@ -123,6 +123,7 @@ def case_view(row: Row[Any]) -> dict[str, Any]:
         "tries": row.tries,
         "retry": row.retry,
         "grace_ends_at": _text(row.grace_ends_at),
+        "closed_at": _text(row.closed_at),
         "paused_until": _text(row.paused_until),
         "next": None if step is None else {"at": _text(step.at), "what": step.what, "why": step.why},
         "created_at": _text(row.created_at),

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, func, select
+from sqlalchemy import BigInteger, Connection, Engine, Table, create_engine, event, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
@@ -138,10 +138,35 @@ def _compile_row_version_of_postgres(element: Any, compiler: Any, **how: Any) ->
     return _compile_row_version(element, compiler, **how).rpartition(".")[0] + ".xmin"
 
 
+class EpochSeconds(FunctionElement[int]):
+    """The full seconds from 1970 to an instant, of which a column is given."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(EpochSeconds)
+def _compile_epoch_seconds(element: Any, compiler: Any, **how: Any) -> str:
+    return f"CAST(strftime('%s', {compiler.process(next(iter(element.clauses)), **how)}) AS INTEGER)"
+
+
+@compiles(EpochSeconds, "postgresql")
+def _compile_epoch_seconds_of_postgres(element: Any, compiler: Any, **how: Any) -> str:
+    return f"CAST(floor(extract(epoch FROM {compiler.process(next(iter(element.clauses)), **how)})) AS BIGINT)"
+
+
 def lock_name(connection: Connection, name: str) -> None:
     """Let transactions that lock this name run one after the other. On SQLite all writers do."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(name))))
+
+
+def begin_report(connection: Connection) -> None:
+    """Let all statements of a transaction that only reads see the same moment, as on SQLite they do, and let each of
+    them take two minutes. Comes first in the transaction."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        connection.execute(text("SET LOCAL statement_timeout = '120s'"))
 
 
 def database_now(connection: Connection) -> datetime:

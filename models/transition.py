@@ -234,7 +234,8 @@ def _close_sibling_cases(change: Change, row: Row[Any], outstanding: int) -> Non
     )
     dunned = siblings_with_case(change.connection, row, UNPAID_CASES, owed)
     for sibling in [*dunned, *change.connection.scalars(partly_lost).all()]:
-        apply_to_payment(change, sibling, InvoicePaidOtherwise(), {"settled_by": row.id})
+        paid_by = row._mapping.get("attempt_id")
+        apply_to_payment(change, sibling, InvoicePaidOtherwise(paid_by), {"settled_by": row.id})
 
 
 def _reopen_sibling_case(change: Change, row: Row[Any], reason: str) -> None:

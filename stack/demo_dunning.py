@@ -19,7 +19,6 @@ from stack.process import ROOT, wait_until
 POLICIES_FILE, PAUSING = ROOT / "stack/demo_policies.toml", "pausing"
 # The days from the first failure on which something is due under the policies of the demo.
 DAYS = (0, 3, 7, 14, 21)
-CLOSED = ("recovered", "exhausted", "stopped")
 _POLL_SECONDS = 0.2
 # Another account than those of the demo's other debits, of which one is closed.
 _IBAN = "AT611904300234573201"
@@ -61,9 +60,8 @@ class Debt:
     @property
     def resolved_on_day(self) -> int | None:
         """The day from the first failure on which its case has ended; None if it is open."""
-        if self.dunning["status"] not in CLOSED:
-            return None
-        return (_instant(self.dunning["updated_at"]) - _instant(self.dunning["first_failed_at"])).days
+        ended_at = self.dunning["closed_at"]
+        return (_instant(ended_at) - _instant(self.dunning["first_failed_at"])).days if ended_at else None
 
     def summary(self) -> Json:
         """Return what `--json` says of it."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from domain.dunning.case import CaseState
+from domain.dunning.cohort import parse_request
 from domain.errors import InvalidRequest, NotFound
 from models.api_keys import Role
 from models.api_request import ApiRequest
 from models.due_rows import publish_due_cases
 from models.dunning_requests import request_on_case
+from models.dunning_statistics import show_statistics
 from models.dunning_view import list_cases, show_case
 from models.request_bodies import ExtendGrace, PauseCase, ResumeCase, RetryCaseNow, StopCase
 from models.unknown_codes import list_unknown_codes
@@ -46,6 +48,15 @@ def index() -> Response:
 def unknown_codes() -> Response:
     """List the codes of declines that no table of ours has, the most frequent first."""
     return json_response(200, {"codes": runtime().read(list_unknown_codes)})
+
+
+@blueprint.get("/admin/dunning/statistics")
+@allow(Role.OPERATOR)
+def statistics() -> Response:
+    """Show what dunning has recovered, every figure with its denominator."""
+    now = runtime().clock.now()
+    asked = parse_request(request.args.to_dict(), now)
+    return json_response(200, runtime().read(show_statistics, asked, now))
 
 
 @blueprint.get("/admin/dunning/<case_id>")

@@ -9,6 +9,7 @@ from domain.decision import AttemptChanges, Decision, DecisionContext, PaymentCh
 from domain.decline import Decline, DeclineClass, DeclineReason, earliest_retry_after
 from domain.declines.caps import Refusal
 from domain.dunning.case import (
+    OPEN_CASES,
     CaseEvent,
     CaseState,
     SubscriptionStatus,
@@ -77,7 +78,8 @@ def _waiting_for_limit(context: DecisionContext, refusal: Refusal) -> DunningCas
     due_at = max(refusal.until, context.now + plan.least_gap, case.due_at or context.now)
     if due_at > max(last, context.now + _LONGEST_WAIT_FOR_LIMIT):
         return None
-    return replace(_moved(case, CaseEvent.RETRY_PLANNED), due_at=due_at)
+    refused = replace(case, last_class=refusal.decline_class, last_reason=None)
+    return replace(_moved(context, refused, CaseEvent.RETRY_PLANNED), due_at=due_at)
 
 
 def _is_dunned(context: DecisionContext, decline_class: DeclineClass, event: Event) -> bool:
@@ -111,6 +113,7 @@ def _dun(
         kept = _keep_plan(context, case, DeclineClass.TECHNICAL if is_lapsed else decline_class)
         if kept is not None:
             return kept
+    case = replace(case, last_class=decline_class, last_reason=decline.reason if decline else None)
     is_technical = decline is not None and decline.reason is DeclineReason.TECHNICAL
     if is_technical and case.unsent >= context.policy_of(case).most_technical:
         decline_class = DeclineClass.SOFT
@@ -119,14 +122,16 @@ def _dun(
     else:
         case = replace(case, first_failed_at=case.first_failed_at if case.retry else context.now, unsent=0)
     if decline_class is DeclineClass.CONSENT_WITHDRAWN:
-        return Event.CONSENT_WITHDRAWN, _moved(case, CaseEvent.CONSENT_WITHDRAWN)
+        return Event.CONSENT_WITHDRAWN, _moved(context, case, CaseEvent.CONSENT_WITHDRAWN)
     # Nobody charges an instrument by itself whose owner was asked to be present.
     planned = _next_try(context, case, decline_class, decline) if context.payment.is_off_session else None
     if planned is not None:
-        retrying = replace(_moved(case, CaseEvent.RETRY_PLANNED), retry=planned.retry, due_at=planned.at)
+        begun = _moved(context, case, CaseEvent.RETRY_PLANNED)
+        retrying = replace(begun, retry=planned.retry, due_at=planned.at)
         return Event.RETRY_SCHEDULED, retrying
     ends_at = context.policy_of(case).grace_ends_at(case.first_failed_at, context.now)
-    return Event.GRACE_STARTED, replace(_moved(case, CaseEvent.GRACE_STARTED), due_at=ends_at, grace_ends_at=ends_at)
+    in_grace = _moved(context, case, CaseEvent.GRACE_STARTED)
+    return Event.GRACE_STARTED, replace(in_grace, due_at=ends_at, grace_ends_at=ends_at)
 
 
 def _new_case(context: DecisionContext) -> DunningCase:
@@ -140,9 +145,11 @@ def _new_case(context: DecisionContext) -> DunningCase:
     return replace(case, policy_name=named, policy=chosen.policy, segment=chosen.segment, is_held_out=chosen.is_holdout)
 
 
-def _moved(case: DunningCase, event: CaseEvent) -> DunningCase:
+def _moved(context: DecisionContext, case: DunningCase, event: CaseEvent) -> DunningCase:
     """Return the case after an event. What is due on it next, the caller says."""
-    return replace(case, state=case_after(case.state, event), due_at=None, paused_until=None, planned_at=None)
+    state = case_after(case.state, event)
+    closed_at = None if state in OPEN_CASES else context.now
+    return replace(case, state=state, due_at=None, paused_until=None, planned_at=None, closed_at=closed_at)
 
 
 def _keep_plan(
@@ -192,12 +199,14 @@ def _kind_of(decline: Decline | None) -> DeclineKind:
     return DeclineKind.MONEY if reason is not None and reason.is_about_money else DeclineKind.SOFT
 
 
-def close_case_recovered(context: DecisionContext) -> tuple[Effect, ...]:
-    """Return the effects of a debt that is paid: its dunning case ends, if it has one, and its subscription is paid."""
+def close_case_recovered(context: DecisionContext, paid_by: str | None) -> tuple[Effect, ...]:
+    """Return the effects of a debt that is paid: its dunning case ends, if it has one, and its subscription is paid.
+    `paid_by`: the attempt that has brought the money, where it is known."""
     case = context.payment.case
-    is_open = case is not None and case.state is not CaseState.RECOVERED
-    closing = (SaveCase(_moved(case, CaseEvent.DEBT_PAID)),) if case is not None and is_open else ()
-    return (*closing, *_mark(context, SubscriptionStatus.ACTIVE))
+    if case is None or case.state is CaseState.RECOVERED:
+        return _mark(context, SubscriptionStatus.ACTIVE)
+    recovered = replace(_moved(context, case, CaseEvent.DEBT_PAID), recovered_by=paid_by)
+    return (SaveCase(recovered), *_mark(context, SubscriptionStatus.ACTIVE))
 
 
 def mark_past_due(context: DecisionContext) -> tuple[Effect, ...]:
@@ -213,14 +222,14 @@ def mark_active(context: DecisionContext) -> tuple[Effect, ...]:
 def stop_case(context: DecisionContext) -> tuple[Effect, ...]:
     """Return the effects of a collection that is stopped: its case ends, its subscription stays as it is."""
     case = context.open_case
-    return (SaveCase(_moved(case, CaseEvent.STOPPED)),) if case is not None else ()
+    return (SaveCase(_moved(context, case, CaseEvent.STOPPED)),) if case is not None else ()
 
 
 def exhaust_case(context: DecisionContext, case: DunningCase) -> tuple[Effect, ...]:
     """Return the effects of grace that has ended: the case is exhausted, and the policy says what becomes of the
     subscription."""
     status = _MARKS.get(context.policy_of(case).end_action)
-    return (SaveCase(_moved(case, CaseEvent.GRACE_ENDED)), *(_mark(context, status) if status else ()))
+    return (SaveCase(_moved(context, case, CaseEvent.GRACE_ENDED)), *(_mark(context, status) if status else ()))
 
 
 def reopen(context: DecisionContext, decline_class: DeclineClass, code: str) -> Decision | None:

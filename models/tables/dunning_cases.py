@@ -36,6 +36,16 @@ dunning_cases = Table(
     # An operator lets it wait until then, and what was due then is due when it goes on.
     Column("paused_until", Instant),
     Column("planned_at", Instant),
+    # The failure that opened it, however often the debt was dunned again: where, and what it said of the instrument.
+    Column("provider", String(40)),
+    Column("decline_class", String(20)),
+    Column("decline_reason", String(20)),
+    # Of the newest failure that counts for the plan.
+    Column("last_class", String(20)),
+    # While it is closed: since when; and the attempt, of this payment or another, whose money has paid the debt.
+    Column("closed_at", Instant),
+    Column("recovered_by", String(40)),
+    # When the debt failed first: what statistics choose by.
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     UniqueConstraint("payment_id"),
@@ -46,3 +56,4 @@ Index("ix_dunning_cases_due", dunning_cases.c.due_at, postgresql_where=_is_due, 
 Index("ix_dunning_cases_invoice", dunning_cases.c.invoice_id)
 Index("ix_dunning_cases_subscription", dunning_cases.c.subscription_id)
 Index("ix_dunning_cases_state", dunning_cases.c.state, dunning_cases.c.id)
+Index("ix_dunning_cases_created_at", dunning_cases.c.created_at)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, event, func, select
 from domain.cash_balance import ShownBalance
 from domain.decision import Policy
 from domain.dunning.case import CaseState, SubscriptionStatus
+from domain.dunning.cohort import GroupBy, parse_request
 from domain.dunning.mail import Mail
 from domain.dunning.provider_subscription import ProviderSubscription
 from domain.outcome import Approved
@@ -32,6 +33,7 @@ from models.comparisons import Window
 from models.customers import upsert_customer
 from models.declines import last_decline_class, last_decline_reason
 from models.due_rows import DUE_ROWS, mark_published
+from models.dunning_statistics import _statistics
 from models.idempotency import Caller
 from models.invoices import lock_invoice
 from models.mail_sending import claim_mail
@@ -191,6 +193,11 @@ def read_outbox(connection: Connection) -> None:
     was_told(connection, payment_id(connection))
 
 
+def read_statistics(connection: Connection) -> None:
+    for group_by in GroupBy:
+        _statistics(connection, parse_request({"cohort": "2026-10", "group_by": group_by}, NOW), NOW)
+
+
 QUERIES = {
     "sweep": sweep_all,
     "lock": attempt_row,
@@ -206,6 +213,7 @@ QUERIES = {
     "list": lambda connection: queries.list_payments(connection, "shop", "inv", None, 50),
     "dunning cases": lambda connection: dunning_view.list_cases(connection, None, state=CaseState.RETRYING, limit=50),
     "dunning case": lambda connection: dunning_view.list_cases(connection, None, after="case_0", limit=50),
+    "dunning statistics": read_statistics,
     "end of a subscription": lambda connection: _plan_end(connection, "sub", "shop"),
     "retry of a payment": lambda connection: last_decline_class(connection, payment_id(connection)),
     "webhook lock": lambda connection: lock_event(connection, "wh_1"),

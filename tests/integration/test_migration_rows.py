@@ -48,7 +48,8 @@ ADDED: dict[str, dict[str, Any]] = {
     "dunning_cases": {
         **{"failures": 0, "unsent": 0, "application": "shop", "policy_name": "standard", "created_at": NOW},
         **dict.fromkeys(("paused_since", "policy", "paused_until", "planned_at", "segment")),
-        "is_held_out": False,
+        **{"is_held_out": False, "provider": "stripe", "decline_class": None, "decline_reason": None},
+        **{"last_class": "soft", "closed_at": None, "recovered_by": None},
     },
     "subscriptions": {
         **dict.fromkeys(("plan", "amount", "currency", "policy", "paused_at")),
@@ -293,6 +294,7 @@ def new_rows() -> Rows:
     for row in found["dunning_cases"]:
         row["id"] = row["payment_id"].replace("pay_", "case_")
         row["state"] = row["state"].replace("uncollectible", "exhausted")
+        row["closed_at"] = LATER if row["state"] == "exhausted" else None
     for row in found["payments"]:
         row["received"] = 0
         if row["id"].removeprefix("pay_") in MISMATCHES:

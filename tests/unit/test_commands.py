@@ -57,6 +57,7 @@ ON_A_DATABASE = [
     ("dunning", "process-retries"),
     ("dunning", "check-grace-periods"),
     ("dunning", "unknown-codes"),
+    ("dunning", "statistics"),
     ("ledger", "verify"),
     ("compare",),
     ("providers",),

@@ -144,7 +144,8 @@ def test_an_invoice_that_is_paid_otherwise_keeps_the_subscription(state: State, 
 def test_a_retry_that_succeeds_ends_the_case() -> None:
     decided = decision_on(WHOLE, case=RETRYING, subscription_id="sub_1", is_off_session=True)
     assert MarkSubscription(SubscriptionStatus.ACTIVE) in decided.effects
-    assert SaveCase(replace(RETRYING, state=CaseState.RECOVERED, due_at=None)) in decided.effects
+    recovered = replace(RETRYING, state=CaseState.RECOVERED, due_at=None, closed_at=NOW, recovered_by=new_attempt().id)
+    assert SaveCase(recovered) in decided.effects
 
 
 def test_a_capture_ends_the_dunning_of_other_payments_of_the_invoice() -> None:

@@ -15,6 +15,7 @@ from models.idempotency import Caller
 from models.request_bodies import ExtendGrace, PauseCase, ResumeCase, RetryCaseNow, StopCase
 from models.unknown_codes import list_unknown_codes
 from worker.commands.dunning_simulate import simulate
+from worker.commands.dunning_statistics import statistics
 from worker.commands.open_runtime import ACTOR, open_runtime
 
 _MOST_CASES = 200
@@ -122,6 +123,7 @@ def unknown_codes_command() -> None:
 
 
 dunning.add_command(simulate)
+dunning.add_command(statistics)
 
 
 def _ask(case_id: str, asked: type[ApiRequest], **fields: Any) -> None:
