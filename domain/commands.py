@@ -94,7 +94,10 @@ class GraceEnded:
 @dataclass(frozen=True, slots=True)
 class InvoicePaidOtherwise:
     """Another payment has collected the invoice that this payment's dunning case, or its charge that still waits to be
-    sent, is about."""
+    sent, is about. `by`: that payment, and `cause`: who has caused its try, where that is known."""
+
+    by: str | None = None
+    cause: TryCause | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,6 +163,12 @@ class AddAttempt:
 
 
 @dataclass(frozen=True, slots=True)
+class TryBackup:
+    """Charge the next backup method of the payment's customer for its invoice, if they have agreed to one that was not
+    tried for this debt."""
+
+
+@dataclass(frozen=True, slots=True)
 class NoteDecline:
     """Keep what a decline tells of its instrument: that its tries count, and that it is blocked if so; and count the
     codes of the decline that no table has."""
@@ -233,15 +239,18 @@ class ReduceAttention:
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """Write the mail to the payment's customer, unless the payment's case has got it already."""
+    """Write the mail to the payment's customer, unless the payment's case has got it already. `by`: the payment whose
+    method the mail names, if it names one."""
 
     mail: Mail
+    by: str | None = None
 
 
 Effect = (
     SaveCase
     | MarkSubscription
     | AddAttempt
+    | TryBackup
     | NoteDecline
     | GiveUpHold
     | CloseOtherAttempts

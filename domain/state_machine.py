@@ -97,7 +97,8 @@ def _with_decline(outcome: Outcome, decision: Decision) -> Decision:
     is_finished = decision.attempt.get("status") is AttemptStatus.DECLINED
     if not is_finished or not isinstance(outcome, Declined | AuthenticationRequired):
         return decision
-    return replace(decision, effects=(*decision.effects, NoteDecline(outcome.decline, outcome.instrument)))
+    # First: what is charged next depends on it.
+    return replace(decision, effects=(NoteDecline(outcome.decline, outcome.instrument), *decision.effects))
 
 
 def _with_key_state(context: DecisionContext, outcome: InDoubt | NotSent, decision: Decision) -> Decision:

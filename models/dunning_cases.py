@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, bindparam, exists, func, 
 
 from domain.dunning.case import OPEN_CASES, CaseState, RetriedBy
 from domain.dunning.policy import DunningPolicy
-from domain.payment import DunningCase, State
+from domain.payment import IN_PROGRESS, DunningCase, State
 from models.change import Change
 from models.tables import customers, dunning_cases, payments, subscriptions
 from models.tables.base import new_id
@@ -157,6 +157,18 @@ def payments_to_retry(
         )
         .order_by(payments.c.id)
     ).all()
+
+
+def is_collected_otherwise(connection: Connection, payment: Row[Any]) -> bool:
+    """Tell whether another payment of the invoice is collecting it right now, so that its outcome comes by itself."""
+    under_way = sorted(IN_PROGRESS | {State.PENDING})
+    live = select(_sibling.c.id).where(
+        _sibling.c.invoice_id == payment.invoice_id,
+        _sibling.c.application == payment.application,
+        _sibling.c.id != payment.id,
+        _sibling.c.state.in_(under_way),
+    )
+    return connection.execute(live.limit(1)).first() is not None
 
 
 def has_other_open_case(payment: Row[Any]) -> ColumnElement[bool]:

@@ -30,9 +30,10 @@ from domain.outbox import (
 from domain.payment import State
 from models import transition
 from models.attention import MAIL_SERVER, close_entries_of_payment, close_entries_of_provider, open_entry
+from models.backup_methods import paying_method
 from models.change import Change
 from models.customers import find_customer, write_status
-from models.dunning_cases import find_case_row
+from models.dunning_cases import find_case_row, is_collected_otherwise
 from models.outbox import (
     claimed_since,
     close_sent,
@@ -48,6 +49,14 @@ from models.session import lock_name
 from models.tables import payments
 from models.task_messages import is_due
 from models.time_zones import stored_zone
+
+
+class PaidBy(NamedTuple):
+    """The method that a mail names, as its customer knows it."""
+
+    kind: str
+    brand: str | None
+    last4: str | None
 
 
 class Letter(NamedTuple):
@@ -73,6 +82,7 @@ class Letter(NamedTuple):
     subscription_id: str | None = None
     next_retry_at: datetime | None = None
     grace_ends_at: datetime | None = None
+    method: PaidBy | None = None
 
 
 class Delivery(Protocol):
@@ -181,6 +191,7 @@ def _debt(connection: Connection, locked: _Locked) -> Debt | None:
         case=None if case is None else CaseState(case.state),
         failure_code=connection.scalar(select(payments.c.failure_code).where(payments.c.id == payment.id)),
         is_told=was_told(connection, payment.id),
+        is_collected_otherwise=is_collected_otherwise(connection, payment),
     )
 
 
@@ -291,4 +302,10 @@ def _letter(change: Change, locked: _Locked, fencing_token: int) -> Letter:
         subscription_id=payment.subscription_id,
         next_retry_at=case.due_at,
         grace_ends_at=case.grace_ends_at,
+        method=_paid_by(change.connection, letter.data.get("paid_by")),
     )
+
+
+def _paid_by(connection: Connection, payment_id: str | None) -> PaidBy | None:
+    found = paying_method(connection, payment_id) if payment_id is not None else None
+    return None if found is None else PaidBy(found.method, found.brand, found.last4)

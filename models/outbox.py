@@ -27,10 +27,12 @@ def case_of(payment: Row[Any]) -> str:
     return str(payment.id)
 
 
-def write_mail_of_case(change: Change, payment: Row[Any], mail: Mail) -> TaskMessage | None:
+def write_mail_of_case(
+    change: Change, payment: Row[Any], mail: Mail, data: dict[str, Any] | None = None
+) -> TaskMessage | None:
     """Write a mail about a payment's dunning case, due now; None if the case has got it already."""
     key = f"{MAIL}:{case_of(payment)}:{mail}"
-    return write_row(change, mail, key, payment.application, payment.user_id, payment_id=payment.id)
+    return write_row(change, mail, key, payment.application, payment.user_id, payment_id=payment.id, data=data)
 
 
 def write_card_reminder(

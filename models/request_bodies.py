@@ -23,6 +23,7 @@ from pydantic import (
 
 from domain.card_number import contains_card_number, keys_of, names_security_code, strings_of
 from domain.countries import is_country
+from domain.dunning.backup import MOST_BACKUPS
 from domain.dunning.case import RetriedBy
 from domain.errors import CardNumberRefused, InvalidRequest, UnsupportedMethod
 from domain.mail_address import is_address, is_one_line
@@ -377,6 +378,31 @@ class AttachMethod(_Payer):
 
     payment_method_token: Token
     default: Annotated[bool, Field(strict=True)] = False
+
+
+class Consent(BaseModel):
+    """When a customer has agreed to be charged, to which words, and where they stood, such as `checkout` or a page."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    agreed_at: DueDate
+    wording: Annotated[str, StringConstraints(strict=True, min_length=1, max_length=2000)]
+    channel: Annotated[str, StringConstraints(strict=True, min_length=1, max_length=100)]
+
+
+class BackupMethod(BaseModel):
+    """A saved method, and the customer's consent that it is charged if the one that they have chosen is declined."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    payment_method_token: Token
+    consent: Consent
+
+
+class ReplaceBackups(ApiRequest):
+    """The backup methods of a user, the first to be tried first."""
+
+    backup_methods: Annotated[list[BackupMethod], Field(max_length=MOST_BACKUPS)]
 
 
 class CapturePayment(ApiRequest):

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, exists, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, exists, func, literal, or_, select, true, update
 
 from domain.attention import Reason
 from domain.commands import DebtReopened, InvoicePaidOtherwise, LossRecounted, Trigger, TryRefused
@@ -27,6 +27,7 @@ from domain.decision import (
     ReduceAttention,
     ReopenSiblingCase,
     SaveCase,
+    TryBackup,
 )
 from domain.decline import DeclineClass
 from domain.disputes import reopening_of
@@ -55,6 +56,7 @@ from domain.state_machine import decide, target
 from models.attempts import add_attempt, close_other_attempts, give_up_hold, last_decline_class, write_decision
 from models.attention import close_entries_of_payment, open_entry, reduce_entry
 from models.audit import record_event
+from models.backup_methods import open_backup_payment
 from models.change import Change
 from models.dunning_cases import Dunning, find_dunning, has_sibling_case, save_case, siblings_with_case
 from models.instruments import note_decline
@@ -358,6 +360,8 @@ def _carry_out(
             at = provider or (row.attempt_provider if reference else row.provider)
             columns = {"reason": reason, "provider_reference": reference, "provider": at, "cause": cause}
             return add_attempt(change, row, verb, row.amount, **columns)
+        case TryBackup():
+            return _try_backup(change, row)
         case NoteDecline(decline=decline, instrument=instrument):
             note_decline(change, row, attempt_id, decline, instrument)
         case GiveUpHold(attempt_id=held_by):
@@ -378,9 +382,16 @@ def _carry_out(
             close_entries_of_payment(change, row.id, reasons)
         case ReduceAttention(reason=reason, reference=reference):
             reduce_entry(change, row.id, reason, reference)
-        case Notify(mail=mail):
-            return write_mail_of_case(change, row, mail)
+        case Notify(mail=mail, by=by):
+            return write_mail_of_case(change, row, mail, {"paid_by": by} if by is not None else None)
     return None
+
+
+def _try_backup(change: Change, row: Row[Any]) -> TaskMessage | None:
+    """Try the next backup method for the debt of a payment in dunning: of this one, or of the one that a backup method
+    was to pay."""
+    others = siblings_with_case(change.connection, row, OPEN_CASES, true())
+    return open_backup_payment(change, lock_payment(change.connection, others[0]) if others else row)
 
 
 def _recount_invoice(change: Change, row: Row[Any], more: int) -> None:
@@ -405,8 +416,10 @@ def _close_sibling_cases(change: Change, row: Row[Any], outstanding: int) -> Non
         is_partly_lost,
     )
     dunned = siblings_with_case(change.connection, row, UNPAID_CASES, owed)
+    cause = row._mapping.get("attempt_cause")
+    paid = InvoicePaidOtherwise(row.id, TryCause(cause) if cause else None)
     for sibling in [*dunned, *change.connection.scalars(partly_lost).all()]:
-        apply_to_payment(change, sibling, InvoicePaidOtherwise(), {"settled_by": row.id})
+        apply_to_payment(change, sibling, paid, {"settled_by": row.id})
 
 
 def _reopen_sibling_case(change: Change, row: Row[Any], reason: str) -> None:

@@ -14,7 +14,7 @@ from models.mail_sending import Letter, begin_hand_over, claim_mail, hand_over, 
 from models.task_messages import NOTIFY
 from notifications.mail_service import MailService
 from notifications.mailer import MailRefused, Offer
-from notifications.wording import amount_text, day_text
+from notifications.wording import amount_text, day_text, method_text
 from runtime import Runtime
 from tasks.failing_rows import counting_failures
 from tasks.payment_task import ACTOR, PaymentTask
@@ -84,6 +84,7 @@ def _variables(service: MailService, letter: Letter) -> dict[str, Any]:
         "subscription": letter.subscription_id,
         "next_attempt": _day(letter, letter.next_retry_at),
         "ends_on": _day(letter, letter.grace_ends_at),
+        "method": method_text(letter.language, *letter.method) if letter.method is not None else None,
     }
 
 

@@ -7,6 +7,7 @@ from flask import Flask
 from webhooks import (
     admin,
     attention,
+    backup_methods,
     customer_return,
     customers,
     dunning,
@@ -41,6 +42,7 @@ _BLUEPRINTS = (
     customers.blueprint,
     subscriptions.blueprint,
     saved_methods.blueprint,
+    backup_methods.blueprint,
     payments.blueprint,
     operations.blueprint,
     receiver.blueprint,

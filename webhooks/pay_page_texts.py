@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from domain.money import decimal_text
-from domain.payment_methods import PaymentMethod
+from notifications import wording
 
 # The first one is shown to a browser that asks for none of them.
 LANGUAGES = {"en": "English", "de": "Deutsch"}
@@ -20,7 +20,6 @@ TEXTS: dict[str, dict[str, str]] = {
         "none_chosen": "Please choose one of the ways to pay.",
         "impossible": "This way of paying is not possible here. Nothing was charged. Please choose another one.",
         "no_way": "No way to pay online is available at the moment. Please contact the sender of this link.",
-        "ends_in": "{brand} ending in {last4}",
         "expires": "valid until {month}/{year}",
         "pay": "Pay {amount} now",
         "add": "Pay with another card or method",
@@ -76,7 +75,6 @@ TEXTS: dict[str, dict[str, str]] = {
         "impossible": "So kann hier nicht bezahlt werden. Es wurde nichts abgebucht. Bitte wählen Sie eine andere "
         "Zahlungsart.",
         "no_way": "Zurzeit ist hier keine Online-Zahlung möglich. Bitte wenden Sie sich an den Absender dieses Links.",
-        "ends_in": "{brand} mit der Endung {last4}",
         "expires": "gültig bis {month}/{year}",
         "pay": "Jetzt {amount} bezahlen",
         "add": "Mit anderer Karte oder Zahlungsart bezahlen",
@@ -131,23 +129,6 @@ _MONTHS = {
     "en": "January February March April May June July August September October November December".split(),
     "de": "Januar Februar März April Mai Juni Juli August September Oktober November Dezember".split(),
 }
-_METHODS: dict[str, dict[str, str]] = {
-    "en": {
-        PaymentMethod.SEPA_DEBIT: "Direct debit",
-        PaymentMethod.ACH_DEBIT: "Direct debit",
-        PaymentMethod.APPLE_PAY: "Apple Pay",
-        PaymentMethod.GOOGLE_PAY: "Google Pay",
-        "": "Card",
-    },
-    "de": {
-        PaymentMethod.SEPA_DEBIT: "Lastschrift",
-        PaymentMethod.ACH_DEBIT: "Lastschrift",
-        PaymentMethod.APPLE_PAY: "Apple Pay",
-        PaymentMethod.GOOGLE_PAY: "Google Pay",
-        "": "Karte",
-    },
-}
-_BRANDS = {"visa": "Visa", "mastercard": "Mastercard", "amex": "American Express", "discover": "Discover"}
 
 
 def amount_text(language: str, minor: int, currency: str) -> str:
@@ -176,17 +157,10 @@ def method_text(language: str, kind: str, brand: str | None, last4: str | None, 
     >>> method_text("en", "credit_card", "visa", "4242", "2030-07")
     'Visa ending in 4242, valid until 07/2030'
     >>> method_text("de", "paypal", None, None, None)
-    'Paypal'
+    'PayPal'
     """
-    known, texts = _METHODS[language], TEXTS[language]
-    is_card = kind in (PaymentMethod.CREDIT_CARD, PaymentMethod.DEBIT_CARD, PaymentMethod.STRIPE)
-    name = known[""] if is_card else known.get(kind, kind.replace("_", " ").title())
-    if brand is not None:
-        shown = _BRANDS.get(brand, brand.title() if brand.islower() else brand)
-        name = shown if is_card else f"{name} {shown}"
-    if last4 is not None:
-        name = texts["ends_in"].format(brand=name, last4=last4)
+    name = wording.method_text(language, kind, brand, last4)
     if expires is None:
         return name
     year, _, month = expires.partition("-")
-    return f"{name}, {texts['expires'].format(month=month, year=year)}"
+    return f"{name}, {TEXTS[language]['expires'].format(month=month, year=year)}"

@@ -18,6 +18,7 @@ from gateways.capabilities import MethodSetup, SavedMethod, SavedMethodsGateway
 from gateways.registry import approved_methods_gateway, saved_methods_gateway
 from models.api_keys import Role
 from models.audit import record_event
+from models.backup_methods import remove_backup
 from models.method_setups import PREFIX, find_setup, is_setup_id
 from models.provider_customers import User, find_customer, forget_customer, user_hash
 from models.request_bodies import AttachMethod, OpenSetup
@@ -113,6 +114,7 @@ def detach_method(user_id: str, token: str) -> Response:
         remove_saved(runtime(), caller().actor, kept)
     else:
         _gateway().detach_method(_existing_customer(user_id), token)
+    runtime().change(caller().actor, remove_backup, User(_application(), user_id), token_hash(token))
     _record("payment_method_detached", user_id)
     return json_response(200, {"payment_method_token": token, "detached": True})
 
