@@ -169,6 +169,14 @@ class TryBackup:
 
 
 @dataclass(frozen=True, slots=True)
+class MakeDefault:
+    """Make the method of another payment, which has paid this one's debt, the default of the customer if it is saved.
+    `by`: that payment."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class NoteDecline:
     """Keep what a decline tells of its instrument: that its tries count, and that it is blocked if so; and count the
     codes of the decline that no table has."""
@@ -251,6 +259,7 @@ Effect = (
     | MarkSubscription
     | AddAttempt
     | TryBackup
+    | MakeDefault
     | NoteDecline
     | GiveUpHold
     | CloseOtherAttempts

@@ -38,12 +38,13 @@ from domain.decision import (
     CloseOtherAttempts,
     Decision,
     DecisionContext,
+    MakeDefault,
     NoteDecline,
     Policy,
     SaveCase,
 )
 from domain.disputes import decide_dispute, decide_recount, with_loss
-from domain.dunning.case import OPEN_CASES, CaseState, TryCause
+from domain.dunning.case import OPEN_CASES, CaseState, TryCause, becomes_default
 from domain.dunning.decisions import close_case_recovered, exhaust_case, mark_active, refuse_try, reopen, stop_case
 from domain.dunning.mail_plan import with_mails
 from domain.errors import IllegalTransition
@@ -222,13 +223,21 @@ def _stop_dunning(context: DecisionContext, trigger: Command) -> Decision | None
         # A bank has taken a part, which another payment has collected now.
         closing = (CloseAttention(frozenset({Reason.PARTLY_LOST})),) if context.payment.has_open_entry else ()
         return Decision(None, effects=(*closing, *mark_active(context)))
+    default = _default_after(trigger)
     if context.state in IN_DUNNING | {State.ACCEPTED}:
-        return Decision(Event.INVOICE_PAID_OTHERWISE, effects=(CloseOtherAttempts(), *close_case_recovered(context)))
+        ending = (CloseOtherAttempts(), *close_case_recovered(context), *default)
+        return Decision(Event.INVOICE_PAID_OTHERWISE, effects=ending)
     case = context.payment.case
     is_given_up = context.allows(Event.INVOICE_PAID_OTHERWISE) and case is not None
     if not is_given_up or case is None or case.state is CaseState.RECOVERED:
         return None
-    return Decision(Event.INVOICE_PAID_OTHERWISE, effects=close_case_recovered(context))
+    return Decision(Event.INVOICE_PAID_OTHERWISE, effects=(*close_case_recovered(context), *default))
+
+
+def _default_after(trigger: Command) -> tuple[MakeDefault, ...]:
+    if not isinstance(trigger, InvoicePaidOtherwise) or trigger.by is None or not becomes_default(trigger.cause):
+        return ()
+    return (MakeDefault(trigger.by),)
 
 
 def _reopen(context: DecisionContext, trigger: Command) -> Decision | None:

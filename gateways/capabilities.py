@@ -190,8 +190,12 @@ class SavedMethodsGateway(Gateway, Protocol):
         """Remove a method of this customer."""
         ...
 
-    def make_default(self, customer: str, token: str) -> None:
-        """Make a method of this customer the default."""
+    def paying_method(self, reference: str) -> str | None:
+        """Return the token of the method that a charge has been paid with, saved or not; None where none is shown."""
+        ...
+
+    def make_default(self, customer: str, token: str) -> SavedMethod:
+        """Make a method of this customer the default; return it."""
         ...
 
 

@@ -159,6 +159,22 @@ def payments_to_retry(
     ).all()
 
 
+def debts_at(connection: Connection, application: str, user_id: str, provider: str) -> Sequence[str]:
+    """Return the payments in dunning that collect from a user by a saved method of a provider, in order."""
+    return connection.scalars(
+        select(payments.c.id)
+        .join(dunning_cases, dunning_cases.c.payment_id == payments.c.id)
+        .where(
+            payments.c.user_id == user_id,
+            payments.c.application == application,
+            payments.c.provider == provider,
+            payments.c.is_off_session,
+            dunning_cases.c.state.in_(sorted(OPEN_CASES)),
+        )
+        .order_by(payments.c.id)
+    ).all()
+
+
 def is_collected_otherwise(connection: Connection, payment: Row[Any]) -> bool:
     """Tell whether another payment of the invoice is collecting it right now, so that its outcome comes by itself."""
     under_way = sorted(IN_PROGRESS | {State.PENDING})

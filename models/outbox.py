@@ -13,12 +13,11 @@ from models.change import Change
 from models.session import insert_new
 from models.tables import outbox
 from models.tables.base import new_id
-from models.task_messages import NOTIFY, TaskMessage
+from models.task_messages import MAIL, PROVIDER, TaskMessage, message_for_outbox
 
-# The one destination so far.
-MAIL = "mail"
 # As many as one sweep publishes of a table.
 _MOST_MESSAGES = 500
+MAKE_DEFAULT_METHOD = "make_default"
 _IS_WAITING = outbox.c.state == OutboxState.WAITING
 
 
@@ -45,6 +44,21 @@ def write_card_reminder(
     kind = Mail.CARD_EXPIRES_SOON
     key = f"{MAIL}:{application}:{reference}:{expires}:{days}:{kind}"
     return write_row(change, kind, key, application, user_id, data={"expires": expires, "days": days, "card": card})
+
+
+def ask_for_default(change: Change, application: str, user_id: str, payment_id: str) -> TaskMessage | None:
+    """Let the method of a payment become the default of its user at its provider."""
+    key = f"{PROVIDER}:{payment_id}:{MAKE_DEFAULT_METHOD}"
+    kind = MAKE_DEFAULT_METHOD
+    return write_row(change, kind, key, application, user_id, destination=PROVIDER, payment_id=payment_id)
+
+
+def forget_defaults(change: Change, application: str, user_id: str) -> None:
+    """Drop what waits to become the default of a user: somebody has chosen another one since."""
+    is_meant = (outbox.c.application == application) & (outbox.c.user_id == user_id) & outbox.c.due_at.is_not(None)
+    overtaken = {"state": OutboxState.SUPPRESSED, "last_error": "overtaken", "due_at": None}
+    waiting = update(outbox).where(is_meant, outbox.c.destination == PROVIDER, _IS_WAITING)
+    change.connection.execute(waiting.values(overtaken | {"fencing_token": outbox.c.fencing_token + 1}))
 
 
 def write_row(
@@ -81,7 +95,7 @@ def write_row(
         "waiting_since": change.now,
         "created_at": change.now,
     }
-    return TaskMessage(NOTIFY, row_id) if insert_new(change.connection, outbox, values) else None
+    return message_for_outbox(row_id, destination) if insert_new(change.connection, outbox, values) else None
 
 
 def find_row(connection: Connection, row_id: str) -> Row[Any] | None:
@@ -181,9 +195,9 @@ def _make_due(change: Change, is_meant: ColumnElement[bool]) -> tuple[TaskMessag
         update(outbox)
         .where(outbox.c.id.in_(chosen.limit(_MOST_MESSAGES)))
         .values(due_at=change.now, published_at=change.now)
-        .returning(outbox.c.id)
+        .returning(outbox.c.id, outbox.c.destination)
     )
-    return tuple(TaskMessage(NOTIFY, row_id) for row_id in sorted(change.connection.scalars(due)))
+    return tuple(message_for_outbox(*row) for row in sorted(tuple(row) for row in change.connection.execute(due)))
 
 
 def _write(connection: Connection, row: Row[Any], **values: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, select, update
@@ -106,9 +107,18 @@ def default_token(connection: Connection, user: User, provider: str) -> str | No
 
 def make_kept_default(change: Change, user: User, kept: Row[Any]) -> None:
     """Make a saved method the default of its user at its provider."""
-    is_of_provider = _is_kept_of(user) & (saved_methods.c.provider == kept.provider)
-    chosen = {"is_default": saved_methods.c.token_hash == kept.token_hash, "updated_at": change.now}
-    change.connection.execute(update(saved_methods).where(is_of_provider).values(chosen))
+    _choose(change, user, kept.provider, kept.token_hash)
+
+
+def note_saved(
+    change: Change, user: User, provider: str, token: str, facts: Mapping[str, str | None], *, is_default: bool
+) -> None:
+    """Store what a provider shows of a user's saved method when it is attached, or made the default. `facts`: its kind,
+    brand, last4 and expires."""
+    row = _get_or_create(change, provider, token_hash(token))
+    _update(change, row, dict(facts) | user._asdict())
+    if is_default:
+        _choose(change, user, provider, row.token_hash)
 
 
 def mark_removed(change: Change, kept: Row[Any]) -> None:
@@ -116,12 +126,18 @@ def mark_removed(change: Change, kept: Row[Any]) -> None:
     _update(change, kept, {"status": MethodStatus.DETACHED, "is_default": False})
 
 
+def _choose(change: Change, user: User, provider: str, hashed: str) -> None:
+    is_of_provider = _is_of(user) & (saved_methods.c.provider == provider)
+    chosen = {"is_default": saved_methods.c.token_hash == hashed, "updated_at": change.now}
+    change.connection.execute(update(saved_methods).where(is_of_provider).values(chosen))
+
+
+def _is_of(user: User) -> ColumnElement[bool]:
+    return (saved_methods.c.user_id == user.user_id) & (saved_methods.c.application == user.application)
+
+
 def _is_kept_of(user: User) -> ColumnElement[bool]:
-    return (
-        (saved_methods.c.user_id == user.user_id)
-        & (saved_methods.c.application == user.application)
-        & saved_methods.c.token.is_not(None)
-    )
+    return _is_of(user) & saved_methods.c.token.is_not(None)
 
 
 def find_method_status(connection: Connection, provider: str, token: str) -> MethodStatus | None:

@@ -18,6 +18,7 @@ from domain.decision import (
     Decision,
     Effect,
     GiveUpHold,
+    MakeDefault,
     MarkSubscription,
     NoteDecline,
     Notify,
@@ -62,7 +63,7 @@ from models.dunning_cases import Dunning, find_dunning, has_sibling_case, save_c
 from models.instruments import note_decline
 from models.invoices import lock_invoice
 from models.movements import TAKING, book, other_holder, taken_by, times_given
-from models.outbox import write_mail_of_case
+from models.outbox import ask_for_default, write_mail_of_case
 from models.queries import invoice_position
 from models.session import RowVersion
 from models.subscriptions import mark_subscription
@@ -287,6 +288,17 @@ def touch(change: Change, payment_id: str) -> None:
     change.connection.execute(update(payments).where(payments.c.id == payment_id).values(same))
 
 
+def change_method(change: Change, payment: Row[Any], method: str, token: str) -> None:
+    """Let a locked payment whose debt is dunned be charged to another saved method of its user from now on."""
+    if (payment.method, payment.method_token) == (method, token):
+        return
+    # A customer whom the application has brought does not have it.
+    values = {"row_id": payment.id, "updated_at": change.now, "method": method, "method_token": token}
+    change.connection.execute(_update_payment, values | {"customer_token": None, "route": None})
+    about = {"payment_id": payment.id, "data": {"from": payment.method, "to": method}}
+    record_event(change.connection, "payment_method_changed", actor=change.actor, now=change.now, **about)
+
+
 def changes_anything(change: Change, locked: Row[Any], outcome: Outcome) -> bool:
     """Tell whether the outcome would be news for a locked attempt. Writes nothing. Raises IllegalTransition."""
     payment = _payment(change.connection, locked)
@@ -362,6 +374,8 @@ def _carry_out(
             return add_attempt(change, row, verb, row.amount, **columns)
         case TryBackup():
             return _try_backup(change, row)
+        case MakeDefault(by=by):
+            return ask_for_default(change, row.application, row.user_id, by)
         case NoteDecline(decline=decline, instrument=instrument):
             note_decline(change, row, attempt_id, decline, instrument)
         case GiveUpHold(attempt_id=held_by):

@@ -12,7 +12,7 @@ from domain.dunning.case import OPEN_CASES, TryCause
 from domain.errors import InvalidRequest
 from domain.money import Money
 from domain.payment import DunningCase
-from domain.payment_methods import PaymentMethod, capabilities
+from domain.payment_methods import PaymentMethod, can_charge, capabilities
 from domain.saved_method import MethodStatus, reason_not_to_charge
 
 # More than these nobody means to be charged by.
@@ -69,12 +69,7 @@ def choose(
 def _may_be_tried(one: Backup, money: Money, tried: Collection[str], fingerprints: Collection[str]) -> bool:
     was_tried = one.token in tried or one.fingerprint in fingerprints
     is_chargeable = reason_not_to_charge(one.status, is_off_session=True) is None and not one.is_blocked
-    return not was_tried and is_chargeable and _takes(one, money)
-
-
-def _takes(one: Backup, money: Money) -> bool:
-    sold = [each for each in capabilities(PaymentMethod(one.method)) if each.provider == one.provider]
-    return any(each.problem(money, is_capture_later=False) is None for each in sold)
+    return not was_tried and is_chargeable and can_charge(PaymentMethod(one.method), one.provider, money)
 
 
 def require_reusable(method: str, provider: str, field: str) -> None:

@@ -37,6 +37,12 @@ class MethodOwner(ProviderModel):
     customer: str | None
 
 
+class IntentMethod(ProviderModel):
+    """A PaymentIntent, of which only the method is needed; null until it has one."""
+
+    payment_method: str | None = None
+
+
 class MethodPage(ProviderModel):
     """One page of a customer's PaymentMethods, newest first."""
 

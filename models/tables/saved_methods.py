@@ -22,7 +22,7 @@ saved_methods = Table(
     Column("last4", String(4)),
     # As 2030-12.
     Column("expires", String(7)),
-    # Only of a provider that keeps no default by itself.
+    # As far as it was made the default here: the other ways to a default at Stripe are not heard of.
     Column("is_default", Boolean, nullable=False),
     Column("status", String(20), nullable=False),
     # When its user is reminded next that it expires.
