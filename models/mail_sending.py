@@ -45,6 +45,7 @@ from models.outbox import (
     take_row,
     was_told,
 )
+from models.saved_methods import is_expiring
 from models.session import lock_name
 from models.tables import payments
 from models.task_messages import is_due
@@ -178,8 +179,15 @@ def _obstacle(change: Change, locked: _Locked, begun: int) -> Wait | Stop | None
         begun=begun,
         status=MailStatus(customer.mail_status) if customer is not None and customer.email is not None else None,
         local_now=change.now.astimezone(_zone(change, customer)),
+        is_unsubscribed=customer is not None and customer.unsubscribed_at is not None,
+        is_overtaken=_is_overtaken(change.connection, row.data or {}),
     )
     return why_not_sent(waiting, _debt(change.connection, locked))
+
+
+def _is_overtaken(connection: Connection, about: dict[str, Any]) -> bool:
+    named = [str(about[name]) for name in ("provider", "method", "end") if about.get(name)]
+    return len(named) == 3 and not is_expiring(connection, *named)
 
 
 def _debt(connection: Connection, locked: _Locked) -> Debt | None:

@@ -35,15 +35,15 @@ def write_mail_of_case(
 
 
 def write_card_reminder(
-    change: Change, application: str, user_id: str, reference: str, *, expires: str, days: int, card: str | None = None
+    change: Change, application: str, user_id: str, reference: str, data: dict[str, Any]
 ) -> TaskMessage | None:
-    """Remind a customer that a stored card expires, once for each card, end and number of `days` before it.
+    """Remind a customer that a stored card expires, once for each card, end and number of days before it.
 
-    `reference`: the provider's id of the card. `expires`: as a customer reads it, such as 03/2026. `card`: what tells
-    it from others, such as •••• 4242."""
+    `reference`: names the card. `data`: `expires`, as a customer reads it, such as 03/2026; `days` before that; `card`,
+    what tells it from others, such as •••• 4242."""
     kind = Mail.CARD_EXPIRES_SOON
-    key = f"{MAIL}:{application}:{reference}:{expires}:{days}:{kind}"
-    return write_row(change, kind, key, application, user_id, data={"expires": expires, "days": days, "card": card})
+    key = f"{MAIL}:{application}:{reference}:{data['expires']}:{data['days']}:{kind}"
+    return write_row(change, kind, key, application, user_id, data=data)
 
 
 def ask_for_default(change: Change, application: str, user_id: str, payment_id: str) -> TaskMessage | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, select, update
 
+from domain.card_expiry import next_reminder
 from domain.dunning.case import TryCause
 from domain.errors import Conflict
 from domain.saved_method import (
@@ -140,6 +141,24 @@ def _is_kept_of(user: User) -> ColumnElement[bool]:
     return _is_of(user) & saved_methods.c.token.is_not(None)
 
 
+def lock_reminders(change: Change, most: int) -> Sequence[Row[Any]]:
+    """Lock up to `most` saved methods whose users are to be reminded that they expire, the longest due first."""
+    due = select(saved_methods).where(saved_methods.c.remind_at <= change.now).order_by(saved_methods.c.remind_at)
+    return change.connection.execute(due.limit(most).with_for_update(skip_locked=True)).all()
+
+
+def schedule_reminder(change: Change, row: Row[Any]) -> None:
+    """Store when the user of a locked method is reminded next."""
+    _update(change, row, {"remind_at": next_reminder(row.expires, change.now)})
+
+
+def is_expiring(connection: Connection, provider: str, hashed: str, expires: str) -> bool:
+    """Tell whether a saved method, by the hash of its token, is still there and has this end."""
+    is_it = _is_method(provider, hashed) & (saved_methods.c.expires == expires)
+    is_there = saved_methods.c.status != MethodStatus.DETACHED
+    return connection.execute(select(saved_methods.c.token_hash).where(is_it, is_there)).first() is not None
+
+
 def find_method_status(connection: Connection, provider: str, token: str) -> MethodStatus | None:
     """Return what is known of a token's saved method; None where nothing is."""
     is_it = _is_method(provider, token_hash(token))
@@ -155,6 +174,8 @@ def _get_or_create(change: Change, provider: str, hashed: str) -> Row[Any]:
 
 
 def _update(change: Change, row: Row[Any], values: dict[str, Any]) -> None:
+    if "expires" in values and values["expires"] != row.expires:
+        values = values | {"remind_at": next_reminder(values["expires"], change.now)}
     is_it = _is_method(row.provider, row.token_hash)
     change.connection.execute(update(saved_methods).where(is_it).values(**values, updated_at=change.now))
 

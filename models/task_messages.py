@@ -21,6 +21,7 @@ NOTIFY = "payments.notify"
 MAKE_DEFAULT = "payments.make_default"
 SWEEP = "payments.sweep"
 COMPARE = "payments.compare"
+REMIND = "payments.remind"
 
 # One queue for each kind of work, so that a flood of one does not hold up another.
 QUEUE_OF_TASK = {
@@ -34,6 +35,7 @@ QUEUE_OF_TASK = {
     RECONCILE: "upkeep",
     CASH_BALANCE: "upkeep",
     MAKE_DEFAULT: "upkeep",
+    REMIND: "upkeep",
     SWEEP: "upkeep",
     COMPARE: "upkeep",
 }

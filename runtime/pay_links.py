@@ -16,7 +16,9 @@ from itsdangerous import BadData, URLSafeSerializer
 PAGE_PATH = "/pay"
 # By this a log line's redaction knows a link's token (worker/redaction.py).
 _PREFIX = "pl_"
-_LINK, _FORM = "celeriac.pay-link", "celeriac.pay-form"
+_LINK, _FORM, _UNSUBSCRIBE = "celeriac.pay-link", "celeriac.pay-form", "celeriac.unsubscribe"
+# Where a customer says that they want no reminders, below the pages' path.
+UNSUBSCRIBE_PATH = f"{PAGE_PATH}/unsubscribe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,24 @@ class PayLinks:
         except BadData:
             raise LinkUnreadable from None
         return PayLink(application, invoice_id, datetime.fromtimestamp(end, UTC))
+
+    def make_unsubscribe(self, row_id: str) -> str:
+        """Return the address by which the customer of a reminder wants no more of them. It never ends, and names the
+        row of the outbox, and so no person.
+
+        >>> links = PayLinks(["a" * 32], "https://pay.example", timedelta(days=30))
+        >>> links.read_unsubscribe(links.make_unsubscribe("out_1").rpartition("/")[2])
+        'out_1'
+        """
+        return f"{self.public_url}{UNSUBSCRIBE_PATH}/{_PREFIX}{_text(self._serializer(_UNSUBSCRIBE).dumps(row_id))}"
+
+    def read_unsubscribe(self, token: str) -> str:
+        """Return the row of the outbox that such an address names. Raises LinkUnreadable."""
+        try:
+            row_id: str = self._serializer(_UNSUBSCRIBE).loads(token.removeprefix(_PREFIX))
+        except BadData:
+            raise LinkUnreadable from None
+        return row_id
 
     def sign_form(self, token: str, shown: Sequence[Any]) -> str:
         """Return the text by which a form of this link's page is known again, with what the page showed."""

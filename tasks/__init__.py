@@ -10,6 +10,7 @@ from tasks import (
     dunning,
     notify,
     reconcile,
+    reminders,
     sweep,
     webhooks,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "notify",
     "process",
     "reconcile",
+    "reminders",
     "sweep",
     "webhooks",
 ]

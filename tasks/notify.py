@@ -41,7 +41,13 @@ def _send(runtime: Runtime, service: MailService, letter: Letter) -> None:
     to = Address(display_name=letter.name or "", addr_spec=letter.to)
     variables = _variables(service, letter)
     message = service.compose(
-        letter.mail, to, letter.language, variables, message_id=message_id, now=runtime.clock.now()
+        letter.mail,
+        to,
+        letter.language,
+        variables,
+        message_id=message_id,
+        now=runtime.clock.now(),
+        row_id=letter.row_id,
     )
     try:
         with service.mailer.offering(message) as offer:

@@ -24,6 +24,7 @@ from webhooks import (
     receiver,
     saved_methods,
     subscriptions,
+    unsubscribe,
 )
 from webhooks.context import PREFIX, WebContext
 from webhooks.requests import refuse_nul_in_address
@@ -58,6 +59,7 @@ def create_app(context: WebContext) -> Flask:
     app.register_blueprint(index.blueprint)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(pay_page.blueprint)
+    app.register_blueprint(unsubscribe.blueprint)
     for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint, url_prefix=PREFIX)
     app.before_request(refuse_nul_in_address)

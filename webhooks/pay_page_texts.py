@@ -62,6 +62,12 @@ TEXTS: dict[str, dict[str, str]] = {
         "are not charged twice.",
         "returned_title": "Thank you",
         "returned": "You can close this window. To see how your payment stands, open the link in your message again.",
+        "unsubscribe_title": "Reminders about your cards",
+        "unsubscribe": "We remind you before a stored card expires. Do you want no such reminders any more?",
+        "unsubscribed_title": "You get no more reminders",
+        "unsubscribed": "We do not remind you of expiring cards any more. Messages about open payments still come.",
+        "reminders_stop": "Send me no more reminders",
+        "reminders_again": "Remind me again",
         "safe": "You pay once only, even if you open this page twice.",
     },
     "de": {
@@ -121,6 +127,14 @@ TEXTS: dict[str, dict[str, str]] = {
         "returned_title": "Vielen Dank",
         "returned": "Sie können dieses Fenster schließen. Wie es um die Zahlung steht, sehen Sie, wenn Sie den Link in "
         "Ihrer Nachricht noch einmal öffnen.",
+        "unsubscribe_title": "Erinnerungen an Ihre Karten",
+        "unsubscribe": "Wir erinnern Sie, bevor eine hinterlegte Karte abläuft. Möchten Sie keine solchen Erinnerungen "
+        "mehr?",
+        "unsubscribed_title": "Sie bekommen keine Erinnerungen mehr",
+        "unsubscribed": "Wir erinnern Sie nicht mehr an ablaufende Karten. Nachrichten über offene Zahlungen kommen "
+        "weiterhin.",
+        "reminders_stop": "Keine Erinnerungen mehr senden",
+        "reminders_again": "Wieder erinnern",
         "safe": "Sie bezahlen nur einmal, auch wenn Sie diese Seite zweimal öffnen.",
     },
 }

@@ -82,4 +82,5 @@ def _mail_service(process: ProcessSettings, clock: Clock) -> MailService | None:
     def link(application: str, invoice_id: str | None) -> str:
         return links.make(application, invoice_id, clock.now())[0] if links and invoice_id else process.public_url
 
-    return MailService(mailer, read_templates(process.mail_templates_dir), link)
+    unsubscribe = links.make_unsubscribe if links else None
+    return MailService(mailer, read_templates(process.mail_templates_dir), link, unsubscribe)

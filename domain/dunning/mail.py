@@ -84,13 +84,16 @@ class Debt:
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """A mail that is due. `since`: when it was written. `begun`: how often it was handed over with an unknown outcome.
-    `status`: of the customer's address; None without one. `local_now`: the time by the customer's clock."""
+    `status`: of the customer's address; None without one. `local_now`: the time by the customer's clock.
+    `is_unsubscribed`: the customer wants no reminders. `is_overtaken`: the card that it is about is gone or renewed."""
 
     mail: Mail
     since: datetime
     begun: int
     status: MailStatus | None
     local_now: datetime
+    is_unsubscribed: bool = False
+    is_overtaken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,7 @@ def why_not_sent(waiting: Waiting, debt: Debt | None) -> Wait | Stop | None:
     'no_longer_true'
     """
     return (
-        (_untrue(waiting.mail, debt) if debt is not None else None)
+        (_untrue(waiting.mail, debt) if debt is not None else _unwanted(waiting))
         or _undeliverable(waiting)
         or _too_late(waiting, debt)
         or _too_early(waiting, debt)
@@ -141,6 +144,12 @@ def _untrue(mail: Mail, debt: Debt) -> Stop | None:
         # A failure that the customer never heard of needs no all-clear.
         return Stop("never_told")
     return None
+
+
+def _unwanted(waiting: Waiting) -> Stop | None:
+    if waiting.is_overtaken:
+        return Stop("no_longer_true")
+    return Stop("unsubscribed") if waiting.is_unsubscribed and waiting.mail in REMINDERS else None
 
 
 def _undeliverable(waiting: Waiting) -> Stop | None:

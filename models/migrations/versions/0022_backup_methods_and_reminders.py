@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -16,7 +18,7 @@ _REMIND = "ix_saved_methods_remind"
 
 
 def upgrade() -> None:
-    """Apply. What is known to expire gets its reminders with the next event about it."""
+    """Apply. Of what is known to expire, the next reminder is planned by the first run that looks for them."""
     op.create_table(
         "backup_methods",
         sa.Column("application", sa.String(100), nullable=False),
@@ -39,6 +41,9 @@ def upgrade() -> None:
     )
     op.add_column("customers", sa.Column("unsubscribed_at", Instant(timezone=True)))
     op.add_column("saved_methods", sa.Column("remind_at", Instant(timezone=True)))
+    methods = sa.table("saved_methods", sa.column("expires"), sa.column("remind_at", Instant(timezone=True)))
+    due = {"remind_at": datetime.now(UTC)}
+    op.get_bind().execute(methods.update().where(methods.c.expires.is_not(None)).values(due))
     is_reminded = sa.text("remind_at IS NOT NULL")
     op.create_index(_REMIND, "saved_methods", ["remind_at"], postgresql_where=is_reminded, sqlite_where=is_reminded)
 
