@@ -220,6 +220,8 @@ def show_subscription(connection: Connection, subscription_id: str, application:
         "currency": row.currency,
         "policy": row.policy,
         "retried_by": row.retried_by,
+        "provider": row.provider,
+        "provider_reference": row.provider_reference,
         "anchor_at": _text(row.anchor_at or row.created_at),
         "paused_at": _text(row.paused_at),
         "created_at": _text(row.created_at),

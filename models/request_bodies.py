@@ -192,7 +192,9 @@ def _sentence(detail: dict[str, Any]) -> str:
     """Return one error as `field: what is wrong`, without any value."""
     if not detail["loc"]:
         return str(detail["msg"]).removeprefix("Value error, ")
-    field = ".".join(str(part) for part in detail["loc"][:1])[:100]
+    # A list says in which of its entries; what the sender has made up is not repeated below the first name.
+    is_known = detail["loc"][0] == "backup_methods" and detail["type"] != "extra_forbidden"
+    field = ".".join(str(part) for part in detail["loc"][: 4 if is_known else 1])[:100]
     if field == "metadata" and len(detail["loc"]) > 1:
         return f"{field}: each value must be a text of at most 500 characters, true, false, a whole number or null"
     known = _SENTENCES.get(detail["type"])
@@ -296,7 +298,8 @@ class MarkAddress(ApiRequest):
 
 class UpsertSubscription(ApiRequest):
     """What a user pays for again and again. `policy`: the name of its dunning policy. `retried_by`: whose engine tries
-    its failed payments again."""
+    its failed payments again. `provider`, `provider_reference`: the provider whose own engine bills it, and the id of
+    its subscription there; what is left out stays as it is."""
 
     user_id: Text
     plan: Text
@@ -304,6 +307,16 @@ class UpsertSubscription(ApiRequest):
     currency: CurrencyCode
     policy: Text | None = None
     retried_by: RetriedBy = RetriedBy.CELERIAC
+    provider: Literal["paypal", "stripe"] | None = None
+    provider_reference: Token | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.provider is None) != (self.provider_reference is None):
+            raise ValueError("send provider and provider_reference together")
+        if self.provider is not None and self.retried_by is not RetriedBy.PROVIDER:
+            raise ValueError("provider_reference needs retried_by: provider")
+        return self
 
 
 class EndSubscription(ApiRequest):
