@@ -178,6 +178,10 @@ class SavedMethodsGateway(Gateway, Protocol):
         """Begin to save a method for charges while the customer is away; a front end completes it."""
         ...
 
+    def saved_by(self, setup: str, customer: str) -> str | None:
+        """Return the token of what a setup of this customer has saved; None as long as it has saved nothing."""
+        ...
+
     def list_methods(self, customer: str) -> list[SavedMethod]:
         """Return the customer's saved methods."""
         ...

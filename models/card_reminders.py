@@ -49,6 +49,13 @@ def _is_used(connection: Connection, row: Row[Any]) -> bool:
     """Tell whether a saved method is its user's default, or what one of their subscriptions was charged to last."""
     if row.is_default:
         return True
+    last = {each.subscription_id: each for each in reversed(_newest(connection, row))}
+    used = {(each.provider, token_hash(each.method_token)) for each in last.values() if each.method_token is not None}
+    return (row.provider, row.token_hash) in used
+
+
+def _newest(connection: Connection, row: Row[Any]) -> list[Row[Any]]:
+    """Return what the newest payments of the subscriptions of a method's user were charged to, newest first."""
     newest = (
         select(payments.c.subscription_id, payments.c.provider, payments.c.method_token)
         .join(
@@ -64,6 +71,5 @@ def _is_used(connection: Connection, row: Row[Any]) -> bool:
         .order_by(payments.c.created_at.desc(), payments.c.id.desc())
         .limit(_MOST_PAYMENTS)
     )
-    last = {each.subscription_id: each for each in reversed(connection.execute(newest).all())}
-    used = {(each.provider, token_hash(each.method_token)) for each in last.values() if each.method_token is not None}
-    return (row.provider, row.token_hash) in used
+    found: Any = connection.execute(newest).all()
+    return list(found)

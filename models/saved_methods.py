@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, select, update
@@ -157,6 +158,13 @@ def is_expiring(connection: Connection, provider: str, hashed: str, expires: str
     is_it = _is_method(provider, hashed) & (saved_methods.c.expires == expires)
     is_there = saved_methods.c.status != MethodStatus.DETACHED
     return connection.execute(select(saved_methods.c.token_hash).where(is_it, is_there)).first() is not None
+
+
+def has_later_default(connection: Connection, user: User, since: datetime, other_than: str | None) -> bool:
+    """Tell whether a user has made another method the default since then. `other_than`: the hash of a token."""
+    is_other = saved_methods.c.is_default & (saved_methods.c.created_at >= since)
+    named = select(saved_methods.c.token_hash).where(_is_of(user), is_other, saved_methods.c.token_hash != other_than)
+    return connection.execute(named.limit(1)).first() is not None
 
 
 def find_method_status(connection: Connection, provider: str, token: str) -> MethodStatus | None:

@@ -81,7 +81,8 @@ class _Delivery:
 
 def _variables(service: MailService, letter: Letter) -> dict[str, Any]:
     """Return what the templates of a mail may use, written for its reader."""
-    shown: dict[str, Any] = {"name": letter.name, "url": service.link(letter.application, letter.invoice_id)}
+    url = service.address(letter.mail, letter.row_id, letter.application, letter.invoice_id)
+    shown: dict[str, Any] = {"name": letter.name, "url": url}
     if letter.amount is None or letter.currency is None:
         return shown | {"card": None, **letter.data}
     return shown | {

@@ -16,6 +16,7 @@ from webhooks import (
     hosted_payments,
     index,
     invoices,
+    method_page,
     operations,
     pay_page,
     payment_methods,
@@ -60,6 +61,7 @@ def create_app(context: WebContext) -> Flask:
     app.register_blueprint(health.blueprint)
     app.register_blueprint(pay_page.blueprint)
     app.register_blueprint(unsubscribe.blueprint)
+    app.register_blueprint(method_page.blueprint)
     for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint, url_prefix=PREFIX)
     app.before_request(refuse_nul_in_address)

@@ -62,6 +62,18 @@ TEXTS: dict[str, dict[str, str]] = {
         "are not charged twice.",
         "returned_title": "Thank you",
         "returned": "You can close this window. To see how your payment stands, open the link in your message again.",
+        "card_title": "Store a new card",
+        "card_expires": "Your card {card} expires at the end of {expires}. If you have a new one, store it here. "
+        "Nothing is charged now.",
+        "card_agreed": "The new card is kept by the payment provider and used for your later payments to this sender.",
+        "card_add": "Enter a new card",
+        "card_save": "Store the card",
+        "card_needs_script": "This form needs JavaScript. Please switch it on.",
+        "method_saved_title": "Your new card is stored",
+        "method_saved": "It is used for your next payment. You can close this window.",
+        "method_unsaved_title": "No card was stored",
+        "method_unsaved": "The card was not accepted, or your bank has not confirmed it. Nothing was charged. Please "
+        "try again, or use another card.",
         "unsubscribe_title": "Reminders about your cards",
         "unsubscribe": "We remind you before a stored card expires. Do you want no such reminders any more?",
         "unsubscribed_title": "You get no more reminders",
@@ -127,6 +139,19 @@ TEXTS: dict[str, dict[str, str]] = {
         "returned_title": "Vielen Dank",
         "returned": "Sie können dieses Fenster schließen. Wie es um die Zahlung steht, sehen Sie, wenn Sie den Link in "
         "Ihrer Nachricht noch einmal öffnen.",
+        "card_title": "Neue Karte hinterlegen",
+        "card_expires": "Ihre Karte {card} läuft Ende {expires} ab. Wenn Sie eine neue haben, hinterlegen Sie sie "
+        "hier. Dabei wird nichts abgebucht.",
+        "card_agreed": "Der Zahlungsanbieter bewahrt die neue Karte auf; sie wird für Ihre späteren Zahlungen an "
+        "diesen Absender verwendet.",
+        "card_add": "Neue Karte eingeben",
+        "card_save": "Karte hinterlegen",
+        "card_needs_script": "Dieses Formular braucht JavaScript. Bitte schalten Sie es ein.",
+        "method_saved_title": "Ihre neue Karte ist hinterlegt",
+        "method_saved": "Sie wird für die nächste Zahlung verwendet. Sie können dieses Fenster schließen.",
+        "method_unsaved_title": "Es wurde keine Karte hinterlegt",
+        "method_unsaved": "Die Karte wurde nicht angenommen, oder Ihre Bank hat sie nicht bestätigt. Es wurde nichts "
+        "abgebucht. Bitte versuchen Sie es noch einmal, oder nehmen Sie eine andere Karte.",
         "unsubscribe_title": "Erinnerungen an Ihre Karten",
         "unsubscribe": "Wir erinnern Sie, bevor eine hinterlegte Karte abläuft. Möchten Sie keine solchen Erinnerungen "
         "mehr?",

@@ -25,6 +25,7 @@ from gateways.stripe.saved_method_responses import (
     IntentMethod,
     MethodOwner,
     MethodPage,
+    SetupIntent,
     saved_method,
 )
 
@@ -102,6 +103,12 @@ class StripeSavedMethods:
         with _refusals_as(advice, "payment_method"):
             setup = ConfirmableIntent.parse(self._api.post("/v1/setup_intents", params, f"{key}-setup"))
             return MethodSetup(setup.id, setup.client_secret)
+
+    def saved_by(self, setup: str, customer: str) -> str | None:
+        """Return the PaymentMethod that a SetupIntent of this customer has saved."""
+        with _refusals_as("this setup cannot be read"):
+            read = SetupIntent.parse(self._api.get(f"/v1/setup_intents/{segment(setup)}"))
+        return read.payment_method if read.status == "succeeded" and read.customer == customer else None
 
     def list_methods(self, customer: str) -> list[SavedMethod]:
         """Return the customer's newest methods, at most a hundred."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -14,6 +15,8 @@ from models.tables import customers, events, outbox, saved_methods
 from models.task_messages import REMIND
 from sandbox.mail_pages import part_of
 from tests.mailing import EMAIL, MailSystem, mailing
+from tests.page_customer import Customer
+from webhooks.pay_page_texts import TEXTS
 
 pytestmark = pytest.mark.postgres
 METHODS = "/customers/user-1/payment-methods"
@@ -28,7 +31,12 @@ def system(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailS
         assert running.runtime.mail is not None
         assert links is not None
         secure = replace(links, public_url="https://pay.example")
-        running.change_runtime(mail=replace(running.runtime.mail, unsubscribe=secure.make_unsubscribe))
+
+        def method(row_id: str) -> str:
+            return secure.make_method(row_id, running.now())
+
+        service = replace(running.runtime.mail, unsubscribe=secure.make_unsubscribe, method=method)
+        running.change_runtime(mail=service)
         yield running
 
 
@@ -44,8 +52,8 @@ def expiring(system: MailSystem, **more: Any) -> str:
 
 def go_to(system: MailSystem, days: float) -> None:
     """Go to the noon of a day before the card's end, and let beat look."""
-    [row] = system.rows(saved_methods, saved_methods.c.expires.is_not(None))
-    end = end_of(row.expires)
+    rows = system.rows(saved_methods, saved_methods.c.expires.is_not(None))
+    end = end_of(min(row.expires for row in rows))
     assert end is not None
     system.move_clock(seconds=(end - timedelta(days=days) + timedelta(hours=1) - system.now()).total_seconds())
     system.call("PUT", "/customers/user-1", {"email": EMAIL, "time_zone": system.zone_at(12)})
@@ -129,6 +137,78 @@ def unsubscribing(system: MailSystem) -> str:
     assert address.startswith("https://pay.example/pay/unsubscribe/pl_")
     assert "user-1" not in address
     return "/" + address.removeprefix("https://pay.example")
+
+
+def page_of(system: MailSystem) -> Customer:
+    """Return a customer who has opened the link of the reminder of their default card."""
+    expiring(system, default=True)
+    go_to(system, 30)
+    [address] = set(re.findall(r"https://pay\.example/pay/method/[\w.-]+", part_of(system.mails[0], "plain")))
+    customer = Customer(system)
+    customer.open(address)
+    assert (customer.status, "Your card •••• 4242 expires" in customer.page.text) == (200, True)
+    return customer
+
+
+def defaults(system: MailSystem) -> list[str]:
+    methods = system.get(METHODS).json["payment_methods"]
+    return [method["last4"] for method in methods if method["is_default"]]
+
+
+def test_a_customer_stores_a_new_card_from_the_link_and_it_is_the_default(system: MailSystem) -> None:
+    customer = page_of(system)
+    assert (len(system.rows(saved_methods)), defaults(system)) == (1, ["4242"])
+    customer.press("Enter a new card")
+    assert "_secret_" in customer.page.html
+    customer.follow("Go on to the test form")
+    customer.press("Save", card="mastercard")
+    assert "Your new card is stored" in customer.page.text
+    assert defaults(system) == ["4444"]
+    [agreed] = system.rows(events, events.c.name == "method_saving_agreed")
+    assert (agreed.data["wording"], "user-1" in str(agreed.data)) == (TEXTS["en"]["card_agreed"], False)
+    # The way back and the link are used up; the old card is announced no more.
+    here = customer.url
+    for _ in range(2):
+        assert "Your new card is stored" in customer.open(here).text
+    go_to(system, 14)
+    assert (steps(system), defaults(system)) == ([30], ["4444"])
+    assert "_secret_" not in system.dump()
+
+
+def test_a_card_that_the_bank_has_to_confirm_is_stored_only_then(system: MailSystem) -> None:
+    customer = page_of(system)
+    customer.press("Enter a new card")
+    customer.follow("Go on to the test form")
+    customer.press("Save", card="threeDSecure2Required")
+    customer.press("Fail")
+    assert "No card was stored" in customer.page.text
+    assert defaults(system) == ["4242"]
+    customer.follow("Open the page again")
+    customer.press("Enter a new card")
+    customer.follow("Go on to the test form")
+    customer.press("Save", card="threeDSecure2Required")
+    customer.press("Approve")
+    assert ("Your new card is stored" in customer.page.text, defaults(system)) == (True, ["3220"])
+
+
+def test_a_new_card_pays_what_is_open(system: MailSystem) -> None:
+    customer = page_of(system)
+    payment_id = system.fail("insufficient_funds", off_session=True)
+    assert system.state(payment_id) == "past_due"
+    customer.press("Enter a new card")
+    customer.follow("Go on to the test form")
+    customer.press("Save", card="mastercard")
+    system.run_until_idle()
+    assert system.state(payment_id) == "captured"
+
+
+def test_forged_and_expired_links_to_the_page_lead_nowhere(system: MailSystem) -> None:
+    customer = page_of(system)
+    path = "/" + customer.url.removeprefix("https://pay.example").removeprefix("http://localhost")
+    for forged in (path[:-3] + "abc", "//pay/method/pl_x", "//pay/method/back/pl_x"):
+        assert system.get(forged, caller=None).status_code == 404
+    system.move_clock(days=31)
+    assert (system.get(path, caller=None).status_code, system.post(path, caller=None).status_code) == (410, 410)
 
 
 def wants_none(system: MailSystem) -> bool:
