@@ -18,7 +18,6 @@ from domain.payment import Verb
 from domain.saved_method import MethodStatus, token_hash
 from models.audit import record_event
 from models.change import Change
-from models.invoices import lock_invoice
 from models.new_payments import first_attempt, new_payment, store_payment
 from models.provider_customers import User, user_hash
 from models.queries import invoice_position
@@ -108,17 +107,12 @@ def show_backups(connection: Connection, user: User) -> list[dict[str, Any]]:
     ]
 
 
-def open_backup_payment(change: Change, dunned: Row[Any]) -> TaskMessage | None:
-    """Accept a payment of the debt of a locked payment in dunning by its customer's next backup method, due now; return
-    what to publish. None where there is no such method, or another payment collects the invoice.
+def open_backup_payment(change: Change, dunned: Row[Any], backups: Sequence[Row[Any]]) -> TaskMessage | None:
+    """Accept a payment of the debt of a payment in dunning by the next of its customer's backup methods, due now;
+    return what to publish. Payment and invoice are locked. None where none is left, or another payment collects it.
 
     It is a payment of its own: the dunned one keeps its method and its plan."""
     connection = change.connection
-    user = User(dunned.application, dunned.user_id)
-    backups = find_backups(connection, user)
-    if not backups:
-        return None
-    lock_invoice(connection, dunned.invoice_id, dunned.application)
     position = invoice_position(connection, dunned.invoice_id, dunned.application)
     if position.live_payment is not None or position.outstanding < dunned.amount:
         return None
@@ -135,6 +129,8 @@ def _accept(change: Change, dunned: Row[Any], chosen: Backup, money: Money) -> T
         money,
         change.now,
         invoice_id=dunned.invoice_id,
+        # It ends with its subscription, as the dunned one does.
+        subscription_id=dunned.subscription_id,
         user_id=dunned.user_id,
         method=chosen.method,
         provider=chosen.provider,

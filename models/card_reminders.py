@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, exists, select
 
 from domain.card_expiry import shown_end, step_due
-from domain.dunning.case import SubscriptionStatus, has_ended
+from domain.dunning.case import SubscriptionStatus, TryCause, has_ended
 from domain.saved_method import MethodStatus, reason_not_to_charge, token_hash
 from models.change import Change
 from models.outbox import write_card_reminder
 from models.saved_methods import lock_reminders, schedule_reminder
-from models.tables import payments, subscriptions
+from models.tables import attempts, payments, subscriptions
 from models.task_messages import TaskMessage
 
 # Small enough for one short transaction.
@@ -67,6 +67,8 @@ def _newest(connection: Connection, row: Row[Any]) -> list[Row[Any]]:
             payments.c.user_id == row.user_id,
             payments.c.application == row.application,
             subscriptions.c.status.not_in(_ENDED),
+            # Chosen is what a backup method has stood in for.
+            ~exists().where(attempts.c.payment_id == payments.c.id, attempts.c.cause == TryCause.BACKUP_METHOD),
         )
         .order_by(payments.c.created_at.desc(), payments.c.id.desc())
         .limit(_MOST_PAYMENTS)

@@ -57,13 +57,14 @@ from domain.state_machine import decide, target
 from models.attempts import add_attempt, close_other_attempts, give_up_hold, last_decline_class, write_decision
 from models.attention import close_entries_of_payment, open_entry, reduce_entry
 from models.audit import record_event
-from models.backup_methods import open_backup_payment
+from models.backup_methods import find_backups, open_backup_payment
 from models.change import Change
 from models.dunning_cases import Dunning, find_dunning, has_sibling_case, save_case, siblings_with_case
 from models.instruments import note_decline
 from models.invoices import lock_invoice
 from models.movements import TAKING, book, other_holder, taken_by, times_given
 from models.outbox import ask_for_default, write_mail_of_case
+from models.provider_customers import User
 from models.queries import invoice_position
 from models.session import RowVersion
 from models.subscriptions import mark_subscription
@@ -404,8 +405,13 @@ def _carry_out(
 def _try_backup(change: Change, row: Row[Any]) -> TaskMessage | None:
     """Try the next backup method for the debt of a payment in dunning: of this one, or of the one that a backup method
     was to pay."""
+    backups = find_backups(change.connection, User(row.application, row.user_id))
+    if not backups:
+        return None
+    # The invoice before the other payment, as where a payment closes the cases of others.
+    lock_invoice(change.connection, row.invoice_id, row.application)
     others = siblings_with_case(change.connection, row, OPEN_CASES, true())
-    return open_backup_payment(change, lock_payment(change.connection, others[0]) if others else row)
+    return open_backup_payment(change, lock_payment(change.connection, others[0]) if others else row, backups)
 
 
 def _recount_invoice(change: Change, row: Row[Any], more: int) -> None:

@@ -21,7 +21,7 @@ from models import backup_methods, card_reminders, dunning_view, queries, transi
 from models.accept_payment import accept_payment
 from models.api_keys import find_key
 from models.attempts import last_decline_class
-from models.backup_methods import AgreedMethod, open_backup_payment, remove_backup, replace_backups
+from models.backup_methods import AgreedMethod, find_backups, open_backup_payment, remove_backup, replace_backups
 from models.cash_balances import (
     ask_for_due_readings,
     ask_for_readings,
@@ -181,7 +181,8 @@ def choose_methods(connection: Connection) -> None:
     agreed = AgreedMethod("stripe", "pm_b", "credit_card", "visa", "4242", NOW, "Charge this one.", "checkout")
     replace_backups(change(connection), user, [agreed])
     backup_methods._tries(connection, payment)
-    assert open_backup_payment(change(connection), payment) is None
+    backups = find_backups(connection, user)
+    assert open_backup_payment(change(connection), payment, backups) is None
     backup_methods.paying_method(connection, payment.id)
     assert remove_backup(change(connection), user, token_hash("pm_b"))
     is_collected_otherwise(connection, payment)

@@ -12,6 +12,7 @@ import pytest
 from domain.dunning.policy import MONITOR_ONLY
 from models.tables import backup_methods, dunning_cases, events, payments
 from sandbox.mail_pages import part_of
+from tests.integration.test_disputes import dispute, events_of
 from tests.mailing import MailSystem, mailing
 from tests.system import Json, System
 
@@ -202,6 +203,35 @@ def test_who_is_only_watched_is_not_charged(system: MailSystem) -> None:
     agree(system, save(system))
     payment_id = fail(system)
     assert others(system, payment_id) == []
+
+
+def test_a_backup_that_waits_to_be_charged_ends_with_its_subscription(system: MailSystem) -> None:
+    agree(system, save(system))
+    chosen = scripted(system, SOFT)
+    payment_id = system.pay("inv", chosen, user_id="user-1", subscription_id="sub")
+    system.run_published()
+    [backup] = others(system, payment_id)
+    assert (backup.state, backup.subscription_id) == ("accepted", "sub")
+    assert system.post("/subscriptions/sub/cancel", {}).status_code == 200
+    system.run_until_idle()
+    assert [row.state for row in others(system, payment_id)] == ["canceled"]
+    assert system.provider.movements() == []
+
+
+def test_a_debt_that_comes_back_is_dunned_by_its_own_method_and_tries_no_backup_twice(system: MailSystem) -> None:
+    agree(system, save(system))
+    payment_id = fail(system, SOFT, SOFT, "success")
+    [backup] = others(system, payment_id)
+    reference = dispute(system, backup.id, "fraudulent")
+    system.provider.control(f"disputes/{reference}/close", {"result": "lost"})
+    for event in events_of(system, reference):
+        system.deliver_and_run(event)
+    [back] = others(system, payment_id)
+    assert (back.state, system.state(payment_id)) == ("reversed", "past_due")
+    system.wait(days=3, minutes=1)
+    assert (len(others(system, payment_id)), system.state(payment_id)) == (1, "past_due")
+    system.wait(days=4)
+    assert (len(others(system, payment_id)), system.state(payment_id)) == (1, "captured")
 
 
 def test_the_last_retry_is_followed_by_a_backup_that_the_customer_has_added_since(system: MailSystem) -> None:
