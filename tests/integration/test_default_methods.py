@@ -144,6 +144,26 @@ def test_a_method_that_the_customer_has_not_saved_becomes_nothing(system: System
     assert (row.state, row.last_error) == ("suppressed", "not_saved")
 
 
+def test_a_bug_of_ours_is_counted_and_the_default_is_made_later(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_dunning(system)
+    token = save(system)
+    pay_otherwise(system, token)
+
+    def fail(*given: Any) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(system.gateway, "make_default", fail)
+        with pytest.raises(RuntimeError):
+            system.advance(seconds=31)
+    [row] = system.rows(outbox, outbox.c.destination == "provider")
+    assert (row.state, row.failures, defaults(system)) == ("waiting", 1, [])
+    system.advance(minutes=1)
+    assert defaults(system) == [token]
+
+
 def test_a_later_choice_of_the_application_is_kept(system: System) -> None:
     in_dunning(system)
     pay_otherwise(system, save(system))
