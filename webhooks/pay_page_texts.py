@@ -24,6 +24,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "pay": "Pay {amount} now",
         "add": "Pay with another card or method",
         "add_first": "Continue to payment",
+        "default": "A saved card or method that you pay this with is also used for your later payments to this sender.",
         "save": "Keep the new card or method for my later payments to this sender",
         "leave": "Choose another way to pay",
         "front_end": "Enter your payment details",
@@ -97,6 +98,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "pay": "Jetzt {amount} bezahlen",
         "add": "Mit anderer Karte oder Zahlungsart bezahlen",
         "add_first": "Weiter zur Zahlung",
+        "default": "Eine hinterlegte Karte oder Zahlungsart, mit der Sie dies bezahlen, wird auch für Ihre späteren "
+        "Zahlungen an diesen Absender verwendet.",
         "save": "Die neue Karte oder Zahlungsart für spätere Zahlungen an diesen Absender aufbewahren",
         "leave": "Andere Zahlungsart wählen",
         "front_end": "Geben Sie Ihre Zahlungsdaten ein",

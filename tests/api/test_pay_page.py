@@ -643,6 +643,8 @@ def test_the_customers_tries_stand_in_the_case_and_what_has_paid_becomes_the_def
     )
     before = api.dunning_case(dunned["id"])
     customer = debtor.customer()
+    assert TEXTS["en"]["default"] in customer.page.text
+    assert TEXTS["en"]["default"] not in Debtor(api, "pm_card_visa").customer().page.text
     customer.press(PAY)
     api.run_until_idle()
     customer.renew()
