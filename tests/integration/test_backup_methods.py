@@ -245,3 +245,12 @@ def test_the_last_retry_is_followed_by_a_backup_that_the_customer_has_added_sinc
     system.wait(minutes=6)
     assert "final_attempt" not in system.kinds()
     assert system.kinds()[-1] == "backup_charged"
+
+
+def test_the_same_on_sqlite(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with mailing(sqlite_url, monkeypatch) as system:
+        agree(system, scripted(system, SOFT), save(system))
+        payment_id = fail(system)
+        assert [row.state for row in others(system, payment_id)] == ["declined", "captured"]
+        system.wait(minutes=6)
+        assert system.kinds() == ["backup_charged"]
