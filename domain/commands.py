@@ -94,9 +94,12 @@ class GraceEnded:
 @dataclass(frozen=True, slots=True)
 class InvoicePaidOtherwise:
     """Another payment has collected the invoice that this payment's dunning case, or its charge that still waits to be
-    sent, is about. `paid_by`: the attempt that has, where it is known."""
+    sent, is about. `by`: that payment, and `paid_by`: its attempt that has, with the `cause` of its try; each where it
+    is known."""
 
     paid_by: str | None = None
+    by: str | None = None
+    cause: TryCause | None = None
 
 
 @dataclass(frozen=True, slots=True)

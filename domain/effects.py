@@ -42,6 +42,20 @@ class AddAttempt:
 
 
 @dataclass(frozen=True, slots=True)
+class TryBackup:
+    """Charge the next backup method of the payment's customer for its invoice, if they have agreed to one that was not
+    tried for this debt."""
+
+
+@dataclass(frozen=True, slots=True)
+class MakeDefault:
+    """Make the method of another payment, which has paid this one's debt, the default of the customer if it is saved.
+    `by`: that payment."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class NoteDecline:
     """Keep what a decline tells of its instrument: that its tries count, and that it is blocked if so; and count the
     codes of the decline that no table has."""
@@ -112,15 +126,19 @@ class ReduceAttention:
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """Write the mail to the payment's customer, unless the payment's case has got it already."""
+    """Write the mail to the payment's customer, unless the payment's case has got it already. `by`: the payment whose
+    method the mail names, if it names one."""
 
     mail: Mail
+    by: str | None = None
 
 
 Effect = (
     SaveCase
     | MarkSubscription
     | AddAttempt
+    | TryBackup
+    | MakeDefault
     | NoteDecline
     | GiveUpHold
     | CloseOtherAttempts

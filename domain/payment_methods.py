@@ -296,6 +296,25 @@ def providers_of_saved(method: PaymentMethod) -> frozenset[str]:
     return frozenset(one.provider for one in capabilities(method) if INSTRUMENT in one.needs)
 
 
+def can_charge(method: PaymentMethod, provider: str, money: Money) -> bool:
+    """Tell whether a provider charges this amount by a saved method of this kind while its customer is away.
+
+    >>> can_charge(PaymentMethod.SEPA_DEBIT, "stripe", Money(1230, "USD"))
+    False
+    """
+    sold = [one for one in capabilities(method) if one.provider == provider and one.is_reusable]
+    return any(one.problem(money, is_capture_later=False) is None for one in sold)
+
+
+def may_be_saved(method: PaymentMethod) -> bool:
+    """Tell whether what a customer pays with may be a saved method, which can become their default.
+
+    >>> [may_be_saved(each) for each in (PaymentMethod.STRIPE, PaymentMethod.PAYPAL, PaymentMethod.KLARNA)]
+    [True, True, False]
+    """
+    return bool(providers_of_saved(method)) or is_default_kept_here(method)
+
+
 def checks_owner(provider: str) -> bool:
     """Tell whether a provider refuses a saved method of another customer. Stripe does (docs.stripe.com/api, attach a
     PaymentMethod); PayPal's and Klarna's tokens charge whoever they belong to.

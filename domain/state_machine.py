@@ -32,10 +32,10 @@ from domain.commands import (
 )
 from domain.decision import LEASE, AttemptChanges, Decision, DecisionContext, Policy
 from domain.disputes import decide_dispute, decide_recount, with_loss
-from domain.dunning.case import CaseState, TryCause
+from domain.dunning.case import CaseState, TryCause, becomes_default
 from domain.dunning.decisions import close_case_recovered, exhaust_case, mark_active, refuse_try, reopen, stop_case
 from domain.dunning.mail_plan import with_mails
-from domain.effects import AddAttempt, CloseAttention, CloseOtherAttempts, NoteDecline, SaveCase
+from domain.effects import AddAttempt, CloseAttention, CloseOtherAttempts, MakeDefault, NoteDecline, SaveCase
 from domain.errors import IllegalTransition
 from domain.idempotency_key import state_after
 from domain.instrument import Instrument
@@ -88,7 +88,8 @@ def _with_decline(outcome: Outcome, decision: Decision) -> Decision:
     is_finished = decision.attempt.get("status") is AttemptStatus.DECLINED
     if not is_finished or not isinstance(outcome, Declined | AuthenticationRequired):
         return decision
-    return replace(decision, effects=(*decision.effects, NoteDecline(outcome.decline, outcome.instrument)))
+    # First: what is charged next depends on it.
+    return replace(decision, effects=(NoteDecline(outcome.decline, outcome.instrument), *decision.effects))
 
 
 def _with_key_state(context: DecisionContext, outcome: InDoubt | NotSent, decision: Decision) -> Decision:
@@ -213,14 +214,18 @@ def _stop_dunning(context: DecisionContext, trigger: Command) -> Decision | None
         # A bank has taken a part, which another payment has collected now.
         closing = (CloseAttention(frozenset({Reason.PARTLY_LOST})),) if context.payment.has_open_entry else ()
         return Decision(None, effects=(*closing, *mark_active(context)))
-    recovered = close_case_recovered(context, trigger.paid_by)
+    paid = (*close_case_recovered(context, trigger.paid_by), *_default_after(trigger))
     if context.state in IN_DUNNING | {State.ACCEPTED}:
-        return Decision(Event.INVOICE_PAID_OTHERWISE, effects=(CloseOtherAttempts(), *recovered))
+        return Decision(Event.INVOICE_PAID_OTHERWISE, effects=(CloseOtherAttempts(), *paid))
     case = context.payment.case
     is_given_up = context.allows(Event.INVOICE_PAID_OTHERWISE) and case is not None
     if not is_given_up or case is None or case.state is CaseState.RECOVERED:
         return None
-    return Decision(Event.INVOICE_PAID_OTHERWISE, effects=recovered)
+    return Decision(Event.INVOICE_PAID_OTHERWISE, effects=paid)
+
+
+def _default_after(paid: InvoicePaidOtherwise) -> tuple[MakeDefault, ...]:
+    return (MakeDefault(paid.by),) if paid.by is not None and becomes_default(paid.cause) else ()
 
 
 def _reopen(context: DecisionContext, trigger: Command) -> Decision | None:

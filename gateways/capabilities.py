@@ -178,6 +178,10 @@ class SavedMethodsGateway(Gateway, Protocol):
         """Begin to save a method for charges while the customer is away; a front end completes it."""
         ...
 
+    def saved_by(self, setup: str, customer: str) -> str | None:
+        """Return the token of what a setup of this customer has saved; None as long as it has saved nothing."""
+        ...
+
     def list_methods(self, customer: str) -> list[SavedMethod]:
         """Return the customer's saved methods."""
         ...
@@ -190,8 +194,12 @@ class SavedMethodsGateway(Gateway, Protocol):
         """Remove a method of this customer."""
         ...
 
-    def make_default(self, customer: str, token: str) -> None:
-        """Make a method of this customer the default."""
+    def paying_method(self, reference: str) -> str | None:
+        """Return the token of the method that a charge has been paid with, saved or not; None where none is shown."""
+        ...
+
+    def make_default(self, customer: str, token: str) -> SavedMethod:
+        """Make a method of this customer the default; return it."""
         ...
 
 

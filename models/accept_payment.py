@@ -9,27 +9,24 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
 from domain.dunning.case import cause_of_payment
 from domain.errors import InvalidRequest, NotFound
 from domain.money import Money
-from domain.payment import Event, State, Verb
+from domain.payment import Verb
 from domain.payment_methods import INSTRUMENT, checks_owner, is_default_kept_here, providers_of, providers_of_saved
 from domain.routing import Choice, RoutingRequest
-from models.attempts import insert_attempt, new_attempt
-from models.audit import record_event
 from models.due_rows import SWEEP_AFTER
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, find_replay, reserve_key
 from models.instruments import require_chargeable
 from models.invoices import application_of_invoice, create_or_lock_invoice
+from models.new_payments import first_attempt, new_payment, store_payment
 from models.provider_customers import User, find_customer
 from models.queries import payment_view
 from models.request_bodies import ProcessPayment
 from models.saved_methods import default_token
 from models.subscriptions import get_or_create_subscription
-from models.tables import payments
-from models.tables.base import new_id
 from models.task_messages import message_for_attempt
 from models.token_owners import owns_token
 
@@ -135,63 +132,4 @@ def _payment_of_request(
         return_url=request.return_url,
         payer=request.payer,
         metadata=request.metadata,
-    )
-
-
-def new_payment(application: str, money: Money, now: datetime, **columns: Any) -> dict[str, Any]:
-    """Return the columns of an accepted payment with a new id."""
-    blank = {
-        "subscription_id": None,
-        "route": None,
-        "method_token": None,
-        "customer_token": None,
-        "is_captured_later": False,
-        "is_off_session": False,
-        "is_client_confirmed": False,
-        "return_url": None,
-        "payer": None,
-        "metadata": None,
-        "authorization_expires_at": None,
-        "next_action": None,
-        "failure_code": None,
-    }
-    fixed = {
-        "id": new_id("pay", now),
-        "application": application,
-        "amount": money.minor,
-        "currency": money.currency,
-        "state": State.ACCEPTED,
-        "authorized": 0,
-        "received": 0,
-        "captured": 0,
-        "refunded": 0,
-        "duplicated": 0,
-        "reversed": 0,
-        "lost": 0,
-        "created_at": now,
-        "updated_at": now,
-    }
-    return blank | fixed | columns
-
-
-def first_attempt(payment: dict[str, Any], verb: Verb, actor: str, now: datetime) -> dict[str, Any]:
-    """Return the columns of the first attempt of a new payment, due now."""
-    attempt_id = new_id("at", now)
-    return new_attempt(attempt_id, payment["id"], verb, payment["provider"], payment["amount"], now=now, actor=actor)
-
-
-def store_payment(
-    connection: Connection, payment: dict[str, Any], attempt: dict[str, Any], actor: str, now: datetime
-) -> None:
-    """Insert a new payment with its first attempt and its event."""
-    connection.execute(insert(payments), payment)
-    insert_attempt(connection, attempt)
-    record_event(
-        connection,
-        Event.PAYMENT_ACCEPTED,
-        actor=actor,
-        now=now,
-        payment_id=payment["id"],
-        attempt_id=attempt["id"],
-        to_state=State.ACCEPTED,
     )

@@ -79,7 +79,9 @@ def _sentence(detail: dict[str, Any]) -> str:
     """Return one error as `field: what is wrong`, without any value."""
     if not detail["loc"]:
         return str(detail["msg"]).removeprefix("Value error, ")
-    field = ".".join(str(part) for part in detail["loc"][:1])[:100]
+    # A list says in which of its entries; what the sender has made up is not repeated below the first name.
+    is_known = detail["loc"][0] == "backup_methods" and detail["type"] != "extra_forbidden"
+    field = ".".join(str(part) for part in detail["loc"][: 4 if is_known else 1])[:100]
     if field == "metadata" and len(detail["loc"]) > 1:
         return f"{field}: each value must be a text of at most 500 characters, true, false, a whole number or null"
     known = _SENTENCES.get(detail["type"])

@@ -55,6 +55,17 @@ def write_status(change: Change, user_id: str, application: str, status: MailSta
         record_event(change.connection, f"address_{status}", actor=change.actor, now=change.now, data=data)
 
 
+def set_reminders(change: Change, user_id: str, application: str, *, are_wanted: bool) -> None:
+    """Store whether a customer wants reminders, and record it where that is news."""
+    stored = customers.c.unsubscribed_at
+    is_news = _is_named(user_id, application) & (stored.is_not(None) if are_wanted else stored.is_(None))
+    values = {"unsubscribed_at": None if are_wanted else change.now, "updated_at": change.now}
+    if change.connection.execute(update(customers).where(is_news).values(values)).rowcount:
+        data = {"application": application, "user_id": user_id}
+        name = "reminders_wanted" if are_wanted else "reminders_unsubscribed"
+        record_event(change.connection, name, actor=change.actor, now=change.now, data=data)
+
+
 def lock_customer(connection: Connection, user_id: str, application: str) -> Row[Any] | None:
     """Lock a customer; None if nothing is stored of them."""
     query = select(customers).where(_is_named(user_id, application)).with_for_update()
@@ -82,6 +93,7 @@ def show_customer(connection: Connection, user_id: str, application: str | None)
         "time_zone": row.time_zone,
         "country": row.country,
         "mail_status": row.mail_status,
+        "unsubscribed_at": _text(row.unsubscribed_at) if row.unsubscribed_at else None,
         "created_at": _text(row.created_at),
         "updated_at": _text(row.updated_at),
     }

@@ -14,7 +14,14 @@ from sqlalchemy import Column, ColumnElement, Connection, Table, or_, select, tr
 from domain.dunning.case import CaseState
 from models.change import Change
 from models.tables import attempts, cash_balances, dunning_cases, outbox, webhook_events
-from models.task_messages import CASH_BALANCE, DUNNING, NOTIFY, WEBHOOK, TaskMessage, message_for_attempt
+from models.task_messages import (
+    CASH_BALANCE,
+    DUNNING,
+    WEBHOOK,
+    TaskMessage,
+    message_for_attempt,
+    message_for_outbox,
+)
 
 # A new row is published right after its commit; the sweep publishes it if it is still due this much later.
 SWEEP_AFTER = timedelta(seconds=4)
@@ -45,10 +52,6 @@ def _balance_message(balance_id: str) -> TaskMessage:
     return TaskMessage(CASH_BALANCE, balance_id)
 
 
-def _outbox_message(row_id: str) -> TaskMessage:
-    return TaskMessage(NOTIFY, row_id)
-
-
 DUE_CASES = DueRows(dunning_cases, (dunning_cases.c.payment_id,), _dunning_message, timedelta(seconds=10))
 DUE_ROWS = (
     # Charges may queue for a while when many arrive at once; publishing them more often would only grow the queue.
@@ -57,7 +60,7 @@ DUE_ROWS = (
     DUE_CASES,
     DueRows(cash_balances, (cash_balances.c.id,), _balance_message, timedelta(seconds=10)),
     # Many mails may queue for a mail server that takes one at a time.
-    DueRows(outbox, (outbox.c.id,), _outbox_message, timedelta(seconds=30)),
+    DueRows(outbox, (outbox.c.id, outbox.c.destination), message_for_outbox, timedelta(seconds=30)),
 )
 
 

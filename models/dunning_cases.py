@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, bindparam, exists, func, 
 from domain.decline import DeclineClass
 from domain.dunning.case import OPEN_CASES, CaseState, RetriedBy
 from domain.dunning.policy import DunningPolicy
-from domain.payment import DunningCase, State
+from domain.payment import IN_PROGRESS, DunningCase, State
 from models.change import Change
 from models.tables import customers, dunning_cases, payments, subscriptions
 from models.tables.base import new_id
@@ -167,6 +167,34 @@ def payments_to_retry(
         )
         .order_by(payments.c.id)
     ).all()
+
+
+def debts_at(connection: Connection, application: str, user_id: str, provider: str) -> Sequence[str]:
+    """Return the payments in dunning that collect from a user by a saved method of a provider, in order."""
+    return connection.scalars(
+        select(payments.c.id)
+        .join(dunning_cases, dunning_cases.c.payment_id == payments.c.id)
+        .where(
+            payments.c.user_id == user_id,
+            payments.c.application == application,
+            payments.c.provider == provider,
+            payments.c.is_off_session,
+            dunning_cases.c.state.in_(sorted(OPEN_CASES)),
+        )
+        .order_by(payments.c.id)
+    ).all()
+
+
+def is_collected_otherwise(connection: Connection, payment: Row[Any]) -> bool:
+    """Tell whether another payment of the invoice is collecting it right now, so that its outcome comes by itself."""
+    under_way = sorted(IN_PROGRESS | {State.PENDING})
+    live = select(_sibling.c.id).where(
+        _sibling.c.invoice_id == payment.invoice_id,
+        _sibling.c.application == payment.application,
+        _sibling.c.id != payment.id,
+        _sibling.c.state.in_(under_way),
+    )
+    return connection.execute(live.limit(1)).first() is not None
 
 
 def has_other_open_case(payment: Row[Any]) -> ColumnElement[bool]:

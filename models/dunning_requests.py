@@ -25,16 +25,20 @@ from domain.dunning.operators import (
 )
 from domain.errors import Conflict
 from domain.invoice import reason_to_stop_dunning
+from domain.money import Money
 from domain.payment import DunningCase, State
+from domain.payment_methods import PaymentMethod, can_charge
 from models import transition
 from models.api_request import ApiRequest
 from models.attempts import has_operation_in_flight
 from models.audit import record_event
 from models.change import Change
 from models.declines import last_decline_class
-from models.dunning_cases import case_of, find_case_row, payments_to_retry, save_case
+from models.dunning_cases import case_of, debts_at, find_case_row, payments_to_retry, save_case
 from models.dunning_view import find_case, show_case
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key, store_response
+from models.instruments import blocked_tokens
+from models.provider_customers import User
 from models.queries import invoice_position
 from models.request_bodies import ExtendGrace, PauseCase, ResumeCase, RetryCaseNow, StopCase
 from models.subscriptions import is_subscription_canceled
@@ -87,6 +91,21 @@ def retry_with_changed_method(
             continue
         with suppress(Conflict):
             retry_now(change, payment, cause)
+
+
+def retry_with_default(change: Change, user: User, provider: str, method: str, token: str) -> None:
+    """Let the debts of a user be charged to their new default from now on, and try each now, beside its plan. One whose
+    try is under way, or that the method cannot pay, stays as it is."""
+    if token in blocked_tokens(change.connection, user, provider):
+        return
+    for payment_id in debts_at(change.connection, *user, provider):
+        payment = lock_payment(change.connection, payment_id)
+        is_possible = can_charge(PaymentMethod(method), provider, Money(payment.amount, payment.currency))
+        if not is_possible or has_operation_in_flight(change.connection, payment_id):
+            continue
+        transition.change_method(change, payment, method, token)
+        with suppress(Conflict):
+            retry_now(change, payment, TryCause.METHOD_UPDATED)
 
 
 def _stored(change: Change, payment: Row[Any]) -> Row[Any]:

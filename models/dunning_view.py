@@ -25,10 +25,21 @@ _of_payment = (
     payments.c.failure_code,
     payments.c.state.label("payment_state"),
 )
+_is_collecting = attempts.c.verb.in_([Verb.CHARGE, Verb.AUTHORIZE])
+_sibling = payments.alias("sibling")
+# A customer's try, and one of a backup method, is a payment of its own, whose try says who has caused it.
+_is_beside = attempts.c.cause.is_not(None) & (attempts.c.created_at >= dunning_cases.c.created_at)
 _tries = (
     select(func.count())
     .select_from(attempts)
-    .where(attempts.c.payment_id == dunning_cases.c.payment_id, attempts.c.verb.in_([Verb.CHARGE, Verb.AUTHORIZE]))
+    .join(_sibling, _sibling.c.id == attempts.c.payment_id)
+    .where(
+        _sibling.c.invoice_id == dunning_cases.c.invoice_id,
+        _sibling.c.application == dunning_cases.c.application,
+        (_sibling.c.id == dunning_cases.c.payment_id) | _is_beside,
+        _is_collecting,
+    )
+    .correlate(dunning_cases)
     .scalar_subquery()
 )
 _has_try_under_way = (
@@ -78,17 +89,17 @@ def find_case(connection: Connection, case_id: str, application: str | None) -> 
 def show_case(connection: Connection, case_id: str, application: str | None) -> dict[str, Any]:
     """Return a case with every try, its policy, what happened, and what happens next. Raises NotFound."""
     row = find_case(connection, case_id, application)
-    tries = connection.execute(
-        select(attempts)
-        .where(attempts.c.payment_id == row.payment_id, attempts.c.verb.in_([Verb.CHARGE, Verb.AUTHORIZE]))
-        .order_by(attempts.c.number)
-    ).all()
+    tries = connection.execute(_tries_of(row)).all()
     happened = timeline(connection, row.payment_id)
     return case_view(row) | {
         "policy": {"name": row.policy_name, **(row.policy or {})},
         "segment": row.segment,
         "is_held_out": row.is_held_out,
-        "attempts": [attempt_view(attempt._mapping, row.currency) for attempt in tries],
+        "attempts": [
+            attempt_view(attempt._mapping, row.currency)
+            | {"payment_id": attempt.payment_id, "payment_method": attempt.method}
+            for attempt in tries
+        ],
         "events": [
             {
                 "at": _text(event.at),
@@ -101,6 +112,22 @@ def show_case(connection: Connection, case_id: str, application: str | None) -> 
             for event in happened
         ],
     }
+
+
+def _tries_of(case: Row[Any]) -> Select[Any]:
+    """Select the tries of a debt, oldest first: of the dunned payment, and those that others have caused since."""
+    is_beside = attempts.c.cause.is_not(None) & (attempts.c.created_at >= case.created_at)
+    return (
+        select(attempts, payments.c.method)
+        .join(payments, payments.c.id == attempts.c.payment_id)
+        .where(
+            payments.c.invoice_id == case.invoice_id,
+            payments.c.application == case.application,
+            (payments.c.id == case.payment_id) | is_beside,
+            _is_collecting,
+        )
+        .order_by(attempts.c.created_at, attempts.c.id)
+    )
 
 
 def case_view(row: Row[Any]) -> dict[str, Any]:

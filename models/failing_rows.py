@@ -23,6 +23,7 @@ from models.task_messages import (
     CHARGE,
     COMPARE,
     DUNNING,
+    MAKE_DEFAULT,
     NOTIFY,
     RECONCILE,
     WEBHOOK,
@@ -152,6 +153,7 @@ _COUNTERS: dict[str, Callable[[Change, str], _Failed | None]] = {
     WEBHOOK: _count_of_event,
     CASH_BALANCE: _count_of_balance,
     NOTIFY: _count_of_mail,
+    MAKE_DEFAULT: _count_of_mail,
 }
 _RUNS: dict[str, Callable[[Change, str], TaskMessage | None]] = {
     **dict.fromkeys(_OF_ATTEMPTS, _run_attempt),
@@ -160,4 +162,5 @@ _RUNS: dict[str, Callable[[Change, str], TaskMessage | None]] = {
     WEBHOOK: replay_event,
     CASH_BALANCE: read_again,
     NOTIFY: run_row_again,
+    MAKE_DEFAULT: run_row_again,
 }

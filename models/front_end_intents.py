@@ -18,10 +18,10 @@ from domain.payment import State, Verb
 from domain.payment_methods import INSTRUMENT, PaymentMethod
 from domain.routing import Choice, RoutingRequest
 from models import transition
-from models.accept_payment import first_attempt, new_payment, store_payment
 from models.change import Change
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key, store_response
 from models.invoices import application_of_invoice, lock_invoice
+from models.new_payments import first_attempt, new_payment, store_payment
 from models.provider_customers import User, has_customer
 from models.queries import invoice_position
 from models.request_bodies import CreateIntent

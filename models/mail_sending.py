@@ -32,10 +32,11 @@ from domain.outbox import (
 from domain.payment import State
 from models import transition
 from models.attention import MAIL_SERVER, close_entries_of_payment, close_entries_of_provider, open_entry
+from models.backup_methods import paying_method
 from models.change import Change
 from models.customers import find_customer, write_status
 from models.declines import last_decline_reason
-from models.dunning_cases import case_of, find_case_row
+from models.dunning_cases import case_of, find_case_row, is_collected_otherwise
 from models.outbox import (
     claimed_since,
     close_sent,
@@ -47,11 +48,20 @@ from models.outbox import (
     take_row,
     was_told,
 )
+from models.saved_methods import is_expiring
 from models.session import lock_name
 from models.tables import payments
 from models.task_messages import is_due
 from models.time_zones import zone_of
 from models.transition_locks import lock_payment
+
+
+class PaidBy(NamedTuple):
+    """The method that a mail names, as its customer knows it."""
+
+    kind: str
+    brand: str | None
+    last4: str | None
 
 
 class Letter(NamedTuple):
@@ -79,6 +89,7 @@ class Letter(NamedTuple):
     next_retry_at: datetime | None = None
     ends_at: datetime | None = None
     decline: DeclineReason | None = None
+    method: PaidBy | None = None
 
 
 class Delivery(Protocol):
@@ -174,8 +185,15 @@ def _obstacle(change: Change, locked: _Locked, begun: int) -> Wait | Stop | None
         begun=begun,
         status=MailStatus(customer.mail_status) if customer is not None and customer.email is not None else None,
         local_now=change.now.astimezone(_zone(change, customer)),
+        is_unsubscribed=customer is not None and customer.unsubscribed_at is not None,
+        is_overtaken=_is_overtaken(change.connection, row.data or {}),
     )
     return why_not_sent(waiting, _debt(change.connection, locked))
+
+
+def _is_overtaken(connection: Connection, about: dict[str, Any]) -> bool:
+    named = [str(about[name]) for name in ("provider", "method", "end") if about.get(name)]
+    return len(named) == 3 and not is_expiring(connection, *named)
 
 
 def _debt(connection: Connection, locked: _Locked) -> Debt | None:
@@ -187,6 +205,7 @@ def _debt(connection: Connection, locked: _Locked) -> Debt | None:
         case=None if case is None else CaseState(case.state),
         failure_code=connection.scalar(select(payments.c.failure_code).where(payments.c.id == payment.id)),
         is_told=was_told(connection, payment.id),
+        is_collected_otherwise=is_collected_otherwise(connection, payment),
     )
 
 
@@ -297,7 +316,13 @@ def _letter(change: Change, locked: _Locked, fencing_token: int) -> Letter:
         next_retry_at=case.due_at,
         ends_at=_ends_at(change, case),
         decline=last_decline_reason(change.connection, payment.id),
+        method=_paid_by(change.connection, letter.data.get("paid_by")),
     )
+
+
+def _paid_by(connection: Connection, payment_id: str | None) -> PaidBy | None:
+    found = paying_method(connection, payment_id) if payment_id is not None else None
+    return None if found is None else PaidBy(found.method, found.brand, found.last4)
 
 
 def _ends_at(change: Change, case: Row[Any]) -> datetime | None:

@@ -13,12 +13,11 @@ from models.change import Change
 from models.session import insert_new
 from models.tables import outbox
 from models.tables.base import new_id
-from models.task_messages import NOTIFY, TaskMessage
+from models.task_messages import MAIL, PROVIDER, TaskMessage, message_for_outbox
 
-# The one destination so far.
-MAIL = "mail"
 # As many as one sweep publishes of a table.
 _MOST_MESSAGES = 500
+MAKE_DEFAULT_METHOD = "make_default"
 _IS_WAITING = outbox.c.state == OutboxState.WAITING
 
 
@@ -27,22 +26,39 @@ def case_of(payment: Row[Any]) -> str:
     return str(payment.id)
 
 
-def write_mail_of_case(change: Change, payment: Row[Any], mail: Mail) -> TaskMessage | None:
+def write_mail_of_case(
+    change: Change, payment: Row[Any], mail: Mail, data: dict[str, Any] | None = None
+) -> TaskMessage | None:
     """Write a mail about a payment's dunning case, due now; None if the case has got it already."""
     key = f"{MAIL}:{case_of(payment)}:{mail}"
-    return write_row(change, mail, key, payment.application, payment.user_id, payment_id=payment.id)
+    return write_row(change, mail, key, payment.application, payment.user_id, payment_id=payment.id, data=data)
 
 
 def write_card_reminder(
-    change: Change, application: str, user_id: str, reference: str, *, expires: str, days: int, card: str | None = None
+    change: Change, application: str, user_id: str, reference: str, data: dict[str, Any]
 ) -> TaskMessage | None:
-    """Remind a customer that a stored card expires, once for each card, end and number of `days` before it.
+    """Remind a customer that a stored card expires, once for each card, end and number of days before it.
 
-    `reference`: the provider's id of the card. `expires`: as a customer reads it, such as 03/2026. `card`: what tells
-    it from others, such as •••• 4242."""
+    `reference`: names the card. `data`: `expires`, as a customer reads it, such as 03/2026; `days` before that; `card`,
+    what tells it from others, such as •••• 4242."""
     kind = Mail.CARD_EXPIRES_SOON
-    key = f"{MAIL}:{application}:{reference}:{expires}:{days}:{kind}"
-    return write_row(change, kind, key, application, user_id, data={"expires": expires, "days": days, "card": card})
+    key = f"{MAIL}:{application}:{reference}:{data['expires']}:{data['days']}:{kind}"
+    return write_row(change, kind, key, application, user_id, data=data)
+
+
+def ask_for_default(change: Change, application: str, user_id: str, payment_id: str) -> TaskMessage | None:
+    """Let the method of a payment become the default of its user at its provider."""
+    key = f"{PROVIDER}:{payment_id}:{MAKE_DEFAULT_METHOD}"
+    kind = MAKE_DEFAULT_METHOD
+    return write_row(change, kind, key, application, user_id, destination=PROVIDER, payment_id=payment_id)
+
+
+def forget_defaults(change: Change, application: str, user_id: str) -> None:
+    """Drop what waits to become the default of a user: somebody has chosen another one since."""
+    is_meant = (outbox.c.application == application) & (outbox.c.user_id == user_id) & outbox.c.due_at.is_not(None)
+    overtaken = {"state": OutboxState.SUPPRESSED, "last_error": "overtaken", "due_at": None}
+    waiting = update(outbox).where(is_meant, outbox.c.destination == PROVIDER, _IS_WAITING)
+    change.connection.execute(waiting.values(overtaken | {"fencing_token": outbox.c.fencing_token + 1}))
 
 
 def write_row(
@@ -79,7 +95,7 @@ def write_row(
         "waiting_since": change.now,
         "created_at": change.now,
     }
-    return TaskMessage(NOTIFY, row_id) if insert_new(change.connection, outbox, values) else None
+    return message_for_outbox(row_id, destination) if insert_new(change.connection, outbox, values) else None
 
 
 def find_row(connection: Connection, row_id: str) -> Row[Any] | None:
@@ -179,9 +195,9 @@ def _make_due(change: Change, is_meant: ColumnElement[bool]) -> tuple[TaskMessag
         update(outbox)
         .where(outbox.c.id.in_(chosen.limit(_MOST_MESSAGES)))
         .values(due_at=change.now, published_at=change.now)
-        .returning(outbox.c.id)
+        .returning(outbox.c.id, outbox.c.destination)
     )
-    return tuple(TaskMessage(NOTIFY, row_id) for row_id in sorted(change.connection.scalars(due)))
+    return tuple(message_for_outbox(*row) for row in sorted(tuple(row) for row in change.connection.execute(due)))
 
 
 def _write(connection: Connection, row: Row[Any], **values: Any) -> None:

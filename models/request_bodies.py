@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     PlainValidator,
     StringConstraints,
@@ -18,6 +20,7 @@ from pydantic import (
 
 from domain.card_number import contains_card_number
 from domain.countries import is_country
+from domain.dunning.backup import MOST_BACKUPS
 from domain.dunning.case import RetriedBy
 from domain.errors import CardNumberRefused, InvalidRequest, UnsupportedMethod
 from domain.mail_address import is_address, is_one_line
@@ -216,7 +219,8 @@ class MarkAddress(ApiRequest):
 
 class UpsertSubscription(ApiRequest):
     """What a user pays for again and again. `policy`: the name of its dunning policy. `retried_by`: whose engine tries
-    its failed payments again."""
+    its failed payments again. `provider`, `provider_reference`: the provider whose own engine bills it, and the id of
+    its subscription there; what is left out stays as it is."""
 
     user_id: Text
     plan: Text
@@ -224,6 +228,16 @@ class UpsertSubscription(ApiRequest):
     currency: CurrencyCode
     policy: Text | None = None
     retried_by: RetriedBy = RetriedBy.CELERIAC
+    provider: Literal["paypal", "stripe"] | None = None
+    provider_reference: Token | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.provider is None) != (self.provider_reference is None):
+            raise ValueError("send provider and provider_reference together")
+        if self.provider is not None and self.retried_by is not RetriedBy.PROVIDER:
+            raise ValueError("provider_reference needs retried_by: provider")
+        return self
 
 
 class EndSubscription(ApiRequest):
@@ -298,6 +312,31 @@ class AttachMethod(_Payer):
 
     payment_method_token: Token
     default: Annotated[bool, Field(strict=True)] = False
+
+
+class Consent(BaseModel):
+    """When a customer has agreed to be charged, to which words, and where they stood, such as `checkout` or a page."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    agreed_at: DueDate
+    wording: Annotated[str, StringConstraints(strict=True, min_length=1, max_length=2000)]
+    channel: Annotated[str, StringConstraints(strict=True, min_length=1, max_length=100)]
+
+
+class BackupMethod(BaseModel):
+    """A saved method, and the customer's consent that it is charged if the one that they have chosen is declined."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    payment_method_token: Token
+    consent: Consent
+
+
+class ReplaceBackups(ApiRequest):
+    """The backup methods of a user, the first to be tried first."""
+
+    backup_methods: Annotated[list[BackupMethod], Field(max_length=MOST_BACKUPS)]
 
 
 class CapturePayment(ApiRequest):

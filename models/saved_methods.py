@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, select, update
 
+from domain.card_expiry import next_reminder
 from domain.dunning.case import TryCause
 from domain.errors import Conflict
 from domain.saved_method import (
@@ -105,9 +108,18 @@ def default_token(connection: Connection, user: User, provider: str) -> str | No
 
 def make_kept_default(change: Change, user: User, kept: Row[Any]) -> None:
     """Make a saved method the default of its user at its provider."""
-    is_of_provider = _is_kept_of(user) & (saved_methods.c.provider == kept.provider)
-    chosen = {"is_default": saved_methods.c.token_hash == kept.token_hash, "updated_at": change.now}
-    change.connection.execute(update(saved_methods).where(is_of_provider).values(chosen))
+    _choose(change, user, kept.provider, kept.token_hash)
+
+
+def note_saved(
+    change: Change, user: User, provider: str, token: str, facts: Mapping[str, str | None], *, is_default: bool
+) -> None:
+    """Store what a provider shows of a user's saved method when it is attached, or made the default. `facts`: its kind,
+    brand, last4 and expires."""
+    row = _get_or_create(change, provider, token_hash(token))
+    _update(change, row, dict(facts) | user._asdict())
+    if is_default:
+        _choose(change, user, provider, row.token_hash)
 
 
 def mark_removed(change: Change, kept: Row[Any]) -> None:
@@ -115,12 +127,43 @@ def mark_removed(change: Change, kept: Row[Any]) -> None:
     _update(change, kept, {"status": MethodStatus.DETACHED, "is_default": False})
 
 
+def _choose(change: Change, user: User, provider: str, hashed: str) -> None:
+    is_of_provider = _is_of(user) & (saved_methods.c.provider == provider)
+    chosen = {"is_default": saved_methods.c.token_hash == hashed, "updated_at": change.now}
+    change.connection.execute(update(saved_methods).where(is_of_provider).values(chosen))
+
+
+def _is_of(user: User) -> ColumnElement[bool]:
+    return (saved_methods.c.user_id == user.user_id) & (saved_methods.c.application == user.application)
+
+
 def _is_kept_of(user: User) -> ColumnElement[bool]:
-    return (
-        (saved_methods.c.user_id == user.user_id)
-        & (saved_methods.c.application == user.application)
-        & saved_methods.c.token.is_not(None)
-    )
+    return _is_of(user) & saved_methods.c.token.is_not(None)
+
+
+def lock_reminders(change: Change, most: int) -> Sequence[Row[Any]]:
+    """Lock up to `most` saved methods whose users are to be reminded that they expire, the longest due first."""
+    due = select(saved_methods).where(saved_methods.c.remind_at <= change.now).order_by(saved_methods.c.remind_at)
+    return change.connection.execute(due.limit(most).with_for_update(skip_locked=True)).all()
+
+
+def schedule_reminder(change: Change, row: Row[Any]) -> None:
+    """Store when the user of a locked method is reminded next."""
+    _update(change, row, {"remind_at": next_reminder(row.expires, change.now)})
+
+
+def is_expiring(connection: Connection, provider: str, hashed: str, expires: str) -> bool:
+    """Tell whether a saved method, by the hash of its token, is still there and has this end."""
+    is_it = _is_method(provider, hashed) & (saved_methods.c.expires == expires)
+    is_there = saved_methods.c.status != MethodStatus.DETACHED
+    return connection.execute(select(saved_methods.c.token_hash).where(is_it, is_there)).first() is not None
+
+
+def has_later_default(connection: Connection, user: User, since: datetime, other_than: str | None) -> bool:
+    """Tell whether a user has made another method the default since then. `other_than`: the hash of a token."""
+    is_other = saved_methods.c.is_default & (saved_methods.c.created_at >= since)
+    named = select(saved_methods.c.token_hash).where(_is_of(user), is_other, saved_methods.c.token_hash != other_than)
+    return connection.execute(named.limit(1)).first() is not None
 
 
 def find_method_status(connection: Connection, provider: str, token: str) -> MethodStatus | None:
@@ -138,6 +181,8 @@ def _get_or_create(change: Change, provider: str, hashed: str) -> Row[Any]:
 
 
 def _update(change: Change, row: Row[Any], values: dict[str, Any]) -> None:
+    if "expires" in values and values["expires"] != row.expires:
+        values = values | {"remind_at": next_reminder(values["expires"], change.now)}
     is_it = _is_method(row.provider, row.token_hash)
     change.connection.execute(update(saved_methods).where(is_it).values(**values, updated_at=change.now))
 

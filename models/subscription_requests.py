@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, select
 
-from domain.dunning.case import SubscriptionStatus, has_ended, require_not_canceled
+from domain.dunning.case import RetriedBy, SubscriptionStatus, has_ended, require_not_canceled
 from domain.dunning.operators import PaymentEnd, end_with_subscription
 from domain.dunning.subscription import require_known_policy
 from domain.errors import InvoiceMismatch, NotFound
@@ -18,7 +18,14 @@ from models.names import find_application
 from models.operations import cancel_with_subscription, cancellable
 from models.request_bodies import EndSubscription, UpsertSubscription
 from models.subscription_view import Reader, show_subscription
-from models.subscriptions import change_subscription, insert_subscription, lock_subscription, set_status
+from models.subscriptions import (
+    bind_to_provider,
+    change_subscription,
+    insert_subscription,
+    lock_subscription,
+    release_from_provider,
+    set_status,
+)
 from models.tables import payments, subscriptions
 
 # Owner of a new subscription whose sender belongs to no application and names none.
@@ -50,7 +57,8 @@ def upsert_subscription(
 ) -> ApiResponse:
     """Create or change a subscription. Its currency and user stay; a changed policy holds for new cases only.
 
-    Raises InvalidRequest for an unknown policy, AmbiguousName, InvoiceMismatch, Conflict for a canceled one."""
+    Raises InvalidRequest for an unknown policy, AmbiguousName, InvoiceMismatch, Conflict for a canceled one, or for a
+    subscription of a provider that is another one here."""
     require_known_policy(request.policy, change.policy.dunning_names)
     money = Money.parse(request.amount, request.currency)
     connection = change.connection
@@ -70,6 +78,10 @@ def upsert_subscription(
         if (row.user_id, row.currency or money.currency) != (request.user_id, money.currency):
             raise InvoiceMismatch("user_id and currency of a subscription cannot change; make a new subscription")
         change_subscription(change, row, values)
+    if request.provider is not None and request.provider_reference is not None:
+        bind_to_provider(change, application, subscription_id, request.provider, request.provider_reference)
+    elif request.retried_by is RetriedBy.CELERIAC:
+        release_from_provider(change, application, subscription_id)
     return ApiResponse(201 if is_new else 200, show_subscription(connection, subscription_id, application, reader))
 
 

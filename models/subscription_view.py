@@ -80,6 +80,8 @@ def show_subscription(
         "currency": row.currency,
         "policy": row.policy,
         "retried_by": row.retried_by,
+        "provider": row.provider,
+        "provider_reference": row.provider_reference,
         "anchor_at": _text(row.anchor_at or row.created_at),
         "paused_at": _text(row.paused_at),
         **_access_view(connection, row, reader),

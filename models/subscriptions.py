@@ -171,6 +171,16 @@ def bind_to_provider(
     changed = change.connection.execute(update(subscriptions).where(is_it).values(**bound, updated_at=change.now))
     if not changed.rowcount:
         raise NotFound("no such subscription; check the id and the API key")
+    about = {"provider": provider, "reference": provider_reference}
+    _record(change, "subscription_bound", subscription_id, application, about)
+
+
+def release_from_provider(change: Change, application: str, subscription_id: str) -> None:
+    """Let no provider's subscription drive the status of this one any more."""
+    is_driven = _is_named(subscription_id, application) & subscriptions.c.provider_reference.is_not(None)
+    free = {"provider": None, "provider_reference": None, "provider_told_at": None, "updated_at": change.now}
+    if change.connection.execute(update(subscriptions).where(is_driven).values(free)).rowcount:
+        _record(change, "subscription_released", subscription_id, application, {})
 
 
 def follow_provider(change: Change, provider: str, told: ProviderSubscription) -> bool:

@@ -18,8 +18,10 @@ WEBHOOK = "payments.webhook"
 DUNNING = "payments.dunning"
 CASH_BALANCE = "payments.cash_balance"
 NOTIFY = "payments.notify"
+MAKE_DEFAULT = "payments.make_default"
 SWEEP = "payments.sweep"
 COMPARE = "payments.compare"
+REMIND = "payments.remind"
 
 # One queue for each kind of work, so that a flood of one does not hold up another.
 QUEUE_OF_TASK = {
@@ -32,10 +34,14 @@ QUEUE_OF_TASK = {
     NOTIFY: "mail",
     RECONCILE: "upkeep",
     CASH_BALANCE: "upkeep",
+    MAKE_DEFAULT: "upkeep",
+    REMIND: "upkeep",
     SWEEP: "upkeep",
     COMPARE: "upkeep",
 }
 DEFAULT_QUEUE = "upkeep"
+# The destinations of the outbox: a customer's mailbox, and a provider that is told of a customer's choice.
+MAIL, PROVIDER = "mail", "provider"
 _COLLECTING = frozenset(verb for verb in Verb if verb.is_collecting)
 
 
@@ -53,6 +59,11 @@ def message_for_attempt(attempt_id: str, verb: str, status: str = AttemptStatus.
     if may_look_up(status):
         return TaskMessage(RECONCILE, attempt_id)
     return TaskMessage(CHARGE if verb in _COLLECTING else CAPTURE_VOID_REFUND, attempt_id)
+
+
+def message_for_outbox(row_id: str, destination: str) -> TaskMessage:
+    """Return the message for a row of the outbox, by where it is sent."""
+    return TaskMessage(MAKE_DEFAULT if destination == PROVIDER else NOTIFY, row_id)
 
 
 def is_due(due_at: datetime | None, published_at: datetime | None, now: datetime) -> bool:

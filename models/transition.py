@@ -7,14 +7,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, literal, select, update
+from sqlalchemy import Connection, Row, bindparam, literal, select, true, update
 
 from domain.attention import Reason
 from domain.commands import DebtReopened, InvoicePaidOtherwise, LossRecounted, Trigger, TryRefused
 from domain.decision import Decision
 from domain.decline import DeclineClass
 from domain.disputes import reopening_of
-from domain.dunning.case import UNPAID_CASES, CaseState, TryCause
+from domain.dunning.case import OPEN_CASES, UNPAID_CASES, CaseState, TryCause
 from domain.dunning.segments import SegmentFacts
 from domain.effects import (
     AddAttempt,
@@ -22,6 +22,7 @@ from domain.effects import (
     CloseOtherAttempts,
     Effect,
     GiveUpHold,
+    MakeDefault,
     MarkSubscription,
     NoteDecline,
     Notify,
@@ -31,6 +32,7 @@ from domain.effects import (
     ReduceAttention,
     ReopenSiblingCase,
     SaveCase,
+    TryBackup,
 )
 from domain.errors import LeaseLost
 from domain.idempotency_key import KeyState
@@ -54,20 +56,22 @@ from domain.state_machine import decide, target
 from models.attempts import add_attempt, close_other_attempts, give_up_hold, write_decision
 from models.attention import close_entries_of_payment, open_entry, reduce_entry
 from models.audit import record_event
+from models.backup_methods import find_backups, open_backup_payment
 from models.change import Change
 from models.declines import last_decline_class
 from models.dunning_cases import Dunning, find_dunning, save_case, siblings_with_case
 from models.instruments import note_decline
 from models.invoices import lock_invoice
 from models.movements import book, other_holder, taken_by, times_given
-from models.outbox import write_mail_of_case
+from models.outbox import ask_for_default, write_mail_of_case
+from models.provider_customers import User
 from models.queries import invoice_position
 from models.subscriptions import mark_subscription
 from models.tables import (
     disputes,
     payments,
 )
-from models.task_messages import message_for_attempt
+from models.task_messages import TaskMessage, message_for_attempt
 from models.time_zones import stored_zone
 from models.transition_locks import lock_attempt, lock_payment
 
@@ -117,6 +121,17 @@ def touch(change: Change, payment_id: str) -> None:
     reads that then."""
     same = {"updated_at": payments.c.updated_at}
     change.connection.execute(update(payments).where(payments.c.id == payment_id).values(same))
+
+
+def change_method(change: Change, payment: Row[Any], method: str, token: str) -> None:
+    """Let a locked payment whose debt is dunned be charged to another saved method of its user from now on."""
+    if (payment.method, payment.method_token) == (method, token):
+        return
+    # A customer whom the application has brought does not have it.
+    values = {"row_id": payment.id, "updated_at": change.now, "method": method, "method_token": token}
+    change.connection.execute(_update_payment, values | {"customer_token": None, "route": None})
+    about = {"payment_id": payment.id, "data": {"from": payment.method, "to": method}}
+    record_event(change.connection, "payment_method_changed", actor=change.actor, now=change.now, **about)
 
 
 def changes_anything(change: Change, locked: Row[Any], outcome: Outcome) -> bool:
@@ -187,6 +202,10 @@ def _carry_out(change: Change, row: Row[Any], attempt_id: str | None, payment: P
             at = provider or (row.attempt_provider if reference else row.provider)
             columns = {"reason": reason, "provider_reference": reference, "provider": at, "cause": cause}
             change.outgoing.append(add_attempt(change, row, verb, row.amount, **columns))
+        case TryBackup():
+            change.outgoing.extend(filter(None, [_try_backup(change, row)]))
+        case MakeDefault(by=by):
+            change.outgoing.extend(filter(None, [ask_for_default(change, row.application, row.user_id, by)]))
         case NoteDecline(decline=decline, instrument=instrument):
             note_decline(change, row, attempt_id, decline, instrument)
         case GiveUpHold(attempt_id=held_by):
@@ -207,8 +226,21 @@ def _carry_out(change: Change, row: Row[Any], attempt_id: str | None, payment: P
             close_entries_of_payment(change, row.id, reasons)
         case ReduceAttention(reason=reason, reference=reference):
             reduce_entry(change, row.id, reason, reference)
-        case Notify(mail=mail):
-            change.outgoing.extend(filter(None, [write_mail_of_case(change, row, mail)]))
+        case Notify(mail=mail, by=by):
+            named = {"paid_by": by} if by is not None else None
+            change.outgoing.extend(filter(None, [write_mail_of_case(change, row, mail, named)]))
+
+
+def _try_backup(change: Change, row: Row[Any]) -> TaskMessage | None:
+    """Try the next backup method for the debt of a payment in dunning: of this one, or of the one that a backup method
+    was to pay."""
+    backups = find_backups(change.connection, User(row.application, row.user_id))
+    if not backups:
+        return None
+    # The invoice before the other payment, as where a payment closes the cases of others.
+    lock_invoice(change.connection, row.invoice_id, row.application)
+    others = siblings_with_case(change.connection, row, OPEN_CASES, true())
+    return open_backup_payment(change, lock_payment(change.connection, others[0]) if others else row, backups)
 
 
 def _recount_invoice(change: Change, row: Row[Any], more: int) -> None:
@@ -233,9 +265,10 @@ def _close_sibling_cases(change: Change, row: Row[Any], outstanding: int) -> Non
         is_partly_lost,
     )
     dunned = siblings_with_case(change.connection, row, UNPAID_CASES, owed)
+    cause = row._mapping.get("attempt_cause")
+    paid = InvoicePaidOtherwise(row._mapping.get("attempt_id"), row.id, TryCause(cause) if cause else None)
     for sibling in [*dunned, *change.connection.scalars(partly_lost).all()]:
-        paid_by = row._mapping.get("attempt_id")
-        apply_to_payment(change, sibling, InvoicePaidOtherwise(paid_by), {"settled_by": row.id})
+        apply_to_payment(change, sibling, paid, {"settled_by": row.id})
 
 
 def _reopen_sibling_case(change: Change, row: Row[Any], reason: str) -> None:

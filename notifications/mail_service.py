@@ -16,11 +16,15 @@ from notifications.render import Templates
 
 @dataclass(frozen=True, slots=True)
 class MailService:
-    """`link`: the page on which the customer of an application pays an invoice; our front page where there is none."""
+    """`link`: the page on which the customer of an application pays an invoice; our front page where there is none.
+    `unsubscribe`: where the customer of a reminder wants no more of them, by its row; `method`: where they store
+    another card. None where there are no such pages."""
 
     mailer: Mailer
     templates: Templates
     link: Callable[[str, str | None], str]
+    unsubscribe: Callable[[str], str] | None = None
+    method: Callable[[str], str] | None = None
 
     def compose(
         self,
@@ -31,9 +35,22 @@ class MailService:
         *,
         message_id: str,
         now: datetime,
+        row_id: str = "",
     ) -> EmailMessage:
-        """Return a mail, ready to be sent. `variables`: those of its templates, but for sender and language."""
+        """Return a mail of a row, ready to be sent. `variables`: those of its templates, but for sender and
+        language."""
         sender = self.mailer.sender
         shown = {"sender": sender.display_name or sender.domain, "language": language, **variables}
         text = self.templates.render(mail, language, shown)
-        return make_message(text, sender, to, message_id, now, is_reminder=mail in REMINDERS)
+        leaving = self._ways_to_unsubscribe(row_id) if mail in REMINDERS else ()
+        return make_message(text, sender, to, message_id, now, unsubscribe=leaving)
+
+    def address(self, mail: Mail, row_id: str, application: str, invoice_id: str | None) -> str:
+        """Return the address that a mail leads to: the page of its invoice, or the one to store another card."""
+        if mail in REMINDERS and self.method is not None:
+            return self.method(row_id)
+        return self.link(application, invoice_id)
+
+    def _ways_to_unsubscribe(self, row_id: str) -> tuple[str, ...]:
+        by_mail = f"mailto:{self.mailer.sender.addr_spec}?subject=unsubscribe"
+        return (self.unsubscribe(row_id), by_mail) if self.unsubscribe is not None else (by_mail,)

@@ -7,13 +7,13 @@ from __future__ import annotations
 import re
 import smtplib
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from email.headerregistry import Address
+from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, Policy
 from email.utils import format_datetime
 
 from domain.outbox import Refusal
@@ -23,8 +23,21 @@ from notifications.smtp_address import SmtpServer
 _COMMAND_SECONDS = 10.0
 # For the mail, during which payment and row are locked: shorter than others wait for a lock, their repeats included.
 _HAND_OVER_SECONDS = 7.0
+
+
+class _Addresses(UnstructuredHeader, BaseHeader):
+    """A header of addresses in angle brackets, each on a line of its own. The library would cut a long one into encoded
+    words, which no mail program reads as an address."""
+
+    def fold(self, *, policy: Policy) -> str:
+        """Return the header as it is sent."""
+        return f"{self.name}: " + f",{policy.linesep} ".join(str(self).split(", ")) + policy.linesep
+
+
+_HEADERS = HeaderRegistry()
+_HEADERS.map_to_type("list-unsubscribe", _Addresses)
 # Not every server on the way takes eight bits.
-_SEVEN_BIT = SMTP.clone(cte_type="7bit")
+_SEVEN_BIT = SMTP.clone(cte_type="7bit", header_factory=_HEADERS)
 # Responses of RFC 5321.
 _ACCEPTED, _FORWARDED, _GO_ON = 250, 251, 354
 # What a refusal is about if it is about the address or its mailbox (RFC 3463); others are about the mail or us.
@@ -51,9 +64,10 @@ class Text:
 
 
 def make_message(
-    text: Text, sender: Address, to: Address, message_id: str, now: datetime, *, is_reminder: bool
+    text: Text, sender: Address, to: Address, message_id: str, now: datetime, *, unsubscribe: Sequence[str] = ()
 ) -> EmailMessage:
-    """Return a mail of two parts. `is_reminder`: it may be unsubscribed from, which a notice of a debt may not."""
+    """Return a mail of two parts. `unsubscribe`: the addresses at which it may be unsubscribed from, which a notice of
+    a debt may not; a mail program may send one click to a web address of them."""
     message = EmailMessage(policy=_SEVEN_BIT)
     message["From"] = sender
     message["To"] = to
@@ -62,8 +76,11 @@ def make_message(
     message["Message-ID"] = message_id
     # No automatic replies: nobody is away from a payment (RFC 3834).
     message["Auto-Submitted"] = "auto-generated"
-    if is_reminder:
-        message["List-Unsubscribe"] = f"<mailto:{sender.addr_spec}?subject=unsubscribe>"
+    if unsubscribe:
+        message["List-Unsubscribe"] = ", ".join(f"<{address}>" for address in unsubscribe)
+    if any(address.startswith("https://") for address in unsubscribe):
+        # RFC 8058: only with an HTTPS address, and then with exactly this value.
+        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     message.set_content(text.body)
     message.add_alternative(text.html, subtype="html")
     return message

@@ -62,6 +62,11 @@ def as_saved_method(kept: Row[Any]) -> SavedMethod:
     return SavedMethod(kept.token, kept.kind, kept.brand, kept.last4, kept.expires, kept.is_default)
 
 
+def facts_of(saved: SavedMethod) -> dict[str, str | None]:
+    """Return what is kept here of a method that a provider shows."""
+    return {"kind": saved.kind, "brand": saved.brand, "last4": saved.last4, "expires": saved.expires}
+
+
 def _gateway_of(runtime: Runtime, provider: str) -> ApprovedMethodsGateway:
     gateway = runtime.gateways.get(provider)
     if not isinstance(gateway, ApprovedMethodsGateway):

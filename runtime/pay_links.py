@@ -16,7 +16,12 @@ from itsdangerous import BadData, URLSafeSerializer
 PAGE_PATH = "/pay"
 # By this a log line's redaction knows a link's token (worker/redaction.py).
 _PREFIX = "pl_"
-_LINK, _FORM = "celeriac.pay-link", "celeriac.pay-form"
+_LINK, _FORM, _UNSUBSCRIBE = "celeriac.pay-link", "celeriac.pay-form", "celeriac.unsubscribe"
+# Where a customer says that they want no reminders, below the pages' path.
+UNSUBSCRIBE_PATH = f"{PAGE_PATH}/unsubscribe"
+# Where the customer of a reminder stores another card, and where they come back to from the provider.
+_METHOD, _SETUP = "celeriac.method", "celeriac.setup"
+METHOD_PATH = f"{PAGE_PATH}/method"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,56 @@ class PayLinks:
         except BadData:
             raise LinkUnreadable from None
         return PayLink(application, invoice_id, datetime.fromtimestamp(end, UTC))
+
+    def make_unsubscribe(self, row_id: str) -> str:
+        """Return the address by which the customer of a reminder wants no more of them. It never ends, and names the
+        row of the outbox, and so no person.
+
+        >>> links = PayLinks(["a" * 32], "https://pay.example", timedelta(days=30))
+        >>> links.read_unsubscribe(links.make_unsubscribe("out_1").rpartition("/")[2])
+        'out_1'
+        """
+        return f"{self.public_url}{UNSUBSCRIBE_PATH}/{_PREFIX}{_text(self._serializer(_UNSUBSCRIBE).dumps(row_id))}"
+
+    def read_unsubscribe(self, token: str) -> str:
+        """Return the row of the outbox that such an address names. Raises LinkUnreadable."""
+        try:
+            row_id: str = self._serializer(_UNSUBSCRIBE).loads(token.removeprefix(_PREFIX))
+        except BadData:
+            raise LinkUnreadable from None
+        return row_id
+
+    def make_method(self, row_id: str, now: datetime) -> str:
+        """Return the address at which the customer of a reminder stores another card. It ends as other links do, and
+        names the row of the outbox."""
+        end = int((now + self.expires_after).timestamp())
+        return f"{self.public_url}{METHOD_PATH}/{_PREFIX}{_text(self._serializer(_METHOD).dumps([row_id, end]))}"
+
+    def read_method(self, token: str) -> tuple[str, datetime]:
+        """Return the row of the outbox that such an address names, and its end. Raises LinkUnreadable."""
+        try:
+            row_id, end = self._serializer(_METHOD).loads(token.removeprefix(_PREFIX))
+        except BadData:
+            raise LinkUnreadable from None
+        return row_id, datetime.fromtimestamp(end, UTC)
+
+    def sign_setup(self, row_id: str, setup: str) -> str:
+        """Return the text by which a customer who comes back from the provider is known: it is good for nothing but to
+        look at this one setup, so that the provider may store it.
+
+        >>> links = PayLinks(["a" * 32], "https://pay.example", timedelta(days=30))
+        >>> links.read_setup(links.sign_setup("out_1", "seti_1"))
+        ('out_1', 'seti_1')
+        """
+        return _PREFIX + _text(self._serializer(_SETUP).dumps([row_id, setup]))
+
+    def read_setup(self, token: str) -> tuple[str, str]:
+        """Return the row of the outbox and the setup of such a text. Raises LinkUnreadable."""
+        try:
+            row_id, setup = self._serializer(_SETUP).loads(token.removeprefix(_PREFIX))
+        except BadData:
+            raise LinkUnreadable from None
+        return row_id, setup
 
     def sign_form(self, token: str, shown: Sequence[Any]) -> str:
         """Return the text by which a form of this link's page is known again, with what the page showed."""

@@ -27,7 +27,7 @@ _PAGE = """<!doctype html>
 """
 # A mail is shown as a mail program does: no script, nothing loaded from elsewhere.
 _SAFE = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:"}
-_SHOWN_HEADERS = ("From", "To", "Subject", "Date", "Message-ID", "List-Unsubscribe")
+_SHOWN_HEADERS = ("From", "To", "Subject", "Date", "Message-ID", "List-Unsubscribe", "List-Unsubscribe-Post")
 
 
 def register(app: Flask, mailbox: Mailbox) -> None:

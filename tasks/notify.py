@@ -10,7 +10,7 @@ from typing import Any
 from celery import shared_task
 
 from domain.declines.wording import sentence
-from domain.wording import amount_text, day_text
+from domain.wording import amount_text, day_text, method_text
 from models.failpoints import reach
 from models.mail_sending import Letter, begin_hand_over, claim_mail, hand_over, record_refusal
 from models.task_messages import NOTIFY
@@ -42,7 +42,13 @@ def _send(runtime: Runtime, service: MailService, letter: Letter) -> None:
     to = Address(display_name=letter.name or "", addr_spec=letter.to)
     variables = _variables(service, letter)
     message = service.compose(
-        letter.mail, to, letter.language, variables, message_id=message_id, now=runtime.clock.now()
+        letter.mail,
+        to,
+        letter.language,
+        variables,
+        message_id=message_id,
+        now=runtime.clock.now(),
+        row_id=letter.row_id,
     )
     try:
         with service.mailer.offering(message) as offer:
@@ -76,7 +82,8 @@ class _Delivery:
 
 def _variables(service: MailService, letter: Letter) -> dict[str, Any]:
     """Return what the templates of a mail may use, written for its reader."""
-    shown: dict[str, Any] = {"name": letter.name, "url": service.link(letter.application, letter.invoice_id)}
+    url = service.address(letter.mail, letter.row_id, letter.application, letter.invoice_id)
+    shown: dict[str, Any] = {"name": letter.name, "url": url}
     if letter.amount is None or letter.currency is None:
         return shown | {"card": None, **letter.data}
     return shown | {
@@ -86,6 +93,7 @@ def _variables(service: MailService, letter: Letter) -> dict[str, Any]:
         "next_attempt": _day(letter, letter.next_retry_at),
         "ends_on": _day(letter, letter.ends_at),
         "decline": letter.decline and sentence(letter.decline, letter.language),
+        "method": method_text(letter.language, *letter.method) if letter.method is not None else None,
     }
 
 

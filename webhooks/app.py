@@ -7,6 +7,7 @@ from flask import Flask
 from webhooks import (
     admin,
     attention,
+    backup_methods,
     customer_return,
     customers,
     dunning,
@@ -15,6 +16,7 @@ from webhooks import (
     hosted_payments,
     index,
     invoices,
+    method_page,
     operations,
     pay_page,
     payment_methods,
@@ -23,6 +25,7 @@ from webhooks import (
     receiver,
     saved_methods,
     subscriptions,
+    unsubscribe,
 )
 from webhooks.context import PREFIX, WebContext
 from webhooks.requests import refuse_nul_in_address
@@ -41,6 +44,7 @@ _BLUEPRINTS = (
     customers.blueprint,
     subscriptions.blueprint,
     saved_methods.blueprint,
+    backup_methods.blueprint,
     payments.blueprint,
     operations.blueprint,
     receiver.blueprint,
@@ -56,6 +60,8 @@ def create_app(context: WebContext) -> Flask:
     app.register_blueprint(index.blueprint)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(pay_page.blueprint)
+    app.register_blueprint(unsubscribe.blueprint)
+    app.register_blueprint(method_page.blueprint)
     for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint, url_prefix=PREFIX)
     app.before_request(refuse_nul_in_address)

@@ -25,10 +25,14 @@ class WebContext:
     public_url: str = ""
     test_front_end: str = ""
 
-    def test_address(self, reference: str, client_secret: str, return_url: str, cancel_url: str) -> str:
-        """Return the address of the sandbox's form for an intent. Only test money has its secret in an address."""
+    def test_address(
+        self, reference: str, client_secret: str, return_url: str, cancel_url: str, *, is_setup: bool = False
+    ) -> str:
+        """Return the address of the sandbox's form for an intent, or a setup. Only test money has its secret in an
+        address."""
+        place = f"setups/{reference}" if is_setup else reference
         query = {"client_secret": client_secret, "return_url": return_url, "cancel_url": cancel_url}
-        return f"{self.test_front_end}/{reference}?{urlencode(query)}"
+        return f"{self.test_front_end}/{place}?{urlencode(query)}"
 
 
 def context() -> WebContext:

@@ -171,9 +171,8 @@ def _choice(debt: Debt, form: str, note: str | None, status: int) -> Response:
     first = next((method for method in saved if method.is_default), saved[0] if saved else None)
     methods = [describe(method, _name(method), is_first=method is first) for method in saved]
     shown = note or ("refused" if was_refused(debt.newest) else None)
-    return render(
-        "choice", debt, status, form=form, note=shown, methods=methods, can_add=_can_add(), can_save=_can_save()
-    )
+    offers = {"methods": methods, "can_add": _can_add(), "can_save": _can_save()}
+    return render("choice", debt, status, form=form, note=shown, is_dunned=debt.position.is_dunned, **offers)
 
 
 def _can_add() -> bool:

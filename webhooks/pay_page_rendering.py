@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, g, make_response, render_template, request
@@ -52,6 +53,24 @@ def amount(debt: Debt) -> str:
 def agreement() -> str:
     """Return the words by which a customer agrees that a method is kept."""
     return TEXTS[language()]["save"]
+
+
+def card_agreement() -> str:
+    """Return the words by which a customer agrees that a card is kept, and charged from then on."""
+    return TEXTS[language()]["card_agreed"]
+
+
+def render_expiry(about: Mapping[str, Any]) -> Response:
+    """Return the page of a card that expires. `about`: its `card` and `expires`, as people read them."""
+    texts = TEXTS[language()]
+    message = texts["card_expires"].format(card=about.get("card") or "", expires=about.get("expires", ""))
+    return _response("card", 200, title=texts["card_title"], message=" ".join(message.split()))
+
+
+def render_card_form(**values: Any) -> Response:
+    """Return the page on which a card is entered in the provider's front end."""
+    g.has_front_end = not values.get("test_form")
+    return _response("card_form", 200, title=TEXTS[language()]["card_title"], **values)
 
 
 def describe(method: SavedMethod, name: str, *, is_first: bool) -> dict[str, Any]:

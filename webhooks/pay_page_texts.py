@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from domain import wording
 from domain.money import decimal_text
-from domain.payment_methods import PaymentMethod
 
 # The first one is shown to a browser that asks for none of them.
 LANGUAGES = {"en": "English", "de": "Deutsch"}
@@ -20,11 +19,11 @@ TEXTS: dict[str, dict[str, str]] = {
         "none_chosen": "Please choose one of the ways to pay.",
         "impossible": "This way of paying is not possible here. Nothing was charged. Please choose another one.",
         "no_way": "No way to pay online is available at the moment. Please contact the sender of this link.",
-        "ends_in": "{brand} ending in {last4}",
         "expires": "valid until {month}/{year}",
         "pay": "Pay {amount} now",
         "add": "Pay with another card or method",
         "add_first": "Continue to payment",
+        "default": "A saved card or method that you pay this with is also used for your later payments to this sender.",
         "save": "Keep the new card or method for my later payments to this sender",
         "leave": "Choose another way to pay",
         "front_end": "Enter your payment details",
@@ -63,6 +62,24 @@ TEXTS: dict[str, dict[str, str]] = {
         "are not charged twice.",
         "returned_title": "Thank you",
         "returned": "You can close this window. To see how your payment stands, open the link in your message again.",
+        "card_title": "Store a new card",
+        "card_expires": "Your card {card} expires at the end of {expires}. If you have a new one, store it here. "
+        "Nothing is charged now.",
+        "card_agreed": "The new card is kept by the payment provider and used for your later payments to this sender.",
+        "card_add": "Enter a new card",
+        "card_save": "Store the card",
+        "card_needs_script": "This form needs JavaScript. Please switch it on.",
+        "method_saved_title": "Your new card is stored",
+        "method_saved": "It is used for your next payment. You can close this window.",
+        "method_unsaved_title": "No card was stored",
+        "method_unsaved": "The card was not accepted, or your bank has not confirmed it. Nothing was charged. Please "
+        "try again, or use another card.",
+        "unsubscribe_title": "Reminders about your cards",
+        "unsubscribe": "We remind you before a stored card expires. Do you want no such reminders any more?",
+        "unsubscribed_title": "You get no more reminders",
+        "unsubscribed": "We do not remind you of expiring cards any more. Messages about open payments still come.",
+        "reminders_stop": "Send me no more reminders",
+        "reminders_again": "Remind me again",
         "safe": "You pay once only, even if you open this page twice.",
     },
     "de": {
@@ -76,11 +93,12 @@ TEXTS: dict[str, dict[str, str]] = {
         "impossible": "So kann hier nicht bezahlt werden. Es wurde nichts abgebucht. Bitte wählen Sie eine andere "
         "Zahlungsart.",
         "no_way": "Zurzeit ist hier keine Online-Zahlung möglich. Bitte wenden Sie sich an den Absender dieses Links.",
-        "ends_in": "{brand} mit der Endung {last4}",
         "expires": "gültig bis {month}/{year}",
         "pay": "Jetzt {amount} bezahlen",
         "add": "Mit anderer Karte oder Zahlungsart bezahlen",
         "add_first": "Weiter zur Zahlung",
+        "default": "Eine hinterlegte Karte oder Zahlungsart, mit der Sie dies bezahlen, wird auch für Ihre späteren "
+        "Zahlungen an diesen Absender verwendet.",
         "save": "Die neue Karte oder Zahlungsart für spätere Zahlungen an diesen Absender aufbewahren",
         "leave": "Andere Zahlungsart wählen",
         "front_end": "Geben Sie Ihre Zahlungsdaten ein",
@@ -123,27 +141,30 @@ TEXTS: dict[str, dict[str, str]] = {
         "returned_title": "Vielen Dank",
         "returned": "Sie können dieses Fenster schließen. Wie es um die Zahlung steht, sehen Sie, wenn Sie den Link in "
         "Ihrer Nachricht noch einmal öffnen.",
+        "card_title": "Neue Karte hinterlegen",
+        "card_expires": "Ihre Karte {card} läuft Ende {expires} ab. Wenn Sie eine neue haben, hinterlegen Sie sie "
+        "hier. Dabei wird nichts abgebucht.",
+        "card_agreed": "Der Zahlungsanbieter bewahrt die neue Karte auf; sie wird für Ihre späteren Zahlungen an "
+        "diesen Absender verwendet.",
+        "card_add": "Neue Karte eingeben",
+        "card_save": "Karte hinterlegen",
+        "card_needs_script": "Dieses Formular braucht JavaScript. Bitte schalten Sie es ein.",
+        "method_saved_title": "Ihre neue Karte ist hinterlegt",
+        "method_saved": "Sie wird für die nächste Zahlung verwendet. Sie können dieses Fenster schließen.",
+        "method_unsaved_title": "Es wurde keine Karte hinterlegt",
+        "method_unsaved": "Die Karte wurde nicht angenommen, oder Ihre Bank hat sie nicht bestätigt. Es wurde nichts "
+        "abgebucht. Bitte versuchen Sie es noch einmal, oder nehmen Sie eine andere Karte.",
+        "unsubscribe_title": "Erinnerungen an Ihre Karten",
+        "unsubscribe": "Wir erinnern Sie, bevor eine hinterlegte Karte abläuft. Möchten Sie keine solchen Erinnerungen "
+        "mehr?",
+        "unsubscribed_title": "Sie bekommen keine Erinnerungen mehr",
+        "unsubscribed": "Wir erinnern Sie nicht mehr an ablaufende Karten. Nachrichten über offene Zahlungen kommen "
+        "weiterhin.",
+        "reminders_stop": "Keine Erinnerungen mehr senden",
+        "reminders_again": "Wieder erinnern",
         "safe": "Sie bezahlen nur einmal, auch wenn Sie diese Seite zweimal öffnen.",
     },
 }
-
-_METHODS: dict[str, dict[str, str]] = {
-    "en": {
-        PaymentMethod.SEPA_DEBIT: "Direct debit",
-        PaymentMethod.ACH_DEBIT: "Direct debit",
-        PaymentMethod.APPLE_PAY: "Apple Pay",
-        PaymentMethod.GOOGLE_PAY: "Google Pay",
-        "": "Card",
-    },
-    "de": {
-        PaymentMethod.SEPA_DEBIT: "Lastschrift",
-        PaymentMethod.ACH_DEBIT: "Lastschrift",
-        PaymentMethod.APPLE_PAY: "Apple Pay",
-        PaymentMethod.GOOGLE_PAY: "Google Pay",
-        "": "Karte",
-    },
-}
-_BRANDS = {"visa": "Visa", "mastercard": "Mastercard", "amex": "American Express", "discover": "Discover"}
 
 
 def amount_text(language: str, minor: int, currency: str) -> str:
@@ -161,17 +182,10 @@ def method_text(language: str, kind: str, brand: str | None, last4: str | None, 
     >>> method_text("en", "credit_card", "visa", "4242", "2030-07")
     'Visa ending in 4242, valid until 07/2030'
     >>> method_text("de", "paypal", None, None, None)
-    'Paypal'
+    'PayPal'
     """
-    known, texts = _METHODS[language], TEXTS[language]
-    is_card = kind in (PaymentMethod.CREDIT_CARD, PaymentMethod.DEBIT_CARD, PaymentMethod.STRIPE)
-    name = known[""] if is_card else known.get(kind, kind.replace("_", " ").title())
-    if brand is not None:
-        shown = _BRANDS.get(brand, brand.title() if brand.islower() else brand)
-        name = shown if is_card else f"{name} {shown}"
-    if last4 is not None:
-        name = texts["ends_in"].format(brand=name, last4=last4)
+    name = wording.method_text(language, kind, brand, last4)
     if expires is None:
         return name
     year, _, month = expires.partition("-")
-    return f"{name}, {texts['expires'].format(month=month, year=year)}"
+    return f"{name}, {TEXTS[language]['expires'].format(month=month, year=year)}"

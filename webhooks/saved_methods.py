@@ -18,12 +18,14 @@ from gateways.capabilities import MethodSetup, SavedMethod, SavedMethodsGateway
 from gateways.registry import approved_methods_gateway, saved_methods_gateway
 from models.api_keys import Role
 from models.audit import record_event
+from models.backup_methods import remove_backup
+from models.default_methods import choose_default, choose_kept_default
 from models.method_setups import PREFIX, find_setup, is_setup_id
 from models.provider_customers import User, find_customer, forget_customer, user_hash
 from models.request_bodies import AttachMethod, OpenSetup
-from models.saved_methods import find_kept, kept_methods, make_kept_default
+from models.saved_methods import find_kept, kept_methods, note_saved
 from models.session import transact
-from runtime.approved_methods import as_saved_method, ask_to_save, remove_saved, save_approved
+from runtime.approved_methods import as_saved_method, ask_to_save, facts_of, remove_saved, save_approved
 from runtime.provider_customers import with_customer
 from webhooks.auth import allow, caller, caller_of_names
 from webhooks.context import context, runtime
@@ -84,8 +86,11 @@ def attach_method(user_id: str) -> Response:
         return customer, _gateway().attach_method(customer, token, _request_key("attach", user_id, token, customer))
 
     customer, saved = _with_customer(_checked(user_id), request.payer, attach)
+    user, provider = User(_application(), user_id), _gateway().provider
     if request.default:
-        _gateway().make_default(customer, saved.token)
+        _make_default(user, customer, saved.token)
+    else:
+        runtime().change(caller().actor, note_saved, user, provider, saved.token, facts_of(saved), is_default=False)
     _record("payment_method_attached", user_id)
     shown = _without_token(saved) | {"is_default": request.default or saved.is_default}
     return json_response(201, {"payment_method_token": saved.token, "customer_token": customer} | shown)
@@ -94,13 +99,13 @@ def attach_method(user_id: str) -> Response:
 @blueprint.post("/customers/<user_id>/payment-methods/<token>/default")
 @allow(Role.APP)
 def make_default(user_id: str, token: str) -> Response:
-    """Make a method the default of its user."""
+    """Make a method the default of its user, and try their debts in dunning by it now."""
     user = User(_application(), user_id)
     kept = runtime().read(find_kept, user, token_hash(token))
     if kept is not None:
-        runtime().change(caller().actor, make_kept_default, user, kept)
-        return json_response(200, {"payment_method_token": token, "is_default": True})
-    _gateway().make_default(_existing_customer(user_id), token)
+        runtime().change(caller().actor, choose_kept_default, user, kept)
+    else:
+        _make_default(user, _existing_customer(user_id), token)
     return json_response(200, {"payment_method_token": token, "is_default": True})
 
 
@@ -113,8 +118,14 @@ def detach_method(user_id: str, token: str) -> Response:
         remove_saved(runtime(), caller().actor, kept)
     else:
         _gateway().detach_method(_existing_customer(user_id), token)
+    runtime().change(caller().actor, remove_backup, User(_application(), user_id), token_hash(token))
     _record("payment_method_detached", user_id)
     return json_response(200, {"payment_method_token": token, "detached": True})
+
+
+def _make_default(user: User, customer: str, token: str) -> None:
+    chosen = _gateway().make_default(customer, token)
+    runtime().change(caller().actor, choose_default, user, _gateway().provider, chosen.token, facts_of(chosen))
 
 
 def _save_approved(user_id: str, setup_id: str, *, is_default: bool) -> Response:
@@ -124,7 +135,7 @@ def _save_approved(user_id: str, setup_id: str, *, is_default: bool) -> Response
         raise NotFound("this user has no such setup; open one, or check the user_id and the API key")
     kept = save_approved(runtime(), caller().actor, setup)
     if is_default:
-        runtime().change(caller().actor, make_kept_default, user, kept)
+        runtime().change(caller().actor, choose_kept_default, user, kept)
     saved = as_saved_method(kept)
     shown = _without_token(saved) | {"is_default": is_default or saved.is_default}
     return json_response(201, {"payment_method_token": saved.token, "customer_token": None} | shown)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
+from domain.errors import InvalidRequest
 from models.api_keys import Role
 from models.request_bodies import EndSubscription, UpsertSubscription
 from models.subscription_requests import end_subscription, preview_end, upsert_subscription
@@ -22,6 +23,8 @@ def put_subscription(subscription_id: str) -> Response:
     """Create or change a subscription."""
     subscription = UpsertSubscription.parse(json_body())
     require_name(subscription_id, "subscription_id")
+    if subscription.provider is not None and subscription.provider not in runtime().gateways:
+        raise InvalidRequest(f"{subscription.provider} is not configured here, so that none of its events would come")
     sender = caller_of_names()
     response = runtime().change(sender.actor, upsert_subscription, subscription_id, subscription, sender, _reader())
     return json_response(response.status, response.body)

@@ -82,4 +82,8 @@ def _mail_service(process: ProcessSettings, clock: Clock) -> MailService | None:
     def link(application: str, invoice_id: str | None) -> str:
         return links.make(application, invoice_id, clock.now())[0] if links and invoice_id else process.public_url
 
-    return MailService(mailer, read_templates(process.mail_templates_dir), link)
+    def method(row_id: str) -> str:
+        return links.make_method(row_id, clock.now()) if links else process.public_url
+
+    unsubscribe = links.make_unsubscribe if links else None
+    return MailService(mailer, read_templates(process.mail_templates_dir), link, unsubscribe, method)

@@ -91,6 +91,17 @@ def cause_of_payment(*, is_dunned: bool, is_off_session: bool) -> TryCause | Non
     return TryCause.APPLICATION if is_off_session else TryCause.CUSTOMER_RETRY
 
 
+def becomes_default(cause: TryCause | None) -> bool:
+    """Tell whether the method that has paid a dunned debt becomes its user's default, if it is saved: one that the
+    customer has chosen does. A backup method was agreed to for this case only, and an application says itself what is
+    the default.
+
+    >>> becomes_default(TryCause.CUSTOMER_RETRY), becomes_default(TryCause.BACKUP_METHOD)
+    (True, False)
+    """
+    return cause is TryCause.CUSTOMER_RETRY
+
+
 def is_planned(cause: TryCause | None) -> bool:
     """Tell whether a try is one of dunning's plan, or the first one that dunning begins with."""
     return cause in (None, TryCause.DUNNING)

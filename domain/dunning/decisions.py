@@ -8,6 +8,7 @@ from datetime import timedelta
 from domain.decision import AttemptChanges, Decision, DecisionContext, PaymentChanges
 from domain.decline import Decline, DeclineClass, DeclineReason, earliest_retry_after
 from domain.declines.caps import Refusal
+from domain.dunning.backup import try_backup, try_next_backup
 from domain.dunning.case import (
     OPEN_CASES,
     CaseEvent,
@@ -47,10 +48,10 @@ def end_unpaid(
     `decline`: where an issuer or a bank has decided."""
     changes: PaymentChanges = {"failure_code": code, "next_action": None}
     if not _is_dunned(context, decline_class, event):
-        return Decision(event, changes, finished)
+        return Decision(event, changes, finished, try_next_backup(context))
     event, case = _dun(context, decline_class, decline, is_lapsed=event is Event.PAYMENT_EXPIRED)
     status = SubscriptionStatus.PAST_DUE if case.due_at else SubscriptionStatus.CANCELED
-    return Decision(event, changes, finished, (SaveCase(case), *_mark(context, status)))
+    return Decision(event, changes, finished, (SaveCase(case), *_mark(context, status), *try_backup(case, decline)))
 
 
 def refuse_try(context: DecisionContext, refusal: Refusal) -> Decision:

@@ -22,6 +22,7 @@ class Mail(StrEnum):
     FINAL_ATTEMPT = "final_attempt"
     METHOD_UPDATE = "method_update"
     RECOVERED = "recovered"
+    BACKUP_CHARGED = "backup_charged"
     PAUSED = "paused"
     CANCELED = "canceled"
     CARD_EXPIRES_SOON = "card_expires_soon"
@@ -38,6 +39,7 @@ _TRUE_IN: Mapping[Mail, frozenset[CaseState]] = {
     Mail.FINAL_ATTEMPT: frozenset({CaseState.IN_GRACE}),
     Mail.METHOD_UPDATE: frozenset({CaseState.RETRYING, CaseState.IN_GRACE}),
     Mail.RECOVERED: frozenset({CaseState.RECOVERED}),
+    Mail.BACKUP_CHARGED: frozenset({CaseState.RECOVERED}),
     # Both say how a case has ended without money.
     Mail.PAUSED: frozenset({CaseState.EXHAUSTED}),
     Mail.CANCELED: frozenset({CaseState.EXHAUSTED}),
@@ -69,24 +71,29 @@ class MailPolicy:
 @dataclass(frozen=True, slots=True)
 class Debt:
     """What a mail is about. `is_told`: whether the customer has got a mail of this case that asks them for something.
-    `failure_code`: of the payment's last decline."""
+    `failure_code`: of the payment's last decline. `is_collected_otherwise`: another payment of the invoice is under
+    way, such as one by a backup method."""
 
     state: State
     case: CaseState | None
     failure_code: str | None
     is_told: bool
+    is_collected_otherwise: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """A mail that is due. `since`: when it was written. `begun`: how often it was handed over with an unknown outcome.
-    `status`: of the customer's address; None without one. `local_now`: the time by the customer's clock."""
+    `status`: of the customer's address; None without one. `local_now`: the time by the customer's clock.
+    `is_unsubscribed`: the customer wants no reminders. `is_overtaken`: the card that it is about is gone or renewed."""
 
     mail: Mail
     since: datetime
     begun: int
     status: MailStatus | None
     local_now: datetime
+    is_unsubscribed: bool = False
+    is_overtaken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +127,9 @@ def why_not_sent(waiting: Waiting, debt: Debt | None) -> Wait | Stop | None:
     'no_longer_true'
     """
     return (
-        (_untrue(waiting.mail, debt) if debt is not None else None)
+        (_untrue(waiting.mail, debt) if debt is not None else _unwanted(waiting))
         or _undeliverable(waiting)
-        or _too_late(waiting)
+        or _too_late(waiting, debt)
         or _too_early(waiting, debt)
     )
 
@@ -139,6 +146,12 @@ def _untrue(mail: Mail, debt: Debt) -> Stop | None:
     return None
 
 
+def _unwanted(waiting: Waiting) -> Stop | None:
+    if waiting.is_overtaken:
+        return Stop("no_longer_true")
+    return Stop("unsubscribed") if waiting.is_unsubscribed and waiting.mail in REMINDERS else None
+
+
 def _undeliverable(waiting: Waiting) -> Stop | None:
     if waiting.status is None:
         return Stop("no_address")
@@ -147,17 +160,20 @@ def _undeliverable(waiting: Waiting) -> Stop | None:
     return None
 
 
-def _too_late(waiting: Waiting) -> Stop | None:
+def _too_late(waiting: Waiting, debt: Debt | None) -> Stop | None:
     if waiting.begun >= MOST_BEGUN:
         return Stop("outcome_unknown", Reason.MAIL_REFUSED)
     if waiting.local_now - waiting.since >= LIFETIME:
-        return Stop("too_old", Reason.MAIL_UNSENT)
+        # A bank takes days over a debit; whether that debt is paid is nothing that a person could mend.
+        is_right = debt is not None and debt.is_collected_otherwise
+        return Stop("too_old", None if is_right else Reason.MAIL_UNSENT)
     return None
 
 
 def _too_early(waiting: Waiting, debt: Debt | None) -> Wait | None:
-    if debt is not None and waiting.mail in DEMANDS and debt.state not in IN_DUNNING:
-        # A retry is under way, and may succeed in a moment.
+    is_under_way = debt is not None and (debt.state not in IN_DUNNING or debt.is_collected_otherwise)
+    if is_under_way and waiting.mail in DEMANDS:
+        # A try is under way, and may succeed in a moment.
         return Wait(waiting.local_now + _CHARGE_PAUSE, "charge_under_way")
     morning = end_of_quiet_hours(waiting.local_now)
     return Wait(morning, "quiet_hours") if morning > waiting.local_now else None

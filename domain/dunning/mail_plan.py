@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from domain.commands import DisputeSeen, LossRecounted, Trigger
+from domain.commands import DisputeSeen, InvoicePaidOtherwise, LossRecounted, Trigger
 from domain.decision import Decision, DecisionContext
 from domain.decline import DeclineClass
-from domain.dunning.case import CaseState, SubscriptionStatus
+from domain.dunning.case import CaseState, SubscriptionStatus, TryCause
 from domain.dunning.mail import Mail
 from domain.effects import MarkSubscription, Notify, SaveCase
 from domain.payment import DunningCase, Event
@@ -25,7 +25,14 @@ def with_mails(context: DecisionContext, trigger: Trigger, decision: Decision) -
     if is_dispute or not context.policy.mail.is_on:
         return decision
     mails = tuple(Notify(mail) for mail in _mails(context, decision))
+    if isinstance(trigger, InvoicePaidOtherwise) and trigger.cause is TryCause.BACKUP_METHOD:
+        # Whoever is charged by another method than they have chosen hears of it, also if they heard of no failure.
+        mails = tuple(_naming(each, trigger.by) for each in mails)
     return replace(decision, effects=(*decision.effects, *mails)) if mails else decision
+
+
+def _naming(each: Notify, payment_id: str | None) -> Notify:
+    return Notify(Mail.BACKUP_CHARGED, payment_id) if each.mail is Mail.RECOVERED else each
 
 
 def _mails(context: DecisionContext, decision: Decision) -> Iterator[Mail]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from domain.payment_methods import PaymentMethod
 from gateways.capabilities import SavedMethod
-from gateways.provider_model import ProviderModel, Text
+from gateways.provider_model import ProviderModel, Text, Word
 
 _WALLETS = {"apple_pay": PaymentMethod.APPLE_PAY, "google_pay": PaymentMethod.GOOGLE_PAY}
 _DEBITS = {"sepa_debit": PaymentMethod.SEPA_DEBIT, "us_bank_account": PaymentMethod.ACH_DEBIT}
@@ -35,6 +35,20 @@ class MethodOwner(ProviderModel):
     """A PaymentMethod, of which only the owner is needed; null where it belongs to no customer."""
 
     customer: str | None
+
+
+class IntentMethod(ProviderModel):
+    """A PaymentIntent, of which only the method is needed; null until it has one."""
+
+    payment_method: str | None = None
+
+
+class SetupIntent(ProviderModel):
+    """A SetupIntent: whether it has saved its method for its customer."""
+
+    status: Word = None
+    customer: str | None = None
+    payment_method: str | None = None
 
 
 class MethodPage(ProviderModel):

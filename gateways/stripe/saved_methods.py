@@ -19,7 +19,15 @@ from gateways.stripe.errors import CustomerMissing, KeyReused
 from gateways.stripe.payer import customer_params
 from gateways.stripe.requests import is_transfer
 from gateways.stripe.responses import ConfirmableIntent, Created
-from gateways.stripe.saved_method_responses import Customer, CustomerWithDefault, MethodOwner, MethodPage, saved_method
+from gateways.stripe.saved_method_responses import (
+    Customer,
+    CustomerWithDefault,
+    IntentMethod,
+    MethodOwner,
+    MethodPage,
+    SetupIntent,
+    saved_method,
+)
 
 CUSTOMER_MISSING = "customer_missing"
 _CUSTOMERS, _METHODS = "/v1/customers", "/v1/payment_methods"
@@ -96,6 +104,12 @@ class StripeSavedMethods:
             setup = ConfirmableIntent.parse(self._api.post("/v1/setup_intents", params, f"{key}-setup"))
             return MethodSetup(setup.id, setup.client_secret)
 
+    def saved_by(self, setup: str, customer: str) -> str | None:
+        """Return the PaymentMethod that a SetupIntent of this customer has saved."""
+        with _refusals_as("this setup cannot be read"):
+            read = SetupIntent.parse(self._api.get(f"/v1/setup_intents/{segment(setup)}"))
+        return read.payment_method if read.status == "succeeded" and read.customer == customer else None
+
     def list_methods(self, customer: str) -> list[SavedMethod]:
         """Return the customer's newest methods, at most a hundred."""
         with _refusals_as("these payment methods cannot be listed"):
@@ -117,12 +131,18 @@ class StripeSavedMethods:
             self._check_owner(customer, token)
             self._api.post(f"{_METHODS}/{segment(token)}/detach", {})
 
-    def make_default(self, customer: str, token: str) -> None:
-        """Make a method of this customer the default."""
+    def paying_method(self, reference: str) -> str | None:
+        """Return the PaymentMethod of an intent."""
+        with _refusals_as("this payment cannot be read"):
+            return IntentMethod.parse(self._api.get(f"/v1/payment_intents/{segment(reference)}")).payment_method
+
+    def make_default(self, customer: str, token: str) -> SavedMethod:
+        """Make a method of this customer the default; return it."""
         with _refusals_as(_GONE, _METHOD_FIELD):
-            self._check_owner(customer, token)
+            method = self._check_owner(customer, token)
             params = {"invoice_settings": {"default_payment_method": token}}
             self._api.post(f"{_CUSTOMERS}/{segment(customer)}", params)
+            return saved_method(method, token)
 
     def _default_of(self, customer: str) -> str | None:
         try:
@@ -133,9 +153,12 @@ class StripeSavedMethods:
             raise CustomerLost(CUSTOMER_MISSING)
         return read.default_method
 
-    def _check_owner(self, customer: str, token: str) -> None:
-        if MethodOwner.parse(self._api.get(f"{_METHODS}/{segment(token)}")).customer != customer:
+    def _check_owner(self, customer: str, token: str) -> Any:
+        """Return a method of this customer as Stripe shows it. Raises NotFound for one of another."""
+        method = self._api.get(f"{_METHODS}/{segment(token)}")
+        if MethodOwner.parse(method).customer != customer:
             raise NotFound("this customer has no such payment method; list the saved ones", param=_METHOD_FIELD)
+        return method
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from models.tables.api_keys import api_keys
 from models.tables.assessments import assessments
 from models.tables.attempts import attempts
 from models.tables.attention import attention
+from models.tables.backup_methods import backup_methods
 from models.tables.base import metadata
 from models.tables.breakers import breakers
 from models.tables.cash_balances import cash_balances
@@ -32,6 +33,7 @@ __all__ = [
     "assessments",
     "attempts",
     "attention",
+    "backup_methods",
     "breakers",
     "cash_balances",
     "comparisons",

@@ -20,6 +20,8 @@ customers = Table(
     Column("country", String(2)),
     # What is known of the address: ok, bounced or complained.
     Column("mail_status", String(20), nullable=False),
+    # Since when they want no reminders. Notices of a debt are none.
+    Column("unsubscribed_at", Instant),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
 )

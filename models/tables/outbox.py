@@ -1,4 +1,4 @@
-"""The outbox: what waits to be sent to somebody outside, and how it ended. Mail today; the destination says so."""
+"""The outbox: what waits to be sent to somebody outside, and how it ended. The destination says to whom."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ outbox = Table(
     "outbox",
     metadata,
     Column("id", String(40), primary_key=True),
-    # How it is sent (`mail`), and what it says (`first_failure`).
+    # To whom it goes (`mail`, or a `provider`), and what it says (`first_failure`).
     Column("destination", String(40), nullable=False),
     Column("kind", String(40), nullable=False),
     # Nothing is written twice.

@@ -22,9 +22,11 @@ saved_methods = Table(
     Column("last4", String(4)),
     # As 2030-12.
     Column("expires", String(7)),
-    # Only of a provider that keeps no default by itself.
+    # As far as it was made the default here: the other ways to a default at Stripe are not heard of.
     Column("is_default", Boolean, nullable=False),
     Column("status", String(20), nullable=False),
+    # When its user is reminded next that it expires.
+    Column("remind_at", Instant),
     # By the provider's clock: the newest event about the method, and the newest about its mandate.
     Column("shown_at", Instant),
     Column("mandate_at", Instant),
@@ -33,3 +35,5 @@ saved_methods = Table(
 )
 
 Index("ix_saved_methods_user", saved_methods.c.user_id, saved_methods.c.application)
+_is_reminded = saved_methods.c.remind_at.is_not(None)
+Index("ix_saved_methods_remind", saved_methods.c.remind_at, postgresql_where=_is_reminded, sqlite_where=_is_reminded)

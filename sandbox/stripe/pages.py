@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from sandbox.amounts import decimal_text, minor_units
 from sandbox.control_request import refuse
 from sandbox.stripe import bank_transfers, confirmation, setup_intents
-from sandbox.stripe.account import Account, Intent
+from sandbox.stripe.account import Account, Intent, Setup
 from sandbox.stripe.currencies import decimals
 from sandbox.stripe.errors import CardError, StripeError
 from sandbox.stripe.events import NO_REQUEST
@@ -35,6 +35,7 @@ select, button {{ font: inherit; padding: .5rem; margin: .5rem 0; width: 100% }}
 <form method="post"><label>Test card <select name="card">{cards}</select></label><button>Pay</button></form>
 <p><a href="{cancel_url}">Cancel and go back</a></p></html>
 """
+SETUP_FORM = FRONT_END_PAGE.replace("<p>Pay {amount} {currency}.</p>", "<p>Save a card.</p>").replace(">Pay<", ">Save<")
 FRONT_END_CARDS = {
     "visa": "Visa 4242: succeeds",
     "mastercard": "Mastercard 4444: succeeds",
@@ -99,6 +100,28 @@ def blueprint(account: Account) -> Blueprint:
                     return Response(_front_end(intent, str(refusal)), status=refusal.status)
             action = (intent.body["next_action"] or {}).get("redirect_to_url", {})
             return redirect(action.get("url") or _with_result(params["return_url"], intent), code=303)
+
+    @routes.get("/front_end/setups/<id>")
+    def show_setup_form(id: str) -> str:
+        """Show a form of test cards for a SetupIntent: `client_secret`, `return_url`, `cancel_url`."""
+        with account.sandbox.lock:
+            return _setup_form(_front_end_setup(account, id))
+
+    @routes.post("/front_end/setups/<id>")
+    def confirm_setup_in_front_end(id: str) -> AnyResponse:
+        """Confirm a SetupIntent by the form of its front end: `card`, the name of a test card."""
+        params = {"payment_method": f"{PM_CARD}{request.form.get('card', '')}", "return_url": _address("return_url")}
+        with account.sandbox.lock:
+            setup = _front_end_setup(account, id)
+            if setup.body["status"] in setup_intents.OPEN:
+                how = setup_intents.ConfirmRequest(params, NO_REQUEST, request.host_url.rstrip("/"))
+                try:
+                    setup_intents.confirm(account, setup, how)
+                except CardError as refusal:
+                    return Response(_setup_form(setup, str(refusal)), status=refusal.status)
+            action = (setup.body["next_action"] or {}).get("redirect_to_url", {})
+            done = _with_query(params["return_url"], setup_intent=setup.body["id"])
+            return redirect(action.get("url") or done, code=303)
 
     @routes.get("/bank_transfers/<id>")
     def show_instructions(id: str) -> str:
@@ -196,6 +219,22 @@ def _front_end(intent: Intent, refusal: str = "") -> str:
         cards=cards,
         cancel_url=escape(_address("cancel_url")),
     )
+
+
+def _setup_form(setup: Setup, refusal: str = "") -> str:
+    cards = "".join(f'<option value="{name}">{escape(text)}</option>' for name, text in FRONT_END_CARDS.items())
+    return SETUP_FORM.format(
+        note=refusal and f'<p role="alert">{escape(refusal)}</p>',
+        cards=cards,
+        cancel_url=escape(_address("cancel_url")),
+    )
+
+
+def _front_end_setup(account: Account, id: str) -> Setup:
+    setup = setup_intents.retrieve(account, id)
+    if request.args.get("client_secret") != setup.body["client_secret"]:
+        refuse("the client secret is not that of the setup", 404)
+    return setup
 
 
 def _front_end_intent(account: Account, id: str) -> Intent:

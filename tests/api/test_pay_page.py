@@ -660,3 +660,36 @@ def test_a_press_that_comes_after_the_decline_of_the_same_form_is_a_replay(
     assert api.client.post(path, data=sent).status_code == 303
     api.run_until_idle()
     assert [row.state for row in debtor.payments()] == ["declined"]
+
+
+def test_the_customers_tries_stand_in_the_case_and_what_has_paid_becomes_the_default(api: ApiSystem) -> None:
+    debtor = Debtor(api, "pm_card_chargeCustomerFail")
+    dunned = api.process_and_run(
+        invoice_id=debtor.invoice,
+        user_id=debtor.user,
+        amount="25",
+        subscription_id=unique("sub"),
+        payment_method_token=INSUFFICIENT_FUNDS,
+    )
+    before = api.dunning_case(dunned["id"])
+    customer = debtor.customer()
+    assert TEXTS["en"]["default"] in customer.page.text
+    assert TEXTS["en"]["default"] not in Debtor(api, "pm_card_visa").customer().page.text
+    customer.press(PAY)
+    api.run_until_idle()
+    customer.renew()
+    # A decline of the customer's own try leaves the plan as it is.
+    case = api.dunning_case(dunned["id"])
+    assert (case.state, case.retry, case.due_at) == (before.state, before.retry, before.due_at)
+    customer.press(ADD, save="1")
+    customer.follow(TEST_FORM)
+    customer.press("Pay", card="visa")
+    api.run_until_idle()
+    shown = api.get(f"/admin/dunning/{case.id}", caller="operator").json
+    tries = [(one.get("cause"), one["status"]) for one in shown["attempts"]]
+    assert tries == [(None, "declined"), ("customer_retry", "declined"), ("customer_retry", "succeeded")]
+    assert (shown["status"], shown["tries"]) == ("recovered", 3)
+    assert {one["payment_id"] for one in shown["attempts"]} == {row.id for row in debtor.payments()}
+    api.advance(seconds=31)
+    kept = api.get(f"/customers/{debtor.user}/payment-methods").json["payment_methods"]
+    assert [method["last4"] for method in kept if method["is_default"]] == ["4242"]

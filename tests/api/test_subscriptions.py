@@ -30,6 +30,23 @@ def test_a_subscription_is_made_shown_and_changed(api: ApiSystem) -> None:
     assert api.row_counts()["events"] == before["events"] + 1
 
 
+def test_a_subscription_names_the_one_of_the_provider_that_bills_it(api: ApiSystem) -> None:
+    subscription, other, reference = unique("sub"), unique("sub"), unique("sub_stripe")
+    bound = {"retried_by": "provider", "provider": "stripe", "provider_reference": reference}
+    made = put(api, subscription, **bound)
+    assert (made.status_code, made.json | bound) == (201, made.json)
+    # What is left out stays; the same is no news.
+    before = api.row_counts()
+    for same in (put(api, subscription, **bound), put(api, subscription, retried_by="provider")):
+        assert (same.json | bound, api.row_counts()) == (same.json, before)
+    refused = put(api, other, **bound)
+    assert_problem(refused, 409, "conflict")
+    assert api.row_counts() == before
+    again = put(api, subscription)
+    assert (again.json["provider"], again.json["provider_reference"]) == (None, None)
+    assert put(api, other, **bound).status_code == 201
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
@@ -39,6 +56,11 @@ def test_a_subscription_is_made_shown_and_changed(api: ApiSystem) -> None:
         ({"amount": "0"}, "amount"),
         ({"currency": "XXX"}, "currency"),
         ({"trial": 7}, "trial: unknown field"),
+        ({"provider_reference": "sub_1", "retried_by": "provider"}, "provider and provider_reference together"),
+        ({"provider": "stripe", "retried_by": "provider"}, "provider and provider_reference together"),
+        ({"provider": "stripe", "provider_reference": "sub_1"}, "needs retried_by: provider"),
+        ({"provider": "klarna", "provider_reference": "s", "retried_by": "provider"}, "provider"),
+        ({"provider": "paypal", "provider_reference": "I-1", "retried_by": "provider"}, "paypal is not configured"),
     ],
     ids=str,
 )

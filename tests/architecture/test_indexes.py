@@ -18,9 +18,10 @@ from domain.dunning.provider_subscription import ProviderSubscription
 from domain.outcome import Approved
 from domain.routing import Choice
 from domain.saved_method import MethodChange, MethodStatus, ShownMandate, ShownMethod, token_hash
-from models import dunning_view, queries
+from models import backup_methods, card_reminders, dunning_view, queries, transition
 from models.accept_payment import accept_payment
 from models.api_keys import find_key
+from models.backup_methods import AgreedMethod, find_backups, open_backup_payment, remove_backup, replace_backups
 from models.cash_balances import (
     ask_for_due_readings,
     ask_for_readings,
@@ -32,14 +33,16 @@ from models.change import Change
 from models.comparisons import Window
 from models.customers import upsert_customer
 from models.declines import last_decline_class, last_decline_reason
+from models.default_methods import choose_default
 from models.due_rows import DUE_ROWS, mark_published
+from models.dunning_cases import is_collected_otherwise
 from models.dunning_statistics import _statistics
 from models.idempotency import Caller
 from models.invoices import lock_invoice
 from models.mail_sending import claim_mail
 from models.method_setups import find_setup, name_setup, open_setup
 from models.names import find_application
-from models.outbox import claimed_since, was_told, write_row
+from models.outbox import ask_for_default, claimed_since, was_told, write_row
 from models.pay_page import find_debt
 from models.provider_customers import User, claim_customer, forget_customer, save_customer
 from models.request_bodies import ProcessPayment, UpsertCustomer
@@ -47,9 +50,12 @@ from models.saved_methods import (
     default_token,
     find_kept,
     find_method_status,
+    is_expiring,
     keep_approved,
+    lock_reminders,
     make_kept_default,
     mark_removed,
+    schedule_reminder,
     take_in_method,
 )
 from models.session import make_engine
@@ -171,6 +177,27 @@ def keep_methods(connection: Connection) -> None:
     take_in_method(change(connection), "stripe", ShownMandate(token_hash("pm_x"), NOW, is_active=False))
 
 
+def choose_methods(connection: Connection) -> None:
+    user, facts = User("shop", "user"), {"kind": "credit_card", "expires": "2026-12"}
+    claim_customer(change(connection), user, "stripe")
+    save_customer(change(connection), user, "stripe", "cus_1")
+    payment = transition.lock_payment(connection, payment_id(connection))
+    agreed = AgreedMethod("stripe", "pm_b", "credit_card", "visa", "4242", NOW, "Charge this one.", "checkout")
+    replace_backups(change(connection), user, [agreed])
+    backup_methods._tries(connection, payment)
+    backups = find_backups(connection, user)
+    assert open_backup_payment(change(connection), payment, backups) is None
+    backup_methods.paying_method(connection, payment.id)
+    assert remove_backup(change(connection), user, token_hash("pm_b"))
+    is_collected_otherwise(connection, payment)
+    ask_for_default(change(connection), "shop", "user", payment.id)
+    choose_default(change(connection), user, "stripe", "pm_x", facts)
+    [row] = lock_reminders(Change(connection, NOW + timedelta(days=30), Policy(), "test"), 100)
+    schedule_reminder(change(connection), row)
+    is_expiring(connection, "stripe", row.token_hash, row.expires)
+    card_reminders._newest(connection, row)
+
+
 def follow_subscriptions(connection: Connection) -> None:
     get_or_create_subscription(connection, "sub", "shop", "user", NOW)
     bind_to_provider(change(connection), "shop", "sub", "stripe", "sub_1")
@@ -221,6 +248,7 @@ QUERIES = {
     "customer": find_customers,
     "cash balance": read_balances,
     "saved methods": keep_methods,
+    "chosen methods": choose_methods,
     "subscription of a provider": follow_subscriptions,
     "access of a subscription": read_access,
     "outbox": read_outbox,

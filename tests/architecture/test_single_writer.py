@@ -23,9 +23,10 @@ WRITERS = {
     "disputes": Path("models/disputes.py"),
     "saved_methods": Path("models/saved_methods.py"),
     "method_setups": Path("models/method_setups.py"),
+    "backup_methods": Path("models/backup_methods.py"),
 }
 # The file that inserts each; the same one unless it stands here.
-DOORS = WRITERS | {"payments": Path("models/accept_payment.py"), "movements": Path("models/movements.py")}
+DOORS = WRITERS | {"payments": Path("models/new_payments.py"), "movements": Path("models/movements.py")}
 # Rows that stay as they were inserted.
 APPEND_ONLY = ("movements", "events")
 # Marks due rows of any table as published, and writes nothing else.

@@ -232,7 +232,7 @@ def test_a_person_has_a_refused_mail_sent_again(system: MailSystem) -> None:
 def test_a_card_that_expires_is_told_once_and_can_be_unsubscribed_from(system: MailSystem) -> None:
     about: dict[str, Any] = {"expires": "03/2027", "card": "•••• 4242"}
     for days in (30, 30, 14):
-        message = system.runtime.change("test", write_card_reminder, "shop", "user-1", "pm_1", days=days, **about)
+        message = system.runtime.change("test", write_card_reminder, "shop", "user-1", "pm_1", about | {"days": days})
         if message is not None:
             system.run(*message)
     assert [str(mail["Subject"]) for mail in system.mails] == ["Your card expires soon"] * 2
@@ -243,7 +243,9 @@ def test_a_card_that_expires_is_told_once_and_can_be_unsubscribed_from(system: M
 
 def test_a_refused_reminder_is_about_no_payment(system: MailSystem) -> None:
     system.mailbox.order("accept", "554 5.6.0 not this")
-    message = system.runtime.change("test", write_card_reminder, "shop", "user-1", "pm_1", expires="03/2027", days=3)
+    message = system.runtime.change(
+        "test", write_card_reminder, "shop", "user-1", "pm_1", {"expires": "03/2027", "days": 3}
+    )
     assert message is not None
     system.run(*message)
     [entry] = system.rows(attention)

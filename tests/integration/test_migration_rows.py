@@ -63,6 +63,7 @@ ADDED: dict[str, dict[str, Any]] = {
 DERIVED, LEFT_TO_A_PERSON = "movements", "attention"
 # Filled by what comes later.
 EMPTY = {
+    "backup_methods",
     "cash_balances",
     "comparisons",
     "customers",

@@ -20,10 +20,12 @@ from models.task_messages import (
     CHARGE,
     COMPARE,
     DUNNING,
+    MAKE_DEFAULT,
     NOTIFY,
     PROCESS,
     QUEUE_OF_TASK,
     RECONCILE,
+    REMIND,
     SWEEP,
     WEBHOOK,
 )
@@ -40,9 +42,9 @@ BUGS: dict[str, str] = {
     DUNNING: "due_of_case",
     CASH_BALANCE: "read_balance",
 }
-# A message of `process` is all there is, a sweep is about no row, the comparison has tests of its own below, and mails
-# have theirs in `test_mails`.
-WITHOUT_ROW = {PROCESS, SWEEP, COMPARE, NOTIFY}
+# A message of `process` is all there is, a sweep and the reminders are about no row, the comparison has tests of its
+# own below, mails have theirs in `test_mails`, and so have defaults in `test_default_methods`.
+WITHOUT_ROW = {PROCESS, SWEEP, COMPARE, REMIND, NOTIFY, MAKE_DEFAULT}
 
 
 @pytest.fixture

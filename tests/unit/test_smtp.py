@@ -31,9 +31,9 @@ def server() -> Iterator[MailServer]:
     running.close()
 
 
-def message(*, is_reminder: bool = False) -> EmailMessage:
+def message(*, unsubscribe: tuple[str, ...] = ()) -> EmailMessage:
     text = Text("Überfällig: 12 €", "Ein Text.\n.\nMit Punkt\n", "<p>Ein Text</p>")
-    return make_message(text, SENDER, ADA, "<out_1@shop.example>", NOON, is_reminder=is_reminder)
+    return make_message(text, SENDER, ADA, "<out_1@shop.example>", NOON, unsubscribe=unsubscribe)
 
 
 def send(server: MailServer, **how: bool) -> None:
@@ -65,8 +65,16 @@ def test_a_mail_that_is_offered_and_not_handed_over_is_none(server: MailServer) 
 
 
 def test_a_reminder_can_be_unsubscribed_from(server: MailServer) -> None:
-    send(server, is_reminder=True)
-    assert server.mailbox.mails[0]["List-Unsubscribe"] == "<mailto:billing@shop.example?subject=unsubscribe>"
+    by_mail = "mailto:billing@shop.example?subject=unsubscribe"
+    by_web = f"https://pay.example/pay/unsubscribe/pl_{'long' * 40}"
+    send(server, unsubscribe=(by_mail,))
+    send(server, unsubscribe=(by_web, by_mail))
+    first, second = server.mailbox.mails
+    assert (first["List-Unsubscribe"], first["List-Unsubscribe-Post"]) == (f"<{by_mail}>", None)
+    # A mail program finds the address in one piece, whatever its length.
+    assert f"<{by_web}>".encode() in message(unsubscribe=(by_web, by_mail)).as_bytes()
+    assert str(second["List-Unsubscribe"]).split() == [f"<{by_web}>,", f"<{by_mail}>"]
+    assert second["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
 
 
 @pytest.mark.parametrize(
