@@ -183,7 +183,7 @@ def reason_to_stop_dunning(
 
     >>> paid = InvoicePosition(amount=1000, currency="EUR", collected=1000, live_payment=None, is_dunned=True)
     >>> reason_to_stop_dunning(paid, 1000, is_subscription_canceled=False)
-    InvoicePaidOtherwise(paid_by=None)
+    InvoicePaidOtherwise(paid_by=None, by=None, cause=None)
     """
     if position.outstanding < amount:
         return InvoicePaidOtherwise()
