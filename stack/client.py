@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import requests
@@ -101,9 +102,16 @@ class Merchant:
         """Say how a user is reached."""
         self._call("PUT", f"/customers/{user_id}", customer)
 
-    def save_method(self, user_id: str, token: str) -> None:
-        """Save a payment method, so that it can be charged more than once."""
-        self._call("POST", f"/customers/{user_id}/payment-methods", {"payment_method_token": token})
+    def save_method(self, user_id: str, token: str) -> str:
+        """Save a payment method, so that it can be charged more than once; return its token."""
+        saved = self._call("POST", f"/customers/{user_id}/payment-methods", {"payment_method_token": token})
+        return str(saved["payment_method_token"])
+
+    def put_backup(self, user_id: str, token: str, agreed_at: datetime) -> None:
+        """Store that a customer has agreed to be charged by this saved method if the one of a debt is declined."""
+        consent = {"agreed_at": agreed_at.isoformat(), "wording": "Charge my other card if need be.", "channel": "demo"}
+        backups = [{"payment_method_token": token, "consent": consent}]
+        self._call("PUT", f"/customers/{user_id}/backup-methods", {"backup_methods": backups})
 
     def payments(self, invoice_id: str) -> list[Json]:
         """Return the payments of an invoice, oldest first: 50 at most."""

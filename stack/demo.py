@@ -71,9 +71,10 @@ def run(stack: Stack, progress: Progress, json_file: Path | None) -> int:
     totals = provider.ledger_totals()
     attention = operator.attention()
     seconds = round(time.monotonic() - started, 1)
-    history, mails = stack.command("show", owed[0].case.id).strip(), provider.mails()
+    mails = provider.mails()
+    shown = (stack.command("dunning", "statistics"), stack.command("show", owed[0].case.id))
     progress.stop()
-    progress.print(f"\n{table(cases, totals)}\n\n{debt_table(owed)}\n\n{history}\n")
+    print("", table(cases, totals), debt_table(owed), *map(str.strip, shown), "", sep="\n\n")
     if json_file:
         result = summary(cases, totals, attention, seconds) | dunning_summary(owed, mails)
         json_file.write_text(json.dumps(result, indent=2) + "\n")

@@ -19,6 +19,7 @@ from stack.process import ROOT, wait_until
 POLICIES_FILE, PAUSING = ROOT / "stack/demo_policies.toml", "pausing"
 # The days from the first failure on which something is due under the policies of the demo.
 DAYS = (0, 3, 7, 14, 21)
+GOOD_NEWS = {"recovered", "backup_charged"}
 _POLL_SECONDS = 0.2
 # Another account than those of the demo's other debits, of which one is closed.
 _IBAN = "AT611904300234573201"
@@ -39,8 +40,9 @@ class Day:
 class Debt:
     """A payment of a subscription that fails. `subscription`: its status at the end. `mails`: those that its customer
     gets, in order. `policy`: of the subscription, if not the shipped one. `begin`: what makes the payment fail, if its
-    first charge does not. `paid_before`: the payment of its first month, without which a subscription cannot be paused.
-    `paid_by`: another payment that has paid the debt. `dunning`: its case at the end."""
+    first charge does not. `has_backup`: its customer has agreed to a backup method. `paid_before`: the payment of its
+    first month, without which a subscription cannot be paused. `paid_by`: another payment that has paid the debt.
+    `dunning`: its case at the end."""
 
     case: Case
     days: dict[int, Day]
@@ -48,6 +50,7 @@ class Debt:
     mails: list[str]
     policy: str | None = None
     begin: Act = lambda actors, debt: None
+    has_backup: bool = False
     paid_before: Case | None = None
     paid_by: Case | None = None
     dunning: Json = field(default_factory=dict)
@@ -98,6 +101,13 @@ def debts(actors: Actors) -> list[Debt]:
             "active",
             ["first_failure", "recovered"],
             begin=_return_debit,
+        ),
+        Debt(
+            _case("paid by a backup method", "canceled", INSUFFICIENT),
+            {0: Day("canceled", 1, act=_expect_paid)},
+            "active",
+            ["backup_charged"],
+            has_backup=True,
         ),
         Debt(
             paused := _case("paused on day 21, resumed", "uncollectible", INSUFFICIENT),
@@ -179,6 +189,9 @@ def send_debts(actors: Actors, owed: list[Debt], now: datetime) -> None:
         actors.merchant.put_subscription(request["subscription_id"], plan | {"policy": debt.policy})
         if request["payment_method"] == "sepa_debit":
             actors.merchant.save_method(request["user_id"], request["payment_method_token"])
+        if debt.has_backup:
+            token = actors.merchant.save_method(request["user_id"], "pm_card_visa")
+            actors.merchant.put_backup(request["user_id"], token, now)
         if debt.paid_before is not None:
             debt.paid_before.id = actors.merchant.process(debt.paid_before.request)["id"]
             debt.paid_before.payment = actors.merchant.wait_for_status(debt.paid_before.id, "captured")
@@ -231,7 +244,10 @@ def _wait_for_mails(actors: Actors, owed: list[Debt]) -> None:
 
 
 def _has_no_mail_waiting(payment: Json) -> bool:
-    return all(mail["state"] != "waiting" for mail in (payment["dunning"] or {}).get("mails", ()))
+    dunning = payment["dunning"] or {"status": None, "mails": []}
+    waiting = [mail["mail"] for mail in dunning["mails"] if mail["state"] == "waiting"]
+    # What asks for a debt that is paid is never sent.
+    return not (set(waiting) & GOOD_NEWS if dunning["status"] == "recovered" else waiting)
 
 
 def _finish(actors: Actors, debt: Debt) -> None:
