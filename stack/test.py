@@ -1,7 +1,8 @@
 """Everything that has to hold before a merge: lint, types, layers, tests, and tests on another day.
 
-The tests run on real servers. The acceptance tests run beside the others, because they wait more than they compute, and
-after them the tests that need no server once more, under a moved clock. `--fast` is for the minutes between two edits:
+The tests run on real servers, in two lanes of about the same length: the integration tests, and then those that need no
+server once more, under a moved clock; beside them the acceptance tests, which wait more than they compute, and then all
+others. `--fast` is for the minutes between two edits:
 it leaves out what is slow, and says so. `CELERIAC_TEST_PATIENCE=5` stretches every deadline for a machine that is five
 times slower. Starts no server itself (tests/conftest.py does).
 """
@@ -35,8 +36,9 @@ LEFT_OUT = """\
 left out by --fast: tests/api, sandbox, contract, integration, benchmarks, docs and acceptance, the run under a moved
 clock, and four of five examples of each property; `python3 dev.py test` has them all"""
 YEAR = timedelta(days=365)
-TESTS, ANOTHER_DAY, ACCEPTANCE = "pytest", "pytest, on another day", "pytest, acceptance"
-MAY_BE_EMPTY = (TESTS, ANOTHER_DAY, ACCEPTANCE)
+INTEGRATION, ANOTHER_DAY = "pytest, integration", "pytest, on another day"
+ACCEPTANCE, REST = "pytest, acceptance", "pytest, the rest"
+MAY_BE_EMPTY = (INTEGRATION, ANOTHER_DAY, ACCEPTANCE, REST)
 SLOWEST = "--durations=10"
 # What pytest says when a selection has no test; the moved clock has none for, say, tests/acceptance.
 NO_TESTS = 5
@@ -62,18 +64,24 @@ def main(arguments: list[str]) -> int:
 
 def checks(options: list[str], is_fast: bool) -> list[Command]:
     """Return the checks of the foreground, by name, in order."""
-    fast, whole = ("pytest, fast", FAST_TESTS), (TESTS, ["pytest", "--acceptance=none", SLOWEST])
-    name, tests = fast if is_fast else whole
-    return [*LINT.items(), (name, [*tests, *options])]
+    if is_fast:
+        return [*LINT.items(), ("pytest, fast", [*FAST_TESTS, *options])]
+    days = (leap_day(datetime.now(UTC)) - datetime.now(UTC)) / timedelta(days=1)
+    # The date is what is tried: the other runs have all examples of each property.
+    moved = [f"--days-ahead={days}", "--quiet", "--hypothesis-profile=fast"]
+    runs = {INTEGRATION: part("integration", options), ANOTHER_DAY: ["pytest", *moved, *options]}
+    return [*LINT.items(), *runs.items()]
 
 
 def background_checks(options: list[str]) -> list[Command]:
     """Return the checks that run beside those, in order."""
-    days = (leap_day(datetime.now(UTC)) - datetime.now(UTC)) / timedelta(days=1)
-    # The date is what is tried: the other run has all examples of each property.
-    moved = [f"--days-ahead={days}", "--quiet", "--hypothesis-profile=fast"]
-    runs = {ACCEPTANCE: ["--acceptance=only", SLOWEST], ANOTHER_DAY: moved}
-    return [(name, ["pytest", *given, "-p", "no:cacheprovider", *options]) for name, given in runs.items()]
+    runs = {ACCEPTANCE: part("acceptance", options), REST: part("rest", options)}
+    return [(name, [*command, "-p", "no:cacheprovider"]) for name, command in runs.items()]
+
+
+def part(name: str, options: list[str]) -> list[str]:
+    """Return the command that runs one part of the tests."""
+    return ["pytest", f"--part={name}", SLOWEST, *options]
 
 
 def run(name: str, command: list[str], environment: dict[str, str]) -> int:

@@ -40,6 +40,8 @@ RESERVED_REDIS_DATABASES = range(9, 16)
 EXAMPLES = 100
 
 
+# The parts of the whole run, of which several run at the same time (stack/test.py).
+PARTS = ("acceptance", "integration", "rest")
 # The markers of tests that compare Python's clock with that of a server, of a child process, or of OpenSSL.
 OWN_CLOCKS = {"postgres", "redis", "rabbitmq", "acceptance", "openssl"}
 pytest_plugins = ("tests.alarm", "tests.moved_clock")
@@ -51,10 +53,10 @@ settings.load_profile("whole")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--acceptance",
-        choices=("all", "only", "none"),
+        "--part",
+        choices=("all", *PARTS),
         default="all",
-        help="run all tests, only those that are marked `acceptance`, or none of those",
+        help="run all tests, or one of the parts that the whole run consists of",
     )
     parser.addoption("--dunning-histories", type=int, default=6, help="customers in dunning in a whole system")
     parser.addoption("--dunning-seed", default="gate", help="decides who they are")
@@ -75,11 +77,17 @@ def pytest_report_header(config: pytest.Config) -> str:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     markers = left_out(config.stash[SERVERS], is_moved=bool(config.getoption("--days-ahead")))
     deselected = {item for item in items if any(item.get_closest_marker(name) for name in markers)}
-    if (wish := config.getoption("--acceptance")) != "all":
-        is_wanted = wish == "only"
-        deselected |= {item for item in items if bool(item.get_closest_marker("acceptance")) is not is_wanted}
+    if (wish := config.getoption("--part")) != "all":
+        deselected |= {item for item in items if part_of(item) != wish}
     config.hook.pytest_deselected(items=list(deselected))
     items[:] = [item for item in items if item not in deselected]
+
+
+def part_of(item: pytest.Item) -> str:
+    """Return the part of the whole run to which a test belongs."""
+    if item.get_closest_marker("acceptance"):
+        return "acceptance"
+    return "integration" if item.path.is_relative_to(ROOT / "tests/integration") else "rest"
 
 
 def left_out(servers: Servers, *, is_moved: bool) -> set[str]:

@@ -19,9 +19,11 @@ from stack.servers import Servers
 from stack.test import (
     ACCEPTANCE,
     ANOTHER_DAY,
+    INTEGRATION,
     LEFT_OUT,
+    LINT,
     NO_TESTS,
-    TESTS,
+    REST,
     background_checks,
     beside,
     checks,
@@ -30,7 +32,9 @@ from stack.test import (
     leap_day,
     missing_in_ci,
 )
-from tests.conftest import left_out
+from tests.conftest import PARTS, left_out, part_of
+
+RUNS = (INTEGRATION, ANOTHER_DAY, ACCEPTANCE, REST)
 
 HANGING = """
 import threading, time
@@ -121,12 +125,12 @@ import pytest
 
 
 @pytest.mark.acceptance
-def test_only():
-    assert "{wish}" == "only"
+def test_whole_systems():
+    assert "{part}" == "acceptance"
 
 
-def test_none():
-    assert "{wish}" == "none"
+def test_other():
+    assert "{part}" == "rest"
 """
 
 
@@ -190,31 +194,36 @@ def test_checks_run_beside_the_others_one_after_the_other(capsys: pytest.Capture
     assert capsys.readouterr().out == "== first\none\n\n== second\ntwo\n\n"
 
 
-def test_what_runs_beside_the_others_is_the_rest_of_the_tests() -> None:
-    [(_, acceptance), (_, moved)] = background_checks(["-x"])
-    assert "--acceptance=only" in acceptance
-    assert [option for option in moved if option.startswith("--days-ahead=")]
-    assert acceptance[-1] == moved[-1] == "-x"
+def test_the_two_lanes_have_every_part_once_and_another_day() -> None:
+    commands = [command for _, command in [*checks(["-x"], is_fast=False)[len(LINT) :], *background_checks(["-x"])]]
+    parts = [option.removeprefix("--part=") for command in commands for option in command if "--part=" in option]
+    assert sorted(parts) == sorted(PARTS)
+    assert [option for command in commands for option in command if "--days-ahead=" in option]
+    assert all("-x" in command for command in commands)
 
 
-@pytest.mark.parametrize("wish", ["only", "none"])
-def test_the_acceptance_tests_are_a_run_of_their_own(wish: str, tmp_path: Path) -> None:
-    assert "1 passed, 1 deselected" in run_pytest(tmp_path, MARKED.format(wish=wish), f"--acceptance={wish}")
+@pytest.mark.parametrize("part", ["acceptance", "rest"])
+def test_a_part_runs_its_own_tests(part: str, tmp_path: Path) -> None:
+    assert "1 passed, 1 deselected" in run_pytest(tmp_path, MARKED.format(part=part), f"--part={part}")
+
+
+def test_integration_tests_are_a_part_by_their_folder(request: pytest.FixtureRequest) -> None:
+    assert part_of(request.node) == "integration"
 
 
 @pytest.mark.parametrize(
     ("codes", "failed"),
     [
         ({}, []),
-        ({TESTS: NO_TESTS, ANOTHER_DAY: NO_TESTS}, []),
+        ({INTEGRATION: NO_TESTS, ANOTHER_DAY: NO_TESTS}, []),
         ({ACCEPTANCE: NO_TESTS}, []),
-        ({TESTS: 1, ACCEPTANCE: 4}, [TESTS, ACCEPTANCE]),
+        ({INTEGRATION: 1, ACCEPTANCE: 4}, [INTEGRATION, ACCEPTANCE]),
         ({"mypy": NO_TESTS}, ["mypy"]),
-        ({TESTS: NO_TESTS, ANOTHER_DAY: NO_TESTS, ACCEPTANCE: NO_TESTS}, ["no test is selected"]),
+        (dict.fromkeys(RUNS, NO_TESTS), ["no test is selected"]),
     ],
 )
 def test_a_run_may_have_no_test_but_not_every_run(codes: dict[str, int], failed: list[str]) -> None:
-    assert failures({"mypy": 0, TESTS: 0, ANOTHER_DAY: 0, ACCEPTANCE: 0, **codes}) == failed
+    assert failures({"mypy": 0, **dict.fromkeys(RUNS, 0), **codes}) == failed
 
 
 def run_pytest(folder: Path, tests: str, *options: str) -> str:
