@@ -32,6 +32,11 @@ COMMANDS = {
         "[--operations N] [--outside SHARE]",
         "random operations with faults, a share of them made elsewhere, then a reconciliation",
     ),
+    "fire": (
+        "stack.fire",
+        "[--debts N] [--seed N] [--days N]",
+        "three weeks of dunning while workers and beats are killed at every step, then a reconciliation",
+    ),
     "mutants": ("stack.mutants", "[--only TEXT]", "plants bugs that would cost money; the tests must see each of them"),
     "bench": (
         "benchmarks",

@@ -290,6 +290,15 @@ class Provider:
         """Return the numbers of pending and delivered webhooks, with more about the delivery."""
         return call(self._session, "GET", f"{self._url}/_sandbox/webhooks")
 
+    def now(self) -> float:
+        """Return the time by the sandbox's clock, in seconds since the epoch."""
+        return float(call(self._session, "GET", f"{self._url}/_sandbox/clock")["now"])
+
+    def tries(self) -> list[Json]:
+        """Return every try that reached an issuer, in order."""
+        tries: list[Json] = call(self._session, "GET", f"{self._url}/_sandbox/ledger")["attempts"]
+        return tries
+
     def movements(self) -> list[Json]:
         """Return every movement of money in the ledger."""
         movements: list[Json] = call(self._session, "GET", f"{self._url}/_sandbox/ledger")["movements"]

@@ -1,0 +1,247 @@
+"""`dev.py fire`: debts live through three weeks while the workers and beats that dun them keep dying.
+
+Four workers and two beats are killed at every step from a sweep to the end of a try and its mail, and at random; once
+the broker loses everything. Then each try has to have reached its issuer once, each mail its customer once, each grace
+period has to have ended once, and the books have to be equal. stack/fire_debts.py has the debts, stack/fire_kills.py
+the deaths, stack/fire_checks.py what is checked. The seed decides debts and the order of the deaths; what a death hits
+differs from run to run.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import sys
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+
+import redis
+from kombu import Connection
+
+from models.task_messages import QUEUE_OF_TASK
+from stack.books import positive
+from stack.client import Json, Merchant, Provider
+from stack.command import make_parser, run_on_stack
+from stack.fire_checks import Findings, Seen, examine
+from stack.fire_debts import DAYS, Debt, pay_by_link, scripts, send
+from stack.fire_kills import STEPS, Fire
+from stack.outside_round import ledger_problems
+from stack.process import wait_until
+from stack.progress import Progress
+from stack.reconciliation import unknown_objects
+from stack.stack import Stack
+
+WORKERS, BEATS = 4, 2
+# The broker loses everything on the way to this day's tries.
+FLUSHED_ON = DAYS[1]
+DAY_SECONDS = 300
+WAIT_SECONDS = 60
+POLL_SECONDS = 1.0
+# After so many polls without news the clock moves on, so that the lease of what died ends: of an attempt, of a mail.
+POLLS_BEFORE_MOVE = 4
+ATTEMPT_LEASE_SECONDS, MAIL_LEASE_SECONDS = 20, 130
+# Longer than a message may wait before it is published again: what would come twice has come by then.
+CALM_SECONDS = 12
+HOUR_SECONDS = 3600
+
+
+@dataclass
+class Campaign:
+    """The clients of a stack, and its debts."""
+
+    stack: Stack
+    progress: Progress
+    merchant: Merchant
+    operator: Merchant
+    provider: Provider
+    debts: list[Debt] = field(default_factory=list)
+
+
+def main(arguments: list[str]) -> int:
+    """Play the debts and compare; return 0 if each try, mail and end of grace happened exactly once."""
+    parser = make_parser("fire", "Three weeks of dunning while workers and beats are killed, then a comparison.")
+    parser.add_argument("--debts", type=positive, default=60, metavar="N", help="default 60")
+    parser.add_argument("--seed", type=int, default=1, help="decides debts and deaths (default 1)")
+    parser.add_argument("--days", type=positive, default=22, metavar="N", help="how long they live (default 22)")
+    parser.add_argument(
+        "--rounds", type=positive, default=3, metavar="N", help="how often each failpoint kills (default 3)"
+    )
+    options = parser.parse_args(arguments)
+    work = partial(run, debts=options.debts, seed=options.seed, days=options.days, rounds=options.rounds)
+    # Queues of its own: they are emptied on the way, and deleted at the end.
+    prefix = f"{os.environ.get('CELERY_QUEUE_PREFIX', '')}fire-{secrets.token_hex(4)}-"
+    settings = {"CELERY_QUEUE_PREFIX": prefix, "WORKER_CONCURRENCY": "4"}
+    return run_on_stack("fire", work, use_environment=options.use_environment, settings=settings, has_tasks=False)
+
+
+def run(stack: Stack, progress: Progress, *, debts: int, seed: int, days: int, rounds: int) -> int:
+    """Play the debts on a running stack, and report; return the exit code."""
+    started, rng = time.monotonic(), random.Random(seed)  # noqa: S311
+    progress.show("creating API keys")
+    app_key, operator_key = stack.create_keys("fire")
+    merchant, operator = (Merchant(stack.api_url, key, WAIT_SECONDS) for key in (app_key, operator_key))
+    provider = Provider(stack.sandbox_url, stack.env["STRIPE_SECRET_KEY"])
+    campaign = Campaign(stack, progress, merchant, operator, provider)
+    played = [day for day in DAYS if day < days]
+    try:
+        with make_fire(stack, rng, rounds) as fire:
+            problems = play(campaign, fire, rng, debts, played)
+            findings = compare(campaign, played[-1])
+    finally:
+        if not stack.broker:
+            delete_queues(stack)
+    progress.stop()
+    findings.problems = [*problems, *fire.problems, *findings.problems, *unreached(fire)]
+    progress.print(report(campaign, fire, findings))
+    if findings.problems:
+        print(*(f"fire: {problem}" for problem in findings.problems), sep="\n", file=sys.stderr)
+        return 1
+    seconds = time.monotonic() - started
+    progress.print(
+        f"{debts} debts (seed {seed}) lived {played[-1]} days through {fire.deaths.total()} deaths: each try, mail and "
+        f"end of grace happened exactly once, and the books are equal; {seconds:.0f} seconds"
+    )
+    return 0
+
+
+def make_fire(stack: Stack, rng: random.Random, rounds: int) -> Fire:
+    """Return the workers and beats of a stack, and the failpoints at which they are to die, in a random order."""
+    prefix, folder = stack.env["CELERY_QUEUE_PREFIX"], stack.directory
+    names = [f"worker{number + 1}" for number in range(WORKERS)]
+    workers = [stack.celery(name, "worker", "-n", f"{prefix}{name}@%h") for name in names]
+    beats = [
+        stack.celery(name, "beat", "--schedule", str(folder / name))
+        for name in (f"beat{number + 1}" for number in range(BEATS))
+    ]
+    plan = [step for _ in range(rounds) for step in rng.sample(STEPS, len(STEPS))]
+    return Fire(workers, beats, plan, rng)
+
+
+def play(campaign: Campaign, fire: Fire, rng: random.Random, debts: int, days: list[int]) -> list[str]:
+    """Send the debts, and let the days come; return what did not come to stand as it has to."""
+    merchant, provider = campaign.merchant, campaign.provider
+    campaign.progress.show(f"sending {debts} payments that fail")
+    now = provider.now()
+    campaign.debts = [send(merchant, provider, script, now) for script in islice(scripts(rng), debts)]
+    problems: list[str] = []
+    for day in days:
+        move_to(campaign, day)
+        if day == FLUSHED_ON:
+            flush(campaign.stack)
+        problems += live(campaign, fire, day)
+    fire.cease()
+    campaign.progress.show("the fire is over; waiting for whatever might still come twice")
+    provider.advance_clock(1)
+    time.sleep(CALM_SECONDS)
+    return problems
+
+
+def move_to(campaign: Campaign, day: int) -> None:
+    """Move the clock on to when everything of a day is due."""
+    due = [at for debt in campaign.debts if (at := debt.due_at(day)) is not None] if day else []
+    if due:
+        campaign.provider.advance_clock((max(due) + 1 - campaign.provider.now()) / HOUR_SECONDS)
+
+
+def live(campaign: Campaign, fire: Fire, day: int) -> list[str]:
+    """Wait until every debt stands as it has to on a day; return which do not."""
+    waiting = list(campaign.debts)
+    unchanged, last = 0, ""
+
+    def state() -> str:
+        return f"day {day}: {len(waiting)} of {len(campaign.debts)} debts are moving, {fire.deaths.total()} deaths"
+
+    def are_all_there() -> bool:
+        nonlocal unchanged, last
+        for debt in waiting:
+            look(campaign, debt)
+        waiting[:] = [debt for debt in waiting if not debt.stands(day)]
+        news = repr([(debt.payment["status"], debt.payment["attempts"], debt.mails) for debt in waiting])
+        unchanged, last = (unchanged + 1 if news == last else 0), news
+        if unchanged >= POLLS_BEFORE_MOVE:
+            has_attempt = any(debt.has_open_attempt for debt in waiting)
+            seconds = ATTEMPT_LEASE_SECONDS if has_attempt else MAIL_LEASE_SECONDS
+            campaign.provider.advance_clock(seconds / HOUR_SECONDS)
+            unchanged = 0
+        return not waiting
+
+    campaign.progress.show(state)
+    if wait_until(are_all_there, DAY_SECONDS, POLL_SECONDS):
+        return []
+    return [f"{debt.name} is {debt.payment['status']} on day {day}, and does not come to rest" for debt in waiting]
+
+
+def look(campaign: Campaign, debt: Debt) -> None:
+    """See how a debt stands. Its customer pays it once they have got a mail, if that is what they do."""
+    debt.payment = campaign.merchant.payment(debt.payment["id"])
+    if debt.paid_by is not None:
+        debt.paid_by = campaign.merchant.payment(debt.paid_by["id"])
+    elif debt.script.pays_by_link and debt.mails and debt.payment["status"] == "past_due" and not debt.is_under_way:
+        pay_by_link(campaign.merchant, campaign.provider, debt)
+
+
+def flush(stack: Stack) -> None:
+    """Let the broker lose everything that it holds of this stack."""
+    if stack.broker:
+        with redis.Redis.from_url(stack.env["CELERY_BROKER_URL"]) as client:
+            client.flushall()
+    else:
+        delete_queues(stack)
+
+
+def delete_queues(stack: Stack) -> None:
+    """Delete the queues of this stack; workers that listen to them declare them anew."""
+    with Connection(stack.env["CELERY_BROKER_URL"]) as connection, connection.channel() as channel:
+        for queue in dict.fromkeys(QUEUE_OF_TASK.values()):
+            channel.queue_delete(f"{stack.env['CELERY_QUEUE_PREFIX']}{queue}")  # type: ignore[attr-defined]
+
+
+def compare(campaign: Campaign, day: int) -> Findings:
+    """Compare every debt with the issuer's ledger and the mail server."""
+    campaign.progress.show("comparing with the issuer's ledger and the mail server")
+    findings, provider = Findings(), campaign.provider
+    tries, totals, mails = provider.tries(), provider.ledger_totals(), provider.mails()
+    for debt in campaign.debts:
+        look(campaign, debt)
+        examine(findings, debt, _seen(campaign, debt, tries, totals, mails), day)
+    payments = {payment["id"] for debt in campaign.debts for payment in debt.payments}
+    unknown = [f"the provider's {name} belongs to none of our payments" for name in unknown_objects(totals, payments)]
+    findings.problems += [*unknown, *ledger_problems(campaign.stack)]
+    return findings
+
+
+def _seen(campaign: Campaign, debt: Debt, tries: list[Json], totals: list[Json], mails: list[Json]) -> Seen:
+    ids = {payment["id"] for payment in debt.payments}
+    case = campaign.operator.dunning_case(debt.payment["dunning"]["case_id"])
+    return Seen(
+        tries=[row for row in tries if row["metadata"].get("payment_id") in ids],
+        intents=[row for row in totals if row["metadata"].get("payment_id") in ids],
+        mails=[mail for mail in mails if debt.request["email"] in mail["to"]],
+        events=[event["name"] for event in case["events"]],
+        subscription=campaign.merchant.subscription(debt.request["subscription_id"])["status"],
+    )
+
+
+def unreached(fire: Fire) -> list[str]:
+    """Return a line for each step at which nothing has died."""
+    return [f"no worker has died at {step}" for step in STEPS if not fire.deaths[step]]
+
+
+def report(campaign: Campaign, fire: Fire, findings: Findings) -> str:
+    """Return how many tries, mails and deaths there were."""
+    deaths = ", ".join(f"{number} {point}" for point, number in sorted(fire.deaths.items()))
+    accepted = fire.deaths["mail.accepted"]
+    lines = {
+        "debts": f"{len(campaign.debts)}, {findings.tries} tries, {findings.expiries} ends of grace",
+        "mails": f"{findings.mails}; {findings.doubled} came twice as one Message-ID, {findings.given_up} were left to"
+        f" a person after two hand-overs; {accepted} workers died between acceptance and commit",
+        "deaths": deaths,
+    }
+    return "\n".join(["", *(f"{title:<10}{text}" for title, text in lines.items()), ""])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
