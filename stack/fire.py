@@ -66,49 +66,60 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--debts", type=positive, default=60, metavar="N", help="default 60")
     parser.add_argument("--seed", type=int, default=1, help="decides debts and deaths (default 1)")
     parser.add_argument("--days", type=positive, default=22, metavar="N", help="how long they live (default 22)")
-    parser.add_argument(
-        "--rounds", type=positive, default=3, metavar="N", help="how often each failpoint kills (default 3)"
-    )
+    parser.add_argument("--rounds", type=positive, default=5, metavar="N", help="how often each step kills (default 5)")
+    parser.add_argument("--at", action="append", choices=STEPS, help="only at this step; may be repeated (default all)")
     options = parser.parse_args(arguments)
-    work = partial(run, debts=options.debts, seed=options.seed, days=options.days, rounds=options.rounds)
+    days = [day for day in DAYS if day < options.days]
+    work = partial(run, debts=options.debts, seed=options.seed, days=days, rounds=options.rounds, steps=options.at)
     # Queues of its own: they are emptied on the way, and deleted at the end.
     prefix = f"{os.environ.get('CELERY_QUEUE_PREFIX', '')}fire-{secrets.token_hex(4)}-"
     settings = {"CELERY_QUEUE_PREFIX": prefix, "WORKER_CONCURRENCY": "4"}
     return run_on_stack("fire", work, use_environment=options.use_environment, settings=settings, has_tasks=False)
 
 
-def run(stack: Stack, progress: Progress, *, debts: int, seed: int, days: int, rounds: int) -> int:
-    """Play the debts on a running stack, and report; return the exit code."""
+def run(
+    stack: Stack,
+    progress: Progress,
+    *,
+    debts: int,
+    seed: int,
+    days: list[int],
+    rounds: int,
+    steps: list[str] | None = None,
+) -> int:
+    """Play the debts on a running stack, and report; return the exit code. `steps`: at which workers die."""
     started, rng = time.monotonic(), random.Random(seed)  # noqa: S311
+    steps = list(steps or STEPS)
     progress.show("creating API keys")
     app_key, operator_key = stack.create_keys("fire")
     merchant, operator = (Merchant(stack.api_url, key, WAIT_SECONDS) for key in (app_key, operator_key))
     provider = Provider(stack.sandbox_url, stack.env["STRIPE_SECRET_KEY"])
     campaign = Campaign(stack, progress, merchant, operator, provider)
-    played = [day for day in DAYS if day < days]
     try:
-        with make_fire(stack, rng, rounds) as fire:
-            problems = play(campaign, fire, rng, debts, played)
-            findings = compare(campaign, played[-1])
+        with make_fire(stack, rng, [rng.sample(steps, len(steps)) for _ in range(rounds)]) as fire:
+            campaign.debts = send_all(campaign, rng, debts)
+            problems = play(campaign, fire, days)
+            findings = compare(campaign, days[-1])
     finally:
         if not stack.broker:
             delete_queues(stack)
     progress.stop()
-    findings.problems = [*problems, *fire.problems, *findings.problems, *unreached(fire)]
+    findings.problems = [*problems, *fire.problems, *findings.problems]
+    findings.problems += [f"no worker has died at {step}" for step in steps if not fire.deaths[step]]
     progress.print(report(campaign, fire, findings))
     if findings.problems:
         print(*(f"fire: {problem}" for problem in findings.problems), sep="\n", file=sys.stderr)
         return 1
     seconds = time.monotonic() - started
     progress.print(
-        f"{debts} debts (seed {seed}) lived {played[-1]} days through {fire.deaths.total()} deaths: each try, mail and "
+        f"{debts} debts (seed {seed}) lived {days[-1]} days through {fire.deaths.total()} deaths: each try, mail and "
         f"end of grace happened exactly once, and the books are equal; {seconds:.0f} seconds"
     )
     return 0
 
 
-def make_fire(stack: Stack, rng: random.Random, rounds: int) -> Fire:
-    """Return the workers and beats of a stack, and the failpoints at which they are to die, in a random order."""
+def make_fire(stack: Stack, rng: random.Random, rounds: list[list[str]]) -> Fire:
+    """Return the workers and beats of a stack, which die at these failpoints, a round a day."""
     prefix, folder = stack.env["CELERY_QUEUE_PREFIX"], stack.directory
     names = [f"worker{number + 1}" for number in range(WORKERS)]
     workers = [stack.celery(name, "worker", "-n", f"{prefix}{name}@%h") for name in names]
@@ -116,18 +127,23 @@ def make_fire(stack: Stack, rng: random.Random, rounds: int) -> Fire:
         stack.celery(name, "beat", "--schedule", str(folder / name))
         for name in (f"beat{number + 1}" for number in range(BEATS))
     ]
-    plan = [step for _ in range(rounds) for step in rng.sample(STEPS, len(STEPS))]
-    return Fire(workers, beats, plan, rng)
+    return Fire(workers, beats, rounds, rng)
 
 
-def play(campaign: Campaign, fire: Fire, rng: random.Random, debts: int, days: list[int]) -> list[str]:
-    """Send the debts, and let the days come; return what did not come to stand as it has to."""
-    merchant, provider = campaign.merchant, campaign.provider
+def send_all(campaign: Campaign, rng: random.Random, debts: int) -> list[Debt]:
+    """Send the payments that fail; return their debts."""
     campaign.progress.show(f"sending {debts} payments that fail")
-    now = provider.now()
-    campaign.debts = [send(merchant, provider, script, now) for script in islice(scripts(rng), debts)]
+    now = campaign.provider.now()
+    return [send(campaign.merchant, campaign.provider, script, now) for script in islice(scripts(rng), debts)]
+
+
+def play(campaign: Campaign, fire: Fire, days: list[int]) -> list[str]:
+    """Let the days come, with a round of deaths on each; return what did not come to stand as it has to."""
+    provider = campaign.provider
     problems: list[str] = []
     for day in days:
+        if day != days[0]:
+            fire.begin_round()
         move_to(campaign, day)
         if day == FLUSHED_ON:
             flush(campaign.stack)
@@ -225,17 +241,13 @@ def _seen(campaign: Campaign, debt: Debt, tries: list[Json], totals: list[Json],
     )
 
 
-def unreached(fire: Fire) -> list[str]:
-    """Return a line for each step at which nothing has died."""
-    return [f"no worker has died at {step}" for step in STEPS if not fire.deaths[step]]
-
-
 def report(campaign: Campaign, fire: Fire, findings: Findings) -> str:
     """Return how many tries, mails and deaths there were."""
     deaths = ", ".join(f"{number} {point}" for point, number in sorted(fire.deaths.items()))
     accepted = fire.deaths["mail.accepted"]
     lines = {
         "debts": f"{len(campaign.debts)}, {findings.tries} tries, {findings.expiries} ends of grace",
+        "intents": f"{findings.unconfirmed} were left unconfirmed by who died, so that nobody can charge them",
         "mails": f"{findings.mails}; {findings.doubled} came twice as one Message-ID, {findings.given_up} were left to"
         f" a person after two hand-overs; {accepted} workers died between acceptance and commit",
         "deaths": deaths,

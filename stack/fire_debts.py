@@ -119,6 +119,11 @@ class Debt:
         return [self.payment] if self.paid_by is None else [self.payment, self.paid_by]
 
     @property
+    def references(self) -> set[str | None]:
+        """The provider's objects of all its attempts."""
+        return {attempt["provider_reference"] for payment in self.payments for attempt in payment["attempts"]}
+
+    @property
     def name(self) -> str:
         """What a report calls it."""
         return f"{self.payment['id']} ({self.script.name})"

@@ -38,19 +38,22 @@ class _Member:
 class Fire:
     """Kills workers and beats, and starts what has ended, from entering the context until leaving it.
 
-    `plan`: the failpoints at which workers are to die. The last worker is never armed, so that work gets done.
+    Each of `rounds` are failpoints at which workers are to die. The last worker is never armed, so that work gets done.
     `deaths`: how often which failpoint has killed, and how often chance a worker or a beat."""
 
-    def __init__(self, workers: list[Process], beats: list[Process], plan: list[str], rng: random.Random) -> None:
+    def __init__(
+        self, workers: list[Process], beats: list[Process], rounds: list[list[str]], rng: random.Random
+    ) -> None:
         self._members = [_Member(each, may_be_armed=each is not workers[-1]) for each in workers]
         self._members += [_Member(each, may_be_armed=False) for each in beats]
         self._workers = len(workers)
-        self._plan = list(plan)
+        self._rounds = list(rounds)
+        # What of the rounds that have begun no worker is armed with.
+        self._plan: list[str] = []
         self._rng = rng
         self.deaths: Counter[str] = Counter()
         self.problems: list[str] = []
         self._lock = threading.Lock()
-        self._is_calm = False
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="fire", daemon=True)
         self._next_death_at = float("inf")
@@ -60,12 +63,24 @@ class Fire:
         """The workers, then the beats."""
         return [member.process for member in self._members]
 
+    def begin_round(self) -> None:
+        """Let workers die at the failpoints of the next round too, if there is one; failpoints that none has reached
+        so far are left."""
+        with self._lock:
+            if not self._rounds:
+                return
+            self._plan += self._rounds.pop(0)
+            for member in self._members:
+                if member.may_be_armed and member.point is None:
+                    self._restart(member)
+
     def cease(self) -> None:
         """Kill nothing any more; whatever is armed is started anew without it."""
         with self._lock:
-            self._is_calm = True
+            self._plan.clear()
             for member in self._members:
                 if member.point is not None:
+                    member.point = None
                     self._restart(member)
 
     def _watch(self) -> None:
@@ -75,8 +90,12 @@ class Fire:
                     if not member.process.is_running():
                         self._count(member)
                         self._restart(member)
-                if time.monotonic() >= self._next_death_at and not self._is_calm:
+                if time.monotonic() >= self._next_death_at and self._has_plan:
                     self._kill_at_random()
+
+    @property
+    def _has_plan(self) -> bool:
+        return bool(self._plan) or any(member.point is not None for member in self._members)
 
     def _count(self, member: _Member) -> None:
         code = member.process.exit_code()
@@ -102,14 +121,16 @@ class Fire:
         process.kill()
         if member.point is not None:
             self._plan.append(member.point)
-        member.point = self._plan.pop(0) if member.may_be_armed and self._plan and not self._is_calm else None
+        member.point = self._plan.pop(0) if member.may_be_armed and self._plan else None
         clean = {name: value for name, value in (process.env or {}).items() if name != FAILPOINT}
         process.env = clean | ({FAILPOINT: member.point} if member.point is not None else {})
         process.start()
 
     def __enter__(self) -> Fire:
+        self.begin_round()
         for member in self._members:
-            self._restart(member)
+            if not member.process.is_running():
+                self._restart(member)
         self._plan_next_death()
         self._thread.start()
         return self

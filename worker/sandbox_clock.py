@@ -10,6 +10,7 @@ import requests
 
 # A move reaches every process within this time.
 _REFRESH_SECONDS = 0.5
+_NEVER = float("-inf")
 
 
 class SandboxClock:
@@ -20,17 +21,21 @@ class SandboxClock:
         self._session = requests.Session()
         self._lock = threading.Lock()
         self._offset = timedelta()
-        self._fetched_at = float("-inf")
+        self._fetched_at = _NEVER
 
     def __call__(self) -> timedelta:
-        """Return the offset. One thread at a time fetches it; the others use the last one."""
-        if time.monotonic() - self._fetched_at > _REFRESH_SECONDS and self._lock.acquire(blocking=False):
+        """Return the offset. One thread at a time fetches it; the others use the last one, and wait for the first."""
+        if self._is_old() and self._lock.acquire(blocking=self._fetched_at == _NEVER):
             try:
-                self._offset = self._fetch()
-                self._fetched_at = time.monotonic()
+                if self._is_old():
+                    self._offset = self._fetch()
+                    self._fetched_at = time.monotonic()
             finally:
                 self._lock.release()
         return self._offset
+
+    def _is_old(self) -> bool:
+        return time.monotonic() - self._fetched_at > _REFRESH_SECONDS
 
     def _fetch(self) -> timedelta:
         try:
