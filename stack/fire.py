@@ -43,9 +43,20 @@ POLL_SECONDS = 1.0
 # After so many polls without news the clock moves on, so that the lease of what died ends: of an attempt, of a mail.
 POLLS_BEFORE_MOVE = 4
 ATTEMPT_LEASE_SECONDS, MAIL_LEASE_SECONDS = 20, 130
-# Longer than a message may wait before it is published again: what would come twice has come by then.
-CALM_SECONDS = 12
+# Some sweeps, an hour later by the clock: what would come twice has come by then.
+CALM_SECONDS = 6
 HOUR_SECONDS = 3600
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is played: so many debts on these days, with a round of deaths on each, one at each of these steps."""
+
+    debts: int
+    seed: int
+    days: list[int]
+    rounds: int
+    steps: list[str]
 
 
 @dataclass
@@ -70,50 +81,42 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--at", action="append", choices=STEPS, help="only at this step; may be repeated (default all)")
     options = parser.parse_args(arguments)
     days = [day for day in DAYS if day < options.days]
-    work = partial(run, debts=options.debts, seed=options.seed, days=days, rounds=options.rounds, steps=options.at)
+    plan = Plan(options.debts, options.seed, days, options.rounds, options.at or list(STEPS))
     # Queues of its own: they are emptied on the way, and deleted at the end.
     prefix = f"{os.environ.get('CELERY_QUEUE_PREFIX', '')}fire-{secrets.token_hex(4)}-"
     settings = {"CELERY_QUEUE_PREFIX": prefix, "WORKER_CONCURRENCY": "4"}
+    work = partial(run, plan=plan)
     return run_on_stack("fire", work, use_environment=options.use_environment, settings=settings, has_tasks=False)
 
 
-def run(
-    stack: Stack,
-    progress: Progress,
-    *,
-    debts: int,
-    seed: int,
-    days: list[int],
-    rounds: int,
-    steps: list[str] | None = None,
-) -> int:
-    """Play the debts on a running stack, and report; return the exit code. `steps`: at which workers die."""
-    started, rng = time.monotonic(), random.Random(seed)  # noqa: S311
-    steps = list(steps or STEPS)
+def run(stack: Stack, progress: Progress, plan: Plan) -> int:
+    """Play the debts on a running stack, and report; return the exit code."""
+    started, rng = time.monotonic(), random.Random(plan.seed)  # noqa: S311
     progress.show("creating API keys")
     app_key, operator_key = stack.create_keys("fire")
     merchant, operator = (Merchant(stack.api_url, key, WAIT_SECONDS) for key in (app_key, operator_key))
     provider = Provider(stack.sandbox_url, stack.env["STRIPE_SECRET_KEY"])
     campaign = Campaign(stack, progress, merchant, operator, provider)
+    rounds = [rng.sample(plan.steps, len(plan.steps)) for _ in range(plan.rounds)]
     try:
-        with make_fire(stack, rng, [rng.sample(steps, len(steps)) for _ in range(rounds)]) as fire:
-            campaign.debts = send_all(campaign, rng, debts)
-            problems = play(campaign, fire, days)
-            findings = compare(campaign, days[-1])
+        with make_fire(stack, rng, rounds) as fire:
+            campaign.debts = send_all(campaign, rng, plan.debts)
+            problems = play(campaign, fire, plan.days)
+            findings = compare(campaign, plan.days[-1])
     finally:
         if not stack.broker:
             delete_queues(stack)
     progress.stop()
-    findings.problems = [*problems, *fire.problems, *findings.problems]
-    findings.problems += [f"no worker has died at {step}" for step in steps if not fire.deaths[step]]
+    problems += [*fire.problems, *findings.problems]
+    problems += [f"no worker has died at {step}" for step in plan.steps if not fire.deaths[step]]
     progress.print(report(campaign, fire, findings))
-    if findings.problems:
-        print(*(f"fire: {problem}" for problem in findings.problems), sep="\n", file=sys.stderr)
+    if problems:
+        print(*(f"fire: {problem}" for problem in problems), sep="\n", file=sys.stderr)
         return 1
-    seconds = time.monotonic() - started
     progress.print(
-        f"{debts} debts (seed {seed}) lived {days[-1]} days through {fire.deaths.total()} deaths: each try, mail and "
-        f"end of grace happened exactly once, and the books are equal; {seconds:.0f} seconds"
+        f"{plan.debts} debts (seed {plan.seed}) lived {plan.days[-1]} days through {fire.deaths.total()} deaths: each "
+        "try, mail and end of grace happened exactly once, and the books are equal; "
+        f"{time.monotonic() - started:.0f} seconds"
     )
     return 0
 

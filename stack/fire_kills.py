@@ -23,7 +23,7 @@ STEPS = (
 )
 _CHECK_SECONDS = 0.25
 # Between two deaths at random; a worker needs some seconds until it works again.
-_PAUSE_SECONDS = (3.0, 9.0)
+_PAUSE_SECONDS = (5.0, 12.0)
 
 
 @dataclass
