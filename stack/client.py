@@ -282,7 +282,7 @@ class Provider:
         self._post("/_sandbox/faults", fault)
 
     def mails(self) -> list[Json]:
-        """Return every mail that was sent, oldest first: `to`, `date`, `subject`, `text`, `html`."""
+        """Return every mail that was sent, oldest first: `to`, `date`, `subject`, `text`, `html` and others."""
         mails: list[Json] = call(self._session, "GET", f"{self._url}/_sandbox/mail")["mails"]
         return mails
 

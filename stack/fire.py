@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import random
 import secrets
+import statistics
 import sys
 import time
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from stack.books import positive
 from stack.client import Json, Merchant, Provider
 from stack.command import make_parser, run_on_stack
 from stack.fire_checks import Findings, Seen, examine
-from stack.fire_debts import DAYS, Debt, pay_by_link, scripts, send
+from stack.fire_debts import DAYS, Debt, Script, all_scripts, pay_by_link, send
 from stack.fire_kills import STEPS, Fire
 from stack.outside_round import ledger_problems
 from stack.process import wait_until
@@ -35,6 +36,8 @@ from stack.reconciliation import unknown_objects
 from stack.stack import Stack
 
 WORKERS, BEATS = 4, 2
+# So many debts at a time, so that there is work for the whole fire.
+WAVE = 10
 # The broker loses everything on the way to this day's tries.
 FLUSHED_ON = DAYS[1]
 DAY_SECONDS = 300
@@ -92,16 +95,12 @@ def main(arguments: list[str]) -> int:
 def run(stack: Stack, progress: Progress, plan: Plan) -> int:
     """Play the debts on a running stack, and report; return the exit code."""
     started, rng = time.monotonic(), random.Random(plan.seed)  # noqa: S311
-    progress.show("creating API keys")
-    app_key, operator_key = stack.create_keys("fire")
-    merchant, operator = (Merchant(stack.api_url, key, WAIT_SECONDS) for key in (app_key, operator_key))
-    provider = Provider(stack.sandbox_url, stack.env["STRIPE_SECRET_KEY"])
-    campaign = Campaign(stack, progress, merchant, operator, provider)
-    rounds = [rng.sample(plan.steps, len(plan.steps)) for _ in range(plan.rounds)]
+    campaign = make_campaign(stack, progress)
+    scripts = list(islice(all_scripts(rng), plan.debts))
+    waves = [scripts[first : first + WAVE] for first in range(0, plan.debts, WAVE)]
     try:
-        with make_fire(stack, rng, rounds) as fire:
-            campaign.debts = send_all(campaign, rng, plan.debts)
-            problems = play(campaign, fire, plan.days)
+        with make_fire(stack, rng, plan) as fire:
+            problems = play(campaign, fire, plan.days, waves)
             findings = compare(campaign, plan.days[-1])
     finally:
         if not stack.broker:
@@ -113,16 +112,21 @@ def run(stack: Stack, progress: Progress, plan: Plan) -> int:
     if problems:
         print(*(f"fire: {problem}" for problem in problems), sep="\n", file=sys.stderr)
         return 1
-    progress.print(
-        f"{plan.debts} debts (seed {plan.seed}) lived {plan.days[-1]} days through {fire.deaths.total()} deaths: each "
-        "try, mail and end of grace happened exactly once, and the books are equal; "
-        f"{time.monotonic() - started:.0f} seconds"
-    )
+    lived = f"{plan.debts} debts (seed {plan.seed}) lived {plan.days[-1]} days through {fire.deaths.total()} deaths"
+    equal = "each try, mail and end of grace happened exactly once, and the books are equal"
+    progress.print(f"{lived}: {equal}; {time.monotonic() - started:.0f} seconds")
     return 0
 
 
-def make_fire(stack: Stack, rng: random.Random, rounds: list[list[str]]) -> Fire:
-    """Return the workers and beats of a stack, which die at these failpoints, a round a day."""
+def make_campaign(stack: Stack, progress: Progress) -> Campaign:
+    """Return the clients of a running stack."""
+    progress.show("creating API keys")
+    merchant, operator = (Merchant(stack.api_url, key, WAIT_SECONDS) for key in stack.create_keys("fire"))
+    return Campaign(stack, progress, merchant, operator, Provider(stack.sandbox_url, stack.env["STRIPE_SECRET_KEY"]))
+
+
+def make_fire(stack: Stack, rng: random.Random, plan: Plan) -> Fire:
+    """Return the workers and beats of a stack, which die at the steps of a plan, in another order in each round."""
     prefix, folder = stack.env["CELERY_QUEUE_PREFIX"], stack.directory
     names = [f"worker{number + 1}" for number in range(WORKERS)]
     workers = [stack.celery(name, "worker", "-n", f"{prefix}{name}@%h") for name in names]
@@ -130,48 +134,57 @@ def make_fire(stack: Stack, rng: random.Random, rounds: list[list[str]]) -> Fire
         stack.celery(name, "beat", "--schedule", str(folder / name))
         for name in (f"beat{number + 1}" for number in range(BEATS))
     ]
+    rounds = [rng.sample(plan.steps, len(plan.steps)) for _ in range(plan.rounds)]
     return Fire(workers, beats, rounds, rng)
 
 
-def send_all(campaign: Campaign, rng: random.Random, debts: int) -> list[Debt]:
-    """Send the payments that fail; return their debts."""
-    campaign.progress.show(f"sending {debts} payments that fail")
-    now = campaign.provider.now()
-    return [send(campaign.merchant, campaign.provider, script, now) for script in islice(scripts(rng), debts)]
-
-
-def play(campaign: Campaign, fire: Fire, days: list[int]) -> list[str]:
-    """Let the days come, with a round of deaths on each; return what did not come to stand as it has to."""
-    provider = campaign.provider
+def play(campaign: Campaign, fire: Fire, days: list[int], waves: list[list[Script]]) -> list[str]:
+    """Let the days come for one wave of debts after the other, with a round of deaths on each day; return what did not
+    come to stand as it has to."""
+    played: list[list[Debt]] = []
     problems: list[str] = []
     for day in days:
         if day != days[0]:
             fire.begin_round()
-        move_to(campaign, day)
-        if day == FLUSHED_ON:
-            flush(campaign.stack)
-        problems += live(campaign, fire, day)
+        for number, scripts in enumerate(waves):
+            if day == days[0]:
+                played.append(send_wave(campaign, scripts))
+            move_to(campaign, day, played[number])
+            if day == FLUSHED_ON and number == 0:
+                flush(campaign.stack)
+            problems += live(campaign, fire, day, played[number])
     fire.cease()
     campaign.progress.show("the fire is over; waiting for whatever might still come twice")
-    provider.advance_clock(1)
+    campaign.provider.advance_clock(1)
     time.sleep(CALM_SECONDS)
     return problems
 
 
-def move_to(campaign: Campaign, day: int) -> None:
+def send_wave(campaign: Campaign, scripts: list[Script]) -> list[Debt]:
+    """Send payments that fail; return their debts."""
+    campaign.progress.show(f"sending {len(scripts)} payments that fail")
+    now = campaign.provider.now()
+    debts = [send(campaign.merchant, campaign.provider, script, now) for script in scripts]
+    campaign.debts += debts
+    return debts
+
+
+def move_to(campaign: Campaign, day: int, debts: list[Debt]) -> None:
     """Move the clock on to when everything of a day is due."""
-    due = [at for debt in campaign.debts if (at := debt.due_at(day)) is not None] if day else []
-    if due:
-        campaign.provider.advance_clock((max(due) + 1 - campaign.provider.now()) / HOUR_SECONDS)
+    due = [at for debt in debts if (at := debt.due_at(day)) is not None] if day else []
+    seconds = max(due, default=0) + 1 - campaign.provider.now()
+    if seconds > 0:
+        campaign.provider.advance_clock(seconds / HOUR_SECONDS)
 
 
-def live(campaign: Campaign, fire: Fire, day: int) -> list[str]:
-    """Wait until every debt stands as it has to on a day; return which do not."""
-    waiting = list(campaign.debts)
+def live(campaign: Campaign, fire: Fire, day: int, debts: list[Debt]) -> list[str]:
+    """Wait until these debts stand as they have to on a day; return which do not."""
+    waiting = list(debts)
     unchanged, last = 0, ""
 
     def state() -> str:
-        return f"day {day}: {len(waiting)} of {len(campaign.debts)} debts are moving, {fire.deaths.total()} deaths"
+        moving = f"{len(waiting)} of {len(debts)} debts are moving"
+        return f"day {day}: {moving}, {fire.deaths.total()} deaths"
 
     def are_all_there() -> bool:
         nonlocal unchanged, last
@@ -247,12 +260,15 @@ def _seen(campaign: Campaign, debt: Debt, tries: list[Json], totals: list[Json],
 def report(campaign: Campaign, fire: Fire, findings: Findings) -> str:
     """Return how many tries, mails and deaths there were."""
     deaths = ", ".join(f"{number} {point}" for point, number in sorted(fire.deaths.items()))
+    window = findings.window_seconds or [0.0]
     accepted = fire.deaths["mail.accepted"]
     lines = {
         "debts": f"{len(campaign.debts)}, {findings.tries} tries, {findings.expiries} ends of grace",
         "intents": f"{findings.unconfirmed} were left unconfirmed by who died, so that nobody can charge them",
         "mails": f"{findings.mails}; {findings.doubled} came twice as one Message-ID, {findings.given_up} were left to"
         f" a person after two hand-overs; {accepted} workers died between acceptance and commit",
+        "window": f"from acceptance to after the commit: median {1000 * statistics.median(window):.0f} ms, longest"
+        f" {1000 * max(window):.0f} ms",
         "deaths": deaths,
     }
     return "\n".join(["", *(f"{title:<10}{text}" for title, text in lines.items()), ""])

@@ -37,7 +37,8 @@ class Seen:
 class Findings:
     """What is wrong, and what may happen. `unconfirmed`: intents that were left behind, which nobody can charge.
     `doubled`: mails that came twice, as one Message-ID. `given_up`: mails that were handed over twice with an unknown
-    outcome, so that a person is asked."""
+    outcome, so that a person is asked. `window_seconds`: from the acceptance of each mail to the end of its sender's
+    connection, which follows the commit."""
 
     problems: list[str] = field(default_factory=list)
     tries: int = 0
@@ -45,6 +46,7 @@ class Findings:
     mails: int = 0
     doubled: int = 0
     given_up: int = 0
+    window_seconds: list[float] = field(default_factory=list)
     expiries: int = 0
 
 
@@ -56,6 +58,7 @@ def examine(findings: Findings, debt: Debt, seen: Seen, day: int) -> None:
     findings.tries += len(debt.script.tries_until(day))
     findings.unconfirmed += sum(row["object"] not in debt.references for row in seen.intents)
     findings.mails += len(copies)
+    findings.window_seconds += [mail["quit_after_seconds"] for mail in seen.mails if mail["quit_after_seconds"]]
     findings.doubled += sum(number > 1 for number in copies.values())
     findings.given_up += sum(mail["reason"] == UNKNOWN for mail in debt.mails)
     findings.expiries += seen.events.count("grace_expired")
@@ -106,6 +109,9 @@ def _mails(debt: Debt, seen: Seen, day: int) -> Iterator[str]:
     if len({mail["subject"] for mail in seen.mails}) != len(copies):
         yield "one mail has come under several Message-IDs"
     yield from (f"a mail has come {number} times" for number in copies.values() if number > MOST_COPIES)
+    finished = Counter(mail["message_id"] for mail in seen.mails if mail["quit_after_seconds"] is not None)
+    if any(number > 1 for number in finished.values()):
+        yield "a mail has come again though the worker that had sent it lived"
 
 
 def _grace(debt: Debt, seen: Seen, day: int) -> Iterator[str]:

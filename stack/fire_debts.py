@@ -164,7 +164,7 @@ class Debt:
         return None if text is None else datetime.fromisoformat(text).timestamp()
 
 
-def scripts(rng: random.Random) -> Iterator[Script]:
+def all_scripts(rng: random.Random) -> Iterator[Script]:
     """Yield every script once, then any of them without an end."""
     yield from SCRIPTS
     while True:

@@ -44,7 +44,7 @@ def played() -> tuple[Debt, Seen]:
             for day, reference in zip(NEVER_PAID.tries, references, strict=True)
         ],
         intents=[{"object": reference, **totals, **about} for reference in references],
-        mails=[{"message_id": f"<{kind}@shop>", "subject": kind} for kind in kinds],
+        mails=[{"message_id": f"<{kind}@shop>", "subject": kind, "quit_after_seconds": 0.01} for kind in kinds],
         events=["payment_accepted", "grace_started", "grace_expired"],
         subscription="canceled",
     )
@@ -86,8 +86,8 @@ def _charge(debt: Debt, seen: Seen) -> None:
     seen.intents[-1] |= {"captured": 990, "charges": 1}
 
 
-def _mail_again(times: int) -> Change:
-    return lambda debt, seen: seen.mails.extend(seen.mails[:1] * times)
+def _mail_again(times: int, quit_after: float | None = None) -> Change:
+    return lambda debt, seen: seen.mails.extend([seen.mails[0] | {"quit_after_seconds": quit_after}] * times)
 
 
 def _mail_under_another_id(debt: Debt, seen: Seen) -> None:
@@ -123,6 +123,7 @@ def _leave_an_attempt_open(debt: Debt, seen: Seen) -> None:
         (_leave_an_intent("succeeded"), "the intent pi_left is succeeded, and no attempt knows it"),
         (_charge, "was charged 1 times instead of 0"),
         (_mail_again(2), "a mail has come 3 times"),
+        (_mail_again(1, 0.01), "come again though the worker that had sent it lived"),
         (_mail_under_another_id, "one mail has come under several Message-IDs"),
         (_lose_a_mail, "3 Message-IDs have come for 4 mails that were sent"),
         (_say_of_a_mail(state="suppressed", reason="no_longer_true"), "first_failure is suppressed: no_longer_true"),
