@@ -13,12 +13,12 @@ from types import TracebackType
 from stack.process import Process
 
 FAILPOINT = "CELERIAC_FAILPOINT"
-# The steps from a sweep to the end of a try and its mail; and the look-ups that follow from their deaths.
+# The steps from a sweep to the end of a try and its mail, and of the look-ups and the webhooks that come of them.
 STEPS = (
     *("sweep.marked", "dunning.swept", "change.committed"),
     *("charge.claimed", "charge.created", "charge.reference_saved", "charge.responded", "charge.recorded"),
     *("reconcile.claimed", "reconcile.looked_up", "reconcile.recorded"),
-    *("webhook.looked_up", "webhook.applied"),
+    "webhook.applied",
     *("mail.claimed", "mail.begun", "mail.accepted", "mail.sent"),
 )
 _CHECK_SECONDS = 0.25

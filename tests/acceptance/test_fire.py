@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
@@ -15,7 +16,7 @@ from tests.patience import patient
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.postgres, pytest.mark.timeout(600)]
 # One step of each task on the way from a sweep to a mail; tests/acceptance/test_kill_points.py has all of them.
-STEPS = ("sweep.marked", "dunning.swept", "change.committed", "charge.responded", "mail.accepted")
+STEPS = ("dunning.swept", "change.committed", "charge.responded", "mail.accepted")
 
 
 @pytest.mark.rabbitmq
@@ -32,4 +33,8 @@ def test_each_try_mail_and_end_of_grace_happens_once(postgres_url: str, amqp_url
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "each try, mail and end of grace happened exactly once, and the books are equal" in done.stdout
+    wanted = r"through (\d+) deaths: each try, mail and end of grace happened exactly once, and the books are equal"
+    found = re.search(wanted, done.stdout)
+    assert found is not None, done.stdout
+    # Which worker meets a step is chance; that some die is not.
+    assert int(found[1]) >= 3, done.stdout
