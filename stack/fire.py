@@ -53,7 +53,7 @@ HOUR_SECONDS = 3600
 
 @dataclass(frozen=True)
 class Plan:
-    """What is played: so many debts on these days, with a round of deaths on each, one at each of these steps."""
+    """What is played: so many debts on these days, and rounds of deaths that spread over them, one at each step."""
 
     debts: int
     seed: int
@@ -125,7 +125,8 @@ def make_campaign(stack: Stack, progress: Progress) -> Campaign:
 
 
 def make_fire(stack: Stack, rng: random.Random, plan: Plan) -> Fire:
-    """Return the workers and beats of a stack, which die at the steps of a plan, in another order in each round."""
+    """Return the workers and beats of a stack, which die at the steps of a plan, in another order in each round. The
+    rounds spread over the days."""
     prefix, folder = stack.env["CELERY_QUEUE_PREFIX"], stack.directory
     names = [f"worker{number + 1}" for number in range(WORKERS)]
     workers = [stack.celery(name, "worker", "-n", f"{prefix}{name}@%h") for name in names]
@@ -134,12 +135,13 @@ def make_fire(stack: Stack, rng: random.Random, plan: Plan) -> Fire:
         for name in (f"beat{number + 1}" for number in range(BEATS))
     ]
     rounds = [rng.sample(plan.steps, len(plan.steps)) for _ in range(plan.rounds)]
-    return Fire(workers, beats, rounds, rng)
+    days = len(plan.days)
+    return Fire(workers, beats, [[step for each in rounds[day::days] for step in each] for day in range(days)], rng)
 
 
 def play(campaign: Campaign, fire: Fire, days: list[int], waves: list[list[Script]]) -> list[str]:
-    """Let the days come for one wave of debts after the other, with a round of deaths on each day; return what did not
-    come to stand as it has to."""
+    """Let the days come for one wave of debts after the other, each day with its deaths; return what did not come to
+    stand as it has to."""
     played: list[list[Debt]] = []
     problems: list[str] = []
     for day in days:

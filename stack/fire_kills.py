@@ -38,7 +38,7 @@ class _Member:
 class Fire:
     """Kills workers and beats, and starts what has ended, from entering the context until leaving it.
 
-    Each of `rounds` are failpoints at which workers are to die. The last worker is never armed, so that work gets done.
+    Each of `rounds` has the failpoints at which workers are to die from `begin_round` on. The last worker is never armed, so that work gets done.
     `deaths`: how often which failpoint has killed, and how often chance a worker or a beat."""
 
     def __init__(
