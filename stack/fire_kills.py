@@ -38,8 +38,9 @@ class _Member:
 class Fire:
     """Kills workers and beats, and starts what has ended, from entering the context until leaving it.
 
-    Each of `rounds` has the failpoints at which workers are to die from `begin_round` on. The last worker is never armed, so that work gets done.
-    `deaths`: how often which failpoint has killed, and how often chance a worker or a beat."""
+    Each of `rounds` has the failpoints at which workers are to die from `begin_round` on. The last worker is never
+    armed, so that work gets done. `deaths`: how often which failpoint has killed, and how often chance a worker or a
+    beat."""
 
     def __init__(
         self, workers: list[Process], beats: list[Process], rounds: list[list[str]], rng: random.Random
