@@ -5,13 +5,15 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Callable
+from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stack.fire_checks import DAY_SECONDS, Findings, Seen, examine
-from stack.fire_debts import DAYS, SCRIPTS, Debt
+from stack.fire_debts import DAYS, SCRIPTS, Debt, all_scripts
 from stack.fire_kills import FAILPOINT, Fire
 from stack.process import Process, wait_until
 from tests.patience import patient
@@ -146,6 +148,33 @@ def test_what_may_happen_is_counted_and_no_problem() -> None:
     ):
         found = findings_after(change)
         assert (found.problems, getattr(found, counted)) == ([], 1)
+
+
+def test_a_day_is_over_when_a_debt_stands_as_it_has_to_and_nothing_of_it_is_under_way() -> None:
+    debt, seen = played()
+    assert debt.stands(LAST_DAY)
+    assert not debt.stands(14)
+    for change in (_say_of_a_mail(state="waiting"), _leave_an_attempt_open, _stand(status="in_grace")):
+        debt, seen = played()
+        change(debt, seen)
+        assert not debt.stands(LAST_DAY)
+
+
+def test_the_clock_goes_to_the_next_retry_or_the_end_of_grace() -> None:
+    debt, _ = played()
+    at = "2026-12-02T01:37:01.000+00:00"
+    debt.payment |= {"status": "past_due", "dunning": {"next_retry_at": at, "grace_ends_at": None, "mails": []}}
+    seconds = datetime.fromisoformat(at).timestamp()
+    assert (debt.due_at(3), debt.due_at(5)) == (seconds, None)
+    debt.payment |= {"status": "in_grace", "dunning": {"next_retry_at": None, "grace_ends_at": at, "mails": []}}
+    assert debt.due_at(LAST_DAY) == seconds
+    assert Debt(SCRIPTS[0], {}, debt.payment).due_at(7) is None, "it was paid on day 3"
+
+
+def test_every_script_is_played_before_any_comes_again() -> None:
+    drawn = list(islice(all_scripts(random.Random(1)), 2 * len(SCRIPTS)))
+    assert drawn[: len(SCRIPTS)] == list(SCRIPTS)
+    assert drawn == list(islice(all_scripts(random.Random(1)), 2 * len(SCRIPTS)))
 
 
 # What a worker does that reaches its failpoint at once, and one that has none.
