@@ -18,6 +18,7 @@ import time
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
+from typing import NamedTuple
 
 import redis
 from kombu import Connection
@@ -72,6 +73,15 @@ class Campaign:
     operator: Merchant
     provider: Provider
     debts: list[Debt] = field(default_factory=list)
+
+
+class Sources(NamedTuple):
+    """The issuer's tries, the provider's totals, all mails, and the attention list."""
+
+    tries: list[Json]
+    totals: list[Json]
+    mails: list[Json]
+    attention: list[Json]
 
 
 def main(arguments: list[str]) -> int:
@@ -236,24 +246,27 @@ def compare(campaign: Campaign, day: int) -> Findings:
     """Compare every debt with the issuer's ledger and the mail server."""
     campaign.progress.show("comparing with the issuer's ledger and the mail server")
     findings, provider = Findings(), campaign.provider
-    tries, totals, mails = provider.tries(), provider.ledger_totals(), provider.mails()
+    sources = Sources(provider.tries(), provider.ledger_totals(), provider.mails(), campaign.operator.attention())
     for debt in campaign.debts:
         look(campaign, debt)
-        examine(findings, debt, _seen(campaign, debt, tries, totals, mails), day)
+        examine(findings, debt, _seen(campaign, debt, sources), day)
     payments = {payment["id"] for debt in campaign.debts for payment in debt.payments}
-    unknown = [f"the provider's {name} belongs to none of our payments" for name in unknown_objects(totals, payments)]
+    unknown = [
+        f"the provider's {name} belongs to none of our payments" for name in unknown_objects(sources.totals, payments)
+    ]
     findings.problems += [*unknown, *ledger_problems(campaign.stack)]
     return findings
 
 
-def _seen(campaign: Campaign, debt: Debt, tries: list[Json], totals: list[Json], mails: list[Json]) -> Seen:
+def _seen(campaign: Campaign, debt: Debt, sources: Sources) -> Seen:
     ids = {payment["id"] for payment in debt.payments}
     case = campaign.operator.dunning_case(debt.payment["dunning"]["case_id"])
     return Seen(
-        tries=[row for row in tries if row["metadata"].get("payment_id") in ids],
-        intents=[row for row in totals if row["metadata"].get("payment_id") in ids],
-        mails=[mail for mail in mails if debt.request["email"] in mail["to"]],
+        tries=[row for row in sources.tries if row["metadata"].get("payment_id") in ids],
+        intents=[row for row in sources.totals if row["metadata"].get("payment_id") in ids],
+        mails=[mail for mail in sources.mails if debt.request["email"] in mail["to"]],
         events=[event["name"] for event in case["events"]],
+        asked=[entry["reason"] for entry in sources.attention if entry["payment_id"] in ids],
         subscription=campaign.merchant.subscription(debt.request["subscription_id"])["status"],
     )
 

@@ -24,12 +24,14 @@ UNCONFIRMED = "requires_confirmation"
 @dataclass(frozen=True)
 class Seen:
     """What there is about one debt. `tries`: those at the issuer. `intents`: the provider's objects with their totals.
-    `mails`: those that the mail server has accepted for its customer. `events`: the names of the payment's events."""
+    `mails`: those that the mail server has accepted for its customer. `events`: the names of the payment's events.
+    `asked`: why persons were asked about it."""
 
     tries: list[Json]
     intents: list[Json]
     mails: list[Json]
     events: list[str]
+    asked: list[str]
     subscription: str
 
 
@@ -102,6 +104,9 @@ def _mails(debt: Debt, seen: Seen, day: int) -> Iterator[str]:
         yield f"the mails are {', '.join(written)} instead of {', '.join(wanted)}"
     lost = [mail for mail in debt.mails if mail["state"] != "sent" and mail["reason"] != UNKNOWN]
     yield from (f"the mail {mail['mail']} is {mail['state']}: {mail['reason']}" for mail in lost)
+    left = sum(mail["reason"] == UNKNOWN for mail in debt.mails)
+    if set(seen.asked) != ({"mail_refused"} if left else set()):
+        yield f"{left} mails were left to a person, who was asked about: {', '.join(seen.asked) or 'nothing'}"
     copies = Counter(mail["message_id"] for mail in seen.mails)
     sent = sum(mail["state"] == "sent" for mail in debt.mails)
     if not sent <= len(copies) <= len(debt.mails):

@@ -48,6 +48,7 @@ def played() -> tuple[Debt, Seen]:
         intents=[{"object": reference, **totals, **about} for reference in references],
         mails=[{"message_id": f"<{kind}@shop>", "subject": kind, "quit_after_seconds": 0.01} for kind in kinds],
         events=["payment_accepted", "grace_started", "grace_expired"],
+        asked=[],
         subscription="canceled",
     )
     return Debt(NEVER_PAID, {}, payment), seen
@@ -104,6 +105,11 @@ def _say_of_a_mail(**said: Any) -> Change:
     return lambda debt, seen: debt.mails[0].update(said)
 
 
+def _leave_a_mail_to_a_person(debt: Debt, seen: Seen) -> None:
+    debt.mails[0].update(state="failed", reason="outcome_unknown")
+    seen.asked.append("mail_refused")
+
+
 def _end_grace_again(debt: Debt, seen: Seen) -> None:
     seen.events.append("grace_expired")
 
@@ -130,6 +136,10 @@ def _leave_an_attempt_open(debt: Debt, seen: Seen) -> None:
         (_lose_a_mail, "3 Message-IDs have come for 4 mails that were sent"),
         (_say_of_a_mail(state="suppressed", reason="no_longer_true"), "first_failure is suppressed: no_longer_true"),
         (_say_of_a_mail(state="waiting"), "is still under way"),
+        (
+            _say_of_a_mail(state="failed", reason="outcome_unknown"),
+            "1 mails were left to a person, who was asked about: nothing",
+        ),
         (_end_grace_again, "2 events grace_expired instead of 1"),
         (_stand(status="in_grace"), "in_grace, canceled instead of uncollectible, canceled"),
         (_leave_an_attempt_open, "is still under way"),
@@ -143,7 +153,7 @@ def test_what_may_happen_is_counted_and_no_problem() -> None:
     """A mail in the one window, a mail whose outcome nobody knows, and an intent that nobody can confirm."""
     for change, counted in (
         (_mail_again(1), "doubled"),
-        (_say_of_a_mail(state="failed", reason="outcome_unknown"), "given_up"),
+        (_leave_a_mail_to_a_person, "given_up"),
         (_leave_an_intent("requires_confirmation"), "unconfirmed"),
     ):
         found = findings_after(change)
