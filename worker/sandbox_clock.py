@@ -9,8 +9,7 @@ from datetime import timedelta
 import requests
 
 # A move reaches every process within this time.
-_REFRESH_SECONDS = 0.5
-_NEVER = float("-inf")
+_REFRESH_SECONDS = 0.1
 
 
 class SandboxClock:
@@ -21,17 +20,15 @@ class SandboxClock:
         self._session = requests.Session()
         self._lock = threading.Lock()
         self._offset = timedelta()
-        self._fetched_at = _NEVER
+        self._fetched_at = float("-inf")
 
     def __call__(self) -> timedelta:
-        """Return the offset. One thread at a time fetches it; the others use the last one, and wait for the first."""
-        if self._is_old() and self._lock.acquire(blocking=self._fetched_at == _NEVER):
-            try:
+        """Return the offset. One thread at a time fetches it, and the others wait: an old one may be weeks behind."""
+        if self._is_old():
+            with self._lock:
                 if self._is_old():
                     self._offset = self._fetch()
                     self._fetched_at = time.monotonic()
-            finally:
-                self._lock.release()
         return self._offset
 
     def _is_old(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from types import SimpleNamespace
@@ -14,9 +15,12 @@ from tests.patience import patient
 from worker.sandbox_clock import SandboxClock
 
 
-def test_threads_that_start_together_wait_for_the_first_offset(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without it, a worker that has just started would claim, and plan, three weeks ago."""
+@pytest.mark.parametrize("idle_seconds", [None, 60.0], ids=["that has just started", "that was idle"])
+def test_threads_of_a_process_wait_for_the_offset(idle_seconds: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep lets many tasks begin at once. Those that did not wait would claim, and plan, three weeks ago."""
     clock, is_asked, may_respond = SandboxClock("http://sandbox.test"), threading.Event(), threading.Event()
+    if idle_seconds is not None:
+        clock._fetched_at = time.monotonic() - idle_seconds
 
     def respond(*where: Any, **how: Any) -> Any:
         is_asked.set()
