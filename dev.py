@@ -37,6 +37,11 @@ COMMANDS = {
         "[--histories N] [--seed S]",
         "random customers in dunning, in memory and through a whole system; no rule may be broken",
     ),
+    "fire": (
+        "stack.fire",
+        "[--debts N] [--seed N] [--days N]",
+        "three weeks of dunning while workers and beats are killed at every step, then a reconciliation",
+    ),
     "mutants": ("stack.mutants", "[--only TEXT]", "plants bugs that would cost money; the tests must see each of them"),
     "bench": (
         "benchmarks",

@@ -26,10 +26,13 @@ POINTS = frozenset(
         "reconcile.claimed",
         "reconcile.looked_up",
         "reconcile.recorded",
+        "sweep.marked",
         "dunning.swept",
         "change.committed",
         "mail.claimed",
+        "mail.begun",
         "mail.accepted",
+        "mail.sent",
     }
 )
 

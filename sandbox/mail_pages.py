@@ -77,7 +77,11 @@ def _control(mailbox: Mailbox) -> Blueprint:
     @routes.get("")
     def read_mails() -> Response:
         """List the mails that were accepted, oldest first."""
-        return jsonify(mails=[_view(mail) for mail in mailbox.mails])
+        quit_after = mailbox.quit_after
+        mails = [
+            _view(mail) | {"quit_after_seconds": quit_after.get(number)} for number, mail in enumerate(mailbox.mails)
+        ]
+        return jsonify(mails=mails)
 
     @routes.post("/responses")
     def order_response() -> Response:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socketserver
 import threading
+import time
 from collections.abc import Callable
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -29,12 +30,15 @@ _MOST_BYTES = 10 * 1024 * 1024
 class Mailbox:
     """Every mail that was accepted, oldest first, and the responses that tests have ordered.
 
-    `hooks`: what is called at a step before its response, so that a test can let something happen in between."""
+    `quit_after`: by the number of a mail, the seconds from its acceptance to the QUIT of its sender. A sender that dies
+    sends none. `hooks`: what is called at a step before its response, so that a test can let something happen in
+    between."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._mails: list[EmailMessage] = []
         self._ordered: list[list[str | int]] = []
+        self.quit_after: dict[int, float] = {}
         self.hooks: dict[str, Callable[[], None]] = {}
 
     @property
@@ -66,11 +70,12 @@ class Mailbox:
                     return str(order[1])
         return _USUAL[step]
 
-    def keep(self, content: bytes) -> None:
-        """Keep a mail."""
+    def keep(self, content: bytes) -> int:
+        """Keep a mail; return its number."""
         mail = message_from_bytes(content, policy=policy.default)
         with self._lock:
             self._mails.append(mail)
+            return len(self._mails) - 1
 
 
 class MailServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
@@ -111,6 +116,8 @@ class _HungUp(Exception):
 class _Session(socketserver.StreamRequestHandler):
     """One connection."""
 
+    _kept: tuple[int, float] | None = None
+
     def handle(self) -> None:
         """Respond to one command after the other."""
         try:
@@ -118,6 +125,9 @@ class _Session(socketserver.StreamRequestHandler):
             while line := self.rfile.readline(4096):
                 verb = line.decode("ascii", "replace").strip().upper()
                 if verb.startswith("QUIT"):
+                    if self._kept is not None:
+                        number, kept_at = self._kept
+                        self._mailbox.quit_after[number] = time.monotonic() - kept_at
                     self._say("221 2.0.0 bye")
                     return
                 self._obey(verb)
@@ -147,7 +157,7 @@ class _Session(socketserver.StreamRequestHandler):
             lines.append(line[1:] if line.startswith(b"..") else line)
         response = self._mailbox.response("accept")
         if response == HANG_UP or response.startswith("2"):
-            self._mailbox.keep(b"".join(lines))
+            self._kept = self._mailbox.keep(b"".join(lines)), time.monotonic()
         self._say(response)
 
     def _say_at(self, step: str) -> str:

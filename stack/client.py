@@ -290,13 +290,22 @@ class Provider:
         self._post("/_sandbox/faults", fault)
 
     def mails(self) -> list[Json]:
-        """Return every mail that was sent, oldest first: `to`, `date`, `subject`, `text`, `html`."""
+        """Return every mail that was sent, oldest first: `to`, `date`, `subject`, `text`, `html` and others."""
         mails: list[Json] = call(self._session, "GET", f"{self._url}/_sandbox/mail")["mails"]
         return mails
 
     def webhooks(self) -> Json:
         """Return the numbers of pending and delivered webhooks, with more about the delivery."""
         return call(self._session, "GET", f"{self._url}/_sandbox/webhooks")
+
+    def now(self) -> float:
+        """Return the time by the sandbox's clock, in seconds since the epoch."""
+        return float(call(self._session, "GET", f"{self._url}/_sandbox/clock")["now"])
+
+    def tries(self) -> list[Json]:
+        """Return every try that reached an issuer, in order."""
+        tries: list[Json] = call(self._session, "GET", f"{self._url}/_sandbox/ledger")["attempts"]
+        return tries
 
     def movements(self) -> list[Json]:
         """Return every movement of money in the ledger."""

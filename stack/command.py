@@ -1,4 +1,4 @@
-"""What `demo`, `up` and `books` have in common: their options, a running stack, and the report of a failure."""
+"""What `demo`, `up`, `books` and `fire` have in common: their options, a running stack, and the report of a failure."""
 
 from __future__ import annotations
 
@@ -36,12 +36,20 @@ def run_on_stack(
     *,
     use_environment: bool,
     settings: Mapping[str, str] | None = None,
+    has_tasks: bool = True,
 ) -> int:
-    """Call `work` with a running stack; return its exit code, 1 after a failure, 130 after an interruption."""
+    """Call `work` with a running stack; return its exit code, 1 after a failure, 130 after an interruption. Without
+    `has_tasks` the stack has no worker and no beat."""
     interrupt_on_signals()
     try:
         with tempfile.TemporaryDirectory(prefix=f"celeriac-{name}-") as directory, Progress() as progress:
-            stack = Stack(Path(directory), use_environment=use_environment, show=progress.show, settings=settings)
+            stack = Stack(
+                Path(directory),
+                use_environment=use_environment,
+                show=progress.show,
+                settings=settings,
+                has_tasks=has_tasks,
+            )
             if not use_environment and (ignored := setting_names(os.environ)):
                 progress.print(f"Ignored: {', '.join(ignored)} (--use-environment uses them)")
             progress.print(f"Database {stack.database}, broker {stack.broker_url}")

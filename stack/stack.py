@@ -30,7 +30,8 @@ class Stack:
     The database is SQLite. The caller's variables that configure the application reach no process, so that an exported
     DATABASE_URL is never used by accident. With `use_environment` they do, and a DATABASE_URL or CELERY_BROKER_URL
     among them replaces SQLite or Valkey. The provider is the sandbox in both cases. `settings` are added. `show` is
-    called with what happens next during the start.
+    called with what happens next during the start. Without `has_tasks` worker and beat do not run: the caller makes
+    others by `celery`.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Stack:
         use_environment: bool = False,
         show: Callable[[str], None] = lambda activity: None,
         settings: Mapping[str, str] | None = None,
+        has_tasks: bool = True,
     ) -> None:
         web, sandbox, mail, self._broker_port = free_port(), free_port(), free_port(), free_port()
         self.directory = directory
@@ -74,16 +76,18 @@ class Stack:
             *("web", "-m", "gunicorn", "worker.wsgi:app", "--bind", f"127.0.0.1:{web}"),
             *("--workers", "1", "--threads", "16", "--log-level", "warning"),
         )
-        self.worker = self._celery("worker", "worker", "-l", "warning")
-        self.beat = self._celery("beat", "beat", "-l", "warning", "--schedule", str(directory / "beat"))
+        self.worker = self.celery("worker", "worker")
+        self.beat = self.celery("beat", "beat", "--schedule", str(directory / "beat"))
+        self._services = [self.web, self.worker, self.beat] if has_tasks else [self.web]
         self._running = ExitStack()
 
     def _python(self, name: str, *arguments: str) -> Process:
         log = self.directory / f"{name}.log"
         return Process(name, [sys.executable, *arguments], log=log, env=self.env, folder=self._folder)
 
-    def _celery(self, name: str, *arguments: str) -> Process:
-        return self._python(name, "-m", "celery", "-A", "worker", *arguments)
+    def celery(self, name: str, command: str, *options: str) -> Process:
+        """Return a process of a `celery -A worker` command with the settings of the stack; the caller starts it."""
+        return self._python(name, "-m", "celery", "-A", "worker", command, "-l", "warning", *options)
 
     @property
     def database(self) -> str:
@@ -138,12 +142,11 @@ class Stack:
             self.broker.wait_for(lambda: is_listening(self._broker_port), "a listening port", START_SECONDS)
         self.sandbox.wait_for(lambda: "listening on" in self.sandbox.log_text(), "its address", START_SECONDS)
         self._show("starting web, worker and beat")
-        services = [self.web, self.worker, self.beat]
-        for process in services:
+        for process in self._services:
             running.enter_context(process)
         what = f"200 from /readyz (does {self.database} respond, and {self.broker_url}?)"
         self.web.wait_for(self._is_ready, what, START_SECONDS)
-        running.enter_context(Supervisor(services))
+        running.enter_context(Supervisor(self._services))
 
     def _is_ready(self) -> bool:
         try:
@@ -158,7 +161,7 @@ class Stack:
 
     def log_tails(self) -> str:
         """Return the ends of all logs, for the report of a failure."""
-        return "\n".join(process.log_tail(LOG_LINES) for process in (self.sandbox, self.web, self.worker, self.beat))
+        return "\n".join(process.log_tail(LOG_LINES) for process in (self.sandbox, *self._services))
 
 
 def _mail_settings(port: int) -> dict[str, str]:

@@ -60,7 +60,9 @@ def _send(runtime: Runtime, service: MailService, letter: Letter) -> None:
 
 
 def _hand_over(runtime: Runtime, letter: Letter, offer: Offer) -> None:
+    reach("mail.begun")
     runtime.change(ACTOR, hand_over, letter, _Delivery(offer))
+    reach("mail.sent")
 
 
 class _Delivery:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from models.due_rows import BATCH, DUE_ROWS, mark_published
+from models.failpoints import reach
 from models.session import transact
 from models.task_messages import SWEEP
 from tasks.payment_task import PaymentTask
@@ -18,5 +19,7 @@ def sweep(self: PaymentTask) -> None:
         is_full = True
         while is_full:
             messages = transact(runtime.engine, mark_published, due, runtime.clock.now())
+            if messages:
+                reach("sweep.marked")
             runtime.publish(messages)
             is_full = len(messages) == BATCH

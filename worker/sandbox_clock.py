@@ -9,7 +9,7 @@ from datetime import timedelta
 import requests
 
 # A move reaches every process within this time.
-_REFRESH_SECONDS = 0.5
+_REFRESH_SECONDS = 0.1
 
 
 class SandboxClock:
@@ -23,14 +23,16 @@ class SandboxClock:
         self._fetched_at = float("-inf")
 
     def __call__(self) -> timedelta:
-        """Return the offset. One thread at a time fetches it; the others use the last one."""
-        if time.monotonic() - self._fetched_at > _REFRESH_SECONDS and self._lock.acquire(blocking=False):
-            try:
-                self._offset = self._fetch()
-                self._fetched_at = time.monotonic()
-            finally:
-                self._lock.release()
+        """Return the offset. One thread at a time fetches it, and the others wait: an old one may be weeks behind."""
+        if self._is_old():
+            with self._lock:
+                if self._is_old():
+                    self._offset = self._fetch()
+                    self._fetched_at = time.monotonic()
         return self._offset
+
+    def _is_old(self) -> bool:
+        return time.monotonic() - self._fetched_at > _REFRESH_SECONDS
 
     def _fetch(self) -> timedelta:
         try:

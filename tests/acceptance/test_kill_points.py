@@ -163,6 +163,7 @@ CHARGE = Scenario(process_once, "captured", ("charge",))
 DOUBT = Scenario(process_in_doubt, "captured", ("charge",))
 SETTLE = Scenario(settle, "captured", ("charge",), pending)
 DUNNING = Scenario(let_days_pass, "captured", ("charge",), past_due)
+MAILED_ONCE = Scenario(fail_with_an_address, "past_due", (), after=functools.partial(mailed_times, 1))
 SCENARIOS = {
     "accept.committed": Scenario(process_and_lose_the_answer, "captured", ("charge",), is_in_web=True),
     "charge.claimed": CHARGE,
@@ -179,9 +180,12 @@ SCENARIOS = {
     "reconcile.claimed": DOUBT,
     "reconcile.looked_up": DOUBT,
     "reconcile.recorded": DOUBT,
+    "sweep.marked": DUNNING,
     "dunning.swept": DUNNING,
     "change.committed": DUNNING,
-    "mail.claimed": Scenario(fail_with_an_address, "past_due", (), after=functools.partial(mailed_times, 1)),
+    "mail.claimed": MAILED_ONCE,
+    "mail.begun": MAILED_ONCE,
+    "mail.sent": MAILED_ONCE,
     # The one window: accepted, and not committed.
     "mail.accepted": Scenario(fail_with_an_address, "past_due", (), after=functools.partial(mailed_times, 2)),
 }

@@ -61,6 +61,18 @@ def test_a_test_reads_what_was_sent(sandbox: RunningSandbox) -> None:
     assert mail["text"].strip() == "Grüße als Text"
 
 
+def test_a_test_sees_which_sender_went_away_after_its_mail_was_accepted(sandbox: RunningSandbox) -> None:
+    send(sandbox, "Of one that lives")
+    assert sandbox.mail is not None
+    host, port = sandbox.mail.url.removeprefix("smtp://").split(":")
+    dying = smtplib.SMTP(host, int(port), timeout=SECONDS)
+    dying.sendmail("shop@example.com", ["ada@example.com"], b"Subject: Of one that dies\r\n\r\nHello")
+    dying.close()
+    lived, died = get(sandbox, "/_sandbox/mail").json()["mails"]
+    assert 0 < lived["quit_after_seconds"] < SECONDS
+    assert died["quit_after_seconds"] is None
+
+
 def test_a_test_orders_a_refusal(sandbox: RunningSandbox) -> None:
     order = {"step": "rcpt", "response": "550 5.1.1 no such mailbox", "times": 1}
     path = f"{sandbox.url}/_sandbox/mail/responses"

@@ -1,4 +1,4 @@
-"""The frame of `demo`, `up` and `books`: every failure ends with one line that says what happened."""
+"""The frame of `demo`, `up`, `books` and `fire`: every failure ends with one line that says what happened."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stack import books, demo
+from stack import books, demo, fire
 from stack.command import print_failure
 from stack.process import ProcessError
 
@@ -26,6 +26,13 @@ def test_the_reason_of_a_failure_is_its_last_line(capsys: pytest.CaptureFixture[
 def test_books_refuses_a_number_that_makes_no_sense(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         books.main(arguments)
+    assert arguments[0] in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("arguments", [["--debts", "0"], ["--days", "none"], ["--rounds", "-1"], ["--at", "nowhere"]])
+def test_fire_refuses_what_makes_no_sense(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        fire.main(arguments)
     assert arguments[0] in capsys.readouterr().err.splitlines()[-1]
 
 

@@ -44,6 +44,13 @@ def test_an_empty_variable_is_no_setting(tmp_path: Path) -> None:
     assert stack.broker is not None
 
 
+def test_without_tasks_the_caller_makes_workers_of_the_same_settings(tmp_path: Path) -> None:
+    stack = Stack(tmp_path, {}, has_tasks=False)
+    worker = stack.celery("worker7", "worker", "-n", "worker7@%h")
+    assert (worker.env, worker.command[-2:]) == (stack.env, ["-n", "worker7@%h"])
+    assert "worker |" not in stack.log_tails()
+
+
 def test_addresses_are_shown_without_passwords(tmp_path: Path) -> None:
     stack = Stack(tmp_path, EXPORTED, use_environment=True)
     assert (stack.database, stack.broker_url) == ("postgresql://shop:***@db/live", "amqp://shop:**@mq//")
