@@ -31,7 +31,7 @@ from models.cash_balances import (
 from models.change import Change
 from models.comparisons import Window
 from models.customers import upsert_customer
-from models.due_rows import DUE_ROWS, mark_published
+from models.due_rows import DUE_ROWS, find_oldest_due, mark_published
 from models.idempotency import Caller
 from models.invoices import lock_invoice
 from models.mail_sending import claim_mail
@@ -120,6 +120,7 @@ def payment_id(connection: Connection) -> str:
 
 
 def sweep_all(connection: Connection) -> None:
+    find_oldest_due(connection, NOW + timedelta(days=1), {})
     for due in DUE_ROWS:
         mark_published(connection, due, NOW + timedelta(days=1))
 
