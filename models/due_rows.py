@@ -51,7 +51,8 @@ def _outbox_message(row_id: str) -> TaskMessage:
     return TaskMessage(NOTIFY, row_id)
 
 
-DUE_CASES = DueRows(dunning_cases, (dunning_cases.c.payment_id,), _dunning_message, timedelta(seconds=10))
+# Cases of a morning become due together, and their messages queue for minutes.
+DUE_CASES = DueRows(dunning_cases, (dunning_cases.c.payment_id,), _dunning_message, timedelta(seconds=30))
 DUE_ROWS = (
     # Charges may queue for a while when many arrive at once; publishing them more often would only grow the queue.
     DueRows(attempts, (attempts.c.id, attempts.c.verb, attempts.c.status), message_for_attempt, timedelta(seconds=30)),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 # A row may become visible so much later than it is due: its transaction lasts, and the clocks of hosts differ.
-LATE = timedelta(seconds=30)
+LATE = timedelta(seconds=10)
 # How late a row may be found that became due even longer ago when it was written.
 COMPLETE_EVERY = timedelta(minutes=5)
 

@@ -43,6 +43,18 @@ def test_a_message_that_is_lost_is_published_again_after_a_while(system: System)
     assert published == [1, 0, 1]
 
 
+def test_a_case_that_queues_behind_others_is_not_published_again_at_once(system: System) -> None:
+    system.subscribe("inv", INSUFFICIENT_FUNDS)
+    system.move_clock(days=3, minutes=1)
+    published = []
+    for seconds in (0, 20, 20):
+        system.move_clock(seconds=seconds)
+        system.messages.clear()
+        system.sweep()
+        published.append(len(system.messages))
+    assert published == [1, 0, 1]
+
+
 def test_each_table_has_its_message(system: System) -> None:
     dunned = system.subscribe("inv", INSUFFICIENT_FUNDS)
     transact(system.engine, store_webhook_event, "stripe", "evt_1", "charge.updated", "{}", system.now())
