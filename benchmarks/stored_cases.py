@@ -61,8 +61,9 @@ INSERT INTO dunning_cases (id, payment_id, application, subscription_id, invoice
 """
 # A payment that is charged changes its attempt three times: due, taken by a worker, done; and its case likewise.
 _CHANGES = (
-    """UPDATE {table} SET due_at = CAST(:now AS timestamptz) - interval '1 second' - random() * CAST(:over AS interval)
-        WHERE id IN (SELECT id FROM {table} WHERE due_at IS NULL ORDER BY id LIMIT :payments)""",
+    """UPDATE {table} SET due_at = CAST(:now AS timestamptz) - interval '1 second' - place * CAST(:gap AS interval)
+        FROM (SELECT id AS changed_id, :payments - row_number() OVER (ORDER BY id) AS place FROM {table}
+            WHERE due_at IS NULL ORDER BY id LIMIT :payments) AS changed WHERE id = changed_id""",
     "UPDATE {table} SET due_at = due_at + interval '0.9 seconds' WHERE due_at < :now",
     "UPDATE {table} SET due_at = NULL WHERE due_at < :now",
 )
@@ -104,7 +105,7 @@ def change_payments(connection: Connection, size: Size, now: datetime, over: tim
     for table in ("attempts", "dunning_cases"):
         for change in _CHANGES:
             statement = text(change.format(table=table))
-            connection.execute(statement, {"payments": size.changed, "now": now, "over": over})
+            connection.execute(statement, {"payments": size.changed, "now": now, "gap": over / size.changed})
 
 
 def _run(connection: Connection, script: str, given: dict[str, object]) -> None:
