@@ -45,8 +45,8 @@ COMMANDS = {
     "mutants": ("stack.mutants", "[--only TEXT]", "plants bugs that would cost money; the tests must see each of them"),
     "bench": (
         "benchmarks",
-        "[trace|books]",
-        "cost of a payment beside its floor; trace: its files; books: many payments",
+        "[trace|books|dunning]",
+        "cost of a payment beside its floor; trace: its files; books, dunning: many of them",
     ),
 }
 

@@ -2,7 +2,8 @@
 
 Prints one Markdown table. Absolute figures depend on the machine and its load; compare the ratios to the floor, which
 come from the same run. `dev.py bench trace` prints the files that a payment runs through instead, and `dev.py bench
-books` what it takes to prove and to compare the books of many payments.
+books` what it takes to prove and to compare the books of many payments, `dev.py bench dunning` how fast the due dunning
+cases of many subscriptions are found and published.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ import psycopg
 from redis import Redis
 from sqlalchemy import make_url
 
-from benchmarks import books, floor, trace
+from benchmarks import books, dunning, floor, trace
 from benchmarks.contender import Contender, Entry, Round, Services
 from benchmarks.rows import FloorRows, Payments
+from benchmarks.stored_cases import Size
 from models.task_messages import CHARGE
 from stack.process import ROOT, Process, ProcessError, free_port, interrupt_on_signals, is_listening
 from stack.servers import discover, postgres_from_wheel, redis_from_wheel
@@ -51,15 +53,20 @@ HEAD = "| response time | threads | | CPU ms per payment | × floor | payments/s
 def main(arguments: list[str]) -> None:
     """Run the comparisons and print the table, or the trace."""
     parser = argparse.ArgumentParser(prog="dev.py bench", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=["cost", "trace", "books"], default="cost", help="default: cost")
+    whats = ["cost", "trace", "books", "dunning"]
+    parser.add_argument("what", nargs="?", choices=whats, default="cost", help="default: cost")
     parser.add_argument("--quick", action="store_true", help="one short round each: shows that it runs, not a figure")
     parser.add_argument("--payments", type=int, help="payments in a round; default 600, quick 200; books: 100,000")
     parser.add_argument("--rounds", type=int, help="rounds of each contender, whose median counts; default 3")
+    parser.add_argument("--subscriptions", type=int, help="of dunning; default 1,000,000, quick 20,000")
+    parser.add_argument("--due", type=int, help="of dunning: due cases; default 10,000, quick 1,000")
     options = parser.parse_args(arguments)
     if options.what == "trace":
         trace.main()
     elif options.what == "books":
         measure_books(options)
+    elif options.what == "dunning":
+        measure_dunning(options)
     else:
         measure_cost(options)
 
@@ -72,6 +79,19 @@ def measure_books(options: argparse.Namespace) -> None:
         directory = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="celeriac-bench-")))
         url = running.enter_context(provider(directory, 0))
         lines = books.measure(running.enter_context(database()), url, payments)
+    print("\n".join(lines))
+
+
+def measure_dunning(options: argparse.Namespace) -> None:
+    """Fill a database with subscriptions, sweep it, and print the tables."""
+    subscriptions = options.subscriptions or (20_000 if options.quick else 1_000_000)
+    due = options.due or (1_000 if options.quick else 10_000)
+    if not 0 < due <= subscriptions:
+        raise ProcessError("--due has to be at least 1, and no more than --subscriptions")
+    interrupt_on_signals()
+    with ExitStack() as running:
+        url, broker_url = running.enter_context(database()), running.enter_context(broker())
+        lines = dunning.measure(url, broker_url, Size(subscriptions, due, min(60_000, subscriptions // 2)))
     print("\n".join(lines))
 
 

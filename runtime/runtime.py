@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -18,6 +18,7 @@ from models.session import read, transact
 from models.task_messages import TaskMessage
 from notifications.mail_service import MailService
 from runtime.leases import LeaseKeeper
+from runtime.low_water_marks import LowWaterMarks
 from runtime.pay_links import PayLinks
 
 P = ParamSpec("P")
@@ -40,6 +41,7 @@ class Runtime:
     mail: MailService | None = None
     missing_for_mail: tuple[str, ...] = ()
     pay_links: PayLinks | None = None
+    low_water_marks: LowWaterMarks = field(default_factory=LowWaterMarks)
 
     def change(self, actor: str, work: Callable[Concatenate[Change, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `work(change, *args, **kwargs)` in one transaction, as `actor`; commit it, and publish what was made

@@ -34,7 +34,7 @@ from models.comparisons import Window
 from models.customers import upsert_customer
 from models.declines import last_decline_class, last_decline_reason
 from models.default_methods import choose_default
-from models.due_rows import DUE_ROWS, mark_published
+from models.due_rows import DUE_ROWS, find_oldest_due, mark_published
 from models.dunning_cases import is_collected_otherwise
 from models.dunning_statistics import _statistics
 from models.idempotency import Caller
@@ -130,6 +130,7 @@ def payment_id(connection: Connection) -> str:
 
 
 def sweep_all(connection: Connection) -> None:
+    find_oldest_due(connection, NOW + timedelta(days=1), {})
     for due in DUE_ROWS:
         mark_published(connection, due, NOW + timedelta(days=1))
 
