@@ -73,7 +73,7 @@ beat_schedule = {
     # A sweep that the broker delivers later than this is dropped: newer ones have replaced it.
     "sweep": {"task": SWEEP, "schedule": 2.0, "options": {"expires": 10}},
     "compare": {"task": COMPARE, "schedule": 600.0, "options": {"expires": 600}},
-    "remind": {"task": REMIND, "schedule": 900.0, "options": {"expires": 900}},
+    "remind": {"task": REMIND, "schedule": 60.0, "options": {"expires": 60}},
 }
 beat_max_loop_interval = 5
 beat_sync_every = 1

@@ -56,9 +56,15 @@ def token_hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def is_newer(known_at: datetime | None, at: datetime) -> bool:
-    """Tell whether an event is newer than what is known, by the provider's clock."""
-    return known_at is None or at > known_at
+def is_newer(known_at: datetime | None, at: datetime, *, is_news: bool = False) -> bool:
+    """Tell whether an event is newer than what is known, by the provider's clock. That shows whole seconds: of the same
+    second an event counts if it `is_news`, a change to what is not known yet.
+
+    >>> noon = datetime(2026, 11, 20, 12)
+    >>> is_newer(noon, noon), is_newer(noon, noon, is_news=True), is_newer(noon, noon.replace(hour=11), is_news=True)
+    (False, True, False)
+    """
+    return known_at is None or at > known_at or (is_news and at == known_at)
 
 
 def status_of_mandate(known: MethodStatus, *, is_active: bool) -> MethodStatus:

@@ -42,11 +42,12 @@ def take_in_method(change: Change, provider: str, shown: ShownMethod | ShownMand
     if shown.is_detached:
         # For good, also where a newer event is stored: it came before it was removed.
         _update(change, row, {"status": MethodStatus.DETACHED, "is_default": False})
-    if not is_newer(row.shown_at, shown.at):
-        return
-    owner = _owner_of_customer(change.connection, provider, shown.customer)
     facts = {name: getattr(shown, name) for name in ("kind", "brand", "last4", "expires")}
     known = {name: value for name, value in facts.items() if value is not None}
+    is_news = shown.change is not None and any(getattr(row, name) != value for name, value in known.items())
+    if not is_newer(row.shown_at, shown.at, is_news=is_news):
+        return
+    owner = _owner_of_customer(change.connection, provider, shown.customer)
     _update(change, row, known | (owner._asdict() if owner else {}) | {"shown_at": shown.at})
     refusal = reason_not_to_charge(MethodStatus(row.status), is_off_session=True)
     if shown.change is None or owner is None or refusal is not None:

@@ -41,6 +41,8 @@ class MailService:
         language."""
         sender = self.mailer.sender
         shown = {"sender": sender.display_name or sender.domain, "language": language, **variables}
+        if mail in REMINDERS:
+            shown["unsubscribe"] = self.unsubscribe(row_id) if self.unsubscribe is not None else None
         text = self.templates.render(mail, language, shown)
         leaving = self._ways_to_unsubscribe(row_id) if mail in REMINDERS else ()
         return make_message(text, sender, to, message_id, now, unsubscribe=leaving)

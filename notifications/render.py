@@ -43,11 +43,16 @@ _OF_A_CASE = {
     "decline": "Your card has expired. Please enter the details of the new one.",
 }
 _OF_A_BACKUP = _OF_A_CASE | {"method": "Visa ending in 4242"}
-_OF_A_CARD = {"card": "•••• 4242", "expires": "03/2026", "days": 14}
+_OF_A_CARD = {
+    "card": "•••• 4242",
+    "expires": "03/2026",
+    "days": 14,
+    "unsubscribe": "https://pay.example.com/unsubscribe",
+}
 _OF_ONE: dict[Mail, dict[str, Any]] = {Mail.CARD_EXPIRES_SOON: _OF_A_CARD, Mail.BACKUP_CHARGED: _OF_A_BACKUP}
 VARIABLES: dict[Mail, dict[str, Any]] = {mail: _OF_EVERY_MAIL | _OF_ONE.get(mail, _OF_A_CASE) for mail in Mail}
 # What may be None: the customer has given no name, or a date or the reason of a decline is not known.
-_OPTIONAL = ("name", "subscription", "next_attempt", "ends_on", "decline", "card", "method")
+_OPTIONAL = ("name", "subscription", "next_attempt", "ends_on", "decline", "card", "method", "unsubscribe")
 
 
 class TemplatesInvalid(ValueError):

@@ -20,13 +20,15 @@ _PAGE = """<!doctype html>
   body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 44rem; margin: 2rem auto; padding: 0 1rem }}
   h1 {{ font-size: 1.2rem }} li {{ margin: 0 0 .75rem }} small {{ color: #555 }}
   iframe {{ width: 100%; height: 36rem; border: 1px solid #ccc }}
-  pre {{ white-space: pre-wrap; background: #f4f4f4; padding: 1rem }}
+  pre {{ white-space: pre-wrap; background: #f4f4f4; padding: 1rem }} div, pre {{ overflow-wrap: anywhere }}
 </style>
 <h1>{title}</h1>
 {content}
 """
 # A mail is shown as a mail program does: no script, nothing loaded from elsewhere.
 _SAFE = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:"}
+# The page behind a link runs as outside of the frame, or its forms would not be sent.
+_POPUPS = "allow-popups allow-popups-to-escape-sandbox"
 _SHOWN_HEADERS = ("From", "To", "Subject", "Date", "Message-ID", "List-Unsubscribe", "List-Unsubscribe-Post")
 
 
@@ -53,7 +55,7 @@ def _pages(mailbox: Mailbox) -> Blueprint:
             for name in _SHOWN_HEADERS
             if mail[name] is not None
         )
-        frame = f'<iframe src="/mail/{number}/html" sandbox="allow-popups" title="HTML"></iframe>'
+        frame = f'<iframe src="/mail/{number}/html" sandbox="{_POPUPS}" title="HTML"></iframe>'
         text = f"<pre>{escape(part_of(mail, 'plain'))}</pre>"
         back = '<p><a href="/mail">All mails</a></p>'
         return _PAGE.format(
@@ -62,7 +64,9 @@ def _pages(mailbox: Mailbox) -> Blueprint:
 
     @routes.get("/mail/<int:number>/html")
     def show_html(number: int) -> Response:
-        return Response(part_of(_find(mailbox, number), "html"), content_type="text/html; charset=utf-8", headers=_SAFE)
+        # A link opens a page of its own, as in a mail program: pages of the customer refuse to be shown in a frame.
+        shown = part_of(_find(mailbox, number), "html").replace("<head>", '<head><base target="_blank">', 1)
+        return Response(shown, content_type="text/html; charset=utf-8", headers=_SAFE)
 
     @routes.get("/mail/<int:number>/text")
     def show_text(number: int) -> Response:

@@ -51,9 +51,14 @@ def require_open(state: CaseState) -> None:
     Traceback (most recent call last):
     ...
     domain.errors.Conflict: this case is closed: it is recovered
+    >>> require_open(CaseState.EXHAUSTED)
+    Traceback (most recent call last):
+    ...
+    domain.errors.Conflict: this case is closed: it is exhausted; what is owed is paid by a payment of its invoice
     """
     if state not in OPEN_CASES:
-        raise Conflict(f"this case is closed: it is {state}")
+        advice = "" if state is CaseState.RECOVERED else "; what is owed is paid by a payment of its invoice"
+        raise Conflict(f"this case is closed: it is {state}{advice}")
 
 
 def require_waiting(payment: State, *, has_operation_in_flight: bool) -> None:

@@ -40,6 +40,9 @@ ENDS = {
     15: ["captured"],
     16: ["captured"],
     17: ["captured"],
+    18: ["captured"],
+    19: ["captured"],
+    20: ["uncollectible"],
 }
 # No block waits for more than a few tries of a worker.
 BLOCK_SECONDS = patient(40)

@@ -22,6 +22,7 @@ from tests.system import AMOUNT, INSUFFICIENT_FUNDS, LOST_CARD, System
 
 pytestmark = pytest.mark.postgres
 
+CLOSED = "this case is closed: it is stopped; what is owed is paid by a payment of its invoice"
 SUBSCRIPTION: Json = {"user_id": "user", "plan": "gold", "amount": "12.30", "currency": "EUR"}
 
 
@@ -340,7 +341,7 @@ def test_a_closed_case_refuses_and_nothing_changes(system: System) -> None:
         ("extend-grace", {"until": until}),
     ):
         refused = act(system, payment_id, action, **body)
-        assert (refused.status_code, refused.json["detail"]) == (409, "this case is closed: it is stopped"), action
+        assert (refused.status_code, refused.json["detail"]) == (409, CLOSED), action
     assert act(system, payment_id, "unheard-of").status_code == 404
     no_reason = system.post(f"/admin/dunning/{case_id(system, payment_id)}/stop", {}, caller="operator")
     assert no_reason.status_code == 422

@@ -83,6 +83,15 @@ def test_an_older_event_changes_nothing_and_what_is_detached_stays_so(system: Sy
     assert (known(system, token).expires, known(system, token).status) == ("2042-06", "detached")
 
 
+def test_a_card_that_changes_in_the_second_in_which_it_was_saved_is_known_as_it_is_then(system: System) -> None:
+    token = save_card(system)
+    saved = system.provider.event("payment_method.attached", token)
+    system.deliver_and_run(saved)
+    changed = updated(system, token, exp_year=2029, exp_month=7) | {"created": saved["created"]}
+    system.deliver_and_run(changed)
+    assert known(system, token).expires == "2029-07"
+
+
 def test_a_card_of_the_older_api_that_expires_is_known(system: System) -> None:
     customer = system.request("/setup-intent", {"user_id": "user"})["customer_token"]
     emitted = {"event_type": "customer.source.expiring", "customer": customer}

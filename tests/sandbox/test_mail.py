@@ -46,7 +46,7 @@ def test_a_person_reads_what_was_sent(sandbox: RunningSandbox) -> None:
     assert page.index("Zweite Mail") < page.index("Erste &lt;b&gt;Mail&lt;/b&gt;")
     shown = get(sandbox, "/mail/0").text
     assert "Grüße als Text" in shown
-    assert '<iframe src="/mail/0/html"' in shown
+    assert '<iframe src="/mail/0/html" sandbox="allow-popups allow-popups-to-escape-sandbox"' in shown
     html = get(sandbox, "/mail/0/html")
     assert "<p>Grüße als HTML</p>" in html.text
     assert "default-src 'none'" in html.headers["Content-Security-Policy"]

@@ -50,7 +50,7 @@ def show(case_id: str) -> None:
     click.echo(f"  invoice {case['invoice_id']}  subscription {case['subscription_id'] or '-'}")
     click.echo(f"  policy {' '.join(f'{name}={value}' for name, value in case['policy'].items())}")
     for attempt in case["attempts"]:
-        code = attempt.get("code", "")
+        code = attempt.get("decline_code") or attempt.get("code", "")
         click.echo(f"  try {attempt['number']}  {attempt.get('cause', 'first')}  {attempt['status']}  {code}".rstrip())
     for event in case["events"]:
         click.echo(f"  {event['at']}  {event['name']:<26}  {event['actor']}")
