@@ -45,11 +45,15 @@ def try_backup(case: DunningCase, decline: Decline | None) -> tuple[TryBackup, .
     return (TryBackup(),) if is_soft and not is_risk(decline.decline_code or decline.code) else ()
 
 
+def is_of_backup(context: DecisionContext) -> bool:
+    """Tell whether the attempt of a decision charges a backup method."""
+    attempt = context.given_attempt
+    return attempt is not None and attempt.cause is TryCause.BACKUP_METHOD
+
+
 def try_next_backup(context: DecisionContext) -> tuple[TryBackup, ...]:
     """Return the effect of a payment that ends without money: that of a backup method is followed by the next one."""
-    attempt = context.given_attempt
-    is_of_backup = attempt is not None and attempt.cause is TryCause.BACKUP_METHOD
-    return (TryBackup(),) if is_of_backup and context.payment.has_dunned_sibling else ()
+    return (TryBackup(),) if is_of_backup(context) and context.payment.has_dunned_sibling else ()
 
 
 def choose(
