@@ -57,22 +57,25 @@ def try_next_backup(context: DecisionContext) -> tuple[TryBackup, ...]:
 
 
 def choose(
-    backups: Collection[Backup], money: Money, tried: Collection[str], fingerprints: Collection[str]
+    backups: Collection[Backup], money: Money, tried: Collection[str], fingerprints: Collection[str | None]
 ) -> Backup | None:
     """Return the first backup method that may be charged for a debt; None if none is left. `backups`: in their order.
-    `tried`, `fingerprints`: the tokens, and the cards and accounts, that were tried for it already.
+    `tried`, `fingerprints`: the tokens, and the cards and accounts, that were tried for it already;
+    None: a try that has shown no card.
 
     >>> cards = [Backup("stripe", token, "credit_card") for token in ("pm_1", "pm_2")]
     >>> choose(cards, Money(1230, "EUR"), ["pm_1"], []).token
     'pm_2'
     >>> choose([Backup("stripe", "pm_3", "sepa_debit")], Money(1230, "USD"), [], []) is None
     True
+    >>> choose(cards, Money(1230, "EUR"), [], [None]).token
+    'pm_1'
     """
     return next((one for one in backups if _may_be_tried(one, money, tried, fingerprints)), None)
 
 
-def _may_be_tried(one: Backup, money: Money, tried: Collection[str], fingerprints: Collection[str]) -> bool:
-    was_tried = one.token in tried or one.fingerprint in fingerprints
+def _may_be_tried(one: Backup, money: Money, tried: Collection[str], fingerprints: Collection[str | None]) -> bool:
+    was_tried = one.token in tried or (one.fingerprint is not None and one.fingerprint in fingerprints)
     is_chargeable = reason_not_to_charge(one.status, is_off_session=True) is None and not one.is_blocked
     return not was_tried and is_chargeable and can_charge(PaymentMethod(one.method), one.provider, money)
 

@@ -9,11 +9,15 @@ from typing import Any
 import pytest
 
 from domain.dunning.policy import MONITOR_ONLY
-from models.tables import dunning_cases
+from models.tables import dunning_cases, saved_methods
 from tests.integration.test_backup_methods import BACKUPS, METHODS, SOFT, agree, fail, others, save, scripted
 from tests.integration.test_backup_methods import system as system  # a fixture
+from tests.integration.test_disputes import dispute, events_of
 from tests.mailing import MailSystem
+from tests.system import payment_request
 
+# It can be saved, and is declined when it is charged.
+DECLINED_LATER = "pm_card_chargeCustomerFail"
 pytestmark = pytest.mark.postgres
 
 
@@ -118,3 +122,76 @@ def test_a_changed_card_is_not_tried_while_its_case_waits_or_is_only_watched(
         pause(system, payment_id)
     renew(system, system.payment(payment_id).method_token, by)
     assert len(system.attempts(payment_id)) == 1
+
+
+def test_a_try_in_doubt_holds_up_every_other_try_and_ends_in_one_charge(system: MailSystem) -> None:
+    agree(system, save(system))
+    payment_id, backup = chosen(system)
+    system.provider.fail("payment_intents.confirm", "timeout_after")
+    system.run_until_idle()
+    assert system.state(backup.id) == "in_doubt"
+    case = system.dunning_case(payment_id)
+    asked = {"reason": "now"}
+    assert (
+        system.post(f"/admin/dunning/{case.id}/retry-now", asked, caller="operator", Idempotency_Key="now").status_code
+        == 409
+    )
+    paid = payment_request("inv", "pm_card_visa") | {"user_id": "user-1"}
+    assert system.post("/process", paid, Idempotency_Key="link").status_code == 409
+    system.wait(days=3, minutes=1)
+    system.wait(minutes=10)
+    assert (system.state(backup.id), system.state(payment_id)) == ("captured", "canceled")
+    assert system.provider.movements() == [("charge", 1230)]
+    system.wait(minutes=6)
+    assert system.kinds() == ["backup_charged"]
+
+
+def test_each_backup_that_pays_a_debt_is_told(system: MailSystem) -> None:
+    agree(system, save(system))
+    payment_id = fail(system, SOFT, SOFT, "success")
+    [first] = others(system, payment_id)
+    system.wait(minutes=6)
+    reference = dispute(system, first.id, "general")
+    system.provider.control(f"disputes/{reference}/close", {"result": "lost"})
+    for event in events_of(system, reference):
+        system.deliver_and_run(event)
+    assert system.state(payment_id) == "past_due"
+    agree(system, save(system), save(system, "pm_card_mastercard"))
+    system.wait(days=3, minutes=1)
+    assert [row.state for row in others(system, payment_id)] == ["reversed", "captured"]
+    system.wait(minutes=6)
+    assert system.kinds().count("backup_charged") == 2
+
+
+def test_the_declined_card_under_another_token_is_no_backup(system: MailSystem) -> None:
+    first, second = save(system, DECLINED_LATER), save(system, DECLINED_LATER)
+    agree(system, second)
+    payment_id = system.subscribe("inv", first, user_id="user-1", off_session=True)
+    assert (system.state(payment_id), others(system, payment_id)) == ("past_due", [])
+
+
+def test_no_demand_follows_a_charge_whose_subscription_was_ended_meanwhile(system: MailSystem) -> None:
+    system.during_next("charge", lambda: system.post("/subscriptions/sub/cancel", {}))
+    payment_id = fail(system, SOFT)
+    system.wait(minutes=6)
+    assert system.kinds() == []
+    assert system.mail_of("first_failure").last_error == "no_longer_true"
+    system.wait(days=3, minutes=1)
+    assert system.state(payment_id) == "canceled"
+
+
+def test_a_default_is_not_made_of_what_was_removed_meanwhile(system: MailSystem) -> None:
+    payment_id = fail(system, SOFT, "success")
+    card = system.payment(payment_id).method_token
+    gone = save(system, "pm_card_mastercard")
+
+    def remove() -> None:
+        assert system.call("DELETE", f"{METHODS}/{gone}").status_code == 200
+        system.deliver(system.provider.event("payment_method.detached", gone))
+        system.run_until_idle()
+
+    system.during_next("make_default", remove, after_response=True)
+    system.post(f"{METHODS}/{gone}/default", {})
+    system.run_until_idle()
+    assert (system.payment(payment_id).method_token, system.state(payment_id)) == (card, "past_due")
+    assert system.rows(saved_methods, saved_methods.c.is_default) == []
