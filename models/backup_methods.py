@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, select, true, updat
 from domain.dunning.backup import Backup, choose
 from domain.dunning.case import OPEN_CASES, TryCause
 from domain.dunning.operators import may_be_tried_unasked
+from domain.instrument import Instrument
 from domain.invoice import reason_to_stop_dunning
 from domain.money import Money
 from domain.payment import Verb
@@ -21,6 +22,7 @@ from domain.saved_method import MethodStatus, token_hash
 from models.audit import record_event
 from models.change import Change
 from models.dunning_cases import case_of, find_case_row, siblings_with_case
+from models.instruments import save_instrument
 from models.new_payments import first_attempt, new_payment, store_payment
 from models.provider_customers import User, user_hash
 from models.queries import invoice_position
@@ -35,7 +37,7 @@ _ACTOR = "dunning"
 @dataclass(frozen=True, slots=True)
 class AgreedMethod:
     """A saved method that a customer has agreed to be charged by as a backup. `agreed_at`, `wording`, `channel`: when,
-    to which words, and where they stood."""
+    to which words, and where they stood. `instrument`: the card or account behind it, where that is known."""
 
     provider: str
     token: str
@@ -45,6 +47,7 @@ class AgreedMethod:
     agreed_at: datetime
     wording: str
     channel: str
+    instrument: Instrument | None = None
 
 
 def replace_backups(change: Change, user: User, agreed: Sequence[AgreedMethod]) -> None:
@@ -55,6 +58,9 @@ def replace_backups(change: Change, user: User, agreed: Sequence[AgreedMethod]) 
             _remove(change, user, row)
     for position, one in enumerate(agreed):
         _store(change, user, one, position)
+        if one.instrument is not None:
+            # The same card under another token is no other method.
+            save_instrument(change, user, one.provider, one.token, one.instrument)
 
 
 def remove_backup(change: Change, user: User, hashed: str) -> bool:
