@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -9,12 +10,17 @@ from typing import Any
 import pytest
 
 from domain.dunning.policy import MONITOR_ONLY
+from models import accept_payment
 from models.tables import dunning_cases, saved_methods
+from models.task_messages import CHARGE
 from tests.integration.test_backup_methods import BACKUPS, METHODS, SOFT, agree, fail, others, save, scripted
 from tests.integration.test_backup_methods import system as system  # a fixture
 from tests.integration.test_disputes import dispute, events_of
+from tests.integration.test_dunning_statistics import counted, lose
 from tests.mailing import MailSystem
+from tests.patience import patient
 from tests.system import payment_request
+from webhooks.app import PREFIX
 
 # It can be saved, and is declined when it is charged.
 DECLINED_LATER = "pm_card_chargeCustomerFail"
@@ -195,3 +201,45 @@ def test_a_default_is_not_made_of_what_was_removed_meanwhile(system: MailSystem)
     system.run_until_idle()
     assert (system.payment(payment_id).method_token, system.state(payment_id)) == (card, "past_due")
     assert system.rows(saved_methods, saved_methods.c.is_default) == []
+
+
+def test_a_customer_who_pays_while_a_retry_is_claimed_is_charged_once(
+    system: MailSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment_id = fail(system, SOFT, "success")
+    store, claims = accept_payment.store_payment, []
+
+    def retry_meanwhile(*given: Any) -> None:
+        """Between the look at the invoice and the commit of the customer's payment."""
+        case = system.dunning_case(payment_id)
+        asked = {"reason": "now"}
+        client = system.client.application.test_client()
+        sent = {"Authorization": f"Bearer {system.keys['operator']}", "Idempotency-Key": "now"}
+        url = f"{PREFIX}/admin/dunning/{case.id}/retry-now"
+        assert client.post(url, json=asked, headers=sent).status_code == 200
+        claim = threading.Thread(target=system.run, args=(CHARGE, system.attempts(payment_id)[-1].id))
+        claims.append(claim)
+        claim.start()
+        claim.join(patient(0.5))
+        store(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(accept_payment, "store_payment", retry_meanwhile)
+        system.pay("inv", "pm_card_visa", user_id="user-1")
+    claims[0].join()
+    system.run_until_idle()
+    system.wait(minutes=3)
+    assert system.provider.movements() == [("charge", 1230)]
+
+
+def test_a_debt_that_a_backup_paid_is_not_recovered_once_its_money_is_taken_back(system: MailSystem) -> None:
+    agree(system, save(system))
+    payment_id = fail(system)
+    [backup] = others(system, payment_id)
+    assert counted(system) == (1, 1, 0, [])
+    lose(system, backup.id)
+    assert (counted(system), system.state(payment_id)) == ((1, 0, 1, []), "past_due")
+    system.wait(days=3, minutes=1)
+    assert counted(system) == (1, 1, 0, [])
+    [source] = system.get("/admin/dunning/statistics", caller="operator").json["total"]["sources"]
+    assert (source["name"], system.state(payment_id)) == ("dunning", "captured")
