@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, select, update
 
 from domain.card_expiry import next_reminder
 from domain.dunning.case import TryCause
-from domain.errors import Conflict, NotFound
+from domain.errors import Conflict
 from domain.saved_method import (
     MethodChange,
     MethodStatus,
@@ -18,6 +18,7 @@ from domain.saved_method import (
     ShownMethod,
     is_newer,
     reason_not_to_charge,
+    require_there,
     status_of_mandate,
     token_hash,
 )
@@ -128,8 +129,7 @@ def mark_removed(change: Change, kept: Row[Any]) -> None:
 
 
 def _choose(change: Change, user: User, locked: Row[Any]) -> None:
-    if MethodStatus(locked.status) is MethodStatus.DETACHED:
-        raise NotFound("this method is removed; list the saved methods, and choose one of them")
+    require_there(MethodStatus(locked.status))
     is_of_provider = _is_of(user) & (saved_methods.c.provider == locked.provider)
     chosen = {"is_default": saved_methods.c.token_hash == locked.token_hash, "updated_at": change.now}
     change.connection.execute(update(saved_methods).where(is_of_provider).values(chosen))

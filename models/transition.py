@@ -240,8 +240,7 @@ def _try_backup(change: Change, row: Row[Any]) -> TaskMessage | None:
     # The invoice before the other payment, as where a payment closes the cases of others.
     lock_invoice(change.connection, row.invoice_id, row.application)
     others = siblings_with_case(change.connection, row, OPEN_CASES, true())
-    dunned = lock_payment(change.connection, others[0]) if others else row
-    return open_backup_payment(change, dunned, backups)
+    return open_backup_payment(change, lock_payment(change.connection, others[0]) if others else row, backups)
 
 
 def _recount_invoice(change: Change, row: Row[Any], more: int) -> None:

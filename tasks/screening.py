@@ -9,9 +9,8 @@ from typing import Any
 from sqlalchemy import Row, bindparam, case, func, or_, select
 
 from domain.booking import NOT_SENT
-from domain.claiming import Screening, has_waited_unsent, screening_of
+from domain.claiming import Screening, has_waited_unsent, is_backup_unsent, screening_of
 from domain.commands import CancelRequested, ChargeWithdrawn, InvoicePaidOtherwise, TryRefused
-from domain.dunning.case import TryCause
 from domain.fraud import RULE_SET, FraudDecision, Signals, assess, stopping_command
 from domain.invoice import reason_to_stop_dunning
 from domain.money import Money
@@ -45,8 +44,7 @@ def screen(change: Change, locked: Row[Any]) -> FraudDecision | None:
 
 
 def _screen(change: Change, locked: Row[Any]) -> FraudDecision | None:
-    is_backup = locked.attempt_cause == TryCause.BACKUP_METHOD and State(locked.state) is State.ACCEPTED
-    if is_backup and not _is_still_wanted(change, locked):
+    if is_backup_unsent(State(locked.state), locked.attempt_cause) and not _is_still_wanted(change, locked):
         return None
     if _has_waited(locked) and not _is_still_owed(change, locked):
         return None
