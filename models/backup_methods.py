@@ -130,6 +130,9 @@ def open_backup_payment(change: Change, dunned: Row[Any], backups: Sequence[Row[
         return None
     money = Money(dunned.amount, dunned.currency)
     tries = _tries(connection, dunned)
+    if any(row.lost for row in tries if row.id != dunned.id):
+        # Whoever has taken back what one backup method has paid is charged by no other.
+        return None
     tokens = [token for token in (dunned.method_token, *(row.method_token for row in tries)) if token is not None]
     chosen = choose([_backup(row) for row in backups], money, tokens, [row.fingerprint for row in tries])
     return None if chosen is None else _accept(change, dunned, chosen, money)
@@ -197,7 +200,7 @@ def _tries(connection: Connection, dunned: Row[Any]) -> list[Row[Any]]:
     began_at = select(dunning_cases.c.created_at).where(dunning_cases.c.payment_id == dunned.id).scalar_subquery()
     is_of_backup = (attempts.c.cause == TryCause.BACKUP_METHOD) & (attempts.c.created_at >= began_at)
     query = (
-        select(payments.c.method_token, attempts.c.fingerprint)
+        select(payments.c.id, payments.c.lost, payments.c.method_token, attempts.c.fingerprint)
         .join(attempts, attempts.c.payment_id == payments.c.id)
         .where(
             payments.c.invoice_id == dunned.invoice_id,

@@ -29,10 +29,8 @@ def case_of(payment: Row[Any]) -> str:
 def write_mail_of_case(
     change: Change, payment: Row[Any], mail: Mail, data: dict[str, Any] | None = None
 ) -> TaskMessage | None:
-    """Write a mail about a payment's dunning case, due now; None if the case has got it already.
-
-    A debt whose money was taken back may be paid by a second backup method: that is told as well."""
-    key = ":".join((MAIL, case_of(payment), mail, *(data or {}).values()))
+    """Write a mail about a payment's dunning case, due now; None if the case has got it already."""
+    key = f"{MAIL}:{case_of(payment)}:{mail}"
     return write_row(change, mail, key, payment.application, payment.user_id, payment_id=payment.id, data=data)
 
 

@@ -15,7 +15,6 @@ from models.tables import dunning_cases, saved_methods
 from models.task_messages import CHARGE
 from tests.integration.test_backup_methods import BACKUPS, METHODS, SOFT, agree, fail, others, save, scripted
 from tests.integration.test_backup_methods import system as system  # a fixture
-from tests.integration.test_disputes import dispute, events_of
 from tests.integration.test_dunning_statistics import counted, lose
 from tests.mailing import MailSystem
 from tests.patience import patient
@@ -152,21 +151,14 @@ def test_a_try_in_doubt_holds_up_every_other_try_and_ends_in_one_charge(system: 
     assert system.kinds() == ["backup_charged"]
 
 
-def test_each_backup_that_pays_a_debt_is_told(system: MailSystem) -> None:
-    agree(system, save(system))
+def test_who_takes_back_what_a_backup_has_paid_is_charged_by_no_other(system: MailSystem) -> None:
+    agree(system, save(system), save(system, "pm_card_mastercard"))
     payment_id = fail(system, SOFT, SOFT, "success")
     [first] = others(system, payment_id)
-    system.wait(minutes=6)
-    reference = dispute(system, first.id, "general")
-    system.provider.control(f"disputes/{reference}/close", {"result": "lost"})
-    for event in events_of(system, reference):
-        system.deliver_and_run(event)
+    lose(system, first.id)
     assert system.state(payment_id) == "past_due"
-    agree(system, save(system), save(system, "pm_card_mastercard"))
     system.wait(days=3, minutes=1)
-    assert [row.state for row in others(system, payment_id)] == ["reversed", "captured"]
-    system.wait(minutes=6)
-    assert system.kinds().count("backup_charged") == 2
+    assert ([row.state for row in others(system, payment_id)], system.state(payment_id)) == (["reversed"], "past_due")
 
 
 def test_the_declined_card_under_another_token_is_no_backup(system: MailSystem) -> None:
@@ -243,3 +235,16 @@ def test_a_debt_that_a_backup_paid_is_not_recovered_once_its_money_is_taken_back
     assert counted(system) == (1, 1, 0, [])
     [source] = system.get("/admin/dunning/statistics", caller="operator").json["total"]["sources"]
     assert (source["name"], system.state(payment_id)) == ("dunning", "captured")
+
+
+def test_a_debt_that_was_paid_within_the_second_has_its_figures(
+    system: MailSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agree(system, save(system))
+    now = system.now()
+    with monkeypatch.context() as patch:
+        patch.setattr(system.clock, "now", lambda: now)
+        fail(system)
+    system.move_clock(minutes=1)
+    total = system.get("/admin/dunning/statistics", caller="operator").json["total"]
+    assert total["recovery_time"] == {"recovered": 1, "average_days": 0.0, "median_days": 0.0}
