@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from domain.dunning.policy import MONITOR_ONLY
+from domain.saved_method import token_hash
 from models import accept_payment
-from models.tables import dunning_cases, saved_methods
+from models.tables import dunning_cases, outbox, saved_methods
 from models.task_messages import CHARGE
 from tests.integration.test_backup_methods import BACKUPS, METHODS, SOFT, agree, fail, others, save, scripted
 from tests.integration.test_backup_methods import system as system  # a fixture
@@ -248,3 +249,22 @@ def test_a_debt_that_was_paid_within_the_second_has_its_figures(
     system.move_clock(minutes=1)
     total = system.get("/admin/dunning/statistics", caller="operator").json["total"]
     assert total["recovery_time"] == {"recovered": 1, "average_days": 0.0, "median_days": 0.0}
+
+
+def test_what_has_paid_and_is_removed_meanwhile_becomes_no_default(system: MailSystem) -> None:
+    old = save(system, "pm_card_mastercard", default=True)
+    fail(system, SOFT, SOFT)
+    token = save(system, "pm_card_amex")
+
+    def remove() -> None:
+        assert system.call("DELETE", f"{METHODS}/{token}").status_code == 200
+        system.deliver(system.provider.event("payment_method.detached", token))
+        system.run_until_idle()
+
+    system.during_next("make_default", remove, after_response=True)
+    system.pay("inv", token, user_id="user-1", off_session=False)
+    system.run_until_idle()
+    [row] = system.rows(outbox, outbox.c.destination == "provider")
+    assert (row.state, row.last_error) == ("suppressed", "not_saved")
+    [known] = system.rows(saved_methods, saved_methods.c.is_default)
+    assert known.token_hash == token_hash(old)
