@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
+from domain.dunning.case import TryCause
 from domain.payment import HOLDING, UNFINISHED, AttemptStatus, State, Verb
 
 
@@ -56,6 +57,15 @@ def has_waited_unsent(state: State, retries: int, waiting_since: datetime | None
     False
     """
     return state is State.ACCEPTED and (retries > 0 or waiting_since is not None)
+
+
+def is_backup_unsent(state: State, cause: str | None) -> bool:
+    """Tell whether a charge by a backup method is still to be sent, so that its consent may have ended meanwhile.
+
+    >>> is_backup_unsent(State.ACCEPTED, "backup_method"), is_backup_unsent(State.ACCEPTED, None)
+    (True, False)
+    """
+    return state is State.ACCEPTED and cause == TryCause.BACKUP_METHOD
 
 
 class Screening(StrEnum):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from domain.errors import NotFound
+
 
 class MethodStatus(StrEnum):
     """Whether a saved method may be charged. The last is final."""
@@ -78,6 +80,18 @@ def status_of_mandate(known: MethodStatus, *, is_active: bool) -> MethodStatus:
     if known is MethodStatus.DETACHED:
         return known
     return MethodStatus.ACTIVE if is_active else MethodStatus.INACTIVE
+
+
+def require_there(status: MethodStatus) -> None:
+    """Refuse to choose a method that is removed. Raises NotFound.
+
+    >>> require_there(MethodStatus.DETACHED)
+    Traceback (most recent call last):
+    ...
+    domain.errors.NotFound: this method is removed; list the saved methods, and choose one of them
+    """
+    if status is MethodStatus.DETACHED:
+        raise NotFound("this method is removed; list the saved methods, and choose one of them")
 
 
 # Why a charge is not sent, as the code of a decline.

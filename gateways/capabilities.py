@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 from domain.cash_balance import ShownBalance
 from domain.comparison import ShownCharge
 from domain.disputes import ShownDispute
+from domain.instrument import Instrument
 from domain.money import Money
 from domain.movement import ShownFee
 from domain.outcome import Outcome
@@ -140,7 +141,8 @@ class SavedMethod:
     """A payment method that a provider keeps for a customer, as far as it may be shown.
 
     `token`: the method token of a charge. `kind`: a PaymentMethod, or the provider's word where Celeriac has none.
-    `brand`: the card's, or the bank's name. `expires`: as 2030-12."""
+    `brand`: the card's, or the bank's name. `expires`: as 2030-12. `instrument`: the card or account behind it, where
+    the provider says which; it is shown to nobody."""
 
     token: str
     kind: str
@@ -148,6 +150,7 @@ class SavedMethod:
     last4: str | None
     expires: str | None
     is_default: bool
+    instrument: Instrument | None = None
 
 
 @runtime_checkable

@@ -9,19 +9,25 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, select, true, update
 
 from domain.dunning.backup import Backup, choose
-from domain.dunning.case import TryCause
+from domain.dunning.case import OPEN_CASES, TryCause
+from domain.dunning.operators import may_be_tried_unasked
+from domain.instrument import Instrument
+from domain.invoice import reason_to_stop_dunning
 from domain.money import Money
 from domain.payment import Verb
 from domain.saved_method import MethodStatus, token_hash
 from models.audit import record_event
 from models.change import Change
+from models.dunning_cases import case_of, find_case_row, siblings_with_case
+from models.instruments import save_instrument
 from models.new_payments import first_attempt, new_payment, store_payment
 from models.provider_customers import User, user_hash
 from models.queries import invoice_position
 from models.session import insert_new
+from models.subscriptions import is_subscription_canceled
 from models.tables import attempts, backup_methods, dunning_cases, instruments, payments, saved_methods
 from models.task_messages import TaskMessage, message_for_attempt
 
@@ -31,7 +37,7 @@ _ACTOR = "dunning"
 @dataclass(frozen=True, slots=True)
 class AgreedMethod:
     """A saved method that a customer has agreed to be charged by as a backup. `agreed_at`, `wording`, `channel`: when,
-    to which words, and where they stood."""
+    to which words, and where they stood. `instrument`: the card or account behind it, where that is known."""
 
     provider: str
     token: str
@@ -41,6 +47,7 @@ class AgreedMethod:
     agreed_at: datetime
     wording: str
     channel: str
+    instrument: Instrument | None = None
 
 
 def replace_backups(change: Change, user: User, agreed: Sequence[AgreedMethod]) -> None:
@@ -51,6 +58,9 @@ def replace_backups(change: Change, user: User, agreed: Sequence[AgreedMethod]) 
             _remove(change, user, row)
     for position, one in enumerate(agreed):
         _store(change, user, one, position)
+        if one.instrument is not None:
+            # The same card under another token is no other method.
+            save_instrument(change, user, one.provider, one.token, one.instrument)
 
 
 def remove_backup(change: Change, user: User, hashed: str) -> bool:
@@ -114,13 +124,33 @@ def open_backup_payment(change: Change, dunned: Row[Any], backups: Sequence[Row[
     It is a payment of its own: the dunned one keeps its method and its plan."""
     connection = change.connection
     position = invoice_position(connection, dunned.invoice_id, dunned.application)
-    if position.live_payment is not None or position.outstanding < dunned.amount:
+    is_canceled = is_subscription_canceled(connection, dunned)
+    stop = reason_to_stop_dunning(position, dunned.amount, is_subscription_canceled=is_canceled)
+    if position.live_payment is not None or stop is not None or not _may_be_tried(change, dunned.id):
         return None
     money = Money(dunned.amount, dunned.currency)
     tries = _tries(connection, dunned)
+    if any(row.lost for row in tries if row.id != dunned.id):
+        # Whoever has taken back what one backup method has paid is charged by no other.
+        return None
     tokens = [token for token in (dunned.method_token, *(row.method_token for row in tries)) if token is not None]
     chosen = choose([_backup(row) for row in backups], money, tokens, [row.fingerprint for row in tries])
     return None if chosen is None else _accept(change, dunned, chosen, money)
+
+
+def may_still_be_charged(change: Change, locked: Row[Any]) -> bool:
+    """Tell whether the payment of a backup method that waits to be sent may be: the customer's consent stands, and so
+    does the case of the debt."""
+    is_it = _is_of(User(locked.application, locked.user_id)) & (backup_methods.c.provider == locked.provider)
+    is_it &= (backup_methods.c.token == locked.method_token) & backup_methods.c.removed_at.is_(None)
+    is_agreed = change.connection.execute(select(backup_methods.c.token_hash).where(is_it)).first() is not None
+    dunned = siblings_with_case(change.connection, locked, OPEN_CASES, true())
+    return is_agreed and bool(dunned) and _may_be_tried(change, dunned[0])
+
+
+def _may_be_tried(change: Change, payment_id: str) -> bool:
+    row = find_case_row(change.connection, payment_id)
+    return row is not None and may_be_tried_unasked(case_of(row), change.now)
 
 
 def _accept(change: Change, dunned: Row[Any], chosen: Backup, money: Money) -> TaskMessage:
@@ -170,7 +200,7 @@ def _tries(connection: Connection, dunned: Row[Any]) -> list[Row[Any]]:
     began_at = select(dunning_cases.c.created_at).where(dunning_cases.c.payment_id == dunned.id).scalar_subquery()
     is_of_backup = (attempts.c.cause == TryCause.BACKUP_METHOD) & (attempts.c.created_at >= began_at)
     query = (
-        select(payments.c.method_token, attempts.c.fingerprint)
+        select(payments.c.id, payments.c.lost, payments.c.method_token, attempts.c.fingerprint)
         .join(attempts, attempts.c.payment_id == payments.c.id)
         .where(
             payments.c.invoice_id == dunned.invoice_id,

@@ -15,6 +15,7 @@ from domain.commands import CancelRequested, RetryRequested
 from domain.dunning.case import TryCause
 from domain.dunning.operators import (
     extend_grace,
+    may_be_tried_unasked,
     pause,
     require_chargeable_again,
     require_no_live,
@@ -87,7 +88,7 @@ def retry_with_changed_method(
     under way, or whose debt has ended, stays as it is."""
     for payment_id in payments_to_retry(change.connection, application, user_id, provider, method_token):
         payment = lock_payment(change.connection, payment_id)
-        if has_operation_in_flight(change.connection, payment_id):
+        if not _may_be_tried(change, payment):
             continue
         with suppress(Conflict):
             retry_now(change, payment, cause)
@@ -104,8 +105,14 @@ def retry_with_default(change: Change, user: User, provider: str, method: str, t
         if not is_possible or has_operation_in_flight(change.connection, payment_id):
             continue
         transition.change_method(change, payment, method, token)
-        with suppress(Conflict):
-            retry_now(change, payment, TryCause.METHOD_UPDATED)
+        if _may_be_tried(change, payment):
+            with suppress(Conflict):
+                retry_now(change, payment, TryCause.METHOD_UPDATED)
+
+
+def _may_be_tried(change: Change, payment: Row[Any]) -> bool:
+    is_in_flight = has_operation_in_flight(change.connection, payment.id)
+    return not is_in_flight and may_be_tried_unasked(case_of(_stored(change, payment)), change.now)
 
 
 def _stored(change: Change, payment: Row[Any]) -> Row[Any]:

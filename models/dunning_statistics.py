@@ -238,11 +238,10 @@ def _recovery(recovery: Recovery) -> dict[str, Any]:
 
 
 def _time(figures: CaseFigures, median: Fraction | None) -> dict[str, Any]:
-    average = figures.average_days
     return {
         "recovered": figures.recovered,
-        "average_days": average and _rounded(average, 2),
-        "median_days": median and _rounded(median, 2),
+        "average_days": _rounded(figures.average_days, 2),
+        "median_days": _rounded(median, 2),
     }
 
 

@@ -1,7 +1,8 @@
 """Every write of an instrument, and the ledger of tries: what the networks limit, counted on attempts.
 
-A row is written when an instrument is declined, never for one that pays. The tries of all its tokens count together:
-whoever is about to try it locks the rows of its fingerprint, counts, and claims the attempt in the same transaction."""
+A row is written when an instrument is declined or becomes a backup method, never for one that pays. The tries of all
+its tokens count together: whoever is about to try it locks the rows of its fingerprint, counts, and claims the attempt
+in the same transaction."""
 
 from __future__ import annotations
 
@@ -124,7 +125,7 @@ def note_decline(
     token = row.method_token or (shown.token if shown is not None else None)
     if token is None:
         return
-    _save_instrument(change, row, provider, token, shown)
+    save_instrument(change, User(row.application, row.user_id), provider, token, shown)
     if decline.is_blocking:
         _block_instrument(change, row, provider, token, attempt_id, decline)
 
@@ -144,14 +145,15 @@ def renew_instrument(change: Change, user: User, provider: str, token: str) -> N
     change.connection.execute(update(instruments).where(is_it).values(fresh | unblocked | {"updated_at": change.now}))
 
 
-def _save_instrument(change: Change, row: Row[Any], provider: str, token: str, shown: Instrument | None) -> None:
+def save_instrument(change: Change, user: User, provider: str, token: str, shown: Instrument | None) -> None:
+    """Keep which card or account is behind a token of a user. `shown` None: the token stands for it."""
     known = shown or Instrument(fingerprint_of_token(provider, token))
     values = {"fingerprint": known.fingerprint, "network": known.network, "updated_at": change.now}
-    keys = {"application": row.application, "user_id": row.user_id, "provider": provider, "token": token}
+    keys = user._asdict() | {"provider": provider, "token": token}
     is_new = insert_new(change.connection, instruments, keys | values | {"created_at": change.now})
     if not is_new and shown is not None:
         # A saved card may have got a new number at its bank.
-        change.connection.execute(update(instruments).where(*_is_row(row, provider, token)).values(values))
+        change.connection.execute(update(instruments).where(*_is_row(user, provider, token)).values(values))
 
 
 def _block_instrument(
@@ -169,17 +171,18 @@ def _block_instrument(
         (instruments.c.blocked_as != decline.decline_class)
         & (instruments.c.blocked_as != DeclineClass.CONSENT_WITHDRAWN),
     )
-    blocked = update(instruments).where(*_is_row(row, provider, token), is_milder).values(blocking)
+    owner = User(row.application, row.user_id)
+    blocked = update(instruments).where(*_is_row(owner, provider, token), is_milder).values(blocking)
     if change.connection.execute(blocked).rowcount:
         data = {"class": decline.decline_class, "code": blocking["blocked_code"]}
         about = {"payment_id": row.id, "attempt_id": attempt_id, "data": data}
         record_event(change.connection, "instrument_blocked", actor=change.actor, now=change.now, **about)
 
 
-def _is_row(row: Row[Any], provider: str, token: str) -> tuple[ColumnElement[bool], ...]:
+def _is_row(user: User, provider: str, token: str) -> tuple[ColumnElement[bool], ...]:
     return (
-        instruments.c.application == row.application,
-        instruments.c.user_id == row.user_id,
+        instruments.c.application == user.application,
+        instruments.c.user_id == user.user_id,
         instruments.c.provider == provider,
         instruments.c.token == token,
     )

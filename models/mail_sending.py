@@ -50,6 +50,7 @@ from models.outbox import (
 )
 from models.saved_methods import is_expiring
 from models.session import lock_name
+from models.subscriptions import is_subscription_canceled
 from models.tables import payments
 from models.task_messages import is_due
 from models.time_zones import zone_of
@@ -206,6 +207,7 @@ def _debt(connection: Connection, locked: _Locked) -> Debt | None:
         failure_code=connection.scalar(select(payments.c.failure_code).where(payments.c.id == payment.id)),
         is_told=was_told(connection, payment.id),
         is_collected_otherwise=is_collected_otherwise(connection, payment),
+        has_ended=is_subscription_canceled(connection, payment),
     )
 
 

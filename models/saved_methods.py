@@ -18,6 +18,7 @@ from domain.saved_method import (
     ShownMethod,
     is_newer,
     reason_not_to_charge,
+    require_there,
     status_of_mandate,
     token_hash,
 )
@@ -108,19 +109,19 @@ def default_token(connection: Connection, user: User, provider: str) -> str | No
 
 
 def make_kept_default(change: Change, user: User, kept: Row[Any]) -> None:
-    """Make a saved method the default of its user at its provider."""
-    _choose(change, user, kept.provider, kept.token_hash)
+    """Make a saved method the default of its user at its provider. Raises NotFound for one that is removed."""
+    _choose(change, user, _get_or_create(change, kept.provider, kept.token_hash))
 
 
 def note_saved(
     change: Change, user: User, provider: str, token: str, facts: Mapping[str, str | None], *, is_default: bool
 ) -> None:
     """Store what a provider shows of a user's saved method when it is attached, or made the default. `facts`: its kind,
-    brand, last4 and expires."""
+    brand, last4 and expires. Raises NotFound for a default that was removed meanwhile."""
     row = _get_or_create(change, provider, token_hash(token))
     _update(change, row, dict(facts) | user._asdict())
     if is_default:
-        _choose(change, user, provider, row.token_hash)
+        _choose(change, user, row)
 
 
 def mark_removed(change: Change, kept: Row[Any]) -> None:
@@ -128,9 +129,10 @@ def mark_removed(change: Change, kept: Row[Any]) -> None:
     _update(change, kept, {"status": MethodStatus.DETACHED, "is_default": False})
 
 
-def _choose(change: Change, user: User, provider: str, hashed: str) -> None:
-    is_of_provider = _is_of(user) & (saved_methods.c.provider == provider)
-    chosen = {"is_default": saved_methods.c.token_hash == hashed, "updated_at": change.now}
+def _choose(change: Change, user: User, locked: Row[Any]) -> None:
+    require_there(MethodStatus(locked.status))
+    is_of_provider = _is_of(user) & (saved_methods.c.provider == locked.provider)
+    chosen = {"is_default": saved_methods.c.token_hash == locked.token_hash, "updated_at": change.now}
     change.connection.execute(update(saved_methods).where(is_of_provider).values(chosen))
 
 

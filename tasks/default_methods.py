@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
 from celery import shared_task
 
@@ -57,7 +59,7 @@ def _at_provider(runtime: Runtime, gateway: SavedMethodsGateway, paid: PaidMetho
     if saved is None:
         runtime.change(ACTOR, leave_default, paid, "not_saved")
     else:
-        runtime.change(ACTOR, record_default, paid, saved.token, facts_of(saved))
+        _record(runtime, paid, record_default, saved.token, facts_of(saved))
 
 
 def _make_default(runtime: Runtime, gateway: SavedMethodsGateway, paid: PaidMethod) -> SavedMethod | None:
@@ -73,4 +75,12 @@ def _here(runtime: Runtime, paid: PaidMethod) -> None:
     if kept is None:
         runtime.change(ACTOR, leave_default, paid, "not_saved")
     else:
-        runtime.change(ACTOR, record_kept_default, paid, kept)
+        _record(runtime, paid, record_kept_default, kept)
+
+
+def _record(runtime: Runtime, paid: PaidMethod, record: Callable[..., None], *what: Any) -> None:
+    try:
+        runtime.change(ACTOR, record, paid, *what)
+    except NotFound:
+        # Its customer has removed it since.
+        runtime.change(ACTOR, leave_default, paid, "not_saved")

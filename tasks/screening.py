@@ -9,16 +9,18 @@ from typing import Any
 from sqlalchemy import Row, bindparam, case, func, or_, select
 
 from domain.booking import NOT_SENT
-from domain.claiming import Screening, has_waited_unsent, screening_of
-from domain.commands import ChargeWithdrawn, TryRefused
+from domain.claiming import Screening, has_waited_unsent, is_backup_unsent, screening_of
+from domain.commands import CancelRequested, ChargeWithdrawn, InvoicePaidOtherwise, TryRefused
 from domain.fraud import RULE_SET, FraudDecision, Signals, assess, stopping_command
 from domain.invoice import reason_to_stop_dunning
 from domain.money import Money
 from domain.payment import State, Verb
 from models import transition
 from models.attempts import add_attempt, postpone
+from models.backup_methods import may_still_be_charged
 from models.change import Change
 from models.instruments import known_instrument, refused_try
+from models.invoices import lock_invoice
 from models.queries import invoice_position
 from models.session import insert_new
 from models.subscriptions import is_subscription_canceled
@@ -42,6 +44,8 @@ def screen(change: Change, locked: Row[Any]) -> FraudDecision | None:
 
 
 def _screen(change: Change, locked: Row[Any]) -> FraudDecision | None:
+    if is_backup_unsent(State(locked.state), locked.attempt_cause) and not _is_still_wanted(change, locked):
+        return None
     if _has_waited(locked) and not _is_still_owed(change, locked):
         return None
     was_begun = bool(locked.attempt_claims or locked.attempt_retries or locked.attempt_provider_reference)
@@ -59,21 +63,34 @@ def _has_waited(locked: Row[Any]) -> bool:
 
 
 def _is_still_owed(change: Change, locked: Row[Any]) -> bool:
+    # A payment that is accepted meanwhile is seen, or sees this one.
+    lock_invoice(change.connection, locked.invoice_id, locked.application)
     position = invoice_position(change.connection, locked.invoice_id, locked.application)
     if position.live_payment not in (None, locked.id):
         postpone(change.connection, locked.attempt_id, change.now + OTHER_COLLECTION_PAUSE)
         return False
     is_canceled = is_subscription_canceled(change.connection, locked)
     stop = reason_to_stop_dunning(position, locked.amount, is_subscription_canceled=is_canceled)
-    if stop is None:
-        return True
+    if stop is not None:
+        _end(change, locked, stop)
+    return stop is None
+
+
+def _is_still_wanted(change: Change, locked: Row[Any]) -> bool:
+    """Tell whether a backup method may be charged: its consent, or the case of its debt, may have ended meanwhile."""
+    if not may_still_be_charged(change, locked):
+        _end(change, locked, CancelRequested())
+        return False
+    return _is_still_owed(change, locked)
+
+
+def _end(change: Change, locked: Row[Any], stop: InvoicePaidOtherwise | CancelRequested) -> None:
     if _has_waited(locked) and locked.attempt_provider_reference is not None:
         # An earlier call may still be running: only a canceled object can never be charged.
         transition.apply(change, locked, ChargeWithdrawn())
         add_attempt(change, locked, Verb.VOID, locked.amount, reason=NOT_SENT, cause=locked.attempt_cause)
     else:
         transition.apply_to_payment(change, locked.id, stop)
-    return False
 
 
 def _stored_decision(change: Change, locked: Row[Any]) -> FraudDecision:

@@ -71,7 +71,7 @@ def _agreed(one: BackupMethod, saved: dict[str, tuple[str, SavedMethod]], now: d
     require_reusable(method.kind, provider, _FIELD)
     agreed_at = require_given(one.consent.agreed_at, now, "consent.agreed_at")
     shown = (provider, method.token, method.kind, method.brand, method.last4)
-    return AgreedMethod(*shown, agreed_at, one.consent.wording, one.consent.channel)
+    return AgreedMethod(*shown, agreed_at, one.consent.wording, one.consent.channel, method.instrument)
 
 
 def _saved(user: User) -> dict[str, tuple[str, SavedMethod]]:

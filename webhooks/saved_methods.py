@@ -202,4 +202,4 @@ def _record(name: str, user_id: str) -> None:
 
 
 def _without_token(saved: Any) -> dict[str, Any]:
-    return {name: value for name, value in asdict(saved).items() if name != "token"}
+    return {name: value for name, value in asdict(saved).items() if name not in ("token", "instrument")}

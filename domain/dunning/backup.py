@@ -45,30 +45,37 @@ def try_backup(case: DunningCase, decline: Decline | None) -> tuple[TryBackup, .
     return (TryBackup(),) if is_soft and not is_risk(decline.decline_code or decline.code) else ()
 
 
+def is_of_backup(context: DecisionContext) -> bool:
+    """Tell whether the attempt of a decision charges a backup method."""
+    attempt = context.given_attempt
+    return attempt is not None and attempt.cause is TryCause.BACKUP_METHOD
+
+
 def try_next_backup(context: DecisionContext) -> tuple[TryBackup, ...]:
     """Return the effect of a payment that ends without money: that of a backup method is followed by the next one."""
-    attempt = context.given_attempt
-    is_of_backup = attempt is not None and attempt.cause is TryCause.BACKUP_METHOD
-    return (TryBackup(),) if is_of_backup and context.payment.has_dunned_sibling else ()
+    return (TryBackup(),) if is_of_backup(context) and context.payment.has_dunned_sibling else ()
 
 
 def choose(
-    backups: Collection[Backup], money: Money, tried: Collection[str], fingerprints: Collection[str]
+    backups: Collection[Backup], money: Money, tried: Collection[str], fingerprints: Collection[str | None]
 ) -> Backup | None:
     """Return the first backup method that may be charged for a debt; None if none is left. `backups`: in their order.
-    `tried`, `fingerprints`: the tokens, and the cards and accounts, that were tried for it already.
+    `tried`, `fingerprints`: the tokens, and the cards and accounts, that were tried for it already;
+    None: a try that has shown no card.
 
     >>> cards = [Backup("stripe", token, "credit_card") for token in ("pm_1", "pm_2")]
     >>> choose(cards, Money(1230, "EUR"), ["pm_1"], []).token
     'pm_2'
     >>> choose([Backup("stripe", "pm_3", "sepa_debit")], Money(1230, "USD"), [], []) is None
     True
+    >>> choose(cards, Money(1230, "EUR"), [], [None]).token
+    'pm_1'
     """
     return next((one for one in backups if _may_be_tried(one, money, tried, fingerprints)), None)
 
 
-def _may_be_tried(one: Backup, money: Money, tried: Collection[str], fingerprints: Collection[str]) -> bool:
-    was_tried = one.token in tried or one.fingerprint in fingerprints
+def _may_be_tried(one: Backup, money: Money, tried: Collection[str], fingerprints: Collection[str | None]) -> bool:
+    was_tried = one.token in tried or (one.fingerprint is not None and one.fingerprint in fingerprints)
     is_chargeable = reason_not_to_charge(one.status, is_off_session=True) is None and not one.is_blocked
     return not was_tried and is_chargeable and can_charge(PaymentMethod(one.method), one.provider, money)
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from domain.decision import AttemptChanges, Decision, DecisionContext, PaymentChanges
 from domain.decline import Decline, DeclineClass, DeclineReason, earliest_retry_after
 from domain.declines.caps import Refusal
-from domain.dunning.backup import try_backup, try_next_backup
+from domain.dunning.backup import is_of_backup, try_backup, try_next_backup
 from domain.dunning.case import (
     OPEN_CASES,
     CaseEvent,
@@ -87,6 +87,9 @@ def _is_dunned(context: DecisionContext, decline_class: DeclineClass, event: Eve
     payment, is_of_subscription = context.payment, context.payment.subscription_id is not None
     if context.open_case is not None:
         return True
+    if event is not Event.PAYMENT_REVERSED and is_of_backup(context):
+        # It stands in for the method of another payment, whose case says whether the debt is collected.
+        return False
     if not context.policy.is_dunning_enabled or payment.is_retried_by_provider or payment.has_dunned_sibling:
         return False
     if event is Event.PAYMENT_REVERSED:

@@ -72,13 +72,15 @@ class MailPolicy:
 class Debt:
     """What a mail is about. `is_told`: whether the customer has got a mail of this case that asks them for something.
     `failure_code`: of the payment's last decline. `is_collected_otherwise`: another payment of the invoice is under
-    way, such as one by a backup method."""
+    way, such as one by a backup method. `has_ended`: its subscription has, so that nothing is
+    collected any more."""
 
     state: State
     case: CaseState | None
     failure_code: str | None
     is_told: bool
     is_collected_otherwise: bool = False
+    has_ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ def _untrue(mail: Mail, debt: Debt) -> Stop | None:
     if debt.failure_code is not None and is_risk(debt.failure_code):
         return Stop("risk")
     is_paid = debt.state in COLLECTED
-    if debt.case not in _TRUE_IN[mail] or (mail in DEMANDS and is_paid):
+    if debt.case not in _TRUE_IN[mail] or (mail in DEMANDS and (is_paid or debt.has_ended)):
         return Stop("no_longer_true")
     if mail is Mail.RECOVERED and not debt.is_told:
         # A failure that the customer never heard of needs no all-clear.

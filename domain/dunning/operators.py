@@ -129,6 +129,22 @@ def _planned(case: DunningCase) -> tuple[str, str]:
     return "retry", f"retry {case.retry} of the policy {case.policy_name}"
 
 
+def may_be_tried_unasked(case: DunningCase, now: datetime) -> bool:
+    """Tell whether a debt is tried because of something else than its plan, such as a changed card or a backup method:
+    not once its case is closed, while an operator lets it wait, or where it is only watched.
+
+    >>> noon = datetime(2026, 11, 28, 12)
+    >>> may_be_tried_unasked(DunningCase(CaseState.RETRYING, noon, 1), noon)
+    True
+    >>> waiting = DunningCase(CaseState.RETRYING, noon, 1, paused_until=noon + timedelta(days=2))
+    >>> may_be_tried_unasked(waiting, noon)
+    False
+    """
+    is_watched_only = case.policy is not None and case.policy.is_monitor_only
+    is_waiting = case.paused_until is not None and now < case.paused_until
+    return case.state in OPEN_CASES and not is_watched_only and not is_waiting
+
+
 def pause(case: DunningCase, until: datetime | None, now: datetime) -> DunningCase:
     """Return the case as it waits until then. Raises InvalidRequest for an instant that is past or too far away."""
     later = _later(until, now, "until")

@@ -9,6 +9,7 @@ from typing import Any
 from domain.payment_methods import PaymentMethod
 from gateways.capabilities import SavedMethod
 from gateways.provider_model import ProviderModel, Text, Word
+from gateways.stripe.instruments import MethodShown
 
 _WALLETS = {"apple_pay": PaymentMethod.APPLE_PAY, "google_pay": PaymentMethod.GOOGLE_PAY}
 _DEBITS = {"sepa_debit": PaymentMethod.SEPA_DEBIT, "us_bank_account": PaymentMethod.ACH_DEBIT}
@@ -111,6 +112,7 @@ def saved_method(value: Any, default: str | None) -> SavedMethod:
         last4=details.last4,
         expires=_expiry(details),
         is_default=method.id == default,
+        instrument=MethodShown.parse(value).instrument(),
     )
 
 
