@@ -247,8 +247,10 @@ def _reverse(
         rest: PaymentChanges = {**changes, "failure_code": reason, "next_action": None}
         return Decision(Event.PAYMENT_REVERSED, rest, {}, mark_past_due(context), movements)
     if context.payment.has_recovered_sibling and context.payment.case is None:
-        # That debt was dunned before, and this money has ended its dunning.
-        again = (ReopenSiblingCase(reason), *mark_past_due(context))
+        # That debt was dunned before, and this money has ended its dunning. Who disputes is not charged again by
+        # itself, and nobody knows where the money of a reopened charge is.
+        may_retry = is_return and reason != REOPENED
+        again = (ReopenSiblingCase(reason, may_retry), *mark_past_due(context))
         back: PaymentChanges = {**changes, "failure_code": reason, "next_action": None}
         return Decision(Event.PAYMENT_REVERSED, back, {}, again, movements)
     owing = context

@@ -87,9 +87,10 @@ class RecountInvoice:
 @dataclass(frozen=True, slots=True)
 class ReopenSiblingCase:
     """Dun the invoice's debt again by the payment that was dunned before: the money that ended its dunning was taken
-    back. `reason`: why."""
+    back. `reason`: why. `may_retry`: whether it may be tried again by itself, if its own last decline allows that."""
 
     reason: str
+    may_retry: bool = True
 
 
 @dataclass(frozen=True, slots=True)

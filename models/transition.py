@@ -214,8 +214,8 @@ def _carry_out(change: Change, row: Row[Any], attempt_id: str | None, payment: P
             close_other_attempts(change, row.id, attempt_id)
         case RecountInvoice(more=more):
             _recount_invoice(change, row, more)
-        case ReopenSiblingCase(reason=reason):
-            _reopen_sibling_case(change, row, reason)
+        case ReopenSiblingCase(reason=reason, may_retry=may_retry):
+            _reopen_sibling_case(change, row, reason, may_retry=may_retry)
         case RecountLoss():
             _recount_loss(change, row.id)
         case OpenAttention(reason=reason, amount=amount, detail=detail, adds=adds):
@@ -271,11 +271,12 @@ def _close_sibling_cases(change: Change, row: Row[Any], outstanding: int) -> Non
         apply_to_payment(change, sibling, paid, {"settled_by": row.id})
 
 
-def _reopen_sibling_case(change: Change, row: Row[Any], reason: str) -> None:
+def _reopen_sibling_case(change: Change, row: Row[Any], reason: str, *, may_retry: bool) -> None:
     """Dun by the payment again whose dunning has recovered last."""
     given_up = payments.c.state.in_(GIVEN_UP)
     for sibling in siblings_with_case(change.connection, row, [CaseState.RECOVERED], given_up)[:1]:
-        decline_class = last_decline_class(change.connection, sibling) or DeclineClass.SOFT
+        last = last_decline_class(change.connection, sibling) or DeclineClass.SOFT
+        decline_class = last if may_retry else DeclineClass.HARD
         apply_to_payment(change, sibling, DebtReopened(reason, decline_class), {"reversed": row.id, "reason": reason})
 
 

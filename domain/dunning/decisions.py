@@ -245,6 +245,8 @@ def reopen(context: DecisionContext, decline_class: DeclineClass, code: str) -> 
     event, begun = _dun(replace(context, payment=replace(context.payment, case=None)), decline_class)
     if event is Event.CONSENT_WITHDRAWN:
         return None
+    # No bank has declined it since.
+    begun = replace(begun, last_class=case.last_class, last_reason=case.last_reason)
     return Decision(event, {"failure_code": code}, effects=(SaveCase(begun), *mark_past_due(context)))
 
 
