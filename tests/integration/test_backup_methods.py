@@ -218,7 +218,7 @@ def test_a_backup_that_waits_to_be_charged_ends_with_its_subscription(system: Ma
     assert system.provider.movements() == []
 
 
-def test_a_debt_that_comes_back_is_dunned_by_its_own_method_and_tries_no_backup_twice(system: MailSystem) -> None:
+def test_a_debt_whose_payment_was_disputed_rests_in_grace_and_tries_no_backup_twice(system: MailSystem) -> None:
     agree(system, save(system))
     payment_id = fail(system, SOFT, SOFT, "success")
     [backup] = others(system, payment_id)
@@ -227,11 +227,9 @@ def test_a_debt_that_comes_back_is_dunned_by_its_own_method_and_tries_no_backup_
     for event in events_of(system, reference):
         system.deliver_and_run(event)
     [back] = others(system, payment_id)
-    assert (back.state, system.state(payment_id)) == ("reversed", "past_due")
-    system.wait(days=3, minutes=1)
-    assert (len(others(system, payment_id)), system.state(payment_id)) == (1, "past_due")
-    system.wait(days=4)
-    assert (len(others(system, payment_id)), system.state(payment_id)) == (1, "captured")
+    assert (back.state, system.state(payment_id)) == ("reversed", "in_grace")
+    system.wait(days=6)
+    assert (len(others(system, payment_id)), system.state(payment_id)) == (1, "in_grace")
 
 
 def test_the_last_retry_is_followed_by_a_backup_that_the_customer_has_added_since(system: MailSystem) -> None:
