@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -30,6 +30,7 @@ from models.session import make_engine
 from stack.process import ROOT
 from stack.servers import VARIABLES, Servers, discover, find_chromium, is_ci, postgres_from_wheel, redis_from_wheel
 from tests.acceptance.harness import APPLICATION, Deployment
+from tests.idle_databases import IdleDatabases
 from tests.patience import PATIENCE
 
 OpenDeployment = Callable[..., AbstractContextManager[Deployment]]
@@ -123,10 +124,25 @@ def postgres_template(postgres_server: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def postgres_url(postgres_server: str, postgres_template: str) -> Iterator[str]:
-    """The URL of a migrated, empty PostgreSQL database that nobody else uses."""
+def fresh_postgres_url(postgres_server: str, postgres_template: str) -> Iterator[str]:
+    """The URL of a migrated PostgreSQL database that was never used; for tests that look below its tables."""
     with new_database(postgres_server, template=postgres_template) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def idle_databases(postgres_server: str, postgres_template: str) -> Iterator[IdleDatabases]:
+    """Databases between two tests. Making one takes longer than most tests."""
+    with ExitStack() as made:
+        yield IdleDatabases(lambda: made.enter_context(new_database(postgres_server, template=postgres_template)))
+
+
+@pytest.fixture
+def postgres_url(idle_databases: IdleDatabases) -> Iterator[str]:
+    """The URL of a migrated, empty PostgreSQL database that nobody else uses."""
+    url = idle_databases.take()
+    yield url
+    idle_databases.give_back(url)
 
 
 @pytest.fixture

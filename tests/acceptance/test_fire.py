@@ -20,9 +20,9 @@ STEPS = ("dunning.swept", "change.committed", "charge.responded", "mail.accepted
 
 
 @pytest.mark.rabbitmq
-def test_each_try_mail_and_end_of_grace_happens_once(postgres_url: str, amqp_url: str) -> None:
+def test_each_try_mail_and_end_of_grace_happens_once(fresh_postgres_url: str, amqp_url: str) -> None:
     campaign = ["-m", "stack.fire", "--use-environment", "--debts", "6", "--days", "8", "--rounds", "1"]
-    environment = {**os.environ, "DATABASE_URL": postgres_url, "CELERY_BROKER_URL": amqp_url}
+    environment = {**os.environ, "DATABASE_URL": fresh_postgres_url, "CELERY_BROKER_URL": amqp_url}
     done = subprocess.run(
         [sys.executable, *campaign, *(word for step in STEPS for word in ("--at", step))],
         cwd=ROOT,

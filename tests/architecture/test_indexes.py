@@ -76,9 +76,9 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def engine(postgres_url: str) -> Iterator[Engine]:
+def engine(fresh_postgres_url: str) -> Iterator[Engine]:
     """A migrated database."""
-    engine = make_engine(postgres_url)
+    engine = make_engine(fresh_postgres_url)
     yield engine
     engine.dispose()
 

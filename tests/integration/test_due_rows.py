@@ -17,6 +17,14 @@ from runtime.low_water_marks import COMPLETE_EVERY, LATE
 from tests.system import INSUFFICIENT_FUNDS, System
 
 pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture
+def postgres_url(fresh_postgres_url: str) -> str:
+    """A database without the dead rows of other tests, because some of these count blocks."""
+    return fresh_postgres_url
+
+
 OF_ATTEMPTS = next(due for due in DUE_ROWS if due.table is attempts)
 
 
