@@ -16,6 +16,7 @@ from domain.payment_methods import PaymentMethod
 from gateways.base import CallUnderWay, CustomerLost, GatewayError, KeySpent
 from gateways.capabilities import SavedMethod, SavedMethodsGateway
 from gateways.stripe.gateway import StripeGateway
+from gateways.stripe.saved_method_responses import SetupIntent
 from sandbox.server import RunningSandbox
 from stack.process import free_port
 
@@ -55,6 +56,19 @@ def customer(wallet: SavedMethodsGateway) -> str:
     created = wallet.create_customer(key(), {"user_id": "user_1"})
     wallet.update_customer(created, PAYER)
     return created
+
+
+@pytest.mark.parametrize("word", [None, "INVENTED_TOMORROW"])
+def test_a_setup_saves_a_method_only_by_the_word_that_says_so(
+    wallet: SavedMethodsGateway, customer: str, monkeypatch: pytest.MonkeyPatch, word: str | None
+) -> None:
+    setup = wallet.open_setup(customer, PaymentMethod.CREDIT_CARD, key()).reference
+    assert wallet.saved_by(setup, customer) is None, "nothing was entered yet"
+    shown = {"status": "succeeded", "customer": customer, "payment_method": "pm_1"}
+    monkeypatch.setattr(SetupIntent, "parse", lambda _: SetupIntent.model_validate(shown | {"status": word}))
+    assert wallet.saved_by(setup, customer) is None
+    monkeypatch.setattr(SetupIntent, "parse", lambda _: SetupIntent.model_validate(shown))
+    assert (wallet.saved_by(setup, customer), wallet.saved_by(setup, "cus_other")) == ("pm_1", None)
 
 
 # --- customers ---

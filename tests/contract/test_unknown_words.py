@@ -23,13 +23,13 @@ from .test_gateway_operations import call, charged, operation
 # Words that these calls do not read. Those of disputes are below and in tests/integration/test_provider_disputes.py,
 # those of crypto that a person decides in the tests of Commerce's responses, those of a reversal in the tests of
 # Afterpay's operations, PayPal's verdict on a webhook in those of its client, those of mandates and subscriptions in
-# those of their events. The others are only shown.
+# those of their events, that of a setup in those of Stripe's saved methods. The others are only shown.
 ELSEWHERE = {
     "afterpay": {"ReversalRefusal.message", "Dispute.status"},
     "stripe": {
         *("Dispute.status", "Dispute.reason", "WebhookEndpoint.status"),
         *("DisputeWithMoney.status", "DisputeWithMoney.reason"),
-        *("Mandate.status", "Subscription.status"),
+        *("Mandate.status", "SetupIntent.status", "Subscription.status"),
     },
     # Refusable: never in a response, only its subclasses.
     "paypal": {
