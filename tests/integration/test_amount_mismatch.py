@@ -166,8 +166,9 @@ def test_a_cancel_during_which_another_amount_is_paid_accepts_nothing(system: Sy
     payment = system.payment(payment_id)
     assert (payment.state, payment.received, payment.captured) == ("amount_mismatch", PAID, 0)
     # On a slow machine the webhook's look-up times out, and the void itself finds the money: its charge has ended then.
-    void = system.attempts(payment_id)[-1]
-    assert (void.verb, void.status) == ("void", "failed")
+    charge, void = system.attempts(payment_id)
+    assert (charge.verb, void.verb, void.status) == ("charge", "void", "failed")
+    assert charge.status in ("succeeded", "canceled")
     assert [(entry.reason, entry.amount) for entry in entries(system)] == [("amount_mismatch", PAID)]
     decide(system, "accept")
     system.run_until_idle()

@@ -91,7 +91,7 @@ def test_a_debt_is_paid_by_a_new_card_that_the_bank_wants_confirmed(served: Serv
     browser.click("Go on to the test form")
     browser.choose("Visa 9995")
     browser.click("Pay")
-    browser.wait_for("insufficient funds")
+    browser.wait_for("Your card has insufficient funds")
     browser.choose("Visa 3220")
     browser.click("Pay")
     browser.wait_for("3-D Secure test page")
