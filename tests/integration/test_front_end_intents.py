@@ -93,7 +93,7 @@ def test_a_provider_slower_than_the_lease_still_gives_an_intent(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _owe(system)
-    monkeypatch.setattr("runtime.leases._RENEW_SECONDS", 0.01)
+    monkeypatch.setattr("runtime.leases._RENEW_SECONDS", 0.25)
     system.during_next("open_intent", lambda: _wait_for_long(system))
     intent = system.request("/stripe-intent", {"invoice_id": "inv"})
 
