@@ -1,6 +1,15 @@
-"""Fraud assessment: signals of one payment in, a score from 0 to 100 with its reasons out."""
+"""Fraud: facts of one payment in, a score from 0 to 100 with its reasons out. No storage, no clock."""
 
-from domain.fraud.assessment import Assessment, FraudDecision, assess, stopping_command
-from domain.fraud.rules import RULE_SET, Reason, Signals
+from domain.fraud.assessment import Assessment, Reason, Scored, assess, stopping_command, values_of
+from domain.fraud.rule_set import FraudDecision, RuleSet
 
-__all__ = ["RULE_SET", "Assessment", "FraudDecision", "Reason", "Signals", "assess", "stopping_command"]
+__all__ = [
+    "Assessment",
+    "FraudDecision",
+    "Reason",
+    "RuleSet",
+    "Scored",
+    "assess",
+    "stopping_command",
+    "values_of",
+]

@@ -1,42 +1,99 @@
-"""The fraud score: the sum of the points of all rules that fired, within 0 to 100, and what follows from it."""
+"""The fraud score: the sum of the points of all rules that fired, within 0 to 100, and what follows from it.
+
+Every surface comes through `assess` with the same two inputs, a rule set and values: payments as they come, a
+pre-check, a repeat, a backtest, a shadow rule set."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from domain.commands import Blocked, ReviewRequired
-from domain.fraud.rules import RULES, Reason, Signals
+from domain.fraud.facts import Facts, ListKind
+from domain.fraud.rule_set import FraudDecision, RuleSet
+from domain.fraud.rules import RULES
+
+# What is not known of a payment stands here for None, so that values can be stored as they are.
+Values = Mapping[str, int]
+# The decision of a list, without points of a rule.
+BLOCK_LIST, ALLOW_LIST = "block_list", "allow_list"
+NO_HISTORY = "history_unavailable"
 
 
-class FraudDecision(StrEnum):
-    """What the score means for the charge."""
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a decision is what it is: a rule that fired, its points, and the number that fired it (no personal data)."""
 
-    APPROVE = "approve"
-    VERIFY = "verify"
-    REVIEW = "review"
-    BLOCK = "block"
-
-
-# Lower bound of each band, highest first: 0-29 approve, 30-49 verify, 50-69 manual review, 70+ block.
-_BANDS = ((70, FraudDecision.BLOCK), (50, FraudDecision.REVIEW), (30, FraudDecision.VERIFY), (0, FraudDecision.APPROVE))
+    rule: str
+    points: int
+    value: int
 
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """A decision with its reasons: the score is exactly the capped sum of their points."""
+    """A decision with its reasons: the score is exactly the sum of their points, within 0 and 100.
+
+    `unavailable`: the rules with points whose number was not known."""
 
     score: int
     decision: FraudDecision
     reasons: tuple[Reason, ...]
+    unavailable: tuple[str, ...] = ()
 
 
-def assess(signals: Signals) -> Assessment:
-    """Score a payment. A missing signal adds nothing."""
-    reasons = tuple(reason for rule in RULES if (reason := rule(signals)) is not None)
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What is scored. `values`: the numbers of the rules that are known. `lists`: what operators have said of anything
+    of the payment. `has_history`: whether its history could be read."""
+
+    values: Values
+    method: str
+    currency: str
+    lists: frozenset[ListKind] = frozenset()
+    has_history: bool = True
+
+
+def values_of(facts: Facts) -> dict[str, int]:
+    """Return the numbers of all rules that are known of a payment."""
+    found = {name: rule.value(facts) for name, rule in RULES.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def assess(rule_set: RuleSet, scored: Scored) -> Assessment:
+    """Score a payment. A number that is not known adds nothing."""
+    reasons, unavailable = [], []
+    for name, curve in rule_set.curves.items():
+        value = scored.values.get(name)
+        if value is None:
+            unavailable.append(name)
+            continue
+        points = curve.points(value)
+        if points:
+            reasons.append(Reason(name, points, value))
     score = max(0, min(100, sum(reason.points for reason in reasons)))
-    decision = next(decision for bound, decision in _BANDS if score >= bound)
-    return Assessment(score, decision, reasons)
+    bands = rule_set.bands_for(scored.method, scored.currency)
+    decision, overruled_by = _overrule(bands.decision(score), scored)
+    overruling = (Reason(overruled_by, 0, 1),) if overruled_by is not None else ()
+    return Assessment(score, decision, (*overruling, *reasons), tuple(unavailable))
+
+
+def _overrule(decision: FraudDecision, scored: Scored) -> tuple[FraudDecision, str | None]:
+    """Return what is decided whatever the score says, and why: block beats allow, and what has no history is verified
+    at least."""
+    if ListKind.BLOCK in scored.lists:
+        return FraudDecision.BLOCK, BLOCK_LIST
+    if ListKind.ALLOW in scored.lists:
+        return FraudDecision.APPROVE, ALLOW_LIST
+    if not scored.has_history and decision is FraudDecision.APPROVE:
+        return FraudDecision.VERIFY, NO_HISTORY
+    return decision, None
+
+
+def may_be_lifted_to_review(rule_set: RuleSet, scored: Scored, score: int) -> bool:
+    """Tell whether what comes with the provider's response could still lift a score to review, so that the payment is
+    authorized first and captured after a second score."""
+    late = sum(curve.most for name, curve in rule_set.curves.items() if name in RULES and RULES[name].is_late)
+    return late > 0 and score + late >= rule_set.bands_for(scored.method, scored.currency).review
 
 
 def stopping_command(decision: FraudDecision) -> Blocked | ReviewRequired | None:
