@@ -1,0 +1,35 @@
+"""The fraud policy: what an operator may configure of the score, the brakes and what is kept for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from domain.fraud.default_rules import DEFAULT_RULES
+from domain.fraud.rule_set import RuleSet
+
+# Hashes under a key that everybody knows hide nothing: live credentials are refused together with it.
+DEVELOPMENT_KEY = "development-key-of-celeriac-which-is-no-secret"
+
+
+@dataclass(frozen=True, slots=True)
+class FraudPolicy:
+    """How payments are screened.
+
+    `attempts_per_day`: how many tries a customer may cause, of one user and of one instrument, in 24 hours. `limit`:
+    the amount above which a payment is verified, in hundredths of `base_currency`. `shared_accounts`: users that stand
+    for many people. `keys`: of the hashes; all are read, the first is written. `high_risk_countries`: two letters
+    each. `kept_for`: the age at which a signal is deleted. `time_budget`: a source of signals that takes longer is
+    unavailable."""
+
+    is_enabled: bool = True
+    is_velocity_checked: bool = True
+    attempts_per_day: int = 5
+    limit: int = 100_000
+    base_currency: str = "EUR"
+    shared_accounts: frozenset[str] = frozenset({"guest"})
+    keys: tuple[str, ...] = field(default=(DEVELOPMENT_KEY,), repr=False)
+    high_risk_countries: frozenset[str] = frozenset()
+    rule_set: RuleSet = DEFAULT_RULES
+    kept_for: timedelta = timedelta(days=400)
+    time_budget: timedelta = timedelta(milliseconds=100)

@@ -1,0 +1,124 @@
+"""The variables of fraud detection: part of the process's settings."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validator
+
+from domain.countries import is_country
+from domain.fraud.amounts import CURRENCIES_WITH_RATE
+from domain.fraud.policy import DEVELOPMENT_KEY, FraudPolicy
+from gateways.settings import Secrets, all_revealed
+
+# A hash is as safe as its key: 128 bits, even as hexadecimal digits.
+_LEAST_KEY = 32
+
+
+def split(value: object) -> object:
+    """Return the parts of a comma-separated text, without those that are empty; anything else as it is."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(split)]
+
+
+class FraudSettings(BaseModel):
+    """Every variable of fraud detection, with its default."""
+
+    fraud_detection_enabled: bool = Field(
+        default=True, description="false: no payment is scored, and each says that it was not screened"
+    )
+    payment_velocity_check_enabled: bool = Field(
+        default=True, description="false: `MAX_PAYMENT_ATTEMPTS_PER_DAY` limits nothing"
+    )
+    max_payment_attempts_per_day: int = Field(
+        default=5,
+        ge=1,
+        le=1000,
+        description="How many tries a customer may cause, of one user and of one instrument, in 24 hours",
+    )
+    max_payment_amount_without_verification: Decimal = Field(
+        default=Decimal("1000.0"),
+        ge=0,
+        max_digits=12,
+        decimal_places=2,
+        description="The amount in `FRAUD_BASE_CURRENCY` above which a payment is verified",
+    )
+    fraud_base_currency: str = Field(
+        default="EUR", description="The currency in which amounts are compared, by the order of magnitude"
+    )
+    fraud_shared_accounts: Words = Field(
+        default=("guest",),
+        description="User ids that stand for many people, comma-separated; they are not limited as one person",
+    )
+    fraud_high_risk_countries: Words = Field(
+        default=(), description="Countries that the fraud rules count as risky: two letters each, comma-separated"
+    )
+    fraud_hash_keys: Secrets = Field(
+        default=(),
+        description="Keys of the hashes under which fraud signals are stored, 32 characters or more each; several, "
+        "comma-separated: the first hashes, all are read, so that keys can rotate. Must be set with live credentials",
+    )
+    fraud_rules_file: str = Field(
+        default="", description="A TOML file of fraud rules with their points and bands, in place of those shipped"
+    )
+    fraud_signals_kept_days: int = Field(
+        default=400, ge=31, le=3650, description="Days after which the signals of a try are deleted"
+    )
+    fraud_time_budget_ms: int = Field(
+        default=100,
+        ge=1,
+        le=10_000,
+        description="Milliseconds that the sources of fraud signals may take; what is not known by then is unavailable",
+    )
+
+    @field_validator("fraud_base_currency")
+    @classmethod
+    def _comparable(cls, currency: str) -> str:
+        if currency.upper() not in CURRENCIES_WITH_RATE:
+            raise ValueError(f"must be one of: {', '.join(sorted(CURRENCIES_WITH_RATE))}")
+        return currency.upper()
+
+    @field_validator("fraud_high_risk_countries")
+    @classmethod
+    def _known_countries(cls, countries: tuple[str, ...]) -> tuple[str, ...]:
+        found = tuple(country.upper() for country in countries)
+        if not all(is_country(country) for country in found):
+            raise ValueError("must be countries' two letters such as DE (ISO 3166-1), comma-separated")
+        return found
+
+    @field_validator("fraud_hash_keys")
+    @classmethod
+    def _unguessable_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(key) < _LEAST_KEY for key in all_revealed(keys)):
+            raise ValueError(f"must have {_LEAST_KEY} characters or more each; `openssl rand -hex 32` makes one")
+        if DEVELOPMENT_KEY in all_revealed(keys):
+            raise ValueError("must be keys of your own, and not the one for development")
+        return keys
+
+    @field_validator("fraud_rules_file")
+    @classmethod
+    def _existing(cls, file: str) -> str:
+        if file and not Path(file).is_file():
+            raise ValueError("cannot be read")
+        return file
+
+    @property
+    def fraud(self) -> FraudPolicy:
+        """How payments are screened."""
+        return FraudPolicy(
+            is_enabled=self.fraud_detection_enabled,
+            is_velocity_checked=self.payment_velocity_check_enabled,
+            attempts_per_day=self.max_payment_attempts_per_day,
+            limit=int(self.max_payment_amount_without_verification * 100),
+            base_currency=self.fraud_base_currency,
+            shared_accounts=frozenset(self.fraud_shared_accounts),
+            keys=all_revealed(self.fraud_hash_keys) or (DEVELOPMENT_KEY,),
+            high_risk_countries=frozenset(self.fraud_high_risk_countries),
+            kept_for=timedelta(days=self.fraud_signals_kept_days),
+            time_budget=timedelta(milliseconds=self.fraud_time_budget_ms),
+        )
