@@ -90,7 +90,8 @@ def test_a_users_payments_are_counted_for_one_application(system: System) -> Non
         payment_id = pay(system, caller)
         [row] = system.rows(fraud_assessments, fraud_assessments.c.payment_id == payment_id)
         rules[caller] = [reason["rule"] for reason in row.reasons]
-    assert rules == {"shop": ["many_declines"], "other": []}
+    assert "user_declines_hour" in rules["shop"]
+    assert rules["other"] == ["user_first_payment", "method_risk"]
 
 
 # --- at once ---

@@ -26,7 +26,7 @@ from sqlalchemy import update
 from gateways.http import make_session, was_never_sent
 from models.clock import Clock
 from models.session import make_engine, transact
-from models.tables import fraud_assessments, attempts, attention
+from models.tables import attempts, attention, fraud_assessments
 from models.task_messages import PROCESS, TaskMessage
 from sandbox.stripe.errors import NotStored
 from stack.process import free_port
