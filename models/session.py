@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -120,6 +120,22 @@ def _insert_if_new(dialect_name: str, table: Table) -> Any:
     return dialect.insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 
 
+def upsert(
+    dialect_name: str,
+    table: Table,
+    changes: Callable[[Any], dict[str, Any]],
+    is_to_change: Callable[[Any], Any] | None = None,
+) -> Any:
+    """Return a statement that inserts a row, or changes the one that has its key. `changes`: the values by the row that
+    was to be inserted; `is_to_change`: whether that is to happen, by the same."""
+    dialect: Any = sqlite if dialect_name == "sqlite" else postgresql
+    insert = dialect.insert(table)
+    where = None if is_to_change is None else is_to_change(insert.excluded)
+    return insert.on_conflict_do_update(
+        index_elements=list(table.primary_key.columns), set_=changes(insert.excluded), where=where
+    )
+
+
 class RowVersion(FunctionElement[Any]):
     """The version of a row, of which a column is given: another one after every UPDATE. SQLite, where writers never
     meet at a row, shows the column."""
@@ -167,6 +183,13 @@ def begin_report(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
         connection.execute(text("SET LOCAL statement_timeout = '120s'"))
+
+
+def limit_statements(connection: Connection, limit: timedelta) -> None:
+    """Let the statements of this transaction take no longer than this. SQLite has no such limit."""
+    if connection.dialect.name == "postgresql":
+        milliseconds = max(1, int(limit.total_seconds() * 1000))
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {milliseconds}")
 
 
 def database_now(connection: Connection) -> datetime:

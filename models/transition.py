@@ -35,6 +35,7 @@ from domain.effects import (
     TryBackup,
 )
 from domain.errors import LeaseLost
+from domain.fraud.tries import result_of
 from domain.idempotency_key import KeyState
 from domain.movement import amounts_after, may_be_beside_holder, may_be_booked
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
@@ -60,6 +61,7 @@ from models.backup_methods import find_backups, open_backup_payment
 from models.change import Change
 from models.declines import last_decline_class
 from models.dunning_cases import Dunning, find_dunning, save_case, siblings_with_case
+from models.fraud.tries import note_result
 from models.instruments import note_decline
 from models.invoices import lock_invoice
 from models.movements import book, other_holder, taken_by, times_given
@@ -160,6 +162,9 @@ def _decide_and_write(
         fencing_token += 1 if decision.takes_lease(AttemptStatus(row.attempt_status)) else 0
         write_decision(change.connection, attempt_id, fencing_token, decision.attempt)
     _write_payment(change, row, attempt_id, decision, data if data is not None else _event_data(trigger))
+    result = result_of(payment, attempt.verb, trigger, decision) if attempt is not None else None
+    if result is not None:
+        note_result(change, row, result, trigger)
     for effect in decision.effects:
         _carry_out(change, row, attempt_id, payment, effect)
     if attempt_id and decision.event is Event.CHARGE_RESUMED:

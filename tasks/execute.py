@@ -59,10 +59,11 @@ class Executed(NamedTuple):
 
 
 def execute_attempt(
-    runtime: Runtime, attempt_id: str, stage: str, call: Call, screen: Screen | None = None
+    runtime: Runtime, attempt_id: str, stage: str, call: Call, prepare: Callable[[Runtime, str], Screen] | None = None
 ) -> Executed | None:
     """Send a due attempt to its provider once, however often its message comes; return what came of it, None if it was
-    not sent. `stage` names the failpoints."""
+    not sent. `stage` names the failpoints; `prepare` returns what screens the attempt, before it is locked."""
+    screen = prepare(runtime, attempt_id) if prepare is not None else None
     claimed_at = time.monotonic()
     claimed = runtime.change(ACTOR, _claim, runtime, attempt_id, screen)
     if claimed is None:

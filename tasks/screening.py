@@ -1,60 +1,91 @@
-"""Screens a due charge inside its claim: is the debt still owed, and what do the fraud rules say?"""
+"""Screens a due charge inside its claim: is the debt still owed, and what do the fraud rules say?
+
+What the rules read is gathered before anything is locked."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from datetime import timedelta
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, bindparam, case, func, or_, select
+from sqlalchemy import Row
 
 from domain.booking import NOT_SENT
 from domain.claiming import Screening, has_waited_unsent, is_backup_unsent, screening_of
 from domain.commands import CancelRequested, ChargeWithdrawn, InvoicePaidOtherwise, TryRefused
-from domain.fraud import RULE_SET, FraudDecision, Signals, assess, stopping_command
+from domain.fraud import FraudDecision, stopping_command
 from domain.invoice import reason_to_stop_dunning
-from domain.money import Money
 from domain.payment import State, Verb
 from models import transition
 from models.attempts import add_attempt, postpone
 from models.backup_methods import may_still_be_charged
 from models.change import Change
+from models.fraud.assessments import first_decision, store_first
+from models.fraud.subjects import find_for_scoring, scoring_request
+from models.fraud.tries import note_try
 from models.instruments import known_instrument, refused_try
 from models.invoices import lock_invoice
 from models.queries import invoice_position
-from models.session import insert_new
 from models.subscriptions import is_subscription_canceled
-from models.tables import assessments, payments
+from runtime import Runtime
+from runtime.scoring import Evidence, gather
 from tasks.dunning import OTHER_COLLECTION_PAUSE
 
 
-def screen(change: Change, locked: Row[Any]) -> FraudDecision | None:
-    """Return what the fraud rules say of the locked attempt's payment, or None if it must not be sent now.
+@dataclass(frozen=True, slots=True)
+class Screener:
+    """Screens one attempt. `gather`: returns what is known of its payment; called before the lock, and once more within
+    it only if the payment has come to be scored in between."""
 
-    A payment is assessed once. A dunning retry is not assessed again, but its debt must still be owed, and so must that
-    of any charge that had to wait. Then the instrument must be one that may be tried now."""
-    decision = _screen(change, locked)
-    if decision is None or known_instrument(locked) is None:
+    gather: Callable[[], Evidence]
+    evidence: Evidence | None
+
+    def __call__(self, change: Change, locked: Row[Any]) -> FraudDecision | None:
+        """Return what the fraud rules say of the locked attempt's payment, or None if it must not be sent now.
+
+        A payment is scored once before it is charged. A dunning retry is not scored again, but its debt must still be
+        owed, and so must that of any charge that had to wait. Then the instrument must be one that may be tried now."""
+        decision = _screen(change, locked, self)
+        if decision is None:
+            return None
+        if known_instrument(locked) is not None:
+            refusal = refused_try(change, locked)
+            if refusal is not None:
+                transition.apply(change, locked, TryRefused(refusal))
+                return None
         return decision
-    refusal = refused_try(change, locked)
-    if refusal is None:
-        return decision
-    transition.apply(change, locked, TryRefused(refusal))
-    return None
 
 
-def _screen(change: Change, locked: Row[Any]) -> FraudDecision | None:
+def screener(runtime: Runtime, attempt_id: str) -> Screener:
+    """Return what screens an attempt, with what is known of its payment if that is to be scored."""
+    row = runtime.read(find_for_scoring, attempt_id)
+
+    def of_payment() -> Evidence:
+        found = row or runtime.read(find_for_scoring, attempt_id)
+        if found is None:
+            raise AssertionError("bug: a locked attempt is gone")
+        return gather(runtime, scoring_request(found))
+
+    is_scored = row is not None and _screening_of(row) is Screening.FRAUD and runtime.policy.fraud.is_enabled
+    return Screener(of_payment, of_payment() if is_scored else None)
+
+
+def _screening_of(row: Row[Any]) -> Screening:
+    was_begun = bool(row.attempt_claims or row.attempt_retries or row.attempt_provider_reference)
+    return screening_of(State(row.state), was_begun=was_begun)
+
+
+def _screen(change: Change, locked: Row[Any], screener: Screener) -> FraudDecision | None:
     if is_backup_unsent(State(locked.state), locked.attempt_cause) and not _is_still_wanted(change, locked):
         return None
     if _has_waited(locked) and not _is_still_owed(change, locked):
         return None
-    was_begun = bool(locked.attempt_claims or locked.attempt_retries or locked.attempt_provider_reference)
-    match screening_of(State(locked.state), was_begun=was_begun):
+    match _screening_of(locked):
         case Screening.DEBT:
             return FraudDecision.APPROVE if _is_still_owed(change, locked) else None
-        case Screening.FRAUD:
-            return _assess(change, locked)
-        case Screening.STORED_DECISION:
+        case Screening.FRAUD if change.policy.fraud.is_enabled:
+            return _assess(change, locked, screener.evidence or screener.gather())
+        case _:
             return _stored_decision(change, locked)
 
 
@@ -94,58 +125,20 @@ def _end(change: Change, locked: Row[Any], stop: InvoicePaidOtherwise | CancelRe
 
 
 def _stored_decision(change: Change, locked: Row[Any]) -> FraudDecision:
-    stored = select(assessments.c.decision).where(assessments.c.payment_id == locked.id)
-    return FraudDecision(change.connection.scalar(stored) or FraudDecision.APPROVE)
+    return first_decision(change.connection, locked.id) or FraudDecision.APPROVE
 
 
-def _assess(change: Change, locked: Row[Any]) -> FraudDecision | None:
-    assessment = assess(_signals(change, locked))
-    stored = {
-        "payment_id": locked.id,
-        "score": assessment.score,
-        "decision": assessment.decision,
-        "reasons": [asdict(reason) for reason in assessment.reasons],
-        "rule_set": RULE_SET,
-        "at": change.now,
-    }
-    if not insert_new(change.connection, assessments, stored):
-        # Assessed before: it waited in an outage, which counts no try, or an operator has approved it since.
-        return _stored_decision(change, locked)
-    command = stopping_command(assessment.decision)
+def _assess(change: Change, locked: Row[Any], evidence: Evidence) -> FraudDecision | None:
+    rule_set = change.policy.fraud.rule_set
+    assessment = evidence.assess(rule_set)
+    decision, command = assessment.decision, stopping_command(assessment.decision)
+    if not store_first(change, locked.id, evidence.scored, assessment, rule_set):
+        # Scored before: it waited in an outage, which counts no try, or an operator has approved it since.
+        decision, command = _stored_decision(change, locked), None
     if command is None:
-        return assessment.decision
+        if not locked.is_off_session:
+            note_try(change, locked, evidence.entities)
+        return decision
     data = {"score": assessment.score, "reasons": [reason.rule for reason in assessment.reasons]}
     transition.apply(change, locked, command, data=data)
     return None
-
-
-# Built once: to build a statement costs more than to run it. Not IN, whose text SQLAlchemy writes anew each time.
-_is_in_hour = payments.c.created_at > bindparam("hour_ago")
-_is_declined = or_(payments.c.state == State.DECLINED, payments.c.state == State.BLOCKED)
-_velocity = select(
-    func.count().label("day"),
-    func.coalesce(func.sum(case((_is_in_hour, 1), else_=0)), 0).label("hour"),
-    func.coalesce(func.sum(case((_is_in_hour & _is_declined, 1), else_=0)), 0).label("declines"),
-).where(
-    payments.c.application == bindparam("application"),
-    payments.c.user_id == bindparam("user_id"),
-    payments.c.created_at > bindparam("day_ago"),
-    payments.c.id != bindparam("payment_id"),
-)
-
-
-def _signals(change: Change, locked: Row[Any]) -> Signals:
-    parameters = {
-        "application": locked.application,
-        "user_id": locked.user_id,
-        "payment_id": locked.id,
-        "hour_ago": change.now - timedelta(hours=1),
-        "day_ago": change.now - timedelta(days=1),
-    }
-    counts = change.connection.execute(_velocity, parameters).one()
-    return Signals(
-        money=Money(locked.amount, locked.currency),
-        payments_hour=counts.hour,
-        payments_day=counts.day,
-        declines_hour=counts.declines,
-    )

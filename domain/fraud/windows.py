@@ -103,6 +103,21 @@ class History:
 
 
 NEVER_SEEN = History()
+# What no rule reads is not counted: of these kinds only buckets of one size are kept.
+_ONE_SIZE = {
+    "network": BucketSize.FIVE_MINUTES,
+    "bin": BucketSize.FIVE_MINUTES,
+    "email_pattern": BucketSize.FIVE_MINUTES,
+    "email": BucketSize.DAY,
+    "address": BucketSize.DAY,
+}
+
+
+def sizes_of(kind: str) -> tuple[BucketSize, ...]:
+    """Return in which buckets an entity of a kind is counted."""
+    return (_ONE_SIZE[kind],) if kind in _ONE_SIZE else tuple(BucketSize)
+
+
 # Which entities are counted together: (of this kind, how many of that kind, within).
 LINKS: tuple[tuple[str, str, Window], ...] = (
     ("device", "card", Window.DAY),
@@ -112,7 +127,6 @@ LINKS: tuple[tuple[str, str, Window], ...] = (
     ("email_pattern", "card", Window.DAY),
     ("email_pattern", "email", Window.DAY),
     ("card", "user", Window.DAY),
-    ("bin", "card", Window.HOUR),
     ("user", "card", Window.DAY),
 )
 # More than this is as bad, and would cost more to count.

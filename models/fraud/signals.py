@@ -1,0 +1,160 @@
+"""Every write of a signal: a try, or what came of it; and the counts of its entities, in the same transaction.
+
+Tables and rows are written in one order, so that two tries that share entities never wait for each other in a circle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from domain.fraud.entities import Entity
+from domain.fraud.windows import LINKS, bucket_of, sizes_of
+from models.change import Change
+from models.session import insert_new, upsert
+from models.tables import fraud_counters, fraud_entities, fraud_links, fraud_signals
+
+
+class Door(StrEnum):
+    """Where an issuer was made to look at a card."""
+
+    CHARGE = "charge"
+    FRONT_END_INTENT = "front_end_intent"
+    SETUP = "setup"
+    ATTACH = "attach"
+
+
+class SignalKind(StrEnum):
+    """What happened."""
+
+    TRY = "try"
+    DECLINED = "declined"
+    ABANDONED = "abandoned"
+    UNSENT = "unsent"
+    FRAUD = "fraud"
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """Who and what a signal is about. `amount`: in hundredths of the base currency. `reference`: tells apart what
+    happens to one attempt several times."""
+
+    application: str
+    door: Door
+    entities: Sequence[Entity]
+    amount: int | None = None
+    payment_id: str | None = None
+    attempt_id: str | None = None
+    reference: str = ""
+
+
+# What each kind adds to the counts. What was proven not sent is taken back.
+_ADDS: dict[SignalKind, dict[str, int]] = {
+    SignalKind.TRY: {"tries": 1},
+    SignalKind.DECLINED: {"declines": 1},
+    SignalKind.ABANDONED: {"abandoned": 1},
+    SignalKind.UNSENT: {"tries": -1},
+    SignalKind.FRAUD: {"frauds": 1},
+}
+_COUNTED = ("tries", "declines", "abandoned", "amount", "frauds")
+
+
+def note_signal(change: Change, kind: SignalKind, tried: Tried) -> bool:
+    """Store a signal and count it for each of its entities; return False if it was stored before."""
+    values = {
+        "at": change.now,
+        "application": tried.application,
+        "kind": kind,
+        "door": tried.door,
+        "payment_id": tried.payment_id,
+        "attempt_id": tried.attempt_id,
+        "reference": tried.reference,
+        "amount": tried.amount,
+        "entities": {entity.kind: entity.hash for entity in tried.entities},
+    }
+    if not insert_new(change.connection, fraud_signals, values):
+        return False
+    if tried.entities:
+        _count(change, kind, tried, change.now)
+    return True
+
+
+def _count(change: Change, kind: SignalKind, tried: Tried, at: datetime) -> None:
+    adds = dict.fromkeys(_COUNTED, 0) | _ADDS[kind]
+    adds["amount"] = adds["tries"] * (tried.amount or 0)
+    counted = [
+        {"entity": entity.hash, "size": int(size), "bucket": bucket_of(at, size), **adds}
+        for entity in tried.entities
+        for size in sizes_of(entity.kind)
+    ]
+    change.connection.execute(_add_to_counters(change.connection.dialect.name), counted)
+    if kind is SignalKind.TRY:
+        _meet(change.connection, tried.entities, at)
+    elif kind is SignalKind.FRAUD:
+        seen = [_seen(entity, at) | {"last_fraud_at": at} for entity in tried.entities]
+        change.connection.execute(_note_fraud(change.connection.dialect.name), seen)
+
+
+def _meet(connection: Connection, entities: Sequence[Entity], at: datetime) -> None:
+    """Note that the entities were tried now, and which of them together."""
+    connection.execute(_note_seen(connection.dialect.name), [_seen(entity, at) for entity in entities])
+    links = list(_links(entities, bucket_of(at)))
+    if links:
+        connection.execute(_note_link(connection.dialect.name), links)
+
+
+def _seen(entity: Entity, at: datetime) -> dict[str, Any]:
+    return {"entity": entity.hash, "kind": entity.kind, "first_at": at, "last_at": at, "last_fraud_at": None}
+
+
+def _links(entities: Sequence[Entity], bucket: int) -> Iterable[dict[str, Any]]:
+    hashes = {entity.kind: entity.hash for entity in entities}
+    pairs = sorted({(hashes[one], other) for one, other, _ in LINKS if one in hashes and other in hashes})
+    for entity, kind in pairs:
+        yield {"entity": entity, "kind": kind, "other": hashes[kind], "last_bucket": bucket}
+
+
+@cache
+def _add_to_counters(dialect_name: str) -> Any:
+    counters = fraud_counters.c
+    return upsert(dialect_name, fraud_counters, lambda new: {name: counters[name] + new[name] for name in _COUNTED})
+
+
+@cache
+def _note_seen(dialect_name: str) -> Any:
+    return upsert(dialect_name, fraud_entities, lambda new: {"last_at": new.last_at})
+
+
+@cache
+def _note_fraud(dialect_name: str) -> Any:
+    return upsert(dialect_name, fraud_entities, lambda new: {"last_fraud_at": new.last_fraud_at})
+
+
+@cache
+def _note_link(dialect_name: str) -> Any:
+    # Within one bucket nothing is written again.
+    return upsert(
+        dialect_name,
+        fraud_links,
+        lambda new: {"last_bucket": new.last_bucket},
+        lambda new: fraud_links.c.last_bucket < new.last_bucket,
+    )
+
+
+def signal_of_try(connection: Connection, payment_id: str) -> Row[Any] | None:
+    """Return the newest try of a payment that was stored, with the hashes of its entities."""
+    tries = (fraud_signals.c.payment_id == payment_id) & (fraud_signals.c.kind == SignalKind.TRY)
+    newest = select(fraud_signals).where(tries).order_by(fraud_signals.c.id.desc()).limit(1)
+    return connection.execute(newest).one_or_none()
+
+
+def entities_of_signal(signal: Row[Any]) -> tuple[Entity, ...]:
+    """Return the entities of a stored signal, in the order in which they are locked."""
+    found = (Entity(kind, (value,)) for kind, value in signal.entities.items())
+    return tuple(sorted(found, key=lambda entity: entity.hash))

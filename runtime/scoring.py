@@ -1,0 +1,68 @@
+"""Gathers what is known of a payment and scores it. Every surface scores by this: charge, pre-check, doors, repeats."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from domain.fraud import Assessment, RuleSet, Scored, assess, values_of
+from domain.fraud.amounts import in_base
+from domain.fraud.entities import Entity, entities_of
+from domain.fraud.facts import Facts
+from domain.fraud.windows import History
+from models.fraud.history import read_histories
+from models.fraud.subjects import ScoringRequest
+from models.session import limit_statements
+from runtime.runtime import Runtime
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of a payment: its entities, and what is scored of it."""
+
+    entities: tuple[Entity, ...]
+    scored: Scored
+
+    def assess(self, rule_set: RuleSet) -> Assessment:
+        """Return the score under a rule set."""
+        return assess(rule_set, self.scored)
+
+
+def gather(runtime: Runtime, request: ScoringRequest) -> Evidence:
+    """Return what is known of a payment now. Locks nothing. What cannot be read in time is unavailable."""
+    policy = runtime.policy.fraud
+    entities = entities_of(request.subject, request.application, policy.keys)
+    histories = _read_in_time(runtime, entities) if policy.is_velocity_checked else {}
+    facts = Facts(
+        now=runtime.clock.now(),
+        amount=in_base(request.money, policy.base_currency),
+        limit=policy.limit,
+        method=request.method,
+        history=histories,
+        shared_kinds=tuple(sorted(request.subject.shared)),
+        is_shared_account=request.subject.user in policy.shared_accounts,
+        is_merchant_initiated=request.is_off_session,
+        results=request.results,
+    )
+    has_history = histories is not None
+    return Evidence(entities, Scored(values_of(facts), request.method, request.money.currency, has_history=has_history))
+
+
+def _read_in_time(runtime: Runtime, entities: tuple[Entity, ...]) -> dict[str, History] | None:
+    """Return the histories of entities; None if they cannot be read within the time that a score may take."""
+    now = runtime.clock.now()
+
+    def within_budget(connection: Connection) -> dict[str, History]:
+        limit_statements(connection, runtime.policy.fraud.time_budget)
+        return read_histories(connection, entities, now)
+
+    try:
+        return runtime.read(within_budget)
+    except DBAPIError as error:
+        _log.warning("a payment is scored without its history: %s", type(error).__name__)
+        return None
