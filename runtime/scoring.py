@@ -11,8 +11,9 @@ from sqlalchemy.exc import DBAPIError
 
 from domain.fraud import Assessment, RuleSet, Scored, assess, values_of
 from domain.fraud.amounts import in_base
-from domain.fraud.entities import Entity, entities_of
+from domain.fraud.entities import Entity, EntityKind, entities_of
 from domain.fraud.facts import Facts
+from domain.fraud.limits import Payer, is_known
 from domain.fraud.windows import History
 from models.fraud.history import read_histories
 from models.fraud.subjects import ScoringRequest
@@ -24,10 +25,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of a payment: its entities, and what is scored of it."""
+    """What is known of a payment: its entities, what is scored of it, and what limits ask of its payer."""
 
     entities: tuple[Entity, ...]
     scored: Scored
+    payer: Payer
+
+    @property
+    def card(self) -> str | None:
+        """The hash of the card that is tried, where it is known."""
+        return next((entity.hash for entity in self.entities if entity.kind == EntityKind.CARD), None)
 
     def assess(self, rule_set: RuleSet) -> Assessment:
         """Return the score under a rule set."""
@@ -35,8 +42,9 @@ class Evidence:
 
 
 def gather(runtime: Runtime, connection: Connection, request: ScoringRequest) -> Evidence:
-    """Return what is known of a payment now. Locks nothing. What cannot be read in time is unavailable; nothing more can
-    be read in the transaction then."""
+    """Return what is known of a payment now. Locks nothing.
+
+    What cannot be read in time is unavailable; nothing more can be read in the transaction then."""
     policy, now = runtime.policy.fraud, runtime.clock.now()
     entities = entities_of(request.subject, request.application, policy.keys)
     histories = _read_in_time(connection, entities, now, policy.time_budget) if policy.is_velocity_checked else {}
@@ -52,7 +60,13 @@ def gather(runtime: Runtime, connection: Connection, request: ScoringRequest) ->
         results=request.results,
     )
     has_history = histories is not None
-    return Evidence(entities, Scored(values_of(facts), request.method, request.money.currency, has_history=has_history))
+    scored = Scored(values_of(facts), request.method, request.money.currency, has_history=has_history)
+    payer = Payer(
+        is_known=is_known(histories, is_shared_account=facts.is_shared_account),
+        is_shared_account=facts.is_shared_account,
+        has_fingerprint=request.has_fingerprint,
+    )
+    return Evidence(entities, scored, payer)
 
 
 def _read_in_time(

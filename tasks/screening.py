@@ -5,15 +5,16 @@ What the rules read is gathered before anything is locked."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Row
 
 from domain.booking import NOT_SENT
 from domain.claiming import Screening, has_waited_unsent, is_backup_unsent, screening_of
-from domain.commands import CancelRequested, ChargeWithdrawn, InvoicePaidOtherwise, TryRefused
-from domain.fraud import FraudDecision, stopping_command
+from domain.commands import Blocked, CancelRequested, ChargeWithdrawn, InvoicePaidOtherwise, TryRefused
+from domain.fraud import FraudDecision, beyond_limit, stopping_command
+from domain.fraud.limits import TOO_MANY, WAIT, Room, slots_of
 from domain.invoice import reason_to_stop_dunning
 from domain.payment import State, Verb
 from models import transition
@@ -21,6 +22,7 @@ from models.attempts import add_attempt, postpone
 from models.backup_methods import may_still_be_charged
 from models.change import Change
 from models.fraud.assessments import first_decision, store_first
+from models.fraud.reservations import Refusal, note_refused, reserve
 from models.fraud.subjects import find_for_scoring, scoring_request
 from models.fraud.tries import note_try
 from models.instruments import known_instrument, refused_try
@@ -140,14 +142,31 @@ def _stored_decision(change: Change, locked: Row[Any]) -> FraudDecision:
 def _assess(change: Change, locked: Row[Any], evidence: Evidence) -> FraudDecision | None:
     rule_set = change.policy.fraud.rule_set
     assessment = evidence.assess(rule_set)
-    decision, command = assessment.decision, stopping_command(assessment.decision)
-    if not store_first(change, locked.id, evidence.scored, assessment, rule_set):
+    command = stopping_command(assessment.decision)
+    refusal = _take_slots(change, locked, evidence) if command is None else None
+    if refusal is not None and refusal.room is Room.WAIT:
+        postpone(change.connection, locked.attempt_id, change.now + WAIT)
+        return None
+    if refusal is not None:
+        assessment, command = beyond_limit(assessment, refusal.slot.entity.kind, refusal.limit), Blocked(TOO_MANY)
+        note_refused(change, refusal)
+    if not store_first(change, locked.id, evidence.scored, assessment, rule_set) and refusal is None:
         # Scored before: it waited in an outage, which counts no try, or an operator has approved it since.
-        decision, command = _stored_decision(change, locked), None
+        if command is not None:
+            _take_slots(change, locked, evidence, is_limited=False)
+        assessment, command = replace(assessment, decision=_stored_decision(change, locked)), None
     if command is None:
         if not locked.is_off_session:
             note_try(change, locked, evidence.entities)
-        return decision
-    data = {"score": assessment.score, "reasons": [reason.rule for reason in assessment.reasons]}
-    transition.apply(change, locked, command, data=data)
+        return assessment.decision
+    reasons = {"score": assessment.score, "reasons": [reason.rule for reason in assessment.reasons]}
+    transition.apply(change, locked, command, data=reasons | (refusal.data if refusal else {}))
     return None
+
+
+def _take_slots(change: Change, locked: Row[Any], evidence: Evidence, *, is_limited: bool = True) -> Refusal | None:
+    """Take the slots of a try that the customer has caused; return why there are none."""
+    if locked.is_off_session:
+        return None
+    slots = slots_of(evidence.entities, evidence.payer, change.policy.fraud)
+    return reserve(change, slots, locked.attempt_id, evidence.card, is_limited=is_limited)

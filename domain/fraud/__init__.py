@@ -1,6 +1,6 @@
 """Fraud: facts of one payment in, a score from 0 to 100 with its reasons out. No storage, no clock."""
 
-from domain.fraud.assessment import Assessment, Reason, Scored, assess, stopping_command, values_of
+from domain.fraud.assessment import Assessment, Reason, Scored, assess, beyond_limit, stopping_command, values_of
 from domain.fraud.rule_set import FraudDecision, RuleSet
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "RuleSet",
     "Scored",
     "assess",
+    "beyond_limit",
     "stopping_command",
     "values_of",
 ]

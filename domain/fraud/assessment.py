@@ -6,10 +6,11 @@ pre-check, a repeat, a backtest, a shadow rule set."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from domain.commands import Blocked, ReviewRequired
 from domain.fraud.facts import Facts, ListKind
+from domain.fraud.limits import Limit
 from domain.fraud.rule_set import FraudDecision, RuleSet
 from domain.fraud.rules import RULES
 
@@ -87,6 +88,12 @@ def _overrule(decision: FraudDecision, scored: Scored) -> tuple[FraudDecision, s
     if not scored.has_history and decision is FraudDecision.APPROVE:
         return FraudDecision.VERIFY, NO_HISTORY
     return decision, None
+
+
+def beyond_limit(assessment: Assessment, kind: str, limit: Limit) -> Assessment:
+    """Return an assessment of a payment for which there is no slot: blocked, whatever its score."""
+    full = Reason(f"{kind}_{limit.counted}_limit", 0, limit.most)
+    return replace(assessment, decision=FraudDecision.BLOCK, reasons=(full, *assessment.reasons))
 
 
 def may_be_lifted_to_review(rule_set: RuleSet, scored: Scored, score: int) -> bool:

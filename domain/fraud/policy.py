@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -16,7 +17,9 @@ DEVELOPMENT_KEY = "development-key-of-celeriac-which-is-no-secret"
 class FraudPolicy:
     """How payments are screened.
 
-    `attempts_per_day`: how many tries a customer may cause, of one user and of one instrument, in 24 hours. `limit`:
+    `attempts_per_day`: how many tries a customer may cause, of one user and of one instrument, in 24 hours.
+    `most_strangers`: how many cards strangers may try that share an entity, such as a device; `most_strangers_of`: the
+    same for some kinds of entities; 0 is no limit. `limit`:
     the amount above which a payment is verified, in hundredths of `base_currency`. `shared_accounts`: users that stand
     for many people. `keys`: of the hashes; all are read, the first is written. `high_risk_countries`: two letters
     each. `kept_for`: the age at which a signal is deleted. `time_budget`: a source of signals that takes longer is
@@ -25,6 +28,8 @@ class FraudPolicy:
     is_enabled: bool = True
     is_velocity_checked: bool = True
     attempts_per_day: int = 5
+    most_strangers: int = 10
+    most_strangers_of: Mapping[str, int] = field(default_factory=dict)
     limit: int = 100_000
     base_currency: str = "EUR"
     shared_accounts: frozenset[str] = frozenset({"guest"})
@@ -33,3 +38,8 @@ class FraudPolicy:
     rule_set: RuleSet = DEFAULT_RULES
     kept_for: timedelta = timedelta(days=400)
     time_budget: timedelta = timedelta(milliseconds=100)
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether tries are limited."""
+        return self.is_enabled and self.is_velocity_checked

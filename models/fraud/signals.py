@@ -31,8 +31,9 @@ class Door(StrEnum):
 
 
 class SignalKind(StrEnum):
-    """What happened."""
+    """What happened. `opened`: a front end may try cards from now on; it counts nothing."""
 
+    OPENED = "opened"
     TRY = "try"
     DECLINED = "declined"
     ABANDONED = "abandoned"
@@ -56,6 +57,7 @@ class Tried:
 
 # What each kind adds to the counts. What was proven not sent is taken back.
 _ADDS: dict[SignalKind, dict[str, int]] = {
+    SignalKind.OPENED: {},
     SignalKind.TRY: {"tries": 1},
     SignalKind.DECLINED: {"declines": 1},
     SignalKind.ABANDONED: {"abandoned": 1},
@@ -80,7 +82,7 @@ def note_signal(change: Change, kind: SignalKind, tried: Tried) -> bool:
     }
     if not insert_new(change.connection, fraud_signals, values):
         return False
-    if tried.entities:
+    if tried.entities and _ADDS[kind]:
         _count(change, kind, tried, change.now)
     return True
 
@@ -148,8 +150,9 @@ def _note_link(dialect_name: str) -> Any:
 
 
 def signal_of_try(connection: Connection, payment_id: str) -> Row[Any] | None:
-    """Return the newest try of a payment that was stored, with the hashes of its entities."""
-    tries = (fraud_signals.c.payment_id == payment_id) & (fraud_signals.c.kind == SignalKind.TRY)
+    """Return the newest try of a payment that was stored, or what a front end was offered of it, with the hashes of its
+    entities."""
+    tries = (fraud_signals.c.payment_id == payment_id) & fraud_signals.c.kind.in_([SignalKind.TRY, SignalKind.OPENED])
     newest = select(fraud_signals).where(tries).order_by(fraud_signals.c.id.desc()).limit(1)
     return connection.execute(newest).one_or_none()
 

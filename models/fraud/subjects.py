@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, select
 
 from domain.fraud.entities import Subject
 from domain.fraud.facts import CheckResults
+from domain.fraud.payer import billing_country, card_country, subject_of
 from domain.money import Money
 from models.tables import attempts, instruments, payments
 
@@ -17,13 +18,15 @@ from models.tables import attempts, instruments, payments
 @dataclass(frozen=True, slots=True)
 class ScoringRequest:
     """What is to be scored. The subject and the places are personal data: they are hashed or compared, and stored
-    nowhere. `results`: of an authorization, once they have come."""
+    nowhere. `has_fingerprint`: the card is known by more than a token. `results`: of an authorization, once they have
+    come."""
 
     application: str
     money: Money
     method: str
     subject: Subject
     is_off_session: bool = False
+    has_fingerprint: bool = False
     billing_country: str | None = None
     card_country: str | None = None
     results: CheckResults = field(default_factory=CheckResults)
@@ -63,24 +66,13 @@ def find_for_scoring(connection: Connection, attempt_id: str) -> Row[Any] | None
 def scoring_request(row: Row[Any]) -> ScoringRequest:
     """Return what is to be scored of a payment."""
     payer: Mapping[str, Any] = row.payer or {}
-    card: Mapping[str, Any] = payer.get("card") or {}
-    billing: Mapping[str, Any] = payer.get("billing_address") or {}
-    subject = Subject(
-        user=row.user_id,
-        card=card.get("fingerprint") or row.instrument_fingerprint or row.method_token,
-        bin=card.get("bin"),
-        ip=payer.get("ip_address"),
-        device=payer.get("device_fingerprint"),
-        email=payer.get("email"),
-        address=" ".join(str(part) for _, part in sorted(billing.items()) if part),
-        shared=payer.get("shared_entities") or {},
-    )
     return ScoringRequest(
         row.application,
         Money(row.amount, row.currency),
         row.method,
-        subject,
+        subject_of(row.user_id, payer, row.instrument_fingerprint or row.method_token),
         is_off_session=row.is_off_session,
-        billing_country=(billing.get("country") or "").upper() or None,
-        card_country=card.get("country"),
+        has_fingerprint=bool((payer.get("card") or {}).get("fingerprint") or row.instrument_fingerprint),
+        billing_country=billing_country(payer),
+        card_country=card_country(payer),
     )

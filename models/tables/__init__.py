@@ -12,7 +12,16 @@ from models.tables.customers import customers
 from models.tables.disputes import disputes
 from models.tables.dunning_cases import dunning_cases
 from models.tables.events import events
-from models.tables.fraud import fraud_assessments, fraud_counters, fraud_entities, fraud_links, fraud_signals
+from models.tables.fraud import (
+    fraud_assessments,
+    fraud_brakes,
+    fraud_counters,
+    fraud_entities,
+    fraud_limits,
+    fraud_links,
+    fraud_reservations,
+    fraud_signals,
+)
 from models.tables.idempotency_keys import idempotency_keys
 from models.tables.instruments import instruments
 from models.tables.invoices import invoices
@@ -41,9 +50,12 @@ __all__ = [
     "dunning_cases",
     "events",
     "fraud_assessments",
+    "fraud_brakes",
     "fraud_counters",
     "fraud_entities",
+    "fraud_limits",
     "fraud_links",
+    "fraud_reservations",
     "fraud_signals",
     "idempotency_keys",
     "instruments",
