@@ -12,7 +12,7 @@ from domain.fraud import Assessment, RuleSet, Scored
 from domain.fraud.rule_set import FraudDecision
 from models.change import Change
 from models.session import insert_new
-from models.tables import fraud_assessments
+from models.tables import attempts, fraud_assessments, fraud_shadow_scores
 
 FIRST = 1
 # What a payment shows that has no score: not yet, or because scoring is off.
@@ -46,6 +46,14 @@ def store_later(
     number = change.connection.scalars(_count, {"payment_id": payment_id}).one() + 1
     row = _row(change, payment_id, stage, scored, assessment, rule_set)
     change.connection.execute(insert(fraud_assessments), row | {"number": number})
+
+
+def store_shadow(change: Change, attempt_id: str, assessment: Assessment, version: str) -> None:
+    """Store what a shadow rule set would have decided on the payment of an attempt."""
+    payment_id = change.connection.scalar(select(attempts.c.payment_id).where(attempts.c.id == attempt_id))
+    reasons = [asdict(reason) for reason in assessment.reasons]
+    values = {"payment_id": payment_id, "rule_set": version, "score": assessment.score, "reasons": reasons}
+    insert_new(change.connection, fraud_shadow_scores, values | {"decision": assessment.decision, "at": change.now})
 
 
 def _row(
