@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, func, insert, select
 
 from domain.fraud import Assessment, RuleSet, Scored
 from domain.fraud.rule_set import FraudDecision
+from domain.fraud.wording import sentence_of
 from models.change import Change
 from models.session import insert_new
 from models.tables import attempts, fraud_assessments, fraud_shadow_scores
@@ -85,6 +86,12 @@ def newest_assessment(connection: Connection, payment_id: str) -> Row[Any] | Non
     return connection.execute(_select_newest, {"payment_id": payment_id}).one_or_none()
 
 
+def assessments_of(connection: Connection, payment_id: str) -> list[Row[Any]]:
+    """Return all scores of a payment, the first one first."""
+    all_of_it = select(fraud_assessments).where(_of_payment).order_by(fraud_assessments.c.number)
+    return list(connection.execute(all_of_it, {"payment_id": payment_id}))
+
+
 def assessment_view(row: Row[Any] | None) -> dict[str, Any]:
     """Return how a payment shows its score. One that was not scored says so."""
     if row is None:
@@ -94,7 +101,7 @@ def assessment_view(row: Row[Any] | None) -> dict[str, Any]:
         "score": row.score,
         "decision": row.decision,
         "stage": row.stage,
-        "reasons": row.reasons,
+        "reasons": [reason | {"sentence": sentence_of(reason["rule"], reason["value"])} for reason in row.reasons],
         "unavailable": row.unavailable,
         "rule_set": row.rule_set,
     }
