@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -33,13 +34,14 @@ class Evidence:
         return assess(rule_set, self.scored)
 
 
-def gather(runtime: Runtime, request: ScoringRequest) -> Evidence:
-    """Return what is known of a payment now. Locks nothing. What cannot be read in time is unavailable."""
-    policy = runtime.policy.fraud
+def gather(runtime: Runtime, connection: Connection, request: ScoringRequest) -> Evidence:
+    """Return what is known of a payment now. Locks nothing. What cannot be read in time is unavailable; nothing more can
+    be read in the transaction then."""
+    policy, now = runtime.policy.fraud, runtime.clock.now()
     entities = entities_of(request.subject, request.application, policy.keys)
-    histories = _read_in_time(runtime, entities) if policy.is_velocity_checked else {}
+    histories = _read_in_time(connection, entities, now, policy.time_budget) if policy.is_velocity_checked else {}
     facts = Facts(
-        now=runtime.clock.now(),
+        now=now,
         amount=in_base(request.money, policy.base_currency),
         limit=policy.limit,
         method=request.method,
@@ -53,16 +55,13 @@ def gather(runtime: Runtime, request: ScoringRequest) -> Evidence:
     return Evidence(entities, Scored(values_of(facts), request.method, request.money.currency, has_history=has_history))
 
 
-def _read_in_time(runtime: Runtime, entities: tuple[Entity, ...]) -> dict[str, History] | None:
-    """Return the histories of entities; None if they cannot be read within the time that a score may take."""
-    now = runtime.clock.now()
-
-    def within_budget(connection: Connection) -> dict[str, History]:
-        limit_statements(connection, runtime.policy.fraud.time_budget)
-        return read_histories(connection, entities, now)
-
+def _read_in_time(
+    connection: Connection, entities: tuple[Entity, ...], now: datetime, limit: timedelta
+) -> dict[str, History] | None:
+    """Return the histories of entities; None if they cannot be read within the limit."""
     try:
-        return runtime.read(within_budget)
+        limit_statements(connection, limit)
+        return read_histories(connection, entities, now)
     except DBAPIError as error:
         _log.warning("a payment is scored without its history: %s", type(error).__name__)
         return None

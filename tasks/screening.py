@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 
 from domain.booking import NOT_SENT
 from domain.claiming import Screening, has_waited_unsent, is_backup_unsent, screening_of
@@ -37,7 +37,7 @@ class Screener:
     """Screens one attempt. `gather`: returns what is known of its payment; called before the lock, and once more within
     it only if the payment has come to be scored in between."""
 
-    gather: Callable[[], Evidence]
+    gather: Callable[[], Evidence | None]
     evidence: Evidence | None
 
     def __call__(self, change: Change, locked: Row[Any]) -> FraudDecision | None:
@@ -58,16 +58,22 @@ class Screener:
 
 def screener(runtime: Runtime, attempt_id: str) -> Screener:
     """Return what screens an attempt, with what is known of its payment if that is to be scored."""
-    row = runtime.read(find_for_scoring, attempt_id)
 
-    def of_payment() -> Evidence:
-        found = row or runtime.read(find_for_scoring, attempt_id)
-        if found is None:
-            raise AssertionError("bug: a locked attempt is gone")
-        return gather(runtime, scoring_request(found))
+    def is_scored(row: Row[Any]) -> bool:
+        return _screening_of(row) is Screening.FRAUD and runtime.policy.fraud.is_enabled
 
-    is_scored = row is not None and _screening_of(row) is Screening.FRAUD and runtime.policy.fraud.is_enabled
-    return Screener(of_payment, of_payment() if is_scored else None)
+    return Screener(lambda: _gather(runtime, attempt_id), _gather(runtime, attempt_id, is_scored))
+
+
+def _gather(
+    runtime: Runtime, attempt_id: str, is_scored: Callable[[Row[Any]], bool] = lambda _: True
+) -> Evidence | None:
+    def read(connection: Connection) -> Evidence | None:
+        row = find_for_scoring(connection, attempt_id)
+        wanted = row is not None and is_scored(row)
+        return gather(runtime, connection, scoring_request(row)) if row is not None and wanted else None
+
+    return runtime.read(read)
 
 
 def _screening_of(row: Row[Any]) -> Screening:
@@ -84,7 +90,10 @@ def _screen(change: Change, locked: Row[Any], screener: Screener) -> FraudDecisi
         case Screening.DEBT:
             return FraudDecision.APPROVE if _is_still_owed(change, locked) else None
         case Screening.FRAUD if change.policy.fraud.is_enabled:
-            return _assess(change, locked, screener.evidence or screener.gather())
+            evidence = screener.evidence or screener.gather()
+            if evidence is None:
+                raise AssertionError("bug: a locked attempt is gone")
+            return _assess(change, locked, evidence)
         case _:
             return _stored_decision(change, locked)
 

@@ -6,8 +6,8 @@ from domain.fraud.rule_set import Curve, RuleSet
 DEFAULT_RULES = RuleSet(
     "default-2026-11",
     {
-        "amount": Curve((2_000, 5_000, 20_000, 50_000), (10, 20, 50, 70)),
-        "over_limit": Curve((100,), (10,)),
+        "amount": Curve((5_000, 20_000, 50_000), (5, 20, 40)),
+        "over_limit": Curve((101,), (30,)),
         "amount_of_user_month": Curve((300, 500, 1_000), (8, 20, 30)),
         "user_tries_hour": Curve((15, 30), (15, 30)),
         "user_tries_day": Curve((100,), (15,)),

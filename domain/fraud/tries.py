@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from domain.commands import Trigger
 from domain.decision import Decision
 from domain.outcome import Approved, Declined, NotSent
-from domain.commands import Trigger
 from domain.payment import AttemptStatus, Event, Payment, Verb
 
 

@@ -33,7 +33,7 @@ _scored_columns = [
     payments.c[name]
     for name in ("id", "application", "user_id", "amount", "currency", "method", "method_token", "state", "payer")
 ]
-_select_scored = (
+_select_scored: Any = (
     select(
         *_scored_columns,
         payments.c.is_off_session,
@@ -56,7 +56,8 @@ _select_scored = (
 
 def find_for_scoring(connection: Connection, attempt_id: str) -> Row[Any] | None:
     """Return an attempt with what is scored of its payment. Locks nothing."""
-    return connection.execute(_select_scored, {"attempt_id": attempt_id}).one_or_none()
+    row: Row[Any] | None = connection.execute(_select_scored, {"attempt_id": attempt_id}).one_or_none()
+    return row
 
 
 def scoring_request(row: Row[Any]) -> ScoringRequest:
