@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from math import asin, cos, radians, sin, sqrt
@@ -13,6 +14,8 @@ _EARTH_RADIUS_KM = 6371
 # Databases that give no accuracy err by as much for most addresses.
 LIKELY_ERROR_KM = 100
 # Who seems to move by a few kilometres within a minute has not moved: the database has changed its mind.
+# A place that is stored is rounded to whole degrees: as much as travel needs, and nobody's address.
+_ROUNDED_BY_KM = 79
 SHORTEST_JOURNEY = timedelta(minutes=15)
 MOST_KMH = 20_000
 
@@ -49,6 +52,25 @@ class Departure:
 
     position: Position
     ago: timedelta
+
+
+def stored_form(position: Position) -> dict[str, int]:
+    """Return a position as it may be stored: rounded, and known that much less exactly.
+
+    >>> stored_form(Position(52.52, 13.40, 20))
+    {'latitude': 53, 'longitude': 13, 'radius_km': 99}
+    """
+    north, east = round(position.latitude), round(position.longitude)
+    return {"latitude": north, "longitude": east, "radius_km": position.radius_km + _ROUNDED_BY_KM}
+
+
+def departure_from(place: Mapping[str, int] | None, ago: timedelta) -> Departure | None:
+    """Return where a user was seen before from the stored form; None if it is not known.
+
+    >>> departure_from({"latitude": 53, "longitude": 13, "radius_km": 99}, timedelta(hours=1)).position.latitude
+    53
+    """
+    return Departure(Position(**place), ago) if place else None
 
 
 def centre_of(country: str | None) -> Position | None:

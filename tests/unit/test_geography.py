@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -18,8 +19,10 @@ from domain.fraud.geography import (
     IpPlace,
     Position,
     centre_of,
+    departure_from,
     distance_km,
     places_of,
+    stored_form,
     travel_kmh,
 )
 
@@ -69,6 +72,18 @@ def test_longer_ago_is_never_faster() -> None:
 def test_an_address_that_the_database_moves_a_little_is_no_journey() -> None:
     nearby = Position(BERLIN.latitude + 1, BERLIN.longitude)
     assert travel_kmh(Departure(BERLIN, timedelta(0)), nearby) == 0
+
+
+@given(positions, positions, st.integers(0, 10**6))
+def test_a_place_that_was_stored_makes_nobody_faster(one: Position, other: Position, seconds: int) -> None:
+    ago = timedelta(seconds=seconds)
+    stored = departure_from(json.loads(json.dumps(stored_form(one))), ago)
+    assert stored is not None
+    assert travel_kmh(stored, other) <= travel_kmh(Departure(one, ago), other)
+
+
+def test_a_user_who_was_never_seen_has_not_left_from_anywhere() -> None:
+    assert departure_from(None, HOUR) is None
 
 
 def test_every_country_has_a_middle_on_the_earth() -> None:
