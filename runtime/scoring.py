@@ -13,10 +13,12 @@ from domain.fraud import Assessment, RuleSet, Scored, assess, values_of
 from domain.fraud.amounts import in_base
 from domain.fraud.entities import Entity, entities_of
 from domain.fraud.facts import Facts
+from domain.fraud.geography import places_of
 from domain.fraud.windows import History
 from models.fraud.history import read_histories
 from models.fraud.subjects import ScoringRequest
 from models.session import limit_statements
+from runtime.email_addresses import email_facts
 from runtime.runtime import Runtime
 
 _log = logging.getLogger(__name__)
@@ -44,6 +46,8 @@ def gather(runtime: Runtime, connection: Connection, request: ScoringRequest) ->
     rule_sets = runtime.rule_sets.get(connection, policy.rule_set)
     entities = entities_of(request.subject, request.application, policy.keys)
     histories = _read_in_time(connection, entities, now, policy.time_budget) if policy.is_velocity_checked else {}
+    found = runtime.places.find(request.subject.ip)
+    is_malformed, is_disposable = email_facts(request.subject.email)
     facts = Facts(
         now=now,
         amount=in_base(request.money, policy.base_currency),
@@ -53,6 +57,9 @@ def gather(runtime: Runtime, connection: Connection, request: ScoringRequest) ->
         shared_kinds=tuple(sorted(request.subject.shared)),
         is_shared_account=request.subject.user in policy.shared_accounts,
         is_merchant_initiated=request.is_off_session,
+        is_email_malformed=is_malformed,
+        is_email_disposable=is_disposable,
+        places=places_of(found, request.billing_country, request.card_country, policy.high_risk_countries),
         results=request.results,
     )
     has_history = histories is not None

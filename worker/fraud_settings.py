@@ -13,6 +13,7 @@ from domain.countries import is_country
 from domain.fraud.amounts import CURRENCIES_WITH_RATE
 from domain.fraud.policy import DEVELOPMENT_KEY, FraudPolicy
 from gateways.settings import Secrets, all_revealed
+from runtime.places import IpPlaces, open_database, open_places, read_networks
 
 # A hash is as safe as its key: 128 bits, even as hexadecimal digits.
 _LEAST_KEY = 32
@@ -58,6 +59,15 @@ class FraudSettings(BaseModel):
     fraud_high_risk_countries: Words = Field(
         default=(), description="Countries that the fraud rules count as risky: two letters each, comma-separated"
     )
+    fraud_geoip_file: str = Field(
+        default="",
+        description="A database in MaxMind's format (.mmdb) that tells where IP addresses are, such as GeoLite2-City; "
+        "needs the extra `geo`. Without it no rule on the place of an IP address fires",
+    )
+    fraud_anonymous_networks_file: str = Field(
+        default="",
+        description="A file of networks that hide their users, such as exits of Tor, one a line: 203.0.113.0/24",
+    )
     fraud_hash_keys: Secrets = Field(
         default=(),
         description="Keys of the hashes under which fraud signals are stored, 32 characters or more each; several, "
@@ -91,6 +101,20 @@ class FraudSettings(BaseModel):
             raise ValueError("must be countries' two letters such as DE (ISO 3166-1), comma-separated")
         return found
 
+    @field_validator("fraud_geoip_file")
+    @classmethod
+    def _readable_database(cls, file: str) -> str:
+        if file:
+            open_database(file)
+        return file
+
+    @field_validator("fraud_anonymous_networks_file")
+    @classmethod
+    def _readable_networks(cls, file: str) -> str:
+        if file:
+            read_networks(file)
+        return file
+
     @field_validator("fraud_hash_keys")
     @classmethod
     def _unguessable_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
@@ -106,6 +130,11 @@ class FraudSettings(BaseModel):
         if file and not Path(file).is_file():
             raise ValueError("cannot be read")
         return file
+
+    @property
+    def places(self) -> IpPlaces:
+        """Where IP addresses are. The files are opened anew."""
+        return open_places(self.fraud_geoip_file, self.fraud_anonymous_networks_file)
 
     @property
     def fraud(self) -> FraudPolicy:
