@@ -20,8 +20,8 @@ from notifications.mail_service import MailService
 from runtime.leases import LeaseKeeper
 from runtime.low_water_marks import LowWaterMarks
 from runtime.pay_links import PayLinks
-from runtime.rule_sets import RuleSetsInUse
 from runtime.places import IpPlaces
+from runtime.rule_sets import RuleSetsInUse
 
 P = ParamSpec("P")
 T = TypeVar("T")
