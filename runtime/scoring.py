@@ -13,11 +13,13 @@ from domain.fraud import Assessment, RuleSet, Scored, assess, values_of
 from domain.fraud.amounts import in_base
 from domain.fraud.entities import Entity, EntityKind, entities_of
 from domain.fraud.facts import Facts
+from domain.fraud.geography import places_of
 from domain.fraud.limits import Payer, is_known
 from domain.fraud.windows import History
 from models.fraud.history import read_histories
 from models.fraud.subjects import ScoringRequest
 from models.session import limit_statements
+from runtime.email_addresses import email_facts
 from runtime.runtime import Runtime
 
 _log = logging.getLogger(__name__)
@@ -25,29 +27,34 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of a payment: its entities, what is scored of it, and what limits ask of its payer."""
+    """What is known of a payment: its entities, what is scored of it, what limits ask of its payer, and by which rule
+    set it is scored. `shadow`: one that only watches."""
 
     entities: tuple[Entity, ...]
     scored: Scored
     payer: Payer
+    rule_set: RuleSet
+    shadow: RuleSet | None = None
 
     @property
     def card(self) -> str | None:
         """The hash of the card that is tried, where it is known."""
         return next((entity.hash for entity in self.entities if entity.kind == EntityKind.CARD), None)
 
-    def assess(self, rule_set: RuleSet) -> Assessment:
-        """Return the score under a rule set."""
-        return assess(rule_set, self.scored)
+    def assess(self) -> Assessment:
+        """Return the score."""
+        return assess(self.rule_set, self.scored)
 
 
 def gather(runtime: Runtime, connection: Connection, request: ScoringRequest) -> Evidence:
-    """Return what is known of a payment now. Locks nothing.
-
-    What cannot be read in time is unavailable; nothing more can be read in the transaction then."""
+    """Return what is known of a payment now. Locks nothing. What cannot be read in time is unavailable; then nothing
+    more can be read in the transaction."""
     policy, now = runtime.policy.fraud, runtime.clock.now()
+    rule_sets = runtime.rule_sets.get(connection, policy.rule_set)
     entities = entities_of(request.subject, request.application, policy.keys)
     histories = _read_in_time(connection, entities, now, policy.time_budget) if policy.is_velocity_checked else {}
+    found = runtime.places.find(request.subject.ip)
+    is_malformed, is_disposable = email_facts(request.subject.email)
     facts = Facts(
         now=now,
         amount=in_base(request.money, policy.base_currency),
@@ -57,6 +64,9 @@ def gather(runtime: Runtime, connection: Connection, request: ScoringRequest) ->
         shared_kinds=tuple(sorted(request.subject.shared)),
         is_shared_account=request.subject.user in policy.shared_accounts,
         is_merchant_initiated=request.is_off_session,
+        is_email_malformed=is_malformed,
+        is_email_disposable=is_disposable,
+        places=places_of(found, request.billing_country, request.card_country, policy.high_risk_countries),
         results=request.results,
     )
     has_history = histories is not None
@@ -66,7 +76,8 @@ def gather(runtime: Runtime, connection: Connection, request: ScoringRequest) ->
         is_shared_account=facts.is_shared_account,
         has_fingerprint=request.has_fingerprint,
     )
-    return Evidence(entities, scored, payer)
+    rule_set = rule_sets.for_user(request.application, request.subject.user or "")
+    return Evidence(entities, scored, payer, rule_set, rule_sets.shadow)
 
 
 def _read_in_time(

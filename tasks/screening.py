@@ -4,6 +4,7 @@ What the rules read is gathered before anything is locked."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +14,7 @@ from sqlalchemy import Connection, Row
 from domain.booking import NOT_SENT
 from domain.claiming import Screening, has_waited_unsent, is_backup_unsent, screening_of
 from domain.commands import Blocked, CancelRequested, ChargeWithdrawn, InvoicePaidOtherwise, TryRefused
-from domain.fraud import FraudDecision, beyond_limit, stopping_command
+from domain.fraud import FraudDecision, RuleSet, assess, beyond_limit, stopping_command
 from domain.fraud.limits import TOO_MANY, WAIT, Room, slots_of
 from domain.invoice import reason_to_stop_dunning
 from domain.payment import State, Verb
@@ -21,7 +22,7 @@ from models import transition
 from models.attempts import add_attempt, postpone
 from models.backup_methods import may_still_be_charged
 from models.change import Change
-from models.fraud.assessments import first_decision, store_first
+from models.fraud.assessments import first_decision, store_first, store_shadow
 from models.fraud.reservations import Refusal, note_refused, reserve
 from models.fraud.subjects import find_for_scoring, scoring_request
 from models.fraud.tries import note_try
@@ -32,6 +33,9 @@ from models.subscriptions import is_subscription_canceled
 from runtime import Runtime
 from runtime.scoring import Evidence, gather
 from tasks.dunning import OTHER_COLLECTION_PAUSE
+from tasks.payment_task import ACTOR
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,19 @@ def screener(runtime: Runtime, attempt_id: str) -> Screener:
     def is_scored(row: Row[Any]) -> bool:
         return _screening_of(row) is Screening.FRAUD and runtime.policy.fraud.is_enabled
 
-    return Screener(lambda: _gather(runtime, attempt_id), _gather(runtime, attempt_id, is_scored))
+    evidence = _gather(runtime, attempt_id, is_scored)
+    if evidence is not None and evidence.shadow is not None:
+        _let_shadow_score(runtime, attempt_id, evidence, evidence.shadow)
+    return Screener(lambda: _gather(runtime, attempt_id), evidence)
+
+
+def _let_shadow_score(runtime: Runtime, attempt_id: str, evidence: Evidence, shadow: RuleSet) -> None:
+    """Store what a shadow rule set would have decided. Whatever fails in it changes nothing."""
+    try:
+        assessment = assess(shadow, evidence.scored)
+        runtime.change(ACTOR, store_shadow, attempt_id, assessment, shadow.version)
+    except Exception as error:  # a shadow never breaks a charge
+        _log.warning("the shadow rule set %s has failed: %s", shadow.version, type(error).__name__)
 
 
 def _gather(
@@ -140,8 +156,7 @@ def _stored_decision(change: Change, locked: Row[Any]) -> FraudDecision:
 
 
 def _assess(change: Change, locked: Row[Any], evidence: Evidence) -> FraudDecision | None:
-    rule_set = change.policy.fraud.rule_set
-    assessment = evidence.assess(rule_set)
+    assessment = evidence.assess()
     command = stopping_command(assessment.decision)
     refusal = _take_slots(change, locked, evidence) if command is None else None
     if refusal is not None and refusal.room is Room.WAIT:
@@ -150,7 +165,7 @@ def _assess(change: Change, locked: Row[Any], evidence: Evidence) -> FraudDecisi
     if refusal is not None:
         assessment, command = beyond_limit(assessment, refusal.slot.entity.kind, refusal.limit), Blocked(TOO_MANY)
         note_refused(change, refusal)
-    if not store_first(change, locked.id, evidence.scored, assessment, rule_set) and refusal is None:
+    if not store_first(change, locked.id, evidence.scored, assessment, evidence.rule_set) and refusal is None:
         # Scored before: it waited in an outage, which counts no try, or an operator has approved it since.
         if command is not None:
             _take_slots(change, locked, evidence, is_limited=False)

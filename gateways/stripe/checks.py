@@ -5,12 +5,8 @@ read 2026-11-29. It only explains: an unknown word is logged and says nothing, a
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import BeforeValidator
-
 from domain.check_results import Authentication, Check
-from gateways.provider_model import ProviderModel, WordMark
+from gateways.provider_model import ExplainingWord, ProviderModel
 
 # Null: nothing was given to check, as for most wallets.
 _CHECKS = {"pass": Check.MATCH, "fail": Check.MISMATCH, "unavailable": None, "unchecked": None, None: None}
@@ -23,19 +19,12 @@ _AUTHENTICATIONS = {
 }
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-_ExplainingWord = Annotated[str | None, WordMark(), BeforeValidator(_text)]
-
-
 class Checks(ProviderModel):
     """The checks of a card, in a charge or in a PaymentMethod."""
 
-    address_line1_check: _ExplainingWord = None
-    address_postal_code_check: _ExplainingWord = None
-    cvc_check: _ExplainingWord = None
+    address_line1_check: ExplainingWord = None
+    address_postal_code_check: ExplainingWord = None
+    cvc_check: ExplainingWord = None
 
     @property
     def avs(self) -> Check | None:
@@ -62,7 +51,7 @@ class Checks(ProviderModel):
 class ThreeDSecure(ProviderModel):
     """The authentication of a charge."""
 
-    result: _ExplainingWord = None
+    result: ExplainingWord = None
 
     @property
     def authentication(self) -> Authentication | None:

@@ -259,8 +259,10 @@ def _failed_charge(intent: PaymentIntent, error: PaymentError) -> _Charge | None
     """Return the charge of a failed confirm. The newest one may be of an earlier try: a challenge that failed has
     none."""
     charge = _charge_of(intent)
-    if charge is None or error.charge is not None:
-        return charge if charge is not None and charge.id in (error.charge, None) else None
+    if charge is None:
+        return None
+    if error.charge is not None:
+        return charge if charge.id == error.charge else None
     method = error.payment_method.id if error.payment_method else None
     return charge if method in (charge.payment_method, None) else None
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select
 
+from domain.check_results import CheckResults
+from domain.fraud import payer
 from domain.fraud.entities import Subject
-from domain.fraud.facts import CheckResults
-from domain.fraud.payer import billing_country, card_country, subject_of
 from domain.money import Money
 from models.tables import attempts, instruments, payments
 
@@ -65,14 +65,14 @@ def find_for_scoring(connection: Connection, attempt_id: str) -> Row[Any] | None
 
 def scoring_request(row: Row[Any]) -> ScoringRequest:
     """Return what is to be scored of a payment."""
-    payer: Mapping[str, Any] = row.payer or {}
+    told: Mapping[str, Any] = row.payer or {}
     return ScoringRequest(
         row.application,
         Money(row.amount, row.currency),
         row.method,
-        subject_of(row.user_id, payer, row.instrument_fingerprint or row.method_token),
+        payer.subject_of(row.user_id, told, row.instrument_fingerprint or row.method_token),
         is_off_session=row.is_off_session,
-        has_fingerprint=bool((payer.get("card") or {}).get("fingerprint") or row.instrument_fingerprint),
-        billing_country=billing_country(payer),
-        card_country=card_country(payer),
+        has_fingerprint=bool((told.get("card") or {}).get("fingerprint") or row.instrument_fingerprint),
+        billing_country=payer.billing_country(told),
+        card_country=payer.card_country(told),
     )

@@ -22,6 +22,7 @@ from models.tables.fraud import (
     fraud_reservations,
     fraud_signals,
 )
+from models.tables.fraud_rules import fraud_rule_roles, fraud_rule_sets, fraud_shadow_scores
 from models.tables.idempotency_keys import idempotency_keys
 from models.tables.instruments import instruments
 from models.tables.invoices import invoices
@@ -56,6 +57,9 @@ __all__ = [
     "fraud_limits",
     "fraud_links",
     "fraud_reservations",
+    "fraud_rule_roles",
+    "fraud_rule_sets",
+    "fraud_shadow_scores",
     "fraud_signals",
     "idempotency_keys",
     "instruments",

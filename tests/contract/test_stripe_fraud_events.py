@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -23,7 +22,7 @@ from .bench import SECONDS, new_attempt, now
 from .benches.stripe import ProviderBench as StripeBench
 from .test_gateway_operations import charged, operation
 
-AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
+AT = now().replace(microsecond=0)
 CARD = {"fingerprint": "f1", "brand": "visa", "country": "DE", "checks": {"cvc_check": "fail"}}
 DECLINE = {"type": "card_error", "code": "card_declined", "decline_code": "generic_decline"}
 SETUP = {"object": "setup_intent", "id": "seti_1", "customer": "cus_1", "latest_attempt": "setatt_1"}

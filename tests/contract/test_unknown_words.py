@@ -46,7 +46,10 @@ ELSEWHERE = {
     },
 }
 # What was checked of a card says nothing about its charge: an unknown word is no check, and null is a known one.
-OF_CHECKS = {"Checks.address_line1_check", "Checks.address_postal_code_check", "Checks.cvc_check"}
+OF_CHECKS = {
+    *("Checks.address_line1_check", "Checks.address_postal_code_check", "Checks.cvc_check"),
+    *("ProcessorResponse.avs_code", "ProcessorResponse.cvv_code"),
+}
 
 
 @dataclass(frozen=True)
