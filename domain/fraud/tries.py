@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from domain.commands import Trigger
+from domain.commands import Trigger, TryRefused
 from domain.decision import Decision
 from domain.fraud.limits import SlotState
 from domain.outcome import Approved, Declined, NotSent
@@ -13,9 +13,10 @@ from domain.payment import AttemptStatus, Event, Payment, Verb
 
 
 class TryResult(StrEnum):
-    """What is counted of a try after it was begun. `succeeded`: of a payment whose customer is away, or confirms it in a
-    front end. Such a try is not counted before, so that dunning never makes its own customer suspect, nor an intent that
-    nobody pays with."""
+    """What is counted of a try after it was begun.
+
+    `succeeded`: of a payment whose customer is away, or confirms it in a front end. Such a try is not counted before,
+    so that dunning never makes its own customer suspect, nor an intent that nobody pays with seem a success."""
 
     DECLINED = "declined"
     ABANDONED = "abandoned"
@@ -41,7 +42,7 @@ def result_of(payment: Payment, verb: Verb, trigger: Trigger, decision: Decision
     if payment.is_client_confirmed:
         is_booked = isinstance(trigger, Approved) and decision.event in _BOOKED
         return TryResult.SUCCEEDED if is_booked else None
-    if isinstance(trigger, NotSent) and decision.attempt.get("status") is AttemptStatus.FAILED:
+    if isinstance(trigger, NotSent | TryRefused) and decision.attempt.get("status") is AttemptStatus.FAILED:
         return TryResult.UNSENT
     return TryResult.ABANDONED if decision.event is Event.PAYMENT_EXPIRED else None
 
@@ -65,7 +66,7 @@ def slot_after(payment: Payment, verb: Verb, trigger: Trigger, decision: Decisio
         return SlotChange(SlotState.SUCCEEDED)
     if isinstance(trigger, Declined) and status is AttemptStatus.DECLINED:
         return SlotChange(SlotState.FAILED)
-    if isinstance(trigger, NotSent) and status is AttemptStatus.FAILED:
+    if isinstance(trigger, NotSent | TryRefused) and status is AttemptStatus.FAILED:
         return SlotChange(None)
     is_abandoned = decision.event is Event.PAYMENT_EXPIRED and not payment.is_client_confirmed
     return SlotChange(SlotState.FAILED) if is_abandoned else None

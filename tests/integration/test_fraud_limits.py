@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from domain.fraud import RuleSet
 from domain.fraud.limits import WAIT
 from models.tables import events, fraud_reservations, payments
 from models.task_messages import CHARGE
@@ -15,6 +16,8 @@ from tests.system import System, payment_request
 pytestmark = pytest.mark.postgres
 DECLINED = "pm_card_visa_chargeDeclined"
 _THREADS = 8
+# Only limits speak.
+NO_RULES = RuleSet("none", {})
 
 
 def card(number: int) -> dict[str, Any]:
@@ -78,7 +81,9 @@ def test_the_view_says_why_a_try_was_refused_and_the_provider_hears_nothing_of_i
     shown = system.get(f"/{refused}").json
     assert (shown["status"], shown["failure_code"]) == ("blocked", "too_many_attempts")
     assert shown["fraud"]["decision"] == "block"
-    assert shown["fraud"]["reasons"][0] == {"rule": "user_tries_limit", "points": 0, "value": 1}
+    [reason] = [each for each in shown["fraud"]["reasons"] if each["rule"] == "user_tries_limit"]
+    assert (reason["points"], reason["value"]) == (0, 1)
+    assert reason["sentence"] == "the limit is reached of 1 tries within a day by one user"
     assert len(system.provider.movements()) == 1
     [attempt] = system.attempts(refused)
     assert (attempt.claims, attempt.provider_reference) == (0, None)
@@ -172,7 +177,7 @@ SHARED = {
 
 @pytest.mark.parametrize("kind", SHARED)
 def test_strangers_who_share_something_try_so_many_cards_in_vain_and_no_more(system: System, kind: str) -> None:
-    system.screen_by(most_strangers=4)
+    system.screen_by(rule_set=NO_RULES, most_strangers=4)
     for number in range(12):
         pay(system, f"inv-{number}", DECLINED, **stranger(number, **SHARED[kind]))
     charge_at_once(system)
@@ -182,7 +187,7 @@ def test_strangers_who_share_something_try_so_many_cards_in_vain_and_no_more(sys
 
 
 def test_numbered_addresses_are_one_stranger(system: System) -> None:
-    system.screen_by(most_strangers=4)
+    system.screen_by(rule_set=NO_RULES, most_strangers=4)
     for number in range(9):
         pay(system, f"inv-{number}", **stranger(number, email=f"ada{number}@example.com"))
     charge_at_once(system)
@@ -191,7 +196,7 @@ def test_numbered_addresses_are_one_stranger(system: System) -> None:
 
 @pytest.mark.parametrize("kind", ["bin", "merchant_account"])
 def test_what_many_share_is_no_limit_to_those_who_pay(system: System, kind: str) -> None:
-    system.screen_by(most_strangers=3)
+    system.screen_by(rule_set=NO_RULES, most_strangers=3)
     for number in range(12):
         pay(system, f"inv-{number}", **stranger(number, **SHARED[kind]))
     charge_at_once(system)
@@ -201,7 +206,7 @@ def test_what_many_share_is_no_limit_to_those_who_pay(system: System, kind: str)
 
 
 def test_known_customers_of_an_attacked_office_go_on_paying(system: System) -> None:
-    system.screen_by(most_strangers=3)
+    system.screen_by(rule_set=NO_RULES, most_strangers=3)
     office = {"ip_address": "203.0.113.9", "bin": "42424242"}
     for number in range(3):
         pay(system, f"early-{number}", **stranger(number, **office))
