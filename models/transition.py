@@ -36,7 +36,7 @@ from domain.effects import (
 )
 from domain.errors import LeaseLost
 from domain.fraud.limits import TOO_MANY
-from domain.fraud.tries import result_of, slot_after
+from domain.fraud.tries import TryResult, result_of, slot_after
 from domain.idempotency_key import KeyState
 from domain.movement import amounts_after, may_be_beside_holder, may_be_booked
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
@@ -44,6 +44,7 @@ from domain.payment import (
     COLLECTED,
     GIVEN_UP,
     IN_DUNNING,
+    UNFINISHED,
     Attempt,
     AttemptStatus,
     Event,
@@ -62,7 +63,8 @@ from models.backup_methods import find_backups, open_backup_payment
 from models.change import Change
 from models.declines import last_decline_class
 from models.dunning_cases import Dunning, find_dunning, save_case, siblings_with_case
-from models.fraud.reservations import end_slots, note_refused
+from models.fraud.refusals import note_refused
+from models.fraud.reservations import Refusal, end_slots
 from models.fraud.tries import note_result
 from models.instruments import note_decline
 from models.invoices import lock_invoice
@@ -183,12 +185,26 @@ def _note_try(
         end_slots(change, row.attempt_id, slot.state)
     result = result_of(payment, verb, trigger, decision)
     refusal = note_result(change, row, result, trigger) if result is not None else None
-    if refusal is None or row.has_other_unfinished_attempt:
+    if refusal is not None:
+        _exhaust_intent(change, row, refusal)
+
+
+def count_declined_card(change: Change, locked: Row[Any], declined: Declined) -> None:
+    """Count a card that a front end has tried, as an event tells of it: a look-up shows the last one only."""
+    refusal = note_result(change, locked, TryResult.DECLINED, declined)
+    if refusal is not None:
+        _exhaust_intent(change, locked, refusal)
+
+
+def _exhaust_intent(change: Change, row: Row[Any], refusal: Refusal) -> None:
+    is_open = row.attempt_status in UNFINISHED and not row.has_other_unfinished_attempt
+    if not is_open:
         return
     note_refused(change, refusal)
     about = {"payment_id": row.id, "attempt_id": row.attempt_id, "data": refusal.data}
     record_event(change.connection, "intent_exhausted", actor=change.actor, now=change.now, **about)
     change.outgoing.append(add_attempt(change, row, Verb.VOID, row.amount, reason=TOO_MANY, cause=row.attempt_cause))
+    touch(change, row.id)
 
 
 def _write_payment(

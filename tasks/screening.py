@@ -23,7 +23,8 @@ from models.attempts import add_attempt, postpone
 from models.backup_methods import may_still_be_charged
 from models.change import Change
 from models.fraud.assessments import first_decision, store_first, store_shadow
-from models.fraud.reservations import Refusal, note_refused, reserve
+from models.fraud.refusals import note_refused
+from models.fraud.reservations import Refusal, reserve
 from models.fraud.subjects import find_for_scoring, scoring_request
 from models.fraud.tries import note_try
 from models.instruments import known_instrument, refused_try

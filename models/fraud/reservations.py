@@ -5,7 +5,6 @@ Who gives a slot back locks nothing: the count only falls by it."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,12 +29,9 @@ from domain.fraud.limits import (
     room_in,
     slots_of,
 )
-from models.audit import record_event
 from models.change import Change
 from models.session import insert_new, upsert
 from models.tables import fraud_limits, fraud_reservations
-
-_log = logging.getLogger(__name__)
 
 _held = fraud_reservations.c
 _is_in_flight = _held.state.in_([SlotState.OFFERED, SlotState.SENT]) & (_held.at > bindparam("in_flight_since"))
@@ -178,31 +174,6 @@ def _used_of(entity: Entity, limit: Limit, rows: dict[str, Any]) -> Used:
     if limit.counted is not Counted.FAILING_CARDS:
         return Used(used)
     return Used(used, used - sum(int(row["failed_cards"]) for row in found))
-
-
-def note_refused(change: Change, refusal: Refusal) -> None:
-    """Count a refusal. The first of an entity within the time of its limit is an event and a line of the log; those
-    after it are a number."""
-    entity = refusal.slot.entity.hash
-    is_it = fraud_limits.c.entity == entity
-    row = change.connection.execute(select(fraud_limits).where(is_it).with_for_update()).one_or_none()
-    if row is None:
-        # The door that was refused has taken its own row back.
-        _lock(change, [refusal.slot])
-        row = change.connection.execute(select(fraud_limits).where(is_it)).one()
-    if row.refused_since is not None and row.refused_since > change.now - refusal.limit.within:
-        values: dict[str, Any] = {"refused": row.refused + 1}
-    else:
-        values = {"refused": 1, "refused_since": change.now}
-        data = refusal.data | {"refused_before": row.refused}
-        record_event(change.connection, "fraud_limit_reached", actor=change.actor, now=change.now, data=data)
-        _log.warning(
-            "fraud limit: more than %s %s of one %s; further tries are refused",
-            refusal.limit.most,
-            refusal.limit.counted.replace("_", " "),
-            refusal.slot.entity.kind,
-        )
-    change.connection.execute(update(fraud_limits).where(is_it).values(values))
 
 
 def end_slots(change: Change, try_id: str, state: SlotState | None) -> None:

@@ -157,6 +157,12 @@ def signal_of_try(connection: Connection, payment_id: str) -> Row[Any] | None:
     return connection.execute(newest).one_or_none()
 
 
+def signal_of_opening(connection: Connection, opened_id: str) -> Row[Any] | None:
+    """Return what a front end was offered: a setup, by the provider's id of it."""
+    is_it = (fraud_signals.c.attempt_id == opened_id) & (fraud_signals.c.kind == SignalKind.OPENED)
+    return connection.execute(select(fraud_signals).where(is_it)).one_or_none()
+
+
 def entities_of_signal(signal: Row[Any]) -> tuple[Entity, ...]:
     """Return the entities of a stored signal, in the order in which they are locked."""
     found = (Entity(kind, (value,)) for kind, value in signal.entities.items())

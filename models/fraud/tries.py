@@ -14,9 +14,18 @@ from domain.fraud.tries import TryResult
 from domain.instrument import Instrument
 from domain.money import Money
 from domain.outcome import Declined
+from domain.saved_method import FailedSetup
 from models.change import Change
 from models.fraud.reservations import Refusal, fail_offered
-from models.fraud.signals import Door, SignalKind, Tried, entities_of_signal, note_signal, signal_of_try
+from models.fraud.signals import (
+    Door,
+    SignalKind,
+    Tried,
+    entities_of_signal,
+    note_signal,
+    signal_of_opening,
+    signal_of_try,
+)
 
 _KINDS = {
     TryResult.DECLINED: SignalKind.DECLINED,
@@ -87,6 +96,17 @@ def note_declined_in_front_end(
     if note_signal(change, SignalKind.TRY, tried):
         note_signal(change, SignalKind.DECLINED, tried)
     return exhausted
+
+
+def note_failed_setup(change: Change, failed: FailedSetup) -> tuple[bool, Refusal | None]:
+    """Count a card that was declined in a setup of a front end. Return whether the setup was opened here, and why no
+    further card may be tried in it."""
+    opened = signal_of_opening(change.connection, failed.reference)
+    if opened is None:
+        return False, None
+    reference = failed.try_reference or ""
+    named = (failed.reference, opened.reference, reference, failed.instrument)
+    return True, note_declined_in_front_end(change, opened, *named, {})
 
 
 def card_entity(change: Change, application: str, instrument: Instrument | None) -> Entity | None:
