@@ -13,12 +13,14 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection, Row
 
 from domain.errors import CeleriacError, Conflict, FraudBlocked, MethodDeclined, ReviewRequired, TryLater
-from domain.fraud import Assessment, FraudDecision
+from domain.fraud import Assessment, FraudDecision, is_braked
+from domain.fraud.brake import BRAKED
 from domain.fraud.limits import TOO_MANY, Room, SlotState, slots_of
 from domain.money import Money
 from gateways.base import GatewayError
 from models.change import Change
 from models.fraud.assessments import store_first
+from models.fraud.brakes import look_at_declines
 from models.fraud.refusals import note_door_refusal, note_refused
 from models.fraud.reservations import Refusal, end_slots, reserve
 from models.fraud.signals import Door, SignalKind, Tried, note_signal
@@ -30,7 +32,7 @@ from models.payer_facts import PayerFacts
 from models.request_bodies import CreateIntent
 from models.tables.base import new_id
 from runtime.runtime import Runtime
-from runtime.scoring import Evidence, gather
+from runtime.scoring import Evidence, assess_now, gather
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -85,8 +87,8 @@ def admit(
     change: Change, application: str, door: Door, evidence: Evidence, try_id: str, state: SlotState
 ) -> Assessment:
     """Score a request and take its slots; return its score. Raises DoorClosed."""
-    assessment = evidence.assess()
-    error = _refusal_by_score(assessment)
+    assessment = assess_now(change, application, evidence)
+    error = _refusal_by_score(assessment, can_authenticate=door is Door.FRONT_END_INTENT)
     if error is not None:
         rules = [reason.rule for reason in assessment.reasons]
 
@@ -124,7 +126,9 @@ def open_intent(runtime: Runtime, actor: str, request: CreateIntent, caller: Cal
     return change_at_door(runtime, actor, accept_intent, request, caller, key, runtime.router, pass_brake)
 
 
-def _refusal_by_score(assessment: Assessment) -> CeleriacError | None:
+def _refusal_by_score(assessment: Assessment, *, can_authenticate: bool) -> CeleriacError | None:
+    if is_braked(assessment) and (assessment.decision is FraudDecision.BLOCK or not can_authenticate):
+        return FraudBlocked("too many tries are declined here right now; try it again later", code=BRAKED)
     match assessment.decision:
         case FraudDecision.BLOCK:
             return FraudBlocked(_BLOCKED, code="fraud_blocked")
@@ -202,6 +206,8 @@ def trying(runtime: Runtime, actor: str, application: str, passed: Passed, door:
         end_slots(change, passed.try_id, state)
         if kind is not None and door is Door.ATTACH:
             note_signal(change, kind, tried)
+        if kind is SignalKind.DECLINED:
+            look_at_declines(change, application)
 
     try:
         yield

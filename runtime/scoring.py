@@ -9,13 +9,15 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from domain.fraud import Assessment, RuleSet, Scored, assess, values_of
+from domain.fraud import Assessment, RuleSet, Scored, assess, braked, stopping_command, values_of
 from domain.fraud.amounts import in_base
 from domain.fraud.entities import Entity, EntityKind, entities_of
 from domain.fraud.facts import Facts
 from domain.fraud.geography import places_of
 from domain.fraud.limits import Payer, is_known
 from domain.fraud.windows import History
+from models.change import Change
+from models.fraud.brakes import brake_on_strangers
 from models.fraud.history import read_histories
 from models.fraud.subjects import ScoringRequest
 from models.session import limit_statements
@@ -44,6 +46,15 @@ class Evidence:
     def assess(self) -> Assessment:
         """Return the score."""
         return assess(self.rule_set, self.scored)
+
+
+def assess_now(change: Change, application: str, evidence: Evidence) -> Assessment:
+    """Return the score of a try that the customer has caused, with what the global brake makes of it."""
+    assessment = evidence.assess()
+    if evidence.payer.is_known or stopping_command(assessment.decision) is not None:
+        return assessment
+    action = brake_on_strangers(change, application)
+    return assessment if action is None else braked(assessment, action)
 
 
 def gather(runtime: Runtime, connection: Connection, request: ScoringRequest) -> Evidence:

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Row
 from domain.booking import NOT_SENT
 from domain.claiming import Screening, has_waited_unsent, is_backup_unsent, screening_of
 from domain.commands import Blocked, CancelRequested, ChargeWithdrawn, InvoicePaidOtherwise, TryRefused
-from domain.fraud import FraudDecision, RuleSet, assess, beyond_limit, stopping_command
+from domain.fraud import FraudDecision, RuleSet, assess, beyond_limit, is_refused_by_brake, stopping_command
+from domain.fraud.brake import BRAKED
 from domain.fraud.limits import TOO_MANY, WAIT, Room, slots_of
 from domain.invoice import reason_to_stop_dunning
 from domain.payment import State, Verb
@@ -32,7 +33,7 @@ from models.invoices import lock_invoice
 from models.queries import invoice_position
 from models.subscriptions import is_subscription_canceled
 from runtime import Runtime
-from runtime.scoring import Evidence, gather
+from runtime.scoring import Evidence, assess_now, gather
 from tasks.dunning import OTHER_COLLECTION_PAUSE
 from tasks.payment_task import ACTOR
 
@@ -157,8 +158,9 @@ def _stored_decision(change: Change, locked: Row[Any]) -> FraudDecision:
 
 
 def _assess(change: Change, locked: Row[Any], evidence: Evidence) -> FraudDecision | None:
-    assessment = evidence.assess()
-    command = stopping_command(assessment.decision)
+    is_absent = locked.is_off_session
+    assessment = evidence.assess() if is_absent else assess_now(change, locked.application, evidence)
+    command = Blocked(BRAKED) if is_refused_by_brake(assessment) else stopping_command(assessment.decision)
     refusal = _take_slots(change, locked, evidence) if command is None else None
     if refusal is not None and refusal.room is Room.WAIT:
         postpone(change.connection, locked.attempt_id, change.now + WAIT)
@@ -172,7 +174,7 @@ def _assess(change: Change, locked: Row[Any], evidence: Evidence) -> FraudDecisi
             _take_slots(change, locked, evidence, is_limited=False)
         assessment, command = replace(assessment, decision=_stored_decision(change, locked)), None
     if command is None:
-        if not locked.is_off_session:
+        if not is_absent:
             note_try(change, locked, evidence.entities)
         return assessment.decision
     reasons = {"score": assessment.score, "reasons": [reason.rule for reason in assessment.reasons]}

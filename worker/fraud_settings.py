@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validat
 
 from domain.countries import is_country
 from domain.fraud.amounts import CURRENCIES_WITH_RATE
+from domain.fraud.brake import BrakeAction, BrakePolicy
 from domain.fraud.default_rules import DEFAULT_RULES
 from domain.fraud.policy import DEVELOPMENT_KEY, FraudPolicy
 from gateways.settings import Secrets, all_revealed
@@ -54,12 +55,26 @@ class FraudSettings(BaseModel):
         default=10,
         ge=0,
         le=1_000_000,
-        description="How many different cards strangers may try that share a device, an IP address, an e-mail pattern, a "
-        "range of cards or a named entity; 0: any number. Strangers are users who have paid on no earlier day",
+        description="How many different cards strangers may try that share a device, an IP address, an e-mail "
+        "pattern, a range of cards or a named entity; 0: any number. Strangers have paid on no earlier day",
     )
     fraud_most_strangers_of: Words = Field(
         default=(),
         description="The same for some kinds alone, such as `bin=50,merchant_account=0`; comma-separated",
+    )
+    fraud_brake_times_usual: int = Field(
+        default=3,
+        ge=0,
+        le=100,
+        description="The brake goes on when within 15 minutes so many times the usual share of an application's "
+        "tries is declined; usual is that of seven days, or 10 % if that is less; 0: never",
+    )
+    fraud_brake_least_tries: int = Field(
+        default=20, ge=1, le=1_000_000, description="So many tries within 15 minutes, or fewer, put no brake on"
+    )
+    fraud_brake_action: BrakeAction = Field(
+        default=BrakeAction.CHALLENGE,
+        description="What happens to strangers while the brake is on: `challenge` asks for 3-D Secure, `refuse` blocks",
     )
     max_payment_amount_without_verification: Decimal = Field(
         default=Decimal("1000.0"),
@@ -171,6 +186,7 @@ class FraudSettings(BaseModel):
             attempts_per_day=self.max_payment_attempts_per_day,
             most_strangers=self.fraud_most_strangers,
             most_strangers_of={kind: int(most) for kind, _, most in map(_parts, self.fraud_most_strangers_of)},
+            brake=BrakePolicy(self.fraud_brake_least_tries, self.fraud_brake_times_usual, self.fraud_brake_action),
             limit=int(self.max_payment_amount_without_verification * 100),
             base_currency=self.fraud_base_currency,
             shared_accounts=frozenset(self.fraud_shared_accounts),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from domain.fraud.brake import BrakePolicy
 from domain.fraud.default_rules import DEFAULT_RULES
 from domain.fraud.rule_set import RuleSet
 
@@ -19,7 +20,7 @@ class FraudPolicy:
 
     `attempts_per_day`: how many tries a customer may cause, of one user and of one instrument, in 24 hours.
     `most_strangers`: how many cards strangers may try that share an entity, such as a device; `most_strangers_of`: the
-    same for some kinds of entities; 0 is no limit. `limit`:
+    same for some kinds of entities; 0 is no limit. `brake`: when strangers are held up altogether. `limit`:
     the amount above which a payment is verified, in hundredths of `base_currency`. `shared_accounts`: users that stand
     for many people. `keys`: of the hashes; all are read, the first is written. `high_risk_countries`: two letters
     each. `kept_for`: the age at which a signal is deleted. `time_budget`: a source of signals that takes longer is
@@ -30,6 +31,7 @@ class FraudPolicy:
     attempts_per_day: int = 5
     most_strangers: int = 10
     most_strangers_of: Mapping[str, int] = field(default_factory=dict)
+    brake: BrakePolicy = field(default_factory=BrakePolicy)
     limit: int = 100_000
     base_currency: str = "EUR"
     shared_accounts: frozenset[str] = frozenset({"guest"})

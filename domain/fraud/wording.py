@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 
 from domain.fraud.assessment import ALLOW_LIST, BLOCK_LIST, NO_HISTORY
+from domain.fraud.brake import BRAKED
 from domain.fraud.limits import Counted
 from domain.fraud.rules import RULES
 
 _OVERRULING = {
     BLOCK_LIST: "something of the payment is on the block list",
     ALLOW_LIST: "something of the payment is on the allow list",
+    BRAKED: "far more tries are declined than usual, and this user has not paid on an earlier day",
     NO_HISTORY: "the history could not be read, so that the payment is verified at least",
 }
 _COUNTED = {

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Connection, func, select, update
 
 from models.audit import record_event
 from models.change import Change
@@ -17,6 +17,7 @@ from models.tables import fraud_limits
 
 _log = logging.getLogger(__name__)
 _DOOR_WINDOW = timedelta(hours=1)
+_DAY = timedelta(days=1)
 
 
 def note_refused(change: Change, refusal: Refusal) -> None:
@@ -48,3 +49,14 @@ def _is_first(change: Change, row_id: str, kind: str, within: timedelta, event: 
         record_event(change.connection, event, actor=change.actor, now=change.now, data=told)
     change.connection.execute(update(fraud_limits).where(is_it).values(values))
     return is_first
+
+
+def refusals_since(connection: Connection, now: datetime) -> dict[str, int]:
+    """Return how many tries were refused in the windows that began within the last day, by what was limited."""
+    counts = (
+        select(fraud_limits.c.kind, func.sum(fraud_limits.c.refused))
+        .where(fraud_limits.c.refused_since > now - _DAY)
+        .group_by(fraud_limits.c.kind)
+        .order_by(fraud_limits.c.kind)
+    )
+    return {kind: int(refused) for kind, refused in connection.execute(counts)}

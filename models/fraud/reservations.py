@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, or_, select, update
 
 from domain.fraud.entities import Entity
 from domain.fraud.limits import (
@@ -204,6 +204,6 @@ def fail_offered(change: Change, try_id: str, reference: str, card: Entity | Non
     return refusal if refusal is not None and refusal.room is Room.FULL else None
 
 
-def delete_slots(connection: Connection, before: datetime) -> int:
-    """Delete the slots that no window reaches any more; return how many."""
-    return connection.execute(delete(fraud_reservations).where(_held.at < before)).rowcount
+def delete_slots(change: Change, before: datetime) -> int:
+    """Delete the slots that were taken before; return how many."""
+    return change.connection.execute(delete(fraud_reservations).where(_held.at < before)).rowcount

@@ -5,12 +5,14 @@ Tables and rows are written in one order, so that two tries that share entities 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from typing import Any
+from zlib import crc32
 
 from sqlalchemy import Connection, Row, select
 
@@ -19,6 +21,9 @@ from domain.fraud.windows import LINKS, bucket_of, sizes_of
 from models.change import Change
 from models.session import insert_new, upsert
 from models.tables import fraud_counters, fraud_entities, fraud_links, fraud_signals
+
+APPLICATION = "application"
+APPLICATION_PARTS = 8
 
 
 class Door(StrEnum):
@@ -92,7 +97,7 @@ def _count(change: Change, kind: SignalKind, tried: Tried, at: datetime) -> None
     adds["amount"] = adds["tries"] * (tried.amount or 0)
     counted = [
         {"entity": entity.hash, "size": int(size), "bucket": bucket_of(at, size), **adds}
-        for entity in tried.entities
+        for entity in sorted([*tried.entities, _application_of(tried)], key=lambda entity: entity.hash)
         for size in sizes_of(entity.kind)
     ]
     change.connection.execute(_add_to_counters(change.connection.dialect.name), counted)
@@ -101,6 +106,19 @@ def _count(change: Change, kind: SignalKind, tried: Tried, at: datetime) -> None
     elif kind is SignalKind.FRAUD:
         seen = [_seen(entity, at) | {"last_fraud_at": at} for entity in tried.entities]
         change.connection.execute(_note_fraud(change.connection.dialect.name), seen)
+
+
+def _application_of(tried: Tried) -> Entity:
+    """Return the part of an application in which a try is counted: all tries of one row would wait for each other."""
+    part = crc32((tried.attempt_id or tried.payment_id or "").encode()) % APPLICATION_PARTS
+    return Entity(APPLICATION, (hashes_of_application(tried.application)[part],))
+
+
+@cache
+def hashes_of_application(application: str) -> tuple[str, ...]:
+    """Return under which entities the tries of an application are counted. Its name is no secret."""
+    texts = (f"{APPLICATION}\0{application}\0{part}" for part in range(APPLICATION_PARTS))
+    return tuple(hashlib.sha256(text.encode()).hexdigest()[:32] for text in texts)
 
 
 def _meet(connection: Connection, entities: Sequence[Entity], at: datetime) -> None:

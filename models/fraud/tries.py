@@ -16,6 +16,7 @@ from domain.money import Money
 from domain.outcome import Declined
 from domain.saved_method import FailedSetup
 from models.change import Change
+from models.fraud.brakes import look_at_declines
 from models.fraud.reservations import Refusal, fail_offered
 from models.fraud.signals import (
     Door,
@@ -58,7 +59,8 @@ def note_result(change: Change, row: Row[Any], result: TryResult, trigger: Trigg
         return _note_front_end(change, row, tried, trigger)
     about = {"payment_id": row.id, "attempt_id": row.attempt_id, "amount": tried.amount}
     signal = Tried(row.application, Door(tried.door), entities_of_signal(tried), **about)
-    note_signal(change, _KINDS[result], signal)
+    if note_signal(change, _KINDS[result], signal) and result is TryResult.DECLINED:
+        look_at_declines(change, row.application)
     return None
 
 
@@ -95,6 +97,7 @@ def note_declined_in_front_end(
     tried = Tried(opened.application, Door(opened.door), entities, attempt_id=subject_id, reference=reference, **about)
     if note_signal(change, SignalKind.TRY, tried):
         note_signal(change, SignalKind.DECLINED, tried)
+        look_at_declines(change, opened.application)
     return exhausted
 
 
