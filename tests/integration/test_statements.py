@@ -76,6 +76,10 @@ CHARGED = [
     "SELECT fraud_entities",
     "SELECT fraud_links",
     "SELECT attempts FOR UPDATE",
+    "SELECT fraud_brakes",
+    "INSERT fraud_limits",
+    "SELECT fraud_reservations",
+    "INSERT fraud_reservations",
     "INSERT fraud_assessments",
     "INSERT fraud_signals",
     "INSERT fraud_counters",
@@ -90,6 +94,7 @@ CHARGED = [
     "UPDATE payments",
     "INSERT events",
     "INSERT movements",
+    "UPDATE fraud_reservations",
 ]
 RECEIVED = ["INSERT webhook_events"]
 # It is no news: the attempt is found by its reference, a capture or void of it is searched for, and both are locked.
@@ -103,6 +108,7 @@ APPLIED = [
 
 
 def test_every_statement_and_commit_of_a_card_payment_is_counted(system: System) -> None:
+    system.screen_by()
     stages = _carry_out(system)
 
     assert [stage.summary for stage in stages] == [ACCEPT, CHARGED, RECEIVED, APPLIED]
