@@ -56,7 +56,7 @@ def run(stack: Stack, progress: Progress, options: _Options) -> int:
     started = time.monotonic()
     field = Field.of(stack)
     progress.show("customers pay, two days before")
-    field.make_known(options.plan.known, KNOWN_AFTER_HOURS)
+    field.make_known(options.plan.known * len(DOORS) * len(SHARED), KNOWN_AFTER_HOURS)
     mails = len(field.provider.mails())
     rounds = []
     for door in options.doors:

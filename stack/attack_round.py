@@ -22,7 +22,8 @@ HTTP_SECONDS = 30
 # So often those come again who were told to wait.
 PASSES = 4
 PAUSE_SECONDS = 3
-FINAL = ("blocked", "declined", "captured", "failed", "canceled")
+FINAL = ("blocked", "review", "declined", "captured", "failed", "canceled")
+REFUSED = {"blocked", "review"}
 # The provider's operation by which each door makes an issuer look at a card, or offers to.
 OPERATIONS = {
     "process": "payment_intents.create",
@@ -58,6 +59,7 @@ class Round:
     unexplained: int
     customers: int
     paid: int
+    unpaid: dict[str, int]
     seconds: float
 
     def problems(self, plan: Plan) -> Iterator[str]:
@@ -68,7 +70,7 @@ class Round:
         if self.calls != self.let_through:
             yield f"{where} {self.calls} calls of the provider for {self.let_through} strangers"
         if self.paid != self.customers:
-            yield f"{where} only {self.paid} of {self.customers} customers paid"
+            yield f"{where} only {self.paid} of {self.customers} customers paid: {self.unpaid}"
         if self.unexplained:
             yield f"{where} {self.unexplained} blocked payments do not say why"
         if sum(self.codes.values()) != self.strangers - self.let_through:
@@ -82,7 +84,6 @@ class Field:
         self._api, self._key, self.merchant, self.provider = api_url, key, merchant, provider
         self._sandbox = sandbox_url
         self._run = secrets.token_hex(3)
-        self._known = 0
 
     @classmethod
     def of(cls, stack: Stack) -> Field:
@@ -116,14 +117,12 @@ class Field:
 
     def count_calls(self, operation: str) -> Callable[[], int]:
         """Begin to count the provider's calls; return what tells how many there were."""
+        place = f"{self._sandbox}/_sandbox/faults"
+        requests.delete(place, timeout=HTTP_SECONDS)
+        # A latency of nothing is a fault that only counts.
         fault = {"operation": operation, "fault": "latency", "times": None, "seconds": 0}
-        added = requests.post(f"{self._sandbox}/_sandbox/faults", json=fault, timeout=HTTP_SECONDS).json()["id"]
-
-        def hits() -> int:
-            faults = requests.get(f"{self._sandbox}/_sandbox/faults", timeout=HTTP_SECONDS).json()["faults"]
-            return next(int(each["hits"]) for each in faults if each["id"] == added)
-
-        return hits
+        requests.post(place, json=fault, timeout=HTTP_SECONDS).raise_for_status()
+        return lambda: int(requests.get(place, timeout=HTTP_SECONDS).json()["faults"][0]["hits"])
 
     def try_card(self, client_secret: str) -> None:
         """Try a card that is declined in what a front end was offered, as a browser does."""
@@ -155,7 +154,7 @@ def _facts(number: int, round_id: str, **shared: str) -> Json:
 
 # What the strangers of a round have in common, by the round's own number.
 SHARED: dict[str, Callable[[int], dict[str, str]]] = {
-    "ip": lambda own: {"ip": f"203.0.113.{own}"},
+    "ip": lambda own: {"ip": f"203.0.{own}.9"},
     "device": lambda own: {"device": f"attacker-{own}"},
     "bin": lambda own: {"bin": f"{510_000 + own}"},
 }
@@ -223,8 +222,8 @@ def play(field: Field, plan: Plan, door: str, shared: str) -> Round:
         paid = [_final(field, met[True, number]) for number in range(len(customers))]
         if door == "process":
             shown = list(callers.map(lambda number: _final(field, met[False, number]), range(len(strangers))))
-            results = [None if each["status"] != "blocked" else str(each["failure_code"]) for each in shown]
-            unexplained = sum(1 for each in shown if each["status"] == "blocked" and not each["fraud"]["reasons"])
+            results = [_code(each) if each["status"] in REFUSED else None for each in shown]
+            unexplained = sum(1 for each in shown if each["status"] in REFUSED and not each["fraud"]["reasons"])
         else:
             results = _come_again(callers, come, [met[False, number] for number in range(len(strangers))])
             unexplained = 0
@@ -240,6 +239,7 @@ def play(field: Field, plan: Plan, door: str, shared: str) -> Round:
         unexplained,
         len(customers),
         sum(1 for each in paid if each["status"] == "captured"),
+        dict(Counter(_code(each) for each in paid if each["status"] != "captured")),
         time.monotonic() - started,
     )
 
@@ -266,10 +266,14 @@ def _customers(field: Field, plan: Plan, round_id: str, own: int, common: dict[s
         yield payment(user, user, GOOD, _facts(500_000 + 1000 * own + number, f"{round_id}-customer"))
     public = {kind: value for kind, value in common.items() if kind != "device"}
     for number in range(plan.known):
-        # One payment a round is within what a customer may try in a day only if rounds are few: each has their own.
-        user = field.known_user(number)
+        # Each round has its own: nobody pays in all of them on one day.
+        user = field.known_user(plan.known * (own - 1) + number)
         facts = _facts(700_000 + 1000 * own + number, f"{round_id}-known", **public)
         yield payment(f"{round_id}-known-{number}", user, GOOD, facts)
+
+
+def _code(shown: Json) -> str:
+    return str(shown["failure_code"] or shown["status"])
 
 
 def _final(field: Field, payment_id: str) -> Json:
