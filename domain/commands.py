@@ -44,8 +44,16 @@ class ReviewRequired:
 
 
 @dataclass(frozen=True, slots=True)
+class ResultsScored:
+    """An authorization was scored once more, with what its response shows. Neither: it may be captured."""
+
+    is_blocked: bool = False
+    needs_review: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ReviewDecided:
-    """An operator has decided on a payment that waits for a fraud review."""
+    """An operator has decided on a payment that waits for a fraud review, before its charge or before its capture."""
 
     is_approved: bool
 
@@ -137,6 +145,7 @@ Command = (
     | IntentRepeated
     | Blocked
     | ReviewRequired
+    | ResultsScored
     | ReviewDecided
     | OperationRequested
     | ChargeWithdrawn

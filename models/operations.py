@@ -24,6 +24,7 @@ from domain.allowed_operations import (
     require_refundable,
     require_reviewable,
 )
+from domain.attention import Reason
 from domain.commands import CancelRequested, ChargeWithdrawn, OperationRequested, ReviewDecided
 from domain.errors import AmountAboveOpen, Conflict, NotFound
 from domain.invoice import require_still_owed, waits_for_customer
@@ -40,6 +41,7 @@ from models.attempts import (
     has_operation_in_flight,
     refunds_under_way,
 )
+from models.attention import find_open_entry
 from models.change import Change
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key, store_response
 from models.queries import invoice_position, show_payment
@@ -175,6 +177,8 @@ def _lock(connection: Connection, payment_id: str, caller: Caller) -> Row[Any]:
 
 def _capture(change: Change, row: Row[Any], request: CapturePayment) -> Messages:
     require_capturable(State(row.state))
+    if find_open_entry(change, row.id, Reason.HOLD_REVIEW) is not None:
+        raise Conflict("a person reviews this payment; it can be captured once they have approved it")
     minor = _amount(request.amount, row, row.authorized, "authorized")
     return (_open(change, row, Verb.CAPTURE, minor),)
 
@@ -210,11 +214,16 @@ def carry_out_review(change: Change, row: Row[Any], request: ReviewPayment) -> M
     state, is_approval = State(row.state), request.decision == "approve"
     if holds_mismatch(state, row.received, row.captured):
         return _resolve_mismatch(change, row, is_approval=is_approval)
-    require_reviewable(state)
+    is_hold = state is State.AUTHORIZED and find_open_entry(change, row.id, Reason.HOLD_REVIEW) is not None
+    if not is_hold:
+        require_reviewable(state)
     if is_approval:
         position = invoice_position(change.connection, row.invoice_id, row.application)
         is_canceled = is_subscription_canceled(change.connection, row)
         require_still_owed(position, row.amount, is_subscription_canceled=is_canceled)
+    if is_hold:
+        transition.apply_to_payment(change, row.id, ReviewDecided(is_approval))
+        return ()
     held = _attempt_of(change.connection, row.id, *sorted(IN_FLIGHT))
     transition.apply(change, held.id, ReviewDecided(is_approval))
     return (message_for_attempt(held.id, held.verb),) if is_approval else ()

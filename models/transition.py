@@ -35,7 +35,7 @@ from domain.effects import (
     TryBackup,
 )
 from domain.errors import LeaseLost
-from domain.fraud.tries import result_of
+from domain.fraud.tries import is_scored_again, result_of
 from domain.idempotency_key import KeyState
 from domain.movement import amounts_after, may_be_beside_holder, may_be_booked
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
@@ -61,6 +61,7 @@ from models.backup_methods import find_backups, open_backup_payment
 from models.change import Change
 from models.declines import last_decline_class
 from models.dunning_cases import Dunning, find_dunning, save_case, siblings_with_case
+from models.fraud.results import score_results
 from models.fraud.tries import note_result
 from models.instruments import note_decline
 from models.invoices import lock_invoice
@@ -167,6 +168,9 @@ def _decide_and_write(
         note_result(change, row, result, trigger)
     for effect in decision.effects:
         _carry_out(change, row, attempt_id, payment, effect)
+    if is_scored_again(trigger, decision):
+        # In the same transaction: no moment at which the money is held and nothing is to follow.
+        apply_to_payment(change, row.id, score_results(change, row, trigger.checks))
     if attempt_id and decision.event is Event.CHARGE_RESUMED:
         change.outgoing.append(message_for_attempt(attempt_id, row.attempt_verb))
     return Applied(row, decision, fencing_token)

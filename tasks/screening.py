@@ -14,9 +14,11 @@ from sqlalchemy import Connection, Row
 from domain.booking import NOT_SENT
 from domain.claiming import Screening, has_waited_unsent, is_backup_unsent, screening_of
 from domain.commands import CancelRequested, ChargeWithdrawn, InvoicePaidOtherwise, TryRefused
-from domain.fraud import FraudDecision, RuleSet, assess, stopping_command
+from domain.fraud import Assessment, FraudDecision, RuleSet, assess, stopping_command
+from domain.fraud.assessment import may_be_lifted_to_review
 from domain.invoice import reason_to_stop_dunning
 from domain.payment import State, Verb
+from domain.payment_methods import PaymentMethod, shows_checks
 from models import transition
 from models.attempts import add_attempt, postpone
 from models.backup_methods import may_still_be_charged
@@ -31,6 +33,7 @@ from models.subscriptions import is_subscription_canceled
 from runtime import Runtime
 from runtime.scoring import Evidence, gather
 from tasks.dunning import OTHER_COLLECTION_PAUSE
+from tasks.execute import Screened
 from tasks.payment_task import ACTOR
 
 _log = logging.getLogger(__name__)
@@ -44,20 +47,20 @@ class Screener:
     gather: Callable[[], Evidence | None]
     evidence: Evidence | None
 
-    def __call__(self, change: Change, locked: Row[Any]) -> FraudDecision | None:
+    def __call__(self, change: Change, locked: Row[Any]) -> Screened | None:
         """Return what the fraud rules say of the locked attempt's payment, or None if it must not be sent now.
 
         A payment is scored once before it is charged. A dunning retry is not scored again, but its debt must still be
         owed, and so must that of any charge that had to wait. Then the instrument must be one that may be tried now."""
-        decision = _screen(change, locked, self)
-        if decision is None:
+        screened = _screen(change, locked, self)
+        if screened is None:
             return None
         if known_instrument(locked) is not None:
             refusal = refused_try(change, locked)
             if refusal is not None:
                 transition.apply(change, locked, TryRefused(refusal))
                 return None
-        return decision
+        return screened
 
 
 def screener(runtime: Runtime, attempt_id: str) -> Screener:
@@ -97,21 +100,21 @@ def _screening_of(row: Row[Any]) -> Screening:
     return screening_of(State(row.state), was_begun=was_begun)
 
 
-def _screen(change: Change, locked: Row[Any], screener: Screener) -> FraudDecision | None:
+def _screen(change: Change, locked: Row[Any], screener: Screener) -> Screened | None:
     if is_backup_unsent(State(locked.state), locked.attempt_cause) and not _is_still_wanted(change, locked):
         return None
     if _has_waited(locked) and not _is_still_owed(change, locked):
         return None
     match _screening_of(locked):
         case Screening.DEBT:
-            return FraudDecision.APPROVE if _is_still_owed(change, locked) else None
+            return Screened(FraudDecision.APPROVE) if _is_still_owed(change, locked) else None
         case Screening.FRAUD if change.policy.fraud.is_enabled:
             evidence = screener.evidence or screener.gather()
             if evidence is None:
                 raise AssertionError("bug: a locked attempt is gone")
             return _assess(change, locked, evidence)
         case _:
-            return _stored_decision(change, locked)
+            return Screened(_stored_decision(change, locked))
 
 
 def _has_waited(locked: Row[Any]) -> bool:
@@ -153,7 +156,7 @@ def _stored_decision(change: Change, locked: Row[Any]) -> FraudDecision:
     return first_decision(change.connection, locked.id) or FraudDecision.APPROVE
 
 
-def _assess(change: Change, locked: Row[Any], evidence: Evidence) -> FraudDecision | None:
+def _assess(change: Change, locked: Row[Any], evidence: Evidence) -> Screened | None:
     assessment = evidence.assess()
     decision, command = assessment.decision, stopping_command(assessment.decision)
     if not store_first(change, locked.id, evidence.scored, assessment, evidence.rule_set):
@@ -162,7 +165,14 @@ def _assess(change: Change, locked: Row[Any], evidence: Evidence) -> FraudDecisi
     if command is None:
         if not locked.is_off_session:
             note_try(change, locked, evidence.entities)
-        return decision
+        return Screened(decision, _is_authorized_first(locked, evidence, assessment))
     data = {"score": assessment.score, "reasons": [reason.rule for reason in assessment.reasons]}
     transition.apply(change, locked, command, data=data)
     return None
+
+
+def _is_authorized_first(locked: Row[Any], evidence: Evidence, assessment: Assessment) -> bool:
+    """Tell whether a charge holds the money first, because its response may still lift the score to review."""
+    is_possible = shows_checks(PaymentMethod(locked.method), locked.attempt_provider) and not locked.is_off_session
+    is_charge = Verb(locked.attempt_verb) is Verb.CHARGE
+    return is_charge and is_possible and may_be_lifted_to_review(evidence.rule_set, evidence.scored, assessment.score)

@@ -55,6 +55,5 @@ DEFAULT_RULES = RuleSet(
         "cvv_mismatch": Curve((1,), (15,)),
         "avs_and_cvv_mismatch": Curve((1,), (10,)),
         "authenticated": Curve((1,), (-20,)),
-        "authentication_failed": Curve((1,), (20,)),
     },
 )
