@@ -37,8 +37,8 @@ class Evidence:
 
 
 def gather(runtime: Runtime, connection: Connection, request: ScoringRequest) -> Evidence:
-    """Return what is known of a payment now. Locks nothing. What cannot be read in time is unavailable; nothing more can
-    be read in the transaction then."""
+    """Return what is known of a payment now. Locks nothing. What cannot be read in time is unavailable; then nothing
+    more can be read in the transaction."""
     policy, now = runtime.policy.fraud, runtime.clock.now()
     entities = entities_of(request.subject, request.application, policy.keys)
     histories = _read_in_time(connection, entities, now, policy.time_budget) if policy.is_velocity_checked else {}

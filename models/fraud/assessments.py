@@ -58,7 +58,7 @@ def _row(
         "decision": assessment.decision,
         "reasons": [asdict(reason) for reason in assessment.reasons],
         "unavailable": list(assessment.unavailable),
-        "values": dict(scored.values),
+        "numbers": dict(scored.values),
         "lists": sorted(scored.lists),
         "has_history": scored.has_history,
         "rule_set": rule_set.version,
