@@ -21,6 +21,7 @@ from runtime.leases import LeaseKeeper
 from runtime.low_water_marks import LowWaterMarks
 from runtime.pay_links import PayLinks
 from runtime.places import IpPlaces
+from runtime.rule_sets import RuleSetsInUse
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,6 +45,7 @@ class Runtime:
     pay_links: PayLinks | None = None
     places: IpPlaces = field(default_factory=IpPlaces)
     low_water_marks: LowWaterMarks = field(default_factory=LowWaterMarks)
+    rule_sets: RuleSetsInUse = field(default_factory=RuleSetsInUse)
 
     def change(self, actor: str, work: Callable[Concatenate[Change, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `work(change, *args, **kwargs)` in one transaction, as `actor`; commit it, and publish what was made

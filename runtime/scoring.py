@@ -26,20 +26,24 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of a payment: its entities, and what is scored of it."""
+    """What is known of a payment: its entities, what is scored of it, and by which rule set. `shadow`: one that only
+    watches."""
 
     entities: tuple[Entity, ...]
     scored: Scored
+    rule_set: RuleSet
+    shadow: RuleSet | None = None
 
-    def assess(self, rule_set: RuleSet) -> Assessment:
-        """Return the score under a rule set."""
-        return assess(rule_set, self.scored)
+    def assess(self) -> Assessment:
+        """Return the score."""
+        return assess(self.rule_set, self.scored)
 
 
 def gather(runtime: Runtime, connection: Connection, request: ScoringRequest) -> Evidence:
     """Return what is known of a payment now. Locks nothing. What cannot be read in time is unavailable; then nothing
     more can be read in the transaction."""
     policy, now = runtime.policy.fraud, runtime.clock.now()
+    rule_sets = runtime.rule_sets.get(connection, policy.rule_set)
     entities = entities_of(request.subject, request.application, policy.keys)
     histories = _read_in_time(connection, entities, now, policy.time_budget) if policy.is_velocity_checked else {}
     found = runtime.places.find(request.subject.ip)
@@ -59,7 +63,9 @@ def gather(runtime: Runtime, connection: Connection, request: ScoringRequest) ->
         results=request.results,
     )
     has_history = histories is not None
-    return Evidence(entities, Scored(values_of(facts), request.method, request.money.currency, has_history=has_history))
+    scored = Scored(values_of(facts), request.method, request.money.currency, has_history=has_history)
+    rule_set = rule_sets.for_user(request.application, request.subject.user or "")
+    return Evidence(entities, scored, rule_set, rule_sets.shadow)
 
 
 def _read_in_time(

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Connection, Engine, event, func, select
 
 from domain.cash_balance import ShownBalance
+from domain.commands import Blocked
 from domain.decision import Policy
 from domain.dunning.case import CaseState, SubscriptionStatus
 from domain.dunning.cohort import GroupBy, parse_request
@@ -243,7 +244,7 @@ def read_fraud_history(connection: Connection) -> None:
 def note_tries(connection: Connection) -> None:
     row = attempt_row(connection)
     note_try(change(connection), row, entities_of(Subject(user="user", card="card"), "shop", ["key"]))
-    note_result(change(connection), row, TryResult.DECLINED)
+    note_result(change(connection), row, TryResult.DECLINED, Blocked())
 
 
 def score_again(connection: Connection) -> None:
