@@ -128,7 +128,7 @@ class FraudSettings(BaseModel):
 
     @field_validator("fraud_rules_file")
     @classmethod
-    def _readable_rules(cls, file: str) -> str:
+    def _readable_fraud_rules(cls, file: str) -> str:
         if file:
             read_rule_set(Path(file))
         return file

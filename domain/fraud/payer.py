@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +15,7 @@ _ADDRESS_PARTS = ("line1", "line2", "postal_code", "city", "state", "country")
 def subject_of(user: str | None, payer: Mapping[str, Any], token: str | None = None) -> Subject:
     """Return what a try shows of who pays. `token`: of the instrument, where the card's fingerprint is not known.
 
-    >>> found = subject_of("ada", {"ip_address": "::ffff:203.0.113.9", "card": {"bin": "424242"}}, "pm_1")
+    >>> found = subject_of("ada", {"ip_address": "203.0.113.9", "card": {"bin": "424242"}}, "pm_1")
     >>> found.ip, found.card, found.bin
     ('203.0.113.9', 'pm_1', '424242')
     """
@@ -25,25 +24,12 @@ def subject_of(user: str | None, payer: Mapping[str, Any], token: str | None = N
         user=user,
         card=card.get("fingerprint") or token,
         bin=card.get("bin"),
-        ip=normal_ip(payer.get("ip_address")),
+        ip=payer.get("ip_address"),
         device=payer.get("device_fingerprint"),
         email=payer.get("email"),
         address=_address(payer.get("billing_address") or {}),
         shared=payer.get("shared_entities") or {},
     )
-
-
-def normal_ip(text: str | None) -> str | None:
-    """Return an address on the internet as it is written best; None for what is none.
-
-    >>> normal_ip("2001:DB8:0::1"), normal_ip(" 203.0.113.9"), normal_ip("here"), normal_ip(None)
-    ('2001:db8::1', '203.0.113.9', None, None)
-    """
-    try:
-        address = ipaddress.ip_address((text or "").strip())
-    except ValueError:
-        return None
-    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def billing_country(payer: Mapping[str, Any]) -> str | None:
