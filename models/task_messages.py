@@ -22,6 +22,8 @@ MAKE_DEFAULT = "payments.make_default"
 SWEEP = "payments.sweep"
 COMPARE = "payments.compare"
 REMIND = "payments.remind"
+SCORE = "fraud.score"
+FORGET_SIGNALS = "fraud.forget"
 
 # One queue for each kind of work, so that a flood of one does not hold up another.
 QUEUE_OF_TASK = {
@@ -32,6 +34,9 @@ QUEUE_OF_TASK = {
     DUNNING: "dunning",
     # A mail server that is slow holds up nothing but mail.
     NOTIFY: "mail",
+    # Nobody waits for it, and nobody's charge waits behind it.
+    SCORE: "fraud",
+    FORGET_SIGNALS: "upkeep",
     RECONCILE: "upkeep",
     CASH_BALANCE: "upkeep",
     MAKE_DEFAULT: "upkeep",

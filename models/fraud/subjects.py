@@ -51,13 +51,20 @@ _select_scored: Any = (
         & (instruments.c.provider == attempts.c.provider)
         & (instruments.c.token == payments.c.method_token),
     )
-    .where(attempts.c.id == bindparam("attempt_id"))
 )
+_of_attempt = _select_scored.where(attempts.c.id == bindparam("attempt_id"))
+_of_payment = _select_scored.where(payments.c.id == bindparam("payment_id"), attempts.c.number == 1)
 
 
 def find_for_scoring(connection: Connection, attempt_id: str) -> Row[Any] | None:
     """Return an attempt with what is scored of its payment. Locks nothing."""
-    row: Row[Any] | None = connection.execute(_select_scored, {"attempt_id": attempt_id}).one_or_none()
+    row: Row[Any] | None = connection.execute(_of_attempt, {"attempt_id": attempt_id}).one_or_none()
+    return row
+
+
+def find_payment_for_scoring(connection: Connection, payment_id: str) -> Row[Any] | None:
+    """Return a payment with what is scored of it, its first attempt included; None if there is none."""
+    row: Row[Any] | None = connection.execute(_of_payment, {"payment_id": payment_id}).one_or_none()
     return row
 
 
@@ -68,7 +75,7 @@ def scoring_request(row: Row[Any]) -> ScoringRequest:
         row.application,
         Money(row.amount, row.currency),
         row.method,
-        payer.subject_of(row.user_id, told, row.instrument_fingerprint or row.method_token),
+        payer.subject_of(row.user_id, told, row.method_token, row.instrument_fingerprint),
         is_off_session=row.is_off_session,
         billing_country=payer.billing_country(told),
         card_country=payer.card_country(told),

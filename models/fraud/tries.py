@@ -9,7 +9,8 @@ from sqlalchemy import Row
 
 from domain.commands import Trigger
 from domain.fraud.amounts import in_base
-from domain.fraud.entities import Entity, Subject, entities_of
+from domain.fraud.entities import Entity, entities_of
+from domain.fraud.payer import subject_of
 from domain.fraud.tries import TryResult
 from domain.money import Money
 from domain.outcome import Declined
@@ -47,5 +48,6 @@ def note_result(change: Change, row: Row[Any], result: TryResult, trigger: Trigg
 
 def entities_of_absent(change: Change, row: Row[Any]) -> tuple[Entity, ...]:
     """Return the entities of a payment whose customer is away: nothing but the user and their instrument."""
-    card = row._mapping.get("instrument_fingerprint") or row.method_token
-    return entities_of(Subject(user=row.user_id, card=card), row.application, change.policy.fraud.keys)
+    fingerprint = row._mapping.get("instrument_fingerprint")
+    subject = subject_of(row.user_id, {}, row.method_token, fingerprint)
+    return entities_of(subject, row.application, change.policy.fraud.keys)
