@@ -12,6 +12,7 @@ from domain.errors import Conflict
 from domain.fraud.default_rules import DEFAULT_RULES
 from domain.fraud.roles import Role
 from domain.fraud.rule_set import Curve, RuleSet
+from models.fraud.assessments import assessment_view
 from models.fraud.rule_sets import assign_role, commit_version, roll_back
 from models.tables import (
     events,
@@ -42,6 +43,7 @@ def configure(system: System, **fraud: Any) -> None:
     """Change the policy of fraud detection."""
     policy = system.runtime.policy
     object.__setattr__(system.runtime, "policy", replace(policy, fraud=replace(policy.fraud, **fraud)))
+    system.runtime.rule_sets.forget()
 
 
 def use(system: System, role: Role, rule_set: RuleSet | None, share: int = 100) -> None:
@@ -68,7 +70,11 @@ def test_a_pre_check_says_what_the_charge_will_be_scored_and_counts_no_try(syste
     system.run_until_idle()
     known = {name: said[0][name] for name in ("score", "decision", "reasons", "unavailable", "rule_set")}
     assert said[0] == said[1]
-    assert {name: score_of(system, payment_id)[name] for name in known} == known
+    [first] = system.rows(
+        fraud_assessments, fraud_assessments.c.payment_id == payment_id, fraud_assessments.c.number == 1
+    )
+    shown = assessment_view(first)
+    assert {name: shown[name] for name in known} == known
     assert "4 tries of the user were declined within an hour" in [reason["sentence"] for reason in known["reasons"]]
 
 
