@@ -11,9 +11,9 @@ from sqlalchemy.exc import DBAPIError
 
 from domain.fraud import Assessment, RuleSet, Scored, assess, values_of
 from domain.fraud.amounts import in_base
-from domain.fraud.entities import Entity, entities_of
+from domain.fraud.entities import Entity, EntityKind, entities_of
 from domain.fraud.facts import Facts
-from domain.fraud.geography import places_of
+from domain.fraud.geography import departure_from, places_of, stored_form
 from domain.fraud.windows import History
 from models.fraud.history import read_histories
 from models.fraud.subjects import ScoringRequest
@@ -27,12 +27,13 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What is known of a payment: its entities, what is scored of it, and by which rule set. `shadow`: one that only
-    watches."""
+    watches. `place`: where its user is, as it is stored; None for an account of many people."""
 
     entities: tuple[Entity, ...]
     scored: Scored
     rule_set: RuleSet
     shadow: RuleSet | None = None
+    place: dict[str, int] | None = None
 
     def assess(self) -> Assessment:
         """Return the score."""
@@ -48,6 +49,9 @@ def gather(runtime: Runtime, connection: Connection, request: ScoringRequest) ->
     histories = _read_in_time(connection, entities, now, policy.time_budget) if policy.is_velocity_checked else {}
     found = runtime.places.find(request.subject.ip)
     is_malformed, is_disposable = email_facts(request.subject.email)
+    is_shared = request.subject.user in policy.shared_accounts
+    user = (histories or {}).get(EntityKind.USER) if not is_shared else None
+    departure = departure_from(user.place, now) if user is not None else None
     facts = Facts(
         now=now,
         amount=in_base(request.money, policy.base_currency),
@@ -55,17 +59,19 @@ def gather(runtime: Runtime, connection: Connection, request: ScoringRequest) ->
         method=request.method,
         history=histories,
         shared_kinds=tuple(sorted(request.subject.shared)),
-        is_shared_account=request.subject.user in policy.shared_accounts,
+        is_shared_account=is_shared,
         is_merchant_initiated=request.is_off_session,
         is_email_malformed=is_malformed,
         is_email_disposable=is_disposable,
-        places=places_of(found, request.billing_country, request.card_country, policy.high_risk_countries),
+        places=places_of(found, request.billing_country, request.card_country, policy.high_risk_countries, departure),
         results=request.results,
     )
     has_history = histories is not None
     scored = Scored(values_of(facts), request.method, request.money.currency, has_history=has_history)
     rule_set = rule_sets.for_user(request.application, request.subject.user or "")
-    return Evidence(entities, scored, rule_set, rule_sets.shadow)
+    here = found.best_position if not is_shared else None
+    place = stored_form(here, now) if here is not None else None
+    return Evidence(entities, scored, rule_set, rule_sets.shadow, place)
 
 
 def _read_in_time(

@@ -164,7 +164,7 @@ def _assess(change: Change, locked: Row[Any], evidence: Evidence) -> Screened | 
         decision, command = _stored_decision(change, locked), None
     if command is None:
         if not locked.is_off_session:
-            note_try(change, locked, evidence.entities)
+            note_try(change, locked, evidence.entities, place=evidence.place)
         return Screened(decision, _is_authorized_first(locked, evidence, assessment))
     data = {"score": assessment.score, "reasons": [reason.rule for reason in assessment.reasons]}
     transition.apply(change, locked, command, data=data)

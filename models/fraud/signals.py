@@ -5,16 +5,16 @@ Tables and rows are written in one order, so that two tries that share entities 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, func, select
 
-from domain.fraud.entities import Entity
+from domain.fraud.entities import Entity, EntityKind
 from domain.fraud.windows import LINKS, bucket_of, sizes_of
 from models.change import Change
 from models.session import insert_new, upsert
@@ -43,7 +43,7 @@ class SignalKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Tried:
     """Who and what a signal is about. `amount`: in hundredths of the base currency. `reference`: tells apart what
-    happens to one attempt several times."""
+    happens to one attempt several times. `place`: where the user is, if that is known of one person."""
 
     application: str
     door: Door
@@ -52,6 +52,7 @@ class Tried:
     payment_id: str | None = None
     attempt_id: str | None = None
     reference: str = ""
+    place: Mapping[str, int] | None = None
 
 
 # What each kind adds to the counts. What was proven not sent is taken back.
@@ -95,22 +96,25 @@ def _count(change: Change, kind: SignalKind, tried: Tried, at: datetime) -> None
     ]
     change.connection.execute(_add_to_counters(change.connection.dialect.name), counted)
     if kind is SignalKind.TRY:
-        _meet(change.connection, tried.entities, at)
+        _meet(change.connection, tried, at)
     elif kind is SignalKind.FRAUD:
         seen = [_seen(entity, at) | {"last_fraud_at": at} for entity in tried.entities]
         change.connection.execute(_note_fraud(change.connection.dialect.name), seen)
 
 
-def _meet(connection: Connection, entities: Sequence[Entity], at: datetime) -> None:
+def _meet(connection: Connection, tried: Tried, at: datetime) -> None:
     """Note that the entities were tried now, and which of them together."""
-    connection.execute(_note_seen(connection.dialect.name), [_seen(entity, at) for entity in entities])
-    links = list(_links(entities, bucket_of(at)))
+    seen = [_seen(entity, at, tried.place) for entity in tried.entities]
+    connection.execute(_note_seen(connection.dialect.name), seen)
+    links = list(_links(tried.entities, bucket_of(at)))
     if links:
         connection.execute(_note_link(connection.dialect.name), links)
 
 
-def _seen(entity: Entity, at: datetime) -> dict[str, Any]:
-    return {"entity": entity.hash, "kind": entity.kind, "first_at": at, "last_at": at, "last_fraud_at": None}
+def _seen(entity: Entity, at: datetime, place: Mapping[str, int] | None = None) -> dict[str, Any]:
+    times = {"first_at": at, "last_at": at, "last_fraud_at": None}
+    is_placed = entity.kind == EntityKind.USER
+    return {"entity": entity.hash, "kind": entity.kind, **times, "place": place if is_placed else None}
 
 
 def _links(entities: Sequence[Entity], bucket: int) -> Iterable[dict[str, Any]]:
@@ -128,7 +132,10 @@ def _add_to_counters(dialect_name: str) -> Any:
 
 @cache
 def _note_seen(dialect_name: str) -> Any:
-    return upsert(dialect_name, fraud_entities, lambda new: {"last_at": new.last_at})
+    def changes(new: Any) -> dict[str, Any]:
+        return {"last_at": new.last_at, "place": func.coalesce(new.place, fraud_entities.c.place)}
+
+    return upsert(dialect_name, fraud_entities, changes)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Row
@@ -24,10 +24,16 @@ _KINDS = {
 }
 
 
-def note_try(change: Change, locked: Row[Any], entities: Sequence[Entity], door: Door = Door.CHARGE) -> None:
+def note_try(
+    change: Change,
+    locked: Row[Any],
+    entities: Sequence[Entity],
+    door: Door = Door.CHARGE,
+    place: Mapping[str, int] | None = None,
+) -> None:
     """Count the try of a locked attempt that is about to be sent, once however often it is sent again."""
     amount = in_base(Money(locked.attempt_amount, locked.currency), change.policy.fraud.base_currency)
-    about = {"payment_id": locked.id, "attempt_id": locked.attempt_id, "amount": amount}
+    about = {"payment_id": locked.id, "attempt_id": locked.attempt_id, "amount": amount, "place": place}
     note_signal(change, SignalKind.TRY, Tried(locked.application, door, entities, **about))
 
 
