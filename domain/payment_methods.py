@@ -282,7 +282,16 @@ def shows_checks(method: PaymentMethod, provider: str) -> bool:
     (True, False)
     """
     able = (one for one in capabilities(method) if one.provider == provider)
-    return method in _CARDS and any(one.is_capturable_later for one in able)
+    return is_card(method) and any(one.is_capturable_later for one in able)
+
+
+def is_card(method: str) -> bool:
+    """Tell whether a method charges a card, directly or out of a wallet.
+
+    >>> is_card("apple_pay"), is_card("paypal")
+    (True, False)
+    """
+    return method in _CARDS
 
 
 @cache

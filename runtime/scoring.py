@@ -11,10 +11,13 @@ from sqlalchemy.exc import DBAPIError
 
 from domain.fraud import Assessment, RuleSet, Scored, assess, values_of
 from domain.fraud.amounts import in_base
+from domain.fraud.authentication import NOT_ASKED, AuthenticationCase, Demand, demand_of
 from domain.fraud.entities import Entity, EntityKind, entities_of
 from domain.fraud.facts import Facts
 from domain.fraud.geography import departure_from, places_of, stored_form
-from domain.fraud.windows import History
+from domain.fraud.rule_set import FraudDecision
+from domain.fraud.windows import History, Window
+from domain.payment_methods import is_card
 from models.fraud.history import read_histories
 from models.fraud.subjects import ScoringRequest
 from models.session import limit_statements
@@ -27,13 +30,19 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What is known of a payment: its entities, what is scored of it, and by which rule set. `shadow`: one that only
-    watches. `place`: where its user is, as it is stored; None for an account of many people."""
+    watches. `place`: where its user is, as it is stored; None for an account of many people. `case`: what the law says
+    about its authentication by."""
 
     entities: tuple[Entity, ...]
     scored: Scored
     rule_set: RuleSet
     shadow: RuleSet | None = None
     place: dict[str, int] | None = None
+    case: AuthenticationCase = NOT_ASKED
+
+    def demand(self, decision: FraudDecision) -> Demand:
+        """Return whether the customer is asked to authenticate."""
+        return demand_of(self.case, decision)
 
     def assess(self) -> Assessment:
         """Return the score."""
@@ -71,7 +80,21 @@ def gather(runtime: Runtime, connection: Connection, request: ScoringRequest) ->
     rule_set = rule_sets.for_user(request.application, request.subject.user or "")
     here = found.best_position if not is_shared else None
     place = stored_form(here, now) if here is not None else None
-    return Evidence(entities, scored, rule_set, rule_sets.shadow, place)
+    case = _authentication_case(runtime, request, facts)
+    return Evidence(entities, scored, rule_set, rule_sets.shadow, place, case)
+
+
+def _authentication_case(runtime: Runtime, request: ScoringRequest, facts: Facts) -> AuthenticationCase:
+    of_card = facts.known(EntityKind.CARD).within(Window.MONTH)
+    return AuthenticationCase(
+        is_card(request.method),
+        request.is_off_session,
+        request.card_country,
+        runtime.policy.fraud.merchant_country,
+        facts.amount,
+        of_card.tries,
+        of_card.amount,
+    )
 
 
 def _read_in_time(

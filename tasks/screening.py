@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row
 from domain.booking import NOT_SENT
 from domain.claiming import Screening, has_waited_unsent, is_backup_unsent, screening_of
 from domain.commands import CancelRequested, ChargeWithdrawn, InvoicePaidOtherwise, TryRefused
-from domain.fraud import Assessment, FraudDecision, RuleSet, assess, stopping_command
+from domain.fraud import Assessment, RuleSet, assess, stopping_command
 from domain.fraud.assessment import may_be_lifted_to_review
 from domain.invoice import reason_to_stop_dunning
 from domain.payment import State, Verb
@@ -23,7 +23,7 @@ from models import transition
 from models.attempts import add_attempt, postpone
 from models.backup_methods import may_still_be_charged
 from models.change import Change
-from models.fraud.assessments import first_decision, store_first, store_shadow
+from models.fraud.assessments import store_first, store_shadow, wants_authentication
 from models.fraud.subjects import find_for_scoring, scoring_request
 from models.fraud.tries import note_try
 from models.instruments import known_instrument, refused_try
@@ -107,14 +107,14 @@ def _screen(change: Change, locked: Row[Any], screener: Screener) -> Screened | 
         return None
     match _screening_of(locked):
         case Screening.DEBT:
-            return Screened(FraudDecision.APPROVE) if _is_still_owed(change, locked) else None
+            return Screened() if _is_still_owed(change, locked) else None
         case Screening.FRAUD if change.policy.fraud.is_enabled:
             evidence = screener.evidence or screener.gather()
             if evidence is None:
                 raise AssertionError("bug: a locked attempt is gone")
             return _assess(change, locked, evidence)
         case _:
-            return Screened(_stored_decision(change, locked))
+            return Screened(wants_authentication(change.connection, locked.id))
 
 
 def _has_waited(locked: Row[Any]) -> bool:
@@ -152,20 +152,17 @@ def _end(change: Change, locked: Row[Any], stop: InvoicePaidOtherwise | CancelRe
         transition.apply_to_payment(change, locked.id, stop)
 
 
-def _stored_decision(change: Change, locked: Row[Any]) -> FraudDecision:
-    return first_decision(change.connection, locked.id) or FraudDecision.APPROVE
-
-
 def _assess(change: Change, locked: Row[Any], evidence: Evidence) -> Screened | None:
     assessment = evidence.assess()
-    decision, command = assessment.decision, stopping_command(assessment.decision)
-    if not store_first(change, locked.id, evidence.scored, assessment, evidence.rule_set):
+    demand, command = evidence.demand(assessment.decision), stopping_command(assessment.decision)
+    wants = demand.is_wanted
+    if not store_first(change, locked.id, evidence.scored, assessment, evidence.rule_set, demand):
         # Scored before: it waited in an outage, which counts no try, or an operator has approved it since.
-        decision, command = _stored_decision(change, locked), None
+        wants, command = wants_authentication(change.connection, locked.id), None
     if command is None:
         if not locked.is_off_session:
             note_try(change, locked, evidence.entities, place=evidence.place)
-        return Screened(decision, _is_authorized_first(locked, evidence, assessment))
+        return Screened(wants, _is_authorized_first(locked, evidence, assessment))
     data = {"score": assessment.score, "reasons": [reason.rule for reason in assessment.reasons]}
     transition.apply(change, locked, command, data=data)
     return None

@@ -19,8 +19,8 @@ class FraudPolicy:
     `attempts_per_day`: how many tries a customer may cause, of one user and of one instrument, in 24 hours. `limit`:
     the amount above which a payment is verified, in hundredths of `base_currency`. `shared_accounts`: users that stand
     for many people. `keys`: of the hashes; all are read, the first is written. `high_risk_countries`: two letters
-    each. `kept_for`: the age at which a signal is deleted. `time_budget`: a source of signals that takes longer is
-    unavailable."""
+    each. `merchant_country`: where the operator's account is, two letters. `kept_for`: the age at which a signal is
+    deleted. `time_budget`: a source of signals that takes longer is unavailable."""
 
     is_enabled: bool = True
     is_velocity_checked: bool = True
@@ -30,6 +30,7 @@ class FraudPolicy:
     shared_accounts: frozenset[str] = frozenset({"guest"})
     keys: tuple[str, ...] = field(default=(DEVELOPMENT_KEY,), repr=False)
     high_risk_countries: frozenset[str] = frozenset()
+    merchant_country: str | None = None
     rule_set: RuleSet = DEFAULT_RULES
     kept_for: timedelta = timedelta(days=400)
     time_budget: timedelta = timedelta(milliseconds=100)

@@ -98,6 +98,9 @@ fraud_assessments = Table(
     Column("lists", Json, nullable=False),
     Column("has_history", Boolean, nullable=False),
     Column("rule_set", String(60), nullable=False),
+    # Of the first score: whether 3-D Secure is asked for, and why or why not.
+    Column("is_authentication_wanted", Boolean),
+    Column("authentication_reason", String(40)),
     Column("at", Instant, nullable=False),
 )
 Index("ix_fraud_assessments_at", fraud_assessments.c.at)
