@@ -45,9 +45,10 @@ class ReviewRequired:
 
 @dataclass(frozen=True, slots=True)
 class ReviewDecided:
-    """An operator has decided on a payment that waits for a fraud review."""
+    """An operator has decided on a payment that waits for a fraud review, or nobody has in time. `reason`: why."""
 
     is_approved: bool
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

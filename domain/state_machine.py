@@ -42,6 +42,7 @@ from domain.instrument import Instrument
 from domain.invoice import with_invoice
 from domain.outcome import AuthenticationRequired, Declined, InDoubt, NotSent, Outcome, Pending
 from domain.payment import COLLECTED, IN_DUNNING, Attempt, AttemptStatus, Event, Payment, State, Verb
+from domain.review import with_review
 from domain.transitions import TRANSITIONS
 
 
@@ -58,7 +59,7 @@ def decide(
     if decision is None:
         return None
     listed = with_attention(context, with_mails(context, trigger, decision))
-    return with_invoice(context, with_loss(context, listed))
+    return with_invoice(context, with_loss(context, with_review(context, trigger, listed)))
 
 
 def _decide(context: DecisionContext, trigger: Trigger) -> Decision | None:

@@ -22,6 +22,7 @@ MAKE_DEFAULT = "payments.make_default"
 SWEEP = "payments.sweep"
 COMPARE = "payments.compare"
 REMIND = "payments.remind"
+EXPIRE_REVIEW = "payments.expire_review"
 
 # One queue for each kind of work, so that a flood of one does not hold up another.
 QUEUE_OF_TASK = {
@@ -36,6 +37,7 @@ QUEUE_OF_TASK = {
     CASH_BALANCE: "upkeep",
     MAKE_DEFAULT: "upkeep",
     REMIND: "upkeep",
+    EXPIRE_REVIEW: "upkeep",
     SWEEP: "upkeep",
     COMPARE: "upkeep",
 }

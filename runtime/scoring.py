@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from domain.fraud import Assessment, RuleSet, Scored, assess, values_of
 from domain.fraud.amounts import in_base
-from domain.fraud.entities import Entity, entities_of
+from domain.fraud.entities import EVERY_APPLICATION, Entity, entities_of
 from domain.fraud.facts import Facts
 from domain.fraud.windows import History
 from models.fraud.history import read_histories
+from models.fraud.lists import read_lists
 from models.fraud.subjects import ScoringRequest
 from models.session import limit_statements
 from runtime.runtime import Runtime
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +39,16 @@ class Evidence:
 
 
 def gather(runtime: Runtime, connection: Connection, request: ScoringRequest) -> Evidence:
-    """Return what is known of a payment now. Locks nothing. What cannot be read in time is unavailable; nothing more can
-    be read in the transaction then."""
+    """Return what is known of a payment now. Locks nothing. What cannot be read in time is unavailable; nothing more
+    can be read in the transaction then."""
     policy, now = runtime.policy.fraud, runtime.clock.now()
     entities = entities_of(request.subject, request.application, policy.keys)
-    histories = _read_in_time(connection, entities, now, policy.time_budget) if policy.is_velocity_checked else {}
+    listed = (*entities, *entities_of(request.subject, EVERY_APPLICATION, policy.keys))
+    limit_statements(connection, policy.time_budget)
+    lists = _read_in_time(read_lists, connection, listed, now)
+    histories: dict[str, History] | None = {}
+    if policy.is_velocity_checked:
+        histories = _read_in_time(read_histories, connection, entities, now)
     facts = Facts(
         now=now,
         amount=in_base(request.money, policy.base_currency),
@@ -50,18 +59,22 @@ def gather(runtime: Runtime, connection: Connection, request: ScoringRequest) ->
         is_shared_account=request.subject.user in policy.shared_accounts,
         is_merchant_initiated=request.is_off_session,
         results=request.results,
+        lists=lists or frozenset(),
     )
-    has_history = histories is not None
-    return Evidence(entities, Scored(values_of(facts), request.method, request.money.currency, has_history=has_history))
+    is_known = lists is not None and histories is not None
+    scored = Scored(values_of(facts), request.method, request.money.currency, facts.lists, has_history=is_known)
+    return Evidence(entities, scored)
 
 
 def _read_in_time(
-    connection: Connection, entities: tuple[Entity, ...], now: datetime, limit: timedelta
-) -> dict[str, History] | None:
-    """Return the histories of entities; None if they cannot be read within the limit."""
+    read: Callable[[Connection, Sequence[Entity], datetime], T],
+    connection: Connection,
+    entities: Sequence[Entity],
+    now: datetime,
+) -> T | None:
+    """Return what is stored of entities; None if it cannot be read within the limit of the transaction's statements."""
     try:
-        limit_statements(connection, limit)
-        return read_histories(connection, entities, now)
+        return read(connection, entities, now)
     except DBAPIError as error:
-        _log.warning("a payment is scored without its history: %s", type(error).__name__)
+        _log.warning("a payment is scored without all that is stored of it: %s", type(error).__name__)
         return None

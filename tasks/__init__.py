@@ -11,6 +11,7 @@ from tasks import (
     notify,
     reconcile,
     reminders,
+    reviews,
     sweep,
     webhooks,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "process",
     "reconcile",
     "reminders",
+    "reviews",
     "sweep",
     "webhooks",
 ]

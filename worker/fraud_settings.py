@@ -76,6 +76,14 @@ class FraudSettings(BaseModel):
         description="Milliseconds that the sources of fraud signals may take; what is not known by then is unavailable",
     )
 
+    fraud_review_expires_hours: int = Field(
+        default=72,
+        ge=1,
+        le=24 * 30,
+        description="Hours after which a review that nobody decides is rejected; one that holds money ends before that "
+        "lapses",
+    )
+
     @field_validator("fraud_base_currency")
     @classmethod
     def _comparable(cls, currency: str) -> str:
@@ -121,4 +129,5 @@ class FraudSettings(BaseModel):
             high_risk_countries=frozenset(self.fraud_high_risk_countries),
             kept_for=timedelta(days=self.fraud_signals_kept_days),
             time_budget=timedelta(milliseconds=self.fraud_time_budget_ms),
+            review_expires_after=timedelta(hours=self.fraud_review_expires_hours),
         )

@@ -68,11 +68,12 @@ ACCEPT = [
     "INSERT attempts",
     "INSERT events",
 ]
-# What is known of the payment is read before anything is locked. Score, try and claim in the first commit, the provider's
-# id in the second, the settlement in the third.
+# What is known of the payment is read before anything is locked. Score, try and claim in the first commit, the
+# provider's id in the second, the settlement in the third.
 CHARGED = [
     "SELECT payments",
     "SET LOCAL",
+    "SELECT fraud_lists",
     "SELECT fraud_entities",
     "SELECT fraud_links",
     "SELECT attempts FOR UPDATE",
