@@ -174,7 +174,7 @@ def _decide_and_write(
     _write_payment(change, row, attempt_id, decision, data if data is not None else _event_data(trigger))
     result = result_of(payment, attempt.verb, trigger, decision) if attempt is not None else None
     if result is not None:
-        note_result(change, row, result)
+        note_result(change, row, result, trigger)
     for effect in decision.effects:
         _carry_out(change, row, attempt_id, payment, effect)
     if attempt_id and decision.event is Event.CHARGE_RESUMED:

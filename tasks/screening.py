@@ -4,6 +4,7 @@ What the rules read is gathered before anything is locked."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,14 +14,14 @@ from sqlalchemy import Connection, Row
 from domain.booking import NOT_SENT
 from domain.claiming import Screening, has_waited_unsent, is_backup_unsent, screening_of
 from domain.commands import CancelRequested, ChargeWithdrawn, InvoicePaidOtherwise, TryRefused
-from domain.fraud import FraudDecision, stopping_command
+from domain.fraud import FraudDecision, RuleSet, assess, stopping_command
 from domain.invoice import reason_to_stop_dunning
 from domain.payment import State, Verb
 from models import transition
 from models.attempts import add_attempt, postpone
 from models.backup_methods import may_still_be_charged
 from models.change import Change
-from models.fraud.assessments import first_decision, store_first
+from models.fraud.assessments import first_decision, store_first, store_shadow
 from models.fraud.subjects import find_for_scoring, scoring_request
 from models.fraud.tries import note_try
 from models.instruments import known_instrument, refused_try
@@ -30,6 +31,9 @@ from models.subscriptions import is_subscription_canceled
 from runtime import Runtime
 from runtime.scoring import Evidence, gather
 from tasks.dunning import OTHER_COLLECTION_PAUSE
+from tasks.payment_task import ACTOR
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,19 @@ def screener(runtime: Runtime, attempt_id: str) -> Screener:
     def is_scored(row: Row[Any]) -> bool:
         return _screening_of(row) is Screening.FRAUD and runtime.policy.fraud.is_enabled
 
-    return Screener(lambda: _gather(runtime, attempt_id), _gather(runtime, attempt_id, is_scored))
+    evidence = _gather(runtime, attempt_id, is_scored)
+    if evidence is not None and evidence.shadow is not None:
+        _let_shadow_score(runtime, attempt_id, evidence, evidence.shadow)
+    return Screener(lambda: _gather(runtime, attempt_id), evidence)
+
+
+def _let_shadow_score(runtime: Runtime, attempt_id: str, evidence: Evidence, shadow: RuleSet) -> None:
+    """Store what a shadow rule set would have decided. Whatever fails in it changes nothing."""
+    try:
+        assessment = assess(shadow, evidence.scored)
+        runtime.change(ACTOR, store_shadow, attempt_id, assessment, shadow.version)
+    except Exception as error:  # a shadow never breaks a charge
+        _log.warning("the shadow rule set %s has failed: %s", shadow.version, type(error).__name__)
 
 
 def _gather(
@@ -138,10 +154,9 @@ def _stored_decision(change: Change, locked: Row[Any]) -> FraudDecision:
 
 
 def _assess(change: Change, locked: Row[Any], evidence: Evidence) -> FraudDecision | None:
-    rule_set = change.policy.fraud.rule_set
-    assessment = evidence.assess(rule_set)
+    assessment = evidence.assess()
     decision, command = assessment.decision, stopping_command(assessment.decision)
-    if not store_first(change, locked.id, evidence.scored, assessment, rule_set):
+    if not store_first(change, locked.id, evidence.scored, assessment, evidence.rule_set):
         # Scored before: it waited in an outage, which counts no try, or an operator has approved it since.
         decision, command = _stored_decision(change, locked), None
     if command is None:

@@ -14,13 +14,12 @@ holdout = 0.1
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from domain.dunning.policy import (
     DEFAULT_POLICY,
@@ -36,12 +35,12 @@ from domain.dunning.segments import Segment
 from domain.errors import CeleriacError
 from domain.money import exponent
 from domain.payment_methods import PaymentMethod
+from worker.toml_file import parsed, read_toml
 
 _SHIPPED = {name: policy for name, policy in SHIPPED.items() if name != DEFAULT_POLICY}
 # A name is stored with each case, and shown.
 _NAME = re.compile(r"[a-z0-9_-]{1,40}")
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +112,7 @@ def read_dunning_file(file: Path, standard: DunningPolicy) -> DunningFile:
     """Return the policies and segments of the file. `standard`: the policy that segments name so.
 
     Raises ValueError with a sentence for each problem."""
-    try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"is not TOML: {error}") from None
+    tables = read_toml(file)
     in_policies, in_segments = tables.pop("policy", {}), tables.pop("segment", [])
     if tables or not isinstance(in_policies, dict) or not isinstance(in_segments, list):
         raise ValueError("must contain nothing but [policy.NAME] and [[segment]] tables")
@@ -140,7 +134,7 @@ def _policy(name: str, table: object, problems: list[str]) -> DunningPolicy | No
         problems.append(f"{place}: is shipped; choose another name")
     if not _NAME.fullmatch(name):
         problems.append(f"{place}: the name must have at most 40 of the characters a-z, 0-9, _ and -")
-    policy = _parsed(place, lambda: _PolicyInFile.model_validate(table).named(name), problems)
+    policy = parsed(place, lambda: _PolicyInFile.model_validate(table).named(name), problems)
     if policy is not None:
         problems += [f"{place}: {field_name}: {problem}" for field_name, problem in problems_of(policy).items()]
     return policy
@@ -148,7 +142,7 @@ def _policy(name: str, table: object, problems: list[str]) -> DunningPolicy | No
 
 def _segment(number: int, table: object, known: Mapping[str, DunningPolicy], problems: list[str]) -> Segment | None:
     place = f"segment {number}"
-    segment = _parsed(place, lambda: _SegmentInFile.model_validate(table), problems)
+    segment = parsed(place, lambda: _SegmentInFile.model_validate(table), problems)
     if segment is None:
         return None
     if segment.policy not in known:
@@ -156,19 +150,6 @@ def _segment(number: int, table: object, known: Mapping[str, DunningPolicy], pro
         return None
     values: dict[str, Any] = segment.model_dump()
     return Segment(**values | {"policy": known[segment.policy]})
-
-
-def _parsed(place: str, parse: Callable[[], T], problems: list[str]) -> T | None:
-    """Return what `parse` returns; None if that is not valid, with each problem added."""
-    try:
-        return parse()
-    except ValidationError as error:
-        details = error.errors(include_input=False, include_url=False)
-    for detail in details:
-        field_name = ".".join(str(part) for part in detail["loc"][:1])
-        names = [place, field_name] if field_name else [place]
-        problems.append(": ".join([*names, detail["msg"].removeprefix("Value error, ")]))
-    return None
 
 
 def _repeated_names(segments: list[Segment]) -> Iterator[str]:

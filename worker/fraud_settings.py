@@ -11,8 +11,11 @@ from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validat
 
 from domain.countries import is_country
 from domain.fraud.amounts import CURRENCIES_WITH_RATE
+from domain.fraud.default_rules import DEFAULT_RULES
 from domain.fraud.policy import DEVELOPMENT_KEY, FraudPolicy
 from gateways.settings import Secrets, all_revealed
+from runtime.places import IpPlaces, open_database, open_places, read_networks
+from worker.fraud_rules_file import read_rule_set
 
 # A hash is as safe as its key: 128 bits, even as hexadecimal digits.
 _LEAST_KEY = 32
@@ -33,7 +36,7 @@ class FraudSettings(BaseModel):
         default=True, description="false: no payment is scored, and each says that it was not screened"
     )
     payment_velocity_check_enabled: bool = Field(
-        default=True, description="false: `MAX_PAYMENT_ATTEMPTS_PER_DAY` limits nothing"
+        default=True, description="false: what was tried before is no signal, and no number of tries is limited"
     )
     max_payment_attempts_per_day: int = Field(
         default=5,
@@ -57,6 +60,15 @@ class FraudSettings(BaseModel):
     )
     fraud_high_risk_countries: Words = Field(
         default=(), description="Countries that the fraud rules count as risky: two letters each, comma-separated"
+    )
+    fraud_geoip_file: str = Field(
+        default="",
+        description="A database in MaxMind's format (.mmdb) that tells where IP addresses are, such as GeoLite2-City; "
+        "needs the extra `geo`. Without it no rule on the place of an IP address fires",
+    )
+    fraud_anonymous_networks_file: str = Field(
+        default="",
+        description="A file of networks that hide their users, such as exits of Tor, one a line: 203.0.113.0/24",
     )
     fraud_hash_keys: Secrets = Field(
         default=(),
@@ -99,6 +111,20 @@ class FraudSettings(BaseModel):
             raise ValueError("must be countries' two letters such as DE (ISO 3166-1), comma-separated")
         return found
 
+    @field_validator("fraud_geoip_file")
+    @classmethod
+    def _readable_database(cls, file: str) -> str:
+        if file:
+            open_database(file)
+        return file
+
+    @field_validator("fraud_anonymous_networks_file")
+    @classmethod
+    def _readable_networks(cls, file: str) -> str:
+        if file:
+            read_networks(file)
+        return file
+
     @field_validator("fraud_hash_keys")
     @classmethod
     def _unguessable_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
@@ -110,10 +136,15 @@ class FraudSettings(BaseModel):
 
     @field_validator("fraud_rules_file")
     @classmethod
-    def _existing(cls, file: str) -> str:
-        if file and not Path(file).is_file():
-            raise ValueError("cannot be read")
+    def _readable_rules(cls, file: str) -> str:
+        if file:
+            read_rule_set(Path(file))
         return file
+
+    @property
+    def places(self) -> IpPlaces:
+        """Where IP addresses are. The files are opened anew."""
+        return open_places(self.fraud_geoip_file, self.fraud_anonymous_networks_file)
 
     @property
     def fraud(self) -> FraudPolicy:
@@ -127,6 +158,7 @@ class FraudSettings(BaseModel):
             shared_accounts=frozenset(self.fraud_shared_accounts),
             keys=all_revealed(self.fraud_hash_keys) or (DEVELOPMENT_KEY,),
             high_risk_countries=frozenset(self.fraud_high_risk_countries),
+            rule_set=read_rule_set(Path(self.fraud_rules_file)) if self.fraud_rules_file else DEFAULT_RULES,
             kept_for=timedelta(days=self.fraud_signals_kept_days),
             time_budget=timedelta(milliseconds=self.fraud_time_budget_ms),
             review_expires_after=timedelta(hours=self.fraud_review_expires_hours),

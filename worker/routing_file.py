@@ -9,7 +9,6 @@ shares = { klarna = 80, stripe = 20 }
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +18,7 @@ from domain.errors import CeleriacError
 from domain.money import exponent
 from domain.payment_methods import CAPABILITIES, PaymentMethod
 from domain.routing import Rule
+from worker.toml_file import read_toml
 
 _PROVIDERS = sorted({capability.provider for capability in CAPABILITIES})
 
@@ -54,12 +54,7 @@ class _RuleInFile(BaseModel):
 
 def read_routing_rules(file: Path) -> tuple[Rule, ...]:
     """Return the rules in the order of the file. Raises ValueError with one sentence."""
-    try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"is not TOML: {error}") from None
+    tables = read_toml(file)
     if set(tables) - {"rule"} or not isinstance(tables.get("rule", []), list):
         raise ValueError("must contain nothing but [[rule]] tables")
     return tuple(_rule(number, table) for number, table in enumerate(tables.get("rule", []), start=1))

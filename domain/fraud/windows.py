@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class BucketSize(IntEnum):
@@ -26,6 +26,7 @@ class Window(IntEnum):
     HOUR = 3_600
     DAY = 86_400
     WEEK = 7 * 86_400
+    FORTNIGHT = 14 * 86_400
     MONTH = 30 * 86_400
 
     @property
@@ -52,7 +53,7 @@ KEPT_FOR = {
 
 def bucket_of(at: datetime, size: BucketSize = BucketSize.FIVE_MINUTES) -> int:
     """Return the number of the bucket in which an instant lies, counted from 1970."""
-    return (at - _EPOCH) // timedelta(seconds=int(size))
+    return (at - EPOCH) // timedelta(seconds=int(size))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ from sqlalchemy import Connection, Row, bindparam, func, insert, select
 
 from domain.fraud import Assessment, RuleSet, Scored
 from domain.fraud.rule_set import FraudDecision
+from domain.fraud.wording import sentence_of
 from models.change import Change
 from models.session import insert_new
-from models.tables import fraud_assessments
+from models.tables import attempts, fraud_assessments, fraud_shadow_scores
 
 FIRST = 1
 # What a payment shows that has no score: not yet, or because scoring is off.
@@ -48,6 +49,14 @@ def store_later(
     change.connection.execute(insert(fraud_assessments), row | {"number": number})
 
 
+def store_shadow(change: Change, attempt_id: str, assessment: Assessment, version: str) -> None:
+    """Store what a shadow rule set would have decided on the payment of an attempt."""
+    payment_id = change.connection.scalar(select(attempts.c.payment_id).where(attempts.c.id == attempt_id))
+    reasons = [asdict(reason) for reason in assessment.reasons]
+    values = {"payment_id": payment_id, "rule_set": version, "score": assessment.score, "reasons": reasons}
+    insert_new(change.connection, fraud_shadow_scores, values | {"decision": assessment.decision, "at": change.now})
+
+
 def _row(
     change: Change, payment_id: str, stage: str, scored: Scored, assessment: Assessment, rule_set: RuleSet
 ) -> dict[str, Any]:
@@ -58,7 +67,7 @@ def _row(
         "decision": assessment.decision,
         "reasons": [asdict(reason) for reason in assessment.reasons],
         "unavailable": list(assessment.unavailable),
-        "values": dict(scored.values),
+        "numbers": dict(scored.values),
         "lists": sorted(scored.lists),
         "has_history": scored.has_history,
         "rule_set": rule_set.version,
@@ -77,6 +86,12 @@ def newest_assessment(connection: Connection, payment_id: str) -> Row[Any] | Non
     return connection.execute(_select_newest, {"payment_id": payment_id}).one_or_none()
 
 
+def assessments_of(connection: Connection, payment_id: str) -> list[Row[Any]]:
+    """Return all scores of a payment, the first one first."""
+    all_of_it = select(fraud_assessments).where(_of_payment).order_by(fraud_assessments.c.number)
+    return list(connection.execute(all_of_it, {"payment_id": payment_id}))
+
+
 def assessment_view(row: Row[Any] | None) -> dict[str, Any]:
     """Return how a payment shows its score. One that was not scored says so."""
     if row is None:
@@ -86,7 +101,7 @@ def assessment_view(row: Row[Any] | None) -> dict[str, Any]:
         "score": row.score,
         "decision": row.decision,
         "stage": row.stage,
-        "reasons": row.reasons,
+        "reasons": [reason | {"sentence": sentence_of(reason["rule"], reason["value"])} for reason in row.reasons],
         "unavailable": row.unavailable,
         "rule_set": row.rule_set,
     }

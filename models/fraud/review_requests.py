@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, func, select
 from domain.allowed_operations import require_reviewable
 from domain.commands import ReviewDecided
 from domain.errors import NotFound
-from domain.fraud.explanation import sentence_of
+from domain.fraud.wording import sentence_of
 from domain.money import decimal_text
 from domain.payment import State
 from domain.review import EXPIRED
@@ -116,9 +116,7 @@ def _view(row: Row[Any], score: Row[Any] | None, now: datetime) -> dict[str, Any
 
 
 def _reason(stored: dict[str, Any]) -> dict[str, Any]:
-    """Return a stored reason with its sentence. Earlier releases have stored the number as text."""
-    value = stored["value"]
-    return stored | {"sentence": sentence_of(stored["rule"], value)}
+    return stored | {"sentence": sentence_of(stored["rule"], stored["value"])}
 
 
 def _text(instant: datetime | None) -> str | None:

@@ -8,8 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select
 
+from domain.check_results import CheckResults
+from domain.fraud import payer
 from domain.fraud.entities import Subject
-from domain.fraud.facts import CheckResults
 from domain.money import Money
 from models.tables import attempts, instruments, payments
 
@@ -62,25 +63,13 @@ def find_for_scoring(connection: Connection, attempt_id: str) -> Row[Any] | None
 
 def scoring_request(row: Row[Any]) -> ScoringRequest:
     """Return what is to be scored of a payment."""
-    payer: Mapping[str, Any] = row.payer or {}
-    card: Mapping[str, Any] = payer.get("card") or {}
-    billing: Mapping[str, Any] = payer.get("billing_address") or {}
-    subject = Subject(
-        user=row.user_id,
-        card=card.get("fingerprint") or row.instrument_fingerprint or row.method_token,
-        bin=card.get("bin"),
-        ip=payer.get("ip_address"),
-        device=payer.get("device_fingerprint"),
-        email=payer.get("email"),
-        address=" ".join(str(part) for _, part in sorted(billing.items()) if part),
-        shared=payer.get("shared_entities") or {},
-    )
+    told: Mapping[str, Any] = row.payer or {}
     return ScoringRequest(
         row.application,
         Money(row.amount, row.currency),
         row.method,
-        subject,
+        payer.subject_of(row.user_id, told, row.instrument_fingerprint or row.method_token),
         is_off_session=row.is_off_session,
-        billing_country=(billing.get("country") or "").upper() or None,
-        card_country=card.get("country"),
+        billing_country=payer.billing_country(told),
+        card_country=payer.card_country(told),
     )

@@ -7,10 +7,12 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from domain.commands import Trigger
 from domain.fraud.amounts import in_base
 from domain.fraud.entities import Entity, Subject, entities_of
 from domain.fraud.tries import TryResult
 from domain.money import Money
+from domain.outcome import Declined
 from models.change import Change
 from models.fraud.signals import Door, SignalKind, Tried, entities_of_signal, note_signal, signal_of_try
 
@@ -28,7 +30,7 @@ def note_try(change: Change, locked: Row[Any], entities: Sequence[Entity], door:
     note_signal(change, SignalKind.TRY, Tried(locked.application, door, entities, **about))
 
 
-def note_result(change: Change, row: Row[Any], result: TryResult) -> None:
+def note_result(change: Change, row: Row[Any], result: TryResult, trigger: Trigger) -> None:
     """Count what came of a try of a locked attempt. A payment that was not screened when it was tried has no entities,
     and nothing is counted."""
     if result is TryResult.SUCCEEDED:
@@ -37,7 +39,8 @@ def note_result(change: Change, row: Row[Any], result: TryResult) -> None:
     tried = signal_of_try(change.connection, row.id)
     if tried is None:
         return
-    about = {"payment_id": row.id, "attempt_id": row.attempt_id, "amount": tried.amount}
+    reference = (trigger.try_reference or "") if isinstance(trigger, Declined) else ""
+    about = {"payment_id": row.id, "attempt_id": row.attempt_id, "amount": tried.amount, "reference": reference}
     signal = Tried(row.application, Door(tried.door), entities_of_signal(tried), **about)
     note_signal(change, _KINDS[result], signal)
 

@@ -94,7 +94,7 @@ fraud_assessments = Table(
     # The rules with points whose number was not known.
     Column("unavailable", Json, nullable=False),
     # The numbers of all rules, also of those without points, so that the score can be repeated under another rule set.
-    Column("values", Json, nullable=False),
+    Column("numbers", Json, nullable=False),
     Column("lists", Json, nullable=False),
     Column("has_history", Boolean, nullable=False),
     Column("rule_set", String(60), nullable=False),

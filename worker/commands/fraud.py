@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
+from worker.commands.fraud_explain import explain
 from worker.commands.fraud_lists import lists
+from worker.commands.fraud_rules import rules
 
 
 @click.group()
@@ -12,4 +14,5 @@ def fraud() -> None:
     """What the fraud score goes by, and how well it does."""
 
 
-fraud.add_command(lists)
+for command in (explain, rules, lists):
+    fraud.add_command(command)

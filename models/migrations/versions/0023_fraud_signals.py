@@ -28,7 +28,7 @@ def upgrade() -> None:
         sa.Column("decision", sa.String(20), nullable=False),
         sa.Column("reasons", Json, nullable=False),
         sa.Column("unavailable", Json, nullable=False),
-        sa.Column("values", Json, nullable=False),
+        sa.Column("numbers", Json, nullable=False),
         sa.Column("lists", Json, nullable=False),
         sa.Column("has_history", sa.Boolean(), nullable=False),
         sa.Column("rule_set", sa.String(60), nullable=False),
@@ -39,7 +39,7 @@ def upgrade() -> None:
     op.create_index("ix_fraud_assessments_at", "fraud_assessments", ["at"])
     op.execute(
         "INSERT INTO fraud_assessments (payment_id, number, stage, score, decision, reasons, unavailable, "
-        '"values", lists, has_history, rule_set, at) '
+        "numbers, lists, has_history, rule_set, at) "
         "SELECT payment_id, 1, 'charge', score, decision, reasons, '[]', '{}', '[]', true, rule_set, at "
         "FROM assessments"
     )
