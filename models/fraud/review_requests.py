@@ -11,11 +11,11 @@ from sqlalchemy import Connection, Row, func, select
 from domain.allowed_operations import require_reviewable
 from domain.commands import ReviewDecided
 from domain.errors import NotFound
-from domain.fraud.wording import sentence_of
 from domain.money import decimal_text
 from domain.payment import State
 from domain.review import EXPIRED
 from models.change import Change
+from models.fraud.assessments import assessment_view
 from models.fraud.requests import ApproveReview, ClaimReview, RejectReview
 from models.fraud.reviews import claim_review, find_due_review, release_review
 from models.idempotency import ApiResponse, Caller
@@ -104,19 +104,13 @@ def _view(row: Row[Any], score: Row[Any] | None, now: datetime) -> dict[str, Any
         "currency": row.currency,
         "payment_method": row.method,
         "provider": row.provider,
-        "score": score and score.score,
-        "reasons": [] if score is None else [_reason(reason) for reason in score.reasons],
-        "unavailable": [] if score is None else score.unavailable,
+        "fraud": assessment_view(score),
         "since": _text(row.opened_at),
         "age_minutes": int((now - row.opened_at).total_seconds() // 60),
         "expires_at": _text(row.due_at),
         "claimed_by": row.claimed_by if is_claimed else None,
         "claimed_until": _text(row.claimed_until) if is_claimed else None,
     }
-
-
-def _reason(stored: dict[str, Any]) -> dict[str, Any]:
-    return stored | {"sentence": sentence_of(stored["rule"], stored["value"])}
 
 
 def _text(instant: datetime | None) -> str | None:

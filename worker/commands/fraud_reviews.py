@@ -78,10 +78,12 @@ def _actor(by: str) -> str:
 def _print(review: dict[str, Any]) -> None:
     amount = f"{review['amount']} {review['currency']}"
     hand = f"  in hand of {review['claimed_by']} until {review['claimed_until']}" if review["claimed_by"] else ""
-    score = "-" if review["score"] is None else review["score"]
+    fraud = review["fraud"]
     age = f"waits {review['age_minutes']} min, until {review['expires_at']}"
-    click.echo(f"{review['payment_id']}  {review['application']}  {amount:>14}  score {score}  {age}{hand}")
-    for reason in review["reasons"]:
+    click.echo(
+        f"{review['payment_id']}  {review['application']}  {amount:>14}  score {fraud.get('score', '-')}  {age}{hand}"
+    )
+    for reason in fraud.get("reasons", []):
         click.echo(f"  {reason['points']:>4}  {reason['sentence']}")
-    if review["unavailable"]:
-        click.echo(f"  not known: {', '.join(review['unavailable'])}")
+    if fraud.get("unavailable"):
+        click.echo(f"  not known: {', '.join(fraud['unavailable'])}")
