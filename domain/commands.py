@@ -53,9 +53,11 @@ class ResultsScored:
 
 @dataclass(frozen=True, slots=True)
 class ReviewDecided:
-    """An operator has decided on a payment that waits for a fraud review, before its charge or before its capture."""
+    """An operator has decided on a payment that waits for a fraud review, before its charge or before its capture; or
+    nobody has in time. `reason`: why."""
 
     is_approved: bool
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

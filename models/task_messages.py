@@ -24,6 +24,7 @@ COMPARE = "payments.compare"
 REMIND = "payments.remind"
 SCORE = "fraud.score"
 FORGET_SIGNALS = "fraud.forget"
+EXPIRE_REVIEW = "payments.expire_review"
 
 # One queue for each kind of work, so that a flood of one does not hold up another.
 QUEUE_OF_TASK = {
@@ -41,6 +42,7 @@ QUEUE_OF_TASK = {
     CASH_BALANCE: "upkeep",
     MAKE_DEFAULT: "upkeep",
     REMIND: "upkeep",
+    EXPIRE_REVIEW: "upkeep",
     SWEEP: "upkeep",
     COMPARE: "upkeep",
 }

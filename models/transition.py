@@ -10,7 +10,14 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, literal, select, true, update
 
 from domain.attention import Reason
-from domain.commands import DebtReopened, InvoicePaidOtherwise, LossRecounted, Trigger, TryRefused
+from domain.commands import (
+    DebtReopened,
+    InvoicePaidOtherwise,
+    LossRecounted,
+    ReviewDecided,
+    Trigger,
+    TryRefused,
+)
 from domain.decision import Decision
 from domain.decline import DeclineClass
 from domain.disputes import reopening_of
@@ -20,6 +27,7 @@ from domain.effects import (
     AddAttempt,
     CloseAttention,
     CloseOtherAttempts,
+    CloseReview,
     Effect,
     GiveUpHold,
     MakeDefault,
@@ -27,6 +35,7 @@ from domain.effects import (
     NoteDecline,
     Notify,
     OpenAttention,
+    OpenReview,
     RecountInvoice,
     RecountLoss,
     ReduceAttention,
@@ -62,6 +71,7 @@ from models.change import Change
 from models.declines import last_decline_class
 from models.dunning_cases import Dunning, find_dunning, save_case, siblings_with_case
 from models.fraud.results import score_results
+from models.fraud.reviews import close_review, open_review
 from models.fraud.tries import note_result
 from models.instruments import note_decline
 from models.invoices import lock_invoice
@@ -235,6 +245,10 @@ def _carry_out(change: Change, row: Row[Any], attempt_id: str | None, payment: P
             close_entries_of_payment(change, row.id, reasons)
         case ReduceAttention(reason=reason, reference=reference):
             reduce_entry(change, row.id, reason, reference)
+        case OpenReview(due_at=due_at):
+            open_review(change, row.id, due_at)
+        case CloseReview(outcome=outcome, reason=reason):
+            close_review(change, row.id, outcome, reason)
         case Notify(mail=mail, by=by):
             named = {"paid_by": by} if by is not None else None
             change.outgoing.extend(filter(None, [write_mail_of_case(change, row, mail, named)]))
@@ -407,6 +421,8 @@ def _event_data(trigger: Trigger) -> dict[str, Any] | None:
             return {"reason": reason}
         case Approved(reference=reference):
             return {"reference": reference}
+        case ReviewDecided(reason=str(reason)):
+            return {"reason": reason}
         case TryRefused(refusal=refusal):
             until = {"until": refusal.until.isoformat()} if refusal.until else {}
             return {"rule": refusal.code, "source": refusal.source, **until}

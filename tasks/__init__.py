@@ -12,6 +12,7 @@ from tasks import (
     notify,
     reconcile,
     reminders,
+    reviews,
     sweep,
     webhooks,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "process",
     "reconcile",
     "reminders",
+    "reviews",
     "sweep",
     "webhooks",
 ]

@@ -93,6 +93,14 @@ class FraudSettings(BaseModel):
         description="Milliseconds that the sources of fraud signals may take; what is not known by then is unavailable",
     )
 
+    fraud_review_expires_hours: int = Field(
+        default=72,
+        ge=1,
+        le=24 * 30,
+        description="Hours after which a review that nobody decides is rejected; one that holds money ends before that "
+        "lapses",
+    )
+
     @field_validator("fraud_base_currency")
     @classmethod
     def _comparable(cls, currency: str) -> str:
@@ -166,4 +174,5 @@ class FraudSettings(BaseModel):
             rule_set=read_rule_set(Path(self.fraud_rules_file)) if self.fraud_rules_file else DEFAULT_RULES,
             kept_for=timedelta(days=self.fraud_signals_kept_days),
             time_budget=timedelta(milliseconds=self.fraud_time_budget_ms),
+            review_expires_after=timedelta(hours=self.fraud_review_expires_hours),
         )

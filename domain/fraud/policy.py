@@ -20,7 +20,8 @@ class FraudPolicy:
     the amount above which a payment is verified, in hundredths of `base_currency`. `shared_accounts`: users that stand
     for many people. `keys`: of the hashes; all are read, the first is written. `high_risk_countries`: two letters
     each. `merchant_country`: where the operator's account is, two letters. `kept_for`: the age at which a signal is
-    deleted. `time_budget`: a source of signals that takes longer is unavailable."""
+    deleted. `time_budget`: a source of signals that takes longer is unavailable. `review_expires_after`: a review that
+    nobody decides within this time is rejected."""
 
     is_enabled: bool = True
     is_velocity_checked: bool = True
@@ -34,3 +35,4 @@ class FraudPolicy:
     rule_set: RuleSet = DEFAULT_RULES
     kept_for: timedelta = timedelta(days=400)
     time_budget: timedelta = timedelta(milliseconds=100)
+    review_expires_after: timedelta = timedelta(hours=72)

@@ -73,6 +73,7 @@ ACCEPT = [
 CHARGED = [
     "SELECT payments",
     "SET LOCAL",
+    "SELECT fraud_lists",
     "SELECT fraud_entities",
     "SELECT fraud_links",
     "SELECT attempts FOR UPDATE",
