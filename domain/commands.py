@@ -35,7 +35,9 @@ class IntentRepeated:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """The fraud score forbids the charge."""
+    """The fraud rules forbid the charge. `code`: which of them."""
+
+    code: str = "fraud_blocked"
 
 
 @dataclass(frozen=True, slots=True)

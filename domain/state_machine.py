@@ -148,8 +148,8 @@ def _refuse_try(context: DecisionContext, trigger: Command) -> Decision | None:
     return refuse_try(context, trigger.refusal) if isinstance(trigger, TryRefused) else None
 
 
-def _block(context: DecisionContext, trigger: Command) -> Decision:
-    return _end_before_charge(context, Event.FRAUD_BLOCKED, FRAUD_BLOCKED)
+def _block(context: DecisionContext, trigger: Command) -> Decision | None:
+    return _end_before_charge(context, Event.FRAUD_BLOCKED, trigger.code) if isinstance(trigger, Blocked) else None
 
 
 def _hold_for_review(context: DecisionContext, trigger: Command) -> Decision:

@@ -25,6 +25,7 @@ REMIND = "payments.remind"
 SCORE = "fraud.score"
 FORGET_SIGNALS = "fraud.forget"
 EXPIRE_REVIEW = "payments.expire_review"
+FRAUD_BRAKE = "payments.fraud_brake"
 
 # One queue for each kind of work, so that a flood of one does not hold up another.
 QUEUE_OF_TASK = {
@@ -43,6 +44,7 @@ QUEUE_OF_TASK = {
     MAKE_DEFAULT: "upkeep",
     REMIND: "upkeep",
     EXPIRE_REVIEW: "upkeep",
+    FRAUD_BRAKE: "upkeep",
     SWEEP: "upkeep",
     COMPARE: "upkeep",
 }

@@ -13,9 +13,11 @@ from sqlalchemy import Connection, Row
 
 from domain.booking import NOT_SENT
 from domain.claiming import Screening, has_waited_unsent, is_backup_unsent, screening_of
-from domain.commands import CancelRequested, ChargeWithdrawn, InvoicePaidOtherwise, TryRefused
-from domain.fraud import Assessment, RuleSet, assess, stopping_command
+from domain.commands import Blocked, CancelRequested, ChargeWithdrawn, InvoicePaidOtherwise, TryRefused
+from domain.fraud import Assessment, RuleSet, assess, beyond_limit, is_refused_by_brake, stopping_command
 from domain.fraud.assessment import may_be_lifted_to_review
+from domain.fraud.brake import BRAKED
+from domain.fraud.limits import TOO_MANY, WAIT, Room, slots_of
 from domain.invoice import reason_to_stop_dunning
 from domain.payment import State, Verb
 from domain.payment_methods import PaymentMethod, shows_checks
@@ -24,6 +26,8 @@ from models.attempts import add_attempt, postpone
 from models.backup_methods import may_still_be_charged
 from models.change import Change
 from models.fraud.assessments import store_first, store_shadow, wants_authentication
+from models.fraud.refusals import note_refused
+from models.fraud.reservations import Refusal, reserve
 from models.fraud.subjects import find_for_scoring, scoring_request
 from models.fraud.tries import note_try
 from models.instruments import known_instrument, refused_try
@@ -31,7 +35,7 @@ from models.invoices import lock_invoice
 from models.queries import invoice_position
 from models.subscriptions import is_subscription_canceled
 from runtime import Runtime
-from runtime.scoring import Evidence, gather
+from runtime.scoring import Evidence, assess_now, gather
 from tasks.dunning import OTHER_COLLECTION_PAUSE
 from tasks.execute import Screened
 from tasks.payment_task import ACTOR
@@ -153,18 +157,32 @@ def _end(change: Change, locked: Row[Any], stop: InvoicePaidOtherwise | CancelRe
 
 
 def _assess(change: Change, locked: Row[Any], evidence: Evidence) -> Screened | None:
-    assessment = evidence.assess()
-    demand, command = evidence.demand(assessment.decision), stopping_command(assessment.decision)
-    wants = demand.is_wanted
-    if not store_first(change, locked.id, evidence.scored, assessment, evidence.rule_set, demand):
+    is_absent = locked.is_off_session
+    assessment = evidence.assess() if is_absent else assess_now(change, locked.application, evidence)
+    command = Blocked(BRAKED) if is_refused_by_brake(assessment) else stopping_command(assessment.decision)
+    refusal = _take_slots(change, locked, evidence) if command is None else None
+    if refusal is not None and refusal.room is Room.WAIT:
+        postpone(change.connection, locked.attempt_id, change.now + WAIT)
+        return None
+    if refusal is not None:
+        assessment, command = beyond_limit(assessment, refusal.slot.entity.kind, refusal.limit), Blocked(TOO_MANY)
+        note_refused(change, refusal)
+    demand = evidence.demand(assessment.decision)
+    wants, is_first = (
+        demand.is_wanted,
+        store_first(change, locked.id, evidence.scored, assessment, evidence.rule_set, demand),
+    )
+    if not is_first and refusal is None:
         # Scored before: it waited in an outage, which counts no try, or an operator has approved it since.
+        if command is not None:
+            _take_slots(change, locked, evidence, is_limited=False)
         wants, command = wants_authentication(change.connection, locked.id), None
     if command is None:
-        if not locked.is_off_session:
+        if not is_absent:
             note_try(change, locked, evidence.entities, place=evidence.place)
         return Screened(wants, _is_authorized_first(locked, evidence, assessment))
-    data = {"score": assessment.score, "reasons": [reason.rule for reason in assessment.reasons]}
-    transition.apply(change, locked, command, data=data)
+    reasons = {"score": assessment.score, "reasons": [reason.rule for reason in assessment.reasons]}
+    transition.apply(change, locked, command, data=reasons | (refusal.data if refusal else {}))
     return None
 
 
@@ -173,3 +191,11 @@ def _is_authorized_first(locked: Row[Any], evidence: Evidence, assessment: Asses
     is_possible = shows_checks(PaymentMethod(locked.method), locked.attempt_provider) and not locked.is_off_session
     is_charge = Verb(locked.attempt_verb) is Verb.CHARGE
     return is_charge and is_possible and may_be_lifted_to_review(evidence.rule_set, evidence.scored, assessment.score)
+
+
+def _take_slots(change: Change, locked: Row[Any], evidence: Evidence, *, is_limited: bool = True) -> Refusal | None:
+    """Take the slots of a try that the customer has caused; return why there are none."""
+    if locked.is_off_session:
+        return None
+    slots = slots_of(evidence.entities, evidence.payer, change.policy.fraud)
+    return reserve(change, slots, locked.attempt_id, evidence.card, is_limited=is_limited)

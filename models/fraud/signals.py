@@ -5,12 +5,14 @@ Tables and rows are written in one order, so that two tries that share entities 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from typing import Any
+from zlib import crc32
 
 from sqlalchemy import Connection, Row, func, select
 
@@ -19,6 +21,9 @@ from domain.fraud.windows import LINKS, bucket_of, sizes_of
 from models.change import Change
 from models.session import insert_new, upsert
 from models.tables import fraud_counters, fraud_entities, fraud_links, fraud_signals
+
+APPLICATION = "application"
+APPLICATION_PARTS = 8
 
 
 class Door(StrEnum):
@@ -31,8 +36,9 @@ class Door(StrEnum):
 
 
 class SignalKind(StrEnum):
-    """What happened."""
+    """What happened. `opened`: a front end may try cards from now on; it counts nothing."""
 
+    OPENED = "opened"
     TRY = "try"
     DECLINED = "declined"
     ABANDONED = "abandoned"
@@ -57,6 +63,7 @@ class Tried:
 
 # What each kind adds to the counts. What was proven not sent is taken back.
 _ADDS: dict[SignalKind, dict[str, int]] = {
+    SignalKind.OPENED: {},
     SignalKind.TRY: {"tries": 1},
     SignalKind.DECLINED: {"declines": 1},
     SignalKind.ABANDONED: {"abandoned": 1},
@@ -81,7 +88,7 @@ def note_signal(change: Change, kind: SignalKind, tried: Tried) -> bool:
     }
     if not insert_new(change.connection, fraud_signals, values):
         return False
-    if tried.entities:
+    if tried.entities and _ADDS[kind]:
         _count(change, kind, tried, change.now)
     return True
 
@@ -91,7 +98,7 @@ def _count(change: Change, kind: SignalKind, tried: Tried, at: datetime) -> None
     adds["amount"] = adds["tries"] * (tried.amount or 0)
     counted = [
         {"entity": entity.hash, "size": int(size), "bucket": bucket_of(at, size), **adds}
-        for entity in tried.entities
+        for entity in sorted([*tried.entities, _application_of(tried)], key=lambda entity: entity.hash)
         for size in sizes_of(entity.kind)
     ]
     change.connection.execute(_add_to_counters(change.connection.dialect.name), counted)
@@ -100,6 +107,19 @@ def _count(change: Change, kind: SignalKind, tried: Tried, at: datetime) -> None
     elif kind is SignalKind.FRAUD:
         seen = [_seen(entity, at) | {"last_fraud_at": at} for entity in tried.entities]
         change.connection.execute(_note_fraud(change.connection.dialect.name), seen)
+
+
+def _application_of(tried: Tried) -> Entity:
+    """Return the part of an application in which a try is counted: all tries of one row would wait for each other."""
+    part = crc32((tried.attempt_id or tried.payment_id or "").encode()) % APPLICATION_PARTS
+    return Entity(APPLICATION, (hashes_of_application(tried.application)[part],))
+
+
+@cache
+def hashes_of_application(application: str) -> tuple[str, ...]:
+    """Return under which entities the tries of an application are counted. Its name is no secret."""
+    texts = (f"{APPLICATION}\0{application}\0{part}" for part in range(APPLICATION_PARTS))
+    return tuple(hashlib.sha256(text.encode()).hexdigest()[:32] for text in texts)
 
 
 def _meet(connection: Connection, tried: Tried, at: datetime) -> None:
@@ -155,10 +175,17 @@ def _note_link(dialect_name: str) -> Any:
 
 
 def signal_of_try(connection: Connection, payment_id: str) -> Row[Any] | None:
-    """Return the newest try of a payment that was stored, with the hashes of its entities."""
-    tries = (fraud_signals.c.payment_id == payment_id) & (fraud_signals.c.kind == SignalKind.TRY)
+    """Return the newest try of a payment that was stored, or what a front end was offered of it, with the hashes of its
+    entities."""
+    tries = (fraud_signals.c.payment_id == payment_id) & fraud_signals.c.kind.in_([SignalKind.TRY, SignalKind.OPENED])
     newest = select(fraud_signals).where(tries).order_by(fraud_signals.c.id.desc()).limit(1)
     return connection.execute(newest).one_or_none()
+
+
+def signal_of_opening(connection: Connection, opened_id: str) -> Row[Any] | None:
+    """Return what a front end was offered: a setup, by the provider's id of it."""
+    is_it = (fraud_signals.c.attempt_id == opened_id) & (fraud_signals.c.kind == SignalKind.OPENED)
+    return connection.execute(select(fraud_signals).where(is_it)).one_or_none()
 
 
 def entities_of_signal(signal: Row[Any]) -> tuple[Entity, ...]:

@@ -18,13 +18,15 @@ from models.tables import attempts, instruments, payments
 @dataclass(frozen=True, slots=True)
 class ScoringRequest:
     """What is to be scored. The subject and the places are personal data: they are hashed or compared, and stored
-    nowhere. `results`: of an authorization, once they have come."""
+    nowhere. `has_fingerprint`: the card is known by more than a token. `results`: of an authorization, once they have
+    come."""
 
     application: str
     money: Money
     method: str
     subject: Subject
     is_off_session: bool = False
+    has_fingerprint: bool = False
     billing_country: str | None = None
     card_country: str | None = None
     results: CheckResults = field(default_factory=CheckResults)
@@ -77,6 +79,7 @@ def scoring_request(row: Row[Any]) -> ScoringRequest:
         row.method,
         payer.subject_of(row.user_id, told, row.method_token, row.instrument_fingerprint),
         is_off_session=row.is_off_session,
+        has_fingerprint=bool((told.get("card") or {}).get("fingerprint") or row.instrument_fingerprint),
         billing_country=payer.billing_country(told),
         card_country=payer.card_country(told),
     )
