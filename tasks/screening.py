@@ -168,10 +168,8 @@ def _assess(change: Change, locked: Row[Any], evidence: Evidence) -> Screened | 
         assessment, command = beyond_limit(assessment, refusal.slot.entity.kind, refusal.limit), Blocked(TOO_MANY)
         note_refused(change, refusal)
     demand = evidence.demand(assessment.decision)
-    wants, is_first = (
-        demand.is_wanted,
-        store_first(change, locked.id, evidence.scored, assessment, evidence.rule_set, demand),
-    )
+    wants = demand.is_wanted
+    is_first = store_first(change, locked.id, evidence.scored, assessment, evidence.rule_set, demand)
     if not is_first and refusal is None:
         # Scored before: it waited in an outage, which counts no try, or an operator has approved it since.
         if command is not None:

@@ -31,6 +31,13 @@ PAYER = {"ip_address": "203.0.113.9", "device_fingerprint": "device-1", "email":
 STRICT = RuleSet("strict", {"amount": Curve((1,), (75,))})
 
 
+@pytest.fixture
+def system(system: System) -> System:
+    """Return a system in which tries are counted and limit nothing."""
+    system.screen_by(attempts_per_day=1000, most_strangers=0)
+    return system
+
+
 def check(system: System, **changes: Any) -> Any:
     """Ask for a pre-check of what `System.pay` pays."""
     body = {"user_id": "user", "amount": "12.30", "currency": "EUR", "payment_method_token": "pm_card_visa"}
