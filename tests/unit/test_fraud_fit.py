@@ -167,7 +167,10 @@ def test_without_options_all_days_are_scored_by_the_shipped_rules(stream: tuple[
         (["fit", "--fit-days", "9-1", "--choose-days", "20-30"], "--fit-days: must be two days such as 30-121"),
         (["fit", "--fit-days", "1-9", "--choose-days", "x"], "--choose-days: must be two days such as 30-121"),
         (["fit", "--fit-days", "1-20", "--choose-days", "20-30"], "--choose-days must begin after --fit-days"),
-        (["fit", "--fit-days", "1-2", "--choose-days", "20-30"], "--fit-days: 216 payments, 1 of them fraud; 20 are needed"),
+        (
+            ["fit", "--fit-days", "1-2", "--choose-days", "20-30"],
+            "--fit-days: 216 payments, 1 of them fraud; 20 are needed",
+        ),
         (["fit", "--csv", "short.csv"], "1 days are too few for a fit, with labels that take 3 days to arrive"),
         (["fit", "--plot", "out.gif"], "out.gif: a picture ends in .png or .svg"),
         (["fit", "--draft", "."], ".: cannot be written"),
