@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from domain.commands import Blocked, ReviewRequired
 from domain.fraud import FraudDecision, Reason, RuleSet, Scored, assess, stopping_command, values_of
+from domain.fraud.amounts import in_base
 from domain.fraud.assessment import ALLOW_LIST, BLOCK_LIST, NO_HISTORY, may_be_lifted_to_review
 from domain.fraud.default_rules import DEFAULT_RULES
 from domain.fraud.facts import Authentication, Check, CheckResults, Facts, ListKind, Places
 from domain.fraud.rule_set import Bands, BandsFor, Curve, problems_of
 from domain.fraud.rules import RULES
 from domain.fraud.windows import Counts, History, Window
+from domain.money import Money
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 names = st.sampled_from(sorted(RULES))
@@ -143,6 +145,29 @@ def test_many_people_behind_one_account_are_not_judged_as_one() -> None:
 def test_one_mismatch_alone_is_never_more_than_verified(check: CheckResults) -> None:
     known = values_of(Facts(NOW, 4_500, 100_000, "credit_card", results=check))
     assert assess(DEFAULT_RULES, scored(known)).decision in {FraudDecision.APPROVE, FraudDecision.VERIFY}
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "decision"),
+    [
+        (1_999_999, "USD", FraudDecision.APPROVE),
+        (2_000_000, "EUR", FraudDecision.REVIEW),
+        (5_000_000, "USD", FraudDecision.BLOCK),
+        (2_999_999, "JPY", FraudDecision.APPROVE),
+        (3_000_000, "JPY", FraudDecision.REVIEW),
+        (20_000_000, "KWD", FraudDecision.REVIEW),
+        (10**15, "XOF", FraudDecision.APPROVE),
+    ],
+)
+def test_amounts_are_large_by_their_worth_in_dollars(minor: int, currency: str, decision: FraudDecision) -> None:
+    facts = Facts(NOW, in_base(Money(minor, currency), "USD"), 10**9, "apple_pay")
+    assert assess(DEFAULT_RULES, scored(values_of(facts))).decision is decision
+
+
+def test_testing_cards_is_blocked() -> None:
+    device = History({Window.HOUR: Counts(8, declines=8)}, {("card", Window.DAY): 4}, NOW, NOW)
+    known = values_of(Facts(NOW, 100, 100_000, "credit_card", {"device": device}))
+    assert assess(DEFAULT_RULES, scored(known)).decision is FraudDecision.BLOCK
 
 
 def test_late_results_can_lift_a_score_or_not() -> None:
