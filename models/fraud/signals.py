@@ -6,13 +6,13 @@ Tables and rows are written in one order, so that two tries that share entities 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import BigInteger, Connection, Row, func, select, update
 
 from domain.fraud.entities import Entity
 from domain.fraud.windows import LINKS, bucket_of, sizes_of
@@ -38,6 +38,7 @@ class SignalKind(StrEnum):
     ABANDONED = "abandoned"
     UNSENT = "unsent"
     FRAUD = "fraud"
+    CLEARED = "cleared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +55,21 @@ class Tried:
     reference: str = ""
 
 
-# What each kind adds to the counts. What was proven not sent is taken back.
+# What each kind adds to the counts. What was proven not sent, or was no fraud after all, is taken back.
 _ADDS: dict[SignalKind, dict[str, int]] = {
     SignalKind.TRY: {"tries": 1},
     SignalKind.DECLINED: {"declines": 1},
     SignalKind.ABANDONED: {"abandoned": 1},
     SignalKind.UNSENT: {"tries": -1},
     SignalKind.FRAUD: {"frauds": 1},
+    SignalKind.CLEARED: {"frauds": -1},
 }
 _COUNTED = ("tries", "declines", "abandoned", "amount", "frauds")
 
 
-def note_signal(change: Change, kind: SignalKind, tried: Tried) -> bool:
-    """Store a signal and count it for each of its entities; return False if it was stored before."""
+def note_signal(change: Change, kind: SignalKind, tried: Tried, counted_at: datetime | None = None) -> bool:
+    """Store a signal and count it for each of its entities, now unless a time is given; return False if it was stored
+    before."""
     values = {
         "at": change.now,
         "application": tried.application,
@@ -81,8 +84,31 @@ def note_signal(change: Change, kind: SignalKind, tried: Tried) -> bool:
     if not insert_new(change.connection, fraud_signals, values):
         return False
     if tried.entities:
-        _count(change, kind, tried, change.now)
+        _count(change, kind, tried, change.now if counted_at is None else counted_at)
     return True
+
+
+def take_back_fraud(change: Change, tried: Tried) -> None:
+    """Store that a payment was no fraud after all, and take it back where it was counted."""
+    is_it = (fraud_signals.c.payment_id == tried.payment_id) & (fraud_signals.c.kind == SignalKind.FRAUD)
+    newest = select(fraud_signals).where(is_it).order_by(fraud_signals.c.id.desc()).limit(1)
+    counted = change.connection.execute(newest).one_or_none()
+    if counted is None:
+        return  # its signals were deleted meanwhile, and what they had added is too old to be read
+    entities = entities_of_signal(counted)
+    note_signal(change, SignalKind.CLEARED, replace(tried, entities=entities), counted.at)
+    for entity in entities:
+        _recount_last_fraud(change.connection, entity)
+
+
+def _recount_last_fraud(connection: Connection, entity: Entity) -> None:
+    """Let the last fraud of an entity be the newest that is still counted, as exactly as its bucket says."""
+    counters = fraud_counters.c
+    is_counted = (counters.entity == entity.hash) & (counters.frauds > 0)
+    begins_at = connection.scalar(select(func.max(counters.bucket.cast(BigInteger) * counters.size)).where(is_counted))
+    last_at = None if begins_at is None else datetime.fromtimestamp(begins_at, UTC)
+    is_it = fraud_entities.c.entity == entity.hash
+    connection.execute(update(fraud_entities).where(is_it).values(last_fraud_at=last_at))
 
 
 def _count(change: Change, kind: SignalKind, tried: Tried, at: datetime) -> None:

@@ -34,7 +34,7 @@ _scored_columns = [
     payments.c[name]
     for name in ("id", "application", "user_id", "amount", "currency", "method", "method_token", "state", "payer")
 ]
-_select_scored: Any = (
+_scored: Any = (
     select(
         *_scored_columns,
         payments.c.is_off_session,
@@ -51,13 +51,22 @@ _select_scored: Any = (
         & (instruments.c.provider == attempts.c.provider)
         & (instruments.c.token == payments.c.method_token),
     )
-    .where(attempts.c.id == bindparam("attempt_id"))
+)
+_select_scored: Any = _scored.where(attempts.c.id == bindparam("attempt_id"))
+_select_scored_payment: Any = (
+    _scored.where(payments.c.id == bindparam("payment_id")).order_by(attempts.c.number.desc()).limit(1)
 )
 
 
 def find_for_scoring(connection: Connection, attempt_id: str) -> Row[Any] | None:
     """Return an attempt with what is scored of its payment. Locks nothing."""
     row: Row[Any] | None = connection.execute(_select_scored, {"attempt_id": attempt_id}).one_or_none()
+    return row
+
+
+def find_payment_for_scoring(connection: Connection, payment_id: str) -> Row[Any] | None:
+    """Return what is scored of a payment, with its newest attempt. Locks nothing."""
+    row: Row[Any] | None = connection.execute(_select_scored_payment, {"payment_id": payment_id}).one_or_none()
     return row
 
 
