@@ -8,6 +8,7 @@ from worker.commands.fraud_explain import explain
 from worker.commands.fraud_label import label
 from worker.commands.fraud_lists import lists
 from worker.commands.fraud_rules import rules
+from worker.commands.fraud_statistics import statistics
 
 
 @click.group()
@@ -15,5 +16,5 @@ def fraud() -> None:
     """What the fraud score goes by, and how well it does."""
 
 
-for command in (explain, rules, lists, label):
+for command in (explain, rules, lists, label, statistics):
     fraud.add_command(command)
