@@ -26,6 +26,7 @@ from domain.allowed_operations import (
 )
 from domain.commands import CancelRequested, ChargeWithdrawn, OperationRequested, ReviewDecided
 from domain.errors import AmountAboveOpen, Conflict, NotFound
+from domain.fraud.labels import FRAUDULENT, LabelSource
 from domain.invoice import require_still_owed, waits_for_customer
 from domain.money import Money, decimal_text
 from domain.outcome import Approved
@@ -42,6 +43,7 @@ from models.attempts import (
     refunds_under_way,
 )
 from models.change import Change
+from models.fraud.labels import label_payment
 from models.fraud.reviews import find_open_review, require_in_hand
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key, store_response
 from models.queries import invoice_position, show_payment
@@ -196,6 +198,8 @@ def _cancel(change: Change, row: Row[Any], request: CancelPayment) -> Messages:
 
 
 def _refund(change: Change, row: Row[Any], request: RefundPayment) -> Messages:
+    if request.reason == FRAUDULENT:
+        label_payment(change, row.id, LabelSource.REFUND, is_fraud=True)
     return carry_out_refund(change, row, request, request.reason)
 
 

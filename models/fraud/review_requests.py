@@ -1,4 +1,5 @@
-"""What operators ask of reviews: the list, who has which in hand, a decision; and the end of what nobody decides."""
+"""What operators ask of reviews: the list, who has which in hand, a decision, a label; and the end of what nobody
+decides."""
 
 from __future__ import annotations
 
@@ -11,12 +12,14 @@ from sqlalchemy import Connection, Row, func, select
 from domain.allowed_operations import require_reviewable
 from domain.commands import ReviewDecided
 from domain.errors import NotFound
+from domain.fraud.labels import LabelSource
 from domain.money import decimal_text
 from domain.payment import State
 from domain.review import EXPIRED
 from models.change import Change
 from models.fraud.assessments import assessment_view
-from models.fraud.requests import ApproveReview, ClaimReview, RejectReview
+from models.fraud.labels import label_payment, labels_of
+from models.fraud.requests import ApproveReview, ClaimReview, LabelPayment, RejectReview
 from models.fraud.reviews import claim_review, find_due_review, find_open_review, release_review
 from models.idempotency import ApiResponse, Caller
 from models.operations import Messages, decide_review, respond_once
@@ -74,6 +77,12 @@ def request_rejection(
     return respond_once(change, f"reject {payment_id}", payment_id, request, caller, key, partial(_decide, decided))
 
 
+def request_label(change: Change, payment_id: str, request: LabelPayment) -> dict[str, Any]:
+    """Store an operator's label of a payment; return all its labels. Raises NotFound."""
+    label_payment(change, payment_id, LabelSource.OPERATOR, is_fraud=request.is_fraud, note=request.note)
+    return {"payment_id": payment_id, "labels": labels_of(change.connection, payment_id)}
+
+
 def expire_review(change: Change, review_id: str) -> None:
     """Reject a payment whose review nobody has decided in time, if that is due."""
     review = find_due_review(change, review_id)
@@ -82,7 +91,10 @@ def expire_review(change: Change, review_id: str) -> None:
 
 
 def _decide(decided: ReviewDecided, change: Change, row: Row[Any], request: ApproveReview | RejectReview) -> Messages:
-    return decide_review(change, row, decided)
+    messages = decide_review(change, row, decided)
+    if isinstance(request, RejectReview) and request.is_fraud is not None:
+        label_payment(change, row.id, LabelSource.REVIEW, is_fraud=request.is_fraud, note=request.reason)
+    return messages
 
 
 def _newest_scores(connection: Connection, payment_ids: list[str]) -> dict[str, Row[Any]]:

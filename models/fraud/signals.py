@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
 from typing import Any
 from zlib import crc32
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import BigInteger, Connection, Row, func, select, update
 
 from domain.fraud.entities import Entity, EntityKind
 from domain.fraud.windows import LINKS, bucket_of, sizes_of
@@ -44,6 +44,7 @@ class SignalKind(StrEnum):
     ABANDONED = "abandoned"
     UNSENT = "unsent"
     FRAUD = "fraud"
+    CLEARED = "cleared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Tried:
     place: Mapping[str, int] | None = None
 
 
-# What each kind adds to the counts. What was proven not sent is taken back.
+# What each kind adds to the counts. What was proven not sent, or was no fraud after all, is taken back.
 _ADDS: dict[SignalKind, dict[str, int]] = {
     SignalKind.OPENED: {},
     SignalKind.TRY: {"tries": 1},
@@ -69,12 +70,14 @@ _ADDS: dict[SignalKind, dict[str, int]] = {
     SignalKind.ABANDONED: {"abandoned": 1},
     SignalKind.UNSENT: {"tries": -1},
     SignalKind.FRAUD: {"frauds": 1},
+    SignalKind.CLEARED: {"frauds": -1},
 }
 _COUNTED = ("tries", "declines", "abandoned", "amount", "frauds")
 
 
-def note_signal(change: Change, kind: SignalKind, tried: Tried) -> bool:
-    """Store a signal and count it for each of its entities; return False if it was stored before."""
+def note_signal(change: Change, kind: SignalKind, tried: Tried, counted_at: datetime | None = None) -> bool:
+    """Store a signal and count it for each of its entities, now unless a time is given; return False if it was stored
+    before."""
     values = {
         "at": change.now,
         "application": tried.application,
@@ -89,8 +92,31 @@ def note_signal(change: Change, kind: SignalKind, tried: Tried) -> bool:
     if not insert_new(change.connection, fraud_signals, values):
         return False
     if tried.entities and _ADDS[kind]:
-        _count(change, kind, tried, change.now)
+        _count(change, kind, tried, change.now if counted_at is None else counted_at)
     return True
+
+
+def take_back_fraud(change: Change, tried: Tried) -> None:
+    """Store that a payment was no fraud after all, and take it back where it was counted."""
+    is_it = (fraud_signals.c.payment_id == tried.payment_id) & (fraud_signals.c.kind == SignalKind.FRAUD)
+    newest = select(fraud_signals).where(is_it).order_by(fraud_signals.c.id.desc()).limit(1)
+    counted = change.connection.execute(newest).one_or_none()
+    if counted is None:
+        return  # its signals were deleted meanwhile, and what they had added is too old to be read
+    entities = entities_of_signal(counted)
+    note_signal(change, SignalKind.CLEARED, replace(tried, entities=entities), counted.at)
+    for entity in entities:
+        _recount_last_fraud(change.connection, entity)
+
+
+def _recount_last_fraud(connection: Connection, entity: Entity) -> None:
+    """Let the last fraud of an entity be the newest that is still counted, as exactly as its bucket says."""
+    counters = fraud_counters.c
+    is_counted = (counters.entity == entity.hash) & (counters.frauds > 0)
+    begins_at = connection.scalar(select(func.max(counters.bucket.cast(BigInteger) * counters.size)).where(is_counted))
+    last_at = None if begins_at is None else datetime.fromtimestamp(begins_at, UTC)
+    is_it = fraud_entities.c.entity == entity.hash
+    connection.execute(update(fraud_entities).where(is_it).values(last_fraud_at=last_at))
 
 
 def _count(change: Change, kind: SignalKind, tried: Tried, at: datetime) -> None:

@@ -36,7 +36,7 @@ _scored_columns = [
     payments.c[name]
     for name in ("id", "application", "user_id", "amount", "currency", "method", "method_token", "state", "payer")
 ]
-_select_scored: Any = (
+_scored: Any = (
     select(
         *_scored_columns,
         payments.c.is_off_session,
@@ -54,8 +54,8 @@ _select_scored: Any = (
         & (instruments.c.token == payments.c.method_token),
     )
 )
-_of_attempt = _select_scored.where(attempts.c.id == bindparam("attempt_id"))
-_of_payment = _select_scored.where(payments.c.id == bindparam("payment_id"), attempts.c.number == 1)
+_of_attempt = _scored.where(attempts.c.id == bindparam("attempt_id"))
+_of_payment = _scored.where(payments.c.id == bindparam("payment_id")).order_by(attempts.c.number.desc()).limit(1)
 
 
 def find_for_scoring(connection: Connection, attempt_id: str) -> Row[Any] | None:
@@ -65,7 +65,7 @@ def find_for_scoring(connection: Connection, attempt_id: str) -> Row[Any] | None
 
 
 def find_payment_for_scoring(connection: Connection, payment_id: str) -> Row[Any] | None:
-    """Return a payment with what is scored of it, its first attempt included; None if there is none."""
+    """Return what is scored of a payment, with its newest attempt. Locks nothing."""
     row: Row[Any] | None = connection.execute(_of_payment, {"payment_id": payment_id}).one_or_none()
     return row
 

@@ -13,7 +13,7 @@ fraud_signals = Table(
     Column("id", Sequence, primary_key=True, autoincrement=True),
     Column("at", Instant, nullable=False),
     Column("application", String(100), nullable=False),
-    # opened, try, declined, abandoned, unsent, fraud
+    # opened, try, declined, abandoned, unsent, fraud, cleared
     Column("kind", String(20), nullable=False),
     # charge, front_end_intent, setup, attach
     Column("door", String(20), nullable=False),

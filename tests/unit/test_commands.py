@@ -61,6 +61,8 @@ ON_A_DATABASE = [
     ("fraud", "explain", "pay_1"),
     *(("fraud", "lists", *rest) for rest in (("add", "block", "user", "x", "--reason", "y"), ("remove", "list_1"))),
     ("fraud", "lists", "show"),
+    ("fraud", "label", "pay_1", "--fraud"),
+    ("fraud", "statistics"),
     ("reviews", "list"),
     *(("reviews", action, "pay_1") for action in ("claim", "approve")),
     ("reviews", "reject", "pay_1", "--reason", "y"),
