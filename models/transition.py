@@ -11,7 +11,14 @@ from sqlalchemy import Connection, Row, bindparam, literal, select, true, update
 
 from domain.attention import Reason
 from domain.claiming import is_open_to_cards
-from domain.commands import DebtReopened, InvoicePaidOtherwise, LossRecounted, Trigger, TryRefused
+from domain.commands import (
+    DebtReopened,
+    InvoicePaidOtherwise,
+    LossRecounted,
+    ReviewDecided,
+    Trigger,
+    TryRefused,
+)
 from domain.decision import Decision
 from domain.decline import DeclineClass
 from domain.disputes import reopening_of
@@ -21,6 +28,7 @@ from domain.effects import (
     AddAttempt,
     CloseAttention,
     CloseOtherAttempts,
+    CloseReview,
     Effect,
     GiveUpHold,
     MakeDefault,
@@ -28,6 +36,7 @@ from domain.effects import (
     NoteDecline,
     Notify,
     OpenAttention,
+    OpenReview,
     RecountInvoice,
     RecountLoss,
     ReduceAttention,
@@ -37,7 +46,7 @@ from domain.effects import (
 )
 from domain.errors import LeaseLost
 from domain.fraud.limits import TOO_MANY
-from domain.fraud.tries import TryResult, result_of, slot_after
+from domain.fraud.tries import TryResult, is_scored_again, result_of, slot_after
 from domain.idempotency_key import KeyState
 from domain.movement import amounts_after, may_be_beside_holder, may_be_booked
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
@@ -65,6 +74,8 @@ from models.declines import last_decline_class
 from models.dunning_cases import Dunning, find_dunning, save_case, siblings_with_case
 from models.fraud.refusals import note_refused
 from models.fraud.reservations import Refusal, end_slots
+from models.fraud.results import score_results
+from models.fraud.reviews import close_review, open_review
 from models.fraud.tries import note_result
 from models.instruments import note_decline
 from models.invoices import lock_invoice
@@ -170,6 +181,9 @@ def _decide_and_write(
         _note_try(change, row, payment, attempt.verb, trigger, decision)
     for effect in decision.effects:
         _carry_out(change, row, attempt_id, payment, effect)
+    if is_scored_again(trigger, decision):
+        # In the same transaction: no moment at which the money is held and nothing is to follow.
+        apply_to_payment(change, row.id, score_results(change, row, trigger.checks))
     if attempt_id and decision.event is Event.CHARGE_RESUMED:
         change.outgoing.append(message_for_attempt(attempt_id, row.attempt_verb))
     return Applied(row, decision, fencing_token)
@@ -265,6 +279,10 @@ def _carry_out(change: Change, row: Row[Any], attempt_id: str | None, payment: P
             close_entries_of_payment(change, row.id, reasons)
         case ReduceAttention(reason=reason, reference=reference):
             reduce_entry(change, row.id, reason, reference)
+        case OpenReview(due_at=due_at):
+            open_review(change, row.id, due_at)
+        case CloseReview(outcome=outcome, reason=reason):
+            close_review(change, row.id, outcome, reason)
         case Notify(mail=mail, by=by):
             named = {"paid_by": by} if by is not None else None
             change.outgoing.extend(filter(None, [write_mail_of_case(change, row, mail, named)]))
@@ -437,6 +455,8 @@ def _event_data(trigger: Trigger) -> dict[str, Any] | None:
             return {"reason": reason}
         case Approved(reference=reference):
             return {"reference": reference}
+        case ReviewDecided(reason=str(reason)):
+            return {"reason": reason}
         case TryRefused(refusal=refusal):
             until = {"until": refusal.until.isoformat()} if refusal.until else {}
             return {"rule": refusal.code, "source": refusal.source, **until}

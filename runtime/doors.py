@@ -119,9 +119,10 @@ def open_intent(runtime: Runtime, actor: str, request: CreateIntent, caller: Cal
         assessment = admit(
             change, locked.application, Door.FRONT_END_INTENT, evidence, locked.attempt_id, SlotState.OFFERED
         )
-        store_first(change, locked.id, evidence.scored, assessment, evidence.rule_set)
-        note_try(change, locked, evidence.entities, Door.FRONT_END_INTENT, is_offered=True)
-        return assessment.decision is FraudDecision.VERIFY
+        demand = evidence.demand(assessment.decision)
+        store_first(change, locked.id, evidence.scored, assessment, evidence.rule_set, demand)
+        note_try(change, locked, evidence.entities, Door.FRONT_END_INTENT, is_offered=True, place=evidence.place)
+        return demand.is_wanted
 
     return change_at_door(runtime, actor, accept_intent, request, caller, key, runtime.router, pass_brake)
 

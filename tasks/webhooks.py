@@ -13,6 +13,7 @@ from sqlalchemy import Row
 from domain.claiming import is_being_sent
 from domain.disputes import ShownDispute
 from domain.errors import IllegalTransition, LeaseLost
+from domain.fraud.labels import LabelSource
 from domain.outcome import Declined, InDoubt, Outcome, with_time_told
 from domain.payment import AttemptStatus
 from domain.saved_method import FailedSetup
@@ -29,6 +30,7 @@ from models.change import Change
 from models.comparisons import charge_at_rest
 from models.disputes import apply_dispute, find_disputed_payment
 from models.failpoints import reach
+from models.fraud.labels import label_payment
 from models.fraud.refusals import note_refused
 from models.fraud.tries import note_failed_setup
 from models.saved_methods import take_in_method
@@ -50,6 +52,7 @@ _BUSY_PAUSE = timedelta(seconds=1)
 _MOST_PAUSE = timedelta(minutes=5)
 _MOST_TRIES = 10
 _ACTOR = "webhook"
+_FRAUD_WARNING = "early_fraud_warning_received"
 
 _log = logging.getLogger(__name__)
 
@@ -331,6 +334,8 @@ def _record_side_event(
         attempt_id=attempt_id,
         data=side_event.data,
     )
+    if payment_id is not None and side_event.name == _FRAUD_WARNING:
+        label_payment(change, payment_id, LabelSource.EARLY_FRAUD_WARNING, is_fraud=True)
     name_payment(change.connection, row, payment_id)
     return payment_id
 

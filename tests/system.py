@@ -117,8 +117,15 @@ class System:
 
     def switch_off(self, monkeypatch: Any, method: PaymentMethod) -> None:
         """Let the operator switch a method off, until the test ends."""
-        router = Router(self.runtime.gateways, switched_off=frozenset({method}))
-        monkeypatch.setattr(self, "runtime", replace(self.runtime, router=router))
+        self._change_runtime(monkeypatch, router=Router(self.runtime.gateways, switched_off=frozenset({method})))
+
+    def change_fraud_policy(self, monkeypatch: Any, **changes: Any) -> None:
+        """Let payments be screened so, until the test ends."""
+        policy = self.runtime.policy
+        self._change_runtime(monkeypatch, policy=replace(policy, fraud=replace(policy.fraud, **changes)))
+
+    def _change_runtime(self, monkeypatch: Any, **changes: Any) -> None:
+        monkeypatch.setattr(self, "runtime", replace(self.runtime, **changes))
         extensions = self.client.application.extensions
         monkeypatch.setitem(extensions, "celeriac", replace(extensions["celeriac"], runtime=self.runtime))
 

@@ -102,6 +102,11 @@ class FraudSettings(BaseModel):
         default="",
         description="A file of networks that hide their users, such as exits of Tor, one a line: 203.0.113.0/24",
     )
+    fraud_merchant_country: str = Field(
+        default="",
+        description="The country of the operator's account, two letters: by it and the card's the law says when "
+        "customers must authenticate. Empty: only the score asks for that, and the provider knows the law",
+    )
     fraud_hash_keys: Secrets = Field(
         default=(),
         description="Keys of the hashes under which fraud signals are stored, 32 characters or more each; several, "
@@ -118,6 +123,14 @@ class FraudSettings(BaseModel):
         ge=1,
         le=10_000,
         description="Milliseconds that the sources of fraud signals may take; what is not known by then is unavailable",
+    )
+
+    fraud_review_expires_hours: int = Field(
+        default=72,
+        ge=1,
+        le=24 * 30,
+        description="Hours after which a review that nobody decides is rejected; one that holds money ends before that "
+        "lapses",
     )
 
     @field_validator("fraud_base_currency")
@@ -156,6 +169,13 @@ class FraudSettings(BaseModel):
             read_networks(file)
         return file
 
+    @field_validator("fraud_merchant_country")
+    @classmethod
+    def _known_country(cls, country: str) -> str:
+        if country and not is_country(country.upper()):
+            raise ValueError("must be a country's two letters such as DE (ISO 3166-1)")
+        return country.upper()
+
     @field_validator("fraud_hash_keys")
     @classmethod
     def _unguessable_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
@@ -167,7 +187,7 @@ class FraudSettings(BaseModel):
 
     @field_validator("fraud_rules_file")
     @classmethod
-    def _readable_rules(cls, file: str) -> str:
+    def _readable_fraud_rules(cls, file: str) -> str:
         if file:
             read_rule_set(Path(file))
         return file
@@ -192,7 +212,9 @@ class FraudSettings(BaseModel):
             shared_accounts=frozenset(self.fraud_shared_accounts),
             keys=all_revealed(self.fraud_hash_keys) or (DEVELOPMENT_KEY,),
             high_risk_countries=frozenset(self.fraud_high_risk_countries),
+            merchant_country=self.fraud_merchant_country or None,
             rule_set=read_rule_set(Path(self.fraud_rules_file)) if self.fraud_rules_file else DEFAULT_RULES,
             kept_for=timedelta(days=self.fraud_signals_kept_days),
             time_budget=timedelta(milliseconds=self.fraud_time_budget_ms),
+            review_expires_after=timedelta(hours=self.fraud_review_expires_hours),
         )

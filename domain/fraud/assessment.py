@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
+from domain.check_results import CheckResults
 from domain.commands import Blocked, ReviewRequired
 from domain.fraud.brake import BRAKED, BrakeAction
 from domain.fraud.facts import Facts, ListKind
@@ -15,6 +17,8 @@ from domain.fraud.limits import Limit
 from domain.fraud.rule_set import FraudDecision, RuleSet
 from domain.fraud.rules import RULES
 
+# The rules on results read nothing but them.
+_ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 # What is not known of a payment stands here for None, so that values can be stored as they are.
 Values = Mapping[str, int]
 # The decision of a list, without points of a rule.
@@ -59,6 +63,18 @@ def values_of(facts: Facts) -> dict[str, int]:
     """Return the numbers of all rules that are known of a payment."""
     found = {name: rule.value(facts) for name, rule in RULES.items()}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def with_results(values: Values, results: CheckResults) -> dict[str, int]:
+    """Return the numbers of a payment with those that came with the provider's response.
+
+    >>> from domain.check_results import Check
+    >>> with_results({"amount": 5}, CheckResults(cvv=Check.MISMATCH))
+    {'amount': 5, 'cvv_mismatch': 1}
+    """
+    facts = Facts(_ANY_TIME, amount=None, limit=1, method="", results=results)
+    late = {rule.name: rule.value(facts) for rule in RULES.values() if rule.is_late}
+    return {**values, **{name: value for name, value in late.items() if value is not None}}
 
 
 def assess(rule_set: RuleSet, scored: Scored) -> Assessment:

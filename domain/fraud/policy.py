@@ -23,8 +23,9 @@ class FraudPolicy:
     same for some kinds of entities; 0 is no limit. `brake`: when strangers are held up altogether. `limit`:
     the amount above which a payment is verified, in hundredths of `base_currency`. `shared_accounts`: users that stand
     for many people. `keys`: of the hashes; all are read, the first is written. `high_risk_countries`: two letters
-    each. `kept_for`: the age at which a signal is deleted. `time_budget`: a source of signals that takes longer is
-    unavailable."""
+    each. `merchant_country`: where the operator's account is, two letters. `kept_for`: the age at which a signal is
+    deleted. `time_budget`: a source of signals that takes longer is unavailable. `review_expires_after`: a review that
+    nobody decides within this time is rejected."""
 
     is_enabled: bool = True
     is_velocity_checked: bool = True
@@ -37,9 +38,11 @@ class FraudPolicy:
     shared_accounts: frozenset[str] = frozenset({"guest"})
     keys: tuple[str, ...] = field(default=(DEVELOPMENT_KEY,), repr=False)
     high_risk_countries: frozenset[str] = frozenset()
+    merchant_country: str | None = None
     rule_set: RuleSet = DEFAULT_RULES
     kept_for: timedelta = timedelta(days=400)
     time_budget: timedelta = timedelta(milliseconds=100)
+    review_expires_after: timedelta = timedelta(hours=72)
 
     @property
     def has_limits(self) -> bool:

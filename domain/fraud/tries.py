@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeGuard
 
 from domain.commands import Trigger, TryRefused
 from domain.decision import Decision
@@ -45,6 +46,15 @@ def result_of(payment: Payment, verb: Verb, trigger: Trigger, decision: Decision
     if isinstance(trigger, NotSent | TryRefused) and decision.attempt.get("status") is AttemptStatus.FAILED:
         return TryResult.UNSENT
     return TryResult.ABANDONED if decision.event is Event.PAYMENT_EXPIRED else None
+
+
+def is_scored_again(trigger: Trigger, decision: Decision) -> TypeGuard[Approved]:
+    """Tell whether a payment is scored with what came with the provider's response: one whose money is held always, one
+    that was charged at once if the results may change the score."""
+    if not isinstance(trigger, Approved) or decision.event not in _BOOKED:
+        return False
+    is_notable = trigger.checks is not None and trigger.checks.says_more_than_matches
+    return decision.event is Event.CHARGE_AUTHORIZED or is_notable
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,17 +6,17 @@ Tables and rows are written in one order, so that two tries that share entities 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
 from typing import Any
 from zlib import crc32
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import BigInteger, Connection, Row, func, select, update
 
-from domain.fraud.entities import Entity
+from domain.fraud.entities import Entity, EntityKind
 from domain.fraud.windows import LINKS, bucket_of, sizes_of
 from models.change import Change
 from models.session import insert_new, upsert
@@ -44,12 +44,13 @@ class SignalKind(StrEnum):
     ABANDONED = "abandoned"
     UNSENT = "unsent"
     FRAUD = "fraud"
+    CLEARED = "cleared"
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
     """Who and what a signal is about. `amount`: in hundredths of the base currency. `reference`: tells apart what
-    happens to one attempt several times."""
+    happens to one attempt several times. `place`: where the user is, if that is known of one person."""
 
     application: str
     door: Door
@@ -58,9 +59,10 @@ class Tried:
     payment_id: str | None = None
     attempt_id: str | None = None
     reference: str = ""
+    place: Mapping[str, int] | None = None
 
 
-# What each kind adds to the counts. What was proven not sent is taken back.
+# What each kind adds to the counts. What was proven not sent, or was no fraud after all, is taken back.
 _ADDS: dict[SignalKind, dict[str, int]] = {
     SignalKind.OPENED: {},
     SignalKind.TRY: {"tries": 1},
@@ -68,12 +70,14 @@ _ADDS: dict[SignalKind, dict[str, int]] = {
     SignalKind.ABANDONED: {"abandoned": 1},
     SignalKind.UNSENT: {"tries": -1},
     SignalKind.FRAUD: {"frauds": 1},
+    SignalKind.CLEARED: {"frauds": -1},
 }
 _COUNTED = ("tries", "declines", "abandoned", "amount", "frauds")
 
 
-def note_signal(change: Change, kind: SignalKind, tried: Tried) -> bool:
-    """Store a signal and count it for each of its entities; return False if it was stored before."""
+def note_signal(change: Change, kind: SignalKind, tried: Tried, counted_at: datetime | None = None) -> bool:
+    """Store a signal and count it for each of its entities, now unless a time is given; return False if it was stored
+    before."""
     values = {
         "at": change.now,
         "application": tried.application,
@@ -88,8 +92,31 @@ def note_signal(change: Change, kind: SignalKind, tried: Tried) -> bool:
     if not insert_new(change.connection, fraud_signals, values):
         return False
     if tried.entities and _ADDS[kind]:
-        _count(change, kind, tried, change.now)
+        _count(change, kind, tried, change.now if counted_at is None else counted_at)
     return True
+
+
+def take_back_fraud(change: Change, tried: Tried) -> None:
+    """Store that a payment was no fraud after all, and take it back where it was counted."""
+    is_it = (fraud_signals.c.payment_id == tried.payment_id) & (fraud_signals.c.kind == SignalKind.FRAUD)
+    newest = select(fraud_signals).where(is_it).order_by(fraud_signals.c.id.desc()).limit(1)
+    counted = change.connection.execute(newest).one_or_none()
+    if counted is None:
+        return  # its signals were deleted meanwhile, and what they had added is too old to be read
+    entities = entities_of_signal(counted)
+    note_signal(change, SignalKind.CLEARED, replace(tried, entities=entities), counted.at)
+    for entity in entities:
+        _recount_last_fraud(change.connection, entity)
+
+
+def _recount_last_fraud(connection: Connection, entity: Entity) -> None:
+    """Let the last fraud of an entity be the newest that is still counted, as exactly as its bucket says."""
+    counters = fraud_counters.c
+    is_counted = (counters.entity == entity.hash) & (counters.frauds > 0)
+    begins_at = connection.scalar(select(func.max(counters.bucket.cast(BigInteger) * counters.size)).where(is_counted))
+    last_at = None if begins_at is None else datetime.fromtimestamp(begins_at, UTC)
+    is_it = fraud_entities.c.entity == entity.hash
+    connection.execute(update(fraud_entities).where(is_it).values(last_fraud_at=last_at))
 
 
 def _count(change: Change, kind: SignalKind, tried: Tried, at: datetime) -> None:
@@ -102,7 +129,7 @@ def _count(change: Change, kind: SignalKind, tried: Tried, at: datetime) -> None
     ]
     change.connection.execute(_add_to_counters(change.connection.dialect.name), counted)
     if kind is SignalKind.TRY:
-        _meet(change.connection, tried.entities, at)
+        _meet(change.connection, tried, at)
     elif kind is SignalKind.FRAUD:
         seen = [_seen(entity, at) | {"last_fraud_at": at} for entity in tried.entities]
         change.connection.execute(_note_fraud(change.connection.dialect.name), seen)
@@ -121,16 +148,19 @@ def hashes_of_application(application: str) -> tuple[str, ...]:
     return tuple(hashlib.sha256(text.encode()).hexdigest()[:32] for text in texts)
 
 
-def _meet(connection: Connection, entities: Sequence[Entity], at: datetime) -> None:
+def _meet(connection: Connection, tried: Tried, at: datetime) -> None:
     """Note that the entities were tried now, and which of them together."""
-    connection.execute(_note_seen(connection.dialect.name), [_seen(entity, at) for entity in entities])
-    links = list(_links(entities, bucket_of(at)))
+    seen = [_seen(entity, at, tried.place) for entity in tried.entities]
+    connection.execute(_note_seen(connection.dialect.name), seen)
+    links = list(_links(tried.entities, bucket_of(at)))
     if links:
         connection.execute(_note_link(connection.dialect.name), links)
 
 
-def _seen(entity: Entity, at: datetime) -> dict[str, Any]:
-    return {"entity": entity.hash, "kind": entity.kind, "first_at": at, "last_at": at, "last_fraud_at": None}
+def _seen(entity: Entity, at: datetime, place: Mapping[str, int] | None = None) -> dict[str, Any]:
+    times = {"first_at": at, "last_at": at, "last_fraud_at": None}
+    is_placed = entity.kind == EntityKind.USER
+    return {"entity": entity.hash, "kind": entity.kind, **times, "place": place if is_placed else None}
 
 
 def _links(entities: Sequence[Entity], bucket: int) -> Iterable[dict[str, Any]]:
@@ -148,7 +178,10 @@ def _add_to_counters(dialect_name: str) -> Any:
 
 @cache
 def _note_seen(dialect_name: str) -> Any:
-    return upsert(dialect_name, fraud_entities, lambda new: {"last_at": new.last_at})
+    def changes(new: Any) -> dict[str, Any]:
+        return {"last_at": new.last_at, "place": func.coalesce(new.place, fraud_entities.c.place)}
+
+    return upsert(dialect_name, fraud_entities, changes)
 
 
 @cache

@@ -36,7 +36,7 @@ _scored_columns = [
     payments.c[name]
     for name in ("id", "application", "user_id", "amount", "currency", "method", "method_token", "state", "payer")
 ]
-_select_scored: Any = (
+_scored: Any = (
     select(
         *_scored_columns,
         payments.c.is_off_session,
@@ -53,13 +53,20 @@ _select_scored: Any = (
         & (instruments.c.provider == attempts.c.provider)
         & (instruments.c.token == payments.c.method_token),
     )
-    .where(attempts.c.id == bindparam("attempt_id"))
 )
+_of_attempt = _scored.where(attempts.c.id == bindparam("attempt_id"))
+_of_payment = _scored.where(payments.c.id == bindparam("payment_id")).order_by(attempts.c.number.desc()).limit(1)
 
 
 def find_for_scoring(connection: Connection, attempt_id: str) -> Row[Any] | None:
     """Return an attempt with what is scored of its payment. Locks nothing."""
-    row: Row[Any] | None = connection.execute(_select_scored, {"attempt_id": attempt_id}).one_or_none()
+    row: Row[Any] | None = connection.execute(_of_attempt, {"attempt_id": attempt_id}).one_or_none()
+    return row
+
+
+def find_payment_for_scoring(connection: Connection, payment_id: str) -> Row[Any] | None:
+    """Return what is scored of a payment, with its newest attempt. Locks nothing."""
+    row: Row[Any] | None = connection.execute(_of_payment, {"payment_id": payment_id}).one_or_none()
     return row
 
 
@@ -70,7 +77,7 @@ def scoring_request(row: Row[Any]) -> ScoringRequest:
         row.application,
         Money(row.amount, row.currency),
         row.method,
-        payer.subject_of(row.user_id, told, row.instrument_fingerprint or row.method_token),
+        payer.subject_of(row.user_id, told, row.method_token, row.instrument_fingerprint),
         is_off_session=row.is_off_session,
         has_fingerprint=bool((told.get("card") or {}).get("fingerprint") or row.instrument_fingerprint),
         billing_country=payer.billing_country(told),

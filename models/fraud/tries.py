@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Row
@@ -10,6 +10,7 @@ from sqlalchemy import Row
 from domain.commands import Trigger
 from domain.fraud.amounts import in_base
 from domain.fraud.entities import Entity, EntityKind, Subject, entities_of
+from domain.fraud.payer import subject_of
 from domain.fraud.tries import TryResult
 from domain.instrument import Instrument
 from domain.money import Money
@@ -36,12 +37,18 @@ _KINDS = {
 
 
 def note_try(
-    change: Change, locked: Row[Any], entities: Sequence[Entity], door: Door = Door.CHARGE, *, is_offered: bool = False
+    change: Change,
+    locked: Row[Any],
+    entities: Sequence[Entity],
+    door: Door = Door.CHARGE,
+    *,
+    is_offered: bool = False,
+    place: Mapping[str, int] | None = None,
 ) -> None:
     """Count the try of a locked attempt that is about to be sent, once however often it is sent again. `is_offered`: a
     front end may try cards, and each counts when its result comes."""
     amount = in_base(Money(locked.attempt_amount, locked.currency), change.policy.fraud.base_currency)
-    about = {"payment_id": locked.id, "attempt_id": locked.attempt_id, "amount": amount}
+    about = {"payment_id": locked.id, "attempt_id": locked.attempt_id, "amount": amount, "place": place}
     kind = SignalKind.OPENED if is_offered else SignalKind.TRY
     note_signal(change, kind, Tried(locked.application, door, entities, **about))
 
@@ -122,5 +129,6 @@ def card_entity(change: Change, application: str, instrument: Instrument | None)
 
 def entities_of_absent(change: Change, row: Row[Any]) -> tuple[Entity, ...]:
     """Return the entities of a payment whose customer is away: nothing but the user and their instrument."""
-    card = row._mapping.get("instrument_fingerprint") or row.method_token
-    return entities_of(Subject(user=row.user_id, card=card), row.application, change.policy.fraud.keys)
+    fingerprint = row._mapping.get("instrument_fingerprint")
+    subject = subject_of(row.user_id, {}, row.method_token, fingerprint)
+    return entities_of(subject, row.application, change.policy.fraud.keys)

@@ -22,6 +22,7 @@ from models.tables.fraud import (
     fraud_reservations,
     fraud_signals,
 )
+from models.tables.fraud_decisions import fraud_labels, fraud_lists, fraud_reviews
 from models.tables.fraud_rules import fraud_rule_roles, fraud_rule_sets, fraud_shadow_scores
 from models.tables.idempotency_keys import idempotency_keys
 from models.tables.instruments import instruments
@@ -54,9 +55,12 @@ __all__ = [
     "fraud_brakes",
     "fraud_counters",
     "fraud_entities",
+    "fraud_labels",
     "fraud_limits",
     "fraud_links",
+    "fraud_lists",
     "fraud_reservations",
+    "fraud_reviews",
     "fraud_rule_roles",
     "fraud_rule_sets",
     "fraud_shadow_scores",

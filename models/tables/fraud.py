@@ -13,7 +13,7 @@ fraud_signals = Table(
     Column("id", Sequence, primary_key=True, autoincrement=True),
     Column("at", Instant, nullable=False),
     Column("application", String(100), nullable=False),
-    # opened, try, declined, abandoned, unsent, fraud
+    # opened, try, declined, abandoned, unsent, fraud, cleared
     Column("kind", String(20), nullable=False),
     # charge, front_end_intent, setup, attach
     Column("door", String(20), nullable=False),
@@ -98,6 +98,9 @@ fraud_assessments = Table(
     Column("lists", Json, nullable=False),
     Column("has_history", Boolean, nullable=False),
     Column("rule_set", String(60), nullable=False),
+    # Of the first score: whether 3-D Secure is asked for, and why or why not.
+    Column("is_authentication_wanted", Boolean),
+    Column("authentication_reason", String(40)),
     Column("at", Instant, nullable=False),
 )
 Index("ix_fraud_assessments_at", fraud_assessments.c.at)
