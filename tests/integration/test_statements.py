@@ -109,6 +109,7 @@ APPLIED = [
 
 
 def test_every_statement_and_commit_of_a_card_payment_is_counted(system: System) -> None:
+    system.screen_by()
     stages = _carry_out(system)
 
     assert [stage.summary for stage in stages] == [ACCEPT, CHARGED, RECEIVED, APPLIED]
