@@ -32,6 +32,10 @@ class EntityKind(StrEnum):
     ADDRESS = "address"
 
 
+# Whoever has one of these is one person, or nearly so.
+PERSONAL = frozenset({EntityKind.USER, EntityKind.EMAIL, EntityKind.ADDRESS, EntityKind.DEVICE})
+
+
 def is_shared_name(name: str) -> bool:
     """Tell whether a request may name a further kind of entity so.
 

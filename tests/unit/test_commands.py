@@ -63,6 +63,7 @@ ON_A_DATABASE = [
     ("fraud", "lists", "show"),
     ("fraud", "label", "pay_1", "--fraud"),
     ("fraud", "statistics"),
+    ("erase", "user", "--application", "shop"),
     ("reviews", "list"),
     *(("reviews", action, "pay_1") for action in ("claim", "approve")),
     ("reviews", "reject", "pay_1", "--reason", "y"),
