@@ -29,5 +29,10 @@ class CheckResults:
     cvv: Check | None = None
     authentication: Authentication | None = None
 
+    @property
+    def says_more_than_matches(self) -> bool:
+        """Whether a score may change by it."""
+        return Check.MISMATCH in (self.avs, self.cvv) or self.authentication is not None
+
 
 NOT_CHECKED = CheckResults()

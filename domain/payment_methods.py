@@ -275,6 +275,25 @@ def is_bank_debit(method: str) -> bool:
     return method in (PaymentMethod.SEPA_DEBIT, PaymentMethod.ACH_DEBIT)
 
 
+def shows_checks(method: PaymentMethod, provider: str) -> bool:
+    """Tell whether the authorization of a method shows what was checked of a card before the money is captured.
+
+    >>> shows_checks(PaymentMethod.CREDIT_CARD, "stripe"), shows_checks(PaymentMethod.SEPA_DEBIT, "stripe")
+    (True, False)
+    """
+    able = (one for one in capabilities(method) if one.provider == provider)
+    return is_card(method) and any(one.is_capturable_later for one in able)
+
+
+def is_card(method: str) -> bool:
+    """Tell whether a method charges a card, directly or out of a wallet.
+
+    >>> is_card("apple_pay"), is_card("paypal")
+    (True, False)
+    """
+    return method in CARDS
+
+
 @cache
 def needs_payer(method: PaymentMethod) -> bool:
     """Tell whether any provider of the method needs the payer's data, beyond a token."""

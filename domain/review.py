@@ -23,10 +23,20 @@ EXPIRED = "expired"
 def with_review(context: DecisionContext, trigger: Trigger, decision: Decision) -> Decision:
     """Add to a decision that a payment begins to wait for a person, or waits no longer."""
     after = TRANSITIONS.get((context.state, decision.event), context.state) if decision.event else context.state
-    if (context.state is State.REVIEW) is (after is State.REVIEW):
-        return decision
-    effect = _begin(context, decision) if after is State.REVIEW else _end(decision, trigger)
-    return replace(decision, effects=(*decision.effects, effect))
+    is_begun = decision.event is Event.HOLD_REVIEW_REQUIRED or (after is State.REVIEW and context.state is not after)
+    if is_begun:
+        return replace(decision, effects=(*decision.effects, _begin(context, decision)))
+    is_ended = context.state is State.REVIEW and after is not State.REVIEW
+    if is_ended or _ends_review_of_hold(context, decision, after):
+        return replace(decision, effects=(*decision.effects, _end(decision, trigger)))
+    return decision
+
+
+def _ends_review_of_hold(context: DecisionContext, decision: Decision, after: State) -> bool:
+    """Tell whether money that is held need not wait for a person any more. It is on the attention list until then."""
+    is_decided = decision.event in (Event.REVIEW_APPROVED, Event.REVIEW_REJECTED)
+    is_waiting = context.state is State.AUTHORIZED and context.payment.has_open_entry
+    return is_waiting and (is_decided or after is not State.AUTHORIZED)
 
 
 def _begin(context: DecisionContext, decision: Decision) -> OpenReview:

@@ -44,7 +44,7 @@ from models.attempts import (
 )
 from models.change import Change
 from models.fraud.labels import label_payment
-from models.fraud.reviews import require_in_hand
+from models.fraud.reviews import find_open_review, require_in_hand
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key, store_response
 from models.queries import invoice_position, show_payment
 from models.request_bodies import CancelPayment, CapturePayment, RecordPayment, RefundPayment, ReviewPayment
@@ -179,6 +179,8 @@ def _lock(connection: Connection, payment_id: str, caller: Caller) -> Row[Any]:
 
 def _capture(change: Change, row: Row[Any], request: CapturePayment) -> Messages:
     require_capturable(State(row.state))
+    if find_open_review(change.connection, row.id) is not None:
+        raise Conflict("a person reviews this payment; it can be captured once they have approved it")
     minor = _amount(request.amount, row, row.authorized, "authorized")
     return (_open(change, row, Verb.CAPTURE, minor),)
 
@@ -222,13 +224,19 @@ def carry_out_review(change: Change, row: Row[Any], request: ReviewPayment) -> M
 def decide_review(change: Change, row: Row[Any], decided: ReviewDecided) -> Messages:
     """Decide on a locked payment that waits for a fraud review. Raises Conflict if it waits for none, or if another
     operator has it in hand."""
-    require_reviewable(State(row.state))
+    state = State(row.state)
+    is_hold = state is State.AUTHORIZED and find_open_review(change.connection, row.id) is not None
+    if not is_hold:
+        require_reviewable(state)
     if decided.reason != EXPIRED:
         require_in_hand(change, row.id)
     if decided.is_approved:
         position = invoice_position(change.connection, row.invoice_id, row.application)
         is_canceled = is_subscription_canceled(change.connection, row)
         require_still_owed(position, row.amount, is_subscription_canceled=is_canceled)
+    if is_hold:
+        transition.apply_to_payment(change, row.id, decided)
+        return ()
     held = _attempt_of(change.connection, row.id, *sorted(IN_FLIGHT))
     transition.apply(change, held.id, decided)
     return (message_for_attempt(held.id, held.verb),) if decided.is_approved else ()

@@ -174,6 +174,22 @@ class ProcessPayment(PayerFacts):
         return self.facts or None
 
 
+class FraudCheck(PayerFacts):
+    """Ask what the fraud rules say of a payment before it is made. What is left out is not known."""
+
+    user_id: Text | None = None
+    amount: Amount
+    currency: CurrencyCode
+    payment_method: Annotated[PaymentMethod, BeforeValidator(_method)] = PaymentMethod.CREDIT_CARD
+    payment_method_token: Token | None = None
+    off_session: Annotated[bool, Field(strict=True)] = False
+
+    @property
+    def money(self) -> Money:
+        """The amount in minor units."""
+        return Money.parse(self.amount, self.currency)
+
+
 class UpsertInvoice(ApiRequest):
     """What a user owes."""
 

@@ -44,7 +44,8 @@ from domain.effects import (
     TryBackup,
 )
 from domain.errors import LeaseLost
-from domain.fraud.tries import result_of
+from domain.fraud.limits import TOO_MANY
+from domain.fraud.tries import TryResult, is_scored_again, result_of, slot_after
 from domain.idempotency_key import KeyState
 from domain.movement import amounts_after, may_be_beside_holder, may_be_booked
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
@@ -53,6 +54,7 @@ from domain.payment import (
     GIVEN_UP,
     IN_DUNNING,
     LIVE,
+    UNFINISHED,
     Attempt,
     AttemptStatus,
     Event,
@@ -71,6 +73,9 @@ from models.backup_methods import find_backups, open_backup_payment
 from models.change import Change
 from models.declines import last_decline_class
 from models.dunning_cases import Dunning, find_dunning, save_case, siblings_with_case
+from models.fraud.refusals import note_refused
+from models.fraud.reservations import Refusal, end_slots
+from models.fraud.results import score_results
 from models.fraud.reviews import close_review, open_review
 from models.fraud.tries import note_result
 from models.instruments import note_decline
@@ -184,14 +189,48 @@ def _decide_and_write(
         fencing_token += 1 if decision.takes_lease(AttemptStatus(row.attempt_status)) else 0
         write_decision(change.connection, attempt_id, fencing_token, decision.attempt)
     _write_payment(change, row, attempt_id, decision, data if data is not None else _event_data(trigger))
-    result = result_of(payment, attempt.verb, trigger, decision) if attempt is not None else None
-    if result is not None:
-        note_result(change, row, result, trigger)
+    if attempt is not None:
+        _note_try(change, row, payment, attempt.verb, trigger, decision)
     for effect in decision.effects:
         _carry_out(change, row, attempt_id, payment, effect)
+    if is_scored_again(trigger, decision):
+        # In the same transaction: no moment at which the money is held and nothing is to follow.
+        apply_to_payment(change, row.id, score_results(change, row, trigger.checks))
     if attempt_id and decision.event is Event.CHARGE_RESUMED:
         change.outgoing.append(message_for_attempt(attempt_id, row.attempt_verb))
     return Applied(row, decision, fencing_token)
+
+
+def _note_try(
+    change: Change, row: Row[Any], payment: Payment, verb: Verb, trigger: Trigger, decision: Decision
+) -> None:
+    """Count what a decision says of a try. An intent that has used up a limit is canceled: nobody tries a further card
+    on it."""
+    slot = slot_after(payment, verb, trigger, decision)
+    if slot is not None and change.policy.fraud.has_limits:
+        end_slots(change, row.attempt_id, slot.state)
+    result = result_of(payment, verb, trigger, decision)
+    refusal = note_result(change, row, result, trigger) if result is not None else None
+    if refusal is not None:
+        _exhaust_intent(change, row, refusal)
+
+
+def count_declined_card(change: Change, locked: Row[Any], declined: Declined) -> None:
+    """Count a card that a front end has tried, as an event tells of it: a look-up shows the last one only."""
+    refusal = note_result(change, locked, TryResult.DECLINED, declined)
+    if refusal is not None:
+        _exhaust_intent(change, locked, refusal)
+
+
+def _exhaust_intent(change: Change, row: Row[Any], refusal: Refusal) -> None:
+    is_open = row.attempt_status in UNFINISHED and not row.has_other_unfinished_attempt
+    if not is_open:
+        return
+    note_refused(change, refusal)
+    about = {"payment_id": row.id, "attempt_id": row.attempt_id, "data": refusal.data}
+    record_event(change.connection, "intent_exhausted", actor=change.actor, now=change.now, **about)
+    change.outgoing.append(add_attempt(change, row, Verb.VOID, row.amount, reason=TOO_MANY, cause=row.attempt_cause))
+    touch(change, row.id)
 
 
 def _write_payment(

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from domain.countries import is_country
+from domain.fraud.entities import normal_ip
 from domain.fraud.geography import LIKELY_ERROR_KM, NOWHERE, IpPlace, Position
 from domain.fraud.networks import Networks
-from domain.fraud.payer import normal_ip
 
 # Not hosting providers: companies send their employees through them.
 _ANONYMOUS = (

@@ -67,7 +67,7 @@ class Subject:
             EntityKind.USER: self.user,
             EntityKind.CARD: self.card,
             EntityKind.BIN: self.bin,
-            EntityKind.IP: self.ip,
+            EntityKind.IP: normal_ip(self.ip),
             EntityKind.NETWORK: network_of(self.ip),
             EntityKind.DEVICE: self.device,
             EntityKind.EMAIL: normal_email(self.email),
@@ -77,16 +77,29 @@ class Subject:
         return {str(kind): value for kind, value in found.items() if value} | dict(self.shared)
 
 
+def normal_ip(text: str | None) -> str | None:
+    """Return an address on the internet in its one form; None for what is none.
+
+    >>> normal_ip("2001:DB8:0::1"), normal_ip(" 203.0.113.9"), normal_ip("::ffff:203.0.113.9"), normal_ip("here")
+    ('2001:db8::1', '203.0.113.9', '203.0.113.9', None)
+    """
+    try:
+        address = ipaddress.ip_address((text or "").strip())
+    except ValueError:
+        return None
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
 def network_of(ip: str | None) -> str | None:
     """Return the network of an address on the internet: /24 of IPv4, /48 of IPv6; None for what is no address.
 
-    >>> network_of("203.0.113.9"), network_of("2001:db8:7::1"), network_of("here")
-    ('203.0.113.0/24', '2001:db8:7::/48', None)
+    >>> network_of("203.0.113.9"), network_of("2001:db8:7::1"), network_of("::ffff:203.0.113.9"), network_of("here")
+    ('203.0.113.0/24', '2001:db8:7::/48', '203.0.113.0/24', None)
     """
-    try:
-        address = ipaddress.ip_address(ip or "")
-    except ValueError:
+    normal = normal_ip(ip)
+    if normal is None:
         return None
+    address = ipaddress.ip_address(normal)
     return str(ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,37 +12,27 @@ from domain.fraud.entities import Subject
 _ADDRESS_PARTS = ("line1", "line2", "postal_code", "city", "state", "country")
 
 
-def subject_of(user: str | None, payer: Mapping[str, Any], token: str | None = None) -> Subject:
-    """Return what a try shows of who pays. `token`: of the instrument, where the card's fingerprint is not known.
+def subject_of(
+    user: str | None, payer: Mapping[str, Any], token: str | None = None, fingerprint: str | None = None
+) -> Subject:
+    """Return what a try shows of who pays. `fingerprint`: what the books know of the card, where the request tells
+    none. Without it the `token` stands for a card of this user only, as a provider's token belongs to one customer.
 
-    >>> found = subject_of("ada", {"ip_address": "::ffff:203.0.113.9", "card": {"bin": "424242"}}, "pm_1")
+    >>> found = subject_of("ada", {"ip_address": "203.0.113.9", "card": {"bin": "424242"}}, "pm_1")
     >>> found.ip, found.card, found.bin
-    ('203.0.113.9', 'pm_1', '424242')
+    ('203.0.113.9', 'ada/pm_1', '424242')
     """
     card = payer.get("card") or {}
     return Subject(
         user=user,
-        card=card.get("fingerprint") or token,
+        card=card.get("fingerprint") or fingerprint or (f"{user or ''}/{token}" if token else None),
         bin=card.get("bin"),
-        ip=normal_ip(payer.get("ip_address")),
+        ip=payer.get("ip_address"),
         device=payer.get("device_fingerprint"),
         email=payer.get("email"),
         address=_address(payer.get("billing_address") or {}),
         shared=payer.get("shared_entities") or {},
     )
-
-
-def normal_ip(text: str | None) -> str | None:
-    """Return an address on the internet as it is written best; None for what is none.
-
-    >>> normal_ip("2001:DB8:0::1"), normal_ip(" 203.0.113.9"), normal_ip("here"), normal_ip(None)
-    ('2001:db8::1', '203.0.113.9', None, None)
-    """
-    try:
-        address = ipaddress.ip_address((text or "").strip())
-    except ValueError:
-        return None
-    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def billing_country(payer: Mapping[str, Any]) -> str | None:

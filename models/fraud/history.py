@@ -60,6 +60,7 @@ def _history(entity: Entity, rows: dict[str, Any], linked: dict[str, dict[tuple[
         first_at=min(row.first_at for row in found),
         last_at=max(row.last_at for row in found),
         last_fraud_at=max(frauds, default=None),
+        place=next((row.place for row in found if row.place is not None), None),
     )
 
 

@@ -20,7 +20,7 @@ from models.change import Change
 from models.fraud.assessments import assessment_view
 from models.fraud.labels import label_payment, labels_of
 from models.fraud.requests import ApproveReview, ClaimReview, LabelPayment, RejectReview
-from models.fraud.reviews import claim_review, find_due_review, release_review
+from models.fraud.reviews import claim_review, find_due_review, find_open_review, release_review
 from models.idempotency import ApiResponse, Caller
 from models.operations import Messages, decide_review, respond_once
 from models.tables import fraud_assessments, fraud_reviews, payments
@@ -54,7 +54,9 @@ def show_review(connection: Connection, payment_id: str, now: datetime) -> dict[
 
 def request_claim(change: Change, payment_id: str, request: ClaimReview) -> dict[str, Any]:
     """Take a review in hand for a while, or give it back; return it. Raises NotFound, Conflict."""
-    require_reviewable(State(lock_payment(change.connection, payment_id).state))
+    locked = lock_payment(change.connection, payment_id)
+    if find_open_review(change.connection, payment_id) is None:
+        require_reviewable(State(locked.state))
     (release_review if request.release else claim_review)(change, payment_id)
     return show_review(change.connection, payment_id, change.now)
 

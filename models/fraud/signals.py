@@ -5,12 +5,14 @@ Tables and rows are written in one order, so that two tries that share entities 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
 from typing import Any
+from zlib import crc32
 
 from sqlalchemy import BigInteger, Connection, Row, Select, delete, func, select, update
 
@@ -19,6 +21,9 @@ from domain.fraud.windows import LINKS, bucket_of, sizes_of
 from models.change import Change
 from models.session import insert_new, upsert
 from models.tables import fraud_counters, fraud_entities, fraud_links, fraud_signals
+
+APPLICATION = "application"
+APPLICATION_PARTS = 8
 
 
 class Door(StrEnum):
@@ -31,8 +36,9 @@ class Door(StrEnum):
 
 
 class SignalKind(StrEnum):
-    """What happened."""
+    """What happened. `opened`: a front end may try cards from now on; it counts nothing."""
 
+    OPENED = "opened"
     TRY = "try"
     DECLINED = "declined"
     ABANDONED = "abandoned"
@@ -44,7 +50,7 @@ class SignalKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Tried:
     """Who and what a signal is about. `amount`: in hundredths of the base currency. `reference`: tells apart what
-    happens to one attempt several times."""
+    happens to one attempt several times. `place`: where the user is, if that is known of one person."""
 
     application: str
     door: Door
@@ -53,10 +59,12 @@ class Tried:
     payment_id: str | None = None
     attempt_id: str | None = None
     reference: str = ""
+    place: Mapping[str, int] | None = None
 
 
 # What each kind adds to the counts. What was proven not sent, or was no fraud after all, is taken back.
 _ADDS: dict[SignalKind, dict[str, int]] = {
+    SignalKind.OPENED: {},
     SignalKind.TRY: {"tries": 1},
     SignalKind.DECLINED: {"declines": 1},
     SignalKind.ABANDONED: {"abandoned": 1},
@@ -85,7 +93,7 @@ def note_signal(change: Change, kind: SignalKind, tried: Tried, counted_at: date
     }
     if not insert_new(change.connection, fraud_signals, values):
         return False
-    if tried.entities:
+    if tried.entities and _ADDS[kind]:
         _count(change, kind, tried, change.now if counted_at is None else counted_at)
     return True
 
@@ -118,27 +126,43 @@ def _count(change: Change, kind: SignalKind, tried: Tried, at: datetime) -> None
     adds["amount"] = adds["tries"] * (tried.amount or 0)
     counted = [
         {"entity": entity.hash, "size": int(size), "bucket": bucket_of(at, size), **adds}
-        for entity in tried.entities
+        for entity in sorted([*tried.entities, _application_of(tried)], key=lambda entity: entity.hash)
         for size in sizes_of(entity.kind)
     ]
     change.connection.execute(_add_to_counters(change.connection.dialect.name), counted)
     if kind is SignalKind.TRY:
-        _meet(change.connection, tried.entities, at)
+        _meet(change.connection, tried, at)
     elif kind is SignalKind.FRAUD:
         seen = [_seen(entity, at) | {"last_fraud_at": at} for entity in tried.entities]
         change.connection.execute(_note_fraud(change.connection.dialect.name), seen)
 
 
-def _meet(connection: Connection, entities: Sequence[Entity], at: datetime) -> None:
+def _application_of(tried: Tried) -> Entity:
+    """Return the part of an application in which a try is counted: all tries of one row would wait for each other."""
+    part = crc32((tried.attempt_id or tried.payment_id or "").encode()) % APPLICATION_PARTS
+    return Entity(APPLICATION, (hashes_of_application(tried.application)[part],))
+
+
+@cache
+def hashes_of_application(application: str) -> tuple[str, ...]:
+    """Return under which entities the tries of an application are counted. Its name is no secret."""
+    texts = (f"{APPLICATION}\0{application}\0{part}" for part in range(APPLICATION_PARTS))
+    return tuple(hashlib.sha256(text.encode()).hexdigest()[:32] for text in texts)
+
+
+def _meet(connection: Connection, tried: Tried, at: datetime) -> None:
     """Note that the entities were tried now, and which of them together."""
-    connection.execute(_note_seen(connection.dialect.name), [_seen(entity, at) for entity in entities])
-    links = list(_links(entities, bucket_of(at)))
+    seen = [_seen(entity, at, tried.place) for entity in tried.entities]
+    connection.execute(_note_seen(connection.dialect.name), seen)
+    links = list(_links(tried.entities, bucket_of(at)))
     if links:
         connection.execute(_note_link(connection.dialect.name), links)
 
 
-def _seen(entity: Entity, at: datetime) -> dict[str, Any]:
-    return {"entity": entity.hash, "kind": entity.kind, "first_at": at, "last_at": at, "last_fraud_at": None}
+def _seen(entity: Entity, at: datetime, place: Mapping[str, int] | None = None) -> dict[str, Any]:
+    times = {"first_at": at, "last_at": at, "last_fraud_at": None}
+    is_placed = entity.kind == EntityKind.USER
+    return {"entity": entity.hash, "kind": entity.kind, **times, "place": place if is_placed else None}
 
 
 def _links(entities: Sequence[Entity], bucket: int) -> Iterable[dict[str, Any]]:
@@ -156,7 +180,10 @@ def _add_to_counters(dialect_name: str) -> Any:
 
 @cache
 def _note_seen(dialect_name: str) -> Any:
-    return upsert(dialect_name, fraud_entities, lambda new: {"last_at": new.last_at})
+    def changes(new: Any) -> dict[str, Any]:
+        return {"last_at": new.last_at, "place": func.coalesce(new.place, fraud_entities.c.place)}
+
+    return upsert(dialect_name, fraud_entities, changes)
 
 
 @cache
@@ -176,10 +203,17 @@ def _note_link(dialect_name: str) -> Any:
 
 
 def signal_of_try(connection: Connection, payment_id: str) -> Row[Any] | None:
-    """Return the newest try of a payment that was stored, with the hashes of its entities."""
-    tries = (fraud_signals.c.payment_id == payment_id) & (fraud_signals.c.kind == SignalKind.TRY)
+    """Return the newest try of a payment that was stored, or what a front end was offered of it, with the hashes of its
+    entities."""
+    tries = (fraud_signals.c.payment_id == payment_id) & fraud_signals.c.kind.in_([SignalKind.TRY, SignalKind.OPENED])
     newest = select(fraud_signals).where(tries).order_by(fraud_signals.c.id.desc()).limit(1)
     return connection.execute(newest).one_or_none()
+
+
+def signal_of_opening(connection: Connection, opened_id: str) -> Row[Any] | None:
+    """Return what a front end was offered: a setup, by the provider's id of it."""
+    is_it = (fraud_signals.c.attempt_id == opened_id) & (fraud_signals.c.kind == SignalKind.OPENED)
+    return connection.execute(select(fraud_signals).where(is_it)).one_or_none()
 
 
 def entities_of_signal(signal: Row[Any]) -> tuple[Entity, ...]:

@@ -18,13 +18,15 @@ from models.tables import attempts, instruments, payments
 @dataclass(frozen=True, slots=True)
 class ScoringRequest:
     """What is to be scored. The subject and the places are personal data: they are hashed or compared, and stored
-    nowhere. `results`: of an authorization, once they have come."""
+    nowhere. `has_fingerprint`: the card is known by more than a token. `results`: of an authorization, once they have
+    come."""
 
     application: str
     money: Money
     method: str
     subject: Subject
     is_off_session: bool = False
+    has_fingerprint: bool = False
     billing_country: str | None = None
     card_country: str | None = None
     results: CheckResults = field(default_factory=CheckResults)
@@ -52,21 +54,19 @@ _scored: Any = (
         & (instruments.c.token == payments.c.method_token),
     )
 )
-_select_scored: Any = _scored.where(attempts.c.id == bindparam("attempt_id"))
-_select_scored_payment: Any = (
-    _scored.where(payments.c.id == bindparam("payment_id")).order_by(attempts.c.number.desc()).limit(1)
-)
+_of_attempt = _scored.where(attempts.c.id == bindparam("attempt_id"))
+_of_payment = _scored.where(payments.c.id == bindparam("payment_id")).order_by(attempts.c.number.desc()).limit(1)
 
 
 def find_for_scoring(connection: Connection, attempt_id: str) -> Row[Any] | None:
     """Return an attempt with what is scored of its payment. Locks nothing."""
-    row: Row[Any] | None = connection.execute(_select_scored, {"attempt_id": attempt_id}).one_or_none()
+    row: Row[Any] | None = connection.execute(_of_attempt, {"attempt_id": attempt_id}).one_or_none()
     return row
 
 
 def find_payment_for_scoring(connection: Connection, payment_id: str) -> Row[Any] | None:
     """Return what is scored of a payment, with its newest attempt. Locks nothing."""
-    row: Row[Any] | None = connection.execute(_select_scored_payment, {"payment_id": payment_id}).one_or_none()
+    row: Row[Any] | None = connection.execute(_of_payment, {"payment_id": payment_id}).one_or_none()
     return row
 
 
@@ -77,8 +77,9 @@ def scoring_request(row: Row[Any]) -> ScoringRequest:
         row.application,
         Money(row.amount, row.currency),
         row.method,
-        payer.subject_of(row.user_id, told, row.instrument_fingerprint or row.method_token),
+        payer.subject_of(row.user_id, told, row.method_token, row.instrument_fingerprint),
         is_off_session=row.is_off_session,
+        has_fingerprint=bool((told.get("card") or {}).get("fingerprint") or row.instrument_fingerprint),
         billing_country=payer.billing_country(told),
         card_country=payer.card_country(told),
     )

@@ -71,7 +71,13 @@ ON_A_DATABASE = [
     ("compare",),
     ("providers",),
 ]
-WITHOUT_A_DATABASE = [("sandbox",), ("sandbox", "advance"), ("dunning", "simulate")]
+WITHOUT_A_DATABASE = [
+    ("sandbox",),
+    ("sandbox", "advance"),
+    ("dunning", "simulate"),
+    ("fraud", "backtest"),
+    ("fraud", "fit"),
+]
 
 
 @pytest.fixture

@@ -89,10 +89,12 @@ def test_every_currency_with_a_rate_can_be_the_base(currency: str) -> None:
     assert policy(fraud_base_currency=currency.lower()).base_currency == currency
 
 
-def test_a_file_of_rules_has_to_exist(tmp_path: Path) -> None:
+def test_rules_come_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "rules.toml"
-    file.write_text("")
-    assert read_settings({"fraud_rules_file": str(file)}).process.fraud_rules_file == str(file)
+    file.write_text('version = "own-1"\n[rules.amount]\nat = [100]\npoints = [7]\n')
+    assert policy(fraud_rules_file=str(file)).rule_set.curves["amount"].points(100) == 7
+    file.write_text('version = "own-1"\n[rules.canary]\nat = [2, 1]\npoints = [7]\n')
+    assert problem(fraud_rules_file=str(file)).startswith("FRAUD_RULES_FILE: ")
     assert "cannot be read" in problem(fraud_rules_file=str(tmp_path))
 
 

@@ -78,14 +78,13 @@ def test_the_token_stands_for_a_card_without_a_fingerprint() -> None:
 @pytest.mark.parametrize("address", ["", "here", "203.0.113", "203.0.113.9.9", "::ffff::1"])
 def test_an_address_on_the_internet_that_cannot_be_read_is_no_entity(address: str) -> None:
     subject = CreateIntent.parse({"invoice_id": "inv", "ip_address": address}).subject("ada")
-    assert subject.ip is None
     assert [entity.kind for entity in entities_of(subject, "shop", ["key"])] == [EntityKind.USER]
 
 
 def test_one_address_on_the_internet_is_one_entity_however_it_is_written() -> None:
     written = ("203.0.113.9", " 203.0.113.9 ", "::ffff:203.0.113.9", "::FFFF:CB00:7109")
-    found = {CreateIntent.parse({"invoice_id": "inv", "ip_address": ip}).subject(None).ip for ip in written}
-    assert found == {"203.0.113.9"}
+    told = [CreateIntent.parse({"invoice_id": "inv", "ip_address": ip}).subject(None).values() for ip in written]
+    assert told == [{"ip": "203.0.113.9", "network": "203.0.113.0/24"}] * 4
 
 
 def test_a_country_alone_is_no_address() -> None:

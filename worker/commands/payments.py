@@ -84,7 +84,7 @@ def _print_payment(shown: dict[str, Any]) -> None:
     click.echo(f"  {shown['payment_method']} by {shown['provider']}  ", nl=False)
     click.echo("  ".join(f"{name} {shown[f'{name}_amount']}" for name in _amounts_of(shown)))
     if shown["fraud"]["screened"]:
-        reasons = ", ".join(f"{reason['rule']} +{reason['points']}" for reason in shown["fraud"]["reasons"])
+        reasons = ", ".join(f"{reason['rule']} {reason['points']:+d}" for reason in shown["fraud"]["reasons"])
         click.echo(f"  fraud {shown['fraud']['score']} {shown['fraud']['decision']}  {reasons}".rstrip())
     if shown["dunning"]:
         click.echo(f"  dunning {shown['dunning']['status']}  retry {shown['dunning']['retry']}")
