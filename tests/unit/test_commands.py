@@ -61,6 +61,8 @@ ON_A_DATABASE = [
     ("fraud", "explain", "pay_1"),
     *(("fraud", "lists", *rest) for rest in (("add", "block", "user", "x", "--reason", "y"), ("remove", "list_1"))),
     ("fraud", "lists", "show"),
+    *(("fraud", "rules", *rest) for rest in (("list",), ("live", "v"), ("shadow", "v"), ("rollback",), ("show", "v"))),
+    ("fraud", "rules", "candidate", "v", "--share", "10"),
     ("fraud", "label", "pay_1", "--fraud"),
     ("fraud", "statistics"),
     ("erase", "user", "--application", "shop"),
@@ -77,6 +79,7 @@ WITHOUT_A_DATABASE = [
     ("dunning", "simulate"),
     ("fraud", "backtest"),
     ("fraud", "fit"),
+    ("fraud", "rules", "commit"),
 ]
 
 
