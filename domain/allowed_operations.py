@@ -89,8 +89,8 @@ def require_reviewable(state: State) -> None:
 def is_held_for_review(state: State, *, has_open_review: bool) -> bool:
     """Tell whether money that is authorized waits for a person, so that it is not captured before they approve.
 
-    >>> is_held_for_review(State.AUTHORIZED, has_open_review=True), is_held_for_review(State.REVIEW, has_open_review=True)
-    (True, False)
+    >>> [is_held_for_review(state, has_open_review=True) for state in (State.AUTHORIZED, State.REVIEW)]
+    [True, False]
     """
     return state is State.AUTHORIZED and has_open_review
 

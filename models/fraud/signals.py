@@ -6,7 +6,7 @@ Tables and rows are written in one order, so that two tries that share entities 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 from zlib import crc32
 
-from sqlalchemy import BigInteger, Connection, Row, func, select, update
+from sqlalchemy import BigInteger, Connection, Row, Select, delete, func, select, update
 
 from domain.fraud.entities import Entity, EntityKind
 from domain.fraud.windows import LINKS, bucket_of, sizes_of
@@ -72,6 +72,8 @@ _ADDS: dict[SignalKind, dict[str, int]] = {
     SignalKind.FRAUD: {"frauds": 1},
     SignalKind.CLEARED: {"frauds": -1},
 }
+# Parameters of one statement.
+_BATCH = 1_000
 _COUNTED = ("tries", "declines", "abandoned", "amount", "frauds")
 
 
@@ -218,3 +220,31 @@ def entities_of_signal(signal: Row[Any]) -> tuple[Entity, ...]:
     """Return the entities of a stored signal, in the order in which they are locked."""
     found = (Entity(kind, (value,)) for kind, value in signal.entities.items())
     return tuple(sorted(found, key=lambda entity: entity.hash))
+
+
+def erase_signals(
+    change: Change, payment_ids: Select[tuple[str]], application: str, user: Entity
+) -> tuple[int, list[Entity]]:
+    """Empty the entities of a person's signals: those of their payments, and those without one that name the user.
+    Return of how many, and the entities."""
+    of_user = fraud_signals.c.entities[str(EntityKind.USER)].as_string().in_(user.hashes)
+    without_payment = fraud_signals.c.payment_id.is_(None) & (fraud_signals.c.application == application) & of_user
+    is_meant = fraud_signals.c.payment_id.in_(payment_ids) | without_payment
+    rows = change.connection.execute(select(fraud_signals.c.id, fraud_signals.c.entities).where(is_meant)).all()
+    named = [row.id for row in rows if row.entities]
+    for begin in range(0, len(named), _BATCH):
+        batch = fraud_signals.c.id.in_(named[begin : begin + _BATCH])
+        change.connection.execute(update(fraud_signals).where(batch).values(entities={}))
+    found = {(kind, value) for row in rows for kind, value in row.entities.items()}
+    return len(named), [Entity(kind, (value,)) for kind, value in sorted(found)]
+
+
+def erase_entities(change: Change, personal: Collection[str], met: Iterable[Entity]) -> int:
+    """Delete what is counted of entities, and that others were tried with them. `met`: those that may have been. Return
+    how many entities were known."""
+    connection, hashes = change.connection, sorted(personal)
+    others = sorted({each for entity in met for each in entity.hashes})
+    connection.execute(delete(fraud_counters).where(fraud_counters.c.entity.in_(hashes)))
+    with_them = fraud_links.c.entity.in_(others) & fraud_links.c.other.in_(hashes)
+    connection.execute(delete(fraud_links).where(fraud_links.c.entity.in_(hashes) | with_them))
+    return connection.execute(delete(fraud_entities).where(fraud_entities.c.entity.in_(hashes))).rowcount

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -29,6 +29,7 @@ from domain.fraud.geography import (
 HALF_WAY_ROUND = 20_016
 BERLIN, PARIS, SYDNEY = Position(52.52, 13.40), Position(48.86, 2.35), Position(-33.87, 151.21)
 HOUR = timedelta(hours=1)
+NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 positions = st.builds(
     Position,
     st.floats(-90, 90, allow_nan=False),
