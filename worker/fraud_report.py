@@ -51,7 +51,8 @@ def _ranking(quality: Quality) -> Iterator[str]:
 
 
 def _bands(quality: Quality, bands: Bands) -> Iterator[str]:
-    yield f"{'band':<9}{'from':>5}{'payments':>10}{'of all':>9}{'fraud':>8}{'precise':>9}{'of fraud':>10}{'its amount':>12}"
+    heads = f"{'of all':>9}{'fraud':>8}{'precise':>9}{'of fraud':>10}{'its amount':>12}"
+    yield f"{'band':<9}{'from':>5}{'payments':>10}{heads}"
     for decision in FraudDecision:
         tally = quality.bands[decision]
         yield (

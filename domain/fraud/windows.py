@@ -26,7 +26,6 @@ class Window(IntEnum):
     HOUR = 3_600
     DAY = 86_400
     WEEK = 7 * 86_400
-    FORTNIGHT = 14 * 86_400
     MONTH = 30 * 86_400
 
     @property

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
 from domain.dunning.policy import SHIPPED, STANDARD
 from domain.simulation.customer_model import Customer
 from domain.simulation.play import CODE_BLIND, Strategy
+from worker.commands.campaign import bar, named, require_outputs, write
 from worker.commands.open_runtime import fail
 from worker.dunning_file import read_dunning_file
 from worker.simulation_history import COLUMNS, OwnHistory, read_history
-from worker.simulation_plot import ENDINGS, draw, require_matplotlib
+from worker.simulation_plot import draw
 from worker.simulation_report import Simulation, to_json, to_text
 from worker.simulation_run import RESAMPLES, model_customers, play_all, spreads_of
 
@@ -53,14 +51,13 @@ def simulate(
     try:
         strategies = _strategies(policies or _DEFAULT_POLICIES)
         _require_possible(history, customers)
-        _require_outputs(json_file, picture)
-        own = _own_history(history, str(seed)) if history is not None else None
+        require_outputs(json_file, picture=picture)
+        own = named(history, lambda file: read_history(file, str(seed))) if history is not None else None
     except ValueError as error:
         fail(str(error))
     simulation = _simulate(strategies, own, str(seed), customers or _DEFAULT_CUSTOMERS)
+    write(json_file, to_json(simulation) if json_file is not None else "")
     try:
-        if json_file is not None:
-            json_file.write_text(to_json(simulation), encoding="utf-8")
         if picture is not None:
             draw(simulation, picture)
     except OSError as error:
@@ -71,15 +68,11 @@ def simulate(
 def _simulate(strategies: Sequence[Strategy], own: OwnHistory | None, seed: str, customers: int) -> Simulation:
     everybody: Iterable[Customer] = own.customers if own is not None else model_customers(seed, customers)
     number = len(own.customers) if own is not None else customers
-    with _bar("playing customers", number) as bar:
-        results = play_all(everybody, strategies, bar.update)
-    with _bar("drawing ranges", RESAMPLES) as bar:
-        spreads = spreads_of(results, seed, bar.update)
+    with bar("playing customers", number) as done:
+        results = play_all(everybody, strategies, done)
+    with bar("drawing ranges", RESAMPLES) as done:
+        spreads = spreads_of(results, seed, done)
     return Simulation(seed, results, spreads, own.paid_after if own is not None else None)
-
-
-def _bar(label: str, length: int) -> Any:
-    return click.progressbar(length=length, label=label, file=sys.stderr, update_min_steps=max(1, length // 200))
 
 
 def _strategies(named: Sequence[str]) -> list[Strategy]:
@@ -102,10 +95,7 @@ def _shipped_or_in_file(name: str) -> list[Strategy]:
     if not file.exists():
         known = ", ".join([CODE_BLIND.name, *SHIPPED])
         raise ValueError(f"--policy {name}: there is no such file, and no such policy; the shipped ones are {known}")
-    try:
-        policies = read_dunning_file(file, STANDARD).policies
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
+    policies = named(file, lambda file: read_dunning_file(file, STANDARD)).policies
     own = [Strategy(each, policy) for each, policy in policies.items() if each not in SHIPPED]
     if not own:
         raise ValueError(f"{name}: has no [policy.NAME] table")
@@ -117,23 +107,3 @@ def _require_possible(history: Path | None, customers: int | None) -> None:
         raise ValueError("--customers is for the model; --csv brings its own")
     if customers is not None and not 1 <= customers <= _MOST_CUSTOMERS:
         raise ValueError(f"--customers must be from 1 to {_MOST_CUSTOMERS}")
-
-
-def _require_outputs(json_file: Path | None, picture: Path | None) -> None:
-    """Refuse, before any work, what cannot be written."""
-    for file in filter(None, (json_file, picture)):
-        is_new = not file.exists()
-        is_writable = os.access(file.parent if is_new else file, os.W_OK)
-        if file.is_dir() or not is_writable:
-            raise ValueError(f"{file}: cannot be written")
-    if picture is not None:
-        if picture.suffix.lower() not in ENDINGS:
-            raise ValueError(f"{picture}: a picture ends in {' or '.join(ENDINGS)}")
-        require_matplotlib()
-
-
-def _own_history(file: Path, seed: str) -> OwnHistory:
-    try:
-        return read_history(file, seed)
-    except ValueError as error:
-        raise ValueError(f"{file}: {error}") from None

@@ -9,6 +9,7 @@ from worker.commands.attention import attention
 from worker.commands.compare import compare
 from worker.commands.database import db
 from worker.commands.dunning import dunning
+from worker.commands.fraud import fraud
 from worker.commands.ledger import ledger
 from worker.commands.payments import show
 from worker.commands.providers import providers
@@ -17,8 +18,8 @@ from worker.commands.sandbox import sandbox
 
 @click.group()
 def payments() -> None:
-    """Celeriac: database, API keys, payments, what needs a person, dunning, books, providers, sandbox."""
+    """Celeriac: database, API keys, payments, what needs a person, dunning, fraud, books, providers, sandbox."""
 
 
-for command in (db, keys, show, attention, dunning, ledger, compare, providers, sandbox):
+for command in (db, keys, show, attention, dunning, fraud, ledger, compare, providers, sandbox):
     payments.add_command(command)

@@ -10,7 +10,6 @@ from domain.fraud.windows import Window
 
 # A mean of fewer payments says nothing about a habit.
 _LEAST_TRIES = 3
-_OF_A_DAY = 1
 
 
 def amount(facts: Facts) -> int | None:
@@ -33,13 +32,13 @@ def over_limit(facts: Facts) -> int | None:
     return None if facts.amount is None else facts.amount * 100 // facts.limit
 
 
-def _against_mean(kind: str, window: Window, least_tries: int = _LEAST_TRIES) -> Callable[[Facts], int | None]:
+def _against_mean(kind: str, window: Window) -> Callable[[Facts], int | None]:
     def ratio(facts: Facts) -> int | None:
         history = facts.of(kind)
         if facts.amount is None or history is None or (kind == "user" and facts.is_shared_account):
             return None
         counts = history.within(window)
-        if counts.tries < least_tries or counts.amount <= 0:
+        if counts.tries < _LEAST_TRIES or counts.amount <= 0:
             return None
         return facts.amount * counts.tries * 100 // counts.amount
 
@@ -60,11 +59,6 @@ def recent_mean(facts: Facts) -> int | None:
 RULES = (
     Rule("amount", amount, "the amount is {value} units of the base currency"),
     Rule("over_limit", over_limit, "the amount is {value} % of what is paid without verification"),
-    Rule(
-        "amount_of_user_day",
-        _against_mean("user", Window.DAY, _OF_A_DAY),
-        "the amount is {value} % of the user's mean in a day",
-    ),
     Rule(
         "amount_of_user_week",
         _against_mean("user", Window.WEEK),

@@ -8,7 +8,9 @@ from domain.fraud.facts import Facts
 from domain.fraud.rules.rule import Direction, Rule
 from domain.fraud.windows import History, Window
 
+# A share of fewer says nothing.
 _LEAST_TRIES = 3
+_LEAST_FRAUDS = 3
 
 
 def _shared(facts: Facts) -> list[History] | None:
@@ -54,6 +56,18 @@ def _hours_since(kind: str) -> Callable[[Facts], int | None]:
     return hours
 
 
+def _share_of_late(kind: str) -> Callable[[Facts], int | None]:
+    """Frauds that became known within a week, in percent of those of a month: how fresh they are. What has gone on for
+    weeks is about to be ended by whoever suffers from it."""
+
+    def share(facts: Facts) -> int | None:
+        known = [(each.within(Window.WEEK), each.within(Window.MONTH)) for each in _histories(facts, kind) or ()]
+        shares = [week.frauds * 100 // month.frauds for week, month in known if month.frauds >= _LEAST_FRAUDS]
+        return max(shares, default=None)
+
+    return share
+
+
 _WHOSE = {
     "user": "the user",
     "card": "the card",
@@ -83,6 +97,11 @@ RULES = (
         )
         for kind, whose in (("user", _WHOSE["user"]), ("shared", _WHOSE["shared"]))
         for window in (Window.WEEK, Window.MONTH)
+    ),
+    Rule(
+        "shared_frauds_week_of_month",
+        _share_of_late("shared"),
+        f"of the fraud of {_WHOSE['shared']} within a month, {{value}} % became known within a week",
     ),
     *(
         Rule(

@@ -1,0 +1,54 @@
+"""`payments fraud backtest`: what a rule set would have decided about the payments of a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from domain.fraud.default_rules import DEFAULT_RULES
+from worker.commands.campaign import as_json, bar, named, require_outputs, size_of, write
+from worker.commands.open_runtime import fail
+from worker.fraud_backtest import Days, judge_all, quality_of
+from worker.fraud_csv import replay
+from worker.fraud_mapping import read_mapping
+from worker.fraud_report import to_json, to_text
+from worker.fraud_rules_file import read_rule_set
+
+_File = click.Path(path_type=Path)
+_Day = click.IntRange(min=0)
+
+
+@click.command()
+@click.option("--rules", "rules_file", type=_File, help="A rule set; default: the shipped one.")
+@click.option("--csv", "csv_file", type=_File, required=True, help="Payments with their labels; gzip is read as well.")
+@click.option("--mapping", "mapping_file", type=_File, required=True, help="Which column is which of our fields: TOML.")
+@click.option("--from-day", type=_Day, default=0, help="The first day to score; those before it are history only.")
+@click.option("--to-day", type=_Day, help="The last day to score. Days count from the first row, which is day 0.")
+@click.option("--json", "json_file", type=_File, help="Write all figures to this file.")
+def backtest(
+    rules_file: Path | None,
+    csv_file: Path,
+    mapping_file: Path,
+    from_day: int,
+    to_day: int | None,
+    json_file: Path | None,
+) -> None:
+    """Score the payments of a file in their order, and compare the decisions with what was fraud in the end. Each
+    payment has the history that it had by then; a label counts from the day on which it arrived."""
+    try:
+        require_outputs(json_file)
+        if to_day is not None and to_day < from_day:
+            raise ValueError("--to-day must not be before --from-day")
+        rule_set = named(rules_file, read_rule_set) if rules_file is not None else DEFAULT_RULES
+        mapping = named(mapping_file, read_mapping)
+        with bar("scoring", size_of(csv_file)) as done:
+            payments = replay(csv_file, mapping, done)
+            quality = named(csv_file, lambda _: quality_of(judge_all(payments, rule_set, Days(from_day, to_day))))
+        if not quality.all.count:
+            raise ValueError(f"{csv_file}: has no payment on these days")
+    except ValueError as error:
+        fail(str(error))
+    head = {"rules_version": rule_set.version, "from_day": from_day, "to_day": to_day}
+    write(json_file, as_json(head | to_json(quality, rule_set.bands)))
+    click.echo(f"rules {rule_set.version}\n{to_text(quality, rule_set.bands)}")
