@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, case, func, literal, or_, select, union_all
 
 from domain.fraud.entities import Entity
-from domain.fraud.windows import LINKS, MOST_LINKED, BucketSize, Counts, History, Window
+from domain.fraud.windows import LINKS, MOST_LINKED, NEVER_SEEN, BucketSize, Counts, History, Window
 from models.tables import fraud_counters, fraud_entities, fraud_links
 
 _MEASURES = ("tries", "declines", "abandoned", "amount", "frauds")
@@ -52,7 +52,7 @@ def read_histories(connection: Connection, entities: Sequence[Entity], now: date
 def _history(entity: Entity, rows: dict[str, Any], linked: dict[str, dict[tuple[str, Window], int]]) -> History:
     found = [rows[each] for each in entity.hashes if each in rows]
     if not found:
-        return History(linked=linked.get(entity.kind, {}))
+        return NEVER_SEEN
     frauds = [row.last_fraud_at for row in found if row.last_fraud_at is not None]
     return History(
         counts={window: sum((_counts(row, window) for row in found), Counts()) for window in Window},
@@ -100,6 +100,6 @@ def _read_links(
     found: dict[str, dict[tuple[str, Window], int]] = {}
     for row in connection.execute(_select_links(keys), named | firsts):
         kind, other, window = LINKS[row.number]
-        if kind in hashes:
+        if kind in hashes and row.linked:
             found.setdefault(kind, {})[other, window] = row.linked
     return found

@@ -12,7 +12,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, delete, select, tuple_
 
 from domain.fraud.entities import Entity
 from domain.fraud.windows import LINKS, bucket_of, sizes_of
@@ -43,7 +43,7 @@ class SignalKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Tried:
     """Who and what a signal is about. `amount`: in hundredths of the base currency. `reference`: tells apart what
-    happens to one attempt several times."""
+    happens to one attempt several times. `tried_at`: when a try was counted that is taken back."""
 
     application: str
     door: Door
@@ -52,6 +52,7 @@ class Tried:
     payment_id: str | None = None
     attempt_id: str | None = None
     reference: str = ""
+    tried_at: datetime | None = None
 
 
 # What each kind adds to the counts. What was proven not sent is taken back.
@@ -81,7 +82,9 @@ def note_signal(change: Change, kind: SignalKind, tried: Tried) -> bool:
     if not insert_new(change.connection, fraud_signals, values):
         return False
     if tried.entities:
-        _count(change, kind, tried, change.now)
+        # A try is taken back where it was counted, or windows that begin later would fall below nothing.
+        at = tried.tried_at if kind is SignalKind.UNSENT and tried.tried_at is not None else change.now
+        _count(change, kind, tried, at)
     return True
 
 
@@ -107,6 +110,7 @@ def _meet(connection: Connection, entities: Sequence[Entity], at: datetime) -> N
     links = list(_links(entities, bucket_of(at)))
     if links:
         connection.execute(_note_link(connection.dialect.name), links)
+        _forget_older_links(connection, entities)
 
 
 def _seen(entity: Entity, at: datetime) -> dict[str, Any]:
@@ -114,10 +118,23 @@ def _seen(entity: Entity, at: datetime) -> dict[str, Any]:
 
 
 def _links(entities: Sequence[Entity], bucket: int) -> Iterable[dict[str, Any]]:
-    hashes = {entity.kind: entity.hash for entity in entities}
-    pairs = sorted({(hashes[one], other) for one, other, _ in LINKS if one in hashes and other in hashes})
-    for entity, kind in pairs:
-        yield {"entity": entity, "kind": kind, "other": hashes[kind], "last_bucket": bucket}
+    for entity, kind, other in _pairs({entity.kind: entity.hash for entity in entities}):
+        yield {"entity": entity, "kind": kind, "other": other, "last_bucket": bucket}
+
+
+def _pairs(hashes: dict[str, str]) -> list[tuple[str, str, str]]:
+    """Return which entity is linked with which other of which kind, sorted. `hashes`: under one key, by kind."""
+    return sorted({(hashes[one], other, hashes[other]) for one, other, _ in LINKS if one in hashes and other in hashes})
+
+
+def _forget_older_links(connection: Connection, entities: Sequence[Entity]) -> None:
+    """Delete the links under older keys that are stored under the present one now, or they would count twice."""
+    under_older_keys = zip(*(entity.hashes[1:] for entity in entities), strict=True)
+    kinds = [entity.kind for entity in entities]
+    older = [pair for hashes in under_older_keys for pair in _pairs(dict(zip(kinds, hashes, strict=True)))]
+    if older:
+        key = tuple_(*fraud_links.primary_key.columns)
+        connection.execute(delete(fraud_links).where(key.in_(older)))
 
 
 @cache

@@ -42,7 +42,7 @@ def note_result(change: Change, row: Row[Any], result: TryResult, trigger: Trigg
         return
     reference = (trigger.try_reference or "") if isinstance(trigger, Declined) else ""
     about = {"payment_id": row.id, "attempt_id": row.attempt_id, "amount": tried.amount, "reference": reference}
-    signal = Tried(row.application, Door(tried.door), entities_of_signal(tried), **about)
+    signal = Tried(row.application, Door(tried.door), entities_of_signal(tried), **about, tried_at=tried.at)
     note_signal(change, _KINDS[result], signal)
 
 
