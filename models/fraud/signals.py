@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, select, tuple_
@@ -17,7 +16,7 @@ from sqlalchemy import Connection, Row, delete, select, tuple_
 from domain.fraud.entities import Entity
 from domain.fraud.windows import LINKS, bucket_of, sizes_of
 from models.change import Change
-from models.session import insert_new, upsert
+from models.session import Upsert, insert_new, write_rows
 from models.tables import fraud_counters, fraud_entities, fraud_links, fraud_signals
 
 
@@ -96,25 +95,16 @@ def _count(change: Change, kind: SignalKind, tried: Tried, at: datetime) -> None
         for entity in tried.entities
         for size in sizes_of(entity.kind)
     ]
-    change.connection.execute(_add_to_counters(change.connection.dialect.name), counted)
+    seen = [{"entity": entity.hash, "kind": entity.kind, "first_at": at, "last_at": at} for entity in tried.entities]
     if kind is SignalKind.TRY:
-        _meet(change.connection, tried.entities, at)
+        links = list(_links(tried.entities, bucket_of(at)))
+        write_rows(change.connection, (_COUNTERS, counted), (_SEEN, seen), (_LINKS, links))
+        _forget_older_links(change.connection, tried.entities)
     elif kind is SignalKind.FRAUD:
-        seen = [_seen(entity, at) | {"last_fraud_at": at} for entity in tried.entities]
-        change.connection.execute(_note_fraud(change.connection.dialect.name), seen)
-
-
-def _meet(connection: Connection, entities: Sequence[Entity], at: datetime) -> None:
-    """Note that the entities were tried now, and which of them together."""
-    connection.execute(_note_seen(connection.dialect.name), [_seen(entity, at) for entity in entities])
-    links = list(_links(entities, bucket_of(at)))
-    if links:
-        connection.execute(_note_link(connection.dialect.name), links)
-        _forget_older_links(connection, entities)
-
-
-def _seen(entity: Entity, at: datetime) -> dict[str, Any]:
-    return {"entity": entity.hash, "kind": entity.kind, "first_at": at, "last_at": at, "last_fraud_at": None}
+        known = [row | {"last_fraud_at": at} for row in seen]
+        write_rows(change.connection, (_COUNTERS, counted), (_FRAUDS, known))
+    else:
+        write_rows(change.connection, (_COUNTERS, counted))
 
 
 def _links(entities: Sequence[Entity], bucket: int) -> Iterable[dict[str, Any]]:
@@ -137,31 +127,27 @@ def _forget_older_links(connection: Connection, entities: Sequence[Entity]) -> N
         connection.execute(delete(fraud_links).where(key.in_(older)))
 
 
-@cache
-def _add_to_counters(dialect_name: str) -> Any:
-    counters = fraud_counters.c
-    return upsert(dialect_name, fraud_counters, lambda new: {name: counters[name] + new[name] for name in _COUNTED})
-
-
-@cache
-def _note_seen(dialect_name: str) -> Any:
-    return upsert(dialect_name, fraud_entities, lambda new: {"last_at": new.last_at})
-
-
-@cache
-def _note_fraud(dialect_name: str) -> Any:
-    return upsert(dialect_name, fraud_entities, lambda new: {"last_fraud_at": new.last_fraud_at})
-
-
-@cache
-def _note_link(dialect_name: str) -> Any:
+_COUNTERS = Upsert(
+    fraud_counters,
+    ("entity", "size", "bucket"),
+    _COUNTED,
+    lambda new: {name: fraud_counters.c[name] + new[name] for name in _COUNTED},
+)
+_SEEN = Upsert(fraud_entities, ("entity", "kind"), ("first_at", "last_at"), lambda new: {"last_at": new.last_at})
+_FRAUDS = Upsert(
+    fraud_entities,
+    ("entity", "kind"),
+    ("first_at", "last_at", "last_fraud_at"),
+    lambda new: {"last_fraud_at": new.last_fraud_at},
+)
+_LINKS = Upsert(
+    fraud_links,
+    ("entity", "kind", "other"),
+    ("last_bucket",),
+    lambda new: {"last_bucket": new.last_bucket},
     # Within one bucket nothing is written again.
-    return upsert(
-        dialect_name,
-        fraud_links,
-        lambda new: {"last_bucket": new.last_bucket},
-        lambda new: fraud_links.c.last_bucket < new.last_bucket,
-    )
+    lambda new: fraud_links.c.last_bucket < new.last_bucket,
+)
 
 
 def signal_of_try(connection: Connection, payment_id: str) -> Row[Any] | None:
