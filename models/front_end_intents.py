@@ -120,7 +120,6 @@ def _store_intent(
         provider=provider,
         is_client_confirmed=True,
         return_url=request.return_url,
-        payer=request.facts or None,
     )
     attempt = first_attempt(payment, Verb.CHARGE, change.actor, change.now) | {"cause": cause}
     store_payment(change.connection, payment, attempt, change.actor, change.now)

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, func, literal, select, true, update
 
 from domain.attention import Reason
+from domain.claiming import is_open_to_cards
 from domain.commands import (
     DebtReopened,
     InvoicePaidOtherwise,
@@ -54,7 +55,6 @@ from domain.payment import (
     GIVEN_UP,
     IN_DUNNING,
     LIVE,
-    UNFINISHED,
     Attempt,
     AttemptStatus,
     Event,
@@ -223,8 +223,7 @@ def count_declined_card(change: Change, locked: Row[Any], declined: Declined) ->
 
 
 def _exhaust_intent(change: Change, row: Row[Any], refusal: Refusal) -> None:
-    is_open = row.attempt_status in UNFINISHED and not row.has_other_unfinished_attempt
-    if not is_open:
+    if not is_open_to_cards(row.attempt_status, has_other_unfinished_attempt=row.has_other_unfinished_attempt):
         return
     note_refused(change, refusal)
     about = {"payment_id": row.id, "attempt_id": row.attempt_id, "data": refusal.data}

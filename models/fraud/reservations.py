@@ -34,9 +34,11 @@ from models.session import insert_new, upsert
 from models.tables import fraud_limits, fraud_reservations
 
 _held = fraud_reservations.c
-_is_in_flight = _held.state.in_([SlotState.OFFERED, SlotState.SENT]) & (_held.at > bindparam("in_flight_since"))
-_is_tried = or_(_held.state != SlotState.OFFERED, _held.at > bindparam("in_flight_since"))
-_has_failed = (_held.state == SlotState.FAILED) & (_held.at > bindparam("hour_ago"))
+_is_in_flight = fraud_reservations.c.state.in_([SlotState.OFFERED, SlotState.SENT]) & (
+    _held.at > bindparam("in_flight_since")
+)
+_is_tried = or_(fraud_reservations.c.state != SlotState.OFFERED, _held.at > bindparam("in_flight_since"))
+_has_failed = (fraud_reservations.c.state == SlotState.FAILED) & (_held.at > bindparam("hour_ago"))
 
 
 def _cards(*where: ColumnElement[bool]) -> Any:
@@ -80,7 +82,9 @@ _update_slots = (
     # What a front end was offered is tried when its result comes.
     .values(
         state=bindparam("new_state"),
-        at=case((_held.state == SlotState.OFFERED, bindparam("now", type_=_held.at.type)), else_=_held.at),
+        at=case(
+            (fraud_reservations.c.state == SlotState.OFFERED, bindparam("now", type_=_held.at.type)), else_=_held.at
+        ),
     )
 )
 

@@ -8,7 +8,7 @@ import pytest
 
 from domain.fraud import RuleSet
 from domain.fraud.brake import BrakeAction, BrakePolicy
-from models.tables import attention, events
+from models.tables import attention, events, fraud_assessments
 from models.task_messages import FRAUD_BRAKE
 from sandbox.stripe.api import Stripe
 from tests.system import System, payment_request
@@ -91,7 +91,10 @@ def test_a_brake_that_challenges_asks_strangers_to_authenticate(system: System) 
     known = system.sandbox.state.provider_of(Stripe).account
     intent = known.intents[system.reference(challenged)].body
     assert intent["payment_method_options"]["card"]["request_three_d_secure"] == "any"
-    assert system.get(f"/{challenged}").json["fraud"]["decision"] == "verify"
+    [first] = system.rows(
+        fraud_assessments, fraud_assessments.c.payment_id == challenged, fraud_assessments.c.number == 1
+    )
+    assert first.decision == "verify"
 
 
 def test_other_doors_are_closed_to_strangers_as_well(system: System) -> None:
