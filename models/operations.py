@@ -18,6 +18,7 @@ from domain.allowed_operations import (
     Cancellable,
     cancel_action,
     holds_mismatch,
+    is_held_for_review,
     require_capturable,
     require_mismatch_decision,
     require_recordable,
@@ -225,7 +226,8 @@ def decide_review(change: Change, row: Row[Any], decided: ReviewDecided) -> Mess
     """Decide on a locked payment that waits for a fraud review. Raises Conflict if it waits for none, or if another
     operator has it in hand."""
     state = State(row.state)
-    is_hold = state is State.AUTHORIZED and find_open_review(change.connection, row.id) is not None
+    has_open_review = find_open_review(change.connection, row.id) is not None
+    is_hold = is_held_for_review(state, has_open_review=has_open_review)
     if not is_hold:
         require_reviewable(state)
     if decided.reason != EXPIRED:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, literal, select, true, update
+from sqlalchemy import Connection, Row, bindparam, func, literal, select, true, update
 
 from domain.attention import Reason
 from domain.claiming import is_open_to_cards
@@ -54,6 +54,7 @@ from domain.payment import (
     COLLECTED,
     GIVEN_UP,
     IN_DUNNING,
+    LIVE,
     Attempt,
     AttemptStatus,
     Event,
@@ -149,6 +150,17 @@ def change_method(change: Change, payment: Row[Any], method: str, token: str) ->
     change.connection.execute(_update_payment, values | {"customer_token": None, "route": None})
     about = {"payment_id": payment.id, "data": {"from": payment.method, "to": method}}
     record_event(change.connection, "payment_method_changed", actor=change.actor, now=change.now, **about)
+
+
+def erase_payers(change: Change, user_id: str, application: str) -> tuple[int, int]:
+    """Erase the payers of a user's payments; return of how many, and how many keep theirs because they are collected
+    still."""
+    is_known = (payments.c.user_id == user_id) & (payments.c.application == application) & payments.c.payer.is_not(None)
+    is_collected = payments.c.state.in_(sorted(LIVE | IN_DUNNING))
+    erased = update(payments).where(is_known, ~is_collected).values(payer=None)
+    count = change.connection.execute(erased).rowcount
+    left = select(func.count()).select_from(payments).where(is_known)
+    return count, change.connection.scalars(left).one()
 
 
 def changes_anything(change: Change, locked: Row[Any], outcome: Outcome) -> bool:

@@ -32,6 +32,10 @@ class EntityKind(StrEnum):
     ADDRESS = "address"
 
 
+# Whoever has one of these is one person, or nearly so.
+PERSONAL = frozenset({EntityKind.USER, EntityKind.EMAIL, EntityKind.ADDRESS, EntityKind.DEVICE})
+
+
 def is_shared_name(name: str) -> bool:
     """Tell whether a request may name a further kind of entity so.
 
@@ -149,7 +153,7 @@ def normal_value(kind: str, text: str) -> str | None:
         case EntityKind.NETWORK:
             return network_of(given.partition("/")[0])
         case EntityKind.IP:
-            return given if network_of(given) else None
+            return normal_ip(given)
         case EntityKind.USER | EntityKind.CARD | EntityKind.BIN | EntityKind.DEVICE:
             return given or None
     return given if is_shared_name(kind) and given else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, func, insert, select
 
 from domain.errors import Conflict, NotFound
 from domain.fraud.roles import Role, RuleSets
@@ -16,6 +16,12 @@ from models.session import insert_new, lock_name
 from models.tables import fraud_rule_roles, fraud_rule_sets
 
 ALL_USERS = 100
+_newest_of_each = select(func.max(fraud_rule_roles.c.id)).group_by(fraud_rule_roles.c.role)
+_select_in_use = (
+    select(fraud_rule_roles, fraud_rule_sets.c.body)
+    .outerjoin(fraud_rule_sets, fraud_rule_sets.c.version == fraud_rule_roles.c.version)
+    .where(fraud_rule_roles.c.id.in_(_newest_of_each))
+)
 
 
 def commit_version(change: Change, rule_set: RuleSet) -> bool:
@@ -65,12 +71,8 @@ def find_version(connection: Connection, version: str) -> RuleSet:
 
 def rule_sets_in_use(connection: Connection, configured: RuleSet) -> RuleSets:
     """Return which rule sets are in use. `configured`: what scores while no version is live."""
-    current: dict[str, Row[Any]] = {}
-    for role in Role:
-        newest = connection.execute(_of_role(role).limit(1)).one_or_none()
-        if newest is not None and newest.version is not None:
-            current[role] = newest
-    used = {role: find_version(connection, row.version) for role, row in current.items()}
+    current = {row.role: row for row in connection.execute(_select_in_use) if row.version is not None}
+    used = {role: from_plain(row.version, row.body) for role, row in current.items()}
     return RuleSets(
         used.get(Role.LIVE, configured),
         used.get(Role.CANDIDATE),

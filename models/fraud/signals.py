@@ -6,7 +6,7 @@ Tables and rows are written in one order, so that two tries that share entities 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -14,12 +14,12 @@ from functools import cache
 from typing import Any
 from zlib import crc32
 
-from sqlalchemy import BigInteger, Connection, Row, func, select, update
+from sqlalchemy import BigInteger, Connection, Row, Select, delete, func, select, tuple_, update
 
 from domain.fraud.entities import Entity, EntityKind
 from domain.fraud.windows import LINKS, bucket_of, sizes_of
 from models.change import Change
-from models.session import insert_new, upsert
+from models.session import Upsert, insert_new, write_rows
 from models.tables import fraud_counters, fraud_entities, fraud_links, fraud_signals
 
 APPLICATION = "application"
@@ -50,7 +50,8 @@ class SignalKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Tried:
     """Who and what a signal is about. `amount`: in hundredths of the base currency. `reference`: tells apart what
-    happens to one attempt several times. `place`: where the user is, if that is known of one person."""
+    happens to one attempt several times. `place`: where the user is, if that is known of one person. `tried_at`: when a
+    try was counted that is taken back."""
 
     application: str
     door: Door
@@ -60,6 +61,7 @@ class Tried:
     attempt_id: str | None = None
     reference: str = ""
     place: Mapping[str, int] | None = None
+    tried_at: datetime | None = None
 
 
 # What each kind adds to the counts. What was proven not sent, or was no fraud after all, is taken back.
@@ -72,6 +74,8 @@ _ADDS: dict[SignalKind, dict[str, int]] = {
     SignalKind.FRAUD: {"frauds": 1},
     SignalKind.CLEARED: {"frauds": -1},
 }
+# Parameters of one statement.
+_BATCH = 1_000
 _COUNTED = ("tries", "declines", "abandoned", "amount", "frauds")
 
 
@@ -92,7 +96,9 @@ def note_signal(change: Change, kind: SignalKind, tried: Tried, counted_at: date
     if not insert_new(change.connection, fraud_signals, values):
         return False
     if tried.entities and _ADDS[kind]:
-        _count(change, kind, tried, change.now if counted_at is None else counted_at)
+        # A try is taken back where it was counted, or windows that begin later would fall below nothing.
+        taken_back_at = tried.tried_at if kind is SignalKind.UNSENT else None
+        _count(change, kind, tried, counted_at or taken_back_at or change.now)
     return True
 
 
@@ -127,12 +133,17 @@ def _count(change: Change, kind: SignalKind, tried: Tried, at: datetime) -> None
         for entity in sorted([*tried.entities, _application_of(tried)], key=lambda entity: entity.hash)
         for size in sizes_of(entity.kind)
     ]
-    change.connection.execute(_add_to_counters(change.connection.dialect.name), counted)
+    seen = [{"entity": entity.hash, "kind": entity.kind, "first_at": at, "last_at": at} for entity in tried.entities]
     if kind is SignalKind.TRY:
-        _meet(change.connection, tried, at)
+        links = list(_links(tried.entities, bucket_of(at)))
+        write_rows(change.connection, (_COUNTERS, counted), (_SEEN, seen), (_LINKS, links))
+        _forget_older_links(change.connection, tried.entities)
+        _note_place(change.connection, tried)
     elif kind is SignalKind.FRAUD:
-        seen = [_seen(entity, at) | {"last_fraud_at": at} for entity in tried.entities]
-        change.connection.execute(_note_fraud(change.connection.dialect.name), seen)
+        known = [row | {"last_fraud_at": at} for row in seen]
+        write_rows(change.connection, (_COUNTERS, counted), (_FRAUDS, known))
+    else:
+        write_rows(change.connection, (_COUNTERS, counted))
 
 
 def _application_of(tried: Tried) -> Entity:
@@ -148,56 +159,54 @@ def hashes_of_application(application: str) -> tuple[str, ...]:
     return tuple(hashlib.sha256(text.encode()).hexdigest()[:32] for text in texts)
 
 
-def _meet(connection: Connection, tried: Tried, at: datetime) -> None:
-    """Note that the entities were tried now, and which of them together."""
-    seen = [_seen(entity, at, tried.place) for entity in tried.entities]
-    connection.execute(_note_seen(connection.dialect.name), seen)
-    links = list(_links(tried.entities, bucket_of(at)))
-    if links:
-        connection.execute(_note_link(connection.dialect.name), links)
-
-
-def _seen(entity: Entity, at: datetime, place: Mapping[str, int] | None = None) -> dict[str, Any]:
-    times = {"first_at": at, "last_at": at, "last_fraud_at": None}
-    is_placed = entity.kind == EntityKind.USER
-    return {"entity": entity.hash, "kind": entity.kind, **times, "place": place if is_placed else None}
+def _note_place(connection: Connection, tried: Tried) -> None:
+    user = next((entity for entity in tried.entities if entity.kind == EntityKind.USER), None)
+    if tried.place is not None and user is not None:
+        is_it = fraud_entities.c.entity == user.hash
+        connection.execute(update(fraud_entities).where(is_it).values(place=dict(tried.place)))
 
 
 def _links(entities: Sequence[Entity], bucket: int) -> Iterable[dict[str, Any]]:
-    hashes = {entity.kind: entity.hash for entity in entities}
-    pairs = sorted({(hashes[one], other) for one, other, _ in LINKS if one in hashes and other in hashes})
-    for entity, kind in pairs:
-        yield {"entity": entity, "kind": kind, "other": hashes[kind], "last_bucket": bucket}
+    for entity, kind, other in _pairs({entity.kind: entity.hash for entity in entities}):
+        yield {"entity": entity, "kind": kind, "other": other, "last_bucket": bucket}
 
 
-@cache
-def _add_to_counters(dialect_name: str) -> Any:
-    counters = fraud_counters.c
-    return upsert(dialect_name, fraud_counters, lambda new: {name: counters[name] + new[name] for name in _COUNTED})
+def _pairs(hashes: dict[str, str]) -> list[tuple[str, str, str]]:
+    """Return which entity is linked with which other of which kind, sorted. `hashes`: under one key, by kind."""
+    return sorted({(hashes[one], other, hashes[other]) for one, other, _ in LINKS if one in hashes and other in hashes})
 
 
-@cache
-def _note_seen(dialect_name: str) -> Any:
-    def changes(new: Any) -> dict[str, Any]:
-        return {"last_at": new.last_at, "place": func.coalesce(new.place, fraud_entities.c.place)}
-
-    return upsert(dialect_name, fraud_entities, changes)
-
-
-@cache
-def _note_fraud(dialect_name: str) -> Any:
-    return upsert(dialect_name, fraud_entities, lambda new: {"last_fraud_at": new.last_fraud_at})
+def _forget_older_links(connection: Connection, entities: Sequence[Entity]) -> None:
+    """Delete the links under older keys that are stored under the present one now, or they would count twice."""
+    under_older_keys = zip(*(entity.hashes[1:] for entity in entities), strict=True)
+    kinds = [entity.kind for entity in entities]
+    older = [pair for hashes in under_older_keys for pair in _pairs(dict(zip(kinds, hashes, strict=True)))]
+    if older:
+        key = tuple_(*fraud_links.primary_key.columns)
+        connection.execute(delete(fraud_links).where(key.in_(older)))
 
 
-@cache
-def _note_link(dialect_name: str) -> Any:
+_COUNTERS = Upsert(
+    fraud_counters,
+    ("entity", "size", "bucket"),
+    _COUNTED,
+    lambda new: {name: fraud_counters.c[name] + new[name] for name in _COUNTED},
+)
+_SEEN = Upsert(fraud_entities, ("entity", "kind"), ("first_at", "last_at"), lambda new: {"last_at": new.last_at})
+_FRAUDS = Upsert(
+    fraud_entities,
+    ("entity", "kind"),
+    ("first_at", "last_at", "last_fraud_at"),
+    lambda new: {"last_fraud_at": new.last_fraud_at},
+)
+_LINKS = Upsert(
+    fraud_links,
+    ("entity", "kind", "other"),
+    ("last_bucket",),
+    lambda new: {"last_bucket": new.last_bucket},
     # Within one bucket nothing is written again.
-    return upsert(
-        dialect_name,
-        fraud_links,
-        lambda new: {"last_bucket": new.last_bucket},
-        lambda new: fraud_links.c.last_bucket < new.last_bucket,
-    )
+    lambda new: fraud_links.c.last_bucket < new.last_bucket,
+)
 
 
 def signal_of_try(connection: Connection, payment_id: str) -> Row[Any] | None:
@@ -218,3 +227,31 @@ def entities_of_signal(signal: Row[Any]) -> tuple[Entity, ...]:
     """Return the entities of a stored signal, in the order in which they are locked."""
     found = (Entity(kind, (value,)) for kind, value in signal.entities.items())
     return tuple(sorted(found, key=lambda entity: entity.hash))
+
+
+def erase_signals(
+    change: Change, payment_ids: Select[tuple[str]], application: str, user: Entity
+) -> tuple[int, list[Entity]]:
+    """Empty the entities of a person's signals: those of their payments, and those without one that name the user.
+    Return of how many, and the entities."""
+    of_user = fraud_signals.c.entities[str(EntityKind.USER)].as_string().in_(user.hashes)
+    without_payment = fraud_signals.c.payment_id.is_(None) & (fraud_signals.c.application == application) & of_user
+    is_meant = fraud_signals.c.payment_id.in_(payment_ids) | without_payment
+    rows = change.connection.execute(select(fraud_signals.c.id, fraud_signals.c.entities).where(is_meant)).all()
+    named = [row.id for row in rows if row.entities]
+    for begin in range(0, len(named), _BATCH):
+        batch = fraud_signals.c.id.in_(named[begin : begin + _BATCH])
+        change.connection.execute(update(fraud_signals).where(batch).values(entities={}))
+    found = {(kind, value) for row in rows for kind, value in row.entities.items()}
+    return len(named), [Entity(kind, (value,)) for kind, value in sorted(found)]
+
+
+def erase_entities(change: Change, personal: Collection[str], met: Iterable[Entity]) -> int:
+    """Delete what is counted of entities, and that others were tried with them. `met`: those that may have been. Return
+    how many entities were known."""
+    connection, hashes = change.connection, sorted(personal)
+    others = sorted({each for entity in met for each in entity.hashes})
+    connection.execute(delete(fraud_counters).where(fraud_counters.c.entity.in_(hashes)))
+    with_them = fraud_links.c.entity.in_(others) & fraud_links.c.other.in_(hashes)
+    connection.execute(delete(fraud_links).where(fraud_links.c.entity.in_(hashes) | with_them))
+    return connection.execute(delete(fraud_entities).where(fraud_entities.c.entity.in_(hashes))).rowcount

@@ -65,7 +65,7 @@ def note_result(change: Change, row: Row[Any], result: TryResult, trigger: Trigg
     if row.is_client_confirmed:
         return _note_front_end(change, row, tried, trigger)
     about = {"payment_id": row.id, "attempt_id": row.attempt_id, "amount": tried.amount}
-    signal = Tried(row.application, Door(tried.door), entities_of_signal(tried), **about)
+    signal = Tried(row.application, Door(tried.door), entities_of_signal(tried), **about, tried_at=tried.at)
     if note_signal(change, _KINDS[result], signal) and result is TryResult.DECLINED:
         look_at_declines(change, row.application)
     return None

@@ -6,7 +6,8 @@ from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, 
 
 from models.tables.base import Instant, Json, Sequence, metadata
 
-# One row for each try, and for what came of it. Rows are added, never changed, and removed when they are too old.
+# One row for each try, and for what came of it. Rows are added, and removed when they are too old; they
+# are changed only where a person is erased, whose signals name no entities any more.
 fraud_signals = Table(
     "fraud_signals",
     metadata,

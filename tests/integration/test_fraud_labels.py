@@ -35,7 +35,7 @@ RULES = RuleSet("of-this-test", {"amount": Curve((500,), (55,)), "device_frauds_
 @pytest.fixture
 def labeling(system: System, monkeypatch: pytest.MonkeyPatch) -> System:
     """A system in which a payment of 500 EUR waits for a person, and a device with a fraud is blocked."""
-    system.change_fraud_policy(monkeypatch, rule_set=RULES)
+    system.change_fraud_policy(monkeypatch, rule_set=RULES, is_velocity_checked=True)
     return system
 
 

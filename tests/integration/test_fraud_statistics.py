@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
-from domain.fraud.monitoring import Month, standings
 from domain.fraud.rule_set import Curve, RuleSet
 from domain.months import month_of, next_month
 from models.fraud.statistics import show_fraud_statistics
@@ -16,6 +14,7 @@ from models.session import read, transact
 from models.tables import fraud_assessments
 from tests.system import System
 
+pytestmark = pytest.mark.postgres
 RULES = RuleSet(
     "of-this-test",
     {"amount": Curve((100, 500, 800), (10, 55, 75)), "device_new": Curve((1,), (1,)), "travel": Curve((1,), (5,))},
@@ -50,7 +49,6 @@ def counted(ratio: dict[str, Any]) -> tuple[int, int]:
     return ratio["numerator"], ratio["denominator"]
 
 
-@pytest.mark.postgres
 def test_every_figure_is_what_was_done(scoring: System) -> None:
     small = [pay(scoring, f"small_{number}", "12.30") for number in range(4)]
     blocked = [pay(scoring, f"blocked_{number}", "800.00") for number in range(2)]
@@ -95,7 +93,6 @@ def test_every_figure_is_what_was_done(scoring: System) -> None:
     assert shown(scoring, months=-1)["scored"] == 0
 
 
-@pytest.mark.postgres
 def test_disputes_and_warnings_of_cards_are_monitored_by_month(scoring: System) -> None:
     disputed, warned = pay(scoring, "inv_1", "12.30"), pay(scoring, "inv_2", "12.30")
     opened = scoring.provider.control(f"intents/{scoring.reference(disputed)}/dispute", {"reason": "fraudulent"})
@@ -113,7 +110,6 @@ def test_disputes_and_warnings_of_cards_are_monitored_by_month(scoring: System) 
     assert (vamp["numerator"], vamp["denominator"], vamp["is_reached"]) == (2, 2, False)
 
 
-@pytest.mark.postgres
 def test_a_score_that_was_only_repeated_decides_nothing(scoring: System) -> None:
     pay(scoring, "inv", "12.30")
 
@@ -127,33 +123,3 @@ def test_a_score_that_was_only_repeated_decides_nothing(scoring: System) -> None
     results = update(fraud_assessments).where(fraud_assessments.c.number == 2).values(stage="results")
     transact(scoring.engine, lambda connection: connection.execute(results))
     assert counted(shown(scoring)["decisions"]["block"]) == (1, 1)
-
-
-def reached(month: Month) -> set[str]:
-    return {each.program.name for each in standings(month) if each.is_reached}
-
-
-@pytest.mark.parametrize(
-    ("begins", "reports", "programs"),
-    [
-        (date(2025, 3, 1), 5_000, set()),
-        (date(2026, 3, 1), 2_199, set()),
-        (date(2026, 3, 1), 2_200, {"VAMP excessive"}),
-        (date(2026, 4, 1), 1_499, set()),
-        (date(2026, 4, 1), 1_500, {"VAMP excessive"}),
-    ],
-)
-def test_the_threshold_is_that_of_the_month(begins: date, reports: int, programs: set[str]) -> None:
-    assert reached(Month(begins, settled=100_000, fraud_reports=reports)) == programs
-
-
-def test_both_limits_have_to_be_reached() -> None:
-    april = date(2026, 4, 1)
-    assert reached(Month(april, settled=1_000, fraud_reports=500)) == set()
-    assert reached(Month(april, settled=1_000_000, fraud_reports=1_500)) == set()
-    assert reached(Month(april, settled_before=10_000, disputes=150)) == {"ECM"}
-    assert reached(Month(april, settled_before=10_000, disputes=99)) == set()
-    assert reached(Month(april, settled_before=10_000, disputes=300)) == {"ECM", "HECM"}
-    assert reached(Month(april, settled_before=0, disputes=300)) == set()
-    assert reached(Month(april, tries=300_000, declines=60_000)) == {"VAMP enumeration"}
-    assert reached(Month(april, tries=299_999, declines=299_999)) == set()

@@ -9,6 +9,7 @@ from worker.commands.attention import attention
 from worker.commands.compare import compare
 from worker.commands.database import db
 from worker.commands.dunning import dunning
+from worker.commands.erase import erase
 from worker.commands.fraud import fraud
 from worker.commands.fraud_reviews import reviews
 from worker.commands.ledger import ledger
@@ -22,5 +23,5 @@ def payments() -> None:
     """Celeriac: database, API keys, payments, what needs a person, dunning, fraud, books, providers, sandbox."""
 
 
-for command in (db, keys, show, attention, dunning, fraud, reviews, ledger, compare, providers, sandbox):
+for command in (db, keys, show, attention, dunning, fraud, reviews, erase, ledger, compare, providers, sandbox):
     payments.add_command(command)
