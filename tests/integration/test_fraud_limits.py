@@ -255,3 +255,21 @@ def decide(system: System, payment_id: str, decision: str) -> None:
     body = {"decision": decision}
     response = system.post(f"/{payment_id}/review", body, caller="operator")
     assert response.status_code == 202, response.text
+
+
+def test_the_score_of_a_known_customer_counts_nothing_that_an_attacker_does_from_their_office(system: System) -> None:
+    system.screen_by()
+    office = {"ip_address": "203.0.113.9", "bin": "42424242"}
+    pay(system, "early", **stranger(0, **office))
+    system.run_until_idle()
+    system.advance(days=2)
+    for number in range(10, 22):
+        pay(system, f"attack-{number}", DECLINED, **stranger(number, **office))
+        system.run_until_idle()
+    known = pay(system, "late", **stranger(0, **office))
+    system.run_until_idle()
+    shown = system.get(f"/{known}").json
+    assert (shown["status"], [each["rule"] for each in shown["fraud"]["reasons"] if each["rule"][:2] == "ip"]) == (
+        "captured",
+        [],
+    )

@@ -7,8 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from domain.fraud.facts import Facts
+from domain.fraud.limits import is_known
 from domain.fraud.rules.rule import Rule
 from domain.fraud.windows import Counts, History, Window
+
+# What people share who know nothing of each other.
+_PUBLIC = frozenset({"ip", "network", "bin"})
 
 
 def _counted(kind: str, window: Window, what: Callable[[Counts], int]) -> Callable[[Facts], int | None]:
@@ -31,8 +35,14 @@ def _linked(kind: str, other: str, window: Window) -> Callable[[Facts], int | No
 
 
 def _of_person(facts: Facts, kind: str) -> History | None:
-    """Return the history of an entity; None for an account behind which there are many people."""
-    return None if kind == "user" and facts.is_shared_account else facts.of(kind)
+    """Return the history of an entity; None for an account behind which there are many people.
+
+    What an attacker has done from the office or with the cards of a known customer's bank says nothing of that
+    customer."""
+    if kind == "user" and facts.is_shared_account:
+        return None
+    is_others = kind in _PUBLIC and is_known(facts.history, is_shared_account=facts.is_shared_account)
+    return None if is_others else facts.of(kind)
 
 
 def _tries(counts: Counts) -> int:
