@@ -62,7 +62,7 @@ class Fitted:
 @dataclass(slots=True)
 class _Feature:
     """A rule's values as bins, of which bin 0 holds what is not known, and the log-odds of each bin. `usual`: the bin
-    that stays at zero."""
+    that stays at zero. `penalty`: what a difference of two bins side by side costs, as a quadratic form."""
 
     name: str
     direction: Direction
@@ -70,6 +70,7 @@ class _Feature:
     bins: NDArray[np.uint8]
     curve: _Floats
     usual: int
+    penalty: _Floats
 
 
 def fit(values: Values, is_fraud: NDArray[np.bool_], directions: Mapping[str, Direction], *, is_monotone: bool,
@@ -125,7 +126,9 @@ class _Model:
         bounds = self._candidates(column)
         bins = bins_of(column, bounds)
         counts = self._np.bincount(bins, minlength=len(bounds) + 1)
-        return _Feature(name, direction, bounds, bins, self._np.zeros(len(bounds) + 1), int(counts.argmax()))
+        between = self._np.diff(self._np.eye(len(bounds)), axis=0)
+        penalty = between.T @ between / _STEP_SPREAD**2
+        return _Feature(name, direction, bounds, bins, self._np.zeros(len(bounds) + 1), int(counts.argmax()), penalty)
 
     def _candidates(self, column: NDArray[np.int32]) -> Any:
         """Return the bounds that are tried: all values if they are few, otherwise quantiles."""
@@ -166,9 +169,8 @@ class _Model:
         slope, weights = self._derivatives(feature)
         old = feature.curve[1:]
         system = np.diag(weights + 1 / _SPREAD**2)
-        if is_smooth and len(old) > 1:
-            between = np.diff(np.eye(len(old)), axis=0)
-            system += between.T @ between / _STEP_SPREAD**2
+        if is_smooth:
+            system += feature.penalty
         new = np.linalg.solve(system, weights * old - slope)
         return old, weights, old + np.clip(new - old, -_MOST_CHANGE, _MOST_CHANGE)
 
@@ -200,7 +202,8 @@ class _Model:
     def worth_freeing(self, explained: float) -> tuple[_Feature, float] | None:
         """Return the curve that would explain most by leaving its direction, with the share of what is explained; None
         if none explains much."""
-        gains = [(self._gain(feature) / explained, feature.name, feature) for feature in self.features]
+        all_curves = max(explained, 1.0)
+        gains = [(self._gain(feature) / all_curves, feature.name, feature) for feature in self.features]
         share, _, feature = max(gains, key=lambda gain: gain[:2], default=(0.0, "", None))
         return (feature, round(share, 4)) if feature is not None and share >= _LEAST_SHARE else None
 
