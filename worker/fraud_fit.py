@@ -62,7 +62,7 @@ class Fitted:
 @dataclass(slots=True)
 class _Feature:
     """A rule's values as bins, of which bin 0 holds what is not known, and the log-odds of each bin. `usual`: the bin
-    that stays at zero. `penalty`: what a difference of two bins side by side costs, as a quadratic form."""
+    that stays at zero."""
 
     name: str
     direction: Direction
@@ -70,7 +70,6 @@ class _Feature:
     bins: NDArray[np.uint8]
     curve: _Floats
     usual: int
-    penalty: _Floats
 
 
 def fit(values: Values, is_fraud: NDArray[np.bool_], directions: Mapping[str, Direction], *, is_monotone: bool,
@@ -126,9 +125,7 @@ class _Model:
         bounds = self._candidates(column)
         bins = bins_of(column, bounds)
         counts = self._np.bincount(bins, minlength=len(bounds) + 1)
-        between = self._np.diff(self._np.eye(len(bounds)), axis=0)
-        penalty = between.T @ between / _STEP_SPREAD**2
-        return _Feature(name, direction, bounds, bins, self._np.zeros(len(bounds) + 1), int(counts.argmax()), penalty)
+        return _Feature(name, direction, bounds, bins, self._np.zeros(len(bounds) + 1), int(counts.argmax()))
 
     def _candidates(self, column: NDArray[np.int32]) -> Any:
         """Return the bounds that are tried: all values if they are few, otherwise quantiles."""
@@ -168,10 +165,8 @@ class _Model:
         np = self._np
         slope, weights = self._derivatives(feature)
         old = feature.curve[1:]
-        system = np.diag(weights + 1 / _SPREAD**2)
-        if is_smooth:
-            system += feature.penalty
-        new = np.linalg.solve(system, weights * old - slope)
+        tie = 1 / _STEP_SPREAD**2 if is_smooth else 0.0
+        new = np.array(_tied((weights + 1 / _SPREAD**2).tolist(), (weights * old - slope).tolist(), tie))
         return old, weights, old + np.clip(new - old, -_MOST_CHANGE, _MOST_CHANGE)
 
     def _derivatives(self, feature: _Feature) -> tuple[Any, Any]:
@@ -229,6 +224,26 @@ class _Model:
             self._sum += merged[lookup[feature.bins]] - feature.curve[feature.bins]
             feature.bounds, feature.bins = feature.bounds[first], lookup[feature.bins]
             feature.curve, feature.usual = merged, usual_step
+
+
+def _tied(weights: list[float], pulls: list[float], tie: float) -> list[float]:
+    """Return the levels that weights and pulls ask for, where each two side by side are tied: a tridiagonal system.
+
+    >>> [round(level, 3) for level in _tied([1.0, 1.0], [0.0, 3.0], 1.0)], _tied([2.0], [3.0], 1.0)
+    ([1.0, 2.0], [1.5])
+    """
+    last, before = len(weights) - 1, 0.0
+    ratios: list[float] = []
+    levels: list[float] = []
+    for place, (weight, pull) in enumerate(zip(weights, pulls, strict=True)):
+        ties = (place > 0) + (place < last)
+        pivot = weight + tie * ties - (tie * ratios[-1] if ratios else 0.0)
+        before = (pull + tie * before if ratios else pull) / pivot
+        ratios.append(tie / pivot)
+        levels.append(before)
+    for place in range(last - 1, -1, -1):
+        levels[place] += ratios[place] * levels[place + 1]
+    return levels
 
 
 def _rising(target: list[float], weights: list[float]) -> list[float]:
