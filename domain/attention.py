@@ -16,6 +16,7 @@ class Reason(StrEnum):
     """Why an entry is on the list."""
 
     REVIEW = "review"  # the fraud rules ask for a person's decision
+    HOLD_REVIEW = "hold_review"  # what came with an authorization asks for it
     DUPLICATE = "duplicate"  # money was taken a second time
     OVERPAID = "overpaid"  # two payments have collected more of an invoice than was asked
     AMOUNT_MISMATCH = "amount_mismatch"  # what came does not match what was asked
@@ -38,6 +39,7 @@ class Reason(StrEnum):
     MAIL_REFUSED = "mail_refused"  # a mail to a customer is given up
     MAIL_UNSENT = "mail_unsent"  # no mail is sent: a setting is missing, or the mail server takes none
     MAIL_HELD_BACK = "mail_held_back"  # the storm brake: too many first mails within an hour
+    FRAUD_BRAKE = "fraud_brake"  # far more tries are declined than usual, so that strangers are held up
     FAILING_ROW = "failing_row"  # a bug of our own stops a task again and again
 
 
@@ -56,6 +58,7 @@ class Action(StrEnum):
 # What ends each entry, see `offered_actions`: CLOSE ends it at once, any other action when it has had its effect.
 ACTIONS: dict[Reason, tuple[Action, ...]] = {
     Reason.REVIEW: (Action.ACCEPT, Action.RELEASE, Action.CLOSE),
+    Reason.HOLD_REVIEW: (Action.ACCEPT, Action.RELEASE, Action.CLOSE),
     Reason.DUPLICATE: (Action.GIVE_BACK, Action.CLOSE),
     Reason.OVERPAID: (Action.GIVE_BACK, Action.CLOSE),
     Reason.AMOUNT_MISMATCH: (Action.ACCEPT, Action.RELEASE, Action.CLOSE),
@@ -78,6 +81,7 @@ ACTIONS: dict[Reason, tuple[Action, ...]] = {
     Reason.MAIL_REFUSED: (Action.LOOK_AGAIN, Action.CLOSE),
     Reason.MAIL_UNSENT: (Action.LOOK_AGAIN, Action.CLOSE),
     Reason.MAIL_HELD_BACK: (Action.CLOSE,),
+    Reason.FRAUD_BRAKE: (Action.CLOSE,),
     Reason.FAILING_ROW: (Action.LOOK_AGAIN, Action.CLOSE),
 }
 # An entry with one of these reasons may be closed although money is left to move: a person gives it back elsewhere.
@@ -92,6 +96,7 @@ HELD_WEBHOOKS: dict[WebhookStatus, Reason] = {
 # Events that leave something to a person in whatever state they happen.
 OPENED_BY: dict[Event, Reason] = {
     Event.REVIEW_REQUIRED: Reason.REVIEW,
+    Event.HOLD_REVIEW_REQUIRED: Reason.HOLD_REVIEW,
     Event.AMOUNT_MISMATCHED: Reason.AMOUNT_MISMATCH,
     Event.CHARGE_DUPLICATED: Reason.DUPLICATE,
     Event.CHARGE_CONTRADICTED: Reason.CHARGE_CONTRADICTING,
@@ -175,6 +180,8 @@ def require_closable(reason: Reason, stake: Stake, *, is_written_off: bool) -> N
     """Refuse to close an entry about money that is still to move. Raises Conflict with what to do instead."""
     match reason:
         case Reason.REVIEW | Reason.AMOUNT_MISMATCH if HELD.get(stake.state) is reason:
+            raise Conflict("the payment waits for a decision; accept or release it")
+        case Reason.HOLD_REVIEW if stake.state is State.AUTHORIZED:
             raise Conflict("the payment waits for a decision; accept or release it")
         case Reason.AMOUNT_MISMATCH if (
             stake.state in CLOSED_UNPAID

@@ -144,6 +144,8 @@ def _ended_with_state(state: State) -> Iterator[Reason]:
     # A payment that has ended unpaid only changes its state when the money that came is taken after all.
     if state not in COLLECTED:
         yield HELD.get(state, Reason.AMOUNT_MISMATCH)
+    if state is State.AUTHORIZED:
+        yield Reason.HOLD_REVIEW
     if state in LIVE:
         yield from (Reason.VOID_REFUSED, Reason.CAPTURE_REFUSED, Reason.HOLD_CONTRADICTING)
 

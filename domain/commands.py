@@ -35,7 +35,9 @@ class IntentRepeated:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """The fraud score forbids the charge."""
+    """The fraud rules forbid the charge. `code`: which of them."""
+
+    code: str = "fraud_blocked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,20 @@ class ReviewRequired:
 
 
 @dataclass(frozen=True, slots=True)
+class ResultsScored:
+    """An authorization was scored once more, with what its response shows. Neither: it may be captured."""
+
+    is_blocked: bool = False
+    needs_review: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ReviewDecided:
-    """An operator has decided on a payment that waits for a fraud review."""
+    """An operator has decided on a payment that waits for a fraud review, before its charge or before its capture; or
+    nobody has in time. `reason`: why."""
 
     is_approved: bool
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +149,7 @@ Command = (
     | IntentRepeated
     | Blocked
     | ReviewRequired
+    | ResultsScored
     | ReviewDecided
     | OperationRequested
     | ChargeWithdrawn

@@ -112,11 +112,13 @@ def events_read_until(window: Window, now: datetime, late: timedelta) -> datetim
 class ShownRefund:
     """A refund that the provider shows of a charge, whoever made it. `attempt_id`: ours, if Celeriac made it.
 
-    `outcome`: Approved or Pending with its amount, Declined for one that failed, InDoubt for an unknown status."""
+    `outcome`: Approved or Pending with its amount, Declined for one that failed, InDoubt for an unknown status.
+    `is_for_fraud`: who made it says that the payment was fraud."""
 
     reference: str
     outcome: Outcome
     attempt_id: str | None = None
+    is_for_fraud: bool = False
 
 
 @dataclass(frozen=True, slots=True)

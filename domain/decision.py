@@ -25,6 +25,7 @@ from domain.dunning.schedule import EVERY_DAY, Calendar
 from domain.dunning.segments import Segment
 from domain.effects import AddAttempt, Effect
 from domain.errors import IllegalTransition
+from domain.fraud.policy import FraudPolicy
 from domain.idempotency_key import KeyState, is_spent, may_be_renewed
 from domain.movement import Movement
 from domain.outcome import NotSent
@@ -56,6 +57,7 @@ class Policy:
     action_expires_after: timedelta = timedelta(hours=24)
     max_claims: int = 5
     visa_cap: int = VISA_CAP
+    fraud: FraudPolicy = field(default_factory=FraudPolicy)
 
     @property
     def dunning_names(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from domain.decline import DeclineClass
 
@@ -12,11 +12,14 @@ from domain.decline import DeclineClass
 class Instrument:
     """The instrument of a try, as its provider shows it. `fingerprint`: the same for all tokens of one card or account.
     `network`: the card's network or the debit's scheme, in lower case, where there is one. `token`: the provider's id
-    of the saved method."""
+    of the saved method. `country`: of the issuer or the bank, as two letters. `bin`: the first six to eight digits of
+    a card, which name its issuer; few accounts are shown them."""
 
     fingerprint: str
     network: str | None = None
     token: str | None = None
+    country: str | None = None
+    bin: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

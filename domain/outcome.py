@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from domain.check_results import CheckResults
 from domain.decline import Decline
 from domain.idempotency_key import FailedResponse
 from domain.instrument import Instrument
@@ -16,7 +17,8 @@ class Approved:
 
     `may_still_charge`: with `voided`, nothing is charged so far, but a call that is still running could charge it.
     `at`: when the provider says that this money moved, the newest part of it; None where it shows no time. It is
-    written into the books, and is no part of what the outcome says."""
+    written into the books. `instrument`, `checks`: what was charged, and what was checked of it, where that is shown;
+    the fraud score reads them. All three are no part of what the outcome says."""
 
     reference: str
     authorized: int = 0
@@ -26,26 +28,34 @@ class Approved:
     authorization_expires_at: datetime | None = None
     may_still_charge: bool = False
     at: datetime | None = field(default=None, compare=False)
+    instrument: Instrument | None = field(default=None, compare=False)
+    checks: CheckResults | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Declined:
     """The issuer or the provider refused. Nothing was charged. `instrument`: what was tried, where that is shown; it is
-    written into the ledger of tries, and is no part of what the outcome says."""
+    written into the ledger of tries. `checks`: what was checked of it. `try_reference`: the provider's id of this try:
+    an intent that a front end confirms is declined many times under one reference. All three are no part of what the
+    outcome says."""
 
     reference: str | None
     decline: Decline
     instrument: Instrument | None = field(default=None, compare=False)
+    checks: CheckResults | None = field(default=None, compare=False)
+    try_reference: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class AuthenticationRequired:
     """The issuer wants an off-session charge authenticated. Nothing was charged; only a new payment with the customer
-    present can succeed. `instrument`: as that of Declined."""
+    present can succeed. `instrument`, `checks`, `try_reference`: as those of Declined."""
 
     reference: str | None
     decline: Decline
     instrument: Instrument | None = field(default=None, compare=False)
+    checks: CheckResults | None = field(default=None, compare=False)
+    try_reference: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

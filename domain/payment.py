@@ -103,6 +103,8 @@ class Event(StrEnum):
     AMOUNT_MISMATCHED = "payment_unresolved"
     FRAUD_BLOCKED = "fraud_blocked"
     REVIEW_REQUIRED = "review_required"
+    # What came with an authorization asks for a person.
+    HOLD_REVIEW_REQUIRED = "hold_review_required"
     REVIEW_APPROVED = "review_approved"
     REVIEW_REJECTED = "review_rejected"
     PAYMENT_CANCELED = "payment_canceled"

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from domain.check_results import CheckResults
+from domain.decline import Decline
 from domain.errors import NotFound
+from domain.instrument import Instrument
 
 
 class MethodStatus(StrEnum):
@@ -51,6 +54,22 @@ class ShownMandate:
     token_hash: str
     at: datetime
     is_active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FailedSetup:
+    """What an event says of a payment method that was not saved, because its issuer or its holder refused.
+
+    `reference`: the setup's. `customer`: the provider's customer, where the setup has one. `decline`, `instrument`,
+    `checks`, `try_reference`: as those of the outcome `Declined`; one setup may be tried many times."""
+
+    reference: str
+    at: datetime
+    customer: str | None
+    decline: Decline
+    instrument: Instrument | None = None
+    checks: CheckResults | None = None
+    try_reference: str | None = None
 
 
 def token_hash(token: str) -> str:

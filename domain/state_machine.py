@@ -22,6 +22,7 @@ from domain.commands import (
     InvoicePaidOtherwise,
     LossRecounted,
     OperationRequested,
+    ResultsScored,
     RetryDue,
     RetryRequested,
     ReviewDecided,
@@ -42,7 +43,11 @@ from domain.instrument import Instrument
 from domain.invoice import with_invoice
 from domain.outcome import AuthenticationRequired, Declined, InDoubt, NotSent, Outcome, Pending
 from domain.payment import COLLECTED, IN_DUNNING, Attempt, AttemptStatus, Event, Payment, State, Verb
+from domain.review import with_review
 from domain.transitions import TRANSITIONS
+
+# The code of a payment that the fraud rules have blocked, and the reason of the void that releases what it held.
+FRAUD_BLOCKED = "fraud_blocked"
 
 
 def decide(
@@ -58,7 +63,7 @@ def decide(
     if decision is None:
         return None
     listed = with_attention(context, with_mails(context, trigger, decision))
-    return with_invoice(context, with_loss(context, listed))
+    return with_invoice(context, with_loss(context, with_review(context, trigger, listed)))
 
 
 def _decide(context: DecisionContext, trigger: Trigger) -> Decision | None:
@@ -143,15 +148,43 @@ def _refuse_try(context: DecisionContext, trigger: Command) -> Decision | None:
     return refuse_try(context, trigger.refusal) if isinstance(trigger, TryRefused) else None
 
 
-def _block(context: DecisionContext, trigger: Command) -> Decision:
-    return _end_before_charge(context, Event.FRAUD_BLOCKED, "fraud_blocked")
+def _block(context: DecisionContext, trigger: Command) -> Decision | None:
+    return _end_before_charge(context, Event.FRAUD_BLOCKED, trigger.code) if isinstance(trigger, Blocked) else None
 
 
 def _hold_for_review(context: DecisionContext, trigger: Command) -> Decision:
     return Decision(Event.REVIEW_REQUIRED, attempt={"due_at": None})
 
 
+def _take_score_of_results(context: DecisionContext, trigger: Command) -> Decision | None:
+    """Go on with money that was authorized first: capture it, unless the application does that later; let a person
+    decide; or release it."""
+    if not isinstance(trigger, ResultsScored) or context.state is not State.AUTHORIZED:
+        return None
+    if trigger.is_blocked:
+        release = AddAttempt(Verb.VOID, FRAUD_BLOCKED)
+        return Decision(Event.FRAUD_BLOCKED, {"failure_code": FRAUD_BLOCKED}, effects=(release,))
+    if trigger.needs_review:
+        return Decision(Event.HOLD_REVIEW_REQUIRED)
+    capture = _capture_at_once(context)
+    return Decision(None, effects=capture) if capture else None
+
+
+def _capture_at_once(context: DecisionContext) -> tuple[AddAttempt, ...]:
+    return () if context.payment.is_captured_later else (AddAttempt(Verb.CAPTURE),)
+
+
+def _decide_hold_review(context: DecisionContext, *, is_approved: bool) -> Decision:
+    closing = CloseAttention(frozenset({Reason.HOLD_REVIEW}))
+    if is_approved:
+        return Decision(Event.REVIEW_APPROVED, effects=(closing, *_capture_at_once(context)))
+    release = AddAttempt(Verb.VOID, "review_rejected")
+    return Decision(Event.REVIEW_REJECTED, {"failure_code": "review_rejected"}, effects=(closing, release))
+
+
 def _decide_review(context: DecisionContext, trigger: Command) -> Decision:
+    if isinstance(trigger, ReviewDecided) and context.state is State.AUTHORIZED:
+        return _decide_hold_review(context, is_approved=trigger.is_approved)
     if isinstance(trigger, ReviewDecided) and trigger.is_approved:
         return Decision(Event.REVIEW_APPROVED, attempt={"due_at": context.now})
     return _end_before_charge(context, Event.REVIEW_REJECTED, "review_rejected")
@@ -246,6 +279,7 @@ _COMMANDS: dict[type[Command], Callable[[DecisionContext, Command], Decision | N
     IntentRepeated: _repeat_intent,
     Blocked: _block,
     ReviewRequired: _hold_for_review,
+    ResultsScored: _take_score_of_results,
     ReviewDecided: _decide_review,
     OperationRequested: _request_operation,
     ChargeWithdrawn: _withdraw,

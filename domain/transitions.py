@@ -23,6 +23,14 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.ACCEPTED, Event.REVIEW_REQUIRED): State.REVIEW,
     (State.REVIEW, Event.REVIEW_APPROVED): State.ACCEPTED,
     (State.REVIEW, Event.REVIEW_REJECTED): State.CANCELED,
+    # what was authorized first, and scored again
+    **_staying(
+        (State.AUTHORIZED,),
+        Event.FRAUD_BLOCKED,
+        Event.HOLD_REVIEW_REQUIRED,
+        Event.REVIEW_APPROVED,
+        Event.REVIEW_REJECTED,
+    ),
     # collecting: the call, a look-up or a webhook may bring the same outcome in any of these states
     (State.ACCEPTED, Event.CHARGE_STARTED): State.PROCESSING,
     **_from(IN_DUNNING, Event.CHARGE_STARTED, State.PROCESSING),

@@ -13,7 +13,7 @@ from domain.money import Money
 from domain.outcome import AmountMismatch, Approved, Outcome
 from domain.payment import Verb
 from domain.payment_methods import PaymentMethod
-from domain.saved_method import ShownMandate, ShownMethod
+from domain.saved_method import FailedSetup, ShownMandate, ShownMethod
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,8 @@ class WebhookEvent:
     changed too. `dispute`: the id of the dispute that the event is about, where it can be read. `reversal`: the id of a
     refund that the provider itself has made, perhaps for a dispute. `balance`: of an event about no payment, the cash
     balances that have changed. `method`, `subscription`: what it tells of a saved payment method, and of a subscription
-    that the provider bills by itself."""
+    that the provider bills by itself. `failed_setup`: of an event about no payment, the payment method that was not
+    saved. `is_for_fraud`: of a refund, who made it says that the payment was fraud."""
 
     reference: str
     attempt_id: str | None
@@ -123,6 +124,8 @@ class WebhookEvent:
     balance: BalanceEvent | None = None
     method: ShownMethod | ShownMandate | None = None
     subscription: ProviderSubscription | None = None
+    failed_setup: FailedSetup | None = None
+    is_for_fraud: bool = False
 
     @property
     def names_nothing(self) -> bool:

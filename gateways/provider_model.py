@@ -27,6 +27,11 @@ class WordMark:
 # A status or another word of a closed table. Null and missing pass as None: they are words that no table has, as a new
 # word is, and must not make the rest of the object unreadable. What no table has is `ProviderModel.in_doubt`.
 Word = Annotated[str | None, WordMark()]
+# A word that only explains. What is no text is dropped: the rest of the object must not become unreadable by it. A word
+# that no table has says nothing, and is logged by `ProviderModel.log_unknown`.
+ExplainingWord = Annotated[
+    str | None, WordMark(), BeforeValidator(lambda value: value if isinstance(value, str) else None)
+]
 # Seconds since 1970, to the end of the year 9999: beyond it, as for milliseconds, no datetime can be made.
 UnixTime = Annotated[int, Field(ge=0, le=253_402_300_799)]
 

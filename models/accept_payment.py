@@ -18,6 +18,7 @@ from domain.payment import Verb
 from domain.payment_methods import INSTRUMENT, checks_owner, is_default_kept_here, providers_of, providers_of_saved
 from domain.routing import Choice, RoutingRequest
 from models.due_rows import SWEEP_AFTER
+from models.fraud.assessments import NOT_SCREENED
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, find_replay, reserve_key
 from models.instruments import require_chargeable
 from models.invoices import application_of_invoice, create_or_lock_invoice
@@ -55,7 +56,7 @@ def accept_payment(
     payment = _payment_of_request(request, application, money, now, choices)
     verb = Verb.CHARGE if request.capture else Verb.AUTHORIZE
     attempt = first_attempt(payment, verb, caller.actor, now) | {"due_at": now + SWEEP_AFTER}
-    body = payment_view(payment, [attempt]) | {"fraud": None, "movements": [], "disputes": [], "dunning": None}
+    body = payment_view(payment, [attempt]) | {"fraud": NOT_SCREENED, "movements": [], "disputes": [], "dunning": None}
     response = ApiResponse(202, body, payment["id"], (message_for_attempt(attempt["id"], verb),))
     replay = reserve_key(connection, record, now, response)
     if replay is not None:

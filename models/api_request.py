@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -17,6 +17,8 @@ class ApiRequest(BaseModel):
     """A validated request without unknown fields. Only `parse` creates one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    # The fields that `older_fingerprint` does not know.
+    NEWER: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def parse(cls, raw: Any) -> Self:
@@ -52,7 +54,8 @@ class ApiRequest(BaseModel):
 
     def older_fingerprint(self, operation: str) -> str:
         """Return the hash in the form of earlier releases: of every field with its default, amounts as written."""
-        return _hash(operation, self.model_dump(mode="json"))
+        unknown = {name for name in self.NEWER if getattr(self, name) is None}
+        return _hash(operation, self.model_dump(mode="json", exclude=unknown))
 
 
 def _hash(operation: str, fields: dict[str, Any]) -> str:
@@ -70,6 +73,7 @@ _SENTENCES = {
     "string_pattern_mismatch": "has characters or a form that are not allowed here",
     "bool_type": "must be true or false",
     "dict_type": "must be an object",
+    "model_type": "must be an object",
     "literal_error": "must be {expected}",
     "too_long": "must have at most {max_length} entries",
 }
@@ -80,7 +84,7 @@ def _sentence(detail: dict[str, Any]) -> str:
     if not detail["loc"]:
         return str(detail["msg"]).removeprefix("Value error, ")
     # A list says in which of its entries; what the sender has made up is not repeated below the first name.
-    is_known = detail["loc"][0] == "backup_methods" and detail["type"] != "extra_forbidden"
+    is_known = detail["loc"][0] in ("backup_methods", "card") and detail["type"] != "extra_forbidden"
     field = ".".join(str(part) for part in detail["loc"][: 4 if is_known else 1])[:100]
     if field == "metadata" and len(detail["loc"]) > 1:
         return f"{field}: each value must be a text of at most 500 characters, true, false, a whole number or null"

@@ -92,6 +92,12 @@ def add_attempt(change: Change, payment: Row[Any], verb: Verb, amount: int, **co
     return message_for_attempt(attempt_id, verb)
 
 
+def authorize_first(connection: Connection, attempt_id: str) -> None:
+    """Let a charge that was never sent hold the money first: its capture follows."""
+    values = {"row_id": attempt_id, "verb": Verb.AUTHORIZE}
+    connection.execute(_update_attempt, values)
+
+
 def write_decision(connection: Connection, attempt_id: str, fencing_token: int, changes: AttemptChanges) -> None:
     """Write what was decided on a locked attempt."""
     connection.execute(_update_attempt, {"row_id": attempt_id, "fencing_token": fencing_token, **changes})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -19,7 +19,6 @@ from pydantic import (
 )
 
 from domain.card_number import contains_card_number
-from domain.countries import is_country
 from domain.dunning.backup import MOST_BACKUPS
 from domain.dunning.case import RetriedBy
 from domain.errors import CardNumberRefused, InvalidRequest, UnsupportedMethod
@@ -28,6 +27,7 @@ from domain.money import Money, exponent
 from domain.payment_methods import PaymentMethod
 from domain.routing import RoutingRequest
 from models.api_request import ApiRequest
+from models.payer_facts import CountryCode, PayerFacts, Text
 from models.time_zones import zone_named
 
 
@@ -80,7 +80,6 @@ def _address(address: str) -> str:
     return address
 
 
-Text = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200)]
 ReturnUrl = Annotated[
     str, StringConstraints(strict=True, max_length=2000, pattern=r"^https?://\S+$"), AfterValidator(_address)
 ]
@@ -109,12 +108,6 @@ def _time_zone(name: str) -> str:
     return zone_named(name).key
 
 
-def _country(value: Any) -> Any:
-    if isinstance(value, str) and not is_country(value.upper()):
-        raise ValueError("must be a country's two letters such as DE (ISO 3166-1)")
-    return value.upper() if isinstance(value, str) else value
-
-
 def application_name(text: str) -> str:
     """Return the name of an application, checked like that of an API key. Raises InvalidRequest, CardNumberRefused."""
     if not isinstance(text, str) or not 1 <= len(text) <= 100 or not text.isprintable():
@@ -124,7 +117,7 @@ def application_name(text: str) -> str:
     return text
 
 
-class ProcessPayment(ApiRequest):
+class ProcessPayment(PayerFacts):
     """Collect an amount for an invoice."""
 
     invoice_id: Text
@@ -140,10 +133,6 @@ class ProcessPayment(ApiRequest):
     subscription_id: Text | None = None
     # True: the customer is not present to authenticate. The default for a payment with a subscription_id.
     off_session: Annotated[bool, Field(strict=True)] | None = None
-    ip_address: Annotated[str, StringConstraints(strict=True, max_length=45)] | None = None
-    device_fingerprint: Text | None = None
-    email: Annotated[str, StringConstraints(strict=True, max_length=254)] | None = None
-    billing_address: dict[str, Annotated[str, StringConstraints(max_length=300)] | None] | None = None
     return_url: ReturnUrl | None = None
     metadata: Annotated[dict[str, MetadataValue], Field(max_length=50)] | None = None
 
@@ -182,8 +171,23 @@ class ProcessPayment(ApiRequest):
     @property
     def payer(self) -> dict[str, Any] | None:
         """The payer's personal data, which is stored in a column of its own."""
-        fields = {"ip_address", "device_fingerprint", "email", "billing_address"}
-        return self.model_dump(mode="json", include=fields, exclude_none=True) or None
+        return self.facts or None
+
+
+class FraudCheck(PayerFacts):
+    """Ask what the fraud rules say of a payment before it is made. What is left out is not known."""
+
+    user_id: Text | None = None
+    amount: Amount
+    currency: CurrencyCode
+    payment_method: Annotated[PaymentMethod, BeforeValidator(_method)] = PaymentMethod.CREDIT_CARD
+    payment_method_token: Token | None = None
+    off_session: Annotated[bool, Field(strict=True)] = False
+
+    @property
+    def money(self) -> Money:
+        """The amount in minor units."""
+        return Money.parse(self.amount, self.currency)
 
 
 class UpsertInvoice(ApiRequest):
@@ -208,7 +212,7 @@ class UpsertCustomer(ApiRequest):
     name: Annotated[str, StringConstraints(strict=True, max_length=200), AfterValidator(_name)] | None = None
     language: Literal["en", "de"] | None = None
     time_zone: Annotated[str, StringConstraints(strict=True, max_length=64), AfterValidator(_time_zone)] | None = None
-    country: Annotated[str, BeforeValidator(_country), StringConstraints(strict=True)] | None = None
+    country: CountryCode | None = None
 
 
 class MarkAddress(ApiRequest):
@@ -278,22 +282,21 @@ class ExtendGrace(ApiRequest):
     until: DueDate
 
 
-class CreateIntent(ApiRequest):
+class CreateIntent(PayerFacts):
     """Create an intent for a front end over what is outstanding on the invoice."""
+
+    NEWER: ClassVar = frozenset(PayerFacts.model_fields)
 
     invoice_id: Text
     return_url: ReturnUrl | None = None
 
 
-class _Payer(ApiRequest):
-    """Personal data that the provider stores with a customer; Celeriac stores none of it."""
-
-    email: Annotated[str, StringConstraints(strict=True, max_length=254)] | None = None
-    billing_address: dict[str, Annotated[str, StringConstraints(max_length=300)] | None] | None = None
+class _Payer(PayerFacts):
+    """Personal data, some of which the provider stores with a customer; Celeriac stores none of it."""
 
     @property
     def payer(self) -> dict[str, Any]:
-        """The personal data."""
+        """What the provider stores."""
         return self.model_dump(mode="json", include={"email", "billing_address"}, exclude_none=True)
 
 

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import BigInteger, Connection, Engine, Table, create_engine, event, func, select, text
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Engine,
+    Select,
+    Table,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
@@ -120,6 +132,70 @@ def _insert_if_new(dialect_name: str, table: Table) -> Any:
     return dialect.insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 
 
+def upsert(
+    dialect_name: str,
+    table: Table,
+    changes: Callable[[Any], dict[str, Any]],
+    is_to_change: Callable[[Any], Any] | None = None,
+    rows: Select[Any] | None = None,
+) -> Any:
+    """Return a statement that inserts a row, or changes the one that has its key. `changes`: the values by the row that
+    was to be inserted; `is_to_change`: whether that is to happen, by the same. `rows`: instead of one row, whose values
+    are parameters."""
+    dialect: Any = sqlite if dialect_name == "sqlite" else postgresql
+    insert = dialect.insert(table)
+    if rows is not None:
+        insert = insert.from_select(rows.selected_columns.keys(), rows)
+    where = None if is_to_change is None else is_to_change(insert.excluded)
+    return insert.on_conflict_do_update(
+        index_elements=list(table.primary_key.columns), set_=changes(insert.excluded), where=where
+    )
+
+
+class Upsert:
+    """An upsert of many rows. `own`: the columns of which each row has a value of its own; the others are `common` to
+    all. `changes`, `is_to_change`: as of `upsert`."""
+
+    def __init__(
+        self,
+        table: Table,
+        own: tuple[str, ...],
+        common: tuple[str, ...],
+        changes: Callable[[Any], dict[str, Any]],
+        is_to_change: Callable[[Any], Any] | None = None,
+    ) -> None:
+        lists = [func.unnest(bindparam(f"{table}_{name}", type_=postgresql.ARRAY(table.c[name].type))) for name in own]
+        scalars = [bindparam(f"{table}_{name}", type_=table.c[name].type) for name in common]
+        columns = zip((*own, *common), (*lists, *scalars), strict=True)
+        rows = select(*(column.label(name) for name, column in columns))
+        self.one_by_one = upsert("sqlite", table, changes, is_to_change)
+        self.at_once = upsert("postgresql", table, changes, is_to_change, rows)
+        self._table, self._own, self._common = table, own, common
+
+    def named(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Return the parameters of all rows at once."""
+        lists: dict[str, Any] = {f"{self._table}_{name}": [row[name] for row in rows] for name in self._own}
+        return lists | {f"{self._table}_{name}": rows[0][name] for name in self._common}
+
+
+def write_rows(connection: Connection, *written: tuple[Upsert, Sequence[dict[str, Any]]]) -> None:
+    """Write rows of several tables in one order, those of a table as they are given; on PostgreSQL by one statement."""
+    wanted = [(many, rows) for many, rows in written if rows]
+    if connection.dialect.name == "sqlite":
+        for many, rows in wanted:
+            connection.execute(many.one_by_one, list(rows))
+    elif wanted:
+        named = {name: value for many, rows in wanted for name, value in many.named(rows).items()}
+        connection.execute(_write_at_once(*(many for many, _ in wanted)), named)
+
+
+@cache
+def _write_at_once(first: Upsert, *others: Upsert) -> Any:
+    # PostgreSQL writes the rows of the statement first, and then those of its WITH, in the same order each time.
+    parts = [other.at_once.cte(f"part_{number}") for number, other in enumerate(others)]
+    return first.at_once.add_cte(*parts)
+
+
 class RowVersion(FunctionElement[Any]):
     """The version of a row, of which a column is given: another one after every UPDATE. SQLite, where writers never
     meet at a row, shows the column."""
@@ -167,6 +243,13 @@ def begin_report(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
         connection.execute(text("SET LOCAL statement_timeout = '120s'"))
+
+
+def limit_statements(connection: Connection, limit: timedelta) -> None:
+    """Let the statements of this transaction take no longer than this. SQLite has no such limit."""
+    if connection.dialect.name == "postgresql":
+        milliseconds = max(1, int(limit.total_seconds() * 1000))
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {milliseconds}")
 
 
 def database_now(connection: Connection) -> datetime:

@@ -22,6 +22,11 @@ MAKE_DEFAULT = "payments.make_default"
 SWEEP = "payments.sweep"
 COMPARE = "payments.compare"
 REMIND = "payments.remind"
+SCORE = "fraud.score"
+FORGET_SIGNALS = "fraud.forget"
+BACKTEST = "fraud.backtest"
+EXPIRE_REVIEW = "payments.expire_review"
+FRAUD_BRAKE = "payments.fraud_brake"
 
 # One queue for each kind of work, so that a flood of one does not hold up another.
 QUEUE_OF_TASK = {
@@ -32,10 +37,16 @@ QUEUE_OF_TASK = {
     DUNNING: "dunning",
     # A mail server that is slow holds up nothing but mail.
     NOTIFY: "mail",
+    # Nobody waits for it, and nobody's charge waits behind it.
+    SCORE: "fraud",
+    BACKTEST: "fraud",
+    FORGET_SIGNALS: "upkeep",
     RECONCILE: "upkeep",
     CASH_BALANCE: "upkeep",
     MAKE_DEFAULT: "upkeep",
     REMIND: "upkeep",
+    EXPIRE_REVIEW: "upkeep",
+    FRAUD_BRAKE: "upkeep",
     SWEEP: "upkeep",
     COMPARE: "upkeep",
 }

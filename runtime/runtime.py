@@ -20,6 +20,8 @@ from notifications.mail_service import MailService
 from runtime.leases import LeaseKeeper
 from runtime.low_water_marks import LowWaterMarks
 from runtime.pay_links import PayLinks
+from runtime.places import IpPlaces
+from runtime.rule_sets import RuleSetsInUse
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,7 +31,7 @@ T = TypeVar("T")
 class Runtime:
     """What a process works with. `publish` sends task messages after a commit, best effort, and never raises. `mail`
     None: this process sends none; `missing_for_mail`: the variables for want of which it does not.
-    `pay_links` None: no secret or no public address is set, and there are no links."""
+    `pay_links` None: no secret or no public address is set, and there are no links. `places`: of IP addresses."""
 
     engine: Engine
     clock: Clock
@@ -41,7 +43,9 @@ class Runtime:
     mail: MailService | None = None
     missing_for_mail: tuple[str, ...] = ()
     pay_links: PayLinks | None = None
+    places: IpPlaces = field(default_factory=IpPlaces)
     low_water_marks: LowWaterMarks = field(default_factory=LowWaterMarks)
+    rule_sets: RuleSetsInUse = field(default_factory=RuleSetsInUse)
 
     def change(self, actor: str, work: Callable[Concatenate[Change, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `work(change, *args, **kwargs)` in one transaction, as `actor`; commit it, and publish what was made

@@ -15,9 +15,12 @@ SETTING_PREFIXES = (
     *("ACH_", "ACTION_", "AFTERPAY_", "CELERIAC_", "CELERY_", "COINBASE_", "CRYPTO_", "DATABASE_"),
     *(
         "DUNNING_",
+        "FRAUD_",
         "KLARNA_",
         "LINK_",
         "MAIL_",
+        "MAX_PAYMENT_",
+        "PAYMENT_VELOCITY_",
         "PAYPAL_",
         "PROVIDER_",
         "PUBLIC_",

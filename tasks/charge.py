@@ -12,14 +12,14 @@ from tasks.at_rest import take_in_shown
 from tasks.execute import execute_attempt
 from tasks.failing_rows import counting_failures
 from tasks.payment_task import PaymentTask
-from tasks.screening import screen
+from tasks.screening import screener
 
 
 @shared_task(bind=True, base=PaymentTask, name=CHARGE)
 def charge(self: PaymentTask, attempt_id: str) -> None:
     """Charge or authorize one due attempt."""
     with counting_failures(self.runtime, CHARGE, attempt_id), watch_for_refunds() as refunds:
-        executed = execute_attempt(self.runtime, attempt_id, "charge", _call, screen)
+        executed = execute_attempt(self.runtime, attempt_id, "charge", _call, screener)
     if executed is not None and refunds:
         take_in_shown(self.runtime, executed.provider, refunds)
 

@@ -14,7 +14,6 @@ from domain.claiming import has_lost_its_worker, may_send
 from domain.commands import Started
 from domain.decline import Decline, DeclineClass
 from domain.errors import IllegalTransition, InvalidRequest, LeaseLost
-from domain.fraud import FraudDecision
 from domain.money import Money
 from domain.outcome import WORKER_LOST, Declined, InDoubt, NotSent, Outcome
 from domain.payment import AttemptStatus, State, Verb
@@ -24,7 +23,7 @@ from gateways.base import AttemptRequest, CustomerLost, Gateway, GatewayError, S
 from gateways.capabilities import SavedMethodsGateway
 from gateways.http import TechnicalFailure, watch_for_failure
 from models import transition
-from models.attempts import find_charge, schedule_look_up, store_reference
+from models.attempts import authorize_first, find_charge, schedule_look_up, store_reference
 from models.breakers import allows, count_failure, count_success
 from models.cash_balances import watch_balance
 from models.change import Change
@@ -45,8 +44,18 @@ _log = logging.getLogger(__name__)
 
 # The field of a request that names the provider's customer.
 CUSTOMER = "customer_token"
+
+
+class Screened(NamedTuple):
+    """What screening says of an attempt that may be sent. `is_authorized_first`: what its response shows decides
+    whether the money is captured."""
+
+    wants_authentication: bool = False
+    is_authorized_first: bool = False
+
+
 # Called with the locked attempt before the claim. None: the attempt is not sent now.
-Screen = Callable[[Change, Row[Any]], FraudDecision | None]
+Screen = Callable[[Change, Row[Any]], Screened | None]
 Call = Callable[[Gateway, AttemptRequest, SaveReference], Outcome]
 
 
@@ -59,10 +68,11 @@ class Executed(NamedTuple):
 
 
 def execute_attempt(
-    runtime: Runtime, attempt_id: str, stage: str, call: Call, screen: Screen | None = None
+    runtime: Runtime, attempt_id: str, stage: str, call: Call, prepare: Callable[[Runtime, str], Screen] | None = None
 ) -> Executed | None:
     """Send a due attempt to its provider once, however often its message comes; return what came of it, None if it was
-    not sent. `stage` names the failpoints."""
+    not sent. `stage` names the failpoints; `prepare` returns what screens the attempt, before it is locked."""
+    screen = prepare(runtime, attempt_id) if prepare is not None else None
     claimed_at = time.monotonic()
     claimed = runtime.change(ACTOR, _claim, runtime, attempt_id, screen)
     if claimed is None:
@@ -115,12 +125,15 @@ def _claim(change: Change, runtime: Runtime, attempt_id: str, screen: Screen | N
     if row.attempt_provider not in runtime.gateways:
         _log.error("attempt %s waits: %s is not configured in this worker", attempt_id, row.attempt_provider)
         return None
-    decision = screen(change, row) if screen is not None else FraudDecision.APPROVE
-    if decision is None:
+    screened = screen(change, row) if screen is not None else Screened()
+    if screened is None:
         return None
+    if screened.is_authorized_first:
+        authorize_first(change.connection, attempt_id)
+        row = lock_attempt(change.connection, attempt_id)
     applied = transition.apply(change, row, Started(known_instrument(row)))
     is_barred = not allows(change, row)
-    attempt = attempt_request(change, row, decision)
+    attempt = attempt_request(change, row, wants_authentication=screened.wants_authentication)
     user = User(row.application, row.user_id)
     is_outage, has_failures = row.breaker_opened_at is not None, bool(row.breaker_failures)
     known = (is_barred, is_outage, has_failures, bool(row.refused_credentials))
@@ -239,10 +252,8 @@ def as_looked_up(change: Change, locked: Row[Any]) -> Row[Any]:
     return lock_attempt(change.connection, locked.attempt_id)
 
 
-def attempt_request(
-    change: Change, locked: Row[Any], decision: FraudDecision = FraudDecision.APPROVE
-) -> AttemptRequest:
-    """Return the request of a locked attempt. `decision`: what the fraud rules said of its payment."""
+def attempt_request(change: Change, locked: Row[Any], *, wants_authentication: bool = False) -> AttemptRequest:
+    """Return the request of a locked attempt. `wants_authentication`: its customer is asked for 3-D Secure."""
     verb = Verb(locked.attempt_verb)
     return AttemptRequest(
         payment_id=locked.id,
@@ -253,7 +264,7 @@ def attempt_request(
         method_token=locked.method_token,
         customer_token=locked.customer_token or locked.stored_customer or None,
         is_off_session=locked.is_off_session,
-        wants_authentication=decision is FraudDecision.VERIFY and not locked.is_off_session,
+        wants_authentication=wants_authentication and not locked.is_off_session,
         return_url=locked.return_url,
         reference=locked.attempt_provider_reference,
         charge_reference=_charge_reference(change.connection, locked, verb),

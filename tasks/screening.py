@@ -1,61 +1,124 @@
-"""Screens a due charge inside its claim: is the debt still owed, and what do the fraud rules say?"""
+"""Screens a due charge inside its claim: is the debt still owed, and what do the fraud rules say?
+
+What the rules read is gathered before anything is locked."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from datetime import timedelta
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, bindparam, case, func, or_, select
+from sqlalchemy import Connection, Row
 
 from domain.booking import NOT_SENT
 from domain.claiming import Screening, has_waited_unsent, is_backup_unsent, screening_of
-from domain.commands import CancelRequested, ChargeWithdrawn, InvoicePaidOtherwise, TryRefused
-from domain.fraud import RULE_SET, FraudDecision, Signals, assess, stopping_command
+from domain.commands import Blocked, CancelRequested, ChargeWithdrawn, InvoicePaidOtherwise, ReviewRequired, TryRefused
+from domain.fraud import Assessment, RuleSet, assess, beyond_limit, is_refused_by_brake, stopping_command
+from domain.fraud.assessment import may_be_lifted_to_review
+from domain.fraud.brake import BRAKED
+from domain.fraud.limits import TOO_MANY, WAIT, Room, slots_of
 from domain.invoice import reason_to_stop_dunning
-from domain.money import Money
 from domain.payment import State, Verb
+from domain.payment_methods import PaymentMethod, shows_checks
 from models import transition
 from models.attempts import add_attempt, postpone
 from models.backup_methods import may_still_be_charged
 from models.change import Change
+from models.fraud.assessments import newest_assessment, store_first, store_shadow, wants_authentication
+from models.fraud.refusals import note_refused
+from models.fraud.reservations import Refusal, reserve
+from models.fraud.subjects import find_for_scoring, scoring_request
+from models.fraud.tries import note_try
 from models.instruments import known_instrument, refused_try
 from models.invoices import lock_invoice
 from models.queries import invoice_position
-from models.session import insert_new
 from models.subscriptions import is_subscription_canceled
-from models.tables import assessments, payments
+from runtime import Runtime
+from runtime.scoring import Evidence, assess_now, gather
 from tasks.dunning import OTHER_COLLECTION_PAUSE
+from tasks.execute import Screened
+from tasks.payment_task import ACTOR
+
+_log = logging.getLogger(__name__)
 
 
-def screen(change: Change, locked: Row[Any]) -> FraudDecision | None:
-    """Return what the fraud rules say of the locked attempt's payment, or None if it must not be sent now.
+@dataclass(frozen=True, slots=True)
+class Screener:
+    """Screens one attempt. `gather`: returns what is known of its payment; called before the lock, and once more within
+    it only if the payment has come to be scored in between."""
 
-    A payment is assessed once. A dunning retry is not assessed again, but its debt must still be owed, and so must that
-    of any charge that had to wait. Then the instrument must be one that may be tried now."""
-    decision = _screen(change, locked)
-    if decision is None or known_instrument(locked) is None:
-        return decision
-    refusal = refused_try(change, locked)
-    if refusal is None:
-        return decision
-    transition.apply(change, locked, TryRefused(refusal))
-    return None
+    gather: Callable[[], Evidence | None]
+    evidence: Evidence | None
+
+    def __call__(self, change: Change, locked: Row[Any]) -> Screened | None:
+        """Return what the fraud rules say of the locked attempt's payment, or None if it must not be sent now.
+
+        A payment is scored once before it is charged. A dunning retry is not scored again, but its debt must still be
+        owed, and so must that of any charge that had to wait. Then the instrument must be one that may be tried now."""
+        screened = _screen(change, locked, self)
+        if screened is None:
+            return None
+        if known_instrument(locked) is not None:
+            refusal = refused_try(change, locked)
+            if refusal is not None:
+                transition.apply(change, locked, TryRefused(refusal))
+                return None
+        return screened
 
 
-def _screen(change: Change, locked: Row[Any]) -> FraudDecision | None:
+def screener(runtime: Runtime, attempt_id: str) -> Screener:
+    """Return what screens an attempt, with what is known of its payment if that is to be scored."""
+
+    def is_scored(row: Row[Any]) -> bool:
+        return _screening_of(row) is Screening.FRAUD and runtime.policy.fraud.is_enabled
+
+    evidence = _gather(runtime, attempt_id, is_scored)
+    if evidence is not None and evidence.shadow is not None:
+        _let_shadow_score(runtime, attempt_id, evidence, evidence.shadow)
+    return Screener(lambda: _gather(runtime, attempt_id), evidence)
+
+
+def _let_shadow_score(runtime: Runtime, attempt_id: str, evidence: Evidence, shadow: RuleSet) -> None:
+    """Store what a shadow rule set would have decided. Whatever fails in it changes nothing."""
+    try:
+        assessment = assess(shadow, evidence.scored)
+        runtime.change(ACTOR, store_shadow, attempt_id, assessment, shadow.version)
+    except Exception as error:  # a shadow never breaks a charge
+        _log.warning("the shadow rule set %s has failed: %s", shadow.version, type(error).__name__)
+
+
+def _gather(
+    runtime: Runtime, attempt_id: str, is_scored: Callable[[Row[Any]], bool] = lambda _: True
+) -> Evidence | None:
+    def read(connection: Connection) -> Evidence | None:
+        row = find_for_scoring(connection, attempt_id)
+        wanted = row is not None and is_scored(row)
+        return gather(runtime, connection, scoring_request(row)) if row is not None and wanted else None
+
+    return runtime.read(read)
+
+
+def _screening_of(row: Row[Any]) -> Screening:
+    was_begun = bool(row.attempt_claims or row.attempt_retries or row.attempt_provider_reference)
+    return screening_of(State(row.state), was_begun=was_begun)
+
+
+def _screen(change: Change, locked: Row[Any], screener: Screener) -> Screened | None:
     if is_backup_unsent(State(locked.state), locked.attempt_cause) and not _is_still_wanted(change, locked):
         return None
     if _has_waited(locked) and not _is_still_owed(change, locked):
         return None
-    was_begun = bool(locked.attempt_claims or locked.attempt_retries or locked.attempt_provider_reference)
-    match screening_of(State(locked.state), was_begun=was_begun):
+    match _screening_of(locked):
         case Screening.DEBT:
-            return FraudDecision.APPROVE if _is_still_owed(change, locked) else None
-        case Screening.FRAUD:
-            return _assess(change, locked)
-        case Screening.STORED_DECISION:
-            return _stored_decision(change, locked)
+            return Screened() if _is_still_owed(change, locked) else None
+        case Screening.FRAUD if change.policy.fraud.is_enabled:
+            evidence = screener.evidence or screener.gather()
+            if evidence is None:
+                raise AssertionError("bug: a locked attempt is gone")
+            return _assess(change, locked, evidence)
+        case _:
+            return Screened(wants_authentication(change.connection, locked.id))
 
 
 def _has_waited(locked: Row[Any]) -> bool:
@@ -93,59 +156,56 @@ def _end(change: Change, locked: Row[Any], stop: InvoicePaidOtherwise | CancelRe
         transition.apply_to_payment(change, locked.id, stop)
 
 
-def _stored_decision(change: Change, locked: Row[Any]) -> FraudDecision:
-    stored = select(assessments.c.decision).where(assessments.c.payment_id == locked.id)
-    return FraudDecision(change.connection.scalar(stored) or FraudDecision.APPROVE)
-
-
-def _assess(change: Change, locked: Row[Any]) -> FraudDecision | None:
-    assessment = assess(_signals(change, locked))
-    stored = {
-        "payment_id": locked.id,
-        "score": assessment.score,
-        "decision": assessment.decision,
-        "reasons": [asdict(reason) for reason in assessment.reasons],
-        "rule_set": RULE_SET,
-        "at": change.now,
-    }
-    if not insert_new(change.connection, assessments, stored):
-        # Assessed before: it waited in an outage, which counts no try, or an operator has approved it since.
-        return _stored_decision(change, locked)
-    command = stopping_command(assessment.decision)
+def _assess(change: Change, locked: Row[Any], evidence: Evidence) -> Screened | None:
+    is_absent = locked.is_off_session
+    assessment = evidence.assess() if is_absent else assess_now(change, locked.application, evidence)
+    command = Blocked(BRAKED) if is_refused_by_brake(assessment) else stopping_command(assessment.decision)
+    refusal = None if isinstance(command, Blocked) else _take_slots(change, locked, evidence, command)
+    if refusal is not None and refusal.room is Room.WAIT:
+        postpone(change.connection, locked.attempt_id, change.now + WAIT)
+        return None
+    if refusal is not None:
+        assessment, command = beyond_limit(assessment, refusal.slot.entity.kind, refusal.limit), Blocked(TOO_MANY)
+        note_refused(change, refusal)
+    demand = evidence.demand(assessment.decision)
+    wants = demand.is_wanted
+    is_first = store_first(change, locked.id, evidence.scored, assessment, evidence.rule_set, demand)
+    if not is_first and refusal is None:
+        # Scored before: it waited in an outage, which counts no try, or an operator has approved it since.
+        if isinstance(command, Blocked):
+            _take_slots(change, locked, evidence, command, is_limited=False)
+        wants, command = wants_authentication(change.connection, locked.id), None
     if command is None:
-        return assessment.decision
-    data = {"score": assessment.score, "reasons": [reason.rule for reason in assessment.reasons]}
-    transition.apply(change, locked, command, data=data)
+        if not is_absent:
+            note_try(change, locked, evidence.entities, place=evidence.place)
+        return Screened(wants, _is_authorized_first(locked, evidence, assessment))
+    reasons = {"score": assessment.score, "reasons": [reason.rule for reason in assessment.reasons]}
+    transition.apply(change, locked, command, data=reasons | (refusal.data if refusal else {}))
     return None
 
 
-# Built once: to build a statement costs more than to run it. Not IN, whose text SQLAlchemy writes anew each time.
-_is_in_hour = payments.c.created_at > bindparam("hour_ago")
-_is_declined = or_(payments.c.state == State.DECLINED, payments.c.state == State.BLOCKED)
-_velocity = select(
-    func.count().label("day"),
-    func.coalesce(func.sum(case((_is_in_hour, 1), else_=0)), 0).label("hour"),
-    func.coalesce(func.sum(case((_is_in_hour & _is_declined, 1), else_=0)), 0).label("declines"),
-).where(
-    payments.c.application == bindparam("application"),
-    payments.c.user_id == bindparam("user_id"),
-    payments.c.created_at > bindparam("day_ago"),
-    payments.c.id != bindparam("payment_id"),
-)
+def _is_authorized_first(locked: Row[Any], evidence: Evidence, assessment: Assessment) -> bool:
+    """Tell whether a charge holds the money first, because its response may still lift the score to review."""
+    is_possible = shows_checks(PaymentMethod(locked.method), locked.attempt_provider) and not locked.is_off_session
+    is_charge = Verb(locked.attempt_verb) is Verb.CHARGE
+    return is_charge and is_possible and may_be_lifted_to_review(evidence.rule_set, evidence.scored, assessment.score)
 
 
-def _signals(change: Change, locked: Row[Any]) -> Signals:
-    parameters = {
-        "application": locked.application,
-        "user_id": locked.user_id,
-        "payment_id": locked.id,
-        "hour_ago": change.now - timedelta(hours=1),
-        "day_ago": change.now - timedelta(days=1),
-    }
-    counts = change.connection.execute(_velocity, parameters).one()
-    return Signals(
-        money=Money(locked.amount, locked.currency),
-        payments_hour=counts.hour,
-        payments_day=counts.day,
-        declines_hour=counts.declines,
-    )
+def _take_slots(
+    change: Change,
+    locked: Row[Any],
+    evidence: Evidence,
+    command: Blocked | ReviewRequired | None,
+    *,
+    is_limited: bool = True,
+) -> Refusal | None:
+    """Take the slots of a try that the customer has caused; return why there are none.
+
+    One that waits for a person takes them as well: an attack is to fill no list of reviews. Once a person has approved
+    it, it is not refused."""
+    if locked.is_off_session:
+        return None
+    if command is not None and newest_assessment(change.connection, locked.id) is not None:
+        is_limited = False
+    slots = slots_of(evidence.entities, evidence.payer, change.policy.fraud)
+    return reserve(change, slots, locked.attempt_id, evidence.card, is_limited=is_limited)

@@ -7,7 +7,6 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from domain.payment import IN_FLIGHT
 from models import operations
 from models.api_keys import Role
 from models.idempotency import ApiResponse
@@ -15,7 +14,7 @@ from models.request_bodies import CancelPayment, CapturePayment, RefundPayment, 
 from webhooks.auth import allow, caller
 from webhooks.context import runtime
 from webhooks.requests import idempotency_key, json_body, required_idempotency_key
-from webhooks.responses import Shown, respond
+from webhooks.responses import has_nothing_in_flight, respond
 
 blueprint = Blueprint("operations", __name__)
 
@@ -56,8 +55,4 @@ def operate(
     key = required_idempotency_key() if is_key_required else idempotency_key()
     response = runtime().change(caller().actor, operation, payment_id, request, caller(), key)
     runtime().publish(response.messages)
-    return respond(response, _has_nothing_in_flight)
-
-
-def _has_nothing_in_flight(shown: Shown) -> bool:
-    return all(attempt["status"] not in IN_FLIGHT for attempt in shown["attempts"])
+    return respond(response, has_nothing_in_flight)

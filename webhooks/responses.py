@@ -9,7 +9,7 @@ from typing import Any
 from flask import Response, jsonify, url_for
 from sqlalchemy import Connection
 
-from domain.payment import IN_PROGRESS, State
+from domain.payment import IN_FLIGHT, IN_PROGRESS, State
 from models.idempotency import ApiResponse
 from models.queries import find_payment, show_payment
 from webhooks.context import runtime
@@ -80,8 +80,14 @@ def _show_if_waiting(connection: Connection, payment_id: str) -> Shown | None:
 
 
 def is_not_in_progress(shown: Shown) -> bool:
-    """Tell whether a shown payment does not move on by itself within moments."""
-    return State(shown["status"]) not in IN_PROGRESS
+    """Tell whether a shown payment does not move on by itself within moments, as one does that was authorized first."""
+    state = State(shown["status"])
+    return state not in IN_PROGRESS and (state is not State.AUTHORIZED or has_nothing_in_flight(shown))
+
+
+def has_nothing_in_flight(shown: Shown) -> bool:
+    """Tell whether nothing of a shown payment is to be sent, or sent without a known outcome."""
+    return all(attempt["status"] not in IN_FLIGHT for attempt in shown["attempts"])
 
 
 def result_response(shown: Shown) -> Response:

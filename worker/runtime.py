@@ -66,6 +66,7 @@ def _build(app: Celery, settings: Settings) -> Runtime:
         mail=_mail_service(process, clock),
         missing_for_mail=process.missing_for_mail,
         pay_links=process.pay_links,
+        places=process.places,
     )
 
 

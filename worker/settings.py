@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -32,6 +32,7 @@ from notifications.smtp_address import read_sender, read_smtp_url
 from runtime.pay_links import PayLinks
 from worker.dunning_file import DunningFile, read_dunning_file
 from worker.environment import read_variables
+from worker.fraud_settings import FraudSettings, split
 from worker.routing_file import read_routing_rules
 
 API_PATH = "/api/v1/payments"
@@ -47,11 +48,7 @@ class ConfigurationError(Exception):
         self.problems = problems
 
 
-def _split(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
-class ProcessSettings(BaseModel):
+class ProcessSettings(FraudSettings):
     """Every variable that belongs to no provider, with its default. URLs are not shown: they hold passwords."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -88,7 +85,7 @@ class ProcessSettings(BaseModel):
         default=True,
         description="false: a payment that fails opens no dunning case; cases that are open already go on",
     )
-    dunning_retry_delays_days: Annotated[tuple[float, ...], BeforeValidator(_split)] = Field(
+    dunning_retry_delays_days: Annotated[tuple[float, ...], BeforeValidator(split)] = Field(
         default=(3, 7, 14),
         description="Days after the first failure on which a soft decline is tried again, such as 2.5,7",
     )
@@ -286,6 +283,7 @@ class ProcessSettings(BaseModel):
             ),
             action_expires_after=timedelta(hours=self.action_expires_hours),
             visa_cap=self.dunning_visa_cap,
+            fraud=self.fraud,
         )
 
 
@@ -363,3 +361,5 @@ def _joint_problems(process: ProcessSettings, providers: Mapping[str, ProviderSe
         yield f"DATABASE_URL is SQLite but the credentials of {live} are live; set a PostgreSQL database"
     if live and process.public_url.startswith("http://"):
         yield f"PUBLIC_URL begins with http:// but the credentials of {live} are live; set an https:// address"
+    if live and not process.fraud_hash_keys:
+        yield f"FRAUD_HASH_KEYS is missing but the credentials of {live} are live; `openssl rand -hex 32` makes a key"

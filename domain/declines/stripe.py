@@ -50,7 +50,7 @@ _ERRORS = rows(
             payment_method_microdeposit_verification_attempts_exceeded
             payment_method_microdeposit_verification_timeout payment_method_provider_decline
         """,
-        DeclineReason.AUTHENTICATION: "payment_intent_authentication_failure",
+        DeclineReason.AUTHENTICATION: "payment_intent_authentication_failure setup_intent_authentication_failure",
         DeclineReason.UNUSABLE: """
             bank_account_restricted bank_account_unusable debit_not_authorized payment_method_bank_account_blocked
             sepa_unsupported_account

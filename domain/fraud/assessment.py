@@ -6,13 +6,19 @@ pre-check, a repeat, a backtest, a shadow rule set."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
+from domain.check_results import CheckResults
 from domain.commands import Blocked, ReviewRequired
+from domain.fraud.brake import BRAKED, BrakeAction
 from domain.fraud.facts import Facts, ListKind
+from domain.fraud.limits import Limit
 from domain.fraud.rule_set import FraudDecision, RuleSet
 from domain.fraud.rules import RULES
 
+# The rules on results read nothing but them.
+_ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 # What is not known of a payment stands here for None, so that values can be stored as they are.
 Values = Mapping[str, int]
 # The decision of a list, without points of a rule.
@@ -59,6 +65,18 @@ def values_of(facts: Facts) -> dict[str, int]:
     return {name: value for name, value in found.items() if value is not None}
 
 
+def with_results(values: Values, results: CheckResults) -> dict[str, int]:
+    """Return the numbers of a payment with those that came with the provider's response.
+
+    >>> from domain.check_results import Check
+    >>> with_results({"amount": 5}, CheckResults(cvv=Check.MISMATCH))
+    {'amount': 5, 'cvv_mismatch': 1}
+    """
+    facts = Facts(_ANY_TIME, amount=None, limit=1, method="", results=results)
+    late = {rule.name: rule.value(facts) for rule in RULES.values() if rule.is_late}
+    return {**values, **{name: value for name, value in late.items() if value is not None}}
+
+
 def assess(rule_set: RuleSet, scored: Scored) -> Assessment:
     """Score a payment. A number that is not known adds nothing."""
     reasons, unavailable = [], []
@@ -87,6 +105,28 @@ def _overrule(decision: FraudDecision, scored: Scored) -> tuple[FraudDecision, s
     if not scored.has_history and decision is FraudDecision.APPROVE:
         return FraudDecision.VERIFY, NO_HISTORY
     return decision, None
+
+
+def beyond_limit(assessment: Assessment, kind: str, limit: Limit) -> Assessment:
+    """Return an assessment of a payment for which there is no slot: blocked, whatever its score."""
+    full = Reason(f"{kind}_{limit.counted}_limit", 0, limit.most)
+    return replace(assessment, decision=FraudDecision.BLOCK, reasons=(full, *assessment.reasons))
+
+
+def braked(assessment: Assessment, action: BrakeAction) -> Assessment:
+    """Return an assessment of a stranger's payment while the global brake is on."""
+    decision = FraudDecision.BLOCK if action is BrakeAction.REFUSE else FraudDecision.VERIFY
+    return replace(assessment, decision=decision, reasons=(Reason(BRAKED, 0, 1), *assessment.reasons))
+
+
+def is_braked(assessment: Assessment) -> bool:
+    """Tell whether the global brake has made the decision."""
+    return any(reason.rule == BRAKED for reason in assessment.reasons)
+
+
+def is_refused_by_brake(assessment: Assessment) -> bool:
+    """Tell whether the global brake refuses the payment."""
+    return is_braked(assessment) and assessment.decision is FraudDecision.BLOCK
 
 
 def may_be_lifted_to_review(rule_set: RuleSet, scored: Scored, score: int) -> bool:

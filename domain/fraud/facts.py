@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from domain.check_results import NOT_CHECKED, CheckResults
 from domain.fraud.windows import NEVER_SEEN, History
 
 
@@ -16,21 +17,6 @@ class ListKind(StrEnum):
     ALLOW = "allow"
     BLOCK = "block"
     WATCH = "watch"
-
-
-class Check(StrEnum):
-    """What an issuer has said of a number or an address that the customer has given."""
-
-    MATCH = "match"
-    MISMATCH = "mismatch"
-
-
-class Authentication(StrEnum):
-    """How a customer's authentication by 3-D Secure has ended."""
-
-    AUTHENTICATED = "authenticated"
-    ATTEMPTED = "attempted"
-    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +31,6 @@ class Places:
     travel_kmh: int | None = None
     is_anonymous: bool | None = None
     is_high_risk: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CheckResults:
-    """What came with the provider's response to an authorization."""
-
-    avs: Check | None = None
-    cvv: Check | None = None
-    authentication: Authentication | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +53,7 @@ class Facts:
     is_email_malformed: bool | None = None
     is_email_disposable: bool | None = None
     places: Places = Places()
-    results: CheckResults = CheckResults()
+    results: CheckResults = NOT_CHECKED
     lists: frozenset[ListKind] = frozenset()
 
     def of(self, kind: str) -> History | None:

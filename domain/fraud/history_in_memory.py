@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +18,7 @@ from domain.fraud.windows import (
     Counts,
     History,
     Window,
+    sizes_of,
 )
 
 _LINKS_OF: dict[str, tuple[tuple[str, Window], ...]] = {
@@ -27,6 +28,7 @@ _LINKS_OF: dict[str, tuple[tuple[str, Window], ...]] = {
 _Total = tuple[int, int, int, int, int]
 _Found = dict[Window, Counts]
 _ONE_FRAUD: _Total = (0, 0, 0, 0, 1)
+_NO_COUNTS: _Found = dict.fromkeys(Window, NOTHING)
 _WINDOWS_OF = {
     size: tuple(sorted((window, int(window)) for window in Window if window.bucket_size is size)) for size in BucketSize
 }
@@ -63,6 +65,11 @@ class _Buckets:
             self._numbers.append(number)
             self._before.append(total)
 
+    def take_back(self, second: int, counted: _Total) -> None:
+        """Take something out of the bucket of an earlier second."""
+        for place in range(bisect_right(self._numbers, second // self.size), len(self._numbers)):
+            self._before[place] = _less(self._before[place], counted)
+
     def read(self, second: int, total: _Total, windows: tuple[tuple[Window, int], ...], found: _Found) -> None:
         """Add the counts of each window to what is found. The longest window comes last."""
         numbers, heads, end, head = self._numbers, self._heads, len(self._numbers), 0
@@ -71,16 +78,14 @@ class _Buckets:
             while head < end and numbers[head] < first:
                 head += 1
             heads[place] = head
-            if head < end:
-                tries, declines, abandoned, amount, frauds = self._before[head]
-                found[window] = Counts(
-                    total[0] - tries, total[1] - declines, total[2] - abandoned, total[3] - amount, total[4] - frauds
-                )
-            else:
-                found[window] = NOTHING
+            found[window] = Counts(*_less(total, self._before[head])) if head < end else NOTHING
         if head > _MOST_EXPIRED:
             del numbers[:head], self._before[:head]
             self._heads = [each - head for each in heads]
+
+
+def _less(one: _Total, other: _Total) -> _Total:
+    return one[0] - other[0], one[1] - other[1], one[2] - other[2], one[3] - other[3], one[4] - other[4]
 
 
 class _Entity:
@@ -88,9 +93,9 @@ class _Entity:
 
     __slots__ = ("_buckets", "_linked", "_total", "first_at", "last_at", "last_fraud_at")
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
         self._total: _Total = (0, 0, 0, 0, 0)
-        self._buckets = [(_Buckets(size), windows) for size, windows in _WINDOWS_OF.items()]
+        self._buckets = [(_Buckets(size), _WINDOWS_OF[size]) for size in sizes_of(kind)]
         # By kind and window: the bucket of the newest try together with each other entity, the oldest first.
         self._linked: dict[tuple[str, Window], dict[str, int]] = {}
         self.first_at: datetime | None = None
@@ -109,16 +114,21 @@ class _Entity:
             total[4] + counted[4],
         )
 
+    def take_back(self, second: int, counted: _Total) -> None:
+        for buckets, _ in self._buckets:
+            buckets.take_back(second, counted)
+        self._total = _less(self._total, counted)
+
     def link(self, other: str, window: Window, value: str, second: int) -> None:
         together = self._linked.setdefault((other, window), {})
         together.pop(value, None)
         together[value] = second // int(window.bucket_size)
 
     def read(self, second: int) -> History:
-        found: _Found = {}
+        found = _NO_COUNTS.copy()
         for buckets, windows in self._buckets:
             buckets.read(second, self._total, windows, found)
-        linked = {key: _newer(together, key[1], second) for key, together in self._linked.items()}
+        linked = {key: many for key, each in self._linked.items() if (many := _newer(each, key[1], second))}
         return History(found, linked, self.first_at, self.last_at, self.last_fraud_at)
 
 
@@ -139,7 +149,13 @@ class HistoryInMemory:
     """What was counted so far, by entity. Tries and labels are told in order of time."""
 
     def __init__(self) -> None:
-        self._entities: defaultdict[tuple[str, str], _Entity] = defaultdict(_Entity)
+        self._entities: dict[tuple[str, str], _Entity] = {}
+
+    def _entity(self, kind: str, value: str) -> _Entity:
+        found = self._entities.get((kind, value))
+        if found is None:
+            found = self._entities[kind, value] = _Entity(kind)
+        return found
 
     def before(self, entities: Mapping[str, str], now: datetime) -> dict[str, History]:
         """Return the history of each entity, by kind. What is told later at the same instant is not in it."""
@@ -154,7 +170,7 @@ class HistoryInMemory:
         second = _second(now)
         counted = (1, int(tried.is_declined), int(tried.is_abandoned), tried.amount, 0)
         for kind, value in entities.items():
-            entity = self._entities[kind, value]
+            entity = self._entity(kind, value)
             entity.add(second, counted)
             entity.last_at = now
             if entity.first_at is None:
@@ -163,11 +179,23 @@ class HistoryInMemory:
                 if other in entities:
                     entity.link(other, window, entities[other], second)
 
+    def count_result(self, entities: Mapping[str, str], now: datetime, *, is_declined: bool) -> None:
+        """Count that a try of these entities, which was counted before, was declined; or that its challenge was left."""
+        second = _second(now)
+        for kind, value in entities.items():
+            self._entity(kind, value).add(second, (0, int(is_declined), int(not is_declined), 0, 0))
+
+    def take_back(self, entities: Mapping[str, str], tried_at: datetime, tried: Try) -> None:
+        """Count a try no more: it was proven that nothing was sent."""
+        second = _second(tried_at)
+        for kind, value in entities.items():
+            self._entity(kind, value).take_back(second, (1, 0, 0, tried.amount, 0))
+
     def label(self, entities: Mapping[str, str], known_at: datetime) -> None:
         """Count that a payment of these entities has become known as fraud."""
         second = _second(known_at)
         for kind, value in entities.items():
-            entity = self._entities[kind, value]
+            entity = self._entity(kind, value)
             entity.add(second, _ONE_FRAUD)
             entity.last_fraud_at = known_at
 

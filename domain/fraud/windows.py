@@ -89,13 +89,15 @@ NOTHING = Counts()
 class History:
     """What is known of one entity before a payment. `counts`: by window; `linked`: how many entities of another kind
     were tried together with it, by kind and window. `first_at`, `last_at`: its first and its newest try before this
-    one; None for an entity that was never seen. `last_fraud_at`: when a fraud of it last became known."""
+    one; None for an entity that was never seen. `last_fraud_at`: when a fraud of it last became known. `place`: where a
+    user last was, as `domain.fraud.geography` stores it, and `at`, in seconds since 1970."""
 
     counts: Mapping[Window, Counts] = field(default_factory=dict)
     linked: Mapping[tuple[str, Window], int] = field(default_factory=dict)
     first_at: datetime | None = None
     last_at: datetime | None = None
     last_fraud_at: datetime | None = None
+    place: Mapping[str, int] | None = None
 
     def within(self, window: Window) -> Counts:
         """Return the counts of a window."""
@@ -103,6 +105,21 @@ class History:
 
 
 NEVER_SEEN = History()
+# What no rule reads is not counted: of these kinds only buckets of one size are kept.
+_ONE_SIZE = {
+    "network": BucketSize.FIVE_MINUTES,
+    "bin": BucketSize.FIVE_MINUTES,
+    "email_pattern": BucketSize.FIVE_MINUTES,
+    "email": BucketSize.DAY,
+    "address": BucketSize.DAY,
+}
+
+
+def sizes_of(kind: str) -> tuple[BucketSize, ...]:
+    """Return in which buckets an entity of a kind is counted."""
+    return (_ONE_SIZE[kind],) if kind in _ONE_SIZE else tuple(BucketSize)
+
+
 # Which entities are counted together: (of this kind, how many of that kind, within).
 LINKS: tuple[tuple[str, str, Window], ...] = (
     ("device", "card", Window.DAY),
@@ -112,7 +129,6 @@ LINKS: tuple[tuple[str, str, Window], ...] = (
     ("email_pattern", "card", Window.DAY),
     ("email_pattern", "email", Window.DAY),
     ("card", "user", Window.DAY),
-    ("bin", "card", Window.HOUR),
     ("user", "card", Window.DAY),
 )
 # More than this is as bad, and would cost more to count.

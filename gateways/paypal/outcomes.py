@@ -21,6 +21,7 @@ from domain.outcome import (
 from domain.payment import Verb
 from gateways.base import AttemptRequest
 from gateways.failures import MalformedResponse
+from gateways.paypal.checks import checks_of
 from gateways.paypal.responses import (
     AUTHORIZATION_STATUSES,
     REFUSED,
@@ -30,6 +31,7 @@ from gateways.paypal.responses import (
     Order,
     PaymentResource,
     Refund,
+    Refusable,
     approve_link,
     authorization_of,
     decline_of,
@@ -62,10 +64,15 @@ def outcome_of_order(order: Order, attempt: AttemptRequest) -> Outcome:
     # The refusal of an earlier capture says nothing about this one.
     own = captures if attempt.verb is not Verb.CAPTURE else of_attempt(attempt.attempt_id, captures)
     if own and (attempt.verb is Verb.CAPTURE or authorization is None):
-        return Declined(order.id, decline_of(own[-1]))
+        return _declined(order.id, own[-1])
     if authorization is not None:
         return _authorized(order.id, attempt, authorization)
     return _unpaid(order, attempt)
+
+
+def _declined(reference: str, refused: Refusable) -> Declined:
+    """Return why a capture or an authorization was refused. An order may have several, one a try."""
+    return Declined(reference, decline_of(refused), checks=checks_of(refused), try_reference=refused.id)
 
 
 def _captured(
@@ -77,7 +84,8 @@ def _captured(
     if {money.currency for money in amounts} != {attempt.money.currency}:
         return InDoubt("other_currency", reference)
     at = newest(capture.create_time for capture in taken)
-    return attempt.compared(Approved(reference, authorized=authorized, captured=captured, at=at))
+    checks = checks_of(authorization, *taken)
+    return attempt.compared(Approved(reference, authorized=authorized, captured=captured, at=at, checks=checks))
 
 
 def _authorized(reference: str, attempt: AttemptRequest, authorization: Authorization) -> Outcome:
@@ -87,13 +95,14 @@ def _authorized(reference: str, attempt: AttemptRequest, authorization: Authoriz
     if status == "PENDING":
         return Pending(reference)
     if status in REFUSED:
-        return Declined(reference, decline_of(authorization))
+        return _declined(reference, authorization)
     if status != "CREATED":
         return InDoubt("captures_missing", reference)
     if held.currency != attempt.money.currency:
         return InDoubt("other_currency", reference)
     expiry, at = authorization.expires_at, authorization.create_time
-    return Approved(reference, authorized=held.minor, authorization_expires_at=expiry, at=at)
+    checks = checks_of(authorization)
+    return Approved(reference, authorized=held.minor, authorization_expires_at=expiry, at=at, checks=checks)
 
 
 def _unpaid(order: Order, attempt: AttemptRequest) -> Outcome:
@@ -119,7 +128,7 @@ def outcome_of_capture(capture: Capture, attempt: AttemptRequest, reference: str
     if capture.status == "PENDING":
         return Pending(reference)
     if capture.status in REFUSED:
-        return Declined(reference, decline_of(capture))
+        return _declined(reference, capture)
     if capture.status not in TAKEN:
         return capture.in_doubt("status", reference)
     if capture.amount.money != attempt.money:

@@ -20,7 +20,7 @@ from domain.outcome import (
 )
 from gateways.failures import MalformedResponse, reason_word
 from gateways.paypal.errors import decline_with_codes
-from gateways.provider_model import End, ProviderModel, Text, Word
+from gateways.provider_model import End, ExplainingWord, ProviderModel, Text, Word
 
 # Statuses of captures; those of a refusal are also statuses of authorizations.
 TAKEN = ("COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED")
@@ -92,9 +92,13 @@ class StatusDetails(ProviderModel):
 
 
 class ProcessorResponse(ProviderModel):
-    """The codes of the card's processor and network."""
+    """The codes of the card's processor and network. Only cards have them, and no balance or bank account of a wallet.
+
+    `avs_code`, `cvv_code`: what the issuer has checked."""
 
     response_code: Code = None
+    avs_code: ExplainingWord = None
+    cvv_code: ExplainingWord = None
     payment_advice_code: Code = None
 
 

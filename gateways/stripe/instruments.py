@@ -1,4 +1,5 @@
-"""What Stripe shows of the card or account that was tried: in a charge, or in the error of a declined one.
+"""What Stripe shows of the card or account that was tried, and of its checks: in a charge, or in the error of a
+declined one.
 
 Source: docs.stripe.com/api/charges/object (payment_method_details) and payment_methods/object, read 2026-11-23. It only
 explains: what cannot be read is left out, and makes no response malformed."""
@@ -8,12 +9,16 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
+from domain.check_results import CheckResults
 from domain.declines import bank_debits
 from domain.instrument import Instrument
 from gateways.provider_model import ProviderModel, UnixTime
+from gateways.stripe.checks import Checks, ThreeDSecure
 
+_COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
+_BIN = re.compile(r"[0-9]{6,8}", re.ASCII)
 _MARK = re.compile(r"[0-9A-Za-z_-]{1,80}", re.ASCII)
 # The types of payment methods that are debits of a bank account, and the scheme of each.
 _SCHEMES = {
@@ -23,23 +28,35 @@ _SCHEMES = {
 }
 
 
-def _mark(value: object) -> str | None:
-    return value if isinstance(value, str) and _MARK.fullmatch(value) else None
+def _matching(pattern: re.Pattern[str]) -> BeforeValidator:
+    return BeforeValidator(lambda value: value if isinstance(value, str) and pattern.fullmatch(value) else None)
 
 
-Mark = Annotated[str | None, BeforeValidator(_mark)]
+Mark = Annotated[str | None, _matching(_MARK)]
+
+
+def an_object(value: object) -> object:
+    """Return a JSON object; None for anything else, which is left out."""
+    return value if isinstance(value, dict) else None
 
 
 class _Fingerprinted(ProviderModel):
+    """`country`: not shown of US accounts."""
+
     fingerprint: Mark = None
+    country: Annotated[str | None, _matching(_COUNTRY)] = None
 
 
 class _CardShown(_Fingerprinted):
-    """A card. `network`: by which it was tried, shown with a charge only. `brand`: shown always."""
+    """A card. `network`: by which it was tried; as `three_d_secure`, it is shown with a charge only. `brand`: shown
+    always. `iin`: shown to few accounts."""
 
     brand: Mark = None
     network: Mark = None
     capture_before: UnixTime | None = None
+    iin: Annotated[str | None, _matching(_BIN)] = Field(default=None, repr=False)
+    checks: Annotated[Checks | None, BeforeValidator(an_object)] = None
+    three_d_secure: Annotated[ThreeDSecure | None, BeforeValidator(an_object)] = None
 
 
 class MethodShown(ProviderModel):
@@ -61,4 +78,13 @@ class MethodShown(ProviderModel):
             shown, network = (account, scheme) if account is not None else (shown, network)
         if shown is None or shown.fingerprint is None:
             return None
-        return Instrument(shown.fingerprint, network.lower() if network else None, token or self.id)
+        bin = self.card.iin if self.card else None
+        return Instrument(shown.fingerprint, network.lower() if network else None, token or self.id, shown.country, bin)
+
+    @property
+    def check_results(self) -> CheckResults | None:
+        """What was checked of a card; None of anything else."""
+        if self.card is None:
+            return None
+        checks, three_d_secure = self.card.checks or Checks(), self.card.three_d_secure or ThreeDSecure()
+        return CheckResults(checks.avs, checks.cvv, three_d_secure.authentication)

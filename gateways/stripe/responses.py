@@ -4,11 +4,13 @@ Source: docs.stripe.com/api and the SDK 16.1.0 (API 2026-10-28.endive), read 202
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from domain.check_results import Authentication, CheckResults
 from domain.comparison import ShownRefund
 from domain.decline import DeclineClass, classify, decline_by
 from domain.instrument import Instrument
@@ -25,7 +27,7 @@ from domain.outcome import (
 from gateways.base import AttemptRequest
 from gateways.failures import MalformedResponse, reason_word
 from gateways.provider_model import ProviderModel, Text, UnixTime, Word, from_unix
-from gateways.stripe.instruments import Mark, MethodShown
+from gateways.stripe.instruments import Mark, MethodShown, an_object
 from gateways.stripe.money import from_stripe
 from gateways.stripe.next_actions import NextAction, next_action
 
@@ -35,9 +37,14 @@ _AUTHORIZATION_WINDOW = timedelta(days=7)
 # Methods whose charge is made when it takes the money, and those capture methods. A bank decides about a debit days
 # after its charge was made ("delayed notification", docs.stripe.com/payments/ach-direct-debit, read 2026-11-28).
 _TAKEN_AT_ONCE = frozenset({"afterpay_clearpay", "card", "customer_balance", "klarna"})
+# The customer has failed a 3-D Secure challenge, or left it (docs.stripe.com/error-codes, read 2026-11-29). A redirect
+# method, which has no card, ends with them as well.
+_FAILED_AUTHENTICATIONS = frozenset({"payment_intent_authentication_failure", "setup_intent_authentication_failure"})
 # Classes that a code of no table has, too.
 _MILD = (DeclineClass.TECHNICAL, DeclineClass.SOFT)
 PROVIDER = "stripe"
+# The reason of a refund that was made because the payment was fraud.
+FRAUDULENT = "fraudulent"
 _CAPTURED_AT_ONCE = frozenset({"automatic", "automatic_async"})
 
 Amount = Annotated[int, Field(ge=0)]
@@ -58,14 +65,11 @@ class ConfirmableIntent(ProviderModel):
     client_secret: Text = Field(repr=False)
 
 
-def _object(value: object) -> object:
-    return value if isinstance(value, dict) else None
-
-
 class PaymentError(ProviderModel):
     """The error object, also as an intent's `last_payment_error`. Many refusals omit their code.
 
-    `payment_method`: the one that was tried, shown with a decline."""
+    `payment_method`: the one that was tried, shown with a decline. `charge`: the id of the charge that failed, if one
+    was made."""
 
     type: Word = None
     code: str | None = None
@@ -75,10 +79,17 @@ class PaymentError(ProviderModel):
     advice_code: str | None = None
     network_advice_code: str | None = None
     network_decline_code: str | None = None
-    payment_method: Annotated[MethodShown | None, BeforeValidator(_object)] = None
+    charge: Mark = None
+    payment_method: Annotated[MethodShown | None, BeforeValidator(an_object)] = None
+
+    @property
+    def try_reference(self) -> str | None:
+        """What tells this try from the one before: its charge, or the method where none was made."""
+        return self.charge or (self.payment_method.id if self.payment_method else None)
 
 
 class _Charge(ProviderModel):
+    id: Mark = None
     created: UnixTime
     payment_method: Mark = None
     payment_method_details: MethodShown | None = None
@@ -92,6 +103,11 @@ class _Charge(ProviderModel):
     def instrument(self) -> Instrument | None:
         """The card or account that was tried."""
         return self.payment_method_details.instrument(self.payment_method) if self.payment_method_details else None
+
+    @property
+    def check_results(self) -> CheckResults | None:
+        """What was checked of the card that was tried."""
+        return self.payment_method_details.check_results if self.payment_method_details else None
 
 
 class PaymentIntent(ProviderModel):
@@ -114,7 +130,7 @@ class PaymentIntent(ProviderModel):
 
 
 class Refund(ProviderModel):
-    """A Refund, whose status may be null (SDK 16.1.0)."""
+    """A Refund, whose status may be null (SDK 16.1.0). `reason`: of whoever made it, in a word of Stripe's."""
 
     id: Text
     status: Word = None
@@ -122,6 +138,7 @@ class Refund(ProviderModel):
     currency: Text
     created: UnixTime
     failure_reason: str | None = None
+    reason: Mark = None
     metadata: dict[str, str] | None = None
 
 
@@ -171,19 +188,22 @@ def outcome_of_intent(intent: PaymentIntent) -> Outcome:
         case "succeeded":
             received = from_stripe(_demanded(intent.amount_received, "amount_received"), currency)
             authorized, at = from_stripe(intent.amount, currency), _charged_at(intent)
-            return Approved(reference, authorized=authorized, captured=received, at=at)
+            return _with_charge(intent, Approved(reference, authorized=authorized, captured=received, at=at))
         case "requires_capture":
             capturable = from_stripe(_demanded(intent.amount_capturable, "amount_capturable"), currency)
             expiry, at = _capture_before(intent), _made_at(intent)
-            return Approved(reference, authorized=capturable, authorization_expires_at=expiry, at=at)
+            held = Approved(reference, authorized=capturable, authorization_expires_at=expiry, at=at)
+            return _with_charge(intent, held)
         case "canceled":
             return Approved(reference, voided=True, at=from_unix(intent.canceled_at))
         case "processing":
-            return Pending(reference, instrument=_instrument_of(intent))
+            charge = _charge_of(intent)
+            return Pending(reference, instrument=charge.instrument if charge else None)
         case "requires_action":
             return ActionRequired(reference, next_action(intent.next_action))
         case "requires_payment_method" if intent.last_payment_error is not None:
-            return _outcome_of_failed_confirm(reference, intent.last_payment_error, _instrument_of(intent))
+            error = intent.last_payment_error
+            return outcome_of_failed_confirm(reference, error, _failed_charge(intent, error))
         case "requires_payment_method" | "requires_confirmation":
             return NotSent("not_confirmed", reference=reference)
     return intent.in_doubt("status", reference)
@@ -205,7 +225,8 @@ def outcome_of_refund(refund: Refund) -> Outcome:
 
 def shown_refund(refund: Refund) -> ShownRefund:
     """Return a refund as it is compared with the books."""
-    return ShownRefund(refund.id, outcome_of_refund(refund), (refund.metadata or {}).get("attempt_id"))
+    attempt_id = (refund.metadata or {}).get("attempt_id")
+    return ShownRefund(refund.id, outcome_of_refund(refund), attempt_id, refund.reason == FRAUDULENT)
 
 
 def refunds_shown_by(intent: Any) -> list[ShownRefund]:
@@ -222,21 +243,41 @@ def has_more_refunds(intent: Any) -> bool:
     return refunds is None or refunds.has_more
 
 
-def _instrument_of(intent: PaymentIntent) -> Instrument | None:
-    charge = intent.latest_charge
-    return charge.instrument if isinstance(charge, _Charge) else None
+def _charge_of(intent: PaymentIntent) -> _Charge | None:
+    """Return the newest charge; None where it is only named."""
+    return intent.latest_charge if isinstance(intent.latest_charge, _Charge) else None
 
 
-def _outcome_of_failed_confirm(reference: str, error: PaymentError, shown: Instrument | None) -> Outcome:
-    """Return why an intent waits for another payment method: nothing was charged, but not always was it declined."""
+def _with_charge(intent: PaymentIntent, outcome: Approved) -> Approved:
+    charge = _charge_of(intent)
+    if charge is None:
+        return outcome
+    return replace(outcome, instrument=charge.instrument, checks=charge.check_results)
+
+
+def _failed_charge(intent: PaymentIntent, error: PaymentError) -> _Charge | None:
+    """Return the charge of a failed confirm. The newest one may be of an earlier try: a challenge that failed has
+    none."""
+    charge = _charge_of(intent)
+    if charge is None:
+        return None
+    if error.charge is not None:
+        return charge if charge.id == error.charge else None
+    method = error.payment_method.id if error.payment_method else None
+    return charge if method in (charge.payment_method, None) else None
+
+
+def outcome_of_failed_confirm(reference: str, error: PaymentError, charge: _Charge | None = None) -> Outcome:
+    """Return why an intent waits for another payment method: nothing was charged, but not always was it declined.
+    `charge`: the one that failed, where it is shown."""
     code = error.code
     match error.type:
         case "card_error":
-            return outcome_of_decline(reference, error, shown)
+            return outcome_of_decline(reference, error, charge)
         case "invalid_request_error" if code is not None and classify(code) not in _MILD:
             # A failed 3-D Secure challenge has this type (sample in stripe-android, read 2026-11-28). Only a code of
             # the decline table is one: the class for all others would be invented.
-            return outcome_of_decline(reference, error, shown)
+            return outcome_of_decline(reference, error, charge)
         case "invalid_request_error":
             return NotSent(reason_word(code, error.type), is_retryable=False, reference=reference)
         case "api_error" | "idempotency_error":
@@ -244,9 +285,11 @@ def _outcome_of_failed_confirm(reference: str, error: PaymentError, shown: Instr
     return error.in_doubt("type", reference)
 
 
-def outcome_of_decline(reference: str | None, error: PaymentError, shown: Instrument | None = None) -> Outcome:
-    """Return what a decline says, with its codes unchanged. `shown`: the instrument that the charge shows."""
-    instrument = shown or (error.payment_method.instrument() if error.payment_method else None)
+def outcome_of_decline(reference: str | None, error: PaymentError, charge: _Charge | None = None) -> Outcome:
+    """Return what a decline says, with its codes unchanged. `charge`: the one that failed, where it is shown."""
+    method = error.payment_method
+    shown = charge.instrument if charge else None
+    instrument = shown or (method.instrument() if method else None)
     decline = decline_by(
         PROVIDER,
         error.code or "card_declined",
@@ -257,26 +300,35 @@ def outcome_of_decline(reference: str | None, error: PaymentError, shown: Instru
         network=instrument.network if instrument else None,
     )
     kind = AuthenticationRequired if decline.code == "authentication_required" else Declined
-    return kind(reference, decline, instrument)
+    return kind(reference, decline, instrument, _checks_of_failed(error, charge), error.try_reference)
+
+
+def _checks_of_failed(error: PaymentError, charge: _Charge | None) -> CheckResults | None:
+    method = error.payment_method
+    shown = charge.check_results if charge else None
+    checks = shown or (method.check_results if method else None)
+    if checks is not None and error.code in _FAILED_AUTHENTICATIONS:
+        return replace(checks, authentication=Authentication.FAILED)
+    return checks
 
 
 def _made_at(intent: PaymentIntent) -> datetime | None:
     """Return when the charge was made; None where it is only named."""
-    charge = intent.latest_charge
-    return from_unix(charge.created) if isinstance(charge, _Charge) else None
+    charge = _charge_of(intent)
+    return from_unix(charge.created) if charge else None
 
 
 def _charged_at(intent: PaymentIntent) -> datetime | None:
     """Return when the money was taken. A charge shows that only if it was taken as soon as it was made: of a later
     capture and of a debit, the balance transaction shows it, which not every key may read."""
-    charge = intent.latest_charge
-    is_taken_at_once = isinstance(charge, _Charge) and charge.method in _TAKEN_AT_ONCE
+    charge = _charge_of(intent)
+    is_taken_at_once = charge is not None and charge.method in _TAKEN_AT_ONCE
     return _made_at(intent) if is_taken_at_once and intent.capture_method in _CAPTURED_AT_ONCE else None
 
 
 def _capture_before(intent: PaymentIntent) -> datetime:
-    charge = intent.latest_charge
-    details = charge.payment_method_details if isinstance(charge, _Charge) else None
+    charge = _charge_of(intent)
+    details = charge.payment_method_details if charge else None
     if details is not None and details.card is not None and details.card.capture_before:
         return datetime.fromtimestamp(details.card.capture_before, UTC)
     return datetime.fromtimestamp(_demanded(intent.created, "created"), UTC) + _AUTHORIZATION_WINDOW

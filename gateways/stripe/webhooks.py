@@ -16,9 +16,11 @@ from gateways.base import BalanceEvent, VerifiedWebhook, WebhookEvent, WebhookOf
 from gateways.json_api import proven
 from gateways.provider_model import ProviderModel, Text, UnixTime, from_unix
 from gateways.signatures import check_age, listed_webhooks, verified_webhook
-from gateways.stripe import method_events, subscription_events
+from gateways.stripe import fraud_events, method_events, subscription_events
+from gateways.stripe.fraud_events import about_fraud
+from gateways.stripe.instruments import Mark
 from gateways.stripe.method_events import about_method
-from gateways.stripe.responses import PaymentIntent, Refund, outcome_of_intent, outcome_of_refund
+from gateways.stripe.responses import FRAUDULENT, PaymentIntent, Refund, outcome_of_intent, outcome_of_refund
 from gateways.stripe.side_events import TYPES, Dispute, side_event_of
 from gateways.stripe.subscription_events import about_subscription
 
@@ -38,7 +40,7 @@ _READ_TYPES = (
     "refund.created",
     "refund.failed",
     "refund.updated",
-    *sorted(TYPES | method_events.TYPES | subscription_events.TYPES),
+    *sorted(TYPES | fraud_events.TYPES | method_events.TYPES | subscription_events.TYPES),
 )
 # Stripe's list takes 20 names at once, and no wildcard among them (docs.stripe.com/api/events/list, read 2026-11-28).
 _MOST_TYPES = 20
@@ -102,6 +104,7 @@ class _RefundOfEvent(ProviderModel):
     id: Text
     metadata: _Metadata | None = None
     payment_intent: str | None = None
+    reason: Mark = None
 
 
 class _IntentOfDispute(ProviderModel):
@@ -162,8 +165,8 @@ def _identify(*, is_live: bool) -> Callable[[Any], tuple[str, str]]:
 
 
 def read(payload: str) -> WebhookEvent | None:
-    """Read an event about an intent, a refund, a dispute, a cash balance, a saved method or a subscription; return None
-    for every other type.
+    """Read an event about an intent, a refund, a dispute, a cash balance, a setup, a saved method, a subscription or a
+    fraud; return None for every other type.
 
     Raises MalformedResponse for an event that does not name its object."""
     event = json.loads(payload)
@@ -176,7 +179,7 @@ def read(payload: str) -> WebhookEvent | None:
         return _about_balance(_object_of(event))
     if type == "customer_cash_balance_transaction.created":
         return _about_balance_transaction(_object_of(event))
-    if type in method_events.TYPES | subscription_events.TYPES:
+    if type in fraud_events.TYPES | method_events.TYPES | subscription_events.TYPES:
         return _about_change(type, _ChangeEvent.parse(event))
     return _about_dispute(type, _object_of(event)) if type in TYPES else None
 
@@ -196,7 +199,8 @@ def _about_intent(value: dict[str, Any], event: _TimedEvent) -> WebhookEvent:
 def _about_refund(value: dict[str, Any]) -> WebhookEvent:
     refund = _RefundOfEvent.parse(value)
     outcome = proven(lambda: outcome_of_refund(Refund.parse(value)))
-    return WebhookEvent(refund.id, _attempt_id(refund.metadata), outcome, refund.payment_intent)
+    attempt_id, is_for_fraud = _attempt_id(refund.metadata), refund.reason == FRAUDULENT
+    return WebhookEvent(refund.id, attempt_id, outcome, refund.payment_intent, is_for_fraud=is_for_fraud)
 
 
 def _about_dispute(type: str, value: dict[str, Any]) -> WebhookEvent | None:
@@ -227,6 +231,8 @@ def _about_change(type: str, event: _ChangeEvent) -> WebhookEvent | None:
     at = datetime.fromtimestamp(event.created, UTC)
     if type in subscription_events.TYPES:
         return about_subscription(type, event.data.object, at)
+    if type in fraud_events.TYPES:
+        return about_fraud(type, event.data.object, at)
     return about_method(type, event.data.object, event.data.previous_attributes or {}, at)
 
 

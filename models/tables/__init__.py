@@ -1,7 +1,6 @@
 """The tables, one file each. Importing this package registers all of them in `metadata`."""
 
 from models.tables.api_keys import api_keys
-from models.tables.assessments import assessments
 from models.tables.attempts import attempts
 from models.tables.attention import attention
 from models.tables.backup_methods import backup_methods
@@ -13,6 +12,18 @@ from models.tables.customers import customers
 from models.tables.disputes import disputes
 from models.tables.dunning_cases import dunning_cases
 from models.tables.events import events
+from models.tables.fraud import (
+    fraud_assessments,
+    fraud_brakes,
+    fraud_counters,
+    fraud_entities,
+    fraud_limits,
+    fraud_links,
+    fraud_reservations,
+    fraud_signals,
+)
+from models.tables.fraud_decisions import fraud_labels, fraud_lists, fraud_reviews
+from models.tables.fraud_rules import fraud_backtests, fraud_rule_roles, fraud_rule_sets, fraud_shadow_scores
 from models.tables.idempotency_keys import idempotency_keys
 from models.tables.instruments import instruments
 from models.tables.invoices import invoices
@@ -30,7 +41,6 @@ from models.tables.webhook_events import webhook_events
 
 __all__ = [
     "api_keys",
-    "assessments",
     "attempts",
     "attention",
     "backup_methods",
@@ -41,6 +51,21 @@ __all__ = [
     "disputes",
     "dunning_cases",
     "events",
+    "fraud_assessments",
+    "fraud_backtests",
+    "fraud_brakes",
+    "fraud_counters",
+    "fraud_entities",
+    "fraud_labels",
+    "fraud_limits",
+    "fraud_links",
+    "fraud_lists",
+    "fraud_reservations",
+    "fraud_reviews",
+    "fraud_rule_roles",
+    "fraud_rule_sets",
+    "fraud_shadow_scores",
+    "fraud_signals",
     "idempotency_keys",
     "instruments",
     "invoices",

@@ -41,13 +41,15 @@ class Method:
 
 @dataclass
 class ConfirmAttempt:
-    """One confirm of an intent: the method, its behaviour, and the request that causes the events."""
+    """One confirm of an intent: the method, its behaviour, and the request that causes the events.
+
+    `three_d_secure`: how the customer was authenticated, as the charge shows it."""
 
     method: Method
     behaviour: Behaviour
     cause: Cause
     is_off_session: bool
-    flow: str | None = None
+    three_d_secure: Json | None = None
 
 
 @dataclass
@@ -89,6 +91,7 @@ class Account:
         self.charges: dict[str, Json] = {}
         self.refunds: dict[str, Json] = {}
         self.disputes: dict[str, Json] = {}
+        self.fraud_warnings: dict[str, Json] = {}
         self.customers: dict[str, Json] = {}
         self.methods: dict[str, Method] = {}
         self.mandates: dict[str, Json] = {}
@@ -140,6 +143,7 @@ class Account:
             self.customers,
             self.refunds,
             self.disputes,
+            self.fraud_warnings,
             self.mandates,
             self.balance_transactions,
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.stripe import cash_balances, disputes
+from sandbox.stripe import cash_balances, disputes, fraud_warnings
 from sandbox.stripe.account import Account, Intent
 from sandbox.stripe.currencies import check_step
 from sandbox.stripe.errors import InvalidRequest
@@ -55,12 +55,15 @@ def capture(account: Account, intent: Intent, params: Mapping[str, Any], cause: 
         account.record("void", intent, released, cause)
     account.emit("charge.captured", intent.charge, cause)
     account.emit("payment_intent.succeeded", body, cause)
-    open_scripted_dispute(account, intent)
+    follow_script(account, intent)
 
 
-def open_scripted_dispute(account: Account, intent: Intent) -> None:
-    """Open the dispute that the test instrument stands for, if it stands for one."""
-    scripted_dispute = account.methods[intent.charge["payment_method"]].behaviour.scripted_dispute
+def follow_script(account: Account, intent: Intent) -> None:
+    """Open the dispute or send the fraud warning that the test instrument stands for, if it stands for one."""
+    behaviour = account.methods[intent.charge["payment_method"]].behaviour
+    if behaviour.has_fraud_warning:
+        fraud_warnings.warn(account, intent.charge)
+    scripted_dispute = behaviour.scripted_dispute
     if scripted_dispute is not None:
         disputes.open_dispute(account, intent, scripted_dispute.reason, is_inquiry=scripted_dispute.is_inquiry)
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from sandbox.stripe import objects
 from sandbox.stripe.account import Account, ConfirmAttempt, Intent
-from sandbox.stripe.capture_and_cancel import expire, open_scripted_dispute
+from sandbox.stripe.capture_and_cancel import expire, follow_script
 from sandbox.stripe.declines import AUTHENTICATION_FAILURE, AUTHENTICATION_FAILURE_MESSAGE, Decline, decline
 from sandbox.stripe.errors import Json, doc_url
 from sandbox.stripe.ids import new_id
@@ -144,8 +144,7 @@ def _new_charge(account: Account, intent: Intent, attempt: ConfirmAttempt, outco
 def _method_details(attempt: ConfirmAttempt) -> Json:
     body = attempt.method.body
     if body["type"] == "card":
-        flow = objects.three_d_secure(attempt.flow) if attempt.flow else None
-        return objects.card_details(body["card"], three_d_secure=flow)
+        return objects.card_details(body["card"], three_d_secure=attempt.three_d_secure)
     hidden = ("generated_from", "networks", "status_details", "financial_connections_account")
     public = {name: value for name, value in body[body["type"]].items() if name not in hidden}
     return public | ({"mandate": attempt.method.mandate} if attempt.method.mandate else {})
@@ -187,7 +186,7 @@ def _succeed(account: Account, intent: Intent, attempt: ConfirmAttempt, charge: 
     account.record("charge", intent, amount, attempt.cause)
     account.emit("charge.succeeded", charge, attempt.cause)
     account.emit("payment_intent.succeeded", intent.body, attempt.cause)
-    open_scripted_dispute(account, intent)
+    follow_script(account, intent)
 
 
 def _mark_failed(charge: Json, refusal: Decline) -> None:

@@ -122,7 +122,7 @@ def authenticate(account: Account, intent: Intent, *, is_success: bool) -> None:
     if not is_success:
         fail_authentication(account, intent, attempt)
         return
-    attempt.flow = "challenge"
+    attempt.three_d_secure = objects.three_d_secure("authenticated", "challenge")
     attempt.method.is_set_up = attempt.method.is_set_up or intent.body["setup_future_usage"] == "off_session"
     request_authorization(account, intent, attempt)
 
@@ -220,8 +220,8 @@ def _confirm_card(
     card_options = intent.body["payment_method_options"].get("card") or {}
     requested = card_options.get("request_three_d_secure", "automatic")
     if not _needs_authentication(attempt, requested):
-        is_checked = requested in ("any", "challenge") and attempt.behaviour.authentication != "unsupported"
-        attempt.flow = "frictionless" if is_checked else None
+        if requested in ("any", "challenge"):
+            attempt.three_d_secure = _without_challenge(attempt.behaviour)
         return request_authorization(account, intent, attempt)
     if attempt.is_off_session:
         return decline_for_authentication(account, intent, attempt)
@@ -236,13 +236,25 @@ def _needs_authentication(attempt: ConfirmAttempt, requested: str) -> bool:
     """Tell whether the cardholder must authenticate. With "any" the issuer may approve without a challenge."""
     behaviour: Behaviour = attempt.behaviour
     needed = {
-        "unsupported": False,
+        **dict.fromkeys(("unsupported", "unenrolled", "failing"), False),
         "optional": requested == "challenge" and not attempt.is_off_session,
         "always": True,
         "unless_set_up": not attempt.method.is_set_up,
         "on_session": not attempt.is_off_session,
     }
     return needed[behaviour.authentication]
+
+
+def _without_challenge(behaviour: Behaviour) -> Json | None:
+    """Return how an authentication that the merchant requests ends without the cardholder."""
+    match behaviour.authentication:
+        case "unsupported":
+            return None
+        case "unenrolled":
+            return objects.three_d_secure("attempt_acknowledged")
+        case "failing":
+            return objects.three_d_secure("processing_error")
+    return objects.three_d_secure("authenticated", "frictionless")
 
 
 def _redirect(intent: Intent, return_url: str | None, base_url: str) -> Json:

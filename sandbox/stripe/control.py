@@ -1,4 +1,5 @@
-"""Stripe's control routes: scripted cards, 3-D Secure, pending debits and refunds, bank transfers and disputes."""
+"""Stripe's control routes: scripted cards, 3-D Secure, pending debits and refunds, bank transfers, disputes and
+fraud warnings."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from sandbox.stripe import (
     charging,
     confirmation,
     disputes,
+    fraud_warnings,
     instruments,
     payment_methods,
     refunds,
@@ -109,6 +111,16 @@ def blueprint(account: Account) -> Blueprint:
             if not intent.charges:
                 refuse(f"the intent is {intent.body['status']} and has no charge")
             return jsonify(disputes.open_dispute(account, intent, reason, is_inquiry=is_inquiry))
+
+    @routes.post("/intents/<id>/fraud_warning")
+    def warn_of_fraud(id: str) -> Response:
+        """Let the issuer report the charge of an intent as fraud: `fraud_type`."""
+        fraud_type = choice(request_body("fraud_type"), "fraud_type", fraud_warnings.TYPES, fraud_warnings.USUAL_TYPE)
+        with account.sandbox.lock:
+            intent = account.intent(id)
+            if not intent.charges:
+                refuse(f"the intent is {intent.body['status']} and has no charge")
+            return jsonify(fraud_warnings.warn(account, intent.charge, fraud_type))
 
     @routes.post("/methods/<id>/update")
     def update_method(id: str) -> Response:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from sandbox.stripe import fraud_warnings
 from sandbox.stripe.account import Account, Intent
 from sandbox.stripe.errors import InvalidRequest, Json, missing
 from sandbox.stripe.events import NO_REQUEST, Cause
@@ -59,6 +60,7 @@ def open_dispute(account: Account, intent: Intent, reason: str, *, is_inquiry: b
     intent.disputes.append(dispute)
     charge["disputed"] = True
     account.emit("charge.dispute.created", dispute, NO_REQUEST)
+    fraud_warnings.note_change(account, charge)
     if not is_inquiry:
         _move(account, dispute, -dispute["amount"], "funds_withdrawn", NO_REQUEST)
     if is_debit:

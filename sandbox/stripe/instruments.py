@@ -14,8 +14,10 @@ from typing import Any, Literal
 
 from sandbox.stripe.declines import BLOCKED, DECLINE_CODES, Decline, decline
 
-# When a card requires 3-D Secure. "optional": only if the merchant requests a challenge.
-Authentication = Literal["unsupported", "optional", "always", "unless_set_up", "on_session"]
+# When a card requires 3-D Secure. "optional": only if the merchant requests a challenge. "unenrolled": never, and a
+# request is only acknowledged, as for every card that is not made to test 3-D Secure. "failing": never, and a request
+# ends with an error.
+Authentication = Literal["unsupported", "unenrolled", "failing", "optional", "always", "unless_set_up", "on_session"]
 RefundScenario = Literal["succeeds", "pending", "fails_later"]
 
 
@@ -29,15 +31,16 @@ class ScriptedDispute:
 
 @dataclass(frozen=True)
 class Behaviour:
-    """The behaviour of an instrument at one confirm."""
+    """The behaviour of an instrument at one confirm. `has_fraud_warning`: its issuer reports the charge as fraud."""
 
     decline: Decline | None = None
-    authentication: Authentication = "optional"
+    authentication: Authentication = "unenrolled"
     risk_level: str = "normal"
     checks: Mapping[str, str] = field(default_factory=dict)
     refund: RefundScenario = "succeeds"
     is_attachable: bool = True
     scripted_dispute: ScriptedDispute | None = None
+    has_fraud_warning: bool = False
     bank_failure: str | None = None
     is_verified: bool = True
 
@@ -45,26 +48,30 @@ class Behaviour:
 SUCCESS = Behaviour()
 
 
-def _declined(code: str, *, is_attachable: bool = False) -> Behaviour:
+def _declined(code: str, *, is_attachable: bool = False, **fields: Any) -> Behaviour:
     # A declining test card cannot be attached to a customer either, except chargeCustomerFail [docs].
-    return Behaviour(decline=decline(code), is_attachable=is_attachable)
+    return Behaviour(decline=decline(code), is_attachable=is_attachable, **fields)
 
 
-def _checks(address: str | None = None, zip_code: str | None = None, cvc: str | None = None) -> Behaviour:
+def _checks(
+    address: str | None = None, zip_code: str | None = None, cvc: str | None = None, **fields: Any
+) -> Behaviour:
     params = {"address_line1_check": address, "address_postal_code_check": zip_code, "cvc_check": cvc}
-    return Behaviour(checks={name: result for name, result in params.items() if result})
+    return Behaviour(checks={name: result for name, result in params.items() if result}, **fields)
 
 
 @dataclass(frozen=True)
 class Card:
-    """The public details of a test card."""
+    """The public details of a test card. `country`: the issuer's."""
 
     brand: str = "visa"
     last4: str = "4242"
     funding: str = "credit"
+    country: str = "US"
 
 
-# Names without `pm_card_` or `tok_`, and without `visa_` before a behaviour.
+# Names without `pm_card_` or `tok_`, and without `visa_` before a behaviour. The countries of the cards that require
+# authentication are those of their numbers (unverified), as is the failed check of an incorrect security code.
 CARDS: dict[str, tuple[Card, Behaviour]] = {
     "visa": (Card(), SUCCESS),
     "visa_debit": (Card(last4="5556", funding="debit"), SUCCESS),
@@ -72,12 +79,18 @@ CARDS: dict[str, tuple[Card, Behaviour]] = {
     "mastercard_debit": (Card("mastercard", "3222", "debit"), SUCCESS),
     "amex": (Card("amex", "8431"), SUCCESS),
     "discover": (Card("discover", "9424"), SUCCESS),
+    "us": (Card(), SUCCESS),
+    "br": (Card(last4="0002", country="BR"), SUCCESS),
+    "ca": (Card(last4="0000", country="CA"), SUCCESS),
+    "de": (Card(last4="0016", country="DE"), SUCCESS),
+    "fr": (Card(last4="0003", country="FR"), SUCCESS),
+    "gb": (Card(last4="0000", country="GB"), SUCCESS),
     "chargeDeclined": (Card(last4="0002"), _declined("generic_decline")),
     "chargeDeclinedInsufficientFunds": (Card(last4="9995"), _declined("insufficient_funds")),
     "chargeDeclinedLostCard": (Card(last4="9987"), _declined("lost_card")),
     "chargeDeclinedStolenCard": (Card(last4="9979"), _declined("stolen_card")),
     "chargeDeclinedExpiredCard": (Card(last4="0069"), _declined("expired_card")),
-    "chargeDeclinedIncorrectCvc": (Card(last4="0127"), _declined("incorrect_cvc")),
+    "chargeDeclinedIncorrectCvc": (Card(last4="0127"), _declined("incorrect_cvc", checks={"cvc_check": "fail"})),
     "chargeDeclinedProcessingError": (Card(last4="0119"), _declined("processing_error")),
     "chargeDeclinedFraudulent": (Card(last4="0019"), _declined("fraudulent")),
     "chargeDeclinedVelocityLimitExceeded": (Card(last4="6975"), _declined("card_velocity_exceeded")),
@@ -86,19 +99,29 @@ CARDS: dict[str, tuple[Card, Behaviour]] = {
     "riskLevelHighest": (Card(last4="4954"), Behaviour(decline=BLOCKED, risk_level="highest")),
     "riskLevelElevated": (Card(last4="9235"), Behaviour(risk_level="elevated")),
     "cvcCheckFail": (Card(last4="0101"), _checks(cvc="fail")),
+    "cvcCheckFailElevatedRisk": (Card(last4="7872"), _checks(cvc="fail", risk_level="elevated")),
+    "avsZipFailElevatedRisk": (Card(last4="6072"), _checks(zip_code="fail", risk_level="elevated")),
     "avsZipFail": (Card(last4="0036"), _checks(zip_code="fail")),
     "avsLine1Fail": (Card(last4="0028"), _checks(address="fail")),
     "avsFail": (Card(last4="0010"), _checks(address="fail", zip_code="fail")),
     "avsUnchecked": (Card(last4="0044"), _checks(address="unavailable", zip_code="unavailable")),
-    "authenticationRequired": (Card(last4="3184"), Behaviour(authentication="always")),
-    "authenticationRequiredOnSetup": (Card(last4="3155"), Behaviour(authentication="unless_set_up")),
-    "authenticationRequiredSetupForOffSession": (Card(last4="0446"), Behaviour(authentication="on_session")),
+    "authenticationRequired": (Card(last4="3184", country="DE"), Behaviour(authentication="always")),
+    "authenticationRequiredOnSetup": (Card(last4="3155", country="FR"), Behaviour(authentication="unless_set_up")),
+    "authenticationRequiredSetupForOffSession": (
+        Card(last4="0446", country="IT"),
+        Behaviour(authentication="on_session"),
+    ),
     "authenticationRequiredChargeDeclinedInsufficientFunds": (
-        Card(last4="3178"),
+        Card(last4="3178", country="GB"),
         Behaviour(decline=decline("insufficient_funds"), authentication="always"),
     ),
-    "threeDSecure2Required": (Card(last4="3220"), Behaviour(authentication="always")),
-    "threeDSecureOptional": (Card(last4="3055"), SUCCESS),
+    "threeDSecure2Required": (Card(last4="3220", country="IE"), Behaviour(authentication="always")),
+    "threeDSecureRequiredChargeDeclined": (
+        Card(last4="1629"),
+        Behaviour(decline=decline("generic_decline"), authentication="always"),
+    ),
+    "threeDSecureOptional": (Card(last4="3055"), Behaviour(authentication="optional")),
+    "threeDSecureOptionalProcessingError": (Card(last4="3097"), Behaviour(authentication="failing")),
     "amex_threeDSecureNotSupported": (Card("amex", "0005"), Behaviour(authentication="unsupported")),
     "createDispute": (Card(last4="0259"), Behaviour(scripted_dispute=ScriptedDispute("fraudulent"))),
     "createDisputeInquiry": (
@@ -109,6 +132,7 @@ CARDS: dict[str, tuple[Card, Behaviour]] = {
         Card(last4="2685"),
         Behaviour(scripted_dispute=ScriptedDispute("product_not_received")),
     ),
+    "createIssuerFraudRecord": (Card(last4="5423"), Behaviour(has_fraud_warning=True)),
     "pendingRefund": (Card(last4="7726"), Behaviour(refund="pending")),
     "refundFail": (Card(last4="5126"), Behaviour(refund="fails_later")),
 }

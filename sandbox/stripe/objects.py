@@ -177,16 +177,34 @@ def card_details(card: Json, **fields: Any) -> Json:
     }
 
 
-def three_d_secure(flow: str, *, version: str = "2.2.0", result: str = "authenticated") -> Json:
-    """Return `payment_method_details.card.three_d_secure`."""
+# The indicator of a Visa card, by the result.
+_INDICATORS = {"authenticated": "05", "attempt_acknowledged": "06", "processing_error": "07"}
+
+
+def three_d_secure(result: str, flow: str | None = None, *, version: str = "2.2.0") -> Json:
+    """Return `payment_method_details.card.three_d_secure`. `flow`: of an authenticated customer only."""
     return {
         "authentication_flow": flow,
-        "electronic_commerce_indicator": "05",
+        "electronic_commerce_indicator": _INDICATORS[result],
         "exemption_indicator": None,
         "result": result,
         "result_reason": None,
         "transaction_id": None,
         "version": version,
+    }
+
+
+def early_fraud_warning(id: str, created: int, charge: Json, fraud_type: str) -> Json:
+    """Return an EarlyFraudWarning about a charge."""
+    return {
+        "id": id,
+        "object": "radar.early_fraud_warning",
+        "actionable": not (charge["disputed"] or charge["refunded"]),
+        "charge": charge["id"],
+        "created": created,
+        "fraud_type": fraud_type,
+        "livemode": False,
+        "payment_intent": charge["payment_intent"],
     }
 
 
@@ -268,7 +286,9 @@ def payment_method(id: str, created: int, type: str, details: Json, **fields: An
     }
 
 
-def card(brand: str, last4: str, funding: str, fingerprint: str, *, checks: Json, is_3ds_supported: bool) -> Json:
+def card(
+    brand: str, last4: str, funding: str, fingerprint: str, *, country: str, checks: Json, is_3ds_supported: bool
+) -> Json:
     """Return `card` of a PaymentMethod."""
     return {
         "brand": brand,
@@ -278,7 +298,7 @@ def card(brand: str, last4: str, funding: str, fingerprint: str, *, checks: Json
             "cvc_check": "pass",
             **checks,
         },
-        "country": "US",
+        "country": country,
         "display_brand": brand,
         # Later than any date to which a test moves the clock.
         "exp_month": 12,

@@ -255,7 +255,8 @@ def _from_card(account: Account, data: Mapping[str, Any], attributes: Json) -> M
         printed.brand,
         printed.last4,
         printed.funding,
-        fingerprint_of(printed.brand, printed.last4),
+        fingerprint_of(printed.brand, printed.country, printed.last4),
+        country=printed.country,
         checks=dict(behaviour.checks),
         is_3ds_supported=behaviour.authentication != "unsupported",
     )

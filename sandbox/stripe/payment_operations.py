@@ -1,8 +1,8 @@
-"""The operations on payments: intents, charges, refunds and disputes."""
+"""The operations on payments: intents, charges, refunds, disputes and early fraud warnings."""
 
 from __future__ import annotations
 
-from sandbox.stripe import disputes, intents, refunds
+from sandbox.stripe import disputes, fraud_warnings, intents, refunds
 from sandbox.stripe.account import Account
 from sandbox.stripe.capture_and_cancel import cancel, capture
 from sandbox.stripe.confirmation import verify_microdeposits
@@ -182,6 +182,22 @@ OPERATIONS = (
         "POST",
         f"{_DISPUTE}/close",
         lambda account, call: disputes.end(account, call.ids["dispute"], is_won=False, cause=call.cause),
+        READ,
+    ),
+    Operation(
+        "radar.early_fraud_warnings.list",
+        "GET",
+        "/v1/radar/early_fraud_warnings",
+        lambda account, call: list_page(
+            account.fraud_warnings.values(), call.params, "/v1/radar/early_fraud_warnings", "payment_intent", "charge"
+        ),
+        {**LIST_FIELDS, "payment_intent": text, "charge": text},
+    ),
+    Operation(
+        "radar.early_fraud_warnings.retrieve",
+        "GET",
+        "/v1/radar/early_fraud_warnings/<warning>",
+        lambda account, call: fraud_warnings.retrieve(account, call.ids["warning"]),
         READ,
     ),
     Operation("charges.retrieve", "GET", "/v1/charges/<charge>", _retrieve_charge, READ),

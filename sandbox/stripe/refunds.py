@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from sandbox.stripe import cash_balances, objects
+from sandbox.stripe import cash_balances, fraud_warnings, objects
 from sandbox.stripe.account import Account, Intent
 from sandbox.stripe.bank_transfers import KINDS
 from sandbox.stripe.currencies import check_step
@@ -75,6 +75,7 @@ def create(account: Account, params: Mapping[str, Any], cause: Cause) -> Json:
     account.record("refund", intent, amount, cause, refund=refund)
     account.emit("refund.created", refund, cause)
     account.emit("charge.refunded", charge, cause)
+    fraud_warnings.note_change(account, charge)
     if scenario != "succeeds":
         _finish_later(account, refund, is_success=scenario == "pending")
     return refund

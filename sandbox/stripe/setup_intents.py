@@ -127,6 +127,7 @@ def confirm(account: Account, setup: Setup, request: ConfirmRequest) -> Json:
             setup_intent=body,
         )
     body.update(payment_method=method.body["id"], status="requires_confirmation", next_action=None)
+    body["latest_attempt"] = new_id("setatt_")
     if method.body["type"] in BANK_DEBITS:
         store_mandate(account, method, request.params, is_off_session=False)
         body["mandate"] = method.mandate
@@ -153,8 +154,9 @@ def authenticate(account: Account, setup: Setup, *, is_success: bool, cause: Cau
     if is_success:
         _succeed(account, setup, cause)
         return
-    error = {"type": "invalid_request_error", "code": FAILED, "doc_url": doc_url(FAILED)}
-    _fail(account, setup, error | {"message": AUTHENTICATION_FAILURE_MESSAGE}, cause)
+    error: Json = {"type": "invalid_request_error", "code": FAILED, "doc_url": doc_url(FAILED)}
+    tried = {"payment_method": dict(setup.method.body)} if setup.method else {}
+    _fail(account, setup, error | {"message": AUTHENTICATION_FAILURE_MESSAGE} | tried, cause)
 
 
 def verify_microdeposits(account: Account, setup: Setup, params: Mapping[str, Any], cause: Cause) -> Json:

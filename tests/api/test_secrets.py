@@ -21,9 +21,12 @@ PERSONAL = {
     "ip_address": "203.0.113.77",
     "device_fingerprint": "canary-device",
     "billing_address": {"line1": "Canary Lane 7"},
+    "card": {"fingerprint": "canary-card", "bin": "42424242", "country": "GB"},
+    "shared_entities": {"merchant_account": "canary-account"},
     "customer_token": None,
 }
-SHOWN_NEVER = (EMAIL, TOKEN, "203.0.113.77", "canary-device", "Canary Lane", SECRET_KEY, *WEBHOOK_SECRETS)
+FACTS = ("203.0.113.77", "canary-device", "Canary Lane", "canary-card", "42424242", "canary-account")
+SHOWN_NEVER = (EMAIL, TOKEN, *FACTS, SECRET_KEY, *WEBHOOK_SECRETS)
 
 
 class Lines(logging.Handler):

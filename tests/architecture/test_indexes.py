@@ -10,11 +10,16 @@ import pytest
 from sqlalchemy import Connection, Engine, event, func, select
 
 from domain.cash_balance import ShownBalance
+from domain.commands import Blocked
 from domain.decision import Policy
 from domain.dunning.case import CaseState, SubscriptionStatus
 from domain.dunning.cohort import GroupBy, parse_request
 from domain.dunning.mail import Mail
 from domain.dunning.provider_subscription import ProviderSubscription
+from domain.fraud import Scored, assess
+from domain.fraud.default_rules import DEFAULT_RULES
+from domain.fraud.entities import Subject, entities_of
+from domain.fraud.tries import TryResult
 from domain.outcome import Approved
 from domain.routing import Choice
 from domain.saved_method import MethodChange, MethodStatus, ShownMandate, ShownMethod, token_hash
@@ -37,6 +42,10 @@ from models.default_methods import choose_default
 from models.due_rows import DUE_ROWS, find_oldest_due, mark_published
 from models.dunning_cases import is_collected_otherwise
 from models.dunning_statistics import _statistics
+from models.fraud.assessments import Stage, newest_assessment, store_later, wants_authentication
+from models.fraud.history import read_histories
+from models.fraud.subjects import find_for_scoring, scoring_request
+from models.fraud.tries import note_result, note_try
 from models.idempotency import Caller
 from models.invoices import lock_invoice
 from models.mail_sending import claim_mail
@@ -67,7 +76,6 @@ from models.token_owners import owns_token
 from models.transition_locks import lock_attempt
 from models.webhook_events import lock_event
 from models.webhook_matching import adopt_refund, find_payment_of, match_attempt
-from tasks import screening
 
 pytestmark = pytest.mark.postgres
 CALLER = Caller("shop", "app:shop")
@@ -226,10 +234,32 @@ def read_statistics(connection: Connection) -> None:
         _statistics(connection, parse_request({"cohort": "2026-10", "group_by": group_by}, NOW), NOW)
 
 
+def read_fraud_history(connection: Connection) -> None:
+    row = find_for_scoring(connection, attempt_row(connection).attempt_id)
+    assert row is not None
+    entities = entities_of(scoring_request(row).subject, "shop", ["key", "older key"])
+    read_histories(connection, entities, NOW)
+
+
+def note_tries(connection: Connection) -> None:
+    row = attempt_row(connection)
+    note_try(change(connection), row, entities_of(Subject(user="user", card="card"), "shop", ["key"]))
+    note_result(change(connection), row, TryResult.DECLINED, Blocked())
+
+
+def score_again(connection: Connection) -> None:
+    scored, rules = Scored({}, "credit_card", "EUR"), DEFAULT_RULES
+    store_later(change(connection), payment_id(connection), Stage.RESCORE, scored, assess(rules, scored), rules)
+    wants_authentication(connection, payment_id(connection))
+    newest_assessment(connection, payment_id(connection))
+
+
 QUERIES = {
     "sweep": sweep_all,
     "lock": attempt_row,
-    "velocity": lambda connection: screening._signals(change(connection), attempt_row(connection)),
+    "fraud history": read_fraud_history,
+    "fraud signals": note_tries,
+    "fraud assessment": score_again,
     "invoice position": lambda connection: queries.invoice_position(connection, "inv", "shop"),
     "invoice without its application": lambda connection: queries.show_invoice(connection, "inv", None),
     "subscription without its application": lambda connection: find_application(connection, subscriptions, "sub"),

@@ -107,7 +107,7 @@ def test_the_search_finds_imports() -> None:
 
 
 # What a room imports only when it is asked for it, and says so where it is not installed.
-OPTIONAL = {"worker": ("plots", "fraud-fit")}
+OPTIONAL = {"worker": ("plots", "fraud-fit"), "runtime": ("geo",)}
 
 
 @pytest.mark.parametrize("room", PRODUCT)

@@ -26,8 +26,10 @@ SHOWN = {
     *("PageStatus.status", "EventIdentity.status", "Dispute.status"),
     *("Dispute.reason", "StatusDetails.reason"),
 }
-# They say more about a decline, a refusal or a dispute that is one without them.
+# They say more about a decline, a refund, a refusal or a dispute that is one without them.
 EXPLAINING = {
+    "Refund.reason",
+    "_RefundOfEvent.reason",
     "PaymentError.code",
     "PaymentError.param",
     "NetworkReference.network",

@@ -10,7 +10,7 @@ from domain.breaker import BreakerPolicy
 from domain.fraud import FraudDecision
 from domain.outcome import Outcome
 from gateways.base import AttemptRequest, SaveReference
-from models.tables import assessments, attention, breakers, events, payments
+from models.tables import attention, breakers, events, fraud_assessments, payments
 from stack.process import free_port
 from tests.system import AMOUNT, INSUFFICIENT_FUNDS, System, stripe_gateway
 
@@ -118,10 +118,10 @@ def test_a_charge_that_waited_in_an_outage_is_verified_all_the_same(system: Syst
         return charge(attempt, save_reference)
 
     system.gateway.charge = watched  # type: ignore[method-assign]
-    payment_id = system.pay("large", amount="6000.00")
+    payment_id = system.pay("large", amount="1500.00", user_id="other")
     system.run_until_idle()
     assert (system.state(payment_id), verified) == ("accepted", [])
-    [assessment] = system.rows(assessments, assessments.c.payment_id == payment_id)
+    [assessment] = system.rows(fraud_assessments, fraud_assessments.c.payment_id == payment_id)
     assert assessment.decision == FraudDecision.VERIFY
 
     system.provider.heal()

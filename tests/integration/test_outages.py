@@ -26,7 +26,7 @@ from sqlalchemy import update
 from gateways.http import make_session, was_never_sent
 from models.clock import Clock
 from models.session import make_engine, transact
-from models.tables import assessments, attempts, attention
+from models.tables import attempts, attention, fraud_assessments
 from models.task_messages import PROCESS, TaskMessage
 from sandbox.stripe.errors import NotStored
 from stack.process import free_port
@@ -411,5 +411,5 @@ def test_velocity_counts_the_payments_of_one_application(system: System) -> None
 
 
 def _reasons(system: System, payment_id: str) -> list[Json]:
-    [row] = system.rows(assessments, assessments.c.payment_id == payment_id)
+    [row] = system.rows(fraud_assessments, fraud_assessments.c.payment_id == payment_id)
     return list(row.reasons)

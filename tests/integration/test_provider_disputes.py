@@ -10,6 +10,7 @@ import pytest
 import requests
 from sqlalchemy import update
 
+from domain.payment import AttemptStatus
 from gateways.json_api import ProviderResponse
 from models.movements import differences
 from models.session import read, transact
@@ -95,6 +96,8 @@ def deliver(system: System, provider: str, webhook: Webhook) -> None:
     """Deliver an event and let the workers apply it."""
     row_id = system.receive(f"/webhooks/{provider}", webhook.body, webhook.headers)
     system.run_until_idle()
+    if system.rows(attempts, attempts.c.status == AttemptStatus.IN_DOUBT):
+        system.advance(seconds=5)  # a slow machine may let a call time out, and a look-up follows
     assert system.webhook(row_id).status == "applied"
 
 

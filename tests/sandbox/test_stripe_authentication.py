@@ -71,7 +71,7 @@ def test_the_issuer_may_decline_after_authentication(bench: Bench) -> None:
 @pytest.mark.parametrize(("requested", "status"), [("any", "succeeded"), ("challenge", "requires_action")])
 def test_the_merchant_can_request_three_d_secure(bench: Bench, requested: str, status: str) -> None:
     options = {"card": {"request_three_d_secure": requested}}
-    intent = bench.pay(return_url=RETURN_URL, payment_method_options=options)
+    intent = bench.pay("pm_card_threeDSecureOptional", return_url=RETURN_URL, payment_method_options=options)
     assert intent.status == status
     if status == "succeeded":
         details = bench.retrieve(intent.id).latest_charge.payment_method_details

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from models.request_bodies import ProcessPayment, RefundPayment
+from models.request_bodies import CreateIntent, ProcessPayment, RefundPayment
 
 REQUEST = {
     "invoice_id": "inv",
@@ -42,6 +43,19 @@ def test_the_older_form_never_changes() -> None:
     """A field that is added must be left out of the older form: keys that were stored in it do not know the field."""
     older = ProcessPayment.parse(REQUEST).older_fingerprint("process")
     assert older == "b832da6cfe0ab385d7d2235e3d56ce8ac726ca63e96a529a426fdd645de05cb0"
+
+
+def test_the_older_form_of_an_intent_never_changes() -> None:
+    stored = b'["intent",{"invoice_id":"inv","return_url":null}]'
+    older = CreateIntent.parse({"invoice_id": "inv"}).older_fingerprint("intent")
+    assert older == hashlib.sha256(stored).hexdigest()
+
+
+@pytest.mark.parametrize("changes", [{"card": {"bin": "424242"}}, {"shared_entities": {"device_group": "7"}}], ids=str)
+def test_a_request_with_a_field_that_is_younger_is_none_in_the_older_form(changes: dict[str, Any]) -> None:
+    plain, later = ProcessPayment.parse(REQUEST), ProcessPayment.parse(REQUEST | changes)
+    assert later.older_fingerprint("process") != plain.older_fingerprint("process")
+    assert later.fingerprint("process") != plain.fingerprint("process")
 
 
 def test_a_field_that_a_later_release_adds_changes_no_earlier_request() -> None:

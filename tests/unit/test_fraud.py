@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.check_results import Authentication, Check, CheckResults
 from domain.commands import Blocked, ReviewRequired
 from domain.fraud import FraudDecision, Reason, RuleSet, Scored, assess, stopping_command, values_of
 from domain.fraud.amounts import in_base
 from domain.fraud.assessment import ALLOW_LIST, BLOCK_LIST, NO_HISTORY, may_be_lifted_to_review
 from domain.fraud.default_rules import DEFAULT_RULES
-from domain.fraud.facts import Authentication, Check, CheckResults, Facts, ListKind, Places
+from domain.fraud.facts import Facts, ListKind, Places
 from domain.fraud.rule_set import Bands, BandsFor, Curve, problems_of
 from domain.fraud.rules import RULES
 from domain.fraud.windows import Counts, History, Window
@@ -150,17 +151,18 @@ def test_one_mismatch_alone_is_never_more_than_verified(check: CheckResults) -> 
 @pytest.mark.parametrize(
     ("minor", "currency", "decision"),
     [
-        (1_999_999, "USD", FraudDecision.APPROVE),
+        (100_000, "USD", FraudDecision.APPROVE),
+        (1_999_999, "USD", FraudDecision.VERIFY),
         (2_000_000, "EUR", FraudDecision.REVIEW),
         (5_000_000, "USD", FraudDecision.BLOCK),
-        (2_999_999, "JPY", FraudDecision.APPROVE),
+        (150_000, "JPY", FraudDecision.APPROVE),
         (3_000_000, "JPY", FraudDecision.REVIEW),
         (20_000_000, "KWD", FraudDecision.REVIEW),
         (10**15, "XOF", FraudDecision.APPROVE),
     ],
 )
 def test_amounts_are_large_by_their_worth_in_dollars(minor: int, currency: str, decision: FraudDecision) -> None:
-    facts = Facts(NOW, in_base(Money(minor, currency), "USD"), 10**9, "apple_pay")
+    facts = Facts(NOW, in_base(Money(minor, currency), "USD"), 100_000, "apple_pay")
     assert assess(DEFAULT_RULES, scored(values_of(facts))).decision is decision
 
 
@@ -175,7 +177,8 @@ def test_late_results_can_lift_a_score_or_not() -> None:
     late = Facts(NOW, 4_500, 100_000, "credit_card", results=CheckResults(authentication=Authentication.AUTHENTICATED))
     assert "authenticated" not in values_of(early)
     assert values_of(late)["authenticated"] == 1
-    assert may_be_lifted_to_review(DEFAULT_RULES, scored({}), 0) is True
+    lifted = [may_be_lifted_to_review(DEFAULT_RULES, scored({}), score) for score in (12, 13)]
+    assert lifted == [False, True]
     assert may_be_lifted_to_review(only(10), scored({}), 45) is False
 
 

@@ -79,6 +79,10 @@ def _empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
     load_settings.cache_clear()
 
 
+# What live credentials need besides.
+KEYS = {"FRAUD_HASH_KEYS": "k" * 32}
+
+
 def read(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Settings:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -152,6 +156,7 @@ def test_an_invalid_variable_has_no_second_problem(monkeypatch: pytest.MonkeyPat
         monkeypatch,
         **LIVE["paypal"] | {"PAYPAL_MODE": "canary", "PAYPAL_API_BASE": "https://api-m.paypal.com"},
         **LIVE["stripe"],
+        **KEYS,
         DATABASE_URL="mysql://host/name",
         PUBLIC_URL="pay.example",
     )
@@ -192,7 +197,7 @@ def test_a_key_that_does_not_belong_to_the_host(
 )
 def test_a_key_that_belongs_to_the_host(monkeypatch: pytest.MonkeyPatch, key: str, base: str | None) -> None:
     address = {} if base is None else {"STRIPE_API_BASE": base}
-    settings = read(monkeypatch, STRIPE_SECRET_KEY=key, DATABASE_URL=POSTGRES, **address)
+    settings = read(monkeypatch, STRIPE_SECRET_KEY=key, DATABASE_URL=POSTGRES, **KEYS, **address)
     assert settings.stripe.is_sandbox is (base is not None)
 
 
@@ -306,7 +311,7 @@ def test_all_mistakes_of_a_file_of_policies_are_one_problem(monkeypatch: pytest.
 
 @pytest.mark.parametrize("provider", LIVE)
 def test_live_credentials_with_sqlite_are_refused(monkeypatch: pytest.MonkeyPatch, provider: str) -> None:
-    [problem] = problems(monkeypatch, PUBLIC_URL=HTTPS, **LIVE[provider])
+    [problem] = problems(monkeypatch, PUBLIC_URL=HTTPS, **KEYS, **LIVE[provider])
     assert problem.startswith("DATABASE_URL is SQLite")
     assert f" {provider} " in problem
     assert "canary" not in problem
@@ -316,7 +321,7 @@ def test_live_credentials_with_sqlite_are_refused(monkeypatch: pytest.MonkeyPatc
 def test_live_credentials_with_an_unencrypted_address_are_refused(
     monkeypatch: pytest.MonkeyPatch, provider: str
 ) -> None:
-    [problem] = problems(monkeypatch, PUBLIC_URL=HTTP, DATABASE_URL=POSTGRES, **LIVE[provider])
+    [problem] = problems(monkeypatch, PUBLIC_URL=HTTP, DATABASE_URL=POSTGRES, **KEYS, **LIVE[provider])
     assert problem.startswith("PUBLIC_URL begins with http://")
     assert f" {provider} " in problem
     assert "canary" not in problem
@@ -326,7 +331,7 @@ def test_live_credentials_with_an_unencrypted_address_are_refused(
 def test_live_credentials_are_accepted_with_postgresql_and_https(
     monkeypatch: pytest.MonkeyPatch, provider: str
 ) -> None:
-    settings = read(monkeypatch, PUBLIC_URL=HTTPS, DATABASE_URL=POSTGRES, **LIVE[provider])
+    settings = read(monkeypatch, PUBLIC_URL=HTTPS, DATABASE_URL=POSTGRES, **KEYS, **LIVE[provider])
     assert [name for name, each in settings.providers.items() if each.is_live] == [provider]
 
 
@@ -354,7 +359,7 @@ def test_every_provider_but_the_operators_record_can_be_live() -> None:
 
 @pytest.mark.parametrize("provider", LIVE)
 def test_a_provider_that_sends_customers_needs_a_public_address(monkeypatch: pytest.MonkeyPatch, provider: str) -> None:
-    environment = LIVE[provider] | {"DATABASE_URL": POSTGRES}
+    environment = LIVE[provider] | KEYS | {"DATABASE_URL": POSTGRES}
     if PROVIDERS[provider].needs_public_address:
         [problem] = problems(monkeypatch, **environment)
         assert problem.startswith("PUBLIC_URL is missing")

@@ -20,6 +20,7 @@ from domain.commands import (
     IntentRepeated,
     InvoicePaidOtherwise,
     OperationRequested,
+    ResultsScored,
     RetryDue,
     RetryRequested,
     ReviewDecided,
@@ -197,6 +198,7 @@ OUTCOMES: list[Outcome] = [
 ]
 COMMANDS: list[Trigger] = [
     ChargeWithdrawn(),
+    *(ResultsScored(is_blocked=True), ResultsScored(needs_review=True), ResultsScored()),
     *(Started(), Blocked(), ReviewRequired(), ReviewDecided(True), ReviewDecided(False), OperationRequested()),
     *(CancelRequested(), RetryDue(), RetryRequested(TryCause.OPERATOR), GraceEnded(), InvoicePaidOtherwise()),
     *(DebtReopened("insufficient_funds", kind) for kind in (DeclineClass.SOFT, DeclineClass.HARD)),

@@ -83,8 +83,8 @@ def _print_payment(shown: dict[str, Any]) -> None:
     click.echo(f"  application {shown['application']}  invoice {shown['invoice_id']}  user {shown['user_id']}")
     click.echo(f"  {shown['payment_method']} by {shown['provider']}  ", nl=False)
     click.echo("  ".join(f"{name} {shown[f'{name}_amount']}" for name in _amounts_of(shown)))
-    if shown["fraud"]:
-        reasons = ", ".join(f"{reason['rule']} +{reason['points']}" for reason in shown["fraud"]["reasons"])
+    if shown["fraud"]["screened"]:
+        reasons = ", ".join(f"{reason['rule']} {reason['points']:+d}" for reason in shown["fraud"]["reasons"])
         click.echo(f"  fraud {shown['fraud']['score']} {shown['fraud']['decision']}  {reasons}".rstrip())
     if shown["dunning"]:
         click.echo(f"  dunning {shown['dunning']['status']}  retry {shown['dunning']['retry']}")

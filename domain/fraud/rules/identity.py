@@ -43,7 +43,11 @@ RULES = (
         lambda facts: _differ(facts.places.billing, facts.places.card),
         "the billing country is not the card's",
     ),
-    Rule("distance", lambda facts: facts.places.distance_km, "the IP address is {value} km from the billing address"),
+    Rule(
+        "distance",
+        lambda facts: facts.places.distance_km,
+        "the IP address is at least {value} km from the billing country",
+    ),
     Rule("travel", lambda facts: facts.places.travel_kmh, "the user would have travelled at {value} km/h"),
     Rule("anonymous_network", lambda facts: yes(facts.places.is_anonymous), "the network hides its users"),
     Rule("high_risk_country", lambda facts: yes(facts.places.is_high_risk), "a country is on the list of high risk"),

@@ -5,7 +5,8 @@ A vendor's review of a million orders found 93 % of single mismatches, and 82 % 
 
 from __future__ import annotations
 
-from domain.fraud.facts import Authentication, Check, Facts
+from domain.check_results import Authentication, Check
+from domain.fraud.facts import Facts
 from domain.fraud.rules.rule import Direction, Rule, yes
 
 

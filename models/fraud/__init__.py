@@ -1,0 +1,1 @@
+"""What fraud scoring remembers: signals, counts, histories and assessments."""
