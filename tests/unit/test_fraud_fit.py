@@ -198,7 +198,7 @@ def test_bad_input_is_refused_in_one_line_and_nothing_is_written(
 @pytest.mark.parametrize("missing", ["--csv", "--mapping"])
 def test_a_file_that_is_not_named_is_asked_for(stream: tuple[str, ...], missing: str) -> None:
     place = stream.index(missing)
-    result = run("backtest", *stream[:place], *stream[place + 2 :])
+    result = run("fit", *stream[:place], *stream[place + 2 :])
     assert result.exit_code == 2
     assert f"Missing option '{missing}'" in result.stderr
 
