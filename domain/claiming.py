@@ -26,7 +26,7 @@ def may_look_up(status: str) -> bool:
 
 
 def is_open_to_cards(status: str, *, has_other_unfinished_attempt: bool) -> bool:
-    """Tell whether a front end may still try cards on an attempt: it is not finished, and no void of it is under way."""
+    """Tell whether a front end may still try cards on an attempt: it is unfinished, and no void of it is under way."""
     return status in UNFINISHED and not has_other_unfinished_attempt
 
 

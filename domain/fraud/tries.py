@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeGuard
 
-from domain.commands import Trigger, TryRefused
+from domain.commands import ReviewDecided, Trigger, TryRefused
 from domain.decision import Decision
 from domain.fraud.limits import SlotState
 from domain.outcome import Approved, Declined, NotSent
@@ -76,7 +76,9 @@ def slot_after(payment: Payment, verb: Verb, trigger: Trigger, decision: Decisio
         return SlotChange(SlotState.SUCCEEDED)
     if isinstance(trigger, Declined) and status is AttemptStatus.DECLINED:
         return SlotChange(SlotState.FAILED)
-    if isinstance(trigger, NotSent | TryRefused) and status is AttemptStatus.FAILED:
+    is_rejected = isinstance(trigger, ReviewDecided) and not trigger.is_approved
+    is_unsent = isinstance(trigger, NotSent | TryRefused) and status is AttemptStatus.FAILED
+    if is_unsent or (is_rejected and status is AttemptStatus.CANCELED):
         return SlotChange(None)
     is_abandoned = decision.event is Event.PAYMENT_EXPIRED and not payment.is_client_confirmed
     return SlotChange(SlotState.FAILED) if is_abandoned else None

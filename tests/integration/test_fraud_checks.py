@@ -106,7 +106,7 @@ def test_without_fraud_detection_a_payment_says_that_it_was_not_screened(system:
     configure(system, is_enabled=False, rule_set=STRICT)
     payment_id = system.pay(**PAYER)
     system.run_until_idle()
-    assert (system.state(payment_id), score_of(system, payment_id)) == ("captured", {"screened": False})
+    assert (system.state(payment_id), score_of(system, payment_id)) == ("captured", {"screened": False, "labels": []})
     assert check(system) == {"screened": False}
     assert system.rows(fraud_signals) == []
 

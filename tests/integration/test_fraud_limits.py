@@ -9,6 +9,7 @@ import pytest
 
 from domain.fraud import RuleSet
 from domain.fraud.limits import WAIT
+from domain.fraud.rule_set import Curve
 from models.tables import events, fraud_reservations, payments
 from models.task_messages import CHARGE
 from tests.system import System, payment_request
@@ -229,3 +230,28 @@ def test_guests_are_not_punished_as_one_person(system: System) -> None:
     guests = [pay(system, f"inv-{number}", user_id="guest", **card(100 + number)) for number in range(20)]
     system.run_until_idle()
     assert {system.state(payment_id) for payment_id in guests} == {"captured"}
+
+
+REVIEW = RuleSet("all to review", {"method_risk": Curve((0,), (60,))})
+
+
+def test_payments_that_wait_for_a_person_hold_slots_so_that_an_attack_fills_no_list(system: System) -> None:
+    system.screen_by(rule_set=REVIEW, most_strangers=3)
+    asked = [pay(system, f"inv-{number}", **stranger(number, device_fingerprint="device")) for number in range(8)]
+    system.run_until_idle()
+    assert states(system) == ["blocked"] * 5 + ["review"] * 3
+
+    waiting = [payment_id for payment_id in asked if system.state(payment_id) == "review"]
+    decide(system, waiting[0], "reject")
+    again = pay(system, "again", **stranger(9, device_fingerprint="device"))
+    system.run_until_idle()
+    assert system.state(again) == "review"
+    decide(system, waiting[1], "approve")
+    system.run_until_idle()
+    assert system.state(waiting[1]) == "captured"
+
+
+def decide(system: System, payment_id: str, decision: str) -> None:
+    body = {"decision": decision}
+    response = system.post(f"/{payment_id}/review", body, caller="operator")
+    assert response.status_code == 202, response.text

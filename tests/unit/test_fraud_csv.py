@@ -85,7 +85,7 @@ def test_columns_become_facts(tmp_path: Path, mapping: Mapping) -> None:
     ]  # fmt: skip
     assert [each.facts.is_email_malformed for each in (first, second, third)] == [False, None, True]
     assert (second.facts.now, second.amount) == (datetime(2026, 3, 1, 10, 30, tzinfo=UTC), 1000)
-    assert (third.day, third.facts.method, sorted(third.facts.history or ())) == (2, "paypal", ["ip", "user"])
+    assert (third.day, third.facts.method, sorted(third.facts.history or ())) == (2, "paypal", ["user"])
     assert (fourth.facts.amount, fourth.amount) == (None, 0)
 
 
