@@ -26,8 +26,9 @@ class Measure(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A threshold: both `least_count` (of the numerator; of the denominator if it `counts_all`) and `least_share`, in hundredths of a
-    percent, are reached. `since`: the month from which on it holds; a newer one of the same name replaces it."""
+    """A threshold: both `least_count` (of the numerator; of the denominator if it `counts_all`) and `least_share`, in
+    hundredths of a percent, are reached. `since`: the month from which on it holds; a newer one of the same name
+    replaces it."""
 
     name: str
     network: str
