@@ -116,6 +116,7 @@ def test_an_intent_is_scored_with_what_its_invoice_owes(system: System) -> None:
     system.screen_by()
     owe(system, "inv", amount="90000")
     refused = system.post("/stripe-intent", {"invoice_id": "inv"})
+    assert refused.status_code == 403
     accepted = system.accept(
         {"invoice_id": "direct", "user_id": "user", "amount": "90000", "currency": "EUR"}
         | {"payment_method": "credit_card", "payment_method_token": "pm_card_visa"}
