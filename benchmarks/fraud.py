@@ -1,7 +1,7 @@
 """What fraud scoring costs in the charge path, with few and with many stored tries.
 
-Two databases hold the tries of `benchmarks/stored_tries.py`, and payments of both take turns. Measured are the two parts
-of a charge that screen it: what is read and scored before the lock, and what the claim stores of it."""
+Two databases hold the tries of `benchmarks/stored_tries.py`, and payments of both take turns. Measured are the two
+parts of a charge that screen it: what is read and scored before the lock, and what the claim stores of it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ _CALLER, _CHOICE = Caller(APPLICATION, APPLICATION), (Choice("stripe", "preferre
 _WARM_UP = 40
 _BATCH = 20
 # Of twenty payments: those of users who are known, of new ones, and of guests with what thousands share.
-_MIX = ("known users",) * 14 + ("new users",) * 3 + ("guests at hot entities",) * 3
+_KNOWN, _NEW, _HOT = "known users", "new users", "guests at hot entities"
+_MIX = (_KNOWN,) * 14 + (_NEW,) * 3 + (_HOT,) * 3
 ALL = "all"
 
 
@@ -91,15 +92,17 @@ class Bench:
     def _subject(self, kind: str, number: int) -> Subject:
         # No user twice, so that none looks like an attack.
         users = self.population.users
-        if kind == "new users":
+        if kind == _NEW:
             return self.population.subject(users + number)
-        return self.population.subject(number * 104_729 % users, is_hot=kind != "known users")
+        return self.population.subject(number * 104_729 % users, is_hot=kind == _HOT)
 
     def screen(self, kind: str, attempt_id: str) -> None:
         """Screen a payment as `payments.charge` does, and measure both parts."""
         begun = time.perf_counter()
         screen = screener(self.runtime, attempt_id)
         read_for = time.perf_counter() - begun
+        if screen.evidence is None or screen.evidence.scored.values.get("user_first_payment", 0) != (kind == _NEW):
+            raise AssertionError(f"bug: the history of {kind} is not read")
         now = self.runtime.clock.now()
 
         def claim(connection: Connection) -> float:
@@ -161,21 +164,18 @@ def measure(urls: tuple[str, str], tries: tuple[int, int], payments: int) -> lis
 
 def _statements(bench: Bench) -> list[str]:
     """Return what one payment of guests at hot entities executes, and what the database reads for it."""
-    hot = next(attempt_id for kind, attempt_id in bench.accept(_BATCH) if kind == _MIX[-1])
+    hot = next(attempt_id for kind, attempt_id in bench.accept(_BATCH) if kind == _HOT)
     with noted(bench.engine) as statements:
-        bench.screen("noted", hot)
+        bench.screen(_HOT, hot)
     short = [" ".join(statement.split()[:3]) for statement in statements]
     return [f"{len(statements)} statements: {', '.join(short)}"]
 
 
 def _accept(connection: Connection, subjects: Sequence[Subject]) -> list[str]:
     now = database_now(connection)
-    return [
-        accept_payment(connection, _request(subject, now.timestamp(), place), _CALLER, None, now, _CHOICE)
-        .messages[0]
-        .row_id
-        for place, subject in enumerate(subjects)
-    ]
+    requests = [_request(subject, now.timestamp(), place) for place, subject in enumerate(subjects)]
+    accepted = [accept_payment(connection, request, _CALLER, None, now, _CHOICE) for request in requests]
+    return [each.messages[0].row_id for each in accepted]
 
 
 def _request(subject: Subject, at: float, place: int) -> ProcessPayment:
