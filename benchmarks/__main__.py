@@ -57,7 +57,9 @@ def main(arguments: list[str]) -> None:
     whats = ["cost", "trace", "books", "dunning", "fraud"]
     parser.add_argument("what", nargs="?", choices=whats, default="cost", help="default: cost")
     parser.add_argument("--quick", action="store_true", help="one short round each: shows that it runs, not a figure")
-    parser.add_argument("--payments", type=int, help="payments in a round; default 600, quick 200; books: 100,000; fraud: 2,000")
+    parser.add_argument(
+        "--payments", type=int, help="payments in a round; default 600, quick 200; books: 100,000; fraud: 2,000"
+    )
     parser.add_argument("--rounds", type=int, help="rounds of each contender, whose median counts; default 3")
     parser.add_argument("--subscriptions", type=int, help="of dunning; default 1,000,000, quick 20,000")
     parser.add_argument("--due", type=int, help="of dunning: due cases; default 10,000, quick 1,000")

@@ -70,7 +70,7 @@ CREATE TEMP TABLE tries ON COMMIT DROP AS
     SELECT k, k * 7919 % :users AS u, CAST(:now AS timestamptz) - (:tries - k) * CAST(:gap AS interval) AS at,
         (500 + k * 31 % 20000)::int AS amount, m % 20 = 3 AS is_declined, m % 20 = 0 AS is_guest,
         m % 50 = 1 AS is_hot_ip, m % 200 = 2 AS is_office, m % 5 = 0 AS is_hot_bin
-    FROM generate_series(0, :tries - 1) AS k, LATERAL (SELECT k + k / :users * 7 AS m) AS mixed;
+    FROM generate_series(CAST(0 AS bigint), :tries - 1) AS k, LATERAL (SELECT k + k / :users * 7 AS m) AS mixed;
 CREATE TEMP VIEW seen AS
     SELECT k, at, amount, is_declined, CASE WHEN is_guest THEN {guest} ELSE "user" END AS "user", card,
         CASE WHEN is_hot_bin THEN {bin} ELSE bin END AS bin,
@@ -107,7 +107,7 @@ _KINDS = ("user", "card", "bin", "ip", "network", "device", "email", "email_patt
 
 def store_tries(connection: Connection, population: Population, key: str, now: datetime) -> None:
     """Store the tries of a population under a key. The indexes are built when all rows are there."""
-    for setting in ("statement_timeout = 0", "maintenance_work_mem = '512MB'", "work_mem = '256MB'"):
+    for setting in ("statement_timeout = 0", "maintenance_work_mem = '1GB'", "work_mem = '512MB'"):
         connection.execute(text(f"SET LOCAL {setting}"))
     given = {"users": population.users, "tries": population.tries, "now": now, "gap": SPAN / population.tries}
     connection.exec_driver_sql(_FUNCTION.format(**_pads(key), application=APPLICATION))
