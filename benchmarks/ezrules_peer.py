@@ -1,7 +1,7 @@
 """Scores the same generated payments by the same rules here and in ezrules, an open rule engine, within one process.
 
 ezrules is installed nowhere in this project. With a Python that has it (and iso4217), from the project's folder:
-`DB_ENDPOINT=sqlite:// APP_SECRET=x ORG_ID=1 python -m benchmarks.ezrules_peer`"""
+`EZRULES_DB_ENDPOINT=sqlite:// EZRULES_APP_SECRET=x EZRULES_ORG_ID=1 python -m benchmarks.ezrules_peer`"""
 
 from __future__ import annotations
 
