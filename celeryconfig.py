@@ -2,7 +2,7 @@
 
 from kombu import Queue
 
-from models.task_messages import COMPARE, DEFAULT_QUEUE, FORGET_SIGNALS, QUEUE_OF_TASK, REMIND, SWEEP
+from models.task_messages import COMPARE, DEFAULT_QUEUE, FORGET_SIGNALS, FRAUD_BRAKE, QUEUE_OF_TASK, REMIND, SWEEP
 from worker.settings import load_settings
 
 _settings = load_settings().process
@@ -74,6 +74,7 @@ beat_schedule = {
     "sweep": {"task": SWEEP, "schedule": 2.0, "options": {"expires": 10}},
     "compare": {"task": COMPARE, "schedule": 600.0, "options": {"expires": 600}},
     "forget": {"task": FORGET_SIGNALS, "schedule": 3600.0, "options": {"expires": 3600}},
+    "fraud_brake": {"task": FRAUD_BRAKE, "schedule": 60.0, "options": {"expires": 60}},
     "remind": {"task": REMIND, "schedule": 60.0, "options": {"expires": 60}},
 }
 beat_max_loop_interval = 5

@@ -37,6 +37,11 @@ COMMANDS = {
         "[--histories N] [--seed S]",
         "random customers in dunning, in memory and through a whole system; no rule may be broken",
     ),
+    "attack": (
+        "stack.attack",
+        "[--use-environment] [--strangers N] [--customers N] [--most K] [--door DOOR] [--shared WHAT] [--json FILE]",
+        "hundreds of cards are tested at each door among normal traffic; each door has to hold",
+    ),
     "fire": (
         "stack.fire",
         "[--debts N] [--seed N] [--days N]",

@@ -86,6 +86,15 @@ def require_reviewable(state: State) -> None:
     _require(state, State.REVIEW, "reviewed")
 
 
+def is_held_for_review(state: State, *, has_open_review: bool) -> bool:
+    """Tell whether money that is authorized waits for a person, so that it is not captured before they approve.
+
+    >>> [is_held_for_review(state, has_open_review=True) for state in (State.AUTHORIZED, State.REVIEW)]
+    [True, False]
+    """
+    return state is State.AUTHORIZED and has_open_review
+
+
 def require_recordable(state: State) -> None:
     """Refuse an operator's record of a payment that waits for no money. Raises Conflict."""
     _require(state, State.REQUIRES_ACTION, "recorded as paid")

@@ -39,6 +39,7 @@ class Reason(StrEnum):
     MAIL_REFUSED = "mail_refused"  # a mail to a customer is given up
     MAIL_UNSENT = "mail_unsent"  # no mail is sent: a setting is missing, or the mail server takes none
     MAIL_HELD_BACK = "mail_held_back"  # the storm brake: too many first mails within an hour
+    FRAUD_BRAKE = "fraud_brake"  # far more tries are declined than usual, so that strangers are held up
     FAILING_ROW = "failing_row"  # a bug of our own stops a task again and again
 
 
@@ -80,6 +81,7 @@ ACTIONS: dict[Reason, tuple[Action, ...]] = {
     Reason.MAIL_REFUSED: (Action.LOOK_AGAIN, Action.CLOSE),
     Reason.MAIL_UNSENT: (Action.LOOK_AGAIN, Action.CLOSE),
     Reason.MAIL_HELD_BACK: (Action.CLOSE,),
+    Reason.FRAUD_BRAKE: (Action.CLOSE,),
     Reason.FAILING_ROW: (Action.LOOK_AGAIN, Action.CLOSE),
 }
 # An entry with one of these reasons may be closed although money is left to move: a person gives it back elsewhere.

@@ -12,6 +12,7 @@ from domain.decision import Decision, DecisionContext, PaymentChanges
 from domain.decline import DeclineClass
 from domain.dunning.decisions import close_case_recovered, end_unpaid, stop_case
 from domain.effects import AddAttempt, CloseOtherAttempts, Effect, GiveUpHold, OpenAttention
+from domain.fraud.limits import TOO_MANY
 from domain.movement import Movement, MovementKind, movements_of_capture
 from domain.outcome import (
     ActionRequired,
@@ -39,7 +40,7 @@ _AFTER_EXPIRY = timedelta(hours=1)
 # Whether money moved is still open.
 UNDECIDED = (State.ACCEPTED, State.PROCESSING, State.IN_DOUBT)
 # Reasons of a void that takes the place of a charge: nothing could be sent, the provider refuses to repeat what may
-# still be running, or the customer did not come back.
+# still be running, or the customer did not come back. A further one is TOO_MANY: no card may be tried on it any more.
 NOT_SENT = "not_sent"
 REFUSED = "refused"
 EXPIRED = "expired"
@@ -52,6 +53,7 @@ _ENDS = {
     NOT_SENT: (NOT_SENT, Event.CHARGE_FAILED),
     REFUSED: (REFUSED, Event.CHARGE_FAILED),
     EXPIRED: ("action_expired", Event.PAYMENT_EXPIRED),
+    TOO_MANY: (TOO_MANY, Event.PAYMENT_CANCELED),
 }
 # Another attempt of the payment has decided it.
 ENDED = COLLECTED | CLOSED_UNPAID | IN_DUNNING | HOLDING

@@ -25,6 +25,11 @@ def may_look_up(status: str) -> bool:
     return status != AttemptStatus.DUE
 
 
+def is_open_to_cards(status: str, *, has_other_unfinished_attempt: bool) -> bool:
+    """Tell whether a front end may still try cards on an attempt: it is unfinished, and no void of it is under way."""
+    return status in UNFINISHED and not has_other_unfinished_attempt
+
+
 def has_lost_its_worker(status: AttemptStatus) -> bool:
     """Tell whether a due attempt was being sent when its lease ended: its worker died or was cut off."""
     return status is AttemptStatus.OPEN

@@ -35,7 +35,9 @@ class IntentRepeated:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """The fraud score forbids the charge."""
+    """The fraud rules forbid the charge. `code`: which of them."""
+
+    code: str = "fraud_blocked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,11 @@ class ResultsScored:
 
 @dataclass(frozen=True, slots=True)
 class ReviewDecided:
-    """An operator has decided on a payment that waits for a fraud review, before its charge or before its capture."""
+    """An operator has decided on a payment that waits for a fraud review, before its charge or before its capture; or
+    nobody has in time. `reason`: why."""
 
     is_approved: bool
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

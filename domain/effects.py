@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
 
 from domain.attention import Reason
 from domain.decline import Decline
@@ -125,6 +127,30 @@ class ReduceAttention:
     reference: str
 
 
+class ReviewOutcome(StrEnum):
+    """How a review ended. `ended`: its payment did, such as by a cancel."""
+
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenReview:
+    """Let the payment wait for a person, until `due_at` at the latest."""
+
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CloseReview:
+    """End the payment's review. `reason`: what the operator has said, or one word of the policy."""
+
+    outcome: ReviewOutcome
+    reason: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Notify:
     """Write the mail to the payment's customer, unless the payment's case has got it already. `by`: the payment whose
@@ -149,5 +175,7 @@ Effect = (
     | OpenAttention
     | CloseAttention
     | ReduceAttention
+    | OpenReview
+    | CloseReview
     | Notify
 )

@@ -28,8 +28,10 @@ ENDS_OF_PAYMENTS: dict[State, End] = {
     **dict.fromkeys(FINAL, End.NOTHING),
     **dict.fromkeys(LIVE | IN_DUNNING, End.DUE_DATE),
     **dict.fromkeys(HELD, End.PERSON),
+    # It is on the list as well; a review that nobody decides is rejected.
+    State.REVIEW: End.DUE_DATE,
 }
-# The charge of a payment in review waits with its payment, and has no due date meanwhile.
+# The charge of a payment in review waits with its payment, and its due date is that of the review.
 ENDS_OF_ATTEMPTS: dict[AttemptStatus, End] = {
     **dict.fromkeys(FINISHED, End.NOTHING),
     **dict.fromkeys(UNFINISHED, End.DUE_DATE),

@@ -42,6 +42,10 @@ class InstrumentBlocked(InvalidRequest):
     type = "instrument_blocked"
 
 
+class MethodDeclined(InvalidRequest):
+    """The issuer refuses a payment method that is to be saved."""
+
+
 class CardNumberRefused(InvalidRequest):
     """A text in the request looks like a card number. It is neither stored nor repeated."""
 
@@ -82,6 +86,24 @@ class AmbiguousName(Conflict):
     """Several applications have an object of this name, and the request does not say whose is meant."""
 
     type = "ambiguous_name"
+
+
+class FraudBlocked(CeleriacError):
+    """The fraud rules, or a limit of tries, refuse the request. No provider has heard of it."""
+
+    type = "fraud_blocked"
+
+
+class ReviewRequired(CeleriacError):
+    """The fraud rules ask for a person's decision, for which this door cannot wait."""
+
+    type = "review_required"
+
+
+class TryLater(CeleriacError):
+    """Others have taken all slots of a limit, and may give some back within moments."""
+
+    type = "try_later"
 
 
 class IdempotencyKeyReused(CeleriacError):

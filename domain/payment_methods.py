@@ -112,7 +112,7 @@ _STRIPE_MINIMA = {
     **{"AED": 200, "BGN": 100, "CZK": 1500, "DKK": 250, "GBP": 30, "HKD": 400, "HUF": 17500, "MXN": 1000, "MYR": 200},
     **{"NOK": 300, "PLN": 200, "RON": 200, "SEK": 300, "THB": 1000},
 }
-_CARDS = (
+CARDS = (
     PaymentMethod.CREDIT_CARD,
     PaymentMethod.DEBIT_CARD,
     PaymentMethod.APPLE_PAY,
@@ -185,7 +185,7 @@ def _transfer(method: PaymentMethod, currencies: frozenset[str]) -> Capability:
 
 
 CAPABILITIES: tuple[Capability, ...] = (
-    *(_card(method) for method in _CARDS),
+    *(_card(method) for method in CARDS),
     _debit(PaymentMethod.SEPA_DEBIT, "EUR"),
     _debit(PaymentMethod.ACH_DEBIT, "USD"),
     Capability(
@@ -282,7 +282,16 @@ def shows_checks(method: PaymentMethod, provider: str) -> bool:
     (True, False)
     """
     able = (one for one in capabilities(method) if one.provider == provider)
-    return method in _CARDS and any(one.is_capturable_later for one in able)
+    return is_card(method) and any(one.is_capturable_later for one in able)
+
+
+def is_card(method: str) -> bool:
+    """Tell whether a method charges a card, directly or out of a wallet.
+
+    >>> is_card("apple_pay"), is_card("paypal")
+    (True, False)
+    """
+    return method in CARDS
 
 
 @cache

@@ -43,6 +43,7 @@ from domain.instrument import Instrument
 from domain.invoice import with_invoice
 from domain.outcome import AuthenticationRequired, Declined, InDoubt, NotSent, Outcome, Pending
 from domain.payment import COLLECTED, IN_DUNNING, Attempt, AttemptStatus, Event, Payment, State, Verb
+from domain.review import with_review
 from domain.transitions import TRANSITIONS
 
 # The code of a payment that the fraud rules have blocked, and the reason of the void that releases what it held.
@@ -62,7 +63,7 @@ def decide(
     if decision is None:
         return None
     listed = with_attention(context, with_mails(context, trigger, decision))
-    return with_invoice(context, with_loss(context, listed))
+    return with_invoice(context, with_loss(context, with_review(context, trigger, listed)))
 
 
 def _decide(context: DecisionContext, trigger: Trigger) -> Decision | None:
@@ -147,8 +148,8 @@ def _refuse_try(context: DecisionContext, trigger: Command) -> Decision | None:
     return refuse_try(context, trigger.refusal) if isinstance(trigger, TryRefused) else None
 
 
-def _block(context: DecisionContext, trigger: Command) -> Decision:
-    return _end_before_charge(context, Event.FRAUD_BLOCKED, FRAUD_BLOCKED)
+def _block(context: DecisionContext, trigger: Command) -> Decision | None:
+    return _end_before_charge(context, Event.FRAUD_BLOCKED, trigger.code) if isinstance(trigger, Blocked) else None
 
 
 def _hold_for_review(context: DecisionContext, trigger: Command) -> Decision:

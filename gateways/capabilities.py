@@ -181,6 +181,10 @@ class SavedMethodsGateway(Gateway, Protocol):
         """Begin to save a method for charges while the customer is away; a front end completes it."""
         ...
 
+    def cancel_setup(self, setup: str) -> None:
+        """Let nobody try a further method in a setup. One that has ended stays as it is. Raises GatewayError."""
+        ...
+
     def saved_by(self, setup: str, customer: str) -> str | None:
         """Return the token of what a setup of this customer has saved; None as long as it has saved nothing."""
         ...

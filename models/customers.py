@@ -66,6 +66,17 @@ def set_reminders(change: Change, user_id: str, application: str, *, are_wanted:
         record_event(change.connection, name, actor=change.actor, now=change.now, data=data)
 
 
+def erase_customer(change: Change, user_id: str, application: str) -> tuple[str | None, bool]:
+    """Erase how a user is reached; return the address that was stored, and whether anything is stored of them."""
+    row = lock_customer(change.connection, user_id, application)
+    if row is None:
+        return None, False
+    erased = dict.fromkeys(("email", "name", "language", "time_zone", "country"))
+    values = {**erased, "updated_at": change.now}
+    change.connection.execute(update(customers).where(_is_named(user_id, application)).values(values))
+    return row.email, True
+
+
 def lock_customer(connection: Connection, user_id: str, application: str) -> Row[Any] | None:
     """Lock a customer; None if nothing is stored of them."""
     query = select(customers).where(_is_named(user_id, application)).with_for_update()

@@ -17,11 +17,13 @@ from domain.disputes import (
     reopening_of,
 )
 from domain.errors import Conflict
+from domain.fraud.labels import LabelSource, label_of_dispute
 from domain.outcome import Declined
 from domain.payment import Verb
 from models import transition
 from models.attempts import find_charge, refunds_under_way
 from models.change import Change
+from models.fraud.labels import label_payment
 from models.movements import amount_taken, book_fee, lacks_fees, times_moved
 from models.session import insert_new
 from models.tables import attempts, disputes
@@ -69,6 +71,9 @@ def apply_dispute(change: Change, provider: str, shown: ShownDispute) -> Applied
     data = {"reference": shown.reference, "status": shown.status, "reason": shown.reason}
     applied = transition.apply_to_payment(change, payment_id, seen, data)
     _store(change, provider, payment_id, shown, is_new=known is None)
+    label = label_of_dispute(provider, shown.reason, shown.status)
+    if label is not None:
+        label_payment(change, payment_id, LabelSource.DISPUTE, is_fraud=label)
     for fee in shown.fees:
         book_fee(change, applied.row_before, None, provider, fee.movement)
     if reopened is not None and taken_over:

@@ -21,7 +21,17 @@ from domain.ends import (
     End,
 )
 from models.attention import MAIL_SERVER
-from models.tables import attempts, attention, cash_balances, disputes, dunning_cases, outbox, payments, webhook_events
+from models.tables import (
+    attempts,
+    attention,
+    cash_balances,
+    disputes,
+    dunning_cases,
+    fraud_reviews,
+    outbox,
+    payments,
+    webhook_events,
+)
 
 
 class Endless(NamedTuple):
@@ -61,6 +71,11 @@ def _attempt_is_due(payment_id: Column[Any]) -> ColumnElement[bool]:
     return exists().where(attempts.c.payment_id == payment_id, attempts.c.due_at.is_not(None))
 
 
+def _review_is_due(payment_id: Column[Any]) -> ColumnElement[bool]:
+    is_open = (fraud_reviews.c.payment_id == payment_id) & fraud_reviews.c.closed_at.is_(None)
+    return exists().where(is_open, fraud_reviews.c.due_at.is_not(None))
+
+
 def _is_on_list(payment_id: Column[Any], reason: Reason) -> ColumnElement[bool]:
     is_about = (attention.c.payment_id == payment_id) & (attention.c.reason == reason)
     return exists().where(is_about, attention.c.closed_at.is_(None))
@@ -93,14 +108,14 @@ _ENDLESS = {
         payments.c.id,
         payments.c.state,
         ENDS_OF_PAYMENTS,
-        has_due_date=_attempt_is_due(payments.c.id) | _case_is_due,
+        has_due_date=_attempt_is_due(payments.c.id) | _case_is_due | _review_is_due(payments.c.id),
         has_entry=_is_held,
     ),
     "attempts": _endless(
         attempts.c.id,
         attempts.c.status,
         ENDS_OF_ATTEMPTS,
-        has_due_date=attempts.c.due_at.is_not(None) | _is_on_list(attempts.c.payment_id, Reason.REVIEW),
+        has_due_date=attempts.c.due_at.is_not(None) | _review_is_due(attempts.c.payment_id),
         has_entry=false(),
     ),
     "dunning_cases": _endless(

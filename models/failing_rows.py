@@ -16,6 +16,7 @@ from models.attention import MAIL_SERVER, close_entry, find_open_entry, open_ent
 from models.cash_balances import count_balance_failure, lock_balance, read_again
 from models.change import Change
 from models.dunning_cases import count_case_failure, find_case_row, postpone_case
+from models.fraud.reviews import count_review_failure, expire_again, lock_review
 from models.outbox import count_row_failure, find_row, lock_waiting, run_row_again
 from models.task_messages import (
     CAPTURE_VOID_REFUND,
@@ -23,6 +24,7 @@ from models.task_messages import (
     CHARGE,
     COMPARE,
     DUNNING,
+    EXPIRE_REVIEW,
     MAKE_DEFAULT,
     NOTIFY,
     RECONCILE,
@@ -111,6 +113,15 @@ def _count_of_balance(change: Change, balance_id: str) -> _Failed | None:
     return _Failed(failures, {"cash_balance_id": balance_id})
 
 
+def _count_of_review(change: Change, review_id: str) -> _Failed | None:
+    review = lock_review(change.connection, review_id)
+    if review is None:
+        return None
+    failures = review.failures + 1
+    count_review_failure(change.connection, review, failures, change.now + failure_delay(failures))
+    return _Failed(failures, {"payment_id": review.payment_id})
+
+
 def _count_of_mail(change: Change, row_id: str) -> _Failed | None:
     found = find_row(change.connection, row_id)
     payment_id = found.payment_id if found is not None else None
@@ -152,6 +163,7 @@ _COUNTERS: dict[str, Callable[[Change, str], _Failed | None]] = {
     DUNNING: _count_of_case,
     WEBHOOK: _count_of_event,
     CASH_BALANCE: _count_of_balance,
+    EXPIRE_REVIEW: _count_of_review,
     NOTIFY: _count_of_mail,
     MAKE_DEFAULT: _count_of_mail,
 }
@@ -161,6 +173,7 @@ _RUNS: dict[str, Callable[[Change, str], TaskMessage | None]] = {
     DUNNING: _run_case,
     WEBHOOK: replay_event,
     CASH_BALANCE: read_again,
+    EXPIRE_REVIEW: expire_again,
     NOTIFY: run_row_again,
     MAKE_DEFAULT: run_row_again,
 }

@@ -19,14 +19,19 @@ from domain.payment_methods import INSTRUMENT, PaymentMethod
 from domain.routing import Choice, RoutingRequest
 from models import transition
 from models.change import Change
+from models.fraud.subjects import ScoringRequest
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key, store_response
-from models.invoices import application_of_invoice, lock_invoice
+from models.invoices import application_of_invoice, find_invoice, lock_invoice
 from models.new_payments import first_attempt, new_payment, store_payment
 from models.provider_customers import User, has_customer
 from models.queries import invoice_position
 from models.request_bodies import CreateIntent
 from models.tables import attempts, payments
+from models.transition_locks import lock_attempt
 
+# Called with the locked attempt of an intent that is about to be created. Returns whether the customer is to
+# authenticate, or raises what refuses it.
+Admit = Callable[[Change, Row[Any]], bool]
 # Returns the route of a payment, the preferred provider first.
 Route = Callable[[RoutingRequest], Sequence[Choice]]
 
@@ -47,7 +52,7 @@ _intents = (
 class FrontEndIntent:
     """A payment that a front end confirms. `reference` None: the provider's intent is not created yet. `retries`: how
     often its creation has failed. `has_customer`: its user has a customer at the provider, which may still be to be
-    made."""
+    made. `wants_authentication`: the customer is to authenticate."""
 
     payment_id: str
     attempt_id: str
@@ -58,16 +63,17 @@ class FrontEndIntent:
     user: User
     retries: int = 0
     has_customer: bool = False
+    wants_authentication: bool = False
 
 
 def accept_intent(
-    change: Change, request: CreateIntent, caller: Caller, key: str | None, route: Route
+    change: Change, request: CreateIntent, caller: Caller, key: str | None, route: Route, admit: Admit
 ) -> FrontEndIntent:
     """Store a payment over what is outstanding on an invoice and claim its attempt, or return the open one.
 
     A customer who comes back to the checkout gets the same intent, not a second collection; one whose intent could
-    not be created goes on with the same payment. Raises CollectionInProgress, AmountAboveOpen or what `route` raises.
-    """
+    not be created goes on with the same payment. Raises CollectionInProgress, AmountAboveOpen, and what
+    `route` and `admit` raise."""
     connection = change.connection
     application = application_of_invoice(connection, request.invoice_id, caller)
     invoice = lock_invoice(connection, request.invoice_id, application)
@@ -87,16 +93,22 @@ def accept_intent(
     provider = route(RoutingRequest(PaymentMethod.STRIPE, money, given=given))[0].provider
     failed = _find_failed(connection, invoice, provider, money.minor)
     if failed is not None:
-        intent = _claim_again(change, failed)
+        intent = _claim_again(change, failed, admit)
     else:
         cause = cause_of_payment(is_dunned=position.is_dunned, is_off_session=False)
-        intent = _store_intent(change, invoice, provider, money, request.return_url, cause)
+        intent = _store_intent(change, invoice, provider, money, request, cause, admit)
     store_response(connection, record, ApiResponse(201, {}, intent.payment_id))
     return replace(intent, has_customer=has_customer(connection, intent.user, provider))
 
 
 def _store_intent(
-    change: Change, invoice: Row[Any], provider: str, money: Money, return_url: str | None, cause: TryCause | None
+    change: Change,
+    invoice: Row[Any],
+    provider: str,
+    money: Money,
+    request: CreateIntent,
+    cause: TryCause | None,
+    admit: Admit,
 ) -> FrontEndIntent:
     payment = new_payment(
         invoice.application,
@@ -107,18 +119,45 @@ def _store_intent(
         method=PaymentMethod.STRIPE,
         provider=provider,
         is_client_confirmed=True,
-        return_url=return_url,
+        return_url=request.return_url,
     )
     attempt = first_attempt(payment, Verb.CHARGE, change.actor, change.now) | {"cause": cause}
     store_payment(change.connection, payment, attempt, change.actor, change.now)
-    started = transition.apply(change, attempt["id"], Started())
+    locked = lock_attempt(change.connection, attempt["id"])
+    wants_authentication = admit(change, locked)
+    token = transition.apply(change, locked, Started()).fencing_token
     user = User(invoice.application, invoice.user_id)
-    return FrontEndIntent(payment["id"], attempt["id"], started.fencing_token, provider, money, None, user)
+    intent = FrontEndIntent(payment["id"], attempt["id"], token, provider, money, None, user)
+    return replace(intent, wants_authentication=wants_authentication)
 
 
-def _claim_again(change: Change, failed: FrontEndIntent) -> FrontEndIntent:
-    started = transition.apply(change, failed.attempt_id, IntentRepeated())
-    return replace(failed, fencing_token=started.fencing_token, retries=failed.retries + 1)
+def _claim_again(change: Change, failed: FrontEndIntent, admit: Admit) -> FrontEndIntent:
+    locked = lock_attempt(change.connection, failed.attempt_id)
+    wants_authentication = admit(change, locked)
+    token = transition.apply(change, locked, IntentRepeated()).fencing_token
+    again = replace(failed, fencing_token=token, retries=failed.retries + 1)
+    return replace(again, wants_authentication=wants_authentication)
+
+
+def find_new_intent(connection: Connection, request: CreateIntent, caller: Caller) -> ScoringRequest | None:
+    """Return what is scored of the intent that a request asks for; None where nothing new would be collected. Locks
+    nothing."""
+    application = application_of_invoice(connection, request.invoice_id, caller)
+    invoice = find_invoice(connection, request.invoice_id, application)
+    if invoice is None:
+        return None
+    position = invoice_position(connection, invoice.id, application)
+    if position.live_payment is not None or position.outstanding <= 0:
+        return None
+    return ScoringRequest(
+        application,
+        Money(position.outstanding, invoice.currency),
+        PaymentMethod.STRIPE,
+        request.subject(invoice.user_id),
+        has_fingerprint=bool(request.card and request.card.fingerprint),
+        billing_country=request.billing_country,
+        card_country=request.card_country,
+    )
 
 
 def _find_failed(connection: Connection, invoice: Row[Any], provider: str, minor: int) -> FrontEndIntent | None:

@@ -56,6 +56,11 @@ def create_or_lock_invoice(
     return position.is_dunned
 
 
+def find_invoice(connection: Connection, invoice_id: str, application: str) -> Row[Any] | None:
+    """Return an invoice of the application, if there is one."""
+    return connection.execute(select(invoices).where(_is_named(invoice_id, application))).one_or_none()
+
+
 def lock_invoice(connection: Connection, invoice_id: str, application: str) -> Row[Any]:
     """Lock an invoice of the application, so that its collections are decided one after the other. Raises NotFound."""
     query = select(invoices).where(_is_named(invoice_id, application)).with_for_update()

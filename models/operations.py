@@ -18,20 +18,22 @@ from domain.allowed_operations import (
     Cancellable,
     cancel_action,
     holds_mismatch,
+    is_held_for_review,
     require_capturable,
     require_mismatch_decision,
     require_recordable,
     require_refundable,
     require_reviewable,
 )
-from domain.attention import Reason
 from domain.commands import CancelRequested, ChargeWithdrawn, OperationRequested, ReviewDecided
 from domain.errors import AmountAboveOpen, Conflict, NotFound
+from domain.fraud.labels import FRAUDULENT, LabelSource
 from domain.invoice import require_still_owed, waits_for_customer
 from domain.money import Money, decimal_text
 from domain.outcome import Approved
 from domain.payment import IN_FLIGHT, AttemptStatus, State, Verb
 from domain.payment_methods import PaymentMethod, is_recorded_by_operator, require_possible_part
+from domain.review import EXPIRED
 from models import transition
 from models.api_request import ApiRequest
 from models.attempts import (
@@ -41,8 +43,9 @@ from models.attempts import (
     has_operation_in_flight,
     refunds_under_way,
 )
-from models.attention import find_open_entry
 from models.change import Change
+from models.fraud.labels import label_payment
+from models.fraud.reviews import find_open_review, require_in_hand
 from models.idempotency import ApiResponse, Caller, IdempotencyRecord, reserve_key, store_response
 from models.queries import invoice_position, show_payment
 from models.request_bodies import CancelPayment, CapturePayment, RecordPayment, RefundPayment, ReviewPayment
@@ -59,14 +62,14 @@ def request_capture(
     change: Change, payment_id: str, request: CapturePayment, caller: Caller, key: str | None
 ) -> ApiResponse:
     """Open a capture of an authorized payment, in part or whole; what is not captured is released."""
-    return _respond_once(change, f"capture {payment_id}", payment_id, request, caller, key, _capture)
+    return respond_once(change, f"capture {payment_id}", payment_id, request, caller, key, _capture)
 
 
 def request_cancel(
     change: Change, payment_id: str, request: CancelPayment, caller: Caller, key: str | None
 ) -> ApiResponse:
     """Cancel at once what the provider does not know; otherwise open a void of what it holds."""
-    return _respond_once(change, f"cancel {payment_id}", payment_id, request, caller, key, _cancel)
+    return respond_once(change, f"cancel {payment_id}", payment_id, request, caller, key, _cancel)
 
 
 def give_way_to_dunning(change: Change, payment_id: str) -> Messages:
@@ -98,21 +101,21 @@ def request_refund(
     change: Change, payment_id: str, request: RefundPayment, caller: Caller, key: str | None
 ) -> ApiResponse:
     """Open a refund of captured money; refunds that are under way count as given."""
-    return _respond_once(change, f"refund {payment_id}", payment_id, request, caller, key, _refund)
+    return respond_once(change, f"refund {payment_id}", payment_id, request, caller, key, _refund)
 
 
 def request_review(
     change: Change, payment_id: str, request: ReviewPayment, caller: Caller, key: str | None
 ) -> ApiResponse:
     """Decide on a payment that waits for a fraud review, or on money that does not match what was asked."""
-    return _respond_once(change, f"review {payment_id}", payment_id, request, caller, key, carry_out_review)
+    return respond_once(change, f"review {payment_id}", payment_id, request, caller, key, carry_out_review)
 
 
 def record_payment(
     change: Change, payment_id: str, request: RecordPayment, caller: Caller, key: str | None
 ) -> ApiResponse:
     """Book what an operator has seen of a payment by invoice."""
-    return _respond_once(change, f"record {payment_id}", payment_id, request, caller, key, _record)
+    return respond_once(change, f"record {payment_id}", payment_id, request, caller, key, _record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +150,7 @@ def look_up_now(change: Change, attempt_id: str) -> CustomerReturn:
     return CustomerReturn(row.id, State(row.state), row.return_url, messages)
 
 
-def _respond_once(
+def respond_once(
     change: Change,
     operation: str,
     payment_id: str,
@@ -177,7 +180,7 @@ def _lock(connection: Connection, payment_id: str, caller: Caller) -> Row[Any]:
 
 def _capture(change: Change, row: Row[Any], request: CapturePayment) -> Messages:
     require_capturable(State(row.state))
-    if find_open_entry(change, row.id, Reason.HOLD_REVIEW) is not None:
+    if find_open_review(change.connection, row.id) is not None:
         raise Conflict("a person reviews this payment; it can be captured once they have approved it")
     minor = _amount(request.amount, row, row.authorized, "authorized")
     return (_open(change, row, Verb.CAPTURE, minor),)
@@ -196,6 +199,8 @@ def _cancel(change: Change, row: Row[Any], request: CancelPayment) -> Messages:
 
 
 def _refund(change: Change, row: Row[Any], request: RefundPayment) -> Messages:
+    if request.reason == FRAUDULENT:
+        label_payment(change, row.id, LabelSource.REFUND, is_fraud=True)
     return carry_out_refund(change, row, request, request.reason)
 
 
@@ -214,19 +219,29 @@ def carry_out_review(change: Change, row: Row[Any], request: ReviewPayment) -> M
     state, is_approval = State(row.state), request.decision == "approve"
     if holds_mismatch(state, row.received, row.captured):
         return _resolve_mismatch(change, row, is_approval=is_approval)
-    is_hold = state is State.AUTHORIZED and find_open_entry(change, row.id, Reason.HOLD_REVIEW) is not None
+    return decide_review(change, row, ReviewDecided(is_approval))
+
+
+def decide_review(change: Change, row: Row[Any], decided: ReviewDecided) -> Messages:
+    """Decide on a locked payment that waits for a fraud review. Raises Conflict if it waits for none, or if another
+    operator has it in hand."""
+    state = State(row.state)
+    has_open_review = find_open_review(change.connection, row.id) is not None
+    is_hold = is_held_for_review(state, has_open_review=has_open_review)
     if not is_hold:
         require_reviewable(state)
-    if is_approval:
+    if decided.reason != EXPIRED:
+        require_in_hand(change, row.id)
+    if decided.is_approved:
         position = invoice_position(change.connection, row.invoice_id, row.application)
         is_canceled = is_subscription_canceled(change.connection, row)
         require_still_owed(position, row.amount, is_subscription_canceled=is_canceled)
     if is_hold:
-        transition.apply_to_payment(change, row.id, ReviewDecided(is_approval))
+        transition.apply_to_payment(change, row.id, decided)
         return ()
     held = _attempt_of(change.connection, row.id, *sorted(IN_FLIGHT))
-    transition.apply(change, held.id, ReviewDecided(is_approval))
-    return (message_for_attempt(held.id, held.verb),) if is_approval else ()
+    transition.apply(change, held.id, decided)
+    return (message_for_attempt(held.id, held.verb),) if decided.is_approved else ()
 
 
 def _resolve_mismatch(change: Change, row: Row[Any], *, is_approval: bool) -> Messages:

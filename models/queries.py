@@ -16,6 +16,7 @@ from domain.money import decimal_text
 from domain.payment import IN_DUNNING, LIVE, AttemptStatus, State
 from models.dispute_view import disputes_of
 from models.fraud.assessments import assessment_view, newest_assessment
+from models.fraud.labels import labels_of
 from models.names import find_application
 from models.outbox import mails_of_payment
 from models.tables import (
@@ -49,7 +50,8 @@ def show_payment(connection: Connection, payment_id: str, application: str | Non
     ).all()
     dunning = connection.execute(select(dunning_cases).where(dunning_cases.c.payment_id == payment_id)).one_or_none()
     return payment_view(row._mapping, [attempt._mapping for attempt in tries]) | {
-        "fraud": assessment_view(newest_assessment(connection, payment_id)),
+        "fraud": assessment_view(newest_assessment(connection, payment_id))
+        | {"labels": labels_of(connection, payment_id)},
         "movements": movements_of(connection, payment_id) if row.authorized or row.received else [],
         "disputes": _disputes(connection, payment_id) if row.captured else [],
         "dunning": dunning

@@ -24,6 +24,9 @@ COMPARE = "payments.compare"
 REMIND = "payments.remind"
 SCORE = "fraud.score"
 FORGET_SIGNALS = "fraud.forget"
+BACKTEST = "fraud.backtest"
+EXPIRE_REVIEW = "payments.expire_review"
+FRAUD_BRAKE = "payments.fraud_brake"
 
 # One queue for each kind of work, so that a flood of one does not hold up another.
 QUEUE_OF_TASK = {
@@ -36,11 +39,14 @@ QUEUE_OF_TASK = {
     NOTIFY: "mail",
     # Nobody waits for it, and nobody's charge waits behind it.
     SCORE: "fraud",
+    BACKTEST: "fraud",
     FORGET_SIGNALS: "upkeep",
     RECONCILE: "upkeep",
     CASH_BALANCE: "upkeep",
     MAKE_DEFAULT: "upkeep",
     REMIND: "upkeep",
+    EXPIRE_REVIEW: "upkeep",
+    FRAUD_BRAKE: "upkeep",
     SWEEP: "upkeep",
     COMPARE: "upkeep",
 }

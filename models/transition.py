@@ -7,10 +7,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, literal, select, true, update
+from sqlalchemy import Connection, Row, bindparam, func, literal, select, true, update
 
 from domain.attention import Reason
-from domain.commands import DebtReopened, InvoicePaidOtherwise, LossRecounted, Trigger, TryRefused
+from domain.claiming import is_open_to_cards
+from domain.commands import (
+    DebtReopened,
+    InvoicePaidOtherwise,
+    LossRecounted,
+    ReviewDecided,
+    Trigger,
+    TryRefused,
+)
 from domain.decision import Decision
 from domain.decline import DeclineClass
 from domain.disputes import reopening_of
@@ -20,6 +28,7 @@ from domain.effects import (
     AddAttempt,
     CloseAttention,
     CloseOtherAttempts,
+    CloseReview,
     Effect,
     GiveUpHold,
     MakeDefault,
@@ -27,6 +36,7 @@ from domain.effects import (
     NoteDecline,
     Notify,
     OpenAttention,
+    OpenReview,
     RecountInvoice,
     RecountLoss,
     ReduceAttention,
@@ -35,7 +45,8 @@ from domain.effects import (
     TryBackup,
 )
 from domain.errors import LeaseLost
-from domain.fraud.tries import is_scored_again, result_of
+from domain.fraud.limits import TOO_MANY
+from domain.fraud.tries import TryResult, is_scored_again, result_of, slot_after
 from domain.idempotency_key import KeyState
 from domain.movement import amounts_after, may_be_beside_holder, may_be_booked
 from domain.outcome import Approved, AuthenticationRequired, Declined, InDoubt, NotSent, Outcome
@@ -43,6 +54,7 @@ from domain.payment import (
     COLLECTED,
     GIVEN_UP,
     IN_DUNNING,
+    LIVE,
     Attempt,
     AttemptStatus,
     Event,
@@ -61,7 +73,10 @@ from models.backup_methods import find_backups, open_backup_payment
 from models.change import Change
 from models.declines import last_decline_class
 from models.dunning_cases import Dunning, find_dunning, save_case, siblings_with_case
+from models.fraud.refusals import note_refused
+from models.fraud.reservations import Refusal, end_slots
 from models.fraud.results import score_results
+from models.fraud.reviews import close_review, open_review
 from models.fraud.tries import note_result
 from models.instruments import note_decline
 from models.invoices import lock_invoice
@@ -137,6 +152,17 @@ def change_method(change: Change, payment: Row[Any], method: str, token: str) ->
     record_event(change.connection, "payment_method_changed", actor=change.actor, now=change.now, **about)
 
 
+def erase_payers(change: Change, user_id: str, application: str) -> tuple[int, int]:
+    """Erase the payers of a user's payments; return of how many, and how many keep theirs because they are collected
+    still."""
+    is_known = (payments.c.user_id == user_id) & (payments.c.application == application) & payments.c.payer.is_not(None)
+    is_collected = payments.c.state.in_(sorted(LIVE | IN_DUNNING))
+    erased = update(payments).where(is_known, ~is_collected).values(payer=None)
+    count = change.connection.execute(erased).rowcount
+    left = select(func.count()).select_from(payments).where(is_known)
+    return count, change.connection.scalars(left).one()
+
+
 def changes_anything(change: Change, locked: Row[Any], outcome: Outcome) -> bool:
     """Tell whether the outcome would be news for a locked attempt. Writes nothing. Raises IllegalTransition."""
     payment = _payment(change.connection, locked)
@@ -163,9 +189,8 @@ def _decide_and_write(
         fencing_token += 1 if decision.takes_lease(AttemptStatus(row.attempt_status)) else 0
         write_decision(change.connection, attempt_id, fencing_token, decision.attempt)
     _write_payment(change, row, attempt_id, decision, data if data is not None else _event_data(trigger))
-    result = result_of(payment, attempt.verb, trigger, decision) if attempt is not None else None
-    if result is not None:
-        note_result(change, row, result, trigger)
+    if attempt is not None:
+        _note_try(change, row, payment, attempt.verb, trigger, decision)
     for effect in decision.effects:
         _carry_out(change, row, attempt_id, payment, effect)
     if is_scored_again(trigger, decision):
@@ -174,6 +199,37 @@ def _decide_and_write(
     if attempt_id and decision.event is Event.CHARGE_RESUMED:
         change.outgoing.append(message_for_attempt(attempt_id, row.attempt_verb))
     return Applied(row, decision, fencing_token)
+
+
+def _note_try(
+    change: Change, row: Row[Any], payment: Payment, verb: Verb, trigger: Trigger, decision: Decision
+) -> None:
+    """Count what a decision says of a try. An intent that has used up a limit is canceled: nobody tries a further card
+    on it."""
+    slot = slot_after(payment, verb, trigger, decision)
+    if slot is not None and change.policy.fraud.has_limits:
+        end_slots(change, row.attempt_id, slot.state)
+    result = result_of(payment, verb, trigger, decision)
+    refusal = note_result(change, row, result, trigger) if result is not None else None
+    if refusal is not None:
+        _exhaust_intent(change, row, refusal)
+
+
+def count_declined_card(change: Change, locked: Row[Any], declined: Declined) -> None:
+    """Count a card that a front end has tried, as an event tells of it: a look-up shows the last one only."""
+    refusal = note_result(change, locked, TryResult.DECLINED, declined)
+    if refusal is not None:
+        _exhaust_intent(change, locked, refusal)
+
+
+def _exhaust_intent(change: Change, row: Row[Any], refusal: Refusal) -> None:
+    if not is_open_to_cards(row.attempt_status, has_other_unfinished_attempt=row.has_other_unfinished_attempt):
+        return
+    note_refused(change, refusal)
+    about = {"payment_id": row.id, "attempt_id": row.attempt_id, "data": refusal.data}
+    record_event(change.connection, "intent_exhausted", actor=change.actor, now=change.now, **about)
+    change.outgoing.append(add_attempt(change, row, Verb.VOID, row.amount, reason=TOO_MANY, cause=row.attempt_cause))
+    touch(change, row.id)
 
 
 def _write_payment(
@@ -235,6 +291,10 @@ def _carry_out(change: Change, row: Row[Any], attempt_id: str | None, payment: P
             close_entries_of_payment(change, row.id, reasons)
         case ReduceAttention(reason=reason, reference=reference):
             reduce_entry(change, row.id, reason, reference)
+        case OpenReview(due_at=due_at):
+            open_review(change, row.id, due_at)
+        case CloseReview(outcome=outcome, reason=reason):
+            close_review(change, row.id, outcome, reason)
         case Notify(mail=mail, by=by):
             named = {"paid_by": by} if by is not None else None
             change.outgoing.extend(filter(None, [write_mail_of_case(change, row, mail, named)]))
@@ -407,6 +467,8 @@ def _event_data(trigger: Trigger) -> dict[str, Any] | None:
             return {"reason": reason}
         case Approved(reference=reference):
             return {"reference": reference}
+        case ReviewDecided(reason=str(reason)):
+            return {"reason": reason}
         case TryRefused(refusal=refusal):
             until = {"until": refusal.until.isoformat()} if refusal.until else {}
             return {"rule": refusal.code, "source": refusal.source, **until}

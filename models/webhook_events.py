@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, Select, select, update
 
 from domain.attention import HELD_WEBHOOKS, LONG_WAIT_OF_WEBHOOK, Reason
 from domain.webhook_status import WebhookStatus
@@ -16,6 +16,8 @@ from models.session import insert_new
 from models.tables import webhook_events
 from models.tables.base import new_id
 from models.task_messages import WEBHOOK, TaskMessage
+
+_NO_PAYLOAD = "{}"
 
 
 def store_webhook_event(
@@ -54,6 +56,13 @@ def close_event(change: Change, event: Row[Any], status: WebhookStatus, payment_
     elif event.finished_at is not None or event.failures or _waits_long(change, event):
         # It was closed before, its task has failed, or it waits long: a person may have been asked about it.
         close_entries_of_webhook(change, event.id)
+
+
+def erase_payloads(change: Change, payment_ids: Select[tuple[str]]) -> int:
+    """Empty the payloads of the events about payments that are applied and never read again; return of how many."""
+    is_final = webhook_events.c.status.in_((WebhookStatus.APPLIED, WebhookStatus.IGNORED))
+    is_meant = webhook_events.c.payment_id.in_(payment_ids) & is_final & (webhook_events.c.payload != _NO_PAYLOAD)
+    return change.connection.execute(update(webhook_events).where(is_meant).values(payload=_NO_PAYLOAD)).rowcount
 
 
 def replay_event(change: Change, row_id: str) -> TaskMessage | None:

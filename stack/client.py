@@ -152,6 +152,7 @@ class Provider:
         self._url = url
         self._session = requests.Session()
         self._session.auth = (secret_key, "")
+        self.secret_key = secret_key
 
     def create_card(self, *results: str) -> str:
         """Create a card whose charges have these results, one after the other; return its token."""

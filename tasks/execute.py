@@ -14,7 +14,6 @@ from domain.claiming import has_lost_its_worker, may_send
 from domain.commands import Started
 from domain.decline import Decline, DeclineClass
 from domain.errors import IllegalTransition, InvalidRequest, LeaseLost
-from domain.fraud import FraudDecision
 from domain.money import Money
 from domain.outcome import WORKER_LOST, Declined, InDoubt, NotSent, Outcome
 from domain.payment import AttemptStatus, State, Verb
@@ -51,7 +50,7 @@ class Screened(NamedTuple):
     """What screening says of an attempt that may be sent. `is_authorized_first`: what its response shows decides
     whether the money is captured."""
 
-    decision: FraudDecision
+    wants_authentication: bool = False
     is_authorized_first: bool = False
 
 
@@ -126,7 +125,7 @@ def _claim(change: Change, runtime: Runtime, attempt_id: str, screen: Screen | N
     if row.attempt_provider not in runtime.gateways:
         _log.error("attempt %s waits: %s is not configured in this worker", attempt_id, row.attempt_provider)
         return None
-    screened = screen(change, row) if screen is not None else Screened(FraudDecision.APPROVE)
+    screened = screen(change, row) if screen is not None else Screened()
     if screened is None:
         return None
     if screened.is_authorized_first:
@@ -134,7 +133,7 @@ def _claim(change: Change, runtime: Runtime, attempt_id: str, screen: Screen | N
         row = lock_attempt(change.connection, attempt_id)
     applied = transition.apply(change, row, Started(known_instrument(row)))
     is_barred = not allows(change, row)
-    attempt = attempt_request(change, row, screened.decision)
+    attempt = attempt_request(change, row, wants_authentication=screened.wants_authentication)
     user = User(row.application, row.user_id)
     is_outage, has_failures = row.breaker_opened_at is not None, bool(row.breaker_failures)
     known = (is_barred, is_outage, has_failures, bool(row.refused_credentials))
@@ -253,10 +252,8 @@ def as_looked_up(change: Change, locked: Row[Any]) -> Row[Any]:
     return lock_attempt(change.connection, locked.attempt_id)
 
 
-def attempt_request(
-    change: Change, locked: Row[Any], decision: FraudDecision = FraudDecision.APPROVE
-) -> AttemptRequest:
-    """Return the request of a locked attempt. `decision`: what the fraud rules said of its payment."""
+def attempt_request(change: Change, locked: Row[Any], *, wants_authentication: bool = False) -> AttemptRequest:
+    """Return the request of a locked attempt. `wants_authentication`: its customer is asked for 3-D Secure."""
     verb = Verb(locked.attempt_verb)
     return AttemptRequest(
         payment_id=locked.id,
@@ -267,7 +264,7 @@ def attempt_request(
         method_token=locked.method_token,
         customer_token=locked.customer_token or locked.stored_customer or None,
         is_off_session=locked.is_off_session,
-        wants_authentication=decision is FraudDecision.VERIFY and not locked.is_off_session,
+        wants_authentication=wants_authentication and not locked.is_off_session,
         return_url=locked.return_url,
         reference=locked.attempt_provider_reference,
         charge_reference=_charge_reference(change.connection, locked, verb),

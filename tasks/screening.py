@@ -13,9 +13,11 @@ from sqlalchemy import Connection, Row
 
 from domain.booking import NOT_SENT
 from domain.claiming import Screening, has_waited_unsent, is_backup_unsent, screening_of
-from domain.commands import CancelRequested, ChargeWithdrawn, InvoicePaidOtherwise, TryRefused
-from domain.fraud import Assessment, FraudDecision, RuleSet, assess, stopping_command
+from domain.commands import Blocked, CancelRequested, ChargeWithdrawn, InvoicePaidOtherwise, ReviewRequired, TryRefused
+from domain.fraud import Assessment, RuleSet, assess, beyond_limit, is_refused_by_brake, stopping_command
 from domain.fraud.assessment import may_be_lifted_to_review
+from domain.fraud.brake import BRAKED
+from domain.fraud.limits import TOO_MANY, WAIT, Room, slots_of
 from domain.invoice import reason_to_stop_dunning
 from domain.payment import State, Verb
 from domain.payment_methods import PaymentMethod, shows_checks
@@ -23,7 +25,9 @@ from models import transition
 from models.attempts import add_attempt, postpone
 from models.backup_methods import may_still_be_charged
 from models.change import Change
-from models.fraud.assessments import first_decision, store_first, store_shadow
+from models.fraud.assessments import newest_assessment, store_first, store_shadow, wants_authentication
+from models.fraud.refusals import note_refused
+from models.fraud.reservations import Refusal, reserve
 from models.fraud.subjects import find_for_scoring, scoring_request
 from models.fraud.tries import note_try
 from models.instruments import known_instrument, refused_try
@@ -31,7 +35,7 @@ from models.invoices import lock_invoice
 from models.queries import invoice_position
 from models.subscriptions import is_subscription_canceled
 from runtime import Runtime
-from runtime.scoring import Evidence, gather
+from runtime.scoring import Evidence, assess_now, gather
 from tasks.dunning import OTHER_COLLECTION_PAUSE
 from tasks.execute import Screened
 from tasks.payment_task import ACTOR
@@ -107,14 +111,14 @@ def _screen(change: Change, locked: Row[Any], screener: Screener) -> Screened | 
         return None
     match _screening_of(locked):
         case Screening.DEBT:
-            return Screened(FraudDecision.APPROVE) if _is_still_owed(change, locked) else None
+            return Screened() if _is_still_owed(change, locked) else None
         case Screening.FRAUD if change.policy.fraud.is_enabled:
             evidence = screener.evidence or screener.gather()
             if evidence is None:
                 raise AssertionError("bug: a locked attempt is gone")
             return _assess(change, locked, evidence)
         case _:
-            return Screened(_stored_decision(change, locked))
+            return Screened(wants_authentication(change.connection, locked.id))
 
 
 def _has_waited(locked: Row[Any]) -> bool:
@@ -152,22 +156,31 @@ def _end(change: Change, locked: Row[Any], stop: InvoicePaidOtherwise | CancelRe
         transition.apply_to_payment(change, locked.id, stop)
 
 
-def _stored_decision(change: Change, locked: Row[Any]) -> FraudDecision:
-    return first_decision(change.connection, locked.id) or FraudDecision.APPROVE
-
-
 def _assess(change: Change, locked: Row[Any], evidence: Evidence) -> Screened | None:
-    assessment = evidence.assess()
-    decision, command = assessment.decision, stopping_command(assessment.decision)
-    if not store_first(change, locked.id, evidence.scored, assessment, evidence.rule_set):
+    is_absent = locked.is_off_session
+    assessment = evidence.assess() if is_absent else assess_now(change, locked.application, evidence)
+    command = Blocked(BRAKED) if is_refused_by_brake(assessment) else stopping_command(assessment.decision)
+    refusal = None if isinstance(command, Blocked) else _take_slots(change, locked, evidence, command)
+    if refusal is not None and refusal.room is Room.WAIT:
+        postpone(change.connection, locked.attempt_id, change.now + WAIT)
+        return None
+    if refusal is not None:
+        assessment, command = beyond_limit(assessment, refusal.slot.entity.kind, refusal.limit), Blocked(TOO_MANY)
+        note_refused(change, refusal)
+    demand = evidence.demand(assessment.decision)
+    wants = demand.is_wanted
+    is_first = store_first(change, locked.id, evidence.scored, assessment, evidence.rule_set, demand)
+    if not is_first and refusal is None:
         # Scored before: it waited in an outage, which counts no try, or an operator has approved it since.
-        decision, command = _stored_decision(change, locked), None
+        if isinstance(command, Blocked):
+            _take_slots(change, locked, evidence, command, is_limited=False)
+        wants, command = wants_authentication(change.connection, locked.id), None
     if command is None:
-        if not locked.is_off_session:
-            note_try(change, locked, evidence.entities)
-        return Screened(decision, _is_authorized_first(locked, evidence, assessment))
-    data = {"score": assessment.score, "reasons": [reason.rule for reason in assessment.reasons]}
-    transition.apply(change, locked, command, data=data)
+        if not is_absent:
+            note_try(change, locked, evidence.entities, place=evidence.place)
+        return Screened(wants, _is_authorized_first(locked, evidence, assessment))
+    reasons = {"score": assessment.score, "reasons": [reason.rule for reason in assessment.reasons]}
+    transition.apply(change, locked, command, data=reasons | (refusal.data if refusal else {}))
     return None
 
 
@@ -176,3 +189,23 @@ def _is_authorized_first(locked: Row[Any], evidence: Evidence, assessment: Asses
     is_possible = shows_checks(PaymentMethod(locked.method), locked.attempt_provider) and not locked.is_off_session
     is_charge = Verb(locked.attempt_verb) is Verb.CHARGE
     return is_charge and is_possible and may_be_lifted_to_review(evidence.rule_set, evidence.scored, assessment.score)
+
+
+def _take_slots(
+    change: Change,
+    locked: Row[Any],
+    evidence: Evidence,
+    command: Blocked | ReviewRequired | None,
+    *,
+    is_limited: bool = True,
+) -> Refusal | None:
+    """Take the slots of a try that the customer has caused; return why there are none.
+
+    One that waits for a person takes them as well: an attack is to fill no list of reviews. Once a person has approved
+    it, it is not refused."""
+    if locked.is_off_session:
+        return None
+    if command is not None and newest_assessment(change.connection, locked.id) is not None:
+        is_limited = False
+    slots = slots_of(evidence.entities, evidence.payer, change.policy.fraud)
+    return reserve(change, slots, locked.attempt_id, evidence.card, is_limited=is_limited)

@@ -13,11 +13,13 @@ from sqlalchemy import Row
 from domain.claiming import is_being_sent
 from domain.disputes import ShownDispute
 from domain.errors import IllegalTransition, LeaseLost
-from domain.outcome import InDoubt, Outcome, with_time_told
+from domain.fraud.labels import LabelSource
+from domain.outcome import Declined, InDoubt, Outcome, with_time_told
 from domain.payment import AttemptStatus
+from domain.saved_method import FailedSetup
 from domain.webhook_status import WebhookStatus
 from gateways.base import AttemptRequest, GatewayError, SideEvent, WebhookEvent
-from gateways.capabilities import DisputeGateway, ReversalGateway
+from gateways.capabilities import DisputeGateway, ReversalGateway, SavedMethodsGateway
 from gateways.failures import MalformedResponse
 from gateways.http import watch_for_failure
 from gateways.shown_refunds import watch_for_refunds
@@ -28,6 +30,9 @@ from models.change import Change
 from models.comparisons import charge_at_rest
 from models.disputes import apply_dispute, find_disputed_payment
 from models.failpoints import reach
+from models.fraud.labels import label_payment
+from models.fraud.refusals import note_refused
+from models.fraud.tries import note_failed_setup
 from models.saved_methods import take_in_method
 from models.subscriptions import follow_provider
 from models.task_messages import WEBHOOK
@@ -47,6 +52,7 @@ _BUSY_PAUSE = timedelta(seconds=1)
 _MOST_PAUSE = timedelta(minutes=5)
 _MOST_TRIES = 10
 _ACTOR = "webhook"
+_FRAUD_WARNING = "early_fraud_warning_received"
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +67,8 @@ def webhook(self: PaymentTask, event_row_id: str) -> None:
             _read_and_apply_dispute(runtime, event_row_id, look_up)
         elif isinstance(look_up, _ReversalLookUp):
             _compare_reversed_charge(runtime, event_row_id, look_up)
+        elif isinstance(look_up, _SetupToCancel):
+            _cancel_setup(runtime, event_row_id, look_up)
         elif look_up is not None:
             _look_up_and_apply(runtime, event_row_id, look_up)
     reach("webhook.applied")
@@ -157,7 +165,14 @@ class _ReversalLookUp(NamedTuple):
     reference: str
 
 
-_News = _LookUp | _DisputeLookUp | _ReversalLookUp
+class _SetupToCancel(NamedTuple):
+    """The setup that an event of `provider` is about, by the provider's id: no further card may be tried in it."""
+
+    provider: str
+    reference: str
+
+
+_News = _LookUp | _DisputeLookUp | _ReversalLookUp | _SetupToCancel
 
 
 def _examine(change: Change, runtime: Runtime, event_row_id: str) -> _News | None:
@@ -188,6 +203,8 @@ def _examine(change: Change, runtime: Runtime, event_row_id: str) -> _News | Non
         change.outgoing.extend(due)
         close_event(change, row, WebhookStatus.APPLIED if due else WebhookStatus.IGNORED, None)
         return None
+    if event.failed_setup is not None:
+        return _take_in_failed_setup(change, row, event.failed_setup)
     if event.reversal is not None:
         return _ReversalLookUp(row.provider, event.reversal)
     if event.side_event is None and (event.method is not None or event.subscription is not None):
@@ -209,6 +226,37 @@ def _examine(change: Change, runtime: Runtime, event_row_id: str) -> _News | Non
     return _news(change, row, event, attempt_id)
 
 
+def _take_in_failed_setup(change: Change, row: Row[Any], failed: FailedSetup) -> _SetupToCancel | None:
+    """Count the card that was declined in a setup, and close the event; return the setup if none may be tried in it any
+    more."""
+    is_ours, refusal = note_failed_setup(change, failed)
+    if refusal is not None:
+        note_refused(change, refusal)
+        return _SetupToCancel(row.provider, failed.reference)
+    close_event(change, row, WebhookStatus.APPLIED if is_ours else WebhookStatus.IGNORED, None)
+    return None
+
+
+def _cancel_setup(runtime: Runtime, event_row_id: str, setup: _SetupToCancel) -> None:
+    gateway = runtime.gateways[setup.provider]
+    if not isinstance(gateway, SavedMethodsGateway):
+        raise AssertionError(f"bug: {setup.provider} has no setups")
+    try:
+        gateway.cancel_setup(setup.reference)
+    except GatewayError:
+        runtime.change(_ACTOR, _postpone, event_row_id)
+        return
+    runtime.change(f"{_ACTOR}:{setup.provider}", _close_setup, event_row_id, setup.reference)
+
+
+def _close_setup(change: Change, event_row_id: str, reference: str) -> None:
+    row = lock_event(change.connection, event_row_id)
+    if row is not None:
+        data = {"reference": reference}
+        record_event(change.connection, "setup_exhausted", actor=change.actor, now=change.now, data=data)
+        close_event(change, row, WebhookStatus.APPLIED, None)
+
+
 def _take_in_facts(change: Change, provider: str, event: WebhookEvent) -> bool:
     """Store what an event tells of a saved method or a subscription; return whether it tells of one, and of a
     subscription that is followed here."""
@@ -225,6 +273,8 @@ def _news(change: Change, row: Row[Any], event: WebhookEvent, attempt_id: str) -
     if is_being_sent(AttemptStatus(locked.attempt_status), locked.attempt_due_at, change.now):
         postpone_event(change.connection, row, change.now, _BUSY_PAUSE)
         return None
+    if isinstance(event.outcome, Declined) and locked.is_client_confirmed:
+        transition.count_declined_card(change, locked, event.outcome)
     try:
         is_news = event.outcome is None or transition.changes_anything(change, locked, event.outcome)
     except IllegalTransition as error:
@@ -284,6 +334,8 @@ def _record_side_event(
         attempt_id=attempt_id,
         data=side_event.data,
     )
+    if payment_id is not None and side_event.name == _FRAUD_WARNING:
+        label_payment(change, payment_id, LabelSource.EARLY_FRAUD_WARNING, is_fraud=True)
     name_payment(change.connection, row, payment_id)
     return payment_id
 

@@ -35,7 +35,7 @@ from tests.patience import PATIENCE
 
 OpenDeployment = Callable[..., AbstractContextManager[Deployment]]
 SERVERS = pytest.StashKey[Servers]()
-QUEUES = ("charges", "webhooks", "dunning", "mail", "upkeep")
+QUEUES = ("charges", "webhooks", "dunning", "mail", "fraud", "upkeep")
 RESERVED_REDIS_DATABASES = range(9, 16)
 # How many examples a property gets in the whole run.
 EXAMPLES = 100

@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import Row, Table, func, literal, select, union_all
 from werkzeug.test import TestResponse
 
+from domain.fraud.policy import FraudPolicy
 from domain.payment_methods import PaymentMethod
 from domain.routing import Router
 from domain.state_machine import Policy
@@ -59,6 +60,8 @@ INSUFFICIENT_FUNDS = "pm_card_visa_chargeDeclinedInsufficientFunds"
 LOST_CARD = "pm_card_visa_chargeDeclinedLostCard"
 # The amount of `payment_request`, in minor units.
 AMOUNT = 1230
+# One user of the tests pays more often than a person would, and all have the same few cards: only amounts are scored.
+UNLIMITED = FraudPolicy(is_velocity_checked=False)
 # Banks decide when a test says so, whatever the clock shows.
 SILENT_BANKS = Settings(async_settle_seconds=1e9)
 
@@ -84,7 +87,7 @@ class System:
             clock=self.clock,
             gateways=gateways,
             router=Router(gateways),
-            policy=Policy(),
+            policy=Policy(fraud=UNLIMITED),
             leases=LeaseKeeper(self.engine, self.clock),
             publish=self._publish,
             pay_links=PayLinks(LINK_SECRETS, OWN_URL, LINKS_WORK_FOR),
@@ -114,10 +117,24 @@ class System:
 
     def switch_off(self, monkeypatch: Any, method: PaymentMethod) -> None:
         """Let the operator switch a method off, until the test ends."""
-        router = Router(self.runtime.gateways, switched_off=frozenset({method}))
-        monkeypatch.setattr(self, "runtime", replace(self.runtime, router=router))
+        self._change_runtime(monkeypatch, router=Router(self.runtime.gateways, switched_off=frozenset({method})))
+
+    def change_fraud_policy(self, monkeypatch: Any, **changes: Any) -> None:
+        """Let payments be screened so, until the test ends."""
+        policy = self.runtime.policy
+        self._change_runtime(monkeypatch, policy=replace(policy, fraud=replace(policy.fraud, **changes)))
+
+    def _change_runtime(self, monkeypatch: Any, **changes: Any) -> None:
+        monkeypatch.setattr(self, "runtime", replace(self.runtime, **changes))
         extensions = self.client.application.extensions
         monkeypatch.setitem(extensions, "celeriac", replace(extensions["celeriac"], runtime=self.runtime))
+
+    def screen_by(self, **changes: Any) -> None:
+        """Let the operator configure fraud detection: the default policy, but for these changes."""
+        policy = replace(self.runtime.policy, fraud=FraudPolicy(**changes))
+        self.runtime = replace(self.runtime, policy=policy)
+        extensions = self.client.application.extensions
+        extensions["celeriac"] = replace(extensions["celeriac"], runtime=self.runtime)
 
     # --- the API ----------------------------------------------------------------------------------------
 

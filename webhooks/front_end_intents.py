@@ -18,9 +18,10 @@ from gateways.capabilities import FrontEndGateway, SavedMethodsGateway
 from gateways.http import watch_for_failure
 from models import transition
 from models.api_keys import Role
-from models.front_end_intents import FrontEndIntent, accept_intent
+from models.front_end_intents import FrontEndIntent
 from models.request_bodies import CreateIntent
 from runtime.credentials import watch_credentials
+from runtime.doors import open_intent
 from runtime.provider_customers import with_customer
 from webhooks.auth import allow, caller_of_names
 from webhooks.context import PREFIX, context, own_address, runtime
@@ -37,7 +38,7 @@ def stripe_intent() -> Response:
     request = CreateIntent.parse(json_body())
     sender = caller_of_names()
     actor = sender.actor
-    intent = runtime().change(actor, accept_intent, request, sender, idempotency_key(), runtime().router)
+    intent = open_intent(runtime(), actor, request, sender, idempotency_key())
     body = {
         "payment_id": intent.payment_id,
         "client_secret": client_secret(intent, actor),
@@ -102,7 +103,7 @@ def _attempt_request(intent: FrontEndIntent, saves_method: bool) -> AttemptReque
         method_token=None,
         customer_token=None,
         is_off_session=False,
-        wants_authentication=False,
+        wants_authentication=intent.wants_authentication,
         return_url=None,
         reference=None,
         charge_reference=None,

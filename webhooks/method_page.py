@@ -11,17 +11,19 @@ from flask import Blueprint, request, url_for
 from sqlalchemy import Row
 from werkzeug.wrappers import Response
 
-from domain.errors import InvalidRequest, NotFound
+from domain.errors import FraudBlocked, InvalidRequest, NotFound, ReviewRequired, TryLater
 from domain.payment_methods import PaymentMethod
 from gateways.capabilities import SavedMethodsGateway
 from gateways.registry import saved_methods_gateway
 from models.audit import record_event
 from models.default_methods import choose_default
+from models.fraud.signals import Door
 from models.outbox import find_row
 from models.provider_customers import User, find_customer, user_hash
 from models.saved_methods import has_later_default
 from models.session import transact
 from runtime.approved_methods import facts_of
+from runtime.doors import note_opened, pass_door, trying
 from runtime.pay_links import METHOD_PATH, LinkUnreadable, PayLinks
 from runtime.provider_customers import with_customer
 from webhooks.context import context, own_address, runtime
@@ -69,7 +71,15 @@ def act(token: str) -> Response:
         setup = gateway.open_setup(customer, PaymentMethod.CREDIT_CARD, secrets.token_hex(16))
         return setup.reference, setup.client_secret
 
-    reference, secret = with_customer(runtime(), gateway, reminder.user, _ACTOR, {}, open_setup)
+    application, user_id = reminder.user
+    try:
+        passed = pass_door(runtime(), _ACTOR, Door.SETUP, application, user_id, None)
+    except (FraudBlocked, ReviewRequired, TryLater):
+        again = own_address() + url_for(".show", token=token, lang=_asked())
+        return say("method_unsaved", status=403, link=again, link_text="open_again")
+    with trying(runtime(), _ACTOR, application, passed, Door.SETUP):
+        reference, secret = with_customer(runtime(), gateway, reminder.user, _ACTOR, {}, open_setup)
+    note_opened(runtime(), _ACTOR, application, passed, reference)
     _note_agreement(reminder.user)
     back = own_address() + url_for(".come_back", token=_links().sign_setup(reminder.mail.id, reference), lang=_asked())
     how = {"client_secret": secret, "return_url": back, "publishable_key": context().publishable_key}

@@ -13,7 +13,16 @@ from flask import Blueprint, redirect, request, url_for
 from sqlalchemy.exc import IntegrityError
 from werkzeug.wrappers import Response
 
-from domain.errors import Conflict, IdempotencyKeyInUse, IdempotencyKeyReused, InvalidRequest, NotFound
+from domain.errors import (
+    Conflict,
+    FraudBlocked,
+    IdempotencyKeyInUse,
+    IdempotencyKeyReused,
+    InvalidRequest,
+    NotFound,
+    ReviewRequired,
+    TryLater,
+)
 from domain.money import decimal_text
 from domain.pay_page import LEAVABLE, View, charge_key, view_of, was_refused
 from domain.payment_methods import PaymentMethod
@@ -21,13 +30,13 @@ from gateways.base import CustomerLost
 from gateways.capabilities import FrontEndGateway, SavedMethod
 from gateways.registry import front_end_gateway, saved_methods_gateway
 from models.audit import record_event
-from models.front_end_intents import accept_intent
 from models.idempotency import Caller
 from models.operations import request_cancel
 from models.pay_page import Debt, find_debt
 from models.provider_customers import find_customer, user_hash
 from models.request_bodies import CancelPayment, CreateIntent, ProcessPayment
 from models.session import transact
+from runtime.doors import open_intent
 from runtime.pay_links import PAGE_PATH, LinkUnreadable, PayLink, PayLinks
 from runtime.provider_customers import get_or_create_customer
 from webhooks.context import PREFIX, context, own_address, runtime
@@ -78,7 +87,7 @@ def act(token: str) -> Response:
                 _leave(debt)
     except _OVERTAKEN:
         return as_it_stands
-    except (InvalidRequest, NotFound):
+    except (InvalidRequest, NotFound, FraudBlocked, ReviewRequired, TryLater):
         return _page(token, debt, "impossible", 422)
     return as_it_stands
 
@@ -241,7 +250,7 @@ def _open_front_end(debt: Debt) -> None:
     """Open an intent over what is outstanding. Without a key: an invoice has one open intent at most anyway."""
     body = CreateIntent.parse({"invoice_id": debt.invoice_id, "return_url": _back_address(debt)})
     saves_method = request.form.get("save") == "1" and _is_saving_possible(debt)
-    intent = runtime().change(_ACTOR, accept_intent, body, _caller(debt), None, runtime().router)
+    intent = open_intent(runtime(), _ACTOR, body, _caller(debt), None)
     client_secret(intent, _ACTOR, saves_method=saves_method)
 
 

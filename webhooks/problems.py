@@ -13,14 +13,18 @@ from domain.errors import (
     AmountAboveOpen,
     CeleriacError,
     Conflict,
+    FraudBlocked,
     IdempotencyKeyInUse,
     IdempotencyKeyReused,
     IllegalTransition,
     InvalidRequest,
     NotFound,
+    ReviewRequired,
+    TryLater,
     WebhookDeferred,
     WebhookRefused,
 )
+from domain.fraud.limits import WAIT
 from gateways.base import GatewayError
 
 _log = logging.getLogger(__name__)
@@ -62,6 +66,8 @@ _STATUSES: dict[type[CeleriacError], int] = {
     WebhookRefused: 400,
     Unauthorized: 401,
     Forbidden: 403,
+    FraudBlocked: 403,
+    ReviewRequired: 403,
     NotFound: 404,
     BodyTooLarge: 413,
     AmountAboveOpen: 422,
@@ -70,6 +76,7 @@ _STATUSES: dict[type[CeleriacError], int] = {
     IdempotencyKeyInUse: 409,
     IllegalTransition: 409,
     Conflict: 409,
+    TryLater: 429,
     WebhookDeferred: 503,
 }
 
@@ -103,6 +110,8 @@ def _refused(error: CeleriacError) -> Response:
     response = problem(status, error.type, str(error), **error.members)
     if status == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="payments"'
+    if status == 429:
+        response.headers["Retry-After"] = str(int(WAIT.total_seconds()))
     return response
 
 

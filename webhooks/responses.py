@@ -80,7 +80,7 @@ def _show_if_waiting(connection: Connection, payment_id: str) -> Shown | None:
 
 
 def is_not_in_progress(shown: Shown) -> bool:
-    """Tell whether a shown payment does not move on by itself within moments, as money does that was authorized first."""
+    """Tell whether a shown payment does not move on by itself within moments, as one does that was authorized first."""
     state = State(shown["status"])
     return state not in IN_PROGRESS and (state is not State.AUTHORIZED or has_nothing_in_flight(shown))
 

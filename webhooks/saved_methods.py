@@ -20,12 +20,14 @@ from models.api_keys import Role
 from models.audit import record_event
 from models.backup_methods import remove_backup
 from models.default_methods import choose_default, choose_kept_default
+from models.fraud.signals import Door
 from models.method_setups import PREFIX, find_setup, is_setup_id
 from models.provider_customers import User, find_customer, forget_customer, user_hash
 from models.request_bodies import AttachMethod, OpenSetup
 from models.saved_methods import find_kept, kept_methods, note_saved
 from models.session import transact
 from runtime.approved_methods import as_saved_method, ask_to_save, facts_of, remove_saved, save_approved
+from runtime.doors import note_opened, pass_door, trying
 from runtime.provider_customers import with_customer
 from webhooks.auth import allow, caller, caller_of_names
 from webhooks.context import context, runtime
@@ -53,7 +55,11 @@ def setup_intent() -> Response:
     def open_setup(customer: str) -> tuple[str, MethodSetup]:
         return customer, _gateway().open_setup(customer, method, _request_key("setup", user_id, customer))
 
-    customer, setup = _with_customer(user_id, request.payer, open_setup)
+    application, actor = _application(), caller().actor
+    passed = pass_door(runtime(), actor, Door.SETUP, application, user_id, request)
+    with trying(runtime(), actor, application, passed, Door.SETUP):
+        customer, setup = _with_customer(user_id, request.payer, open_setup)
+    note_opened(runtime(), actor, application, passed, setup.reference)
     opened = {"setup_id": setup.reference, "client_secret": setup.client_secret, "customer_token": customer}
     return json_response(201, opened | {"publishable_key": context().publishable_key})
 
@@ -85,7 +91,10 @@ def attach_method(user_id: str) -> Response:
     def attach(customer: str) -> tuple[str, SavedMethod]:
         return customer, _gateway().attach_method(customer, token, _request_key("attach", user_id, token, customer))
 
-    customer, saved = _with_customer(_checked(user_id), request.payer, attach)
+    application, actor = _application(), caller().actor
+    passed = pass_door(runtime(), actor, Door.ATTACH, application, _checked(user_id), request, token)
+    with trying(runtime(), actor, application, passed, Door.ATTACH):
+        customer, saved = _with_customer(user_id, request.payer, attach)
     user, provider = User(_application(), user_id), _gateway().provider
     if request.default:
         _make_default(user, customer, saved.token)

@@ -20,7 +20,7 @@ from domain.fraud.amounts import in_base
 from domain.fraud.entities import EntityKind, Subject, normal_email
 from domain.fraud.facts import Facts, Places
 from domain.fraud.history_in_memory import HistoryInMemory, Try
-from domain.money import Money
+from domain.money import Money, decimals
 from worker.fraud_mapping import Mapping
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -155,6 +155,7 @@ class _Parser:
     def __call__(self, fields: Sequence[str]) -> _Row:
         amount, payment, outcome = self._mapping.amount, self._mapping.payment, self._mapping.outcome
         currency = amount.currency or self._text(fields, amount.currency_column)
+        decimals(currency)
         given = tuple((kind, fields[place].strip()) for kind, place in self._entities)
         shared = {kind: value for kind, place in self._shared if (value := fields[place].strip())}
         return _Row(

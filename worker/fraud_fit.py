@@ -33,7 +33,7 @@ _SWEEPS, _SWEEPS_AFTER_FREEING, _SWEEPS_OF_STEPS = 14, 6, 10
 # A curve may go against its direction if that explains this share of what all curves explain; so many curves may.
 _LEAST_SHARE, _MOST_FREED = 0.004, 3
 # Bins are kept apart if that explains at least so much, in units of half the deviance.
-_LEAST_GAIN = 8.0
+_LEAST_GAIN = 12.0
 # So heavy is the bin that stays at zero.
 _FIXED = 1e12
 Done = Callable[[int], None]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from domain.fraud.assessment import Scored, assess, values_of
 from domain.fraud.quality import Judged
 from domain.fraud.rule_set import RuleSet
+from domain.fraud.rules import RULES
 from worker.fraud_backtest import Days
 from worker.fraud_csv import Replayed
 from worker.fraud_fit import UNKNOWN
@@ -36,8 +37,9 @@ class Matrix:
     def add(self, payment: Replayed) -> None:
         """Add a payment below the others."""
         rows, values = len(self.days), values_of(payment.facts)
-        for name in values.keys() - self.columns.keys():
-            self.columns[name] = array("i", [UNKNOWN]) * rows
+        for name in values:
+            if name not in self.columns:
+                self.columns[name] = array("i", [UNKNOWN]) * rows
         for name, column in self.columns.items():
             value = values.get(name, UNKNOWN)
             column.append(value if value <= _MOST else _MOST)
@@ -67,11 +69,13 @@ class Matrix:
             )
 
     def values(self, rows: range) -> dict[str, NDArray[np.int32]]:
-        """Return the columns of these rows."""
+        """Return the columns of these rows, in the order of the rules."""
         import numpy as np
 
         return {
-            name: np.frombuffer(column, dtype=np.int32)[rows.start : rows.stop] for name, column in self.columns.items()
+            name: np.frombuffer(self.columns[name], dtype=np.int32)[rows.start : rows.stop]
+            for name in RULES
+            if name in self.columns
         }
 
     def labels(self, rows: range) -> NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validat
 
 from domain.countries import is_country
 from domain.fraud.amounts import CURRENCIES_WITH_RATE
+from domain.fraud.brake import BrakeAction, BrakePolicy
 from domain.fraud.default_rules import DEFAULT_RULES
 from domain.fraud.policy import DEVELOPMENT_KEY, FraudPolicy
 from gateways.settings import Secrets, all_revealed
@@ -19,6 +21,11 @@ from worker.fraud_rules_file import read_rule_set
 
 # A hash is as safe as its key: 128 bits, even as hexadecimal digits.
 _LEAST_KEY = 32
+_KIND_AND_NUMBER = re.compile(r"[a-z][a-z0-9_]{0,39}=[0-9]{1,6}")
+
+
+def _parts(setting: str) -> tuple[str, str, str]:
+    return setting.partition("=")
 
 
 def split(value: object) -> object:
@@ -43,6 +50,31 @@ class FraudSettings(BaseModel):
         ge=1,
         le=1000,
         description="How many tries a customer may cause, of one user and of one instrument, in 24 hours",
+    )
+    fraud_most_strangers: int = Field(
+        default=10,
+        ge=0,
+        le=1_000_000,
+        description="How many different cards strangers may try that share a device, an IP address, an e-mail "
+        "pattern, a range of cards or a named entity; 0: any number. Strangers have paid on no earlier day",
+    )
+    fraud_most_strangers_of: Words = Field(
+        default=(),
+        description="The same for some kinds alone, such as `bin=50,merchant_account=0`; comma-separated",
+    )
+    fraud_brake_times_usual: int = Field(
+        default=3,
+        ge=0,
+        le=100,
+        description="The brake goes on when within 15 minutes so many times the usual share of an application's "
+        "tries is declined; usual is that of seven days, or 10 % if that is less; 0: never",
+    )
+    fraud_brake_least_tries: int = Field(
+        default=20, ge=1, le=1_000_000, description="So many tries within 15 minutes, or fewer, put no brake on"
+    )
+    fraud_brake_action: BrakeAction = Field(
+        default=BrakeAction.CHALLENGE,
+        description="What happens to strangers while the brake is on: `challenge` asks for 3-D Secure, `refuse` blocks",
     )
     max_payment_amount_without_verification: Decimal = Field(
         default=Decimal("1000.0"),
@@ -70,6 +102,11 @@ class FraudSettings(BaseModel):
         default="",
         description="A file of networks that hide their users, such as exits of Tor, one a line: 203.0.113.0/24",
     )
+    fraud_merchant_country: str = Field(
+        default="",
+        description="The country of the operator's account, two letters: by it and the card's the law says when "
+        "customers must authenticate. Empty: only the score asks for that, and the provider knows the law",
+    )
     fraud_hash_keys: Secrets = Field(
         default=(),
         description="Keys of the hashes under which fraud signals are stored, 32 characters or more each; several, "
@@ -88,12 +125,27 @@ class FraudSettings(BaseModel):
         description="Milliseconds that the sources of fraud signals may take; what is not known by then is unavailable",
     )
 
+    fraud_review_expires_hours: int = Field(
+        default=72,
+        ge=1,
+        le=24 * 30,
+        description="Hours after which a review that nobody decides is rejected; one that holds money ends before that "
+        "lapses",
+    )
+
     @field_validator("fraud_base_currency")
     @classmethod
     def _comparable(cls, currency: str) -> str:
         if currency.upper() not in CURRENCIES_WITH_RATE:
             raise ValueError(f"must be one of: {', '.join(sorted(CURRENCIES_WITH_RATE))}")
         return currency.upper()
+
+    @field_validator("fraud_most_strangers_of")
+    @classmethod
+    def _kinds(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_KIND_AND_NUMBER.fullmatch(each) for each in given):
+            raise ValueError("must be kinds with numbers such as bin=50,network=100")
+        return given
 
     @field_validator("fraud_high_risk_countries")
     @classmethod
@@ -116,6 +168,13 @@ class FraudSettings(BaseModel):
         if file:
             read_networks(file)
         return file
+
+    @field_validator("fraud_merchant_country")
+    @classmethod
+    def _known_country(cls, country: str) -> str:
+        if country and not is_country(country.upper()):
+            raise ValueError("must be a country's two letters such as DE (ISO 3166-1)")
+        return country.upper()
 
     @field_validator("fraud_hash_keys")
     @classmethod
@@ -145,12 +204,17 @@ class FraudSettings(BaseModel):
             is_enabled=self.fraud_detection_enabled,
             is_velocity_checked=self.payment_velocity_check_enabled,
             attempts_per_day=self.max_payment_attempts_per_day,
+            most_strangers=self.fraud_most_strangers,
+            most_strangers_of={kind: int(most) for kind, _, most in map(_parts, self.fraud_most_strangers_of)},
+            brake=BrakePolicy(self.fraud_brake_least_tries, self.fraud_brake_times_usual, self.fraud_brake_action),
             limit=int(self.max_payment_amount_without_verification * 100),
             base_currency=self.fraud_base_currency,
             shared_accounts=frozenset(self.fraud_shared_accounts),
             keys=all_revealed(self.fraud_hash_keys) or (DEVELOPMENT_KEY,),
             high_risk_countries=frozenset(self.fraud_high_risk_countries),
+            merchant_country=self.fraud_merchant_country or None,
             rule_set=read_rule_set(Path(self.fraud_rules_file)) if self.fraud_rules_file else DEFAULT_RULES,
             kept_for=timedelta(days=self.fraud_signals_kept_days),
             time_budget=timedelta(milliseconds=self.fraud_time_budget_ms),
+            review_expires_after=timedelta(hours=self.fraud_review_expires_hours),
         )

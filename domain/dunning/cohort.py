@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from domain.errors import InvalidRequest
+from domain.months import next_month
 
 # Over so long from the first failure recovery is compared: the last retry of every shipped policy is over by then.
 HORIZON = timedelta(days=28)
@@ -93,7 +94,7 @@ def _cohort(given: Mapping[str, str], now: datetime) -> Cohort:
         if "from" in given or "to" in given:
             raise InvalidRequest("name either a cohort or a range with from and to, not both")
         begin = _month(given["cohort"])
-        return Cohort(begin, _next_month(begin))
+        return Cohort(begin, next_month(begin))
     end = _instant("to", given["to"]) if "to" in given else now
     begin = _instant("from", given["from"]) if "from" in given else _first_by_default(end)
     if begin >= end:
@@ -130,10 +131,6 @@ def _first_by_default(end: datetime) -> datetime:
 def _months(begin: datetime, end: datetime) -> Iterator[tuple[str, datetime]]:
     month = datetime(begin.year, begin.month, 1, tzinfo=UTC)
     while month < end:
-        following = _next_month(month)
+        following = next_month(month)
         yield f"{month:%Y-%m}", following
         month = following
-
-
-def _next_month(month: datetime) -> datetime:
-    return datetime(month.year + month.month // 12, month.month % 12 + 1, 1, tzinfo=UTC)

@@ -6,12 +6,14 @@ pre-check, a repeat, a backtest, a shadow rule set."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from domain.check_results import CheckResults
 from domain.commands import Blocked, ReviewRequired
+from domain.fraud.brake import BRAKED, BrakeAction
 from domain.fraud.facts import Facts, ListKind
+from domain.fraud.limits import Limit
 from domain.fraud.rule_set import FraudDecision, RuleSet
 from domain.fraud.rules import RULES
 
@@ -103,6 +105,28 @@ def _overrule(decision: FraudDecision, scored: Scored) -> tuple[FraudDecision, s
     if not scored.has_history and decision is FraudDecision.APPROVE:
         return FraudDecision.VERIFY, NO_HISTORY
     return decision, None
+
+
+def beyond_limit(assessment: Assessment, kind: str, limit: Limit) -> Assessment:
+    """Return an assessment of a payment for which there is no slot: blocked, whatever its score."""
+    full = Reason(f"{kind}_{limit.counted}_limit", 0, limit.most)
+    return replace(assessment, decision=FraudDecision.BLOCK, reasons=(full, *assessment.reasons))
+
+
+def braked(assessment: Assessment, action: BrakeAction) -> Assessment:
+    """Return an assessment of a stranger's payment while the global brake is on."""
+    decision = FraudDecision.BLOCK if action is BrakeAction.REFUSE else FraudDecision.VERIFY
+    return replace(assessment, decision=decision, reasons=(Reason(BRAKED, 0, 1), *assessment.reasons))
+
+
+def is_braked(assessment: Assessment) -> bool:
+    """Tell whether the global brake has made the decision."""
+    return any(reason.rule == BRAKED for reason in assessment.reasons)
+
+
+def is_refused_by_brake(assessment: Assessment) -> bool:
+    """Tell whether the global brake refuses the payment."""
+    return is_braked(assessment) and assessment.decision is FraudDecision.BLOCK
 
 
 def may_be_lifted_to_review(rule_set: RuleSet, scored: Scored, score: int) -> bool:

@@ -13,6 +13,8 @@ from enum import StrEnum
 # 128 bits: two values of one application never meet by chance.
 _HASH_DIGITS = 32
 _LONGEST_NAME = 40
+# The application of an entity that all applications share.
+EVERY_APPLICATION = ""
 _NAME = re.compile(rf"[a-z][a-z0-9_]{{0,{_LONGEST_NAME - 1}}}")
 
 
@@ -28,6 +30,10 @@ class EntityKind(StrEnum):
     EMAIL = "email"
     EMAIL_PATTERN = "email_pattern"
     ADDRESS = "address"
+
+
+# Whoever has one of these is one person, or nearly so.
+PERSONAL = frozenset({EntityKind.USER, EntityKind.EMAIL, EntityKind.ADDRESS, EntityKind.DEVICE})
 
 
 def is_shared_name(name: str) -> bool:
@@ -128,6 +134,31 @@ def normal_address(address: str | None) -> str | None:
     return " ".join(re.findall(r"\w+", (address or "").lower())) or None
 
 
+def normal_value(kind: str, text: str) -> str | None:
+    """Return the form in which an entity of a kind is hashed that a person has named; None for what is none.
+
+    >>> normal_value("network", "203.0.113.0/24"), normal_value("email", "Ada+1@example.com")
+    ('203.0.113.0/24', 'ada@example.com')
+    >>> normal_value("merchant_account", " acct_1 "), normal_value("Merchant", "acct_1")
+    ('acct_1', None)
+    """
+    given = text.strip()
+    match kind:
+        case EntityKind.EMAIL:
+            return normal_email(given)
+        case EntityKind.EMAIL_PATTERN:
+            return pattern_of_email(given)
+        case EntityKind.ADDRESS:
+            return normal_address(given)
+        case EntityKind.NETWORK:
+            return network_of(given.partition("/")[0])
+        case EntityKind.IP:
+            return normal_ip(given)
+        case EntityKind.USER | EntityKind.CARD | EntityKind.BIN | EntityKind.DEVICE:
+            return given or None
+    return given if is_shared_name(kind) and given else None
+
+
 @dataclass(frozen=True, slots=True)
 class Entity:
     """An entity of an application. `hashes`: under each key, the present one first; all are read, the first is
@@ -155,6 +186,20 @@ def entities_of(subject: Subject, application: str, keys: Iterable[str]) -> tupl
         for kind, value in subject.values().items()
     )
     return tuple(sorted(found, key=lambda entity: entity.hash))
+
+
+def entity_named(kind: str, text: str, application: str | None, keys: Iterable[str]) -> Entity | None:
+    """Return the entity that a person has named, of an application or of all (None); None for what is none.
+
+    >>> named = entity_named("user", "ada", "shop", ["key"])
+    >>> (named,) == entities_of(Subject(user="ada"), "shop", ["key"])
+    True
+    """
+    value = normal_value(kind, text)
+    if value is None:
+        return None
+    owner = EVERY_APPLICATION if application is None else application
+    return Entity(kind, tuple(_hash(key, owner, kind, value) for key in keys))
 
 
 def _hash(key: str, application: str, kind: str, value: str) -> str:

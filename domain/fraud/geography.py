@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from math import asin, cos, radians, sin, sqrt
 
 from domain.fraud.country_centres import CENTRES
@@ -54,23 +54,28 @@ class Departure:
     ago: timedelta
 
 
-def stored_form(position: Position) -> dict[str, int]:
-    """Return a position as it may be stored: rounded, and known that much less exactly.
+def stored_form(position: Position, at: datetime) -> dict[str, int]:
+    """Return a position as it may be stored: rounded, known that much less exactly. `at`: in seconds since 1970.
 
-    >>> stored_form(Position(52.52, 13.40, 20))
-    {'latitude': 53, 'longitude': 13, 'radius_km': 99}
+    >>> stored_form(Position(52.52, 13.40, 20), datetime(1970, 1, 2, tzinfo=UTC))
+    {'latitude': 53, 'longitude': 13, 'radius_km': 99, 'at': 86400}
     """
     north, east = round(position.latitude), round(position.longitude)
-    return {"latitude": north, "longitude": east, "radius_km": position.radius_km + _ROUNDED_BY_KM}
+    known = {"latitude": north, "longitude": east, "radius_km": position.radius_km + _ROUNDED_BY_KM}
+    return known | {"at": int(at.timestamp())}
 
 
-def departure_from(place: Mapping[str, int] | None, ago: timedelta) -> Departure | None:
+def departure_from(place: Mapping[str, int] | None, now: datetime) -> Departure | None:
     """Return where a user was seen before from the stored form; None if it is not known.
 
-    >>> departure_from({"latitude": 53, "longitude": 13, "radius_km": 99}, timedelta(hours=1)).position.latitude
-    53
+    >>> place = stored_form(Position(52.52, 13.40, 20), datetime(1970, 1, 2, tzinfo=UTC))
+    >>> departure_from(place, datetime(1970, 1, 2, 1, tzinfo=UTC)).ago.seconds
+    3600
     """
-    return Departure(Position(**place), ago) if place else None
+    if place is None:
+        return None
+    position = Position(place["latitude"], place["longitude"], place["radius_km"])
+    return Departure(position, now - datetime.fromtimestamp(place["at"], UTC))
 
 
 def centre_of(country: str | None) -> Position | None:

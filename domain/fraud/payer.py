@@ -15,8 +15,8 @@ _ADDRESS_PARTS = ("line1", "line2", "postal_code", "city", "state", "country")
 def subject_of(
     user: str | None, payer: Mapping[str, Any], token: str | None = None, fingerprint: str | None = None
 ) -> Subject:
-    """Return what a try shows of who pays. `fingerprint`: what the books know of the card, where the request tells none.
-    Without it the `token` stands for a card of this user only, as a provider's token belongs to one customer.
+    """Return what a try shows of who pays. `fingerprint`: what the books know of the card, where the request tells
+    none. Without it the `token` stands for a card of this user only, as a provider's token belongs to one customer.
 
     >>> found = subject_of("ada", {"ip_address": "203.0.113.9", "card": {"bin": "424242"}}, "pm_1")
     >>> found.ip, found.card, found.bin

@@ -89,13 +89,15 @@ NOTHING = Counts()
 class History:
     """What is known of one entity before a payment. `counts`: by window; `linked`: how many entities of another kind
     were tried together with it, by kind and window. `first_at`, `last_at`: its first and its newest try before this
-    one; None for an entity that was never seen. `last_fraud_at`: when a fraud of it last became known."""
+    one; None for an entity that was never seen. `last_fraud_at`: when a fraud of it last became known. `place`: where a
+    user last was, as `domain.fraud.geography` stores it, and `at`, in seconds since 1970."""
 
     counts: Mapping[Window, Counts] = field(default_factory=dict)
     linked: Mapping[tuple[str, Window], int] = field(default_factory=dict)
     first_at: datetime | None = None
     last_at: datetime | None = None
     last_fraud_at: datetime | None = None
+    place: Mapping[str, int] | None = None
 
     def within(self, window: Window) -> Counts:
         """Return the counts of a window."""

@@ -37,6 +37,7 @@ from gateways.stripe.errors import CustomerMissing, PermissionMissing, is_missin
 from gateways.stripe.fees import EXPANDED, IntentWithFee, shown_fees
 from gateways.stripe.money import to_stripe
 from gateways.stripe.requests import (
+    AUTHENTICATION,
     RETURN_URL_MISSING,
     base_params,
     cancel_params,
@@ -206,6 +207,8 @@ class StripeGateway(StripeSavedMethods, StripeCashBalances):
     def open_intent(self, attempt: AttemptRequest, save_reference: SaveReference) -> str:
         """Create an intent that the front end confirms with any method the account offers."""
         params = base_params(attempt) | {"automatic_payment_methods": {"enabled": True}}
+        if attempt.wants_authentication:
+            params |= AUTHENTICATION
         if attempt.saves_method and attempt.customer_token:
             # Attaches the method to the customer when it has paid (docs.stripe.com/api, create a PaymentIntent).
             params["setup_future_usage"] = "off_session"

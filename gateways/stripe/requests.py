@@ -100,6 +100,10 @@ def _bank_transfer(attempt: AttemptRequest) -> dict[str, Any]:
     return {"type": kind, kind: {"country": home if home in _EURO_COUNTRIES else _EURO_COUNTRIES[0]}}
 
 
+# Asks for 3-D Secure wherever the card can do it.
+AUTHENTICATION: dict[str, Any] = {"payment_method_options": {"card": {"request_three_d_secure": "any"}}}
+
+
 def confirm_params(attempt: AttemptRequest, return_url: str | None) -> dict[str, Any]:
     """Return what the confirm adds: how the customer takes part, and their consent to a debit. The response shows
     the charge, which has the times."""
@@ -113,7 +117,7 @@ def confirm_params(attempt: AttemptRequest, return_url: str | None) -> dict[str,
         # The application has shown the mandate text and taken the customer's consent.
         params["mandate_data"] = {"customer_acceptance": {"type": "offline"}}
     elif attempt.wants_authentication and attempt.method not in _METHOD_TYPES:
-        params["payment_method_options"] = {"card": {"request_three_d_secure": "any"}}
+        params |= AUTHENTICATION
     return params
 
 

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from domain.errors import InvalidRequest, NotFound
+from domain.errors import InvalidRequest, MethodDeclined, NotFound
 from domain.payment_methods import PaymentMethod
 from gateways.base import CallUnderWay, CustomerLost, GatewayError, KeySpent
 from gateways.capabilities import MethodSetup, SavedMethod
 from gateways.failures import CallFailed, FailureKind
 from gateways.json_api import segment
 from gateways.stripe.client import StripeClient
-from gateways.stripe.errors import CustomerMissing, KeyReused
+from gateways.stripe.errors import CardDeclined, CustomerMissing, KeyReused
 from gateways.stripe.payer import customer_params
 from gateways.stripe.requests import is_transfer
 from gateways.stripe.responses import ConfirmableIntent, Created
@@ -103,6 +103,14 @@ class StripeSavedMethods:
         with _refusals_as(advice, "payment_method"):
             setup = ConfirmableIntent.parse(self._api.post("/v1/setup_intents", params, f"{key}-setup"))
             return MethodSetup(setup.id, setup.client_secret)
+
+    def cancel_setup(self, setup: str) -> None:
+        """Let nobody try a further method in a SetupIntent. One that has ended stays as it is."""
+        try:
+            self._api.post(f"/v1/setup_intents/{segment(setup)}/cancel", {})
+        except CallFailed as failure:
+            if failure.kind is not FailureKind.AT_FAULT:
+                raise GatewayError(failure.reason) from None
 
     def saved_by(self, setup: str, customer: str) -> str | None:
         """Return the PaymentMethod that a SetupIntent of this customer has saved."""
@@ -197,4 +205,5 @@ def _refusal(failure: CallFailed, advice: str, param: str | None) -> Exception:
         members["param"] = named
     if failure.reason == "resource_missing":
         return NotFound("Stripe knows no such customer or payment method; create or list them first", **members)
-    return InvalidRequest(f"{failure.message.rstrip('.')}; {advice}" if failure.message else advice, **members)
+    kind = MethodDeclined if isinstance(failure, CardDeclined) else InvalidRequest
+    return kind(f"{failure.message.rstrip('.')}; {advice}" if failure.message else advice, **members)

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, func, insert, select
 
 from domain.fraud import Assessment, RuleSet, Scored
+from domain.fraud.authentication import Demand
 from domain.fraud.facts import ListKind
 from domain.fraud.rule_set import FraudDecision
 from domain.fraud.wording import sentence_of
@@ -30,14 +31,17 @@ class Stage(StrEnum):
 
 
 _of_payment = fraud_assessments.c.payment_id == bindparam("payment_id")
-_select_decision = select(fraud_assessments.c.decision).where(_of_payment, fraud_assessments.c.number == FIRST)
+_select_first = select(fraud_assessments).where(_of_payment, fraud_assessments.c.number == FIRST)
 _select_newest = select(fraud_assessments).where(_of_payment).order_by(fraud_assessments.c.number.desc()).limit(1)
 _count = select(func.count()).select_from(fraud_assessments).where(_of_payment)
 
 
-def store_first(change: Change, payment_id: str, scored: Scored, assessment: Assessment, rule_set: RuleSet) -> bool:
+def store_first(
+    change: Change, payment_id: str, scored: Scored, assessment: Assessment, rule_set: RuleSet, demand: Demand
+) -> bool:
     """Store the score before a payment's charge; return False if it has one already."""
     row = _row(change, payment_id, Stage.CHARGE, scored, assessment, rule_set)
+    row |= {"is_authentication_wanted": demand.is_wanted, "authentication_reason": demand.reason}
     return insert_new(change.connection, fraud_assessments, row | {"number": FIRST})
 
 
@@ -82,10 +86,14 @@ def scored_before(row: Row[Any], method: str, currency: str) -> Scored:
     return Scored(row.numbers, method, currency, lists, has_history=row.has_history)
 
 
-def first_decision(connection: Connection, payment_id: str) -> FraudDecision | None:
-    """Return what was decided before a payment's charge; None if it was not scored."""
-    found = connection.scalar(_select_decision, {"payment_id": payment_id})
-    return FraudDecision(found) if found is not None else None
+def wants_authentication(connection: Connection, payment_id: str) -> bool:
+    """Tell whether 3-D Secure was to be asked for before a payment's charge."""
+    found = connection.execute(_select_first, {"payment_id": payment_id}).one_or_none()
+    if found is None:
+        return False
+    # A score of an earlier release has stored its decision only.
+    is_verified = FraudDecision(found.decision) is FraudDecision.VERIFY
+    return is_verified if found.is_authentication_wanted is None else bool(found.is_authentication_wanted)
 
 
 def newest_assessment(connection: Connection, payment_id: str) -> Row[Any] | None:
@@ -111,4 +119,5 @@ def assessment_view(row: Row[Any] | None) -> dict[str, Any]:
         "reasons": [reason | {"sentence": sentence_of(reason["rule"], reason["value"])} for reason in row.reasons],
         "unavailable": row.unavailable,
         "rule_set": row.rule_set,
+        "authentication": row.authentication_reason,
     }

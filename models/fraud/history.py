@@ -25,7 +25,7 @@ _LINKED_KINDS = tuple(dict.fromkeys(kind for kind, _, _ in LINKS))
 # Within these every number of hashes is read by one form of the statement; what is left over is null and fits no row.
 _SLOTS = 12
 # Of rows that say nothing of when an entity was seen.
-_NEVER = (null(), null(), null())
+_NEVER = (null(), null(), null(), null())
 # Windows of one size, the shortest first: each bucket is counted for the shortest that it lies in.
 _WINDOWS = {size: sorted(window for window in Window if window.bucket_size is size) for size in BucketSize}
 
@@ -54,7 +54,7 @@ def _select_histories(slots: int, keys: int) -> Any:
     """Return a statement that reads so many hashes, of entities that have so many each."""
     hashes: list[Any] = [bindparam(f"h{slot}") for slot in range(slots)]
     numbers = [_number(0).label(name) for name in ("number", *_MEASURES)]
-    times = (_entities.first_at, _entities.last_at, _entities.last_fraud_at)
+    times = (_entities.first_at, _entities.last_at, _entities.last_fraud_at, _entities.place)
     seen = select(_entities.entity, *numbers, *times).where(_entities.entity.in_(hashes))
     counted = [_select_counted(size, hashes) for size in BucketSize]
     linked = [_select_linked(number, keys) for number in range(len(LINKS))]
@@ -128,6 +128,7 @@ class _Found:
             first_at=min(row.first_at for row in seen),
             last_at=max(row.last_at for row in seen),
             last_fraud_at=max(frauds, default=None),
+            place=next((row.place for row in seen if row.place is not None), None),
         )
 
     def _counts(self, entity: Entity) -> dict[Window, Counts]:

@@ -18,13 +18,15 @@ from models.tables import attempts, instruments, payments
 @dataclass(frozen=True, slots=True)
 class ScoringRequest:
     """What is to be scored. The subject and the places are personal data: they are hashed or compared, and stored
-    nowhere. `results`: of an authorization, once they have come."""
+    nowhere. `has_fingerprint`: the card is known by more than a token. `results`: of an authorization, once they have
+    come."""
 
     application: str
     money: Money
     method: str
     subject: Subject
     is_off_session: bool = False
+    has_fingerprint: bool = False
     billing_country: str | None = None
     card_country: str | None = None
     results: CheckResults = field(default_factory=CheckResults)
@@ -34,7 +36,7 @@ _scored_columns = [
     payments.c[name]
     for name in ("id", "application", "user_id", "amount", "currency", "method", "method_token", "state", "payer")
 ]
-_select_scored: Any = (
+_scored: Any = (
     select(
         *_scored_columns,
         payments.c.is_off_session,
@@ -52,8 +54,8 @@ _select_scored: Any = (
         & (instruments.c.token == payments.c.method_token),
     )
 )
-_of_attempt = _select_scored.where(attempts.c.id == bindparam("attempt_id"))
-_of_payment = _select_scored.where(payments.c.id == bindparam("payment_id"), attempts.c.number == 1)
+_of_attempt = _scored.where(attempts.c.id == bindparam("attempt_id"))
+_of_payment = _scored.where(payments.c.id == bindparam("payment_id")).order_by(attempts.c.number.desc()).limit(1)
 
 
 def find_for_scoring(connection: Connection, attempt_id: str) -> Row[Any] | None:
@@ -63,7 +65,7 @@ def find_for_scoring(connection: Connection, attempt_id: str) -> Row[Any] | None
 
 
 def find_payment_for_scoring(connection: Connection, payment_id: str) -> Row[Any] | None:
-    """Return a payment with what is scored of it, its first attempt included; None if there is none."""
+    """Return what is scored of a payment, with its newest attempt. Locks nothing."""
     row: Row[Any] | None = connection.execute(_of_payment, {"payment_id": payment_id}).one_or_none()
     return row
 
@@ -77,6 +79,7 @@ def scoring_request(row: Row[Any]) -> ScoringRequest:
         row.method,
         payer.subject_of(row.user_id, told, row.method_token, row.instrument_fingerprint),
         is_off_session=row.is_off_session,
+        has_fingerprint=bool((told.get("card") or {}).get("fingerprint") or row.instrument_fingerprint),
         billing_country=payer.billing_country(told),
         card_country=payer.card_country(told),
     )

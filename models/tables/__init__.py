@@ -12,8 +12,18 @@ from models.tables.customers import customers
 from models.tables.disputes import disputes
 from models.tables.dunning_cases import dunning_cases
 from models.tables.events import events
-from models.tables.fraud import fraud_assessments, fraud_counters, fraud_entities, fraud_links, fraud_signals
-from models.tables.fraud_rules import fraud_rule_roles, fraud_rule_sets, fraud_shadow_scores
+from models.tables.fraud import (
+    fraud_assessments,
+    fraud_brakes,
+    fraud_counters,
+    fraud_entities,
+    fraud_limits,
+    fraud_links,
+    fraud_reservations,
+    fraud_signals,
+)
+from models.tables.fraud_decisions import fraud_labels, fraud_lists, fraud_reviews
+from models.tables.fraud_rules import fraud_backtests, fraud_rule_roles, fraud_rule_sets, fraud_shadow_scores
 from models.tables.idempotency_keys import idempotency_keys
 from models.tables.instruments import instruments
 from models.tables.invoices import invoices
@@ -42,9 +52,16 @@ __all__ = [
     "dunning_cases",
     "events",
     "fraud_assessments",
+    "fraud_backtests",
+    "fraud_brakes",
     "fraud_counters",
     "fraud_entities",
+    "fraud_labels",
+    "fraud_limits",
     "fraud_links",
+    "fraud_lists",
+    "fraud_reservations",
+    "fraud_reviews",
     "fraud_rule_roles",
     "fraud_rule_sets",
     "fraud_shadow_scores",

@@ -6,14 +6,15 @@ from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, 
 
 from models.tables.base import Instant, Json, Sequence, metadata
 
-# One row for each try, and for what came of it. Rows are added, never changed, and removed when they are too old.
+# One row for each try, and for what came of it. Rows are added, and removed when they are too old; they
+# are changed only where a person is erased, whose signals name no entities any more.
 fraud_signals = Table(
     "fraud_signals",
     metadata,
     Column("id", Sequence, primary_key=True, autoincrement=True),
     Column("at", Instant, nullable=False),
     Column("application", String(100), nullable=False),
-    # try, declined, abandoned, unsent, fraud
+    # opened, try, declined, abandoned, unsent, fraud, cleared
     Column("kind", String(20), nullable=False),
     # charge, front_end_intent, setup, attach
     Column("door", String(20), nullable=False),
@@ -98,6 +99,49 @@ fraud_assessments = Table(
     Column("lists", Json, nullable=False),
     Column("has_history", Boolean, nullable=False),
     Column("rule_set", String(60), nullable=False),
+    # Of the first score: whether 3-D Secure is asked for, and why or why not.
+    Column("is_authentication_wanted", Boolean),
+    Column("authentication_reason", String(40)),
     Column("at", Instant, nullable=False),
 )
 Index("ix_fraud_assessments_at", fraud_assessments.c.at)
+
+# The slot that a try holds of an entity with a limit. Rows are counted in rolling windows, and removed when they are
+# older than any.
+fraud_reservations = Table(
+    "fraud_reservations",
+    metadata,
+    Column("entity", String(32), primary_key=True),
+    # An attempt, a try of it, or a request at another door.
+    Column("try_id", String(300), primary_key=True),
+    # offered, sent, failed, succeeded
+    Column("state", String(20), nullable=False),
+    # What was tried: the hash of the card, or the try where no card is known.
+    Column("card", String(300), nullable=False),
+    Column("at", Instant, nullable=False),
+)
+Index("ix_fraud_reservations_entity", fraud_reservations.c.entity, fraud_reservations.c.at)
+Index("ix_fraud_reservations_try", fraud_reservations.c.try_id)
+Index("ix_fraud_reservations_at", fraud_reservations.c.at)
+
+# The row of an entity that all lock who take a slot of it. `refused_since`: when the window of refusals began that
+# `refused` counts.
+fraud_limits = Table(
+    "fraud_limits",
+    metadata,
+    Column("entity", String(32), primary_key=True),
+    Column("kind", String(40), nullable=False),
+    Column("refused", Integer, nullable=False),
+    Column("refused_since", Instant),
+    Column("last_at", Instant, nullable=False),
+)
+Index("ix_fraud_limits_last_at", fraud_limits.c.last_at)
+
+# The global brake of an application. `on_since` null: it is off again.
+fraud_brakes = Table(
+    "fraud_brakes",
+    metadata,
+    Column("application", String(100), primary_key=True),
+    Column("on_since", Instant),
+    Column("looked_at", Instant, nullable=False),
+)

@@ -276,6 +276,8 @@ class Deployment:
             "CELERY_BROKER_URL": self.broker_url,
             "CELERY_QUEUE_PREFIX": self.prefix,
             **sandbox_credentials(f"http://127.0.0.1:{self._sandbox_port}", self.web_url, WEBHOOK_SECRET),
+            # A few users pay with a few cards far more often than people would.
+            "PAYMENT_VELOCITY_CHECK_ENABLED": "false",
             "STRIPE_SECRET_KEY": SECRET_KEY,
             "STRIPE_PUBLISHABLE_KEY": PUBLISHABLE_KEY,
             "PROVIDER_READ_TIMEOUT_SECONDS": str(READ_SECONDS),

@@ -14,12 +14,12 @@ from worker.commands.payments import _WAITS_FOR
 from .source import files, nodes
 
 # Reasons that no event opens by itself: a look-up, the comparison, a reading, an open dispute, an invoice, an
-# outage, a failing task or a mail does.
+# outage, a failing task, an attack or a mail does.
 OPENED_OTHERWISE = {
     *(Reason.DOUBT, Reason.REFUND_ELSEWHERE, Reason.HOLD_CONTRADICTING, Reason.DISPUTE, Reason.FAILING_ROW),
     *(Reason.CREDENTIALS_REFUSED, Reason.UNMATCHED_RECEIPT, Reason.WEBHOOK_WAITING, Reason.RETRY_UNSENT),
     *(Reason.OPERATION_UNSENT, Reason.OVERPAID, Reason.MAIL_REFUSED, Reason.MAIL_UNSENT, Reason.MAIL_HELD_BACK),
-    *(Reason.COMPARISON_SKIPPED, Reason.PARTLY_LOST),
+    *(Reason.COMPARISON_SKIPPED, Reason.PARTLY_LOST, Reason.FRAUD_BRAKE),
 }
 # An operation that is asked for may be refused: each of them leaves what was asked for undone.
 REFUSED = {Event.VOID_FAILED, Event.CAPTURE_FAILED}

@@ -32,7 +32,7 @@ from domain.decision import Decision, Policy
 from domain.decline import Decline, DeclineClass
 from domain.disputes import DisputeStatus
 from domain.dunning.case import CaseState
-from domain.effects import AddAttempt, OpenAttention, SaveCase
+from domain.effects import AddAttempt, OpenAttention, OpenReview, SaveCase
 from domain.ends import (
     ENDS_OF_ATTEMPTS,
     ENDS_OF_BALANCES,
@@ -198,7 +198,7 @@ def wait_without_end(payment: Payment, attempt: Attempt | None, decision: Decisi
         is_on_list = any(isinstance(effect, OpenAttention) for effect in decision.effects)
         return None if is_on_list else f"the payment is {after} and not on the attention list"
     has_case = any(isinstance(effect, SaveCase) and effect.case.due_at for effect in decision.effects)
-    is_added = any(isinstance(effect, AddAttempt) for effect in decision.effects)
+    is_added = any(isinstance(effect, AddAttempt | OpenReview) for effect in decision.effects)
     if ENDS_OF_PAYMENTS[after] is End.DUE_DATE and not (due_at or has_case or is_added):
         return f"the payment is {after} and has no due date"
     return None

@@ -42,7 +42,7 @@ from models.default_methods import choose_default
 from models.due_rows import DUE_ROWS, find_oldest_due, mark_published
 from models.dunning_cases import is_collected_otherwise
 from models.dunning_statistics import _statistics
-from models.fraud.assessments import Stage, first_decision, newest_assessment, store_later
+from models.fraud.assessments import Stage, newest_assessment, store_later, wants_authentication
 from models.fraud.history import read_histories
 from models.fraud.retention import delete_batch, too_old
 from models.fraud.rule_sets import rule_sets_in_use
@@ -261,7 +261,7 @@ def note_tries(connection: Connection) -> None:
 def score_again(connection: Connection) -> None:
     scored, rules = Scored({}, "credit_card", "EUR"), DEFAULT_RULES
     store_later(change(connection), payment_id(connection), Stage.RESCORE, scored, assess(rules, scored), rules)
-    first_decision(connection, payment_id(connection))
+    wants_authentication(connection, payment_id(connection))
     newest_assessment(connection, payment_id(connection))
 
 

@@ -24,6 +24,9 @@ WRITERS = {
     "saved_methods": Path("models/saved_methods.py"),
     "method_setups": Path("models/method_setups.py"),
     "backup_methods": Path("models/backup_methods.py"),
+    "fraud_labels": Path("models/fraud/labels.py"),
+    "fraud_lists": Path("models/fraud/lists.py"),
+    "fraud_reviews": Path("models/fraud/reviews.py"),
 }
 # The file that inserts each; the same one unless it stands here.
 DOORS = WRITERS | {

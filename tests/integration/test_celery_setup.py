@@ -15,7 +15,7 @@ import pytest
 from kombu import Producer
 
 from domain.comparison import LONGEST_WINDOW
-from models.task_messages import COMPARE, REMIND, SWEEP
+from models.task_messages import COMPARE, FORGET_SIGNALS, FRAUD_BRAKE, REMIND, SWEEP
 from tests.acceptance.harness import APPLICATION, Deployment, Json, eventually, payment_body, unique
 from tests.patience import patient
 from worker.celery import app
@@ -31,7 +31,7 @@ TASKS = {
     "payments.dunning",
     "payments.sweep",
 }
-QUEUES = {"charges", "webhooks", "dunning", "mail", "upkeep"}
+QUEUES = {"charges", "webhooks", "dunning", "mail", "fraud", "upkeep"}
 # No task takes longer: the provider's time-out and the transactions around the call.
 LONGEST_TASK_SECONDS = 120
 # Celery sometimes loses an event when threads send several at once, but not this many.
@@ -65,7 +65,7 @@ def test_the_settings_are_those_of_the_reliability_rules(deployment: Deployment)
 
 def test_beat_sends_the_sweep_and_the_comparison() -> None:
     sent = {entry["task"]: entry for entry in app.conf.beat_schedule.values()}
-    assert set(sent) == {SWEEP, COMPARE, REMIND}
+    assert set(sent) == {SWEEP, COMPARE, REMIND, FORGET_SIGNALS, FRAUD_BRAKE}
     assert sent[SWEEP]["schedule"] <= 5
     assert sent[COMPARE]["schedule"] < LONGEST_WINDOW.total_seconds()
     # An older message is dropped, because newer ones have replaced it; a newer one always comes before that.

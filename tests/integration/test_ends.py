@@ -10,6 +10,7 @@ from sqlalchemy import Table, update
 from domain.attention import Reason
 from models.attention import open_entry
 from models.ends import rows_without_end
+from models.fraud.reviews import open_review
 from models.session import read, transact
 from models.tables import attempts, dunning_cases, payments, webhook_events
 from tests.system import System
@@ -46,7 +47,7 @@ def test_an_entry_about_something_else_is_no_end_of_a_review(system: System) -> 
     about = {"payment_id": payment_id, "amount": 1, "currency": "EUR"}
     system.runtime.change("test", open_entry, Reason.REFUND_ELSEWHERE, **about)
     assert endless(system) == [("payments", "review"), ("attempts", "due")]
-    system.runtime.change("test", open_entry, Reason.REVIEW, **about)
+    system.runtime.change("test", open_review, payment_id, system.now())
     assert endless(system) == []
 
 

@@ -10,9 +10,11 @@ import pytest
 
 from domain.errors import Conflict
 from domain.fraud.default_rules import DEFAULT_RULES
+from domain.fraud.quality_form import quality_from_plain
 from domain.fraud.roles import Role
-from domain.fraud.rule_set import Curve, RuleSet
+from domain.fraud.rule_set import Curve, FraudDecision, RuleSet
 from models.fraud.assessments import assessment_view
+from models.fraud.backtests import find_backtest, request_backtest
 from models.fraud.rule_sets import assign_role, commit_version, roll_back
 from models.tables import (
     events,
@@ -23,12 +25,19 @@ from models.tables import (
     fraud_shadow_scores,
     fraud_signals,
 )
-from models.task_messages import FORGET_SIGNALS, SCORE
+from models.task_messages import BACKTEST, FORGET_SIGNALS, SCORE
 from tests.system import System
 
 pytestmark = pytest.mark.postgres
 PAYER = {"ip_address": "203.0.113.9", "device_fingerprint": "device-1", "email": "ada@example.com"}
 STRICT = RuleSet("strict", {"amount": Curve((1,), (75,))})
+
+
+@pytest.fixture
+def system(system: System) -> System:
+    """Return a system in which tries are counted and limit nothing."""
+    system.screen_by(attempts_per_day=1000, most_strangers=0)
+    return system
 
 
 def check(system: System, **changes: Any) -> Any:
@@ -99,7 +108,7 @@ def test_without_fraud_detection_a_payment_says_that_it_was_not_screened(system:
     configure(system, is_enabled=False, rule_set=STRICT)
     payment_id = system.pay(**PAYER)
     system.run_until_idle()
-    assert (system.state(payment_id), score_of(system, payment_id)) == ("captured", {"screened": False})
+    assert (system.state(payment_id), score_of(system, payment_id)) == ("captured", {"screened": False, "labels": []})
     assert check(system) == {"screened": False}
     assert system.rows(fraud_signals) == []
 
@@ -183,3 +192,35 @@ def test_what_is_too_old_is_deleted(system: System) -> None:
     system.move_clock(days=61)
     system.run(FORGET_SIGNALS)
     assert [system.rows(table) for table in tables] == [[], [], [], []]
+
+
+def test_a_rule_set_is_judged_on_stored_decisions_by_a_worker_once(system: System) -> None:
+    good, bad = (system.pay(f"inv-{number}", user_id=f"user-{number}", **PAYER) for number in range(2))
+    system.run_until_idle()
+    label = {"is_fraud": True, "note": "chargeback"}
+    assert system.post(f"/admin/payments/{bad}/label", label, caller="operator").status_code == 200
+    backtest_id = system.runtime.change("test", request_backtest, STRICT, system.now() - timedelta(days=1))
+    system.run(BACKTEST, backtest_id)
+    row = system.runtime.read(find_backtest, backtest_id)
+    quality = quality_from_plain(row.quality)
+    assert (quality.all.count, quality.all.frauds, quality.bands[FraudDecision.BLOCK].count) == (2, 1, 2)
+    assert (row.due_at, quality.rules["amount"].precision) == (None, 0.5)
+    system.run(BACKTEST, backtest_id)
+    assert system.runtime.read(find_backtest, backtest_id) == row
+    assert system.state(good) == "captured"
+
+
+def test_a_backtest_whose_workers_die_is_given_up(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    backtest_id = system.runtime.change("test", request_backtest, STRICT, system.now())
+    monkeypatch.setattr("tasks.fraud.judge_decisions", _die)
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            system.run(BACKTEST, backtest_id)
+        system.move_clock(minutes=11)
+    system.run(BACKTEST, backtest_id)
+    row = system.runtime.read(find_backtest, backtest_id)
+    assert (row.finished_at is not None, row.quality, row.due_at) == (True, None, None)
+
+
+def _die(*_: Any) -> None:
+    raise KeyboardInterrupt

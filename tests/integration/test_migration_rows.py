@@ -25,7 +25,7 @@ Rows = dict[str, list[dict[str, Any]]]
 
 NOW = datetime(2026, 11, 23, 12, 30, 15, 123456, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
-TABLES = {"customers": "provider_customers"}
+TABLES = {"customers": "provider_customers", "assessments": "fraud_assessments"}
 COLUMNS = {
     "attempts": {
         "epoch": "fencing_token",
@@ -58,9 +58,12 @@ ADDED: dict[str, dict[str, Any]] = {
     },
     "payments": NOTHING,
     "customers": {"creation_key": None},
+    "assessments": {
+        **{"number": 1, "stage": "charge", "unavailable": [], "numbers": {}, "lists": [], "has_history": True},
+    },
 }
 # Derived from the other rows.
-DERIVED, LEFT_TO_A_PERSON = "movements", "attention"
+DERIVED, LEFT_TO_A_PERSON, REVIEWS = "movements", "attention", "fraud_reviews"
 # Filled by what comes later.
 EMPTY = {
     "backup_methods",
@@ -68,6 +71,15 @@ EMPTY = {
     "comparisons",
     "customers",
     "disputes",
+    "fraud_counters",
+    "fraud_entities",
+    "fraud_labels",
+    "fraud_links",
+    "fraud_lists",
+    "fraud_rule_roles",
+    "fraud_rule_sets",
+    "fraud_shadow_scores",
+    "fraud_signals",
     "instruments",
     "method_setups",
     "outbox",
@@ -393,7 +405,7 @@ def test_every_value_is_kept_under_its_new_name(engine: Engine) -> None:
     upgrade(engine)
     rows = stored(engine)
     expected = sorted_by_key(engine, new_rows())
-    assert rows.keys() == {*expected, DERIVED, LEFT_TO_A_PERSON, *EMPTY}
+    assert rows.keys() == {*expected, DERIVED, LEFT_TO_A_PERSON, REVIEWS, *EMPTY}
     for table in expected:
         assert sort(rows[table]) == sort(expected[table]), table
 
@@ -460,6 +472,15 @@ def test_what_waits_for_a_person_is_on_the_attention_list(engine: Engine) -> Non
         ("webhook_contradicting", "contradicting", None),
     }
     assert {row["closed_at"] for row in entries} == {None}
+
+
+def test_a_payment_in_review_gets_an_end_that_is_still_to_come(engine: Engine) -> None:
+    upgrade(engine)
+    rows = stored(engine)[REVIEWS]
+    found = {(row["id"], row["payment_id"], row["opened_at"], row["closed_at"], row["failures"]) for row in rows}
+    since = LATER.replace(tzinfo=None)
+    assert found == {(f"rev_{name}", f"pay_{name}", since, None, 0) for name in ("review", "fraud-review")}
+    assert all(row["due_at"] - row["opened_at"] > timedelta(hours=48) for row in rows)
 
 
 def test_the_schema_is_the_one_that_the_code_expects(engine: Engine) -> None:
@@ -596,7 +617,7 @@ def test_the_downgrade_gives_the_old_rows_and_the_old_schema_back(engine: Engine
     assert schema(engine) == tables
     upgrade(engine)
     again = stored(engine)
-    for table in (DERIVED, LEFT_TO_A_PERSON, *EMPTY):
+    for table in (DERIVED, LEFT_TO_A_PERSON, REVIEWS, *EMPTY):
         del again[table]
     assert {name: sort(found) for name, found in again.items()} == {
         name: sort(found) for name, found in sorted_by_key(engine, new_rows()).items()

@@ -84,3 +84,21 @@ def test_without_a_database_the_places_are_unavailable_and_the_countries_told_ar
     assert {"ip_not_in_billing_country", "ip_not_in_card_country", "anonymous_network"} <= set(fraud["unavailable"])
     fired = {reason["rule"] for reason in fraud["reasons"]} & OF_PLACES
     assert fired == {"billing_not_in_card_country", "email_malformed"}
+
+
+def test_who_pays_in_two_countries_within_an_hour_has_travelled_too_fast(located: System) -> None:
+    fraud_of(located, ip_address="198.51.100.1")
+    located.move_clock(hours=1)
+    payment_id = located.accept(payment_request("inv-2", "pm_card_visa") | {"ip_address": "203.0.113.9"})["id"]
+    located.run_until_idle()
+    reasons = {reason["rule"]: reason for reason in located.get(f"/{payment_id}").json["fraud"]["reasons"]}
+    assert reasons["travel"]["value"] > 1_000
+    assert "km/h" in reasons["travel"]["sentence"]
+
+
+def test_the_guests_of_one_account_do_not_travel(located: System) -> None:
+    for number, address in enumerate(["198.51.100.1", "203.0.113.9"]):
+        body = payment_request(f"inv-{number}", "pm_card_visa") | {"user_id": "guest", "ip_address": address}
+        payment_id = located.accept(body)["id"]
+        located.run_until_idle()
+    assert "travel" in located.get(f"/{payment_id}").json["fraud"]["unavailable"]

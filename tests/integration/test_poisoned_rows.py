@@ -20,6 +20,7 @@ from models.task_messages import (
     CHARGE,
     COMPARE,
     DUNNING,
+    FRAUD_BRAKE,
     MAKE_DEFAULT,
     NOTIFY,
     PROCESS,
@@ -44,7 +45,7 @@ BUGS: dict[str, str] = {
 }
 # A message of `process` is all there is, a sweep and the reminders are about no row, the comparison has tests of its
 # own below, mails have theirs in `test_mails`, and so have defaults in `test_default_methods`.
-WITHOUT_ROW = {PROCESS, SWEEP, COMPARE, REMIND, NOTIFY, MAKE_DEFAULT}
+WITHOUT_ROW = {PROCESS, SWEEP, COMPARE, FRAUD_BRAKE, REMIND, NOTIFY, MAKE_DEFAULT}
 
 
 @pytest.fixture

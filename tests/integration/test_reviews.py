@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from tests.system import AMOUNT, INSUFFICIENT_FUNDS, LOST_CARD, System
@@ -17,7 +19,10 @@ def review(system: System, payment_id: str, decision: str) -> int:
     return response.status_code
 
 
-def test_a_review_is_not_approved_once_its_subscription_is_canceled(system: System) -> None:
+def test_a_review_is_not_approved_once_its_subscription_is_canceled(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system.change_fraud_policy(monkeypatch, review_expires_after=timedelta(days=60))
     system.subscribe("inv_1", LOST_CARD)
     held = system.subscribe("inv_2", "pm_card_visa", amount=SUSPECT)
     assert system.state(held) == "review"

@@ -58,11 +58,29 @@ ON_A_DATABASE = [
     ("dunning", "check-grace-periods"),
     ("dunning", "unknown-codes"),
     ("dunning", "statistics"),
+    ("fraud", "explain", "pay_1"),
+    *(("fraud", "lists", *rest) for rest in (("add", "block", "user", "x", "--reason", "y"), ("remove", "list_1"))),
+    ("fraud", "lists", "show"),
+    *(("fraud", "rules", *rest) for rest in (("list",), ("live", "v"), ("shadow", "v"), ("rollback",), ("show", "v"))),
+    ("fraud", "rules", "candidate", "v", "--share", "10"),
+    ("fraud", "label", "pay_1", "--fraud"),
+    ("fraud", "statistics"),
+    ("erase", "user", "--application", "shop"),
+    ("reviews", "list"),
+    *(("reviews", action, "pay_1") for action in ("claim", "approve")),
+    ("reviews", "reject", "pay_1", "--reason", "y"),
     ("ledger", "verify"),
     ("compare",),
     ("providers",),
 ]
-WITHOUT_A_DATABASE = [("sandbox",), ("sandbox", "advance"), ("dunning", "simulate")]
+WITHOUT_A_DATABASE = [
+    ("sandbox",),
+    ("sandbox", "advance"),
+    ("dunning", "simulate"),
+    ("fraud", "backtest"),
+    ("fraud", "fit"),
+    ("fraud", "rules", "commit"),
+]
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_what_is_stored_of_a_payment_means_the_same_payer() -> None:
 
 
 def test_the_token_stands_for_a_card_without_a_fingerprint() -> None:
-    assert ProcessPayment.parse(PAYMENT).subject("ada", "pm_1").card == "pm_1"
+    assert ProcessPayment.parse(PAYMENT).subject("ada", "pm_1").card == "ada/pm_1"
     assert ProcessPayment.parse(PAYMENT | FACTS).subject("ada", "pm_1").card == "fp_1"
 
 

@@ -9,7 +9,9 @@ from worker.commands.attention import attention
 from worker.commands.compare import compare
 from worker.commands.database import db
 from worker.commands.dunning import dunning
+from worker.commands.erase import erase
 from worker.commands.fraud import fraud
+from worker.commands.fraud_reviews import reviews
 from worker.commands.ledger import ledger
 from worker.commands.payments import show
 from worker.commands.providers import providers
@@ -21,5 +23,5 @@ def payments() -> None:
     """Celeriac: database, API keys, payments, what needs a person, dunning, fraud, books, providers, sandbox."""
 
 
-for command in (db, keys, show, attention, dunning, fraud, ledger, compare, providers, sandbox):
+for command in (db, keys, show, attention, dunning, fraud, reviews, erase, ledger, compare, providers, sandbox):
     payments.add_command(command)

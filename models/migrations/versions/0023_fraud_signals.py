@@ -32,6 +32,8 @@ def upgrade() -> None:
         sa.Column("lists", Json, nullable=False),
         sa.Column("has_history", sa.Boolean(), nullable=False),
         sa.Column("rule_set", sa.String(60), nullable=False),
+        sa.Column("is_authentication_wanted", sa.Boolean()),
+        sa.Column("authentication_reason", sa.String(40)),
         sa.Column("at", Instant(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["payment_id"], ["payments.id"], name=op.f("fk_fraud_assessments_payment_id")),
         sa.PrimaryKeyConstraint("payment_id", "number", name=op.f("pk_fraud_assessments")),
