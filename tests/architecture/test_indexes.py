@@ -48,8 +48,11 @@ from models.fraud.assessments import Stage, newest_assessment, store_later, want
 from models.fraud.history import read_histories
 from models.fraud.labels import label_payment, labels_of
 from models.fraud.lists import read_lists
+from models.fraud.retention import delete_batch, too_old
 from models.fraud.review_requests import list_reviews, show_review
 from models.fraud.reviews import claim_review, close_review, lock_review, open_review
+from models.fraud.rule_sets import rule_sets_in_use
+from models.fraud.signals import Door, SignalKind, Tried, note_signal
 from models.fraud.subjects import find_for_scoring, scoring_request
 from models.fraud.tries import note_result, note_try
 from models.idempotency import Caller
@@ -107,7 +110,7 @@ class Explained:
         event.listen(connection, "before_cursor_execute", self._explain)
 
     def _explain(self, _: Any, cursor: Any, statement: str, parameters: Any, *__: Any) -> None:
-        if statement.lstrip().startswith(("SELECT", "UPDATE")):
+        if statement.lstrip().startswith(("SELECT", "UPDATE", "DELETE")):
             cursor.execute(f"EXPLAIN {statement}", parameters)
             self.plans.append(f"{statement}\n" + "\n".join(row[0] for row in cursor.fetchall()))
 
@@ -247,10 +250,18 @@ def read_fraud_history(connection: Connection) -> None:
     read_histories(connection, entities, NOW)
 
 
+def forget_signals(connection: Connection) -> None:
+    for table, is_old in too_old(NOW, timedelta(days=400)):
+        delete_batch(connection, table, is_old)
+    rule_sets_in_use(connection, DEFAULT_RULES)
+
+
 def note_tries(connection: Connection) -> None:
     row = attempt_row(connection)
     note_try(change(connection), row, entities_of(Subject(user="user", card="card"), "shop", ["key"]))
     note_result(change(connection), row, TryResult.DECLINED, Blocked())
+    rotated = entities_of(Subject(user="user", card="card"), "shop", ["newer key", "key"])
+    note_signal(change(connection), SignalKind.TRY, Tried("shop", Door.CHARGE, rotated))
 
 
 def score_again(connection: Connection) -> None:
@@ -284,6 +295,7 @@ QUERIES = {
     "lock": attempt_row,
     "fraud history": read_fraud_history,
     "fraud signals": note_tries,
+    "old fraud signals": forget_signals,
     "fraud assessment": score_again,
     "fraud lists": read_fraud_lists,
     "fraud reviews": decide_fraud_review,
