@@ -22,6 +22,7 @@ DEAR = RuleSet("dear", {"amount": Curve((500,), (80,))})
 def use(system: System, rule_set: RuleSet) -> None:
     policy = system.runtime.policy
     object.__setattr__(system.runtime, "policy", replace(policy, fraud=replace(policy.fraud, rule_set=rule_set)))
+    system.runtime.rule_sets.forget()
 
 
 def verbs(system: System, payment_id: str) -> list[str]:
@@ -95,3 +96,79 @@ def test_money_of_a_blocked_payment_whose_void_was_refused_is_not_captured(syste
     system.messages.clear()
     assert system.state(payment_id) == "authorized"
     assert system.post(f"/{payment_id}/capture").status_code == 409
+
+
+def authenticate(system: System, payment_id: str) -> None:
+    """Let the customer pass the challenge of their bank."""
+    system.provider.control(f"intents/{system.reference(payment_id)}/authenticate", {"result": "success"})
+
+
+@pytest.mark.parametrize("points", [0, 55, 70])
+def test_a_cancel_comes_before_what_an_authenticated_charge_leads_to(system: System, points: int) -> None:
+    """`points`: of the second score: to be captured, to be reviewed, or blocked."""
+    curves = {"cvv_mismatch": Curve((1,), (100,)), "authenticated": Curve((1,), (points,))}
+    use(system, RuleSet("lifting", curves))
+    payment_id = system.pay(card="pm_card_threeDSecure2Required")
+    system.run_until_idle()
+    assert system.state(payment_id) == "requires_action"
+    system.request(f"/{payment_id}/cancel")
+    [void] = list(system.messages)
+    system.messages.clear()
+    authenticate(system, payment_id)
+    system.get(f"/returns/{system.attempts(payment_id)[0].id}", caller=None)
+    system.run_until_idle()
+    assert (system.state(payment_id), verbs(system, payment_id)) == ("authorized", ["authorize", "void"])
+    system.run(*void)
+    system.run_until_idle()
+    assert system.state(payment_id) == "voided"
+
+
+def test_a_worker_that_dies_with_the_authorization_captures_it_once(system: System) -> None:
+    use(system, RuleSet("lifting", {"cvv_mismatch": Curve((1,), (60,))}))
+    payment_id = system.pay()
+
+    def die() -> None:
+        raise KeyboardInterrupt
+
+    system.during_next("charge", die, after_response=True)
+    with pytest.raises(KeyboardInterrupt):
+        system.run_until_idle()
+    system.messages.clear()
+    system.advance(minutes=10)
+    system.advance(minutes=10)
+    assert system.state(payment_id) == "captured"
+    assert system.provider.movements() == [("authorization", AMOUNT), ("capture", AMOUNT)]
+
+
+def test_an_authorization_that_a_look_up_shows_waits_for_a_person(system: System) -> None:
+    use(system, STRICT)
+    payment_id = system.pay(card="pm_card_cvcCheckFail")
+
+    def die() -> None:
+        raise KeyboardInterrupt
+
+    system.during_next("charge", die, after_response=True)
+    with pytest.raises(KeyboardInterrupt):
+        system.run_until_idle()
+    system.messages.clear()
+    system.advance(minutes=10)
+    system.advance(minutes=10)
+    assert system.state(payment_id) == "authorized"
+    assert system.provider.movements() == [("authorization", AMOUNT)]
+
+
+def test_an_authorization_that_a_webhook_shows_first_waits_for_a_person(system: System) -> None:
+    use(system, STRICT)
+    payment_id = system.pay(card="pm_card_cvcCheckFail")
+
+    def hear() -> None:
+        reference = system.reference(payment_id)
+        messages, system.messages[:] = list(system.messages), []
+        system.deliver_and_run(system.provider.event("payment_intent.amount_capturable_updated", reference))
+        system.messages[:0] = messages
+
+    system.during_next("charge", hear, after_response=True)
+    system.run_until_idle()
+    system.advance(minutes=2)
+    assert system.state(payment_id) == "authorized"
+    assert system.provider.movements() == [("authorization", AMOUNT)]
