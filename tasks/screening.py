@@ -25,7 +25,7 @@ from models import transition
 from models.attempts import add_attempt, postpone
 from models.backup_methods import may_still_be_charged
 from models.change import Change
-from models.fraud.assessments import newest_assessment, store_first, store_shadow, wants_authentication
+from models.fraud.assessments import first_assessment, store_first, store_shadow, wants_authentication
 from models.fraud.refusals import note_refused
 from models.fraud.reservations import Refusal, reserve
 from models.fraud.subjects import find_for_scoring, scoring_request
@@ -205,7 +205,7 @@ def _take_slots(
     it, it is not refused."""
     if locked.is_off_session:
         return None
-    if command is not None and newest_assessment(change.connection, locked.id) is not None:
+    if command is not None and first_assessment(change.connection, locked.id) is not None:
         is_limited = False
     slots = slots_of(evidence.entities, evidence.payer, change.policy.fraud)
     return reserve(change, slots, locked.attempt_id, evidence.card, is_limited=is_limited)

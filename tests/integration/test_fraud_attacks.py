@@ -1,0 +1,174 @@
+"""Attacks on the order of scores, reviews and captures: nothing is captured that a person has not let pass."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from domain.fraud.rule_set import Curve, RuleSet
+from domain.outcome import NotSent
+from models import transition
+from models.tables import attempts, fraud_reviews
+from models.task_messages import EXPIRE_REVIEW, SCORE
+from tests.system import AMOUNT, System
+
+pytestmark = pytest.mark.postgres
+
+STRICT = RuleSet("strict", {"cvv_mismatch": Curve((1,), (55,))})
+DEAR = RuleSet("dear", {"amount": Curve((500,), (80,))})
+
+
+def use(system: System, rule_set: RuleSet) -> None:
+    policy = system.runtime.policy
+    object.__setattr__(system.runtime, "policy", replace(policy, fraud=replace(policy.fraud, rule_set=rule_set)))
+    system.runtime.rule_sets.forget()
+
+
+def verbs(system: System, payment_id: str) -> list[str]:
+    rows = system.rows(attempts, attempts.c.payment_id == payment_id)
+    return [row.verb for row in sorted(rows, key=lambda row: row.number)]
+
+
+def test_a_repeated_score_that_comes_first_does_not_let_a_payment_pass(system: System) -> None:
+    use(system, DEAR)
+    payment_id = system.pay(amount="500.00")
+    system.run(SCORE, payment_id)
+    system.run(SCORE, payment_id)
+    system.run_until_idle()
+    assert (system.state(payment_id), system.provider.movements()) == ("blocked", [])
+    system.run(SCORE, payment_id)
+
+
+def test_a_repeated_score_during_the_charge_approves_nothing(system: System) -> None:
+    use(system, STRICT)
+    payment_id = system.pay(card="pm_card_cvcCheckFail")
+    harsher = RuleSet("harsher", {"amount": Curve((1,), (55,))})
+
+    def score_again() -> None:
+        use(system, harsher)
+        system.run(SCORE, payment_id)
+        use(system, STRICT)
+
+    system.during_next("charge", score_again)
+    system.run_until_idle()
+    assert (system.state(payment_id), system.provider.movements()) == ("authorized", [("authorization", AMOUNT)])
+
+
+def held(system: System) -> str:
+    use(system, STRICT)
+    payment_id = system.pay(card="pm_card_cvcCheckFail")
+    system.run_until_idle()
+    assert system.state(payment_id) == "authorized"
+    return payment_id
+
+
+def test_a_canceled_hold_is_not_captured_by_a_late_approval(system: System) -> None:
+    payment_id = held(system)
+    system.request(f"/{payment_id}/cancel")
+    response = system.post(f"/{payment_id}/review", {"decision": "approve"}, caller="operator")
+    assert response.status_code == 409
+    assert verbs(system, payment_id) == ["authorize", "void"]
+    system.run_until_idle()
+    assert system.state(payment_id) == "voided"
+
+
+def test_a_canceled_hold_has_one_void_when_its_review_expires(system: System) -> None:
+    payment_id = held(system)
+    system.request(f"/{payment_id}/cancel")
+    [review] = system.rows(fraud_reviews, fraud_reviews.c.payment_id == payment_id)
+    system.messages.clear()
+    system.move_clock(days=6, hours=22)
+    system.run(EXPIRE_REVIEW, review.id)
+    assert verbs(system, payment_id) == ["authorize", "void"]
+    system.sweep()
+    system.run_until_idle()
+    assert system.state(payment_id) in ("voided", "expired")
+
+
+def test_money_of_a_blocked_payment_whose_void_was_refused_is_not_captured(system: System) -> None:
+    use(system, RuleSet("strict", {"cvv_mismatch": Curve((1,), (70,))}))
+    payment_id = system.pay(card="pm_card_cvcCheckFail")
+    system.run_published()
+    assert verbs(system, payment_id) == ["authorize", "void"]
+    [void] = [row for row in system.rows(attempts, attempts.c.payment_id == payment_id) if row.verb == "void"]
+    system.runtime.change("worker", transition.apply, void.id, NotSent("refused", is_retryable=False))
+    system.messages.clear()
+    assert system.state(payment_id) == "authorized"
+    assert system.post(f"/{payment_id}/capture").status_code == 409
+
+
+def authenticate(system: System, payment_id: str) -> None:
+    """Let the customer pass the challenge of their bank."""
+    system.provider.control(f"intents/{system.reference(payment_id)}/authenticate", {"result": "success"})
+
+
+@pytest.mark.parametrize("points", [0, 55, 70])
+def test_a_cancel_comes_before_what_an_authenticated_charge_leads_to(system: System, points: int) -> None:
+    """`points`: of the second score: to be captured, to be reviewed, or blocked."""
+    curves = {"cvv_mismatch": Curve((1,), (100,)), "authenticated": Curve((1,), (points,))}
+    use(system, RuleSet("lifting", curves))
+    payment_id = system.pay(card="pm_card_threeDSecure2Required")
+    system.run_until_idle()
+    assert system.state(payment_id) == "requires_action"
+    system.request(f"/{payment_id}/cancel")
+    [void] = list(system.messages)
+    system.messages.clear()
+    authenticate(system, payment_id)
+    system.get(f"/returns/{system.attempts(payment_id)[0].id}", caller=None)
+    system.run_until_idle()
+    assert (system.state(payment_id), verbs(system, payment_id)) == ("authorized", ["authorize", "void"])
+    system.run(*void)
+    system.run_until_idle()
+    assert system.state(payment_id) == "voided"
+
+
+def test_a_worker_that_dies_with_the_authorization_captures_it_once(system: System) -> None:
+    use(system, RuleSet("lifting", {"cvv_mismatch": Curve((1,), (60,))}))
+    payment_id = system.pay()
+
+    def die() -> None:
+        raise KeyboardInterrupt
+
+    system.during_next("charge", die, after_response=True)
+    with pytest.raises(KeyboardInterrupt):
+        system.run_until_idle()
+    system.messages.clear()
+    system.advance(minutes=10)
+    system.advance(minutes=10)
+    assert system.state(payment_id) == "captured"
+    assert system.provider.movements() == [("authorization", AMOUNT), ("capture", AMOUNT)]
+
+
+def test_an_authorization_that_a_look_up_shows_waits_for_a_person(system: System) -> None:
+    use(system, STRICT)
+    payment_id = system.pay(card="pm_card_cvcCheckFail")
+
+    def die() -> None:
+        raise KeyboardInterrupt
+
+    system.during_next("charge", die, after_response=True)
+    with pytest.raises(KeyboardInterrupt):
+        system.run_until_idle()
+    system.messages.clear()
+    system.advance(minutes=10)
+    system.advance(minutes=10)
+    assert system.state(payment_id) == "authorized"
+    assert system.provider.movements() == [("authorization", AMOUNT)]
+
+
+def test_an_authorization_that_a_webhook_shows_first_waits_for_a_person(system: System) -> None:
+    use(system, STRICT)
+    payment_id = system.pay(card="pm_card_cvcCheckFail")
+
+    def hear() -> None:
+        reference = system.reference(payment_id)
+        messages, system.messages[:] = list(system.messages), []
+        system.deliver_and_run(system.provider.event("payment_intent.amount_capturable_updated", reference))
+        system.messages[:0] = messages
+
+    system.during_next("charge", hear, after_response=True)
+    system.run_until_idle()
+    system.advance(minutes=2)
+    assert system.state(payment_id) == "authorized"
+    assert system.provider.movements() == [("authorization", AMOUNT)]
