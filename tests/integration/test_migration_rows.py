@@ -72,6 +72,7 @@ EMPTY = {
     "comparisons",
     "customers",
     "disputes",
+    "fraud_backtests",
     "fraud_brakes",
     "fraud_counters",
     "fraud_entities",
