@@ -108,7 +108,7 @@ def _repeat(engine: Engine, work: Callable[[Connection], T], *, is_reading: bool
                 transaction.rollback()
                 raise
             else:
-                # What only reads as well: after a rollback psycopg has no prepared statements, and all are planned anew.
+                # What only reads as well: after a rollback psycopg has no prepared statements left to reuse.
                 transaction.commit()
                 return result
         time.sleep(random.uniform(0.01, 0.05) * (_TRIES - left))  # noqa: S311
