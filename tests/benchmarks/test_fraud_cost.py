@@ -17,5 +17,5 @@ def test_payments_are_screened_with_few_and_with_many_tries(postgres_url: str, f
         for tries in ("100", "1,000")
         for kind in ("known users", "new users", "guests at hot entities", "all")
     ]
-    # Of these, two read the payment, and one is the time limit.
-    assert any(line.startswith("7 statements: ") for line in lines)
+    # Two read the payment, one is the time limit, and four are lists, the brake and the limits of tries.
+    assert any(line.startswith("12 statements: ") for line in lines)

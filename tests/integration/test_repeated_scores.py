@@ -22,7 +22,7 @@ from tests.system import System, payment_request
 
 pytestmark = pytest.mark.postgres
 DECISIONS = 200
-STRICT = RuleSet("strict", dict(DEFAULT_RULES.curves) | {"amount": Curve((10, 900), (25, 45))})
+STRICT = RuleSet("strict", dict(DEFAULT_RULES.curves) | {"amount": Curve((10, 250, 900), (25, 51, 75))})
 
 
 def request(dice: random.Random) -> dict[str, Any]:
