@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row
 
 from domain.booking import NOT_SENT
 from domain.claiming import Screening, has_waited_unsent, is_backup_unsent, screening_of
-from domain.commands import Blocked, CancelRequested, ChargeWithdrawn, InvoicePaidOtherwise, ReviewRequired, TryRefused
+from domain.commands import Blocked, CancelRequested, ChargeWithdrawn, InvoicePaidOtherwise, TryRefused
 from domain.fraud import Assessment, RuleSet, assess, beyond_limit, is_refused_by_brake, stopping_command
 from domain.fraud.assessment import may_be_lifted_to_review
 from domain.fraud.brake import BRAKED
