@@ -97,6 +97,12 @@ def wants_authentication(connection: Connection, payment_id: str) -> bool:
     return is_verified if found.is_authentication_wanted is None else bool(found.is_authentication_wanted)
 
 
+def was_reviewed(connection: Connection, payment_id: str) -> bool:
+    """Tell whether a payment's charge had to wait for a person. One that is to be charged has been approved."""
+    found = first_assessment(connection, payment_id)
+    return found is not None and FraudDecision(found.decision) is FraudDecision.REVIEW
+
+
 def first_assessment(connection: Connection, payment_id: str) -> Row[Any] | None:
     """Return the score before a payment's charge, by which it was decided."""
     return connection.execute(_select_first, {"payment_id": payment_id}).one_or_none()

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import requests
 
 from domain.fraud.rule_set import Curve, RuleSet
 from domain.outcome import NotSent
 from models import transition
-from models.tables import attempts, fraud_reviews
-from models.task_messages import EXPIRE_REVIEW, SCORE
+from models.tables import attempts, fraud_limits, fraud_reviews
+from models.task_messages import EXPIRE_REVIEW, FORGET_SIGNALS, SCORE
+from tests.acceptance.harness import HTTP_SECONDS
+from tests.provider import SECRET_KEY
 from tests.system import AMOUNT, System
 
 pytestmark = pytest.mark.postgres
@@ -172,3 +175,51 @@ def test_an_authorization_that_a_webhook_shows_first_waits_for_a_person(system: 
     system.advance(minutes=2)
     assert system.state(payment_id) == "authorized"
     assert system.provider.movements() == [("authorization", AMOUNT)]
+
+
+def test_what_a_person_has_approved_is_not_refused_for_what_was_tried_since(system: System) -> None:
+    """Its own slot is a day old by then, and its score is lower than before."""
+    system.screen_by(attempts_per_day=1, rule_set=RuleSet("reviewing", {"amount": Curve((500,), (55,))}))
+    payment_id = system.pay(amount="500.00")
+    system.run_until_idle()
+    assert system.state(payment_id) == "review"
+    system.advance(hours=25)
+    other = system.pay("other")
+    system.run_until_idle()
+    assert system.state(other) == "captured"
+    use(system, RuleSet("calm", {}))
+    system.request(f"/{payment_id}/review", {"decision": "approve"}, caller="operator")
+    system.run_until_idle()
+    assert system.state(payment_id) == "captured"
+
+
+def test_an_intent_that_is_too_old_and_has_used_up_a_limit_is_canceled_once(system: System) -> None:
+    system.screen_by(attempts_per_day=1, rule_set=RuleSet("none", {}))
+    body = {"user_id": "user", "amount": "12.30", "currency": "EUR"}
+    system.call("PUT", "/invoices/inv", body)
+    intent = system.request("/stripe-intent", {"invoice_id": "inv"})
+    system.messages.clear()
+    system.move_clock(hours=25)
+    reference = str(intent["client_secret"]).partition("_secret_")[0]
+    declined = requests.post(
+        f"{system.sandbox.url}/v1/payment_intents/{reference}/confirm",
+        data={"payment_method": "pm_card_visa_chargeDeclined", "return_url": "https://shop.example/back"},
+        auth=(SECRET_KEY, ""),
+        timeout=HTTP_SECONDS,
+    )
+    assert declined.status_code == 402
+    system.sweep()
+    system.run_until_idle()
+    assert verbs(system, intent["payment_id"]) == ["charge", "void"]
+    assert system.state(intent["payment_id"]) in ("expired", "canceled")
+
+
+def test_an_entity_whose_tries_are_forgotten_leaves_no_limit_behind(system: System) -> None:
+    system.screen_by(attempts_per_day=2, rule_set=RuleSet("none", {}))
+    system.pay()
+    system.run_until_idle()
+    system.run(FORGET_SIGNALS)
+    assert system.rows(fraud_limits) != []
+    system.move_clock(days=3)
+    system.run(FORGET_SIGNALS)
+    assert system.rows(fraud_limits) == []
