@@ -170,6 +170,18 @@ def test_a_version_never_changes(system: System) -> None:
         system.runtime.change("test", commit_version, RuleSet("strict", {"amount": Curve((2,), (75,))}))
 
 
+def test_links_are_kept_as_long_as_a_window_reads_them(system: System) -> None:
+    system.pay(**PAYER)
+    system.run_until_idle()
+    system.move_clock(days=1)
+    system.run(FORGET_SIGNALS)
+    assert system.rows(fraud_links)
+    system.move_clock(days=2)
+    system.run(FORGET_SIGNALS)
+    assert not system.rows(fraud_links)
+    assert system.rows(fraud_counters)
+
+
 def test_what_is_too_old_is_deleted(system: System) -> None:
     configure(system, kept_for=timedelta(days=60))
     system.pay(**PAYER)
