@@ -17,6 +17,9 @@ ACCEPTED = "accepted"
 RELEASED = "released"
 # The reason of a refund of what an invoice was paid beyond its amount.
 OVERPAID = "overpaid"
+# The codes of payments that the fraud rules, or a person, have stopped, and the reasons of the voids that release what
+# they held.
+FRAUD_BLOCKED, REVIEW_REJECTED = "fraud_blocked", "review_rejected"
 BUSY = "another operation on this payment is under way; wait until it has ended"
 
 
@@ -68,9 +71,19 @@ def cancel_action(payment: Cancellable) -> CancelAction:
     raise Conflict(f"a payment that is {payment.state} cannot be canceled; a captured one can be refunded")
 
 
-def require_capturable(state: State) -> None:
-    """Refuse the capture of a payment that holds no authorization. Raises Conflict."""
+def require_capturable(state: State, failure_code: str | None) -> None:
+    """Refuse the capture of a payment that holds no authorization, or whose authorization is only to be released.
+    Raises Conflict.
+
+    >>> require_capturable(State.AUTHORIZED, None)
+    >>> require_capturable(State.AUTHORIZED, FRAUD_BLOCKED)
+    Traceback (most recent call last):
+    ...
+    domain.errors.Conflict: this payment is stopped (fraud_blocked); what it holds can only be released
+    """
     _require(state, State.AUTHORIZED, "captured")
+    if failure_code in (FRAUD_BLOCKED, REVIEW_REJECTED):
+        raise Conflict(f"this payment is stopped ({failure_code}); what it holds can only be released")
 
 
 def require_refundable(state: State) -> None:

@@ -47,10 +47,12 @@ class ReviewRequired:
 
 @dataclass(frozen=True, slots=True)
 class ResultsScored:
-    """An authorization was scored once more, with what its response shows. Neither: it may be captured."""
+    """An authorization was scored once more, with what its response shows. Neither: it may be captured. `is_voiding`: a
+    void is under way, which comes first."""
 
     is_blocked: bool = False
     needs_review: bool = False
+    is_voiding: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
+from domain.allowed_operations import FRAUD_BLOCKED, REVIEW_REJECTED
 from domain.attention import Reason
 from domain.attention_decisions import with_attention
 from domain.capture_void_refund import decide_capture, decide_refund, decide_void
@@ -45,9 +46,6 @@ from domain.outcome import AuthenticationRequired, Declined, InDoubt, NotSent, O
 from domain.payment import COLLECTED, IN_DUNNING, Attempt, AttemptStatus, Event, Payment, State, Verb
 from domain.review import with_review
 from domain.transitions import TRANSITIONS
-
-# The code of a payment that the fraud rules have blocked, and the reason of the void that releases what it held.
-FRAUD_BLOCKED = "fraud_blocked"
 
 
 def decide(
@@ -162,11 +160,11 @@ def _take_score_of_results(context: DecisionContext, trigger: Command) -> Decisi
     if not isinstance(trigger, ResultsScored) or context.state is not State.AUTHORIZED:
         return None
     if trigger.is_blocked:
-        release = AddAttempt(Verb.VOID, FRAUD_BLOCKED)
-        return Decision(Event.FRAUD_BLOCKED, {"failure_code": FRAUD_BLOCKED}, effects=(release,))
+        release = () if trigger.is_voiding else (AddAttempt(Verb.VOID, FRAUD_BLOCKED),)
+        return Decision(Event.FRAUD_BLOCKED, {"failure_code": FRAUD_BLOCKED}, effects=release)
     if trigger.needs_review:
         return Decision(Event.HOLD_REVIEW_REQUIRED)
-    capture = _capture_at_once(context)
+    capture = () if trigger.is_voiding else _capture_at_once(context)
     return Decision(None, effects=capture) if capture else None
 
 
@@ -178,8 +176,8 @@ def _decide_hold_review(context: DecisionContext, *, is_approved: bool) -> Decis
     closing = CloseAttention(frozenset({Reason.HOLD_REVIEW}))
     if is_approved:
         return Decision(Event.REVIEW_APPROVED, effects=(closing, *_capture_at_once(context)))
-    release = AddAttempt(Verb.VOID, "review_rejected")
-    return Decision(Event.REVIEW_REJECTED, {"failure_code": "review_rejected"}, effects=(closing, release))
+    release = AddAttempt(Verb.VOID, REVIEW_REJECTED)
+    return Decision(Event.REVIEW_REJECTED, {"failure_code": REVIEW_REJECTED}, effects=(closing, release))
 
 
 def _decide_review(context: DecisionContext, trigger: Command) -> Decision:
@@ -187,7 +185,7 @@ def _decide_review(context: DecisionContext, trigger: Command) -> Decision:
         return _decide_hold_review(context, is_approved=trigger.is_approved)
     if isinstance(trigger, ReviewDecided) and trigger.is_approved:
         return Decision(Event.REVIEW_APPROVED, attempt={"due_at": context.now})
-    return _end_before_charge(context, Event.REVIEW_REJECTED, "review_rejected")
+    return _end_before_charge(context, Event.REVIEW_REJECTED, REVIEW_REJECTED)
 
 
 def _end_before_charge(context: DecisionContext, event: Event, code: str) -> Decision:

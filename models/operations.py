@@ -179,7 +179,7 @@ def _lock(connection: Connection, payment_id: str, caller: Caller) -> Row[Any]:
 
 
 def _capture(change: Change, row: Row[Any], request: CapturePayment) -> Messages:
-    require_capturable(State(row.state))
+    require_capturable(State(row.state), row.failure_code)
     if find_open_review(change.connection, row.id) is not None:
         raise Conflict("a person reviews this payment; it can be captured once they have approved it")
     minor = _amount(request.amount, row, row.authorized, "authorized")
@@ -237,6 +237,8 @@ def decide_review(change: Change, row: Row[Any], decided: ReviewDecided) -> Mess
         is_canceled = is_subscription_canceled(change.connection, row)
         require_still_owed(position, row.amount, is_subscription_canceled=is_canceled)
     if is_hold:
+        if has_operation_in_flight(change.connection, row.id):
+            raise Conflict(BUSY)
         transition.apply_to_payment(change, row.id, decided)
         return ()
     held = _attempt_of(change.connection, row.id, *sorted(IN_FLIGHT))

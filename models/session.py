@@ -108,7 +108,7 @@ def _repeat(engine: Engine, work: Callable[[Connection], T], *, is_reading: bool
                 transaction.rollback()
                 raise
             else:
-                # What only reads as well: after a rollback psycopg has no prepared statements left to reuse.
+                # What only reads as well: after a rollback psycopg forgets the statements that it has prepared.
                 transaction.commit()
                 return result
         time.sleep(random.uniform(0.01, 0.05) * (_TRIES - left))  # noqa: S311

@@ -211,7 +211,8 @@ def _note_try(
         end_slots(change, row.attempt_id, slot.state)
     result = result_of(payment, verb, trigger, decision)
     refusal = note_result(change, row, result, trigger) if result is not None else None
-    if refusal is not None:
+    # One that is canceled anyway, as it is too old, gets no second void.
+    if refusal is not None and not any(isinstance(effect, AddAttempt) for effect in decision.effects):
         _exhaust_intent(change, row, refusal)
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row
 
 from domain.booking import NOT_SENT
 from domain.claiming import Screening, has_waited_unsent, is_backup_unsent, screening_of
-from domain.commands import Blocked, CancelRequested, ChargeWithdrawn, InvoicePaidOtherwise, ReviewRequired, TryRefused
+from domain.commands import Blocked, CancelRequested, ChargeWithdrawn, InvoicePaidOtherwise, TryRefused
 from domain.fraud import Assessment, RuleSet, assess, beyond_limit, is_refused_by_brake, stopping_command
 from domain.fraud.assessment import may_be_lifted_to_review
 from domain.fraud.brake import BRAKED
@@ -25,7 +25,7 @@ from models import transition
 from models.attempts import add_attempt, postpone
 from models.backup_methods import may_still_be_charged
 from models.change import Change
-from models.fraud.assessments import newest_assessment, store_first, store_shadow, wants_authentication
+from models.fraud.assessments import store_first, store_shadow, wants_authentication, was_reviewed
 from models.fraud.refusals import note_refused
 from models.fraud.reservations import Refusal, reserve
 from models.fraud.subjects import find_for_scoring, scoring_request
@@ -160,7 +160,7 @@ def _assess(change: Change, locked: Row[Any], evidence: Evidence) -> Screened | 
     is_absent = locked.is_off_session
     assessment = evidence.assess() if is_absent else assess_now(change, locked.application, evidence)
     command = Blocked(BRAKED) if is_refused_by_brake(assessment) else stopping_command(assessment.decision)
-    refusal = None if isinstance(command, Blocked) else _take_slots(change, locked, evidence, command)
+    refusal = None if isinstance(command, Blocked) else _take_slots(change, locked, evidence)
     if refusal is not None and refusal.room is Room.WAIT:
         postpone(change.connection, locked.attempt_id, change.now + WAIT)
         return None
@@ -173,7 +173,7 @@ def _assess(change: Change, locked: Row[Any], evidence: Evidence) -> Screened | 
     if not is_first and refusal is None:
         # Scored before: it waited in an outage, which counts no try, or an operator has approved it since.
         if isinstance(command, Blocked):
-            _take_slots(change, locked, evidence, command, is_limited=False)
+            _take_slots(change, locked, evidence, is_limited=False)
         wants, command = wants_authentication(change.connection, locked.id), None
     if command is None:
         if not is_absent:
@@ -191,21 +191,15 @@ def _is_authorized_first(locked: Row[Any], evidence: Evidence, assessment: Asses
     return is_charge and is_possible and may_be_lifted_to_review(evidence.rule_set, evidence.scored, assessment.score)
 
 
-def _take_slots(
-    change: Change,
-    locked: Row[Any],
-    evidence: Evidence,
-    command: Blocked | ReviewRequired | None,
-    *,
-    is_limited: bool = True,
-) -> Refusal | None:
+def _take_slots(change: Change, locked: Row[Any], evidence: Evidence, *, is_limited: bool = True) -> Refusal | None:
     """Take the slots of a try that the customer has caused; return why there are none.
 
     One that waits for a person takes them as well: an attack is to fill no list of reviews. Once a person has approved
     it, it is not refused."""
     if locked.is_off_session:
         return None
-    if command is not None and newest_assessment(change.connection, locked.id) is not None:
-        is_limited = False
     slots = slots_of(evidence.entities, evidence.payer, change.policy.fraud)
-    return reserve(change, slots, locked.attempt_id, evidence.card, is_limited=is_limited)
+    refusal = reserve(change, slots, locked.attempt_id, evidence.card, is_limited=is_limited)
+    if refusal is None or not was_reviewed(change.connection, locked.id):
+        return refusal
+    return reserve(change, slots, locked.attempt_id, evidence.card, is_limited=False)

@@ -33,7 +33,8 @@ class Stage(StrEnum):
 _of_payment = fraud_assessments.c.payment_id == bindparam("payment_id")
 _select_first = select(fraud_assessments).where(_of_payment, fraud_assessments.c.number == FIRST)
 _select_newest = select(fraud_assessments).where(_of_payment).order_by(fraud_assessments.c.number.desc()).limit(1)
-_count = select(func.count()).select_from(fraud_assessments).where(_of_payment)
+# Number 1 is kept for the score before the charge, even if a repeat comes before it.
+_last_number = select(func.coalesce(func.max(fraud_assessments.c.number), FIRST)).where(_of_payment)
 
 
 def store_first(
@@ -49,7 +50,7 @@ def store_later(
     change: Change, payment_id: str, stage: str, scored: Scored, assessment: Assessment, rule_set: RuleSet
 ) -> None:
     """Store a further score of a locked payment."""
-    number = change.connection.scalars(_count, {"payment_id": payment_id}).one() + 1
+    number = change.connection.scalars(_last_number, {"payment_id": payment_id}).one() + 1
     row = _row(change, payment_id, stage, scored, assessment, rule_set)
     change.connection.execute(insert(fraud_assessments), row | {"number": number})
 
@@ -88,12 +89,23 @@ def scored_before(row: Row[Any], method: str, currency: str) -> Scored:
 
 def wants_authentication(connection: Connection, payment_id: str) -> bool:
     """Tell whether 3-D Secure was to be asked for before a payment's charge."""
-    found = connection.execute(_select_first, {"payment_id": payment_id}).one_or_none()
+    found = first_assessment(connection, payment_id)
     if found is None:
         return False
     # A score of an earlier release has stored its decision only.
     is_verified = FraudDecision(found.decision) is FraudDecision.VERIFY
     return is_verified if found.is_authentication_wanted is None else bool(found.is_authentication_wanted)
+
+
+def was_reviewed(connection: Connection, payment_id: str) -> bool:
+    """Tell whether a payment's charge had to wait for a person. One that is to be charged has been approved."""
+    found = first_assessment(connection, payment_id)
+    return found is not None and FraudDecision(found.decision) is FraudDecision.REVIEW
+
+
+def first_assessment(connection: Connection, payment_id: str) -> Row[Any] | None:
+    """Return the score before a payment's charge, by which it was decided."""
+    return connection.execute(_select_first, {"payment_id": payment_id}).one_or_none()
 
 
 def newest_assessment(connection: Connection, payment_id: str) -> Row[Any] | None:

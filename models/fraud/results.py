@@ -14,16 +14,17 @@ from domain.fraud import RuleSet, assess
 from domain.fraud.assessment import with_results
 from domain.fraud.rule_set import FraudDecision
 from models.change import Change
-from models.fraud.assessments import Stage, newest_assessment, scored_before, store_later
+from models.fraud.assessments import Stage, first_assessment, scored_before, store_later
 from models.fraud.rule_sets import find_version
 
 
 def score_results(change: Change, payment: Row[Any], checks: CheckResults | None) -> ResultsScored:
     """Score a locked payment whose money is held now, store the score, and return what follows. A payment that was not
     scored before its charge is not scored now."""
-    first = newest_assessment(change.connection, payment.id)
+    first = first_assessment(change.connection, payment.id)
+    is_voiding = bool(payment.has_other_unfinished_attempt)
     if first is None:
-        return ResultsScored()
+        return ResultsScored(is_voiding=is_voiding)
     rule_set = _rule_set(change, first.rule_set)
     before = scored_before(first, payment.method, payment.currency)
     scored = replace(before, values=with_results(before.values, checks or CheckResults()))
@@ -34,6 +35,7 @@ def score_results(change: Change, payment: Row[Any], checks: CheckResults | None
         is_blocked=decision is FraudDecision.BLOCK,
         # What a person has approved before the charge is not asked again for the same score.
         needs_review=decision is FraudDecision.REVIEW and FraudDecision(first.decision) is not FraudDecision.REVIEW,
+        is_voiding=is_voiding,
     )
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, Table, delete, select, tuple_
 
 from domain.fraud.windows import KEPT_FOR, LINKS, BucketSize, bucket_of
-from models.tables import fraud_counters, fraud_entities, fraud_links, fraud_signals
+from models.tables import fraud_counters, fraud_entities, fraud_limits, fraud_links, fraud_signals
 
 # Small enough for one short transaction.
 BATCH = 2000
@@ -23,6 +23,8 @@ def too_old(now: datetime, kept_for: timedelta) -> Iterator[tuple[Table, ColumnE
         yield fraud_counters, (fraud_counters.c.size == int(size)) & (fraud_counters.c.bucket < oldest)
     longest = max(window for _, _, window in LINKS)
     yield fraud_links, fraud_links.c.last_bucket < bucket_of(now - KEPT_FOR[longest.bucket_size])
+    # No limit counts for longer than a day.
+    yield fraud_limits, fraud_limits.c.last_at < now - timedelta(days=2)
     # Of a fraud that became known later than the last try, as much is kept.
     is_forgotten = fraud_entities.c.last_fraud_at.is_(None) | (fraud_entities.c.last_fraud_at < now - kept_for)
     yield fraud_entities, (fraud_entities.c.last_at < now - kept_for) & is_forgotten

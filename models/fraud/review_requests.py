@@ -3,7 +3,7 @@ decides."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -14,18 +14,21 @@ from domain.commands import ReviewDecided
 from domain.errors import NotFound
 from domain.fraud.labels import LabelSource
 from domain.money import decimal_text
-from domain.payment import State
+from domain.payment import State, Verb
 from domain.review import EXPIRED
+from models.attempts import has_attempt_in_flight
 from models.change import Change
 from models.fraud.assessments import assessment_view
 from models.fraud.labels import label_payment, labels_of
 from models.fraud.requests import ApproveReview, ClaimReview, LabelPayment, RejectReview
-from models.fraud.reviews import claim_review, find_due_review, find_open_review, release_review
+from models.fraud.reviews import claim_review, find_due_review, find_open_review, postpone_review, release_review
 from models.idempotency import ApiResponse, Caller
 from models.operations import Messages, decide_review, respond_once
-from models.tables import fraud_assessments, fraud_reviews, payments
+from models.tables import attempts, fraud_assessments, fraud_reviews, payments
 from models.transition_locks import lock_payment
 
+# How long a review that is due waits for a void, which may wait for its provider.
+_VOID_PAUSE = timedelta(minutes=10)
 _SHOWN = ("application", "invoice_id", "user_id", "amount", "currency", "method", "provider")
 _reviews = (
     select(fraud_reviews, *(payments.c[name] for name in _SHOWN))
@@ -84,9 +87,14 @@ def request_label(change: Change, payment_id: str, request: LabelPayment) -> dic
 
 
 def expire_review(change: Change, review_id: str) -> None:
-    """Reject a payment whose review nobody has decided in time, if that is due."""
+    """Reject a payment whose review nobody has decided in time, if that is due. A void that is under way ends it by
+    itself, and it is looked at again in case that fails."""
     review = find_due_review(change, review_id)
-    if review is not None:
+    if review is None:
+        return
+    if has_attempt_in_flight(change.connection, review.payment_id, attempts.c.verb == Verb.VOID):
+        postpone_review(change.connection, review, change.now + _VOID_PAUSE)
+    else:
         decide_review(change, lock_payment(change.connection, review.payment_id), ReviewDecided(False, EXPIRED))
 
 

@@ -93,12 +93,17 @@ def count_review_failure(connection: Connection, review: Row[Any], failures: int
     connection.execute(update(fraud_reviews).where(fraud_reviews.c.id == review.id).values(values))
 
 
+def postpone_review(connection: Connection, review: Row[Any], due_at: datetime) -> None:
+    """Let a locked review be due again later."""
+    count_review_failure(connection, review, review.failures, due_at)
+
+
 def expire_again(change: Change, review_id: str) -> TaskMessage | None:
     """Make a review that waited because its task had failed due now; return its message."""
     review = lock_review(change.connection, review_id)
     if review is None:
         return None
-    count_review_failure(change.connection, review, review.failures, change.now)
+    postpone_review(change.connection, review, change.now)
     return TaskMessage(EXPIRE_REVIEW, review_id)
 
 
