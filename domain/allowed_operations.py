@@ -71,11 +71,11 @@ def cancel_action(payment: Cancellable) -> CancelAction:
     raise Conflict(f"a payment that is {payment.state} cannot be canceled; a captured one can be refunded")
 
 
-def require_capturable(state: State, failure_code: str | None) -> None:
+def require_capturable(state: State, failure_code: str | None = None) -> None:
     """Refuse the capture of a payment that holds no authorization, or whose authorization is only to be released.
     Raises Conflict.
 
-    >>> require_capturable(State.AUTHORIZED, None)
+    >>> require_capturable(State.AUTHORIZED)
     >>> require_capturable(State.AUTHORIZED, FRAUD_BLOCKED)
     Traceback (most recent call last):
     ...
