@@ -50,8 +50,8 @@ COMMANDS = {
     "mutants": ("stack.mutants", "[--only TEXT]", "plants bugs that would cost money; the tests must see each of them"),
     "bench": (
         "benchmarks",
-        "[trace|books|dunning]",
-        "cost of a payment beside its floor; trace: its files; books, dunning: many of them",
+        "[trace|books|dunning|fraud]",
+        "cost of a payment beside its floor; trace: its files; books, dunning, fraud: many of them",
     ),
 }
 

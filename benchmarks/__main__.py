@@ -3,7 +3,8 @@
 Prints one Markdown table. Absolute figures depend on the machine and its load; compare the ratios to the floor, which
 come from the same run. `dev.py bench trace` prints the files that a payment runs through instead, and `dev.py bench
 books` what it takes to prove and to compare the books of many payments, `dev.py bench dunning` how fast the due dunning
-cases of many subscriptions are found and published.
+cases of many subscriptions are found and published, `dev.py bench fraud` what it takes to screen a payment with few and
+with many stored tries, and whether stored scores can be repeated.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import psycopg
 from redis import Redis
 from sqlalchemy import make_url
 
-from benchmarks import books, dunning, floor, trace
+from benchmarks import books, dunning, floor, fraud, trace
 from benchmarks.contender import Contender, Entry, Round, Services
 from benchmarks.rows import FloorRows, Payments
 from benchmarks.stored_cases import Size
@@ -53,13 +54,16 @@ HEAD = "| response time | threads | | CPU ms per payment | × floor | payments/s
 def main(arguments: list[str]) -> None:
     """Run the comparisons and print the table, or the trace."""
     parser = argparse.ArgumentParser(prog="dev.py bench", description=__doc__)
-    whats = ["cost", "trace", "books", "dunning"]
+    whats = ["cost", "trace", "books", "dunning", "fraud"]
     parser.add_argument("what", nargs="?", choices=whats, default="cost", help="default: cost")
     parser.add_argument("--quick", action="store_true", help="one short round each: shows that it runs, not a figure")
-    parser.add_argument("--payments", type=int, help="payments in a round; default 600, quick 200; books: 100,000")
+    parser.add_argument(
+        "--payments", type=int, help="payments in a round; default 600, quick 200; books: 100,000; fraud: 2,000"
+    )
     parser.add_argument("--rounds", type=int, help="rounds of each contender, whose median counts; default 3")
     parser.add_argument("--subscriptions", type=int, help="of dunning; default 1,000,000, quick 20,000")
     parser.add_argument("--due", type=int, help="of dunning: due cases; default 10,000, quick 1,000")
+    parser.add_argument("--tries", type=int, help="of fraud: stored tries; default 5,000,000, quick 50,000")
     options = parser.parse_args(arguments)
     if options.what == "trace":
         trace.main()
@@ -67,6 +71,8 @@ def main(arguments: list[str]) -> None:
         measure_books(options)
     elif options.what == "dunning":
         measure_dunning(options)
+    elif options.what == "fraud":
+        measure_fraud(options)
     else:
         measure_cost(options)
 
@@ -92,6 +98,17 @@ def measure_dunning(options: argparse.Namespace) -> None:
     with ExitStack() as running:
         url, broker_url = running.enter_context(database()), running.enter_context(broker())
         lines = dunning.measure(url, broker_url, Size(subscriptions, due, min(60_000, subscriptions // 2)))
+    print("\n".join(lines))
+
+
+def measure_fraud(options: argparse.Namespace) -> None:
+    """Fill two databases with tries, screen payments of both in turn, repeat their scores, and print the table."""
+    payments = options.payments or (200 if options.quick else 2_000)
+    many = options.tries or (50_000 if options.quick else 5_000_000)
+    interrupt_on_signals()
+    with ExitStack() as running:
+        urls = (running.enter_context(database()), running.enter_context(database()))
+        lines = fraud.measure(urls, (min(10_000, many), many), payments)
     print("\n".join(lines))
 
 

@@ -1,30 +1,35 @@
 """What fraud scoring costs in the charge path, with few and with many stored tries.
 
-Two databases hold the tries of `benchmarks/stored_tries.py`, and payments of both take turns. Measured are the two parts
-of a charge that screen it: what is read and scored before the lock, and what the claim stores of it."""
+Two databases hold the tries of `benchmarks/stored_tries.py`, and payments of both take turns. Measured are the two
+parts of a charge that screen it: what is read and scored before the lock, and what the claim stores of it."""
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from statistics import quantiles
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, select, text
 
 from benchmarks.executed_plans import noted
 from benchmarks.stored_tries import APPLICATION, Population, store_tries
 from domain.decision import Policy
+from domain.fraud import RuleSet, assess
+from domain.fraud.default_rules import DEFAULT_RULES
 from domain.fraud.entities import Subject
 from domain.routing import Choice, Router
 from models.accept_payment import accept_payment
 from models.change import Change
 from models.clock import Clock
+from models.fraud.assessments import scored_before
+from models.fraud.rule_sets import find_version
 from models.idempotency import Caller
 from models.request_bodies import ProcessPayment
 from models.session import database_now, make_engine, transact
+from models.tables import fraud_assessments, payments
 from models.transition_locks import lock_attempt
 from runtime import Runtime
 from runtime.leases import LeaseKeeper
@@ -39,7 +44,8 @@ _CALLER, _CHOICE = Caller(APPLICATION, APPLICATION), (Choice("stripe", "preferre
 _WARM_UP = 40
 _BATCH = 20
 # Of twenty payments: those of users who are known, of new ones, and of guests with what thousands share.
-_MIX = ("known users",) * 14 + ("new users",) * 3 + ("guests at hot entities",) * 3
+_KNOWN, _NEW, _HOT = "known users", "new users", "guests at hot entities"
+_MIX = (_KNOWN,) * 14 + (_NEW,) * 3 + (_HOT,) * 3
 ALL = "all"
 
 
@@ -91,15 +97,17 @@ class Bench:
     def _subject(self, kind: str, number: int) -> Subject:
         # No user twice, so that none looks like an attack.
         users = self.population.users
-        if kind == "new users":
+        if kind == _NEW:
             return self.population.subject(users + number)
-        return self.population.subject(number * 104_729 % users, is_hot=kind != "known users")
+        return self.population.subject(number * 104_729 % users, is_hot=kind == _HOT)
 
     def screen(self, kind: str, attempt_id: str) -> None:
         """Screen a payment as `payments.charge` does, and measure both parts."""
         begun = time.perf_counter()
         screen = screener(self.runtime, attempt_id)
         read_for = time.perf_counter() - begun
+        if screen.evidence is None or screen.evidence.scored.values.get("user_first_payment", 0) != (kind == _NEW):
+            raise AssertionError(f"bug: the history of {kind} is not read")
         now = self.runtime.clock.now()
 
         def claim(connection: Connection) -> float:
@@ -137,7 +145,7 @@ def _figures(screened: Screened) -> Iterator[tuple[float, float]]:
         yield percentiles[49], percentiles[98]
 
 
-def measure(urls: tuple[str, str], tries: tuple[int, int], payments: int) -> list[str]:
+def measure(urls: tuple[str, str], tries: tuple[int, int], screened: int) -> list[str]:
     """Return the lines of the tables. `urls`: two migrated databases; `tries`: how many are stored in each."""
     benches = [Bench(url, many) for url, many in zip(urls, tries, strict=True)]
     lines = [f"{bench.population.tries:,} tries were stored in {bench.store():.0f} s" for bench in benches]
@@ -145,7 +153,7 @@ def measure(urls: tuple[str, str], tries: tuple[int, int], payments: int) -> lis
         for kind, attempt_id in bench.accept(_WARM_UP):
             bench.screen(kind, attempt_id)
         bench.seconds.clear()
-    for _ in range(payments // _BATCH):
+    for _ in range(screened // _BATCH):
         accepted = [list(bench.accept(_BATCH)) for bench in benches]
         for turn in zip(*accepted, strict=True):
             for bench, (kind, attempt_id) in zip(benches, turn, strict=True):
@@ -153,7 +161,8 @@ def measure(urls: tuple[str, str], tries: tuple[int, int], payments: int) -> lis
     few, many = benches
     lines += ["", *HEAD, *few.lines(), *many.lines(), ""]
     lines.append(f"p99 with {tries[1]:,} tries: {many.p99:.2f} ms, {many.p99 / few.p99:.2f} × that with {tries[0]:,}")
-    lines += ["", *_statements(many)]
+    repeated = sum(repeat_scores(bench.engine) for bench in benches)
+    lines += ["", *_statements(many), "", f"{repeated:,} stored decisions were repeated: the same scores and reasons"]
     for bench in benches:
         bench.engine.dispose()
     return lines
@@ -161,21 +170,38 @@ def measure(urls: tuple[str, str], tries: tuple[int, int], payments: int) -> lis
 
 def _statements(bench: Bench) -> list[str]:
     """Return what one payment of guests at hot entities executes, and what the database reads for it."""
-    hot = next(attempt_id for kind, attempt_id in bench.accept(_BATCH) if kind == _MIX[-1])
+    hot = next(attempt_id for kind, attempt_id in bench.accept(_BATCH) if kind == _HOT)
     with noted(bench.engine) as statements:
-        bench.screen("noted", hot)
+        bench.screen(_HOT, hot)
     short = [" ".join(statement.split()[:3]) for statement in statements]
     return [f"{len(statements)} statements: {', '.join(short)}"]
 
 
+def repeat_scores(engine: Engine) -> int:
+    """Repeat all stored scores from their numbers; return how many. Raises AssertionError for one that differs."""
+    every = select(fraud_assessments, payments.c.method, payments.c.currency).join(payments)
+    with engine.connect() as connection:
+        rows = connection.execute(every).all()
+        rule_sets = {version: _rule_set(connection, version) for version in {row.rule_set for row in rows}}
+    for row in rows:
+        repeated = assess(rule_sets[row.rule_set], scored_before(row, row.method, row.currency))
+        reasons = [asdict(reason) for reason in repeated.reasons]
+        if (repeated.score, repeated.decision, reasons) != (row.score, row.decision, row.reasons):
+            raise AssertionError(f"bug: the score of {row.payment_id} is another when it is repeated")
+        if list(repeated.unavailable) != row.unavailable:
+            raise AssertionError(f"bug: of {row.payment_id} something else is unavailable when it is repeated")
+    return len(rows)
+
+
+def _rule_set(connection: Connection, version: str) -> RuleSet:
+    return DEFAULT_RULES if version == DEFAULT_RULES.version else find_version(connection, version)
+
+
 def _accept(connection: Connection, subjects: Sequence[Subject]) -> list[str]:
     now = database_now(connection)
-    return [
-        accept_payment(connection, _request(subject, now.timestamp(), place), _CALLER, None, now, _CHOICE)
-        .messages[0]
-        .row_id
-        for place, subject in enumerate(subjects)
-    ]
+    requests = [_request(subject, now.timestamp(), place) for place, subject in enumerate(subjects)]
+    accepted = [accept_payment(connection, request, _CALLER, None, now, _CHOICE) for request in requests]
+    return [each.messages[0].row_id for each in accepted]
 
 
 def _request(subject: Subject, at: float, place: int) -> ProcessPayment:

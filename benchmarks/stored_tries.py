@@ -1,5 +1,7 @@
-"""Stores many tries at once by SQL, with the counts, links and entities that they have left, as a shop has them: most users
-keep to themselves, and a guest account, an IP address, an office and a range of cards are shared by thousands."""
+"""Stores many tries at once by SQL, with the counts, links and entities that they have left.
+
+They are those of a shop: most users keep to themselves, and a guest account, an IP address, an office and a range of
+cards are shared by thousands."""
 
 from __future__ import annotations
 
@@ -35,13 +37,12 @@ class Population:
     def subject(self, number: int, *, is_hot: bool = False) -> Subject:
         """Return a user with all that is theirs, the same as stored. `is_hot`: a guest with what thousands share."""
         letters = str(number).translate(_LETTERS)
+        parts = (11 + number // 2**24, number // 2**16 % 256, number // 2**8 % 256, number % 256)
         return Subject(
             user=GUEST if is_hot else f"user_{number}",
             card=f"card_{number}",
             bin=HOT_BIN if is_hot else str(510_000 + number % 2_000),
-            ip=HOT_IP
-            if is_hot
-            else f"{11 + number // 2**24}.{number // 2**16 % 256}.{number // 256 % 256}.{number % 256}",
+            ip=HOT_IP if is_hot else ".".join(map(str, parts)),
             device=f"device_{number}",
             email=f"{letters}@example.com",
             address=f"12 street of {letters}",
@@ -67,9 +68,9 @@ CREATE TEMP TABLE people ON COMMIT DROP AS
         LATERAL (SELECT prefix || '.' || u % 256 AS ip, prefix || '.0/24' AS network) AS b;
 CREATE TEMP TABLE tries ON COMMIT DROP AS
     SELECT k, k * 7919 % :users AS u, CAST(:now AS timestamptz) - (:tries - k) * CAST(:gap AS interval) AS at,
-        (500 + k * 31 % 20000)::int AS amount, k % 20 = 3 AS is_declined, k % 20 = 0 AS is_guest, k % 50 = 1 AS is_hot_ip,
-        k % 200 = 2 AS is_office, k % 5 = 0 AS is_hot_bin
-    FROM generate_series(0, :tries - 1) AS k;
+        (500 + k * 31 % 20000)::int AS amount, m % 20 = 3 AS is_declined, m % 20 = 0 AS is_guest,
+        m % 50 = 1 AS is_hot_ip, m % 200 = 2 AS is_office, m % 5 = 0 AS is_hot_bin
+    FROM generate_series(CAST(0 AS bigint), :tries - 1) AS k, LATERAL (SELECT k + k / :users * 7 AS m) AS mixed;
 CREATE TEMP VIEW seen AS
     SELECT k, at, amount, is_declined, CASE WHEN is_guest THEN {guest} ELSE "user" END AS "user", card,
         CASE WHEN is_hot_bin THEN {bin} ELSE bin END AS bin,
@@ -106,7 +107,7 @@ _KINDS = ("user", "card", "bin", "ip", "network", "device", "email", "email_patt
 
 def store_tries(connection: Connection, population: Population, key: str, now: datetime) -> None:
     """Store the tries of a population under a key. The indexes are built when all rows are there."""
-    for setting in ("statement_timeout = 0", "maintenance_work_mem = '512MB'", "work_mem = '256MB'"):
+    for setting in ("statement_timeout = 0", "maintenance_work_mem = '1GB'", "work_mem = '512MB'"):
         connection.execute(text(f"SET LOCAL {setting}"))
     given = {"users": population.users, "tries": population.tries, "now": now, "gap": SPAN / population.tries}
     connection.exec_driver_sql(_FUNCTION.format(**_pads(key), application=APPLICATION))

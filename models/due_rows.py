@@ -13,8 +13,9 @@ from sqlalchemy import Column, ColumnElement, Connection, Table, bindparam, or_,
 
 from domain.dunning.case import CaseState
 from models.change import Change
-from models.tables import attempts, cash_balances, dunning_cases, fraud_reviews, outbox, webhook_events
+from models.tables import attempts, cash_balances, dunning_cases, fraud_backtests, fraud_reviews, outbox, webhook_events
 from models.task_messages import (
+    BACKTEST,
     CASH_BALANCE,
     DUNNING,
     EXPIRE_REVIEW,
@@ -59,6 +60,10 @@ def _review_message(review_id: str) -> TaskMessage:
     return TaskMessage(EXPIRE_REVIEW, review_id)
 
 
+def _backtest_message(backtest_id: str) -> TaskMessage:
+    return TaskMessage(BACKTEST, backtest_id)
+
+
 # Cases of a morning become due together, and their messages queue for minutes.
 DUE_CASES = DueRows(dunning_cases, (dunning_cases.c.payment_id,), _dunning_message, timedelta(seconds=30))
 DUE_ROWS = (
@@ -68,6 +73,7 @@ DUE_ROWS = (
     DUE_CASES,
     DueRows(cash_balances, (cash_balances.c.id,), _balance_message, timedelta(seconds=10)),
     DueRows(fraud_reviews, (fraud_reviews.c.id,), _review_message, timedelta(seconds=10)),
+    DueRows(fraud_backtests, (fraud_backtests.c.id,), _backtest_message, timedelta(seconds=30)),
     # Many mails may queue for a mail server that takes one at a time.
     DueRows(outbox, (outbox.c.id, outbox.c.destination), message_for_outbox, timedelta(seconds=30)),
 )

@@ -24,6 +24,7 @@ COMPARE = "payments.compare"
 REMIND = "payments.remind"
 SCORE = "fraud.score"
 FORGET_SIGNALS = "fraud.forget"
+BACKTEST = "fraud.backtest"
 EXPIRE_REVIEW = "payments.expire_review"
 FRAUD_BRAKE = "payments.fraud_brake"
 
@@ -38,6 +39,7 @@ QUEUE_OF_TASK = {
     NOTIFY: "mail",
     # Nobody waits for it, and nobody's charge waits behind it.
     SCORE: "fraud",
+    BACKTEST: "fraud",
     FORGET_SIGNALS: "upkeep",
     RECONCILE: "upkeep",
     CASH_BALANCE: "upkeep",

@@ -1,4 +1,4 @@
-"""Fraud scoring beside the charge path: scores a payment again, and deletes signals that are too old."""
+"""Fraud scoring beside the charge path: scores a payment again, judges rule sets, deletes signals that are too old."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from sqlalchemy import Connection
 
 from models.change import Change
 from models.fraud.assessments import Stage, store_later
+from models.fraud.backtests import claim_backtest, finish_backtest, judge_decisions
 from models.fraud.retention import delete_batch, too_old
 from models.fraud.subjects import find_payment_for_scoring, scoring_request
 from models.session import transact
-from models.task_messages import FORGET_SIGNALS, SCORE
+from models.task_messages import BACKTEST, FORGET_SIGNALS, SCORE
 from models.transition_locks import lock_payment
 from runtime.scoring import Evidence, gather
 from tasks.payment_task import ACTOR, PaymentTask
@@ -39,6 +40,15 @@ def score(self: PaymentTask, payment_id: str) -> None:
 def _store(change: Change, payment_id: str, evidence: Evidence) -> None:
     lock_payment(change.connection, payment_id)
     store_later(change, payment_id, Stage.RESCORE, evidence.scored, evidence.assess(), evidence.rule_set)
+
+
+@shared_task(bind=True, base=PaymentTask, name=BACKTEST)
+def backtest(self: PaymentTask, backtest_id: str) -> None:
+    """Judge a rule set on the stored decisions, of a due backtest. A repeat changes nothing."""
+    claimed = self.runtime.change(ACTOR, claim_backtest, backtest_id)
+    if claimed is not None:
+        quality = self.runtime.read(judge_decisions, claimed)
+        self.runtime.change(ACTOR, finish_backtest, backtest_id, quality)
 
 
 @shared_task(bind=True, base=PaymentTask, name=FORGET_SIGNALS)

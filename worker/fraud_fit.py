@@ -165,11 +165,8 @@ class _Model:
         np = self._np
         slope, weights = self._derivatives(feature)
         old = feature.curve[1:]
-        system = np.diag(weights + 1 / _SPREAD**2)
-        if is_smooth and len(old) > 1:
-            between = np.diff(np.eye(len(old)), axis=0)
-            system += between.T @ between / _STEP_SPREAD**2
-        new = np.linalg.solve(system, weights * old - slope)
+        tie = 1 / _STEP_SPREAD**2 if is_smooth else 0.0
+        new = np.array(_tied((weights + 1 / _SPREAD**2).tolist(), (weights * old - slope).tolist(), tie))
         return old, weights, old + np.clip(new - old, -_MOST_CHANGE, _MOST_CHANGE)
 
     def _derivatives(self, feature: _Feature) -> tuple[Any, Any]:
@@ -200,7 +197,8 @@ class _Model:
     def worth_freeing(self, explained: float) -> tuple[_Feature, float] | None:
         """Return the curve that would explain most by leaving its direction, with the share of what is explained; None
         if none explains much."""
-        gains = [(self._gain(feature) / explained, feature.name, feature) for feature in self.features]
+        all_curves = max(explained, 1.0)
+        gains = [(self._gain(feature) / all_curves, feature.name, feature) for feature in self.features]
         share, _, feature = max(gains, key=lambda gain: gain[:2], default=(0.0, "", None))
         return (feature, round(share, 4)) if feature is not None and share >= _LEAST_SHARE else None
 
@@ -226,6 +224,26 @@ class _Model:
             self._sum += merged[lookup[feature.bins]] - feature.curve[feature.bins]
             feature.bounds, feature.bins = feature.bounds[first], lookup[feature.bins]
             feature.curve, feature.usual = merged, usual_step
+
+
+def _tied(weights: list[float], pulls: list[float], tie: float) -> list[float]:
+    """Return the levels that weights and pulls ask for, where each two side by side are tied: a tridiagonal system.
+
+    >>> [round(level, 3) for level in _tied([1.0, 1.0], [0.0, 3.0], 1.0)], _tied([2.0], [3.0], 1.0)
+    ([1.0, 2.0], [1.5])
+    """
+    last, before = len(weights) - 1, 0.0
+    ratios: list[float] = []
+    levels: list[float] = []
+    for place, (weight, pull) in enumerate(zip(weights, pulls, strict=True)):
+        ties = (place > 0) + (place < last)
+        pivot = weight + tie * ties - (tie * ratios[-1] if ratios else 0.0)
+        before = (pull + tie * before if ratios else pull) / pivot
+        ratios.append(tie / pivot)
+        levels.append(before)
+    for place in range(last - 1, -1, -1):
+        levels[place] += ratios[place] * levels[place + 1]
+    return levels
 
 
 def _rising(target: list[float], weights: list[float]) -> list[float]:

@@ -15,6 +15,7 @@ from worker.fraud_backtest import Days, quality_of
 from worker.fraud_fit import Fitted, fit
 from worker.fraud_matrix import Matrix
 from worker.fraud_points import Scale, choose_points
+from worker.fraud_rules_file import require_version
 
 if TYPE_CHECKING:
     from worker.fraud_fit import Values
@@ -28,6 +29,9 @@ LEFT_OUT = {
 }
 # Fewer would fit curves to chance.
 LEAST_FRAUDS = 20
+_NOTHING = (
+    "--fit-days: nothing that the rules read tells fraud from genuine payments; map more columns, or take more days"
+)
 # Where no days are given: so much of the file is history only, and so much of its end is for the choice.
 _HISTORY, _CHOICE = 0.2, 0.16
 Done = Callable[[int], None]
@@ -74,8 +78,10 @@ def split_days(matrix: Matrix, delay_days: float) -> tuple[Days, Days]:
 def run_fit(matrix: Matrix, fit_days: Days, choose_days: Days, version: str, done: Done, judged: Done) -> FitRun:
     """Fit a free and a monotone rule set, and score the later days with them and with the shipped one.
 
-    `done`: is told of each sweep of the fit; `judged`: of each payment that is scored. Raises ValueError for too little
-    fraud."""
+    `version`: of both, before their names. `done`: is told of each sweep of the fit; `judged`: of each payment that is
+    scored. Raises ValueError where nothing can be fitted."""
+    for name in (FREE, MONOTONE):
+        require_version(f"{version}-{name}")
     earlier, later = matrix.rows_of(fit_days), matrix.rows_of(choose_days)
     for days, rows in (("--fit-days", earlier), ("--choose-days", later)):
         frauds = sum(matrix.is_fraud[rows.start : rows.stop])
@@ -90,7 +96,11 @@ def run_fit(matrix: Matrix, fit_days: Days, choose_days: Days, version: str, don
     for name in (FREE, MONOTONE):
         directions = {rule: RULES[rule].direction for rule in values}
         fitted = fit(values, matrix.labels(earlier), directions, is_monotone=name == MONOTONE, done=done)
+        if not fitted.curves:
+            raise ValueError(_NOTHING)
         rule_set, scale = choose_points(f"{version}-{name}", fitted, values, choose_values, matrix.labels(later))
+        if not rule_set.curves:
+            raise ValueError(_NOTHING)
         drafts[name] = Draft(rule_set, fitted, scale)
     rule_sets = {DEFAULT: DEFAULT_RULES} | {name: draft.rule_set for name, draft in drafts.items()}
     between = range(earlier.stop, later.start)

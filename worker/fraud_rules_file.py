@@ -97,6 +97,12 @@ class _RuleSetInFile(_Table):
         )
 
 
+def require_version(version: str) -> None:
+    """Raise ValueError if a rule set cannot be named so."""
+    if not _VERSION.fullmatch(version):
+        raise ValueError(f"{version!r} is no version: use at most 40 of the characters A-Z, a-z, 0-9, ., _ and -")
+
+
 def read_rule_set(file: Path) -> RuleSet:
     """Return the rule set of a file. Raises ValueError with a sentence for each problem."""
     return parse_rule_set(read_toml(file))

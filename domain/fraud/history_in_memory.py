@@ -180,7 +180,7 @@ class HistoryInMemory:
                     entity.link(other, window, entities[other], second)
 
     def count_result(self, entities: Mapping[str, str], now: datetime, *, is_declined: bool) -> None:
-        """Count that a try of these entities, which was counted before, was declined; or that its challenge was left."""
+        """Count that a try that was counted before was declined, or that its challenge was left."""
         second = _second(now)
         for kind, value in entities.items():
             self._entity(kind, value).add(second, (0, int(is_declined), int(not is_declined), 0, 0))

@@ -26,8 +26,9 @@ class Measure(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A threshold: both `least_count` (of the numerator unless `counts_tries`) and `least_share`, in hundredths of a
-    percent, are reached. `since`: the month from which on it holds; a newer one of the same name replaces it."""
+    """A threshold: both `least_count` (of the numerator; of the denominator if it `counts_all`) and `least_share`, in
+    hundredths of a percent, are reached. `since`: the month from which on it holds; a newer one of the same name
+    replaces it."""
 
     name: str
     network: str
@@ -36,22 +37,22 @@ class Program:
     least_count: int
     least_share: int
     source: str
-    counts_tries: bool = False
+    counts_all: bool = False
 
 
-# Read 2026-11-29. Visa's regional exceptions and Mastercard's conditions on amount and 3-D Secure are left out, so that
-# a month that is within these limits is within those.
+# Read 2026-11-29; from when on Mastercard's hold is recalled. Visa's regional exceptions and Mastercard's conditions on
+# amount and 3-D Secure are left out, so that a month that is within these limits is within those.
 _VISA = "docs.antom.com/ac/dispute/monitor, checkout.com/docs, scheme monitoring programs"
-_MASTERCARD = "docs.antom.com/ac/merchant_service/card_monitor, paymentsmastery.com, network programs"
+_MASTERCARD = "paymentsmastery.com, network programs; docs.antom.com/ac/merchant_service/card_monitor"
 PROGRAMS = (
     Program("VAMP excessive", "visa", date(2025, 4, 1), Measure.FRAUD_AND_DISPUTES, 1_500, 220, _VISA),
     Program("VAMP excessive", "visa", date(2026, 4, 1), Measure.FRAUD_AND_DISPUTES, 1_500, 150, _VISA),
     Program(
-        "VAMP enumeration", "visa", date(2025, 4, 1), Measure.DECLINED_TRIES, 300_000, 2_000, _VISA, counts_tries=True
+        "VAMP enumeration", "visa", date(2025, 4, 1), Measure.DECLINED_TRIES, 300_000, 2_000, _VISA, counts_all=True
     ),
     Program("ECM", "mastercard", date(2019, 10, 1), Measure.DISPUTES, 100, 150, _MASTERCARD),
     Program("HECM", "mastercard", date(2019, 10, 1), Measure.DISPUTES, 300, 300, _MASTERCARD),
-    Program("EFM", "mastercard", date(2019, 10, 1), Measure.FRAUD_DISPUTES, 1, 50, _MASTERCARD),
+    Program("EFM", "mastercard", date(2019, 10, 1), Measure.FRAUD_DISPUTES, 1_000, 50, _MASTERCARD, counts_all=True),
 )
 
 
@@ -85,7 +86,7 @@ class Standing:
     @property
     def is_reached(self) -> bool:
         """Whether both limits are reached."""
-        counted = self.of if self.program.counts_tries else self.count
+        counted = self.of if self.program.counts_all else self.count
         is_enough = counted >= self.program.least_count
         return is_enough and self.count * 10_000 >= self.program.least_share * self.of > 0
 

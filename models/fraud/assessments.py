@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, func, insert, select
 
 from domain.fraud import Assessment, RuleSet, Scored
 from domain.fraud.authentication import Demand
+from domain.fraud.facts import ListKind
 from domain.fraud.rule_set import FraudDecision
 from domain.fraud.wording import sentence_of
 from models.change import Change
@@ -78,6 +79,12 @@ def _row(
         "rule_set": rule_set.version,
         "at": change.now,
     }
+
+
+def scored_before(row: Row[Any], method: str, currency: str) -> Scored:
+    """Return what was scored, as it was stored: under the same rule set it is the same score for ever."""
+    lists = frozenset(ListKind(name) for name in row.lists)
+    return Scored(row.numbers, method, currency, lists, has_history=row.has_history)
 
 
 def wants_authentication(connection: Connection, payment_id: str) -> bool:

@@ -4,6 +4,7 @@ A payment counts as one fraud however many sources say so, from the moment at wh
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -63,6 +64,14 @@ def labels_of(connection: Connection, payment_id: str) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+def fraud_among(connection: Connection, payment_ids: Iterable[str]) -> frozenset[str]:
+    """Return which of these payments are fraud, by all that is said of each now."""
+    said: dict[str, dict[str, bool]] = {}
+    for row in connection.execute(select(fraud_labels).where(fraud_labels.c.payment_id.in_(list(payment_ids)))):
+        said.setdefault(row.payment_id, {})[row.source] = bool(row.is_fraud)
+    return frozenset(payment_id for payment_id, labels in said.items() if is_fraud(labels))
 
 
 def _read(connection: Connection, payment_id: str) -> dict[str, Row[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row
@@ -9,12 +10,11 @@ from sqlalchemy import Connection, Row
 from domain.check_results import CheckResults
 from domain.commands import ResultsScored
 from domain.errors import NotFound
-from domain.fraud import RuleSet, Scored, assess
+from domain.fraud import RuleSet, assess
 from domain.fraud.assessment import with_results
-from domain.fraud.facts import ListKind
 from domain.fraud.rule_set import FraudDecision
 from models.change import Change
-from models.fraud.assessments import Stage, first_assessment, store_later
+from models.fraud.assessments import Stage, first_assessment, scored_before, store_later
 from models.fraud.rule_sets import find_version
 
 
@@ -26,9 +26,8 @@ def score_results(change: Change, payment: Row[Any], checks: CheckResults | None
     if first is None:
         return ResultsScored(is_voiding=is_voiding)
     rule_set = _rule_set(change, first.rule_set)
-    lists = frozenset(ListKind(name) for name in first.lists)
-    numbers = with_results(first.numbers, checks or CheckResults())
-    scored = Scored(numbers, payment.method, payment.currency, lists, has_history=first.has_history)
+    before = scored_before(first, payment.method, payment.currency)
+    scored = replace(before, values=with_results(before.values, checks or CheckResults()))
     assessment = assess(rule_set, scored)
     store_later(change, payment.id, Stage.RESULTS, scored, assessment, rule_set)
     decision = assessment.decision

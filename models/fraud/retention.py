@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, select, tuple_
 
-from domain.fraud.windows import KEPT_FOR, BucketSize, bucket_of
+from domain.fraud.windows import KEPT_FOR, LINKS, BucketSize, bucket_of
 from models.tables import fraud_counters, fraud_entities, fraud_limits, fraud_links, fraud_signals
 
 # Small enough for one short transaction.
@@ -15,13 +15,14 @@ BATCH = 2000
 
 
 def too_old(now: datetime, kept_for: timedelta) -> Iterator[tuple[Table, ColumnElement[bool]]]:
-    """Yield each table with what of it may go. `kept_for`: the age of signals and entities; counts and links are read
-    for a month at most."""
+    """Yield each table with what of it may go. `kept_for`: the age of signals and entities; counts are read for a month
+    at most, and links for a day."""
     yield fraud_signals, fraud_signals.c.at < now - kept_for
     for size in BucketSize:
         oldest = bucket_of(now - KEPT_FOR[size], size)
         yield fraud_counters, (fraud_counters.c.size == int(size)) & (fraud_counters.c.bucket < oldest)
-    yield fraud_links, fraud_links.c.last_bucket < bucket_of(now - KEPT_FOR[BucketSize.DAY])
+    longest = max(window for _, _, window in LINKS)
+    yield fraud_links, fraud_links.c.last_bucket < bucket_of(now - KEPT_FOR[longest.bucket_size])
     # No limit counts for longer than a day.
     yield fraud_limits, fraud_limits.c.last_at < now - timedelta(days=2)
     # Of a fraud that became known later than the last try, as much is kept.

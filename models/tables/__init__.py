@@ -23,7 +23,7 @@ from models.tables.fraud import (
     fraud_signals,
 )
 from models.tables.fraud_decisions import fraud_labels, fraud_lists, fraud_reviews
-from models.tables.fraud_rules import fraud_rule_roles, fraud_rule_sets, fraud_shadow_scores
+from models.tables.fraud_rules import fraud_backtests, fraud_rule_roles, fraud_rule_sets, fraud_shadow_scores
 from models.tables.idempotency_keys import idempotency_keys
 from models.tables.instruments import instruments
 from models.tables.invoices import invoices
@@ -52,6 +52,7 @@ __all__ = [
     "dunning_cases",
     "events",
     "fraud_assessments",
+    "fraud_backtests",
     "fraud_brakes",
     "fraud_counters",
     "fraud_entities",

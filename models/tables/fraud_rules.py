@@ -41,3 +41,24 @@ fraud_shadow_scores = Table(
     Column("reasons", Json, nullable=False),
     Column("at", Instant, nullable=False),
 )
+
+# A rule set judged on the stored decisions: a job that a worker carries out.
+fraud_backtests = Table(
+    "fraud_backtests",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("version", String(60), nullable=False),
+    Column("rules", Json, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("author", String(120), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("due_at", Instant),
+    Column("published_at", Instant),
+    # How often a worker has begun it.
+    Column("claims", Integer, nullable=False),
+    Column("finished_at", Instant),
+    # Null if it has failed.
+    Column("quality", Json),
+)
+_is_due = fraud_backtests.c.due_at.is_not(None)
+Index("ix_fraud_backtests_due", fraud_backtests.c.due_at, postgresql_where=_is_due, sqlite_where=_is_due)

@@ -16,9 +16,11 @@ from domain.dunning.case import CaseState, SubscriptionStatus
 from domain.dunning.cohort import GroupBy, parse_request
 from domain.dunning.mail import Mail
 from domain.dunning.provider_subscription import ProviderSubscription
+from domain.effects import ReviewOutcome
 from domain.fraud import Scored, assess
 from domain.fraud.default_rules import DEFAULT_RULES
 from domain.fraud.entities import Subject, entities_of
+from domain.fraud.labels import LabelSource
 from domain.fraud.tries import TryResult
 from domain.outcome import Approved
 from domain.routing import Choice
@@ -44,6 +46,13 @@ from models.dunning_cases import is_collected_otherwise
 from models.dunning_statistics import _statistics
 from models.fraud.assessments import Stage, newest_assessment, store_later, wants_authentication
 from models.fraud.history import read_histories
+from models.fraud.labels import label_payment, labels_of
+from models.fraud.lists import read_lists
+from models.fraud.retention import delete_batch, too_old
+from models.fraud.review_requests import list_reviews, show_review
+from models.fraud.reviews import claim_review, close_review, lock_review, open_review
+from models.fraud.rule_sets import rule_sets_in_use
+from models.fraud.signals import Door, SignalKind, Tried, note_signal
 from models.fraud.subjects import find_for_scoring, scoring_request
 from models.fraud.tries import note_result, note_try
 from models.idempotency import Caller
@@ -101,7 +110,7 @@ class Explained:
         event.listen(connection, "before_cursor_execute", self._explain)
 
     def _explain(self, _: Any, cursor: Any, statement: str, parameters: Any, *__: Any) -> None:
-        if statement.lstrip().startswith(("SELECT", "UPDATE")):
+        if statement.lstrip().startswith(("SELECT", "UPDATE", "DELETE")):
             cursor.execute(f"EXPLAIN {statement}", parameters)
             self.plans.append(f"{statement}\n" + "\n".join(row[0] for row in cursor.fetchall()))
 
@@ -241,10 +250,18 @@ def read_fraud_history(connection: Connection) -> None:
     read_histories(connection, entities, NOW)
 
 
+def forget_signals(connection: Connection) -> None:
+    for table, is_old in too_old(NOW, timedelta(days=400)):
+        delete_batch(connection, table, is_old)
+    rule_sets_in_use(connection, DEFAULT_RULES)
+
+
 def note_tries(connection: Connection) -> None:
     row = attempt_row(connection)
     note_try(change(connection), row, entities_of(Subject(user="user", card="card"), "shop", ["key"]))
     note_result(change(connection), row, TryResult.DECLINED, Blocked())
+    rotated = entities_of(Subject(user="user", card="card"), "shop", ["newer key", "key"])
+    note_signal(change(connection), SignalKind.TRY, Tried("shop", Door.CHARGE, rotated))
 
 
 def score_again(connection: Connection) -> None:
@@ -254,12 +271,35 @@ def score_again(connection: Connection) -> None:
     newest_assessment(connection, payment_id(connection))
 
 
+def read_fraud_lists(connection: Connection) -> None:
+    read_lists(connection, entities_of(Subject(user="user", card="card"), "shop", ["key", "older key"]), NOW)
+
+
+def decide_fraud_review(connection: Connection) -> None:
+    open_review(change(connection), payment_id(connection), NOW)
+    list_reviews(connection, NOW, after="rev_0", limit=50)
+    show_review(connection, payment_id(connection), NOW)
+    claim_review(change(connection), payment_id(connection))
+    lock_review(connection, "rev_1")
+    close_review(change(connection), payment_id(connection), ReviewOutcome.ENDED, None)
+
+
+def label_fraud(connection: Connection) -> None:
+    for is_fraud in (True, False):
+        label_payment(change(connection), payment_id(connection), LabelSource.OPERATOR, is_fraud=is_fraud)
+    labels_of(connection, payment_id(connection))
+
+
 QUERIES = {
     "sweep": sweep_all,
     "lock": attempt_row,
     "fraud history": read_fraud_history,
     "fraud signals": note_tries,
+    "old fraud signals": forget_signals,
     "fraud assessment": score_again,
+    "fraud lists": read_fraud_lists,
+    "fraud reviews": decide_fraud_review,
+    "fraud labels": label_fraud,
     "invoice position": lambda connection: queries.invoice_position(connection, "inv", "shop"),
     "invoice without its application": lambda connection: queries.show_invoice(connection, "inv", None),
     "subscription without its application": lambda connection: find_application(connection, subscriptions, "sub"),

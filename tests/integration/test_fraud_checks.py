@@ -10,9 +10,11 @@ import pytest
 
 from domain.errors import Conflict
 from domain.fraud.default_rules import DEFAULT_RULES
+from domain.fraud.quality_form import quality_from_plain
 from domain.fraud.roles import Role
-from domain.fraud.rule_set import Curve, RuleSet
+from domain.fraud.rule_set import Curve, FraudDecision, RuleSet
 from models.fraud.assessments import assessment_view
+from models.fraud.backtests import find_backtest, request_backtest
 from models.fraud.rule_sets import assign_role, commit_version, roll_back
 from models.tables import (
     events,
@@ -23,7 +25,7 @@ from models.tables import (
     fraud_shadow_scores,
     fraud_signals,
 )
-from models.task_messages import FORGET_SIGNALS, SCORE
+from models.task_messages import BACKTEST, FORGET_SIGNALS, SCORE
 from tests.system import System
 
 pytestmark = pytest.mark.postgres
@@ -168,6 +170,18 @@ def test_a_version_never_changes(system: System) -> None:
         system.runtime.change("test", commit_version, RuleSet("strict", {"amount": Curve((2,), (75,))}))
 
 
+def test_links_are_kept_as_long_as_a_window_reads_them(system: System) -> None:
+    system.pay(**PAYER)
+    system.run_until_idle()
+    system.move_clock(days=1)
+    system.run(FORGET_SIGNALS)
+    assert system.rows(fraud_links)
+    system.move_clock(days=2)
+    system.run(FORGET_SIGNALS)
+    assert not system.rows(fraud_links)
+    assert system.rows(fraud_counters)
+
+
 def test_what_is_too_old_is_deleted(system: System) -> None:
     configure(system, kept_for=timedelta(days=60))
     system.pay(**PAYER)
@@ -178,3 +192,35 @@ def test_what_is_too_old_is_deleted(system: System) -> None:
     system.move_clock(days=61)
     system.run(FORGET_SIGNALS)
     assert [system.rows(table) for table in tables] == [[], [], [], []]
+
+
+def test_a_rule_set_is_judged_on_stored_decisions_by_a_worker_once(system: System) -> None:
+    good, bad = (system.pay(f"inv-{number}", user_id=f"user-{number}", **PAYER) for number in range(2))
+    system.run_until_idle()
+    label = {"is_fraud": True, "note": "chargeback"}
+    assert system.post(f"/admin/payments/{bad}/label", label, caller="operator").status_code == 200
+    backtest_id = system.runtime.change("test", request_backtest, STRICT, system.now() - timedelta(days=1))
+    system.run(BACKTEST, backtest_id)
+    row = system.runtime.read(find_backtest, backtest_id)
+    quality = quality_from_plain(row.quality)
+    assert (quality.all.count, quality.all.frauds, quality.bands[FraudDecision.BLOCK].count) == (2, 1, 2)
+    assert (row.due_at, quality.rules["amount"].precision) == (None, 0.5)
+    system.run(BACKTEST, backtest_id)
+    assert system.runtime.read(find_backtest, backtest_id) == row
+    assert system.state(good) == "captured"
+
+
+def test_a_backtest_whose_workers_die_is_given_up(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    backtest_id = system.runtime.change("test", request_backtest, STRICT, system.now())
+    monkeypatch.setattr("tasks.fraud.judge_decisions", _die)
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            system.run(BACKTEST, backtest_id)
+        system.move_clock(minutes=11)
+    system.run(BACKTEST, backtest_id)
+    row = system.runtime.read(find_backtest, backtest_id)
+    assert (row.finished_at is not None, row.quality, row.due_at) == (True, None, None)
+
+
+def _die(*_: Any) -> None:
+    raise KeyboardInterrupt

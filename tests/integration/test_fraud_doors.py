@@ -14,8 +14,10 @@ from domain.fraud import RuleSet
 from models.tables import events, fraud_reservations, fraud_signals, payments
 from sandbox.stripe.api import Stripe
 from tests.acceptance.harness import HTTP_SECONDS
+from tests.page_customer import Customer
 from tests.provider import SECRET_KEY
 from tests.system import System
+from worker.commands.fraud_brake import read_brakes
 
 pytestmark = pytest.mark.postgres
 NO_RULES = RuleSet("none", {})
@@ -116,6 +118,7 @@ def test_an_intent_is_scored_with_what_its_invoice_owes(system: System) -> None:
     system.screen_by()
     owe(system, "inv", amount="90000")
     refused = system.post("/stripe-intent", {"invoice_id": "inv"})
+    assert refused.status_code == 403
     accepted = system.accept(
         {"invoice_id": "direct", "user_id": "user", "amount": "90000", "currency": "EUR"}
         | {"payment_method": "credit_card", "payment_method_token": "pm_card_visa"}
@@ -238,3 +241,22 @@ def test_without_fraud_detection_every_door_is_open(system: System, door: str) -
     system.screen_by(is_enabled=False, attempts_per_day=1)
     assert [DOORS[door](system, number).status_code for number in range(3)] == [201] * 3
     assert system.rows(fraud_reservations) == []
+
+
+def test_a_customer_on_the_pay_page_who_has_tried_enough_may_enter_no_further_card(system: System) -> None:
+    system.screen_by(rule_set=NO_RULES, attempts_per_day=1)
+    assert ask_for_intent(system, 1).status_code == 201
+    owe(system, "debt")
+    customer = Customer(system)
+    customer.open(str(system.post("/invoices/debt/pay-link").json["url"]))
+    page = customer.press("Continue to payment")
+    assert (customer.status, "not possible here" in page.text) == (422, True)
+    assert len(account(system).intents) == 1
+
+
+def test_the_command_shows_what_was_refused(system: System) -> None:
+    system.screen_by(rule_set=NO_RULES, attempts_per_day=1)
+    for number in range(4):
+        ask_for_intent(system, number)
+    shown = system.runtime.read(read_brakes, system.runtime)
+    assert shown == {"brakes": [], "refused": {"user": 3}}

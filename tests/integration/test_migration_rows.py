@@ -60,6 +60,7 @@ ADDED: dict[str, dict[str, Any]] = {
     "customers": {"creation_key": None},
     "assessments": {
         **{"number": 1, "stage": "charge", "unavailable": [], "numbers": {}, "lists": [], "has_history": True},
+        **dict.fromkeys(("is_authentication_wanted", "authentication_reason")),
     },
 }
 # Derived from the other rows.
@@ -71,11 +72,15 @@ EMPTY = {
     "comparisons",
     "customers",
     "disputes",
+    "fraud_backtests",
+    "fraud_brakes",
     "fraud_counters",
     "fraud_entities",
     "fraud_labels",
+    "fraud_limits",
     "fraud_links",
     "fraud_lists",
+    "fraud_reservations",
     "fraud_rule_roles",
     "fraud_rule_sets",
     "fraud_shadow_scores",

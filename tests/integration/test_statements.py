@@ -15,8 +15,10 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, event, func, select, text
 
+from models.session import make_engine, read
+from models.tables import payments
 from models.task_messages import CHARGE, WEBHOOK
 from tests.system import INSUFFICIENT_FUNDS, System, payment_request
 
@@ -56,8 +58,9 @@ class Counter:
     ) -> None:
         self._stage.statements.append((statement, parameters))
 
-    def _on_commit(self, _connection: Connection) -> None:
-        self._stage.commits += 1
+    def _on_commit(self, connection: Connection) -> None:
+        # What only reads writes nothing when it commits.
+        self._stage.commits += not connection.get_execution_options().get("is_reading", False)
 
 
 # The key's look-up reads outside of the transaction; the guard against repetition comes first inside it.
@@ -129,6 +132,23 @@ def rule_sets_are_known(system: System, monkeypatch: pytest.MonkeyPatch) -> None
 
 # Their rows come from the nodes below them.
 READ_OF_ANOTHER_NODE = ("Bitmap Heap Scan", "Subquery Scan")
+
+
+@pytest.fixture
+def engine(postgres_url: str) -> Iterator[Engine]:
+    """An engine of a process that has executed nothing yet."""
+    engine = make_engine(postgres_url)
+    yield engine
+    engine.dispose()
+
+
+def test_what_is_read_often_is_planned_once(engine: Engine) -> None:
+    for _ in range(10):
+        read(engine, Connection.scalar, select(func.count()).select_from(payments))
+    prepared = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%FROM payments%'"
+    assert read(engine, Connection.scalar, text(prepared)) == 1
+
+
 # An application may ask on each of its pages: what is paid costs one look, and debts cost no more the more there are.
 PAID = ["SELECT api_keys", "SELECT subscriptions"]
 OWING = [*PAID, "SELECT dunning_cases", "SELECT attempts"]

@@ -65,6 +65,7 @@ ON_A_DATABASE = [
     ("fraud", "rules", "candidate", "v", "--share", "10"),
     ("fraud", "label", "pay_1", "--fraud"),
     ("fraud", "statistics"),
+    ("fraud", "brake"),
     ("erase", "user", "--application", "shop"),
     ("reviews", "list"),
     *(("reviews", action, "pay_1") for action in ("claim", "approve")),

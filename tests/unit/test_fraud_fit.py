@@ -124,17 +124,17 @@ def test_a_picture_is_drawn(fitted: Path) -> None:
 
 def test_the_same_file_gives_the_same_points_and_the_days_follow_from_its_length(tmp_path: Path) -> None:
     csv_file, mapping = write_stream(tmp_path, days=60, seed=2)
-    texts = []
-    for monotone in ((), (), ("--monotone",)):
-        draft, out = tmp_path / "draft.toml", tmp_path / "out.json"
+    draft, out, reports = tmp_path / "draft.toml", tmp_path / "out.json", []
+    for monotone in ((), ("--monotone",)):
         arguments = ("--csv", str(csv_file), "--mapping", str(mapping), "--draft", str(draft), "--json", str(out))
         result = run("fit", *arguments, *monotone)
         assert result.exit_code == 0, result.output
-        texts.append((draft.read_text(), out.read_bytes()))
-    assert texts[0] == texts[1]
-    assert 'version = "fit-12-47-monotone"' in texts[2][0]
-    report = json.loads(texts[2][1])
-    assert (report["fit_days"], report["choose_days"], report["draft"]) == ([12, 47], [51, 59], "monotone")
+        reports.append(json.loads(out.read_text()))
+    free, drafted = reports
+    assert free["compared"] == drafted["compared"]
+    assert (free["draft"], drafted["draft"]) == ("free", "monotone")
+    assert (drafted["fit_days"], drafted["choose_days"]) == ([12, 47], [51, 59])
+    assert read_rule_set(draft).version == drafted["rules_version"] == "fit-12-47-monotone"
 
 
 def test_history_before_the_first_day_counts(stream: tuple[str, ...], tmp_path: Path) -> None:
@@ -172,6 +172,8 @@ def test_without_options_all_days_are_scored_by_the_shipped_rules(stream: tuple[
             "--fit-days: 216 payments, 1 of them fraud; 20 are needed",
         ),
         (["fit", "--csv", "short.csv"], "1 days are too few for a fit, with labels that take 3 days to arrive"),
+        (["fit", "--version", "of today"], "'of today-free' is no version: use at most 40 of the characters"),
+        (["fit", "--csv", "flat.csv"], "--fit-days: nothing that the rules read tells fraud"),
         (["fit", "--plot", "out.gif"], "out.gif: a picture ends in .png or .svg"),
         (["fit", "--draft", "."], ".: cannot be written"),
     ],
@@ -182,6 +184,8 @@ def test_bad_input_is_refused_in_one_line_and_nothing_is_written(
     monkeypatch.chdir(tmp_path)
     Path("bad.toml").write_text('version = "1"\n[rules.amuont]\nat = [1]\npoints = [1]\n')
     Path("short.csv").write_text("gap,user,account,cents,fraud\n1,u,a,100,\n")
+    alike = "".join(f"86400,,,100,{'stolen' if row % 5 else ''}\n" for row in range(400))
+    Path("flat.csv").write_text(f"gap,user,account,cents,fraud\n{alike}")
     before = sorted(Path().iterdir())
     command, *own = arguments
     result = run(command, *stream, *own)
@@ -194,7 +198,7 @@ def test_bad_input_is_refused_in_one_line_and_nothing_is_written(
 @pytest.mark.parametrize("missing", ["--csv", "--mapping"])
 def test_a_file_that_is_not_named_is_asked_for(stream: tuple[str, ...], missing: str) -> None:
     place = stream.index(missing)
-    result = run("backtest", *stream[:place], *stream[place + 2 :])
+    result = run("fit", *stream[:place], *stream[place + 2 :])
     assert result.exit_code == 2
     assert f"Missing option '{missing}'" in result.stderr
 

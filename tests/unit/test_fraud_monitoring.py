@@ -35,5 +35,7 @@ def test_both_limits_have_to_be_reached() -> None:
     assert reached(Month(april, settled_before=10_000, disputes=99)) == set()
     assert reached(Month(april, settled_before=10_000, disputes=300)) == {"ECM", "HECM"}
     assert reached(Month(april, settled_before=0, disputes=300)) == set()
+    assert reached(Month(april, settled_before=1_000, fraud_disputes=5)) == {"EFM"}
+    assert reached(Month(april, settled_before=999, fraud_disputes=900)) == set()
     assert reached(Month(april, tries=300_000, declines=60_000)) == {"VAMP enumeration"}
     assert reached(Month(april, tries=299_999, declines=299_999)) == set()

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from domain.fraud.default_rules import DEFAULT_RULES
 from domain.fraud.rule_set import MOST_POINTS, Bands, BandsFor, Curve, RuleSet
 from domain.fraud.rules import RULES
+from stack.process import ROOT
 from worker.fraud_rules_file import parse_rule_set, read_rule_set, to_toml
 
+PAGE = (ROOT / "docs" / "fraud-and-dunning.md").read_text(encoding="utf-8")
 GOOD = """
 version = "2026-11-29"
 
@@ -116,3 +118,12 @@ def test_all_mistakes_are_reported_together() -> None:
 def test_a_file_that_is_not_there(file: Path) -> None:
     with pytest.raises(ValueError, match="cannot be read: No such file"):
         read_rule_set(file)
+
+
+def test_the_documented_example_is_read(file: Path) -> None:
+    example = re.search(r"```toml\n(.*?)```", PAGE.partition("### Rule sets as files")[2], re.DOTALL)
+    assert example is not None
+    file.write_text(example[1])
+    rule_set = read_rule_set(file)
+    assert rule_set.bands == Bands()
+    assert rule_set.bands_for("sepa_debit", "EUR") == Bands(20, 40, 60)

@@ -112,9 +112,19 @@ def test_what_was_never_seen_has_no_history_and_is_not_remembered_for_asking() -
     assert history.before({"user": "ada"}, START) == {"user": NEVER_SEEN}
 
 
-def test_a_long_history_forgets_what_no_window_reads() -> None:
+def test_who_was_seen_again_is_linked_longer_than_who_was_not() -> None:
     history = HistoryInMemory()
-    for day in range(400):
-        history.count({"user": "ada"}, START + timedelta(days=day), Try(100))
-    counts = history.before({"user": "ada"}, START + timedelta(days=400))["user"]
-    assert [counts.within(window).tries for window in (Window.DAY, Window.WEEK, Window.MONTH)] == [1, 7, 30]
+    for hour, card in ((0, "c1"), (1, "c2"), (20, "c1")):
+        history.count({"device": "d", "card": card}, START + timedelta(hours=hour), Try(100))
+    linked = history.before({"device": "d"}, START + timedelta(hours=30))["device"].linked
+    assert linked["card", Window.DAY] == 1
+
+
+def test_a_long_history_forgets_what_no_window_reads() -> None:
+    history, now, seen = HistoryInMemory(), START, []
+    for day in range(200):
+        now = START + timedelta(days=day)
+        counts = history.before({"user": "ada"}, now)["user"]
+        seen.append([counts.within(window).tries for window in (Window.DAY, Window.WEEK, Window.MONTH)])
+        history.count({"user": "ada"}, now, Try(100))
+    assert seen == [[min(day, most) for most in (1, 7, 30)] for day in range(200)]

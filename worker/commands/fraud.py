@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from worker.commands.fraud_backtest import backtest
+from worker.commands.fraud_brake import brake
 from worker.commands.fraud_explain import explain
 from worker.commands.fraud_fit import fit
 from worker.commands.fraud_label import label
@@ -18,5 +19,5 @@ def fraud() -> None:
     """Fraud scores: what decides them, and how good they are."""
 
 
-for command in (explain, rules, lists, label, statistics, backtest, fit):
+for command in (explain, rules, lists, label, statistics, brake, backtest, fit):
     fraud.add_command(command)

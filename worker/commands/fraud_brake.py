@@ -20,7 +20,7 @@ from worker.commands.open_runtime import open_runtime
 def brake(is_json: bool) -> None:
     """Show the global brake of each application, and the refusals of the last day by what was limited."""
     with open_runtime() as runtime:
-        shown = runtime.read(_read, runtime)
+        shown = runtime.read(read_brakes, runtime)
     if is_json:
         click.echo(json.dumps(shown, indent=2))
         return
@@ -33,7 +33,8 @@ def brake(is_json: bool) -> None:
         click.echo(f"  {refused:>7}  refused by the limit of {kind.replace('_', ' ')}")
 
 
-def _read(connection: Connection, runtime: Runtime) -> dict[str, Any]:
+def read_brakes(connection: Connection, runtime: Runtime) -> dict[str, Any]:
+    """Return the brake of each application with its traffic, and how many tries each kind of limit has refused."""
     now, policy = runtime.clock.now(), runtime.policy.fraud.brake
     found = []
     for row in brakes(connection):

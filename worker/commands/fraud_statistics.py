@@ -73,6 +73,8 @@ def _rules(shown: _Json) -> Iterator[str]:
 def _monitoring(months: list[_Json]) -> Iterator[str]:
     yield "monitoring by the card networks, of all cards together: reached only if both limits are"
     for month in months:
+        if not any(program["denominator"] for program in month["programs"]):
+            continue
         yield f"  {month['month']}{'' if month['is_over'] else ' (not over)'}"
         for program in month["programs"]:
             least = f"limits {program['least_count']} and {program['least_hundredths_of_percent'] / 100:.2f}%"
