@@ -33,12 +33,12 @@ class CancelAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cancellable:
-    """What a cancel depends on. `has_mismatch`: see `holds_mismatch`. `is_voiding`: a void is under way.
+    """What a cancel depends on. `has_mismatch`: see `holds_mismatch`. `is_operating`: a void or a capture is under way.
     `has_known_due_charge`: a charge waits to be sent again whose object exists at the provider."""
 
     state: State
     has_mismatch: bool
-    is_voiding: bool
+    is_operating: bool
     has_known_due_charge: bool
 
 
@@ -57,7 +57,7 @@ def cancel_action(payment: Cancellable) -> CancelAction:
     if payment.has_mismatch:
         raise Conflict("an operator decides on money that does not match what was asked; wait for the review")
     match payment.state:
-        case State.ACCEPTED if payment.is_voiding:
+        case State.ACCEPTED if payment.is_operating:
             raise Conflict(BUSY)
         case State.ACCEPTED if payment.has_known_due_charge:
             # An earlier call may still be running at the provider, so only the provider can cancel it.
@@ -71,11 +71,11 @@ def cancel_action(payment: Cancellable) -> CancelAction:
     raise Conflict(f"a payment that is {payment.state} cannot be canceled; a captured one can be refunded")
 
 
-def require_capturable(state: State, failure_code: str | None) -> None:
+def require_capturable(state: State, failure_code: str | None = None) -> None:
     """Refuse the capture of a payment that holds no authorization, or whose authorization is only to be released.
     Raises Conflict.
 
-    >>> require_capturable(State.AUTHORIZED, None)
+    >>> require_capturable(State.AUTHORIZED)
     >>> require_capturable(State.AUTHORIZED, FRAUD_BLOCKED)
     Traceback (most recent call last):
     ...

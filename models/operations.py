@@ -92,7 +92,7 @@ def cancellable(connection: Connection, row: Row[Any]) -> Cancellable:
     return Cancellable(
         state,
         has_mismatch=holds_mismatch(state, row.received, row.captured),
-        is_voiding=has_attempt_in_flight(connection, row.id, attempts.c.verb == Verb.VOID),
+        is_operating=has_attempt_in_flight(connection, row.id, attempts.c.verb.in_((Verb.VOID, Verb.CAPTURE))),
         has_known_due_charge=_known_due_charge(connection, row.id) is not None,
     )
 

@@ -40,7 +40,7 @@ def end_with_subscription(payment: Cancellable) -> PaymentEnd:
     except Conflict:
         return PaymentEnd.LEFT
     if action is not CancelAction.AT_ONCE:
-        return PaymentEnd.LEFT if payment.is_voiding else PaymentEnd.VOIDED
+        return PaymentEnd.LEFT if payment.is_operating else PaymentEnd.VOIDED
     return PaymentEnd.STOPPED if payment.state in IN_DUNNING else PaymentEnd.CANCELED
 
 

@@ -223,3 +223,14 @@ def test_an_entity_whose_tries_are_forgotten_leaves_no_limit_behind(system: Syst
     system.move_clock(days=3)
     system.run(FORGET_SIGNALS)
     assert system.rows(fraud_limits) == []
+
+
+def test_a_subscription_ends_while_its_authorized_payment_is_captured(system: System) -> None:
+    use(system, RuleSet("lifting", {"cvv_mismatch": Curve((1,), (60,))}))
+    payment_id = system.pay(subscription_id="sub", off_session=False)
+    system.run_published()
+    assert (system.state(payment_id), verbs(system, payment_id)) == ("authorized", ["authorize", "capture"])
+    ended = system.post("/subscriptions/sub/cancel", {})
+    assert ended.status_code == 200, ended.text
+    system.run_until_idle()
+    assert system.state(payment_id) == "captured"

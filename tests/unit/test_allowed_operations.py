@@ -25,9 +25,9 @@ VOIDED = {State.AUTHORIZED, State.REQUIRES_ACTION}
 
 
 def cancel(
-    state: State, *, has_mismatch: bool = False, is_voiding: bool = False, has_known_due_charge: bool = False
+    state: State, *, has_mismatch: bool = False, is_operating: bool = False, has_known_due_charge: bool = False
 ) -> CancelAction:
-    return cancel_action(Cancellable(state, has_mismatch, is_voiding, has_known_due_charge))
+    return cancel_action(Cancellable(state, has_mismatch, is_operating, has_known_due_charge))
 
 
 @pytest.mark.parametrize("state", sorted(CANCELED_AT_ONCE))
@@ -52,9 +52,9 @@ def test_a_due_charge_that_the_provider_knows_is_withdrawn_and_voided() -> None:
 
 def test_a_second_cancel_waits_for_the_void_under_way() -> None:
     with pytest.raises(Conflict, match="under way"):
-        cancel(State.ACCEPTED, is_voiding=True)
+        cancel(State.ACCEPTED, is_operating=True)
     with pytest.raises(Conflict, match="under way"):
-        cancel(State.ACCEPTED, is_voiding=True, has_known_due_charge=True)
+        cancel(State.ACCEPTED, is_operating=True, has_known_due_charge=True)
 
 
 @pytest.mark.parametrize("state", sorted({State.AMOUNT_MISMATCH} | CLOSED_UNPAID))

@@ -110,7 +110,7 @@ def test_what_happens_next_is_said_with_when_and_why() -> None:
     ],
 )
 def test_what_becomes_of_a_payment_whose_subscription_ends(state: State, end: PaymentEnd) -> None:
-    payment = Cancellable(state, has_mismatch=False, is_voiding=False, has_known_due_charge=False)
+    payment = Cancellable(state, has_mismatch=False, is_operating=False, has_known_due_charge=False)
     assert end_with_subscription(payment) is end
     if end is PaymentEnd.VOIDED:
-        assert end_with_subscription(replace(payment, is_voiding=True)) is PaymentEnd.LEFT
+        assert end_with_subscription(replace(payment, is_operating=True)) is PaymentEnd.LEFT
