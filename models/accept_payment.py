@@ -56,7 +56,7 @@ def accept_payment(
     payment = _payment_of_request(request, application, money, now, choices)
     verb = Verb.CHARGE if request.capture else Verb.AUTHORIZE
     attempt = first_attempt(payment, verb, caller.actor, now) | {"due_at": now + SWEEP_AFTER}
-    body = payment_view(payment, [attempt]) | {"fraud": NOT_SCREENED, "movements": [], "disputes": [], "dunning": None}
+    body = payment_view(payment, [attempt]) | {"fraud": NOT_SCREENED | {"labels": []}, "movements": [], "disputes": [], "dunning": None}
     response = ApiResponse(202, body, payment["id"], (message_for_attempt(attempt["id"], verb),))
     replay = reserve_key(connection, record, now, response)
     if replay is not None:
