@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from domain.payment import Verb
+
 
 @dataclass(frozen=True, slots=True)
 class BreakerPolicy:
@@ -25,3 +27,12 @@ class BreakerPolicy:
         (False, True, False)
         """
         return opened_at is not None and now < opened_at + self.reset_after
+
+
+def breaker_of(verb: str) -> str:
+    """Return the verb under which failures of a call are counted: an authorization is the same call as a charge.
+
+    >>> breaker_of("authorize"), breaker_of("capture")
+    ('charge', 'capture')
+    """
+    return Verb.CHARGE if verb == Verb.AUTHORIZE else verb

@@ -31,6 +31,9 @@ from models.subscriptions import get_or_create_subscription
 from models.task_messages import message_for_attempt
 from models.token_owners import owns_token
 
+# What a payment shows that was just accepted.
+SCREENED_LATER: dict[str, Any] = NOT_SCREENED | {"labels": []}
+
 
 def accept_payment(
     connection: Connection,
@@ -56,7 +59,12 @@ def accept_payment(
     payment = _payment_of_request(request, application, money, now, choices)
     verb = Verb.CHARGE if request.capture else Verb.AUTHORIZE
     attempt = first_attempt(payment, verb, caller.actor, now) | {"due_at": now + SWEEP_AFTER}
-    body = payment_view(payment, [attempt]) | {"fraud": NOT_SCREENED | {"labels": []}, "movements": [], "disputes": [], "dunning": None}
+    body = payment_view(payment, [attempt]) | {
+        "fraud": SCREENED_LATER,
+        "movements": [],
+        "disputes": [],
+        "dunning": None,
+    }
     response = ApiResponse(202, body, payment["id"], (message_for_attempt(attempt["id"], verb),))
     replay = reserve_key(connection, record, now, response)
     if replay is not None:

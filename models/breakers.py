@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, case, or_, select, update
 
-from domain.breaker import BreakerPolicy
+from domain.breaker import BreakerPolicy, breaker_of
 from domain.payment import Verb
 from models.audit import record_event
 from models.change import Change
@@ -28,13 +28,13 @@ def allows(change: Change, locked: Row[Any]) -> bool:
     if policy.is_open(locked.breaker_opened_at, change.now):
         return False
     is_free = or_(breakers.c.probe_until.is_(None), breakers.c.probe_until <= change.now)
-    probe = update(breakers).where(_is_of(locked.attempt_provider, locked.attempt_verb), is_free)
+    probe = update(breakers).where(_is_of(locked.attempt_provider, breaker_of(locked.attempt_verb)), is_free)
     return bool(change.connection.execute(probe.values(probe_until=change.now + policy.probe_lasts)).rowcount)
 
 
 def count_failure(change: Change, provider: str, verb: str) -> None:
     """Count a technical failure. Enough of them in a row open the breaker; a failed probe opens it again."""
-    policy, now = change.policy.breaker, change.now
+    policy, now, verb = change.policy.breaker, change.now, breaker_of(verb)
     insert_new(change.connection, breakers, {"provider": provider, "verb": verb, "failures": 0, "failed_at": now})
     failures = breakers.c.failures + 1
     counted = update(breakers).where(_is_of(provider, verb)).returning(breakers.c.failures)
@@ -50,6 +50,7 @@ def count_failure(change: Change, provider: str, verb: str) -> None:
 
 def count_success(change: Change, provider: str, verb: str) -> None:
     """Close a breaker that has counted failures."""
+    verb = breaker_of(verb)
     is_it = _is_of(provider, verb)
     row = change.connection.execute(select(breakers).where(is_it).with_for_update()).one_or_none()
     if row is None or not row.failures:

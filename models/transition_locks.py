@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, exists, func, literal, or_, select
 
 from domain.attention import Reason
+from domain.breaker import breaker_of
 from domain.dunning.case import OPEN_CASES, CaseState
 from domain.errors import NotFound
 from domain.movement import MovementKind
@@ -111,6 +112,10 @@ _attempt_columns: list[ColumnElement[Any]] = [
 _read = payments.alias("read_payment")
 _read_version = select(RowVersion(_read.c.updated_at)).where(_read.c.id == payments.c.id).scalar_subquery()
 _version = RowVersion(payments.c.updated_at).label("version")
+_breaker_verb = case(
+    *((attempts.c.verb == verb, breaker_of(verb)) for verb in Verb if breaker_of(verb) != verb),
+    else_=attempts.c.verb,
+)
 _lock_attempt: Any = (
     select(
         *_payment_columns,
@@ -134,7 +139,7 @@ _lock_attempt: Any = (
         _version,
     )
     .join(attempts, attempts.c.payment_id == payments.c.id)
-    .outerjoin(breakers, (breakers.c.provider == attempts.c.provider) & (breakers.c.verb == attempts.c.verb))
+    .outerjoin(breakers, (breakers.c.provider == attempts.c.provider) & (breakers.c.verb == _breaker_verb))
     .outerjoin(
         instruments,
         (instruments.c.application == payments.c.application)

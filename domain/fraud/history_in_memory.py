@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from itertools import islice
 
 from domain.fraud.windows import (
@@ -19,6 +20,7 @@ from domain.fraud.windows import (
     History,
     Window,
     sizes_of,
+    windows_of,
 )
 
 _LINKS_OF: dict[str, tuple[tuple[str, Window], ...]] = {
@@ -29,9 +31,6 @@ _Total = tuple[int, int, int, int, int]
 _Found = dict[Window, Counts]
 _ONE_FRAUD: _Total = (0, 0, 0, 0, 1)
 _NO_COUNTS: _Found = dict.fromkeys(Window, NOTHING)
-_WINDOWS_OF = {
-    size: tuple(sorted((window, int(window)) for window in Window if window.bucket_size is size)) for size in BucketSize
-}
 # So many buckets that no window reads any more are dropped at once.
 _MOST_EXPIRED = 64
 
@@ -56,7 +55,7 @@ class _Buckets:
         self._numbers: list[int] = []
         self._before: list[_Total] = []
         # Of each window: the place of its first bucket.
-        self._heads = [0] * len(_WINDOWS_OF[size])
+        self._heads = [0] * len(Window)
 
     def begin(self, second: int, total: _Total) -> None:
         """Begin the bucket of this second, if it is another one than the last."""
@@ -95,7 +94,7 @@ class _Entity:
 
     def __init__(self, kind: str) -> None:
         self._total: _Total = (0, 0, 0, 0, 0)
-        self._buckets = [(_Buckets(size), _WINDOWS_OF[size]) for size in sizes_of(kind)]
+        self._buckets = [(_Buckets(size), _seconds_of(kind, size)) for size in sizes_of(kind)]
         # By kind and window: the bucket of the newest try together with each other entity, the oldest first.
         self._linked: dict[tuple[str, Window], dict[str, int]] = {}
         self.first_at: datetime | None = None
@@ -130,6 +129,11 @@ class _Entity:
             buckets.read(second, self._total, windows, found)
         linked = {key: many for key, each in self._linked.items() if (many := _newer(each, key[1], second))}
         return History(found, linked, self.first_at, self.last_at, self.last_fraud_at)
+
+
+@cache
+def _seconds_of(kind: str, size: BucketSize) -> tuple[tuple[Window, int], ...]:
+    return tuple((window, int(window)) for window in windows_of(kind, size))
 
 
 def _newer(together: dict[str, int], window: Window, second: int) -> int:

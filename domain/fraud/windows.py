@@ -120,6 +120,20 @@ def sizes_of(kind: str) -> tuple[BucketSize, ...]:
     return (_ONE_SIZE[kind],) if kind in _ONE_SIZE else tuple(BucketSize)
 
 
+# Shared by thousands: a day of them would be read at each score, and no rule asks for more than an hour.
+OF_AN_HOUR = tuple(kind for kind, size in _ONE_SIZE.items() if size is BucketSize.FIVE_MINUTES)
+
+
+def windows_of(kind: str, size: BucketSize) -> tuple[Window, ...]:
+    """Return in which windows of a size an entity of a kind is read, the shortest first.
+
+    >>> [window.name for window in windows_of("bin", BucketSize.FIVE_MINUTES)]
+    ['MINUTES', 'HOUR']
+    """
+    longest = Window.HOUR if kind in OF_AN_HOUR else Window.MONTH
+    return tuple(sorted(window for window in Window if window.bucket_size is size and window <= longest))
+
+
 # Which entities are counted together: (of this kind, how many of that kind, within).
 LINKS: tuple[tuple[str, str, Window], ...] = (
     ("device", "card", Window.DAY),

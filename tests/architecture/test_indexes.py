@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, event, func, select
+from sqlalchemy.dialects import postgresql
 
 from domain.cash_balance import ShownBalance
 from domain.commands import Blocked
@@ -45,7 +46,7 @@ from models.due_rows import DUE_ROWS, find_oldest_due, mark_published
 from models.dunning_cases import is_collected_otherwise
 from models.dunning_statistics import _statistics
 from models.fraud.assessments import Stage, newest_assessment, store_later, wants_authentication
-from models.fraud.history import read_histories
+from models.fraud.history import _SLOTS, _select_histories, read_histories
 from models.fraud.labels import label_payment, labels_of
 from models.fraud.lists import read_lists
 from models.fraud.retention import delete_batch, too_old
@@ -288,6 +289,11 @@ def label_fraud(connection: Connection) -> None:
     for is_fraud in (True, False):
         label_payment(change(connection), payment_id(connection), LabelSource.OPERATOR, is_fraud=is_fraud)
     labels_of(connection, payment_id(connection))
+
+
+def test_the_history_is_read_by_a_statement_that_the_driver_keeps_prepared() -> None:
+    # psycopg parses a longer one each time anew.
+    assert len(str(_select_histories(_SLOTS, 1).compile(dialect=postgresql.dialect()))) <= 4096
 
 
 QUERIES = {
