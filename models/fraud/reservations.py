@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -206,8 +206,3 @@ def fail_offered(change: Change, try_id: str, reference: str, card: Entity | Non
         insert_new(change.connection, fraud_reservations, failed | {"entity": slot.entity.hash})
     refusal = _refusal(change, slots, try_id, try_id)
     return refusal if refusal is not None and refusal.room is Room.FULL else None
-
-
-def delete_slots(change: Change, before: datetime) -> int:
-    """Delete the slots that were taken before; return how many."""
-    return change.connection.execute(delete(fraud_reservations).where(_held.at < before)).rowcount

@@ -1,4 +1,4 @@
-"""Deletes what is too old to be read: signals, counts, links and entities, in short transactions."""
+"""Deletes what is too old to be read: signals, counts, links, slots and entities, in short transactions."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, Table, delete, select, tuple_
 
 from domain.fraud.windows import KEPT_FOR, LINKS, BucketSize, bucket_of
-from models.tables import fraud_counters, fraud_entities, fraud_limits, fraud_links, fraud_signals
+from models.tables import fraud_counters, fraud_entities, fraud_limits, fraud_links, fraud_reservations, fraud_signals
 
+# A day longer than the longest window of a limit, for clocks that disagree.
+_SLOTS_KEPT_FOR = timedelta(days=2)
 # Small enough for one short transaction.
 BATCH = 2000
 
@@ -23,8 +25,8 @@ def too_old(now: datetime, kept_for: timedelta) -> Iterator[tuple[Table, ColumnE
         yield fraud_counters, (fraud_counters.c.size == int(size)) & (fraud_counters.c.bucket < oldest)
     longest = max(window for _, _, window in LINKS)
     yield fraud_links, fraud_links.c.last_bucket < bucket_of(now - KEPT_FOR[longest.bucket_size])
-    # No limit counts for longer than a day.
-    yield fraud_limits, fraud_limits.c.last_at < now - timedelta(days=2)
+    yield fraud_reservations, fraud_reservations.c.at < now - _SLOTS_KEPT_FOR
+    yield fraud_limits, fraud_limits.c.last_at < now - _SLOTS_KEPT_FOR
     # Of a fraud that became known later than the last try, as much is kept.
     is_forgotten = fraud_entities.c.last_fraud_at.is_(None) | (fraud_entities.c.last_fraud_at < now - kept_for)
     yield fraud_entities, (fraud_entities.c.last_at < now - kept_for) & is_forgotten

@@ -21,7 +21,9 @@ from models.tables import (
     fraud_assessments,
     fraud_counters,
     fraud_entities,
+    fraud_limits,
     fraud_links,
+    fraud_reservations,
     fraud_shadow_scores,
     fraud_signals,
 )
@@ -186,12 +188,12 @@ def test_what_is_too_old_is_deleted(system: System) -> None:
     configure(system, kept_for=timedelta(days=60))
     system.pay(**PAYER)
     system.run_until_idle()
-    tables = (fraud_signals, fraud_counters, fraud_links, fraud_entities)
+    tables = (fraud_signals, fraud_counters, fraud_links, fraud_entities, fraud_reservations, fraud_limits)
     system.run(FORGET_SIGNALS)
     assert all(system.rows(table) for table in tables)
     system.move_clock(days=61)
     system.run(FORGET_SIGNALS)
-    assert [system.rows(table) for table in tables] == [[], [], [], []]
+    assert [system.rows(table) for table in tables] == [[]] * len(tables)
 
 
 def test_a_rule_set_is_judged_on_stored_decisions_by_a_worker_once(system: System) -> None:
