@@ -160,7 +160,8 @@ ENDS = {
     "refunded elsewhere": ("partially_refunded", AMOUNT, 500, 0, 0),
     "captured elsewhere": ("captured", AMOUNT, 0, 0, 0),
     "in doubt": ("captured", AMOUNT, 0, 0, 0),
-    "review": ("review", 0, 0, 0, 0),
+    # Nobody has decided in time.
+    "review": ("canceled", 0, 0, 0, 0),
     "mismatch": ("amount_mismatch", 0, 0, 0, 0),
     "blocked": ("blocked", 0, 0, 0, 0),
     "failed": ("failed", 0, 0, 0, 0),

@@ -399,6 +399,7 @@ def _request(task: str, args: list[str], kwargs: Json) -> QuietRequest:
 
 
 def test_velocity_counts_the_payments_of_one_application(system: System) -> None:
+    system.screen_by(attempts_per_day=1000)
     for number in range(5):
         system.pay(f"declined-{number}", "pm_card_visa_chargeDeclined")
     system.run_until_idle()
@@ -406,10 +407,11 @@ def test_velocity_counts_the_payments_of_one_application(system: System) -> None
     body = payment_request("elsewhere", "pm_card_visa")
     response = system.post("/process", body, caller="other", Idempotency_Key="elsewhere")
     system.run_until_idle()
-    assert [reason["rule"] for reason in _reasons(system, known)] == ["many_declines"]
-    assert _reasons(system, response.json["id"]) == []
+    assert "user_declines_hour" in [reason["rule"] for reason in _reasons(system, known)]
+    assert "user_declines_hour" not in [reason["rule"] for reason in _reasons(system, response.json["id"])]
 
 
 def _reasons(system: System, payment_id: str) -> list[Json]:
-    [row] = system.rows(fraud_assessments, fraud_assessments.c.payment_id == payment_id)
+    is_first = (fraud_assessments.c.payment_id == payment_id) & (fraud_assessments.c.number == 1)
+    [row] = system.rows(fraud_assessments, is_first)
     return list(row.reasons)

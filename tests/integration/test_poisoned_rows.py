@@ -5,6 +5,7 @@ It is counted, comes again later and later, is logged as an error and ends on th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -13,13 +14,26 @@ from sqlalchemy import Table, update
 from models.due_rows import DUE_ROWS
 from models.movements import differences
 from models.session import read, transact
-from models.tables import attempts, attention, cash_balances, dunning_cases, movements, outbox, webhook_events
+from models.tables import (
+    attempts,
+    attention,
+    cash_balances,
+    dunning_cases,
+    fraud_backtests,
+    fraud_reviews,
+    movements,
+    outbox,
+    webhook_events,
+)
 from models.task_messages import (
+    BACKTEST,
     CAPTURE_VOID_REFUND,
     CASH_BALANCE,
     CHARGE,
     COMPARE,
     DUNNING,
+    EXPIRE_REVIEW,
+    FORGET_SIGNALS,
     FRAUD_BRAKE,
     MAKE_DEFAULT,
     NOTIFY,
@@ -27,6 +41,7 @@ from models.task_messages import (
     QUEUE_OF_TASK,
     RECONCILE,
     REMIND,
+    SCORE,
     SWEEP,
     WEBHOOK,
 )
@@ -42,10 +57,13 @@ BUGS: dict[str, str] = {
     WEBHOOK: "read_webhook",
     DUNNING: "due_of_case",
     CASH_BALANCE: "read_balance",
+    EXPIRE_REVIEW: "decide_review",
 }
+# Where that is, if it is no method of the gateway.
+MODULES = {DUNNING: "tasks.dunning", EXPIRE_REVIEW: "models.fraud.review_requests"}
 # A message of `process` is all there is, a sweep and the reminders are about no row, the comparison has tests of its
-# own below, mails have theirs in `test_mails`, and so have defaults in `test_default_methods`.
-WITHOUT_ROW = {PROCESS, SWEEP, COMPARE, FRAUD_BRAKE, REMIND, NOTIFY, MAKE_DEFAULT}
+# own below, mails have theirs in `test_mails`, defaults in `test_default_methods`, backtests in `test_fraud_checks`.
+WITHOUT_ROW = {PROCESS, SWEEP, COMPARE, FRAUD_BRAKE, REMIND, NOTIFY, MAKE_DEFAULT, SCORE, FORGET_SIGNALS, BACKTEST}
 
 
 @pytest.fixture
@@ -76,16 +94,16 @@ def work(system: System, **by: float) -> int:
 
 def poison(system: System, monkeypatch: pytest.MonkeyPatch, task: str, is_bad: Callable[[Any], bool]) -> None:
     """Let the work on a bad row fail until the patches are undone."""
-    owner: Any = "tasks.dunning" if task == DUNNING else system.gateway
-    name = BUGS[task]
-    genuine = getattr(__import__("tasks.dunning", fromlist=[name]) if task == DUNNING else owner, name)
+    name, module = BUGS[task], MODULES.get(task)
+    owner: Any = import_module(module) if module is not None else system.gateway
+    genuine = getattr(owner, name)
 
     def poisoned(first: Any, *others: Any, **named: Any) -> Any:
         if is_bad((first, *others)):
             raise Poison
         return genuine(first, *others, **named)
 
-    monkeypatch.setattr(f"{owner}.{name}", poisoned) if task == DUNNING else monkeypatch.setattr(owner, name, poisoned)
+    monkeypatch.setattr(owner, name, poisoned)
 
 
 def two_rows(system: System, task: str) -> tuple[Table, str, Callable[[Any], bool], Callable[[], bool]]:
@@ -117,6 +135,12 @@ def two_rows(system: System, task: str) -> tuple[Table, str, Callable[[Any], boo
         )
         system.move_clock(days=3, minutes=1)
         return dunning_cases, bad, lambda given: given[2] == 4560, lambda: system.state(good) == "captured"
+    if task == EXPIRE_REVIEW:
+        bad, good = (system.pay(f"inv-{name}", amount="30000.00") for name in ("bad", "good"))
+        system.run_until_idle()
+        [review] = system.rows(fraud_reviews, fraud_reviews.c.payment_id == bad)
+        system.move_clock(hours=73)
+        return fraud_reviews, review.id, lambda given: given[1].id == bad, lambda: system.state(good) == "canceled"
     bad, good = system.pay("inv-bad"), system.pay("inv-good")
     bad_attempt = system.attempts(bad)[0].id
     if task == CHARGE:
@@ -142,7 +166,8 @@ def two_rows(system: System, task: str) -> tuple[Table, str, Callable[[Any], boo
 
 def test_every_task_and_every_swept_table_has_a_poisoned_row() -> None:
     assert BUGS.keys() == QUEUE_OF_TASK.keys() - WITHOUT_ROW
-    assert {due.table for due in DUE_ROWS} == {attempts, webhook_events, dunning_cases, cash_balances, outbox}
+    swept = {attempts, webhook_events, dunning_cases, cash_balances, outbox, fraud_reviews, fraud_backtests}
+    assert {due.table for due in DUE_ROWS} == swept
 
 
 @pytest.mark.parametrize("task", BUGS)
