@@ -274,13 +274,18 @@ def collection_between_tests() -> Iterator[None]:
 def new_database(server: str, template: str = "template1") -> Iterator[str]:
     """Create a PostgreSQL database, yield its URL, drop it whoever is still connected."""
     name = f"celeriac_test_{secrets.token_hex(6)}"
+    administer(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield make_url(server).set(database=name).render_as_string(hide_password=False)
+    finally:
+        administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def administer(server: str, statement: str) -> None:
+    """Run a statement on a server, by a connection that ends with it: a stock PostgreSQL has a hundred for all tests."""
     address = make_url(server).set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(address, autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
-        try:
-            yield make_url(server).set(database=name).render_as_string(hide_password=False)
-        finally:
-            admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+        admin.execute(statement.encode())
 
 
 def migrate(database_url: str) -> None:
