@@ -282,7 +282,7 @@ def new_database(server: str, template: str = "template1") -> Iterator[str]:
 
 
 def administer(server: str, statement: str) -> None:
-    """Run a statement on a server, by a connection that ends with it: a stock PostgreSQL has a hundred for all tests."""
+    """Run a statement on a server by a connection that ends with it: a stock PostgreSQL has a hundred for all."""
     address = make_url(server).set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(address, autocommit=True) as admin:
         admin.execute(statement.encode())
