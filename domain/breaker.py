@@ -32,7 +32,7 @@ class BreakerPolicy:
 def breaker_of(verb: str) -> str:
     """Return the verb under which failures of a call are counted: an authorization is the same call as a charge.
 
-    >>> breaker_of("authorize"), breaker_of("capture")
-    ('charge', 'capture')
+    >>> [str(breaker_of(verb)) for verb in ("authorize", "capture")]
+    ['charge', 'capture']
     """
     return Verb.CHARGE if verb == Verb.AUTHORIZE else verb
