@@ -200,9 +200,6 @@ class UpsertInvoice(ApiRequest):
     description: Annotated[str, StringConstraints(strict=True, max_length=500)] | None = None
 
 
-ZoneName = Annotated[str, StringConstraints(strict=True, max_length=64), AfterValidator(_time_zone)]
-
-
 class UpsertCustomer(ApiRequest):
     """How a user is reached. It replaces what is stored: a field that is left out is empty afterwards.
 

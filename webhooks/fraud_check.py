@@ -7,11 +7,12 @@ from dataclasses import asdict
 from flask import Blueprint, Response
 
 from domain.errors import InvalidRequest
-from domain.fraud.wording import sentence_of
+from domain.fraud.wording import explained
 from models.api_keys import Role
+from models.fraud.assessments import NOT_SCREENED
 from models.fraud.subjects import ScoringRequest
 from models.request_bodies import FraudCheck
-from runtime.scoring import gather
+from runtime.doors import find_evidence
 from webhooks.auth import allow, caller_of_names
 from webhooks.context import runtime
 from webhooks.requests import json_body
@@ -28,8 +29,6 @@ def check() -> Response:
     application = caller_of_names().application
     if application is None:
         raise InvalidRequest("a fraud check is about an application's customers; say whose are meant (`application`)")
-    if not runtime().policy.fraud.is_enabled:
-        return json_response(200, {"screened": False})
     request = ScoringRequest(
         application,
         asked.money,
@@ -39,9 +38,11 @@ def check() -> Response:
         billing_country=asked.billing_country,
         card_country=asked.card_country,
     )
-    evidence = runtime().read(lambda connection: gather(runtime(), connection, request))
+    evidence = find_evidence(runtime(), request)
+    if evidence is None:
+        return json_response(200, NOT_SCREENED)
     assessment = evidence.assess()
-    reasons = [asdict(reason) | {"sentence": sentence_of(reason.rule, reason.value)} for reason in assessment.reasons]
+    reasons = explained(map(asdict, assessment.reasons))
     shown = {"score": assessment.score, "decision": assessment.decision, "reasons": reasons}
     about = {"unavailable": list(assessment.unavailable), "rule_set": evidence.rule_set.version}
     return json_response(200, {"screened": True} | shown | about)

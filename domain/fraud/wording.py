@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from domain.fraud.assessment import ALLOW_LIST, BLOCK_LIST, NO_HISTORY
 from domain.fraud.brake import BRAKED
@@ -21,6 +23,11 @@ _COUNTED = {
     Counted.FAILING_CARDS: "cards of strangers that were declined",
 }
 _LIMIT = re.compile(rf"(.+?)_({'|'.join(sorted(_COUNTED, key=len, reverse=True))})_limit")
+
+
+def explained(reasons: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return reasons as they are shown: each with its sentence."""
+    return [{**reason, "sentence": sentence_of(reason["rule"], reason["value"])} for reason in reasons]
 
 
 def sentence_of(rule: str, value: int | str) -> str:

@@ -12,7 +12,7 @@ from domain.fraud import Assessment, RuleSet, Scored
 from domain.fraud.authentication import Demand
 from domain.fraud.facts import ListKind
 from domain.fraud.rule_set import FraudDecision
-from domain.fraud.wording import sentence_of
+from domain.fraud.wording import explained
 from models.change import Change
 from models.session import insert_new
 from models.tables import attempts, fraud_assessments, fraud_shadow_scores
@@ -128,7 +128,7 @@ def assessment_view(row: Row[Any] | None) -> dict[str, Any]:
         "score": row.score,
         "decision": row.decision,
         "stage": row.stage,
-        "reasons": [reason | {"sentence": sentence_of(reason["rule"], reason["value"])} for reason in row.reasons],
+        "reasons": explained(row.reasons),
         "unavailable": row.unavailable,
         "rule_set": row.rule_set,
         "authentication": row.authentication_reason,
